@@ -1,0 +1,80 @@
+"""Runs every Python block of README.md and docs/ against the emulator, as a reader would."""
+
+import ast
+import asyncio
+import inspect
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser
+
+from modelslab_async import FAMILIES
+from modelslab_async.emulator import Emulator, Jobs, running
+
+_TICKET = re.compile(rf"\b({'|'.join(FAMILIES)}):([\w/-]*\d[\w/-]*)")
+
+
+@contextmanager
+def _emulator_for(text: str) -> Iterator[str]:
+    """The emulator in a thread of its own, with every ticket that a page names."""
+    emulator = Emulator(jobs=Jobs(duration=(0.2, 0.6), seed=1))
+    up, base_url, stop = threading.Event(), "", asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        nonlocal base_url
+        async with running(emulator) as base_url:
+            for family, id_ in _TICKET.findall(text):
+                emulator.plant((family, id_))
+            up.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    up.wait(timeout=30)
+    try:
+        yield base_url
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+def _run(example: Example) -> None:
+    """Run one block; where it awaits at its top level, a reader would run it in a REPL that can."""
+    code = compile(
+        "\n" * (example.line + example.parsed.line_offset) + example.parsed,
+        example.path,
+        "exec",
+        flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT,
+        dont_inherit=True,
+    )
+    result = eval(code, example.namespace)  # noqa: S307 -- our own documents, as their readers run.
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
+
+
+@pytest.fixture(scope="module")
+def documented(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a page expects of its reader: a key, and a service that knows the page's tickets."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        _emulator_for(Path(request.path).read_text()) as url,
+    ):
+        patch.setenv("MODELSLAB_API_KEY", "a-key-for-the-docs")
+        patch.setenv("MODELSLAB_BASE_URL", url)
+        patch.setenv("MODELSLAB_LEGACY_BASE_URL", url)
+        patch.chdir(request.getfixturevalue("tmp_path_factory").mktemp("docs"))
+        yield
+
+
+pytest_collect_file = Sybil(
+    parsers=[CodeBlockParser(language="python", evaluator=_run)],
+    patterns=["README.md", "docs/**/*.md", "docs/*.md"],
+    fixtures=["documented"],
+).pytest()

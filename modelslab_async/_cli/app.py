@@ -1,0 +1,103 @@
+"""App: the group of commands, and how whatever goes wrong becomes one line and an exit code."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from io import TextIOWrapper
+from typing import Any
+
+import click
+
+from .. import ModelsLabError, __version__
+from . import show
+from .demo import demo
+from .emulate import emulate
+from .exits import CUT_OFF, DEFECT, USAGE, exit_codes, exit_of, explained
+from .families import families
+from .look import fetch, wait
+from .options import Interrupted, Settings, debug
+
+
+class App(click.Group):
+    """A group that leaves Ctrl-C and a reader who has gone to this module, not to click."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+        except BrokenPipeError:
+            # Whatever is left in the buffer must not be written at the end of the process.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(CUT_OFF)
+
+
+@click.group(cls=App, epilog=exit_codes(), invoke_without_command=True)
+@click.version_option(__version__, prog_name=show.PROGRAM)
+@debug
+@click.pass_context
+def app(context: click.Context) -> None:
+    """
+    Await queued ModelsLab generations from the command line.
+
+    The key is taken from the environment: MODELSLAB_API_KEY, and MODELSLAB_ENTERPRISE_API_KEY for
+    enterprise families. `demo` and `emulate` need none.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(USAGE)
+
+
+for _command in (fetch, wait, families, demo, emulate):
+    app.add_command(_command)
+
+
+class _OneLine(logging.Formatter):
+    """A log record without its traceback, safe for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{show.PROGRAM}: {show.plain(record.getMessage())}"
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit code."""
+    settings = Settings()
+    _prepare()
+    try:
+        code = app.main(arguments, prog_name=show.PROGRAM, standalone_mode=False, obj=settings)
+    except Exception as error:  # noqa: BLE001 -- a user gets one line, whatever it is.
+        if settings.debug:
+            for line in traceback.format_exc().splitlines():
+                click.echo(show.plain(line), err=True)
+        return _told(error)
+    return code if isinstance(code, int) else 0
+
+
+def _prepare() -> None:
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        # A character that cannot be read or shown is no reason to stop.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
+    logging.getLogger("modelslab_async").addHandler(handler)
+
+
+def _told(error: Exception) -> int:
+    """Say what went wrong in one line, and give the exit code."""
+    match error:
+        case click.UsageError(ctx=context):
+            path = context.command_path if context else show.PROGRAM
+            show.say(f"{error.format_message()} (see `{path} --help`)")
+            return error.exit_code
+        case click.ClickException():
+            show.say(error.format_message())
+            return error.exit_code
+        case ModelsLabError():
+            show.say(explained(error))
+            return exit_of(error).code
+        case _:
+            show.say(f"{type(error).__name__}: {error}; this is a defect, --debug shows more")
+            return DEFECT

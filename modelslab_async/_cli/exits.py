@@ -1,0 +1,135 @@
+"""Exits: which error ends the program with which code, and what a user can do about it. A table."""
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from .. import (
+    AuthenticationError,
+    ClientClosed,
+    Failed,
+    GenerationFailed,
+    InvalidRequest,
+    LookFault,
+    ModelsLabError,
+    Outcome,
+    PaymentRequired,
+    PermissionDenied,
+    Processing,
+    RateLimited,
+    SubmitUncertain,
+    Success,
+    TicketNotFound,
+    Unresolved,
+    UntrustedServer,
+    WaitTimeout,
+)
+
+SUCCESS, USAGE, KEY, DEFECT, INTERRUPTED, CUT_OFF = 0, 2, 3, 70, 130, 141
+
+
+@frozen
+class Exit:
+    """
+    One exit code.
+
+    Args:
+        code: The code.
+        means: What it tells, for the help.
+        errors: Which errors end with it; the nearest class wins.
+        advice: What the user can do.
+    """
+
+    code: int
+    means: str
+    errors: tuple[type[ModelsLabError], ...] = ()
+    advice: str = ""
+
+
+# Worst first. A code that leaves tickets open is worse than one that does not, and worst is what
+# waiting alone will not mend.
+_EXITS = (
+    Exit(
+        KEY,
+        "the key is missing, wrong, or its plan may not do that",
+        (AuthenticationError, PermissionDenied),
+        "check the key in MODELSLAB_API_KEY and what its plan includes",
+    ),
+    Exit(
+        6,
+        "the account has no credits or no plan",
+        (PaymentRequired,),
+        "add credits or renew the plan, then ask again",
+    ),
+    Exit(
+        USAGE,
+        "usage: an ill-formed ticket, an unknown family, a request the server cannot take",
+        (InvalidRequest,),
+        "check the ticket and the base URL",
+    ),
+    Exit(
+        10,
+        "the network, the server or its certificate is in trouble",
+        (LookFault, UntrustedServer, SubmitUncertain),
+        "check the network and the base URL, then ask again",
+    ),
+    Exit(4, "too many requests", (RateLimited,), "ask again later, and less often"),
+    Exit(7, "not over when the time was up", (WaitTimeout, ClientClosed)),
+    Exit(
+        5,
+        "not found: the server knows no such id",
+        (TicketNotFound,),
+        "check the id and the family; results are kept for a limited time",
+    ),
+    Exit(1, "the generation failed", (GenerationFailed,)),
+    Exit(SUCCESS, "success; a look at a job that is not over is one"),
+)
+_OTHERS = (
+    Exit(DEFECT, "a defect of this program, please report it"),
+    Exit(INTERRUPTED, "interrupted (Ctrl-C)"),
+)
+_BY_ERROR = {error: row for row in _EXITS for error in row.errors}
+_RANK = {row.code: rank for rank, row in enumerate(_EXITS)}
+
+
+def exit_of(error: ModelsLabError) -> Exit:
+    """The row of an error: that of the nearest of its classes."""
+    return next(row for kind in type(error).__mro__ if (row := _BY_ERROR.get(kind)))
+
+
+def code_of(news: Processing | Outcome) -> int:
+    """The exit code that a reply or an outcome stands for."""
+    match news:
+        case Processing() | Success():
+            return SUCCESS
+        case Failed():
+            return exit_of(GenerationFailed.of(news)).code
+        case Unresolved(cause=cause):
+            return exit_of(cause).code
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The code of many tickets: that of the worst."""
+    return min(codes, key=_RANK.__getitem__, default=SUCCESS)
+
+
+def explained(error: ModelsLabError) -> str:
+    """An error as one line that says what to do."""
+    advice = exit_of(error).advice
+    if error.retry_after is not None:
+        advice = f"ask again in {error.retry_after:g} s"
+    return f"{error}; {advice}" if advice else str(error)
+
+
+def exit_codes() -> str:
+    """The codes as a paragraph of a command's help."""
+    rows = sorted((*_EXITS, *_OTHERS), key=lambda row: row.code)
+    ranked = ", ".join(str(row.code) for row in _EXITS)
+    return "\n".join(
+        (
+            "\b",
+            "Exit codes:",
+            *(f"  {row.code:>3}  {row.means}" for row in rows),
+            f"Many tickets end with the worst of theirs, in this order: {ranked}.",
+        )
+    )

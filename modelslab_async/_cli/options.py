@@ -1,0 +1,114 @@
+"""Options: what commands share. No option takes a key: it would stay in the shell's history."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+from attrs import define
+
+from .exits import INTERRUPTED, USAGE
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@define
+class Settings:
+    """What the whole program goes by."""
+
+    debug: bool = False
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C, with what it left undone."""
+
+    exit_code = INTERRUPTED
+
+
+class Unusable(click.ClickException):
+    """What the command needs is not installed."""
+
+    exit_code = USAGE
+
+
+def _read_range(
+    _context: click.Context, _parameter: click.Parameter, value: str
+) -> tuple[float, float]:
+    """`2:6`, from two seconds to six, or `3`, always three."""
+    first, _, last = value.partition(":")
+    try:
+        low, high = float(first), float(last or first)
+    except ValueError:
+        low, high = 1.0, 0.0
+    # Written so that nan fails as well.
+    if not 0 <= low <= high < float("inf"):
+        raise click.BadParameter(f"{value!r} is no range of seconds such as 2:6")
+    return low, high
+
+
+def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    context.ensure_object(Settings).debug |= value
+
+
+debug = click.option(
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_set_debug,
+    help="Show a traceback where something goes wrong.",
+)
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON lines on a terminal too."
+)
+duration = click.option(
+    "--duration",
+    callback=_read_range,
+    metavar="SECONDS[:SECONDS]",
+    default="2:6",
+    show_default=True,
+    help="How long jobs take: a range of seconds, evenly drawn.",
+)
+seed = click.option(
+    "--seed", type=int, default=0, show_default=True, help="The same seed makes the same jobs."
+)
+
+
+def failing(default: float) -> Callable[[F], F]:
+    """The option `--failing`."""
+    return click.option(
+        "--failing",
+        type=click.FloatRange(0, 1),
+        default=default,
+        show_default=True,
+        help="The share of jobs that fail.",
+    )
+
+
+def hosts(command: F) -> F:
+    """The options that say where the service is."""
+    legacy = click.option(
+        "--legacy-base-url",
+        metavar="URL",
+        help="Where its older host is; else MODELSLAB_LEGACY_BASE_URL.",
+    )
+    base = click.option(
+        "--base-url", metavar="URL", help="Where the service is; else MODELSLAB_BASE_URL."
+    )
+    return base(legacy(command))
+
+
+def need_emulator() -> None:
+    """
+    Make sure that the emulator can be imported.
+
+    Raises:
+        Unusable: It cannot; the message says what to install.
+    """
+    try:
+        import starlette  # noqa: F401, PLC0415 -- an extra.
+        import uvicorn  # noqa: F401, PLC0415 -- the same.
+    except ModuleNotFoundError as missing:
+        raise Unusable(
+            f"the emulator needs {missing.name}; install it with: "
+            'pip install "modelslab-async[cli,emulator]"'
+        ) from None

@@ -1,0 +1,1 @@
+"""The pure part: decides everything, does nothing. No I/O, no clock, no randomness, no key."""

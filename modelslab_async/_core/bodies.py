@@ -1,0 +1,152 @@
+"""Bodies: bytes become a JSON object, and its loosely typed fields become texts and numbers."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_DEEPEST = 64
+_INNER_OUTPUTS = ("output", "links", "output_url", "proxy_links")
+_RESULT_KEYS = (
+    *("url", "link", "image_url", "image", "base64", "b64_json", "b64", "text"),
+    *_INNER_OUTPUTS,
+)
+
+
+def _finite(text: str) -> float | str:
+    # JSON has no infinity. What overflows stays a text, so that a body can be written again.
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+_decode = json.JSONDecoder(parse_constant=str, parse_float=_finite).decode
+
+
+class UnreadableBodyError(ValueError):
+    """The bytes are no JSON object; the message says what they are."""
+
+
+def parse_body(body: bytes) -> dict[str, Any]:
+    """
+    Read a JSON object of a sane depth.
+
+    Raises:
+        UnreadableBodyError: The bytes are anything else.
+    """
+    if not body.strip():
+        raise UnreadableBodyError("an empty body")
+    try:
+        # One broken byte in an echoed prompt must not cost the result beside it.
+        value = _decode(body.decode(json.detect_encoding(body), "replace"))
+    except RecursionError:
+        raise UnreadableBodyError("JSON nested too deeply to read") from None
+    except ValueError:
+        raise UnreadableBodyError(f"no JSON but {excerpt(body)}") from None
+    if not isinstance(value, dict):
+        raise UnreadableBodyError(f"a JSON {type(value).__name__} in place of an object")
+    if body.count(b"{") + body.count(b"[") > _DEEPEST and _deeper_than(value, _DEEPEST):
+        raise UnreadableBodyError(f"JSON nested deeper than {_DEEPEST} levels")
+    return value
+
+
+def excerpt(body: bytes, length: int = 80) -> str:
+    """The start of some bytes as one printable line."""
+    line = " ".join(body[: 4 * length].decode("utf-8", "replace").split())
+    return repr(line if len(line) <= length else line[:length] + "...")
+
+
+def _deeper_than(value: dict[str, Any], levels: int) -> bool:
+    layer: list[dict[str, Any] | list[Any]] = [value]
+    for _ in range(levels):
+        layer = [inner for outer in layer for inner in _inside(outer)]
+        if not layer:
+            return False
+    return True
+
+
+def _inside(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
+    inside = value.values() if isinstance(value, dict) else value
+    return (inner for inner in inside if isinstance(inner, (dict, list)))
+
+
+def text(value: object) -> str:
+    """The text of a message field: a string, a list of them, or a map of field names to them."""
+    match value:
+        case str():
+            if value.isascii():
+                return value.strip()
+            # A lone surrogate is legal in JSON and breaks whoever prints it.
+            return value.strip().encode("utf-8", "replace").decode()
+        case list():
+            return " ".join(filter(None, map(text, value)))
+        case dict():
+            if "message" in value:
+                return text(value["message"])
+            return " ".join(
+                f"{name}: {said}" for name, inner in value.items() if (said := text(inner))
+            )
+        case _:
+            return ""
+
+
+def first_text(body: Mapping[str, Any], *names: str) -> str:
+    """The first of these fields that says something."""
+    return next((said for name in names if (said := text(body.get(name)))), "")
+
+
+def number(value: object) -> float | None:
+    """A finite, non-negative number, also one written as a string; else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0.0 <= seconds < math.inf else None
+
+
+def links(value: object) -> tuple[str, ...]:
+    """
+    Every result in a field, whatever its shape.
+
+    A list, one string, a map with numeric keys, an object per result, or a nested object all become
+    one tuple of strings; null, "" and [] become an empty one.
+    """
+    match value:
+        case str():
+            return (found,) if (found := text(value)) else ()
+        case list():
+            return tuple(found for inner in value for found in links(inner))
+        case dict():
+            return _links_of_object(value)
+        case _:
+            return ()
+
+
+def _links_of_object(value: Mapping[str, Any]) -> tuple[str, ...]:
+    for key in _RESULT_KEYS:
+        if found := links(value.get(key)):
+            return found
+    # PHP writes a list with gaps as a map; other objects give up whatever looks like a result.
+    listed = all(key.isdecimal() for key in value)
+    return tuple(
+        found
+        for key, inner in value.items()
+        if key not in _RESULT_KEYS
+        if listed or not isinstance(inner, str) or _is_link(inner)
+        for found in links(inner)
+    )
+
+
+def _is_link(value: str) -> bool:
+    return value.startswith(("http://", "https://", "data:"))
+
+
+def results(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The results that a finished body names; mirrors only where there is nothing else."""
+    for place in (body, body.get("data"), body.get("result")):
+        if isinstance(place, dict):
+            for name in _INNER_OUTPUTS:
+                if found := links(place.get(name)):
+                    return found
+    return ()

@@ -1,0 +1,182 @@
+"""
+Everything that can go wrong, as one tree. Errors carry data; they never hold a key.
+
+    ModelsLabError
+    ├── LookFault               one look went wrong; the job is not over: look again later
+    │   ├── TransportError      no usable answer came: network, timeout, cut connection
+    │   ├── ServerError         the server is in trouble: 408, 425, 5xx
+    │   ├── UnreadableReply     an answer came that says nothing: no JSON, no status, a redirect
+    │   └── RateLimited         too many requests, by status 429 or by its words
+    ├── Refused                 asking again cannot help until somebody acts
+    │   ├── AuthenticationError the key is missing, wrong or expired: ends all tickets of that key
+    │   ├── PaymentRequired     no credits or no plan: ends all tickets of that key
+    │   ├── PermissionDenied    this plan may not do that: ends all tickets of that family
+    │   └── InvalidRequest      the request itself is wrong: ends that ticket alone
+    ├── GenerationFailed        the job itself failed; this is the server's last word
+    │   └── TicketNotFound      the server knows no such id
+    ├── WaitTimeout             the caller's patience ended, not the job (also a TimeoutError)
+    ├── SubmitUncertain         work may or may not have been started; look before paying again
+    ├── UntrustedServer         the server's certificate is not valid: nothing was sent
+    └── ClientClosed            the client was closed while waiting, or used after that
+"""
+
+from copy import copy
+from typing import Self
+
+from .replies import Failed, Processing
+from .tickets import Ticket
+
+
+class ModelsLabError(Exception):
+    """
+    The base of every error of this package.
+
+    Attributes:
+        ticket: The ticket it is about, if it is about one.
+        status_code: The HTTP status that came, if one came.
+        server_message: The server's own words, if any.
+        retry_after: Seconds the server asked to wait, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        ticket: Ticket | None = None,
+        status_code: int | None = None,
+        server_message: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.ticket = ticket
+        self.status_code = status_code
+        self.server_message = server_message
+        self.retry_after = retry_after
+
+    def about(self, ticket: Ticket) -> Self:
+        """The same error as a fresh object that speaks of this ticket: one for each who waits."""
+        twin = copy(self)
+        twin.ticket = ticket
+        twin.__cause__ = self.__cause__
+        return twin
+
+    def __str__(self) -> str:
+        return f"{self.ticket}: {self.message}" if self.ticket else self.message
+
+
+class LookFault(ModelsLabError):
+    """One look went wrong. The job is not over; the poller looks again within its budget."""
+
+
+class TransportError(LookFault):
+    """
+    No usable answer came: the network, a timeout, a connection that was cut.
+
+    Attributes:
+        may_have_left: Whether the request may have reached the server. False only if it provably
+            never left this machine.
+    """
+
+    def __init__(
+        self, message: str = "", *, ticket: Ticket | None = None, may_have_left: bool = True
+    ) -> None:
+        super().__init__(message, ticket=ticket)
+        self.may_have_left = may_have_left
+
+
+class ServerError(LookFault):
+    """The server is in trouble (408, 425 or 5xx)."""
+
+
+class UnreadableReply(LookFault):
+    """An answer came that says nothing about the job: not JSON, no status, a redirect."""
+
+
+class RateLimited(LookFault):
+    """Too many requests, by status 429 or by the words of the body."""
+
+
+class Refused(ModelsLabError):
+    """The server refuses, and asking again cannot help until somebody acts. The job goes on."""
+
+
+class AuthenticationError(Refused):
+    """The key is missing, wrong or expired."""
+
+
+class PaymentRequired(Refused):
+    """The account has no credits or no plan."""
+
+
+class PermissionDenied(Refused):
+    """The account's plan may not use this."""
+
+
+class InvalidRequest(Refused):
+    """The request itself is wrong."""
+
+
+class GenerationFailed(ModelsLabError):
+    """
+    The job itself failed; this is the server's last word.
+
+    Attributes:
+        reply: The whole reply, with the server's message and the body as it came.
+    """
+
+    def __init__(self, reply: Failed) -> None:
+        super().__init__(
+            reply.message or f"the generation ended as {reply.reason}, the server gave no reason",
+            ticket=reply.ticket,
+            server_message=reply.message,
+        )
+        self.reply = reply
+        self.args = (reply,)
+
+    @staticmethod
+    def of(reply: Failed) -> "GenerationFailed":
+        """Make the error that stands for a failed reply."""
+        return (TicketNotFound if reply.reason == "not_found" else GenerationFailed)(reply)
+
+
+class TicketNotFound(GenerationFailed):
+    """The server knows no such id: a mistyped one, another family's, or one long gone."""
+
+
+class WaitTimeout(ModelsLabError, TimeoutError):
+    """
+    The caller's patience ended, not the job: wait for the same ticket again to resume.
+
+    Attributes:
+        last: The last reply that came, if any.
+    """
+
+    def __init__(
+        self, message: str = "", *, ticket: Ticket | None = None, last: Processing | None = None
+    ) -> None:
+        super().__init__(message, ticket=ticket)
+        self.last = last
+
+
+class SubmitUncertain(ModelsLabError):
+    """
+    Work may or may not have been started. Look for it before submitting, and paying, again.
+
+    Attributes:
+        endpoint: What was submitted to.
+        track_id: The mark that the request carried.
+    """
+
+    def __init__(self, message: str = "", *, endpoint: str = "", track_id: str = "") -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
+        self.track_id = track_id
+
+
+class UntrustedServer(ModelsLabError):
+    """The server's certificate is not valid for its name. Nothing was sent, nothing is retried."""
+
+
+class ClientClosed(ModelsLabError):
+    """The client was closed while waiting, or used after that. Tickets can be waited for again."""

@@ -1,0 +1,307 @@
+"""
+Schedule: what is due, who is waiting, what is settled. It decides and does nothing.
+
+A ticket is here from `add` until it is settled or nobody waits for it any more. In between it is
+either lined up in its lane until it is due, or flying: taken out by a worker that looks at it.
+
+    add ──> lined up ──take──> flying ──feed──> settled: every watcher hears it, once
+               ^                  │
+               └── not over yet ──┘
+
+What one look tells is never mixed up with what another one does:
+
+    not over                  later again, after the pace's step
+    a fault of the look       later again, after a backoff, until `pace.faults` in a row
+    rate limit                all lanes of that key pause; nobody's budget is charged
+    many faults in a row      the lane pauses, then lets out one look at a time
+    silence for too long      all tickets of that lane end, a few at a time: `reap`
+    refusal of the key        all tickets of that key end, likewise
+    refusal of permission     all tickets of that family end, likewise
+    refusal of the request    that ticket ends
+    the job's own end         that ticket settles
+
+A reply to a ticket that is no longer open changes nothing but what it says about the lane.
+"""
+
+import math
+from itertools import islice
+
+from attrs import Factory, define, frozen
+
+from .errors import (
+    AuthenticationError,
+    ClientClosed,
+    LookFault,
+    ModelsLabError,
+    PaymentRequired,
+    PermissionDenied,
+    RateLimited,
+    UntrustedServer,
+)
+from .families import Tier
+from .lanes import Entry, Lane, Watcher
+from .outcomes import Outcome, Unresolved
+from .pacing import Pace
+from .rates import Rate
+from .replies import Failed, Processing, Reply, Success
+from .tickets import Ticket
+
+
+@frozen
+class Ending:
+    """
+    One settled ticket.
+
+    Attributes:
+        outcome: How it ended.
+        watchers: Who is to hear it.
+        looks: How many looks it took.
+        waited: Seconds since it was added.
+    """
+
+    outcome: Outcome
+    watchers: tuple[Watcher, ...]
+    looks: int
+    waited: float
+
+
+@frozen
+class Effects:
+    """What one look changed: the ending to be told and the pause it caused, if any."""
+
+    ending: Ending | None = None
+    paused: float | None = None
+
+
+_NOTHING = Effects()
+
+
+@define(eq=False)
+class Schedule:
+    """The state machine of all open tickets of one client."""
+
+    pace: Pace
+    rate: float | None = None
+    _open: dict[Ticket, Entry] = Factory(dict)
+    _lanes: dict[tuple[Tier, str], Lane] = Factory(dict)
+    _limits: dict[Tier, float] = Factory(dict)
+    _rates: dict[Tier, Rate] = Factory(dict)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(
+        self,
+        ticket: Ticket,
+        watcher: Watcher,
+        *,
+        tier: Tier,
+        host: str,
+        now: float,
+        chance: float,
+        eta: float | None = None,
+    ) -> None:
+        """Open a ticket, or join those who wait for it already."""
+        entry = self._open.get(ticket)
+        if entry is not None:
+            entry.watchers += (watcher,)
+            return
+        lane = self._lanes.get((tier, host))
+        if lane is None:
+            lane = self._lanes[tier, host] = Lane(tier, host, self._limits.get(tier, -math.inf))
+            if self.rate is not None:
+                self._rates.setdefault(tier, Rate(self.rate))
+        if lane.is_idle:
+            # What was wrong when it was last asked says nothing of the time between.
+            lane.spoke()
+        due = now + self.pace.first(eta, chance)
+        entry = self._open[ticket] = Entry(ticket, lane, now, due, (watcher,))
+        lane.push(entry)
+
+    def drop(self, ticket: Ticket, watcher: Watcher) -> None:
+        """Stop waiting. When the last watcher has gone, the ticket is forgotten."""
+        entry = self._open.get(ticket)
+        if entry is None or watcher not in entry.watchers:
+            return
+        entry.watchers = tuple(other for other in entry.watchers if other is not watcher)
+        # A flying entry stays until its reply, so that who comes back meanwhile joins that look.
+        if not entry.watchers and entry.lined_up:
+            del self._open[ticket]
+            entry.lane.forget(entry)
+
+    def last(self, ticket: Ticket) -> Processing | None:
+        """The last reply for an open ticket."""
+        entry = self._open.get(ticket)
+        return entry.last if entry else None
+
+    def fault(self, ticket: Ticket) -> LookFault | None:
+        """What keeps an open ticket from being answered, if something does."""
+        entry = self._open.get(ticket)
+        return (entry.fault or entry.lane.fault) if entry else None
+
+    def next_look(self) -> float | None:
+        """When `take` will have something to give, as far as is known now."""
+        moments = [when for lane in self._lanes.values() if (when := self._next(lane)) is not None]
+        return min(moments, default=None)
+
+    def take(self, now: float) -> Entry | None:
+        """Let the most overdue ticket out to be looked at; None if none may go now."""
+        best: Lane | None = None
+        earliest = now
+        for lane in self._lanes.values():
+            when = self._next(lane)
+            if when is not None and when <= now and lane.due <= earliest:
+                best, earliest = lane, lane.due
+        if best is None:
+            return None
+        if self.rate is not None:
+            self._rates[best.tier].passed(now)
+        return best.take(now)
+
+    def feed(
+        self, entry: Entry, result: Reply | ModelsLabError, now: float, chance: float
+    ) -> Effects:
+        """Take in what one look brought."""
+        entry.lane.back(entry)
+        match result:
+            case Processing() | Success() | Failed():
+                entry.lane.answered()
+                return self._heard(entry, result, now, chance)
+            case RateLimited():
+                return self._limited(entry, result, now, chance)
+            case LookFault():
+                return self._faulted(entry, result, now, chance)
+            case _:
+                return self._refused(entry, result, now)
+
+    @property
+    def doomed(self) -> bool:
+        """Whether a refusal has tickets to end still."""
+        return any(lane.doomed for lane in self._lanes.values())
+
+    def reap(self, limit: int, now: float) -> list[Ending]:
+        """End some of the tickets that a refusal met."""
+        lane = next(lane for lane in self._lanes.values() if lane.doomed)
+        return [self._settle(e, _unresolved(e, error), now) for e, error in lane.reap(limit)]
+
+    def close(self, error: ClientClosed, limit: int, now: float) -> list[Ending]:
+        """End some of all that is open."""
+        some = list(islice(self._open.values(), limit))
+        effects = [self._unresolved(entry, error, now) for entry in some]
+        return [effect.ending for effect in effects if effect.ending]
+
+    def abandon(self) -> list[Watcher]:
+        """Forget everything, and say who was waiting."""
+        watchers = [watcher for entry in self._open.values() for watcher in entry.watchers]
+        self._open.clear()
+        self._lanes.clear()
+        return watchers
+
+    def _heard(self, entry: Entry, reply: Reply, now: float, chance: float) -> Effects:
+        entry.faults = 0
+        entry.fault = None
+        if not self._is_open(entry):
+            return _NOTHING
+        age = entry.began - entry.added
+        match reply:
+            case Processing():
+                entry.last = reply
+                step = self.pace.step(age, chance)
+                if entry.looks == 1:
+                    step = max(step, self.pace.first(reply.eta, chance))
+                self._again(entry, max(entry.began + step, now))
+                return _NOTHING
+            case Failed(reason="not_found") if age < self.pace.grace:
+                self._again(entry, max(entry.began + self.pace.step(age, chance), now))
+                return _NOTHING
+            case _:
+                return Effects(self._settle(entry, reply, now))
+
+    def _limited(self, entry: Entry, error: RateLimited, now: float, chance: float) -> Effects:
+        if self._is_open(entry):
+            self._again(entry, now)
+        entry.lane.spoke()
+        setbacks = entry.lane.set_back(entry.began)
+        asked = error.retry_after
+        if not setbacks and (asked is None or now + asked <= entry.lane.paused_until):
+            return _NOTHING
+        seconds = (
+            self.pace.backoff(setbacks, chance) if asked is None else max(asked, self.pace.floor)
+        )
+        # The limit is the key's: it holds for hosts too that are first asked while it lasts.
+        self._limits[entry.lane.tier] = now + seconds
+        for lane in self._lanes_of(entry.lane.tier):
+            lane.pause(now, seconds)
+        return Effects(paused=seconds)
+
+    def _faulted(self, entry: Entry, error: LookFault, now: float, chance: float) -> Effects:
+        lane = entry.lane
+        lane.fault = entry.fault = error
+        seconds = None
+        if setbacks := lane.faulted(entry.began, now):
+            seconds = self.pace.backoff(setbacks, chance)
+            lane.pause(now, seconds)
+        if lane.silence >= self.pace.outage:
+            lane.doom(error, None)
+            return self._unresolved(entry, error, now)
+        entry.faults += 1
+        if not self._is_open(entry):
+            return Effects(paused=seconds)
+        if entry.faults < self.pace.faults:
+            backoff = self.pace.backoff(entry.faults, chance)
+            self._again(entry, now + max(backoff, error.retry_after or 0.0))
+            return Effects(paused=seconds)
+        return Effects(self._settle(entry, _unresolved(entry, error), now), seconds)
+
+    def _refused(self, entry: Entry, error: ModelsLabError, now: float) -> Effects:
+        entry.lane.spoke()
+        match error:
+            case AuthenticationError() | PaymentRequired():
+                for lane in self._lanes_of(entry.lane.tier):
+                    lane.proven = False
+                    lane.doom(error, None)
+            case UntrustedServer():
+                entry.lane.proven = False
+                entry.lane.doom(error, None)
+            case PermissionDenied():
+                entry.lane.answered()
+                entry.lane.doom(error, entry.ticket.family)
+            case _:
+                entry.lane.answered()
+        return self._unresolved(entry, error, now)
+
+    def _unresolved(self, entry: Entry, error: ModelsLabError, now: float) -> Effects:
+        if not self._is_open(entry):
+            return _NOTHING
+        return Effects(self._settle(entry, _unresolved(entry, error), now))
+
+    def _again(self, entry: Entry, due: float) -> None:
+        entry.due = due
+        entry.lane.push(entry)
+
+    def _settle(self, entry: Entry, outcome: Outcome, now: float) -> Ending:
+        watchers, entry.watchers = entry.watchers, ()
+        del self._open[entry.ticket]
+        entry.lane.forget(entry)
+        return Ending(outcome, watchers, entry.looks, now - entry.added)
+
+    def _is_open(self, entry: Entry) -> bool:
+        """Whether the entry counts still; an entry that nobody waits for is forgotten here."""
+        if entry.watchers:
+            return True
+        if self._open.get(entry.ticket) is entry:
+            del self._open[entry.ticket]
+        return False
+
+    def _next(self, lane: Lane) -> float | None:
+        when = lane.next_look()
+        if when is None or self.rate is None:
+            return when
+        return max(when, self._rates[lane.tier].opens)
+
+    def _lanes_of(self, tier: Tier) -> list[Lane]:
+        return [lane for lane in self._lanes.values() if lane.tier == tier]
+
+
+def _unresolved(entry: Entry, error: ModelsLabError) -> Unresolved:
+    return Unresolved(ticket=entry.ticket, cause=error.about(entry.ticket), last=entry.last)

@@ -1,0 +1,123 @@
+"""Ticket: what a caller holds for a queued generation. Never holds a key, never sends anything."""
+
+import operator
+import re
+import unicodedata
+from typing import Any, Self, TypeAlias
+
+from attrs import field, frozen
+
+_FAMILY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_LONGEST_ID = 200
+
+
+def _id_text(value: int | str) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        # numpy and pandas hand out integers that are not `int`; they mean the same id.
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise ValueError(
+            f"an id is a string or an int, got {type(value).__name__}; "
+            "write the id exactly as the submit reply gave it"
+        )
+    return str(number)
+
+
+def _fault_of(text: str) -> str | None:
+    if len(text) > _LONGEST_ID:
+        return f"is {len(text)} characters long, at most {_LONGEST_ID} are allowed"
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        return "holds a control character or half a surrogate pair"
+    if text != text.strip():
+        return "begins or ends with a blank"
+    for part in text.split("/"):
+        if not part:
+            return "is empty or has an empty part"
+        if part in (".", ".."):
+            return f"has the part {part!r}, which would name another path"
+    return None
+
+
+def _check_family(_instance: object, _attribute: object, value: Any) -> None:
+    if not isinstance(value, str) or not _FAMILY.fullmatch(value):
+        raise ValueError(
+            f"a family is a name such as 'images' (letters, digits, '_' and '-'), got {value!r}"
+        )
+
+
+def _check_id(_instance: object, _attribute: object, value: str) -> None:
+    fault = _fault_of(value)
+    if fault:
+        raise ValueError(
+            f"an id is one non-empty path segment of the characters the service gave, but "
+            f"{value[:_LONGEST_ID]!r} {fault}"
+        )
+
+
+@frozen(order=True)
+class Ticket:
+    """
+    Names one queued generation: the API family that resolves it and the id the service gave.
+
+    The text form is `family:id`, and `Ticket.parse` reads it back. Ids may be given as `int` or
+    `str` and are the same ticket. A ticket holds no key and is safe to store or to log.
+
+    Args:
+        family: A name of the registry, such as `"images"` or `"enterprise_interior"`.
+        id: The id of the generation. For a family with two ids, both joined by a slash.
+
+    Raises:
+        ValueError: The id could not stand as one path segment or one field.
+
+    Example:
+        >>> str(Ticket("images", 13443927))
+        'images:13443927'
+    """
+
+    family: str = field(validator=_check_family)
+    id: str = field(converter=_id_text, validator=_check_id)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """
+        Read the text form, `family:id`.
+
+        Raises:
+            ValueError: There is no colon, or one of the two halves is not valid.
+        """
+        family, colon, id_ = text.partition(":")
+        if not colon:
+            raise ValueError(f"a ticket is written 'family:id', such as 'images:123', got {text!r}")
+        return cls(family, id_)
+
+    @classmethod
+    def of(cls, value: "TicketLike") -> "Ticket":
+        """
+        Take a ticket in any of the forms a caller may hold: itself, its text, or a pair.
+
+        Raises:
+            ValueError: The value has none of these forms.
+        """
+        match value:
+            case Ticket():
+                return value
+            case str():
+                return cls.parse(value)
+            case (family, id_):
+                return cls(family, id_)
+            case _:
+                raise ValueError(
+                    "a ticket is a Ticket, its text 'family:id' or a pair (family, id), "
+                    f"got {type(value).__name__}"
+                )
+
+    def __str__(self) -> str:
+        return f"{self.family}:{self.id}"
+
+
+TicketLike: TypeAlias = Ticket | str | tuple[str, int | str]
+"""Whatever stands for a ticket: a `Ticket`, its text form, or a `(family, id)` pair."""

@@ -1,0 +1,131 @@
+"""Looker: one look at one ticket, over the wire to a reply. It never waits and never repeats."""
+
+import difflib
+import logging
+import os
+import time
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlsplit
+
+from ._core.errors import ModelsLabError
+from ._core.families import BASE_URL, LEGACY_BASE_URL, Family, Tier
+from ._core.reading import read_reply
+from ._core.replies import Processing, Reply
+from ._core.statuses import is_known
+from ._core.tickets import Ticket
+from ._transport.sender import Sender
+
+_logger = logging.getLogger("modelslab_async")
+
+
+class Looker:
+    """Knows where every family is fetched, and looks there."""
+
+    def __init__(self, families: Mapping[str, Family], sender: Sender) -> None:
+        self._families = families
+        self._sender = sender
+        self._strange: set[tuple[str, str]] = set()
+
+    def family_of(self, ticket: Ticket) -> Family:
+        """
+        The family that resolves a ticket.
+
+        Raises:
+            ValueError: The family is unknown, the id does not fit it, or its key is missing.
+        """
+        family = self._families.get(ticket.family)
+        if family is None:
+            near = difflib.get_close_matches(ticket.family, self._families, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "none is like it;"
+            raise ValueError(
+                f"unknown family {ticket.family!r}; {hint} "
+                "`modelslab-async families` lists all, and Client(families=...) takes more"
+            )
+        family.check(ticket)
+        self._sender.key_of(family.tier)
+        return family
+
+    def place_of(self, ticket: Ticket) -> tuple[Tier, str]:
+        """With which key, and at which host, a ticket is looked at."""
+        family = self.family_of(ticket)
+        return self._sender.key_of(family.tier), urlsplit(family.url).netloc
+
+    def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
+        """Whom a refusal of this ticket concerns: those of the same key, or of the same family."""
+        return self._sender.key_of(self.family_of(ticket).tier), ticket.family
+
+    async def look(self, ticket: Ticket) -> Reply:
+        """
+        Ask once about a ticket whose family is known.
+
+        Raises:
+            LookFault: The reply says nothing about the job.
+            Refused: The server refuses.
+        """
+        family = self._families[ticket.family]
+        try:
+            response = await self._sender.send(family.fetch(ticket))
+        except ModelsLabError as error:
+            error.ticket = ticket
+            raise
+        reply = read_reply(
+            ticket,
+            status_code=response.status_code,
+            headers=response.headers,
+            body=response.body,
+            families=self._families,
+            received_at=time.time(),
+        )
+        if isinstance(reply, Processing) and not is_known(reply.status, family.status):
+            self._wonder(family.name, reply.status)
+        return reply
+
+    async def aclose(self) -> None:
+        await self._sender.aclose()
+
+    def _wonder(self, family: str, status: str) -> None:
+        if (family, status) not in self._strange:
+            self._strange.add((family, status))
+            _logger.warning(
+                "family %s answers the unknown status %r; it is taken for 'not over yet'",
+                family,
+                status,
+            )
+
+
+def rooted(
+    families: Mapping[str, Family], *, base_url: str | None, legacy_base_url: str | None
+) -> dict[str, Family]:
+    """
+    The families on the hosts that were given, or that the environment names.
+
+    Raises:
+        ValueError: A base URL is not one.
+    """
+    base = _base(base_url, "MODELSLAB_BASE_URL", BASE_URL)
+    legacy = _base(legacy_base_url, "MODELSLAB_LEGACY_BASE_URL", LEGACY_BASE_URL)
+    return {name: family.at(base=base, legacy=legacy) for name, family in families.items()}
+
+
+def _base(given: str | None, variable: str, default: str) -> str:
+    url = (given or os.environ.get(variable) or default).rstrip("/")
+    parts = _parts(url)
+    if parts is None:
+        source = "base_url" if given else variable
+        raise ValueError(f"{source} is an URL such as {default!r}, got {url!r}")
+    if parts.username or parts.password:
+        raise ValueError("a base URL carries no user name and no password")
+    # Other clients of the service write its base without "/api"; both spellings mean the same.
+    return url if parts.path else f"{url}/api"
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The parts of a plain URL of HTTP; None if it is none."""
+    if not (url.isascii() and url.isprintable()) or set(url) & set(" {}?#"):
+        return None
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if whole else None

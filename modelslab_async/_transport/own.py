@@ -1,0 +1,61 @@
+"""OwnHTTP: the default way to send. It finds a request's origin or proxy, and retries nothing."""
+
+from typing import TypeAlias
+
+import httpx
+
+from .._core.errors import TransportError
+from .dialing import Trust
+from .origin import Origin
+from .over_httpx import TransportHTTP, environment_proxy
+from .urls import address_of, place_of
+from .wire import Request, Response
+
+_Way: TypeAlias = Origin | TransportHTTP
+
+
+class OwnHTTP:
+    """
+    Sends through connections of our own: HTTP/1.1, over TLS for https.
+
+    Where the environment names a proxy, an httpx transport goes through it. For HTTP/2, hand an
+    `httpx.AsyncHTTPTransport(http2=True)` to the client.
+    """
+
+    def __init__(self, *, connections: int) -> None:
+        self._connections = connections
+        self._trust = Trust()
+        self._ways: dict[tuple[str, str], _Way] = {}
+        self._closed = False
+
+    async def exchange(self, request: Request) -> Response:
+        """See `HTTP.exchange`."""
+        way = self._ways.get(place_of(request.url)) or await self._way(request.url)
+        return await way.exchange(request)
+
+    async def aclose(self) -> None:
+        """Close every connection. Whoever still exchanges hears a `TransportError`."""
+        self._closed = True
+        for way in self._ways.values():
+            await way.aclose()
+
+    async def _way(self, url: str) -> _Way:
+        scheme, host, port = address_of(url)
+        proxy = environment_proxy(scheme, host)
+        way: _Way
+        if proxy is None:
+            way = Origin(scheme, host, port, trust=self._trust, connections=self._connections)
+        else:
+            way = await self._through(proxy, scheme)
+        if self._closed:
+            raise TransportError("the client was closed", may_have_left=False)
+        # Another call may have opened the same way meanwhile.
+        return self._ways.setdefault(place_of(url), way)
+
+    async def _through(self, proxy: str, scheme: str) -> TransportHTTP:
+        limits = httpx.Limits(
+            max_connections=self._connections, max_keepalive_connections=self._connections
+        )
+        # Plain http needs no certificates, and they take longer to load than many looks.
+        verify = await self._trust.context() if scheme == "https" else False
+        return TransportHTTP(httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=proxy))

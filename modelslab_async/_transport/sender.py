@@ -1,0 +1,118 @@
+"""Sender: makes a Call a request with the key, sends it within one deadline, masks what comes."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+import httpx
+from attrs import evolve
+
+from .._core.errors import TransportError
+from .._core.families import Call, Tier
+from .._version import __version__
+from .keys import Keys
+from .over_httpx import ClientHTTP, TransportHTTP
+from .own import OwnHTTP
+from .wire import HTTP, LONGEST_BODY, Request, Response
+
+# Identity, since a body that must be unpacked first is a body without a bound.
+_HEADERS: tuple[tuple[str, str], ...] = (
+    ("accept", "application/json"),
+    ("accept-encoding", "identity"),
+    ("user-agent", f"modelslab-async/{__version__}"),
+)
+_JSON_HEADERS = (*_HEADERS, ("content-type", "application/json"))
+_ERRORS = 300
+_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class Sender:
+    """Sends calls. Holds the keys, so its repr is the plain one of an object."""
+
+    def __init__(self, http: HTTP, keys: Keys, *, timeout: float) -> None:
+        self._http = http
+        self._keys = keys
+        self._timeout = timeout
+
+    def key_of(self, tier: Tier) -> Tier:
+        """
+        Which key a tier's requests carry.
+
+        Raises:
+            ValueError: There is none.
+        """
+        self._keys.of(tier)
+        return self._keys.which(tier)
+
+    async def send(self, call: Call) -> Response:
+        """
+        Send one call, once.
+
+        Raises:
+            TransportError: No response came within the deadline.
+            UntrustedServer: The server's certificate is not valid.
+        """
+        request = self._request(call)
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._http.exchange(request)
+            if len(response.body) <= LONGEST_BODY:
+                return self._masked(response)
+            error = TransportError(f"the reply is longer than {LONGEST_BODY} bytes")
+        except TimeoutError:
+            error = TransportError(f"no whole answer came within {self._timeout:g} s")
+        except OSError as fault:
+            error = TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
+        # Raised here, outside the handlers: what the network raised may hold the key.
+        raise error
+
+    async def aclose(self) -> None:
+        """Close what this sender sends through, unless it stays the caller's."""
+        close: Callable[[], Awaitable[None]] | None = getattr(self._http, "aclose", None)
+        if close is not None:
+            await close()
+
+    def _masked(self, response: Response) -> Response:
+        body, headers = self._keys.masked(response.body), response.headers
+        if response.status_code >= _ERRORS:
+            # Only of these are headers read and quoted.
+            headers = [(name, self._keys.masked(value)) for name, value in headers]
+        elif body is response.body:
+            return response
+        return evolve(response, headers=headers, body=body)
+
+    def _request(self, call: Call) -> Request:
+        key = self._keys.of(call.tier)
+        url, headers, body = call.url, _HEADERS, b""
+        match call.key_in:
+            case "body":
+                headers, body = _JSON_HEADERS, _json({**call.fields, "key": key}).encode()
+            case "header":
+                headers = (*_HEADERS, ("key", key))
+            case "query":
+                url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
+        return Request(method=call.method, url=url, headers=headers, body=body)
+
+
+def as_http(given: "HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None", size: int) -> HTTP:
+    """
+    Make whatever a caller hands in the seam's one method.
+
+    Raises:
+        TypeError: It is none of the three things it may be.
+    """
+    match given:
+        case None:
+            return OwnHTTP(connections=size)
+        case httpx.AsyncClient():
+            return ClientHTTP(given)
+        case httpx.AsyncBaseTransport():
+            return TransportHTTP(given)
+        case _ if callable(getattr(given, "exchange", None)):
+            return given
+        case _:
+            raise TypeError(
+                "http is an httpx.AsyncClient, an httpx.AsyncBaseTransport or an object with "
+                f"'async def exchange(request)', got {type(given).__name__}"
+            )

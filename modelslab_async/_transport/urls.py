@@ -1,0 +1,51 @@
+"""URLs: where a request goes and what it asks for there. It resolves and sends nothing."""
+
+from urllib.parse import urlsplit
+
+import httpx
+
+from .._core.errors import TransportError
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def place_of(url: str) -> tuple[str, str]:
+    """The scheme and the host, with its port, as the URL writes them."""
+    scheme, _, rest = url.partition("://")
+    return scheme, rest.partition("/")[0]
+
+
+def target_of(url: str) -> str:
+    """The path and the query."""
+    parts = urlsplit(_ascii(url))
+    path = parts.path or "/"
+    return f"{path}?{parts.query}" if parts.query else path
+
+
+def address_of(url: str) -> tuple[str, str, int]:
+    """
+    The scheme, the host's bare name and the port.
+
+    Raises:
+        TransportError: The URL names no host that HTTP could reach.
+    """
+    try:
+        parts = urlsplit(_ascii(url))
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except (ValueError, httpx.InvalidURL):
+        scheme, host, port = "", None, None
+    if scheme not in _PORTS or not host:
+        raise TransportError(
+            "an URL starts with http:// or https:// and a host", may_have_left=False
+        )
+    return scheme, host, port or _PORTS[scheme]
+
+
+def host_header(scheme: str, host: str, port: int) -> str:
+    """What the `Host` header says: IPv6 in brackets, the scheme's own port left out."""
+    name = f"[{host}]" if ":" in host else host
+    return name if port == _PORTS[scheme] else f"{name}:{port}"
+
+
+def _ascii(url: str) -> str:
+    return url if url.isascii() else str(httpx.URL(url))

@@ -1,0 +1,68 @@
+"""The seam to HTTP: a request goes in, a response comes out. Everything that sends stands on it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import field, frozen
+
+LONGEST_BODY = 16 * 1024 * 1024
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0]
+
+
+@frozen(kw_only=True)
+class Request:
+    """
+    One HTTP request, ready to be sent as it is.
+
+    Its `repr` leaves out the query, the headers and the body, because one of them holds the key.
+
+    Attributes:
+        method: The HTTP method.
+        url: The whole URL.
+        headers: Names and values.
+        body: The bytes to send; empty for none.
+    """
+
+    method: str
+    url: str = field(repr=_without_query)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@frozen(kw_only=True)
+class Response:
+    """
+    One HTTP response, read to its end and not decoded.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: Names and values, as they came.
+        body: The bytes of the body, as they came.
+    """
+
+    status_code: int
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    body: bytes = b""
+
+
+class HTTP(Protocol):
+    """
+    Whatever can exchange a request for a response.
+
+    It follows no redirect, decodes no content, retries nothing, and reads at most `LONGEST_BODY`
+    bytes. If it has an `aclose`, the client calls it at its own end.
+    """
+
+    async def exchange(self, request: Request, /) -> Response:
+        """
+        Send one request and read its response.
+
+        Raises:
+            TransportError: There is no response. `may_have_left` is False only where the request
+                provably never left.
+            UntrustedServer: The server's certificate is not valid.
+        """
+        ...

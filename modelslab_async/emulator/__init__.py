@@ -1,0 +1,23 @@
+"""The emulator: an ASGI stand-in for the service. It knows the registry and no client."""
+
+from .app import Emulator, Submitted
+from .fault_serving import Traffic, faulty
+from .faults import Faults
+from .jobs import Jobs
+from .ledger import Scripted
+from .serving import running, serve
+
+__all__ = [
+    "Emulator",
+    "Faults",
+    "Jobs",
+    "Scripted",
+    "Submitted",
+    "Traffic",
+    "faulty",
+    "running",
+    "serve",
+]
+
+for _name in __all__:
+    globals()[_name].__module__ = __name__

@@ -1,0 +1,250 @@
+"""Answers: what is said about one job at one moment. Pure: the job, the time and the site go in."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from math import ceil
+from typing import Any
+from urllib.parse import quote
+
+from attrs import frozen
+
+from modelslab_async._core.families import StatusRule
+
+from . import wording
+from .dialects import Dialect, dialect_of
+from .jobs import Job
+from .media import File, make_file
+from .routes import MEDIA
+
+_STAGES = (
+    "deploying_gpu",
+    "training_started",
+    "training_success",
+    "trained_model_compressing",
+    "trained_model_uploading",
+    "trained_model_uploaded",
+    "deploying_model",
+)
+_READY = "model_ready"
+_PENDING_SHARE = 0.1
+# Runs have dates while the emulator's clock only counts seconds, so its zero is given one.
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+_RENAMED = {"width": "W", "height": "H", "samples": "n_samples", "num_inference_steps": "steps"}
+
+
+@frozen
+class Site:
+    """
+    Where the emulator is reached, as the request at hand says.
+
+    Args:
+        root: Scheme and host.
+        mount: What stands before the paths of the API, `/api` or nothing.
+    """
+
+    root: str
+    mount: str
+
+    def url(self, path: str) -> str:
+        """The URL of a path of the API."""
+        return f"{self.root}{self.mount}/{path}"
+
+    def links(self, job: Job, *, folder: str = "generations") -> list[str]:
+        """The links to the files of a job."""
+        stem = f"{self.root}/{MEDIA}/{folder}/{job.ticket.family}/{quote(job.ticket.id, safe='')}"
+        return [f"{stem}-{number}.{job.suffix}" for number in range(job.files)]
+
+
+def file_of(job: Job, number: int) -> File:
+    """One of the files of a job."""
+    return make_file(f"{job.ticket}#{number}", job.suffix)
+
+
+def _written(id_: str) -> int | str:
+    return int(id_) if id_.isascii() and id_.isdigit() else id_
+
+
+def _results(job: Job, site: Site) -> dict[str, Any]:
+    """The facts about the output of a finished job."""
+    if job.output is None:
+        links = site.links(job)
+        mirrors = site.links(job, folder="cdn")
+        return {"output": links, "file": links[0], "proxy_links": mirrors, "mirror": mirrors[0]}
+    given: Any = job.output
+    copies: Any = given if isinstance(given, list) else []
+    return {"output": given, "file": given, "proxy_links": copies, "mirror": ""}
+
+
+def _common(job: Job) -> dict[str, Any]:
+    return {
+        "id": _written(job.ticket.id),
+        "text": job.ticket.id,
+        "in_background": wording.in_background(job.suffix),
+        "upsell": wording.UPSELL,
+        "how": wording.HOW,
+        "wait": wording.WAIT,
+        "has_been_queued": wording.QUEUED,
+    }
+
+
+def _meta(job: Job, dialect: Dialect) -> dict[str, Any]:
+    names = _RENAMED if dialect.renamed else {}
+    return {
+        **{names.get(name, name): value for name, value in job.fields.items()},
+        "webhook": job.fields.get("webhook"),
+        "track_id": job.fields.get("track_id"),
+        "id": job.ticket.id,
+        "file_prefix": f"{job.ticket.id}.{job.suffix}",
+    }
+
+
+def _etas(seconds: float | None) -> dict[str, Any]:
+    if seconds is None:
+        return {}
+    return {"eta": ceil(seconds), "fraction": round(float(seconds), 2)}
+
+
+def queued(job: Job, site: Site, *, fetch_result: str, eta: float | None) -> dict[str, Any]:
+    """The submit reply of work that has just begun."""
+    dialect = dialect_of(job.work)
+    links = site.links(job)
+    facts = {
+        **_common(job),
+        **_etas(eta),
+        "fetch_result": fetch_result,
+        "future_links": links,
+        "proxy_links": site.links(job, folder="cdn"),
+        "file_name": links[0].rpartition("/")[2],
+        "meta": _meta(job, dialect),
+    }
+    return dialect.queued.body(facts)
+
+
+def at_once(job: Job, site: Site, *, eta: float | None) -> dict[str, Any]:
+    """The submit reply of work that is already over."""
+    if job.fails:
+        return wording.FAILED
+    dialect = dialect_of(job.work)
+    facts = {
+        **_common(job),
+        **_results(job, site),
+        **_etas(eta),
+        "generationTime": max(0.0, float(job.duration)),
+        "future_links": site.links(job),
+        "meta": _meta(job, dialect),
+    }
+    return dialect.at_once.body(facts)
+
+
+@lru_cache(maxsize=256)
+def _running(work: str) -> bytes:
+    shape = dialect_of(work).running
+    return wording.encode(shape.body({"later": wording.LATER, "upsell": wording.UPSELL}))
+
+
+def _generation(job: Job, work: str, now: float, site: Site) -> bytes:
+    if not job.ended(now):
+        return _running(work)
+    if job.fails:
+        return wording.encode(wording.FAILED)
+    shape = dialect_of(work).done
+    return wording.encode(shape.body({**_common(job), **_results(job, site)}))
+
+
+def _training(job: Job, _work: str, now: float, _site: Site) -> bytes:
+    if job.ended(now):
+        if job.fails:
+            return wording.encode(wording.refusal(wording.TRAINING_FAILED, spelled="messege"))
+        stage, passed = _READY, len(_STAGES)
+    else:
+        passed = int(job.age(now) / job.duration * len(_STAGES))
+        stage = _STAGES[passed]
+    log = "".join(
+        f" /n Step:{step} {name}" for step, name in enumerate((*_STAGES[:passed], stage), 1)
+    )
+    return wording.encode({"status": "success", "messege": stage, "data": log})
+
+
+def training_started(job: Job) -> dict[str, Any]:
+    """The submit reply of a training."""
+    return {
+        "status": "success",
+        "messege": _STAGES[0],
+        "data": "it will take upto 30 minutes.",
+        "training_id": job.ticket.id,
+    }
+
+
+def _date(seconds: float) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _workflow(job: Job, _work: str, now: float, site: Site) -> bytes:
+    workflow_id, _, run_id = job.ticket.id.partition("/")
+    ended = job.ended(now)
+    if ended:
+        word = "failed" if job.fails else "completed"
+    else:
+        word = "running" if job.age(now) >= job.duration * _PENDING_SHARE else "pending"
+    times = {
+        "started_at": _date(job.started),
+        "completed_at": _date(job.started + job.duration) if ended else None,
+    }
+    body: dict[str, Any] = {
+        "status": "success",
+        "execution": {
+            "id": _written(run_id),
+            "workflow_id": workflow_id,
+            "status": word,
+            **times,
+            "execution_time": round(float(job.duration), 3) if ended else None,
+        },
+        "steps": [{"name": "Text to Image", "status": word, **times}],
+    }
+    if ended and job.fails:
+        body["error"] = wording.RUN_FAILED
+    elif ended:
+        results = _results(job, site)
+        body["output"] = {name: results[name] for name in ("output", "proxy_links")} | {
+            "status": "success"
+        }
+    return wording.encode(body)
+
+
+def workflow_started(job: Job, status_url: str) -> dict[str, Any]:
+    """The submit reply of a workflow run."""
+    workflow_id, _, run_id = job.ticket.id.partition("/")
+    body = {
+        "status": "success",
+        "message": "Workflow execution started.",
+        "execution_id": _written(run_id),
+        "workflow_id": workflow_id,
+        "status_url": status_url,
+    }
+    webhook = job.fields.get("webhook_url", job.fields.get("webhook"))
+    return body if webhook is None else {**body, "webhook_url": webhook}
+
+
+_BY_RULE: Mapping[StatusRule, Callable[[Job, str, float, Site], bytes]] = {
+    "generation": _generation,
+    "training": _training,
+    "workflow": _workflow,
+}
+
+_MISSING: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
+    "generation": (200, wording.NOT_FOUND),
+    "training": (404, wording.refusal(wording.NO_TRAINING, spelled="messege")),
+    "workflow": (404, wording.refusal(wording.NO_RUN)),
+}
+
+
+def fetched(job: Job, rule: StatusRule, *, work: str, now: float, site: Site) -> bytes:
+    """The fetch reply about a job, in the words of the family that was asked."""
+    return _BY_RULE[rule](job, work, now, site)
+
+
+def missing(rule: StatusRule) -> tuple[int, bytes]:
+    """The fetch reply about an id that nobody knows."""
+    status_code, body = _MISSING[rule]
+    return status_code, wording.encode(body)

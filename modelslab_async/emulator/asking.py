@@ -1,0 +1,65 @@
+"""Asking: the fields and the key of a request, in each of the forms that clients send them."""
+
+import json
+from collections.abc import Mapping
+from email import message_from_bytes
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+
+class UnreadableBodyError(ValueError):
+    """The body is neither a JSON object nor a form."""
+
+
+async def read_fields(request: Request) -> dict[str, Any]:
+    """
+    Read the fields of the body, JSON or form.
+
+    Raises:
+        UnreadableBodyError: It is none of these.
+    """
+    body = (await request.body()).strip()
+    if not body:
+        return {}
+    # Some clients send JSON under the content type of a form, so the body speaks first.
+    if not body.startswith(b"{"):
+        content_type = request.headers.get("content-type", "")
+        if content_type.startswith("application/x-www-form-urlencoded"):
+            return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+        if content_type.startswith("multipart/form-data"):
+            return _multipart(body, content_type)
+    try:
+        fields: object = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UnreadableBodyError from None
+    if not isinstance(fields, dict):
+        raise UnreadableBodyError
+    return {str(name): value for name, value in fields.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
+def _multipart(body: bytes, content_type: str) -> dict[str, Any]:
+    message = message_from_bytes(b"content-type: " + content_type.encode() + b"\r\n\r\n" + body)
+    fields: dict[str, Any] = {}
+    for part in message.walk():
+        name = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(content, bytes):
+            fields[name] = content.decode(errors="replace")
+    return fields
+
+
+def find_key(fields: Mapping[str, Any], request: Request) -> str:
+    """The key, wherever it stands; empty: there is none."""
+    key = fields.get("key")
+    if isinstance(key, str) and key:
+        return key
+    headers = request.headers
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    return (
+        headers.get("key")
+        or (bearer.strip() if scheme.lower() == "bearer" else "")
+        or headers.get("x-api-key")
+        or request.query_params.get("key", "")
+    )

@@ -1,0 +1,98 @@
+"""Serving: the emulator on a socket, in the running event loop. Installs no signal handlers."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from .app import Emulator
+
+_LONGEST_CLOSE = 1
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the process's signals alone and says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+@asynccontextmanager
+async def running(
+    emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncGenerator[str, None]:
+    """
+    Serve an emulator while the block runs, and give the base URL of its API.
+
+    Args:
+        emulator: The emulator.
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+
+    Raises:
+        OSError: The address is taken or not ours.
+
+    Example:
+        async with running(Emulator()) as base_url:
+            ...  # base_url is something like http://127.0.0.1:50123/api
+    """
+    config = uvicorn.Config(
+        emulator,
+        access_log=False,
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=_LONGEST_CLOSE,
+        ws="none",
+    )
+    server = _Server(config)
+    with socket.create_server((host, port), backlog=2048) as listener:
+        # asyncio does this only for sockets whose protocol is named, and without it every reply
+        # waits for the client's delayed acknowledgement: 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="emulator")
+        up = asyncio.create_task(server.up.wait())
+        try:
+            first, _ = await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
+            for task in first:
+                task.result()
+            yield f"http://{host}:{listener.getsockname()[1]}/api"
+        finally:
+            up.cancel()
+            server.should_exit = True
+            await serving
+
+
+async def serve(
+    emulator: Emulator,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    ready: Callable[[str], object] | None = None,
+) -> None:
+    """
+    Serve an emulator until the task is cancelled.
+
+    Args:
+        emulator: The emulator.
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        ready: Called with the base URL once requests are answered.
+
+    Raises:
+        OSError: The address is taken or not ours.
+    """
+    async with running(emulator, host=host, port=port) as base_url:
+        if ready is not None:
+            ready(base_url)
+        await asyncio.Event().wait()

@@ -1,0 +1,57 @@
+"""What a stranger's machine runs: `nox` does it all, `nox -s tests` only the tests."""
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.error_on_external_run = True
+
+
+def _groups(session: nox.Session, *groups: str) -> None:
+    session.install(
+        *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
+    )
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    _groups(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    _groups(session, "types")
+    session.install(".[cli,emulator]")
+    session.run("mypy", "-p", "modelslab_async")
+    session.run("mypy", "tests/typing/api.py")
+    session.run("pyright")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Runs on the built wheel: the folder beside the tests is never on the path."""
+    _groups(session, "tests")
+    session.install(".[cli,emulator]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"PYTHONSAFEPATH": "1"})
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    _groups(session, "docs")
+    session.install(".[cli,emulator]")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """Plays seeded stories of faults on virtual time: `nox -s simulate -- --seeds 0:10000`."""
+    _groups(session, "tests")
+    session.install(".[emulator]")
+    story = session.posargs or ["--seeds", "0:300"]
+    session.run("python", "-P", "tests/faults/simulate.py", *story)

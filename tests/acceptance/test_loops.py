@@ -1,0 +1,40 @@
+"""The same client on another event loop than the one of the standard library."""
+
+import asyncio
+
+import httpx
+import pytest
+import uvloop
+
+from modelslab_async import Client, Pace, Success
+from modelslab_async.emulator import Emulator, Jobs, running
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("floor", [0.0011, 0.01, 0.25])
+def test_the_poller_keeps_time_on_every_loop(factory, floor):
+    """Timers of a millisecond and less, which uvloop keeps in another way, break nothing."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.3)))
+
+    async def main():
+        pace = Pace(floor=floor)
+        async with Client("k", http=httpx.ASGITransport(app=emulator), pace=pace) as client:
+            return await client.gather(emulator.plant_many(60))
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert all(isinstance(each, Success) for each in runner.run(main()))
+
+
+def test_a_socket_on_uvloop():
+    """The whole way over a real socket."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.3)))
+
+    async def main():
+        async with (
+            running(emulator) as url,
+            Client("k", base_url=url, legacy_base_url=url, pace=Pace(floor=0.05)) as client,
+        ):
+            return await client.gather(emulator.plant_many(100))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert all(isinstance(each, Success) for each in runner.run(main()))

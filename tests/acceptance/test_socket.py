@@ -1,0 +1,197 @@
+"""The whole way over a real socket: the client against the emulator, as users run it."""
+
+import asyncio
+import gc
+import os
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import httpx
+import pytest
+
+from modelslab_async import FAMILIES, Client, Failed, GenerationFailed, Pace, Success
+from modelslab_async.emulator import Emulator, Jobs, running
+
+QUICK = Pace(floor=0.05)
+OPEN_FILES = Path("/proc/self/fd")
+SEEDS = [
+    "images",
+    "image_editing",
+    "realtime",
+    "interior",
+    "enterprise_interior",
+    "legacy_v4_dreambooth",
+]
+
+
+@pytest.fixture
+async def emulator():
+    """An emulator whose jobs take a fifth of a second."""
+    return Emulator(jobs=Jobs(duration=(0.1, 0.3), seed=1))
+
+
+@pytest.fixture
+async def base_url(emulator):
+    async with running(emulator) as url:
+        yield url
+
+
+@pytest.fixture
+async def client(base_url):
+    """Opened in one task and closed in another, as pytest-asyncio and bots do it."""
+    async with Client("any-key", base_url=base_url, legacy_base_url=base_url, pace=QUICK) as client:
+        yield client
+
+
+@pytest.mark.parametrize("family", SEEDS)
+async def test_a_seed_family_ends_well_and_badly(client, emulator, family):
+    """Each family of the first documents is awaited to success and to failure."""
+    good, bad = emulator.plant((family, 1), fails=False), emulator.plant((family, 2), fails=True)
+    reply = await client.wait(good)
+    async with httpx.AsyncClient() as browser:
+        file = await browser.get(reply.output[0])
+    assert 200 == file.status_code
+    assert file.content.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8"))
+    with pytest.raises(GenerationFailed):
+        await client.wait(bad)
+
+
+async def test_every_family_is_awaited(client, emulator):
+    """One ticket of each family in one batch."""
+    outcomes = await client.gather(emulator.plant_many(len(FAMILIES)))
+    assert set(FAMILIES) == {each.ticket.family for each in outcomes if isinstance(each, Success)}
+
+
+async def test_many_waiters_share_the_looks(client, emulator):
+    """200 tasks that wait for 50 tickets look no more often than 50 would."""
+    tickets = emulator.plant_many(50, ["images", "video"])
+    replies = await asyncio.gather(*(client.wait(tickets[n % 50]) for n in range(200)))
+    assert 200 == len(replies)
+    # A job of 0.3 s is looked at every 0.05 s, a tenth sooner at most.
+    assert max(emulator.looks.values()) <= 9
+
+
+async def test_a_web_app_leaks_nothing(emulator, base_url):
+    """Waiters that come, go and are cancelled leave no task and no socket behind."""
+
+    def sockets():
+        gc.collect()
+        return len(list(OPEN_FILES.iterdir())) if OPEN_FILES.is_dir() else 0
+
+    before = sockets()
+    tasks = asyncio.all_tasks()
+    async with Client("any-key", base_url=base_url, pace=QUICK, workers=8) as client:
+        tickets = emulator.plant_many(50, ["images", "video", "realtime"])
+        waits = [asyncio.create_task(client.wait(tickets[n % 50])) for n in range(200)]
+        await asyncio.sleep(0.05)
+        for wait in waits[::3]:
+            wait.cancel()
+        ends = await asyncio.gather(*waits, return_exceptions=True)
+        assert 67 == sum(isinstance(end, asyncio.CancelledError) for end in ends)
+        assert 133 == sum(isinstance(end, Success) for end in ends)
+    await asyncio.sleep(0.1)
+    # The server's own ends of the connections close a moment later.
+    for _ in range(50):
+        if sockets() <= before and asyncio.all_tasks() <= tasks:
+            break
+        await asyncio.sleep(0.05)
+    assert sockets() <= before
+    assert asyncio.all_tasks() <= tasks
+
+
+async def test_any_other_client_can_use_the_emulator(base_url):
+    """A hand-written loop on plain httpx submits, fetches and downloads."""
+    async with httpx.AsyncClient() as plain:
+        body = {"key": "k", "prompt": "a cat", "model_id": "flux"}
+        submitted = (await plain.post(f"{base_url}/v6/images/text2img", json=body)).json()
+        assert "processing" == submitted["status"]
+        while True:
+            reply = (await plain.post(submitted["fetch_result"], json={"key": "k"})).json()
+            if reply["status"] == "success":
+                break
+            await asyncio.sleep(0.05)
+        assert 200 == (await plain.get(reply["output"][0])).status_code
+    async with Client("k", base_url=base_url, pace=QUICK) as client:
+        assert isinstance(await client.wait(("images", submitted["id"])), Success)
+
+
+async def test_a_mixed_batch_streams(client, emulator):
+    """Failures and successes come as they end, each once."""
+    tickets = [emulator.plant(("video", n), fails=n % 3 == 0) for n in range(30)]
+    outcomes = [each async for each in client.stream(tickets)]
+    assert set(tickets) == {each.ticket for each in outcomes}
+    assert 30 == len(outcomes)
+    assert 10 == sum(isinstance(each, Failed) for each in outcomes)
+
+
+def test_a_second_event_loop_is_told_so():
+    """A client belongs to the loop of its first use; another one is a plain error."""
+    client = Client("k", http=httpx.ASGITransport(app=Emulator()))
+    asyncio.run(client.fetch("images:1"))
+    with pytest.raises(RuntimeError, match="another event loop"):
+        asyncio.run(client.fetch("images:1"))
+
+
+def test_one_client_a_thread():
+    """Threads that each have a loop and a client of their own do not disturb each other."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1)))
+    ends = []
+
+    async def work(number):
+        async with Client("k", http=httpx.ASGITransport(app=emulator), pace=QUICK) as client:
+            ends.append(await client.wait(emulator.plant(("images", number))))
+
+    threads = [threading.Thread(target=asyncio.run, args=(work(n),)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert 4 == len(ends)
+
+
+async def test_opened_and_closed_in_different_tasks(emulator, base_url):
+    """A bot's set-up hook opens the client, its shut-down hook closes it."""
+    client = Client("k", base_url=base_url, pace=QUICK)
+    ticket = emulator.plant("images:1")
+    await asyncio.create_task(client.__aenter__())
+    assert isinstance(await asyncio.create_task(client.wait(ticket)), Success)
+    await asyncio.create_task(client.__aexit__(None, None, None))
+
+
+def test_it_ends_with_its_loop():
+    """A client that was never closed does not hold up the end of the program."""
+    emulator = Emulator(jobs=Jobs(duration=(100.0, 100.0)))
+    began = time.monotonic()
+
+    async def main():
+        client = Client("k", http=httpx.ASGITransport(app=emulator))
+        waiting = asyncio.create_task(client.wait(emulator.plant("images:1")))
+        await asyncio.sleep(0.1)
+        return waiting
+
+    assert asyncio.run(main()).cancelled()
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_is_told_so():
+    """The child of a fork shares the parent's sockets, so it may not use the parent's client."""
+
+    async def main():
+        client = Client("k", http=httpx.ASGITransport(app=Emulator()))
+        await client.fetch("images:1")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child:
+            return child
+        try:
+            await client.fetch("images:1")
+        except RuntimeError:
+            os._exit(7)
+        os._exit(1)
+
+    child = asyncio.run(main())
+    assert 7 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

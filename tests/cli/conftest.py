@@ -1,0 +1,171 @@
+"""The real command in a process of its own, against the emulator on a socket."""
+
+import asyncio
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from modelslab_async.emulator import Emulator, Jobs, running
+
+KEY = "a-secret-key-for-the-command-line"
+COMMAND = [sys.executable, "-m", "modelslab_async._cli"]
+LONGEST = 30
+
+
+class Service:
+    """The emulator on a socket, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), keys={KEY})
+        self.base_url = ""
+        self._up = threading.Event()
+        self._stop = asyncio.Event()
+        self._loop = asyncio.new_event_loop()
+
+    async def _serve(self) -> None:
+        async with running(self.emulator) as self.base_url:
+            self._up.set()
+            await self._stop.wait()
+
+    @contextmanager
+    def up(self) -> Iterator["Service"]:
+        thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        thread.start()
+        assert self._up.wait(timeout=LONGEST)
+        try:
+            yield self
+        finally:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            thread.join()
+            self._loop.close()
+
+
+@pytest.fixture(scope="session")
+def service():
+    with Service().up() as service:
+        yield service
+
+
+@pytest.fixture
+def emulator(service):
+    return service.emulator
+
+
+class Program:
+    """The program, with the environment it is to find."""
+
+    def __init__(self, base_url: str) -> None:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("MODELSLAB_") and not name.lower().endswith("_proxy")
+        }
+        self.environment = kept | {
+            "MODELSLAB_API_KEY": KEY,
+            "MODELSLAB_BASE_URL": base_url,
+            "MODELSLAB_LEGACY_BASE_URL": base_url,
+            "PYTHONIOENCODING": "utf-8",
+        }
+
+    def __call__(self, *arguments: str, given: str = "", **environment: str | None):
+        """Run it to its end, on pipes."""
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            env=self.changed(environment),
+            input=given,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=LONGEST,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start it in a process group of its own, on pipes."""
+        # A test run in the background ignores Ctrl-C, and its children would inherit that.
+        inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [*COMMAND, *arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, inherited)
+
+    def on_terminal(self, *arguments: str) -> tuple[int, str]:
+        """Run it on a terminal, and give its exit code and what the terminal was sent."""
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [*COMMAND, *arguments],
+            env=self.environment | {"TERM": "xterm", "COLUMNS": "200"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        ) as process:
+            os.close(theirs)
+            shown = _all_from(ours)
+            return process.wait(LONGEST), shown
+
+    def changed(self, environment: dict[str, str | None]) -> dict[str, str]:
+        both = self.environment | environment
+        return {name: value for name, value in both.items() if value is not None}
+
+
+def _all_from(descriptor: int) -> str:
+    received = b""
+    with os.fdopen(descriptor, "rb", buffering=0) as terminal:
+        # Linux ends a terminal whose other side is closed with an error.
+        try:
+            while chunk := terminal.read(65536):
+                received += chunk
+        except OSError:
+            pass
+    return received.decode()
+
+
+@pytest.fixture
+def program(service):
+    return Program(service.base_url)
+
+
+@pytest.fixture
+def without(tmp_path):
+    """A folder for PYTHONPATH in which some packages are not installed."""
+
+    def hide(*names: str) -> str:
+        for name in names:
+            fault = f'raise ModuleNotFoundError("No module named {name!r}", name={name!r})'
+            (tmp_path / f"{name}.py").write_text(fault)
+        return os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+
+    return hide
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that are still alive."""
+    return [child for child, (parent, state) in _processes() if parent == pid and state != "Z"]
+
+
+def is_alive(pid: int) -> bool:
+    return any(each == pid and state != "Z" for each, (_, state) in _processes())
+
+
+def _processes() -> Iterator[tuple[int, tuple[int, str]]]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        yield int(folder.name), (int(fields[1]), fields[0])

@@ -1,0 +1,74 @@
+"""`emulate`: a service for other programs."""
+
+import re
+import signal
+import socket
+
+import click
+import pytest
+
+from modelslab_async._cli.emulate import emulate
+
+from .conftest import KEY
+
+
+@pytest.fixture
+def emulating(program):
+    """The running program, the tickets that it planted, and what it said."""
+    with program.start(
+        "emulate", "--port", "0", "--plant", "3", "--duration", "0", "--failing", "0",
+        "--key", KEY, "--seed", "3", "--eta", "none", "--queue-limit", "5",
+    ) as process:  # fmt: skip
+        tickets = [process.stdout.readline().strip() for _ in range(3)]
+        yield process, tickets
+        process.kill()
+
+
+def test_other_programs_can_use_it(program, emulating):
+    """The printed base URL and the planted tickets serve a client; Ctrl-C ends it in one line."""
+    process, tickets = emulating
+    lines = [process.stderr.readline() for _ in range(9)]
+    url = re.search(r"export MODELSLAB_BASE_URL=(\S+)", "".join(lines))[1]
+    assert f"export MODELSLAB_API_KEY={KEY}" in "".join(lines)
+    assert lines[-1].lstrip().startswith(f"curl {url}/v6/")
+    assert 0 == program("wait", *tickets, "--base-url", url).returncode
+    wrong = program("fetch", tickets[0], "--base-url", url, MODELSLAB_API_KEY="another-key")
+    assert 3 == wrong.returncode
+    process.send_signal(signal.SIGINT)
+    rest, told = process.communicate(timeout=10)
+    assert (130, "", 1) == (process.returncode, rest, told.count("\n"))
+
+
+def test_a_taken_port(program):
+    """A port that is taken is told in one line, with the way out."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = program("emulate", "--port", str(taken.getsockname()[1]))
+    assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
+    assert "choose another --port" in run.stderr
+
+
+@pytest.mark.parametrize("duration", ["6:2", "nan", "2:inf", "soon", "-1"])
+def test_a_duration_is_a_range(duration):
+    """What is no range of seconds is refused."""
+    with pytest.raises(click.BadParameter, match="no range of seconds"):
+        emulate.make_context("emulate", [f"--duration={duration}"])
+
+
+def test_it_misbehaves_when_told(program):
+    """With faults the emulator stays an emulator: a client gets its result all the same."""
+    with program.start(
+        "emulate", "--port", "0", "--plant", "1", "--duration", "0", "--failing", "0",
+        "--faults", "html=0.5,reset_after=0.5,seed=4",
+    ) as process:  # fmt: skip
+        ticket = process.stdout.readline().strip()
+        lines = [process.stderr.readline() for _ in range(9)]
+        url = re.search(r"export MODELSLAB_BASE_URL=(\S+)", "".join(lines))[1]
+        run = program("fetch", ticket, "--base-url", url)
+        process.kill()
+    assert 10 == run.returncode
+
+
+def test_an_unknown_fault_names_those_that_are_near():
+    """A misspelt fault is refused with the likely one and the whole list."""
+    with pytest.raises(click.BadParameter, match=r"did you mean 'html'.*known faults: .*drip"):
+        emulate.make_context("emulate", ["--faults=htlm=1"])

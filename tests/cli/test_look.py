@@ -1,0 +1,219 @@
+"""`fetch` and `wait`: what they print, and how they exit."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from modelslab_async import Failed, Success, Unresolved, WaitTimeout, from_dict
+from modelslab_async.emulator import Scripted
+
+from .conftest import KEY
+
+REPLIES = {
+    "success": (0, 200, b'{"status": "success", "output": ["https://x.test/1.png"]}'),
+    "processing": (0, 200, b'{"status": "processing", "eta": 5}'),
+    "failed": (1, 200, b'{"status": "failed", "message": "Failed, Try Again"}'),
+    "refused_request": (2, 404, b'{"error": "no such route"}'),
+    "wrong_key": (3, 401, b'{"status": "error", "message": "Invalid API key"}'),
+    "not_allowed": (3, 403, b'{"status": "error", "message": "not for you"}'),
+    "limited": (4, 429, b'{"status": "error", "message": "slow down", "retry_after": 30}'),
+    "not_found": (5, 200, b'{"status": "failed", "message": "Request not found"}'),
+    "no_credits": (6, 402, b'{"status": "error", "message": "no credits"}'),
+    "server_error": (10, 500, b'{"message": "Server Error"}'),
+    "no_json": (10, 200, b"<html>sorry</html>"),
+    "redirect": (10, 302, b""),
+}
+
+
+def scripted(emulator, name, *, family="images"):
+    _code, status_code, body = REPLIES[name]
+    ticket = f"{family}:{name}"
+    emulator.script(ticket, [Scripted(status_code, body)])
+    return ticket
+
+
+def records(run):
+    return [from_dict(json.loads(line)) for line in run.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_each_reply_has_its_exit_code(program, emulator, name):
+    """A look prints a record and nothing else, or one line about what to do and nothing else."""
+    run = program("fetch", scripted(emulator, name))
+    assert REPLIES[name][0] == run.returncode
+    told = name in ("success", "processing", "failed", "not_found")
+    assert told == (len(records(run)) == 1)
+    assert int(not told) == run.stderr.count("\n")
+
+
+def test_a_limited_look_says_when_to_come_back(program, emulator):
+    """The seconds that the server asked for are in the line."""
+    assert "ask again in 30 s" in program("fetch", scripted(emulator, "limited")).stderr
+
+
+def test_a_server_that_is_not_there(program):
+    """A refused connection is the network's code and one line."""
+    run = program("fetch", "images:1", "--base-url", "http://127.0.0.1:9/api")
+    assert (10, 1) == (run.returncode, run.stderr.count("\n"))
+    assert "check the network" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("fetch", "images"), "family:id"),
+        (("fetch", "images:a//b"), "empty part"),
+        (("fetch", "workflows:1"), "2 part(s)"),
+        (("wait", "images:1", "vidio:1"), "did you mean video"),
+        (("wait", "images:1", "--timeout", "0"), "--timeout"),
+        (("fetch", "images:1", "--base-url", "modelslab"), "base_url"),
+        (("fetch", "images:1", "--api-key", "k"), "--api-key"),
+        (("wait",), "TICKET"),
+        (("unknown",), "unknown"),
+    ],
+)
+def test_usage(program, emulator, arguments, hint):
+    """What is ill-formed is told in one line with what to write, and nothing is sent."""
+    before = emulator.requests
+    run = program(*arguments)
+    assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
+    assert hint in run.stderr
+    assert before == emulator.requests
+
+
+@pytest.mark.parametrize(
+    ("environment", "ticket"),
+    [
+        ({"MODELSLAB_API_KEY": None}, "images:1"),
+        ({"MODELSLAB_API_KEY": None, "MODELSLAB_ENTERPRISE_API_KEY": KEY}, "images:1"),
+        ({"MODELSLAB_API_KEY": f"{KEY} pasted"}, "images:1"),
+    ],
+    ids=["none", "only the other one", "garbled"],
+)
+@pytest.mark.parametrize("command", ["fetch", "wait"])
+def test_a_missing_key(program, command, environment, ticket):
+    """Without a key that fits, nothing is sent; the line names the variable, never the key."""
+    run = program(command, ticket, **environment)
+    assert (3, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
+    assert KEY not in run.stderr
+
+
+def test_the_key_is_never_printed(program, emulator):
+    """Not even where the server echoes it and a traceback is asked for."""
+    emulator.script("images:echo", [Scripted(401, json.dumps({"message": KEY}).encode())])
+    run = program("fetch", "images:echo", "--debug")
+    assert 3 == run.returncode
+    assert "Traceback" in run.stderr
+    assert KEY not in run.stdout + run.stderr
+
+
+def test_many_are_waited_for(program, emulator):
+    """Every outcome is a JSON line; a failed job gives its exit code, duplicates come once."""
+    good = [str(emulator.plant(("video", n), fails=False)) for n in range(3)]
+    bad = str(emulator.plant(("video", 3), fails=True))
+    run = program("wait", *good, bad, good[0])
+    assert 1 == run.returncode
+    assert {*good, bad} == {str(each.ticket) for each in records(run)}
+    assert [Failed] == [type(each) for each in records(run) if not isinstance(each, Success)]
+
+
+def test_the_worst_code_wins(program, emulator):
+    """A refusal that leaves a ticket open is worse than a failed job, and is told in one line."""
+    refused = scripted(emulator, "not_allowed", family="voice")
+    failed = str(emulator.plant("video:10", fails=True))
+    run = program("wait", refused, failed)
+    assert (3, 1) == (run.returncode, run.stderr.count("\n"))
+    assert {Unresolved, Failed} == {type(each) for each in records(run)}
+
+
+def test_standard_input(program, emulator):
+    """Tickets come one a line; a line that is none is named and costs the others nothing."""
+    tickets = [str(emulator.plant(("interior", n), fails=False)) for n in range(3)]
+    run = program("wait", "-", given="\r\n".join([tickets[0], "", "nonsense", *tickets[1:]]))
+    assert (2, 1) == (run.returncode, run.stderr.count("\n"))
+    assert "line 3" in run.stderr
+    assert set(tickets) == {str(each.ticket) for each in records(run)}
+
+
+def test_fetch_reads_its_ticket_from_standard_input(program, emulator):
+    """`-` is a ticket on standard input for `fetch` as well."""
+    ticket = scripted(emulator, "success")
+    assert ticket == str(records(program("fetch", "-", given=f"{ticket}\n"))[0].ticket)
+
+
+def test_the_time_is_up(program, emulator):
+    """A ticket that is not over in time is unresolved and can be waited for again."""
+    run = program("wait", scripted(emulator, "processing"), "--timeout", "0.2")
+    assert (7, 1) == (run.returncode, run.stderr.count("\n"))
+    assert isinstance(records(run)[0].cause, WaitTimeout)
+
+
+def test_ctrl_c(program, emulator):
+    """An interrupted wait prints what had ended, says one line and exits with 130."""
+    good = str(emulator.plant("three_d:1", fails=False))
+    with program.start("wait", good, scripted(emulator, "processing")) as process:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=10)
+    assert good == json.loads(first)["ticket"]
+    assert (130, 1) == (process.returncode, told.count("\n"))
+    assert "interrupted after 1 ended" in told
+
+
+def test_outcomes_are_printed_as_they_come(program, emulator):
+    """A reader on a pipe gets each line at once, while standard input is still open."""
+    ticket = str(emulator.plant("three_d:2", fails=False))
+    with program.start("wait", ticket, scripted(emulator, "processing")) as process:
+        began = time.monotonic()
+        assert ticket in process.stdout.readline()
+        assert process.poll() is None
+        assert time.monotonic() - began < 10
+        process.kill()
+
+
+def test_a_reader_who_has_gone(program, emulator):
+    """A closed pipe ends the program without a word."""
+    ticket = str(emulator.plant("three_d:3", fails=False))
+    with program.start("wait", ticket) as process:
+        process.stdout.close()
+        assert "" == process.stderr.read()
+    assert 141 == process.returncode
+
+
+def test_a_terminal_gets_readable_lines(program, emulator):
+    """On a terminal every outcome is a line of words with its links whole."""
+    link = f"https://x.test/{'long' * 60}.png"
+    emulator.plant("images:61", fails=False, output=[link, "https://x.test/2.png"])
+    emulator.plant("images:62", fails=True)
+    code, shown = program.on_terminal("wait", "images:61", "images:62")
+    assert 1 == code
+    assert link in shown
+    assert "failed" in shown
+    assert "Failed, Try Again" in shown
+
+
+def test_a_terminal_shows_a_look(program, emulator):
+    """On a terminal a running job shows its state and the server's guess."""
+    code, shown = program.on_terminal("fetch", scripted(emulator, "processing"))
+    assert 0 == code
+    assert "about 5 s to go" in shown
+
+
+def test_a_terminal_is_safe_from_the_server(program, emulator):
+    """Escape sequences, control characters and markup in a message are shown, not obeyed."""
+    message = "\x1b]0;owned\x07\r[red]markup[/red]\u202e :smile:" + "x" * 5000
+    body = json.dumps({"status": "failed", "message": message}).encode()
+    emulator.script("images:evil", [Scripted(200, body)])
+    emulator.script("images:rude", [Scripted(500, body.replace(b"failed", b"what"))])
+    _, shown = program.on_terminal("fetch", "images:evil")
+    _, told = program.on_terminal("fetch", "images:rude")
+    _, traced = program.on_terminal("fetch", "images:rude", "--debug")
+    assert "Traceback" in traced
+    assert "\x1b]0" not in traced
+    for text in (shown, told):
+        assert "\x1b]0" not in text
+        assert "\u202e" not in text
+        assert r"\x1b]0;owned\x07\r[red]markup[/red]\u202e :smile:" in text
+        assert len(text) < 3000

@@ -1,0 +1,93 @@
+"""What all commands share: help, exit codes, missing extras, event loops."""
+
+import pytest
+
+from modelslab_async import ModelsLabError, TicketNotFound, __version__
+from modelslab_async._cli.exits import exit_of, worst
+from modelslab_async._core import errors
+from modelslab_async._core.replies import Failed
+from modelslab_async._core.tickets import Ticket
+
+FAILED = Failed(ticket=Ticket("images", 1))
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, ModelsLabError) and kind is not ModelsLabError
+]
+
+
+def test_every_error_has_an_exit_code():
+    """No error of the package falls through the table, and its two not-founds agree."""
+    made = [
+        kind(FAILED) if issubclass(kind, errors.GenerationFailed) else kind("words")
+        for kind in KINDS
+        if kind is not errors.Refused
+    ]
+    assert {1, 2, 3, 4, 5, 6, 7, 10} == {exit_of(error).code for error in made}
+    assert 5 == exit_of(TicketNotFound(FAILED)).code
+
+
+def test_the_worst_code_is_what_waiting_does_not_mend():
+    """Codes are ranked by the table: key, payment, usage, network, rate, time, the job's own."""
+    ranked = [3, 6, 2, 10, 4, 7, 5, 1, 0]
+    assert ranked == [worst(ranked[place:]) for place in range(len(ranked))]
+    assert 0 == worst([])
+
+
+@pytest.mark.parametrize("arguments", [(), ("fetch",), ("wait",)])
+def test_help_names_the_exit_codes(program, arguments):
+    """Whoever writes a script finds the codes in the help, the order among them too."""
+    run = program(*arguments, "--help")
+    assert 0 == run.returncode
+    for line in ("0  success", "1  the generation failed", "7  not over", "130  interrupted"):
+        assert line in run.stdout
+    assert "3, 6, 2, 10, 4, 7, 5, 1, 0" in " ".join(run.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["families", "emulate", "demo"])
+def test_every_command_has_help(program, command):
+    """Each command explains itself."""
+    assert f"modelslab-async {command} [OPTIONS]" in program(command, "--help").stdout
+
+
+def test_no_command_shows_the_help(program):
+    """The bare program shows its help on standard error, as an error of usage."""
+    run = program()
+    assert (2, "") == (run.returncode, run.stdout)
+    assert "emulate" in run.stderr
+
+
+def test_version(program):
+    """`--version` names the package's version."""
+    assert __version__ in program("--version").stdout
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("click", ("families",)),
+        ("rich", ("families",)),
+        ("starlette", ("emulate",)),
+        ("uvicorn", ("demo",)),
+    ],
+)
+def test_a_missing_extra_is_told_in_one_line(program, without, missing, arguments):
+    """Without an extra the line says what to install."""
+    run = program(*arguments, PYTHONPATH=without(missing))
+    assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
+    assert 'pip install "modelslab-async[cli,emulator]"' in run.stderr
+
+
+def test_a_defect_is_one_line(program, without, tmp_path):
+    """What nobody foresaw is one line too, and a traceback only where it was asked for."""
+    path = without()
+    (tmp_path / "sitecustomize.py").write_text("import json\njson.dumps = None\n")
+    run = program("families", "--json", PYTHONPATH=path)
+    assert (70, 1) == (run.returncode, run.stderr.count("\n"))
+    assert "Traceback" in program("families", "--json", "--debug", PYTHONPATH=path).stderr
+
+
+def test_it_runs_without_uvloop(program, emulator, without):
+    """Uvloop is used where it is installed and missed nowhere."""
+    ticket = str(emulator.plant("realtime:90", fails=False))
+    assert 0 == program("wait", ticket, PYTHONPATH=without("uvloop")).returncode

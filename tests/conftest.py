@@ -1,0 +1,124 @@
+"""What the whole suite shares: a loop whose time jumps, and the emulator in process."""
+
+import asyncio
+import os
+import selectors
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import settings
+
+from modelslab_async import Client
+from modelslab_async.emulator import Emulator
+
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("dev", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+class JumpingSelector(selectors.DefaultSelector):
+    """Never waits: where the loop would sleep, the time jumps to when it would wake."""
+
+    loop: "JumpingLoop"
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("every task waits for something that will never happen")
+            self.loop.now += timeout
+        return ready
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop on virtual time. Only for tasks that wait for nothing outside of it."""
+
+    def __init__(self) -> None:
+        selector = JumpingSelector()
+        selector.loop = self
+        self.now = 0.0
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.now
+
+
+Virtually = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
+
+
+@pytest.fixture
+def virtually() -> Virtually:
+    """Run an async function on virtual time; a task it leaves behind fails the test."""
+
+    def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        async def checked() -> Any:
+            result = await main()
+            await asyncio.sleep(0)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert set() == left
+            return result
+
+        with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+            return runner.run(checked())
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key, host or proxy of the machine reaches a test."""
+    for name in list(os.environ):
+        if name.startswith("MODELSLAB_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+class Wire(httpx.AsyncBaseTransport):
+    """The emulator in process, behind a network with a latency and a record of what was sent."""
+
+    def __init__(self, emulator: Emulator, latency: float = 0.0) -> None:
+        self.inner = httpx.ASGITransport(app=emulator)
+        self.latency = latency
+        self.requests: list[httpx.Request] = []
+        self.moments: list[float] = []
+        self.flying = 0
+        self.most_flying = 0
+        self.down = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        self.moments.append(asyncio.get_running_loop().time())
+        self.flying += 1
+        self.most_flying = max(self.flying, self.most_flying)
+        try:
+            await asyncio.sleep(self.latency / 2)
+            if self.down:
+                raise httpx.ConnectError("All connection attempts failed")
+            response = await self.inner.handle_async_request(request)
+            await asyncio.sleep(self.latency / 2)
+            return response
+        finally:
+            self.flying -= 1
+
+
+class World:
+    """An emulator and a client on one clock. Make it inside the loop."""
+
+    def __init__(self, *, latency: float = 0.0, emulated: Any = None, **client: Any) -> None:
+        clock = asyncio.get_running_loop().time
+        self.emulator = Emulator(clock=clock, **(emulated or {}))
+        self.wire = Wire(self.emulator, latency)
+        key = client.pop("api_key", "a-test-key-1234")
+        self.client = Client(key, http=self.wire, **client)
+
+    async def __aenter__(self) -> "World":
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.client.aclose()
+
+
+@pytest.fixture
+def world() -> type[World]:
+    return World

@@ -1,0 +1,112 @@
+"""The house keeps its order: imports run one way, and the core touches nothing."""
+
+import ast
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import modelslab_async
+
+PACKAGE = Path(modelslab_async.__file__).parent
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+CORE = [path for path in MODULES if path.parent.name == "_core"]
+# Each may import those before it. What touches the world outside has no place in the core.
+CORE_ORDER = """
+tickets replies errors outcomes families events catalog bodies hints statuses refusals reading
+records pacing lanes rates schedule
+""".split()  # noqa: SIM905
+OUTSIDE = {"time", "random", "os", "logging", "asyncio", "socket", "threading", "secrets", "ssl"}
+
+
+def imported(path):
+    """The absolute names of the modules that a file imports."""
+    parts = (path.relative_to(PACKAGE.parent).with_suffix("")).parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(parts[: -node.level]) if node.level else ""
+            module = ".".join(filter(None, (base, node.module)))
+            yield module
+            if node.level and not node.module:
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
+def test_the_core_is_pure(path):
+    """No I/O, no clock, no chance: the standard library, attrs and cattrs only."""
+    allowed = (sys.stdlib_module_names - OUTSIDE) | {"attrs", "cattrs", "modelslab_async"}
+    assert set() == {name.partition(".")[0] for name in imported(path)} - allowed
+    inside = [name for name in imported(path) if name.startswith("modelslab_async")]
+    assert [] == [name for name in inside if not name.startswith("modelslab_async._core")]
+    assert "TYPE_CHECKING" not in path.read_text()
+    assert "__future__" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
+def test_imports_run_downwards(path):
+    """A module of the core knows only those before it."""
+    if path.stem == "__init__":
+        return
+    before = CORE_ORDER[: CORE_ORDER.index(path.stem)]
+    names = {name.rpartition(".")[2] for name in imported(path) if "._core." in name}
+    assert set() == names - set(before)
+
+
+LAYERS = [
+    "_core",
+    "_transport",
+    "_turns",
+    "_waiters",
+    "_inbox",
+    "_looker",
+    "_poller",
+    "_client",
+    "_cli",
+]
+
+
+def layer_of(name):
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layers_run_downwards(layer):
+    """The way of a ticket is the order of the layers, and none looks up."""
+    above = LAYERS[LAYERS.index(layer) + 1 :]
+    for path in MODULES:
+        if layer == path.relative_to(PACKAGE).with_suffix("").parts[0]:
+            assert set() == {layer_of(name) for name in imported(path)} & set(above)
+
+
+def test_the_emulator_knows_no_client():
+    """What stands in for the service is built from the registry, never from the client."""
+    allowed = ("_core.tickets", "_core.families", "_core.catalog", "emulator")
+    for path in MODULES:
+        if path.relative_to(PACKAGE).parts[0] == "emulator":
+            inside = [name for name in imported(path) if name.startswith("modelslab_async")]
+            names = [name.removeprefix("modelslab_async.") for name in inside]
+            assert [] == [name for name in names if not name.startswith(allowed)]
+
+
+def test_only_the_transport_sends():
+    """No other layer of the library opens a connection, and only it imports httpcore and h11."""
+    senders = {"httpcore", "h11", "socket", "ssl"}
+    for path in MODULES:
+        first = path.relative_to(PACKAGE).parts[0]
+        if first not in ("_transport", "emulator", "_cli"):
+            assert set() == {name.partition(".")[0] for name in imported(path)} & senders
+
+
+def test_public_names():
+    """They are sorted, they exist, and they say where users find them."""
+    names = modelslab_async.__all__
+    assert sorted(names, key=lambda name: (not name.isupper(), name[0].islower(), name)) == names
+    for name in names:
+        public = getattr(modelslab_async, name)
+        if isinstance(public, type) or callable(public):
+            assert "modelslab_async" == public.__module__
+    assert all(first != second for first, second in pairwise(names))

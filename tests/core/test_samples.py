@@ -1,0 +1,92 @@
+"""Samples: bodies of the shapes that were recorded, each with what it has to be read as."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import modelslab_async
+from modelslab_async import (
+    FAMILIES,
+    Failed,
+    ModelsLabError,
+    Processing,
+    Success,
+    Ticket,
+    from_dict,
+    read_reply,
+    to_dict,
+)
+
+FOLDER = Path(__file__).parents[1] / "samples"
+
+
+def samples(*names):
+    return [
+        pytest.param(sample, id=f"{name}: {title}")
+        for name in names
+        for title, sample in json.loads((FOLDER / f"{name}.json").read_text()).items()
+    ]
+
+
+def read(sample):
+    """Read a sample of its family, or of `images` where any family would do."""
+    family = sample.get("family", "images")
+    parts = FAMILIES[family].id_parts
+    return read_reply(
+        Ticket(family, "/".join(parts) or "1"),
+        status_code=sample.get("status_code", 200),
+        body=json.dumps(sample["body"]).encode(),
+    )
+
+
+def check_says(sample, reply):
+    """Every field that the sample names has its value, and the body is kept whole."""
+    said = {name: getattr(reply, name) for name in sample["says"]}
+    lists = {name: list(value) for name, value in said.items() if isinstance(value, tuple)}
+    assert sample["says"] == said | lists
+    assert sample["body"] == reply.raw
+    assert reply == from_dict(json.loads(json.dumps(to_dict(reply), allow_nan=False)))
+
+
+@pytest.mark.parametrize("sample", samples("processing"))
+def test_a_job_that_goes_on(sample):
+    """Announced links, mirrors and envelopes of success are no results yet."""
+    reply = read(sample)
+    assert Processing is type(reply)
+    check_says(sample, reply)
+
+
+@pytest.mark.parametrize("sample", samples("success"))
+def test_a_job_with_its_results(sample):
+    """Whatever shape the results have, they come out as strings, in their order."""
+    reply = read(sample)
+    assert Success is type(reply)
+    check_says(sample, reply)
+
+
+@pytest.mark.parametrize("sample", samples("failed"))
+def test_a_job_without_results(sample):
+    """A job's own end is a reply, with its reason."""
+    reply = read(sample)
+    assert Failed is type(reply)
+    check_says(sample, reply)
+
+
+@pytest.mark.parametrize("sample", samples("errors"))
+def test_a_reply_about_something_else(sample):
+    """Trouble and refusals are raised, as exactly the error that says who must act."""
+    with pytest.raises(ModelsLabError) as caught:
+        read(sample)
+    assert getattr(modelslab_async, sample["error"]) is type(caught.value)
+    assert sample.get("retry_after") == caught.value.retry_after
+    assert sample.get("status_code", 200) == caught.value.status_code
+    assert Ticket(sample.get("family", "images"), "1").family == caught.value.ticket.family
+
+
+@pytest.mark.parametrize("sample", samples("processing", "success", "failed"))
+@pytest.mark.parametrize("id_", [None, "", 0, "another", [1], {"id": 1}])
+def test_no_reply_renames_its_ticket(sample, id_):
+    """Whatever id a body has, the reply is about the ticket that was asked for."""
+    body = {"id": 1, "request_id": 2} | sample["body"] | {"id": id_}
+    assert read(sample).ticket == read(sample | {"body": body}).ticket

@@ -1,0 +1,58 @@
+"""A virtual clock, an emulator that reads it, and a visitor who asks it over HTTP in process."""
+
+import httpx
+import pytest
+
+from modelslab_async._core.catalog import FAMILIES
+from modelslab_async._core.tickets import Ticket
+from modelslab_async.emulator import Emulator, Jobs
+
+BASE = "http://emulator.test/api"
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Visitor:
+    """Asks an emulator as any client would, by the registry's own calls."""
+
+    def __init__(self, emulator):
+        transport = httpx.ASGITransport(app=emulator)
+        self.http = httpx.AsyncClient(transport=transport, base_url=f"{BASE}/")
+
+    async def fetch(self, ticket, *, key="k"):
+        ticket = Ticket.of(ticket)
+        call = FAMILIES[ticket.family].at(base=BASE, legacy=BASE).fetch(ticket)
+        if call.key_in == "body":
+            return await self.http.request(call.method, call.url, json={**call.fields, "key": key})
+        place = {"header": "headers", "query": "params"}[call.key_in]
+        return await self.http.request(call.method, call.url, **{place: {"key": key}})
+
+    async def submit(self, path, *, key="k", **fields):
+        return await self.http.post(path, json={"key": key, **fields})
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def emulator(clock):
+    return Emulator(clock=clock, jobs=Jobs(duration=(4.0, 4.0)))
+
+
+@pytest.fixture
+def visit():
+    """Makes visitors of emulators."""
+    return Visitor
+
+
+@pytest.fixture
+def visitor(emulator):
+    return Visitor(emulator)

@@ -1,0 +1,190 @@
+"""Every family of the registry, from its ticket to the bytes of its files."""
+
+import pytest
+
+from modelslab_async._core.catalog import FAMILIES
+from modelslab_async.emulator import Emulator, Jobs
+from modelslab_async.emulator.dialects import dialect_of
+from modelslab_async.emulator.endpoints import endpoints_of
+
+MAGIC = {
+    "png": b"\x89PNG\r\n\x1a\n",
+    "jpg": b"\xff\xd8\xff",
+    "gif": b"GIF89a",
+    "mp4": b"\x00\x00\x00\x1cftyp",
+    "wav": b"RIFF",
+    "txt": b"This is the transcript",
+    "obj": b"# ",
+    "glb": b"glTF",
+}
+GENERATIONS = [name for name, family in FAMILIES.items() if family.status == "generation"]
+ENDPOINTS = [
+    endpoint
+    for endpoint in endpoints_of(FAMILIES).values()
+    if FAMILIES[endpoint.family].status == "generation"
+]
+
+
+def links(body):
+    results = body.get("output") or body.get("links")
+    if isinstance(results, dict):
+        results = results["output"]
+    return [results] if isinstance(results, str) else results
+
+
+async def check_files(visitor, body):
+    found = links(body)
+    assert found
+    for link in found:
+        reply = await visitor.http.get(link)
+        assert reply.status_code == 200
+        assert reply.content.startswith(MAGIC[link.rpartition(".")[2]])
+
+
+@pytest.mark.parametrize("name", GENERATIONS)
+async def test_a_planted_job_runs_and_then_gives_its_files(name, emulator, visitor, clock):
+    """Before its time a job is processing; after it there is a body with links to real files."""
+    ticket = emulator.plant((name, 77), duration=5)
+
+    clock.now += 4.9
+    running = (await visitor.fetch(ticket)).json()
+    clock.now += 0.1
+    done = (await visitor.fetch(ticket)).json()
+
+    assert running["status"] == "processing"
+    assert running.get("message", running.get("messege")) == "try again later."
+    assert "id" not in running
+    assert "eta" not in running
+    assert done["status"] == "success"
+    await check_files(visitor, done)
+    assert emulator.looks[ticket] == 2
+
+
+@pytest.mark.parametrize("name", GENERATIONS)
+async def test_a_failing_job_is_processing_and_then_failed(name, emulator, visitor, clock):
+    """A failed job says so in the service's words, and without its id."""
+    ticket = emulator.plant((name, 77), duration=5, fails=True)
+
+    running = (await visitor.fetch(ticket)).json()
+    clock.now += 5
+    failed = (await visitor.fetch(ticket)).json()
+
+    assert running["status"] == "processing"
+    assert failed == {"status": "failed", "id": "", "message": "Failed, Try Again", "output": ""}
+
+
+def test_every_family_has_an_endpoint():
+    """Each family can be submitted to, the one that shares its paths by its deploy_type."""
+    reached = {endpoint.family for endpoint in endpoints_of(FAMILIES).values()}
+
+    assert {"enterprise_flux_2_dev", "workflows"} == FAMILIES.keys() - reached
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+async def test_what_was_submitted_can_be_fetched(endpoint, emulator, visitor, clock):
+    """A submit's id resolves through its own family and through the reply's fetch_result."""
+    queued = (await visitor.submit(endpoint.path, prompt="a cat", samples="2")).json()
+    future = queued.get("future_links") or queued["links"]
+    (submitted,) = emulator.submits
+
+    assert (await visitor.http.get(future[0])).status_code == 404
+    clock.now += 4
+    assert (await visitor.http.get(future[0])).status_code == 200
+    await check_files(visitor, (await visitor.fetch(submitted.ticket)).json())
+    if "fetch_result" in queued:
+        assert queued["id"] == type(queued["id"])(submitted.ticket.id)
+        followed = await visitor.http.post(
+            queued["fetch_result"], params={"key": "k"}, json={"key": "k"}
+        )
+        if FAMILIES[submitted.ticket.family].method == "POST":
+            assert followed.json()["status"] == "success"
+            assert set(links(followed.json())) <= set(future)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+async def test_work_that_takes_no_time_is_answered_at_once(endpoint, visit, clock):
+    """The submit reply of instant work carries the links, and the fetch knows it as well."""
+    emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0)))
+    visitor = visit(emulator)
+
+    reply = (await visitor.submit(endpoint.path, prompt="a cat")).json()
+
+    assert reply.get("status", "success") == "success"
+    await check_files(visitor, reply)
+    await check_files(visitor, (await visitor.fetch(emulator.submits[0].ticket)).json())
+
+
+@pytest.mark.parametrize("path", ["v6/images/text2img", "v5/controlnet", "v6/voice/voice_cover"])
+async def test_instant_work_can_fail_at_once(path, visit, clock):
+    """A submit may already be told that its work failed."""
+    emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0), failing=1.0))
+
+    reply = (await visit(emulator).submit(path, prompt="a cat")).json()
+
+    assert reply["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("path", "fetched_at"),
+    [
+        ("v5/controlnet", "v6/images/fetch"),
+        ("v6/voice/speech_to_text", "v6/whisper/fetch"),
+        ("v1/enterprise/voice/speech_to_text", "v6/whisper/fetch"),
+        ("v1/enterprise/image_to_video_ultra/img2video", "v6/video/fetch"),
+        ("v4/dreambooth", "v3/dreambooth/fetch"),
+        ("v5/text2video", "v3/fetch"),
+        ("v6/images/text2img", "v6/images/fetch"),
+    ],
+)
+async def test_fetch_result_may_name_another_family(path, fetched_at, visitor):
+    """The reply names the fetch that the service was seen to name, on the request's own host."""
+    queued = (await visitor.submit(path, prompt="a cat")).json()
+
+    expected = f"http://emulator.test/api/{fetched_at}/{queued['id']}"
+    assert expected == queued["fetch_result"]
+
+
+@pytest.mark.parametrize("planted", ["enterprise_flux:5", "enterprise_flux_2_dev:5"])
+@pytest.mark.parametrize("asked", ["enterprise_flux:5", "enterprise_flux_2_dev:5"])
+async def test_families_that_share_a_url_find_each_others_jobs(planted, asked, emulator, visitor):
+    """One URL knows one job of an id, and counts the look for the ticket that was planted."""
+    ticket = emulator.plant(planted, duration=5)
+
+    assert (await visitor.fetch(asked)).json()["status"] == "processing"
+    assert {ticket: 1} == emulator.looks
+
+
+async def test_a_shared_path_is_told_apart_by_its_deploy_type(emulator, visitor):
+    """Flux paths start flux_2_dev jobs where deploy_type says so."""
+    path = "v1/enterprise/flux/text2img"
+    await visitor.submit(path, prompt="a cat", deploy_type="flux_2_dev")
+    await visitor.submit(path, prompt="a cat", deploy_type="flux")
+
+    assert [submitted.family for submitted in emulator.submits] == [
+        "enterprise_flux_2_dev",
+        "enterprise_flux",
+    ]
+
+
+async def test_a_planted_ticket_belongs_to_its_family_alone(emulator, visitor):
+    """An id of one family means nothing to another."""
+    emulator.plant("video:5", duration=0)
+
+    assert (await visitor.fetch("images:5")).json()["message"] == "Request not found"
+
+
+async def test_a_planted_output_is_given_as_it_is(emulator, visitor):
+    """Whatever output was planted stands in the reply."""
+    emulator.plant("realtime:1", duration=0, output=["https://cdn.test/a.png"])
+    emulator.plant("realtime:2", duration=0, output="")
+
+    first = (await visitor.fetch("realtime:1")).json()
+    second = (await visitor.fetch("realtime:2")).json()
+
+    assert first["output"] == ["https://cdn.test/a.png"]
+    assert (second["output"], second["proxy_links"]) == ("", [])
+
+
+def test_an_unknown_work_speaks_plainly():
+    """A family of the user's own has the most usual dialect."""
+    assert dialect_of("v8_images") is dialect_of("interior")

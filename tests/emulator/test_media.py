@@ -1,0 +1,131 @@
+"""The files behind the links: whole, in part, and not before their time."""
+
+import pytest
+
+from modelslab_async.emulator.media import make_file
+
+LINK = "http://emulator.test/media/generations/images/5-0.png"
+CONTENT = make_file("images:5#0", "png").content
+
+
+@pytest.fixture(autouse=True)
+def planted(emulator):
+    return emulator.plant("images:5", duration=0)
+
+
+async def test_a_file_has_its_type_its_length_and_its_tag(visitor):
+    """A plain GET has all that a downloader asks for."""
+    reply = await visitor.http.get(LINK)
+
+    assert reply.content == CONTENT
+    assert reply.headers["content-type"] == "image/png"
+    assert str(len(CONTENT)) == reply.headers["content-length"]
+    assert reply.headers["accept-ranges"] == "bytes"
+    assert reply.headers["etag"].startswith('"')
+
+
+async def test_a_head_has_the_length_and_no_body(visitor):
+    """HEAD tells what GET would."""
+    reply = await visitor.http.head(LINK)
+
+    assert (str(len(CONTENT)), b"") == (reply.headers["content-length"], reply.content)
+
+
+async def test_a_known_file_is_not_sent_again(visitor):
+    """304 for the tag that is current."""
+    tag = (await visitor.http.get(LINK)).headers["etag"]
+
+    assert (await visitor.http.get(LINK, headers={"if-none-match": tag})).status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ("bytes=0-3", CONTENT[:4]),
+        ("bytes=10-", CONTENT[10:]),
+        ("bytes=-7", CONTENT[-7:]),
+        ("bytes=-100000", CONTENT),
+        ("bytes=4-100000", CONTENT[4:]),
+    ],
+)
+async def test_a_range_is_cut_out(asked, part, visitor):
+    """206 with the bytes that were asked for, and where they stand."""
+    reply = await visitor.http.get(LINK, headers={"range": asked})
+
+    start = CONTENT.index(part)
+    place = f"bytes {start}-{start + len(part) - 1}/{len(CONTENT)}"
+    assert (206, part, place) == (
+        reply.status_code,
+        reply.content,
+        reply.headers["content-range"],
+    )
+
+
+@pytest.mark.parametrize("asked", ["bytes=100000-", "bytes=-0"])
+async def test_a_range_outside_of_the_file_is_416(asked, visitor):
+    """The reply says how long the file is."""
+    reply = await visitor.http.get(LINK, headers={"range": asked})
+
+    assert (416, f"bytes */{len(CONTENT)}") == (
+        reply.status_code,
+        reply.headers["content-range"],
+    )
+
+
+@pytest.mark.parametrize("asked", ["bytes=5-3", "bytes=-", "bytes=0-1,4-5", "lines=1-2"])
+async def test_what_is_no_single_range_is_ignored(asked, visitor):
+    """The whole file comes instead."""
+    reply = await visitor.http.get(LINK, headers={"range": asked})
+
+    assert (reply.status_code, reply.content) == (200, CONTENT)
+
+
+@pytest.mark.parametrize(("current", "status_code"), [(True, 206), (False, 200)])
+async def test_a_range_of_another_version_is_the_whole_file(current, status_code, visitor):
+    """If-Range keeps two versions from being joined."""
+    tag = (await visitor.http.get(LINK)).headers["etag"] if current else '"old"'
+
+    reply = await visitor.http.get(LINK, headers={"range": "bytes=0-3", "if-range": tag})
+
+    assert status_code == reply.status_code
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images/6-0.png",
+        "images/5-1.png",
+        "images/5-x.png",
+        "images/5-0.mp4",
+        "nowhere/5-0.png",
+        "x",
+    ],
+)
+async def test_other_names_lead_nowhere(name, visitor):
+    """404 for files that no job has made."""
+    assert (await visitor.http.get(LINK.replace("images/5-0.png", name))).status_code == 404
+
+
+async def test_a_failed_job_has_no_files(emulator, visitor):
+    """Its future links stay empty for good."""
+    emulator.plant("images:5", duration=0, fails=True)
+
+    assert (await visitor.http.get(LINK)).status_code == 404
+
+
+async def test_mirrors_have_the_same_bytes(visitor):
+    """The links of proxy_links lead to the same file."""
+    mirror = LINK.replace("generations", "cdn")
+
+    assert (await visitor.http.get(mirror)).content == CONTENT
+
+
+def test_files_differ_by_their_name_and_never_by_time():
+    """The same name gives the same bytes, another one others."""
+    kinds = ["png", "jpg", "gif", "mp4", "wav", "txt", "obj", "glb"]
+
+    for kind in kinds:
+        first = make_file("images:1#0", kind).content
+        make_file.cache_clear()
+        assert first == make_file("images:1#0", kind).content
+        assert first != make_file("images:2#0", kind).content

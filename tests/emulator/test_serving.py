@@ -1,0 +1,137 @@
+"""The emulator as a server: on a socket, and as an ASGI application among others."""
+
+import asyncio
+import socket
+
+import httpx
+import pytest
+
+from modelslab_async.emulator import Emulator, running, serve
+
+
+async def test_it_is_served_on_a_socket_and_closes_cleanly(emulator):
+    """Requests, files and links work over a real connection; afterwards the port is closed."""
+    emulator.plant("realtime:5", duration=0)
+
+    async with running(emulator) as base_url, httpx.AsyncClient() as http:
+        reply = await http.post(f"{base_url}/v6/realtime/fetch/5", json={"key": "k"})
+        (link,) = reply.json()["output"]
+        file = await http.get(link)
+        head = await http.head(link)
+
+    assert base_url.startswith("http://127.0.0.1:")
+    assert link.startswith(base_url.removesuffix("/api"))
+    assert (file.content[:2], head.status_code) == (b"\xff\xd8", 200)
+    with pytest.raises(OSError, match=r"."):
+        await asyncio.open_connection("127.0.0.1", httpx.URL(base_url).port)
+
+
+async def test_a_taken_port_is_an_error(emulator):
+    """Nothing is served where somebody else is."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        serving = running(emulator, port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            await serving.__aenter__()
+
+
+async def test_serve_lasts_until_it_is_cancelled(emulator):
+    """It says when it is ready, and cancelling is how it ends."""
+    ready = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(emulator, ready=ready.set_result))
+
+    base_url = await ready
+    async with httpx.AsyncClient() as http:
+        reply = await http.post(f"{base_url}/v6/images/fetch", json={"key": "k", "request_id": 1})
+    task.cancel()
+
+    assert reply.json()["status"] == "failed"
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_serve_needs_nobody_to_tell(emulator):
+    """The callback may be left out where the port is known."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    task = asyncio.create_task(serve(emulator, port=port))
+    await asyncio.sleep(0)
+
+    async with httpx.AsyncClient() as http:
+        reply = await http.get(f"http://127.0.0.1:{port}/api/nowhere")
+    task.cancel()
+
+    assert reply.status_code == 404
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def run(emulator, scope, messages):
+    """Run one ASGI conversation, and give what was sent."""
+    sent = []
+    incoming = iter(messages)
+
+    async def receive():
+        return next(incoming)
+
+    async def send(message):
+        sent.append(message)
+
+    await emulator(scope, receive, send)
+    return sent
+
+
+async def test_it_takes_part_in_a_servers_start_and_stop(emulator):
+    """Both lifespan events are acknowledged."""
+    events = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    sent = await run(emulator, {"type": "lifespan"}, events)
+
+    assert [message["type"] for message in sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+
+
+async def test_websockets_are_refused(emulator):
+    """There are none in the service."""
+    sent = await run(emulator, {"type": "websocket"}, [{"type": "websocket.connect"}])
+
+    assert sent == [{"type": "websocket.close", "code": 1000}]
+
+
+HTTP = {
+    "type": "http",
+    "method": "POST",
+    "path": "/api/v6/images/fetch/5",
+    "scheme": "http",
+    "query_string": b"key=k",
+    "headers": [],
+}
+
+
+async def test_a_client_that_leaves_is_no_fault(emulator):
+    """Nobody is left to be answered, so nothing is sent."""
+    assert await run(emulator, HTTP, [{"type": "http.disconnect"}]) == []
+    assert emulator.requests == 1
+
+
+async def test_a_fault_of_the_emulator_is_a_500_and_a_traceback():
+    """The caller is answered as the real service answers, and the fault is not hidden."""
+
+    def broken():
+        raise RuntimeError("the clock is broken")
+
+    emulator = Emulator(clock=lambda: 0.0)
+    emulator.plant("images:5")
+    emulator._clock = broken
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    with pytest.raises(RuntimeError, match="the clock is broken"):
+        await emulator(HTTP, receive, send)
+    assert (sent[0]["status"], sent[1]["body"]) == (500, b'{"message":"Server Error"}')

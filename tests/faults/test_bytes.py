@@ -1,0 +1,155 @@
+"""Bytes and time are bounded: by a cap on bodies, one on headers, and the deadline of a look."""
+
+import asyncio
+import os
+import sys
+import time
+
+import httpx
+import pytest
+
+from modelslab_async import Client, TransportError, UnreadableReply
+from modelslab_async._transport.wire import LONGEST_BODY
+from modelslab_async.emulator import Emulator, Faults, Scripted, Traffic, faulty
+
+MIB = 1 << 20
+TOO_MUCH = pytest.mark.xfail(
+    strict=True,
+    reason="LONGEST_BODY alone is 16 MiB, and what is read of a body takes up to 30 times its size",
+)
+HOSTILE = [
+    "gzip_bomb",
+    "nested",
+    "nested_objects",
+    "digits",
+    "endless_head",
+    "endless_line",
+    pytest.param("blanks", marks=TOO_MUCH),
+    pytest.param("endless", marks=TOO_MUCH),
+]
+TRANSPORTS = {"own": lambda: None, "httpx": httpx.AsyncHTTPTransport}
+
+# Runs in a process of its own: a look at a small reply first, then one at the hostile one.
+LOOK = """
+import asyncio, pathlib, re, resource, sys
+from modelslab_async import Client, ModelsLabError
+
+STATUS = pathlib.Path("/proc/self/status")
+
+def peak():
+    # What getrusage tells on Linux begins with the size of the process that started this one.
+    if STATUS.exists():
+        return 1024 * int(re.search(r"VmHWM:\\s*([0-9]+)", STATUS.read_text())[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+async def main():
+    async with Client("a-key-1234", base_url=sys.argv[1], timeout=20.0) as client:
+        await client.fetch("realtime:1")
+        before = peak()
+        try:
+            said = type(await client.fetch("realtime:2")).__name__
+        except ModelsLabError as error:
+            said = type(error).__name__
+    print(said, peak() - before)
+
+asyncio.run(main())
+"""
+
+
+async def looked_at(url):
+    """What became of a look in another process, and by how many bytes that process grew."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        LOOK,
+        url,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    out, _ = await process.communicate()
+    said, grown = out.decode().split()
+    return said, int(grown)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_reply_takes_little_memory(name):
+    """No hostile reply makes the process grow by more than 16 MiB."""
+    async with faulty(Emulator(), Faults(script=[None, name])) as url:
+        said, grown = await looked_at(url)
+    assert said in ("TransportError", "UnreadableReply")
+    assert grown <= 16 * MIB
+
+
+def below_the_cap():
+    """Bodies just below the cap that are JSON, and hostile once they are read."""
+    size = LONGEST_BODY - 200
+    yield "blanks", b" " * size
+    yield "text", '{"status":"processing","x":"\U0001f600"}'.encode().ljust(size)
+    yield "numbers", b'{"status":"processing","x":[' + b"1.5," * (size // 4) + b"0]}"
+
+
+@TOO_MUCH
+@pytest.mark.parametrize("name", [name for name, _ in below_the_cap()])
+async def test_a_body_below_the_cap_takes_little_memory(name):
+    """A body that is as long as a body may be makes the process grow by 16 MiB at the most."""
+    emulator = Emulator()
+    emulator.script("realtime:2", [Scripted(200, dict(below_the_cap())[name])])
+    async with faulty(emulator) as url:
+        _, grown = await looked_at(url)
+    assert grown <= 16 * MIB
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+async def test_a_body_is_cut_off_at_the_cap(kind):
+    """Little more than the cap is read of a body, whether it names its length or never ends."""
+    for name in ("blanks", "endless"):
+        async with (
+            faulty(Emulator(), Faults(shares={name: 1.0})) as url,
+            Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
+        ):
+            with pytest.raises(TransportError, match=f"longer than {LONGEST_BODY} bytes"):
+                await client.fetch("realtime:1")
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+@pytest.mark.parametrize("name", ["endless_head", "endless_line"])
+async def test_headers_are_cut_off_early(name, kind):
+    """Headers that never end are given up long before the deadline."""
+    async with (
+        faulty(Emulator(), Faults(shares={name: 1.0})) as url,
+        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
+    ):
+        began = time.monotonic()
+        with pytest.raises(TransportError):
+            await client.fetch("realtime:1")
+        assert time.monotonic() - began < 2.0
+
+
+@pytest.mark.parametrize("kind", TRANSPORTS)
+@pytest.mark.parametrize("name", ["drip", "endless_drip", "hang", "hang_before", "endless_interim"])
+async def test_the_deadline_holds(name, kind):
+    """A reply that comes byte by byte, or never, ends with the deadline of the look."""
+    kinds = {"connections": [name]} if name == "hang_before" else {"shares": {name: 1.0}}
+    traffic = Traffic()
+    async with (
+        faulty(Emulator(), Faults(every=0.01, **kinds), traffic=traffic) as url,
+        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=0.3) as client,
+    ):
+        began = time.monotonic()
+        with pytest.raises(TransportError, match=r"within 0\.3 s|not an HTTP response"):
+            await client.fetch("realtime:1")
+        assert time.monotonic() - began < 1.0
+        # Its connection is not kept: nobody knows what else would come.
+        await asyncio.sleep(0.05)
+        assert 0 == traffic.open
+
+
+async def test_packed_replies_are_not_unpacked():
+    """A reply in an encoding that was not asked for is a fault, however it is wrapped."""
+    for name in ("packed", "packed_six_times", "gzip_bomb"):
+        async with (
+            faulty(Emulator(), Faults(shares={name: 1.0})) as url,
+            Client("k", base_url=url) as client,
+        ):
+            with pytest.raises(UnreadableReply):
+                await client.fetch("realtime:1")

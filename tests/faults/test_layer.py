@@ -1,0 +1,256 @@
+"""The fault layer itself: what it commits, how it is told to, and that it ends."""
+
+import asyncio
+import contextlib
+import json
+import ssl
+
+import httpx
+import pytest
+import trustme
+
+from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, faulty, running
+from modelslab_async.emulator.fault_answers import ANSWERS, Means
+from modelslab_async.emulator.fault_deeds import DEEDS, GREETINGS
+from modelslab_async.emulator.faults import FAULTS, Deck
+
+ASK = {"key": "k"}
+
+
+async def ask(url, **more):
+    async with httpx.AsyncClient(timeout=2.0, **more) as http:
+        return await http.post(f"{url}/v6/realtime/fetch/1", json=ASK)
+
+
+def planted():
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
+    emulator.plant("realtime:1")
+    return emulator
+
+
+def test_the_command_line_names_faults():
+    """Shares, and what stands among them, are read from one line."""
+    faults = Faults.parse(
+        "reset_after=0.1, html=0.05,outage=30,seed=7,every=0.5,hint=2,elsewhere=http://x.example/a"
+    )
+    assert {"reset_after": 0.1, "html": 0.05} == faults.shares
+    assert (30.0, 7, 0.5, 2.0) == (faults.outage, faults.seed, faults.every, faults.hint)
+    assert "http://x.example/a" == faults.elsewhere
+    assert {"hang": 1.0} == Faults.parse("hang").shares
+    assert Faults() == Faults.parse("")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("htlm=0.1", "unknown fault 'htlm'; did you mean 'html'"),
+        ("zzz", "unknown fault 'zzz'\nknown faults: bad_chunk, "),
+        ("html=much", "html takes a number, as in html=1, got 'much'"),
+        ("html=", "html takes a number, as in html=1, got ''"),
+        ("seed=0.5", "seed takes a whole number, as in seed=1, got '0.5'"),
+        ("html=1.5", "the share of 'html' is a number from 0 to 1, got 1.5"),
+        ("html=nan", "the share of 'html' is a number from 0 to 1, got nan"),
+        ("html=0.6,cut=0.6", "the shares of faults of requests add up to 1.2, at most 1 fits"),
+        ("refuse,hang_up", "the shares of faults of connections add up to 2, at most 1 fits"),
+        ("outage=-1", "'outage' must be >= 0.0: -1.0"),
+    ],
+)
+def test_a_slip_is_told(text, says):
+    """What cannot be read is refused, with what could have been meant."""
+    with pytest.raises(ValueError, match=r".") as caught:
+        Faults.parse(text)
+    assert says in str(caught.value)
+
+
+def test_a_script_has_its_place():
+    """Faults of connections and of requests have a script each, of known names."""
+    with pytest.raises(ValueError, match="'refuse' belongs into connections, not script"):
+        Faults(script=["refuse"])
+    with pytest.raises(ValueError, match="'html' belongs into script, not connections"):
+        Faults(connections=[None, "html"])
+    with pytest.raises(ValueError, match="unknown fault 'htlm'"):
+        Faults(script=["htlm"])
+
+
+def test_the_same_seed_draws_the_same():
+    """Draws follow the shares, scripts come first, and a seed repeats them."""
+    faults = Faults(shares={"html": 0.3, "cut": 0.2, "refuse": 0.5}, script=["nan", None], seed=3)
+    deck = Deck(faults)
+    drawn = [deck.deed() for _ in range(1000)]
+    assert ["nan", None] == drawn[:2]
+    assert 240 < drawn.count("html") < 360
+    assert 140 < drawn.count("cut") < 260
+    assert "refuse" not in drawn
+    again = Deck(faults)
+    assert drawn == [again.deed() for _ in range(1000)]
+    assert {None, "refuse"} == {again.greeting() for _ in range(100)}
+
+
+def test_a_burst_lasts():
+    """One drawn burst is twenty errors of the server, and then the truth."""
+    deck = Deck(Faults(script=["burst", None]))
+    errors = {"status_500", "status_502", "status_503", "status_504"}
+    assert errors == {deck.deed() for _ in range(20)}
+    assert deck.deed() is None
+
+
+def test_every_fault_has_one_table():
+    """No name stands for two faults, and each says what it is."""
+    tables = (GREETINGS, DEEDS, ANSWERS)
+    assert len(FAULTS) == sum(map(len, tables)) + 1
+    assert all(says and not says.endswith(".") for says in FAULTS.values())
+
+
+def test_every_answer_can_be_written():
+    """Each answer is one that HTTP can carry."""
+    for name, (_, make) in ANSWERS.items():
+        answer = make(Means())
+        assert 100 < answer.status_code < 600, name
+        assert all("\n" not in value and value.isascii() for _, value in answer.headers), name
+
+
+@pytest.mark.parametrize("upstream", ["in process", "over a socket"])
+async def test_without_faults_it_is_the_emulator(leaks, upstream):
+    """Requests are passed on, and links lead back to the faulty server."""
+    emulator, traffic = planted(), Traffic()
+    async with leaks(), running(emulator) as served:
+        to = emulator if upstream == "in process" else served
+        async with faulty(to, traffic=traffic) as url:
+            reply = await ask(url)
+            (link,) = reply.json()["output"]
+            assert link.startswith(url.removesuffix("/api"))
+            async with httpx.AsyncClient() as http:
+                assert 200 == (await http.get(link)).status_code
+                assert 404 == (await http.get(f"{url}/nowhere")).status_code
+    assert ["POST", "GET", "GET"] == [each.method for each in traffic.requests]
+    assert ASK == json.loads(traffic.requests[0].body)
+    assert [1, 2, 2] == [each.connection for each in traffic.requests]
+    assert "target" not in repr(traffic.requests[0])
+
+
+async def test_an_outage_closes_the_port(leaks):
+    """For so many seconds connections are refused, and then the port is the same one."""
+    async with leaks(), faulty(planted(), Faults(outage=0.2)) as url:
+        with pytest.raises(httpx.ConnectError):
+            await ask(url)
+        await asyncio.sleep(0.25)
+        assert 200 == (await ask(url)).status_code
+
+
+async def test_refused_twice_is_closed_once(leaks):
+    """Connections that are refused together close the port together."""
+    faults = Faults(connections=["refuse"] * 2, every=0.1)
+    async with leaks(), faulty(planted(), faults) as url:
+        ends = await asyncio.gather(ask(url), ask(url), return_exceptions=True)
+        assert all(isinstance(each, httpx.TransportError) for each in ends)
+        with pytest.raises(httpx.ConnectError):
+            await ask(url)
+        await asyncio.sleep(0.15)
+        assert 200 == (await ask(url)).status_code
+
+
+async def test_it_ends_while_its_port_is_closed(leaks):
+    """A server that is closed in an outage does not open its port any more."""
+    async with leaks():
+        async with faulty(planted(), Faults(outage=0.01)) as url:
+            pass
+        await asyncio.sleep(0.03)
+        with pytest.raises(httpx.ConnectError):
+            await ask(url)
+
+
+async def test_a_taken_port_is_an_error():
+    """Nothing is served where somebody else is, or where nobody may be."""
+    async with faulty(planted()) as url:
+        port = httpx.URL(url).port
+        with pytest.raises(OSError, match="in use"):
+            await faulty(planted(), port=port).__aenter__()
+    with pytest.raises(OSError, match=r"."):
+        await faulty(planted(), host="203.0.113.1").__aenter__()
+
+
+async def test_connections_are_bounded_and_end(leaks):
+    """More than so many connections are reset, and all of them end with the server."""
+    traffic = Traffic()
+    async with leaks():
+        async with faulty(planted(), Faults(shares={"hang": 1.0}), traffic=traffic, most=3) as url:
+            address = ("127.0.0.1", httpx.URL(url).port)
+            held = [await asyncio.open_connection(*address) for _ in range(5)]
+            ends = [asyncio.create_task(reader.read()) for reader, _ in held]
+            await asyncio.sleep(0.05)
+            assert 2 == sum(end.done() for end in ends)
+            assert 3 == traffic.open
+        assert 0 == traffic.open
+        await asyncio.wait(ends)
+        for end in ends:
+            assert isinstance(end.exception(), ConnectionResetError) or b"" == end.result()
+        for _, writer in held:
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"hello\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: many\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 99999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nx: " + b"y" * 100_000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_is_hung_up_on(leaks, said):
+    """Whoever speaks no HTTP, or too much of it, is cut off without a word."""
+    async with leaks(), faulty(planted()) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+        writer.write(said)
+        with contextlib.suppress(ConnectionResetError):
+            assert b"" == await reader.read()
+        writer.close()
+
+
+async def test_ipv6_and_tls(leaks):
+    """It listens on IPv6, and with a certificate."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("::1").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    faults = Faults(script=["redirect_plain"], elsewhere="https://x.example/")
+    async with leaks(), faulty(planted(), faults, host="::1", tls=context) as url:
+        assert url.startswith("https://[::1]:")
+        assert "http://x.example/" == (await ask(url, verify=trusting)).headers["location"]
+
+
+async def test_a_fault_of_the_emulator_is_a_500(leaks):
+    """What breaks in the emulator is answered as the emulator answers it."""
+
+    def broken():
+        raise RuntimeError("the clock is broken")
+
+    emulator = planted()
+    emulator._clock = broken
+    async with leaks(), faulty(emulator) as url:
+        assert 500 == (await ask(url)).status_code
+
+
+async def test_what_never_ends_does_end(leaks, monkeypatch):
+    """A forgotten endless reply stops by itself."""
+    monkeypatch.setattr("modelslab_async.emulator.fault_deeds._MOST", 1 << 20)
+    async with leaks(), faulty(planted(), Faults(script=["endless", "blanks"])) as url:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await ask(url)
+        # As long as it says it is.
+        assert 1 << 20 == len((await ask(url)).content)
+
+
+async def test_it_takes_many_at_once(leaks):
+    """Thirty callers at once, some of them with a broken connection, are all counted."""
+    traffic = Traffic()
+    faults = Faults(shares={"reset_after": 0.2, "reset_before": 0.3}, seed=5)
+    async with leaks(), faulty(planted(), faults, traffic=traffic) as url:
+        ends = await asyncio.gather(*(ask(url) for _ in range(30)), return_exceptions=True)
+    broken = sum(isinstance(each, httpx.TransportError) for each in ends)
+    assert broken == traffic.committed.total()
+    assert 30 == traffic.connections
+    assert 30 - traffic.committed["reset_before"] == len(traffic.requests)

@@ -1,0 +1,407 @@
+"""What leaves this machine, and what comes back: the border to HTTP."""
+
+import asyncio
+import gzip
+import inspect
+import json
+import ssl
+import traceback
+
+import httpx
+import pytest
+import respx
+import trustme
+
+from modelslab_async import (
+    Call,
+    Client,
+    Request,
+    Response,
+    TransportError,
+    UnreadableReply,
+    UntrustedServer,
+)
+from modelslab_async._transport.keys import Keys
+from modelslab_async._transport.over_httpx import environment_proxy, translated
+from modelslab_async._transport.sender import Sender, as_http
+from modelslab_async._transport.wire import LONGEST_BODY
+
+KEY = "canary-key-Zq81/x"
+RUNNING = {"status": "processing", "message": "try again later.", "output": ""}
+URLS = {
+    "images:1": "https://modelslab.com/api/v6/images/fetch",
+    "realtime:1": "https://modelslab.com/api/v6/realtime/fetch/1",
+    "workflows:wf/1": "https://modelslab.com/api/v1/workflows/wf/runs/1",
+    "controlnet_v5:1": "https://modelslab.com/api/v5/images/fetch/1",
+    "legacy_v4_dreambooth:1": "https://stablediffusionapi.com/api/v4/dreambooth/fetch",
+}
+
+
+@pytest.fixture
+async def client():
+    async with Client(KEY, http=httpx.AsyncHTTPTransport()) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("ticket", "body"),
+    [
+        ("images:1", {"request_id": "1", "key": KEY}),
+        ("realtime:1", {"key": KEY}),
+        ("legacy_v4_dreambooth:1", {"request_id": "1", "key": KEY}),
+    ],
+)
+@respx.mock
+async def test_the_key_goes_into_the_body(client, ticket, body):
+    """Most families take the key, and some the id, as fields of a JSON body."""
+    route = respx.post(URLS[ticket]).respond(json=RUNNING)
+    await client.fetch(ticket)
+    request = route.calls.last.request
+    assert body == json.loads(request.content)
+    assert "application/json" == request.headers["content-type"]
+    assert "identity" == request.headers["accept-encoding"]
+    assert request.headers["user-agent"].startswith("modelslab-async/")
+
+
+@respx.mock
+async def test_the_key_goes_into_the_header(client):
+    """Workflows take the key in a header, and the id in two parts of the path."""
+    run = {"status": "success", "execution": {"status": "running"}}
+    route = respx.get(URLS["workflows:wf/1"], headers={"key": KEY}).respond(json=run)
+    assert "running" == (await client.fetch("workflows:wf/1")).status
+    assert b"" == route.calls.last.request.content
+
+
+@respx.mock
+async def test_the_key_goes_into_the_query(client):
+    """The one family of which no credential is documented takes it in the query."""
+    route = respx.get(URLS["controlnet_v5:1"], params={"key": KEY}).respond(json=RUNNING)
+    await client.fetch("controlnet_v5:1")
+    assert route.called
+
+
+@respx.mock
+async def test_enterprise_families_take_the_enterprise_key():
+    """There is a key for each tier; the standard one serves where there is no other."""
+    url = "https://modelslab.com/api/v1/enterprise/video/fetch/1"
+    route = respx.post(url).respond(json=RUNNING)
+    for keys in ({"enterprise_key": "e-key"}, {}, {"api_key": None, "enterprise_key": "e-key"}):
+        async with Client(**{"api_key": KEY} | keys, http=httpx.AsyncHTTPTransport()) as client:
+            await client.fetch("enterprise_video:1")
+    sent = [json.loads(call.request.content)["key"] for call in route.calls]
+    assert ["e-key", KEY, "e-key"] == sent
+
+
+async def test_a_missing_key_is_said_before_anything_is_sent(monkeypatch):
+    """No key at all is an error of the constructor, a missing tier one of the call."""
+    with pytest.raises(ValueError, match="MODELSLAB_API_KEY"):
+        Client()
+    monkeypatch.setenv("MODELSLAB_ENTERPRISE_API_KEY", "e-key")
+    async with Client() as client:
+        with pytest.raises(ValueError, match="needs the standard key"):
+            await client.fetch("images:1")
+        with pytest.raises(ValueError, match="needs the standard key"):
+            await client.wait("images:1")
+
+
+@pytest.mark.parametrize("key", ["two words", "line\nbreak", "k\u00e9y"])
+def test_a_key_that_no_header_could_carry_is_refused_unshown(key):
+    """A key with a line break is a copying fault; the message does not show it."""
+    with pytest.raises(ValueError, match="one line of ASCII") as caught:
+        Client(key)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("status_code", [301, 302, 303, 307, 308])
+@respx.mock
+async def test_redirects_are_never_followed(client, status_code):
+    """A redirect is a fault of the look; the key goes to no other place."""
+    elsewhere = respx.route(host="evil.example").respond(json=RUNNING)
+    location = {"location": "https://evil.example/fetch?token=1"}
+    respx.post(URLS["realtime:1"]).respond(status_code, headers=location)
+    with pytest.raises(UnreadableReply, match=r"redirects to 'https://evil.example/fetch'"):
+        await client.fetch("realtime:1")
+    assert not elsewhere.called
+
+
+@respx.mock
+async def test_a_caller_s_client_is_told_not_to_follow_redirects():
+    """Even a client that follows redirects by default does not do so here, and stays open."""
+    elsewhere = respx.route(host="evil.example").respond(json=RUNNING)
+    respx.post(URLS["realtime:1"]).respond(307, headers={"location": "https://evil.example/"})
+    async with httpx.AsyncClient(follow_redirects=True, headers={"x-mine": "1"}) as own:
+        async with Client(KEY, http=own) as client:
+            with pytest.raises(UnreadableReply):
+                await client.fetch("realtime:1")
+        assert not own.is_closed
+    assert not elsewhere.called
+    assert "1" == respx.calls.last.request.headers["x-mine"]
+
+
+def httpx_errors():
+    kinds = [kind for kind in vars(httpx).values() if inspect.isclass(kind)]
+    return [kind for kind in kinds if issubclass(kind, httpx.HTTPError)]
+
+
+@pytest.mark.parametrize("kind", httpx_errors(), ids=lambda kind: kind.__name__)
+def test_every_httpx_error_becomes_ours(kind):
+    """No httpx error crosses the border, and only what provably never left is said so."""
+    request = httpx.Request("POST", "https://modelslab.com", content=KEY)
+    extra = {"response": httpx.Response(500)} if kind is httpx.HTTPStatusError else {}
+    known = "request" in inspect.signature(kind).parameters
+    fault = kind("x", request=request, **extra) if known else kind("x")
+    error = translated(fault)
+    assert isinstance(error, TransportError)
+    never_left = ("Connect", "PoolTimeout", "Proxy", "Unsupported", "LocalProtocol")
+    assert kind.__name__.startswith(never_left) == (not error.may_have_left)
+    assert KEY not in repr(vars(error))
+
+
+@respx.mock
+async def test_the_key_is_in_no_error(client):
+    """Not in its text, nor in the locals of the frames that it came through."""
+    respx.post(URLS["realtime:1"]).mock(side_effect=httpx.ReadError(KEY.replace("Zq", "**")))
+    with pytest.raises(TransportError) as caught:
+        await client.fetch("realtime:1")
+    error = caught.value
+    frames = traceback.TracebackException.from_exception(error, capture_locals=True)
+    assert KEY not in "".join(frames.format())
+    assert error.__context__ is None
+    assert error.__cause__ is None
+
+
+@respx.mock
+async def test_an_echoed_key_is_masked(client, caplog):
+    """A server that repeats the key in its reply does not get it into ours."""
+    body = {**RUNNING, "message": f"key {KEY} is busy", "fetch_result": f"https://x/?k={KEY}"}
+    respx.post(URLS["realtime:1"]).mock(
+        side_effect=[
+            httpx.Response(200, json=body),
+            httpx.Response(200, text=json.dumps(body).replace("/", "\\/")),
+        ]
+    )
+    for _ in range(2):
+        reply = await client.fetch("realtime:1")
+        assert "[key]" in reply.message
+        assert KEY not in repr(reply) + json.dumps(dict(reply.raw)) + caplog.text
+
+
+@respx.mock
+async def test_httpx_does_not_log_the_key(caplog):
+    """A caller's httpx client logs each URL; a query with the key is no part of that."""
+    route = respx.get(URLS["controlnet_v5:1"], params={"key": KEY}).respond(json=RUNNING)
+    caplog.set_level("DEBUG")
+    async with httpx.AsyncClient() as own, Client(KEY, http=own) as client:
+        await client.fetch("controlnet_v5:1")
+    assert route.called
+    assert "v5/images/fetch/1" in caplog.text
+    assert KEY not in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_no_repr_shows_the_key():
+    """Neither the client nor what it is made of, nor a request, shows it."""
+    keys = Keys.find(KEY, KEY)
+    request = Request(
+        method="GET", url=f"https://x/?key={KEY}", headers=(("key", KEY),), body=KEY.encode()
+    )
+    client = Client(KEY)
+    shown = [repr(each) for each in (keys, request, client, client._looker, vars(client))]
+    assert KEY not in "".join(shown)
+
+
+@respx.mock
+async def test_bodies_are_bounded(client):
+    """A body beyond the cap is not read to its end."""
+    read = 0
+
+    async def endless():
+        nonlocal read
+        while True:
+            read += 1
+            yield b" " * 1024 * 1024
+
+    respx.post(URLS["realtime:1"]).mock(return_value=httpx.Response(200, content=endless()))
+    with pytest.raises(TransportError, match="longer than"):
+        await client.fetch("realtime:1")
+    assert read <= LONGEST_BODY // (1024 * 1024) + 2
+
+
+@respx.mock
+async def test_nothing_is_decoded(client):
+    """Content that is packed though identity was asked for is not unpacked."""
+    packed = httpx.Response(
+        200,
+        headers={"content-encoding": "gzip"},
+        stream=httpx.ByteStream(gzip.compress(json.dumps(RUNNING).encode())),
+    )
+    respx.post(URLS["realtime:1"]).mock(return_value=packed)
+    with pytest.raises(UnreadableReply):
+        await client.fetch("realtime:1")
+
+
+class Dripping:
+    """Answers a byte a second, for ever."""
+
+    async def exchange(self, _request):
+        await asyncio.sleep(10_000)
+
+
+def test_one_deadline_covers_the_whole_exchange(virtually):
+    """However the time is spent, a look ends after its timeout."""
+
+    async def main():
+        sender = Sender(Dripping(), Keys.find(KEY, None), timeout=7.0)
+        call = Call(method="POST", url="https://x", repeatable=True)
+        with pytest.raises(TransportError, match="within 7 s") as caught:
+            await sender.send(call)
+        assert caught.value.may_have_left
+        assert 7.0 == pytest.approx(asyncio.get_running_loop().time())
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("fault", [OSError(104, "reset"), ConnectionResetError("gone")])
+async def test_a_caller_s_own_http_may_raise_what_sockets_raise(fault):
+    """An OSError of somebody's own HTTP is a fault of the look, not the end of the poller."""
+
+    class Own:
+        async def exchange(self, _request):
+            raise fault
+
+    async with Client(KEY, http=Own()) as client:
+        with pytest.raises(TransportError):
+            await client.fetch("images:1")
+
+
+async def test_a_caller_s_own_http_is_closed_with_the_client():
+    """Whatever has an `aclose`, and is no httpx client, is closed at the end."""
+    closed = []
+
+    class Own:
+        async def exchange(self, _request):
+            return Response(status_code=200, body=json.dumps(RUNNING).encode())
+
+        async def aclose(self):
+            closed.append(True)
+
+    async with Client(KEY, http=Own()) as client:
+        await client.fetch("images:1")
+    assert [True] == closed
+
+
+def test_http_is_one_of_four_things():
+    """Anything else is refused with the list of what it may be."""
+    with pytest.raises(TypeError, match="async def exchange"):
+        as_http(object(), 1)
+
+
+async def test_a_bad_certificate_is_final():
+    """A server that cannot prove its name gets no request, and is not asked again."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    received = []
+
+    async def serve(reader, writer):
+        received.append(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Client(KEY, base_url=url) as client:
+            with pytest.raises(UntrustedServer, match="certificate"):
+                await client.wait("images:1")
+    assert b"" == b"".join(received)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, "http://proxy:3128"),
+        ({"https_proxy": "proxy:3128"}, "http://proxy:3128"),
+        ({"ALL_PROXY": "socks5://proxy:1080"}, "socks5://proxy:1080"),
+        ({"HTTP_PROXY": "http://proxy:3128"}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "modelslab.com"}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "x.org, .modelslab.com"}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "*"}, None),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "lab.com"}, "http://proxy:3128"),
+    ],
+)
+def test_the_environment_s_proxy_is_used(monkeypatch, variables, expected):
+    """The usual variables name the proxy, and the hosts that need none."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert expected == environment_proxy("https", "modelslab.com")
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("https://host", "https://host/api/v6/realtime/fetch/1"),
+        ("https://host/", "https://host/api/v6/realtime/fetch/1"),
+        ("https://host/api/", "https://host/api/v6/realtime/fetch/1"),
+        ("http://host:1/proxy/x", "http://host:1/proxy/x/v6/realtime/fetch/1"),
+    ],
+)
+@pytest.mark.parametrize("how", ["argument", "environment"])
+@respx.mock
+async def test_base_url_moves_every_family(monkeypatch, given, sent, how):
+    """A base URL may be written with and without `/api`; the legacy host keeps its own."""
+    route = respx.post(sent).respond(json=RUNNING)
+    legacy = respx.post(URLS["legacy_v4_dreambooth:1"]).respond(json=RUNNING)
+    if how == "environment":
+        monkeypatch.setenv("MODELSLAB_BASE_URL", given)
+    argument = given if how == "argument" else None
+    transport = httpx.AsyncHTTPTransport()
+    async with Client(KEY, base_url=argument, http=transport) as client:
+        await client.fetch("realtime:1")
+        await client.fetch("legacy_v4_dreambooth:1")
+    assert route.called
+    assert legacy.called
+
+
+@respx.mock
+async def test_the_legacy_host_moves_alone(monkeypatch):
+    """The older host has a base URL of its own."""
+    monkeypatch.setenv("MODELSLAB_LEGACY_BASE_URL", "https://old.example/api")
+    legacy = respx.post("https://old.example/api/v3/fetch/1").respond(json=RUNNING)
+    modern = respx.post(URLS["realtime:1"]).respond(json=RUNNING)
+    async with Client(KEY, http=httpx.AsyncHTTPTransport()) as client:
+        await client.fetch("legacy_v3:1")
+        await client.fetch("realtime:1")
+    assert legacy.called
+    assert modern.called
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "modelslab.com",
+        "ftp://x",
+        "https://x/?a=1",
+        "https://u:p@x",
+        "http://h:abc/api",
+        "http://h:99999",
+        "http://h x",
+        "http://h\n/api",
+        "https://h/{id}/api",
+        "http://[::1/api",
+    ],
+)
+def test_a_base_url_that_is_none_is_refused(url):
+    """Without a scheme, or with a query or a password, it is not taken."""
+    with pytest.raises(ValueError, match=r"base.url|base URL"):
+        Client(KEY, base_url=url)
+
+
+@respx.mock
+async def test_strange_ids_arrive_as_they_are(client):
+    """An id with blanks, signs and other scripts is one path segment at the server."""
+    route = respx.post(url__regex=r"https://modelslab\.com/api/v6/realtime/fetch/[^/?#]+$")
+    route.respond(json=RUNNING)
+    for id_ in ("a b", "a?b#c", "50%", "\u00fc\u6f22", "a%2fb", "a..b", "a\\b", "@:&="):
+        await client.fetch(("realtime", id_))
+        assert id_ == httpx.URL(str(route.calls.last.request.url)).path.rsplit("/", 1)[1]
