@@ -134,8 +134,9 @@ class _Server:
         if self._holder is not None:
             self._holder.close()
         await self._upstream.aclose()
-        # The event loop closes a broken connection in its next turn.
-        await asyncio.sleep(0)
+        # The event loop hands over what it accepted, and closes it, in turns of its own.
+        for _ in range(4):
+            await asyncio.sleep(0)
 
     def _bound(self, host: str, port: int) -> socket.socket:
         bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -156,9 +157,15 @@ class _Server:
         await self._listener.start_serving()
 
     def _close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        # asyncio drops a connection, unclosed, that it accepted in the turn that ends a listener:
+        # so this turn ends the accepting, and the next one the listener.
+        with suppress(NotImplementedError):
+            for listening in listener.sockets:
+                self._loop.remove_reader(listening)
+        self._loop.call_soon(listener.close)
 
     def _shut(self, seconds: float) -> None:
         """Close the port for some seconds; the socket that holds it never listens."""
@@ -175,12 +182,15 @@ class _Server:
             writer.transport.abort()
             return
         self._traffic.connections += 1
-        self._start(self._serve(reader, writer, self._traffic.connections))
+        serving = self._start(self._serve(reader, writer, self._traffic.connections))
+        # Not in the task itself, which may be cancelled before its first step.
+        serving.add_done_callback(lambda _: writer.transport.abort())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work, name="faulty emulator")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
@@ -192,7 +202,6 @@ class _Server:
                 await self._converse(reader, writer, number)
         finally:
             self._traffic.open -= 1
-            writer.transport.abort()
 
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int

@@ -87,7 +87,7 @@ async def opened(kind, key, url, **more):
         base_url=url,
         legacy_base_url=url,
         http=http,
-        timeout=0.1,
+        timeout=1.0,
         pace=Pace(floor=0.01, faults=2),
         **more,
     )
