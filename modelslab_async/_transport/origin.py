@@ -17,6 +17,8 @@ from .wire import Request, Response
 KEPT = 30.0
 _CLOSED = "the client was closed"
 _LONGEST_CLOSE = 0.5
+# Shorter than the deadline of a call, so that a silent host is told apart from a lost request.
+_LONGEST_DIAL = 10.0
 
 
 class Origin:
@@ -45,7 +47,7 @@ class Origin:
     async def exchange(self, request: Request) -> Response:
         """See `HTTP.exchange`."""
         async with self._places:
-            connection = self._rested() or await self._connected()
+            connection = (None if request.fresh else self._rested()) or await self._connected()
             try:
                 response = await connection.exchange(request, self._host_header)
             except BaseException:
@@ -101,7 +103,12 @@ class Origin:
             # In a context of its own: a connection outlives the call that happened to need it.
             task = asyncio.get_running_loop().create_task(dialing, context=Context())
             try:
-                await task
+                async with asyncio.timeout(_LONGEST_DIAL):
+                    await task
+            except TimeoutError:
+                return TransportError(
+                    f"no connection within {_LONGEST_DIAL:g} s", may_have_left=False
+                )
             except (OSError, UnicodeError) as fault:
                 return unreachable(fault)
         return TransportError(_CLOSED, may_have_left=False) if self._closed else None

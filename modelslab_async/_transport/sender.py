@@ -45,23 +45,28 @@ class Sender:
         self._keys.of(tier)
         return self._keys.which(tier)
 
-    async def send(self, call: Call) -> Response:
+    async def send(self, call: Call, *, timeout: float | None = None) -> Response:
         """
         Send one call, once.
+
+        Args:
+            call: What to send.
+            timeout: The most seconds it may take; None for the sender's own deadline.
 
         Raises:
             TransportError: No response came within the deadline.
             UntrustedServer: The server's certificate is not valid.
         """
         request = self._request(call)
+        seconds = self._timeout if timeout is None else timeout
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 response = await self._http.exchange(request)
             if len(response.body) <= LONGEST_BODY:
                 return self._masked(response)
             error = TransportError(f"the reply is longer than {LONGEST_BODY} bytes")
         except TimeoutError:
-            error = TransportError(f"no whole answer came within {self._timeout:g} s")
+            error = TransportError(f"no whole answer came within {seconds:g} s")
         except OSError as fault:
             error = TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
         # Raised here, outside the handlers: what the network raised may hold the key.
@@ -92,7 +97,9 @@ class Sender:
                 headers = (*_HEADERS, ("key", key))
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
-        return Request(method=call.method, url=url, headers=headers, body=body)
+        return Request(
+            method=call.method, url=url, headers=headers, body=body, fresh=not call.repeatable
+        )
 
 
 def as_http(given: "HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None", size: int) -> HTTP:

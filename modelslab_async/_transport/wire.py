@@ -24,12 +24,15 @@ class Request:
         url: The whole URL.
         headers: Names and values.
         body: The bytes to send; empty for none.
+        fresh: Whether it must not go over a connection that was used before. The other side may be
+            closing such a one, and then nobody can tell whether the request was read.
     """
 
     method: str
     url: str = field(repr=_without_query)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
+    fresh: bool = False
 
 
 @frozen(kw_only=True)

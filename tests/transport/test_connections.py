@@ -14,6 +14,7 @@ import pytest
 import trustme
 
 from modelslab_async import Call, Request, TransportError, UntrustedServer
+from modelslab_async._transport import origin
 from modelslab_async._transport.dialing import addresses_of
 from modelslab_async._transport.keys import Keys
 from modelslab_async._transport.own import OwnHTTP
@@ -140,6 +141,15 @@ async def test_a_connection_is_used_again(http):
         assert head.startswith(f"POST /{number}?a=b HTTP/1.1\r\n")
         assert f"\r\nHost: 127.0.0.1:{server.port}\r\n" in head
         assert f"\r\nkey: {KEY}\r\n" in head
+
+
+async def test_a_fresh_request_takes_no_used_connection(http):
+    """What must not be repeated has a connection of its own, which others may use after it."""
+    async with Server() as server:
+        for fresh in (False, True, False):
+            await http.exchange(asking(server, fresh=fresh))
+        await http.aclose()
+    assert [1, 2] == [len(requests) for requests in server.seen]
 
 
 async def test_a_get_says_nothing_of_a_body(http):
@@ -443,6 +453,20 @@ async def test_a_refused_connection_never_left(http):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(TransportError, match="ConnectionRefusedError") as caught:
         await http.exchange(Request(method="GET", url=url))
+    assert not caught.value.may_have_left
+
+
+async def test_a_silent_host_never_heard_the_request(http, monkeypatch):
+    """Where no connection comes about in time, the request provably never left."""
+
+    async def silent(*_address):
+        await asyncio.Event().wait()
+
+    instantly(monkeypatch)
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", silent)
+    monkeypatch.setattr(origin, "_LONGEST_DIAL", 0.05)
+    with pytest.raises(TransportError, match="no connection within") as caught:
+        await http.exchange(Request(method="GET", url="http://127.0.0.1:9/x"))
     assert not caught.value.may_have_left
 
 

@@ -405,3 +405,36 @@ async def test_strange_ids_arrive_as_they_are(client):
     for id_ in ("a b", "a?b#c", "50%", "\u00fc\u6f22", "a%2fb", "a..b", "a\\b", "@:&="):
         await client.fetch(("realtime", id_))
         assert id_ == httpx.URL(str(route.calls.last.request.url)).path.rsplit("/", 1)[1]
+
+
+async def test_what_may_not_be_repeated_asks_for_a_fresh_connection():
+    """A call that must not be sent twice goes over no connection that was used before."""
+    sent = []
+
+    class Recorder:
+        async def exchange(self, request, /):
+            sent.append(request.fresh)
+            return Response(status_code=200, body=b"{}")
+
+    sender = Sender(Recorder(), Keys.find(KEY, None), timeout=5.0)
+    for repeatable in (True, False):
+        await sender.send(Call(method="POST", url="https://x.example/y", repeatable=repeatable))
+    assert [False, True] == sent
+
+
+def test_a_call_may_have_a_deadline_of_its_own(virtually):
+    """The deadline that comes with a call counts in place of the sender's."""
+
+    class Silent:
+        async def exchange(self, _request, /):
+            await asyncio.Event().wait()
+
+    async def main():
+        sender = Sender(Silent(), Keys.find(KEY, None), timeout=5.0)
+        call = Call(method="POST", url="https://x.example/y", repeatable=False)
+        with pytest.raises(TransportError, match="within 90 s") as caught:
+            await sender.send(call, timeout=90.0)
+        assert caught.value.may_have_left
+        return asyncio.get_running_loop().time()
+
+    assert 90.0 == virtually(main)
