@@ -2,6 +2,8 @@
 
 from ._client import Client
 from ._core.catalog import FAMILIES
+from ._core.endpoint_catalog import ENDPOINTS
+from ._core.endpoints import Endpoint
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
@@ -34,12 +36,14 @@ from ._transport.wire import HTTP, Request, Response
 from ._version import __version__
 
 __all__ = [
+    "ENDPOINTS",
     "FAMILIES",
     "HTTP",
     "AuthenticationError",
     "Call",
     "Client",
     "ClientClosed",
+    "Endpoint",
     "Event",
     "Failed",
     "Family",

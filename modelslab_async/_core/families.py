@@ -45,10 +45,15 @@ class Call:
     repeatable: bool
 
 
-def _check_url(family: "Family", _attribute: object, value: str) -> None:
-    parts = urlsplit(value.replace("{base}", BASE_URL).replace("{legacy}", LEGACY_BASE_URL))
+def is_whole_url(template: str) -> bool:
+    """Whether a template has a host of its own, and neither query nor fragment."""
+    parts = urlsplit(template.replace("{base}", BASE_URL).replace("{legacy}", LEGACY_BASE_URL))
     whole = parts.scheme in ("http", "https") and parts.hostname and "{" not in parts.netloc
-    if not whole or parts.query or parts.fragment:
+    return bool(whole) and not parts.query and not parts.fragment
+
+
+def _check_url(family: "Family", _attribute: object, value: str) -> None:
+    if not is_whole_url(value):
         raise ValueError(
             f"the url of family {family.name!r} starts with {{base}}, {{legacy}} or https:// and "
             f"has its id in the path, no query and no fragment, got {value!r}"
