@@ -1,6 +1,8 @@
 """Await queued ModelsLab generations: one id or a million, of any API family."""
 
-from ._client import Client
+from types import FunctionType
+
+from ._client import Client, GenerationRequest
 from ._core.catalog import FAMILIES
 from ._core.endpoint_catalog import ENDPOINTS
 from ._core.endpoints import Endpoint
@@ -23,9 +25,9 @@ from ._core.errors import (
     UntrustedServer,
     WaitTimeout,
 )
-from ._core.events import Event, Faulted, Looked, Paused, Settled
+from ._core.events import Event, Faulted, Looked, Paused, Settled, Submitted
 from ._core.families import Call, Family
-from ._core.outcomes import Outcome, Unresolved
+from ._core.outcomes import Outcome, Unresolved, Unsubmitted
 from ._core.pacing import Pace
 from ._core.reading import read_reply
 from ._core.records import from_dict, to_dict
@@ -49,6 +51,7 @@ __all__ = [
     "Family",
     "Faulted",
     "GenerationFailed",
+    "GenerationRequest",
     "InvalidRequest",
     "LookFault",
     "Looked",
@@ -67,6 +70,7 @@ __all__ = [
     "ServerError",
     "Settled",
     "SubmitUncertain",
+    "Submitted",
     "Success",
     "Ticket",
     "TicketLike",
@@ -75,6 +79,7 @@ __all__ = [
     "TransportError",
     "UnreadableReply",
     "Unresolved",
+    "Unsubmitted",
     "UntrustedServer",
     "WaitTimeout",
     "__version__",
@@ -84,5 +89,5 @@ __all__ = [
 ]
 
 for _name in __all__:
-    if callable(_public := globals()[_name]) and hasattr(_public, "__module__"):
+    if isinstance(_public := globals()[_name], (type, FunctionType)):
         _public.__module__ = __name__

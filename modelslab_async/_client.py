@@ -2,34 +2,54 @@
 
 import asyncio
 import math
-import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Self
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+)
+from contextlib import aclosing
+from typing import Any, TypeAlias
 
 import httpx
 
 from ._core.catalog import FAMILIES
-from ._core.errors import ClientClosed, GenerationFailed
-from ._core.events import Event
+from ._core.endpoint_catalog import ENDPOINTS
+from ._core.endpoints import Endpoint
+from ._core.errors import (
+    AuthenticationError,
+    GenerationFailed,
+    ModelsLabError,
+    PaymentRequired,
+)
+from ._core.events import Event, Submitted
 from ._core.families import Family
 from ._core.lanes import Watcher
-from ._core.outcomes import Outcome, Unresolved
+from ._core.outcomes import Outcome, Unresolved, Unsubmitted
 from ._core.pacing import Pace
 from ._core.replies import Failed, Processing, Reply, Success
 from ._core.schedule import Schedule
 from ._core.tickets import Ticket, TicketLike
+from ._deliveries import Deliveries
 from ._inbox import Inbox, Tickets, feed, no_text
 from ._looker import Looker, rooted
+from ._ownership import Owned
+from ._places import Places
 from ._poller import Poller
+from ._submitter import Submitter
 from ._transport.keys import Keys
 from ._transport.sender import Sender, as_http
 from ._transport.wire import HTTP
 from ._turns import Turns
-from ._waiters import Answer, Changes
+from ._waiters import NOBODY, Answer, Changes
+
+GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]]
+"""What `generate_many` takes: an endpoint and its parameters."""
 
 
-class Client:
+class Client(Owned):
     """
     Awaits queued generations: one or a million, of any API family, each asked about by one poller.
 
@@ -44,6 +64,7 @@ class Client:
         legacy_base_url: Where its older host is, `https://stablediffusionapi.com/api`; else
             `MODELSLAB_LEGACY_BASE_URL`.
         families: The registry. Add a family with `FAMILIES | {"name": Family(...)}`.
+        endpoints: The table of what can be submitted to. Add to it in the same way.
         http: What to send through: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
         pace: The rule that says when to look.
@@ -51,6 +72,12 @@ class Client:
             is due than may be looked at, the most overdue ticket goes first.
         workers: How many looks may be on their way at once.
         timeout: The most seconds that one look may take.
+        queue: How many generations a key may have queued at once: 5, 10 or 15, as the plan says;
+            None for no bound. Submits wait for a place.
+        submit_timeout: The most seconds that one submit may take; some endpoints answer with the
+            result itself.
+        on_submitted: Awaited with each `Submitted` before its ticket is handed out, so that it can
+            be stored first.
         on_event: Called with each `Looked`, `Faulted`, `Paused` and `Settled`. It must not block.
 
     Raises:
@@ -65,54 +92,50 @@ class Client:
         base_url: str | None = None,
         legacy_base_url: str | None = None,
         families: Mapping[str, Family] = FAMILIES,
+        endpoints: Mapping[str, Endpoint] = ENDPOINTS,
         http: HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
         pace: Pace = Pace(),
         rate: float | None = None,
         workers: int = 32,
         timeout: float = 30.0,
+        queue: int | None = 5,
+        submit_timeout: float = 120.0,
+        on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
         if workers < 1:
             raise ValueError(f"workers is a number of at least 1, got {workers}")
         if timeout <= 0:
             raise ValueError(f"timeout is a number of seconds above 0, got {timeout}")
+        if queue is not None and queue < 1:
+            raise ValueError(f"queue is a number of places of at least 1 or None, got {queue}")
+        if submit_timeout <= 0:
+            raise ValueError(f"submit_timeout is a number of seconds above 0, got {submit_timeout}")
         if rate is not None and not 0 < rate < math.inf:
             raise ValueError(f"rate is a number of looks a second above 0, got {rate}")
         sender = Sender(as_http(http, workers), Keys.find(api_key, enterprise_key), timeout=timeout)
         places = rooted(families, base_url=base_url, legacy_base_url=legacy_base_url)
+        starts = rooted(endpoints, base_url=base_url, legacy_base_url=legacy_base_url)
+        super().__init__()
         self._looker = Looker(places, sender)
+        self._queue = queue
+        self._submitter = Submitter(
+            starts,
+            places,
+            sender,
+            places=self._places,
+            pace=pace,
+            timeout=submit_timeout,
+            on_submitted=on_submitted or _told_nobody,
+        )
         self._pace = pace
         self._rate = rate
         self._workers = workers
         self._on_event = on_event
         self._poller: Poller | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = os.getpid()
-        self._closed = False
-        self._closing: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._check_usable()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """End every wait (its tickets can be waited for again) and close the connections."""
-        self._check_loop()
-        self._closed = True
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close(), name="modelslab_async close")
-        # Whoever is cancelled here leaves the closing to itself; who comes later waits for it.
-        await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        await self._submitter.aclose()
         if self._poller is not None:
             await self._poller.aclose()
         await self._looker.aclose()
@@ -129,7 +152,10 @@ class Client:
         self._check_usable()
         ticket = Ticket.of(ticket)
         self._looker.family_of(ticket)
-        return await self._looker.look(ticket)
+        reply = await self._looker.look(ticket)
+        if not isinstance(reply, Processing):
+            self._submitter.settled(ticket)
+        return reply
 
     async def wait(self, ticket: TicketLike, *, timeout: float | None = None) -> Success:
         """
@@ -153,6 +179,16 @@ class Client:
             ```
         """
         ticket = Ticket.of(ticket)
+        outcome = await self._outcome(ticket, timeout)
+        match outcome:
+            case Success():
+                return outcome
+            case Failed():
+                raise GenerationFailed.of(outcome)
+            case Unresolved():
+                raise outcome.cause.about(ticket)
+
+    async def _outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
         answer = Answer()
         poller = self._watch(ticket, answer)
         try:
@@ -161,13 +197,7 @@ class Client:
                 outcome = poller.give_up(ticket, timeout)
         finally:
             poller.leave(ticket, answer)
-        match outcome:
-            case Success():
-                return outcome
-            case Failed():
-                raise GenerationFailed.of(outcome)
-            case Unresolved():
-                raise outcome.cause.about(ticket)
+        return outcome
 
     async def gather(
         self, tickets: Iterable[TicketLike], *, timeout: float | None = None
@@ -267,10 +297,166 @@ class Client:
         finally:
             poller.leave(ticket, changes)
 
+    async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success:
+        """
+        Start work, as soon as the account's queue has a place for it.
+
+        A submit is never sent twice, unless it provably never left this machine or the server
+        refused it for its rate. If whoever awaits this is cancelled while the request is on its
+        way, `on_submitted` still hears of the ticket.
+
+        Args:
+            endpoint: `family/endpoint`, such as `"realtime/text2img"`; the command
+                `modelslab-async endpoints` lists all.
+            params: What the endpoint takes. They pass as they are; None leaves one out.
+
+        Returns:
+            A `Processing` whose ticket can be waited for, or a `Success` if it was done at once.
+
+        Raises:
+            SubmitUncertain: Work may or may not have been started; look before you pay again.
+            Refused: The server refuses the key, the plan or the request. Nothing was started.
+            GenerationFailed: It was taken, and failed at once.
+            RateLimited: It was refused for its rate again and again. Nothing was started.
+            TransportError: It never left this machine. Nothing was started.
+            ValueError: The endpoint is unknown, a parameter is missing or misspelled. Nothing was
+                sent.
+
+        Example:
+            ```python
+            begun = await client.submit("realtime/text2img", prompt="a lighthouse")
+            print(begun.ticket)
+            ```
+        """
+        self._check_usable()
+        return await self._submitter.submit(self._submitter.order(endpoint, params))
+
+    async def generate(
+        self, endpoint: str, /, *, timeout: float | None = None, **params: Any
+    ) -> Success:
+        """
+        Start work and wait until it is done.
+
+        Args:
+            endpoint: See `submit`.
+            timeout: The most seconds to wait once it is started; None for as long as it takes. The
+                `ticket` of the `WaitTimeout` can be waited for again.
+            params: See `submit`.
+
+        Raises:
+            ModelsLabError: Whatever `submit` and `wait` raise.
+            ValueError: See `submit`.
+
+        Example:
+            ```python
+            picture = await client.generate("realtime/text2img", prompt="a lighthouse")
+            print(picture.output)
+            ```
+        """
+        begun = await self.submit(endpoint, **params)
+        if isinstance(begun, Success):
+            return begun
+        return await self.wait(begun.ticket, timeout=timeout)
+
+    async def generate_many(
+        self,
+        requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest],
+        *,
+        timeout: float | None = None,
+        window: int = 100,
+    ) -> AsyncGenerator[tuple[GenerationRequest, Outcome | Unsubmitted], None]:
+        """
+        Start much work and get each request with its outcome, as they end.
+
+        The source is read as far as the window allows. A failure ends its own request alone; once
+        the key is refused, the rest is not sent. Leaving the loop early starts nothing more.
+
+        Args:
+            requests: Pairs of an endpoint and its parameters.
+            timeout: The most seconds to wait for each once it is started; one that is not over
+                then is `Unresolved`.
+            window: The most requests that are begun or not yet taken at once.
+
+        Raises:
+            ValueError: A request is ill-formed, its endpoint unknown, a parameter missing or
+                misspelled. This, and whatever else the source raises, is raised after the outcomes
+                of all requests before it.
+
+        Example:
+            ```python
+            prompts = [("realtime/text2img", {"prompt": f"a cat, number {n}"}) for n in range(3)]
+            async for (endpoint, params), outcome in client.generate_many(prompts):
+                print(params["prompt"], outcome)
+            ```
+        """
+        self._check_usable()
+        if window < 1:
+            raise ValueError(f"window is a number of at least 1, got {window}")
+        refused: list[ModelsLabError] = []
+
+        async def bring(request: GenerationRequest) -> Outcome | Unsubmitted:
+            if refused:
+                return Unsubmitted(cause=refused[0])
+            outcome = await self._outcome_of(request, timeout)
+            match outcome:
+                case Unsubmitted(cause=AuthenticationError() | PaymentRequired() as error):
+                    refused.append(error)
+            return outcome
+
+        deliveries = Deliveries(bring, window)
+        async with aclosing(deliveries.of(requests, self._check_request)) as delivered:
+            async for request, outcome in delivered:
+                yield request, outcome
+
+    async def ask(self, endpoint: str, /, **params: Any) -> dict[str, Any]:
+        """
+        Ask what is answered at once, such as the balance of the account; give the body that came.
+
+        Raises:
+            LookFault: There is no answer.
+            Refused: The server refuses the key, the plan or the request.
+            ValueError: The endpoint is unknown, a parameter is missing or misspelled.
+        """
+        self._check_usable()
+        return await self._submitter.ask(endpoint, params)
+
+    def _check_request(self, request: GenerationRequest) -> None:
+        match request:
+            case (str(endpoint), Mapping() as params):
+                self._submitter.order(endpoint, params)
+            case _:
+                raise ValueError(
+                    "a request is a pair of an endpoint and its parameters, such as "
+                    f"('realtime/text2img', {{'prompt': ...}}), got {type(request).__name__}"
+                )
+
+    async def _outcome_of(
+        self, request: GenerationRequest, timeout: float | None
+    ) -> Outcome | Unsubmitted:
+        endpoint, params = request
+        try:
+            begun = await self.submit(endpoint, **params)
+        except ModelsLabError as error:
+            return Unsubmitted(cause=error)
+        if isinstance(begun, Success):
+            return begun
+        return await self._outcome(begun.ticket, timeout)
+
+    def _places(self) -> Places:
+        return Places(self._queue, self._hasten, self._relax)
+
+    def _hasten(self, ticket: Ticket) -> None:
+        poller = self._watch(ticket, NOBODY)
+        poller.nudge(ticket)
+
+    def _relax(self, ticket: Ticket) -> None:
+        if self._poller is not None:
+            self._poller.leave(ticket, NOBODY)
+
     def _watch(self, ticket: Ticket, watcher: Watcher) -> Poller:
         tier, host = self._looker.place_of(ticket)
         poller = self._poller_here()
-        poller.watch(ticket, watcher, tier=tier, host=host)
+        poller.watch(ticket, watcher, tier=tier, host=host, eta=self._submitter.expected(ticket))
         return poller
 
     def _poller_here(self) -> Poller:
@@ -280,21 +466,11 @@ class Client:
                 Schedule(self._pace, self._rate),
                 self._looker.look,
                 workers=self._workers,
+                on_settled=self._submitter.settled,
                 on_event=self._on_event,
             )
         return self._poller
 
-    def _check_usable(self) -> None:
-        self._check_loop()
-        if self._closed:
-            raise ClientClosed("this client is closed; make a new one")
 
-    def _check_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        if self._loop is not loop or self._process != os.getpid():
-            raise RuntimeError(
-                "this client belongs to another event loop or process; make one client for each "
-                "(each asyncio.run, each thread, each fork)"
-            )
+async def _told_nobody(_: Submitted) -> None:
+    """What is awaited where no `on_submitted` was given."""

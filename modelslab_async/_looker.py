@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
+from typing import Protocol, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from ._core.errors import ModelsLabError
@@ -93,18 +94,27 @@ class Looker:
             )
 
 
+class _Row(Protocol):
+    """A row of a table, whose URL names one of the two hosts."""
+
+    def at(self, *, base: str, legacy: str) -> Self: ...
+
+
+_RowT = TypeVar("_RowT", bound=_Row)
+
+
 def rooted(
-    families: Mapping[str, Family], *, base_url: str | None, legacy_base_url: str | None
-) -> dict[str, Family]:
+    rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
+) -> dict[str, _RowT]:
     """
-    The families on the hosts that were given, or that the environment names.
+    The rows of a table on the hosts that were given, or that the environment names.
 
     Raises:
         ValueError: A base URL is not one.
     """
     base = _base(base_url, "MODELSLAB_BASE_URL", BASE_URL)
     legacy = _base(legacy_base_url, "MODELSLAB_LEGACY_BASE_URL", LEGACY_BASE_URL)
-    return {name: family.at(base=base, legacy=legacy) for name, family in families.items()}
+    return {name: row.at(base=base, legacy=legacy) for name, row in rows.items()}
 
 
 def _base(given: str | None, variable: str, default: str) -> str:

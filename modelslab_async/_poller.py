@@ -40,12 +40,14 @@ class Poller:
         look: Callable[[Ticket], Awaitable[Reply]],
         *,
         workers: int,
+        on_settled: Callable[[Ticket], object] = lambda _: None,
         on_event: Callable[[Event], object] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._schedule = schedule
         self._look = look
         self._most_workers = workers
+        self._on_settled = on_settled
         self._on_event = on_event
         self._chance = chance
         self._loop = asyncio.get_running_loop()
@@ -78,6 +80,11 @@ class Poller:
             eta=eta,
         )
         self._arm()
+
+    def nudge(self, ticket: Ticket, *, gap: float = 0.0, news: bool = False) -> None:
+        """Look at an open ticket now. See `Schedule.nudge`."""
+        if self._schedule.nudge(ticket, self._loop.time(), gap, news=news):
+            self._arm()
 
     def leave(self, ticket: Ticket, watcher: Watcher) -> None:
         """Stop waiting. A request on its way goes on; its reply is dropped."""
@@ -225,6 +232,7 @@ class Poller:
     def _tell(self, ending: Ending) -> None:
         for watcher in ending.watchers:
             watcher.hear(ending.outcome)
+        self._on_settled(ending.outcome.ticket)
         if self._on_event is not None:
             self._emit(Settled(outcome=ending.outcome, looks=ending.looks, waited=ending.waited))
 

@@ -46,6 +46,19 @@ class Bell:
         self._rung = False
 
 
+class Nobody:
+    """Has a ticket looked after without waiting for it."""
+
+    def hear(self, news: Processing | Outcome) -> None:
+        """See `Watcher.hear`."""
+
+    def fail(self, error: BaseException) -> None:
+        """See `Watcher.fail`."""
+
+
+NOBODY = Nobody()
+
+
 class Answer:
     """One ticket: how it ended."""
 

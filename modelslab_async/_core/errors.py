@@ -163,15 +163,26 @@ class SubmitUncertain(ModelsLabError):
     """
     Work may or may not have been started. Look for it before submitting, and paying, again.
 
+    What went wrong is its `__cause__`.
+
     Attributes:
         endpoint: What was submitted to.
-        track_id: The mark that the request carried.
+        track_id: The mark that the request carried; "" where the endpoint takes none.
+        payload_hash: The SHA-256 of the endpoint and its parameters, without the mark.
     """
 
-    def __init__(self, message: str = "", *, endpoint: str = "", track_id: str = "") -> None:
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        endpoint: str = "",
+        track_id: str = "",
+        payload_hash: str = "",
+    ) -> None:
         super().__init__(message)
         self.endpoint = endpoint
         self.track_id = track_id
+        self.payload_hash = payload_hash
 
 
 class UntrustedServer(ModelsLabError):

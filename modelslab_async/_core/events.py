@@ -7,7 +7,7 @@ from attrs import frozen
 from .errors import LookFault, ModelsLabError
 from .families import Tier
 from .outcomes import Outcome
-from .replies import Reply
+from .replies import Processing, Reply, Success
 from .tickets import Ticket
 
 
@@ -75,6 +75,26 @@ class Settled:
     outcome: Outcome
     looks: int
     waited: float
+
+
+@frozen(kw_only=True)
+class Submitted:
+    """
+    Work was started, told to `on_submitted` before anybody else hears of it.
+
+    Attributes:
+        ticket: What to wait for.
+        endpoint: What was submitted to.
+        track_id: The mark that the request carried; "" where the endpoint takes none.
+        payload_hash: The SHA-256 of the endpoint and its parameters, without the mark.
+        reply: What the server said.
+    """
+
+    ticket: Ticket
+    endpoint: str
+    track_id: str
+    payload_hash: str
+    reply: Processing | Success
 
 
 Event: TypeAlias = Looked | Faulted | Paused | Settled

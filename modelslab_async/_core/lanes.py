@@ -43,6 +43,7 @@ class Entry:
     looks: int = 0
     faults: int = 0
     lined_up: bool = False
+    nudged: bool = False
     fault: LookFault | None = None
     last: Processing | None = None
 

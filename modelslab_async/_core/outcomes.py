@@ -26,4 +26,16 @@ class Unresolved:
     last: Processing | None = None
 
 
+@frozen(kw_only=True)
+class Unsubmitted:
+    """
+    No ticket came of a request, so there is nothing to wait for.
+
+    Attributes:
+        cause: Why: a refusal, or a `SubmitUncertain` where work may have been started.
+    """
+
+    cause: ModelsLabError
+
+
 Outcome: TypeAlias = Success | Failed | Unresolved

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import frozen
+
 from .bodies import UnreadableBodyError, first_text, links, number, parse_body, results
 from .catalog import FAMILIES
 from .errors import (
@@ -86,17 +88,59 @@ def read_reply(
     trouble = _trouble(status_code, fields, state, said)
     if trouble is None:
         return _reply(ticket, status_code, state, said, fields)
-    raise trouble(
-        said or f"the server answered {status_code} without a status or a message",
-        ticket=ticket,
-        status_code=status_code,
-        server_message=said,
-        retry_after=retry_after(fields, headers, received_at),
-    )
+    raise _Troubled(status_code, headers, fields, received_at).error(trouble, said, ticket)
+
+
+def read_answer(
+    *, status_code: int, headers: Headers = (), body: bytes, received_at: float | None = None
+) -> dict[str, Any]:
+    """
+    Read what a server said to a question that is about no job.
+
+    Raises:
+        LookFault: The reply is no answer.
+        Refused: The server refuses the key, the plan or the request.
+    """
+    if 300 <= status_code < 400:
+        raise _redirected(None, status_code, headers)
+    fields = _fields(None, status_code, headers, body, received_at)
+    state = read_state(fields, "generation")
+    said = first_text(fields, *_MESSAGE)
+    trouble = _trouble(status_code, fields, state, said)
+    if trouble is UnreadableReply and status_code < 400:
+        return fields
+    if trouble is None and state.meaning is Meaning.FAILED:
+        trouble = InvalidRequest
+    if trouble is None:
+        return fields
+    raise _Troubled(status_code, headers, fields, received_at).error(trouble, said, None)
+
+
+@frozen
+class _Troubled:
+    """A reply that is an error."""
+
+    status_code: int
+    headers: Headers
+    fields: Mapping[str, Any]
+    received_at: float | None
+
+    def error(self, kind: type[ModelsLabError], said: str, ticket: Ticket | None) -> ModelsLabError:
+        return kind(
+            said or f"the server answered {self.status_code} without a status or a message",
+            ticket=ticket,
+            status_code=self.status_code,
+            server_message=" ".join(filter(None, (said, first_text(self.fields, "tips")))),
+            retry_after=retry_after(self.fields, self.headers, self.received_at),
+        )
 
 
 def _fields(
-    ticket: Ticket, status_code: int, headers: Headers, body: bytes, received_at: float | None
+    ticket: Ticket | None,
+    status_code: int,
+    headers: Headers,
+    body: bytes,
+    received_at: float | None,
 ) -> dict[str, Any]:
     try:
         return parse_body(body)
@@ -109,7 +153,7 @@ def _fields(
         ) from None
 
 
-def _redirected(ticket: Ticket, status_code: int, headers: Headers) -> UnreadableReply:
+def _redirected(ticket: Ticket | None, status_code: int, headers: Headers) -> UnreadableReply:
     place = (header(headers, "location") or "nowhere").partition("?")[0]
     return UnreadableReply(
         f"the server redirects to {place!r}; redirects are not followed because the key would go "

@@ -24,6 +24,7 @@ A reply to a ticket that is no longer open changes nothing but what it says abou
 """
 
 import math
+from copy import copy
 from itertools import islice
 
 from attrs import Factory, define, frozen
@@ -129,6 +130,27 @@ class Schedule:
             del self._open[ticket]
             entry.lane.forget(entry)
 
+    def nudge(self, ticket: Ticket, now: float, gap: float, *, news: bool) -> bool:
+        """
+        Make an open ticket due now, or once `gap` seconds have passed since its last look.
+
+        With news, a reply on its way may be too old to know them: the ticket is due again after it.
+        Returns whether the ticket is due sooner than it was.
+        """
+        entry = self._open.get(ticket)
+        if entry is None:
+            return False
+        entry.nudged = entry.nudged or (news and not entry.lined_up)
+        due = max(now, entry.began + gap)
+        if not entry.lined_up or entry.due <= due:
+            return False
+        # The line knows an entry by its due time: a twin takes the place of the old one.
+        twin = self._open[ticket] = copy(entry)
+        entry.watchers = ()
+        entry.lane.forget(entry)
+        self._again(twin, due)
+        return True
+
     def last(self, ticket: Ticket) -> Processing | None:
         """The last reply for an open ticket."""
         entry = self._open.get(ticket)
@@ -209,6 +231,9 @@ class Schedule:
                 step = self.pace.step(age, chance)
                 if entry.looks == 1:
                     step = max(step, self.pace.first(reply.eta, chance))
+                if entry.nudged:
+                    # What was meant may have come after this reply was written.
+                    step, entry.nudged = 0.0, False
                 self._again(entry, max(entry.began + step, now))
                 return _NOTHING
             case Failed(reason="not_found") if age < self.pace.grace:

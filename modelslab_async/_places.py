@@ -1,0 +1,200 @@
+"""Places: how many generations of one key may be queued at once, and who comes next. Sends none."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from heapq import heappop, heappush
+from itertools import count
+
+from attrs import Factory, define
+
+from ._core.errors import ModelsLabError
+from ._core.tickets import Ticket
+
+# A ticket that nobody ever looks at again would hold its place for good.
+_LONGEST_HELD = 3600.0
+# While others wait, whoever holds a place is looked at after this part of its age, and no sooner
+# than after so many seconds: an end that is noticed late is a place that stands empty.
+_SHARE = 0.04
+_FLOOR = 0.25
+# Not before this part of the time that the server expects, and sooner where that was too long for
+# one of the last few: recorded is an eta of a hundred times the work.
+_EARLY = 0.5
+_LATEST_START = 10.0
+_FEW = 8
+
+
+@define(eq=False)
+class _Held:
+    """A place that a queued generation has: since when, and how long the server says it takes."""
+
+    since: float
+    eta: float
+    looked: float
+
+
+@define(eq=False)
+class Places:
+    """
+    The places that one account has for queued generations.
+
+    A place is taken before a submit. It is given back when nothing came of it, and belongs to its
+    ticket else: until that has ended, or is given up, or an hour has passed. Who waits for a place
+    gets one in the order of their numbers.
+
+    Args:
+        limit: How many there are; None for as many as anybody wants.
+        look: Asked to look at a ticket now, while others wait for its place.
+        leave: Told when nobody waits for the place of a ticket any more.
+    """
+
+    limit: int | None
+    look: Callable[[Ticket], object]
+    leave: Callable[[Ticket], object]
+    _held: dict[Ticket, _Held] = Factory(dict)
+    _unnamed: int = 0
+    _line: list[tuple[int, int, asyncio.Future[ModelsLabError | None]]] = Factory(list)
+    _sequence: "count[int]" = Factory(count)
+    _paused_until: float = -math.inf
+    _full_until: float = -math.inf
+    _full_at: int = 0
+    _timer: asyncio.TimerHandle | None = None
+    _hastened: set[Ticket] = Factory(set)
+    _truths: deque[float] = Factory(lambda: deque(maxlen=_FEW))
+    _closed: ModelsLabError | None = None
+
+    async def take(self, number: int) -> None:
+        """
+        Wait for a place. The lowest number goes first.
+
+        Raises:
+            ModelsLabError: Those in line are sent away.
+        """
+        if self._closed is not None:
+            raise self._closed
+        turn: asyncio.Future[ModelsLabError | None] = asyncio.get_running_loop().create_future()
+        heappush(self._line, (number, next(self._sequence), turn))
+        self._serve()
+        try:
+            error = await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result() is None:
+                self.give_back()
+            self._serve()
+            raise
+        if error is not None:
+            raise error
+
+    def give_back(self) -> None:
+        """Nothing came of a submit: its place is free."""
+        self._unnamed -= 1
+        self._serve()
+
+    def keep(self, ticket: Ticket, eta: float | None) -> None:
+        """A submit made a ticket: its place belongs to that from now on."""
+        now = asyncio.get_running_loop().time()
+        self._unnamed -= 1
+        self._held[ticket] = _Held(now, eta or 0.0, now)
+        self._serve()
+
+    def settled(self, ticket: Ticket) -> None:
+        """A ticket has ended, or is given up: its place is free."""
+        held = self._held.pop(ticket, None)
+        if held is not None:
+            if held.eta:
+                took = asyncio.get_running_loop().time() - held.since
+                self._truths.append(took / held.eta)
+            self._hastened.discard(ticket)
+            self._serve()
+
+    def expected(self, ticket: Ticket) -> float | None:
+        """Seconds until the server expects the end of a ticket that holds a place."""
+        held = self._held.get(ticket)
+        if held is None or not held.eta:
+            return None
+        return max(0.0, held.since + held.eta - asyncio.get_running_loop().time())
+
+    def full(self, seconds: float) -> None:
+        """The server says that the queue is full: for a while, nobody goes but for who leaves."""
+        self._full_until = asyncio.get_running_loop().time() + seconds
+        self._full_at = self._used - 1
+
+    def pause(self, seconds: float) -> None:
+        """The server says that requests come too fast: for a while, nobody goes."""
+        until = asyncio.get_running_loop().time() + seconds
+        self._paused_until = max(self._paused_until, until)
+
+    def send_away(self, error: ModelsLabError) -> None:
+        """Those who are in line now will not be served, for this reason."""
+        line, self._line = self._line, []
+        for _, _, turn in line:
+            if not turn.done():
+                turn.set_result(error)
+        self._serve()
+
+    def close(self, error: ModelsLabError) -> None:
+        """Nobody is served any more, for this reason."""
+        self._closed = error
+        self.send_away(error)
+
+    @property
+    def _used(self) -> int:
+        return self._unnamed + len(self._held)
+
+    def _room(self, now: float) -> bool:
+        limit = math.inf if self.limit is None else self.limit
+        if now < self._full_until:
+            limit = min(limit, self._full_at)
+        return now >= self._paused_until and self._used < limit
+
+    def _serve(self) -> None:
+        """Let in who may go, and see to it that the others get their turn."""
+        now = asyncio.get_running_loop().time()
+        self._evict(now)
+        while self._line and self._line[0][2].done():
+            heappop(self._line)
+        while self._line and self._room(now):
+            turn = heappop(self._line)[2]
+            if not turn.done():
+                self._unnamed += 1
+                turn.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._line:
+            self._hasten(now)
+        else:
+            self._relax()
+
+    def _evict(self, now: float) -> None:
+        while self._held:
+            ticket, held = next(iter(self._held.items()))
+            if now - held.since < _LONGEST_HELD:
+                return
+            del self._held[ticket]
+
+    def _hasten(self, now: float) -> None:
+        """Have those who hold the places looked at, each when it is its time."""
+        whens = [when for when in (self._paused_until, self._full_until) if when > now]
+        early = _EARLY * min(1.0, *self._truths, 1.0)
+        for ticket, held in self._held.items():
+            when = max(
+                held.looked + max(_FLOOR, _SHARE * (now - held.since)),
+                held.since + min(early * held.eta, _LATEST_START),
+            )
+            if when <= now:
+                held.looked = now
+                self._hastened.add(ticket)
+                self.look(ticket)
+                when = now + max(_FLOOR, _SHARE * (now - held.since))
+            whens.append(when)
+        if whens:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(min(whens), self._serve, context=Context())
+
+    def _relax(self) -> None:
+        hastened, self._hastened = self._hastened, set()
+        for ticket in hastened:
+            self.leave(ticket)

@@ -1,0 +1,301 @@
+"""Submitter: starts work, once. It repeats only what provably never left, or was refused."""
+
+import asyncio
+import difflib
+import itertools
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from ._core.endpoints import Endpoint
+from ._core.errors import (
+    AuthenticationError,
+    ClientClosed,
+    LookFault,
+    ModelsLabError,
+    PaymentRequired,
+    RateLimited,
+    SubmitUncertain,
+    TransportError,
+)
+from ._core.events import Submitted
+from ._core.families import Family, Tier
+from ._core.pacing import Pace
+from ._core.reading import read_answer
+from ._core.receipts import read_receipt
+from ._core.replies import Processing, Success
+from ._core.tickets import Ticket
+from ._orders import Order
+from ._places import Places
+from ._transport.sender import Sender
+from ._turns import is_cancelled
+
+_logger = logging.getLogger("modelslab_async")
+
+# What the service asks for where it says nothing else.
+_PATIENCE = 30.0
+
+Receipt: TypeAlias = Processing | Success
+
+
+class Submitter:
+    """
+    Starts work with the places that the account has, and remembers what it started.
+
+    A submit runs in a task of its own, so that whoever stops waiting for it loses no ticket.
+    """
+
+    def __init__(
+        self,
+        endpoints: Mapping[str, Endpoint],
+        families: Mapping[str, Family],
+        sender: Sender,
+        *,
+        places: Callable[[], Places],
+        pace: Pace,
+        timeout: float,
+        on_submitted: Callable[[Submitted], Awaitable[object]],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._endpoints = endpoints
+        self._families = families
+        self._sender = sender
+        self._new_places = places
+        self._pace = pace
+        self._timeout = timeout
+        self._on_submitted = on_submitted
+        self._chance = chance
+        self._places: dict[Tier, Places] = {}
+        self._numbers = itertools.count()
+        self._spaced: dict[str, float] = {}
+        self._starting: set[asyncio.Task[Receipt | BaseException]] = set()
+        self._closed: ClientClosed | None = None
+
+    def order(self, name: str, params: Mapping[str, Any]) -> Order:
+        """
+        Check what is to be started, before anything is sent.
+
+        Raises:
+            ValueError: The endpoint is unknown, the parameters do not fit, or the key is missing.
+        """
+        endpoint = self._endpoint(name)
+        if endpoint.resolved_by is None:
+            raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
+        self._sender.key_of(endpoint.tier)
+        return Order.of(endpoint, params)
+
+    async def submit(self, order: Order) -> Receipt:
+        """
+        Start one piece of work, as soon as there is a place for it.
+
+        Raises:
+            SubmitUncertain: It may or may not have been started.
+            Refused: It was refused; nothing was started.
+            GenerationFailed: It failed at once.
+            RateLimited: It was refused for its rate again and again; nothing was started.
+            TransportError: It never left this machine, again and again.
+        """
+        places = self._places_of(self._sender.key_of(order.endpoint.tier))
+        number = next(self._numbers)
+        for setbacks in itertools.count(1):
+            await self._space(order)
+            await places.take(number)
+            end = await self._run(order, places)
+            if isinstance(end, (Processing, Success)):
+                return end
+            if setbacks >= self._pace.faults or not isinstance(end, (RateLimited, TransportError)):
+                raise end
+            if isinstance(end, TransportError):
+                await asyncio.sleep(self._pace.backoff(setbacks, self._chance()))
+        raise AssertionError("unreachable")
+
+    async def ask(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Ask a question that is answered at once.
+
+        Raises:
+            LookFault: There is no answer.
+            Refused: The server refuses.
+            ValueError: The endpoint is unknown, makes tickets, or the parameters do not fit.
+        """
+        endpoint = self._endpoint(name)
+        if endpoint.resolved_by is not None:
+            raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
+        response = await self._sender.send(endpoint.start(params))
+        return read_answer(
+            status_code=response.status_code,
+            headers=response.headers,
+            body=response.body,
+            received_at=time.time(),
+        )
+
+    def settled(self, ticket: Ticket) -> None:
+        """A ticket has ended, or is given up."""
+        for places in self._places.values():
+            places.settled(ticket)
+
+    def expected(self, ticket: Ticket) -> float | None:
+        """Seconds until a ticket that was started here is expected to end."""
+        found = (places.expected(ticket) for places in self._places.values())
+        return next((seconds for seconds in found if seconds is not None), None)
+
+    async def aclose(self) -> None:
+        """Send away those in line, and wait for what is on its way: it may be paid for."""
+        self._closed = ClientClosed("the client was closed; nothing was started")
+        for places in self._places.values():
+            places.close(self._closed)
+        while self._starting:
+            await asyncio.wait(self._starting)
+
+    def _endpoint(self, name: str) -> Endpoint:
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            near = difflib.get_close_matches(name, self._endpoints, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "none is like it;"
+            raise ValueError(
+                f"unknown endpoint {name!r}; {hint} "
+                "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"
+            )
+        if endpoint.resolved_by is not None and endpoint.resolved_by not in self._families:
+            raise ValueError(
+                f"endpoint {name!r} makes tickets of family {endpoint.resolved_by!r}, which this "
+                "client does not know; add it with Client(families=...)"
+            )
+        return endpoint
+
+    def _places_of(self, tier: Tier) -> Places:
+        if tier not in self._places:
+            self._places[tier] = self._new_places()
+        return self._places[tier]
+
+    async def _run(self, order: Order, places: Places) -> Receipt | BaseException:
+        starting = asyncio.create_task(self._start(order, places), name="modelslab_async submit")
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(_mourn)
+            raise
+
+    async def _start(self, order: Order, places: Places) -> Receipt | BaseException:
+        """Send it, once, and give the place to what came of it."""
+        try:
+            end = await self._send(order)
+        except BaseException:
+            places.give_back()
+            _logger.warning("cut off while on its way: %s", _uncertain(order, "it was cut off"))
+            raise
+        match end:
+            case Processing():
+                places.keep(end.ticket, end.eta)
+            case RateLimited():
+                self._slow_down(order, places, end)
+                places.give_back()
+            case AuthenticationError() | PaymentRequired():
+                places.send_away(end)
+                places.give_back()
+            case _:
+                places.give_back()
+        return end if isinstance(end, ModelsLabError) else await self._tell(order, end)
+
+    async def _tell(self, order: Order, reply: Receipt) -> Receipt | BaseException:
+        news = Submitted(
+            ticket=reply.ticket,
+            endpoint=order.endpoint.name,
+            track_id=order.track_id,
+            payload_hash=order.payload_hash,
+            reply=reply,
+        )
+        try:
+            await self._on_submitted(news)
+        except Exception as error:  # noqa: BLE001 -- whatever it raises is the submitter's.
+            error.add_note(f"on_submitted raised this; the work was started as {reply.ticket}")
+            return error
+        return reply
+
+    async def _send(self, order: Order) -> Receipt | ModelsLabError:
+        family = self._families[order.endpoint.resolved_by or ""]
+        try:
+            response = await self._sender.send(
+                order.endpoint.start(order.params), timeout=self._timeout
+            )
+            return read_receipt(
+                family,
+                order.params,
+                status_code=response.status_code,
+                headers=response.headers,
+                body=response.body,
+                families=self._families,
+                received_at=time.time(),
+            )
+        except ModelsLabError as error:
+            if not _is_doubtful(error):
+                return error
+            doubt = error
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            doubt = TransportError("the exchange was cancelled from within")
+        except Exception as error:  # noqa: BLE001 -- whatever a transport raises, it may have sent.
+            # Only its name: what is not ours may hold the key.
+            doubt = TransportError(f"the transport broke: {type(error).__name__}")
+        uncertain = _uncertain(order, doubt.message)
+        uncertain.__cause__ = doubt
+        return uncertain
+
+    def _slow_down(self, order: Order, places: Places, error: RateLimited) -> None:
+        words = error.server_message.casefold()
+        if "spam filter" in words:
+            seconds = max(error.retry_after or 0.0, _PATIENCE)
+            self._spaced[order.payload_hash] = asyncio.get_running_loop().time() + seconds
+        elif "queued" in words:
+            places.full(error.retry_after or _PATIENCE)
+        else:
+            places.pause(error.retry_after or _PATIENCE)
+
+    async def _space(self, order: Order) -> None:
+        """Wait for the turn of a payload that the server has seen too often of late."""
+        if not self._spaced:
+            return
+        now = asyncio.get_running_loop().time()
+        self._spaced = {each: when for each, when in self._spaced.items() if when > now}
+        turn = self._spaced.get(order.payload_hash)
+        if turn is not None:
+            self._spaced[order.payload_hash] = turn + _PATIENCE
+            await asyncio.sleep(turn - now)
+
+
+def _is_doubtful(error: ModelsLabError) -> bool:
+    """Whether a submit that ended so may have started work all the same."""
+    match error:
+        case TransportError():
+            return error.may_have_left
+        case RateLimited():
+            return False
+        case _:
+            return isinstance(error, LookFault)
+
+
+def _uncertain(order: Order, why: str) -> SubmitUncertain:
+    mark = f"track_id {order.track_id}" if order.track_id else "no track_id"
+    return SubmitUncertain(
+        f"{order.endpoint.name} ({mark}): {why}; the work may or may not have been started: look "
+        "for it before you submit, and pay, again",
+        endpoint=order.endpoint.name,
+        track_id=order.track_id,
+        payload_hash=order.payload_hash,
+    )
+
+
+def _mourn(starting: "asyncio.Task[Receipt | BaseException]") -> None:
+    """Say what became of a submit whose caller has gone."""
+    if starting.cancelled():
+        return
+    end = starting.exception() or starting.result()
+    if isinstance(end, (Processing, Success)):
+        _logger.warning("started, though nobody waits for it any more: %s", end.ticket)
+    elif isinstance(end, SubmitUncertain):
+        _logger.warning("nobody waits for it any more: %s", end)

@@ -1,0 +1,379 @@
+"""The places of an account: how many are queued at once, who comes next, and what a 429 changes."""
+
+import asyncio
+import heapq
+import json
+from collections import Counter
+
+import pytest
+
+from modelslab_async import (
+    AuthenticationError,
+    Client,
+    Failed,
+    GenerationFailed,
+    PaymentRequired,
+    Settled,
+    SubmitUncertain,
+    Success,
+    TransportError,
+    Unresolved,
+    Unsubmitted,
+    WaitTimeout,
+)
+from modelslab_async.emulator import Jobs
+
+from .conftest import REALTIME, Service, done, lost, said
+
+
+def prompts(count):
+    return [(REALTIME, {"prompt": f"a fox, number {number}"}) for number in range(count)]
+
+
+def best(durations, places):
+    """How long it takes where every end is known at once."""
+    free = [0.0] * places
+    for duration in durations:
+        heapq.heappush(free, heapq.heappop(free) + duration)
+    return max(free)
+
+
+SHAPES = {
+    "even": lambda dice: dice.uniform(8.0, 16.0),
+    "lognormal": lambda dice: dice.lognormvariate(2.5, 0.6),
+    "two humps": lambda dice: dice.choice((5.0, 90.0)),
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "eta", "count"),
+    [("even", "honest", 500), ("lognormal", "pessimistic", 100), ("two humps", "none", 100)],
+)
+def test_many_go_through_five_places(virtually, world, shape, eta, count):
+    """No submit is refused for a full queue, and the places stand empty for 3 % of the time."""
+    drawn = []
+
+    def duration(dice):
+        drawn.append(SHAPES[shape](dice))
+        return drawn[-1]
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=duration, eta=eta), "queue_limit": 5}
+        async with world(latency=0.02, emulated=emulated) as here:
+            ends = [end async for _, end in here.client.generate_many(prompts(count))]
+            took = asyncio.get_running_loop().time()
+        assert {Success: count} == Counter(map(type, ends))
+        submits = [each for each in here.wire.requests if each.url.path.endswith("text2img")]
+        assert count == len(submits)
+        assert best(drawn, 5) >= 0.97 * took
+
+    virtually(main)
+
+
+def test_requests_get_places_in_order(virtually, world):
+    """Who came first is submitted first, also after it was sent back by a full queue."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(5.0, 5.0))}
+        async with world(queue=1, emulated=emulated) as here:
+            await asyncio.gather(
+                *(here.client.generate(REALTIME, prompt=str(number)) for number in range(5))
+            )
+            sent = [each for each in here.wire.requests if each.url.path.endswith("text2img")]
+        assert list("01234") == [json.loads(each.content)["prompt"] for each in sent]
+
+    virtually(main)
+
+
+def test_a_place_is_free_when_its_ticket_ends(virtually, world):
+    """Also where nobody waits for the ticket: those who wait for its place have it looked at."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(20.0, 20.0)), "queue_limit": 1}
+        async with world(queue=1, emulated=emulated) as here:
+            await here.client.submit(REALTIME, prompt="a fox")
+            await here.client.submit(REALTIME, prompt="a dog")
+            assert 20.0 <= asyncio.get_running_loop().time() < 21.0
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("how", ["wait", "fetch"])
+def test_a_place_is_free_when_its_end_was_seen(virtually, world, how):
+    """An end that the caller was told of frees the place without another look."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(20.0, 20.0)), "queue_limit": 1}
+        async with world(queue=1, emulated=emulated) as here:
+            begun = await here.client.submit(REALTIME, prompt="a fox")
+            await asyncio.sleep(30.0)
+            await getattr(here.client, how)(begun.ticket)
+            await here.client.submit(REALTIME, prompt="a dog")
+        assert 3 == len(here.wire.requests)
+
+    virtually(main)
+
+
+def test_a_place_is_free_when_nothing_came_of_it(virtually, service):
+    """A refused, a lost and a finished submit hold no place."""
+
+    async def main():
+        here = service(
+            lambda *_: said(400, status="error", message="prompt is required"),
+            lost,
+            lambda *_: said(status="failed", id="", message="Failed, Try Again"),
+            done,
+            done,
+        )
+        async with here.client(queue=1) as client:
+            ends = [end async for _, end in client.generate_many(prompts(5))]
+        assert 5 == len(here.submits)
+        assert 2 == sum(isinstance(end, Success) for end in ends)
+        assert here.moments[-1] < 1.0
+
+    virtually(main)
+
+
+def test_a_place_is_free_when_its_ticket_is_given_up(virtually, world):
+    """A ticket that is refused or beyond its faults holds no place."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(20.0, 20.0))}
+        async with world(queue=1, emulated=emulated) as here:
+            begun = await here.client.submit(REALTIME, prompt="a fox")
+            here.wire.down = True
+            with pytest.raises(TransportError):
+                await here.client.wait(begun.ticket)
+            here.wire.down = False
+            before = asyncio.get_running_loop().time()
+            await here.client.submit(REALTIME, prompt="a dog")
+            assert before == asyncio.get_running_loop().time()
+
+    virtually(main)
+
+
+class Endless(Service):
+    """Its work is never over."""
+
+    async def exchange(self, request, /):
+        if "/fetch" in request.url:
+            return said(status="processing", output=[])
+        return await super().exchange(request)
+
+
+def test_a_place_that_nobody_hears_of_is_free_after_an_hour(virtually):
+    """Work that never ends does not hold up the others for good."""
+
+    async def main():
+        async with Endless().client(queue=1) as client:
+            await client.submit(REALTIME, prompt="a fox")
+            await client.submit(REALTIME, prompt="a dog")
+            assert 3600.0 <= asyncio.get_running_loop().time() < 3700.0
+
+    virtually(main)
+
+
+def test_those_who_wait_may_go_away(virtually, world):
+    """Who is cancelled in line takes no place, and leaves those behind where they are."""
+
+    def second_goes_away(event):
+        # The place was just given to the second, who does not know yet.
+        if isinstance(event, Settled):
+            line[1].cancel()
+
+    line = []
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(5.0, 5.0)), "queue_limit": 1}
+        async with world(queue=1, emulated=emulated, on_event=second_goes_away) as here:
+            await here.client.submit(REALTIME, prompt="a fox")
+            line.extend(
+                asyncio.create_task(here.client.submit(REALTIME, prompt=f"dog {number}"))
+                for number in range(3)
+            )
+            await asyncio.sleep(1.0)
+            line[0].cancel()
+            await line[2]
+        assert line[0].cancelled()
+        assert line[1].cancelled()
+        assert 2 == sum(each.url.path.endswith("text2img") for each in here.wire.requests)
+
+    virtually(main)
+
+
+def test_a_full_queue_lowers_the_places_for_a_while(virtually, world):
+    """Where others use the same account, a 429 holds the line until somebody leaves."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(10.0, 10.0)), "queue_limit": 3}
+        async with world(queue=5, emulated=emulated) as here:
+            ends = [end async for _, end in here.client.generate_many(prompts(30))]
+        assert {Success: 30} == Counter(map(type, ends))
+        sent = sum(each.url.path.endswith("text2img") for each in here.wire.requests)
+        # Two are refused at first, and two each time that the lowering is over.
+        assert 30 < sent <= 30 + 2 * (1 + 100 // 30)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("kind", [AuthenticationError, PaymentRequired])
+def test_a_refused_key_costs_the_places_and_no_more(virtually, service, kind):
+    """Once the key is refused, those in line and the rest of the source are not sent."""
+    code = {AuthenticationError: 401, PaymentRequired: 402}[kind]
+
+    async def main():
+        here = service(*[lambda *_: said(code, status="error", message="no")] * 500)
+        async with here.client(queue=5) as client:
+            ends = [end async for _, end in client.generate_many(prompts(500))]
+        assert 500 == len(ends)
+        assert all(isinstance(end, Unsubmitted) for end in ends)
+        assert {kind} == {type(end.cause) for end in ends}
+        assert 5 == len(here.submits)
+
+    virtually(main)
+
+
+def test_many_outcomes_of_every_kind(virtually, service):
+    """Each request comes back with its own outcome, whatever became of the others."""
+    steps = [
+        done,
+        lost,
+        lambda *_: said(status="failed", id=9, message="Failed"),
+        lambda *_: said(400, status="error", message="bad prompt"),
+    ]
+
+    async def main():
+        here = service(*steps)
+        async with here.client(queue=1) as client:
+            found = {
+                request[1]["prompt"][-1]: end
+                async for request, end in client.generate_many(prompts(5))
+            }
+        assert isinstance(found["0"], Success)
+        assert isinstance(found["1"].cause, SubmitUncertain)
+        assert isinstance(found["2"].cause, GenerationFailed)
+        assert "bad prompt" == found["3"].cause.server_message
+        assert isinstance(found["4"], Success)
+
+    virtually(main)
+
+
+def test_many_may_run_out_of_time(virtually, world):
+    """A request whose work is not over in time is unresolved, and its ticket can be resumed."""
+
+    async def main():
+        async with world(emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
+            ends = [end async for _, end in here.client.generate_many(prompts(2), timeout=5.0)]
+            assert all(isinstance(end, Unresolved) for end in ends)
+            assert all(isinstance(end.cause, WaitTimeout) for end in ends)
+            assert (await here.client.wait(ends[0].ticket)).output
+
+    virtually(main)
+
+
+def test_a_failed_job_is_an_outcome(virtually, world):
+    """A job that fails later is `Failed`, and its place is free."""
+
+    async def main():
+        async with world(queue=1, emulated={"jobs": Jobs(failing=1.0)}) as here:
+            ends = [end async for _, end in here.client.generate_many(prompts(3))]
+        assert {Failed: 3} == Counter(map(type, ends))
+
+    virtually(main)
+
+
+def test_the_source_is_read_as_far_as_the_window_allows(virtually, service):
+    """A source of any length is read as its requests are taken."""
+    read = []
+
+    async def source():
+        for request in prompts(50):
+            read.append(request)
+            yield request
+
+    async def main():
+        here = service()
+        async with here.client() as client:
+            taken = 0
+            async for _ in client.generate_many(source(), window=10):
+                taken += 1
+                assert len(read) <= taken + 11
+        assert 50 == taken
+
+    virtually(main)
+
+
+def test_what_the_source_raises_comes_last(virtually, service):
+    """An ill-formed request is raised after the outcomes of those before it."""
+
+    async def main():
+        here = service()
+        async with here.client() as client:
+            many = client.generate_many([*prompts(3), (REALTIME, {})])
+            ends = [(await anext(many))[1] for _ in range(3)]
+            with pytest.raises(ValueError, match="needs prompt"):
+                await anext(many)
+            with pytest.raises(ValueError, match="a pair of an endpoint"):
+                await anext(client.generate_many([REALTIME]))
+            with pytest.raises(ValueError, match="window"):
+                await anext(client.generate_many([], window=0))
+        assert all(isinstance(end, Success) for end in ends)
+
+    virtually(main)
+
+
+def test_leaving_early_starts_nothing_more(virtually, world):
+    """Whoever breaks off leaves no task and no place behind."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(5.0, 9.0)), "queue_limit": 2}
+        async with world(queue=2, emulated=emulated) as here:
+            ends = here.client.generate_many(prompts(50))
+            async for _ in ends:
+                break
+            await ends.aclose()
+            sent = len(here.wire.requests)
+            await asyncio.sleep(60.0)
+            assert sent == len(here.wire.requests)
+            assert (await here.client.generate(REALTIME, prompt="a cat")).output
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("wrong", [{"queue": 0}, {"submit_timeout": 0.0}])
+def test_what_is_out_of_range_is_said(wrong):
+    """A number that makes no sense is refused with what was expected."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Client("a-test-key", **wrong)
+
+
+def test_no_bound_is_no_bound(virtually, service):
+    """With `queue=None` nobody waits."""
+
+    async def main():
+        here = service()
+        async with here.client(queue=None) as client:
+            tickets = await asyncio.gather(
+                *(client.submit(REALTIME, prompt=str(number)) for number in range(50))
+            )
+        assert 50 == len({begun.ticket for begun in tickets})
+        assert 1 == len(set(here.moments))
+
+    virtually(main)
+
+
+def test_a_slow_rate_holds_everybody(virtually, service):
+    """Too many requests, of no queue in particular, hold all submits of the key."""
+
+    async def main():
+        limited = said(429, {"retry-after": "7"}, status="error", message="Too many requests")
+        here = service(lambda *_: limited)
+        async with here.client() as client:
+            first = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
+            await asyncio.sleep(1.0)
+            await client.submit(REALTIME, prompt="a dog")
+            await first
+        assert here.moments[1] - here.moments[0] >= 7.0
+        assert 3 == len(here.moments)
+
+    virtually(main)

@@ -1,0 +1,416 @@
+"""What a caller of `submit` and `generate` gets, on virtual time."""
+
+import asyncio
+import json
+
+import pytest
+
+from modelslab_async import (
+    AuthenticationError,
+    ClientClosed,
+    GenerationFailed,
+    InvalidRequest,
+    Pace,
+    PaymentRequired,
+    Processing,
+    RateLimited,
+    SubmitUncertain,
+    Success,
+    Ticket,
+    TransportError,
+    WaitTimeout,
+)
+from modelslab_async.emulator import Jobs
+
+from .conftest import (
+    REALTIME,
+    done,
+    full,
+    lost,
+    lost_after_the_start,
+    never_left,
+    said,
+    spam,
+    taken,
+)
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+def test_a_submit_gives_a_ticket(virtually, world):
+    """What was queued has a ticket of the family that resolves it, and can be waited for."""
+
+    async def main():
+        async with world(emulated={"jobs": Jobs(duration=(5.0, 5.0))}) as here:
+            begun = await here.client.submit(REALTIME, prompt="a fox")
+            assert isinstance(begun, Processing)
+            assert "realtime" == begun.ticket.family
+            assert 5.0 == begun.eta
+            success = await here.client.wait(begun.ticket)
+            assert begun.ticket == success.ticket
+            assert 1 == len(success.output)
+
+    virtually(main)
+
+
+def test_what_is_done_at_once_needs_no_look(virtually, world):
+    """A reply that holds the result is the result: `generate` asks for nothing more."""
+
+    async def main():
+        async with world(emulated={"jobs": Jobs(duration=(0.0, 0.0))}) as here:
+            success = await here.client.generate(REALTIME, prompt="a fox")
+            assert isinstance(success, Success)
+            assert success.output
+            assert 1 == len(here.wire.requests)
+
+    virtually(main)
+
+
+def test_parameters_pass_as_they_are(virtually, service):
+    """Values are not touched, None is left out, and the key and a mark are added."""
+
+    async def main():
+        here = service()
+        async with here.client() as client:
+            await client.submit(REALTIME, prompt="a fox", width="512", samples=2, seed=None)
+        (fields,) = here.submits
+        assert {"prompt": "a fox", "width": "512", "samples": 2} == {
+            name: value for name, value in fields.items() if name not in ("key", "track_id")
+        }
+        assert 0 <= fields["track_id"] < 2**53
+
+    virtually(main)
+
+
+def test_a_mark_of_the_callers_own_is_kept(virtually, service):
+    """A track_id that was given is sent as it is."""
+
+    async def main():
+        here = service()
+        async with here.client() as client:
+            await client.submit(REALTIME, prompt="a fox", track_id="mine-1")
+        assert ["mine-1"] == [fields["track_id"] for fields in here.submits]
+
+    virtually(main)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "params", "words"),
+    [
+        ("realtime/text2imgs", {"prompt": "x"}, "did you mean 'realtime/text2img'"),
+        (REALTIME, {}, "needs prompt"),
+        (REALTIME, {"prompt": "x", "witdh": 5}, "expects 'width', got 'witdh'"),
+        (REALTIME, {"prompt": "x", "key": "k"}, "without `key`"),
+        (REALTIME, {"prompt": "x", "seed": {1, 2}}, "what JSON can carry"),
+        ("general/wallet_balance", {}, "client.ask"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_sent(virtually, service, endpoint, params, words):
+    """A mistake is an error that says what to do, and nothing leaves."""
+
+    async def main():
+        here = service()
+        async with here.client() as client:
+            with pytest.raises(ValueError, match=words):
+                await client.submit(endpoint, **params)
+        assert [] == here.submits
+
+    virtually(main)
+
+
+def test_what_never_left_is_sent_again(virtually, service):
+    """A connection that never came about is tried again, later each time."""
+
+    async def main():
+        here = service(never_left, never_left, taken)
+        async with here.client() as client:
+            assert isinstance(await client.submit(REALTIME, prompt="a fox"), Processing)
+        assert [1] == list(here.starts.values())
+        assert 3 == len(here.submits)
+        assert 1 == len({fields["track_id"] for fields in here.submits})
+        assert here.moments[2] - here.moments[1] > here.moments[1] - here.moments[0] > 0.4
+
+    virtually(main)
+
+
+def test_what_never_leaves_is_given_up(virtually, service):
+    """After the pace's budget the error says that nothing was started."""
+
+    async def main():
+        here = service(*[never_left] * 9)
+        async with here.client(pace=Pace(faults=3)) as client:
+            with pytest.raises(TransportError) as caught:
+                await client.submit(REALTIME, prompt="a fox")
+        assert not caught.value.may_have_left
+        assert 3 == len(here.submits)
+
+    virtually(main)
+
+
+DOUBTS = {
+    "lost": lost,
+    "lost after the start": lost_after_the_start,
+    "500": lambda *_: said(500, status="error", message="Internal server error."),
+    "503": lambda *_: said(503, status="error", message="Service temporarily unavailable."),
+    "408": lambda *_: said(408, status="error", message="timeout"),
+    "307": lambda *_: said(307, {"location": "https://x.example/"}),
+    "no status": lambda *_: said(200, hello="world"),
+    "no id": lambda *_: said(200, status="processing", eta=5, output=[]),
+    "an id that is none": lambda *_: said(200, status="processing", id="../up", output=[]),
+}
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_what_may_have_started_is_not_sent_again(virtually, service, name):
+    """Where nobody can tell, the caller gets the mark and the hash to look for, and one submit."""
+
+    async def main():
+        here = service(DOUBTS[name])
+        async with here.client() as client:
+            with pytest.raises(SubmitUncertain, match="before you submit") as caught:
+                await client.submit(REALTIME, prompt="a fox")
+        error = caught.value
+        (fields,) = here.submits
+        assert (REALTIME, str(fields["track_id"])) == (error.endpoint, error.track_id)
+        assert 64 == len(error.payload_hash)
+        assert error.track_id in str(error)
+        assert error.__cause__ is not None
+
+    virtually(main)
+
+
+def test_the_hash_tells_payloads_apart(virtually, service):
+    """The same payload has the same hash under every mark; another one has another."""
+
+    async def main():
+        here, hashes = service(lost, lost, lost), []
+        async with here.client() as client:
+            for prompt in ("a fox", "a fox", "a dog"):
+                with pytest.raises(SubmitUncertain) as caught:
+                    await client.submit(REALTIME, prompt=prompt)
+                hashes.append(caught.value.payload_hash)
+        assert hashes[0] == hashes[1] != hashes[2]
+
+    virtually(main)
+
+
+REFUSALS = {
+    "bad key": (said(401, status="error", message="Invalid API key"), AuthenticationError),
+    "no credits": (said(status="error", message="Insufficient credits."), PaymentRequired),
+    "bad request": (said(400, status="error", message="prompt is required"), InvalidRequest),
+    "no such model": (said(404, status="error", message="Model not found: x"), InvalidRequest),
+    "refused in a 200": (said(status="error", message="Unable to fetch image"), InvalidRequest),
+    "failed at once": (said(status="failed", id="", message="Failed, Try Again"), GenerationFailed),
+    "failed with an id": (said(status="failed", id=7, message="Failed"), GenerationFailed),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_is_raised_at_once(virtually, service, name):
+    """What the server refuses was not started, and is not asked again."""
+    response, kind = REFUSALS[name]
+
+    async def main():
+        here = service(lambda *_: response)
+        async with here.client() as client:
+            with pytest.raises(kind) as caught:
+                await client.submit(REALTIME, prompt="a fox")
+        assert 1 == len(here.submits)
+        ticket = Ticket("realtime", 7) if name == "failed with an id" else None
+        assert ticket == caught.value.ticket
+        assert json.loads(response.body)["message"] in caught.value.server_message
+
+    virtually(main)
+
+
+def test_a_full_queue_is_waited_for(virtually, service):
+    """A submit that found the queue full is sent again after the time the server names."""
+
+    async def main():
+        here = service(full, taken)
+        async with here.client() as client:
+            await client.submit(REALTIME, prompt="a fox")
+        assert 30.0 <= here.moments[1] - here.moments[0] < 31.0
+        assert 1 == here.starts.total()
+
+    virtually(main)
+
+
+def test_a_queue_that_stays_full_is_given_up(virtually, service):
+    """After the pace's budget the rate limit is raised; nothing was started."""
+
+    async def main():
+        here = service(*[full] * 9)
+        async with here.client(pace=Pace(faults=3)) as client:
+            with pytest.raises(RateLimited):
+                await client.submit(REALTIME, prompt="a fox")
+        assert 3 == len(here.submits)
+
+    virtually(main)
+
+
+def test_identical_payloads_are_spaced_once_the_filter_answers(virtually, service):
+    """The spam filter's 30 seconds are kept between the same payloads, and hold up no others."""
+
+    def filter_foxes(here, fields):
+        return (spam if "a fox" == fields["prompt"] else taken)(here, fields)
+
+    async def main():
+        here = service(*[filter_foxes] * 4)
+        async with here.client() as client:
+            same = [client.submit(REALTIME, prompt="a fox") for _ in range(3)]
+            other = asyncio.create_task(self_timed(client.submit(REALTIME, prompt="a dog")))
+            await asyncio.gather(*same)
+            assert await other < 1.0
+        foxes = [
+            moment
+            for moment, fields in zip(here.moments, here.submits, strict=True)
+            if "a fox" == fields["prompt"]
+        ]
+        assert 6 == len(foxes)
+        assert foxes[2] < 1.0
+        assert [30, 60, 90] == [round(moment) for moment in foxes[3:]]
+
+    async def self_timed(coroutine):
+        await coroutine
+        return now()
+
+    virtually(main)
+
+
+def test_on_submitted_comes_first(virtually, service):
+    """The hook has finished with the ticket before the caller gets it."""
+    heard = []
+
+    async def store(news):
+        await asyncio.sleep(1.0)
+        heard.append(news)
+
+    async def main():
+        here = service(taken, done)
+        async with here.client(on_submitted=store) as client:
+            begun = await client.submit(REALTIME, prompt="a fox", track_id="mine-1")
+            assert [begun.ticket] == [news.ticket for news in heard]
+            await client.submit(REALTIME, prompt="a dog")
+        assert begun == heard[0].reply
+        assert (REALTIME, "mine-1") == (heard[0].endpoint, heard[0].track_id)
+        assert isinstance(heard[1].reply, Success)
+
+    virtually(main)
+
+
+def test_a_hook_that_raises_names_the_ticket(virtually, service):
+    """If storing the ticket fails, the error says which work was started."""
+
+    async def store(_):
+        raise OSError("the disk is full")
+
+    async def main():
+        here = service()
+        async with here.client(on_submitted=store) as client:
+            with pytest.raises(OSError, match="full") as caught:
+                await client.submit(REALTIME, prompt="a fox")
+        assert any("realtime:1" in note for note in caught.value.__notes__)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("moment", [0.001, 0.005, 0.011])
+def test_a_caller_who_goes_loses_no_ticket(virtually, service, caplog, moment):
+    """A submit on its way is read to its end though its caller was cancelled."""
+    heard = []
+
+    async def store(news):
+        await asyncio.sleep(0.005)
+        heard.append(news.ticket)
+
+    async def main():
+        here = service()
+        async with here.client(on_submitted=store) as client:
+            submitting = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
+            await asyncio.sleep(moment)
+            submitting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await submitting
+        assert [Ticket("realtime", 1)] == heard
+        assert 1 == here.starts.total()
+
+    virtually(main)
+    assert "nobody waits for it any more: realtime:1" in caplog.text
+
+
+def test_generate_may_run_out_of_time(virtually, world):
+    """The time counts from the start of the work, and its ticket can be waited for again."""
+
+    async def main():
+        async with world(emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
+            with pytest.raises(WaitTimeout) as caught:
+                await here.client.generate(REALTIME, timeout=10.0, prompt="a fox")
+            assert 10.0 == now()
+            assert (await here.client.wait(caught.value.ticket)).output
+
+    virtually(main)
+
+
+def test_closing_sends_away_those_in_line(virtually, world):
+    """Who waits for a place hears that the client was closed, and nothing was started for them."""
+
+    async def main():
+        async with world(queue=1, emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
+            await here.client.submit(REALTIME, prompt="a fox")
+            waiting = asyncio.create_task(here.client.submit(REALTIME, prompt="a dog"))
+            await asyncio.sleep(1.0)
+            await here.client.aclose()
+            with pytest.raises(ClientClosed, match="nothing was started"):
+                await waiting
+            with pytest.raises(ClientClosed):
+                await here.client.submit(REALTIME, prompt="a cat")
+
+    virtually(main)
+
+
+def test_closing_waits_for_what_is_on_its_way(virtually, service):
+    """A submit that was sent is read before the client has closed: it may be paid for."""
+
+    async def main():
+        here = service()
+        client = here.client()
+        submitting = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
+        await asyncio.sleep(0.005)
+        await client.aclose()
+        assert Ticket("realtime", 1) == (await submitting).ticket
+
+    virtually(main)
+
+
+def test_a_question_is_answered(virtually, world):
+    """What starts no work is asked, and its body is given as it came."""
+
+    async def main():
+        async with world() as here:
+            await here.client.submit(REALTIME, prompt="a fox")
+            body = await here.client.ask("general/request_count")
+            assert 1 == body["processing_count"]
+            with pytest.raises(ValueError, match=r"client\.submit"):
+                await here.client.ask(REALTIME, prompt="x")
+
+    virtually(main)
+
+
+def test_a_question_may_be_refused(virtually, service):
+    """A refusal of a question is the same error as everywhere."""
+
+    async def main():
+        here = service(
+            lambda *_: said(401, status="error", message="Invalid API key"),
+            lambda *_: said(200, status="error", message="no such thing"),
+        )
+        async with here.client() as client:
+            with pytest.raises(AuthenticationError):
+                await client.ask("general/wallet_balance")
+            with pytest.raises(InvalidRequest, match="no such thing"):
+                await client.ask("general/wallet_balance")
+
+    virtually(main)
