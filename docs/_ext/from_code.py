@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from modelslab_async import FAMILIES, Family
+from modelslab_async import ENDPOINTS, FAMILIES, Endpoint, Family
 from modelslab_async._cli.app import app as program
 from modelslab_async._core import errors
 
@@ -48,6 +48,45 @@ class FamiliesTable(SphinxDirective):
         head = "| Name | Fetch | Id | Key in | Key | Status | Output | Source and note |"
         text = "\n".join((head, "|---" * 8 + "|", *rows))
         return self.parse_text_to_nodes(text)
+
+
+def _endpoint_row(endpoint: Endpoint) -> str:
+    name = endpoint.name.partition("/")[2]
+    required = ", ".join(
+        (*map(_code, endpoint.required), *(" or ".join(map(_code, g)) for g in endpoint.any_of))
+    )
+    family = f"`{endpoint.resolved_by}`" if endpoint.resolved_by else "none, answered at once"
+    optional = ", ".join(map(_code, endpoint.optional))
+    note = f" {endpoint.note}" if endpoint.note else ""
+    return (
+        f"| `{name}` | {family} | {required} | {optional} | {', '.join(endpoint.output)} "
+        f"| [page]({endpoint.doc}).{note} |"
+    )
+
+
+def _code(name: str) -> str:
+    return f"`{name}`"
+
+
+class EndpointsTables(SphinxDirective):
+    """The table of endpoints, a heading and a table a family."""
+
+    def run(self) -> list[nodes.Node]:
+        """Write the headings and the tables."""
+        text = "\n".join(self._sections())
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+    def _sections(self) -> Iterator[str]:
+        head = "| Name | Tickets of | Required | Optional | Output | Source and note |"
+        by_family: dict[str, list[Endpoint]] = {}
+        for name, endpoint in ENDPOINTS.items():
+            by_family.setdefault(name.partition("/")[0], []).append(endpoint)
+        for family, rows in by_family.items():
+            root = rows[0].url.rpartition("/")[0]
+            key = f"{rows[0].tier} key in {rows[0].key_in}"
+            yield f"## {family}\n\n`{rows[0].method} {root}/...`, {key}.\n"
+            yield "\n".join((head, "|---" * 6 + "|", *map(_endpoint_row, rows)))
+            yield ""
 
 
 class ErrorTree(SphinxDirective):
@@ -112,6 +151,7 @@ def _fences_to_blocks(
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register all of it."""
     app.add_directive("families-table", FamiliesTable)
+    app.add_directive("endpoints-tables", EndpointsTables)
     app.add_directive("error-tree", ErrorTree)
     app.add_directive("command-help", CommandHelp)
     app.add_directive("commands", Commands)

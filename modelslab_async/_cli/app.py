@@ -14,6 +14,7 @@ from .. import ModelsLabError, __version__
 from . import show
 from .demo import demo
 from .emulate import emulate
+from .endpoints import endpoints
 from .exits import CUT_OFF, DEFECT, USAGE, exit_codes, exit_of, explained
 from .families import families
 from .look import fetch, wait
@@ -50,7 +51,7 @@ def app(context: click.Context) -> None:
         context.exit(USAGE)
 
 
-for _command in (fetch, wait, families, demo, emulate):
+for _command in (fetch, wait, families, endpoints, demo, emulate):
     app.add_command(_command)
 
 

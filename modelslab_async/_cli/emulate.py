@@ -88,6 +88,12 @@ async def _serve(
     type=click.IntRange(min=0),
     help="How many unfinished jobs a key may have; without it any number.",
 )
+@click.option(
+    "--spam-window",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Refuse the same submit for so long (the service: 30); without it never.",
+)
 @click.option("--key", "keys", multiple=True, help="A key to accept; without one any will do.")
 @options.seed
 @click.option(
@@ -112,6 +118,7 @@ def emulate(
     failing: float,
     eta: Literal["honest", "none", "pessimistic"],
     queue_limit: int | None,
+    spam_window: float | None,
     keys: tuple[str, ...],
     seed: int,
     plant: int,
@@ -129,6 +136,7 @@ def emulate(
         jobs=Jobs(duration=duration, failing=failing, eta=eta, seed=seed),
         keys=keys or None,
         queue_limit=queue_limit,
+        spam_window=spam_window,
     )
 
     def ready(base_url: str) -> None:

@@ -63,7 +63,7 @@ _EXITS = (
     ),
     Exit(
         USAGE,
-        "usage: an ill-formed ticket, an unknown family, a request the server cannot take",
+        "usage: an ill-formed ticket, an unknown name, a request the server cannot take",
         (InvalidRequest,),
         "check the ticket and the base URL",
     ),

@@ -85,9 +85,11 @@ def _shortened(text: str) -> str:
     return f"{text[:_LONGEST]}... ({len(text)} characters; --json prints all)"
 
 
-def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Text]]) -> Table:
+def table(
+    title: str, columns: Iterable[str], rows: Iterable[Iterable[Text]], *, lines: bool = True
+) -> Table:
     """A table in which long texts are folded and none is cut."""
-    drawn = Table(title=title, box=SIMPLE, title_justify="left", show_lines=True)
+    drawn = Table(title=title or None, box=SIMPLE, title_justify="left", show_lines=lines)
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:

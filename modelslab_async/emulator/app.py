@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from modelslab_async._core.catalog import FAMILIES
+from modelslab_async._core.endpoints import Endpoint
 from modelslab_async._core.families import Family
 from modelslab_async._core.tickets import Ticket, TicketLike
 
@@ -19,12 +20,14 @@ from . import answers, wording
 from .answers import Site
 from .asking import UnreadableBodyError, find_key, read_fields
 from .dialects import dialect_of
-from .endpoints import Endpoint
+from .endpoints import SERVED
+from .gate import Gate, missing
 from .intake import Intake
 from .jobs import Jobs
 from .ledger import Scripted
 from .ranges import send_file
-from .routes import Fetch, File, RequestCount, Routes, Submit
+from .routes import Ask, Fetch, File, Routes, Submit
+from .utilities import told
 
 _JSON = {"content-type": "application/json"}
 
@@ -35,13 +38,15 @@ class Submitted:
     One submit that was received.
 
     Args:
-        family: The family of its endpoint.
-        path: The path of its endpoint.
+        family: The family of its tickets.
+        endpoint: The name of its endpoint.
+        path: Its path.
         fields: Its parameters, without the key.
         ticket: What it started; None: it was refused.
     """
 
     family: str
+    endpoint: str
     path: str
     fields: Mapping[str, Any]
     ticket: Ticket | None
@@ -56,10 +61,14 @@ class Emulator:
 
     Args:
         families: The registry, or a part of it.
+        endpoints: The table of endpoints, or a part of it.
         jobs: How jobs behave.
         keys: The accepted keys; None accepts any that is not empty.
         broke: Keys that are valid but have no credits: they may fetch, and submit nothing.
-        queue_limit: How many unfinished submitted jobs a key may have; None is no limit.
+        queue_limit: How many unfinished submitted jobs a key may have; None is no limit, while the
+            service has 5, 10 or 15 by plan.
+        spam_window: For how many seconds the same submit of a key is refused; None takes any, while
+            the service has 30.
         clock: Where the time in seconds comes from.
 
     Attributes:
@@ -77,22 +86,28 @@ class Emulator:
         self,
         *,
         families: Mapping[str, Family] = FAMILIES,
+        endpoints: Mapping[str, Endpoint] = SERVED,
         jobs: Jobs | None = None,
         keys: Collection[str] | None = None,
         broke: Collection[str] = (),
         queue_limit: int | None = None,
+        spam_window: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.looks: Counter[Ticket] = Counter()
         self.requests = 0
         self.submits: list[Submitted] = []
         self._keys = None if keys is None else frozenset((*keys, *broke))
-        self._broke = frozenset(broke)
-        self._queue_limit = queue_limit
         self._clock = clock
-        self._routes = Routes(families)
+        self._routes = Routes(families, endpoints)
         self._intake = Intake(self._routes, families=families, jobs=jobs or Jobs())
         self._ledger = self._intake.ledger
+        self._gate = Gate(
+            self._ledger,
+            broke=frozenset(broke),
+            queue_limit=queue_limit,
+            spam_window=spam_window,
+        )
 
     def plant(
         self,
@@ -171,7 +186,8 @@ class Emulator:
                 methods: tuple[str, ...] = (shelf.family.method,)
             case Submit():
                 methods = ("POST",)
-            case RequestCount():
+            case Ask():
+                # The documents ask by both methods.
                 methods = ("POST", "GET")
             case _:
                 assert_never(route)
@@ -180,7 +196,7 @@ class Emulator:
             return _json(405, wording.refusal(text), allow=", ".join(methods))
         return await self._asked(route, request)
 
-    async def _asked(self, route: Fetch | Submit | RequestCount, request: Request) -> Response:
+    async def _asked(self, route: Fetch | Submit | Ask, request: Request) -> Response:
         try:
             fields = await read_fields(request)
         except UnreadableBodyError:
@@ -195,9 +211,8 @@ class Emulator:
                 return self._fetch(route, fields, _site(request))
             case Submit():
                 return self._submit(route, fields, key, _site(request))
-            case RequestCount():
-                count = self._ledger.queued(key, self._clock())
-                return _json(200, {"status": "success", "processing_count": count})
+            case Ask(endpoint):
+                return self._told(endpoint, fields, key, _site(request))
             case _:
                 assert_never(route)
 
@@ -225,33 +240,31 @@ class Emulator:
 
     def _submit(self, route: Submit, fields: Mapping[str, Any], key: str, site: Site) -> Response:
         endpoint, now = route.endpoint, self._clock()
-        refused = self._refusal(endpoint, fields, key, now)
-        job = self._intake.start(route, fields, now=now) if refused is None else None
+        refused = self._gate.refusal(endpoint, {**fields, **route.places}, key, now)
+        job = None if refused else self._intake.start(route, fields, now=now)
         self.submits.append(
             Submitted(
-                family=job.ticket.family if job else endpoint.family,
-                path=endpoint.path,
+                family=job.ticket.family if job else str(endpoint.resolved_by),
+                endpoint=endpoint.name,
+                path=route.path,
                 fields=dict(fields),
                 ticket=job.ticket if job else None,
             )
         )
         if job is None:
-            return refused or _json(500, wording.SERVER_ERROR)
+            return _json(*(refused or (500, wording.SERVER_ERROR)))
+        self._gate.remember(endpoint, fields, key, now)
         self._ledger.enqueue(key, job)
         return _json(*self._intake.reply(job, site, now=now))
 
-    def _refusal(
-        self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float
-    ) -> Response | None:
-        spelled = dialect_of(endpoint.work).message
-        if endpoint.needs_prompt and not fields.get("prompt"):
-            return _json(400, wording.refusal(wording.NO_PROMPT, spelled=spelled))
-        if key in self._broke:
-            return _json(402, wording.refusal(wording.NO_CREDITS, spelled=spelled))
-        limit = self._queue_limit
-        if limit is not None and self._ledger.queued(key, now) >= limit:
-            return _json(429, wording.queue_full(limit, spelled=spelled))
-        return None
+    def _told(
+        self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, site: Site
+    ) -> Response:
+        now = self._clock()
+        refused = missing(endpoint, fields)
+        if refused:
+            return _json(*refused)
+        return _json(200, told(endpoint, self._intake, site, key=key, now=now))
 
     def _file(self, path: str, request: Request) -> Response:
         """A file of a finished job; links to unfinished work lead nowhere yet."""
@@ -283,14 +296,12 @@ def _site(request: Request) -> Site:
     return Site(f"{request.scope['scheme']}://{host}", mount)
 
 
-def _spelling(route: Fetch | Submit | RequestCount) -> str:
+def _spelling(route: Fetch | Submit | Ask) -> str:
     match route:
         case Fetch(shelf):
             return dialect_of(shelf.family.name).message
-        case Submit(endpoint):
-            return dialect_of(endpoint.work).message
-        case RequestCount():
-            return "message"
+        case Submit(endpoint) | Ask(endpoint):
+            return dialect_of(endpoint.name).message
         case _:
             assert_never(route)
 

@@ -234,7 +234,7 @@ _TABLE: Mapping[str, Dialect] = {
     "enterprise_nano_banana": _but(_BRIEF, done='status="success" output'),
 }
 
-_USUAL: Mapping[str, str] = {
+USUAL: Mapping[str, str] = {
     "image": "png",
     "video": "mp4",
     "audio": "wav",
@@ -250,4 +250,4 @@ def dialect_of(work: str) -> Dialect:
 
 def usual_suffix(work: str, media: tuple[str, ...]) -> str:
     """The file type of this work's results, where its endpoint does not say another."""
-    return dialect_of(work).usual or _USUAL[media[0] if media else "image"]
+    return dialect_of(work).usual or USUAL[media[0] if media else "image"]

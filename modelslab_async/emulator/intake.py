@@ -10,7 +10,7 @@ from modelslab_async._core.tickets import Ticket
 from . import answers
 from .answers import Site
 from .dialects import usual_suffix
-from .endpoints import DEPLOYED_AS, NAMED_FETCH
+from .endpoints import DEPLOYED_AS, NAMED_FETCH, family_of, suffix_of
 from .jobs import Job, Jobs
 from .ledger import Ledger
 from .routes import Routes, Submit
@@ -85,23 +85,33 @@ class Intake:
     def start(self, route: Submit, fields: Mapping[str, Any], *, now: float) -> Job:
         """Start the job that a submit asks for."""
         endpoint = route.endpoint
-        family = self.family(self._deployed(endpoint.family, fields))
-        work = endpoint.work.replace(endpoint.family, family.name, 1)
-        seconds, fails = self._jobs.draw(self._random)
+        named = family_of(endpoint)
+        family = self.family(self._deployed(endpoint.resolved_by or named, fields))
+        deployed = family.name != endpoint.resolved_by
+        work = endpoint.name.replace(named, family.name, 1) if deployed else endpoint.name
+        seconds, fails = self._jobs.submitted(self._random)
         job = Job(
-            ticket=self.new_ticket(family.name, work=work, workflow=route.workflow),
+            ticket=self.new_ticket(
+                family.name, work=work, workflow=route.places.get("workflow_id", "")
+            ),
             work=work,
-            suffix=endpoint.suffix or usual_suffix(work, family.output),
+            suffix=suffix_of(endpoint, family),
             started=now,
             duration=seconds,
             fails=fails,
             fields=dict(fields),
             files=_count(fields) if "image" in family.output else 1,
         )
-        own = self._shelves[family.name]
-        named = self._shelves.get(NAMED_FETCH.get(work, family.name), own)
-        self.ledger.put(job, (own, named))
+        # Some work is found by the family that names it as well as by that of its tickets.
+        names = (family.name, NAMED_FETCH.get(work, family.name), named)
+        self.ledger.put(job, [self._shelves[name] for name in names if name in self._shelves])
         return job
+
+    def upload(self, name: str, *, now: float) -> Job:
+        """Keep what was uploaded for this family, as a job that is over."""
+        family = name if name in self.families else next(iter(self.families))
+        ticket = self.new_ticket(family)
+        return self.plant(ticket, now=now, duration=0.0, fails=False, output=None)
 
     def _deployed(self, family: str, fields: Mapping[str, Any]) -> str:
         """The family that a submit is for: some share their paths."""
@@ -118,11 +128,15 @@ class Intake:
             url = site.url(own.path.replace("{workflow_id}", workflow))
             return 202, answers.workflow_started(job, f"{url}/{run}")
         eta = self._jobs.announced(job.duration)
-        if job.ended(now):
+        if job.ended(now) and not _yes(job.fields.get("instant_response")):
             return 200, answers.at_once(job, site, eta=eta)
         named = self._shelves.get(NAMED_FETCH.get(job.work, job.ticket.family), own)
         url = site.url(f"{named.path}/{job.ticket.id}")
         return 200, answers.queued(job, site, fetch_result=url, eta=eta)
+
+
+def _yes(value: object) -> bool:
+    return value is True or str(value).lower() in ("yes", "true")
 
 
 def _count(fields: Mapping[str, Any]) -> int:

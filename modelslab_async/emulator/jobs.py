@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from modelslab_async._core.tickets import Ticket
 
@@ -15,9 +15,9 @@ _PESSIMISM = 100.0
 _FACTORS: Mapping[str, float | None] = {"honest": 1.0, "none": None, "pessimistic": _PESSIMISM}
 
 
-def _check_share(_instance: object, _attribute: object, value: float) -> None:
+def _check_share(_instance: object, attribute: "Attribute[float]", value: float) -> None:
     if not 0 <= value <= 1:
-        raise ValueError(f"failing is a share from 0.0 to 1.0, got {value!r}")
+        raise ValueError(f"{attribute.name} is a share from 0.0 to 1.0, got {value!r}")
 
 
 def _check_eta(_instance: object, _attribute: object, value: Eta) -> None:
@@ -41,6 +41,7 @@ class Jobs:
         duration: Seconds from submit to end, drawn evenly from this range; or a callable that draws
             them from the `random.Random` it is given. Zero or less: the submit reply is the result.
         failing: The share of jobs that end as failed, from 0 to 1.
+        at_once: The share of submits whose reply is the result, from 0 to 1, as fast models do.
         eta: What submit replies say about the time left: `"honest"`, `"none"`, `"pessimistic"` (a
             hundred times as long) or a factor.
         seed: Where the draws start. The same seed and the same order of jobs give the same jobs.
@@ -51,6 +52,7 @@ class Jobs:
 
     duration: tuple[float, float] | Callable[[Random], float] = (2.0, 6.0)
     failing: float = field(default=0.0, validator=_check_share)
+    at_once: float = field(default=0.0, validator=_check_share)
     eta: Eta = field(default="honest", validator=_check_eta)
     seed: int = 0
 
@@ -69,6 +71,14 @@ class Jobs:
             self.duration(random) if callable(self.duration) else random.uniform(*self.duration)
         )
         return seconds, random.random() < self.failing
+
+    def submitted(self, random: Random) -> tuple[float, bool]:
+        """Draw for a submit: some of them are over before they are answered."""
+        seconds, fails = self.draw(random)
+        # No draw where none is wanted, so that the jobs of a seed stay what they were.
+        if self.at_once and random.random() < self.at_once:
+            seconds = 0.0
+        return seconds, fails
 
     def announced(self, seconds: float) -> float | None:
         """What a submit reply says about work that will take so many seconds."""

@@ -4,21 +4,20 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
 
+from modelslab_async._core.endpoints import Endpoint
 from modelslab_async._core.families import Family
 
-from .endpoints import Endpoint, endpoints_of
+from .endpoints import SUBMITTED_ALSO_AT, served_by
 
 _PLACE = re.compile(r"\{(\w+)\}")
-_RUN = re.compile(r"v1/workflows/([^/]+)/run")
 _SLASHES = re.compile("/{2,}")
 
 # The official clients fetch this family below `images`; the documents do not.
 _ALSO_AT: Mapping[str, str] = {"enterprise_text_to_image": "v1/enterprise/images/fetch"}
 
 MEDIA = "media"
-REQUEST_COUNT = "v6/processing/request_count"
 
 
 @frozen(kw_only=True)
@@ -52,10 +51,11 @@ class Fetch:
 
 @frozen
 class Submit:
-    """A submit: the endpoint, and the workflow that it starts if it starts one."""
+    """A submit: the endpoint, its path, and what of its parameters stands in there."""
 
     endpoint: Endpoint
-    workflow: str = ""
+    path: str
+    places: Mapping[str, str] = field(factory=dict, hash=False)
 
 
 @frozen
@@ -66,11 +66,13 @@ class File:
 
 
 @frozen
-class RequestCount:
-    """The question how many jobs are unfinished."""
+class Ask:
+    """A question that is answered at once, or an upload."""
+
+    endpoint: Endpoint
 
 
-Route = Fetch | Submit | File | RequestCount
+Route = Fetch | Submit | File | Ask
 
 
 def below_root(path: str) -> str:
@@ -82,8 +84,8 @@ def below_root(path: str) -> str:
     return bare.removeprefix("api/")
 
 
-def _fetch_path(family: Family) -> str:
-    path = family.url.replace("{base}", "").replace("{legacy}", "")
+def _path_of(url: str) -> str:
+    path = url.replace("{base}", "").replace("{legacy}", "")
     return below_root(urlsplit(path).path)
 
 
@@ -93,20 +95,33 @@ class Routes:
 
     Args:
         families: The registry, or a part of it.
+        endpoints: The table of endpoints, or a part of it.
     """
 
-    def __init__(self, families: Mapping[str, Family]) -> None:
-        self.endpoints = endpoints_of(families)
+    def __init__(self, families: Mapping[str, Family], endpoints: Mapping[str, Endpoint]) -> None:
+        self.endpoints: dict[str, Endpoint] = {}
+        self._runs: list[tuple[re.Pattern[str], Endpoint]] = []
+        for endpoint in served_by(families, endpoints):
+            self._open(endpoint)
         self.shelves: dict[str, Shelf] = {}
         self._by_path: dict[str, Shelf] = {}
         self._by_pattern: list[tuple[re.Pattern[str], Shelf]] = []
         shared: dict[str, list[Family]] = {}
         for family in families.values():
-            shared.setdefault(_fetch_path(family), []).append(family)
+            shared.setdefault(_path_of(family.url), []).append(family)
         for path, group in shared.items():
             names = frozenset(family.name for family in group)
             stem = path.removesuffix("/{id}")
             self._add(path, Shelf(path=stem, families=tuple(group), names=names))
+
+    def _open(self, endpoint: Endpoint) -> None:
+        path = _path_of(endpoint.url)
+        if endpoint.places:
+            self._runs.append((re.compile(_PLACE.sub(r"(?P<\1>[^/]+)", path)), endpoint))
+            return
+        self.endpoints[path] = endpoint
+        if endpoint.name in SUBMITTED_ALSO_AT:
+            self.endpoints[_path_of(SUBMITTED_ALSO_AT[endpoint.name])] = endpoint
 
     def _add(self, path: str, shelf: Shelf) -> None:
         self.shelves |= dict.fromkeys(shelf.names, shelf)
@@ -130,18 +145,16 @@ class Routes:
             return Fetch(shelf, None)
         endpoint = self.endpoints.get(bare)
         if endpoint is not None:
-            return Submit(endpoint)
+            return Submit(endpoint, bare) if endpoint.resolved_by else Ask(endpoint)
         return self._rare(bare)
 
     def _rare(self, bare: str) -> Route | None:
         if bare.startswith(f"{MEDIA}/"):
             return File(bare.removeprefix(f"{MEDIA}/"))
-        if bare == REQUEST_COUNT:
-            return RequestCount()
-        run = _RUN.fullmatch(bare)
-        if run and "workflows" in self.shelves:
-            endpoint = Endpoint(path=bare, family="workflows", work="workflows/run")
-            return Submit(endpoint, run[1])
+        for pattern, endpoint in self._runs:
+            run = pattern.fullmatch(bare)
+            if run:
+                return Submit(endpoint, bare, run.groupdict())
         for pattern, shelf in self._by_pattern:
             ids = pattern.fullmatch(bare)
             if ids:

@@ -18,13 +18,16 @@ QUEUED = "Request has been queued"
 NO_KEY = "API key required"
 BAD_KEY = "Invalid API key"
 NO_CREDITS = "Insufficient credits. Please add credits to your account."
-NO_PROMPT = "prompt is required"
 NO_ID = "The request_id field is required."
 NO_RUN = "Execution not found"
 NO_TRAINING = "Training not found"
 TRAINING_FAILED = "Training failed"
 RUN_FAILED = "Image generation failed: Invalid prompt"
 _RETRY_AFTER = 30
+_SPAM = (
+    "you are sending same request multiple times, spam filter is enabled, please wait for 30 "
+    "seconds and try again"
+)
 
 _THINGS = {"wav": "audio", "mp4": "video", "gif": "video", "txt": "transcription"}
 _MODELS = ("obj", "glb")
@@ -41,6 +44,16 @@ def in_background(suffix: str) -> str:
 def refusal(text: str, *, spelled: str = "message", **more: object) -> dict[str, Any]:
     """The body of a refusal."""
     return {"status": "error", spelled: text, **more}
+
+
+def required(name: str) -> str:
+    """What is said where a parameter is missing."""
+    return f"{name} is required"
+
+
+def spam(*, spelled: str) -> dict[str, Any]:
+    """The body for a submit that repeats another. It comes under 200, and its wait is in words."""
+    return refusal("Rate limit exceeded", spelled=spelled, tips=_SPAM)
 
 
 def queue_full(limit: int, *, spelled: str) -> dict[str, Any]:

@@ -113,7 +113,7 @@ async def test_a_key_without_credits_submits_nothing(visit, clock):
     """402, and the submit is on record as refused."""
     emulator = Emulator(clock=clock, broke={"broke"})
 
-    reply = await visit(emulator).submit("v6/images/text2img", key="broke", prompt="a cat")
+    reply = await visit(emulator).submit("v6/realtime/text2img", key="broke", prompt="a cat")
 
     assert reply.status_code == 402
     assert reply.json()["message"].startswith("Insufficient credits.")
@@ -124,7 +124,7 @@ async def test_the_queue_of_a_key_is_limited(visit, clock):
     """The limit counts unfinished jobs of one key over all families, and says when to come back."""
     jobs = Jobs(duration=(5.0, 5.0))
     visitor = visit(Emulator(clock=clock, jobs=jobs, queue_limit=2))
-    paths = ["v6/images/text2img", "v6/video/text2video", "v6/3d/text_to_3d"]
+    paths = ["v6/realtime/text2img", "v6/voice/sfx", "v6/3d/text_to_3d"]
 
     replies = [await visitor.submit(path, prompt="a cat") for path in paths]
     others = await visitor.submit(paths[2], key="other", prompt="a cat")
@@ -142,13 +142,24 @@ async def test_the_queue_of_a_key_is_limited(visit, clock):
     assert [others.status_code, again.status_code] == [200, 200]
 
 
-async def test_a_prompt_is_asked_for_where_the_documents_ask_for_one(visitor):
-    """400 in the service's words; other endpoints take anything."""
-    without = await visitor.submit("v6/images/text2img")
-    free = await visitor.submit("v6/images/inpaint")
+async def test_what_is_required_is_asked_for(emulator, visitor):
+    """400 in the service's words, the first missing parameter named; nothing is started."""
+    bare = await visitor.submit("v6/images/text2img")
+    promptless = await visitor.submit("v6/images/text2img", prompt="", model_id="flux")
+    modelless = await visitor.submit("v6/images/text2img", prompt="a cat", model_id=None)
+    neither = await visitor.submit("v6/voice/vocal_isolator")
+    upload = await visitor.submit("v6/base64_to_url")
 
-    assert (without.status_code, without.json()["message"]) == (400, "prompt is required")
-    assert free.status_code == 200
+    said = [reply.json()["message"] for reply in (bare, promptless, modelless, neither, upload)]
+    assert said == [
+        "prompt is required",
+        "prompt is required",
+        "model_id is required",
+        "init_video is required",
+        "base64_string is required",
+    ]
+    assert bare.status_code == 400
+    assert {None} == {submitted.ticket for submitted in emulator.submits}
 
 
 @pytest.mark.parametrize("body", [b"{not json", b"[1]", b"just text", b"[" * 100_000])
@@ -180,7 +191,7 @@ async def test_wrong_methods_and_routes_are_refused_in_json(method, path, status
 async def test_a_submit_echoes_its_parameters_and_never_the_key(emulator, visitor):
     """`meta` holds the parameters under the server's names; the record has them as they came."""
     reply = await visitor.submit(
-        "v6/images/text2img", key="sesame", prompt="a cat", width="512", samples=2, track_id="t1"
+        "v6/realtime/text2img", key="sesame", prompt="a cat", width="512", samples=2, track_id="t1"
     )
 
     meta = reply.json()["meta"]
@@ -205,7 +216,7 @@ async def test_a_submit_echoes_its_parameters_and_never_the_key(emulator, visito
     ("eta", "path", "expected"),
     [
         ("honest", "v6/realtime/text2img", 4),
-        ("honest", "v6/images/text2img", 4.0),
+        ("honest", "v5/controlnet", 4.0),
         ("none", "v6/realtime/text2img", None),
         ("pessimistic", "v6/realtime/text2img", 400),
         (0.5, "v6/realtime/text2img", 2),

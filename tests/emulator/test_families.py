@@ -5,7 +5,7 @@ import pytest
 from modelslab_async._core.catalog import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs
 from modelslab_async.emulator.dialects import dialect_of
-from modelslab_async.emulator.endpoints import endpoints_of
+from modelslab_async.emulator.endpoints import SERVED, family_of
 
 MAGIC = {
     "png": b"\x89PNG\r\n\x1a\n",
@@ -20,8 +20,8 @@ MAGIC = {
 GENERATIONS = [name for name, family in FAMILIES.items() if family.status == "generation"]
 ENDPOINTS = [
     endpoint
-    for endpoint in endpoints_of(FAMILIES).values()
-    if FAMILIES[endpoint.family].status == "generation"
+    for endpoint in SERVED.values()
+    if endpoint.resolved_by and FAMILIES[endpoint.resolved_by].status == "generation"
 ]
 
 
@@ -75,15 +75,15 @@ async def test_a_failing_job_is_processing_and_then_failed(name, emulator, visit
 
 def test_every_family_has_an_endpoint():
     """Each family can be submitted to, the one that shares its paths by its deploy_type."""
-    reached = {endpoint.family for endpoint in endpoints_of(FAMILIES).values()}
+    reached = {family_of(endpoint) for endpoint in SERVED.values()}
 
-    assert {"enterprise_flux_2_dev", "workflows"} == FAMILIES.keys() - reached
+    assert {"enterprise_flux_2_dev"} == FAMILIES.keys() - reached
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 async def test_what_was_submitted_can_be_fetched(endpoint, emulator, visitor, clock):
     """A submit's id resolves through its own family and through the reply's fetch_result."""
-    queued = (await visitor.submit(endpoint.path, prompt="a cat", samples="2")).json()
+    queued = (await visitor.start(endpoint, samples="2")).json()
     future = queued.get("future_links") or queued["links"]
     (submitted,) = emulator.submits
 
@@ -101,44 +101,46 @@ async def test_what_was_submitted_can_be_fetched(endpoint, emulator, visitor, cl
             assert set(links(followed.json())) <= set(future)
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 async def test_work_that_takes_no_time_is_answered_at_once(endpoint, visit, clock):
     """The submit reply of instant work carries the links, and the fetch knows it as well."""
     emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0)))
     visitor = visit(emulator)
 
-    reply = (await visitor.submit(endpoint.path, prompt="a cat")).json()
+    reply = (await visitor.start(endpoint)).json()
 
     assert reply.get("status", "success") == "success"
     await check_files(visitor, reply)
     await check_files(visitor, (await visitor.fetch(emulator.submits[0].ticket)).json())
 
 
-@pytest.mark.parametrize("path", ["v6/images/text2img", "v5/controlnet", "v6/voice/voice_cover"])
-async def test_instant_work_can_fail_at_once(path, visit, clock):
+@pytest.mark.parametrize(
+    "name", ["images/text2img", "controlnet_v5/controlnet", "voice/voice_cover"]
+)
+async def test_instant_work_can_fail_at_once(name, visit, clock):
     """A submit may already be told that its work failed."""
     emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0), failing=1.0))
 
-    reply = (await visit(emulator).submit(path, prompt="a cat")).json()
+    reply = (await visit(emulator).start(SERVED[name])).json()
 
     assert reply["status"] == "failed"
 
 
 @pytest.mark.parametrize(
-    ("path", "fetched_at"),
+    ("name", "fetched_at"),
     [
-        ("v5/controlnet", "v6/images/fetch"),
-        ("v6/voice/speech_to_text", "v6/whisper/fetch"),
-        ("v1/enterprise/voice/speech_to_text", "v6/whisper/fetch"),
-        ("v1/enterprise/image_to_video_ultra/img2video", "v6/video/fetch"),
-        ("v4/dreambooth", "v3/dreambooth/fetch"),
-        ("v5/text2video", "v3/fetch"),
-        ("v6/images/text2img", "v6/images/fetch"),
+        ("controlnet_v5/controlnet", "v6/images/fetch"),
+        ("voice/speech_to_text", "v6/whisper/fetch"),
+        ("enterprise_voice/speech_to_text", "v6/whisper/fetch"),
+        ("enterprise_image_to_video_ultra/img2video", "v6/video/fetch"),
+        ("legacy_v4_dreambooth/dreambooth", "v3/dreambooth/fetch"),
+        ("legacy_v3/text2video", "v3/fetch"),
+        ("images/text2img", "v6/images/fetch"),
     ],
 )
-async def test_fetch_result_may_name_another_family(path, fetched_at, visitor):
+async def test_fetch_result_may_name_another_family(name, fetched_at, visitor):
     """The reply names the fetch that the service was seen to name, on the request's own host."""
-    queued = (await visitor.submit(path, prompt="a cat")).json()
+    queued = (await visitor.start(SERVED[name])).json()
 
     expected = f"http://emulator.test/api/{fetched_at}/{queued['id']}"
     assert expected == queued["fetch_result"]

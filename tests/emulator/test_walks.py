@@ -2,6 +2,7 @@
 
 import pytest
 
+from modelslab_async._core.endpoint_catalog import ENDPOINTS
 from modelslab_async.emulator import Emulator, Jobs
 
 STAGES = [
@@ -23,7 +24,7 @@ def emulator(clock):
 
 async def test_a_training_walks_through_its_stages(visitor, clock):
     """The status stays success all the while; the stage is in the misspelt message."""
-    started = (await visitor.submit("v3/lora_fine_tune", training_type="men")).json()
+    started = (await visitor.start(ENDPOINTS["training/lora_fine_tune"])).json()
     ticket = f"training:{started['training_id']}"
 
     seen = []

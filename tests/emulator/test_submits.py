@@ -1,0 +1,168 @@
+"""Submits: every endpoint of the table, from its call to the end of its job, and the refusals."""
+
+import pytest
+
+from modelslab_async._core.catalog import FAMILIES
+from modelslab_async._core.endpoint_catalog import ENDPOINTS
+from modelslab_async._core.endpoints import Endpoint
+from modelslab_async._core.families import Family
+from modelslab_async._core.tickets import Ticket
+from modelslab_async.emulator import Emulator, Jobs
+
+BASE = "http://emulator.test/api"
+QUEUED = [name for name, endpoint in ENDPOINTS.items() if endpoint.resolved_by]
+SPAM = "you are sending same request multiple times"
+
+
+def ticket_of(endpoint, body):
+    """The ticket that a submit reply makes, read by hand."""
+    if "execution_id" in body:
+        return Ticket(endpoint.resolved_by, f"{body['workflow_id']}/{body['execution_id']}")
+    id_ = body.get("training_id") or body.get("taskId") or body["id"]
+    return Ticket(endpoint.resolved_by, str(id_))
+
+
+def is_done(family, body):
+    if family.status == "training":
+        return body["messege"] == "model_ready"
+    if family.status == "workflow":
+        return body["execution"]["status"] == "completed"
+    return body["status"] == "success"
+
+
+@pytest.mark.parametrize("name", QUEUED)
+async def test_what_the_table_starts_is_fetched_by_the_family_it_names(
+    name, emulator, visitor, clock
+):
+    """The call of a row is taken as it is, and its ticket is of the family that the row says."""
+    endpoint = ENDPOINTS[name].at(base=BASE, legacy=BASE)
+    needed = (*endpoint.required, *(group[-1] for group in endpoint.any_of))
+    call = endpoint.start(dict.fromkeys(needed, "x"))
+    place = {"json": {**call.fields, "key": "k"}}
+    if call.key_in == "header":
+        place = {"json": dict(call.fields), "headers": {"key": "k"}}
+
+    reply = await visitor.http.request(call.method, call.url, **place)
+    ticket = ticket_of(endpoint, reply.json())
+    family = FAMILIES[ticket.family]
+    running = (await visitor.fetch(ticket)).json()
+    clock.now += 4
+    done = (await visitor.fetch(ticket)).json()
+
+    assert reply.is_success
+    assert not is_done(family, running)
+    assert is_done(family, done)
+    (submitted,) = emulator.submits
+    assert (name, ticket) == (submitted.endpoint, submitted.ticket)
+    assert dict(call.fields) == submitted.fields
+    assert {ticket: 2} == emulator.looks
+
+
+async def test_the_same_submit_is_spam_for_a_while(visit, clock):
+    """200, in the recorded words; another key, other parameters or another time are none."""
+    emulator = Emulator(clock=clock, spam_window=30.0)
+    visitor = visit(emulator)
+    path = "v6/realtime/text2img"
+
+    first = await visitor.submit(path, prompt="a cat", seed=1)
+    again = await visitor.submit(path, seed=1, prompt="a cat")
+    others = [
+        await visitor.submit(path, prompt="a cat", seed=2),
+        await visitor.submit(path, prompt="a cat", seed=1, key="another"),
+        await visitor.submit("v6/realtime/img2img", prompt="a cat", seed=1, init_image="x"),
+    ]
+    clock.now += 29.9
+    early = await visitor.submit(path, prompt="a cat", seed=1)
+    clock.now += 0.1
+    late = await visitor.submit(path, prompt="a cat", seed=1)
+
+    assert (200, "error", "Rate limit exceeded") == (
+        again.status_code,
+        again.json()["status"],
+        again.json()["message"],
+    )
+    assert again.json()["tips"].startswith(SPAM)
+    assert "tips" in early.json()
+    assert {"processing"} == {reply.json()["status"] for reply in (first, late, *others)}
+    assert 2 == sum(submitted.ticket is None for submitted in emulator.submits)
+
+
+async def test_without_a_window_nothing_is_spam(visitor):
+    """The filter is there for those who ask for it."""
+    replies = [await visitor.submit("v3/text2img", prompt="a cat") for _ in range(2)]
+
+    assert ["processing"] * 2 == [reply.json()["status"] for reply in replies]
+
+
+async def test_what_was_refused_is_no_spam_afterwards(visit, clock):
+    """Who is told to come back when the queue has room may send the same again."""
+    emulator = Emulator(clock=clock, spam_window=30.0, queue_limit=0)
+
+    replies = [await visit(emulator).submit("v3/text2img", prompt="a cat") for _ in range(2)]
+
+    assert [429, 429] == [reply.status_code for reply in replies]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+async def test_a_share_of_submits_is_over_at_once(share, visit, clock):
+    """As many replies are results as were asked for, and the others come in their time."""
+    emulator = Emulator(clock=clock, jobs=Jobs(duration=(4.0, 4.0), at_once=share, seed=3))
+    visitor = visit(emulator)
+
+    said = [
+        (await visitor.submit("v6/realtime/text2img", prompt="a cat")).json()["status"]
+        for _ in range(40)
+    ]
+
+    expected = {0.0: {"processing"}, 0.5: {"processing", "success"}, 1.0: {"success"}}
+    assert expected[share] == set(said)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(True, "processing"), ("no", "success")])
+async def test_an_instant_response_is_never_the_result(asked, expected, visit, clock):
+    """Who asks for an answer at once gets one that says to fetch."""
+    emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0)))
+
+    reply = await visit(emulator).submit(
+        "v6/realtime/text2img", prompt="a cat", instant_response=asked
+    )
+
+    assert expected == reply.json()["status"]
+
+
+@pytest.mark.parametrize("name", [name for name in ENDPOINTS if "base64" in name])
+async def test_an_upload_gives_a_link_to_a_file(name, visitor):
+    """A link comes back at once, and leads to a file."""
+    body = (await visitor.start(ENDPOINTS[name])).json()
+
+    assert ("success", int) == (body["status"], type(body["id"]))
+    assert (await visitor.http.get(body["output"][0])).status_code == 200
+
+
+async def test_the_wallet_has_a_balance(visitor):
+    """In the shape of its page."""
+    body = (await visitor.start(ENDPOINTS["general/wallet_balance"])).json()
+
+    assert {"balance", "currency"} == body["data"].keys()
+
+
+async def test_endpoints_of_one_s_own_are_served(visit, clock):
+    """A table that was extended is taken as it is."""
+    v8 = Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
+    rows = [
+        Endpoint(name="v8_images/paint", url="{base}/v8/images/paint", resolved_by="v8_images"),
+        Endpoint(name="v8_images/price", url="{base}/v8/images/price", resolved_by=None),
+        Endpoint(name="v8_images/base64_to_url", url="{base}/v8/images/upload", resolved_by=None),
+    ]
+    emulator = Emulator(
+        clock=clock, families={"v8_images": v8}, endpoints={row.name: row for row in rows}
+    )
+    visitor = visit(emulator)
+
+    started, price, upload = [(await visitor.start(row)).json() for row in rows]
+    clock.now += 9
+
+    fetched = await visitor.submit(f"v8/images/fetch/{started['id']}")
+    assert "success" == fetched.json()["status"]
+    assert {"status": "success"} == price
+    assert (await visitor.http.get(upload["output"][0])).status_code == 200
