@@ -19,6 +19,10 @@ _NEVER_LEFT = (
     httpx.LocalProtocolError,
     httpx.InvalidURL,
 )
+# Bytes that come behind one answer stay in httpx, unseen, and would be read as the answer to the
+# next request: so no connection of HTTP/1.1 has a next one. HTTP/2 knows whose each answer is, and
+# drops this header (RFC 9113, section 8.2.2).
+_ONCE = ("connection", "close")
 
 
 class TransportHTTP:
@@ -57,7 +61,10 @@ class ClientHTTP:
         """See `HTTP.exchange`."""
         try:
             prepared = self._client.build_request(
-                request.method, request.url, headers=request.headers, content=request.body or None
+                request.method,
+                request.url,
+                headers=(*request.headers, _ONCE),
+                content=request.body or None,
             )
             prepared.url = _QuietURL(prepared.url)
             response = await self._client.send(prepared, stream=True, follow_redirects=False)
@@ -116,7 +123,10 @@ def _certificate_fault(fault: BaseException | None) -> str | None:
 
 def _to_httpx(request: Request) -> httpx.Request:
     return httpx.Request(
-        request.method, request.url, headers=request.headers, content=request.body or None
+        request.method,
+        request.url,
+        headers=(*request.headers, _ONCE),
+        content=request.body or None,
     )
 
 

@@ -17,7 +17,7 @@ from modelslab_async import Call, Request, TransportError, UntrustedServer
 from modelslab_async._transport.dialing import addresses_of
 from modelslab_async._transport.keys import Keys
 from modelslab_async._transport.own import OwnHTTP
-from modelslab_async._transport.sender import Sender
+from modelslab_async._transport.sender import Sender, as_http
 
 KEY = "canary-key-Zq81"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -647,6 +647,31 @@ async def test_a_proxy_gets_what_it_is_for(monkeypatch):
     assert KEY not in "".join(
         head for requests in server.seen for head, _ in requests if head.startswith("CONNECT")
     )
+
+
+@pytest.mark.parametrize("kind", ["proxy", "transport", "client"])
+async def test_two_answers_in_one_packet_over_httpx(monkeypatch, kind):
+    """Over httpx too, what follows an answer is never the answer to the next request."""
+
+    class Twice(Server):
+        async def talk(self, reader, writer, requests):
+            while True:
+                head, _ = request = await read_request(reader)
+                requests.append(request)
+                path = head.split()[1].encode()[-2:]
+                writer.write(OK.replace(b"{}", path) + OK.replace(b"{}", b"no"))
+
+    async with Twice() as server, httpx.AsyncClient(trust_env=False) as own:
+        if kind == "proxy":
+            monkeypatch.setenv("HTTP_PROXY", server.url)
+        given = {"transport": httpx.AsyncHTTPTransport(), "client": own}.get(kind)
+        http = as_http(given, 1)
+        for path in (b"/1", b"/2"):
+            response = await http.exchange(asking(server, path.decode()))
+            assert path == response.body
+        if kind != "client":
+            await http.aclose()
+    assert [1, 1] == [len(requests) for requests in server.seen]
 
 
 # Leaving.
