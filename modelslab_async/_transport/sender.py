@@ -59,12 +59,14 @@ class Sender:
                 response = await self._http.exchange(request)
             if len(response.body) <= LONGEST_BODY:
                 return self._masked(response)
-            error = TransportError(f"the reply is longer than {LONGEST_BODY} bytes")
+            error: BaseException = TransportError(f"the reply is longer than {LONGEST_BODY} bytes")
         except TimeoutError:
             error = TransportError(f"no whole answer came within {self._timeout:g} s")
         except OSError as fault:
             error = TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
-        # Raised here, outside the handlers: what the network raised may hold the key.
+        except asyncio.CancelledError as cancelled:
+            error = asyncio.CancelledError(*_said_by(cancelled))
+        # Made anew and raised out here: what came through the network's frames holds the key there.
         raise error
 
     async def aclose(self) -> None:
@@ -93,6 +95,15 @@ class Sender:
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
         return Request(method=call.method, url=url, headers=headers, body=body)
+
+
+def _said_by(cancelled: BaseException | None) -> tuple[object, ...]:
+    """What a cancellation says, be it in the one that it took the place of: anyio looks there."""
+    while isinstance(cancelled, asyncio.CancelledError):
+        if cancelled.args:
+            return cancelled.args
+        cancelled = cancelled.__context__
+    return ()
 
 
 def as_http(given: "HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None", size: int) -> HTTP:
