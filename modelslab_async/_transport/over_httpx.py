@@ -7,7 +7,7 @@ from urllib.request import getproxies_environment
 import httpx
 
 from .._core.errors import ModelsLabError, TransportError, UntrustedServer
-from .wire import LONGEST_BODY, Request, Response
+from .wire import TOO_LONG, Body, Request, Response, is_too_long
 
 # What httpx raises before the first byte of a request has gone out.
 _NEVER_LEFT = (
@@ -131,17 +131,16 @@ def _to_httpx(request: Request) -> httpx.Request:
 
 
 async def _read(response: httpx.Response) -> Response:
+    headers, body = response.headers.raw, Body()
     try:
-        body = bytearray()
+        if is_too_long(headers):
+            raise TransportError(TOO_LONG)
         async for chunk in _raw(response):
-            body += chunk
-            if len(body) > LONGEST_BODY:
-                raise TransportError(f"the reply is longer than {LONGEST_BODY} bytes")
+            if not body.add(chunk):
+                raise TransportError(TOO_LONG)
     finally:
         await response.aclose()
-    return Response(
-        status_code=response.status_code, headers=response.headers.raw, body=bytes(body)
-    )
+    return Response(status_code=response.status_code, headers=headers, body=body.whole())
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

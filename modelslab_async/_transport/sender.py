@@ -14,7 +14,7 @@ from .._version import __version__
 from .keys import Keys
 from .over_httpx import ClientHTTP, TransportHTTP
 from .own import OwnHTTP
-from .wire import HTTP, LONGEST_BODY, Request, Response
+from .wire import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
 
 # Identity, since a body that must be unpacked first is a body without a bound.
 _HEADERS: tuple[tuple[str, str], ...] = (
@@ -59,7 +59,7 @@ class Sender:
                 response = await self._http.exchange(request)
             if len(response.body) <= LONGEST_BODY:
                 return self._masked(response)
-            error: BaseException = TransportError(f"the reply is longer than {LONGEST_BODY} bytes")
+            error: BaseException = TransportError(TOO_LONG)
         except TimeoutError:
             error = TransportError(f"no whole answer came within {self._timeout:g} s")
         except OSError as fault:
