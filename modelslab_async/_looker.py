@@ -18,6 +18,10 @@ from ._transport.sender import Sender
 
 _logger = logging.getLogger("modelslab_async")
 
+# A server that makes up a word for each reply fills neither the log nor the memory.
+_LONGEST_WORD = 80
+_MOST_STRANGE = 1000
+
 
 class Looker:
     """Knows where every family is fetched, and looks there."""
@@ -84,8 +88,9 @@ class Looker:
     async def aclose(self) -> None:
         await self._sender.aclose()
 
-    def _wonder(self, family: str, status: str) -> None:
-        if (family, status) not in self._strange:
+    def _wonder(self, family: str, word: str) -> None:
+        status = word[:_LONGEST_WORD]
+        if (family, status) not in self._strange and len(self._strange) < _MOST_STRANGE:
             self._strange.add((family, status))
             _logger.warning(
                 "family %s answers the unknown status %r; it is taken for 'not over yet'",

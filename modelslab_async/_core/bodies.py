@@ -2,10 +2,18 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 _DEEPEST = 64
+# For each of the marks around it a value of JSON takes up to 90 bytes of memory, so that these make
+# 9 MB. A small body has no room for many, and a picture is one string, however large it is.
+_MOST_MARKS = 100_000
+_LARGE = 64 * 1024
+_AN_OBJECT = re.compile(rb"[^\x21-\x7e]*\{")
+# How far a text is searched for words. Refusals are short, and a pattern takes time.
+_FAR_ENOUGH = 500
 _INNER_OUTPUTS = ("output", "links", "output_url", "proxy_links")
 _RESULT_KEYS = (
     *("url", "link", "image_url", "image", "base64", "b64_json", "b64", "text"),
@@ -28,13 +36,15 @@ class UnreadableBodyError(ValueError):
 
 def parse_body(body: bytes) -> dict[str, Any]:
     """
-    Read a JSON object of a sane depth.
+    Read a JSON object of a sane depth and width.
 
     Raises:
         UnreadableBodyError: The bytes are anything else.
     """
-    if not body.strip():
+    if not body or body.isspace():
         raise UnreadableBodyError("an empty body")
+    if len(body) > _LARGE:
+        body = _worth_reading(body)
     try:
         # One broken byte in an echoed prompt must not cost the result beside it.
         value = _decode(body.decode(json.detect_encoding(body), "replace"))
@@ -47,6 +57,21 @@ def parse_body(body: bytes) -> dict[str, Any]:
     if body.count(b"{") + body.count(b"[") > _DEEPEST and _deeper_than(value, _DEEPEST):
         raise UnreadableBodyError(f"JSON nested deeper than {_DEEPEST} levels")
     return value
+
+
+def _worth_reading(body: bytes) -> bytes:
+    """A large body without the blanks around it, if it is none that would fill the memory."""
+    if not _AN_OBJECT.match(body):
+        raise UnreadableBodyError(f"no JSON object but {excerpt(body)}")
+    if _marks(body) > _MOST_MARKS:
+        raise UnreadableBodyError(f"JSON with more than {_MOST_MARKS} commas, colons and brackets")
+    return body.strip()
+
+
+def _marks(body: bytes) -> int:
+    """How many values could begin in a body. Piece by piece: a copy of it all would take memory."""
+    pieces = (body[start : start + _LARGE] for start in range(0, len(body), _LARGE))
+    return len(body) - sum(len(piece.translate(None, b",:[{")) for piece in pieces)
 
 
 def excerpt(body: bytes, length: int = 80) -> str:
@@ -87,6 +112,11 @@ def text(value: object) -> str:
             )
         case _:
             return ""
+
+
+def opening(said: str) -> str:
+    """The beginning of a text, where its meaning is."""
+    return said[:_FAR_ENOUGH]
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:

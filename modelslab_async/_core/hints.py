@@ -6,7 +6,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
-from .bodies import first_text, number
+from .bodies import first_text, number, opening
 
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 
@@ -71,7 +71,7 @@ def _epoch(value: str | None) -> float | None:
 
 
 def _spoken(words: str) -> float | None:
-    found = _WORDS.search(words)
+    found = _WORDS.search(opening(words))
     if not found:
         return None
     return float(found[1]) * (60.0 if found[2].lower() == "min" else 1.0)

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from .bodies import UnreadableBodyError, first_text, links, number, parse_body, results
+from .bodies import UnreadableBodyError, first_text, links, number, opening, parse_body, results
 from .catalog import FAMILIES
 from .errors import (
     AuthenticationError,
@@ -182,8 +182,8 @@ def _trouble(
     if status_code < 400:
         return UnreadableReply if silent else None
     # A 404 that speaks of a route, or has no status word, is a wrong base_url and no lost job.
-    unknown = status_code == 404 and not silent and not _NO_SUCH_ROUTE.search(said)
-    return None if unknown or _NO_SUCH_TICKET.search(said) else InvalidRequest
+    unknown = status_code == 404 and not silent and not _NO_SUCH_ROUTE.search(opening(said))
+    return None if unknown or _NO_SUCH_TICKET.search(opening(said)) else InvalidRequest
 
 
 def _reply(
@@ -209,7 +209,7 @@ def _reply(
 
 
 def _reason(status_code: int, state: State, said: str) -> FailureReason:
-    if status_code == 404 or _NO_SUCH_TICKET.search(said):
+    if status_code == 404 or _NO_SUCH_TICKET.search(opening(said)):
         return "not_found"
     return "cancelled" if state.meaning is Meaning.CANCELLED else "failed"
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from .bodies import opening
 from .errors import (
     AuthenticationError,
     InvalidRequest,
@@ -21,8 +22,6 @@ _OPENING = (
     r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"
     r"(?:(?:your|the|this|you|please|have|are|provided) )*"
 )
-# Refusals are short; what a long message says further on is not searched, which bounds the time.
-_FAR_ENOUGH = 500
 _OF_THE_ACCOUNT: Mapping[type[ModelsLabError], tuple[str, ...]] = {
     AuthenticationError: (
         r"(provide a valid|invalid|expired|missing|wrong|unknown|no) api[ _-]?key\b",
@@ -97,5 +96,5 @@ def refusal_in(said: str, *, at_the_door: bool) -> type[ModelsLabError] | None:
             `failed` has passed the door.
     """
     table = _DOOR if at_the_door else _ACCOUNT
-    start = said[:_FAR_ENOUGH]
+    start = opening(said)
     return next((error for error, pattern in table.items() if pattern.search(start)), None)

@@ -12,7 +12,7 @@ import h11
 
 from .._core.errors import TransportError
 from .urls import target_of
-from .wire import LONGEST_BODY, Request, Response
+from .wire import TOO_LONG, Body, Request, Response, is_too_long
 
 _LONGEST_HEAD = 64 * 1024
 _CUT = "the connection was closed before the whole answer had come"
@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[_End] | None = None
         self._status_code = 0
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body = bytearray()
+        self._body = Body()
 
     async def exchange(self, request: Request, host: str) -> Response:
         """
@@ -128,16 +128,17 @@ class Connection(asyncio.Protocol):
             case h11.Response():
                 self._status_code = event.status_code
                 self._headers = event.headers.raw_items()
+                if is_too_long(self._headers):
+                    self.abort(TOO_LONG)
             case h11.Data():
-                self._body += event.data
-                if len(self._body) > LONGEST_BODY:
-                    self.abort(f"the reply is longer than {LONGEST_BODY} bytes")
+                if not self._body.add(event.data):
+                    self.abort(TOO_LONG)
             case h11.EndOfMessage():
                 self._finish()
 
     def _finish(self) -> None:
         self._settle(
-            Response(status_code=self._status_code, headers=self._headers, body=bytes(self._body))
+            Response(status_code=self._status_code, headers=self._headers, body=self._body.whole())
         )
         # After a response that overtook its request, or that has bytes behind it, nobody could
         # tell what belongs to the next one.
@@ -152,7 +153,7 @@ class Connection(asyncio.Protocol):
 
     def _settle(self, end: _End) -> None:
         answer, self._answer = self._answer, None
-        self._headers, self._body = [], bytearray()
+        self._headers, self._body = [], Body()
         if answer is not None and not answer.done():
             # An error goes in as a result, since nobody may be left to retrieve an exception.
             answer.set_result(end)

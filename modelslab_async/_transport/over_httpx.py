@@ -7,7 +7,7 @@ from urllib.request import getproxies_environment
 import httpx
 
 from .._core.errors import ModelsLabError, TransportError, UntrustedServer
-from .wire import LONGEST_BODY, Request, Response
+from .wire import TOO_LONG, Body, Request, Response, is_too_long
 
 # What httpx raises before the first byte of a request has gone out.
 _NEVER_LEFT = (
@@ -19,6 +19,10 @@ _NEVER_LEFT = (
     httpx.LocalProtocolError,
     httpx.InvalidURL,
 )
+# Bytes that come behind one answer stay in httpx, unseen, and would be read as the answer to the
+# next request: so no connection of HTTP/1.1 has a next one. HTTP/2 knows whose each answer is, and
+# drops this header (RFC 9113, section 8.2.2).
+_ONCE = ("connection", "close")
 
 
 class TransportHTTP:
@@ -57,7 +61,10 @@ class ClientHTTP:
         """See `HTTP.exchange`."""
         try:
             prepared = self._client.build_request(
-                request.method, request.url, headers=request.headers, content=request.body or None
+                request.method,
+                request.url,
+                headers=(*request.headers, _ONCE),
+                content=request.body or None,
             )
             prepared.url = _QuietURL(prepared.url)
             response = await self._client.send(prepared, stream=True, follow_redirects=False)
@@ -116,22 +123,24 @@ def _certificate_fault(fault: BaseException | None) -> str | None:
 
 def _to_httpx(request: Request) -> httpx.Request:
     return httpx.Request(
-        request.method, request.url, headers=request.headers, content=request.body or None
+        request.method,
+        request.url,
+        headers=(*request.headers, _ONCE),
+        content=request.body or None,
     )
 
 
 async def _read(response: httpx.Response) -> Response:
+    headers, body = response.headers.raw, Body()
     try:
-        body = bytearray()
+        if is_too_long(headers):
+            raise TransportError(TOO_LONG)
         async for chunk in _raw(response):
-            body += chunk
-            if len(body) > LONGEST_BODY:
-                raise TransportError(f"the reply is longer than {LONGEST_BODY} bytes")
+            if not body.add(chunk):
+                raise TransportError(TOO_LONG)
     finally:
         await response.aclose()
-    return Response(
-        status_code=response.status_code, headers=response.headers.raw, body=bytes(body)
-    )
+    return Response(status_code=response.status_code, headers=headers, body=body.whole())
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

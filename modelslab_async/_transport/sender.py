@@ -14,7 +14,7 @@ from .._version import __version__
 from .keys import Keys
 from .over_httpx import ClientHTTP, TransportHTTP
 from .own import OwnHTTP
-from .wire import HTTP, LONGEST_BODY, Request, Response
+from .wire import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
 
 # Identity, since a body that must be unpacked first is a body without a bound.
 _HEADERS: tuple[tuple[str, str], ...] = (
@@ -64,12 +64,14 @@ class Sender:
                 response = await self._http.exchange(request)
             if len(response.body) <= LONGEST_BODY:
                 return self._masked(response)
-            error = TransportError(f"the reply is longer than {LONGEST_BODY} bytes")
+            error: BaseException = TransportError(TOO_LONG)
         except TimeoutError:
             error = TransportError(f"no whole answer came within {seconds:g} s")
         except OSError as fault:
             error = TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
-        # Raised here, outside the handlers: what the network raised may hold the key.
+        except asyncio.CancelledError as cancelled:
+            error = asyncio.CancelledError(*_said_by(cancelled))
+        # Made anew and raised out here: what came through the network's frames holds the key there.
         raise error
 
     async def aclose(self) -> None:
@@ -100,6 +102,15 @@ class Sender:
         return Request(
             method=call.method, url=url, headers=headers, body=body, fresh=not call.repeatable
         )
+
+
+def _said_by(cancelled: BaseException | None) -> tuple[object, ...]:
+    """What a cancellation says, be it in the one that it took the place of: anyio looks there."""
+    while isinstance(cancelled, asyncio.CancelledError):
+        if cancelled.args:
+            return cancelled.args
+        cancelled = cancelled.__context__
+    return ()
 
 
 def as_http(given: "HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None", size: int) -> HTTP:

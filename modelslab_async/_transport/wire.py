@@ -1,11 +1,14 @@
 """The seam to HTTP: a request goes in, a response comes out. Everything that sends stands on it."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Protocol
 
 from attrs import field, frozen
 
-LONGEST_BODY = 16 * 1024 * 1024
+# With what a process needs beside it to read it, 16 MiB of memory.
+LONGEST_BODY = 15_000_000
+TOO_LONG = f"the reply is longer than {LONGEST_BODY} bytes"
 
 
 def _without_query(url: str) -> str:
@@ -49,6 +52,28 @@ class Response:
     status_code: int
     headers: Sequence[tuple[bytes, bytes]] = ()
     body: bytes = b""
+
+
+class Body:
+    """A body as it comes. It is kept once: BytesIO grows in place, and gives away what it holds."""
+
+    def __init__(self) -> None:
+        self._bytes = BytesIO()
+
+    def add(self, data: bytes) -> bool:
+        """Take what has come; say whether it may go on, since a body may be no longer than that."""
+        self._bytes.write(data)
+        return self._bytes.tell() <= LONGEST_BODY
+
+    def whole(self) -> bytes:
+        """All that has come."""
+        return self._bytes.getvalue()
+
+
+def is_too_long(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a response says itself that nobody will read its body."""
+    lengths = (value for name, value in headers if name.lower() == b"content-length")
+    return any(value.isdigit() and int(value[:20]) > LONGEST_BODY for value in lengths)
 
 
 class HTTP(Protocol):

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -53,10 +54,10 @@ def test_depth_is_counted_exactly(key, levels):
 
 
 WIDE = {
-    "links": {"status": "success", "output": [LINK] * 100_000},
-    "objects": {"status": "success", "output": [{"url": LINK, "other": LINK}] * 30_000},
-    "empty objects": {"status": "success", "output": [{}] * 100_000},
-    "keys": {"status": "success", "output": {str(n): LINK for n in range(100_000)}},
+    "links": {"status": "success", "output": [LINK] * 45_000},
+    "objects": {"status": "success", "output": [{"url": LINK, "other": LINK}] * 13_000},
+    "empty objects": {"status": "success", "output": [{}] * 45_000},
+    "keys": {"status": "success", "output": {str(n): LINK for n in range(30_000)}},
     "every name at every level": {
         "status": "success",
         "output": {},
@@ -64,8 +65,10 @@ WIDE = {
         "data": {"output": {}, "links": [], "proxy_links": {}},
         "result": nested("output", 60),
     },
-    "a message of lists": {"status": "failed", "message": [["x"]] * 100_000},
-    "brackets in a text": {"status": "processing", "message": "[" * 1_000_000},
+    "a message of lists": {"status": "failed", "message": [["x"]] * 45_000},
+    "quotes in a text": {"status": "processing", "message": '\\"' * 1_000_000},
+    "a picture": {"status": "success", "output": ["A" * 14_000_000]},
+    "a picture as PHP writes it": {"status": "success", "output": ["AB/" * 4_000_000]},
 }
 
 
@@ -75,6 +78,53 @@ def test_a_wide_body_is_read_in_no_time(name):
     began = time.process_time()
     assert isinstance(read(WIDE[name]), Processing | Success | Failed)
     assert time.process_time() - began < PATIENCE
+
+
+def wider(shape, count=40_000):
+    return b'{"status":"success","output":[' + b",".join([shape] * count) + b"]}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *map(wider, (b"[],[]", b"{},{},{}", b'{"a":{}}', b"1.5,0,0", b'"a","b","c"')),
+        b"[" + wider(b"1,2,3") + b"]",
+        b"\xff" + wider(b"1,2,3"),
+        wider(b"1,2,3").decode().encode("utf-16"),
+    ],
+    ids=["lists", "objects", "nested", "numbers", "texts", "a list", "broken", "utf-16"],
+)
+def test_a_body_of_too_many_values_is_not_read(body, monkeypatch):
+    """What would fill the memory is refused by its bytes alone."""
+    monkeypatch.setattr("modelslab_async._core.bodies._decode", lambda _: pytest.fail("decoded"))
+    with pytest.raises(UnreadableReply, match=r"JSON with more than 100000 commas|no JSON object"):
+        read(body)
+
+
+def test_a_large_body_that_is_no_object_is_not_read(monkeypatch):
+    """A page, a list or blanks: however many bytes of it came, none becomes a text."""
+    monkeypatch.setattr("modelslab_async._core.bodies._decode", lambda _: pytest.fail("decoded"))
+    for body in (b"<html>" + b"x" * 100_000, b"[" * 100_000, b" " * 1_000_000, b'"' * 100_000):
+        with pytest.raises(UnreadableReply):
+            read(body)
+
+
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b" \r\n\t" * 50_000])
+def test_what_stands_around_a_large_object_does_not_matter(before):
+    """A byte order mark and blanks are no reason to lose a result."""
+    body = before + json.dumps({"status": "success", "output": ["A" * 100_000]}).encode() + b"\n"
+    assert ("A" * 100_000,) == read(body).output
+
+
+@pytest.mark.parametrize("status_code", [200, 404, 429])
+@pytest.mark.parametrize("words", ["url ", "wait ", "the id ", "no such ", "rate limit ", "x not "])
+def test_a_long_message_is_searched_in_no_time(words, status_code):
+    """The time for a message does not grow with what it says over and over."""
+    said = words * (8_000_000 // len(words))
+    began = time.process_time()
+    with suppress(ModelsLabError):
+        read({"status": "error", "message": said, "tips": said}, status_code=status_code)
+    assert time.process_time() - began < PATIENCE / 5
 
 
 def test_many_names_at_many_levels():

@@ -88,15 +88,7 @@ SURVIVED = sorted(FAULTS.keys() - REFUSED.keys() - {"limit_huge", "burst"})
     [
         *(("own", name) for name in SURVIVED),
         # What is answered is read alike; what is done to a connection is not.
-        *(("httpx", name) for name in SURVIVED if name not in (*ANSWERS, "twice")),
-        pytest.param(
-            "httpx",
-            "twice",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="httpx takes the bytes behind one answer for the answer to the next request",
-            ),
-        ),
+        *(("httpx", name) for name in SURVIVED if name not in ANSWERS),
     ],
 )
 async def test_a_wait_survives(leaks, kind, name):
@@ -116,7 +108,9 @@ async def test_a_wait_survives(leaks, kind, name):
             # Whatever follows an answer has time to come, as it has between two looks.
             await asyncio.sleep(0.02)
     assert traffic.committed.total() >= 2
-    assert (name in NO_FAULT) == (not any(isinstance(each, Faulted) for each in events))
+    # Over httpx no connection of HTTP/1.1 is used again, so none breaks then.
+    harmless = NO_FAULT | {"reset_idle"} if kind == "httpx" else NO_FAULT
+    assert (name in harmless) == (not any(isinstance(each, Faulted) for each in events))
 
 
 @pytest.mark.parametrize("name", sorted(STAYING))

@@ -9,6 +9,7 @@ import pickle
 import traceback
 from itertools import product
 
+import anyio
 import httpx
 import pytest
 
@@ -23,19 +24,11 @@ TRANSPORTS = {
     "transport": httpx.AsyncHTTPTransport,
     "client": lambda: httpx.AsyncClient(follow_redirects=True, trust_env=False),
 }
-
-
-IN_THE_URL = pytest.mark.xfail(
-    strict=True, reason="what cancels a look goes through frames of httpx, which hold the URL"
-)
 # What never ends keeps the one loop busy, and bytes are counted in a test of their own.
 EACH = [name for name in FAULTS if not name.startswith(("endless", "blanks", "limit_h"))]
 SOME = ["hang", "cut", "reset_after", "refuse", "no_http", "html", "redirect_307", "misdirect"]
 SOME += ["redirect_301", "redirect_303", "status_401", "status_500", "gzip_bomb"]
-WAYS = [
-    pytest.param(kind, ticket, marks=IN_THE_URL if kind + ticket[0] == "transportc" else ())
-    for kind, ticket in product(TRANSPORTS, TICKETS)
-]
+WAYS = list(product(TRANSPORTS, TICKETS))
 
 
 @pytest.fixture
@@ -197,6 +190,61 @@ async def test_a_cancelled_look_shows_no_key(canary, kind, ticket):
     ):
         found = lines_with(canary, told(await cancelled(client, ticket)))
     assert [] == found
+
+
+async def in_a_timeout(look):
+    async with asyncio.timeout(0.05):
+        await look
+
+
+async def in_a_scope(look):
+    with anyio.move_on_after(0.05) as scope:
+        await look
+    return scope.cancelled_caught
+
+
+async def in_a_group(look):
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: look)
+        await anyio.sleep(0.05)
+        group.cancel_scope.cancel()
+    return group.cancel_scope.cancelled_caught
+
+
+@pytest.mark.parametrize("leave", [in_a_timeout, in_a_scope, in_a_group])
+async def test_a_look_can_be_left_in_every_way(canary, leave):
+    """A timeout, a cancel scope and a task group know their own cancellation when it comes out."""
+    task = asyncio.current_task()
+    async with (
+        faulty(Emulator(), Faults(shares={"hang": 1.0})) as url,
+        opened("transport", canary, url) as client,
+    ):
+        try:
+            assert await leave(client.fetch("controlnet_v5:1"))
+        except TimeoutError:
+            assert leave is in_a_timeout
+        assert 0 == task.cancelling()
+
+
+async def test_what_a_cancellation_says_comes_through(canary):
+    """Who cancels a look with a word finds it, also where it stands behind another one."""
+
+    class Rewording:
+        async def exchange(self, _request):
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise asyncio.CancelledError from None
+
+    for http in (Rewording(), httpx.MockTransport(lambda _: asyncio.sleep(60))):
+        async with Client(canary, http=http) as client:
+            looking = asyncio.create_task(client.fetch("realtime:1"))
+            await asyncio.sleep(0)
+            looking.cancel("enough")
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await looking
+            assert ("enough",) == caught.value.args
+            assert 1 == looking.cancelling()
 
 
 def test_what_holds_the_key_does_not_show_it(canary):

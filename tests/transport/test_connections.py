@@ -18,7 +18,7 @@ from modelslab_async._transport import origin
 from modelslab_async._transport.dialing import addresses_of
 from modelslab_async._transport.keys import Keys
 from modelslab_async._transport.own import OwnHTTP
-from modelslab_async._transport.sender import Sender
+from modelslab_async._transport.sender import Sender, as_http
 
 KEY = "canary-key-Zq81"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -405,7 +405,7 @@ async def test_a_used_connection_that_dies_may_have_carried_the_request(http):
 @pytest.mark.parametrize("told", [b"", b"Transfer-Encoding: chunked\r\n"])
 async def test_bodies_are_bounded(http, monkeypatch, told):
     """A body beyond the cap is not read to its end."""
-    monkeypatch.setattr("modelslab_async._transport.connection.LONGEST_BODY", 100_000)
+    monkeypatch.setattr("modelslab_async._transport.wire.LONGEST_BODY", 100_000)
     written = 0
 
     class Endless(Server):
@@ -420,7 +420,7 @@ async def test_bodies_are_bounded(http, monkeypatch, told):
                 written += len(block)
 
     async with Endless() as server:
-        with pytest.raises(TransportError, match="longer than 100000 bytes"):
+        with pytest.raises(TransportError, match="longer than"):
             await http.exchange(asking(server))
     assert written < 50_000_000
 
@@ -671,6 +671,31 @@ async def test_a_proxy_gets_what_it_is_for(monkeypatch):
     assert KEY not in "".join(
         head for requests in server.seen for head, _ in requests if head.startswith("CONNECT")
     )
+
+
+@pytest.mark.parametrize("kind", ["proxy", "transport", "client"])
+async def test_two_answers_in_one_packet_over_httpx(monkeypatch, kind):
+    """Over httpx too, what follows an answer is never the answer to the next request."""
+
+    class Twice(Server):
+        async def talk(self, reader, writer, requests):
+            while True:
+                head, _ = request = await read_request(reader)
+                requests.append(request)
+                path = head.split()[1].encode()[-2:]
+                writer.write(OK.replace(b"{}", path) + OK.replace(b"{}", b"no"))
+
+    async with Twice() as server, httpx.AsyncClient(trust_env=False) as own:
+        if kind == "proxy":
+            monkeypatch.setenv("HTTP_PROXY", server.url)
+        given = {"transport": httpx.AsyncHTTPTransport(), "client": own}.get(kind)
+        http = as_http(given, 1)
+        for path in (b"/1", b"/2"):
+            response = await http.exchange(asking(server, path.decode()))
+            assert path == response.body
+        if kind != "client":
+            await http.aclose()
+    assert [1, 1] == [len(requests) for requests in server.seen]
 
 
 # Leaving.
