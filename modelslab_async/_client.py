@@ -129,7 +129,7 @@ class Client:
         self._check_usable()
         ticket = Ticket.of(ticket)
         self._looker.family_of(ticket)
-        return await self._looker.look(ticket)
+        return await self._looker.fetch(ticket)
 
     async def wait(self, ticket: TicketLike, *, timeout: float | None = None) -> Success:
         """

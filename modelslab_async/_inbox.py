@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from attrs import Factory, define
 
@@ -36,6 +36,7 @@ class Inbox:
     without a request.
     """
 
+    follows: ClassVar[bool] = False
     window: int
     timeout: float | None
     scope_of: Callable[[Ticket], tuple[Tier, str]]

@@ -14,6 +14,7 @@ from ._core.events import Event, Faulted, Looked, Paused, Settled
 from ._core.families import Tier
 from ._core.lanes import Entry, Watcher
 from ._core.outcomes import Unresolved
+from ._core.pending import Pending, in_full
 from ._core.replies import Processing, Reply
 from ._core.schedule import Effects, Ending, Schedule
 from ._core.tickets import Ticket
@@ -37,7 +38,7 @@ class Poller:
     def __init__(
         self,
         schedule: Schedule,
-        look: Callable[[Ticket], Awaitable[Reply]],
+        look: Callable[[Ticket], Awaitable[Reply | Pending]],
         *,
         workers: int,
         on_event: Callable[[Event], object] | None = None,
@@ -173,7 +174,7 @@ class Poller:
     async def _ask(self, entry: Entry) -> None:
         late = entry.began - entry.due
         try:
-            result: Reply | ModelsLabError = await self._look(entry.ticket)
+            result: Reply | Pending | ModelsLabError = await self._look(entry.ticket)
         except ModelsLabError as error:
             result = error
         except asyncio.CancelledError:
@@ -183,9 +184,10 @@ class Poller:
         now = self._loop.time()
         watchers = entry.watchers
         effects = self._schedule.feed(entry, result, now, self._chance())
-        if isinstance(result, Processing):
+        if isinstance(result, Pending | Processing):
             for watcher in watchers:
-                watcher.hear(result)
+                if watcher.follows:
+                    watcher.hear(in_full(result, entry.ticket))
         if effects.paused is not None:
             _logger.warning(
                 "trouble at %s, no look for %.1f s: %s", entry.lane.host, effects.paused, result
@@ -220,7 +222,8 @@ class Poller:
             if not woken.done():
                 woken.set_result(None)
                 return
-        self._bell.ring()
+        if self._workers < self._most_workers:
+            self._bell.ring()
 
     def _tell(self, ending: Ending) -> None:
         for watcher in ending.watchers:
@@ -231,7 +234,7 @@ class Poller:
     def _report(
         self,
         entry: Entry,
-        result: Reply | ModelsLabError,
+        result: Reply | Pending | ModelsLabError,
         now: float,
         late: float,
         effects: Effects,
@@ -243,7 +246,8 @@ class Poller:
                 pass
             case _:
                 took = now - entry.began
-                self._emit(Looked(ticket=entry.ticket, reply=result, took=took, late=late))
+                reply = in_full(result, entry.ticket) if isinstance(result, Pending) else result
+                self._emit(Looked(ticket=entry.ticket, reply=reply, took=took, late=late))
         if effects.paused is not None and isinstance(result, ModelsLabError):
             self._emit(Paused(tier=entry.lane.tier, seconds=effects.paused, cause=result))
 

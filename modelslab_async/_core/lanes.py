@@ -10,6 +10,7 @@ from attrs import define, field
 from .errors import LookFault, ModelsLabError
 from .families import Tier
 from .outcomes import Outcome
+from .pending import Pending
 from .replies import Processing
 from .tickets import Ticket
 
@@ -21,7 +22,15 @@ _sequence = count()
 
 
 class Watcher(Protocol):
-    """Somebody who waits for a ticket. The schedule hands watchers back, it never calls them."""
+    """
+    Somebody who waits for a ticket. The schedule hands watchers back, it never calls them.
+
+    Attributes:
+        follows: Whether every change is to be heard, or only how it ended.
+    """
+
+    @property
+    def follows(self) -> bool: ...
 
     def hear(self, news: Processing | Outcome) -> None:
         """Take a change of a watched ticket, or how it ended."""
@@ -44,7 +53,7 @@ class Entry:
     faults: int = 0
     lined_up: bool = False
     fault: LookFault | None = None
-    last: Processing | None = None
+    last: Processing | Pending | None = None
 
 
 _Heap: TypeAlias = list[tuple[float, int, Entry]]

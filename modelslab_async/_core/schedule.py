@@ -42,6 +42,7 @@ from .families import Tier
 from .lanes import Entry, Lane, Watcher
 from .outcomes import Outcome, Unresolved
 from .pacing import Pace
+from .pending import Pending, in_full
 from .rates import Rate
 from .replies import Failed, Processing, Reply, Success
 from .tickets import Ticket
@@ -132,7 +133,7 @@ class Schedule:
     def last(self, ticket: Ticket) -> Processing | None:
         """The last reply for an open ticket."""
         entry = self._open.get(ticket)
-        return entry.last if entry else None
+        return in_full(entry.last, ticket) if entry and entry.last else None
 
     def fault(self, ticket: Ticket) -> LookFault | None:
         """What keeps an open ticket from being answered, if something does."""
@@ -159,12 +160,12 @@ class Schedule:
         return best.take(now)
 
     def feed(
-        self, entry: Entry, result: Reply | ModelsLabError, now: float, chance: float
+        self, entry: Entry, result: Reply | Pending | ModelsLabError, now: float, chance: float
     ) -> Effects:
         """Take in what one look brought."""
         entry.lane.back(entry)
         match result:
-            case Processing() | Success() | Failed():
+            case Pending() | Processing() | Success() | Failed():
                 entry.lane.answered()
                 return self._heard(entry, result, now, chance)
             case RateLimited():
@@ -197,14 +198,14 @@ class Schedule:
         self._lanes.clear()
         return watchers
 
-    def _heard(self, entry: Entry, reply: Reply, now: float, chance: float) -> Effects:
+    def _heard(self, entry: Entry, reply: Reply | Pending, now: float, chance: float) -> Effects:
         entry.faults = 0
         entry.fault = None
         if not self._is_open(entry):
             return _NOTHING
         age = entry.began - entry.added
         match reply:
-            case Processing():
+            case Pending() | Processing():
                 entry.last = reply
                 step = self.pace.step(age, chance)
                 if entry.looks == 1:
@@ -304,4 +305,5 @@ class Schedule:
 
 
 def _unresolved(entry: Entry, error: ModelsLabError) -> Unresolved:
-    return Unresolved(ticket=entry.ticket, cause=error.about(entry.ticket), last=entry.last)
+    last = in_full(entry.last, entry.ticket) if entry.last else None
+    return Unresolved(ticket=entry.ticket, cause=error.about(entry.ticket), last=last)

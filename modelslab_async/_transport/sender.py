@@ -1,6 +1,5 @@
 """Sender: makes a Call a request with the key, sends it within one deadline, masks what comes."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from urllib.parse import quote
@@ -11,6 +10,7 @@ from attrs import evolve
 from .._core.errors import TransportError
 from .._core.families import Call, Tier
 from .._version import __version__
+from .deadlines import Deadlines
 from .keys import Keys
 from .over_httpx import ClientHTTP, TransportHTTP
 from .own import OwnHTTP
@@ -33,7 +33,9 @@ class Sender:
     def __init__(self, http: HTTP, keys: Keys, *, timeout: float) -> None:
         self._http = http
         self._keys = keys
-        self._timeout = timeout
+        self._deadlines = Deadlines(timeout)
+        # What the calls of a key carry that say nothing but the key: most looks are such.
+        self._bare: dict[Tier, bytes] = {}
 
     def key_of(self, tier: Tier) -> Tier:
         """
@@ -55,13 +57,12 @@ class Sender:
         """
         request = self._request(call)
         try:
-            async with asyncio.timeout(self._timeout):
-                response = await self._http.exchange(request)
+            response = await self._deadlines.within(self._http.exchange(request))
             if len(response.body) <= LONGEST_BODY:
                 return self._masked(response)
             error = TransportError(f"the reply is longer than {LONGEST_BODY} bytes")
         except TimeoutError:
-            error = TransportError(f"no whole answer came within {self._timeout:g} s")
+            error = TransportError(f"no whole answer came within {self._deadlines.seconds:g} s")
         except OSError as fault:
             error = TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
         # Raised here, outside the handlers: what the network raised may hold the key.
@@ -69,6 +70,7 @@ class Sender:
 
     async def aclose(self) -> None:
         """Close what this sender sends through, unless it stays the caller's."""
+        self._deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._http, "aclose", None)
         if close is not None:
             await close()
@@ -87,12 +89,20 @@ class Sender:
         url, headers, body = call.url, _HEADERS, b""
         match call.key_in:
             case "body":
-                headers, body = _JSON_HEADERS, _json({**call.fields, "key": key}).encode()
+                headers, body = _JSON_HEADERS, self._body(call, key)
             case "header":
                 headers = (*_HEADERS, ("key", key))
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
         return Request(method=call.method, url=url, headers=headers, body=body)
+
+    def _body(self, call: Call, key: str) -> bytes:
+        body = None if call.fields else self._bare.get(call.tier)
+        if body is None:
+            body = _json({**call.fields, "key": key}).encode()
+            if not call.fields:
+                self._bare[call.tier] = body
+        return body
 
 
 def as_http(given: "HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None", size: int) -> HTTP:
