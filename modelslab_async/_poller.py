@@ -172,7 +172,7 @@ class Poller:
         await woken
 
     async def _ask(self, entry: Entry) -> None:
-        late = entry.began - entry.due
+        began, due = entry.began, entry.due
         try:
             result: Reply | Pending | ModelsLabError = await self._look(entry.ticket)
         except ModelsLabError as error:
@@ -193,7 +193,7 @@ class Poller:
                 "trouble at %s, no look for %.1f s: %s", entry.lane.host, effects.paused, result
             )
         if self._on_event is not None:
-            self._report(entry, result, now, late, effects)
+            self._report(entry, result, effects, late=began - due, took=now - began)
         if effects.ending is not None:
             self._tell(effects.ending)
         if self._schedule.doomed:
@@ -235,9 +235,10 @@ class Poller:
         self,
         entry: Entry,
         result: Reply | Pending | ModelsLabError,
-        now: float,
-        late: float,
         effects: Effects,
+        *,
+        late: float,
+        took: float,
     ) -> None:
         match result:
             case LookFault():
@@ -245,7 +246,6 @@ class Poller:
             case ModelsLabError():
                 pass
             case _:
-                took = now - entry.began
                 reply = in_full(result, entry.ticket) if isinstance(result, Pending) else result
                 self._emit(Looked(ticket=entry.ticket, reply=reply, took=took, late=late))
         if effects.paused is not None and isinstance(result, ModelsLabError):

@@ -39,9 +39,9 @@ class Watcher(Protocol):
         """Take the exception that broke the poller."""
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Entry:
-    """One open ticket: one entry, however many watchers."""
+    """One open ticket: one entry, however many watchers. A million of them fit into memory."""
 
     ticket: Ticket
     lane: "Lane"

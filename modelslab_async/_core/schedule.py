@@ -76,6 +76,9 @@ class Effects:
 
 _NOTHING = Effects()
 
+# Tickets that are added within this time share their moment, and the room that it takes.
+_MOMENT = 0.001
+
 
 @define(eq=False)
 class Schedule:
@@ -87,6 +90,8 @@ class Schedule:
     _lanes: dict[tuple[Tier, str], Lane] = Factory(dict)
     _limits: dict[Tier, float] = Factory(dict)
     _rates: dict[Tier, Rate] = Factory(dict)
+    _moment: float = -math.inf
+    _alone: tuple[Watcher, ...] = ()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -115,8 +120,12 @@ class Schedule:
         if lane.is_idle:
             # What was wrong when it was last asked says nothing of the time between.
             lane.spoke()
+        if now - self._moment > _MOMENT:
+            self._moment = now
+        if not self._alone or self._alone[0] is not watcher:
+            self._alone = (watcher,)
         due = now + self.pace.first(eta, chance)
-        entry = self._open[ticket] = Entry(ticket, lane, now, due, (watcher,))
+        entry = self._open[ticket] = Entry(ticket, lane, self._moment, due, self._alone)
         lane.push(entry)
 
     def drop(self, ticket: Ticket, watcher: Watcher) -> None:
@@ -219,10 +228,10 @@ class Schedule:
                 return Effects(self._settle(entry, reply, now))
 
     def _limited(self, entry: Entry, error: RateLimited, now: float, chance: float) -> Effects:
-        if self._is_open(entry):
-            self._again(entry, now)
         entry.lane.spoke()
         setbacks = entry.lane.set_back(entry.began)
+        if self._is_open(entry):
+            self._again(entry, now)
         asked = error.retry_after
         if not setbacks and (asked is None or now + asked <= entry.lane.paused_until):
             return _NOTHING
@@ -277,13 +286,15 @@ class Schedule:
         return Effects(self._settle(entry, _unresolved(entry, error), now))
 
     def _again(self, entry: Entry, due: float) -> None:
-        entry.due = due
+        entry.due, entry.began = due, 0.0
         entry.lane.push(entry)
 
     def _settle(self, entry: Entry, outcome: Outcome, now: float) -> Ending:
         watchers, entry.watchers = entry.watchers, ()
         del self._open[entry.ticket]
         entry.lane.forget(entry)
+        if not self._open:
+            self._alone = ()
         return Ending(outcome, watchers, entry.looks, now - entry.added)
 
     def _is_open(self, entry: Entry) -> bool:
