@@ -152,7 +152,7 @@ class Client(Owned):
         self._check_usable()
         ticket = Ticket.of(ticket)
         self._looker.family_of(ticket)
-        reply = await self._looker.look(ticket)
+        reply = await self._looker.fetch(ticket)
         if not isinstance(reply, Processing):
             self._submitter.settled(ticket)
         return reply

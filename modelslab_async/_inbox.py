@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from attrs import Factory, define
 
@@ -22,6 +22,8 @@ from ._turns import Turns, is_cancelled
 from ._waiters import Bell
 
 _FEW = 64
+# What most open tickets share: named once, and without a deadline.
+_ONCE = (1, 0.0)
 
 Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
 
@@ -36,6 +38,7 @@ class Inbox:
     without a request.
     """
 
+    follows: ClassVar[bool] = False
     window: int
     timeout: float | None
     scope_of: Callable[[Ticket], tuple[Tier, str]]
@@ -69,11 +72,16 @@ class Inbox:
             self._unread.append(known)
             self._bell.ring()
             return False
-        times, deadline = self._open.get(ticket, (0, now + (self.timeout or 0.0)))
-        self._open[ticket] = (times + 1, deadline)
-        if self.timeout is not None and not times:
-            self._line_up(deadline, ticket)
-        return not times
+        if ticket in self._open:
+            times, deadline = self._open[ticket]
+            self._open[ticket] = (times + 1, deadline)
+            return False
+        if self.timeout is None:
+            self._open[ticket] = _ONCE
+        else:
+            self._open[ticket] = (1, now + self.timeout)
+            self._line_up(now + self.timeout, ticket)
+        return True
 
     def watched(self, ticket: Ticket, watch: "Callable[[Ticket, Inbox], object]") -> None:
         """Have a ticket watched; where that is refused, it is not expected any more."""

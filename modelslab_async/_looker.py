@@ -10,11 +10,13 @@ from urllib.parse import SplitResult, urlsplit
 
 from ._core.errors import ModelsLabError
 from ._core.families import BASE_URL, LEGACY_BASE_URL, Family, Tier
+from ._core.pending import Pending, Reader
 from ._core.reading import read_reply
 from ._core.replies import Processing, Reply
 from ._core.statuses import is_known
 from ._core.tickets import Ticket
 from ._transport.sender import Sender
+from ._transport.wire import Response
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -29,6 +31,7 @@ class Looker:
     def __init__(self, families: Mapping[str, Family], sender: Sender) -> None:
         self._families = families
         self._sender = sender
+        self._reader = Reader(families)
         self._strange: set[tuple[str, str]] = set()
 
     def family_of(self, ticket: Ticket) -> Family:
@@ -59,20 +62,15 @@ class Looker:
         """Whom a refusal of this ticket concerns: those of the same key, or of the same family."""
         return self._sender.key_of(self.family_of(ticket).tier), ticket.family
 
-    async def look(self, ticket: Ticket) -> Reply:
+    async def fetch(self, ticket: Ticket) -> Reply:
         """
-        Ask once about a ticket whose family is known.
+        Ask once about a ticket whose family is known, and read the whole reply.
 
         Raises:
             LookFault: The reply says nothing about the job.
             Refused: The server refuses.
         """
-        family = self._families[ticket.family]
-        try:
-            response = await self._sender.send(family.fetch(ticket))
-        except ModelsLabError as error:
-            error.ticket = ticket
-            raise
+        response = await self._response(ticket)
         reply = read_reply(
             ticket,
             status_code=response.status_code,
@@ -81,22 +79,53 @@ class Looker:
             families=self._families,
             received_at=time.time(),
         )
-        if isinstance(reply, Processing) and not is_known(reply.status, family.status):
-            self._wonder(family.name, reply.status)
+        self._check_word(ticket, reply)
+        return reply
+
+    async def look(self, ticket: Ticket) -> Reply | Pending:
+        """
+        Ask once about a ticket whose family is known, and read no more than the poller needs.
+
+        Raises:
+            LookFault: The reply says nothing about the job.
+            Refused: The server refuses.
+        """
+        response = await self._response(ticket)
+        reply = self._reader.read(
+            ticket,
+            status_code=response.status_code,
+            headers=response.headers,
+            body=response.body,
+            received_at=time.time(),
+        )
+        self._check_word(ticket, reply)
         return reply
 
     async def aclose(self) -> None:
         await self._sender.aclose()
 
-    def _wonder(self, family: str, word: str) -> None:
+    async def _response(self, ticket: Ticket) -> Response:
+        try:
+            return await self._sender.send(self._families[ticket.family].fetch(ticket))
+        except ModelsLabError as error:
+            error.ticket = ticket
+            raise
+
+    def _check_word(self, ticket: Ticket, reply: Reply | Pending) -> None:
+        if not isinstance(reply, Pending | Processing):
+            return
+        family, word = ticket.family, reply.status
+        if is_known(word, self._families[family].status):
+            return
         status = word[:_LONGEST_WORD]
-        if (family, status) not in self._strange and len(self._strange) < _MOST_STRANGE:
-            self._strange.add((family, status))
-            _logger.warning(
-                "family %s answers the unknown status %r; it is taken for 'not over yet'",
-                family,
-                status,
-            )
+        if (family, status) in self._strange or len(self._strange) >= _MOST_STRANGE:
+            return
+        self._strange.add((family, status))
+        _logger.warning(
+            "family %s answers the unknown status %r; it is taken for 'not over yet'",
+            family,
+            status,
+        )
 
 
 class _Row(Protocol):

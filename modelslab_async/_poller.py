@@ -14,6 +14,7 @@ from ._core.events import Event, Faulted, Looked, Paused, Settled
 from ._core.families import Tier
 from ._core.lanes import Entry, Watcher
 from ._core.outcomes import Unresolved
+from ._core.pending import Pending, in_full
 from ._core.replies import Processing, Reply
 from ._core.schedule import Effects, Ending, Schedule
 from ._core.tickets import Ticket
@@ -37,7 +38,7 @@ class Poller:
     def __init__(
         self,
         schedule: Schedule,
-        look: Callable[[Ticket], Awaitable[Reply]],
+        look: Callable[[Ticket], Awaitable[Reply | Pending]],
         *,
         workers: int,
         on_settled: Callable[[Ticket], object] = lambda _: None,
@@ -178,9 +179,9 @@ class Poller:
         await woken
 
     async def _ask(self, entry: Entry) -> None:
-        late = entry.began - entry.due
+        began, due = entry.began, entry.due
         try:
-            result: Reply | ModelsLabError = await self._look(entry.ticket)
+            result: Reply | Pending | ModelsLabError = await self._look(entry.ticket)
         except ModelsLabError as error:
             result = error
         except asyncio.CancelledError:
@@ -190,15 +191,16 @@ class Poller:
         now = self._loop.time()
         watchers = entry.watchers
         effects = self._schedule.feed(entry, result, now, self._chance())
-        if isinstance(result, Processing):
+        if isinstance(result, Pending | Processing):
             for watcher in watchers:
-                watcher.hear(result)
+                if watcher.follows:
+                    watcher.hear(in_full(result, entry.ticket))
         if effects.paused is not None:
             _logger.warning(
                 "trouble at %s, no look for %.1f s: %s", entry.lane.host, effects.paused, result
             )
         if self._on_event is not None:
-            self._report(entry, result, now, late, effects)
+            self._report(entry, result, effects, late=began - due, took=now - began)
         if effects.ending is not None:
             self._tell(effects.ending)
         if self._schedule.doomed:
@@ -227,7 +229,8 @@ class Poller:
             if not woken.done():
                 woken.set_result(None)
                 return
-        self._bell.ring()
+        if self._workers < self._most_workers:
+            self._bell.ring()
 
     def _tell(self, ending: Ending) -> None:
         for watcher in ending.watchers:
@@ -239,10 +242,11 @@ class Poller:
     def _report(
         self,
         entry: Entry,
-        result: Reply | ModelsLabError,
-        now: float,
-        late: float,
+        result: Reply | Pending | ModelsLabError,
         effects: Effects,
+        *,
+        late: float,
+        took: float,
     ) -> None:
         match result:
             case LookFault():
@@ -250,8 +254,8 @@ class Poller:
             case ModelsLabError():
                 pass
             case _:
-                took = now - entry.began
-                self._emit(Looked(ticket=entry.ticket, reply=result, took=took, late=late))
+                reply = in_full(result, entry.ticket) if isinstance(result, Pending) else result
+                self._emit(Looked(ticket=entry.ticket, reply=reply, took=took, late=late))
         if effects.paused is not None and isinstance(result, ModelsLabError):
             self._emit(Paused(tier=entry.lane.tier, seconds=effects.paused, cause=result))
 

@@ -1,6 +1,7 @@
 """Waiters: what holds a caller while the poller works on its ticket. They own no request."""
 
 import asyncio
+from typing import ClassVar
 
 from attrs import Factory, define
 
@@ -49,6 +50,8 @@ class Bell:
 class Nobody:
     """Has a ticket looked after without waiting for it."""
 
+    follows = False
+
     def hear(self, news: Processing | Outcome) -> None:
         """See `Watcher.hear`."""
 
@@ -61,6 +64,8 @@ NOBODY = Nobody()
 
 class Answer:
     """One ticket: how it ended."""
+
+    follows = False
 
     def __init__(self) -> None:
         # Errors are results here too: an exception that nobody comes to fetch would be warned of.
@@ -93,6 +98,7 @@ class Answer:
 class Changes:
     """One ticket: the newest change that was not taken yet, and how it ended."""
 
+    follows: ClassVar[bool] = True
     _newest: Processing | None = None
     _outcome: Outcome | None = None
     _error: BaseException | None = None

@@ -121,7 +121,10 @@ def opening(said: str) -> str:
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:
     """The first of these fields that says something."""
-    return next((said for name in names if (said := text(body.get(name)))), "")
+    for name in names:
+        if said := text(body.get(name)):
+            return said
+    return ""
 
 
 def number(value: object) -> float | None:

@@ -10,6 +10,7 @@ from attrs import define, field
 from .errors import LookFault, ModelsLabError
 from .families import Tier
 from .outcomes import Outcome
+from .pending import Pending
 from .replies import Processing
 from .tickets import Ticket
 
@@ -21,7 +22,15 @@ _sequence = count()
 
 
 class Watcher(Protocol):
-    """Somebody who waits for a ticket. The schedule hands watchers back, it never calls them."""
+    """
+    Somebody who waits for a ticket. The schedule hands watchers back, it never calls them.
+
+    Attributes:
+        follows: Whether every change is to be heard, or only how it ended.
+    """
+
+    @property
+    def follows(self) -> bool: ...
 
     def hear(self, news: Processing | Outcome) -> None:
         """Take a change of a watched ticket, or how it ended."""
@@ -30,9 +39,9 @@ class Watcher(Protocol):
         """Take the exception that broke the poller."""
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Entry:
-    """One open ticket: one entry, however many watchers."""
+    """One open ticket: one entry, however many watchers. A million of them fit into memory."""
 
     ticket: Ticket
     lane: "Lane"
@@ -45,7 +54,7 @@ class Entry:
     lined_up: bool = False
     nudged: bool = False
     fault: LookFault | None = None
-    last: Processing | None = None
+    last: Processing | Pending | None = None
 
 
 _Heap: TypeAlias = list[tuple[float, int, Entry]]

@@ -43,6 +43,7 @@ from .families import Tier
 from .lanes import Entry, Lane, Watcher
 from .outcomes import Outcome, Unresolved
 from .pacing import Pace
+from .pending import Pending, in_full
 from .rates import Rate
 from .replies import Failed, Processing, Reply, Success
 from .tickets import Ticket
@@ -76,6 +77,9 @@ class Effects:
 
 _NOTHING = Effects()
 
+# Tickets that are added within this time share their moment, and the room that it takes.
+_MOMENT = 0.001
+
 
 @define(eq=False)
 class Schedule:
@@ -87,6 +91,8 @@ class Schedule:
     _lanes: dict[tuple[Tier, str], Lane] = Factory(dict)
     _limits: dict[Tier, float] = Factory(dict)
     _rates: dict[Tier, Rate] = Factory(dict)
+    _moment: float = -math.inf
+    _alone: tuple[Watcher, ...] = ()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -115,8 +121,12 @@ class Schedule:
         if lane.is_idle:
             # What was wrong when it was last asked says nothing of the time between.
             lane.spoke()
+        if now - self._moment > _MOMENT:
+            self._moment = now
+        if not self._alone or self._alone[0] is not watcher:
+            self._alone = (watcher,)
         due = now + self.pace.first(eta, chance)
-        entry = self._open[ticket] = Entry(ticket, lane, now, due, (watcher,))
+        entry = self._open[ticket] = Entry(ticket, lane, self._moment, due, self._alone)
         lane.push(entry)
 
     def drop(self, ticket: Ticket, watcher: Watcher) -> None:
@@ -154,7 +164,7 @@ class Schedule:
     def last(self, ticket: Ticket) -> Processing | None:
         """The last reply for an open ticket."""
         entry = self._open.get(ticket)
-        return entry.last if entry else None
+        return in_full(entry.last, ticket) if entry and entry.last else None
 
     def fault(self, ticket: Ticket) -> LookFault | None:
         """What keeps an open ticket from being answered, if something does."""
@@ -181,12 +191,12 @@ class Schedule:
         return best.take(now)
 
     def feed(
-        self, entry: Entry, result: Reply | ModelsLabError, now: float, chance: float
+        self, entry: Entry, result: Reply | Pending | ModelsLabError, now: float, chance: float
     ) -> Effects:
         """Take in what one look brought."""
         entry.lane.back(entry)
         match result:
-            case Processing() | Success() | Failed():
+            case Pending() | Processing() | Success() | Failed():
                 entry.lane.answered()
                 return self._heard(entry, result, now, chance)
             case RateLimited():
@@ -219,14 +229,14 @@ class Schedule:
         self._lanes.clear()
         return watchers
 
-    def _heard(self, entry: Entry, reply: Reply, now: float, chance: float) -> Effects:
+    def _heard(self, entry: Entry, reply: Reply | Pending, now: float, chance: float) -> Effects:
         entry.faults = 0
         entry.fault = None
         if not self._is_open(entry):
             return _NOTHING
         age = entry.began - entry.added
         match reply:
-            case Processing():
+            case Pending() | Processing():
                 entry.last = reply
                 step = self.pace.step(age, chance)
                 if entry.looks == 1:
@@ -243,10 +253,10 @@ class Schedule:
                 return Effects(self._settle(entry, reply, now))
 
     def _limited(self, entry: Entry, error: RateLimited, now: float, chance: float) -> Effects:
-        if self._is_open(entry):
-            self._again(entry, now)
         entry.lane.spoke()
         setbacks = entry.lane.set_back(entry.began)
+        if self._is_open(entry):
+            self._again(entry, now)
         asked = error.retry_after
         if not setbacks and (asked is None or now + asked <= entry.lane.paused_until):
             return _NOTHING
@@ -301,13 +311,15 @@ class Schedule:
         return Effects(self._settle(entry, _unresolved(entry, error), now))
 
     def _again(self, entry: Entry, due: float) -> None:
-        entry.due = due
+        entry.due, entry.began = due, 0.0
         entry.lane.push(entry)
 
     def _settle(self, entry: Entry, outcome: Outcome, now: float) -> Ending:
         watchers, entry.watchers = entry.watchers, ()
         del self._open[entry.ticket]
         entry.lane.forget(entry)
+        if not self._open:
+            self._alone = ()
         return Ending(outcome, watchers, entry.looks, now - entry.added)
 
     def _is_open(self, entry: Entry) -> bool:
@@ -329,4 +341,5 @@ class Schedule:
 
 
 def _unresolved(entry: Entry, error: ModelsLabError) -> Unresolved:
-    return Unresolved(ticket=entry.ticket, cause=error.about(entry.ticket), last=entry.last)
+    last = in_full(entry.last, entry.ticket) if entry.last else None
+    return Unresolved(ticket=entry.ticket, cause=error.about(entry.ticket), last=last)

@@ -131,5 +131,7 @@ def read_state(fields: Mapping[str, Any], rule: StatusRule) -> State:
 
 def is_known(word: str, rule: StatusRule) -> bool:
     """Whether a status word stands in the table of its rule."""
+    if word in _WORDS:
+        return True
     key = word.replace(" ", "_")
     return key in _WORDS or (rule == "training" and key in _STAGES)

@@ -2,6 +2,7 @@
 
 import operator
 import re
+import sys
 import unicodedata
 from typing import Any, Self, TypeAlias
 
@@ -49,6 +50,11 @@ def _check_family(_instance: object, _attribute: object, value: Any) -> None:
         )
 
 
+def _family_text(value: Any) -> Any:
+    # A million tickets of a family hold its name once.
+    return sys.intern(value) if type(value) is str else value
+
+
 def _check_id(_instance: object, _attribute: object, value: str) -> None:
     fault = _fault_of(value)
     if fault:
@@ -58,7 +64,7 @@ def _check_id(_instance: object, _attribute: object, value: str) -> None:
         )
 
 
-@frozen(order=True)
+@frozen(order=True, weakref_slot=False)
 class Ticket:
     """
     Names one queued generation: the API family that resolves it and the id the service gave.
@@ -78,7 +84,7 @@ class Ticket:
         'images:13443927'
     """
 
-    family: str = field(validator=_check_family)
+    family: str = field(converter=_family_text, validator=_check_family)
     id: str = field(converter=_id_text, validator=_check_id)
 
     @classmethod

@@ -11,6 +11,7 @@ from attrs import evolve
 from .._core.errors import TransportError
 from .._core.families import Call, Tier
 from .._version import __version__
+from .deadlines import Deadlines
 from .keys import Keys
 from .over_httpx import ClientHTTP, TransportHTTP
 from .own import OwnHTTP
@@ -34,6 +35,9 @@ class Sender:
         self._http = http
         self._keys = keys
         self._timeout = timeout
+        self._deadlines: dict[float, Deadlines] = {}
+        # What the calls of a key carry that say nothing but the key: most looks are such.
+        self._bare: dict[Tier, bytes] = {}
 
     def key_of(self, tier: Tier) -> Tier:
         """
@@ -58,15 +62,14 @@ class Sender:
             UntrustedServer: The server's certificate is not valid.
         """
         request = self._request(call)
-        seconds = self._timeout if timeout is None else timeout
+        deadlines = self._deadlines_of(timeout)
         try:
-            async with asyncio.timeout(seconds):
-                response = await self._http.exchange(request)
+            response = await deadlines.within(self._http.exchange(request))
             if len(response.body) <= LONGEST_BODY:
                 return self._masked(response)
             error: BaseException = TransportError(TOO_LONG)
         except TimeoutError:
-            error = TransportError(f"no whole answer came within {seconds:g} s")
+            error = TransportError(f"no whole answer came within {deadlines.seconds:g} s")
         except OSError as fault:
             error = TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
         except asyncio.CancelledError as cancelled:
@@ -76,9 +79,17 @@ class Sender:
 
     async def aclose(self) -> None:
         """Close what this sender sends through, unless it stays the caller's."""
+        for deadlines in self._deadlines.values():
+            deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._http, "aclose", None)
         if close is not None:
             await close()
+
+    def _deadlines_of(self, timeout: float | None) -> Deadlines:
+        seconds = self._timeout if timeout is None else timeout
+        if seconds not in self._deadlines:
+            self._deadlines[seconds] = Deadlines(seconds)
+        return self._deadlines[seconds]
 
     def _masked(self, response: Response) -> Response:
         body, headers = self._keys.masked(response.body), response.headers
@@ -94,7 +105,7 @@ class Sender:
         url, headers, body = call.url, _HEADERS, b""
         match call.key_in:
             case "body":
-                headers, body = _JSON_HEADERS, _json({**call.fields, "key": key}).encode()
+                headers, body = _JSON_HEADERS, self._body(call, key)
             case "header":
                 headers = (*_HEADERS, ("key", key))
             case "query":
@@ -102,6 +113,14 @@ class Sender:
         return Request(
             method=call.method, url=url, headers=headers, body=body, fresh=not call.repeatable
         )
+
+    def _body(self, call: Call, key: str) -> bytes:
+        body = None if call.fields else self._bare.get(call.tier)
+        if body is None:
+            body = _json({**call.fields, "key": key}).encode()
+            if not call.fields:
+                self._bare[call.tier] = body
+        return body
 
 
 def _said_by(cancelled: BaseException | None) -> tuple[object, ...]:

@@ -256,3 +256,14 @@ def test_abandoned_tickets_leave_nothing_behind():
     (lane,) = schedule._lanes.values()
     assert 0 == len(schedule)
     assert len(lane._heap) < 100
+
+
+def test_every_rate_limit_in_a_row_pauses_for_longer():
+    """A look that begins after a pause and is limited again doubles the next pause."""
+    schedule = open_tickets(2, floor=1.0)
+    now, pauses = 0.0, []
+    for _ in range(3):
+        effects = schedule.feed(schedule.take(now), RateLimited("slow"), now, 0.0)
+        pauses.append(effects.paused)
+        now = schedule.next_look()
+    assert [1.0, 2.0, 4.0] == pauses
