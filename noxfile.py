@@ -55,3 +55,11 @@ def simulate(session: nox.Session) -> None:
     session.install(".[emulator]")
     story = session.posargs or ["--seeds", "0:300"]
     session.run("python", "-P", "tests/faults/simulate.py", *story)
+
+
+@nox.session
+def submits(session: nox.Session) -> None:
+    """Plays submits with a fault at every point: `nox -s submits -- --runs 100000`."""
+    _groups(session, "tests")
+    session.install(".[emulator]")
+    session.run("python", "-P", "tests/submit/simulate.py", *session.posargs)

@@ -24,6 +24,10 @@ _FLOOR = 0.25
 _EARLY = 0.5
 _LATEST_START = 10.0
 _FEW = 8
+# Seconds from one pass over all who hold a place to the next: at most, and at least for each of
+# them, since a pass costs time.
+_OFTEN = 0.5
+_PASS = 0.00025
 
 
 @define(eq=False)
@@ -120,11 +124,13 @@ class Places:
         """The server says that the queue is full: for a while, nobody goes but for who leaves."""
         self._full_until = asyncio.get_running_loop().time() + seconds
         self._full_at = self._used - 1
+        self._relax()
 
     def pause(self, seconds: float) -> None:
         """The server says that requests come too fast: for a while, nobody goes."""
         until = asyncio.get_running_loop().time() + seconds
         self._paused_until = max(self._paused_until, until)
+        self._relax()
 
     def send_away(self, error: ModelsLabError) -> None:
         """Those who are in line now will not be served, for this reason."""
@@ -144,29 +150,27 @@ class Places:
         return self._unnamed + len(self._held)
 
     def _room(self, now: float) -> bool:
+        return now >= self._paused_until and not self._crowded(now)
+
+    def _crowded(self, now: float) -> bool:
         limit = math.inf if self.limit is None else self.limit
         if now < self._full_until:
             limit = min(limit, self._full_at)
-        return now >= self._paused_until and self._used < limit
+        return self._used >= limit
 
     def _serve(self) -> None:
         """Let in who may go, and see to it that the others get their turn."""
         now = asyncio.get_running_loop().time()
         self._evict(now)
-        while self._line and self._line[0][2].done():
-            heappop(self._line)
-        while self._line and self._room(now):
+        while self._line and (self._line[0][2].done() or self._room(now)):
             turn = heappop(self._line)[2]
             if not turn.done():
                 self._unnamed += 1
                 turn.set_result(None)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._line:
-            self._hasten(now)
-        else:
+        if not self._line:
             self._relax()
+        elif self._timer is None:
+            self._hasten()
 
     def _evict(self, now: float) -> None:
         while self._held:
@@ -175,26 +179,38 @@ class Places:
                 return
             del self._held[ticket]
 
-    def _hasten(self, now: float) -> None:
-        """Have those who hold the places looked at, each when it is its time."""
-        whens = [when for when in (self._paused_until, self._full_until) if when > now]
+    def _hasten(self) -> None:
+        """Have those who hold the places looked at, each when it is its time, and come again."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         early = _EARLY * min(1.0, *self._truths, 1.0)
-        for ticket, held in self._held.items():
-            when = max(
-                held.looked + max(_FLOOR, _SHARE * (now - held.since)),
-                held.since + min(early * held.eta, _LATEST_START),
-            )
-            if when <= now:
-                held.looked = now
-                self._hastened.add(ticket)
-                self.look(ticket)
-                when = now + max(_FLOOR, _SHARE * (now - held.since))
-            whens.append(when)
+        whens = [when for when in (self._paused_until, self._full_until) if when > now]
+        if self._crowded(now):
+            whens.extend(self._when(*each, now, early) for each in self._held.items())
         if whens:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(min(whens), self._serve, context=Context())
+            # Whoever comes meanwhile is found by the next pass, so that is never far away.
+            when = max(min(*whens, now + _OFTEN), now + _PASS * len(self._held))
+            self._timer = loop.call_at(when, self._ring, context=Context())
+
+    def _when(self, ticket: Ticket, held: _Held, now: float, early: float) -> float:
+        """When a ticket is to be looked at next; if that is now, have it looked at."""
+        gap = max(_FLOOR, _SHARE * (now - held.since))
+        when = max(held.looked + gap, held.since + min(early * held.eta, _LATEST_START))
+        if when > now:
+            return when
+        held.looked = now
+        self._hastened.add(ticket)
+        self.look(ticket)
+        return now + gap
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._serve()
 
     def _relax(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         hastened, self._hastened = self._hastened, set()
         for ticket in hastened:
             self.leave(ticket)
