@@ -1,7 +1,10 @@
 """Client: the front door. Takes tickets in any form and hands back replies and outcomes."""
 
 import asyncio
+import hashlib
+import hmac
 import math
+import secrets
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -10,7 +13,8 @@ from collections.abc import (
     Iterable,
     Mapping,
 )
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from itertools import product
 from typing import Any, TypeAlias
 
 import httpx
@@ -26,6 +30,7 @@ from ._core.errors import (
 )
 from ._core.events import Event, Submitted
 from ._core.families import Family
+from ._core.hooks import Hint
 from ._core.lanes import Watcher
 from ._core.outcomes import Outcome, Unresolved, Unsubmitted
 from ._core.pacing import Pace
@@ -119,6 +124,7 @@ class Client(Owned):
         super().__init__()
         self._looker = Looker(places, sender)
         self._queue = queue
+        self._secret = secrets.token_hex(32)
         self._submitter = Submitter(
             starts,
             places,
@@ -420,6 +426,39 @@ class Client(Owned):
         self._check_usable()
         return await self._submitter.ask(endpoint, params)
 
+    def nudge(self, ticket: TicketLike) -> None:
+        """
+        Look at a ticket now, because something has happened to it.
+
+        Does nothing for a ticket that nobody waits for. However often this is called, it costs no
+        more than one look in each of the pace's floors.
+
+        Raises:
+            ValueError: The ticket is ill-formed.
+        """
+        self._check_usable()
+        self._poller_here().nudge(Ticket.of(ticket), gap=self._pace.floor, news=True)
+
+    def webhook_url(self, base: str, *, secret: str | None = None) -> str:
+        """
+        Make the address for `submit(webhook=...)`, with a part that nobody can guess.
+
+        Args:
+            base: The public address of the receiver, such as `"https://me.example/hooks"`.
+            secret: What the part is made of; the receiver must be given the same. None for a secret
+                of this client's own, which lasts as long as the client.
+        """
+        return f"{base.rstrip('/')}/{_token(secret or self._secret)}"
+
+    def _take_hint(self, hint: Hint) -> None:
+        self._check_usable()
+        tickets = self._submitter.hinted(hint)
+        for pair in product(self._looker.families, hint.ids):
+            with suppress(ValueError):
+                tickets.add(Ticket(*pair))
+        for ticket in tickets:
+            self.nudge(ticket)
+
     def _check_request(self, request: GenerationRequest) -> None:
         match request:
             case (str(endpoint), Mapping() as params):
@@ -474,3 +513,8 @@ class Client(Owned):
 
 async def _told_nobody(_: Submitted) -> None:
     """What is awaited where no `on_submitted` was given."""
+
+
+def _token(secret: str) -> str:
+    """A part of an address, from which nobody learns the secret."""
+    return hmac.new(secret.encode(), b"modelslab_async webhook", hashlib.sha256).hexdigest()

@@ -4,7 +4,7 @@ import difflib
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -33,6 +33,11 @@ class Looker:
         self._sender = sender
         self._reader = Reader(families)
         self._strange: set[tuple[str, str]] = set()
+
+    @property
+    def families(self) -> Iterable[str]:
+        """The names of all families."""
+        return self._families
 
     def family_of(self, ticket: Ticket) -> Family:
         """

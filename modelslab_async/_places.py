@@ -32,11 +32,20 @@ _PASS = 0.00025
 
 @define(eq=False)
 class _Held:
-    """A place that a queued generation has: since when, and how long the server says it takes."""
+    """
+    A place that a queued generation has.
+
+    Attributes:
+        since: When it was submitted.
+        eta: How long the server says it takes; 0 where it says nothing.
+        looked: When it was last looked at because others wait.
+        mark: The track_id of its request.
+    """
 
     since: float
     eta: float
     looked: float
+    mark: str
 
 
 @define(eq=False)
@@ -96,11 +105,11 @@ class Places:
         self._unnamed -= 1
         self._serve()
 
-    def keep(self, ticket: Ticket, eta: float | None) -> None:
+    def keep(self, ticket: Ticket, eta: float | None, mark: str) -> None:
         """A submit made a ticket: its place belongs to that from now on."""
         now = asyncio.get_running_loop().time()
         self._unnamed -= 1
-        self._held[ticket] = _Held(now, eta or 0.0, now)
+        self._held[ticket] = _Held(now, eta or 0.0, now, mark)
         self._serve()
 
     def settled(self, ticket: Ticket) -> None:
@@ -119,6 +128,12 @@ class Places:
         if held is None or not held.eta:
             return None
         return max(0.0, held.since + held.eta - asyncio.get_running_loop().time())
+
+    def marked(self, mark: str) -> Ticket | None:
+        """The ticket that holds a place and was submitted with this mark."""
+        if not mark:
+            return None
+        return next((ticket for ticket, held in self._held.items() if held.mark == mark), None)
 
     def full(self, seconds: float) -> None:
         """The server says that the queue is full: for a while, nobody goes but for who leaves."""

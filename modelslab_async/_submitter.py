@@ -6,6 +6,7 @@ import itertools
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ from ._core.errors import (
 )
 from ._core.events import Submitted
 from ._core.families import Family, Tier
+from ._core.hooks import Hint
 from ._core.pacing import Pace
 from ._core.reading import read_answer
 from ._core.receipts import read_receipt
@@ -36,6 +38,9 @@ _logger = logging.getLogger("modelslab_async")
 
 # What the service asks for where it says nothing else.
 _PATIENCE = 30.0
+
+# So many ids of deliveries that came before the reply to their submit are remembered.
+_EARLY = 1024
 
 Receipt: TypeAlias = Processing | Success
 
@@ -71,6 +76,7 @@ class Submitter:
         self._numbers = itertools.count()
         self._spaced: dict[str, float] = {}
         self._starting: set[asyncio.Task[Receipt | BaseException]] = set()
+        self._early: deque[str] = deque(maxlen=_EARLY)
         self._closed: ClientClosed | None = None
 
     def order(self, name: str, params: Mapping[str, Any]) -> Order:
@@ -141,6 +147,14 @@ class Submitter:
         found = (places.expected(ticket) for places in self._places.values())
         return next((seconds for seconds in found if seconds is not None), None)
 
+    def hinted(self, hint: Hint) -> set[Ticket]:
+        """The open tickets that a webhook speaks of by the mark of their request."""
+        found = {places.marked(hint.track_id) for places in self._places.values()} - {None}
+        if not found:
+            # It may come before the reply to its submit, whose ticket is then due at once.
+            self._early.extend(filter(None, (hint.track_id, *hint.ids)))
+        return {ticket for ticket in found if ticket is not None}
+
     async def aclose(self) -> None:
         """Send away those in line, and wait for what is on its way: it may be paid for."""
         self._closed = ClientClosed("the client was closed; nothing was started")
@@ -190,7 +204,8 @@ class Submitter:
             raise
         match end:
             case Processing():
-                places.keep(end.ticket, end.eta)
+                early = {order.track_id, end.ticket.id} & {*self._early}
+                places.keep(end.ticket, None if early else end.eta, order.track_id)
             case RateLimited():
                 self._slow_down(order, places, end)
                 places.give_back()

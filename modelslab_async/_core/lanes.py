@@ -53,6 +53,7 @@ class Entry:
     faults: int = 0
     lined_up: bool = False
     nudged: bool = False
+    heeded: float = -math.inf
     fault: LookFault | None = None
     last: Processing | Pending | None = None
 

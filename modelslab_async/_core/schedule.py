@@ -142,7 +142,7 @@ class Schedule:
 
     def nudge(self, ticket: Ticket, now: float, gap: float, *, news: bool) -> bool:
         """
-        Make an open ticket due now, or once `gap` seconds have passed since its last look.
+        Make an open ticket due now, or once `gap` seconds have passed since the last nudge.
 
         With news, a reply on its way may be too old to know them: the ticket is due again after it.
         Returns whether the ticket is due sooner than it was.
@@ -151,11 +151,12 @@ class Schedule:
         if entry is None:
             return False
         entry.nudged = entry.nudged or (news and not entry.lined_up)
-        due = max(now, entry.began + gap)
+        due = max(now, entry.heeded + gap)
         if not entry.lined_up or entry.due <= due:
             return False
         # The line knows an entry by its due time: a twin takes the place of the old one.
         twin = self._open[ticket] = copy(entry)
+        twin.heeded = due
         entry.watchers = ()
         entry.lane.forget(entry)
         self._again(twin, due)
@@ -243,7 +244,7 @@ class Schedule:
                     step = max(step, self.pace.first(reply.eta, chance))
                 if entry.nudged:
                     # What was meant may have come after this reply was written.
-                    step, entry.nudged = 0.0, False
+                    step, entry.nudged = min(step, self.pace.floor), False
                 self._again(entry, max(entry.began + step, now))
                 return _NOTHING
             case Failed(reason="not_found") if age < self.pace.grace:

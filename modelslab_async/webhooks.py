@@ -1,0 +1,105 @@
+"""Webhooks: a delivery proves nothing, so it is a hint: the client looks at that ticket now."""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from ._client import Client
+from ._core.errors import ClientClosed
+from ._core.hooks import read_hint
+
+__all__ = ["receiver"]
+
+_LONGEST_BODY = 1024 * 1024
+# The service waits 30 seconds for an answer; who has not sent its delivery by then never will.
+_LONGEST_WAIT = 30.0
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def receiver(client: Client, *, secret: str | None = None) -> ASGIApp:
+    """
+    Make an ASGI application that takes the deliveries of the service.
+
+    Mount it under Starlette, FastAPI, Litestar or Quart, and submit with
+    `webhook=client.webhook_url(base)`, where `base` is the public address that it is mounted at. A
+    delivery changes nothing by itself: the client looks at the ticket now, and believes what the
+    service answers. So deliveries that are late, repeated or forged do no harm.
+
+    Args:
+        client: Whose tickets are to be looked at.
+        secret: What `client.webhook_url` was given; None for the client's own, which is a new one
+            for each client.
+
+    Example:
+        ```python
+        app = Starlette(routes=[Mount("/hooks", webhooks.receiver(client))])
+        ```
+    """
+    token = client.webhook_url("", secret=secret).strip("/").encode()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "http":
+            await _answer(send, await _taken(client, token, scope, receive))
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    return app
+
+
+async def _taken(client: Client, token: bytes, scope: Message, receive: Receive) -> int:
+    """Take one delivery; give the status to answer with."""
+    last = str(scope["path"]).rstrip("/").rpartition("/")[2]
+    if not hmac.compare_digest(last.encode(), token):
+        return 404
+    if scope["method"] != "POST":
+        return 405
+    try:
+        async with asyncio.timeout(_LONGEST_WAIT):
+            body = await _body(receive)
+    except TimeoutError:
+        return 408
+    return 413 if body is None else _passed_on(client, body)
+
+
+def _passed_on(client: Client, body: bytes) -> int:
+    hint = read_hint(body)
+    if hint is None:
+        return 400
+    try:
+        client._take_hint(hint)  # noqa: SLF001 -- this is the other half of the client's own.
+    except ClientClosed:
+        return 503
+    return 200
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The body of a request; None if it is too long."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > _LONGEST_BODY:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _answer(send: Send, status: int) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
