@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager
 
 import httpx
@@ -327,11 +328,14 @@ async def test_a_served_emulator_delivers(serve):
         here = await http.post(url, json={**body, "webhook": f"http://127.0.0.1:{port}/"})
         async with asyncio.timeout(60):
             told = await taken
-        listening.close()
-        await http.post(url, json={**body, "webhook": f"http://127.0.0.1:{port}/"})
-        async with asyncio.timeout(60):
-            while len(emulator.deliveries) < 2:  # noqa: ASYNC110 -- nobody is told of it.
-                await asyncio.sleep(0.01)
+        with socket.socket() as deaf:
+            # Held and never listened on: whoever connects is refused.
+            deaf.bind(("127.0.0.1", 0))
+            hook = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+            await http.post(url, json={**body, "webhook": hook})
+            async with asyncio.timeout(60):
+                while len(emulator.deliveries) < 2:  # noqa: ASYNC110 -- nobody is told of it.
+                    await asyncio.sleep(0.01)
 
     assert str(here.json()["id"]) == told["id"]
     assert told["output"][0].startswith(base_url.removesuffix("/api"))
