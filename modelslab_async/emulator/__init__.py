@@ -1,19 +1,24 @@
 """The emulator: an ASGI stand-in for the service. It knows the registry and no client."""
 
-from .app import Emulator, Submitted
+from .app import Emulator
+from .courier import Delivery
 from .fault_serving import Traffic, faulty
 from .faults import Faults
+from .intake import Submitted
 from .jobs import Jobs
 from .ledger import Scripted
 from .serving import running, serve
+from .webhooks import Webhooks
 
 __all__ = [
+    "Delivery",
     "Emulator",
     "Faults",
     "Jobs",
     "Scripted",
     "Submitted",
     "Traffic",
+    "Webhooks",
     "faulty",
     "running",
     "serve",

@@ -17,7 +17,7 @@ from .jobs import Job
 from .media import File, make_file
 from .routes import MEDIA
 
-_STAGES = (
+STAGES = (
     "deploying_gpu",
     "training_started",
     "training_success",
@@ -26,7 +26,7 @@ _STAGES = (
     "trained_model_uploaded",
     "deploying_model",
 )
-_READY = "model_ready"
+READY = "model_ready"
 _PENDING_SHARE = 0.1
 # Runs have dates while the emulator's clock only counts seconds, so its zero is given one.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,6 +76,11 @@ def _results(job: Job, site: Site) -> dict[str, Any]:
     return {"output": given, "file": given, "proxy_links": copies, "mirror": ""}
 
 
+def links_of(job: Job, site: Site) -> object:
+    """What a job gives as its output: links, or what was planted instead."""
+    return _results(job, site)["output"]
+
+
 def _common(job: Job) -> dict[str, Any]:
     return {
         "id": _written(job.ticket.id),
@@ -88,7 +93,8 @@ def _common(job: Job) -> dict[str, Any]:
     }
 
 
-def _meta(job: Job, dialect: Dialect) -> dict[str, Any]:
+def meta_of(job: Job, dialect: Dialect) -> dict[str, Any]:
+    """The parameters of a job as replies repeat them."""
     names = _RENAMED if dialect.renamed else {}
     return {
         **{names.get(name, name): value for name, value in job.fields.items()},
@@ -116,7 +122,7 @@ def queued(job: Job, site: Site, *, fetch_result: str, eta: float | None) -> dic
         "future_links": links,
         "proxy_links": site.links(job, folder="cdn"),
         "file_name": links[0].rpartition("/")[2],
-        "meta": _meta(job, dialect),
+        "meta": meta_of(job, dialect),
     }
     return dialect.queued.body(facts)
 
@@ -132,7 +138,7 @@ def at_once(job: Job, site: Site, *, eta: float | None) -> dict[str, Any]:
         **_etas(eta),
         "generationTime": max(0.0, float(job.duration)),
         "future_links": site.links(job),
-        "meta": _meta(job, dialect),
+        "meta": meta_of(job, dialect),
     }
     return dialect.at_once.body(facts)
 
@@ -156,12 +162,12 @@ def _training(job: Job, _work: str, now: float, _site: Site) -> bytes:
     if job.ended(now):
         if job.fails:
             return wording.encode(wording.refusal(wording.TRAINING_FAILED, spelled="messege"))
-        stage, passed = _READY, len(_STAGES)
+        stage, passed = READY, len(STAGES)
     else:
-        passed = int(job.age(now) / job.duration * len(_STAGES))
-        stage = _STAGES[passed]
+        passed = int(job.age(now) / job.duration * len(STAGES))
+        stage = STAGES[passed]
     log = "".join(
-        f" /n Step:{step} {name}" for step, name in enumerate((*_STAGES[:passed], stage), 1)
+        f" /n Step:{step} {name}" for step, name in enumerate((*STAGES[:passed], stage), 1)
     )
     return wording.encode({"status": "success", "messege": stage, "data": log})
 
@@ -170,13 +176,14 @@ def training_started(job: Job) -> dict[str, Any]:
     """The submit reply of a training."""
     return {
         "status": "success",
-        "messege": _STAGES[0],
+        "messege": STAGES[0],
         "data": "it will take upto 30 minutes.",
         "training_id": job.ticket.id,
     }
 
 
-def _date(seconds: float) -> str:
+def date_of(seconds: float) -> str:
+    """A moment of the emulator's clock as a date."""
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -188,8 +195,8 @@ def _workflow(job: Job, _work: str, now: float, site: Site) -> bytes:
     else:
         word = "running" if job.age(now) >= job.duration * _PENDING_SHARE else "pending"
     times = {
-        "started_at": _date(job.started),
-        "completed_at": _date(job.started + job.duration) if ended else None,
+        "started_at": date_of(job.started),
+        "completed_at": date_of(job.started + job.duration) if ended else None,
     }
     body: dict[str, Any] = {
         "status": "success",

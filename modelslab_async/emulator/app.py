@@ -2,11 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import cycle, islice
 from typing import Any, assert_never
 
-from attrs import frozen
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -19,45 +19,25 @@ from modelslab_async._core.tickets import Ticket, TicketLike
 from . import answers, wording
 from .answers import Site
 from .asking import UnreadableBodyError, find_key, read_fields
-from .dialects import dialect_of
+from .courier import Courier, Delivery
 from .endpoints import SERVED
 from .gate import Gate, missing
-from .intake import Intake
+from .intake import Intake, Submitted
 from .jobs import Jobs
 from .ledger import Scripted
 from .ranges import send_file
+from .replying import JSON, as_json, site_of, spelling_of, take_part
 from .routes import Ask, Fetch, File, Routes, Submit
 from .utilities import told
-
-_JSON = {"content-type": "application/json"}
-
-
-@frozen(kw_only=True)
-class Submitted:
-    """
-    One submit that was received.
-
-    Args:
-        family: The family of its tickets.
-        endpoint: The name of its endpoint.
-        path: Its path.
-        fields: Its parameters, without the key.
-        ticket: What it started; None: it was refused.
-    """
-
-    family: str
-    endpoint: str
-    path: str
-    fields: Mapping[str, Any]
-    ticket: Ticket | None
+from .webhooks import Webhooks
 
 
 class Emulator:
     """
     A stand-in for the service, as an ASGI application.
 
-    All of its routes are served below `/api` and without it. There is nothing in the background:
-    what a job has come to is computed from the clock when somebody asks.
+    All of its routes are served below `/api` and without it. Nothing but webhooks happens in the
+    background: what a job has come to is computed from the clock when somebody asks.
 
     Args:
         families: The registry, or a part of it.
@@ -69,6 +49,7 @@ class Emulator:
             service has 5, 10 or 15 by plan.
         spam_window: For how many seconds the same submit of a key is refused; None takes any, while
             the service has 30.
+        webhooks: How webhooks behave, once they are delivered (see `delivering`).
         clock: Where the time in seconds comes from.
 
     Attributes:
@@ -92,6 +73,7 @@ class Emulator:
         broke: Collection[str] = (),
         queue_limit: int | None = None,
         spam_window: float | None = None,
+        webhooks: Webhooks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.looks: Counter[Ticket] = Counter()
@@ -108,6 +90,7 @@ class Emulator:
             queue_limit=queue_limit,
             spam_window=spam_window,
         )
+        self._courier = Courier(webhooks or Webhooks(), clock)
 
     def plant(
         self,
@@ -158,10 +141,29 @@ class Emulator:
         self._intake.family(scripted.family)
         self._ledger.set_script(self._routes.shelves[scripted.family], scripted.id, replies)
 
+    @property
+    def deliveries(self) -> Sequence[Delivery]:
+        """The webhooks that were sent, or kept back, in their order."""
+        return self._courier.deliveries
+
+    def delivering(self) -> AbstractAsyncContextManager[None]:
+        """
+        Deliver webhooks while the block runs; served emulators do so anyway.
+
+        A submit that names a `webhook` starts one, or more. What waits for its time when the block
+        ends is not delivered. Jobs end by the emulator's clock, while the waiting is done by that
+        of the event loop: let both be the same.
+
+        Example:
+            async with emulator.delivering():
+                ...
+        """
+        return self._courier.at_work()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await _other(scope, receive, send)
+            await take_part(scope, receive, send)
             return
         self.requests += 1
         try:
@@ -170,7 +172,7 @@ class Emulator:
             return
         except Exception:
             # A fault of the emulator is the caller's 500 at once, and still somebody's traceback.
-            await _json(500, wording.SERVER_ERROR)(scope, receive, send)
+            await as_json(500, wording.SERVER_ERROR)(scope, receive, send)
             raise
         await response(scope, receive, send)
 
@@ -179,7 +181,7 @@ class Emulator:
         match route:
             case None:
                 text = f"The route {request.scope['path'].strip('/')} could not be found."
-                return _json(404, wording.refusal(text))
+                return as_json(404, wording.refusal(text))
             case File(path):
                 return self._file(path, request)
             case Fetch(shelf):
@@ -193,26 +195,26 @@ class Emulator:
                 assert_never(route)
         if request.method not in methods:
             text = f"The {request.method} method is not supported for this route."
-            return _json(405, wording.refusal(text), allow=", ".join(methods))
+            return as_json(405, wording.refusal(text), allow=", ".join(methods))
         return await self._asked(route, request)
 
     async def _asked(self, route: Fetch | Submit | Ask, request: Request) -> Response:
         try:
             fields = await read_fields(request)
         except UnreadableBodyError:
-            return _json(200, wording.UNREADABLE)
+            return as_json(200, wording.UNREADABLE)
         key = find_key(fields, request)
         fields.pop("key", None)
         if not key or (self._keys is not None and key not in self._keys):
             text = wording.BAD_KEY if key else wording.NO_KEY
-            return _json(401, wording.refusal(text, spelled=_spelling(route)))
+            return as_json(401, wording.refusal(text, spelled=spelling_of(route)))
         match route:
             case Fetch():
-                return self._fetch(route, fields, _site(request))
+                return self._fetch(route, fields, site_of(request))
             case Submit():
-                return self._submit(route, fields, key, _site(request))
+                return await self._submit(route, fields, key, site_of(request))
             case Ask(endpoint):
-                return self._told(endpoint, fields, key, _site(request))
+                return self._told(endpoint, fields, key, site_of(request))
             case _:
                 assert_never(route)
 
@@ -222,7 +224,7 @@ class Emulator:
         try:
             ticket = Ticket(shelf.family.name, id_)
         except ValueError:
-            return _json(400, wording.refusal(wording.NO_ID))
+            return as_json(400, wording.refusal(wording.NO_ID))
         job = self._ledger.find(shelf, id_)
         work = ticket.family
         if job is not None and job.ticket.family in shelf.names:
@@ -230,15 +232,17 @@ class Emulator:
         self.looks[ticket] += 1
         scripted = self._ledger.scripted(shelf, id_)
         if scripted is not None:
-            return Response(scripted.body, scripted.status_code, {**_JSON, **scripted.headers})
+            return Response(scripted.body, scripted.status_code, {**JSON, **scripted.headers})
         rule = shelf.family.status
         if job is None:
             status_code, body = answers.missing(rule)
-            return Response(body, status_code, _JSON)
+            return Response(body, status_code, JSON)
         body = answers.fetched(job, rule, work=work, now=self._clock(), site=site)
-        return Response(body, 200, _JSON)
+        return Response(body, 200, JSON)
 
-    def _submit(self, route: Submit, fields: Mapping[str, Any], key: str, site: Site) -> Response:
+    async def _submit(
+        self, route: Submit, fields: Mapping[str, Any], key: str, site: Site
+    ) -> Response:
         endpoint, now = route.endpoint, self._clock()
         refused = self._gate.refusal(endpoint, {**fields, **route.places}, key, now)
         job = None if refused else self._intake.start(route, fields, now=now)
@@ -252,10 +256,12 @@ class Emulator:
             )
         )
         if job is None:
-            return _json(*(refused or (500, wording.SERVER_ERROR)))
+            return as_json(*(refused or (500, wording.SERVER_ERROR)))
         self._gate.remember(endpoint, fields, key, now)
         self._ledger.enqueue(key, job)
-        return _json(*self._intake.reply(job, site, now=now))
+        reply = self._intake.reply(job, site, now=now)
+        await self._courier.announce(job, self._intake.family(job.ticket.family).status, site)
+        return as_json(*reply)
 
     def _told(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, site: Site
@@ -263,8 +269,8 @@ class Emulator:
         now = self._clock()
         refused = missing(endpoint, fields)
         if refused:
-            return _json(*refused)
-        return _json(200, told(endpoint, self._intake, site, key=key, now=now))
+            return as_json(*refused)
+        return as_json(200, told(endpoint, self._intake, site, key=key, now=now))
 
     def _file(self, path: str, request: Request) -> Response:
         """A file of a finished job; links to unfinished work lead nowhere yet."""
@@ -284,34 +290,3 @@ class Emulator:
         if job is None or not there:
             return Response(b"Not Found", 404, {"content-type": "text/plain"})
         return send_file(answers.file_of(job, int(number)), request.headers, method=request.method)
-
-
-def _json(status_code: int, body: object, **headers: str) -> Response:
-    return Response(wording.encode(body), status_code, {**_JSON, **headers})
-
-
-def _site(request: Request) -> Site:
-    host = request.headers.get("host", "localhost")
-    mount = "/api" if request.scope["path"].startswith("/api/") else ""
-    return Site(f"{request.scope['scheme']}://{host}", mount)
-
-
-def _spelling(route: Fetch | Submit | Ask) -> str:
-    match route:
-        case Fetch(shelf):
-            return dialect_of(shelf.family.name).message
-        case Submit(endpoint) | Ask(endpoint):
-            return dialect_of(endpoint.name).message
-        case _:
-            assert_never(route)
-
-
-async def _other(scope: Scope, receive: Receive, send: Send) -> None:
-    """Take part in a server's start and stop; refuse websockets."""
-    if scope["type"] != "lifespan":
-        await receive()
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    for _ in range(2):
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})

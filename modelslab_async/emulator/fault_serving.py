@@ -6,7 +6,7 @@ import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -70,11 +70,12 @@ async def faulty(
             ...
     """
     server = _Server(upstream, faults or Faults(), traffic or Traffic(), most, tls)
-    try:
-        await server.start(host, port)
-        yield server.base_url
-    finally:
-        await server.aclose()
+    async with upstream.delivering() if isinstance(upstream, Emulator) else nullcontext():
+        try:
+            await server.start(host, port)
+            yield server.base_url
+        finally:
+            await server.aclose()
 
 
 class _Server:

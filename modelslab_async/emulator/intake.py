@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
+from attrs import frozen
+
 from modelslab_async._core.families import Family
 from modelslab_async._core.tickets import Ticket
 
@@ -17,6 +19,26 @@ from .routes import Routes, Submit
 
 _PLANTED_WORKFLOW = "workflow-1"
 _MOST_FILES = 4
+
+
+@frozen(kw_only=True)
+class Submitted:
+    """
+    One submit that was received.
+
+    Args:
+        family: The family of its tickets.
+        endpoint: The name of its endpoint.
+        path: Its path.
+        fields: Its parameters, without the key.
+        ticket: What it started; None: it was refused.
+    """
+
+    family: str
+    endpoint: str
+    path: str
+    fields: Mapping[str, Any]
+    ticket: Ticket | None
 
 
 class Intake:

@@ -47,6 +47,12 @@ async def running(
         async with running(Emulator()) as base_url:
             ...  # base_url is something like http://127.0.0.1:50123/api
     """
+    async with emulator.delivering(), _listening(emulator, host, port) as base_url:
+        yield base_url
+
+
+@asynccontextmanager
+async def _listening(emulator: Emulator, host: str, port: int) -> AsyncGenerator[str, None]:
     config = uvicorn.Config(
         emulator,
         access_log=False,

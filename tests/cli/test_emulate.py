@@ -5,6 +5,7 @@ import signal
 import socket
 
 import click
+import httpx
 import pytest
 
 from modelslab_async._cli.emulate import emulate
@@ -18,6 +19,7 @@ def emulating(program):
     with program.start(
         "emulate", "--port", "0", "--plant", "3", "--duration", "0", "--failing", "0",
         "--key", KEY, "--seed", "3", "--eta", "none", "--queue-limit", "5",
+        "--spam-window", "3600",
     ) as process:  # fmt: skip
         tickets = [process.stdout.readline().strip() for _ in range(3)]
         yield process, tickets
@@ -34,6 +36,9 @@ def test_other_programs_can_use_it(program, emulating):
     assert 0 == program("wait", *tickets, "--base-url", url).returncode
     wrong = program("fetch", tickets[0], "--base-url", url, MODELSLAB_API_KEY="another-key")
     assert 3 == wrong.returncode
+    submit = {"key": KEY, "prompt": "a cat"}
+    replies = [httpx.post(f"{url}/v3/text2img", json=submit).json() for _ in range(2)]
+    assert ["success", "error"] == [reply["status"] for reply in replies]
     process.send_signal(signal.SIGINT)
     rest, told = process.communicate(timeout=10)
     assert (130, "", 1) == (process.returncode, rest, told.count("\n"))

@@ -158,6 +158,7 @@ def test_only_questions_may_be_repeated():
         ({"prompt": None}, "needs prompt, got nothing"),
         ({"promt": "x"}, "expects 'prompt', got 'promt'"),
         ({"Prompt": "x"}, "expects 'prompt', got 'Prompt'"),
+        ({"PROMPT": "x"}, "expects 'prompt', got 'PROMPT'"),
         ({"prompt": "x", "witdh": 512}, "expects 'width', got 'witdh'"),
         ({"prompt": "x", "negativ_prompt": ""}, "expects 'negative_prompt'"),
         ({"prompt": "x", "negativeprompt": ""}, "expects 'negative_prompt'"),

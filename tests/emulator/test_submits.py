@@ -58,6 +58,16 @@ async def test_what_the_table_starts_is_fetched_by_the_family_it_names(
     assert {ticket: 2} == emulator.looks
 
 
+async def test_work_is_found_by_the_family_that_names_it_as_well(visitor, clock):
+    """The tickets of controlnet_v5 are of images, and its own fetch knows them too."""
+    id_ = (await visitor.start(ENDPOINTS["controlnet_v5/controlnet"])).json()["id"]
+    clock.now += 4
+
+    found = [(await visitor.fetch((name, id_))).json() for name in ("images", "controlnet_v5")]
+
+    assert ["success", "success"] == [body["status"] for body in found]
+
+
 async def test_the_same_submit_is_spam_for_a_while(visit, clock):
     """200, in the recorded words; another key, other parameters or another time are none."""
     emulator = Emulator(clock=clock, spam_window=30.0)

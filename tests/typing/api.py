@@ -6,9 +6,12 @@ from typing import Any, assert_never, assert_type
 import httpx
 
 from modelslab_async import (
+    ENDPOINTS,
     FAMILIES,
     HTTP,
+    Call,
     Client,
+    Endpoint,
     Event,
     Failed,
     Family,
@@ -92,6 +95,13 @@ def clients(own: HTTP) -> list[Client]:
         Client("key", http=Own()),
         Client("key", http=own),
     ]
+
+
+def started(endpoints: Mapping[str, Endpoint] = ENDPOINTS) -> Call:
+    own = Endpoint(name="v8_images/paint", url="{base}/v8/images/paint", resolved_by="v8_images")
+    table = {**endpoints, own.name: own}
+    assert_type(table[own.name].parameters, tuple[str, ...])
+    return table[own.name].start({"prompt": "a lighthouse", "seed": None})
 
 
 def read(body: bytes) -> dict[str, Any]:
