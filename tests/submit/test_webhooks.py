@@ -6,9 +6,9 @@ import json
 import httpx
 import pytest
 
-from modelslab_async import Client, Pace, Success, webhooks
+from modelslab_async import ENDPOINTS, Client, Failed, Pace, Success, webhooks
 from modelslab_async._core.hooks import Hint, read_hint
-from modelslab_async.emulator import Jobs
+from modelslab_async.emulator import Jobs, Webhooks
 
 from .conftest import REALTIME, taken
 
@@ -277,3 +277,44 @@ async def test_a_nudge_of_nobodys_ticket_does_nothing(service):
             client.nudge("images")
     assert 0 == here.looks
     assert "secret" not in repr(Client("a-key"))
+
+
+def test_bad_webhooks_lose_nothing_and_double_nothing(virtually, world):
+    """Late, repeated, lost, forged and early deliveries: each request has its one result."""
+    names = ["realtime/text2img", "video/text2video", "training/lora_fine_tune", "workflows/run"]
+    requests = [
+        (name, dict.fromkeys(ENDPOINTS[name].required, f"x{number}"))
+        for number in range(30)
+        for name in names
+    ]
+    doors = {}
+
+    async def door(scope, receive, send):
+        await doors["here"](scope, receive, send)
+
+    async def main():
+        hooks = Webhooks(
+            delay=(0.0, 5.0),
+            copies=2,
+            never=0.2,
+            forged=0.3,
+            before_reply=0.3,
+            transport=httpx.ASGITransport(app=door),
+            anywhere=True,
+        )
+        emulated = {"webhooks": hooks, "jobs": Jobs(duration=(2.0, 9.0), failing=0.2)}
+        ends = []
+        async with world(emulated=emulated, queue=10) as here, here.emulator.delivering():
+            doors["here"] = webhooks.receiver(here.client)
+            url = here.client.webhook_url("http://me.example/hooks")
+            hooked = [(name, {**params, "webhook": url}) for name, params in requests]
+            async for request, end in here.client.generate_many(hooked):
+                ends.append((request, end))
+            delivered = here.emulator.deliveries
+        assert len(requests) == len(ends)
+        assert {Success, Failed} == {type(end) for _, end in ends}
+        assert "nowhere" not in str(ends)
+        assert len(delivered) > len(requests)
+        assert {200} == {delivery.status_code for delivery in delivered}
+
+    virtually(main)

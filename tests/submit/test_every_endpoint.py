@@ -1,0 +1,43 @@
+"""Every endpoint that queues work, from its parameters to its result, through the emulator."""
+
+import pytest
+
+from modelslab_async import ENDPOINTS, Processing, Success
+from modelslab_async.emulator import Jobs
+
+QUEUED = [name for name, endpoint in ENDPOINTS.items() if endpoint.resolved_by]
+ASKED = [name for name, endpoint in ENDPOINTS.items() if not endpoint.resolved_by]
+
+
+def needed(name):
+    endpoint = ENDPOINTS[name]
+    return dict.fromkeys((*endpoint.required, *(group[0] for group in endpoint.any_of)), "x")
+
+
+@pytest.mark.parametrize("name", QUEUED)
+def test_it_is_submitted_and_awaited(virtually, world, name):
+    """Its ticket is of the family that its row names, and ends with a result."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(4.0, 4.0))}
+        async with world(emulated=emulated, enterprise_key="an-enterprise-key") as here:
+            begun = await here.client.submit(name, **needed(name))
+            assert isinstance(begun, Processing)
+            assert ENDPOINTS[name].resolved_by == begun.ticket.family
+            assert isinstance(await here.client.wait(begun.ticket), Success)
+            (submitted,) = here.emulator.submits
+            assert name == submitted.endpoint
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_it_is_asked(virtually, world, name):
+    """What starts no work is answered at once."""
+
+    async def main():
+        async with world() as here:
+            params = {each: "data:text/plain;base64,eA==" for each in needed(name)}
+            assert "success" == (await here.client.ask(name, **params)).get("status", "success")
+
+    virtually(main)
