@@ -1,24 +1,22 @@
 """Lane: the open tickets of one key at one host, and whether they may be looked at now."""
 
 import math
-from heapq import heapify, heappop, heappush
-from itertools import count
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from attrs import define, field
 
 from .errors import LookFault, ModelsLabError
 from .families import Tier
+from .lines import Item, Line
 from .outcomes import Outcome
+from .pacing import Pace
 from .pending import Pending
 from .replies import Processing
 from .tickets import Ticket
 
 _OUTAGE = 10
-_FEW = 64
 _LONGEST_GAP = 120.0
 _PROBE_PATIENCE = 1.0
-_sequence = count()
 
 
 class Watcher(Protocol):
@@ -58,9 +56,6 @@ class Entry:
     last: Processing | Pending | None = None
 
 
-_Heap: TypeAlias = list[tuple[float, int, Entry]]
-
-
 @define(eq=False)
 class Doom:
     """
@@ -71,7 +66,7 @@ class Doom:
 
     error: ModelsLabError
     family: str | None
-    entries: _Heap
+    entries: list[Item[Entry]]
 
     def meets(self, entry: Entry) -> bool:
         """Whether this refusal is this entry's too."""
@@ -85,11 +80,12 @@ class Lane:
 
     A lane that has not been answered yet, or not since it was paused, is unproven: it lets one look
     out at a time. So a bad key costs one request however many tickets wait, and a server that is
-    down is asked by one of them.
+    down is asked by one of them. What fell due meanwhile goes out bit by bit afterwards.
     """
 
     tier: Tier
     host: str
+    pace: Pace
     paused_until: float = -math.inf
     proven: bool = False
     fault: LookFault | None = None
@@ -99,52 +95,50 @@ class Lane:
     _faulted_at: float = math.inf
     _setbacks: int = 0
     _streak: int = 0
-    _stale: int = 0
+    _halted: bool = False
     _flying: set[Entry] = field(factory=set[Entry], repr=False)
     _dooms: list[Doom] = field(factory=list[Doom], repr=False)
-    _heap: _Heap = field(factory=_Heap, repr=False)
+    _line: Line[Entry] = field(factory=Line[Entry], repr=False)
 
     def push(self, entry: Entry) -> None:
         """Line an entry up by its due time."""
         entry.lined_up = True
-        heappush(self._heap, (entry.due, next(_sequence), entry))
+        self._line.push(entry.due, entry)
 
     def forget(self, entry: Entry) -> None:
-        """Let go of an entry that nobody watches; clear such ones away once they are the most."""
-        if not entry.lined_up:
-            return
-        entry.lined_up = False
-        self._stale += 1
-        if self._stale > _FEW and self._stale * 2 > len(self._heap):
-            self._heap = [item for item in self._heap if item[2].watchers]
-            heapify(self._heap)
-            self._stale = 0
+        """Let go of an entry that nobody watches."""
+        if entry.lined_up:
+            entry.lined_up = False
+            self._line.forget()
 
     def next_look(self) -> float | None:
         """When the next look may go out, as far as is known now; None if nothing is lined up."""
-        while self._heap and not self._heap[0][2].watchers:
-            heappop(self._heap)
-            self._stale -= 1
-        if not self._heap:
+        due = self._line.when()
+        if due is None:
             return None
-        due = max(self._heap[0][0], self.paused_until)
+        when = max(due, self.paused_until)
         if self.proven or not self._flying:
-            return due
-        return max(due, self._probed_at + _PROBE_PATIENCE)
+            return when
+        return max(when, self._probed_at + _PROBE_PATIENCE)
 
-    @property
-    def due(self) -> float:
-        """When the first in line was due. Only after `next_look` said that there is one."""
-        return self._heap[0][0]
+    def due(self, now: float) -> float:
+        """When the most overdue entry was due. Only after `next_look` said that it may go."""
+        return self._line.due(now)
 
     def take(self, now: float) -> Entry:
         """Let the most overdue entry out. Only after `next_look` said that it may go."""
-        entry = heappop(self._heap)[2]
+        entry = self._line.pop(now, lambda entry: self.pace.step(now - entry.added, 0.0))
         entry.began = self._probed_at = now
         entry.lined_up = False
         entry.looks += 1
         self._flying.add(entry)
         return entry
+
+    def stood_still(self, now: float, seconds: float) -> None:
+        """For so long nothing was looked at, though nothing was wrong: the machine slept."""
+        when = self._line.when() if self.proven else None
+        if when is not None and when < now - seconds:
+            self._line.resume(now)
 
     def back(self, entry: Entry) -> None:
         """Take an entry back whose look is over, however it ended."""
@@ -161,8 +155,11 @@ class Lane:
         """Whether nothing is looked at and nothing lined up."""
         return not self._flying and self.next_look() is None
 
-    def answered(self) -> None:
+    def answered(self, now: float) -> None:
         """The server spoke: nothing is wrong with the key, the network or the host."""
+        if self._halted:
+            self._halted = False
+            self._line.resume(now)
         self.proven = True
         self.spoke()
         self._streak = self._setbacks = 0
@@ -170,11 +167,9 @@ class Lane:
     def doom(self, error: ModelsLabError, family: str | None) -> None:
         """End what is open now, or one family of it: `reap` hands it out."""
         self._dooms = [doom for doom in self._dooms if doom.entries]
-        doom = Doom(error, family, self._heap)
+        doom = Doom(error, family, self._line.drain())
         doom.entries.extend((0.0, 0, entry) for entry in self._flying if doom.meets(entry))
         self._dooms.append(doom)
-        self._heap = []
-        self._stale = 0
 
     @property
     def doomed(self) -> bool:
@@ -189,7 +184,7 @@ class Lane:
         watched = [item for item in some if item[2].watchers]
         for item in watched:
             if not doom.meets(item[2]):
-                heappush(self._heap, item)
+                self._line.push(item[0], item[2])
         return [(entry, doom.error) for _, _, entry in watched if doom.meets(entry)]
 
     def faulted(self, began: float, now: float) -> int:
@@ -212,5 +207,6 @@ class Lane:
     def pause(self, now: float, seconds: float) -> None:
         """Let nothing out for some seconds, and then one look alone."""
         self.proven = False
+        self._halted = True
         self._paused_at = now
         self.paused_until = max(self.paused_until, now + seconds)

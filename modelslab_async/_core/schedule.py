@@ -76,6 +76,8 @@ class Effects:
 
 
 _NOTHING = Effects()
+# What takes longer than that is no delay of a timer or of the event loop.
+_STANDSTILL = 5.0
 
 # Tickets that are added within this time share their moment, and the room that it takes.
 _MOMENT = 0.001
@@ -93,6 +95,7 @@ class Schedule:
     _rates: dict[Tier, Rate] = Factory(dict)
     _moment: float = -math.inf
     _alone: tuple[Watcher, ...] = ()
+    _seen: float = math.inf
 
     def __len__(self) -> int:
         return len(self._open)
@@ -115,7 +118,9 @@ class Schedule:
             return
         lane = self._lanes.get((tier, host))
         if lane is None:
-            lane = self._lanes[tier, host] = Lane(tier, host, self._limits.get(tier, -math.inf))
+            lane = self._lanes[tier, host] = Lane(
+                tier, host, self.pace, self._limits.get(tier, -math.inf)
+            )
             if self.rate is not None:
                 self._rates.setdefault(tier, Rate(self.rate))
         if lane.is_idle:
@@ -179,12 +184,13 @@ class Schedule:
 
     def take(self, now: float) -> Entry | None:
         """Let the most overdue ticket out to be looked at; None if none may go now."""
+        self._notice(now)
         best: Lane | None = None
         earliest = now
         for lane in self._lanes.values():
             when = self._next(lane)
-            if when is not None and when <= now and lane.due <= earliest:
-                best, earliest = lane, lane.due
+            if when is not None and when <= now and lane.due(now) <= earliest:
+                best, earliest = lane, lane.due(now)
         if best is None:
             return None
         if self.rate is not None:
@@ -195,10 +201,11 @@ class Schedule:
         self, entry: Entry, result: Reply | Pending | ModelsLabError, now: float, chance: float
     ) -> Effects:
         """Take in what one look brought."""
+        self._notice(now)
         entry.lane.back(entry)
         match result:
             case Pending() | Processing() | Success() | Failed():
-                entry.lane.answered()
+                entry.lane.answered(now)
                 return self._heard(entry, result, now, chance)
             case RateLimited():
                 return self._limited(entry, result, now, chance)
@@ -229,6 +236,13 @@ class Schedule:
         self._open.clear()
         self._lanes.clear()
         return watchers
+
+    def _notice(self, now: float) -> None:
+        """See whether the whole process stood still, and all that fell due in it is due at once."""
+        if now - self._seen > _STANDSTILL:
+            for lane in self._lanes.values():
+                lane.stood_still(now, _STANDSTILL)
+        self._seen = now
 
     def _heard(self, entry: Entry, reply: Reply | Pending, now: float, chance: float) -> Effects:
         entry.faults = 0
@@ -300,10 +314,10 @@ class Schedule:
                 entry.lane.proven = False
                 entry.lane.doom(error, None)
             case PermissionDenied():
-                entry.lane.answered()
+                entry.lane.answered(now)
                 entry.lane.doom(error, entry.ticket.family)
             case _:
-                entry.lane.answered()
+                entry.lane.answered(now)
         return self._unresolved(entry, error, now)
 
     def _unresolved(self, entry: Entry, error: ModelsLabError, now: float) -> Effects:

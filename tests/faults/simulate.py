@@ -250,6 +250,9 @@ class Story:
         client._loop = loop
         close_at = dice.choice((None, None, None, dice.uniform(0.0, 100.0)))
         tasks = [asyncio.create_task(each) for each in self.callers(client)]
+        if dice.random() < 0.2:
+            # The machine sleeps: what was to happen meanwhile is all due at once.
+            loop.call_later(dice.uniform(0.0, 60.0), self.sleep, loop, dice.uniform(1.0, 3600.0))
         if close_at is not None:
             await asyncio.wait(tasks, timeout=close_at)
             await client.aclose()
@@ -259,6 +262,10 @@ class Story:
         await asyncio.sleep(10_000.0)
         self.check(results, network, closed_early=close_at is not None)
         assert sent == emulator.requests, "something was sent after the end"
+
+    def sleep(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        assert isinstance(loop, JumpingLoop)
+        loop.now += seconds
 
     def plant(self, emulator: Emulator) -> None:
         """Start the jobs; the truth about each is what the emulator would say at the end."""

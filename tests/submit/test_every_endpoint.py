@@ -37,7 +37,7 @@ def test_it_is_asked(virtually, world, name):
 
     async def main():
         async with world() as here:
-            params = {each: "data:text/plain;base64,eA==" for each in needed(name)}
+            params = dict.fromkeys(needed(name), "data:text/plain;base64,eA==")
             assert "success" == (await here.client.ask(name, **params)).get("status", "success")
 
     virtually(main)
