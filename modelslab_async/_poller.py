@@ -62,9 +62,16 @@ class Poller:
         )
 
     def watch(
-        self, ticket: Ticket, watcher: Watcher, *, tier: Tier, host: str, eta: float | None = None
+        self,
+        ticket: Ticket,
+        watcher: Watcher,
+        *,
+        tier: Tier,
+        host: str,
+        eta: float | None = None,
+        fresh: bool = False,
     ) -> None:
-        """Look after a ticket until the watcher has heard how it ended."""
+        """Look after a ticket, `fresh` if just submitted, until the watcher heard how it ended."""
         if self._broken is not None:
             watcher.fail(self._broken)
             return
@@ -76,6 +83,7 @@ class Poller:
             now=self._loop.time(),
             chance=self._chance(),
             eta=eta,
+            fresh=fresh,
         )
         self._arm()
 

@@ -32,7 +32,12 @@ class Watcher(Protocol):
 
 @define(eq=False)
 class Entry:
-    """One open ticket: one entry, however many watchers."""
+    """
+    One open ticket: one entry, however many watchers.
+
+    Its `eta` is the age at which the server first said that it would be over, and `running` the
+    age at which it was last seen running.
+    """
 
     ticket: Ticket
     lane: "Lane"
@@ -43,6 +48,8 @@ class Entry:
     looks: int = 0
     faults: int = 0
     lined_up: bool = False
+    eta: float | None = None
+    running: float = 0.0
     fault: LookFault | None = None
     last: Processing | None = None
 

@@ -41,7 +41,7 @@ from .errors import (
 from .families import Tier
 from .lanes import Entry, Lane, Watcher
 from .outcomes import Outcome, Unresolved
-from .pacing import Pace
+from .pacing import Pace, Rule
 from .rates import Rate
 from .replies import Failed, Processing, Reply, Success
 from .tickets import Ticket
@@ -80,7 +80,7 @@ _NOTHING = Effects()
 class Schedule:
     """The state machine of all open tickets of one client."""
 
-    pace: Pace
+    rule: Rule
     rate: float | None = None
     _open: dict[Ticket, Entry] = Factory(dict)
     _lanes: dict[tuple[Tier, str], Lane] = Factory(dict)
@@ -89,6 +89,11 @@ class Schedule:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def pace(self) -> Pace:
+        """How to back off, and when to stop asking."""
+        return self.rule.limits
 
     def add(
         self,
@@ -100,8 +105,9 @@ class Schedule:
         now: float,
         chance: float,
         eta: float | None = None,
+        fresh: bool = False,
     ) -> None:
-        """Open a ticket, or join those who wait for it already."""
+        """Open a ticket, `fresh` if just submitted, or join those who wait for it already."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)
@@ -114,8 +120,8 @@ class Schedule:
         if lane.is_idle:
             # What was wrong when it was last asked says nothing of the time between.
             lane.spoke()
-        due = now + self.pace.first(eta, chance)
-        entry = self._open[ticket] = Entry(ticket, lane, now, due, (watcher,))
+        due = now + self.rule.of(ticket.family).first(eta, chance, fresh=fresh)
+        entry = self._open[ticket] = Entry(ticket, lane, now, due, (watcher,), eta=eta)
         lane.push(entry)
 
     def drop(self, ticket: Ticket, watcher: Watcher) -> None:
@@ -128,6 +134,7 @@ class Schedule:
         if not entry.watchers and entry.lined_up:
             del self._open[ticket]
             entry.lane.forget(entry)
+            self._learn(entry, None)
 
     def last(self, ticket: Ticket) -> Processing | None:
         """The last reply for an open ticket."""
@@ -205,17 +212,24 @@ class Schedule:
         age = entry.began - entry.added
         match reply:
             case Processing():
+                if entry.last is None and entry.eta is None and reply.eta:
+                    entry.eta = age + reply.eta
                 entry.last = reply
-                step = self.pace.step(age, chance)
-                if entry.looks == 1:
-                    step = max(step, self.pace.first(reply.eta, chance))
+                entry.running = age
+                step = self.rule.of(entry.ticket.family).step(age, chance, eta=entry.eta)
                 self._again(entry, max(entry.began + step, now))
                 return _NOTHING
             case Failed(reason="not_found") if age < self.pace.grace:
                 self._again(entry, max(entry.began + self.pace.step(age, chance), now))
                 return _NOTHING
-            case _:
+            case Failed(reason="not_found"):
                 return Effects(self._settle(entry, reply, now))
+            case _:
+                self._learn(entry, age)
+                return Effects(self._settle(entry, reply, now))
+
+    def _learn(self, entry: Entry, over: float | None) -> None:
+        self.rule.of(entry.ticket.family).learn(entry.running, over, entry.eta)
 
     def _limited(self, entry: Entry, error: RateLimited, now: float, chance: float) -> Effects:
         if self._is_open(entry):
