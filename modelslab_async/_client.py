@@ -40,6 +40,7 @@ from ._core.tickets import Ticket, TicketLike
 from ._deliveries import Deliveries
 from ._inbox import Inbox, Tickets, feed, no_text
 from ._looker import Looker, rooted
+from ._orders import Order
 from ._ownership import Owned
 from ._places import Places
 from ._poller import Poller
@@ -125,6 +126,7 @@ class Client(Owned):
         self._looker = Looker(places, sender)
         self._queue = queue
         self._secret = secrets.token_hex(32)
+        self._tokens: set[str] = set()
         self._submitter = Submitter(
             starts,
             places,
@@ -133,6 +135,7 @@ class Client(Owned):
             pace=pace,
             timeout=submit_timeout,
             on_submitted=on_submitted or _told_nobody,
+            is_hooked=self._is_hooked,
         )
         self._pace = pace
         self._rate = rate
@@ -448,7 +451,9 @@ class Client(Owned):
             secret: What the part is made of; the receiver must be given the same. None for a secret
                 of this client's own, which lasts as long as the client.
         """
-        return f"{base.rstrip('/')}/{_token(secret or self._secret)}"
+        token = _token(secret or self._secret)
+        self._tokens.add(token)
+        return f"{base.rstrip('/')}/{token}"
 
     def _take_hint(self, hint: Hint) -> None:
         self._check_usable()
@@ -484,6 +489,10 @@ class Client(Owned):
     def _places(self) -> Places:
         return Places(self._queue, self._hasten, self._relax)
 
+    def _is_hooked(self, order: Order) -> bool:
+        """Whether a webhook of our own is to tell of the end."""
+        return str(order.params.get("webhook")).rpartition("/")[2] in self._tokens
+
     def _hasten(self, ticket: Ticket) -> None:
         poller = self._watch(ticket, NOBODY)
         poller.nudge(ticket)
@@ -495,7 +504,16 @@ class Client(Owned):
     def _watch(self, ticket: Ticket, watcher: Watcher) -> Poller:
         tier, host = self._looker.place_of(ticket)
         poller = self._poller_here()
-        poller.watch(ticket, watcher, tier=tier, host=host, eta=self._submitter.expected(ticket))
+        start = self._submitter.start_of(ticket)
+        poller.watch(
+            ticket,
+            watcher,
+            tier=tier,
+            host=host,
+            eta=start.eta,
+            fresh=start.fresh,
+            calm=start.calm,
+        )
         return poller
 
     def _poller_here(self) -> Poller:

@@ -8,7 +8,7 @@ from contextvars import Context
 from heapq import heappop, heappush
 from itertools import count
 
-from attrs import Factory, define
+from attrs import Factory, define, frozen
 
 from ._core.errors import ModelsLabError
 from ._core.tickets import Ticket
@@ -23,11 +23,29 @@ _FLOOR = 0.25
 # one of the last few: recorded is an eta of a hundred times the work.
 _EARLY = 0.5
 _LATEST_START = 10.0
+# So long after its submit a ticket is new.
+_FRESH = 1.0
 _FEW = 8
 # Seconds from one pass over all who hold a place to the next: at most, and at least for each of
 # them, since a pass costs time.
 _OFTEN = 0.5
 _PASS = 0.00025
+
+
+@frozen
+class Start:
+    """
+    What is known of a ticket when the poller first hears of it.
+
+    Attributes:
+        eta: Seconds until the server expects its end, if it said so.
+        fresh: Whether it was submitted just now, so that a look at once is for nothing.
+        calm: Whether a webhook is to tell of its end, so that looks may be rarer.
+    """
+
+    eta: float | None = None
+    fresh: bool = False
+    calm: bool = False
 
 
 @define(eq=False)
@@ -40,12 +58,16 @@ class _Held:
         eta: How long the server says it takes; 0 where it says nothing.
         looked: When it was last looked at because others wait.
         mark: The track_id of its request.
+        calm: Whether a webhook is to tell of its end.
+        hinted: Whether a webhook did so before the reply to its submit came.
     """
 
     since: float
     eta: float
     looked: float
     mark: str
+    calm: bool
+    hinted: bool
 
 
 @define(eq=False)
@@ -105,11 +127,19 @@ class Places:
         self._unnamed -= 1
         self._serve()
 
-    def keep(self, ticket: Ticket, eta: float | None, mark: str) -> None:
+    def keep(
+        self,
+        ticket: Ticket,
+        *,
+        eta: float | None = None,
+        mark: str = "",
+        calm: bool = False,
+        hinted: bool = False,
+    ) -> None:
         """A submit made a ticket: its place belongs to that from now on."""
         now = asyncio.get_running_loop().time()
         self._unnamed -= 1
-        self._held[ticket] = _Held(now, eta or 0.0, now, mark)
+        self._held[ticket] = _Held(now, eta or 0.0, now, mark, calm, hinted)
         self._serve()
 
     def settled(self, ticket: Ticket) -> None:
@@ -122,12 +152,16 @@ class Places:
             self._hastened.discard(ticket)
             self._serve()
 
-    def expected(self, ticket: Ticket) -> float | None:
-        """Seconds until the server expects the end of a ticket that holds a place."""
+    def start_of(self, ticket: Ticket) -> Start | None:
+        """What is known of a ticket that holds a place."""
         held = self._held.get(ticket)
-        if held is None or not held.eta:
+        if held is None:
             return None
-        return max(0.0, held.since + held.eta - asyncio.get_running_loop().time())
+        if held.hinted:
+            return Start(calm=held.calm)
+        age = asyncio.get_running_loop().time() - held.since
+        eta = held.eta - age if held.eta > age else None
+        return Start(eta=eta, fresh=age < _FRESH, calm=held.calm)
 
     def marked(self, mark: str) -> Ticket | None:
         """The ticket that holds a place and was submitted with this mark."""

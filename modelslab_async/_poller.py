@@ -65,9 +65,17 @@ class Poller:
         )
 
     def watch(
-        self, ticket: Ticket, watcher: Watcher, *, tier: Tier, host: str, eta: float | None = None
+        self,
+        ticket: Ticket,
+        watcher: Watcher,
+        *,
+        tier: Tier,
+        host: str,
+        eta: float | None = None,
+        fresh: bool = False,
+        calm: bool = False,
     ) -> None:
-        """Look after a ticket until the watcher has heard how it ended."""
+        """Look after a ticket until the watcher heard how it ended. See `Schedule.add`."""
         if self._broken is not None:
             watcher.fail(self._broken)
             return
@@ -79,6 +87,8 @@ class Poller:
             now=self._loop.time(),
             chance=self._chance(),
             eta=eta,
+            fresh=fresh,
+            calm=calm,
         )
         self._arm()
 

@@ -30,7 +30,7 @@ from ._core.receipts import read_receipt
 from ._core.replies import Processing, Success
 from ._core.tickets import Ticket
 from ._orders import Order
-from ._places import Places
+from ._places import Places, Start
 from ._transport.sender import Sender
 from ._turns import is_cancelled
 
@@ -41,6 +41,8 @@ _PATIENCE = 30.0
 
 # So many ids of deliveries that came before the reply to their submit are remembered.
 _EARLY = 1024
+
+_UNKNOWN = Start()
 
 Receipt: TypeAlias = Processing | Success
 
@@ -62,6 +64,7 @@ class Submitter:
         pace: Pace,
         timeout: float,
         on_submitted: Callable[[Submitted], Awaitable[object]],
+        is_hooked: Callable[[Order], bool] = lambda _: False,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._endpoints = endpoints
@@ -71,6 +74,7 @@ class Submitter:
         self._pace = pace
         self._timeout = timeout
         self._on_submitted = on_submitted
+        self._is_hooked = is_hooked
         self._chance = chance
         self._places: dict[Tier, Places] = {}
         self._numbers = itertools.count()
@@ -142,10 +146,10 @@ class Submitter:
         for places in self._places.values():
             places.settled(ticket)
 
-    def expected(self, ticket: Ticket) -> float | None:
-        """Seconds until a ticket that was started here is expected to end."""
-        found = (places.expected(ticket) for places in self._places.values())
-        return next((seconds for seconds in found if seconds is not None), None)
+    def start_of(self, ticket: Ticket) -> Start:
+        """What is known of a ticket that may have been started here."""
+        found = (places.start_of(ticket) for places in self._places.values())
+        return next(filter(None, found), None) or _UNKNOWN
 
     def hinted(self, hint: Hint) -> set[Ticket]:
         """The open tickets that a webhook speaks of by the mark of their request."""
@@ -204,8 +208,13 @@ class Submitter:
             raise
         match end:
             case Processing():
-                early = {order.track_id, end.ticket.id} & {*self._early}
-                places.keep(end.ticket, None if early else end.eta, order.track_id)
+                places.keep(
+                    end.ticket,
+                    eta=end.eta,
+                    mark=order.track_id,
+                    calm=self._is_hooked(order),
+                    hinted=not {order.track_id, end.ticket.id}.isdisjoint(self._early),
+                )
             case RateLimited():
                 self._slow_down(order, places, end)
                 places.give_back()

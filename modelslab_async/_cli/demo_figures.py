@@ -107,7 +107,7 @@ class Figures:
 
     def _noticed(self, pace: Pace) -> Iterator[tuple[str, str]]:
         if self.lateness:
-            allowed = max(pace.floor, pace.share * self.longest)
+            allowed = pace.longest(self.longest)
             middle, worst_of_all = median(self.lateness), max(self.lateness)
             late = f"median {middle:.2f} s, worst {worst_of_all:.2f} s after the job's true end"
             yield "noticed", f"{late}; the pace allows {allowed:.2g} s and a round trip"

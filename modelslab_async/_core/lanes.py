@@ -39,7 +39,12 @@ class Watcher(Protocol):
 
 @define(eq=False, weakref_slot=False)
 class Entry:
-    """One open ticket: one entry, however many watchers. A million of them fit into memory."""
+    """
+    One open ticket: one entry, however many watchers. A million of them fit into memory.
+
+    Its `eta` is the age at which the server first said that it would be over, and `running` the
+    age at which it was last seen running.
+    """
 
     ticket: Ticket
     lane: "Lane"
@@ -50,8 +55,11 @@ class Entry:
     looks: int = 0
     faults: int = 0
     lined_up: bool = False
+    calm: bool = False
     nudged: bool = False
     heeded: float = -math.inf
+    eta: float | None = None
+    running: float = 0.0
     fault: LookFault | None = None
     last: Processing | Pending | None = None
 

@@ -1,6 +1,6 @@
 """Pace: when to look next, and when to stop asking. Pure arithmetic; time and chance are given."""
 
-from typing import Self
+from typing import Protocol, Self
 
 from attrs import field, frozen
 from attrs.validators import and_, ge, instance_of, le
@@ -10,32 +10,69 @@ _positive = and_(_seconds, ge(0.001))
 _BACKOFF_CEILING = 60.0
 
 
+class Steps(Protocol):
+    """When the tickets of one family are looked at."""
+
+    def first(self, eta: float | None, chance: float, *, fresh: bool = False) -> float:
+        """Seconds until the first look, given the seconds that the server says are left."""
+        ...
+
+    def step(self, age: float, chance: float, *, eta: float | None = None) -> float:
+        """Seconds from one look to the next, given the age at which it should be over."""
+        ...
+
+    def learn(self, running: float, over: float | None, eta: float | None) -> None:
+        """Hear of a job: when it was last seen running, and first seen over, if it was."""
+        ...
+
+
+class Rule(Protocol):
+    """What a client is given for a pace: steps for each family, and one pace for all troubles."""
+
+    @property
+    def limits(self) -> "Pace":
+        """How to back off, and when to stop asking."""
+        ...
+
+    def of(self, family: str, /) -> Steps:
+        """The steps of one family."""
+        ...
+
+
 @frozen(kw_only=True)
 class Pace:
     """
     The rule that says when a ticket is looked at.
 
-    The first look is due at once. Each next one is due after `share` of the time the job has
-    already run, but after no less than `floor` and no more than `ceiling` seconds. So a job that
-    ran T seconds is noticed within `max(floor, share * T)` and one round trip, and the number of
-    looks grows with the logarithm of T until the ceiling is reached.
+    The first look is due at once, or after one step where the work was submitted just now. A step
+    is `floor` at first, and longer by `rise` of the time that the job has already run, up to
+    `stride`; from where `share` of that time is more, it is that, up to `ceiling`. So a job that
+    ran T seconds is noticed within `max(min(floor + rise * T, stride), share * T)` and one round
+    trip, and in the long run the number of looks grows with the logarithm of T.
 
-    A known eta puts the next look off, until `floor / share` or `ceiling` seconds at the most: an
-    eta that is wrong costs no more than that.
+    A known eta is waited for in one step, but for no longer than `patience` seconds or the time
+    that the job has already run, if that is more: an eta that is too long costs no more than that.
 
     Args:
         floor: The seconds from one look at a young job to the next.
-        share: Which part of a job's age may pass before it is looked at again.
+        rise: Which part of a job's age is added to that.
+        stride: The seconds at which a step rises no more.
+        share: Which part of a job's age a step is at least, once it has run for long.
         ceiling: The most seconds between two looks at a ticket.
-        jitter: Which part of each step is left to chance. Chance only ever shortens a step.
+        patience: The most seconds that an eta puts a look off at first; 0 to heed no eta.
+        jitter: Which part of each step is left to chance. Chance shortens a step, or lets it end
+            a little after the eta.
         faults: How many looks in a row may go wrong before a ticket's wait ends as `Unresolved`.
         outage: For how many seconds a host may answer nothing at all before every wait for it ends.
         grace: Seconds for which "request not found" is taken for "not known yet".
     """
 
-    floor: float = field(default=1.0, validator=_positive)
-    share: float = field(default=0.1, validator=_seconds)
+    floor: float = field(default=2.5, validator=_positive)
+    rise: float = field(default=0.3, validator=_seconds)
+    stride: float = field(default=9.5, validator=_seconds)
+    share: float = field(default=0.05, validator=_seconds)
     ceiling: float = field(default=300.0, validator=_positive)
+    patience: float = field(default=75.0, validator=_seconds)
     jitter: float = field(default=0.1, validator=and_(_seconds, le(1.0)))
     faults: int = field(default=10, validator=and_(instance_of(int), ge(1)))
     outage: float = field(default=3600.0, validator=_seconds)
@@ -48,20 +85,53 @@ class Pace:
     @classmethod
     def fixed(cls, seconds: float) -> Self:
         """The same step every time, as a hand-written loop would do it."""
-        return cls(floor=seconds, share=0.0, ceiling=seconds, jitter=0.0)
+        return cls(floor=seconds, rise=0.0, share=0.0, ceiling=seconds, patience=0.0, jitter=0.0)
 
-    def first(self, eta: float | None, chance: float) -> float:
-        """Seconds until the first look, `chance` being a number from 0 to 1."""
-        if not eta or not self.share:
-            return 0.0
-        # Many tickets submitted together share an eta; chance parts them.
-        spread = self.floor * self.jitter * chance
-        return min(eta + spread, self.floor / self.share, self.ceiling)
+    @property
+    def limits(self) -> Self:
+        """Itself: a plain pace is its own rule for troubles too."""
+        return self
 
-    def step(self, age: float, chance: float) -> float:
-        """Seconds from one look to the next, at a job that has run for `age` seconds."""
-        step = min(max(self.floor, self.share * age), self.ceiling)
-        return step * (1.0 - self.jitter * chance)
+    def of(self, _family: str, /) -> Self:
+        """Itself: a plain pace is the same for every family."""
+        return self
+
+    def learn(self, running: float, over: float | None, eta: float | None) -> None:
+        """Nothing: a plain pace stays what it is."""
+
+    def first(self, eta: float | None, chance: float, *, fresh: bool = False) -> float:
+        """
+        Seconds until the first look, `chance` being a number from 0 to 1.
+
+        Args:
+            eta: What the server said about the seconds left, if it said something.
+            chance: What parts tickets that were taken together.
+            fresh: Whether the work was submitted just now, so that a look at once is for nothing.
+        """
+        if fresh or (eta and self.patience):
+            return self.step(0.0, chance, eta=eta)
+        return 0.0
+
+    def step(self, age: float, chance: float, *, eta: float | None = None) -> float:
+        """
+        Seconds from one look to the next.
+
+        Args:
+            age: For how many seconds the job has run.
+            chance: What parts tickets that were taken together.
+            eta: The age at which the job should be over, if the server said so.
+        """
+        part = self.jitter * chance
+        if eta is None or eta <= age or not self.patience:
+            return self.longest(age) * (1.0 - part)
+        # Tickets submitted together share an eta; a look before it would be for nothing.
+        believed = min(max(self.patience, age), self.ceiling) * (1.0 - part)
+        return min(eta - age + self.longest(eta) * part, believed)
+
+    def longest(self, age: float) -> float:
+        """The seconds of a step at that age, before chance shortens it."""
+        risen = min(self.floor + self.rise * age, max(self.stride, self.floor))
+        return min(max(risen, self.share * age), self.ceiling)
 
     def backoff(self, setbacks: int, chance: float) -> float:
         """Seconds to leave alone what has gone wrong `setbacks` times in a row."""

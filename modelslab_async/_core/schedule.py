@@ -42,7 +42,7 @@ from .errors import (
 from .families import Tier
 from .lanes import Entry, Lane, Watcher
 from .outcomes import Outcome, Unresolved
-from .pacing import Pace
+from .pacing import Pace, Rule
 from .pending import Pending, in_full
 from .rates import Rate
 from .replies import Failed, Processing, Reply, Success
@@ -79,6 +79,8 @@ _NOTHING = Effects()
 # What takes longer than that is no delay of a timer or of the event loop.
 _STANDSTILL = 5.0
 
+# So much rarer are looks at a ticket whose end a webhook is to tell of.
+_CALM = 4.0
 # Tickets that are added within this time share their moment, and the room that it takes.
 _MOMENT = 0.001
 
@@ -87,7 +89,7 @@ _MOMENT = 0.001
 class Schedule:
     """The state machine of all open tickets of one client."""
 
-    pace: Pace
+    rule: Rule
     rate: float | None = None
     _open: dict[Ticket, Entry] = Factory(dict)
     _lanes: dict[tuple[Tier, str], Lane] = Factory(dict)
@@ -100,6 +102,11 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def pace(self) -> Pace:
+        """How to back off, and when to stop asking."""
+        return self.rule.limits
+
     def add(
         self,
         ticket: Ticket,
@@ -110,8 +117,14 @@ class Schedule:
         now: float,
         chance: float,
         eta: float | None = None,
+        fresh: bool = False,
+        calm: bool = False,
     ) -> None:
-        """Open a ticket, or join those who wait for it already."""
+        """
+        Open a ticket, or join those who wait for it already.
+
+        It is `fresh` if it was submitted just now, and `calm` if a webhook is to tell of its end.
+        """
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)
@@ -130,8 +143,9 @@ class Schedule:
             self._moment = now
         if not self._alone or self._alone[0] is not watcher:
             self._alone = (watcher,)
-        due = now + self.pace.first(eta, chance)
-        entry = self._open[ticket] = Entry(ticket, lane, self._moment, due, self._alone)
+        due = now + self.rule.of(ticket.family).first(eta, chance, fresh=fresh)
+        entry = Entry(ticket, lane, self._moment, due, self._alone, eta=eta, calm=calm)
+        self._open[ticket] = entry
         lane.push(entry)
 
     def drop(self, ticket: Ticket, watcher: Watcher) -> None:
@@ -144,6 +158,7 @@ class Schedule:
         if not entry.watchers and entry.lined_up:
             del self._open[ticket]
             entry.lane.forget(entry)
+            self._learn(entry, None)
 
     def nudge(self, ticket: Ticket, now: float, gap: float, *, news: bool) -> bool:
         """
@@ -252,10 +267,13 @@ class Schedule:
         age = entry.began - entry.added
         match reply:
             case Pending() | Processing():
+                if entry.last is None and entry.eta is None and reply.eta:
+                    entry.eta = age + reply.eta
                 entry.last = reply
-                step = self.pace.step(age, chance)
-                if entry.looks == 1:
-                    step = max(step, self.pace.first(reply.eta, chance))
+                entry.running = age
+                step = self.rule.of(entry.ticket.family).step(age, chance, eta=entry.eta)
+                if entry.calm:
+                    step = min(_CALM * step, self.pace.ceiling)
                 if entry.nudged:
                     # What was meant may have come after this reply was written.
                     step, entry.nudged = min(step, self.pace.floor), False
@@ -264,8 +282,14 @@ class Schedule:
             case Failed(reason="not_found") if age < self.pace.grace:
                 self._again(entry, max(entry.began + self.pace.step(age, chance), now))
                 return _NOTHING
-            case _:
+            case Failed(reason="not_found"):
                 return Effects(self._settle(entry, reply, now))
+            case _:
+                self._learn(entry, age)
+                return Effects(self._settle(entry, reply, now))
+
+    def _learn(self, entry: Entry, over: float | None) -> None:
+        self.rule.of(entry.ticket.family).learn(entry.running, over, entry.eta)
 
     def _limited(self, entry: Entry, error: RateLimited, now: float, chance: float) -> Effects:
         entry.lane.spoke()

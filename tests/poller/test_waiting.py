@@ -501,7 +501,7 @@ def test_nothing_is_looked_at_before_it_is_due(virtually, world):
     """Between two looks at a ticket lies at least the pace's step."""
 
     async def main():
-        async with world(pace=Pace(floor=2.0, jitter=0.0)) as here:
+        async with world(pace=Pace(floor=2.0, rise=0.0, share=0.1, jitter=0.0)) as here:
             here.emulator.plant("images:1", duration=200.0)
             await here.client.wait("images:1")
             moments = here.wire.moments
@@ -799,7 +799,7 @@ def test_a_timer_starts_workers_too(virtually, world):
     """While one look hangs, another ticket that becomes due is looked at in time."""
 
     async def main():
-        async with world(pace=Pace(jitter=0.0)) as here:
+        async with world(pace=Pace(floor=1.0, rise=0.0, jitter=0.0)) as here:
             here.emulator.plant("images:1", duration=0.0)
             await here.client.wait("images:1")
             here.emulator.plant("images:2", duration=5.0)

@@ -58,8 +58,8 @@ def test_a_delivery_brings_the_result_at_once(virtually, world):
     """A job that nobody would look at for a while is looked at when its webhook comes."""
 
     async def main():
-        emulated = {"jobs": Jobs(duration=(17.0, 17.0))}
-        async with world(pace=Pace(share=1.0), emulated=emulated) as here:
+        emulated = {"jobs": Jobs(duration=(17.0, 17.0), eta="none")}
+        async with world(pace=Pace.fixed(100.0), emulated=emulated) as here:
             app = webhooks.receiver(here.client)
             url = here.client.webhook_url("http://me.example/hooks")
             begun = await here.client.submit(REALTIME, prompt="a fox", webhook=url)
@@ -76,12 +76,32 @@ def test_a_delivery_brings_the_result_at_once(virtually, world):
     virtually(main)
 
 
+def test_a_webhook_makes_looks_rarer_and_a_lost_one_costs_the_ceiling(virtually, world):
+    """Where a webhook is to come, looks are rarer; where it never does, one of them finds out."""
+
+    async def looks_at(hooked):
+        emulated = {"jobs": Jobs(duration=(60.0, 60.0), eta="none")}
+        async with world(pace=Pace(ceiling=30.0), emulated=emulated) as here:
+            started = asyncio.get_running_loop().time()
+            url = here.client.webhook_url("http://me.example") if hooked else "http://other.example"
+            await here.client.generate(REALTIME, prompt="a fox", webhook=url)
+            late = asyncio.get_running_loop().time() - started - 60.0
+            return len(here.wire.requests) - 1, late
+
+    async def main():
+        (rare, late), (many, _) = await looks_at(hooked=True), await looks_at(hooked=False)
+        assert rare < many / 2
+        assert late <= 30.0
+
+    virtually(main)
+
+
 def test_a_mark_alone_is_enough(virtually, world):
     """The track_id finds the ticket where the id is unknown."""
 
     async def main():
-        emulated = {"jobs": Jobs(duration=(17.0, 17.0))}
-        async with world(pace=Pace(share=1.0), emulated=emulated) as here:
+        emulated = {"jobs": Jobs(duration=(17.0, 17.0), eta="none")}
+        async with world(pace=Pace.fixed(100.0), emulated=emulated) as here:
             url = here.client.webhook_url("http://me.example")
             begun = await here.client.submit(REALTIME, prompt="a fox", track_id="mine-1")
             waiting = asyncio.create_task(here.client.wait(begun.ticket))
