@@ -5,8 +5,13 @@ from ._core.catalog import FAMILIES
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
+    DownloadError,
+    FileNotWritten,
+    FileTooLarge,
     GenerationFailed,
     InvalidRequest,
+    LinkGone,
+    LinkRefused,
     LookFault,
     ModelsLabError,
     PaymentRequired,
@@ -16,19 +21,23 @@ from ._core.errors import (
     ServerError,
     SubmitUncertain,
     TicketNotFound,
+    TransferFailed,
     TransportError,
     UnreadableReply,
     UntrustedServer,
     WaitTimeout,
+    WrongContent,
 )
 from ._core.events import Event, Faulted, Looked, Paused, Settled
 from ._core.families import Call, Family
+from ._core.files import File
 from ._core.outcomes import Outcome, Unresolved
 from ._core.pacing import Pace
 from ._core.reading import read_reply
 from ._core.records import from_dict, to_dict
 from ._core.replies import Failed, Processing, Reply, Success
 from ._core.tickets import Ticket, TicketLike
+from ._downloads import Delivery, Downloads, Saved, Unsaved, Verified, download, verify
 from ._inbox import Tickets
 from ._transport.wire import HTTP, Request, Response
 from ._version import __version__
@@ -40,12 +49,20 @@ __all__ = [
     "Call",
     "Client",
     "ClientClosed",
+    "Delivery",
+    "DownloadError",
+    "Downloads",
     "Event",
     "Failed",
     "Family",
     "Faulted",
+    "File",
+    "FileNotWritten",
+    "FileTooLarge",
     "GenerationFailed",
     "InvalidRequest",
+    "LinkGone",
+    "LinkRefused",
     "LookFault",
     "Looked",
     "ModelsLabError",
@@ -60,6 +77,7 @@ __all__ = [
     "Reply",
     "Request",
     "Response",
+    "Saved",
     "ServerError",
     "Settled",
     "SubmitUncertain",
@@ -68,15 +86,21 @@ __all__ = [
     "TicketLike",
     "TicketNotFound",
     "Tickets",
+    "TransferFailed",
     "TransportError",
     "UnreadableReply",
     "Unresolved",
+    "Unsaved",
     "UntrustedServer",
+    "Verified",
     "WaitTimeout",
+    "WrongContent",
     "__version__",
+    "download",
     "from_dict",
     "read_reply",
     "to_dict",
+    "verify",
 ]
 
 for _name in __all__:

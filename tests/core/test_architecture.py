@@ -14,7 +14,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 CORE = [path for path in MODULES if path.parent.name == "_core"]
 # Each may import those before it. What touches the world outside has no place in the core.
 CORE_ORDER = """
-tickets replies errors outcomes families events catalog bodies hints statuses refusals reading
+tickets replies files errors outcomes families events catalog bodies hints statuses refusals reading
 records pacing lanes rates schedule
 """.split()  # noqa: SIM905
 OUTSIDE = {"time", "random", "os", "logging", "asyncio", "socket", "threading", "secrets", "ssl"}
@@ -60,6 +60,7 @@ LAYERS = [
     "_transport",
     "_turns",
     "_waiters",
+    "_downloads",
     "_inbox",
     "_looker",
     "_poller",
