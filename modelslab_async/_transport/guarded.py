@@ -174,5 +174,6 @@ _FAULTS = (
 
 
 def _translated(fault: Exception) -> httpx.TransportError:
-    name = type(fault).__name__
-    return httpx.TransportError(f"{name}: {fault}" if str(fault) else name)
+    """The error of the same name, by which httpx would call it."""
+    kind: type[httpx.TransportError] = getattr(httpx, type(fault).__name__, httpx.TransportError)
+    return kind(str(fault))
