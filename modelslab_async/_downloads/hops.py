@@ -7,9 +7,15 @@ from ipaddress import ip_address
 
 import httpx
 
-from .._core.errors import DownloadError, LinkRefused, TransferFailed, UntrustedServer
+from .._core.errors import (
+    DownloadError,
+    LinkRefused,
+    ModelsLabError,
+    TransferFailed,
+    UntrustedServer,
+)
 from .._transport.guarded import NotPublic
-from .._transport.over_httpx import translated
+from .._transport.over_httpx import translated, unreachable
 from .._transport.public import is_public
 
 _MOST = 5
@@ -99,13 +105,15 @@ class Hops:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:
             raise self._failed(fault, start) from fault
 
-    def _failed(self, fault: Exception, start: str) -> DownloadError:
+    def _failed(
+        self, fault: httpx.HTTPError | httpx.InvalidURL | OSError, start: str
+    ) -> DownloadError:
         if isinstance(fault, TimeoutError):
             return TransferFailed(f"nothing came for {self._timeout:g} s", url=start)
         if isinstance(fault, OSError):
-            return TransferFailed(f"{type(fault).__name__}: {fault.strerror or fault}", url=start)
-        assert isinstance(fault, (httpx.HTTPError, httpx.InvalidURL))  # noqa: S101
-        error = translated(fault)
+            error: ModelsLabError = unreachable(fault)
+        else:
+            error = translated(fault)
         kind = LinkRefused if isinstance(error, UntrustedServer) else TransferFailed
         return kind(error.message, url=start)
 

@@ -2,19 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 import httpcore
 import httpx
 
-from .dialing import Trust, addresses_of
+from .dialing import Address, Trust, addresses_of, connected
 from .public import is_public
 
-KEPT = 15.0
-# How long one of several addresses may be silent before the next is tried.
-_PATIENCE = 3.0
-
-_Options: TypeAlias = Iterable[Any] | None
+# Shorter than the times after which servers close a connection that rests.
+_KEPT = 15.0
 
 
 class NotPublic(Exception):
@@ -34,7 +31,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, *, private: bool) -> None:
-        self._dialer = _Dialer(private=private)
+        self._private = private
         self._trust = Trust()
         self._idle: list[httpcore.AsyncHTTPConnection] = []
         self._closed = False
@@ -46,6 +43,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         Raises:
             NotPublic: The host has no public address.
             httpx.TransportError: No response came.
+            OSError: No connection came about.
         """
         asked = httpcore.Request(
             request.method,
@@ -93,9 +91,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             if connection.can_handle_request(origin):
                 self._idle.remove(connection)
                 return connection
-        trusted = await self._trust.context() if origin.scheme == b"https" else None
+        trust = self._trust if origin.scheme == b"https" else None
+        dialer = _Dialer(trust, private=self._private)
+        # The context is for httpcore, which would load one of its own; ours is already in use then.
+        context = await trust.context() if trust else None
         return httpcore.AsyncHTTPConnection(
-            origin, ssl_context=trusted, keepalive_expiry=KEPT, network_backend=self._dialer
+            origin, ssl_context=context, keepalive_expiry=_KEPT, network_backend=dialer
         )
 
 
@@ -127,42 +128,64 @@ class _Body(httpx.AsyncByteStream):
 class _Dialer(httpcore.AsyncNetworkBackend):
     """Resolves, checks, connects: the one place where a download meets the network."""
 
-    def __init__(self, *, private: bool) -> None:
+    def __init__(self, trust: Trust | None, *, private: bool) -> None:
+        self._trust = trust
         self._private = private
-        # Where anyio is missing this is another class to the type checkers; httpx brings it.
-        self._inner = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: _Options = None,
+        timeout: float | None = None,  # noqa: ARG002 -- whoever asks has a deadline.
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
-        *others, last = await self._allowed(host, port)
-        for address in others:
-            try:
-                return await self._inner.connect_tcp(
-                    address, port, _PATIENCE, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._inner.connect_tcp(last, port, timeout, local_address, socket_options)
+        context = await self._trust.context() if self._trust else None
+        sock = await connected(await self._allowed(host, port))
+        reader, writer = await asyncio.open_connection(
+            sock=sock, ssl=context, server_hostname=host if context else None
+        )
+        return _Stream(reader, writer)
 
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    async def _allowed(self, host: str, port: int) -> list[str]:
+    async def _allowed(self, host: str, port: int) -> list[Address]:
         try:
             found = await addresses_of(host, port)
-        except (OSError, UnicodeError) as fault:
-            raise httpcore.ConnectError(str(fault)) from fault
-        addresses = [str(place[0]) for *_, place in found]
-        allowed = [each for each in addresses if self._private or is_public(each)]
+        except UnicodeError:
+            raise OSError(f"{host!r} is no name of a host") from None
+        allowed = [each for each in found if self._private or is_public(each[4][0])]
         if not allowed:
-            raise NotPublic(f"{host} is no public address but {', '.join(addresses)}")
+            addresses = ", ".join(str(each[4][0]) for each in found)
+            raise NotPublic(f"{host} is no public address but {addresses}")
         return allowed
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection, with TLS from its beginning where its scheme wants that."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        return await self._reader.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        self._writer.write(buffer)
+        await self._writer.drain()
+
+    async def aclose(self) -> None:
+        # At once: nobody waits for a server that would rather talk on.
+        self._writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def start_tls(self, *_any: object, **_more: object) -> httpcore.AsyncNetworkStream:
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            # The question whether the server has gone while the connection was at rest.
+            return self._reader.at_eof() or self._writer.is_closing()
+        return self._writer.get_extra_info(info)
 
 
 _FAULTS = (

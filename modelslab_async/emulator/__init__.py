@@ -5,12 +5,14 @@ from .fault_serving import Traffic, faulty
 from .faults import Faults
 from .jobs import Jobs
 from .ledger import Scripted
+from .links import Links
 from .serving import running, serve
 
 __all__ = [
     "Emulator",
     "Faults",
     "Jobs",
+    "Links",
     "Scripted",
     "Submitted",
     "Traffic",

@@ -23,7 +23,7 @@ from .endpoints import Endpoint
 from .intake import Intake
 from .jobs import Jobs
 from .ledger import Scripted
-from .ranges import send_file
+from .links import Links, not_found
 from .routes import Fetch, File, RequestCount, Routes, Submit
 
 _JSON = {"content-type": "application/json"}
@@ -60,6 +60,7 @@ class Emulator:
         keys: The accepted keys; None accepts any that is not empty.
         broke: Keys that are valid but have no credits: they may fetch, and submit nothing.
         queue_limit: How many unfinished submitted jobs a key may have; None is no limit.
+        links: How the links to files behave.
         clock: Where the time in seconds comes from.
 
     Attributes:
@@ -81,6 +82,7 @@ class Emulator:
         keys: Collection[str] | None = None,
         broke: Collection[str] = (),
         queue_limit: int | None = None,
+        links: Links | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.looks: Counter[Ticket] = Counter()
@@ -89,6 +91,7 @@ class Emulator:
         self._keys = None if keys is None else frozenset((*keys, *broke))
         self._broke = frozenset(broke)
         self._queue_limit = queue_limit
+        self._links = links or Links()
         self._clock = clock
         self._routes = Routes(families)
         self._intake = Intake(self._routes, families=families, jobs=jobs or Jobs())
@@ -192,9 +195,9 @@ class Emulator:
             return _json(401, wording.refusal(text, spelled=_spelling(route)))
         match route:
             case Fetch():
-                return self._fetch(route, fields, _site(request))
+                return self._fetch(route, fields, self._site(request))
             case Submit():
-                return self._submit(route, fields, key, _site(request))
+                return self._submit(route, fields, key, self._site(request))
             case RequestCount():
                 count = self._ledger.queued(key, self._clock())
                 return _json(200, {"status": "success", "processing_count": count})
@@ -269,18 +272,20 @@ class Emulator:
             and int(number) < job.files
         )
         if job is None or not there:
-            return Response(b"Not Found", 404, {"content-type": "text/plain"})
-        return send_file(answers.file_of(job, int(number)), request.headers, method=request.method)
+            return not_found()
+        now = self._clock()
+        age = now - job.started - job.duration
+        return self._links.answer(answers.file_of(job, int(number)), request, age=age, now=now)
+
+    def _site(self, request: Request) -> Site:
+        host = request.headers.get("host", "localhost")
+        mount = "/api" if request.scope["path"].startswith("/api/") else ""
+        query = self._links.query(self._clock())
+        return Site(f"{request.scope['scheme']}://{host}", mount, query)
 
 
 def _json(status_code: int, body: object, **headers: str) -> Response:
     return Response(wording.encode(body), status_code, {**_JSON, **headers})
-
-
-def _site(request: Request) -> Site:
-    host = request.headers.get("host", "localhost")
-    mount = "/api" if request.scope["path"].startswith("/api/") else ""
-    return Site(f"{request.scope['scheme']}://{host}", mount)
 
 
 def _spelling(route: Fetch | Submit | RequestCount) -> str:

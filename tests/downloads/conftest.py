@@ -152,7 +152,7 @@ class Looks:
         self.replies = list(replies)
         self.looks = 0
 
-    async def fetch(self, ticket, /):
+    async def fetch(self, _ticket, /):
         self.looks += 1
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
