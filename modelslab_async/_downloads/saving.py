@@ -64,7 +64,8 @@ class Saving:
             DownloadError: It is not saved; what to do stands in it.
         """
         try:
-            part = await in_thread(Part.open, self.folder, stem_of(success.ticket, n))
+            stem = stem_of(success.ticket, n)
+            part = await in_thread(Part.open, self.folder, stem, undo=Part.leave)
             try:
                 return await _Output(self, part, n, media, renewal).save(success)
             except (WrongContent, FileTooLarge):

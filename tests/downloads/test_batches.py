@@ -1,6 +1,7 @@
 """Batches: many outcomes become files as they come, and records tell later what became of them."""
 
 import asyncio
+import gc
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from modelslab_async import (
 )
 from modelslab_async.emulator import Emulator
 
-from .conftest import PNG, names, success
+from .conftest import PNG, names, picture, success
 
 
 def tickets(count):
@@ -162,3 +163,26 @@ def test_an_http_that_is_none():
     """The seam of looks is no seam for downloads."""
     with pytest.raises(TypeError, match="AsyncBaseTransport"):
         Downloads(to="x", http=object())
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.01, 0.03, 0.05, 0.08, 0.12])
+async def test_wherever_it_is_cancelled_nothing_is_left_open(moment, server, saving, folder):
+    """No socket, no file, no task; only whole files and parts that can be gone on with."""
+    server.content = picture(200_000)
+    many = [success(server.link(f"{n}"), ticket=Ticket("images", n)) for n in range(60)]
+
+    async def run(downloads):
+        return [each async for each in downloads.stream(many)]
+
+    async with saving() as downloads:
+        task = asyncio.create_task(run(downloads))
+        await asyncio.sleep(moment)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    gc.collect()
+
+    parts = [name for name in names(folder) if not name.endswith(".png")]
+    assert sorted(parts) == sorted(
+        name for part in parts if part.endswith(".part") for name in (part, f"{part}.json")
+    )
