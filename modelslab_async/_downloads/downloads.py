@@ -123,11 +123,10 @@ class Downloads:
             ClientClosed: This was closed before.
         """
         self._check_open()
-        match await self._deliver(success):
-            case Saved(files=files):
-                return files
-            case Unsaved(cause=cause):
-                raise cause
+        delivery = await self._deliver(success)
+        if isinstance(delivery, Unsaved):
+            raise delivery.cause
+        return delivery.files
 
     async def stream(
         self, outcomes: AsyncIterable[Outcome] | Iterable[Outcome]

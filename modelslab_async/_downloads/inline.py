@@ -36,7 +36,7 @@ def payload_of(head: bytes, media: Collection[Medium]) -> int | None:
     text = head[start:].translate(_URL_SAFE, _BLANKS)
     if not _ALPHABET.fullmatch(text):
         return None
-    inside = _decoded(text[: len(text) // _QUANTUM * _QUANTUM])
+    inside = binascii.a2b_base64(text[: len(text) // _QUANTUM * _QUANTUM])
     found = suffix_of(inside, media) if mark else binary_suffix_of(inside, media)
     return None if found is None else start
 
@@ -72,10 +72,3 @@ def data_of(output: str, media: Collection[Medium]) -> bytes | None:
         except ValueError:
             return None
     return text if not media or "text" in media else None
-
-
-def _decoded(text: bytes) -> bytes:
-    try:
-        return binascii.a2b_base64(text)
-    except binascii.Error:
-        return b""

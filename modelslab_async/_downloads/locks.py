@@ -6,7 +6,7 @@ import sys
 # Far behind the last byte of any file, since a locked byte cannot be read on Windows.
 _PLACE = 1 << 60
 
-if sys.platform == "win32":
+if sys.platform == "win32":  # pragma: no cover -- the one with locks of its own.
     import msvcrt
 
     def try_lock(descriptor: int) -> bool:

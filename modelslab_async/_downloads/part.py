@@ -119,7 +119,7 @@ class Part:
             OSError: The disk would not.
         """
         os.fsync(self._file.fileno())
-        if _IS_WINDOWS:
+        if _IS_WINDOWS:  # pragma: no cover -- an open file cannot be renamed there.
             self._file.close()
         number = 1
         while not self._has_become(
@@ -142,7 +142,7 @@ class Part:
 
     def drop(self) -> None:
         """Close it and leave nothing behind."""
-        if _IS_WINDOWS:
+        if _IS_WINDOWS:  # pragma: no cover -- an open file cannot be renamed there.
             self._file.close()
         self._note.unlink(missing_ok=True)
         self._path.unlink(missing_ok=True)
@@ -181,7 +181,7 @@ def _is_at(path: Path, state: os.stat_result) -> bool:
 def _named(part: Path, path: Path) -> bool:
     """Give a file its name unless that is taken. Never is there half a file, or another's."""
     try:
-        if _IS_WINDOWS:
+        if _IS_WINDOWS:  # pragma: no cover -- renaming respects a taken name there.
             part.rename(path)
         else:
             path.hardlink_to(part)
@@ -215,7 +215,7 @@ def _is_same(path: Path, size: int, digest: str) -> bool:
 
 def _sync(folder: Path) -> None:
     """Make the new name outlast a power cut, where a folder can be told so."""
-    if _IS_WINDOWS:
+    if _IS_WINDOWS:  # pragma: no cover -- a folder cannot be opened there.
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

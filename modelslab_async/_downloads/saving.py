@@ -123,7 +123,8 @@ class _Output:
         """Try all links in rounds until one of them has given the whole file."""
         now = asyncio.get_running_loop().time
         end, most, rounds = now() + self._saving.patience, self._part.size, 0
-        for pause in _pauses():
+        pauses = _pauses()
+        while True:
             faults: list[DownloadError] = []
             for link in links:
                 fault = await self._tried(link)
@@ -140,8 +141,7 @@ class _Output:
             most = max(most, self._part.size)
             if not (gone and not late) and not (cut and rounds < _ROUNDS):
                 raise _advised(faults[0])
-            await asyncio.sleep(pause)
-        raise AssertionError
+            await asyncio.sleep(next(pauses))
 
     async def _tried(self, link: str) -> DownloadError | None:
         """Fill the part from one link, or say why not where another try may help."""

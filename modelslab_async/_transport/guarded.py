@@ -12,6 +12,7 @@ from .public import is_public
 
 # Shorter than the times after which servers close a connection that rests.
 _KEPT = 15.0
+_MOST_IDLE = 32
 
 
 class NotPublic(Exception):
@@ -78,19 +79,23 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     async def rest(self, connection: httpcore.AsyncHTTPConnection) -> None:
         """Keep a connection for the next request to its origin, if it can carry one."""
-        if connection.is_idle() and not self._closed:
+        if connection.is_idle() and not self._closed and len(self._idle) < _MOST_IDLE:
             self._idle.append(connection)
         else:
             await connection.aclose()
 
     async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        for connection in [each for each in self._idle if each.has_expired()]:
-            self._idle.remove(connection)
+        # Sorted before anything is awaited: another request may look here meanwhile.
+        expired = [each for each in self._idle if each.has_expired()]
+        self._idle = [each for each in self._idle if each not in expired]
+        rested = next((each for each in self._idle if each.can_handle_request(origin)), None)
+        if rested is not None:
+            self._idle.remove(rested)
+        for connection in expired:
             await connection.aclose()
-        for connection in self._idle:
-            if connection.can_handle_request(origin):
-                self._idle.remove(connection)
-                return connection
+        return rested or await self._made(origin)
+
+    async def _made(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         trust = self._trust if origin.scheme == b"https" else None
         dialer = _Dialer(trust, private=self._private)
         # The context is for httpcore, which would load one of its own; ours is already in use then.

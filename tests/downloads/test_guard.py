@@ -268,11 +268,12 @@ async def test_a_second_address_is_tried(monkeypatch, server):
     assert PNG == await _get("http://cdn.example/0.png", private=False)
 
 
-async def test_a_name_that_is_none(saving):
+@pytest.mark.parametrize("name", ["no-such-host.invalid", f"{'a' * 64}.invalid"])
+async def test_a_name_that_is_none(name, saving):
     """What cannot be resolved is the network's trouble."""
     async with saving() as downloads:
         with pytest.raises(TransferFailed):
-            await downloads.save(success("http://no-such-host.invalid/0.png"))
+            await downloads.save(success(f"http://{name}/0.png"))
 
 
 async def test_connections_are_used_again(server, saving):
@@ -281,6 +282,24 @@ async def test_connections_are_used_again(server, saving):
         await downloads.save(success(*(server.link(str(n)) for n in range(5))))
 
     assert (5, 1) == (len(server.asked), server.accepted)
+
+
+async def test_a_connection_that_the_server_closed_is_not_used_again(server, saving):
+    """A new one is made for the next file, and for another host."""
+
+    async def answer(_asked, writer):
+        await server.send(writer, 200, {}, PNG)
+        writer.close()
+
+    server.answers = [answer]
+    async with Server() as other, saving(at_once=1) as downloads:
+        await downloads.save(success(server.link()))
+        while not downloads._own._idle[0].has_expired():  # noqa: ASYNC110 -- no event tells it.
+            await asyncio.sleep(0.01)
+        await downloads.save(success(server.link("1"), other.link("2"), server.link("3")))
+
+    assert (2, 1) == (server.accepted, other.accepted)
+    assert (3, 1) == (len(server.asked), len(other.asked))
 
 
 async def test_no_more_than_allowed_come_at_once(server, saving):

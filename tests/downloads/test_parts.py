@@ -130,6 +130,33 @@ def test_a_link_that_somebody_laid_is_not_followed(folder):
     assert b"precious" == (folder / "precious").read_bytes()
 
 
+def test_a_part_that_another_finishes_meanwhile(folder, monkeypatch):
+    """Who gets the lock of a file that has moved away begins anew."""
+    first = part(folder)
+
+    def late(_descriptor):
+        monkeypatch.undo()
+        assert folder / "a-1-0.bin" == published(first)
+        return True
+
+    monkeypatch.setattr("modelslab_async._downloads.part.try_lock", late)
+    second = part(folder, b"data")
+
+    assert folder / "a-1-0.bin" == published(second)
+    assert ["a-1-0.bin"] == names(folder)
+
+
+def test_a_file_system_without_locks(folder, monkeypatch):
+    """There it goes on without them."""
+
+    def refuse(*_any):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+
+    assert folder / "a-1-0.bin" == published(part(folder))
+
+
 async def test_saving_again_makes_no_second_file(server, saving, folder):
     """What is there already is found to be the same."""
     async with saving() as downloads:

@@ -4,9 +4,11 @@ import asyncio
 import base64
 import hashlib
 
+import httpx
 import pytest
 
 from modelslab_async import (
+    Client,
     DownloadError,
     Failed,
     File,
@@ -17,6 +19,9 @@ from modelslab_async import (
     TransferFailed,
     WrongContent,
 )
+from modelslab_async._downloads.part import Mark, Part
+from modelslab_async.emulator import Emulator, Links, running
+from modelslab_async.emulator.media import make_file
 
 from .conftest import PAGE, PNG, TICKET, Looks, Server, names, picture, success
 
@@ -500,3 +505,89 @@ async def test_a_part_of_another_link_is_not_resumed(server, saving):
 
     assert [None, 2000, None] == [asked.start for asked in server.asked]
     assert server.content == file.path.read_bytes()
+
+
+async def test_a_whole_part_needs_no_request(server, saving, folder):
+    """What had come before a run was ended is checked and named, and not asked for again."""
+    folder.mkdir()
+    part = Part.open(folder, "images-1-0")
+    part.restart(Mark(server.link(), '"v1"', len(PNG)))
+    part.append(PNG)
+    part.leave()
+
+    async with saving() as downloads:
+        (file,) = await downloads.save(success(server.link() + "?sig=new"))
+
+    assert (PNG, []) == (file.path.read_bytes(), server.asked)
+
+
+async def test_a_body_that_ends_early_without_a_word(saving):
+    """Whoever carries it, the announced length is what has to come."""
+
+    def answer(_request):
+        return httpx.Response(200, headers={"content-length": "9999"}, stream=Body(PNG))
+
+    async with saving(http=httpx.MockTransport(answer)) as downloads:
+        with pytest.raises(TransferFailed, match=f"cut after {len(PNG)} of 9999"):
+            await downloads.save(success("https://cdn.example/0.png"))
+
+
+class Body(httpx.AsyncByteStream):
+    def __init__(self, content):
+        self.content = content
+
+    async def __aiter__(self):
+        yield self.content
+
+
+async def test_a_client_whose_hook_reads_the_response(server, saving):
+    """What a hook has read already is taken from there."""
+
+    async def read(response):
+        await response.aread()
+
+    async with (
+        httpx.AsyncClient(event_hooks={"response": [read]}) as http,
+        saving(http=http) as downloads,
+    ):
+        (file,) = await downloads.save(success(server.link()))
+
+    assert PNG == file.path.read_bytes()
+
+
+async def test_what_is_no_http(server, saving):
+    """A server that speaks something else is a server in trouble."""
+
+    async def babble(_asked, writer):
+        writer.write(b"220 mail.example ESMTP\r\n\r\n")
+        await writer.drain()
+
+    server.answers = [babble]
+    async with saving() as downloads:
+        (file,) = await downloads.save(success(server.link()))
+
+    assert (2, PNG) == (len(server.asked), file.path.read_bytes())
+
+
+async def test_base64_in_a_reply_that_breaks_off(saving):
+    """It is neither a file nor a link."""
+    text = base64.b64encode(picture(9000)).decode() + "(cut)"
+
+    async with saving() as downloads:
+        with pytest.raises(WrongContent):
+            await downloads.save(success(text))
+
+
+async def test_a_link_of_the_emulator_that_expires(saving):
+    """The whole way: a job, an expired link, one more look, two redirects, a file."""
+    now = [0.0]
+    emulator = Emulator(clock=lambda: now[0], links=Links(lifetime=60.0, redirects=2))
+    ticket = emulator.plant("images:9", duration=0)
+    async with running(emulator) as base_url, Client("any-key", base_url=base_url) as client:
+        result = await client.wait(ticket)
+        now[0] += 60.0
+        async with saving(client) as downloads:
+            (file,) = await downloads.save(result)
+
+    assert 2 == emulator.looks[ticket]
+    assert make_file("images:9#0", "png").content == file.path.read_bytes()
