@@ -85,15 +85,15 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             await connection.aclose()
 
     async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        # Sorted before anything is awaited: another request may look here meanwhile.
-        expired = [each for each in self._idle if each.has_expired()]
-        self._idle = [each for each in self._idle if each not in expired]
-        rested = next((each for each in self._idle if each.can_handle_request(origin)), None)
-        if rested is not None:
-            self._idle.remove(rested)
-        for connection in expired:
-            await connection.aclose()
-        return rested or await self._made(origin)
+        # One after the other, since another request may look here while one is being closed.
+        while expired := next((each for each in self._idle if each.has_expired()), None):
+            self._idle.remove(expired)
+            await expired.aclose()
+        for connection in self._idle:
+            if connection.can_handle_request(origin):
+                self._idle.remove(connection)
+                return connection
+        return await self._made(origin)
 
     async def _made(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         trust = self._trust if origin.scheme == b"https" else None
@@ -126,8 +126,11 @@ class _Body(httpx.AsyncByteStream):
             raise _translated(fault) from fault
 
     async def aclose(self) -> None:
-        await self._response.aclose()
-        await self._transport.rest(self._connection)
+        try:
+            await self._response.aclose()
+        finally:
+            # Also when cancelled in there: httpcore would leave the connection open then.
+            await self._transport.rest(self._connection)
 
 
 class _Dialer(httpcore.AsyncNetworkBackend):
