@@ -9,8 +9,13 @@ from ._core.endpoints import Endpoint
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
+    DownloadError,
+    FileNotWritten,
+    FileTooLarge,
     GenerationFailed,
     InvalidRequest,
+    LinkGone,
+    LinkRefused,
     LookFault,
     ModelsLabError,
     PaymentRequired,
@@ -20,19 +25,23 @@ from ._core.errors import (
     ServerError,
     SubmitUncertain,
     TicketNotFound,
+    TransferFailed,
     TransportError,
     UnreadableReply,
     UntrustedServer,
     WaitTimeout,
+    WrongContent,
 )
 from ._core.events import Event, Faulted, Looked, Paused, Settled, Submitted
 from ._core.families import Call, Family
+from ._core.files import File
 from ._core.outcomes import Outcome, Unresolved, Unsubmitted
 from ._core.pacing import Pace
 from ._core.reading import read_reply
 from ._core.records import from_dict, to_dict
 from ._core.replies import Failed, Processing, Reply, Success
 from ._core.tickets import Ticket, TicketLike
+from ._downloads import Delivery, Downloads, Saved, Unsaved, Verified, download, verify
 from ._inbox import Tickets
 from ._transport.wire import HTTP, Request, Response
 from ._version import __version__
@@ -45,14 +54,22 @@ __all__ = [
     "Call",
     "Client",
     "ClientClosed",
+    "Delivery",
+    "DownloadError",
+    "Downloads",
     "Endpoint",
     "Event",
     "Failed",
     "Family",
     "Faulted",
+    "File",
+    "FileNotWritten",
+    "FileTooLarge",
     "GenerationFailed",
     "GenerationRequest",
     "InvalidRequest",
+    "LinkGone",
+    "LinkRefused",
     "LookFault",
     "Looked",
     "ModelsLabError",
@@ -67,6 +84,7 @@ __all__ = [
     "Reply",
     "Request",
     "Response",
+    "Saved",
     "ServerError",
     "Settled",
     "SubmitUncertain",
@@ -76,16 +94,22 @@ __all__ = [
     "TicketLike",
     "TicketNotFound",
     "Tickets",
+    "TransferFailed",
     "TransportError",
     "UnreadableReply",
     "Unresolved",
+    "Unsaved",
     "Unsubmitted",
     "UntrustedServer",
+    "Verified",
     "WaitTimeout",
+    "WrongContent",
     "__version__",
+    "download",
     "from_dict",
     "read_reply",
     "to_dict",
+    "verify",
 ]
 
 for _name in __all__:

@@ -13,6 +13,7 @@ import click
 from .. import ModelsLabError, __version__
 from . import show
 from .demo import demo
+from .download import download
 from .emulate import emulate
 from .endpoints import endpoints
 from .exits import CUT_OFF, DEFECT, USAGE, exit_codes, exit_of, explained
@@ -51,7 +52,7 @@ def app(context: click.Context) -> None:
         context.exit(USAGE)
 
 
-for _command in (fetch, wait, families, endpoints, demo, emulate):
+for _command in (fetch, wait, download, families, endpoints, demo, emulate):
     app.add_command(_command)
 
 

@@ -7,6 +7,7 @@ from attrs import frozen
 from .. import (
     AuthenticationError,
     ClientClosed,
+    DownloadError,
     Failed,
     GenerationFailed,
     InvalidRequest,
@@ -75,6 +76,7 @@ _EXITS = (
     ),
     Exit(4, "too many requests", (RateLimited,), "ask again later, and less often"),
     Exit(7, "not over when the time was up", (WaitTimeout, ClientClosed)),
+    Exit(8, "a result is there but could not be saved", (DownloadError,)),
     Exit(
         5,
         "not found: the server knows no such id",

@@ -16,6 +16,13 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     │   └── TicketNotFound      the server knows no such id
     ├── WaitTimeout             the caller's patience ended, not the job (also a TimeoutError)
     ├── SubmitUncertain         work may or may not have been started; look before paying again
+    ├── DownloadError           the job is done, one of its outputs could not be saved
+    │   ├── LinkGone            nothing is behind the link: expired, or not there in time
+    │   ├── LinkRefused         the link leads where no download goes: not https, not public
+    │   ├── TransferFailed      the bytes did not come: network, server, cut again and again
+    │   ├── WrongContent        what came is no such file: an error page, another kind of data
+    │   ├── FileTooLarge        there are more bytes than allowed
+    │   └── FileNotWritten      this machine could not write the file: disk full, no permission
     ├── UntrustedServer         the server's certificate is not valid: nothing was sent
     └── ClientClosed            the client was closed while waiting, or used after that
 """
@@ -23,6 +30,7 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
 from copy import copy
 from typing import Self
 
+from .files import File
 from .replies import Failed, Processing
 from .tickets import Ticket
 
@@ -183,6 +191,56 @@ class SubmitUncertain(ModelsLabError):
         self.endpoint = endpoint
         self.track_id = track_id
         self.payload_hash = payload_hash
+
+
+class DownloadError(ModelsLabError):
+    """
+    The job is done, but one of its outputs could not be saved. Saving can be repeated.
+
+    Attributes:
+        url: The link, without its query; "" where the reply itself held the bytes.
+        n: Which of the ticket's outputs, counted from 0.
+        saved: The outputs of the ticket that were saved.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        ticket: Ticket | None = None,
+        status_code: int | None = None,
+        url: str = "",
+        n: int = 0,
+        saved: tuple[File, ...] = (),
+    ) -> None:
+        super().__init__(message, ticket=ticket, status_code=status_code)
+        self.url = url
+        self.n = n
+        self.saved = saved
+
+
+class LinkGone(DownloadError):
+    """Nothing is behind the link: it has expired, or the file did not appear in time."""
+
+
+class LinkRefused(DownloadError):
+    """The link leads where no download goes: not https, not a public address, in a circle."""
+
+
+class TransferFailed(DownloadError):
+    """The bytes did not come: the network, the server, or a transfer that was cut every time."""
+
+
+class WrongContent(DownloadError):
+    """What came is no file of this family: an error page, or another kind of data."""
+
+
+class FileTooLarge(DownloadError):
+    """There are more bytes than allowed."""
+
+
+class FileNotWritten(DownloadError):
+    """This machine could not write the file: a full disk, a missing permission."""
 
 
 class UntrustedServer(ModelsLabError):

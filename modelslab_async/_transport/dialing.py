@@ -12,7 +12,7 @@ import anyio.abc
 import anyio.to_thread
 import httpx
 
-_Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
+Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 
 # How long an address may be silent before the next is tried beside it (RFC 8305, section 5).
 _HEAD_START = 0.25
@@ -44,17 +44,27 @@ async def dial(
         OSError: The host has no address, none of them answers, or the handshake failed.
     """
     context = await trust.context() if trust else None
-    sock = await _Race().first(await addresses_of(host, port))
+    sock = await connected(await addresses_of(host, port))
     await asyncio.get_running_loop().create_connection(
         protocol, sock=sock, ssl=context, server_hostname=host if context else None
     )
 
 
-async def addresses_of(host: str, port: int) -> list[_Address]:
+async def connected(addresses: list[Address]) -> socket.socket:
+    """
+    A socket that is connected to the first of these addresses that answers.
+
+    Raises:
+        OSError: None does.
+    """
+    return await _Race().first(addresses)
+
+
+async def addresses_of(host: str, port: int) -> list[Address]:
     """All addresses of a host, IPv6 and IPv4 by turns, so that a broken one is no wall."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    families: dict[int, list[_Address]] = {}
+    families: dict[int, list[Address]] = {}
     for address in found:
         families.setdefault(address[0], []).append(address)
     turns = chain.from_iterable(zip_longest(*families.values()))
@@ -68,7 +78,7 @@ class _Race:
         self._winner: socket.socket | None = None
         self._faults: list[OSError] = []
 
-    async def first(self, addresses: list[_Address]) -> socket.socket:
+    async def first(self, addresses: list[Address]) -> socket.socket:
         try:
             await self._start(addresses)
         except BaseException:
@@ -79,7 +89,7 @@ class _Race:
             raise self._faults[0]
         return self._winner
 
-    async def _start(self, addresses: list[_Address]) -> None:
+    async def _start(self, addresses: list[Address]) -> None:
         async with anyio.create_task_group() as group:
             for address in addresses:
                 lost = anyio.Event()
@@ -87,7 +97,7 @@ class _Race:
                 with anyio.move_on_after(_HEAD_START):
                     await lost.wait()
 
-    async def _run(self, address: _Address, lost: anyio.Event, race: anyio.CancelScope) -> None:
+    async def _run(self, address: Address, lost: anyio.Event, race: anyio.CancelScope) -> None:
         family, kind, proto, _, place = address
         sock = socket.socket(family, kind, proto)
         try:

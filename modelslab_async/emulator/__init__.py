@@ -7,6 +7,7 @@ from .faults import Faults
 from .intake import Submitted
 from .jobs import Jobs
 from .ledger import Scripted
+from .links import Links
 from .serving import running, serve
 from .webhooks import Webhooks
 
@@ -15,6 +16,7 @@ __all__ = [
     "Emulator",
     "Faults",
     "Jobs",
+    "Links",
     "Scripted",
     "Submitted",
     "Traffic",

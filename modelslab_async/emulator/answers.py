@@ -41,10 +41,12 @@ class Site:
     Args:
         root: Scheme and host.
         mount: What stands before the paths of the API, `/api` or nothing.
+        query: What stands behind the paths of files.
     """
 
     root: str
     mount: str
+    query: str = ""
 
     def url(self, path: str) -> str:
         """The URL of a path of the API."""
@@ -53,7 +55,7 @@ class Site:
     def links(self, job: Job, *, folder: str = "generations") -> list[str]:
         """The links to the files of a job."""
         stem = f"{self.root}/{MEDIA}/{folder}/{job.ticket.family}/{quote(job.ticket.id, safe='')}"
-        return [f"{stem}-{number}.{job.suffix}" for number in range(job.files)]
+        return [f"{stem}-{number}.{job.suffix}{self.query}" for number in range(job.files)]
 
 
 def file_of(job: Job, number: int) -> File:
@@ -121,7 +123,7 @@ def queued(job: Job, site: Site, *, fetch_result: str, eta: float | None) -> dic
         "fetch_result": fetch_result,
         "future_links": links,
         "proxy_links": site.links(job, folder="cdn"),
-        "file_name": links[0].rpartition("/")[2],
+        "file_name": links[0].partition("?")[0].rpartition("/")[2],
         "meta": meta_of(job, dialect),
     }
     return dialect.queued.body(facts)

@@ -25,7 +25,7 @@ from .gate import Gate, missing
 from .intake import Intake, Submitted
 from .jobs import Jobs
 from .ledger import Scripted
-from .ranges import send_file
+from .links import Links, not_found
 from .replying import JSON, as_json, site_of, spelling_of, take_part
 from .routes import Ask, Fetch, File, Routes, Submit
 from .utilities import told
@@ -50,6 +50,7 @@ class Emulator:
         spam_window: For how many seconds the same submit of a key is refused; None takes any, while
             the service has 30.
         webhooks: How webhooks behave, once they are delivered (see `delivering`).
+        links: How the links to files behave.
         clock: Where the time in seconds comes from.
 
     Attributes:
@@ -74,12 +75,14 @@ class Emulator:
         queue_limit: int | None = None,
         spam_window: float | None = None,
         webhooks: Webhooks | None = None,
+        links: Links | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.looks: Counter[Ticket] = Counter()
         self.requests = 0
         self.submits: list[Submitted] = []
         self._keys = None if keys is None else frozenset((*keys, *broke))
+        self._links = links or Links()
         self._clock = clock
         self._routes = Routes(families, endpoints)
         self._intake = Intake(self._routes, families=families, jobs=jobs or Jobs())
@@ -210,11 +213,11 @@ class Emulator:
             return as_json(401, wording.refusal(text, spelled=spelling_of(route)))
         match route:
             case Fetch():
-                return self._fetch(route, fields, site_of(request))
+                return self._fetch(route, fields, self._site(request))
             case Submit():
-                return await self._submit(route, fields, key, site_of(request))
+                return await self._submit(route, fields, key, self._site(request))
             case Ask(endpoint):
-                return self._told(endpoint, fields, key, site_of(request))
+                return self._told(endpoint, fields, key, self._site(request))
             case _:
                 assert_never(route)
 
@@ -288,5 +291,10 @@ class Emulator:
             and int(number) < job.files
         )
         if job is None or not there:
-            return Response(b"Not Found", 404, {"content-type": "text/plain"})
-        return send_file(answers.file_of(job, int(number)), request.headers, method=request.method)
+            return not_found()
+        now = self._clock()
+        age = now - job.started - job.duration
+        return self._links.answer(answers.file_of(job, int(number)), request, age=age, now=now)
+
+    def _site(self, request: Request) -> Site:
+        return site_of(request, query=self._links.query(self._clock()))

@@ -19,11 +19,11 @@ def as_json(status_code: int, body: object, **headers: str) -> Response:
     return Response(wording.encode(body), status_code, {**JSON, **headers})
 
 
-def site_of(request: Request) -> Site:
-    """Where the emulator is reached, as this request says."""
+def site_of(request: Request, *, query: str) -> Site:
+    """Where the emulator is reached, as this request says, and what stands behind its links."""
     host = request.headers.get("host", "localhost")
     mount = "/api" if request.scope["path"].startswith("/api/") else ""
-    return Site(f"{request.scope['scheme']}://{host}", mount)
+    return Site(f"{request.scope['scheme']}://{host}", mount, query)
 
 
 def spelling_of(route: Fetch | Submit | Ask) -> str:

@@ -23,13 +23,13 @@ def test_every_error_has_an_exit_code():
         for kind in KINDS
         if kind is not errors.Refused
     ]
-    assert {1, 2, 3, 4, 5, 6, 7, 10} == {exit_of(error).code for error in made}
+    assert {1, 2, 3, 4, 5, 6, 7, 8, 10} == {exit_of(error).code for error in made}
     assert 5 == exit_of(TicketNotFound(FAILED)).code
 
 
 def test_the_worst_code_is_what_waiting_does_not_mend():
-    """Codes are ranked by the table: key, payment, usage, network, rate, time, the job's own."""
-    ranked = [3, 6, 2, 10, 4, 7, 5, 1, 0]
+    """Codes are ranked by the table: key, payment, usage, network, rate, time, disk, the job."""
+    ranked = [3, 6, 2, 10, 4, 7, 8, 5, 1, 0]
     assert ranked == [worst(ranked[place:]) for place in range(len(ranked))]
     assert 0 == worst([])
 
@@ -41,7 +41,7 @@ def test_help_names_the_exit_codes(program, arguments):
     assert 0 == run.returncode
     for line in ("0  success", "1  the generation failed", "7  not over", "130  interrupted"):
         assert line in run.stdout
-    assert "3, 6, 2, 10, 4, 7, 5, 1, 0" in " ".join(run.stdout.split())
+    assert "3, 6, 2, 10, 4, 7, 8, 5, 1, 0" in " ".join(run.stdout.split())
 
 
 @pytest.mark.parametrize("command", ["families", "emulate", "demo"])

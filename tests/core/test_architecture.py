@@ -15,7 +15,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 CORE = [path for path in MODULES if "_core" in path.parts]
 # Each may import those before it. What touches the world outside has no place in the core.
 CORE_ORDER = """
-tickets replies errors outcomes families spelling endpoints events catalog endpoint_rows
+tickets replies files errors outcomes families spelling endpoints events catalog endpoint_rows
 endpoint_catalog bodies hints statuses refusals reading
 hooks receipts pending records pacing lines lanes rates schedule
 """.split()  # noqa: SIM905
@@ -68,6 +68,7 @@ LAYERS = [
     "_transport",
     "_turns",
     "_waiters",
+    "_downloads",
     "_inbox",
     "_looker",
     "_orders",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from modelslab_async.emulator import Emulator, Links
 from modelslab_async.emulator.media import make_file
 
 LINK = "http://emulator.test/media/generations/images/5-0.png"
@@ -129,3 +130,61 @@ def test_files_differ_by_their_name_and_never_by_time():
         make_file.cache_clear()
         assert first == make_file("images:1#0", kind).content
         assert first != make_file("images:2#0", kind).content
+
+
+async def test_links_that_are_late(clock, visit):
+    """The file appears some seconds after its job has ended."""
+    emulator = Emulator(clock=clock, links=Links(late=5.0))
+    emulator.plant("images:5", duration=1.0)
+    visitor = visit(emulator)
+
+    clock.now += 5.9
+    assert (await visitor.http.get(LINK)).status_code == 404
+    clock.now += 0.1
+    assert (await visitor.http.get(LINK)).content == CONTENT
+
+
+async def test_links_that_expire(clock, visit):
+    """Each reply names a link that is good for a while."""
+    emulator = Emulator(clock=clock, links=Links(lifetime=10.0))
+    emulator.plant("images:5", duration=0)
+    visitor = visit(emulator)
+
+    (old,) = (await visitor.fetch("images:5")).json()["output"]
+    assert (await visitor.http.get(old)).content == CONTENT
+    clock.now += 10.0
+    assert (await visitor.http.get(old)).status_code == 403
+    (new,) = (await visitor.fetch("images:5")).json()["output"]
+    assert (await visitor.http.get(new)).content == CONTENT
+
+
+async def test_links_that_redirect(clock, visit):
+    """So often, and then there is the file; the links of replies expire all the same."""
+    emulator = Emulator(clock=clock, links=Links(redirects=2, lifetime=5.0))
+    emulator.plant("images:5", duration=0)
+    visitor = visit(emulator)
+    (link,) = (await visitor.fetch("images:5")).json()["output"]
+
+    reply = await visitor.http.get(link, follow_redirects=True)
+
+    assert ([302, 302], CONTENT) == ([each.status_code for each in reply.history], reply.content)
+
+
+async def test_links_to_pages_and_plain_files(clock, visit):
+    """A page in place of the file; a file without ranges or tags."""
+    emulator = Emulator(clock=clock, links=Links(page=True))
+    emulator.plant("images:5", duration=0)
+    reply = await visit(emulator).http.get(LINK)
+    assert (200, "text/html") == (reply.status_code, reply.headers["content-type"])
+
+    emulator = Emulator(clock=clock, links=Links(ranges=False, etags=False))
+    emulator.plant("images:5", duration=0)
+    reply = await visit(emulator).http.get(LINK, headers={"range": "bytes=4-"})
+    assert (200, CONTENT, False) == (reply.status_code, reply.content, "etag" in reply.headers)
+
+
+@pytest.mark.parametrize("wrong", [{"late": -1}, {"lifetime": -1}, {"redirects": -1}])
+def test_links_out_of_range(wrong):
+    """They are refused, by name."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Links(**wrong)

@@ -11,11 +11,14 @@ from modelslab_async import (
     HTTP,
     Call,
     Client,
+    Delivery,
+    Downloads,
     Endpoint,
     Event,
     Failed,
     Family,
     Faulted,
+    File,
     Looked,
     Outcome,
     Pace,
@@ -24,13 +27,18 @@ from modelslab_async import (
     Reply,
     Request,
     Response,
+    Saved,
     Settled,
     Success,
     Ticket,
     Unresolved,
+    Unsaved,
+    Verified,
+    download,
     from_dict,
     read_reply,
     to_dict,
+    verify,
 )
 
 
@@ -62,6 +70,29 @@ def told(outcome: Outcome) -> str:
             return str(cause)
         case _:
             assert_never(outcome)
+
+
+async def saved(client: Client, success: Success) -> tuple[File, ...]:
+    assert_type(await download(success, to="out", client=client), tuple[File, ...])
+    async with Downloads(client, to="out", at_once=4, longest=1 << 30) as downloads:
+        async for delivery in downloads.stream(client.stream(["images:1"])):
+            assert_type(delivery, Saved | Unsaved | Failed | Unresolved)
+            kept(delivery)
+        files = await downloads.save(success)
+    assert_type(await verify("out", files), Verified)
+    return files
+
+
+def kept(delivery: Delivery) -> str:
+    match delivery:
+        case Saved(files=files):
+            return str(files[0].path)
+        case Unsaved(cause=cause):
+            return cause.url
+        case Failed() | Unresolved():
+            return str(delivery.ticket)
+        case _:
+            assert_never(delivery)
 
 
 def counted(event: Event) -> float:

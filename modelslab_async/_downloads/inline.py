@@ -1,0 +1,74 @@
+"""Inline: results that are no links but the data itself, as base64, a data URI or plain text."""
+
+import binascii
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from .._core.families import Medium
+from .kinds import HEAD, binary_suffix_of, suffix_of
+
+_LINK = re.compile(r"https?://", re.IGNORECASE)
+_DATA_URI = re.compile(rb"\s*data:[\w.+-]*/?[\w.+-]*(;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
+_BLANKS = b" \t\r\n"
+_ALPHABET = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_QUANTUM = 4
+
+
+def is_link(output: str) -> bool:
+    """Whether an output is a URL to go to."""
+    return _LINK.match(output) is not None
+
+
+def payload_of(head: bytes, media: Collection[Medium]) -> int | None:
+    """
+    Where the base64 of a file begins; None: this is no file in base64.
+
+    Almost any word is base64 of something, so what is in there has to be of the right kind: bytes
+    that are known by how they begin, or anything fitting behind the mark of a data URI.
+
+    Args:
+        head: The first bytes, `HEAD` of them or the whole.
+        media: What the family makes.
+    """
+    mark = _DATA_URI.match(head)
+    start = mark.end() if mark else 0
+    text = head[start:].translate(_URL_SAFE, _BLANKS)
+    if not _ALPHABET.fullmatch(text):
+        return None
+    inside = binascii.a2b_base64(text[: len(text) // _QUANTUM * _QUANTUM])
+    found = suffix_of(inside, media) if mark else binary_suffix_of(inside, media)
+    return None if found is None else start
+
+
+def decoded(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """
+    The bytes behind base64 that comes in pieces.
+
+    Raises:
+        ValueError: It is not base64 to its end.
+    """
+    rest = b""
+    for piece in pieces:
+        text = rest + piece.translate(_URL_SAFE, _BLANKS)
+        whole = len(text) // _QUANTUM * _QUANTUM
+        # Padding ends the text, so the last group waits until it is known to be the last.
+        whole = max(0, whole - _QUANTUM)
+        rest = text[whole:]
+        if whole:
+            yield binascii.a2b_base64(text[:whole], strict_mode=True)
+    if rest:
+        rest += b"=" * (-len(rest) % _QUANTUM)
+        yield binascii.a2b_base64(rest, strict_mode=True)
+
+
+def data_of(output: str, media: Collection[Medium]) -> bytes | None:
+    """The bytes of an output that is no link; None: it is nothing that this family makes."""
+    text = output.encode("utf-8", "replace")
+    start = payload_of(text[:HEAD], media)
+    if start is not None:
+        try:
+            return b"".join(decoded((text[start:],)))
+        except ValueError:
+            return None
+    return text if not media or "text" in media else None

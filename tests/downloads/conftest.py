@@ -1,0 +1,191 @@
+"""A server of files that behaves as each test wants, and downloads that may go there."""
+
+import asyncio
+import hashlib
+import re
+from contextlib import suppress
+
+import pytest
+
+from modelslab_async import Downloads, Success, Ticket
+from modelslab_async.emulator.media import make_file
+
+PNG = make_file("a picture", "png").content
+TICKET = Ticket("images", 1)
+PAGE = b"<!DOCTYPE html><html><body>Just a moment...</body></html>"
+
+
+def picture(size):
+    """The bytes of a picture with so many of them; no two places look the same."""
+    noise = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(size // 32 + 1))
+    return (PNG[:8] + noise)[:size]
+
+
+def success(*output, mirrors=(), ticket=TICKET):
+    return Success(ticket=ticket, output=output, proxy_links=tuple(mirrors))
+
+
+class Asked:
+    """One request that came."""
+
+    def __init__(self, head):
+        first, *lines = head.split("\r\n")
+        self.path = first.split(" ")[1]
+        self.headers = dict(line.lower().split(": ", 1) for line in lines if line)
+        span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("range", ""))
+        self.start = int(span[1]) if span else None
+
+
+class Server:
+    """
+    Serves one file at every path, with what `answers` says first.
+
+    An answer is a status and headers, or a function that writes to the socket itself.
+    """
+
+    def __init__(self, content=PNG, *, etag='"v1"', ranges=True):
+        self.content = content
+        self.etag = etag
+        self.ranges = ranges
+        self.answers = []
+        self.at_path = {}
+        self.asked = []
+        self.at_once = self.most_at_once = 0
+        self.accepted = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._talks = set()
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        return self
+
+    async def __aexit__(self, *_exc):
+        self._server.close()
+        for talk in self._talks:
+            talk.cancel()
+        await asyncio.gather(*self._talks, return_exceptions=True)
+
+    def link(self, path="0.png"):
+        return f"{self.url}/{path}"
+
+    async def _accept(self, reader, writer):
+        self.accepted += 1
+        talk = asyncio.current_task()
+        self._talks.add(talk)
+        talk.add_done_callback(self._talks.discard)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while True:
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                    self.asked.append(asked := Asked(head))
+                    self.at_once += 1
+                    self.most_at_once = max(self.at_once, self.most_at_once)
+                    try:
+                        await self.gate.wait()
+                        await self._answer(asked, writer)
+                    finally:
+                        self.at_once -= 1
+        except asyncio.CancelledError:
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, asked, writer):
+        folder = asked.path.split("/")[1]
+        answer = self.answers.pop(0) if self.answers else self.at_path.get(folder)
+        if callable(answer):
+            await answer(asked, writer)
+            return
+        if answer is not None:
+            status, headers, body = answer
+            await self.send(writer, status, headers, body)
+            return
+        await self.send(writer, *self.honest(asked))
+
+    def honest(self, asked):
+        """The status, headers and body that a good server has for this request."""
+        headers = {"etag": self.etag} if self.etag else {}
+        current = asked.headers.get("if-range", self.etag) == self.etag
+        if asked.start is None or not self.ranges or not current:
+            return 200, headers, self.content
+        if asked.start >= len(self.content):
+            return 416, headers | {"content-range": f"bytes */{len(self.content)}"}, b""
+        last = len(self.content) - 1
+        headers |= {"content-range": f"bytes {asked.start}-{last}/{len(self.content)}"}
+        return 206, headers, self.content[asked.start :]
+
+    async def send(self, writer, status, headers, body, *, cut=None):
+        lines = {"content-length": str(len(body)), **headers}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
+        writer.write(f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + body[:cut])
+        await writer.drain()
+        if cut is not None:
+            writer.close()
+
+    def cut(self, after):
+        """An honest answer of which only so many bytes come."""
+
+        async def answer(asked, writer):
+            await self.send(writer, *self.honest(asked), cut=after)
+
+        return answer
+
+    def stalled(self, after):
+        """An honest answer that stands still after so many bytes."""
+
+        async def answer(asked, writer):
+            status, headers, body = self.honest(asked)
+            headers = {"content-length": str(len(body)), **headers}
+            await self.send(writer, status, headers, body[:after])
+            await asyncio.Event().wait()
+
+        return answer
+
+
+class Looks:
+    """A client whose looks give these replies."""
+
+    def __init__(self, *replies):
+        self.replies = list(replies)
+        self.looks = 0
+
+    async def fetch(self, _ticket, /):
+        self.looks += 1
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+
+@pytest.fixture(autouse=True)
+def _short_steps(monkeypatch):
+    """What waits half a second and more between its tries does so for a moment here."""
+    monkeypatch.setattr("modelslab_async._downloads.saving._PAUSES", (0.02,))
+
+
+@pytest.fixture
+async def server():
+    async with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def saving(folder):
+    """Makes downloads that may go to a loopback server and do not wait for long."""
+
+    def make(client=None, **more):
+        return Downloads(client, to=folder, **{"private": True, "patience": 30, **more})
+
+    return make
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []

@@ -1,0 +1,252 @@
+"""Parts: half a file is never seen under a whole file's name, and nobody's file is overwritten."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from modelslab_async import FileNotWritten
+from modelslab_async._downloads.part import Mark, Part
+
+from .conftest import names, picture, success
+
+MARK = Mark("https://x.test/0", '"v1"', 4)
+
+
+def part(folder, content=b"data", *, mark=MARK, stem="a-1-0"):
+    made = Part.open(folder, stem)
+    made.restart(mark)
+    made.append(content)
+    return made
+
+
+def published(made, suffix="bin"):
+    return made.publish(suffix, made.digest())
+
+
+def test_a_part_is_taken_up_where_it_was_left(folder):
+    """With its mark, so that the server can be asked for the rest of the same version."""
+    part(folder).leave()
+
+    again = Part.open(folder, "a-1-0")
+
+    assert (4, MARK, True) == (again.size, again.mark, again.is_whole)
+    again.drop()
+    assert [] == names(folder)
+
+
+@pytest.mark.parametrize("note", ["", "null", '{"url": 1}', '{"url": "x", "validator": "y'])
+def test_a_part_whose_mark_is_broken_is_nobodys(note, folder):
+    """Without knowing the version nothing is joined."""
+    part(folder).leave()
+    (folder / "a-1-0.part.json").write_text(note)
+
+    again = Part.open(folder, "a-1-0")
+
+    assert again.mark is None
+    again.drop()
+
+
+def test_two_do_not_write_one_part(folder):
+    """The second takes another name; both become the same file."""
+    first, second = part(folder), part(folder)
+
+    assert ["a-1-0.2.part", "a-1-0.2.part.json", "a-1-0.part", "a-1-0.part.json"] == names(folder)
+    assert folder / "a-1-0.bin" == published(first) == published(second)
+    assert ["a-1-0.bin"] == names(folder)
+
+
+def test_another_file_of_that_name_stays(folder):
+    """The next number is taken, and what was there is not touched."""
+    folder.mkdir()
+    (folder / "a-1-0.bin").write_bytes(b"mine")
+    (folder / "a-1-0.2.bin").symlink_to(folder / "nowhere")
+    (folder / "a-1-0.3.bin").mkdir()
+
+    assert folder / "a-1-0.4.bin" == published(part(folder))
+    assert b"mine" == (folder / "a-1-0.bin").read_bytes()
+    assert not (folder / "nowhere").exists()
+
+
+def test_a_file_system_without_hard_links(folder, monkeypatch):
+    """The name is taken first and then filled; a taken name is still respected."""
+
+    def refuse(*_any):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+
+    first = published(part(folder, b"one"))
+    second = published(part(folder, b"two"))
+
+    assert (b"one", b"two") == (first.read_bytes(), second.read_bytes())
+    assert ["a-1-0.2.bin", "a-1-0.bin"] == names(folder)
+
+
+def test_a_name_that_was_taken_is_given_back(folder, monkeypatch):
+    """Where filling it fails, no empty file is left."""
+
+    def refuse(*_any):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    monkeypatch.setattr("pathlib.Path.replace", refuse)
+    made = part(folder)
+
+    with pytest.raises(PermissionError):
+        published(made)
+
+    assert "a-1-0.bin" not in names(folder)
+    made.leave()
+
+
+def test_a_run_that_ended_between_the_two_names(folder):
+    """The part that is the finished file itself is dropped, and the file is not touched."""
+    made = part(folder)
+    os.link(folder / "a-1-0.part", folder / "a-1-0.bin")
+    made.leave()
+
+    again = Part.open(folder, "a-1-0")
+    again.restart(MARK)
+
+    assert b"data" == (folder / "a-1-0.bin").read_bytes()
+    again.drop()
+
+
+def test_a_link_that_somebody_laid_is_not_followed(folder):
+    """A part is a file of ours."""
+    folder.mkdir()
+    (folder / "a-1-0.part").symlink_to(folder / "precious")
+    (folder / "precious").write_bytes(b"precious")
+
+    with pytest.raises(OSError, match="symbolic"):
+        Part.open(folder, "a-1-0")
+
+    assert b"precious" == (folder / "precious").read_bytes()
+
+
+def test_a_part_that_another_finishes_meanwhile(folder, monkeypatch):
+    """Who gets the lock of a file that has moved away begins anew."""
+    first = part(folder)
+
+    def late(_descriptor):
+        monkeypatch.undo()
+        assert folder / "a-1-0.bin" == published(first)
+        return True
+
+    monkeypatch.setattr("modelslab_async._downloads.part.try_lock", late)
+    second = part(folder, b"data")
+
+    assert folder / "a-1-0.bin" == published(second)
+    assert ["a-1-0.bin"] == names(folder)
+
+
+def test_a_file_system_without_locks(folder, monkeypatch):
+    """There it goes on without them."""
+
+    def refuse(*_any):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+
+    assert folder / "a-1-0.bin" == published(part(folder))
+
+
+async def test_saving_again_makes_no_second_file(server, saving, folder):
+    """What is there already is found to be the same."""
+    async with saving() as downloads:
+        first = await downloads.save(success(server.link()))
+        second = await downloads.save(success(server.link()))
+
+    assert first == second
+    assert ["images-1-0.png"] == names(folder)
+
+
+async def test_the_same_ticket_twice_at_once(server, saving, folder):
+    """Both are told of the one file."""
+    server.content = picture(100_000)
+    async with saving() as downloads:
+        results = await asyncio.gather(*(downloads.save(success(server.link())) for _ in range(4)))
+
+    assert 1 == len(set(results))
+    assert ["images-1-0.png"] == names(folder)
+
+
+async def test_a_folder_that_cannot_be_made(server, saving, folder):
+    """The error says what to do."""
+    folder.write_text("in the way")
+    async with saving() as downloads:
+        with pytest.raises(FileNotWritten, match="another folder"):
+            await downloads.save(success(server.link()))
+
+
+PROGRAM = """
+    import asyncio, resource, sys
+    from modelslab_async import Downloads, DownloadError, Success, Ticket
+
+    async def main(to, link, most):
+        if most:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
+        result = Success(ticket=Ticket("images", 1), output=(link,))
+        async with Downloads(to=to, private=True) as downloads:
+            try:
+                for file in await downloads.save(result):
+                    print(file.sha256)
+            except DownloadError as fault:
+                print(type(fault).__name__, fault)
+
+    asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def program(folder, link, most=""):
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), str(folder), link, most],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+async def ended(process):
+    told, _ = await asyncio.to_thread(process.communicate, timeout=60)
+    return told.strip()
+
+
+async def test_a_full_disk(server, folder):
+    """The error says so, no file has the whole file's name, and the part can be gone on with."""
+    server.content = picture(3 << 20)
+
+    told = await ended(program(folder, server.link(), str(2 << 20)))
+    assert told.startswith("FileNotWritten images:1: the file cannot be written")
+    assert ["images-1-0.part", "images-1-0.part.json"] == names(folder)
+    assert 2 << 20 == (folder / "images-1-0.part").stat().st_size
+
+    told = await ended(program(folder, server.link()))
+    assert hashlib.sha256(server.content).hexdigest() == told
+    assert 2 << 20 == server.asked[-1].start
+    assert ["images-1-0.png"] == names(folder)
+
+
+async def test_a_program_that_is_killed(server, folder):
+    """Its part is gone on with, and the file is whole."""
+    server.content = picture(3 << 20)
+    server.answers = [server.stalled(5 << 19)]
+    half = folder / "images-1-0.part"
+
+    process = program(folder, server.link())
+    while not half.exists() or half.stat().st_size < 2 << 20:
+        await asyncio.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    await ended(process)
+    kept = half.stat().st_size
+    told = await ended(program(folder, server.link()))
+
+    assert hashlib.sha256(server.content).hexdigest() == told
+    assert kept == server.asked[-1].start
+    assert ["images-1-0.png"] == names(folder)
