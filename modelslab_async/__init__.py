@@ -7,6 +7,11 @@ from ._core.errors import (
     ClientClosed,
     GenerationFailed,
     InvalidRequest,
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    JournalLocked,
+    JournalReadOnly,
     LookFault,
     ModelsLabError,
     PaymentRequired,
@@ -20,6 +25,7 @@ from ._core.errors import (
     UnreadableReply,
     UntrustedServer,
     WaitTimeout,
+    WrongJournal,
 )
 from ._core.events import Event, Faulted, Looked, Paused, Settled
 from ._core.families import Call, Family
@@ -32,11 +38,14 @@ from ._core.tickets import Ticket, TicketLike
 from ._inbox import Tickets
 from ._transport.wire import HTTP, Request, Response
 from ._version import __version__
+from .batch import Batch
+from .journal import Report
 
 __all__ = [
     "FAMILIES",
     "HTTP",
     "AuthenticationError",
+    "Batch",
     "Call",
     "Client",
     "ClientClosed",
@@ -46,6 +55,11 @@ __all__ = [
     "Faulted",
     "GenerationFailed",
     "InvalidRequest",
+    "JournalDamaged",
+    "JournalError",
+    "JournalFull",
+    "JournalLocked",
+    "JournalReadOnly",
     "LookFault",
     "Looked",
     "ModelsLabError",
@@ -58,6 +72,7 @@ __all__ = [
     "RateLimited",
     "Refused",
     "Reply",
+    "Report",
     "Request",
     "Response",
     "ServerError",
@@ -73,6 +88,7 @@ __all__ = [
     "Unresolved",
     "UntrustedServer",
     "WaitTimeout",
+    "WrongJournal",
     "__version__",
     "from_dict",
     "read_reply",

@@ -19,6 +19,7 @@ from ._core.pacing import Pace
 from ._core.replies import Failed, Processing, Reply, Success
 from ._core.schedule import Schedule
 from ._core.tickets import Ticket, TicketLike
+from ._hearers import Hearers
 from ._inbox import Inbox, Tickets, feed, no_text
 from ._looker import Looker, rooted
 from ._poller import Poller
@@ -84,7 +85,7 @@ class Client:
         self._pace = pace
         self._rate = rate
         self._workers = workers
-        self._on_event = on_event
+        self._hearers = Hearers(on_event)
         self._poller: Poller | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
@@ -280,7 +281,7 @@ class Client:
                 Schedule(self._pace, self._rate),
                 self._looker.look,
                 workers=self._workers,
-                on_event=self._on_event,
+                hearers=self._hearers,
             )
         return self._poller
 

@@ -57,13 +57,18 @@ def test_imports_run_downwards(path):
 
 LAYERS = [
     "_core",
+    "_journal",
+    "journal",
     "_transport",
     "_turns",
+    "_hearers",
     "_waiters",
     "_inbox",
     "_looker",
     "_poller",
     "_client",
+    "_batch",
+    "batch",
     "_cli",
 ]
 
