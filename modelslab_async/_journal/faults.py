@@ -17,6 +17,14 @@ from .._core.errors import (
 
 _PRIMARY: Final = 0xFF
 
+_NO_DATABASE: Final = (
+    "this is no SQLite database, or its beginning is destroyed; it was left as it is; "
+    "give the path of a journal, or of a file that does not exist yet"
+)
+# What a database begins with, and its least size: https://sqlite.org/fileformat.html
+_BEGINNING: Final = b"SQLite format 3\0"
+_LEAST: Final = 512
+
 # By SQLite's result code, the extended one first: https://sqlite.org/rescode.html
 _KINDS: Final[dict[int, tuple[type[JournalError], str]]] = {
     sqlite3.SQLITE_BUSY: (
@@ -57,13 +65,7 @@ _KINDS: Final[dict[int, tuple[type[JournalError], str]]] = {
             "`sqlite3 FILE .recover`"
         ),
     ),
-    sqlite3.SQLITE_NOTADB: (
-        WrongJournal,
-        (
-            "this is no SQLite database, or its beginning is destroyed; it was left as it is; "
-            "give the path of a journal, or of a file that does not exist yet"
-        ),
-    ),
+    sqlite3.SQLITE_NOTADB: (WrongJournal, _NO_DATABASE),
 }
 _OTHER = (JournalError, "the journal could not be read or written")
 
@@ -86,6 +88,23 @@ def _unopened(path: Path) -> tuple[type[JournalError], str]:
     if path.exists():
         return JournalReadOnly, "SQLite keeps two files beside a journal, and may not write them"
     return JournalError, "no journal can be made here; see that the folder exists and is writable"
+
+
+def check_kind(path: str) -> None:
+    """
+    Refuse a file that is no database, before SQLite has it: a very short one it would overwrite.
+
+    Raises:
+        WrongJournal: It is something else.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(_LEAST)
+    except OSError:
+        # There is none yet, or SQLite will say what is wrong with it.
+        return
+    if start and (len(start) < _LEAST or not start.startswith(_BEGINNING)):
+        raise WrongJournal(_NO_DATABASE, path=path)
 
 
 @contextmanager
