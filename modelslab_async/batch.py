@@ -33,6 +33,7 @@ class Batch:
         self._client = client
         self._lease = lease
         self._shifts: list[Shift] = []
+        self._unended: list[int] = []
 
     @classmethod
     @asynccontextmanager
@@ -74,7 +75,7 @@ class Batch:
                 yield batch
             finally:
                 for shift in [*batch._shifts]:
-                    await shift.close()
+                    await batch._close(shift)
 
     @property
     def journal(self) -> Journal:
@@ -140,7 +141,7 @@ class Batch:
             raise ValueError(f"window is a number of at least 1, got {window}")
         first: int | None = None
         while True:
-            run = await self._journal.begin(lease=self._lease)
+            run = await self._begin()
             first = first or run
             shift = Shift(self._client, self._journal, run=run, before=first, lease=self._lease)
             self._shifts.append(shift)
@@ -150,11 +151,24 @@ class Batch:
                     for outcome in outcomes:
                         yield outcome
             finally:
-                await shift.close()
-                self._shifts.remove(shift)
+                await self._close(shift)
             # Who slept for longer than a lease begins again, with what is still open.
             if not shift.lapsed:
                 return
+
+    async def _begin(self) -> int:
+        """Start a run, and end those that there was no room to end."""
+        while self._unended:
+            await self._journal.end(self._unended[-1])
+            self._unended.pop()
+        return await self._journal.begin(lease=self._lease)
+
+    async def _close(self, shift: Shift) -> None:
+        if shift in self._shifts:
+            self._shifts.remove(shift)
+            await shift.close()
+            if not shift.left:
+                self._unended.append(shift.run)
 
     async def report(self) -> Report:
         """Count what is open and how the rest ended."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 from attrs import define, frozen
@@ -53,15 +53,21 @@ class Shift:
         run: The run's number.
         before: What runs before this one left unresolved is taken up.
         lease: For how many seconds tickets stay this run's if the process dies.
+
+    Attributes:
+        run: The run's number.
+        lapsed: Whether another run has ended this one's lease.
+        left: Whether what was open could be left to others.
     """
 
     def __init__(
         self, client: Client, journal: Journal, *, run: int, before: int, lease: float
     ) -> None:
+        self.run = run
         self.lapsed = False
+        self.left = False
         self._client = client
         self._journal = journal
-        self._run = run
         self._before = before
         self._lease = lease
         self._beat_every = lease / _BEATS
@@ -69,7 +75,6 @@ class Shift:
         self._queue: asyncio.Queue[Outcome | _Stop] = asyncio.Queue(_GROUP)
         self._stop: _Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._closed = False
 
     def start(self, *, timeout: float | None, window: int) -> None:
         """Begin to look."""
@@ -96,12 +101,12 @@ class Shift:
 
     async def close(self) -> None:
         """Stop looking, and leave to others what is open."""
-        if self._closed:
-            return
-        self._closed = True
         self._client._hearers.leave(self._hear)  # noqa: SLF001
         for task in self._tasks:
             task.cancel()
+        # Whoever still waits for outcomes, in another task, is not left waiting.
+        with suppress(asyncio.QueueFull):
+            self._queue.put_nowait(_Stop(JournalError("the batch was closed; open it again")))
         try:
             await asyncio.wait(self._tasks)
         finally:
@@ -109,7 +114,8 @@ class Shift:
 
     async def _leave(self) -> None:
         try:
-            await self._journal.end(self._run, self._notes())
+            await self._journal.end(self.run, self._notes())
+            self.left = True
         except JournalError as error:
             _logger.warning("what was open stays leased for up to %g s: %s", self._lease, error)
 
@@ -130,7 +136,7 @@ class Shift:
         for outcome in ready:
             held = self._held.pop(outcome.ticket)
             ends.append(End(held.number, held.looks, outcome))
-        mine = await self._journal.settle(self._run, ends) if ends else []
+        mine = await self._journal.settle(self.run, ends) if ends else []
         return [outcome for outcome, won in zip(ready, mine, strict=True) if won]
 
     async def _look(self, timeout: float | None, window: int) -> None:
@@ -148,7 +154,7 @@ class Shift:
         """Tickets, as far as the window takes them, until nobody holds an open one any more."""
         while True:
             claim = await self._journal.claim(
-                self._run, before=self._before, most=min(window, _CLAIM), lease=self._lease
+                self.run, before=self._before, most=min(window, _CLAIM), lease=self._lease
             )
             if claim is None:
                 self.lapsed = True
@@ -182,10 +188,10 @@ class Shift:
             await asyncio.sleep(self._beat_every)
             now = clock()
             try:
-                if not await self._journal.renew(self._run, lease=self._lease):
+                if not await self._journal.renew(self.run, lease=self._lease):
                     return
                 renewed = now
-                await self._journal.note(self._run, self._notes())
+                await self._journal.note(self.run, self._notes())
             except JournalError as error:
                 if clock() - renewed >= self._lease:
                     raise
