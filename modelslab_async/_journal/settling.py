@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 from attrs import frozen
@@ -12,6 +13,9 @@ from .._core.tickets import Ticket
 from .coding import encode
 from .families import id_of, numbers_of
 from .schema import OPEN
+
+_ticket: Final = itemgetter(0)
+_number: Final = itemgetter(3)
 
 _MINE: Final = f"ticket = ? AND state = {OPEN} AND run = ?"
 _END: Final = f"UPDATE tickets SET state = ?, ended = ?, looks = looks + ? WHERE {_MINE}"
@@ -54,13 +58,14 @@ def settle(db: sqlite3.Connection, run: int, ends: Sequence[End], *, now: float)
         for end, reply in zip(ends, replies, strict=True)
     ]
     db.execute("SAVEPOINT settling")
-    ended = db.executemany(_END, changes).rowcount
+    # Neighbours in the file are written one after the other.
+    ended = db.executemany(_END, sorted(changes, key=_number)).rowcount
     won = [True] * len(ends)
     if ended != len(ends):
         db.execute("ROLLBACK TO settling")
         won = [db.execute(_END, change).rowcount == 1 for change in changes]
         replies = [reply for reply, mine in zip(replies, won, strict=True) if mine]
-    db.executemany(_REPLY, replies)
+    db.executemany(_REPLY, sorted(replies, key=_ticket))
     db.execute("RELEASE settling")
     return won
 
