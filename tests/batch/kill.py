@@ -2,19 +2,23 @@
 Kills processes in the midst of a batch, and counts what came of every ticket.
 
     python tests/batch/kill.py --kills 50 --workers 1 --seed 1
+    python tests/batch/kill.py --kills 50 --full
 
 A server with the emulator, and workers that share one journal, run on loopback. At random moments a
 worker is killed, and a new one takes its place; the last ones may finish. Then every ticket has one
 outcome, nothing was handed out before it was on the disk, nothing was handed out twice, and no two
-workers looked at one ticket by turns.
+workers looked at one ticket by turns. With `--full`, the system lets no file of a worker grow by
+more than a little, and most of them end by that before they are killed.
 """
 
 import argparse
 import asyncio
 import json
+import logging
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import sqlite3
 import sys
@@ -26,10 +30,14 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
 
-from modelslab_async import Batch, Client, Pace, Success, Ticket
+from modelslab_async import Batch, Client, JournalFull, Pace, Success, Ticket
 from modelslab_async.emulator import Emulator, running
 
-LEASE = 1.0
+# Long enough that no worker loses its lease to a busy machine.
+LEASE = 4.0
+# Bytes of a journal's files at the least, and how a worker ends that had no room for more.
+LEAST = 100_000
+FULL = 3
 QUICK = Pace(floor=0.1, ceiling=0.2, faults=1000)
 
 
@@ -70,14 +78,25 @@ def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
     asyncio.run(main())
 
 
-def work(folder: Path, url: str, name: str, tickets: int) -> None:
+def work(
+    folder: Path, url: str, name: str, *, tickets: int, room: int | None, ahead: float
+) -> None:
     """Be one worker: add what is to be done, run, and write down what was handed out."""
+    # What a worker says of its trouble in the log is not what this is about.
+    logging.getLogger("modelslab_async").addHandler(logging.NullHandler())
+    if room is not None:
+        largest = max((file.stat().st_size for file in folder.glob("journal*")), default=0)
+        limit = max(largest, LEAST) + room
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    def clock() -> float:
+        return time.time() + ahead
 
     async def main() -> None:
         handed = os.open(folder / f"handed-{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         async with (
             Client(name, base_url=url, pace=QUICK, workers=8) as client,
-            Batch.open(folder / "journal", client=client, lease=LEASE) as batch,
+            Batch.open(folder / "journal", client=client, lease=LEASE, clock=clock) as batch,
         ):
             await batch.add(("images", number) for number in range(1, tickets + 1))
             async with aclosing(batch.run(window=tickets // 2)) as outcomes:
@@ -85,12 +104,15 @@ def work(folder: Path, url: str, name: str, tickets: int) -> None:
                     line = f"{outcome.ticket.id} {type(outcome).__name__.lower()}\n"
                     os.write(handed, line.encode())
 
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except JournalFull:
+        sys.exit(FULL)
 
 
-def forked(target: Callable[..., None], *args: object) -> multiprocessing.Process:
+def forked(target: Callable[..., None], *args: object, **more: object) -> multiprocessing.Process:
     """A copy of this process, which has everything imported already, runs a function."""
-    process = multiprocessing.get_context("fork").Process(target=target, args=args)
+    process = multiprocessing.get_context("fork").Process(target=target, args=args, kwargs=more)
     process.start()
     return process
 
@@ -149,33 +171,49 @@ def check_ends(folder: Path, tickets: int) -> None:
     asyncio.run(main())
 
 
-def kill_many(folder: Path, url: str, *, kills: int, workers: int, tickets: int, seed: int) -> str:
+def ended(process: multiprocessing.Process, seconds: float, *, may_be_full: bool) -> bool:
+    """Kill a process after some seconds. Returns whether it ran out of room before that."""
+    process.join(timeout=seconds)
+    process.kill()
+    process.join()
+    if process.exitcode == FULL and may_be_full:
+        return True
+    assert process.exitcode == -signal.SIGKILL, f"it ended with {process.exitcode} before its kill"
+    return False
+
+
+def kill_many(
+    folder: Path, url: str, *, kills: int, workers: int, full: bool, tickets: int, seed: int
+) -> str:
     """Play it, and return a line that says what happened."""
     chance = random.Random(seed)
     began = time.monotonic()
-    started = 0
+    started = fulls = 0
     team: list[multiprocessing.Process] = []
 
-    def fill() -> None:
+    def fill(*, full: bool) -> None:
         nonlocal started
-        team[:] = [process for process in team if process.is_alive()]
         while len(team) < workers:
             started += 1
-            team.append(forked(work, folder, url, f"worker-{started}", tickets))
+            room = chance.randrange(50_000) if full else None
+            # Who works alone need not wait for the leases of the dead: it lives after them.
+            ahead = started * 2 * LEASE if workers == 1 else 0.0
+            name = f"worker-{started}"
+            team.append(forked(work, folder, url, name, tickets=tickets, room=room, ahead=ahead))
 
     try:
         for killed in range(kills):
-            fill()
-            time.sleep(chance.uniform(0.02, 0.6))
+            fill(full=full)
             victim = team.pop(chance.randrange(len(team)))
-            assert victim.is_alive(), f"worker done after {killed} kills: give more tickets"
-            victim.kill()
-            victim.join()
-            assert victim.exitcode == -signal.SIGKILL
+            fulls += ended(victim, chance.uniform(0.02, 0.6), may_be_full=full)
             if killed % 10 == 9:
                 check_handed(folder)
         before = check_handed(folder)
-        fill()
+        if full:
+            for process in team:
+                fulls += ended(process, 0, may_be_full=True)
+            team.clear()
+        fill(full=False)
         for process in team:
             process.join(timeout=120)
             assert process.exitcode == 0, f"the last worker ended with {process.exitcode}"
@@ -188,7 +226,8 @@ def kill_many(folder: Path, url: str, *, kills: int, workers: int, tickets: int,
     check_ends(folder, tickets)
     took = time.monotonic() - began
     return (
-        f"{kills} kills of {workers} at work, {tickets} tickets: each has its outcome, "
+        f"{kills} kills of {workers} at work, {fulls} of them for want of room, {tickets} tickets: "
+        "each has its outcome, "
         f"{handed} were handed out, {before} of them before the last run; {took:.0f} s"
     )
 
@@ -198,6 +237,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--tickets", type=int, default=400)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
@@ -215,6 +255,7 @@ def main() -> int:
                 *(folder, ours.recv()),
                 kills=options.kills,
                 workers=options.workers,
+                full=options.full,
                 tickets=options.tickets,
                 seed=options.seed,
             )
