@@ -49,6 +49,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def kill(session: nox.Session) -> None:
+    """Kills processes in the midst of a batch: `nox -s kill -- --kills 1000 --workers 3`."""
+    _groups(session, "tests")
+    session.install(".[emulator]")
+    session.run("python", "-P", "tests/batch/kill.py", *session.posargs)
+
+
+@nox.session
 def simulate(session: nox.Session) -> None:
     """Plays seeded stories of faults on virtual time: `nox -s simulate -- --seeds 0:10000`."""
     _groups(session, "tests")

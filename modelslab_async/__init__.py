@@ -14,6 +14,11 @@ from ._core.errors import (
     FileTooLarge,
     GenerationFailed,
     InvalidRequest,
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    JournalLocked,
+    JournalReadOnly,
     LinkGone,
     LinkRefused,
     LookFault,
@@ -31,6 +36,7 @@ from ._core.errors import (
     UntrustedServer,
     WaitTimeout,
     WrongContent,
+    WrongJournal,
 )
 from ._core.events import Event, Faulted, Looked, Paused, Settled, Submitted
 from ._core.families import Call, Family
@@ -45,12 +51,15 @@ from ._downloads import Delivery, Downloads, Saved, Unsaved, Verified, download,
 from ._inbox import Tickets
 from ._transport.wire import HTTP, Request, Response
 from ._version import __version__
+from .batch import Batch
+from .journal import Report
 
 __all__ = [
     "ENDPOINTS",
     "FAMILIES",
     "HTTP",
     "AuthenticationError",
+    "Batch",
     "Call",
     "Client",
     "ClientClosed",
@@ -68,6 +77,11 @@ __all__ = [
     "GenerationFailed",
     "GenerationRequest",
     "InvalidRequest",
+    "JournalDamaged",
+    "JournalError",
+    "JournalFull",
+    "JournalLocked",
+    "JournalReadOnly",
     "LinkGone",
     "LinkRefused",
     "LookFault",
@@ -82,6 +96,7 @@ __all__ = [
     "RateLimited",
     "Refused",
     "Reply",
+    "Report",
     "Request",
     "Response",
     "Saved",
@@ -104,6 +119,7 @@ __all__ = [
     "Verified",
     "WaitTimeout",
     "WrongContent",
+    "WrongJournal",
     "__version__",
     "download",
     "from_dict",

@@ -38,6 +38,7 @@ from ._core.replies import Failed, Processing, Reply, Success
 from ._core.schedule import Schedule
 from ._core.tickets import Ticket, TicketLike
 from ._deliveries import Deliveries
+from ._hearers import Hearers
 from ._inbox import Inbox, Tickets, feed, no_text
 from ._looker import Looker, rooted
 from ._orders import Order
@@ -140,7 +141,7 @@ class Client(Owned):
         self._pace = pace
         self._rate = rate
         self._workers = workers
-        self._on_event = on_event
+        self._hearers = Hearers(on_event)
         self._poller: Poller | None = None
 
     async def _close(self) -> None:
@@ -524,7 +525,7 @@ class Client(Owned):
                 self._looker.look,
                 workers=self._workers,
                 on_settled=self._submitter.settled,
-                on_event=self._on_event,
+                hearers=self._hearers,
             )
         return self._poller
 

@@ -181,7 +181,7 @@ async def feed(tickets: Tickets, inbox: Inbox, watch: Callable[[Ticket, Inbox], 
     clock = asyncio.get_running_loop().time
     turns = Turns()
     try:
-        async with aclosing(_each(tickets)) as source:
+        async with aclosing(each(tickets)) as source:
             async for given in source:
                 ticket = Ticket.of(given)
                 await inbox.room()
@@ -210,7 +210,8 @@ def no_text(tickets: Tickets) -> None:
         )
 
 
-async def _each(tickets: Tickets) -> AsyncGenerator[TicketLike, None]:
+async def each(tickets: Tickets) -> AsyncGenerator[TicketLike, None]:
+    """Read a source of either kind."""
     if isinstance(tickets, AsyncGenerator):
         async with aclosing(tickets):
             async for ticket in tickets:

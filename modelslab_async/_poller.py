@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 
 from ._core.errors import ClientClosed, LookFault, ModelsLabError, TransportError
-from ._core.events import Event, Faulted, Looked, Paused, Settled
+from ._core.events import Faulted, Looked, Paused, Settled
 from ._core.families import Tier
 from ._core.lanes import Entry, Watcher
 from ._core.outcomes import Unresolved
@@ -18,6 +18,7 @@ from ._core.pending import Pending, in_full
 from ._core.replies import Processing, Reply
 from ._core.schedule import Effects, Ending, Schedule
 from ._core.tickets import Ticket
+from ._hearers import Hearers
 from ._turns import Turns, is_cancelled
 from ._waiters import Bell, timed_out
 
@@ -42,14 +43,14 @@ class Poller:
         *,
         workers: int,
         on_settled: Callable[[Ticket], object] = lambda _: None,
-        on_event: Callable[[Event], object] | None = None,
+        hearers: Hearers,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._schedule = schedule
         self._look = look
         self._most_workers = workers
         self._on_settled = on_settled
-        self._on_event = on_event
+        self._hearers = hearers
         self._chance = chance
         self._loop = asyncio.get_running_loop()
         self._idle: list[asyncio.Future[None]] = []
@@ -209,7 +210,7 @@ class Poller:
             _logger.warning(
                 "trouble at %s, no look for %.1f s: %s", entry.lane.host, effects.paused, result
             )
-        if self._on_event is not None:
+        if self._hearers:
             self._report(entry, result, effects, late=began - due, took=now - began)
         if effects.ending is not None:
             self._tell(effects.ending)
@@ -246,8 +247,8 @@ class Poller:
         for watcher in ending.watchers:
             watcher.hear(ending.outcome)
         self._on_settled(ending.outcome.ticket)
-        if self._on_event is not None:
-            self._emit(Settled(outcome=ending.outcome, looks=ending.looks, waited=ending.waited))
+        if self._hearers:
+            self._hearers(Settled(outcome=ending.outcome, looks=ending.looks, waited=ending.waited))
 
     def _report(
         self,
@@ -260,22 +261,14 @@ class Poller:
     ) -> None:
         match result:
             case LookFault():
-                self._emit(Faulted(ticket=entry.ticket, error=result, faults=entry.faults))
+                self._hearers(Faulted(ticket=entry.ticket, error=result, faults=entry.faults))
             case ModelsLabError():
                 pass
             case _:
                 reply = in_full(result, entry.ticket) if isinstance(result, Pending) else result
-                self._emit(Looked(ticket=entry.ticket, reply=reply, took=took, late=late))
+                self._hearers(Looked(ticket=entry.ticket, reply=reply, took=took, late=late))
         if effects.paused is not None and isinstance(result, ModelsLabError):
-            self._emit(Paused(tier=entry.lane.tier, seconds=effects.paused, cause=result))
-
-    def _emit(self, event: Event) -> None:
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            _logger.exception("on_event raised; the poller goes on")
+            self._hearers(Paused(tier=entry.lane.tier, seconds=effects.paused, cause=result))
 
 
 def _closed() -> ClientClosed:

@@ -24,7 +24,13 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     │   ├── FileTooLarge        there are more bytes than allowed
     │   └── FileNotWritten      this machine could not write the file: disk full, no permission
     ├── UntrustedServer         the server's certificate is not valid: nothing was sent
-    └── ClientClosed            the client was closed while waiting, or used after that
+    ├── ClientClosed            the client was closed while waiting, or used after that
+    └── JournalError            the file of a batch cannot be used; nothing that it holds is lost
+        ├── JournalLocked       another process holds it for longer than we wait
+        ├── JournalFull         there is no room to write: a full disk, a quota, a limit
+        ├── JournalReadOnly     it may not be written
+        ├── JournalDamaged      it is torn, or its pages make no sense
+        └── WrongJournal        it is no journal, or one of a newer version
 """
 
 from copy import copy
@@ -249,3 +255,39 @@ class UntrustedServer(ModelsLabError):
 
 class ClientClosed(ModelsLabError):
     """The client was closed while waiting, or used after that. Tickets can be waited for again."""
+
+
+class JournalError(ModelsLabError):
+    """
+    The file of a batch cannot be used. What was committed to it before is not lost.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, message: str = "", *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class JournalLocked(JournalError):
+    """Another process holds the journal locked for longer than we wait."""
+
+
+class JournalFull(JournalError):
+    """There is no room to write the journal: the disk is full, or a quota or a limit is reached."""
+
+
+class JournalReadOnly(JournalError):
+    """The journal may not be written."""
+
+
+class JournalDamaged(JournalError):
+    """The journal is torn, or its pages make no sense."""
+
+
+class WrongJournal(JournalError):
+    """The file is no journal, or one of a newer version. It is left as it was."""

@@ -65,8 +65,11 @@ def test_imports_run_downwards(path):
 
 LAYERS = [
     "_core",
+    "_journal",
+    "journal",
     "_transport",
     "_turns",
+    "_hearers",
     "_waiters",
     "_downloads",
     "_inbox",
@@ -79,6 +82,8 @@ LAYERS = [
     "_ownership",
     "_client",
     "webhooks",
+    "_batch",
+    "batch",
     "_cli",
 ]
 

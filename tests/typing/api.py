@@ -9,6 +9,7 @@ from modelslab_async import (
     ENDPOINTS,
     FAMILIES,
     HTTP,
+    Batch,
     Call,
     Client,
     Delivery,
@@ -25,6 +26,7 @@ from modelslab_async import (
     Paused,
     Processing,
     Reply,
+    Report,
     Request,
     Response,
     Saved,
@@ -58,6 +60,21 @@ async def many(client: Client, tickets: AsyncIterator[str]) -> None:
         told(outcome)
     async for news in client.watch("images:1"):
         assert_type(news, Processing | Success | Failed | Unresolved)
+
+
+async def run_kept(client: Client, tickets: AsyncIterator[str]) -> Report:
+    async with Batch.open("a.journal", client=client, lease=30) as batch:
+        assert_type(batch, Batch)
+        assert_type(await batch.add(tickets), int)
+        async for outcome in batch.run(timeout=60, window=100):
+            assert_type(outcome, Success | Failed | Unresolved)
+        async for outcome in batch.outcomes():
+            told(outcome)
+        assert_type(await batch.export("a.csv"), int)
+        await batch.journal.record_file(
+            ("images", 1), 0, path="a.png", sha256="", size=1, url="https://a"
+        )
+        return await batch.report()
 
 
 def told(outcome: Outcome) -> str:

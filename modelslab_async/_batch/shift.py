@@ -1,0 +1,217 @@
+"""Shift: a run under one lease. It claims, has the client look, and commits before it tells."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Final
+
+from attrs import define, frozen
+
+from .._client import Client
+from .._core.errors import JournalError
+from .._core.events import Event, Faulted, Looked
+from .._core.outcomes import Outcome
+from .._core.replies import Processing
+from .._core.tickets import Ticket
+from .._journal.settling import End, Note
+from ..journal import Journal
+
+_logger = logging.getLogger("modelslab_async")
+
+# So many outcomes share a commit at the most. A caller who dies has not seen as many.
+_GROUP: Final = 100
+# So many tickets are claimed at once, at the most.
+_CLAIM: Final = 500
+# A lease is renewed so often within its time.
+_BEATS: Final = 4
+# Seconds after which to see again whether others have left something.
+_PATIENCE: Final = 1.0
+
+
+@define(eq=False)
+class _Held:
+    """A ticket of this shift: its number in the journal, and what is not noted there yet."""
+
+    number: int
+    looks: int = 0
+    last: Processing | None = None
+
+
+@frozen
+class _Stop:
+    """The last thing that comes: no more outcomes, and why if something is wrong."""
+
+    error: Exception | None = None
+
+
+class Shift:
+    """
+    The work of one run on one journal, from when it begins until it is closed.
+
+    Args:
+        run: The run's number.
+        before: What runs before this one left unresolved is taken up.
+        lease: For how many seconds tickets stay this run's if the process dies.
+
+    Attributes:
+        run: The run's number.
+        lapsed: Whether another run has ended this one's lease.
+        left: Whether what was open could be left to others.
+    """
+
+    def __init__(
+        self, client: Client, journal: Journal, *, run: int, before: int, lease: float
+    ) -> None:
+        self.run = run
+        self.lapsed = False
+        self.left = False
+        self._client = client
+        self._journal = journal
+        self._before = before
+        self._lease = lease
+        self._beat_every = lease / _BEATS
+        self._held: dict[Ticket, _Held] = {}
+        self._queue: asyncio.Queue[Outcome | _Stop] = asyncio.Queue(_GROUP)
+        self._stop: _Stop | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, *, timeout: float | None, window: int) -> None:
+        """Begin to look."""
+        # The batch belongs to the house: it hears of looks beside the caller's own `on_event`.
+        self._client._hearers.join(self._hear)  # noqa: SLF001
+        looking = asyncio.create_task(self._look(timeout, window), name="modelslab_async batch")
+        beating = asyncio.create_task(self._beat(looking), name="modelslab_async lease")
+        self._tasks = [looking, beating]
+
+    async def settled(self) -> list[Outcome] | None:
+        """
+        Some outcomes, committed; None when there will be no more.
+
+        Raises:
+            JournalError: The journal cannot be written. What was not committed is not told.
+        """
+        while self._stop is None:
+            ready = await self._ready()
+            if outcomes := await self._commit(ready):
+                return outcomes
+        if self._stop.error is not None:
+            raise self._stop.error
+        return None
+
+    async def close(self) -> None:
+        """Stop looking, and leave to others what is open."""
+        self._client._hearers.leave(self._hear)  # noqa: SLF001
+        for task in self._tasks:
+            task.cancel()
+        # Whoever still waits for outcomes, in another task, is not left waiting.
+        with suppress(asyncio.QueueFull):
+            self._queue.put_nowait(_Stop(JournalError("the batch was closed; open it again")))
+        try:
+            await asyncio.wait(self._tasks)
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        try:
+            await self._journal.end(self.run, self._notes())
+            self.left = True
+        except JournalError as error:
+            _logger.warning("what was open stays leased for up to %g s: %s", self._lease, error)
+
+    async def _ready(self) -> list[Outcome]:
+        """What has come, one at least unless it is the end."""
+        ready: list[Outcome] = []
+        while len(ready) < _GROUP and (not ready or not self._queue.empty()):
+            news = await self._queue.get()
+            if isinstance(news, _Stop):
+                self._stop = news
+                break
+            ready.append(news)
+        return ready
+
+    async def _commit(self, ready: list[Outcome]) -> list[Outcome]:
+        """Write outcomes down. Those that another run was first to write are its to tell."""
+        ends: list[End] = []
+        for outcome in ready:
+            held = self._held.pop(outcome.ticket)
+            ends.append(End(held.number, held.looks, outcome))
+        mine = await self._journal.settle(self.run, ends) if ends else []
+        return [outcome for outcome, won in zip(ready, mine, strict=True) if won]
+
+    async def _look(self, timeout: float | None, window: int) -> None:
+        error: Exception | None = None
+        stream = self._client.stream(self._claimed(window), timeout=timeout, window=window)
+        try:
+            async with aclosing(stream):
+                async for outcome in stream:
+                    await self._queue.put(outcome)
+        except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
+            error = raised
+        await self._queue.put(_Stop(error))
+
+    async def _claimed(self, window: int) -> AsyncGenerator[Ticket, None]:
+        """Tickets, as far as the window takes them, until nobody holds an open one any more."""
+        while True:
+            claim = await self._journal.claim(
+                self.run, before=self._before, most=min(window, _CLAIM), lease=self._lease
+            )
+            if claim is None:
+                self.lapsed = True
+                return
+            for number, ticket in claim.tickets:
+                self._held[ticket] = _Held(number)
+            for _, ticket in claim.tickets:
+                yield ticket
+            if not claim.tickets:
+                if not claim.others:
+                    return
+                # Another process has them. If it dies, they are for this one.
+                await asyncio.sleep(min(_PATIENCE, self._beat_every))
+
+    async def _beat(self, looking: asyncio.Task[None]) -> None:
+        """Renew the lease; once it is lost, look no more."""
+        error: Exception | None = None
+        try:
+            await self._keep()
+            self.lapsed = True
+        except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
+            error = raised
+        looking.cancel()
+        await self._queue.put(_Stop(error))
+
+    async def _keep(self) -> None:
+        """Renew until another run has ended this one's lease."""
+        clock = asyncio.get_running_loop().time
+        renewed = clock()
+        while True:
+            await asyncio.sleep(self._beat_every)
+            now = clock()
+            try:
+                if not await self._journal.renew(self.run, lease=self._lease):
+                    return
+                renewed = now
+                await self._journal.note(self.run, self._notes())
+            except JournalError as error:
+                if clock() - renewed >= self._lease:
+                    raise
+                _logger.warning("the lease could not be renewed, trying again: %s", error)
+
+    def _hear(self, event: Event) -> None:
+        match event:
+            case Looked(ticket=ticket, reply=reply) if held := self._held.get(ticket):
+                held.looks += 1
+                if isinstance(reply, Processing):
+                    held.last = reply
+            case Faulted(ticket=ticket) if held := self._held.get(ticket):
+                held.looks += 1
+            case _:
+                pass
+
+    def _notes(self) -> list[Note]:
+        notes: list[Note] = []
+        for held in self._held.values():
+            if held.looks:
+                notes.append(Note(held.number, held.looks, held.last))
+                held.looks, held.last = 0, None
+        return notes

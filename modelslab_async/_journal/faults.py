@@ -1,0 +1,121 @@
+"""Faults: what SQLite says went wrong, as errors that say what to do; and the transaction."""
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from .._core.errors import (
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    JournalLocked,
+    JournalReadOnly,
+    WrongJournal,
+)
+
+_PRIMARY: Final = 0xFF
+
+_NO_DATABASE: Final = (
+    "this is no SQLite database, or its beginning is destroyed; it was left as it is; "
+    "give the path of a journal, or of a file that does not exist yet"
+)
+# What a database begins with, and its least size: https://sqlite.org/fileformat.html
+_BEGINNING: Final = b"SQLite format 3\0"
+_LEAST: Final = 512
+
+# By SQLite's result code, the extended one first: https://sqlite.org/rescode.html
+_KINDS: Final[dict[int, tuple[type[JournalError], str]]] = {
+    sqlite3.SQLITE_BUSY: (
+        JournalLocked,
+        "another process holds this journal locked; end it, or try again when it is done",
+    ),
+    sqlite3.SQLITE_FULL: (
+        JournalFull,
+        "there is no room to write the journal; make room on its disk, and run again",
+    ),
+    # A quota or a limit on the size of files is told as this, and so is a failing disk.
+    sqlite3.SQLITE_IOERR_WRITE: (
+        JournalFull,
+        (
+            "the journal could not be written; see that its disk works and that no quota or "
+            "limit on the size of files is reached, and run again"
+        ),
+    ),
+    sqlite3.SQLITE_IOERR_SHMSIZE: (
+        JournalFull,
+        "there is no room beside the journal; make room on its disk, and run again",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        JournalReadOnly,
+        "this journal may not be written; see to the permissions of the file and of its folder",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        JournalDamaged,
+        (
+            "this journal is damaged; keep the file, and save what is left of it with "
+            "`sqlite3 FILE .recover`"
+        ),
+    ),
+    sqlite3.SQLITE_IOERR_SHORT_READ: (
+        JournalDamaged,
+        (
+            "this journal is cut short; keep the file, and save what is left of it with "
+            "`sqlite3 FILE .recover`"
+        ),
+    ),
+    sqlite3.SQLITE_NOTADB: (WrongJournal, _NO_DATABASE),
+}
+_OTHER = (JournalError, "the journal could not be read or written")
+
+
+def explained(error: sqlite3.Error, path: str) -> JournalError:
+    """The error of ours that stands for one of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code & _PRIMARY == sqlite3.SQLITE_CANTOPEN:
+        kind, advice = _unopened(Path(path))
+    else:
+        kind, advice = _KINDS.get(code) or _KINDS.get(code & _PRIMARY) or _OTHER
+    explained = kind(f"{advice} (SQLite: {error})", path=path)
+    explained.__cause__ = error
+    return explained
+
+
+def _unopened(path: Path) -> tuple[type[JournalError], str]:
+    if path.is_dir():
+        return WrongJournal, "this is a folder; give the path of a file"
+    if path.exists():
+        return JournalReadOnly, "SQLite keeps two files beside a journal, and may not write them"
+    return JournalError, "no journal can be made here; see that the folder exists and is writable"
+
+
+def check_kind(path: str) -> None:
+    """
+    Refuse a file that is no database, before SQLite has it: a very short one it would overwrite.
+
+    Raises:
+        WrongJournal: It is something else.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(_LEAST)
+    except OSError:
+        # There is none yet, or SQLite will say what is wrong with it.
+        return
+    if start and (len(start) < _LEAST or not start.startswith(_BEGINNING)):
+        raise WrongJournal(_NO_DATABASE, path=path)
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
+    """All of a block, or nothing of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        # SQLite has often rolled back already; what counts is the first error.
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+        raise

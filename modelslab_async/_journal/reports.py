@@ -1,0 +1,121 @@
+"""Reports: what a journal holds, counted and listed. They read, and never write."""
+
+import sqlite3
+from typing import Final
+
+from attrs import frozen
+
+from .._core.outcomes import Outcome
+from .._core.replies import Processing
+from .._core.tickets import Ticket
+from .coding import decode
+from .families import id_of, names_of
+from .schema import FAILED, OPEN, SUCCESS, UNRESOLVED
+
+_COUNT: Final = f"""
+    SELECT count(*), ifnull(sum(state = {UNRESOLVED}), 0), ifnull(sum(state = {SUCCESS}), 0),
+        ifnull(sum(state = {FAILED}), 0), ifnull(sum(looks), 0)
+    FROM tickets
+"""
+_RUNNING: Final = f"""
+    SELECT count(*) FROM tickets
+    WHERE state <= {UNRESOLVED} AND state = {OPEN}
+        AND run IN (SELECT run FROM runs WHERE lease_until > ?)
+"""
+_ENDED: Final = f"""
+    SELECT tickets.ticket, family, id, added, ended, looks, replies.state, body, rest
+    FROM tickets JOIN replies ON replies.ticket = tickets.ticket
+    WHERE tickets.ticket > ? AND tickets.state >= {UNRESOLVED}
+    ORDER BY tickets.ticket LIMIT ?
+"""
+_LAST: Final = """
+    SELECT replies.state, body, rest
+    FROM tickets JOIN families USING (family) JOIN replies ON replies.ticket = tickets.ticket
+    WHERE name = ? AND id = ?
+"""
+
+
+@frozen(kw_only=True)
+class Report:
+    """
+    How far a batch has come.
+
+    Attributes:
+        tickets: How many there are.
+        open: How many have no outcome yet, those included that are being looked at.
+        running: How many of the open ones a living run looks at.
+        unresolved: How many the last run gave up; the next one takes them up again.
+        success: How many ended well.
+        failed: How many ended badly, by the server's word.
+        looks: How many looks were noted, over all of them.
+        files: How many files were recorded.
+        doubtful: How many submits may or may not have started work.
+    """
+
+    tickets: int
+    open: int
+    running: int
+    unresolved: int
+    success: int
+    failed: int
+    looks: int
+    files: int
+    doubtful: int
+
+    @property
+    def over(self) -> int:
+        """How many need no further look."""
+        return self.success + self.failed
+
+
+@frozen(kw_only=True)
+class Ended:
+    """
+    A ticket with its outcome, as the journal has them.
+
+    Attributes:
+        outcome: How it ended.
+        looks: How many looks were noted.
+        added: When it came into the journal, in seconds since 1970.
+        ended: When its outcome was written down, in seconds since 1970.
+    """
+
+    outcome: Outcome
+    looks: int
+    added: float
+    ended: float
+
+
+def report(db: sqlite3.Connection, *, now: float) -> Report:
+    """Count everything."""
+    db.execute("BEGIN")
+    tickets, unresolved, success, failed, looks = db.execute(_COUNT).fetchone()
+    return Report(
+        tickets=tickets,
+        open=tickets - unresolved - success - failed,
+        running=db.execute(_RUNNING, (now,)).fetchone()[0],
+        unresolved=unresolved,
+        success=success,
+        failed=failed,
+        looks=looks,
+        files=db.execute("SELECT count(*) FROM files").fetchone()[0],
+        doubtful=db.execute("SELECT count(*) FROM intents WHERE state = 'doubtful'").fetchone()[0],
+    )
+
+
+def ended(db: sqlite3.Connection, after: int, most: int) -> tuple[list[Ended], int | None]:
+    """A page of outcomes, in the order in which their tickets were added, and where it stops."""
+    names = names_of(db)
+    rows = db.execute(_ENDED, (after, most)).fetchall()
+    page: list[Ended] = []
+    for _, family, id_, added, end, looks, *columns in rows:
+        outcome = decode(Ticket(names[family], str(id_)), (columns[0], columns[1], columns[2]))
+        if not isinstance(outcome, Processing):
+            page.append(Ended(outcome=outcome, looks=looks, added=added, ended=end))
+    return page, rows[-1][0] if len(rows) == most else None
+
+
+def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
+    """The last word on a ticket: its outcome, or the last reply that was noted."""
+    row = db.execute(_LAST, (ticket.family, id_of(ticket))).fetchone()
+    return decode(ticket, row) if row else None

@@ -1,0 +1,87 @@
+"""Settling: tickets come in, are noted upon, and end once. Only the run that holds one ends it."""
+
+import sqlite3
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Final
+
+from attrs import frozen
+
+from .._core.outcomes import Outcome
+from .._core.replies import Processing
+from .._core.tickets import Ticket
+from .coding import encode
+from .families import id_of, numbers_of
+from .schema import OPEN
+
+_ticket: Final = itemgetter(0)
+_number: Final = itemgetter(3)
+
+_MINE: Final = f"ticket = ? AND state = {OPEN} AND run = ?"
+_END: Final = f"UPDATE tickets SET state = ?, ended = ?, looks = looks + ? WHERE {_MINE}"
+_REPLY: Final = "INSERT OR REPLACE INTO replies (ticket, state, body, rest) VALUES (?, ?, ?, ?)"
+
+
+@frozen
+class End:
+    """How a ticket ended: its number in the journal, looks since the last note, the outcome."""
+
+    number: int
+    looks: int
+    outcome: Outcome
+
+
+@frozen
+class Note:
+    """What was learnt of an open ticket since the last note."""
+
+    number: int
+    looks: int
+    last: Processing | None
+
+
+def add(db: sqlite3.Connection, tickets: Sequence[Ticket], *, now: float) -> int:
+    """Add those tickets that are not there yet. Returns how many they were."""
+    numbers = numbers_of(db, {ticket.family for ticket in tickets})
+    added = db.executemany(
+        "INSERT OR IGNORE INTO tickets (family, id, added) VALUES (?, ?, ?)",
+        [(numbers[ticket.family], id_of(ticket), now) for ticket in tickets],
+    )
+    return added.rowcount
+
+
+def settle(db: sqlite3.Connection, run: int, ends: Sequence[End], *, now: float) -> list[bool]:
+    """End tickets. Says of each whether it was this run's to end; if not, nothing was written."""
+    replies = [(end.number, *encode(end.outcome)) for end in ends]
+    changes = [
+        (reply[1], now, end.looks, end.number, run)
+        for end, reply in zip(ends, replies, strict=True)
+    ]
+    db.execute("SAVEPOINT settling")
+    # Neighbours in the file are written one after the other.
+    ended = db.executemany(_END, sorted(changes, key=_number)).rowcount
+    won = [True] * len(ends)
+    if ended != len(ends):
+        db.execute("ROLLBACK TO settling")
+        won = [db.execute(_END, change).rowcount == 1 for change in changes]
+        replies = [reply for reply, mine in zip(replies, won, strict=True) if mine]
+    db.executemany(_REPLY, sorted(replies, key=_ticket))
+    db.execute("RELEASE settling")
+    return won
+
+
+def note(db: sqlite3.Connection, run: int, notes: Sequence[Note]) -> None:
+    """Write down looks and last replies of tickets that are still open, and still this run's."""
+    db.executemany(
+        f"UPDATE tickets SET looks = looks + ? WHERE {_MINE}",
+        [(note.looks, note.number, run) for note in notes],
+    )
+    db.executemany(
+        "INSERT OR REPLACE INTO replies (ticket, state, body, rest) SELECT ?, ?, ?, ? "
+        f"WHERE EXISTS (SELECT 1 FROM tickets WHERE {_MINE})",
+        [
+            (note.number, *encode(note.last), note.number, run)
+            for note in notes
+            if note.last is not None
+        ],
+    )

@@ -1,0 +1,211 @@
+"""Batch: a client and a journal: runs that can be killed at any moment and taken up again."""
+
+import os
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Self
+
+from ._batch.shift import Shift
+from ._client import Client
+from ._core.outcomes import Outcome
+from ._core.tickets import Ticket
+from ._inbox import Tickets, each, no_text
+from ._journal.exports import Format
+from ._journal.intents import Intent
+from ._journal.reports import Report
+from ._turns import Turns
+from .journal import Journal
+
+_CHUNK = 5000
+
+
+class Batch:
+    """
+    Many tickets and their outcomes, in one file that outlives the process. Open with `Batch.open`.
+
+    Several processes may open one file, and share its tickets: no ticket is looked at by two of
+    them at once, and each outcome is handed to one of them, once.
+    """
+
+    def __init__(self, journal: Journal, client: Client | None, *, lease: float) -> None:
+        self._journal = journal
+        self._client = client
+        self._lease = lease
+        self._shifts: list[Shift] = []
+        self._unended: list[int] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        client: Client | None = None,
+        lease: float = 60.0,
+        clock: Callable[[], float] = time.time,
+    ) -> AsyncGenerator[Self, None]:
+        """
+        Open a batch while the block runs, be it new or one to resume.
+
+        Args:
+            path: The journal's file; it is made if there is none.
+            client: Who looks. Without one, there is everything but `run`.
+            lease: For how many seconds other processes leave this one's tickets alone after it
+                died. While it lives, it renews them.
+            clock: Where the time in seconds since 1970 comes from, the same for all processes.
+
+        Raises:
+            JournalError: The file cannot be used, and why.
+            ValueError: The lease is out of its range.
+
+        Example:
+            ```python
+            async with Client() as client, Batch.open("cats.journal", client=client) as batch:
+                await batch.add(tickets)
+                async for outcome in batch.run():
+                    print(outcome)
+            ```
+        """
+        if lease <= 0:
+            raise ValueError(f"lease is a number of seconds above 0, got {lease}")
+        async with Journal.open(path, clock=clock) as journal:
+            batch = cls(journal, client, lease=lease)
+            try:
+                yield batch
+            finally:
+                for shift in [*batch._shifts]:
+                    await batch._close(shift)
+
+    @property
+    def journal(self) -> Journal:
+        """The file, with all that it can be asked."""
+        return self._journal
+
+    async def add(self, tickets: Tickets) -> int:
+        """
+        Add tickets. Those that the batch has already are left as they are.
+
+        Args:
+            tickets: An iterable or async iterable of tickets in any form and of any length.
+
+        Returns:
+            How many are new.
+
+        Raises:
+            ValueError: A ticket is ill-formed, or its family unknown to the client. Tickets before
+                it may have been added.
+            JournalError: The journal cannot be written.
+        """
+        no_text(tickets)
+        turns = Turns()
+        chunk: list[Ticket] = []
+        added = 0
+        async with aclosing(each(tickets)) as source:
+            async for given in source:
+                chunk.append(self._checked(Ticket.of(given)))
+                if len(chunk) == _CHUNK:
+                    added += await self._journal.add(chunk)
+                    chunk = []
+                await turns.give()
+        return added + (await self._journal.add(chunk) if chunk else 0)
+
+    def _checked(self, ticket: Ticket) -> Ticket:
+        if self._client is not None:
+            # The batch belongs to the house: a family is refused here as `stream` refuses it.
+            self._client._looker.family_of(ticket)  # noqa: SLF001
+        return ticket
+
+    async def run(
+        self, *, timeout: float | None = None, window: int = 10_000
+    ) -> AsyncGenerator[Outcome, None]:
+        """
+        Wait for all that is open, and get the outcomes as they end, each once it is committed.
+
+        Tickets that earlier runs left `Unresolved` are open again. It ends when no ticket is open,
+        also none that another process holds. Leaving it early leaves the rest to the next run.
+
+        Args:
+            timeout: The most seconds to wait for each ticket, counted from when the client took it.
+            window: The most tickets that this process holds at once.
+
+        Raises:
+            JournalError: The journal cannot be written. What was not committed was not handed out,
+                and is open on the next run.
+            ValueError: The batch has no client, an argument is out of its range, or a ticket's
+                family is unknown to the client.
+        """
+        if self._client is None:
+            raise ValueError("a run needs a client: Batch.open(path, client=...)")
+        if window < 1:
+            raise ValueError(f"window is a number of at least 1, got {window}")
+        first: int | None = None
+        while True:
+            run = await self._begin()
+            first = first or run
+            shift = Shift(self._client, self._journal, run=run, before=first, lease=self._lease)
+            self._shifts.append(shift)
+            shift.start(timeout=timeout, window=window)
+            try:
+                while (outcomes := await shift.settled()) is not None:
+                    for outcome in outcomes:
+                        yield outcome
+            finally:
+                await self._close(shift)
+            # Who slept for longer than a lease begins again, with what is still open.
+            if not shift.lapsed:
+                return
+
+    async def _begin(self) -> int:
+        """Start a run, and end those that there was no room to end."""
+        while self._unended:
+            await self._journal.end(self._unended[-1])
+            self._unended.pop()
+        return await self._journal.begin(lease=self._lease)
+
+    async def _close(self, shift: Shift) -> None:
+        if shift in self._shifts:
+            self._shifts.remove(shift)
+            await shift.close()
+            if not shift.left:
+                self._unended.append(shift.run)
+
+    async def report(self) -> Report:
+        """Count what is open and how the rest ended."""
+        return await self._journal.report()
+
+    async def outcomes(self) -> AsyncGenerator[Outcome, None]:
+        """
+        Every outcome that is recorded, in the order in which the tickets were added.
+
+        Those are among them that a process recorded and did not live to hand to its caller.
+        """
+        async with aclosing(self._journal.ended()) as ended:
+            async for each_ended in ended:
+                yield each_ended.outcome
+
+    async def doubtful(self) -> list[Intent]:
+        """
+        The submits of which nobody knows whether they started work, the oldest first.
+
+        They are never sent again by themselves: look for the work before paying twice.
+        """
+        return await self._journal.doubtful()
+
+    async def export(self, path: str | os.PathLike[str], *, form: Format | None = None) -> int:
+        """
+        Write all outcomes to a file, which is replaced once it is complete.
+
+        Args:
+            path: The file.
+            form: `"jsonl"`, `"csv"` or `"parquet"`; None: as the name of the file ends.
+
+        Returns:
+            How many outcomes it holds.
+
+        Raises:
+            ValueError: The name does not say the form.
+            ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
+            OSError: The file cannot be written.
+        """
+        return await self._journal.export(path, form=form)

@@ -1,0 +1,283 @@
+"""Journal: the file that remembers a batch. Answers from the file alone, and never sends."""
+
+import asyncio
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from typing import Any, Self, TypeVar
+
+from ._core.errors import JournalError
+from ._core.outcomes import Outcome
+from ._core.replies import Processing
+from ._core.tickets import Ticket, TicketLike
+from ._journal import exports, files, intents, leases, reports, settling
+from ._journal.exports import Format, form_of
+from ._journal.faults import explained
+from ._journal.files import RecordedFile
+from ._journal.intents import Intent
+from ._journal.leases import Claim
+from ._journal.reports import Ended, Report
+from ._journal.settling import End, Note
+from ._journal.writer import Writer, connect
+
+__all__ = ["Ended", "Intent", "Journal", "RecordedFile", "Report"]
+
+T = TypeVar("T")
+
+_PAGE = 1000
+
+
+class Journal:
+    """
+    One SQLite file that remembers tickets and how they ended. Open it with `Journal.open`.
+
+    What a method wrote is on the disk when it returns. Several journals, in one process or in many,
+    may be open on one file.
+    """
+
+    def __init__(
+        self, path: str, writer: Writer, *, clock: Callable[[], float], patience: float
+    ) -> None:
+        self._path = path
+        self._writer = writer
+        self._clock = clock
+        self._patience = patience
+        self._closed = False
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        clock: Callable[[], float] = time.time,
+        patience: float = 30.0,
+    ) -> AsyncGenerator[Self, None]:
+        """
+        Open a journal while the block runs; make the file if there is none.
+
+        Args:
+            path: The file. SQLite keeps two more beside it while it is open.
+            clock: Where the time in seconds since 1970 comes from.
+            patience: How many seconds to wait for another process that holds the file locked.
+
+        Raises:
+            JournalError: That is not possible, and why.
+        """
+        writer = Writer(os.fspath(path), patience)
+        await writer.open()
+        journal = cls(os.fspath(path), writer, clock=clock, patience=patience)
+        try:
+            yield journal
+        finally:
+            journal._closed = True
+            await writer.aclose()
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self._path
+
+    async def add(self, tickets: Sequence[TicketLike]) -> int:
+        """
+        Add tickets, all of them or, if there is an error, none. Those that it has are left alone.
+
+        Returns:
+            How many are new.
+        """
+        given = [Ticket.of(ticket) for ticket in tickets]
+        return await self._writer.do(partial(settling.add, tickets=given, now=self._clock()))
+
+    async def begin(self, *, lease: float) -> int:
+        """
+        Start a run, which may claim tickets.
+
+        Args:
+            lease: For how many seconds it keeps them unless it renews.
+        """
+        return await self._writer.do(partial(leases.begin, now=self._clock(), lease=lease))
+
+    async def renew(self, run: int, *, lease: float) -> bool:
+        """Prolong a run's lease; False: it has none any more, and others have its tickets."""
+        return await self._writer.do(partial(leases.renew, run=run, now=self._clock(), lease=lease))
+
+    async def end(self, run: int, notes: Sequence[Note] = ()) -> None:
+        """End a run, with its last notes: what it did not settle is anybody's."""
+
+        def work(db: sqlite3.Connection) -> None:
+            settling.note(db, run, notes)
+            leases.end(db, run)
+
+        await self._writer.do(work)
+
+    async def claim(self, run: int, *, before: int, most: int, lease: float) -> Claim | None:
+        """
+        Take tickets that no living run holds, and renew the lease; None: the run has none any more.
+
+        Args:
+            run: Whose they shall be.
+            before: What runs before this one left unresolved is taken, too.
+            most: How many at the most.
+            lease: For how many seconds.
+        """
+        return await self._writer.do(
+            partial(leases.claim, run=run, before=before, most=most, now=self._clock(), lease=lease)
+        )
+
+    async def settle(self, run: int, ends: Sequence[End]) -> list[bool]:
+        """End tickets; says of each whether it was this run's to end, and so was written."""
+        return await self._writer.do(
+            partial(settling.settle, run=run, ends=ends, now=self._clock())
+        )
+
+    async def note(self, run: int, notes: Sequence[Note]) -> None:
+        """Write down looks and last replies of tickets that are still open."""
+        await self._writer.do(partial(settling.note, run=run, notes=notes))
+
+    async def report(self) -> Report:
+        """Count everything."""
+        return await self._read(partial(reports.report, now=self._clock()))
+
+    async def ended(self) -> AsyncGenerator[Ended, None]:
+        """Every ticket that has an outcome, in the order in which they were added."""
+        stop: int | None = 0
+        while stop is not None:
+            page, stop = await self._read(partial(reports.ended, after=stop, most=_PAGE))
+            for each in page:
+                yield each
+
+    async def last(self, ticket: TicketLike) -> Processing | Outcome | None:
+        """The last word on a ticket: its outcome, or the last reply that was noted, if any."""
+        return await self._read(partial(reports.last, ticket=Ticket.of(ticket)))
+
+    async def export(self, path: str | os.PathLike[str], *, form: Format | None = None) -> int:
+        """
+        Write all outcomes to a file, which is replaced once it is complete; see `Batch.export`.
+
+        Raises:
+            ValueError: The name does not say the form.
+            ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
+            OSError: The file cannot be written.
+        """
+        target = os.fspath(path)
+        stop = threading.Event()
+        work = partial(
+            exports.export, path=target, form=form or form_of(target), stopped=stop.is_set
+        )
+        try:
+            return await self._read(work)
+        finally:
+            stop.set()
+
+    async def record_file(
+        self,
+        ticket: TicketLike,
+        number: int,
+        *,
+        path: str | os.PathLike[str],
+        sha256: str,
+        size: int,
+        url: str,
+    ) -> None:
+        """
+        Remember a file that was downloaded; one with the same ticket and number is replaced.
+
+        Args:
+            ticket: Whose result it is.
+            number: Which of the ticket's outputs, counted from 0.
+            path: Where it was written.
+            sha256: The digest of its bytes, in hexadecimal digits.
+            size: How many bytes it has.
+            url: Where it came from.
+
+        Raises:
+            ValueError: The ticket is not in this journal.
+        """
+        file = RecordedFile(
+            ticket=Ticket.of(ticket),
+            number=number,
+            path=os.fspath(path),
+            sha256=sha256,
+            size=size,
+            url=url,
+            at=self._clock(),
+        )
+        await self._writer.do(partial(files.record_file, file=file))
+
+    async def files(self, ticket: TicketLike) -> list[RecordedFile]:
+        """
+        The files that were recorded for a ticket.
+
+        Raises:
+            ValueError: The ticket is not in this journal.
+        """
+        return await self._read(partial(files.files_of, ticket=Ticket.of(ticket)))
+
+    async def intend(
+        self,
+        track_id: str,
+        *,
+        endpoint: str,
+        payload: Mapping[str, Any],
+        run: int | None = None,
+    ) -> None:
+        """
+        Write down that a submit is about to be sent. Its payload is not kept, only a digest of it.
+
+        Args:
+            track_id: The mark that the request carries.
+            endpoint: What it is sent to.
+            payload: What is sent; a field `key` is left out.
+            run: Whose it is. While that run lives, nobody calls the submit doubtful.
+
+        Raises:
+            ValueError: The track_id was used before.
+        """
+        intent = Intent(
+            track_id=track_id,
+            endpoint=endpoint,
+            payload_sha256=intents.digest(payload),
+            at=self._clock(),
+        )
+        await self._writer.do(partial(intents.intend, intent=intent, run=run))
+
+    async def confirm(self, track_id: str, ticket: TicketLike) -> None:
+        """
+        Write down which ticket a submit started, and add that ticket.
+
+        Raises:
+            ValueError: No such submit was written down.
+        """
+        await self._writer.do(
+            partial(intents.confirm, track_id=track_id, ticket=Ticket.of(ticket), now=self._clock())
+        )
+
+    async def withdraw(self, track_id: str) -> None:
+        """
+        Forget a doubtful submit that started nothing: it was refused, or provably never left.
+
+        Raises:
+            ValueError: No such submit was written down, or it is confirmed.
+        """
+        await self._writer.do(partial(intents.withdraw, track_id=track_id))
+
+    async def doubtful(self) -> list[Intent]:
+        """The submits of which nobody knows whether they started work, the oldest first."""
+        return await self._read(partial(intents.doubtful, now=self._clock()))
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise JournalError("this journal is closed; open it again", path=self._path)
+        return await asyncio.to_thread(self._read_here, work)
+
+    def _read_here(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with closing(connect(self._path, self._patience)) as db:
+                db.execute("PRAGMA query_only = ON")
+                return work(db)
+        except sqlite3.Error as error:
+            raise explained(error, self._path) from error

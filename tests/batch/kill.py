@@ -1,0 +1,270 @@
+"""
+Kills processes in the midst of a batch, and counts what came of every ticket.
+
+    python tests/batch/kill.py --kills 50 --workers 1 --seed 1
+    python tests/batch/kill.py --kills 50 --full
+
+A server with the emulator, and workers that share one journal, run on loopback. At random moments a
+worker is killed, and a new one takes its place; the last ones may finish. Then every ticket has one
+outcome, nothing was handed out before it was on the disk, nothing was handed out twice, and no two
+workers looked at one ticket by turns. With `--full`, the system lets no file of a worker grow by
+more than a little, and most of them end by that before they are killed.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import aclosing, closing
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+from typing import Any
+
+from modelslab_async import Batch, Client, JournalFull, Pace, Success, Ticket
+from modelslab_async.emulator import Emulator, running
+
+# Long enough that no worker loses its lease to a busy machine.
+LEASE = 4.0
+# Bytes of a journal's files at the least, and how a worker ends that had no room for more.
+LEAST = 100_000
+FULL = 3
+QUICK = Pace(floor=0.1, ceiling=0.2, faults=1000)
+
+
+class Watched:
+    """The emulator, and a line for each look: who asked about what."""
+
+    def __init__(self, emulator: Emulator, looks: Path) -> None:
+        self.emulator = emulator
+        self.looks = looks.open("a", buffering=1)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+
+        async def noted() -> Any:
+            nonlocal body
+            message = await receive()
+            body += message.get("body", b"")
+            if message["type"] == "http.request" and not message.get("more_body"):
+                asked = json.loads(body)
+                self.looks.write(f"{asked['request_id']} {asked['key']}\n")
+            return message
+
+        await self.emulator(scope, noted if scope["type"] == "http" else receive, send)
+
+
+def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
+    """Serve until the process is ended, which its parent does."""
+
+    async def main() -> None:
+        emulator = Emulator()
+        for number, duration in enumerate(durations, 1):
+            emulator.plant(("images", number), duration=duration, fails=number % 7 == 0)
+        app: Any = Watched(emulator, folder / "looks")
+        async with running(app) as url:
+            pipe.send(url)
+            await asyncio.Event().wait()
+
+    asyncio.run(main())
+
+
+def work(
+    folder: Path, url: str, name: str, *, tickets: int, room: int | None, ahead: float
+) -> None:
+    """Be one worker: add what is to be done, run, and write down what was handed out."""
+    # What a worker says of its trouble in the log is not what this is about.
+    logging.getLogger("modelslab_async").addHandler(logging.NullHandler())
+    if room is not None:
+        largest = max((file.stat().st_size for file in folder.glob("journal*")), default=0)
+        limit = max(largest, LEAST) + room
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    def clock() -> float:
+        return time.time() + ahead
+
+    async def main() -> None:
+        handed = os.open(folder / f"handed-{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        async with (
+            Client(name, base_url=url, pace=QUICK, workers=8) as client,
+            Batch.open(folder / "journal", client=client, lease=LEASE, clock=clock) as batch,
+        ):
+            await batch.add(("images", number) for number in range(1, tickets + 1))
+            async with aclosing(batch.run(window=tickets // 2)) as outcomes:
+                async for outcome in outcomes:
+                    line = f"{outcome.ticket.id} {type(outcome).__name__.lower()}\n"
+                    os.write(handed, line.encode())
+
+    try:
+        asyncio.run(main())
+    except JournalFull:
+        sys.exit(FULL)
+
+
+def forked(target: Callable[..., None], *args: object, **more: object) -> multiprocessing.Process:
+    """A copy of this process, which has everything imported already, runs a function."""
+    process = multiprocessing.get_context("fork").Process(target=target, args=args, kwargs=more)
+    process.start()
+    return process
+
+
+def lines(folder: Path, pattern: str) -> list[list[str]]:
+    """The whole lines of some files, split; a kill may have cut the last one short."""
+    texts = [path.read_text() for path in sorted(folder.glob(pattern))]
+    return [line.split() for text in texts for line in text.split("\n")[:-1]]
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """What the journal says of each ticket, read as anyone could."""
+    with closing(sqlite3.connect(folder / "journal", timeout=60)) as db:
+        rows = db.execute("SELECT id, name FROM tickets JOIN states USING (state)").fetchall()
+    return {str(id_): name for id_, name in rows}
+
+
+def check_handed(folder: Path) -> int:
+    """Whatever was handed out stands in the journal, and was handed out once."""
+    # In this order: what is handed out after the first look is none of the second's.
+    handed = lines(folder, "handed-*")
+    ends = recorded(folder)
+    assert len(handed) == len({id_ for id_, _ in handed}), "an outcome was handed out twice"
+    for id_, state in handed:
+        assert ends[id_] == state, f"{id_} was handed out as {state}, recorded as {ends[id_]}"
+    return len(handed)
+
+
+def check_looks(folder: Path) -> None:
+    """Who has lost a ticket does not look at it any more."""
+    seen: dict[str, list[str]] = {}
+    for id_, worker in lines(folder, "looks"):
+        workers = seen.setdefault(id_, [])
+        if not workers or workers[-1] != worker:
+            workers.append(worker)
+    for id_, workers in seen.items():
+        assert len(workers) == len(set(workers)), f"{id_} was looked at in turns by {workers}"
+
+
+def check_ends(folder: Path, tickets: int) -> None:
+    """Every ticket has the outcome that its job had, and it can be read."""
+    expected = {
+        str(number): "failed" if number % 7 == 0 else "success" for number in range(1, tickets + 1)
+    }
+    assert expected == recorded(folder), "not every ticket has its outcome"
+
+    async def main() -> None:
+        async with Batch.open(folder / "journal") as batch:
+            async with aclosing(batch.outcomes()) as outcomes:
+                found = [outcome async for outcome in outcomes]
+            assert {Ticket("images", id_) for id_ in expected} == {each.ticket for each in found}
+            assert len(found) == tickets
+            for each in found:
+                assert not isinstance(each, Success) or each.ticket.id in str(each.raw["id"])
+
+    asyncio.run(main())
+
+
+def ended(process: multiprocessing.Process, seconds: float, *, may_be_full: bool) -> bool:
+    """Kill a process after some seconds. Returns whether it ran out of room before that."""
+    process.join(timeout=seconds)
+    process.kill()
+    process.join()
+    if process.exitcode == FULL and may_be_full:
+        return True
+    assert process.exitcode == -signal.SIGKILL, f"it ended with {process.exitcode} before its kill"
+    return False
+
+
+def kill_many(
+    folder: Path, url: str, *, kills: int, workers: int, full: bool, tickets: int, seed: int
+) -> str:
+    """Play it, and return a line that says what happened."""
+    chance = random.Random(seed)
+    began = time.monotonic()
+    started = fulls = 0
+    team: list[multiprocessing.Process] = []
+
+    def fill(*, full: bool) -> None:
+        nonlocal started
+        while len(team) < workers:
+            started += 1
+            room = chance.randrange(50_000) if full else None
+            # Who works alone need not wait for the leases of the dead: it lives after them.
+            ahead = started * 2 * LEASE if workers == 1 else 0.0
+            name = f"worker-{started}"
+            team.append(forked(work, folder, url, name, tickets=tickets, room=room, ahead=ahead))
+
+    try:
+        for killed in range(kills):
+            fill(full=full)
+            victim = team.pop(chance.randrange(len(team)))
+            fulls += ended(victim, chance.uniform(0.02, 0.6), may_be_full=full)
+            if killed % 10 == 9:
+                check_handed(folder)
+        before = check_handed(folder)
+        if full:
+            for process in team:
+                fulls += ended(process, 0, may_be_full=True)
+            team.clear()
+        fill(full=False)
+        for process in team:
+            process.join(timeout=120)
+            assert process.exitcode == 0, f"the last worker ended with {process.exitcode}"
+    finally:
+        for process in team:
+            process.kill()
+            process.join()
+    handed = check_handed(folder)
+    check_looks(folder)
+    check_ends(folder, tickets)
+    took = time.monotonic() - began
+    return (
+        f"{kills} kills of {workers} at work, {fulls} of them for want of room, {tickets} tickets: "
+        "each has its outcome, "
+        f"{handed} were handed out, {before} of them before the last run; {took:.0f} s"
+    )
+
+
+def main() -> int:
+    """Read the options and play it in a folder that is thrown away."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--tickets", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)  # noqa: T201 -- it is a script.
+    chance = random.Random(options.seed)
+    # They end all through the time of the kills, and a few long after.
+    longest = 0.4 * options.kills + 2.0
+    durations = [chance.uniform(0, longest) for _ in range(options.tickets - 1)] + [longest]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ours, theirs = multiprocessing.Pipe()
+        server = forked(serve, theirs, folder, durations)
+        try:
+            told = kill_many(
+                *(folder, ours.recv()),
+                kills=options.kills,
+                workers=options.workers,
+                full=options.full,
+                tickets=options.tickets,
+                seed=options.seed,
+            )
+        finally:
+            server.kill()
+            server.join()
+    print(told)  # noqa: T201 -- it is a script.
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

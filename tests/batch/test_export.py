@@ -1,0 +1,127 @@
+"""Exports: every outcome, in a form that others read, or no file at all."""
+
+import asyncio
+import csv
+import json
+import sys
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from modelslab_async import Batch, Failed, Success, Unresolved, WaitTimeout, from_dict
+from modelslab_async._journal.settling import End
+
+BODY = {"status": "success", "output": ["https://a/1.png", 'b,"c"\n'], "message": "é"}
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+async def batch(path):
+    """Three tickets that ended each in its way, and an open one."""
+    async with Batch.open(path, clock=lambda: NOW) as batch:
+        await batch.add(["images:1", "images:2", "video:3", "video:4"])
+        run = await batch.journal.begin(lease=60)
+        claim = await batch.journal.claim(run, before=run, most=3, lease=60)
+        (one, first), (two, second), (three, third) = claim.tickets
+        success = Success(
+            ticket=first, output=tuple(BODY["output"]), message="é", raw=BODY, nsfw=True
+        )
+        cause = WaitTimeout("late", ticket=third)
+        ends = [
+            End(one, 2, success),
+            End(two, 1, Failed(ticket=second, message="no", raw={"status": "error"})),
+            End(three, 0, Unresolved(ticket=third, cause=cause)),
+        ]
+        await batch.journal.settle(run, ends)
+        await batch.journal.end(run)
+        yield batch
+
+
+async def test_json_lines(batch, tmp_path):
+    """Each line is an outcome that `from_dict` takes."""
+    file = tmp_path / "out.jsonl"
+    assert 3 == await batch.export(file)
+    found = [from_dict(json.loads(line)) for line in file.read_text().splitlines()]
+    kept = [each async for each in batch.outcomes()]
+    assert kept[:2] == found[:2]
+    assert (str(kept[2].ticket), str(kept[2].cause)) == (str(found[2].ticket), str(found[2].cause))
+
+
+async def test_csv(batch, tmp_path):
+    """A row a ticket under named columns, whatever its texts hold."""
+    file = tmp_path / "out.csv"
+    assert 3 == await batch.export(file)
+    with file.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    assert ["images:1", "images:2", "video:3"] == [row["ticket"] for row in rows]
+    assert ["success", "failed", "unresolved"] == [row["state"] for row in rows]
+    assert ["é", "no", "late"] == [row["message"] for row in rows]
+    assert ["2", "1", "0"] == [row["looks"] for row in rows]
+    assert BODY["output"] == json.loads(rows[0]["output"])
+    assert BODY == json.loads(rows[0]["body"])
+    assert datetime.fromtimestamp(NOW, UTC) == datetime.fromisoformat(rows[0]["ended"])
+
+
+async def test_parquet(batch, tmp_path):
+    """The same columns, with their types."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    file = tmp_path / "out"
+    assert 3 == await batch.export(file, form="parquet")
+    rows = parquet.read_table(file).to_pylist()
+    assert ["images:1", "images:2", "video:3"] == [row["ticket"] for row in rows]
+    assert [BODY["output"], [], []] == [row["output"] for row in rows]
+    assert [2, 1, 0] == [row["looks"] for row in rows]
+    assert {datetime.fromtimestamp(NOW, UTC)} == {row["ended"] for row in rows}
+    assert BODY == json.loads(rows[0]["body"])
+
+
+async def test_parquet_without_pyarrow(batch, tmp_path, monkeypatch):
+    """The error says what to install, and no file is left."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"modelslab-async\[parquet\]"):
+        await batch.export(tmp_path / "out.parquet")
+    assert [] == list(tmp_path.glob("*out*"))
+
+
+async def test_a_name_that_says_nothing(batch, tmp_path):
+    """The error names the forms."""
+    with pytest.raises(ValueError, match=r"out\.jsonl, out\.csv or out\.parquet"):
+        await batch.export(tmp_path / "out.xls")
+
+
+async def test_an_export_that_fails_leaves_the_old_file(batch, tmp_path):
+    """What was there is replaced by something complete, or not at all."""
+    file = tmp_path / "out.csv"
+    file.write_text("precious")
+    with pytest.raises(OSError, match="missing"):
+        await batch.export(tmp_path / "missing" / "out.csv")
+    assert "precious" == file.read_text()
+    await batch.export(file)
+    assert file.read_text().startswith("ticket,state")
+    assert [file] == list(tmp_path.glob("*out*"))
+
+
+async def drafts(folder, count):
+    """Wait until so many files are being written."""
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("*draft"))) != count:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.001)
+
+
+async def test_an_export_that_is_cancelled_stops(batch, tmp_path, monkeypatch):
+    """It leaves no file behind, neither then nor later."""
+    monkeypatch.setattr("modelslab_async._journal.exports._PAGE", 1)
+    await batch.add(("images", number) for number in range(100, 5000))
+    run = await batch.journal.begin(lease=60)
+    claim = await batch.journal.claim(run, before=run, most=5000, lease=60)
+    ends = [End(number, 0, Failed(ticket=ticket)) for number, ticket in claim.tickets]
+    await batch.journal.settle(run, ends)
+    task = asyncio.create_task(batch.export(tmp_path / "out.jsonl"))
+    await drafts(tmp_path, 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await drafts(tmp_path, 0)
+    assert [] == list(tmp_path.glob("*out*"))

@@ -1,0 +1,34 @@
+"""A journal in a folder of its own, and a clock for it that a test moves."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from modelslab_async.journal import Journal
+
+
+class Clock:
+    """Seconds since 1970, as a test wants them."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "batch.journal"
+
+
+@pytest.fixture
+async def journal(path: Path, clock: Clock) -> AsyncIterator[Journal]:
+    async with Journal.open(path, clock=clock) as journal:
+        yield journal

@@ -1,0 +1,121 @@
+"""Coding: what goes into a row comes out of it, and nothing is written twice."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelslab_async import (
+    Failed,
+    InvalidRequest,
+    PaymentRequired,
+    Processing,
+    Success,
+    Ticket,
+    Unresolved,
+    WaitTimeout,
+    read_reply,
+)
+from modelslab_async._journal.coding import decode, encode
+
+TICKET = Ticket("images", 1)
+BODIES = [
+    {"status": "success", "id": 1, "generationTime": 2, "output": ["https://a/b.png"]},
+    {"status": "success", "output": [], "proxy_links": ["https://a"], "meta": {"W": 512}},
+    {"status": "success", "output": "https://a/b.png", "nsfw_content_detected": True},
+    {"status": "success", "output": {"0": "https://a"}, "message": " padded "},
+    {"status": "processing", "eta": 7.5, "message": "wait", "future_links": ["https://a"]},
+    {"status": "Queued", "eta": "12", "fetch_result": "https://a/fetch/1"},
+    {"status": "error", "message": "no such thing \ud800"},
+    {"status": "failed", "message": {"prompt": ["is empty"]}},
+]
+
+
+@pytest.mark.parametrize("body", BODIES, ids=str)
+def test_what_a_server_says_comes_back(body):
+    """Whatever shape a body has, the reply that was read from it is read from the row again."""
+    reply = read_reply(TICKET, status_code=200, headers={}, body=json.dumps(body).encode())
+    twin = decode(TICKET, encode(reply))
+    assert reply == twin
+    assert repr(reply) == repr(twin)
+
+
+def test_the_usual_reply_is_its_body_alone():
+    """What stands in the body is not repeated beside it."""
+    body = {"status": "success", "output": ["https://a"], "meta": {"W": 1}, "generationTime": 1.5}
+    reply = read_reply(TICKET, status_code=200, headers={}, body=json.dumps(body).encode())
+    _, written, rest = encode(reply)
+    assert body == json.loads(written)
+    assert rest is None
+
+
+TEXTS = st.text(max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+# Bodies that hold the names of our fields, with values of any kind in them.
+NAMES = st.sampled_from(["status", "output", "meta", "message", "eta", "generationTime", "x"])
+RAW = st.dictionaries(NAMES, JSON, max_size=5)
+SECONDS = st.none() | st.floats(0, 1e9)
+LINKS = st.lists(TEXTS, max_size=3).map(tuple)
+PROCESSING = st.builds(
+    Processing,
+    ticket=st.just(TICKET),
+    status=TEXTS,
+    eta=SECONDS,
+    message=TEXTS,
+    future_links=LINKS,
+    fetch_result=st.none() | TEXTS,
+    raw=RAW,
+)
+VALUES = st.one_of(
+    PROCESSING,
+    st.builds(
+        Success,
+        ticket=st.just(TICKET),
+        output=LINKS,
+        proxy_links=LINKS,
+        generation_time=SECONDS,
+        message=TEXTS,
+        nsfw=st.none() | st.booleans(),
+        meta=st.dictionaries(TEXTS, JSON, max_size=2),
+        raw=RAW,
+    ),
+    st.builds(
+        Failed,
+        ticket=st.just(TICKET),
+        message=TEXTS,
+        reason=st.sampled_from(["failed", "cancelled", "not_found"]),
+        raw=RAW,
+    ),
+)
+
+
+@given(value=VALUES)
+def test_no_reply_is_changed_by_being_kept(value):
+    """Decoding what was encoded gives the same, whatever the fields and the body hold."""
+    assert value == decode(TICKET, encode(value))
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        PaymentRequired("no credits", status_code=402, server_message="no credits"),
+        InvalidRequest("bad", status_code=400),
+        WaitTimeout("not over after 5 s"),
+    ],
+    ids=lambda cause: type(cause).__name__,
+)
+@given(last=st.none() | PROCESSING)
+def test_an_unresolved_outcome_comes_back(cause, last):
+    """With its cause, all that the cause tells, and the last reply."""
+    cause = cause.about(TICKET)
+    if isinstance(cause, WaitTimeout):
+        cause.last = last
+    twin = decode(TICKET, encode(Unresolved(ticket=TICKET, cause=cause, last=last)))
+    assert (TICKET, last) == (twin.ticket, twin.last)
+    assert type(cause) is type(twin.cause)
+    assert vars(cause) == vars(twin.cause)

@@ -1,0 +1,314 @@
+"""Trouble: whatever is wrong with the file, the error says so, and what it held stays."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from modelslab_async import (
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    JournalLocked,
+    JournalReadOnly,
+    Success,
+    Ticket,
+    WrongJournal,
+)
+from modelslab_async._journal import schema
+from modelslab_async._journal.faults import explained
+from modelslab_async._journal.settling import End
+from modelslab_async._journal.writer import connect
+from modelslab_async.journal import Journal
+
+A = Ticket("images", 1)
+
+
+async def filled(path, count=1000):
+    """A closed journal with so many tickets."""
+    async with Journal.open(path) as journal:
+        await journal.add([Ticket("images", number) for number in range(count)])
+
+
+async def counted(path):
+    async with Journal.open(path) as journal:
+        return (await journal.report()).tickets
+
+
+async def test_a_locked_journal(path):
+    """Who holds it too long is an error that names the file; afterwards it goes on."""
+    async with Journal.open(path, patience=0.05) as journal:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(JournalLocked, match="another process holds") as caught:
+                await journal.add([A])
+            assert str(path) == caught.value.path
+            assert str(caught.value).startswith(str(path))
+            other.execute("ROLLBACK")
+        assert 1 == await journal.add([A])
+
+
+async def test_a_journal_that_is_locked_when_it_is_opened(path):
+    """The same error, from the opening."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(JournalLocked):
+            async with Journal.open(path, patience=0.05):
+                pass
+        other.execute("ROLLBACK")
+    assert 0 == await counted(path)
+
+
+async def test_many_open_a_new_journal_at_once(path):
+    """One of them makes it, and the others find it made."""
+
+    async def one(number):
+        async with Journal.open(path) as journal:
+            await journal.add([("images", number)])
+
+    await asyncio.gather(*(one(number) for number in range(8)))
+    assert 8 == await counted(path)
+
+
+async def test_a_full_file(path):
+    """SQLite's own limit on pages stands for a full disk: nothing is half written."""
+    await filled(path, 10)
+    async with Journal.open(path) as journal:
+        await journal._writer.do(_no_more_pages)
+        with pytest.raises(JournalFull, match="no room"):
+            await journal.add([Ticket("images", number) for number in range(100_000, 200_000)])
+        assert 10 == (await journal.report()).tickets
+    assert 10 == await counted(path)
+
+
+def _no_more_pages(db):
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages + 1}")
+
+
+LIMITED = """
+import asyncio, resource, sys
+from modelslab_async import JournalFull
+from modelslab_async.journal import Journal
+
+async def main():
+    told = 0
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+    async with Journal.open(sys.argv[1]) as journal:
+        try:
+            for start in range(0, 1_000_000, 100):
+                await journal.add([("images", start + number) for number in range(100)])
+                told += 100
+        except JournalFull as error:
+            assert "could not be written" in str(error), error
+            assert told == (await journal.report()).tickets
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            assert 1 == await journal.add(["video:1"])
+            print(told)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no RLIMIT_FSIZE")
+def test_a_file_that_may_not_grow(path):
+    """Under a real limit of the system, what was told is there, and room makes it go on."""
+    child = subprocess.run(
+        [sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=False
+    )
+    assert "" == child.stderr
+    assert int(child.stdout) >= 100
+    assert int(child.stdout) + 1 == asyncio.run(counted(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
+def test_a_journal_that_may_not_be_written():
+    """A file of somebody else can neither be used nor spoiled."""
+    # In a folder that others may enter, which those of pytest are not.
+    folder = Path(tempfile.mkdtemp())
+    try:
+        asyncio.run(filled(folder / "journal"))
+        before = (folder / "journal").read_bytes()
+        (folder / "journal").chmod(0o444)
+        folder.chmod(0o555)
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            with pytest.raises(JournalReadOnly):
+                asyncio.run(_add(folder / "journal"))
+            with pytest.raises(JournalError, match="no journal can be made here"):
+                asyncio.run(_add(folder / "new"))
+        finally:
+            if root:
+                os.seteuid(0)
+            folder.chmod(0o755)
+        assert before == (folder / "journal").read_bytes()
+    finally:
+        shutil.rmtree(folder)
+
+
+async def _add(path):
+    async with Journal.open(path) as journal:
+        await journal.add([A])
+
+
+async def test_a_torn_journal(path):
+    """A file that was cut short is told as that, and is not cut any further."""
+    await filled(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(JournalDamaged, match=r"\.recover"):
+        await _add(path)
+    assert whole[: len(whole) // 2] == path.read_bytes()
+
+
+async def test_a_page_that_makes_no_sense(path):
+    """Damage in the middle is told when it is met, and what is not on that page is read."""
+    await filled(path, 20_000)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff" * 8192)
+    with pytest.raises(JournalDamaged):
+        await _scan(path)
+
+
+async def _scan(path):
+    async with Journal.open(path) as journal:
+        run = await journal.begin(lease=60)
+        await journal.report()
+        while (await journal.claim(run, before=run, most=5000, lease=60)).tickets:
+            pass
+
+
+@pytest.mark.parametrize(
+    "content", [b"ticket,state\n" * 100, b"x", b"SQLite format 3\0" + b"x" * 9]
+)
+async def test_a_file_of_another_kind(path, content):
+    """It is no journal, and is left as it was."""
+    path.write_bytes(content)
+    with pytest.raises(WrongJournal):
+        await _add(path)
+    assert content == path.read_bytes()
+    assert [path] == list(path.parent.iterdir())
+
+
+async def test_a_database_of_another_program(path):
+    """It is left as it was, tables and all."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE tickets (a)")
+    before = path.read_bytes()
+    with pytest.raises(WrongJournal, match="another program"):
+        await _add(path)
+    assert before == path.read_bytes()
+
+
+async def test_a_folder_and_a_missing_folder(path):
+    """Each is told as what it is."""
+    with pytest.raises(WrongJournal, match="folder"):
+        await _add(path.parent)
+    with pytest.raises(JournalError, match="no journal can be made here"):
+        await _add(path / "missing" / "journal")
+
+
+async def test_an_empty_file_becomes_a_journal(path):
+    """Such as one that `mktemp` made."""
+    path.touch()
+    assert 0 == await counted(path)
+
+
+async def test_a_newer_journal_is_refused(path):
+    """A version that this package does not know is not touched."""
+    await filled(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(WrongJournal, match="has version 99, and this package knows"):
+        await _add(path)
+    assert before == path.read_bytes()
+
+
+async def test_an_older_journal_migrates(path):
+    """It goes the steps that it has not gone, once, with all that it holds."""
+    await filled(path)
+    step = ("ALTER TABLE tickets ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'",)
+    with closing(connect(str(path), 5)) as db:
+        for _ in range(2):
+            schema.prepare(db, str(path), (*schema.STEPS, step))
+        assert ("blue", 1000) == db.execute("SELECT colour, count(*) FROM tickets").fetchone()
+        assert len(schema.STEPS) + 1 == db.execute("PRAGMA user_version").fetchone()[0]
+        with pytest.raises(WrongJournal, match="upgrade"):
+            schema.prepare(db, str(path))
+
+
+async def test_a_migration_that_fails_changes_nothing(path):
+    """Half a step is no step."""
+    await filled(path)
+    bad = ("CREATE TABLE extra (a)", "CREATE TABLE tickets (a)")
+    with closing(connect(str(path), 5)) as db:
+        with pytest.raises(sqlite3.OperationalError):
+            schema.prepare(db, str(path), (*schema.STEPS, bad))
+        assert [] == db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'extra'").fetchall()
+    assert 1000 == await counted(path)
+
+
+async def test_a_commit_is_on_the_disk(journal):
+    """The settings that the promise stands on: write-ahead, and a sync with each commit."""
+
+    def settings(db):
+        return [
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+        ]
+
+    assert ["wal", 2] == await journal._writer.do(settings)
+
+
+async def test_a_settled_ticket_fails_to_be_written(path):
+    """Where there is no room for an outcome, the ticket stays open, and its run's."""
+    async with Journal.open(path) as journal:
+        await journal.add([A])
+        run = await journal.begin(lease=60)
+        ((number, _),) = (await journal.claim(run, before=run, most=1, lease=60)).tickets
+        await journal._writer.do(_no_more_pages)
+        end = End(number, 1, Success(ticket=A, raw={"status": "success", "output": "x" * 100_000}))
+        with pytest.raises(JournalFull):
+            await journal.settle(run, [end])
+        report = await journal.report()
+        assert (1, 1, 0) == (report.open, report.running, report.success)
+        await journal._writer.do(lambda db: db.execute("PRAGMA max_page_count = 100000"))
+        assert [True] == await journal.settle(run, [end])
+
+
+def test_what_sqlite_says_is_kept():
+    """Whatever is not foreseen is an error of ours too, with SQLite's words."""
+    error = explained(sqlite3.OperationalError("gremlins"), "a/b")
+    assert type(error) is JournalError
+    assert "a/b: the journal could not be read or written (SQLite: gremlins)" == str(error)
+
+
+def test_it_ends_with_its_program(path):
+    """A program that never closes its journal is not held up, and loses nothing it was told."""
+    program = (
+        "import asyncio, sys\n"
+        "from modelslab_async.journal import Journal\n"
+        "async def main():\n"
+        "    journal = await Journal.open(sys.argv[1]).__aenter__()\n"
+        "    print(await journal.add(['images:1']))\n"
+        "asyncio.run(main())\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "1" == child.stdout.strip()
+    assert 1 == asyncio.run(counted(path))
