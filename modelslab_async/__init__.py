@@ -23,6 +23,7 @@ from ._core.errors import (
 )
 from ._core.events import Event, Faulted, Looked, Paused, Settled
 from ._core.families import Call, Family
+from ._core.learning import Learned
 from ._core.outcomes import Outcome, Unresolved
 from ._core.pacing import Pace
 from ._core.reading import read_reply
@@ -46,6 +47,7 @@ __all__ = [
     "Faulted",
     "GenerationFailed",
     "InvalidRequest",
+    "Learned",
     "LookFault",
     "Looked",
     "ModelsLabError",

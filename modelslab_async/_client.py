@@ -14,6 +14,7 @@ from ._core.errors import ClientClosed, GenerationFailed
 from ._core.events import Event
 from ._core.families import Family
 from ._core.lanes import Watcher
+from ._core.learning import Learned
 from ._core.outcomes import Outcome, Unresolved
 from ._core.pacing import Pace
 from ._core.replies import Failed, Processing, Reply, Success
@@ -46,7 +47,7 @@ class Client:
         families: The registry. Add a family with `FAMILIES | {"name": Family(...)}`.
         http: What to send through: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
-        pace: The rule that says when to look.
+        pace: The rule that says when to look: a `Pace`, or one that learns, `Pace.learned()`.
         rate: The most looks a second over all tickets of a key; None for no such bound. When more
             is due than may be looked at, the most overdue ticket goes first.
         workers: How many looks may be on their way at once.
@@ -66,7 +67,7 @@ class Client:
         legacy_base_url: str | None = None,
         families: Mapping[str, Family] = FAMILIES,
         http: HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
-        pace: Pace = Pace(),
+        pace: Pace | Learned = Pace(),
         rate: float | None = None,
         workers: int = 32,
         timeout: float = 30.0,

@@ -41,9 +41,9 @@ from .errors import (
 from .families import Tier
 from .lanes import Entry, Lane, Watcher
 from .outcomes import Outcome, Unresolved
-from .pacing import Pace, Rule
 from .rates import Rate
 from .replies import Failed, Processing, Reply, Success
+from .rules import Limits, Rule, Steps
 from .tickets import Ticket
 
 
@@ -91,7 +91,7 @@ class Schedule:
         return len(self._open)
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> Limits:
         """How to back off, and when to stop asking."""
         return self.rule.limits
 
@@ -216,11 +216,11 @@ class Schedule:
                     entry.eta = age + reply.eta
                 entry.last = reply
                 entry.running = age
-                step = self.rule.of(entry.ticket.family).step(age, chance, eta=entry.eta)
+                step = self._steps(entry).step(age, chance, eta=entry.eta)
                 self._again(entry, max(entry.began + step, now))
                 return _NOTHING
             case Failed(reason="not_found") if age < self.pace.grace:
-                self._again(entry, max(entry.began + self.pace.step(age, chance), now))
+                self._again(entry, max(entry.began + self._steps(entry).step(age, chance), now))
                 return _NOTHING
             case Failed(reason="not_found"):
                 return Effects(self._settle(entry, reply, now))
@@ -228,8 +228,11 @@ class Schedule:
                 self._learn(entry, age)
                 return Effects(self._settle(entry, reply, now))
 
+    def _steps(self, entry: Entry) -> Steps:
+        return self.rule.of(entry.ticket.family)
+
     def _learn(self, entry: Entry, over: float | None) -> None:
-        self.rule.of(entry.ticket.family).learn(entry.running, over, entry.eta)
+        self._steps(entry).learn(entry.running, over, entry.eta)
 
     def _limited(self, entry: Entry, error: RateLimited, now: float, chance: float) -> Effects:
         if self._is_open(entry):

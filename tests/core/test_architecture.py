@@ -15,7 +15,7 @@ CORE = [path for path in MODULES if path.parent.name == "_core"]
 # Each may import those before it. What touches the world outside has no place in the core.
 CORE_ORDER = """
 tickets replies errors outcomes families events catalog bodies hints statuses refusals reading
-records pacing lanes rates schedule
+records rules inspecting intervals learning pacing lanes rates schedule
 """.split()  # noqa: SIM905
 OUTSIDE = {"time", "random", "os", "logging", "asyncio", "socket", "threading", "secrets", "ssl"}
 
