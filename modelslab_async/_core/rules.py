@@ -42,6 +42,10 @@ class Limits(Protocol):
         """Seconds for which "request not found" is taken for "not known yet"."""
         ...
 
+    def step(self, age: float, chance: float, *, eta: float | None = None) -> float:
+        """Seconds until the next look at a ticket that the server does not know yet."""
+        ...
+
     def backoff(self, setbacks: int, chance: float) -> float:
         """Seconds to leave alone what has gone wrong `setbacks` times in a row."""
         ...

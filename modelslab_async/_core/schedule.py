@@ -220,7 +220,7 @@ class Schedule:
                 self._again(entry, max(entry.began + step, now))
                 return _NOTHING
             case Failed(reason="not_found") if age < self.pace.grace:
-                self._again(entry, max(entry.began + self._steps(entry).step(age, chance), now))
+                self._again(entry, max(entry.began + self.pace.step(age, chance), now))
                 return _NOTHING
             case Failed(reason="not_found"):
                 return Effects(self._settle(entry, reply, now))
