@@ -94,6 +94,15 @@ def test_what_changes_is_learned_anew():
     jobs_of(lessons, lambda: 30.0, count=1500)
     assert 2.5 < young < 4.0
     assert 20.0 < lessons.step(4.0, 0.5)
+    assert sum(lessons.ages.intervals.density()[: place(6.0)]) < 0.05
+
+
+def test_a_gap_is_crossed_in_steps_of_the_factor():
+    """Where nothing ever ended for long, a step is as long as it may be, and no longer."""
+    draw = random.Random(7)
+    lessons = jobs_of(Lessons(Pace(), 1.0), lambda: draw.choice((3.0, 3000.0)))
+    assert FACTOR * Pace().longest(5.0) == lessons.step(5.0, 0.5)
+    assert Pace().ceiling == lessons.step(500.0, 0.5)
 
 
 def test_who_stopped_waiting_saw_that_it_runs():
