@@ -41,6 +41,7 @@ from ._core.errors import (
 from ._core.events import Event, Faulted, Looked, Paused, Settled, Submitted
 from ._core.families import Call, Family
 from ._core.files import File
+from ._core.learning import Learned
 from ._core.outcomes import Outcome, Unresolved, Unsubmitted
 from ._core.pacing import Pace
 from ._core.reading import read_reply
@@ -82,6 +83,7 @@ __all__ = [
     "JournalFull",
     "JournalLocked",
     "JournalReadOnly",
+    "Learned",
     "LinkGone",
     "LinkRefused",
     "LookFault",

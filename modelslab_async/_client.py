@@ -32,6 +32,7 @@ from ._core.events import Event, Submitted
 from ._core.families import Family
 from ._core.hooks import Hint
 from ._core.lanes import Watcher
+from ._core.learning import Learned
 from ._core.outcomes import Outcome, Unresolved, Unsubmitted
 from ._core.pacing import Pace
 from ._core.replies import Failed, Processing, Reply, Success
@@ -74,7 +75,7 @@ class Client(Owned):
         endpoints: The table of what can be submitted to. Add to it in the same way.
         http: What to send through: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
-        pace: The rule that says when to look.
+        pace: The rule that says when to look: a `Pace`, or one that learns, `Pace.learned()`.
         rate: The most looks a second over all tickets of a key; None for no such bound. When more
             is due than may be looked at, the most overdue ticket goes first.
         workers: How many looks may be on their way at once.
@@ -101,7 +102,7 @@ class Client(Owned):
         families: Mapping[str, Family] = FAMILIES,
         endpoints: Mapping[str, Endpoint] = ENDPOINTS,
         http: HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
-        pace: Pace = Pace(),
+        pace: Pace | Learned = Pace(),
         rate: float | None = None,
         workers: int = 32,
         timeout: float = 30.0,
@@ -133,7 +134,7 @@ class Client(Owned):
             places,
             sender,
             places=self._places,
-            pace=pace,
+            pace=pace.limits,
             timeout=submit_timeout,
             on_submitted=on_submitted or _told_nobody,
             is_hooked=self._is_hooked,
@@ -441,7 +442,7 @@ class Client(Owned):
             ValueError: The ticket is ill-formed.
         """
         self._check_usable()
-        self._poller_here().nudge(Ticket.of(ticket), gap=self._pace.floor, news=True)
+        self._poller_here().nudge(Ticket.of(ticket), gap=self._pace.limits.floor, news=True)
 
     def webhook_url(self, base: str, *, secret: str | None = None) -> str:
         """

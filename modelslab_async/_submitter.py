@@ -24,10 +24,10 @@ from ._core.errors import (
 from ._core.events import Submitted
 from ._core.families import Family, Tier
 from ._core.hooks import Hint
-from ._core.pacing import Pace
 from ._core.reading import read_answer
 from ._core.receipts import read_receipt
 from ._core.replies import Processing, Success
+from ._core.rules import Limits
 from ._core.tickets import Ticket
 from ._orders import Order
 from ._places import Places, Start
@@ -61,7 +61,7 @@ class Submitter:
         sender: Sender,
         *,
         places: Callable[[], Places],
-        pace: Pace,
+        pace: Limits,
         timeout: float,
         on_submitted: Callable[[Submitted], Awaitable[object]],
         is_hooked: Callable[[Order], bool] = lambda _: False,

@@ -9,9 +9,9 @@ from .errors import LookFault, ModelsLabError
 from .families import Tier
 from .lines import Item, Line
 from .outcomes import Outcome
-from .pacing import Pace
 from .pending import Pending
 from .replies import Processing
+from .rules import Limits
 from .tickets import Ticket
 
 _OUTAGE = 10
@@ -93,7 +93,7 @@ class Lane:
 
     tier: Tier
     host: str
-    pace: Pace
+    pace: Limits
     paused_until: float = -math.inf
     proven: bool = False
     fault: LookFault | None = None

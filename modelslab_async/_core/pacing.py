@@ -1,42 +1,16 @@
 """Pace: when to look next, and when to stop asking. Pure arithmetic; time and chance are given."""
 
-from typing import Protocol, Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from attrs import field, frozen
 from attrs.validators import and_, ge, instance_of, le
 
+from .learning import Learned
+
 _seconds = and_(instance_of((int, float)), ge(0.0))
 _positive = and_(_seconds, ge(0.001))
 _BACKOFF_CEILING = 60.0
-
-
-class Steps(Protocol):
-    """When the tickets of one family are looked at."""
-
-    def first(self, eta: float | None, chance: float, *, fresh: bool = False) -> float:
-        """Seconds until the first look, given the seconds that the server says are left."""
-        ...
-
-    def step(self, age: float, chance: float, *, eta: float | None = None) -> float:
-        """Seconds from one look to the next, given the age at which it should be over."""
-        ...
-
-    def learn(self, running: float, over: float | None, eta: float | None) -> None:
-        """Hear of a job: when it was last seen running, and first seen over, if it was."""
-        ...
-
-
-class Rule(Protocol):
-    """What a client is given for a pace: steps for each family, and one pace for all troubles."""
-
-    @property
-    def limits(self) -> "Pace":
-        """How to back off, and when to stop asking."""
-        ...
-
-    def of(self, family: str, /) -> Steps:
-        """The steps of one family."""
-        ...
 
 
 @frozen(kw_only=True)
@@ -86,6 +60,26 @@ class Pace:
     def fixed(cls, seconds: float) -> Self:
         """The same step every time, as a hand-written loop would do it."""
         return cls(floor=seconds, rise=0.0, share=0.0, ceiling=seconds, patience=0.0, jitter=0.0)
+
+    @staticmethod
+    def learned(
+        plain: "Pace | None" = None, *, look: float = 1.0, saved: Mapping[str, Any] | None = None
+    ) -> Learned:
+        """
+        A pace that begins as the plain one, and learns how long the jobs of each family take.
+
+        Args:
+            plain: The pace to begin with; the default one if None.
+            look: What a look costs: as much as a result that is noticed so many seconds late.
+            saved: What `Learned.to_dict` gave, to go on from there.
+
+        Raises:
+            ValueError: `look` is not above 0, or `saved` is nothing that `to_dict` gave.
+        """
+        learned = Learned(plain or Pace(), look)
+        if saved is not None:
+            learned.recall(saved)
+        return learned
 
     @property
     def limits(self) -> Self:

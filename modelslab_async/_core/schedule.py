@@ -42,10 +42,10 @@ from .errors import (
 from .families import Tier
 from .lanes import Entry, Lane, Watcher
 from .outcomes import Outcome, Unresolved
-from .pacing import Pace, Rule
 from .pending import Pending, in_full
 from .rates import Rate
 from .replies import Failed, Processing, Reply, Success
+from .rules import Limits, Rule, Steps
 from .tickets import Ticket
 
 
@@ -103,7 +103,7 @@ class Schedule:
         return len(self._open)
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> Limits:
         """How to back off, and when to stop asking."""
         return self.rule.limits
 
@@ -271,7 +271,7 @@ class Schedule:
                     entry.eta = age + reply.eta
                 entry.last = reply
                 entry.running = age
-                step = self.rule.of(entry.ticket.family).step(age, chance, eta=entry.eta)
+                step = self._steps(entry).step(age, chance, eta=entry.eta)
                 if entry.calm:
                     step = min(_CALM * step, self.pace.ceiling)
                 if entry.nudged:
@@ -288,8 +288,11 @@ class Schedule:
                 self._learn(entry, age)
                 return Effects(self._settle(entry, reply, now))
 
+    def _steps(self, entry: Entry) -> Steps:
+        return self.rule.of(entry.ticket.family)
+
     def _learn(self, entry: Entry, over: float | None) -> None:
-        self.rule.of(entry.ticket.family).learn(entry.running, over, entry.eta)
+        self._steps(entry).learn(entry.running, over, entry.eta)
 
     def _limited(self, entry: Entry, error: RateLimited, now: float, chance: float) -> Effects:
         entry.lane.spoke()

@@ -15,3 +15,4 @@ def _load(name: str) -> None:
 
 _load("frugality_plot")
 _load("frugality")
+_load("learning")

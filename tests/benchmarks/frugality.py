@@ -33,6 +33,7 @@ _BELL = NormalDist()
 Chances = Iterator[float]
 Rule = Callable[[Chances], Iterator[float]]
 Shape = tuple[float, ...]
+Quantile = Callable[[float], float]
 
 
 class Figures(NamedTuple):
@@ -47,17 +48,17 @@ class Figures(NamedTuple):
         return self.looks < other.looks and self.late < other.late
 
 
-def spread(quantile: Callable[[float], float]) -> Shape:
+def spread(quantile: Quantile, count: int = COUNT) -> Shape:
     """A distribution as so many lengths that each stand for an equal part of it."""
-    return tuple(sorted(quantile((part + 0.5) / COUNT) for part in range(COUNT)))
+    return tuple(sorted(quantile((part + 0.5) / count) for part in range(count)))
 
 
-def lognormal(median: float, width: float) -> Callable[[float], float]:
+def lognormal(median: float, width: float) -> Quantile:
     return lambda part: median * math.exp(width * _BELL.inv_cdf(part))
 
 
 def two_humps(part: float) -> float:
-    """Half of the jobs take about 3 s, as a warm model does, and half about 90 s, as a cold one."""
+    """Half of the jobs take about 3 s, as from a warm model, half about 90 s, as from a cold."""
     hump, within = divmod(part * 2.0, 1.0)
     return lognormal((3.0, 90.0)[int(hump)], 0.15)(within)
 
@@ -67,13 +68,14 @@ def heavy(part: float) -> float:
     return 1.0 / (0.1 - part * (0.1 - 1.0 / 1800.0))
 
 
-SHAPES: Mapping[str, Shape] = {
-    "sharp, 2 s": spread(lognormal(2.0, 0.05)),
-    "lognormal, 12 s": spread(lognormal(12.0, 0.6)),
-    "humps, 3 s and 90 s": spread(two_humps),
-    "heavy tail to 30 min": spread(heavy),
-    "queue, 5 to 120 s": spread(lambda part: 5.0 + 115.0 * part),
+QUANTILES: Mapping[str, Quantile] = {
+    "sharp, 2 s": lognormal(2.0, 0.05),
+    "lognormal, 12 s": lognormal(12.0, 0.6),
+    "humps, 3 s and 90 s": two_humps,
+    "heavy tail to 30 min": heavy,
+    "queue, 5 to 120 s": lambda part: 5.0 + 115.0 * part,
 }
+SHAPES: Mapping[str, Shape] = {name: spread(quantile) for name, quantile in QUANTILES.items()}
 
 
 def every(seconds: float) -> Rule:
@@ -195,14 +197,14 @@ def best_moments(shape: Shape, cost: float) -> list[float]:
     least = [0.0] * (count + 1)
     following = [count] * (count + 1)
     for known in range(count - 1, -1, -1):
-        looking = cost * (count - known)
-        least[known], following[known] = min(
-            (
-                looking + shape[last - 1] * (last - known) - sums[last] + sums[known] + least[last],
-                last,
-            )
-            for last in range(known + 1, count + 1)
-        )
+        looking, cheapest = cost * (count - known), math.inf
+        for last in range(known + 1, count + 1):
+            late = shape[last - 1] * (last - known) - sums[last] + sums[known]
+            if looking + late >= cheapest:
+                break
+            if (total := looking + late + least[last]) < cheapest:
+                cheapest, following[known] = total, last
+        least[known] = cheapest
     moments, known = list[float](), 0
     while known < count:
         known = following[known]

@@ -88,7 +88,13 @@ def test_the_record_is_what_the_program_finds(found):
     for shape, groups in found.items():
         for group, rows in groups.items():
             for name, figures in rows.items():
-                assert figures[:2] == pytest.approx(recorded[shape][group][name], abs=2e-3)
+                looks, late = recorded[shape][group][name]
+                if group == "best":
+                    # Many rules may be equally cheap; which of them is found hangs by a hair.
+                    total = figures.looks * float(name) + figures.late
+                    assert total == pytest.approx(looks * float(name) + late, abs=0.02)
+                else:
+                    assert figures[:2] == pytest.approx((looks, late), abs=2e-3)
     assert drawn(found).count("<circle") == (RECORD / "frugality.svg").read_text().count("<circle")
 
 

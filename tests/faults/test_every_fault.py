@@ -163,7 +163,7 @@ async def test_what_a_hint_says_is_heard_over_the_wire(leaks, name):
     async with (
         leaks(),
         faulty(emulator, striking(name, hint=30)) as url,
-        a_client(url, pace=Pace(jitter=0.0), on_event=hear) as client,
+        a_client(url, pace=Pace(floor=1.0, jitter=0.0), on_event=hear) as client,
     ):
         waiting = asyncio.create_task(client.wait(emulator.plant("realtime:1")))
         await asyncio.wait_for(heard.wait(), 5.0)
@@ -191,7 +191,7 @@ def test_the_pause_that_follows_a_hint(virtually, name):
                 looks.append(clock())
                 return await network.exchange(request)
 
-        async with Client(KEY, http=Clocked()) as client:
+        async with Client(KEY, http=Clocked(), pace=Pace(floor=1.0)) as client:
             assert isinstance(await client.wait(emulator.plant("realtime:1")), Success)
         low, high = HINTS[name]
         assert low - 1e-6 <= looks[1] - looks[0] <= high + 1e-6

@@ -20,6 +20,7 @@ from modelslab_async import (
     Family,
     Faulted,
     File,
+    Learned,
     Looked,
     Outcome,
     Pace,
@@ -131,6 +132,12 @@ class Own:
         return Response(status_code=200, body=request.body)
 
 
+def learned(saved: Mapping[str, Any] | None) -> Learned:
+    pace = Pace.learned(Pace(floor=1), look=0.5, saved=saved)
+    assert_type(pace.to_dict(), dict[str, Any])
+    return Pace.learned(saved=pace.to_dict())
+
+
 def clients(own: HTTP) -> list[Client]:
     families: Mapping[str, Family] = FAMILIES | {
         "v8_images": Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
@@ -142,6 +149,7 @@ def clients(own: HTTP) -> list[Client]:
         Client("key", http=httpx.AsyncHTTPTransport(), workers=8, timeout=10),
         Client("key", http=Own()),
         Client("key", http=own),
+        Client("key", pace=learned(None)),
     ]
 
 
