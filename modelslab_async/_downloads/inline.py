@@ -52,8 +52,6 @@ def decoded(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         text = rest + piece.translate(_URL_SAFE, _BLANKS)
         whole = len(text) // _QUANTUM * _QUANTUM
-        # Padding ends the text, so the last group waits until it is known to be the last.
-        whole = max(0, whole - _QUANTUM)
         rest = text[whole:]
         if whole:
             yield binascii.a2b_base64(text[:whole], strict_mode=True)

@@ -57,7 +57,6 @@ async def strict(folder):
         "https://2130706433/0.png",
         "https://0x7f.1/0.png",
         "https://localhost/0.png",
-        "https://user:password@93.184.215.14/0.png",
         "https:///0.png",
         "https://x:port/0.png",
     ],
@@ -68,6 +67,16 @@ async def test_links_that_are_not_followed(link, strict, folder):
         await strict.save(success(link))
 
     assert [] == names(folder)
+
+
+async def test_a_link_with_a_password_is_not_followed(folder):
+    """Nothing is logged in to."""
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=PNG))
+    async with Downloads(to=folder, http=transport) as downloads:
+        with pytest.raises(LinkRefused, match="user name") as caught:
+            await downloads.save(success("https://user:password@cdn.example/0.png"))
+
+    assert "password" not in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -115,6 +124,25 @@ async def test_each_hop_is_checked(place, folder):
         return httpx.Response(302, headers={"location": place})
 
     async with Downloads(to=folder, http=httpx.MockTransport(answer)) as downloads:
+        with pytest.raises(LinkRefused):
+            await downloads.save(success("https://cdn.example/0.png"))
+
+    assert ["https://cdn.example/0.png"] == seen
+
+
+async def test_a_client_that_follows_redirects_does_not_here(folder):
+    """Whatever a caller's client is set to, each hop is ours to check."""
+    seen = []
+
+    def answer(request):
+        seen.append(str(request.url))
+        return httpx.Response(302, headers={"location": "https://10.0.0.1/x"})
+
+    transport = httpx.MockTransport(answer)
+    async with (
+        httpx.AsyncClient(transport=transport, follow_redirects=True) as http,
+        Downloads(to=folder, http=http) as downloads,
+    ):
         with pytest.raises(LinkRefused):
             await downloads.save(success("https://cdn.example/0.png"))
 

@@ -140,10 +140,11 @@ def test_a_part_that_another_finishes_meanwhile(folder, monkeypatch):
         return True
 
     monkeypatch.setattr("modelslab_async._downloads.part.try_lock", late)
-    second = part(folder, b"data")
+    second = part(folder, b"other")
 
-    assert folder / "a-1-0.bin" == published(second)
-    assert ["a-1-0.bin"] == names(folder)
+    assert b"data" == (folder / "a-1-0.bin").read_bytes()
+    assert folder / "a-1-0.2.bin" == published(second)
+    assert ["a-1-0.2.bin", "a-1-0.bin"] == names(folder)
 
 
 def test_a_file_system_without_locks(folder, monkeypatch):

@@ -217,6 +217,7 @@ async def test_an_expired_link_is_asked_for_anew_once(status, server, saving):
         files = await downloads.save(success(server.link("old/0"), server.link("old/1")))
 
     assert 1 == looks.looks
+    assert 4 == len(server.asked)
     assert [server.link("new/0"), server.link("new/1")] == [file.url for file in files]
 
 
@@ -254,6 +255,7 @@ async def test_a_look_that_does_not_help(reply, server, saving):
             await downloads.save(success(server.link("a"), server.link("b")))
 
     assert 1 == looks.looks
+    assert len(server.asked) <= 3
 
 
 async def test_a_page_is_no_picture(server, saving, folder):
