@@ -21,8 +21,7 @@ _NO_DATABASE: Final = (
     "this is no SQLite database, or its beginning is destroyed; it was left as it is; "
     "give the path of a journal, or of a file that does not exist yet"
 )
-# What a database begins with, and its least size: https://sqlite.org/fileformat.html
-_BEGINNING: Final = b"SQLite format 3\0"
+# The least page, and so the least database: https://sqlite.org/fileformat.html
 _LEAST: Final = 512
 
 # By SQLite's result code, the extended one first: https://sqlite.org/rescode.html
@@ -90,20 +89,17 @@ def _unopened(path: Path) -> tuple[type[JournalError], str]:
     return JournalError, "no journal can be made here; see that the folder exists and is writable"
 
 
-def check_kind(path: str) -> None:
+def check_size(path: str) -> None:
     """
-    Refuse a file that is no database, before SQLite has it: a very short one it would overwrite.
+    Refuse a file too short to be a database, before SQLite has it, which would overwrite it.
+
+    It is not opened: to close it again would end all locks that this process has on it.
 
     Raises:
         WrongJournal: It is something else.
     """
-    try:
-        with Path(path).open("rb") as file:
-            start = file.read(_LEAST)
-    except OSError:
-        # There is none yet, or SQLite will say what is wrong with it.
-        return
-    if start and (len(start) < _LEAST or not start.startswith(_BEGINNING)):
+    file = Path(path)
+    if file.is_file() and 0 < file.stat().st_size < _LEAST:
         raise WrongJournal(_NO_DATABASE, path=path)
 
 

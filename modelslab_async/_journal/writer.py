@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from attrs import frozen
 
 from .._core.errors import JournalError
-from .faults import check_kind, explained, transaction
+from .faults import check_size, explained, transaction
 from .schema import prepare
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ class Writer:
         self._in_loop(self._ended.set)
 
     def _open_file(self) -> sqlite3.Connection:
-        check_kind(self._path)
+        check_size(self._path)
         try:
             db = connect(self._path, self._patience)
         except sqlite3.Error as error:

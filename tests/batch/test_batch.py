@@ -286,6 +286,26 @@ async def test_a_run_that_slept_too_long_begins_again(a_client, emulator, path):
         assert {Success} == {type(each) for each in outcomes}
 
 
+async def test_a_claim_without_a_lease_begins_again(a_client, emulator, path):
+    """A run learns from its next claim, too, that others may have its tickets."""
+    tickets = [emulator.plant(("images", n), duration=0.0) for n in range(1, 31)]
+    now = 1_800_000_000.0
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client, lease=1000, clock=lambda: now) as batch,
+    ):
+        await batch.add(tickets)
+        async with aclosing(batch.run(window=2)) as outcomes:
+            seen = [await anext(outcomes)]
+            async with Journal.open(path, clock=lambda: now + 2000) as other:
+                run = await other.begin(lease=10)
+                await other.claim(run, before=run, most=1, lease=10)
+                await other.end(run)
+            await all_of(outcomes, seen)
+        assert len(seen) == len({each.ticket for each in seen})
+        assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
+
+
 async def test_looks_and_last_replies_are_noted(a_client, emulator, path):
     """While a ticket is open, the file says how it stands."""
     ticket = emulator.plant("images:1", duration=1000)
@@ -393,6 +413,8 @@ async def test_a_lock_that_stays_ends_the_run(a_client, emulator, path, caplog):
                 await task
             other.execute("ROLLBACK")
         assert 1 == (await batch.report()).open
+        # What that run could not leave to others, the next one has at once.
+        assert [WaitTimeout] == [type(each.cause) for each in await all_of(batch.run(timeout=0.1))]
     assert "stays leased for up to 0.6 s" in caplog.text
 
 

@@ -200,6 +200,13 @@ async def test_what_waits_together_is_committed_together(journal):
     assert 1 <= said.count("COMMIT") < 50
 
 
+async def test_a_group_has_an_end(journal, monkeypatch):
+    """However many calls wait, a commit takes a part of them, and the next one the next part."""
+    monkeypatch.setattr("modelslab_async._journal.writer._GROUP", 3)
+    tickets = [Ticket("images", number) for number in range(20)]
+    assert [1] * 20 == await asyncio.gather(*(journal.add([ticket]) for ticket in tickets))
+
+
 async def test_a_bad_call_does_not_spoil_the_others(journal):
     """Of those that wait together, the one that is wrong is told so, and the rest is done."""
     results = await asyncio.gather(

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import warnings
 from contextlib import closing
 from pathlib import Path
 
@@ -312,3 +313,45 @@ def test_it_ends_with_its_program(path):
     )
     assert "1" == child.stdout.strip()
     assert 1 == asyncio.run(counted(path))
+
+
+async def test_a_new_journal_waits_for_who_reads_the_file(path):
+    """Whoever has an empty database open delays it, for as long as its patience lasts."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM sqlite_schema").fetchall()
+        with pytest.raises(JournalLocked):
+            async with Journal.open(path, patience=0.1):
+                pass
+        opening = asyncio.create_task(_add(path))
+        await asyncio.sleep(0.1)
+        assert not opening.done()
+        other.execute("ROLLBACK")
+        await opening
+    assert 1 == await counted(path)
+
+
+async def test_something_stands_where_sqlite_keeps_its_files(path):
+    """The error tells of the files beside the journal."""
+    await filled(path, 1)
+    path.with_name(f"{path.name}-wal").mkdir()
+    with pytest.raises(JournalReadOnly, match="two files beside"):
+        await _add(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+async def test_a_fork_is_told_so(path):
+    """The child of a fork has no writer thread, and must not share the file's locks."""
+    async with Journal.open(path) as journal:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if not child:
+            try:
+                await journal.add([A])
+            except RuntimeError:
+                os._exit(7)
+            os._exit(1)
+        _, status = await asyncio.to_thread(os.waitpid, child, 0)
+        assert 7 == os.waitstatus_to_exitcode(status)
+        assert 1 == await journal.add([A])
