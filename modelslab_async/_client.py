@@ -189,12 +189,16 @@ class Client:
             wanted.append(ticket := Ticket.of(given))
             self._looker.family_of(ticket)
             await turns.give()
-        unique = dict.fromkeys(wanted)
+        # The inbox takes a ticket that comes twice for one, and gives its outcome twice.
         outcomes = {
             outcome.ticket: outcome
-            async for outcome in self.stream(unique, timeout=timeout, window=len(unique) + 1)
+            async for outcome in self.stream(wanted, timeout=timeout, window=len(wanted) + 1)
         }
-        return [outcomes[ticket] for ticket in wanted]
+        ordered: list[Outcome] = []
+        for ticket in wanted:
+            ordered.append(outcomes[ticket])
+            await turns.give()
+        return ordered
 
     async def stream(
         self, tickets: Tickets, *, timeout: float | None = None, window: int = 10_000
