@@ -10,7 +10,7 @@ from typing import Self
 import httpx
 
 from ._core.catalog import FAMILIES
-from ._core.errors import ClientClosed, GenerationFailed
+from ._core.errors import ClientClosed, GenerationFailed, TransportError
 from ._core.events import Event
 from ._core.families import Family
 from ._core.lanes import Watcher
@@ -124,12 +124,18 @@ class Client:
         Raises:
             LookFault: The look went wrong; the job may still be fine.
             Refused: The server refuses the key, the plan or the request.
+            ClientClosed: The client was closed meanwhile.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
         self._check_usable()
         ticket = Ticket.of(ticket)
         self._looker.family_of(ticket)
-        return await self._looker.look(ticket)
+        try:
+            return await self._looker.look(ticket)
+        except TransportError:
+            if not self._closed:
+                raise
+        raise ClientClosed("the client was closed; fetch the ticket again to resume", ticket=ticket)
 
     async def wait(self, ticket: TicketLike, *, timeout: float | None = None) -> Success:
         """
