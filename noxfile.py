@@ -55,3 +55,11 @@ def simulate(session: nox.Session) -> None:
     session.install(".[emulator]")
     story = session.posargs or ["--seeds", "0:300"]
     session.run("python", "-P", "tests/faults/simulate.py", *story)
+
+
+@nox.session
+def mutate(session: nox.Session) -> None:
+    """Breaks the package row by row of the page of faults, and sees that tests fail."""
+    _groups(session, "tests")
+    session.install(".[cli,emulator]")
+    session.run("python", "-P", "tests/faults/mutations.py", *session.posargs)
