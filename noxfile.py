@@ -71,3 +71,11 @@ def submits(session: nox.Session) -> None:
     _groups(session, "tests")
     session.install(".[emulator]")
     session.run("python", "-P", "tests/submit/simulate.py", *session.posargs)
+
+
+@nox.session
+def mutate(session: nox.Session) -> None:
+    """Breaks the package row by row of the page of faults, and sees that tests fail."""
+    _groups(session, "tests")
+    session.install(".[cli,emulator]")
+    session.run("python", "-P", "tests/faults/mutations.py", *session.posargs)

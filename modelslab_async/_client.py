@@ -24,9 +24,11 @@ from ._core.endpoint_catalog import ENDPOINTS
 from ._core.endpoints import Endpoint
 from ._core.errors import (
     AuthenticationError,
+    ClientClosed,
     GenerationFailed,
     ModelsLabError,
     PaymentRequired,
+    TransportError,
 )
 from ._core.events import Event, Submitted
 from ._core.families import Family
@@ -158,15 +160,22 @@ class Client(Owned):
         Raises:
             LookFault: The look went wrong; the job may still be fine.
             Refused: The server refuses the key, the plan or the request.
+            ClientClosed: The client was closed meanwhile.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
         self._check_usable()
         ticket = Ticket.of(ticket)
         self._looker.family_of(ticket)
-        reply = await self._looker.fetch(ticket)
-        if not isinstance(reply, Processing):
-            self._submitter.settled(ticket)
-        return reply
+        try:
+            reply = await self._looker.fetch(ticket)
+        except TransportError:
+            if not self._closed:
+                raise
+        else:
+            if not isinstance(reply, Processing):
+                self._submitter.settled(ticket)
+            return reply
+        raise ClientClosed("the client was closed; fetch the ticket again to resume", ticket=ticket)
 
     async def wait(self, ticket: TicketLike, *, timeout: float | None = None) -> Success:
         """
@@ -230,12 +239,16 @@ class Client(Owned):
             wanted.append(ticket := Ticket.of(given))
             self._looker.family_of(ticket)
             await turns.give()
-        unique = dict.fromkeys(wanted)
+        # The inbox takes a ticket that comes twice for one, and gives its outcome twice.
         outcomes = {
             outcome.ticket: outcome
-            async for outcome in self.stream(unique, timeout=timeout, window=len(unique) + 1)
+            async for outcome in self.stream(wanted, timeout=timeout, window=len(wanted) + 1)
         }
-        return [outcomes[ticket] for ticket in wanted]
+        ordered: list[Outcome] = []
+        for ticket in wanted:
+            ordered.append(outcomes[ticket])
+            await turns.give()
+        return ordered
 
     async def stream(
         self, tickets: Tickets, *, timeout: float | None = None, window: int = 10_000

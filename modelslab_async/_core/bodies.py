@@ -11,6 +11,7 @@ _DEEPEST = 64
 # 9 MB. A small body has no room for many, and a picture is one string, however large it is.
 _MOST_MARKS = 100_000
 _LARGE = 64 * 1024
+_A_PAGE = re.compile(rb"[^\x21-\x7e]*<")
 _AN_OBJECT = re.compile(rb"[^\x21-\x7e]*\{")
 # How far a text is searched for words. Refusals are short, and a pattern takes time.
 _FAR_ENOUGH = 500
@@ -57,6 +58,11 @@ def parse_body(body: bytes) -> dict[str, Any]:
     if body.count(b"{") + body.count(b"[") > _DEEPEST and _deeper_than(value, _DEEPEST):
         raise UnreadableBodyError(f"JSON nested deeper than {_DEEPEST} levels")
     return value
+
+
+def is_page(body: bytes) -> bool:
+    """Whether some bytes are a page of HTML: what a firewall shows, and never the service."""
+    return _A_PAGE.match(body) is not None
 
 
 def _worth_reading(body: bytes) -> bytes:

@@ -11,7 +11,16 @@ from typing import Any
 
 from attrs import frozen
 
-from .bodies import UnreadableBodyError, first_text, links, number, opening, parse_body, results
+from .bodies import (
+    UnreadableBodyError,
+    first_text,
+    is_page,
+    links,
+    number,
+    opening,
+    parse_body,
+    results,
+)
 from .catalog import FAMILIES
 from .errors import (
     AuthenticationError,
@@ -40,6 +49,9 @@ _BY_CODE: Mapping[int, type[ModelsLabError]] = {
     425: ServerError,
     429: RateLimited,
 }
+
+# Who is not let through by a firewall has not heard from the service.
+_OF_THE_SERVICE = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB = r"(request|execution|run|job|task|generation|training|id)"
 _NO_SUCH_TICKET = re.compile(
@@ -145,7 +157,10 @@ def _fields(
     try:
         return parse_body(body)
     except UnreadableBodyError as unreadable:
-        raise (_by_code(status_code) or UnreadableReply)(
+        known = _by_code(status_code)
+        if known in _OF_THE_SERVICE and is_page(body):
+            known = None
+        raise (known or UnreadableReply)(
             f"the server answered {status_code} with {unreadable}",
             ticket=ticket,
             status_code=status_code,

@@ -15,6 +15,7 @@ from .urls import target_of
 from .wire import TOO_LONG, Body, Request, Response, is_too_long
 
 _LONGEST_HEAD = 64 * 1024
+_MOST_INTERIM = 100
 _CUT = "the connection was closed before the whole answer had come"
 
 _End: TypeAlias = Response | TransportError
@@ -41,6 +42,8 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
         self._connected = False
+        self._aborted = False
+        self._interim = 0
         self._answer: asyncio.Future[_End] | None = None
         self._status_code = 0
         self._headers: list[tuple[bytes, bytes]] = []
@@ -74,6 +77,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self, why: str = _CUT) -> None:
         """Close at once. An exchange on its way ends with a `TransportError` that says why."""
+        self._aborted = True
         self._settle(TransportError(why))
         if self._connected:
             self._transport.abort()
@@ -82,7 +86,10 @@ class Connection(asyncio.Protocol):
         # No isinstance: uvloop's transports are none of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._connected = True
-        self._made(self)
+        if self._aborted:
+            self._transport.abort()
+        else:
+            self._made(self)
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None:
@@ -125,6 +132,10 @@ class Connection(asyncio.Protocol):
 
     def _hear(self, event: object) -> None:
         match event:
+            case h11.InformationalResponse():
+                self._interim += 1
+                if self._interim > _MOST_INTERIM:
+                    self.abort("interim replies came without an end")
             case h11.Response():
                 self._status_code = event.status_code
                 self._headers = event.headers.raw_items()
@@ -153,6 +164,7 @@ class Connection(asyncio.Protocol):
 
     def _settle(self, end: _End) -> None:
         answer, self._answer = self._answer, None
+        self._interim = 0
         self._headers, self._body = [], Body()
         if answer is not None and not answer.done():
             # An error goes in as a result, since nobody may be left to retrieve an exception.

@@ -63,7 +63,7 @@ class Origin:
             self._sweep.cancel()
         for connection in list(self._open):
             connection.abort(_CLOSED)
-        # Not for ever: uvloop never reports the end of a connection whose making was cancelled.
+        # Not for ever: whether an end is reported is up to the event loop.
         with anyio.move_on_after(_LONGEST_CLOSE):
             while self._open:
                 await self._emptied.wait()
@@ -90,6 +90,8 @@ class Origin:
             error = await self._dialed(connection)
         except BaseException:
             connection.abort()
+            # uvloop never reports the end of a connection whose making was cancelled.
+            asyncio.get_running_loop().call_soon(self._forget, connection)
             raise
         if error is None:
             return connection

@@ -6,7 +6,8 @@ import httpx
 import pytest
 import uvloop
 
-from modelslab_async import Client, Pace, Success
+from modelslab_async import Client, Pace, Request, Success
+from modelslab_async._transport.own import OwnHTTP
 from modelslab_async.emulator import Emulator, Jobs, running
 
 
@@ -38,3 +39,33 @@ def test_a_socket_on_uvloop():
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert all(isinstance(each, Success) for each in runner.run(main()))
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_connection_whose_making_was_cancelled_is_forgotten(factory):
+    """Whichever step it was cancelled at: closing has nothing to wait for, on every loop."""
+
+    async def cancelled(url, steps):
+        """Cancel an exchange after so many steps; say whether it was, and what is left then."""
+        http = OwnHTTP(connections=1)
+        task = asyncio.create_task(http.exchange(Request(method="GET", url=url)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0.002)
+        left = sum(len(origin._open) for origin in http._ways.values()) if task.cancelled() else 0
+        await http.aclose()
+        return task.cancelled(), left
+
+    async def main():
+        async with running(Emulator()) as url:
+            for steps in range(2000):
+                again, left = await cancelled(url, steps)
+                assert 0 == left, f"cancelled at step {steps}"
+                if not again:
+                    return steps
+        return None
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(main()) > 5

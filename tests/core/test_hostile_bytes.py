@@ -53,6 +53,15 @@ def test_depth_is_counted_exactly(key, levels):
             read(body)
 
 
+@pytest.mark.parametrize("inside", [b"[", b'{"a":'])
+def test_a_small_body_may_be_deeper_than_python_can_go(inside):
+    """It is a fault of the look, closed at its end or not."""
+    body = b'{"status":"success","output":' + inside * 12_000
+    for end in (b"", b"1" + (b"]" if inside == b"[" else b"}") * 12_000 + b"}"):
+        with pytest.raises(UnreadableReply, match="too deeply"):
+            read(body + end)
+
+
 WIDE = {
     "links": {"status": "success", "output": [LINK] * 45_000},
     "objects": {"status": "success", "output": [{"url": LINK, "other": LINK}] * 13_000},

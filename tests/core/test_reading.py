@@ -188,8 +188,10 @@ def test_a_refusal_inside_a_200(message, kind, spelling):
 )
 @pytest.mark.parametrize("body", [b'{"status":"error","message":"no"}', b"<html>no</html>", b""])
 def test_statuses_of_http(status_code, kind, body):
-    """The HTTP status decides where it speaks of the conversation, with any body or none."""
-    if kind is InvalidRequest and not body.startswith(b"{"):
+    """The HTTP status decides where it speaks of the conversation; a page refuses nothing."""
+    if (kind is InvalidRequest and not body.startswith(b"{")) or (
+        status_code in (401, 402, 403) and body.startswith(b"<")
+    ):
         kind = UnreadableReply
     with pytest.raises(ModelsLabError) as caught:
         read(body, status_code=status_code)

@@ -21,6 +21,7 @@ from modelslab_async import (
     PermissionDenied,
     Processing,
     RateLimited,
+    Refused,
     ServerError,
     Success,
     Ticket,
@@ -305,3 +306,15 @@ def test_a_long_message_is_searched_in_no_time(message):
     began = time.process_time()
     assert verdict("error", message) in ("failed", AuthenticationError, PaymentRequired)
     assert time.process_time() - began < PATIENCE
+
+
+@pytest.mark.parametrize("status_code", [401, 402, 403])
+def test_a_firewall_refuses_no_key(status_code):
+    """Its page says nothing of the account; JSON, plain words and silence do."""
+    page = b"\xef\xbb\xbf\n<!DOCTYPE html><title>Just a moment...</title>"
+    with pytest.raises(UnreadableReply) as caught:
+        read_reply(Ticket("images", 1), status_code=status_code, body=page)
+    assert status_code == caught.value.status_code
+    for body in (b"", b" \n", b"{}", b'{"message":"<b>no</b>"}', b'"no"', b"no"):
+        with pytest.raises(Refused):
+            read_reply(Ticket("images", 1), status_code=status_code, body=body)

@@ -1,0 +1,534 @@
+"""
+Whether the tests of faults see a fault: the package is broken in one place, and they must fail.
+
+    python tests/faults/mutations.py                 # all of them, some minutes
+    python tests/faults/mutations.py "a body"        # those whose row says that
+
+Each row of docs/explanation/faults.md has at least one. A mutation whose tests pass is said to have
+survived, and then a test is missing.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "modelslab_async"
+EACH = "test_every_fault.py"
+
+
+class Mutation(NamedTuple):
+    """One place to break, and the tests that must see it."""
+
+    row: str
+    module: str
+    right: str
+    wrong: str
+    tests: str
+    which: str = ""
+
+
+SURVIVES = "survives and "
+MUTATIONS = [
+    Mutation(
+        "the port is closed, a connection is reset",
+        "_core/schedule.py",
+        "if entry.faults < self.pace.faults:",
+        "if False:",
+        EACH,
+        SURVIVES + "(own-refuse or own-reset_after)",
+    ),
+    Mutation(
+        "no answer comes",
+        "_transport/sender.py",
+        "asyncio.timeout(self._timeout)",
+        "asyncio.timeout(60.0)",
+        "test_bytes.py",
+        "deadline and hang",
+    ),
+    Mutation(
+        "an answer ends within its body",
+        "_transport/connection.py",
+        '            self._http.receive_data(b"")\n            self._advance(_CUT)',
+        "            self._finish()",
+        "../transport/test_connections.py",
+        "no_whole_response",
+    ),
+    Mutation(
+        "a kept connection is closed while idle",
+        "_transport/connection.py",
+        'return not (transport.is_closing() or _has_news(transport.get_extra_info("socket")))',
+        "return True",
+        "../transport/test_connections.py",
+        "loop_has_not_looked",
+    ),
+    Mutation(
+        "a second answer at once",
+        "_transport/connection.py",
+        "and not self._http.trailing_data[0]",
+        "and True",
+        EACH,
+        SURVIVES + "own-twice",
+    ),
+    Mutation(
+        "a second answer at once, over httpx",
+        "_transport/over_httpx.py",
+        '("connection", "close")',
+        '("x-connection", "close")',
+        EACH,
+        SURVIVES + "httpx-twice",
+    ),
+    Mutation(
+        "a second answer later",
+        "_transport/connection.py",
+        "            self.abort()\n            return\n        self._http.receive_data(data)",
+        "            pass\n        self._http.receive_data(data)",
+        EACH,
+        SURVIVES + "own-unasked",
+    ),
+    Mutation(
+        "an answer is not HTTP",
+        "_transport/connection.py",
+        "except h11.RemoteProtocolError:",
+        "except ZeroDivisionError:",
+        EACH,
+        SURVIVES + "(own-no_http or own-bad_length or own-bad_chunk)",
+    ),
+    Mutation(
+        "a server is away: few looks",
+        "_core/lanes.py",
+        "_OUTAGE = 10",
+        "_OUTAGE = 10**9",
+        "test_outage.py",
+        "few_looks and refuses",
+    ),
+    Mutation(
+        "a server is back: no burst",
+        "_core/lanes.py",
+        "        if self._halted:",
+        "        if False:",
+        "test_outage.py",
+        "no_burst and refuses",
+    ),
+    Mutation(
+        "twenty server errors in a row",
+        "_core/schedule.py",
+        "if entry.faults < self.pace.faults:",
+        "if entry.faults < 10:",
+        EACH,
+        "burst",
+    ),
+    Mutation(
+        "the machine sleeps",
+        "_core/schedule.py",
+        "if now - self._seen > _STANDSTILL:",
+        "if False:",
+        "test_outage.py",
+        "sleep and burst",
+    ),
+    Mutation(
+        "a number of 10,000 digits, half an object",
+        "_core/bodies.py",
+        "    except ValueError:\n        raise UnreadableBodyError",
+        "    except ZeroDivisionError:\n        raise UnreadableBodyError",
+        EACH,
+        SURVIVES + "(own-digits or own-half_json)",
+    ),
+    Mutation(
+        "a million brackets",
+        "_core/bodies.py",
+        "except RecursionError:",
+        "except ZeroDivisionError:",
+        "../core/test_hostile_bytes.py",
+        "deeper",
+    ),
+    Mutation(
+        "a list, null",
+        "_core/bodies.py",
+        "if not isinstance(value, dict):",
+        "if False:",
+        EACH,
+        SURVIVES + "(own-json_list or own-json_null)",
+    ),
+    Mutation(
+        "JSON without a status",
+        "_core/reading.py",
+        "return UnreadableReply if silent else None",
+        "return None",
+        EACH,
+        SURVIVES + "own-no_status",
+    ),
+    Mutation(
+        "a status that nobody has seen",
+        "_core/statuses.py",
+        'meaning = _WORDS.get(word.replace(" ", "_"), Meaning.RUNNING)',
+        'meaning = _WORDS.get(word.replace(" ", "_"), Meaning.FAILED)',
+        EACH,
+        SURVIVES + "own-nan",
+    ),
+    Mutation(
+        "a packed reply",
+        "_transport/over_httpx.py",
+        "response.aiter_raw()",
+        "response.aiter_bytes()",
+        "test_bytes.py ../transport/test_sending.py",
+        "packed or decoded",
+    ),
+    Mutation(
+        "a body that never ends",
+        "_transport/wire.py",
+        "return self._bytes.tell() <= LONGEST_BODY",
+        "return True",
+        "test_bytes.py",
+        "cut_off_at_the_cap and own",
+    ),
+    Mutation(
+        "a body that says it is too long",
+        "_transport/wire.py",
+        "int(value[:20]) > LONGEST_BODY",
+        "int(value[:20]) > 10**12",
+        "test_bytes.py",
+        "says_it_is_too_long",
+    ),
+    Mutation(
+        "a body of too many values",
+        "_core/bodies.py",
+        "_MOST_MARKS = 100_000",
+        "_MOST_MARKS = 10**9",
+        "test_bytes.py",
+        "below_the_cap and (numbers or lists)",
+    ),
+    Mutation(
+        "a large body that is no object",
+        "_core/bodies.py",
+        "if not _AN_OBJECT.match(body):",
+        "if False:",
+        "test_bytes.py",
+        "below_the_cap and page",
+    ),
+    Mutation(
+        "a large picture",
+        "_transport/wire.py",
+        "return self._bytes.getvalue()",
+        "self.__dict__['x'] = [bytes(bytearray(self._bytes.getvalue())) for _ in '12345']; "
+        "return self._bytes.getvalue()",
+        "test_bytes.py",
+        "large_result",
+    ),
+    Mutation(
+        "a message of megabytes",
+        "_core/bodies.py",
+        "_FAR_ENOUGH = 500",
+        "_FAR_ENOUGH = 10**9",
+        "../core/test_hostile_bytes.py",
+        "long_message",
+    ),
+    Mutation(
+        "a status word of megabytes",
+        "_looker.py",
+        "_LONGEST_WORD = 80",
+        "_LONGEST_WORD = 10**9",
+        "test_bytes.py",
+        "makes_up_words",
+    ),
+    Mutation(
+        "headers that never end",
+        "_transport/connection.py",
+        "_LONGEST_HEAD = 64 * 1024",
+        "_LONGEST_HEAD = 2**40",
+        "test_bytes.py",
+        "headers and own",
+    ),
+    Mutation(
+        "interim replies that never end",
+        "_transport/connection.py",
+        "_MOST_INTERIM = 100",
+        "_MOST_INTERIM = 10**9",
+        "test_bytes.py",
+        "interim and own",
+    ),
+    Mutation(
+        "a redirect, over httpx",
+        "_transport/over_httpx.py",
+        "follow_redirects=False",
+        "follow_redirects=True",
+        "test_key.py ../transport/test_sending.py",
+        "redirect or (no_fault and client)",
+    ),
+    Mutation(
+        "a redirect",
+        "_core/reading.py",
+        "if 300 <= status_code < 400:",
+        "if False:",
+        "test_every_fault.py ../core/test_hostile_bytes.py",
+        "redirect",
+    ),
+    Mutation(
+        "links of a reply lead to another host",
+        "_looker.py",
+        "response = await self._sender.send(family.fetch(ticket))",
+        "call = family.fetch(ticket)\n"
+        "            place = getattr(self, 'place', None)\n"
+        "            from attrs import evolve\n"
+        "            call = evolve(call, url=place) if place else call\n"
+        "            response = await self._sender.send(call)\n"
+        "            import re\n"
+        "            found = re.search(rb'fetch_result\\W+(http[^\"]+)', response.body)\n"
+        "            self.place = found and found[1].decode().replace('\\\\/', '/')",
+        "test_key.py",
+        "no_fault_shows",
+    ),
+    Mutation(
+        "an id holds slashes",
+        "_core/families.py",
+        'quote(part, safe="")',
+        'quote(part, safe="/?")',
+        "test_ids.py",
+    ),
+    Mutation(
+        "401 and 402 end all waits of the key",
+        "_core/schedule.py",
+        "                    lane.proven = False\n                    lane.doom(error, None)",
+        "                    lane.proven = False",
+        EACH,
+        "ends_all and 40",
+    ),
+    Mutation(
+        "403 ends all waits of the family",
+        "_core/schedule.py",
+        "entry.lane.doom(error, entry.ticket.family)",
+        "pass",
+        EACH,
+        "ends_all and 403",
+    ),
+    Mutation(
+        "400 and 422 end that ticket alone",
+        "_core/schedule.py",
+        "            case _:\n                entry.lane.answered(now)",
+        "            case _:\n                entry.lane.doom(error, None)",
+        EACH,
+        "ends_all and 4",
+    ),
+    Mutation(
+        "404 within the grace",
+        "_core/schedule.py",
+        "if age < self.pace.grace:",
+        "if age < -1.0:",
+        EACH,
+        SURVIVES + "own-status_404",
+    ),
+    Mutation(
+        "401, 402 and 403 as a page",
+        "_core/reading.py",
+        "if known in _OF_THE_SERVICE and is_page(body):",
+        "if False:",
+        "../core/test_verdicts.py",
+        "firewall",
+    ),
+    Mutation(
+        "5xx",
+        "_core/reading.py",
+        "ServerError if status_code >= 500",
+        "InvalidRequest if status_code >= 500",
+        EACH,
+        SURVIVES + "(own-status_502 or own-status_503)",
+    ),
+    Mutation(
+        "5xx with Retry-After",
+        "_core/schedule.py",
+        "now + max(backoff, error.retry_after or 0.0)",
+        "now + backoff",
+        EACH,
+        "follows_a_hint and busy",
+    ),
+    Mutation(
+        "429 pauses the key",
+        "_core/schedule.py",
+        "            lane.pause(now, seconds)\n        return Effects(paused=seconds)",
+        "            pass\n        return Effects(paused=seconds)",
+        EACH,
+        "follows_a_hint and limit",
+    ),
+    Mutation(
+        "429 charges nobody's budget",
+        "_core/schedule.py",
+        "        entry.lane.spoke()\n        setbacks",
+        "        entry.faults += 9\n        entry.lane.spoke()\n        setbacks",
+        "../poller/test_schedule.py",
+        "Machine",
+    ),
+    Mutation(
+        "the hint in seconds or as a date",
+        "_core/hints.py",
+        '_delay(header(headers, "retry-after"), now)',
+        "None",
+        EACH,
+        "hint and (limit_seconds or limit_date)",
+    ),
+    Mutation(
+        "the hint since 1970",
+        "_core/hints.py",
+        "_FIRST_EPOCH = 1e9",
+        "_FIRST_EPOCH = 1e12",
+        EACH,
+        "follows_a_hint and limit_reset",
+    ),
+    Mutation(
+        "the hint in the body",
+        "_core/hints.py",
+        'number(body.get("retry_after"))',
+        "None",
+        EACH,
+        "hint and limit_body",
+    ),
+    Mutation(
+        "the hint in words",
+        "_core/hints.py",
+        "(?:wait|retry|again)",
+        "(?:wxit|rxtry|agxin)",
+        EACH,
+        "hint and limit_words",
+    ),
+    Mutation(
+        "a time that has passed",
+        "_core/schedule.py",
+        "max(asked, self.pace.floor)",
+        "asked",
+        EACH,
+        "hint and limit_past",
+    ),
+    Mutation(
+        "10^12 seconds",
+        "_core/hints.py",
+        "LONGEST_WAIT = 300.0",
+        "LONGEST_WAIT = 1e13",
+        EACH,
+        "hint and limit_huge",
+    ),
+    Mutation(
+        "a hint that is negative or NaN",
+        "_core/bodies.py",
+        "return seconds if 0.0 <= seconds < math.inf else None",
+        "return seconds",
+        EACH,
+        "hint and (limit_negative or limit_nan)",
+    ),
+    Mutation(
+        "a wait is cancelled: its connection",
+        "_transport/origin.py",
+        "            except BaseException:\n                connection.abort()\n",
+        "            except BaseException:\n",
+        "../transport/test_connections.py",
+        "cancelled_at_any_step",
+    ),
+    Mutation(
+        "a stream is left: what it had open",
+        "_client.py",
+        "            poller.leave_all(inbox.open, inbox)\n",
+        "",
+        "test_cancelling.py test_loop.py",
+        "(stream_left and cancelled) or not_asked",
+    ),
+    Mutation(
+        "the client is closed: a fetch",
+        "_client.py",
+        "            if not self._closed:\n                raise",
+        "            raise",
+        "test_cancelling.py",
+        "fetch and closed",
+    ),
+    Mutation(
+        "the client is closed: all waits",
+        "_poller.py",
+        "            self._end_some()\n            await asyncio.sleep(0)",
+        "            break",
+        "test_cancelling.py",
+        "wait and closed",
+    ),
+    Mutation(
+        "20,000 tickets end a few at a time",
+        "_poller.py",
+        "_SLICE = 256",
+        "_SLICE = 10**9",
+        "test_loop.py",
+        "holds_the_loop and refused",
+    ),
+    Mutation(
+        "the key in the frames of a cancellation",
+        "_transport/sender.py",
+        "error = asyncio.CancelledError(*_said_by(cancelled))",
+        "raise",
+        "test_key.py",
+        "cancelled_look",
+    ),
+    Mutation(
+        "the key that a server repeats",
+        "_transport/keys.py",
+        'data = data.replace(form, b"[key]")',
+        "pass",
+        "test_key.py",
+        "repeats",
+    ),
+]
+
+
+def survives(mutation: Mutation, folder: Path) -> bool:
+    """
+    Whether the tests pass though the package is broken.
+
+    Raises:
+        ValueError: There is no such place any more, or there are several.
+    """
+    copy = folder / PACKAGE
+    shutil.copytree(ROOT / PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    module = copy / mutation.module
+    text = module.read_text("utf-8")
+    if text.count(mutation.right) != 1:
+        raise ValueError(f"{mutation.row}: {text.count(mutation.right)} places in {module.name}")
+    module.write_text(text.replace(mutation.right, mutation.wrong), "utf-8")
+    tests = [str(Path(__file__).parent / each) for each in mutation.tests.split()]
+    options = ["-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-k", mutation.which]
+    # Not the folder that this is run from, but the copy; also in the processes that tests start.
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *tests],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, 1):
+        raise ValueError(f"{mutation.row}: the tests did not run\n{done.stdout[-500:]}")
+    return not done.returncode
+
+
+def main() -> None:
+    """Try the mutations whose row says what was asked for."""
+    parser = argparse.ArgumentParser(description="Break the package, and see that tests fail.")
+    parser.add_argument("row", nargs="?", default="", help="a part of a row's words")
+    wanted = parser.parse_args().row
+    bad = []
+    for mutation in MUTATIONS:
+        if wanted not in mutation.row:
+            continue
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                survived = survives(mutation, Path(folder))
+        except ValueError as error:
+            bad.append(str(error))
+            print(f"BROKEN    {error}", flush=True)  # noqa: T201
+            continue
+        if survived:
+            bad.append(mutation.row)
+        print(f"{'SURVIVED' if survived else 'seen':9} {mutation.row}", flush=True)  # noqa: T201
+    print(f"{len(bad)} of {len(MUTATIONS)} went unseen: {bad}")  # noqa: T201
+    sys.exit(bool(bad))
+
+
+if __name__ == "__main__":
+    main()
