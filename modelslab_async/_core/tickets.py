@@ -29,6 +29,9 @@ def _id_text(value: int | str) -> str:
 
 
 def _fault_of(text: str) -> str | None:
+    if text.isascii() and text.isalnum() and len(text) <= _LONGEST_ID:
+        # Nearly every id: nothing below could find fault with it.
+        return None
     if len(text) > _LONGEST_ID:
         return f"is {len(text)} characters long, at most {_LONGEST_ID} are allowed"
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):

@@ -28,6 +28,7 @@ class Connection(asyncio.Protocol):
     """
 
     _transport: asyncio.Transport
+    _has_news: Callable[[], bool]
 
     def __init__(
         self,
@@ -63,10 +64,14 @@ class Connection(asyncio.Protocol):
             raise end
         return end
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the last exchange left nothing that another one could use."""
+        return self._transport.is_closing()
+
     def is_at_rest(self) -> bool:
-        """Whether the last exchange left it open for another one, and it has been silent since."""
-        transport = self._transport
-        return not (transport.is_closing() or _has_news(transport.get_extra_info("socket")))
+        """Whether it is open for another exchange, and has been silent since the last one."""
+        return not (self._transport.is_closing() or self._has_news())
 
     def abort(self, why: str = CUT) -> None:
         """Close at once. An exchange on its way ends with a `TransportError` that says why."""
@@ -77,6 +82,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # No isinstance: uvloop's transports are none of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+        self._has_news = _watched(transport.get_extra_info("socket"))
         self._connected = True
         self._made(self)
 
@@ -114,10 +120,10 @@ class Connection(asyncio.Protocol):
             answer.set_result(end)
 
 
-def _has_news(sock: socket.socket) -> bool:
-    """Whether bytes or the end wait at a socket, though the loop may not have seen them yet."""
+def _watched(sock: socket.socket) -> Callable[[], bool]:
+    """Tells whether bytes or the end wait at a socket, though the loop may not have seen them."""
     if sys.platform == "win32":  # pragma: no cover -- the only one without poll.
-        return bool(select.select([sock], [], [], 0)[0])
+        return lambda: bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+    return lambda: bool(poll.poll(0))

@@ -85,7 +85,7 @@ class Origin:
         return None
 
     def _rest(self, connection: Connection) -> None:
-        if connection.is_at_rest():
+        if not connection.is_closing:
             self._idle[connection] = asyncio.get_running_loop().time()
             self._arm()
         else:

@@ -10,10 +10,8 @@ from .wire import LONGEST_BODY, Request, Response
 
 # The tokens, targets and values that RFC 9110 and 9112 let stand in a head.
 _NAME = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
-_HEAD = re.compile(
-    rf"{_NAME} [\x21-\x7e]+ HTTP/1\.1\r\n"
-    rf"(?:{_NAME}: (?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?\r\n)+"
-)
+_LINE = re.compile(rf"{_NAME} [\x21-\x7e]+ ").fullmatch
+_FIELDS = re.compile(rf"(?:{_NAME}: (?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?\r\n)+").fullmatch
 _VERSIONS = ("1.1", "1.0")
 _LENGTHS = (b"content-length", b"transfer-encoding")
 _SWITCHING = 101
@@ -27,6 +25,8 @@ class HttptoolsMessages:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        # What the request before said beside its target: most of the next say the same.
+        self._prepared: tuple[str, tuple[tuple[str, str], ...], str] = ("", (), "")
         self._begin()
 
     def written(self, request: Request, host: str) -> bytes:
@@ -34,14 +34,16 @@ class HttptoolsMessages:
         if request.method == "HEAD":
             # The parser cannot be told that the answer has no body, whatever length it tells.
             raise UnsendableError
-        lines = [f"{request.method} {target_of(request.url)} HTTP/1.1\r\nHost: {host}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in request.headers]
-        if request.body or request.method != "GET":
-            lines.append(f"Content-Length: {len(request.body)}\r\n")
-        head = "".join(lines)
-        if not _HEAD.fullmatch(head):
+        target = target_of(request.url)
+        if not _LINE(f"{request.method} {target} "):
             raise UnsendableError
-        return f"{head}\r\n".encode() + request.body
+        if self._prepared[:2] != (host, request.headers):
+            self._prepared = (host, request.headers, _fields(host, request.headers))
+        length = ""
+        if request.body or request.method != "GET":
+            length = f"Content-Length: {len(request.body)}\r\n"
+        head = f"{request.method} {target} HTTP/1.1\r\n{self._prepared[2]}{length}\r\n"
+        return head.encode() + request.body
 
     def read(self, data: bytes) -> Response | None:
         """See `Messages.read`."""
@@ -134,3 +136,10 @@ class HttptoolsMessages:
         if self._body and not self._chunked:
             return not self._body.endswith(b"\r\n")
         return data.endswith(b"\r\n\r\n\r\n")
+
+
+def _fields(host: str, headers: tuple[tuple[str, str], ...]) -> str:
+    fields = "".join(f"{name}: {value}\r\n" for name, value in (("Host", host), *headers))
+    if not _FIELDS(fields):
+        raise UnsendableError
+    return fields

@@ -87,7 +87,12 @@ def _command(folder: Path, port: int) -> tuple[str, list[str]]:
         (folder / "application.py").write_text(_APPLICATION.format(body=BODY))
         place = ["--host", "127.0.0.1", "--port", str(port), "--backlog", "4096", "--no-ws"]
         return "granian", [
-            str(granian), "--interface", "asgi", "--no-log", *place, "application:answer"
+            str(granian),
+            "--interface",
+            "asgi",
+            "--no-log",
+            *place,
+            "application:answer",
         ]
     raise RuntimeError("install nginx, or granian, to have a server that is no bottleneck")
 

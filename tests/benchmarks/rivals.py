@@ -76,9 +76,7 @@ async def over_aiohttp(url: str, connections: int) -> AsyncGenerator[Run, None]:
     """A bare loop over a shared session."""
     import aiohttp
 
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections)
-    ) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections)) as session:
 
         async def look() -> object:
             async with session.post(url + PATH, json={"key": KEY}) as response:
@@ -90,12 +88,12 @@ async def over_aiohttp(url: str, connections: int) -> AsyncGenerator[Run, None]:
 @asynccontextmanager
 async def over_official(url: str, connections: int) -> AsyncGenerator[Run, None]:
     """The vendor's client, whose fetch comes back at once where the job is done."""
-    from modelslab_py.core.apis.realtime import RealtimeAPI
+    from modelslab_py.core.apis.realtime import Realtime
     from modelslab_py.core.client import Client
 
     async with Client(api_key=KEY) as client:
         client.base_url = f"{url}/api/"
-        api = RealtimeAPI(client=client)
+        api = Realtime(client=client)
         yield at_once(lambda: api.async_fetch(str(ID)), connections)
 
 
@@ -188,9 +186,7 @@ class Bare(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def over_sockets(
-    url: str, connections: int, ahead: int = 1
-) -> AsyncGenerator[Run, None]:
+async def over_sockets(url: str, connections: int, ahead: int = 1) -> AsyncGenerator[Run, None]:
     """Nothing is read, nothing is built: what a loop and its sockets can do at the most."""
     host, _, port = url.removeprefix("http://").partition(":")
     body = json.dumps({"key": KEY})
@@ -308,14 +304,18 @@ def table(figures: dict[str, Figures]) -> str:
 
 def machine() -> dict[str, Any]:
     """What the figures were found on: no name, no path."""
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    ) if Path("/proc/cpuinfo").exists() else platform.machine()
+    model = (
+        next(
+            (
+                line.partition(":")[2].strip()
+                for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")
+            ),
+            platform.machine(),
+        )
+        if Path("/proc/cpuinfo").exists()
+        else platform.machine()
+    )
     names = ("httpx", "aiohttp", "modelslab_py", "pyreqwest", "httptools", "uvloop")
     return {
         "cores": multiprocessing.cpu_count(),
