@@ -29,9 +29,6 @@ def _id_text(value: int | str) -> str:
 
 
 def _fault_of(text: str) -> str | None:
-    if text.isascii() and text.isalnum() and len(text) <= _LONGEST_ID:
-        # Nearly every id: nothing below could find fault with it.
-        return None
     if len(text) > _LONGEST_ID:
         return f"is {len(text)} characters long, at most {_LONGEST_ID} are allowed"
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
@@ -59,7 +56,9 @@ def _family_text(value: Any) -> Any:
 
 
 def _check_id(_instance: object, _attribute: object, value: str) -> None:
-    fault = _fault_of(value)
+    # Nearly every id is letters and digits alone, and there is nothing else to find fault with.
+    plain = value.isascii() and value.isalnum() and len(value) <= _LONGEST_ID
+    fault = None if plain else _fault_of(value)
     if fault:
         raise ValueError(
             f"an id is one non-empty path segment of the characters the service gave, but "

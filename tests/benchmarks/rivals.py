@@ -10,6 +10,7 @@ whatever else the machine does meets them alike. Only the ratios of the medians 
 import argparse
 import asyncio
 import importlib.metadata
+import importlib.util
 import json
 import multiprocessing
 import platform
@@ -102,7 +103,7 @@ async def over_pyreqwest(url: str, connections: int) -> AsyncGenerator[Run, None
     """Its own API, bare."""
     from pyreqwest.client import ClientBuilder
 
-    builder = ClientBuilder().max_connections(connections).follow_redirects(False)
+    builder = ClientBuilder().max_connections(connections).follow_redirects(enable=False)
     async with builder.build() as client:
 
         async def look() -> object:
@@ -238,23 +239,20 @@ def _most_resident() -> float:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def in_process(pipe: Pipe, way: str, url: str, looks: int, connections: int, fast: bool) -> None:
+def in_process(pipe: Pipe, way: str, url: str, options: argparse.Namespace) -> None:
     runner = asyncio.run
-    if fast:
+    if options.uvloop:
         import uvloop
 
         runner = uvloop.run
-    pipe.send(tuple(runner(measured(way, url, looks, connections))))
+    pipe.send(tuple(runner(measured(way, url, options.looks, options.connections))))
 
 
 def apart(way: str, url: str, options: argparse.Namespace) -> Figures:
     """One round in a fresh process, of which the memory is its own."""
     spawning = multiprocessing.get_context("spawn")
     ours, theirs = spawning.Pipe()
-    process = spawning.Process(
-        target=in_process,
-        args=(theirs, way, url, options.looks, options.connections, options.uvloop),
-    )
+    process = spawning.Process(target=in_process, args=(theirs, way, url, options))
     process.start()
     theirs.close()
     try:
@@ -304,24 +302,20 @@ def table(figures: dict[str, Figures]) -> str:
 
 def machine() -> dict[str, Any]:
     """What the figures were found on: no name, no path."""
-    model = (
-        next(
-            (
-                line.partition(":")[2].strip()
-                for line in Path("/proc/cpuinfo").read_text().splitlines()
-                if line.startswith("model name")
-            ),
-            platform.machine(),
-        )
-        if Path("/proc/cpuinfo").exists()
-        else platform.machine()
-    )
+    cpu, told = platform.machine(), Path("/proc/cpuinfo")
+    if told.exists():
+        models = [line for line in told.read_text().splitlines() if line.startswith("model name")]
+        cpu = models[0].partition(":")[2].strip() if models else cpu
     names = ("httpx", "aiohttp", "modelslab_py", "pyreqwest", "httptools", "uvloop")
     return {
         "cores": multiprocessing.cpu_count(),
-        "cpu": model,
+        "cpu": cpu,
         "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in names},
+        "packages": {
+            name: importlib.metadata.version(name)
+            for name in names
+            if importlib.util.find_spec(name)
+        },
     }
 
 
