@@ -306,16 +306,13 @@ def machine() -> dict[str, Any]:
     if told.exists():
         models = [line for line in told.read_text().splitlines() if line.startswith("model name")]
         cpu = models[0].partition(":")[2].strip() if models else cpu
-    names = ("httpx", "aiohttp", "modelslab_py", "pyreqwest", "httptools", "uvloop")
+    wanted = ("httpx", "aiohttp", "modelslab_py", "pyreqwest", "httptools", "uvloop")
+    names = [name for name in wanted if importlib.util.find_spec(name)]
     return {
         "cores": multiprocessing.cpu_count(),
         "cpu": cpu,
         "python": platform.python_version(),
-        "packages": {
-            name: importlib.metadata.version(name)
-            for name in names
-            if importlib.util.find_spec(name)
-        },
+        "packages": {name: importlib.metadata.version(name) for name in names},
     }
 
 

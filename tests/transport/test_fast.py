@@ -48,7 +48,8 @@ def test_no_connection_at_all_is_refused():
 def test_without_the_extra_it_says_what_to_install():
     """Whoever has not installed the parser is told how."""
     code = "import sys; sys.modules['httptools'] = None; import modelslab_async.fast"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert 'pip install "modelslab-async[fast]"' in found.stderr
 
 
@@ -94,10 +95,9 @@ def test_both_parsers_write_the_same(make, method):
         assert messages.read(ANSWER) is not None
         assert messages.renew()
     length = b"Content-Length: 2\r\n\r\n{}" if method == "POST" else b"\r\n"
-    line = b"%b /api/%d?q=%b HTTP/1.1\r\nHost: x:81\r\naccept: %b\r\nx-two: \r\n"
-    wanted = [
-        line % (method.encode(), n, v, v) + length for n, v in ((1, b"a"), (2, b"a"), (3, b"b"))
-    ]
+    line = b"%b /api/%d?q=%b HTTP/1.1\r\nHost: x:81\r\naccept: %b\r\nx-two: \r\n" + length
+    said = ((1, b"a"), (2, b"a"), (3, b"b"))
+    wanted = [line % (method.encode(), number, value, value) for number, value in said]
     assert [head.lower() for head in wanted] == [head.lower() for head in seen]
 
 
@@ -106,9 +106,11 @@ def test_no_end_of_trailers_is_no_response():
     messages = HttptoolsMessages()
     messages.written(Request(method="GET", url="http://x/"), "x")
     messages.read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
+    trailers = b"a: bcdefghijklmnop\r\n" * 1000
+    for _ in range(3):
+        assert messages.read(trailers) is None
     with pytest.raises(UnreadableError):
-        for _ in range(10_000):
-            messages.read(b"a: bcdefghijklmnop\r\n")
+        messages.read(trailers)
 
 
 @pytest.mark.parametrize(
