@@ -15,6 +15,7 @@ import json
 import multiprocessing
 import platform
 import resource
+import signal
 import statistics
 import sys
 import time
@@ -326,6 +327,8 @@ def main() -> None:
     parser.add_argument("--uvloop", action="store_true", help="run all ways on uvloop")
     parser.add_argument("--save", type=Path, help="write the figures to this file, as JSON")
     options = parser.parse_args()
+    # Whoever ends this program ends the server with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with answering() as server:
         most = asyncio.run(capacity(server.url))
         figures = compared(server.url, options)
