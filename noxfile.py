@@ -24,7 +24,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     _groups(session, "types")
-    session.install(".[cli,emulator]")
+    session.install(".[cli,emulator,fast]")
     session.run("mypy", "-p", "modelslab_async")
     session.run("mypy", "tests/typing/api.py")
     session.run("pyright")
@@ -34,7 +34,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Runs on the built wheel: the folder beside the tests is never on the path."""
     _groups(session, "tests")
-    session.install(".[cli,emulator]")
+    session.install(".[cli,emulator,fast]")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"PYTHONSAFEPATH": "1"})
     session.run("coverage", "combine")
@@ -44,7 +44,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     _groups(session, "docs")
-    session.install(".[cli,emulator]")
+    session.install(".[cli,emulator,fast]")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
 
 
@@ -54,6 +54,14 @@ def kill(session: nox.Session) -> None:
     _groups(session, "tests")
     session.install(".[emulator]")
     session.run("python", "-P", "tests/batch/kill.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """All rivals in one run: `nox -s bench -- --connections 64 --rounds 9 --save rivals.json`."""
+    _groups(session, "bench")
+    session.install(".[fast]")
+    session.run("python", "tests/benchmarks/rivals.py", *session.posargs)
 
 
 @nox.session

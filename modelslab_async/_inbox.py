@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from attrs import Factory, define
 
@@ -38,7 +38,6 @@ class Inbox:
     without a request.
     """
 
-    follows: ClassVar[bool] = False
     window: int
     timeout: float | None
     scope_of: Callable[[Ticket], tuple[Tier, str]]
@@ -53,6 +52,11 @@ class Inbox:
     _error: BaseException | None = None
     _bell: Bell = Factory(Bell)
     _room: Bell = Factory(Bell)
+
+    @property
+    def follows(self) -> bool:
+        """See `Watcher`: only how it ended is news."""
+        return False
 
     @property
     def finished(self) -> bool:

@@ -1,7 +1,6 @@
 """Waiters: what holds a caller while the poller works on its ticket. They own no request."""
 
 import asyncio
-from typing import ClassVar
 
 from attrs import Factory, define
 
@@ -98,11 +97,15 @@ class Answer:
 class Changes:
     """One ticket: the newest change that was not taken yet, and how it ended."""
 
-    follows: ClassVar[bool] = True
     _newest: Processing | None = None
     _outcome: Outcome | None = None
     _error: BaseException | None = None
     _bell: Bell = Factory(Bell)
+
+    @property
+    def follows(self) -> bool:
+        """See `Watcher`: every change is news."""
+        return True
 
     def hear(self, news: Processing | Outcome) -> None:
         """See `Watcher.hear`."""

@@ -8,6 +8,7 @@ import anyio
 from .._core.errors import ModelsLabError, TransportError
 from .connection import Connection
 from .dialing import Trust, dial
+from .messages import MakeMessages
 from .over_httpx import unreachable
 from .urls import host_header
 from .wire import Request, Response
@@ -29,11 +30,19 @@ class Origin:
     """
 
     def __init__(
-        self, scheme: str, host: str, port: int, *, trust: Trust, connections: int
+        self,
+        scheme: str,
+        host: str,
+        port: int,
+        *,
+        trust: Trust,
+        connections: int,
+        messages: MakeMessages,
     ) -> None:
         self._host = host
         self._port = port
         self._host_header = host_header(scheme, host, port)
+        self._messages = messages
         self._trust = trust if scheme == "https" else None
         # A place is held from before an exchange until after it. Nobody connects while one is
         # idle, so that the places bound the connections too.
@@ -78,14 +87,14 @@ class Origin:
         return None
 
     def _rest(self, connection: Connection) -> None:
-        if connection.is_at_rest():
+        if not connection.is_closing:
             self._idle[connection] = asyncio.get_running_loop().time()
             self._arm()
         else:
             connection.abort()
 
     async def _connected(self) -> Connection:
-        connection = Connection(made=self._open.add, lost=self._forget)
+        connection = Connection(self._messages, made=self._open.add, lost=self._forget)
         try:
             error = await self._dialed(connection)
         except BaseException:

@@ -6,7 +6,9 @@ import httpx
 
 from .._core.errors import TransportError
 from .dialing import Trust
+from .messages import MakeMessages
 from .origin import Origin
+from .over_h11 import H11Messages
 from .over_httpx import TransportHTTP, environment_proxy
 from .urls import address_of, place_of
 from .wire import Request, Response
@@ -22,8 +24,9 @@ class OwnHTTP:
     `httpx.AsyncHTTPTransport(http2=True)` to the client.
     """
 
-    def __init__(self, *, connections: int) -> None:
+    def __init__(self, *, connections: int, messages: MakeMessages = H11Messages) -> None:
         self._connections = connections
+        self._messages = messages
         self._trust = Trust()
         self._ways: dict[tuple[str, str], _Way] = {}
         self._closed = False
@@ -44,7 +47,14 @@ class OwnHTTP:
         proxy = environment_proxy(scheme, host)
         way: _Way
         if proxy is None:
-            way = Origin(scheme, host, port, trust=self._trust, connections=self._connections)
+            way = Origin(
+                scheme,
+                host,
+                port,
+                trust=self._trust,
+                connections=self._connections,
+                messages=self._messages,
+            )
         else:
             way = await self._through(proxy, scheme)
         if self._closed:

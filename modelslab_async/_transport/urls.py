@@ -1,5 +1,6 @@
 """URLs: where a request goes and what it asks for there. It resolves and sends nothing."""
 
+import re
 from urllib.parse import urlsplit
 
 import httpx
@@ -7,6 +8,8 @@ import httpx
 from .._core.errors import TransportError
 
 _PORTS = {"http": 80, "https": 443}
+# An URL of which nothing has to be changed or left out: its path and query are the target.
+_PLAIN = re.compile(r"https?://[^/?#\s]+(/[!-\"$-~]*)", re.ASCII).fullmatch
 
 
 def place_of(url: str) -> tuple[str, str]:
@@ -17,6 +20,8 @@ def place_of(url: str) -> tuple[str, str]:
 
 def target_of(url: str) -> str:
     """The path and the query."""
+    if plain := _PLAIN(url):
+        return plain[1]
     parts = urlsplit(_ascii(url))
     path = parts.path or "/"
     return f"{path}?{parts.query}" if parts.query else path

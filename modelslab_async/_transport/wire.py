@@ -65,6 +65,11 @@ class Body:
         self._bytes.write(data)
         return self._bytes.tell() <= LONGEST_BODY
 
+    @property
+    def length(self) -> int:
+        """How many bytes have come."""
+        return self._bytes.tell()
+
     def whole(self) -> bytes:
         """All that has come."""
         return self._bytes.getvalue()

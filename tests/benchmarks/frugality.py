@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument("--svg", type=Path)
     options = parser.parse_args()
     found = report(Pace())
-    print("\n".join(lines(found)))  # noqa: T201 -- it is a script.
+    print("\n".join(lines(found)))
     if options.json:
         plain = {
             shape: {

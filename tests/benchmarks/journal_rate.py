@@ -124,9 +124,9 @@ def main() -> None:
     parser.add_argument("--group", type=int, default=5000)
     options = parser.parse_args()
     for tickets in options.tickets:
-        print(line(tickets, options.group), flush=True)  # noqa: T201 -- it is a script.
+        print(line(tickets, options.group), flush=True)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{most:.0f} MiB of memory at the most")  # noqa: T201 -- it is a script.
+    print(f"{most:.0f} MiB of memory at the most")
 
 
 if __name__ == "__main__":

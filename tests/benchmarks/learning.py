@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--look", type=float, default=1.0)
     options = parser.parse_args()
     for line in lines(jobs=options.jobs, seeds=options.seeds, look=options.look):
-        print(line, flush=True)  # noqa: T201 -- it is a script.
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

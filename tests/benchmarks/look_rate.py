@@ -199,7 +199,7 @@ def main() -> None:
             figures = compared(
                 url, looks=options.looks, connections=connections, rounds=options.rounds
             )
-            print(table(figures, connections), flush=True)  # noqa: T201 -- it is a script.
+            print(table(figures, connections), flush=True)
     finally:
         server.terminate()
         server.join()

@@ -157,7 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     for count in options.open:
         found = apart(count, looks=options.looks, workers=options.workers, own=options.own)
-        print(  # noqa: T201 -- it is a script.
+        print(
             f"{count:9} open  {found.cpu:6.1f} us CPU a look, {found.above:6.1f} us of it above "
             f"the transport  {found.bytes_each:7.0f} bytes each",
             flush=True,

@@ -84,6 +84,7 @@ LAYERS = [
     "webhooks",
     "_batch",
     "batch",
+    "fast",
     "_cli",
 ]
 
@@ -113,8 +114,8 @@ def test_the_emulator_knows_no_client():
 
 
 def test_only_the_transport_sends():
-    """No other layer of the library opens a connection, and only it imports httpcore and h11."""
-    senders = {"httpcore", "h11", "socket", "ssl"}
+    """No other layer of the library opens a connection, and only it imports parsers of HTTP."""
+    senders = {"httpcore", "h11", "httptools", "socket", "ssl"}
     for path in MODULES:
         first = path.relative_to(PACKAGE).parts[0]
         if first not in ("_transport", "emulator", "_cli"):

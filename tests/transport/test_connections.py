@@ -2,12 +2,14 @@
 
 import asyncio
 import gzip
+import importlib
 import socket
 import ssl
 import threading
 import time
 import traceback
 from contextlib import suppress
+from functools import partial
 
 import httpx
 import pytest
@@ -87,9 +89,19 @@ async def read_request(reader):
     return head, await reader.readexactly(int(lines.get("content-length", "0")))
 
 
+@pytest.fixture(params=["h11", "httptools"])
+def own(request):
+    """Connections of our own over each of the parsers: all keep the same promises."""
+    name = f"modelslab_async._transport.over_{request.param}"
+    kind = {"h11": "H11Messages", "httptools": "HttptoolsMessages"}[request.param]
+    if request.param == "httptools":
+        pytest.importorskip("httptools", reason="the extra [fast] is not installed")
+    return partial(OwnHTTP, messages=getattr(importlib.import_module(name), kind))
+
+
 @pytest.fixture
-async def http():
-    http = OwnHTTP(connections=4)
+async def http(own):
+    http = own(connections=4)
     yield http
     await http.aclose()
 
@@ -646,13 +658,13 @@ async def test_certificates_are_loaded_once_and_not_in_the_loop(http, monkeypatc
     assert threading.main_thread() not in threads
 
 
-async def test_a_proxy_gets_what_it_is_for(monkeypatch):
+async def test_a_proxy_gets_what_it_is_for(own, monkeypatch):
     """Where the environment names a proxy, requests go through it, and over one transport."""
     async with Server() as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)
         monkeypatch.setenv("HTTPS_PROXY", server.url)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        http = OwnHTTP(connections=4)
+        http = own(connections=4)
         request = Request(method="GET", url="http://some.example/x")
         await asyncio.gather(http.exchange(request), http.exchange(request))
         await http.exchange(asking(server, "/direct"))
@@ -702,14 +714,14 @@ async def test_two_answers_in_one_packet_over_httpx(monkeypatch, kind):
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-async def test_cancelled_at_any_step_it_leaks_nothing(monkeypatch, tmp_path, secure):
+async def test_cancelled_at_any_step_it_leaks_nothing(own, monkeypatch, tmp_path, secure):
     """Whichever step a call is cancelled at, its place is free again and its socket closed."""
     instantly(monkeypatch)
     context = certified(monkeypatch, tmp_path, "127.0.0.1") if secure else None
     async with Server(tls=context) as server:
         cancelled = 0
         for steps in range(61):
-            http = OwnHTTP(connections=1)
+            http = own(connections=1)
             if secure:
                 await http._trust.context()
             task = asyncio.create_task(http.exchange(asking(server)))
@@ -729,11 +741,11 @@ async def test_cancelled_at_any_step_it_leaks_nothing(monkeypatch, tmp_path, sec
         assert 5 < cancelled < 61
 
 
-async def test_cancelled_while_it_waits_for_its_turn():
+async def test_cancelled_while_it_waits_for_its_turn(own):
     """Who gives up in the queue takes no place along, and loses nobody else's."""
     async with Server() as server:
         server.gate.clear()
-        http = OwnHTTP(connections=1)
+        http = own(connections=1)
         tasks = [asyncio.create_task(http.exchange(asking(server))) for _ in range(9)]
         await until(lambda: sum(map(len, server.seen)) == 1)
         for task in tasks[::2]:
@@ -746,7 +758,7 @@ async def test_cancelled_while_it_waits_for_its_turn():
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["answer", "handshake"])
-async def test_a_deadline_leaves_no_connection_and_takes_no_place(secure):
+async def test_a_deadline_leaves_no_connection_and_takes_no_place(own, secure):
     """A server that is silent, before or after the handshake, costs its deadline and no more."""
 
     class Silent(Server):
@@ -755,7 +767,7 @@ async def test_a_deadline_leaves_no_connection_and_takes_no_place(secure):
 
     async with Silent() as server:
         url = server.url.replace("http:", "https:") if secure else server.url
-        sender = Sender(OwnHTTP(connections=1), Keys.find(KEY, None), timeout=0.1)
+        sender = Sender(own(connections=1), Keys.find(KEY, None), timeout=0.1)
         for _ in range(3):
             with pytest.raises(TransportError, match=r"within 0.1 s"):
                 await sender.send(Call(method="POST", url=url, repeatable=True))
@@ -763,10 +775,10 @@ async def test_a_deadline_leaves_no_connection_and_takes_no_place(secure):
         await sender.aclose()
 
 
-async def test_closing_ends_what_is_on_its_way():
+async def test_closing_ends_what_is_on_its_way(own):
     """Those in use, at rest and in the queue: all end, each with a word that says so."""
     async with Server() as server:
-        http = OwnHTTP(connections=2)
+        http = own(connections=2)
         await asyncio.gather(http.exchange(asking(server)), http.exchange(asking(server)))
         server.gate.clear()
         ends = [asyncio.create_task(http.exchange(asking(server))) for _ in range(4)]
@@ -790,11 +802,11 @@ async def test_closing_ends_what_is_on_its_way():
 
 
 @pytest.mark.parametrize("steps", [1, 5, 7, 8, 9, 10, 11, 12, 13])
-async def test_closing_while_it_connects(monkeypatch, steps):
+async def test_closing_while_it_connects(own, monkeypatch, steps):
     """A connection that comes about too late is closed at once."""
     instantly(monkeypatch)
     async with Server() as server:
-        http = OwnHTTP(connections=2)
+        http = own(connections=2)
         task = asyncio.create_task(http.exchange(asking(server)))
         for _ in range(steps):
             await asyncio.sleep(0)
@@ -803,13 +815,13 @@ async def test_closing_while_it_connects(monkeypatch, steps):
             await task
 
 
-async def test_a_thousand_at_once():
+async def test_a_thousand_at_once(own):
     """A thousand connections are opened, used at the same time, used again and closed."""
     resource = pytest.importorskip("resource")
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2500:
         pytest.skip("this machine allows too few open files")
     async with Server() as server:
-        http = OwnHTTP(connections=1000)
+        http = own(connections=1000)
         server.gate.clear()
         first = asyncio.gather(*(http.exchange(asking(server)) for _ in range(1000)))
         await until(lambda: sum(map(len, server.seen)) == 1000)
@@ -822,7 +834,7 @@ async def test_a_thousand_at_once():
 
 
 @pytest.mark.parametrize("how", ["nothing", "echo", "refused"])
-async def test_the_key_is_in_no_error(how):
+async def test_the_key_is_in_no_error(own, how):
     """Not in its text, nor in the locals of the frames that it came through."""
 
     class Odd(Server):
@@ -833,7 +845,7 @@ async def test_the_key_is_in_no_error(how):
 
     async with Odd() as server:
         url = "http://127.0.0.1:1" if how == "refused" else server.url
-        sender = Sender(OwnHTTP(connections=1), Keys.find(KEY, None), timeout=5.0)
+        sender = Sender(own(connections=1), Keys.find(KEY, None), timeout=5.0)
         for place in ("body", "header", "query"):
             call = Call(method="POST", url=url, key_in=place, repeatable=True)
             with pytest.raises(TransportError) as caught:

@@ -1,0 +1,53 @@
+"""
+FastTransport: the client's own connections with a parser in C, for those who look very often.
+
+Needs the extra: `pip install "modelslab-async[fast]"`.
+"""
+
+from collections.abc import Coroutine
+from typing import Any
+
+try:
+    from ._transport.over_httptools import HttptoolsMessages
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        'the fast transport needs httptools: pip install "modelslab-async[fast]"',
+        name=missing.name,
+    ) from missing
+from ._transport.own import OwnHTTP
+from ._transport.wire import Request, Response
+
+__all__ = ["FastTransport"]
+
+
+class FastTransport:
+    """
+    What the client sends through by default, with httptools in the place of h11.
+
+    The same connections, deadlines, certificates and proxies, and the same word on whether a
+    failed request may have left; only the bytes are written and read faster.
+
+    Args:
+        connections: How many may be open to one host at once.
+
+    Raises:
+        ValueError: There is to be no connection at all.
+
+    Example:
+        ```python
+        client = Client(http=FastTransport())
+        ```
+    """
+
+    def __init__(self, *, connections: int = 1000) -> None:
+        if connections < 1:
+            raise ValueError(f"connections is a number of at least 1, got {connections}")
+        self._own = OwnHTTP(connections=connections, messages=HttptoolsMessages)
+
+    def exchange(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """See `HTTP.exchange`."""
+        return self._own.exchange(request)
+
+    async def aclose(self) -> None:
+        """Close every connection. The client does it at its own end."""
+        await self._own.aclose()

@@ -1,0 +1,122 @@
+"""
+A server that gives every request the same answer: nginx where it is installed, else granian.
+
+Where neither is, uvicorn does for a short form: it is slow enough to be the bottleneck.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+BODY = json.dumps(
+    {
+        "status": "success",
+        "id": 13443927,
+        "generationTime": 2.4,
+        "output": ["https://pub-0.r2.dev/generations/13443927-0.png"],
+        "proxy_links": ["https://cdn2.example/generations/13443927-0.png"],
+        "meta": {"H": 512, "W": 512, "prompt": "p" * 200, "seed": 1237182, "steps": 20},
+    }
+)
+_NGINX = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error crit;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off; keepalive_requests 1000000000; client_max_body_size 1m;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    default_type application/json;
+    server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 '{body}'; }} }}
+}}
+"""
+_APPLICATION = """
+BODY = {body!r}.encode()
+HEAD = {{"type": "http.response.start", "status": 200, "headers": [
+    (b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode())]}}
+TAIL = {{"type": "http.response.body", "body": BODY}}
+
+async def answer(scope, receive, send):
+    if scope["type"] == "http":
+        while (await receive()).get("more_body"):
+            pass
+        await send(HEAD)
+        await send(TAIL)
+"""
+
+
+class Server(NamedTuple):
+    """What answers, and where."""
+
+    name: str
+    url: str
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[Server]:
+    """
+    Start such a server, and end it.
+
+    Raises:
+        RuntimeError: None of them is installed, or it does not come up.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        port = _free_port()
+        name, command = _command(Path(folder), port)
+        # The application is found in the folder that it runs in.
+        apart = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+        process = subprocess.Popen(command, cwd=folder, env=apart, stderr=subprocess.DEVNULL)
+        try:
+            _wait_for(port, process)
+            yield Server(name, f"http://127.0.0.1:{port}")
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _command(folder: Path, port: int) -> tuple[str, list[str]]:
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is not None:
+        settings = folder / "nginx.conf"
+        settings.write_text(_NGINX.format(folder=folder, port=port, body=BODY))
+        return "nginx", [nginx, "-p", str(folder), "-e", f"{folder}/error", "-c", str(settings)]
+    granian = Path(sys.executable).with_name("granian")
+    (folder / "application.py").write_text(_APPLICATION.format(body=BODY))
+    if granian.exists():
+        place = ["--host", "127.0.0.1", "--port", str(port), "--backlog", "4096", "--no-ws"]
+        return "granian", [
+            str(granian),
+            "--interface",
+            "asgi",
+            "--no-log",
+            *place,
+            "application:answer",
+        ]
+    if importlib.util.find_spec("uvicorn"):
+        place = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "critical"]
+        return "uvicorn", [sys.executable, "-m", "uvicorn", *place, "application:answer"]
+    raise RuntimeError("install nginx, or granian, to have a server that is no bottleneck")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError("the server did not come up")

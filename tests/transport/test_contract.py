@@ -1,0 +1,195 @@
+"""What every transport promises, over each of them: the default, the fast one, and httpx's two."""
+
+import asyncio
+import gzip
+import ssl
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+import pytest
+import trustme
+
+from modelslab_async import Call, Request, TransportError, UntrustedServer
+from modelslab_async._transport.keys import Keys
+from modelslab_async._transport.sender import Sender, as_http
+
+KEY = "canary-key-Zq81"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+PACKED = gzip.compress(b"{}")
+
+
+def fast():
+    pytest.importorskip("httptools", reason="the extra [fast] is not installed")
+    from modelslab_async.fast import FastTransport  # noqa: PLC0415 -- the extra may be missing.
+
+    return FastTransport(connections=4)
+
+
+KINDS = {
+    "default": lambda: None,
+    "fast": fast,
+    "httpx transport": httpx.AsyncHTTPTransport,
+    "httpx client": lambda: httpx.AsyncClient(follow_redirects=True),
+}
+
+
+@pytest.fixture(params=KINDS)
+async def http(request):
+    given = KINDS[request.param]()
+    http = as_http(given, 4)
+    yield http
+    for thing in (http, given):
+        if aclose := getattr(thing, "aclose", None):
+            await aclose()
+
+
+@asynccontextmanager
+async def served(talk, **how):
+    """A server for one kind of talk; it ends all of them at its own end."""
+    heard, talks, writers = [], set(), []
+
+    async def accept(reader, writer):
+        talks.add(asyncio.current_task())
+        writers.append(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            await talk(reader, writer, heard)
+        writer.close()
+        with suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, **how)
+    try:
+        scheme = "https" if how else "http"
+        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+    finally:
+        server.close()
+        # Those who were accepted a moment ago are to begin before they are ended.
+        await asyncio.sleep(0.02)
+        for writer in writers:
+            writer.transport.abort()
+        async with asyncio.timeout(10):
+            await asyncio.gather(*talks)
+
+
+async def hear(reader, heard):
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    heard.append(head + await reader.readexactly(int(length)))
+
+
+def answering(answer, *, closes=False):
+    async def talk(reader, writer, heard):
+        while True:
+            await hear(reader, heard)
+            writer.write(answer)
+            await writer.drain()
+            if closes:
+                return
+
+    return talk
+
+
+def asking(url):
+    return Request(method="POST", url=f"{url}/x", headers=(("key", KEY),), body=b'{"a": 12}')
+
+
+@pytest.mark.parametrize(
+    "status_code", [200, 201, 400, 401, 404, 408, 413, 429, 500, 502, 503, 529]
+)
+async def test_every_status_comes_as_it_is(http, status_code):
+    """No status is an exception, and none is asked again."""
+    answer = OK.replace(b"200", b"%d" % status_code)
+    async with served(answering(answer)) as (url, heard):
+        response = await http.exchange(asking(url))
+        assert (status_code, b"{}") == (response.status_code, response.body)
+        assert 1 == len(heard)
+
+
+@pytest.mark.parametrize("status_code", [301, 302, 303, 307, 308])
+async def test_no_redirect_is_followed(http, status_code):
+    """Neither the body nor the key go where a server points."""
+    async with served(answering(OK)) as (elsewhere, lured):
+        answer = b"HTTP/1.1 %d Go\r\nLocation: %b/y\r\nContent-Length: 0\r\n\r\n"
+        answer %= (status_code, elsewhere.encode())
+        async with served(answering(answer)) as (url, heard):
+            response = await http.exchange(asking(url))
+            assert status_code == response.status_code
+            assert [] == lured
+            assert 1 == len(heard)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"), [(b"gzip", PACKED), (b"br", b"\x0b"), (b"identity", b"{}")]
+)
+async def test_nothing_is_unpacked(http, encoding, body):
+    """A body of any encoding comes as it was sent."""
+    answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n%b"
+    async with served(answering(answer % (encoding, len(body), body))) as (url, _):
+        assert body == (await http.exchange(asking(url))).body
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 2", OK[:-1], b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"\0" * 99],
+    ids=["dropped", "half a head", "half a body", "another protocol", "nulls"],
+)
+async def test_what_the_server_has_read_may_have_left(http, answer):
+    """Whatever comes after the request was read whole, nobody says that it never left."""
+    async with served(answering(answer, closes=True)) as (url, heard):
+        with pytest.raises(TransportError) as caught:
+            await http.exchange(asking(url))
+        assert caught.value.may_have_left
+        assert 1 == len(heard)
+        assert KEY not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+async def test_a_refused_connection_never_left(http):
+    """Where nobody listens, nothing was sent."""
+    async with served(answering(OK)) as (url, _):
+        pass
+    with pytest.raises(TransportError) as caught:
+        await http.exchange(asking(url))
+    assert not caught.value.may_have_left
+
+
+async def test_a_bad_certificate_is_told_apart(http):
+    """A server that cannot prove its name gets no request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with served(answering(OK), ssl=context) as (url, heard):
+        with pytest.raises(UntrustedServer):
+            await http.exchange(asking(url))
+        assert [] == heard
+
+
+async def test_a_silent_server_is_cut_off(http):
+    """After the deadline of the sender it may have left, and the next exchange has its place."""
+
+    async def silent(reader, writer, heard):
+        await hear(reader, heard)
+        if 1 == len(heard):
+            await reader.read()
+        writer.write(OK)
+        await writer.drain()
+
+    async with served(silent) as (url, _):
+        sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=0.3)
+        with pytest.raises(TransportError, match=r"within 0\.3 s") as caught:
+            await sender.send(Call(method="POST", url=f"{url}/x", repeatable=True))
+        assert caught.value.may_have_left
+        assert 200 == (await http.exchange(asking(url))).status_code
+
+
+async def test_cancelled_at_any_moment_it_serves_the_next(http):
+    """However far an exchange has come when it is cancelled, no place is lost to the others."""
+    async with served(answering(OK)) as (url, _):
+        for steps in range(12):
+            task = asyncio.create_task(http.exchange(asking(url)))
+            for _ in range(steps):
+                await asyncio.sleep(0.0005)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        async with asyncio.timeout(20):
+            found = await asyncio.gather(*(http.exchange(asking(url)) for _ in range(8)))
+        assert [200] * 8 == [response.status_code for response in found]

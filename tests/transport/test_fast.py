@@ -1,0 +1,130 @@
+"""The fast transport: the client's own connections, which the other tests try over its parser."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from modelslab_async import Client, Request, TransportError
+from modelslab_async._transport.messages import UnreadableError
+from modelslab_async._transport.urls import target_of
+
+pytest.importorskip("httptools", reason="the extra [fast] is not installed")
+
+from modelslab_async._transport.over_h11 import H11Messages
+from modelslab_async._transport.over_httptools import HttptoolsMessages
+from modelslab_async.fast import FastTransport
+
+BODY = b'{"status": "success", "output": ["https://x/1.png"]}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
+
+
+async def test_a_client_takes_it_and_closes_it():
+    """`Client(http=FastTransport())` is all there is to it."""
+
+    async def serve(reader, writer):
+        while await reader.read(65536):
+            writer.write(ANSWER)
+        closed.set()
+        writer.close()
+
+    closed = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with Client("a-test-key-1234", base_url=url, http=FastTransport()) as client:
+        assert ("https://x/1.png",) == (await client.wait("images:1")).output
+    async with asyncio.timeout(5):
+        await closed.wait()
+    server.close()
+
+
+def test_no_connection_at_all_is_refused():
+    """With none, every look would wait for ever."""
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        FastTransport(connections=0)
+
+
+def test_without_the_extra_it_says_what_to_install():
+    """Whoever has not installed the parser is told how."""
+    code = "import sys; sys.modules['httptools'] = None; import modelslab_async.fast"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert 'pip install "modelslab-async[fast]"' in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "headers"),
+    [
+        ("POST", "http://x/a b", ()),
+        ("POST", "http://x/a", (("na me", "value"),)),
+        ("POST", "http://x/a", (("name", "line\r\nbreak: x"),)),
+        ("POST", "http://x/a", (("name", " blank"),)),
+        ("PO ST", "http://x/a", ()),
+        ("HEAD", "http://x/a", ()),
+    ],
+)
+async def test_what_http_cannot_carry_never_left(method, url, headers):
+    """A break of a line in a header would be a header of somebody else's making."""
+
+    async def serve(_reader, writer):
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    http = FastTransport(connections=1)
+    request = Request(method=method, url=url.replace("//x", f"//127.0.0.1:{port}"), headers=headers)
+    with pytest.raises(TransportError, match="cannot carry") as caught:
+        await http.exchange(request)
+    assert not caught.value.may_have_left
+    await http.aclose()
+    server.close()
+
+
+@pytest.mark.parametrize("make", [H11Messages, HttptoolsMessages])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_both_parsers_write_the_same(make, method):
+    """However often: what is prepared once fits the next request too, or is made anew."""
+    messages, seen = make(), []
+    for number, value in ((1, "a"), (2, "a"), (3, "b")):
+        url, body = f"https://x/api/{number}?q={value}", b"{}" if method == "POST" else b""
+        headers = (("accept", value), ("x-two", ""))
+        seen.append(
+            messages.written(Request(method=method, url=url, headers=headers, body=body), "x:81")
+        )
+        assert messages.read(ANSWER) is not None
+        assert messages.renew()
+    length = b"Content-Length: 2\r\n\r\n{}" if method == "POST" else b"\r\n"
+    line = b"%b /api/%d?q=%b HTTP/1.1\r\nHost: x:81\r\naccept: %b\r\nx-two: \r\n" + length
+    said = ((1, b"a"), (2, b"a"), (3, b"b"))
+    wanted = [line % (method.encode(), number, value, value) for number, value in said]
+    assert [head.lower() for head in wanted] == [head.lower() for head in seen]
+
+
+def test_no_end_of_trailers_is_no_response():
+    """What comes behind the chunks is bounded like the head."""
+    messages = HttptoolsMessages()
+    messages.written(Request(method="GET", url="http://x/"), "x")
+    messages.read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
+    trailers = b"a: bcdefghijklmnop\r\n" * 1000
+    for _ in range(3):
+        assert messages.read(trailers) is None
+    with pytest.raises(UnreadableError):
+        messages.read(trailers)
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://x", "/"),
+        ("https://x/", "/"),
+        ("https://x/a%20b?c=d", "/a%20b?c=d"),
+        ("https://x?a=/b", "/?a=/b"),
+        ("https://x/a#b", "/a"),
+        ("https://x/\u00fc", "/%C3%BC"),
+        ("http://[::1]:80/a:b@c", "/a:b@c"),
+    ],
+)
+def test_targets(url, target):
+    """What stands behind the host, without the fragment, in ASCII."""
+    assert target == target_of(url)
