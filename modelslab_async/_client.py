@@ -332,7 +332,9 @@ class Client(Owned):
         Args:
             endpoint: `family/endpoint`, such as `"realtime/text2img"`; the command
                 `modelslab-async endpoints` lists all.
-            params: What the endpoint takes. They pass as they are; None leaves one out.
+            params: What the endpoint takes. They pass as they are; None leaves one out. Where the
+                service wants a link to a file, a path, bytes or an open file will do: up to 5 MB
+                are sent to the service first, which keeps them for 24 hours.
 
         Returns:
             A `Processing` whose ticket can be waited for, or a `Success` if it was done at once.
@@ -353,7 +355,7 @@ class Client(Owned):
             ```
         """
         self._check_usable()
-        return await self._submitter.submit(self._submitter.order(endpoint, params))
+        return await self._submitter.submit(await self._submitter.order(endpoint, params))
 
     async def generate(
         self, endpoint: str, /, *, timeout: float | None = None, **params: Any
@@ -482,7 +484,7 @@ class Client(Owned):
     def _check_request(self, request: GenerationRequest) -> None:
         match request:
             case (str(endpoint), Mapping() as params):
-                self._submitter.order(endpoint, params)
+                self._submitter.check(endpoint, params)
             case _:
                 raise ValueError(
                     "a request is a pair of an endpoint and its parameters, such as "

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from ._core.endpoints import Endpoint
+from ._uploads import Upload
 
 # A whole number that every JSON reader keeps exactly; the documents disagree on text or number.
 _MARKS = 2**53
@@ -52,10 +53,18 @@ class Order:
         return "" if mark is None else str(mark)
 
 
+def _digest(value: object) -> str:
+    if isinstance(value, Upload):
+        return value.digest
+    raise TypeError(f"a {type(value).__name__} is none of these")
+
+
 def _hash(endpoint: Endpoint, params: Mapping[str, Any]) -> str:
     payload = {name: value for name, value in params.items() if name not in _OWN}
     try:
-        text = json.dumps([endpoint.name, payload], sort_keys=True, separators=(",", ":"))
+        text = json.dumps(
+            [endpoint.name, payload], sort_keys=True, separators=(",", ":"), default=_digest
+        )
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"the parameters of {endpoint.name} are what JSON can carry (texts, numbers, booleans, "

@@ -10,6 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+from attrs import evolve
+
+from ._core.bodies import first_text, results
 from ._core.endpoints import Endpoint
 from ._core.errors import (
     AuthenticationError,
@@ -20,6 +23,7 @@ from ._core.errors import (
     RateLimited,
     SubmitUncertain,
     TransportError,
+    UnreadableReply,
 )
 from ._core.events import Submitted
 from ._core.families import Family, Tier
@@ -33,6 +37,7 @@ from ._orders import Order
 from ._places import Places, Start
 from ._transport.sender import Sender
 from ._turns import is_cancelled
+from ._uploads import with_files_read, with_files_sent
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -43,6 +48,7 @@ _PATIENCE = 30.0
 _EARLY = 1024
 
 _UNKNOWN = Start()
+_UPLOAD = "general/base64_to_url"
 
 Receipt: TypeAlias = Processing | Success
 
@@ -83,7 +89,7 @@ class Submitter:
         self._early: deque[str] = deque(maxlen=_EARLY)
         self._closed: ClientClosed | None = None
 
-    def order(self, name: str, params: Mapping[str, Any]) -> Order:
+    def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
         """
         Check what is to be started, before anything is sent.
 
@@ -94,7 +100,19 @@ class Submitter:
         if endpoint.resolved_by is None:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
         self._sender.key_of(endpoint.tier)
-        return Order.of(endpoint, params)
+        endpoint.check(params)
+        return endpoint
+
+    async def order(self, name: str, params: Mapping[str, Any]) -> Order:
+        """
+        Make what is to be started an order: checked, marked, its files read.
+
+        Raises:
+            ValueError: See `check`, or a file is too long.
+            OSError: A file cannot be read.
+        """
+        endpoint = self.check(name, params)
+        return Order.of(endpoint, await with_files_read(params))
 
     async def submit(self, order: Order) -> Receipt:
         """
@@ -109,6 +127,7 @@ class Submitter:
         """
         places = self._places_of(self._sender.key_of(order.endpoint.tier))
         number = next(self._numbers)
+        order = evolve(order, params=await with_files_sent(order.params, self._link_of))
         for setbacks in itertools.count(1):
             await self._space(order)
             await places.take(number)
@@ -120,6 +139,13 @@ class Submitter:
             if isinstance(end, TransportError):
                 await asyncio.sleep(self._pace.backoff(setbacks, self._chance()))
         raise AssertionError("unreachable")
+
+    async def _link_of(self, data_url: str) -> str:
+        body = await self.ask(_UPLOAD, {"base64_string": data_url})
+        links = results(body) or tuple(filter(None, (first_text(body, "link", "url"),)))
+        if not links:
+            raise UnreadableReply("the service took a file and gave no link to it")
+        return links[0]
 
     async def ask(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
         """

@@ -74,6 +74,7 @@ LAYERS = [
     "_downloads",
     "_inbox",
     "_looker",
+    "_uploads",
     "_orders",
     "_places",
     "_submitter",
