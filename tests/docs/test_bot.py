@@ -190,6 +190,7 @@ def test_an_update_that_telegram_repeats_is_drawn_once(run, telegram):
         await until(lambda: telegram.photos(7) and telegram.photos(8))
 
     run(work, started_again)
+    assert 1 == telegram.lines(7).count("Queued.")
     assert ["a lighthouse", "a harbour"] == [
         each.fields["prompt"] for each in work.emulator.submits
     ]
