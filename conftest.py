@@ -5,8 +5,8 @@ import asyncio
 import inspect
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,20 +17,18 @@ from modelslab_async import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs, running
 
 _TICKET = re.compile(rf"\b({'|'.join(FAMILIES)}):([\w/-]*\d[\w/-]*)")
+_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @contextmanager
-def _emulator_for(text: str) -> Iterator[str]:
-    """The emulator in a thread of its own, with every ticket that a page names."""
-    emulator = Emulator(jobs=Jobs(duration=(0.2, 0.6), seed=1))
+def _served(emulator: Emulator) -> Iterator[str]:
+    """An emulator on a socket, in a thread of its own; gives its base URL."""
     up, base_url, stop = threading.Event(), "", asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
         nonlocal base_url
         async with running(emulator) as base_url:
-            for family, id_ in _TICKET.findall(text):
-                emulator.plant((family, id_))
             up.set()
             await stop.wait()
 
@@ -43,6 +41,32 @@ def _emulator_for(text: str) -> Iterator[str]:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
         loop.close()
+
+
+@contextmanager
+def _emulator_for(text: str) -> Iterator[str]:
+    """The emulator with every ticket that a page names."""
+    emulator = Emulator(jobs=Jobs(duration=(0.2, 0.6), seed=1))
+    for family, id_ in _TICKET.findall(text):
+        emulator.plant((family, id_))
+    with _served(emulator) as base_url:
+        yield base_url
+
+
+@pytest.fixture
+def serving() -> Callable[[Emulator], AbstractContextManager[str]]:
+    """For tests whose code under test is given nothing but a URL."""
+    return _served
+
+
+@pytest.fixture
+def program_of() -> Callable[[str], str]:
+    """The program on a page of the documents, its first block, as a reader would save it."""
+
+    def read(page: str) -> str:
+        return _BLOCK.findall((Path(__file__).parent / "docs" / page).read_text())[0]
+
+    return read
 
 
 def _run(example: Example) -> None:

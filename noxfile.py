@@ -1,10 +1,14 @@
 """What a stranger's machine runs: `nox` does it all, `nox -s tests` only the tests."""
 
+import os
+import shutil
+import sys
+
 import nox
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.sessions = ["lint", "types", "tests", "browser", "docs"]
 nox.options.error_on_external_run = True
 
 
@@ -39,6 +43,23 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"PYTHONSAFEPATH": "1"})
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Drives the web app of the docs: `nox -s browser -- --screenshots` renews their pictures."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    driver = shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        missing = "chromedriver" if chromium else "Chromium"
+        if os.environ.get("CI") and sys.platform == "linux":
+            session.error(f"there is no {missing} on the path; apt-get install chromium-driver")
+        session.skip(f"there is no {missing} on the path")
+    _groups(session, "browser")
+    session.install(".[emulator]")
+    found = {"CHROMIUM": chromium, "CHROMEDRIVER": driver, "PYTHONSAFEPATH": "1"}
+    session.run("pytest", "tests/browser", *session.posargs, env=found)
 
 
 @nox.session

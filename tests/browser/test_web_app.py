@@ -1,0 +1,209 @@
+"""The web app of the documents, as a visitor sees it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from modelslab_async.emulator import Emulator, Jobs
+
+from .conftest import KEY, PATIENCE
+
+SCREENSHOT = Path(__file__).parents[2] / "docs" / "_static" / "web-app.png"
+REMEMBER = """
+window.lines = []
+const line = document.querySelector("p")
+new MutationObserver(() => window.lines.push(line.textContent)).observe(line, {childList: true})
+"""
+WIDTHS = "return [...document.images].map(image => image.complete ? image.naturalWidth : 0)"
+FETCHED = "return fetch(arguments[0], arguments[1]).then(answer => answer.status)"
+
+
+class Work:
+    """An emulator whose jobs last until they are told to end."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        jobs = Jobs(duration=(4.0, 4.0), eta=0.25)
+        self.emulator = Emulator(jobs=jobs, clock=lambda: self._now)
+
+    def end(self) -> None:
+        self._now += 60
+
+
+def ask(browser: Chrome, prompt: str) -> None:
+    browser.find_element(By.NAME, "prompt").send_keys(prompt)
+    browser.find_element(By.TAG_NAME, "button").click()
+
+
+def until_shown(browser: Chrome, text: str) -> None:
+    WebDriverWait(browser, PATIENCE).until(
+        lambda _: text in browser.find_element(By.TAG_NAME, "p").text
+    )
+
+
+def until_line_is(browser: Chrome, text: str) -> None:
+    WebDriverWait(browser, PATIENCE).until(
+        lambda _: text == browser.find_element(By.TAG_NAME, "p").text
+    )
+
+
+def is_still(count: Callable[[], int], seconds: float = 4.0) -> bool:
+    """Whether a number that grows every second has stopped growing."""
+    before = count()
+    time.sleep(seconds)
+    return before == count()
+
+
+def until_drawn(browser: Chrome) -> None:
+    WebDriverWait(browser, PATIENCE).until(lambda _: [*filter(None, widths(browser))])
+
+
+def widths(browser: Chrome) -> list[int]:
+    return browser.execute_script(WIDTHS)
+
+
+def test_a_visitor_types_a_prompt_and_gets_a_picture(browser, serve_app, pytestconfig):
+    """The line changes while the picture is made, and then the picture is there."""
+    work = Work()
+    with serve_app(work.emulator) as app:
+        browser.get(app.url)
+        browser.execute_script(REMEMBER)
+        ask(browser, "a lighthouse")
+        until_line_is(browser, "processing")
+        assert [] == widths(browser)
+        work.end()
+        until_drawn(browser)
+        assert [
+            "Asking ...",
+            "processing, about 1 s left",
+            "processing",
+            "Done.",
+        ] == browser.execute_script("return window.lines")
+        assert ["a lighthouse"] == [each.fields["prompt"] for each in work.emulator.submits]
+        if pytestconfig.getoption("--screenshots"):
+            browser.set_window_size(640, 300)
+            assert browser.save_screenshot(str(SCREENSHOT))
+
+
+def test_a_picture_that_is_there_at_once_is_shown_at_once(browser, serve_app):
+    """Where the service answers with the result, nothing is asked again."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
+    with serve_app(emulator) as app:
+        browser.get(app.url)
+        ask(browser, "a lighthouse")
+        until_drawn(browser)
+        until_line_is(browser, "Done.")
+        assert 0 == emulator.looks.total()
+
+
+def test_the_key_never_reaches_the_browser(browser, serve_app):
+    """Neither the page nor anything that it was told holds the key."""
+    with serve_app(Emulator(jobs=Jobs(duration=(1.0, 1.0)))) as app:
+        browser.get(app.url)
+        ask(browser, "a lighthouse")
+        until_drawn(browser)
+        news = browser.execute_async_script(
+            "const done = arguments[0], name = location.hash.slice(1);"
+            "fetch('/pictures/' + name).then(answer => answer.text()).then(done)"
+        )
+        assert "Done." in news
+        assert KEY not in news + browser.page_source + browser.current_url + app.log
+
+
+def test_a_failed_generation_is_said_in_words(browser, serve_app):
+    """The visitor reads what the service says, and sees no picture."""
+    with serve_app(Emulator(jobs=Jobs(duration=(1.0, 1.0), failing=1.0))) as app:
+        browser.get(app.url)
+        ask(browser, "a lighthouse")
+        until_shown(browser, "It failed.")
+        assert [] == widths(browser)
+
+
+def test_a_wrong_key_is_a_matter_for_the_log(browser, serve_app):
+    """The visitor learns that nothing can be made, the operator why."""
+    with serve_app(Emulator(keys=["another-key"])) as app:
+        browser.get(app.url)
+        ask(browser, "a lighthouse")
+        until_shown(browser, "No pictures can be made now.")
+        assert "key" in app.log.lower()
+        assert KEY not in app.log
+
+
+def test_a_page_that_is_reloaded_shows_where_the_picture_stands(browser, serve_app):
+    """The address names the picture, so that a reload follows it again."""
+    work = Work()
+    with serve_app(work.emulator) as app:
+        browser.get(app.url)
+        ask(browser, "a lighthouse")
+        until_line_is(browser, "processing")
+        browser.refresh()
+        until_line_is(browser, "processing")
+        work.end()
+        until_drawn(browser)
+        until_line_is(browser, "Done.")
+        assert 1 == len(work.emulator.submits)
+
+
+def test_a_browser_connects_again_after_a_crash_of_the_app(browser, serve_app):
+    """The app is killed while a visitor waits; its next process is asked by the same browser."""
+    work = Work()
+    with serve_app(work.emulator) as app:
+        browser.get(app.url)
+        ask(browser, "a lighthouse")
+        until_line_is(browser, "processing")
+        app.kill()
+        until_line_is(browser, "Connecting again ...")
+        app.start()
+        work.end()
+        until_drawn(browser)
+        until_line_is(browser, "Done.")
+
+
+def test_a_visitor_who_leaves_ends_the_wait_and_not_the_job(browser, serve_app):
+    """Nobody looks at the ticket after that, and it is there for whoever comes back."""
+    work = Work()
+    looks = work.emulator.looks
+    with serve_app(work.emulator) as app:
+        browser.get(app.url)
+        ask(browser, "a lighthouse")
+        until_line_is(browser, "processing")
+        browser.get("about:blank")
+        WebDriverWait(browser, PATIENCE).until(lambda _: is_still(looks.total))
+        work.end()
+        browser.back()
+        until_drawn(browser)
+
+
+def test_only_names_that_the_app_signed_are_followed(browser, serve_app):
+    """A ticket that the app did not start is refused, and the service is not asked about it."""
+    emulator = Emulator()
+    theirs = emulator.plant("realtime:13443927", duration=0)
+    with serve_app(emulator) as app:
+        browser.get(f"{app.url}#{theirs}.{'0' * 64}")
+        until_shown(browser, "There is no news of this picture.")
+        assert 404 == browser.execute_script(FETCHED, f"/pictures/{theirs}", {})
+        assert 0 == emulator.looks[theirs]
+
+
+def test_a_visitor_chooses_nothing_but_the_prompt(browser, serve_app):
+    """Another endpoint, another parameter, an empty or endless prompt: 422, and nothing is sent."""
+    emulator = Emulator()
+    with serve_app(emulator) as app:
+        browser.get(app.url)
+        for body in (
+            '{"prompt": "a lighthouse", "endpoint": "video/text2video"}',
+            '{"prompt": "a lighthouse", "samples": 4}',
+            '{"prompt": "  "}',
+            f'{{"prompt": "{"a" * 501}"}}',
+        ):
+            request = {
+                "method": "POST",
+                "headers": {"content-type": "application/json"},
+                "body": body,
+            }
+            assert 422 == browser.execute_script(FETCHED, "/pictures", request)
+        assert [] == emulator.submits

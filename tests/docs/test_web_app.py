@@ -1,0 +1,79 @@
+"""The web app of the documents, asked without a browser: what is seldom seen in one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from modelslab_async import Client
+from modelslab_async.emulator import Emulator, Jobs
+
+WISH = {"prompt": "a lighthouse"}
+
+
+@pytest.fixture
+def visiting(program_of: Callable[[str], str]):
+    """A visitor of the program of the page, which has this client."""
+
+    @asynccontextmanager
+    async def visit(client: Client) -> AsyncIterator[httpx.AsyncClient]:
+        program: dict[str, Any] = {"__name__": "app"}
+        exec(program_of("how-to/web-app.md"), program)
+        app = program["app"]
+        async with (
+            client,
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=app), base_url="http://app"
+            ) as visitor,
+        ):
+            app.state.client = client
+            yield visitor
+
+    return visit
+
+
+async def test_the_line_is_bounded(visiting):
+    """Five are begun and twenty wait; the next one is sent away at once, and nothing is lost."""
+    emulator = Emulator(jobs=Jobs(duration=(4.0, 4.0)), clock=lambda: 0.0)
+    transport = httpx.ASGITransport(app=emulator)
+    async with visiting(Client("a-key", http=transport)) as visitor:
+        for _ in range(5):
+            assert 202 == (await visitor.post("/pictures", json=WISH)).status_code
+        more = {asyncio.create_task(visitor.post("/pictures", json=WISH)) for _ in range(21)}
+        done, in_line = await asyncio.wait(more, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        [refused] = [await each for each in done]
+        for task in in_line:
+            task.cancel()
+        await asyncio.wait(in_line)
+    assert 20 == len(in_line)
+    assert 503 == refused.status_code
+    assert {"detail": "Too many are waiting. Try again in a minute."} == refused.json()
+    assert 5 == len(emulator.submits)
+
+
+async def test_a_submit_that_may_have_been_read_is_not_asked_for_again(visiting):
+    """The connection breaks after the request: that is said, and nobody is told to try again."""
+    sent = []
+
+    async def breaks(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        raise httpx.ReadError("the connection broke")
+
+    async with visiting(Client("a-key", http=httpx.MockTransport(breaks))) as visitor:
+        answer = await visitor.post("/pictures", json=WISH)
+    assert 502 == answer.status_code
+    assert {"detail": "We cannot tell whether your picture was begun."} == answer.json()
+    assert 1 == len(sent)
+
+
+async def test_a_generation_that_fails_at_once_is_said_in_words(visiting):
+    """The service takes it and fails it in the same answer; its words are passed on."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0), failing=1.0))
+    transport = httpx.ASGITransport(app=emulator)
+    async with visiting(Client("a-key", http=transport)) as visitor:
+        answer = await visitor.post("/pictures", json=WISH)
+    assert 422 == answer.status_code
+    assert answer.json()["detail"].startswith("It failed. ")
