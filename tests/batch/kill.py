@@ -25,8 +25,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import aclosing, closing
+from contextlib import AbstractAsyncContextManager, aclosing, closing
 from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ class Watched:
     def __init__(self, emulator: Emulator, looks: Path) -> None:
         self.emulator = emulator
         self.looks = looks.open("a", buffering=1)
+
+    def delivering(self) -> AbstractAsyncContextManager[None]:
+        return self.emulator.delivering()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
@@ -171,10 +175,31 @@ def check_ends(folder: Path, tickets: int) -> None:
     asyncio.run(main())
 
 
-def ended(process: multiprocessing.Process, seconds: float, *, may_be_full: bool) -> bool:
+def await_end(
+    process: multiprocessing.Process, server: multiprocessing.Process, most: float
+) -> None:
+    """Wait for the end of a process for some seconds. Without its server there is no game."""
+    # The end is told a moment before the exit code can be had.
+    gone = wait([process.sentinel, server.sentinel], timeout=most)
+    if server.sentinel in gone:
+        server.join()
+        raise AssertionError(f"the server ended with {server.exitcode}")
+    if process.sentinel in gone:
+        process.join()
+
+
+def ended(
+    process: multiprocessing.Process,
+    server: multiprocessing.Process,
+    seconds: float,
+    *,
+    may_be_full: bool,
+) -> bool:
     """Kill a process after some seconds. Returns whether it ran out of room before that."""
-    process.join(timeout=seconds)
-    process.kill()
+    try:
+        await_end(process, server, seconds)
+    finally:
+        process.kill()
     process.join()
     if process.exitcode == FULL and may_be_full:
         return True
@@ -183,7 +208,15 @@ def ended(process: multiprocessing.Process, seconds: float, *, may_be_full: bool
 
 
 def kill_many(
-    folder: Path, url: str, *, kills: int, workers: int, full: bool, tickets: int, seed: int
+    folder: Path,
+    url: str,
+    server: multiprocessing.Process,
+    *,
+    kills: int,
+    workers: int,
+    full: bool,
+    tickets: int,
+    seed: int,
 ) -> str:
     """Play it, and return a line that says what happened."""
     chance = random.Random(seed)
@@ -205,17 +238,17 @@ def kill_many(
         for killed in range(kills):
             fill(full=full)
             victim = team.pop(chance.randrange(len(team)))
-            fulls += ended(victim, chance.uniform(0.02, 0.6), may_be_full=full)
+            fulls += ended(victim, server, chance.uniform(0.02, 0.6), may_be_full=full)
             if killed % 10 == 9:
                 check_handed(folder)
         before = check_handed(folder)
         if full:
             for process in team:
-                fulls += ended(process, 0, may_be_full=True)
+                fulls += ended(process, server, 0, may_be_full=True)
             team.clear()
         fill(full=False)
         for process in team:
-            process.join(timeout=120)
+            await_end(process, server, 120)
             assert process.exitcode == 0, f"the last worker ended with {process.exitcode}"
     finally:
         for process in team:
@@ -250,9 +283,11 @@ def main() -> int:
         folder = Path(name)
         ours, theirs = multiprocessing.Pipe()
         server = forked(serve, theirs, folder, durations)
+        # Only the server has that end now: if it dies before it serves, this end hears of it.
+        theirs.close()
         try:
             told = kill_many(
-                *(folder, ours.recv()),
+                *(folder, ours.recv(), server),
                 kills=options.kills,
                 workers=options.workers,
                 full=options.full,
