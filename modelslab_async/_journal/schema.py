@@ -72,7 +72,7 @@ _FIRST: Step = (
         intent INTEGER PRIMARY KEY,
         track_id TEXT NOT NULL UNIQUE,
         endpoint TEXT NOT NULL,
-        payload_sha256 TEXT NOT NULL,
+        payload_hash TEXT NOT NULL,
         at REAL NOT NULL,
         state TEXT NOT NULL DEFAULT 'doubtful' CHECK (state IN ('doubtful', 'confirmed')),
         ticket INTEGER REFERENCES tickets,
