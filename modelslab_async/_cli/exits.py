@@ -11,6 +11,7 @@ from .. import (
     Failed,
     GenerationFailed,
     InvalidRequest,
+    JournalError,
     LookFault,
     ModelsLabError,
     Outcome,
@@ -76,7 +77,11 @@ _EXITS = (
     ),
     Exit(4, "too many requests", (RateLimited,), "ask again later, and less often"),
     Exit(7, "not over when the time was up", (WaitTimeout, ClientClosed)),
-    Exit(8, "a result is there but could not be saved", (DownloadError,)),
+    Exit(
+        8,
+        "a result could not be saved, or a journal not used",
+        (DownloadError, JournalError),
+    ),
     Exit(
         5,
         "not found: the server knows no such id",

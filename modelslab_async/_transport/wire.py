@@ -7,7 +7,7 @@ from typing import Protocol
 from attrs import field, frozen
 
 # With what a process needs beside it to read it, 16 MiB of memory.
-LONGEST_BODY = 15_000_000
+LONGEST_BODY = 14_000_000
 TOO_LONG = f"the reply is longer than {LONGEST_BODY} bytes"
 
 

@@ -183,7 +183,7 @@ class Story:
         self.workers = dice.choice((1, 2, 7, 32))
         self.count = dice.choice((1, 5, 40, 150))
         self.answered: dict[Ticket, float] = {}
-        self.due: dict[Ticket, float] = {}
+        self.etas: dict[Ticket, float | None] = {}
         self.added: dict[Ticket, float] = {}
         self.looks: Counter[Ticket] = Counter()
         self.outcomes: defaultdict[Ticket, list[Outcome]] = defaultdict(list)
@@ -202,10 +202,12 @@ class Story:
         now = asyncio.get_running_loop().time()
         match type(event).__name__:
             case "Looked":
-                began = now - event.took
-                age = began - self.added[event.reply.ticket]
-                step = self.pace.step(max(0.0, age - 1e-9), 1.0)
-                self.answered[event.reply.ticket] = began + step
+                ticket, began = event.reply.ticket, now - event.took
+                age = max(0.0, began - self.added[ticket] - 1e-9)
+                # What the first reply says of the end holds, and chance may shorten any step.
+                eta = self.etas.setdefault(ticket, event.reply.eta and age + event.reply.eta)
+                step = min(self.pace.step(age, chance, eta=eta) for chance in (0.0, 1.0))
+                self.answered[ticket] = began + step
             case "Settled":
                 ticket = event.outcome.ticket
                 self.answered.pop(ticket, None)
@@ -244,7 +246,7 @@ class Story:
             _schedule(self.pace),
             client._looker.look,
             workers=self.workers,
-            on_event=self.heard,
+            hearers=client._hearers,
             chance=random.Random(self.seed + 2).random,
         )
         client._loop = loop
