@@ -38,6 +38,7 @@ class Batch:
         self._lease = lease
         self._shifts: list[Work[Any]] = []
         self._unended: list[int] = []
+        self._draining = False
 
     @classmethod
     @asynccontextmanager
@@ -199,7 +200,7 @@ class Batch:
         self, work: Callable[[int, int], Work[T]], timeout: float | None, window: int
     ) -> AsyncGenerator[T, None]:
         first: int | None = None
-        while True:
+        while not self._draining:
             run = await self._begin()
             first = first or run
             shift = work(run, first)
@@ -214,6 +215,17 @@ class Batch:
             # Who slept for longer than a lease begins again, with what is still open.
             if not shift.lapsed:
                 return
+
+    def drain(self) -> None:
+        """
+        Begin nothing new, and let what is on its way end.
+
+        A `run` ends soon, a `save` when its transfers have. What is open then is left to a batch
+        that is opened anew, here or in another process.
+        """
+        self._draining = True
+        for shift in self._shifts:
+            shift.drain()
 
     async def _begin(self) -> int:
         """Start a run, and end those that there was no room to end."""

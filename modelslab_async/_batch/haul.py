@@ -62,6 +62,7 @@ class Haul:
         self._changed = asyncio.Event()
         self._passed = False
         self._lapsed = False
+        self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -100,6 +101,12 @@ class Haul:
                 self._places.release()
         return [news]
 
+    def drain(self) -> None:
+        """Look no more, and end when the files that are on their way are there."""
+        self._draining = True
+        self._shift.drain()
+        self._changed.set()
+
     async def close(self) -> None:
         """Stop looking and saving; parts stay, to be gone on with."""
         for task in self._tasks:
@@ -131,7 +138,9 @@ class Haul:
             await self._journal.owe()
             async with asyncio.TaskGroup() as group:
                 await self._claim_all(group)
-            if not self._lapsed:
+            if self._draining:
+                await asyncio.wait(self._tasks[:1])
+            elif not self._lapsed:
                 await self._sweep()
         except ExceptionGroup as several:
             error = _first_of(several)
@@ -141,7 +150,7 @@ class Haul:
 
     async def _claim_all(self, group: asyncio.TaskGroup) -> None:
         """Save what is owed, as far as the window takes it, until nothing is owed any more."""
-        while True:
+        while not self._draining:
             self._changed.clear()
             over = self._passed
             # One claim for many: each is a commit.
@@ -165,7 +174,7 @@ class Haul:
     async def _deliver(self, owed: Owed) -> None:
         known = map(file_of, owed.files)
         delivery = await self._downloads.deliver(owed.success, known, self._keep)
-        why = str(delivery.cause) if isinstance(delivery, Unsaved) else None
+        why = delivery.cause.message if isinstance(delivery, Unsaved) else None
         if await self._journal.end_save(self.run, owed.number, why=why):
             self._deliveries.put_nowait(delivery)
         else:

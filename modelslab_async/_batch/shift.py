@@ -108,6 +108,15 @@ class Shift:
             raise self._stop.error
         return None
 
+    def drain(self) -> None:
+        """Look no more, and end when what was seen so far is committed and told."""
+        draining = asyncio.create_task(self._drain(self._tasks[0]), name="modelslab_async drain")
+        self._tasks.append(draining)
+
+    async def _drain(self, looking: asyncio.Task[None]) -> None:
+        looking.cancel()
+        await self._queue.put(_Stop())
+
     async def close(self) -> None:
         """Stop looking, and leave to others what is open."""
         self._client._hearers.leave(self._hear)  # noqa: SLF001

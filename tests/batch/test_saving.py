@@ -162,7 +162,7 @@ async def test_what_cannot_be_saved_is_seen_and_tried_again(a_client, emulator, 
             (unsaved,) = [each for each in told if isinstance(each, Unsaved)]
             assert isinstance(unsaved.cause, LinkGone)
             (lacking,) = await batch.journal.lacking()
-            assert (ticket, str(unsaved.cause)) == (lacking.ticket, lacking.why)
+            assert (ticket, unsaved.cause.message) == (lacking.ticket, lacking.why)
             assert (1, 0) == ((await batch.report()).unsaved, (await batch.report()).owed)
             way.broken = False
             (saved,) = await all_of(batch.save(downloads))
@@ -375,3 +375,37 @@ async def test_an_unresolved_ticket_goes_by(a_client, emulator, path, saving):
         async with saving(client) as downloads:
             told = {each.ticket.id: each for each in await all_of(batch.save(downloads, timeout=1))}
     assert (Unresolved, Saved) == (type(told["1"]), type(told["2"]))
+
+
+async def test_a_save_is_drained(a_client, emulator, way, path, saving):
+    """What is on its way comes to its end and is told; nothing else is begun."""
+    tickets = [emulator.plant(("images", n), fails=False) for n in range(1, 101)]
+    emulator.plant("images:1000", duration=1000)
+    way.open.clear()
+    async with a_client() as client, saving(client, at_once=2) as downloads:
+        async with Batch.open(path, client=client) as batch:
+            await batch.add([*tickets, "images:1000"])
+            told = asyncio.create_task(all_of(batch.save(downloads)))
+            await until(2, way)
+            batch.drain()
+            way.open.set()
+            saved = {each.ticket for each in await told if isinstance(each, Saved)}
+            report = await batch.report()
+        assert 2 <= len(saved) == report.saved < 100
+        async with Batch.open(path, client=client) as batch:
+            rest = await all_of(batch.save(downloads, timeout=1))
+    assert {*tickets} - saved == {each.ticket for each in rest if isinstance(each, Saved)}
+
+
+async def test_a_run_is_drained(a_client, emulator, path):
+    """It ends by itself, though a ticket is open for long; a drained batch begins no other."""
+    emulator.plant("images:1", duration=0)
+    emulator.plant("images:2", duration=1000)
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add(["images:1", "images:2"])
+        outcomes = batch.run()
+        assert "1" == (await anext(outcomes)).ticket.id
+        batch.drain()
+        assert [] == await all_of(outcomes)
+        assert (1, 0) == ((await batch.report()).open, (await batch.report()).running)
+        assert [] == await all_of(batch.run())
