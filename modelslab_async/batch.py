@@ -4,14 +4,17 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from ._batch.haul import Haul, file_of
 from ._batch.shift import Shift
 from ._batch.submits import Submits
+from ._batch.work import Work
 from ._client import Client
 from ._core.outcomes import Outcome
 from ._core.replies import Processing, Success
 from ._core.tickets import Ticket
+from ._downloads import Delivery, Downloads, Verified, verify
 from ._inbox import Tickets, each, no_text
 from ._journal.exports import Format
 from ._journal.intents import Intent
@@ -20,6 +23,7 @@ from ._turns import Turns
 from .journal import Journal
 
 _CHUNK = 5000
+T = TypeVar("T")
 
 
 class Batch:
@@ -35,8 +39,9 @@ class Batch:
         self._client = client
         self._lease = lease
         self._submits = Submits(journal, lease=lease)
-        self._shifts: list[Shift] = []
+        self._shifts: list[Work[Any]] = []
         self._unended: list[int] = []
+        self._draining = False
 
     @classmethod
     @asynccontextmanager
@@ -171,20 +176,75 @@ class Batch:
             ValueError: The batch has no client, an argument is out of its range, or a ticket's
                 family is unknown to the client.
         """
+        client = self._looking(window)
+
+        def work(run: int, before: int) -> Shift:
+            return Shift(client, self._journal, run=run, before=before, lease=self._lease)
+
+        async with aclosing(self._all_of(work, timeout, window)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+
+    async def save(
+        self, downloads: Downloads, *, timeout: float | None = None, window: int = 10_000
+    ) -> AsyncGenerator[Delivery, None]:
+        """
+        Do what `run` does, and save what the successes made, also those of earlier runs.
+
+        Gives a `Saved` or an `Unsaved` for each success, once its files are there and recorded in
+        the journal, and what is no success as it is. A file that is recorded is not fetched again.
+        What ended `Unsaved` is tried again by the next `save`.
+
+        Args:
+            downloads: Where to, and how many transfers at once. Looks do not wait for them.
+            timeout: The most seconds to wait for each ticket, counted from when the client took it.
+            window: The most tickets that this process holds at once, those aside that it saves.
+
+        Raises:
+            JournalError: The journal cannot be written. What was not committed was not handed out.
+            ValueError: As for `run`.
+            ClientClosed: The downloads were closed before.
+
+        Example:
+            ```python
+            async with Downloads(client, to="out") as downloads:
+                async for delivery in batch.save(downloads):
+                    print(delivery)
+            ```
+        """
+        client = self._looking(window)
+        downloads.check_open()
+
+        def work(run: int, before: int) -> Haul:
+            shift = Shift(
+                *(client, self._journal), run=run, before=before, lease=self._lease, owing=True
+            )
+            return Haul(shift, downloads, self._journal, before=before, lease=self._lease)
+
+        async with aclosing(self._all_of(work, timeout, window)) as deliveries:
+            async for delivery in deliveries:
+                yield delivery
+
+    def _looking(self, window: int) -> Client:
         client = self._needed("a run")
         if window < 1:
             raise ValueError(f"window is a number of at least 1, got {window}")
+        return client
+
+    async def _all_of(
+        self, work: Callable[[int, int], Work[T]], timeout: float | None, window: int
+    ) -> AsyncGenerator[T, None]:
         first: int | None = None
-        while True:
+        while not self._draining:
             run = await self._begin()
             first = first or run
-            shift = Shift(client, self._journal, run=run, before=first, lease=self._lease)
+            shift = work(run, first)
             self._shifts.append(shift)
             shift.start(timeout=timeout, window=window)
             try:
-                while (outcomes := await shift.settled()) is not None:
-                    for outcome in outcomes:
-                        yield outcome
+                while (settled := await shift.settled()) is not None:
+                    for each_settled in settled:
+                        yield each_settled
             finally:
                 await self._close(shift)
             # Who slept for longer than a lease begins again, with what is still open.
@@ -196,6 +256,17 @@ class Batch:
             raise ValueError(f"{what} needs a client: Batch.open(path, client=...)")
         return self._client
 
+    def drain(self) -> None:
+        """
+        Begin nothing new, and let what is on its way end.
+
+        A `run` ends soon, a `save` when its transfers have. What is open then is left to a batch
+        that is opened anew, here or in another process.
+        """
+        self._draining = True
+        for shift in self._shifts:
+            shift.drain()
+
     async def _begin(self) -> int:
         """Start a run, and end those that there was no room to end."""
         while self._unended:
@@ -203,12 +274,40 @@ class Batch:
             self._unended.pop()
         return await self._journal.begin(lease=self._lease)
 
-    async def _close(self, shift: Shift) -> None:
+    async def _close(self, shift: Work[Any]) -> None:
         if shift in self._shifts:
             self._shifts.remove(shift)
             await shift.close()
             if not shift.left:
                 self._unended.append(shift.run)
+
+    async def retry_failed(self) -> int:
+        """
+        Open again the tickets that failed by the server's word; the next run asks about them.
+
+        Nothing is submitted anew: this is for when the server's word was premature.
+
+        Returns:
+            How many they are.
+        """
+        return await self._journal.reopen_failed()
+
+    async def verify(
+        self, folder: str | os.PathLike[str] | None = None, *, mend: bool = False
+    ) -> Verified:
+        """
+        Compare all files that were recorded with what is on the disk.
+
+        Args:
+            folder: Where the files are now; None: each where it was saved.
+            mend: Have the next `save` get what is changed or missing.
+        """
+        files = [file_of(record) async for record in self._journal.all_files()]
+        found = await verify(None if folder is None else os.fspath(folder), files)
+        if mend:
+            bad = dict.fromkeys(file.ticket for file in (*found.changed, *found.missing))
+            await self._journal.owe_again([*bad])
+        return found
 
     async def report(self) -> Report:
         """Count what is open and how the rest ended."""

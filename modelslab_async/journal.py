@@ -14,17 +14,18 @@ from ._core.errors import JournalError
 from ._core.outcomes import Outcome
 from ._core.replies import Processing, Success
 from ._core.tickets import Ticket, TicketLike
-from ._journal import exports, files, intents, leases, reports, settling
+from ._journal import exports, files, intents, leases, reports, saves, settling
 from ._journal.exports import Format, form_of
 from ._journal.faults import explained
 from ._journal.files import RecordedFile
 from ._journal.intents import Intent
 from ._journal.leases import Claim
 from ._journal.reports import Ended, Report
+from ._journal.saves import Lacking, SaveClaim
 from ._journal.settling import End, Note
 from ._journal.writer import Writer, connect
 
-__all__ = ["Ended", "Intent", "Journal", "RecordedFile", "Report"]
+__all__ = ["Ended", "Intent", "Journal", "Lacking", "RecordedFile", "Report"]
 
 T = TypeVar("T")
 
@@ -128,11 +129,45 @@ class Journal:
             partial(leases.claim, run=run, before=before, most=most, now=self._clock(), lease=lease)
         )
 
-    async def settle(self, run: int, ends: Sequence[End]) -> list[bool]:
-        """End tickets; says of each whether it was this run's to end, and so was written."""
+    async def settle(self, run: int, ends: Sequence[End], *, owing: bool = False) -> list[bool]:
+        """
+        End tickets; says of each whether it was this run's to end, and so was written.
+
+        With `owing`, the files of the successes are to be saved.
+        """
         return await self._writer.do(
-            partial(settling.settle, run=run, ends=ends, now=self._clock())
+            partial(settling.settle, run=run, ends=ends, now=self._clock(), owing=owing)
         )
+
+    async def reopen_failed(self) -> int:
+        """Open again what failed; returns how many they were."""
+        return await self._writer.do(settling.reopen_failed)
+
+    async def owe(self) -> int:
+        """Have every success saved that nobody has saved; returns how many are new."""
+        return await self._writer.do(saves.owe)
+
+    async def owe_again(self, tickets: Sequence[Ticket]) -> None:
+        """Have successes saved once more, as far as their files are not what is on record."""
+        await self._writer.do(partial(saves.owe_again, tickets=tickets))
+
+    async def claim_saves(
+        self, run: int, *, before: int, most: int, lease: float
+    ) -> SaveClaim | None:
+        """Take successes whose files are to be saved; as `claim`."""
+        return await self._writer.do(
+            partial(saves.claim, run=run, before=before, most=most, now=self._clock(), lease=lease)
+        )
+
+    async def end_save(self, run: int, number: int, *, why: str | None) -> bool:
+        """Write down that all files of a ticket are saved, or why not; says if it was written."""
+        return await self._writer.do(
+            partial(saves.end_save, run=run, number=number, why=why, now=self._clock())
+        )
+
+    async def lacking(self) -> list[Lacking]:
+        """The successes of which not all files could be saved, in the order of adding."""
+        return await self._read(saves.lacking)
 
     async def note(self, run: int, notes: Sequence[Note]) -> None:
         """Write down looks and last replies of tickets that are still open."""
@@ -216,6 +251,14 @@ class Journal:
             ValueError: The ticket is not in this journal.
         """
         return await self._read(partial(files.files_of, ticket=Ticket.of(ticket)))
+
+    async def all_files(self) -> AsyncGenerator[RecordedFile, None]:
+        """Every file that was recorded, in the order in which the tickets were added."""
+        stop: tuple[int, int] | None = (0, -1)
+        while stop is not None:
+            page, stop = await self._read(partial(files.page_of_files, after=stop, most=_PAGE))
+            for each in page:
+                yield each
 
     async def intend(
         self,

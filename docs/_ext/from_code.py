@@ -103,17 +103,16 @@ class CommandHelp(SphinxDirective):
     """What `--help` says, of the program or of one of its commands."""
 
     optional_arguments = 1
+    final_argument_whitespace = True
     option_spec: ClassVar = {}
 
     def run(self) -> list[nodes.Node]:
         """Ask click for the text."""
         context = click.Context(program, info_name=_PROGRAM, terminal_width=78)
         command: click.Command = program
-        if self.arguments:
-            command = program.commands[self.arguments[0]]
-            context = click.Context(
-                command, info_name=self.arguments[0], parent=context, terminal_width=78
-            )
+        for name in self.arguments[0].split() if self.arguments else ():
+            command = command.commands[name] if isinstance(command, click.Group) else command
+            context = click.Context(command, info_name=name, parent=context, terminal_width=78)
         text = command.get_help(context)
         return [nodes.literal_block(text, text, language="text")]
 
@@ -127,8 +126,16 @@ class Commands(SphinxDirective):
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
     def _sections(self) -> Iterator[str]:
-        for name in program.commands:
+        for name in _names(program):
             yield f"## {_PROGRAM} {name}\n\n```{{command-help}} {name}\n```\n"
+
+
+def _names(group: click.Group) -> Iterator[str]:
+    """Its commands, and theirs."""
+    for name, command in group.commands.items():
+        yield name
+        if isinstance(command, click.Group):
+            yield from (f"{name} {inner}" for inner in _names(command))
 
 
 def _fences_to_blocks(

@@ -53,6 +53,7 @@ class Shift:
         run: The run's number.
         before: What runs before this one left unresolved is taken up.
         lease: For how many seconds tickets stay this run's if the process dies.
+        owing: Whether the files of successes are to be saved.
 
     Attributes:
         run: The run's number.
@@ -61,7 +62,14 @@ class Shift:
     """
 
     def __init__(
-        self, client: Client, journal: Journal, *, run: int, before: int, lease: float
+        self,
+        client: Client,
+        journal: Journal,
+        *,
+        run: int,
+        before: int,
+        lease: float,
+        owing: bool = False,
     ) -> None:
         self.run = run
         self.lapsed = False
@@ -70,6 +78,7 @@ class Shift:
         self._journal = journal
         self._before = before
         self._lease = lease
+        self._owing = owing
         self._beat_every = lease / _BEATS
         self._held: dict[Ticket, _Held] = {}
         self._queue: asyncio.Queue[Outcome | _Stop] = asyncio.Queue(_GROUP)
@@ -98,6 +107,15 @@ class Shift:
         if self._stop.error is not None:
             raise self._stop.error
         return None
+
+    def drain(self) -> None:
+        """Look no more, and end when what was seen so far is committed and told."""
+        draining = asyncio.create_task(self._drain(self._tasks[0]), name="modelslab_async drain")
+        self._tasks.append(draining)
+
+    async def _drain(self, looking: asyncio.Task[None]) -> None:
+        looking.cancel()
+        await self._queue.put(_Stop())
 
     async def close(self) -> None:
         """Stop looking, and leave to others what is open."""
@@ -136,7 +154,9 @@ class Shift:
         for outcome in ready:
             held = self._held.pop(outcome.ticket)
             ends.append(End(held.number, held.looks, outcome))
-        mine = await self._journal.settle(self.run, ends) if ends else []
+        if not ends:
+            return []
+        mine = await self._journal.settle(self.run, ends, owing=self._owing)
         return [outcome for outcome, won in zip(ready, mine, strict=True) if won]
 
     async def _look(self, timeout: float | None, window: int) -> None:

@@ -12,6 +12,7 @@ import click
 
 from .. import ModelsLabError, __version__
 from . import show
+from .batch import batch
 from .demo import demo
 from .download import download
 from .emulate import emulate
@@ -52,7 +53,7 @@ def app(context: click.Context) -> None:
         context.exit(USAGE)
 
 
-for _command in (fetch, wait, download, families, endpoints, demo, emulate):
+for _command in (fetch, wait, download, batch, families, endpoints, demo, emulate):
     app.add_command(_command)
 
 

@@ -1,11 +1,13 @@
 """Options: what commands share. No option takes a key: it would stay in the shell's history."""
 
+import importlib
 from collections.abc import Callable
 from typing import TypeVar
 
 import click
 from attrs import define
 
+from .._journal.exports import Format, form_of
 from .exits import INTERRUPTED, USAGE
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -95,6 +97,29 @@ def hosts(command: F) -> F:
         "--base-url", metavar="URL", help="Where the service is; else MODELSLAB_BASE_URL."
     )
     return base(legacy(command))
+
+
+def check_export(file: str, form: str | None = None) -> Format:
+    """
+    The form of an export.
+
+    Raises:
+        click.UsageError: Nothing says it.
+        Unusable: What it needs is not installed.
+    """
+    try:
+        known = form_of(file if form is None else f"out.{form}")
+    except ValueError as fault:
+        raise click.UsageError(str(fault).replace("form=", "--form")) from None
+    if known == "parquet":
+        try:
+            importlib.import_module("pyarrow")
+        except ModuleNotFoundError:
+            raise Unusable(
+                "an export as Parquet needs pyarrow; install it with: "
+                'pip install "modelslab-async[parquet]"'
+            ) from None
+    return known
 
 
 def need_emulator() -> None:

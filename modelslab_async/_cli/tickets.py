@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from .. import FAMILIES, Client, Family, Ticket
+from .. import FAMILIES, Client, Event, Family, Ticket
 from .._transport.keys import Keys
 from .exits import KEY
 
@@ -82,7 +82,11 @@ def _require(get: Callable[[], T]) -> T:
         raise NoKey(str(fault).replace("pass api_key=... or set", "set")) from None
 
 
-def make_client(base_url: str | None, legacy_base_url: str | None) -> Client:
+def make_client(
+    base_url: str | None,
+    legacy_base_url: str | None,
+    on_event: Callable[[Event], object] | None = None,
+) -> Client:
     """
     A client for the hosts given.
 
@@ -90,7 +94,7 @@ def make_client(base_url: str | None, legacy_base_url: str | None) -> Client:
         click.UsageError: A base URL is not one.
     """
     try:
-        return Client(base_url=base_url, legacy_base_url=legacy_base_url)
+        return Client(base_url=base_url, legacy_base_url=legacy_base_url, on_event=on_event)
     except ValueError as fault:
         raise click.UsageError(str(fault)) from None
 

@@ -1,13 +1,22 @@
 """Downloads: the front door. Outputs of finished generations become files in one folder."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+)
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import httpx
+from attrs import frozen
 
 from .._core.catalog import FAMILIES
 from .._core.errors import ClientClosed, DownloadError
@@ -25,6 +34,7 @@ from .transfer import Transfer
 from .verifying import is_unchanged
 
 LONGEST = 4 << 30
+Keep: TypeAlias = Callable[[File], Awaitable[None]]
 
 
 class Downloads:
@@ -122,8 +132,8 @@ class Downloads:
             DownloadError: One of them could not be saved. The others are in its `saved`.
             ClientClosed: This was closed before.
         """
-        self._check_open()
-        delivery = await self._deliver(success)
+        self.check_open()
+        delivery = await self.deliver(success)
         if isinstance(delivery, Unsaved):
             raise delivery.cause
         return delivery.files
@@ -140,7 +150,7 @@ class Downloads:
         Raises:
             ClientClosed: This was closed before.
         """
-        self._check_open()
+        self.check_open()
         deliveries: asyncio.Queue[Delivery | None] = asyncio.Queue()
         places = asyncio.Semaphore(self._window)
         feeder = asyncio.create_task(
@@ -163,7 +173,7 @@ class Downloads:
         deliveries: asyncio.Queue[Delivery | None],
     ) -> None:
         async def deliver(success: Success) -> None:
-            deliveries.put_nowait(await self._deliver(success))
+            deliveries.put_nowait(await self.deliver(success))
 
         error: Exception | None = None
         async with asyncio.TaskGroup() as group, aclosing(_each(outcomes)) as source:
@@ -179,14 +189,26 @@ class Downloads:
         if error is not None:
             raise error
 
-    async def _deliver(self, success: Success) -> Saved | Unsaved:
-        media = self._media_of(success.ticket)
-        renewal = self._renewal(success.ticket)
+    async def deliver(
+        self, success: Success, known: Iterable[File] = (), keep: Keep | None = None
+    ) -> Saved | Unsaved:
+        """
+        Save all outputs of a generation, and tell how that ended.
+
+        Args:
+            success: The generation.
+            known: Those of its files that earlier runs saved.
+            keep: Awaited with each file that is saved anew, before it counts as saved.
+        """
+        order = _Order(
+            success=success,
+            media=self._media_of(success.ticket),
+            renewal=self._renewal(success.ticket),
+            known={file.n: file for file in known},
+            keep=keep,
+        )
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._saved(success, n, media, renewal))
-                for n in range(len(success.output))
-            ]
+            tasks = [group.create_task(self._saved(order, n)) for n in range(len(success.output))]
         results = [task.result() for task in tasks]
         files = tuple(result for result in results if isinstance(result, File))
         cause = next((result for result in results if isinstance(result, DownloadError)), None)
@@ -195,21 +217,39 @@ class Downloads:
         cause.saved = files
         return Unsaved(ticket=success.ticket, cause=cause, files=files, success=success)
 
-    async def _saved(
-        self, success: Success, n: int, media: Collection[Medium], renewal: Renewal | None
-    ) -> File | DownloadError:
-        known = self._known.get((success.ticket, n))
+    async def _saved(self, order: "_Order", n: int) -> File | DownloadError:
+        ticket = order.success.ticket
+        known = order.known.get(n) or self._known.get((ticket, n))
         if known is not None and await is_unchanged(known, known.path):
             return known
         try:
-            return await self._saving.save(success, n, media, renewal)
+            file = await self._saving.save(order.success, n, order.media, order.renewal)
         except DownloadError as fault:
-            fault.ticket, fault.n = success.ticket, n
+            fault.ticket, fault.n = ticket, n
             return fault
+        if order.keep is not None:
+            await order.keep(file)
+        return file
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """
+        Make sure that this can still be used.
+
+        Raises:
+            ClientClosed: It was closed.
+        """
         if self._closed:
             raise ClientClosed("these downloads are closed; make new ones")
+
+    @property
+    def window(self) -> int:
+        """Of how many generations the outputs may be on their way or unread."""
+        return self._window
+
+    @property
+    def folder(self) -> Path:
+        """The folder that files are saved in."""
+        return self._saving.folder
 
     def _media_of(self, ticket: Ticket) -> Collection[Medium]:
         family = self._families.get(ticket.family)
@@ -217,6 +257,17 @@ class Downloads:
 
     def _renewal(self, ticket: Ticket) -> Renewal | None:
         return None if self._client is None else Renewal(self._client, ticket)
+
+
+@frozen(kw_only=True)
+class _Order:
+    """The saving of one generation."""
+
+    success: Success
+    media: Collection[Medium]
+    renewal: Renewal | None
+    known: Mapping[int, File]
+    keep: Keep | None
 
 
 async def download(

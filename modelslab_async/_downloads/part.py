@@ -71,6 +71,13 @@ class Part:
             number += 1
         return cls(folder, stem, path, file)
 
+    @classmethod
+    def sweep(cls, folder: Path, stem: str) -> None:
+        """Remove what lies under this name, but for what somebody is writing."""
+        for path in (*folder.glob(f"{stem}.part"), *folder.glob(f"{stem}.*.part")):
+            if file := _locked(path):
+                cls(folder, stem, path, file).drop()
+
     @property
     def is_whole(self) -> bool:
         """Whether all bytes that the server announced are here."""

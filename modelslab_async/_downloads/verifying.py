@@ -26,19 +26,19 @@ class Verified:
     missing: tuple[File, ...]
 
 
-async def verify(folder: str | Path, files: Iterable[File]) -> Verified:
+async def verify(folder: str | Path | None, files: Iterable[File]) -> Verified:
     """
     Compare the files of a folder with what is on record. The folder may have been moved since.
 
     Args:
-        folder: Where the files are now.
-        files: The records. Of their paths, only the last part counts.
+        folder: Where the files are now; None: each where it was saved.
+        files: The records. With a folder, only the last part of their paths counts.
     """
     fine: list[File] = []
     changed: list[File] = []
     missing: list[File] = []
     for file in files:
-        path = Path(folder) / file.path.name
+        path = file.path if folder is None else Path(folder) / file.path.name
         if await is_unchanged(file, path):
             fine.append(file)
         elif await in_thread(path.exists):

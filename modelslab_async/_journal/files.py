@@ -1,11 +1,12 @@
 """Files: what was downloaded for a ticket, as a journal remembers it. Touches no such file."""
 
 import sqlite3
+from typing import Any
 
 from attrs import frozen
 
 from .._core.tickets import Ticket
-from .families import number_of
+from .families import names_of, number_of
 
 
 @frozen(kw_only=True)
@@ -55,9 +56,26 @@ def files_of(db: sqlite3.Connection, ticket: Ticket) -> list[RecordedFile]:
         "SELECT number, path, sha256, size, url, at FROM files WHERE ticket = ? ORDER BY number",
         (number_of(db, ticket),),
     )
-    return [
-        RecordedFile(
-            ticket=ticket, number=number, path=path, sha256=sha256, size=size, url=url, at=at
-        )
-        for number, path, sha256, size, url, at in rows
-    ]
+    return [_recorded(ticket, row) for row in rows]
+
+
+def page_of_files(
+    db: sqlite3.Connection, after: tuple[int, int], most: int
+) -> tuple[list[RecordedFile], tuple[int, int] | None]:
+    """A page of all files, in the order of tickets and outputs, and where it stops."""
+    names = names_of(db)
+    rows = db.execute(
+        "SELECT files.ticket, family, id, number, path, sha256, size, url, at "
+        "FROM files JOIN tickets ON tickets.ticket = files.ticket "
+        "WHERE (files.ticket, number) > (?, ?) ORDER BY files.ticket, number LIMIT ?",
+        (*after, most),
+    ).fetchall()
+    page = [_recorded(Ticket(names[row[1]], str(row[2])), row[3:]) for row in rows]
+    return page, (rows[-1][0], rows[-1][3]) if len(rows) == most else None
+
+
+def _recorded(ticket: Ticket, row: tuple[Any, ...]) -> RecordedFile:
+    number, path, sha256, size, url, at = row
+    return RecordedFile(
+        ticket=ticket, number=number, path=path, sha256=sha256, size=size, url=url, at=at
+    )

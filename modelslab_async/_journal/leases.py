@@ -7,7 +7,7 @@ from attrs import frozen
 
 from .._core.tickets import Ticket
 from .families import names_of
-from .schema import OPEN, UNRESOLVED
+from .schema import OPEN, OWED, UNRESOLVED, UNSAVED
 
 # SQLite uses the partial index only for queries that repeat its condition.
 _UNFINISHED: Final = f"state <= {UNRESOLVED}"
@@ -44,8 +44,11 @@ def renew(db: sqlite3.Connection, run: int, *, now: float, lease: float) -> bool
 
 
 def end(db: sqlite3.Connection, run: int) -> None:
-    """End a run: what it did not settle is anybody's."""
+    """End a run: what it did not settle or save is anybody's."""
     db.execute(f"UPDATE tickets SET run = 0 WHERE {_LEASED} AND run = ?", (run,))
+    db.execute(
+        f"UPDATE saves SET run = 0 WHERE state <= {UNSAVED} AND state = {OWED} AND run = ?", (run,)
+    )
     db.execute("UPDATE runs SET lease_until = NULL WHERE run = ?", (run,))
 
 
@@ -59,7 +62,7 @@ def claim(
     """
     if not renew(db, run, now=now, lease=lease):
         return None
-    _end_the_dead(db, now)
+    end_the_dead(db, now)
     rows = db.execute(
         f"SELECT ticket, family, id FROM tickets WHERE {_LEASED} AND run = 0 LIMIT ?", (most,)
     ).fetchall()
@@ -77,7 +80,8 @@ def claim(
     return Claim(tickets, others=_others(db, run))
 
 
-def _end_the_dead(db: sqlite3.Connection, now: float) -> None:
+def end_the_dead(db: sqlite3.Connection, now: float) -> None:
+    """End the runs whose lease is over."""
     for (run,) in db.execute("SELECT run FROM runs WHERE lease_until <= ?", (now,)).fetchall():
         end(db, run)
 

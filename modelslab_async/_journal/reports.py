@@ -10,12 +10,17 @@ from .._core.replies import Processing
 from .._core.tickets import Ticket
 from .coding import decode
 from .families import id_of, names_of
-from .schema import FAILED, OPEN, SUCCESS, UNRESOLVED
+from .schema import FAILED, OPEN, OWED, SAVED, SUCCESS, UNRESOLVED, UNSAVED
 
 _COUNT: Final = f"""
     SELECT count(*), ifnull(sum(state = {UNRESOLVED}), 0), ifnull(sum(state = {SUCCESS}), 0),
         ifnull(sum(state = {FAILED}), 0), ifnull(sum(looks), 0)
     FROM tickets
+"""
+_SAVES: Final = f"""
+    SELECT ifnull(sum(state = {OWED}), 0), ifnull(sum(state = {UNSAVED}), 0),
+        ifnull(sum(state = {SAVED}), 0)
+    FROM saves
 """
 _RUNNING: Final = f"""
     SELECT count(*) FROM tickets
@@ -49,6 +54,9 @@ class Report:
         failed: How many ended badly, by the server's word.
         looks: How many looks were noted, over all of them.
         files: How many files were recorded.
+        owed: How many successes have files that are still to be saved, with no try so far.
+        unsaved: Of how many not all files could be saved; the next `save` tries again.
+        saved: Of how many all files are saved.
         doubtful: How many submits may or may not have started work.
     """
 
@@ -60,6 +68,9 @@ class Report:
     failed: int
     looks: int
     files: int
+    owed: int
+    unsaved: int
+    saved: int
     doubtful: int
 
     @property
@@ -90,6 +101,7 @@ def report(db: sqlite3.Connection, *, now: float) -> Report:
     """Count everything."""
     db.execute("BEGIN")
     tickets, unresolved, success, failed, looks = db.execute(_COUNT).fetchone()
+    owed, unsaved, saved = db.execute(_SAVES).fetchone()
     return Report(
         tickets=tickets,
         open=tickets - unresolved - success - failed,
@@ -99,6 +111,9 @@ def report(db: sqlite3.Connection, *, now: float) -> Report:
         failed=failed,
         looks=looks,
         files=db.execute("SELECT count(*) FROM files").fetchone()[0],
+        owed=owed,
+        unsaved=unsaved,
+        saved=saved,
         doubtful=db.execute("SELECT count(*) FROM intents WHERE state = 'doubtful'").fetchone()[0],
     )
 

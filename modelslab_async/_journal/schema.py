@@ -17,6 +17,10 @@ UNRESOLVED: Final = 1
 SUCCESS: Final = 2
 FAILED: Final = 3
 
+OWED: Final = 0
+UNSAVED: Final = 1
+SAVED: Final = 2
+
 _FIRST: Step = (
     "CREATE TABLE families (family INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     "CREATE TABLE states (state INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
@@ -89,8 +93,21 @@ _FIRST: Step = (
     """,
 )
 
+_SECOND: Step = (
+    f"""
+    CREATE TABLE saves (
+        ticket INTEGER PRIMARY KEY REFERENCES tickets,
+        state INTEGER NOT NULL DEFAULT {OWED} CHECK (state IN ({OWED}, {UNSAVED}, {SAVED})),
+        run INTEGER NOT NULL DEFAULT 0,
+        ended REAL,
+        why TEXT
+    )
+    """,
+    f"CREATE INDEX unsaved ON saves (state, run) WHERE state <= {UNSAVED}",
+)
+
 # The way from each version to the next. A file of version 2 has gone the first two steps.
-STEPS: tuple[Step, ...] = (_FIRST,)
+STEPS: tuple[Step, ...] = (_FIRST, _SECOND)
 
 
 def prepare(db: sqlite3.Connection, path: str, steps: Sequence[Step] = STEPS) -> None:

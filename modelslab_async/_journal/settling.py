@@ -12,7 +12,7 @@ from .._core.replies import Processing
 from .._core.tickets import Ticket
 from .coding import encode
 from .families import id_of, numbers_of
-from .schema import OPEN
+from .schema import FAILED, OPEN, SUCCESS
 
 _ticket: Final = itemgetter(0)
 _number: Final = itemgetter(3)
@@ -53,8 +53,14 @@ def add(db: sqlite3.Connection, tickets: Sequence[Ticket], *, now: float) -> int
     return added.rowcount
 
 
-def settle(db: sqlite3.Connection, run: int, ends: Sequence[End], *, now: float) -> list[bool]:
-    """End tickets. Says of each whether it was this run's to end; if not, nothing was written."""
+def settle(
+    db: sqlite3.Connection, run: int, ends: Sequence[End], *, now: float, owing: bool = False
+) -> list[bool]:
+    """
+    End tickets. Says of each whether it was this run's to end; if not, nothing was written.
+
+    With `owing`, the files of the successes are to be saved.
+    """
     replies = [(end.number, *encode(end.outcome)) for end in ends]
     changes = [
         (reply[1], now, end.looks, end.number, run)
@@ -69,6 +75,9 @@ def settle(db: sqlite3.Connection, run: int, ends: Sequence[End], *, now: float)
         won = [db.execute(_END, change).rowcount == 1 for change in changes]
         replies = [reply for reply, mine in zip(replies, won, strict=True) if mine]
     db.executemany(_REPLY, sorted(replies, key=_ticket))
+    if owing:
+        successes = [(number,) for number, state, *_ in replies if state == SUCCESS]
+        db.executemany("INSERT OR REPLACE INTO saves (ticket) VALUES (?)", successes)
     db.execute("RELEASE settling")
     return won
 
@@ -78,6 +87,13 @@ def settle_new(db: sqlite3.Connection, number: int, outcome: Outcome, *, now: fl
     reply = (number, *encode(outcome))
     if db.execute(_END_NEW, (reply[1], now, number)).rowcount:
         db.execute(_REPLY, reply)
+
+
+def reopen_failed(db: sqlite3.Connection) -> int:
+    """Open again what failed. Returns how many they were."""
+    return db.execute(
+        f"UPDATE tickets SET state = {OPEN}, run = 0, ended = NULL WHERE state = {FAILED}"
+    ).rowcount
 
 
 def note(db: sqlite3.Connection, run: int, notes: Sequence[Note]) -> None:

@@ -88,6 +88,9 @@ async def test_an_outcome_is_there_when_it_is_opened_again(path, clock):
             failed=1,
             looks=6,
             files=0,
+            owed=0,
+            unsaved=0,
+            saved=0,
             doubtful=0,
         )
         report = await journal.report()

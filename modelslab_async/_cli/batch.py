@@ -1,0 +1,21 @@
+"""The group `batch`: runs that can be killed at any moment, and what can be asked of them."""
+
+import click
+
+from . import options
+from .batch_journal import export, status, verify
+from .batch_run import retry, run
+
+
+@click.group()
+@options.debug
+def batch() -> None:
+    """
+    Run many tickets with a journal: a file that survives whatever ends the program.
+
+    `batch run ids.txt --journal run.db --out folder` does all; the same command goes on later.
+    """
+
+
+for _command in (run, status, retry, export, verify):
+    batch.add_command(_command)

@@ -1,0 +1,15 @@
+"""Sweeping: parts that nobody will go on with, since their files are saved. Blocks."""
+
+from pathlib import Path
+
+from .part import Part
+
+
+def begun(folder: Path) -> set[str]:
+    """The names, without their endings, of the parts in a folder."""
+    return {path.name.partition(".")[0] for path in folder.glob("*.part")}
+
+
+def sweep(folder: Path, stem: str) -> None:
+    """Remove the parts of this name, but for those that somebody is writing."""
+    Part.sweep(folder, stem)

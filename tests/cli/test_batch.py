@@ -1,0 +1,303 @@
+"""The group `batch`: a file of ids in, files and outcomes out, whatever ends it meanwhile."""
+
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from modelslab_async.emulator import Scripted
+
+from .conftest import COMMAND
+
+FOREVER = [Scripted(200, b'{"status": "processing"}')]
+
+
+@pytest.fixture
+def here(program, tmp_path):
+    """The program in an empty folder of its own, where journals and files go."""
+
+    def run(*arguments, given="", **environment):
+        return subprocess.run(
+            [*COMMAND, "batch", *arguments],
+            cwd=tmp_path,
+            env=program.changed({"PYTHONPATH": str(Path.cwd()), **environment}),
+            input=given,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+
+    run.folder = tmp_path
+    return run
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def state_of(path):
+    with closing(sqlite3.connect(path, timeout=30)) as db:
+        return dict(db.execute("SELECT ticket, state FROM overview").fetchall())
+
+
+def test_all_in_one_command(here, emulator, tmp_path):
+    """Ids in; files, an export and a journal out; and again, it asks and saves nothing more."""
+    tickets = [str(emulator.plant(("images", n), fails=n == 4003)) for n in range(4001, 4006)]
+    (tmp_path / "ids.txt").write_text("\n".join(tickets))
+    arguments = ("run", "ids.txt", "--out", "out", "--export", "all.jsonl", "--private")
+
+    run = here(*arguments)
+    assert 1 == run.returncode, run.stderr
+    assert "5 of 5 settled (4 succeeded, 1 failed, 4 saved)" in run.stdout
+    assert [f"images-{n}-0.png" for n in (4001, 4002, 4004, 4005)] == names(tmp_path / "out")
+    records = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert tickets == [record["ticket"] for record in records]
+
+    before = emulator.requests
+    again = here(*arguments)
+    assert (1, before) == (again.returncode, emulator.requests)
+    assert "5 of 5 settled (0 succeeded, 0 failed, 0 saved, 5 before this run)" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "more"),
+    [
+        ("bare.txt", "4101\n4102\n\nvideo:4103\n", ("--family", "images")),
+        (
+            "a.csv",
+            "name,Request ID,family\ncat,4101,images\ndog,4102,images\nfilm,4103,video\n",
+            (),
+        ),
+        ("semicolon.csv", "\ufeffticket;note\nimages:4101;a\nimages:4102;\nvideo:4103;c\n", ()),
+        ("no-head.csv", "4101,images\nimages,4102\nvideo:4103,x\n", ()),
+        (
+            "named.csv",
+            "what,mine\nx,images:4101\ny,images:4102\nz,video:4103\n",
+            ("--column", "mine"),
+        ),
+        (
+            "rows.jsonl",
+            """{"request_id": 4101, "family": "images"}\n{"ticket": "images:4102"}
+            {"id": "video:4103"}\n""",
+            (),
+        ),
+    ],
+)
+def test_forms_of_ids(here, service, name, text, more):
+    """Text, CSV with and without a head, JSON lines; bare ids with a family."""
+    for ticket in ("images:4101", "images:4102", "video:4103"):
+        service.emulator.plant(ticket, fails=False)
+    (here.folder / name).write_text(text, encoding="utf-8")
+    run = here("run", name, *more)
+    assert (0, {"images:4101", "images:4102", "video:4103"}) == (
+        run.returncode,
+        set(state_of(here.folder / "run.db")),
+    ), run.stderr
+
+
+def test_bad_lines(here, emulator, tmp_path):
+    """Each is told by its number and stops no other; with --strict nothing is started."""
+    emulator.plant("images:4201", fails=False)
+    text = "images:4201\nnonsense\n\nno_such_family:1\n4202\n"
+    run = here("run", "-", given=text)
+    assert (2, 3) == (run.returncode, run.stderr.count("skipped:"))
+    for number in (2, 4, 5):
+        assert f"line {number} of standard input skipped" in run.stderr
+    assert {"images:4201": "success"} == state_of(tmp_path / "run.db")
+
+    strict = here("run", "-", "--strict", "--journal", "other.db", given=text)
+    assert 2 == strict.returncode
+    assert "3 lines are no tickets, and nothing was started" in strict.stderr
+    assert not (tmp_path / "other.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run",), "there is no journal run.db; give IDS"),
+        (("run", "nowhere.txt"), "nowhere.txt cannot be read"),
+        (("run", "-", "--family", "image"), "did you mean images"),
+        (("run", "-", "--export", "out.doc"), "out.parquet"),
+        (("run", "-", "--column", "nope"), "has no column 'nope'; it has a, b"),
+        (("status",), "there is no journal"),
+        (("retry", "--failed"), "there is no journal"),
+        (("export", "x.csv"), "there is no journal"),
+        (("verify",), "there is no journal"),
+    ],
+)
+def test_usage(here, tmp_path, arguments, told):
+    """One line that says what to write instead, and no journal is made."""
+    run = here(*arguments, given="a,b\n1,2\n")
+    assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
+    assert told in run.stderr
+    assert [] == names(tmp_path)
+
+
+def test_a_journal_that_is_none(here, emulator, tmp_path):
+    """What is wrong with the file is told in one line, and it is left alone."""
+    (tmp_path / "run.db").write_text("a letter")
+    emulator.plant("images:4301", fails=False)
+    run = here("run", "-", "--quiet", given="images:4301")
+    assert (8, 1) == (run.returncode, run.stderr.count("\n")), run.stderr
+    assert "a letter" == (tmp_path / "run.db").read_text()
+
+
+def test_json_and_quiet(here, emulator):
+    """Programs get a line an outcome with its files; --quiet shows nothing that is well."""
+    emulator.plant("images:4401", fails=False)
+    run = here("run", "-", "--json", "--quiet", "--out", "o", "--private", given="images:4401")
+    record = json.loads(run.stdout)
+    assert (0, "") == (run.returncode, run.stderr)
+    assert ("success", "images:4401", None) == (
+        *(record["kind"], record["ticket"], record["unsaved"]),
+    )
+    assert 64 == len(record["files"][0]["sha256"])
+    assert ("", "") == (here("run", "--quiet").stdout, here("run", "--quiet").stderr)
+
+
+def test_status(here, emulator):
+    """It counts without a key, for readers and for programs."""
+    emulator.plant("images:4501", fails=False)
+    emulator.plant("images:4502", fails=True)
+    here("run", "-", given="images:4501\nimages:4502")
+    run = here("status", MODELSLAB_API_KEY=None)
+    assert (0, "") == (run.returncode, run.stderr)
+    counts = dict(line.split() for line in run.stdout.splitlines())
+    assert ("2", "1", "1", "0") == tuple(
+        counts[name] for name in ("tickets", "success", "failed", "open")
+    )
+    assert 2 == json.loads(here("status", "--json").stdout)["tickets"]
+
+
+def test_what_cannot_be_saved(here, emulator, tmp_path):
+    """It has its exit code and its reason in the status; the next run saves it."""
+    emulator.plant("images:4601", fails=False)
+    (tmp_path / "out").write_text("a file where the folder should be")
+    run = here("run", "-", "--out", "out", "--private", given="images:4601")
+    assert 2 == run.returncode
+    run = here("run", "-", "--out", "out/x", "--private", given="images:4601")
+    assert 8 == run.returncode
+    assert "1 not saved" in run.stdout
+    assert "not saved: 1 x the file cannot be written" in here("status").stdout
+    (tmp_path / "out").unlink()
+    assert 0 == here("run", "--out", "out/x", "--private").returncode
+    assert ["images-4601-0.png"] == names(tmp_path / "out" / "x")
+
+
+def test_retry_failed(here, emulator, tmp_path):
+    """What the server called failed is asked about again."""
+    emulator.plant("images:4701", fails=True)
+    assert 1 == here("run", "-", given="images:4701").returncode
+    emulator.script("images:4701", [Scripted(200, b'{"status": "success", "output": []}')])
+    assert 1 == here("retry").returncode
+    assert 0 == here("retry", "--failed").returncode
+    assert {"images:4701": "success"} == state_of(tmp_path / "run.db")
+
+
+def test_export(here, emulator, tmp_path):
+    """In the form that the name says, or that is named."""
+    emulator.plant("images:4801", fails=False)
+    here("run", "-", given="images:4801")
+    assert 0 == here("export", "all.csv").returncode
+    assert 0 == here("export", "all.txt", "--form", "jsonl").returncode
+    assert (tmp_path / "all.csv").read_text().startswith("ticket,state,output")
+    assert "images:4801" == json.loads((tmp_path / "all.txt").read_text())["ticket"]
+    wrong = here("export", "nowhere/all.csv")
+    assert (2, 1) == (wrong.returncode, wrong.stderr.count("\n"))
+    assert 2 == here("export", "all.doc").returncode
+
+
+def test_parquet_without_its_extra(here, without):
+    """Before anything is asked, one line says what to install."""
+    path = os.pathsep.join((without("pyarrow"), str(Path.cwd())))
+    run = here("run", "-", "--export", "x.parquet", given="images:1", PYTHONPATH=path)
+    assert (2, 1) == (run.returncode, run.stderr.count("\n"))
+    assert 'pip install "modelslab-async[parquet]"' in run.stderr
+
+
+def test_verify(here, emulator, tmp_path):
+    """What is changed or missing is a line each; --mend has the next run get it."""
+    for n in range(4901, 4904):
+        emulator.plant(("images", n), fails=False)
+    ids = "images:4901\nimages:4902\nimages:4903\n"
+    here("run", "-", "--out", "out", "--private", given=ids)
+    assert (0, "") == ((fine := here("verify")).returncode, fine.stdout)
+    (tmp_path / "out" / "images-4901-0.png").write_bytes(b"scribbled over")
+    (tmp_path / "out" / "images-4902-0.png").unlink()
+    found = here("verify", "out")
+    assert 8 == found.returncode
+    assert ["changed", "missing"] == [line.split()[0] for line in found.stdout.splitlines()]
+    assert "1 files are as they were saved, 2 are not; --mend" in found.stderr
+    records = [json.loads(line) for line in here("verify", "--mend", "--json").stdout.splitlines()]
+    assert ["images:4901", "images:4902"] == [record["ticket"] for record in records]
+    assert 0 == here("run", "--out", "out", "--private").returncode
+    assert 0 == here("verify").returncode
+
+
+def started(program, *arguments):
+    return program.start("batch", *arguments)
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c(program, emulator, tmp_path, presses):
+    """Once stops in good order, twice at once; the same command goes on, and loses nothing."""
+    done, late = f"images:50{presses}1", f"images:50{presses}2"
+    emulator.plant(done, fails=False)
+    emulator.script(late, FOREVER)
+    journal, out = tmp_path / "run.db", tmp_path / "out"
+    (tmp_path / "ids").write_text(f"{done}\n{late}\n")
+    arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal), "--out", str(out))
+
+    with started(program, *arguments, "--private") as process:
+        wait_for(lambda: out.exists() and names(out) and not names(out)[0].endswith("part"))
+        wait_for(lambda: "success" in state_of(journal).values())
+        for _ in range(presses):
+            process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+
+    assert 130 == process.returncode
+    assert "1 open; the same command again goes on" in told
+    assert {done: "success", late: "open"} == state_of(journal)
+    emulator.script(late, [Scripted(200, b'{"status": "success", "output": []}')])
+    assert 0 == program("batch", *arguments, "--private").returncode
+
+
+def test_on_a_terminal(program, emulator, tmp_path):
+    """A reader sees how far it is, the last failures, and no key."""
+    emulator.plant("images:5101", fails=False)
+    emulator.plant("images:5102", fails=True)
+    (tmp_path / "ids").write_text("images:5101\nimages:5102\n")
+    code, shown = program.on_terminal(
+        *("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db"))
+    )
+    assert 1 == code
+    assert "2 of 2 settled (1 succeeded, 1 failed)" in shown
+    assert "last failures:" in shown
+    assert "Failed, Try Again" in shown
+    assert "looks/s" in shown
+    assert program.environment["MODELSLAB_API_KEY"] not in shown
+
+
+def test_files_are_those_of_the_journal(here, emulator, tmp_path):
+    """The digest that is recorded is that of the file."""
+    emulator.plant("images:5201", fails=False)
+    here("run", "-", "--out", "out", "--private", given="images:5201")
+    content = (tmp_path / "out" / "images-5201-0.png").read_bytes()
+    with closing(sqlite3.connect(tmp_path / "run.db")) as db:
+        ((digest,),) = db.execute("SELECT sha256 FROM files").fetchall()
+    assert hashlib.sha256(content).hexdigest() == digest

@@ -1,0 +1,68 @@
+"""Figures of a batch: what is told of speed and of the time left is true, or is not told."""
+
+import pytest
+
+from modelslab_async import Failed, Report, Success, Ticket, Unresolved, WaitTimeout
+from modelslab_async._cli.batch_figures import Figures, duration
+
+
+def report(tickets, success=0):
+    zero = dict.fromkeys(
+        ("open", "running", "unresolved", "failed", "looks", "files", "owed", "unsaved", "saved"), 0
+    )
+    return Report(**zero, tickets=tickets, success=success, doubtful=0)
+
+
+def success(n):
+    return Success(ticket=Ticket("images", n))
+
+
+def test_time_left_is_two_speeds():
+    """A run that has become slower says so: from the speed of all of it to that of now."""
+    figures = Figures()
+    figures.begin(report(400), saves=False)
+    for second in range(1, 101):
+        if second <= 40 or second % 3 == 0:
+            for n in range(5 if second <= 40 else 1):
+                figures.take(success(second * 10 + n))
+        figures.at(float(second))
+    low, high = figures.left()
+    assert 220 == figures.ended
+    assert pytest.approx(180 * 100 / 220) == low
+    assert pytest.approx(180 * 3, rel=0.05) == high
+    assert "82 s to 9 min left at this speed" in figures.lines()[1]
+
+
+def test_nothing_is_said_that_nobody_knows():
+    """With a few settled, or none for half a minute, there is no telling."""
+    figures = Figures()
+    figures.begin(report(100, success=20), saves=False)
+    assert figures.left() is None
+    for n in range(50):
+        figures.take(success(n))
+    figures.at(1.0)
+    figures.at(2.0)
+    for second in range(3, 60):
+        figures.at(float(second))
+    assert (None, 30) == (figures.left(), figures.open)
+    assert "time left unknown" in figures.lines()[1]
+
+
+def test_what_went_wrong_is_counted_by_its_reason():
+    """The last ones are shown, all are counted."""
+    figures = Figures()
+    figures.begin(report(20), saves=False)
+    for n in range(9):
+        figures.take(Failed(ticket=Ticket("images", n), message="no"))
+    figures.take(Unresolved(ticket=Ticket("images", 10), cause=WaitTimeout("late")))
+    assert {"no": 9, "late": 1} == figures.reasons
+    assert ("images:10", "late") == figures.failures[-1]
+    assert "10 of 20 settled (0 succeeded, 9 failed, 1 given up)" == figures.lines()[0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "1 s"), (89, "89 s"), (150, "2 min"), (9000, "2.5 h")]
+)
+def test_lengths_of_time(seconds, words):
+    """As precise as a reader wants it."""
+    assert words == duration(seconds)
