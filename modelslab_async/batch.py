@@ -59,8 +59,9 @@ class Batch:
         Args:
             path: The journal's file; it is made if there is none.
             client: Who submits and looks. Without one, there is everything but `submit` and `run`.
-            lease: For how many seconds other processes leave this one's tickets alone after it
-                died. While it lives, it renews them.
+            lease: For how many seconds other processes leave this one's tickets alone when they
+                hear no more of it. While it lives, it renews them; that it has died is seen at once
+                by processes of the same machine, if that is a Linux.
             clock: Where the time in seconds since 1970 comes from, the same for all processes.
 
         Raises:
@@ -328,8 +329,8 @@ class Batch:
         The submits of which nobody knows whether they started work, the oldest first.
 
         They are never sent again by themselves: look for the work before paying twice, then tell
-        `journal.confirm` which ticket it is, or `journal.withdraw` that there is none. Those of a
-        process that died are listed once its lease is over; until then it may hear the answer.
+        `journal.confirm` which ticket it is, or `journal.withdraw` that there is none. Those of
+        another process are listed once it has died or its lease is over, since it may hear more.
         """
         return await self._journal.doubtful()
 

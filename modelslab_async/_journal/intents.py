@@ -7,6 +7,7 @@ from attrs import frozen
 from .._core.replies import Success
 from .._core.tickets import Ticket
 from .families import names_of, number_of
+from .schema import ALIVE
 from .settling import add, settle_new
 
 _COLUMNS = "track_id, endpoint, payload_hash, at, family, id"
@@ -88,7 +89,7 @@ def doubtful(db: sqlite3.Connection, *, now: float) -> list[Intent]:
     return _read(
         db,
         f"{_INTENTS} WHERE intents.state = 'doubtful' AND NOT EXISTS (SELECT 1 FROM runs "
-        "WHERE runs.run = intents.run AND lease_until > ?) ORDER BY intent",
+        f"WHERE runs.run = intents.run AND {ALIVE}) ORDER BY intent",
         now,
     )
 

@@ -21,6 +21,9 @@ OWED: Final = 0
 UNSAVED: Final = 1
 SAVED: Final = 2
 
+# Whether a run is, at a time that is given. Every connection of ours knows the function.
+ALIVE: Final = "lease_until > ? AND NOT has_died(holder)"
+
 _FIRST: Step = (
     "CREATE TABLE families (family INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     "CREATE TABLE states (state INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
@@ -32,7 +35,8 @@ _FIRST: Step = (
     CREATE TABLE runs (
         run INTEGER PRIMARY KEY AUTOINCREMENT,
         began REAL NOT NULL,
-        lease_until REAL
+        lease_until REAL,
+        holder TEXT
     )
     """,
     # No type for the id: SQLite keeps 123 as a number of four bytes, and '00123' as that text.
