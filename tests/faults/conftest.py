@@ -23,8 +23,9 @@ def _load(name: str) -> ModuleType:
     return module
 
 
-# `simulate` is a program too, and so no package's module.
+# These are programs too, and so no package's modules.
 _load("simulate")
+_load("mutations")
 
 
 @pytest.fixture

@@ -254,7 +254,8 @@ async def test_a_closed_connection_is_noticed_though_the_loop_has_not_looked(htt
                     sock.sendall(farewell)
             closed.set()
 
-    thread = threading.Thread(target=serve)
+    # A second exchange that never comes would leave it waiting for good.
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     request = Request(
         method="POST", url=f"http://127.0.0.1:{listener.getsockname()[1]}", body=b"{}"
