@@ -53,6 +53,8 @@ def histogram(values: Sequence[float], unit: str) -> str:
     body += [
         _text(_LEFT + tick / step * width, _HEIGHT - 24, _number(tick))
         for tick in _ticks(edges[-1])
+        # The last bar has its own word below it.
+        if not beyond or tick <= edges[-2]
     ]
     body.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 6, unit))
     return _svg(body, _HEIGHT)
