@@ -354,8 +354,7 @@ class Client(Owned):
             print(begun.ticket)
             ```
         """
-        self._check_usable()
-        return await self._submitter.submit(await self._submitter.order(endpoint, params))
+        return await self._submitter.submit(await self._ordered(endpoint, params))
 
     async def generate(
         self, endpoint: str, /, *, timeout: float | None = None, **params: Any
@@ -471,6 +470,10 @@ class Client(Owned):
         token = _token(secret or self._secret)
         self._tokens.add(token)
         return f"{base.rstrip('/')}/{token}"
+
+    async def _ordered(self, endpoint: str, params: Mapping[str, Any]) -> Order:
+        self._check_usable()
+        return await self._submitter.order(endpoint, params)
 
     def _take_hint(self, hint: Hint) -> None:
         self._check_usable()

@@ -26,11 +26,13 @@ class Order:
         endpoint: Where it is submitted.
         params: The parameters, with a track_id where the endpoint takes one.
         payload_hash: The SHA-256 of the endpoint and its parameters, without marks.
+        name: What it is called where it is written down: its mark, if it has one.
     """
 
     endpoint: Endpoint
     params: Mapping[str, Any] = field(repr=False)
     payload_hash: str
+    name: str
 
     @classmethod
     def of(cls, endpoint: Endpoint, params: Mapping[str, Any]) -> "Order":
@@ -44,13 +46,22 @@ class Order:
         if marked.get("track_id") is None and "track_id" in endpoint.parameters:
             marked["track_id"] = secrets.randbelow(_MARKS)
         endpoint.check(marked)
-        return cls(endpoint=endpoint, params=marked, payload_hash=_hash(endpoint, params))
+        return cls(
+            endpoint=endpoint,
+            params=marked,
+            payload_hash=_hash(endpoint, params),
+            name=_mark(marked) or secrets.token_hex(8),
+        )
 
     @property
     def track_id(self) -> str:
         """The mark, as text; "" where there is none."""
-        mark = self.params.get("track_id")
-        return "" if mark is None else str(mark)
+        return _mark(self.params)
+
+
+def _mark(params: Mapping[str, Any]) -> str:
+    mark = params.get("track_id")
+    return "" if mark is None else str(mark)
 
 
 def _digest(value: object) -> str:

@@ -8,7 +8,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from attrs import evolve
 
@@ -33,6 +33,7 @@ from ._core.receipts import read_receipt
 from ._core.replies import Processing, Success
 from ._core.rules import Limits
 from ._core.tickets import Ticket
+from ._ledger import Ledger, Receipt
 from ._orders import Order
 from ._places import Places, Start
 from ._transport.sender import Sender
@@ -49,8 +50,7 @@ _EARLY = 1024
 
 _UNKNOWN = Start()
 _UPLOAD = "general/base64_to_url"
-
-Receipt: TypeAlias = Processing | Success
+_NO_LEDGER = Ledger()
 
 
 class Submitter:
@@ -114,9 +114,13 @@ class Submitter:
         endpoint = self.check(name, params)
         return Order.of(endpoint, await with_files_read(params))
 
-    async def submit(self, order: Order) -> Receipt:
+    async def submit(self, order: Order, ledger: Ledger = _NO_LEDGER) -> Receipt:
         """
         Start one piece of work, as soon as there is a place for it.
+
+        Args:
+            order: What is to be started.
+            ledger: Where it is written down.
 
         Raises:
             SubmitUncertain: It may or may not have been started.
@@ -131,7 +135,7 @@ class Submitter:
         for setbacks in itertools.count(1):
             await self._space(order)
             await places.take(number)
-            end = await self._run(order, places)
+            end = await self._run(order, places, ledger)
             if isinstance(end, (Processing, Success)):
                 return end
             if setbacks >= self._pace.faults or not isinstance(end, (RateLimited, TransportError)):
@@ -214,8 +218,10 @@ class Submitter:
             self._places[tier] = self._new_places()
         return self._places[tier]
 
-    async def _run(self, order: Order, places: Places) -> Receipt | BaseException:
-        starting = asyncio.create_task(self._start(order, places), name="modelslab_async submit")
+    async def _run(self, order: Order, places: Places, ledger: Ledger) -> Receipt | BaseException:
+        starting = asyncio.create_task(
+            self._start(order, places, ledger), name="modelslab_async submit"
+        )
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
         try:
@@ -224,8 +230,15 @@ class Submitter:
             starting.add_done_callback(_mourn)
             raise
 
-    async def _start(self, order: Order, places: Places) -> Receipt | BaseException:
+    async def _start(self, order: Order, places: Places, ledger: Ledger) -> Receipt | BaseException:
         """Send it, once, and give the place to what came of it."""
+        try:
+            await ledger.begin(order)
+        except BaseException as error:
+            places.give_back()
+            if isinstance(error, Exception):
+                return error
+            raise
         try:
             end = await self._send(order)
         except BaseException:
@@ -249,22 +262,22 @@ class Submitter:
                 places.give_back()
             case _:
                 places.give_back()
-        return end if isinstance(end, ModelsLabError) else await self._tell(order, end)
+        return await self._tell(order, end, ledger)
 
-    async def _tell(self, order: Order, reply: Receipt) -> Receipt | BaseException:
-        news = Submitted(
-            ticket=reply.ticket,
-            endpoint=order.endpoint.name,
-            track_id=order.track_id,
-            payload_hash=order.payload_hash,
-            reply=reply,
-        )
+    async def _tell(
+        self, order: Order, end: Receipt | ModelsLabError, ledger: Ledger
+    ) -> Receipt | BaseException:
+        """Write down what came of it, then tell; what started work is told whatever happens."""
+        if isinstance(end, ModelsLabError):
+            await ledger.end(order, end)
+            return end
         try:
-            await self._on_submitted(news)
+            await ledger.end(order, end)
+            await self._on_submitted(_news(order, end))
         except Exception as error:  # noqa: BLE001 -- whatever it raises is the submitter's.
-            error.add_note(f"on_submitted raised this; the work was started as {reply.ticket}")
+            error.add_note(f"it was raised after the work was started as {end.ticket}")
             return error
-        return reply
+        return end
 
     async def _send(self, order: Order) -> Receipt | ModelsLabError:
         family = self._families[order.endpoint.resolved_by or ""]
@@ -316,6 +329,16 @@ class Submitter:
         if turn is not None:
             self._spaced[order.payload_hash] = turn + _PATIENCE
             await asyncio.sleep(turn - now)
+
+
+def _news(order: Order, reply: Receipt) -> Submitted:
+    return Submitted(
+        ticket=reply.ticket,
+        endpoint=order.endpoint.name,
+        track_id=order.track_id,
+        payload_hash=order.payload_hash,
+        reply=reply,
+    )
 
 
 def _is_doubtful(error: ModelsLabError) -> bool:

@@ -8,9 +8,11 @@ from typing import Any, Self, TypeVar
 
 from ._batch.haul import Haul, file_of
 from ._batch.shift import Shift
+from ._batch.submits import Submits
 from ._batch.work import Work
 from ._client import Client
 from ._core.outcomes import Outcome
+from ._core.replies import Processing, Success
 from ._core.tickets import Ticket
 from ._downloads import Delivery, Downloads, Verified, verify
 from ._inbox import Tickets, each, no_text
@@ -36,6 +38,7 @@ class Batch:
         self._journal = journal
         self._client = client
         self._lease = lease
+        self._submits = Submits(journal, lease=lease)
         self._shifts: list[Work[Any]] = []
         self._unended: list[int] = []
         self._draining = False
@@ -55,9 +58,10 @@ class Batch:
 
         Args:
             path: The journal's file; it is made if there is none.
-            client: Who looks. Without one, there is everything but `run`.
-            lease: For how many seconds other processes leave this one's tickets alone after it
-                died. While it lives, it renews them.
+            client: Who submits and looks. Without one, there is everything but `submit` and `run`.
+            lease: For how many seconds other processes leave this one's tickets alone when they
+                hear no more of it. While it lives, it renews them; that it has died is seen at once
+                by processes of the same machine, if that is a Linux.
             clock: Where the time in seconds since 1970 comes from, the same for all processes.
 
         Raises:
@@ -81,6 +85,7 @@ class Batch:
             finally:
                 for shift in [*batch._shifts]:
                     await batch._close(shift)
+                await batch._submits.close()
 
     @property
     def journal(self) -> Journal:
@@ -120,6 +125,38 @@ class Batch:
             # The batch belongs to the house: a family is refused here as `stream` refuses it.
             self._client._looker.family_of(ticket)  # noqa: SLF001
         return ticket
+
+    async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success:
+        """
+        Start work as `Client.submit` does, written down before it is sent; `run` waits for it.
+
+        If the process dies meanwhile, `doubtful` lists it. Give each submit a `track_id` of your
+        own, and the same program can be started again: what was submitted before is not sent
+        again, but answered from the journal.
+
+        Args:
+            endpoint: `family/endpoint`, such as `"realtime/text2img"`.
+            params: See `Client.submit`.
+
+        Raises:
+            SubmitUncertain: Work may or may not have been started, now or by an earlier submit
+                with that track_id.
+            GenerationFailed: It failed, now or earlier.
+            JournalError: The journal cannot be written. Unless a note on it names a ticket, nothing
+                was sent.
+            ValueError: See `Client.submit`, or the track_id was used for something else.
+            ModelsLabError: Whatever else `Client.submit` raises. Nothing was started.
+
+        Example:
+            ```python
+            for number, prompt in enumerate(["a cat", "a dog"]):
+                await batch.submit("realtime/text2img", prompt=prompt, track_id=number)
+            ```
+        """
+        client = self._needed("a submit")
+        order = await client._ordered(endpoint, params)  # noqa: SLF001 -- the batch is of the house.
+        known = await self._submits.answer(order)
+        return known or await client._submitter.submit(order, self._submits)  # noqa: SLF001
 
     async def run(
         self, *, timeout: float | None = None, window: int = 10_000
@@ -190,11 +227,10 @@ class Batch:
                 yield delivery
 
     def _looking(self, window: int) -> Client:
-        if self._client is None:
-            raise ValueError("a run needs a client: Batch.open(path, client=...)")
+        client = self._needed("a run")
         if window < 1:
             raise ValueError(f"window is a number of at least 1, got {window}")
-        return self._client
+        return client
 
     async def _all_of(
         self, work: Callable[[int, int], Work[T]], timeout: float | None, window: int
@@ -215,6 +251,11 @@ class Batch:
             # Who slept for longer than a lease begins again, with what is still open.
             if not shift.lapsed:
                 return
+
+    def _needed(self, what: str) -> Client:
+        if self._client is None:
+            raise ValueError(f"{what} needs a client: Batch.open(path, client=...)")
+        return self._client
 
     def drain(self) -> None:
         """
@@ -287,7 +328,9 @@ class Batch:
         """
         The submits of which nobody knows whether they started work, the oldest first.
 
-        They are never sent again by themselves: look for the work before paying twice.
+        They are never sent again by themselves: look for the work before paying twice, then tell
+        `journal.confirm` which ticket it is, or `journal.withdraw` that there is none. Those of
+        another process are listed once it has died or its lease is over, since it may hear more.
         """
         return await self._journal.doubtful()
 

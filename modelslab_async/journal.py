@@ -5,14 +5,14 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from ._core.errors import JournalError
 from ._core.outcomes import Outcome
-from ._core.replies import Processing
+from ._core.replies import Processing, Success
 from ._core.tickets import Ticket, TicketLike
 from ._journal import exports, files, intents, leases, reports, saves, settling
 from ._journal.exports import Format, form_of
@@ -265,16 +265,16 @@ class Journal:
         track_id: str,
         *,
         endpoint: str,
-        payload: Mapping[str, Any],
+        payload_hash: str,
         run: int | None = None,
     ) -> None:
         """
-        Write down that a submit is about to be sent. Its payload is not kept, only a digest of it.
+        Write down that a submit is about to be sent. Its payload is not kept, only a hash of it.
 
         Args:
             track_id: The mark that the request carries.
             endpoint: What it is sent to.
-            payload: What is sent; a field `key` is left out.
+            payload_hash: What tells its payload from others.
             run: Whose it is. While that run lives, nobody calls the submit doubtful.
 
         Raises:
@@ -283,20 +283,33 @@ class Journal:
         intent = Intent(
             track_id=track_id,
             endpoint=endpoint,
-            payload_sha256=intents.digest(payload),
+            payload_hash=payload_hash,
             at=self._clock(),
         )
         await self._writer.do(partial(intents.intend, intent=intent, run=run))
 
-    async def confirm(self, track_id: str, ticket: TicketLike) -> None:
+    async def confirm(
+        self, track_id: str, ticket: TicketLike, *, done: Success | None = None
+    ) -> None:
         """
         Write down which ticket a submit started, and add that ticket.
+
+        Args:
+            track_id: The mark that the request carries.
+            ticket: What was started.
+            done: Its result, if the reply to the submit brought that.
 
         Raises:
             ValueError: No such submit was written down.
         """
         await self._writer.do(
-            partial(intents.confirm, track_id=track_id, ticket=Ticket.of(ticket), now=self._clock())
+            partial(
+                intents.confirm,
+                track_id=track_id,
+                ticket=Ticket.of(ticket),
+                done=done,
+                now=self._clock(),
+            )
         )
 
     async def withdraw(self, track_id: str) -> None:
@@ -307,6 +320,10 @@ class Journal:
             ValueError: No such submit was written down, or it is confirmed.
         """
         await self._writer.do(partial(intents.withdraw, track_id=track_id))
+
+    async def intent(self, track_id: str) -> Intent | None:
+        """The submit with that mark; None if it was never written down, or withdrawn."""
+        return await self._read(partial(intents.find, track_id=track_id))
 
     async def doubtful(self) -> list[Intent]:
         """The submits of which nobody knows whether they started work, the oldest first."""

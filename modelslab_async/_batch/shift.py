@@ -172,6 +172,7 @@ class Shift:
 
     async def _claimed(self, window: int) -> AsyncGenerator[Ticket, None]:
         """Tickets, as far as the window takes them, until nobody holds an open one any more."""
+        waiting = False
         while True:
             claim = await self._journal.claim(
                 self.run, before=self._before, most=min(window, _CLAIM), lease=self._lease
@@ -187,6 +188,9 @@ class Shift:
                 if not claim.others:
                     return
                 # Another process has them. If it dies, they are for this one.
+                if not waiting:
+                    waiting = True
+                    _logger.info("waiting for tickets that other processes of this batch look at")
                 await asyncio.sleep(min(_PATIENCE, self._beat_every))
 
     async def _beat(self, looking: asyncio.Task[None]) -> None:

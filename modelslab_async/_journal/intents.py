@@ -1,43 +1,37 @@
 """Intents: what is about to be submitted, written before it is sent. Holds no payload, no key."""
 
-import hashlib
-import json
 import sqlite3
-from collections.abc import Mapping
-from typing import Any
 
 from attrs import frozen
 
+from .._core.replies import Success
 from .._core.tickets import Ticket
-from .families import number_of
-from .settling import add
+from .families import names_of, number_of
+from .schema import ALIVE
+from .settling import add, settle_new
 
-_KEY = "key"
+_COLUMNS = "track_id, endpoint, payload_hash, at, family, id"
+_INTENTS = f"SELECT {_COLUMNS} FROM intents LEFT JOIN tickets USING (ticket)"
 
 
 @frozen(kw_only=True)
 class Intent:
     """
-    One submit of which nobody knows yet whether it started work.
+    One submit that was written down before it was sent.
 
     Attributes:
-        track_id: The mark that the request carries.
+        track_id: The mark that the request carries; one of the journal's own if it carries none.
         endpoint: What it is sent to.
-        payload_sha256: The digest of its payload without the key, in hexadecimal digits.
+        payload_hash: What tells its payload from others; a `SubmitUncertain` says the same.
         at: When it was written, in seconds since 1970.
+        ticket: What it started; None as long as nobody knows whether it started anything.
     """
 
     track_id: str
     endpoint: str
-    payload_sha256: str
+    payload_hash: str
     at: float
-
-
-def digest(payload: Mapping[str, Any]) -> str:
-    """The SHA-256 of a payload: the same for the same fields in any order, and without the key."""
-    fields = {name: value for name, value in payload.items() if name != _KEY}
-    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    ticket: Ticket | None = None
 
 
 def intend(db: sqlite3.Connection, intent: Intent, run: int | None) -> None:
@@ -48,9 +42,9 @@ def intend(db: sqlite3.Connection, intent: Intent, run: int | None) -> None:
         ValueError: Its track_id was used before.
     """
     written = db.execute(
-        "INSERT OR IGNORE INTO intents (track_id, endpoint, payload_sha256, at, run) "
+        "INSERT OR IGNORE INTO intents (track_id, endpoint, payload_hash, at, run) "
         "VALUES (?, ?, ?, ?, ?)",
-        (intent.track_id, intent.endpoint, intent.payload_sha256, intent.at, run),
+        (intent.track_id, intent.endpoint, intent.payload_hash, intent.at, run),
     )
     if written.rowcount != 1:
         raise ValueError(
@@ -58,19 +52,23 @@ def intend(db: sqlite3.Connection, intent: Intent, run: int | None) -> None:
         )
 
 
-def confirm(db: sqlite3.Connection, track_id: str, ticket: Ticket, *, now: float) -> None:
+def confirm(
+    db: sqlite3.Connection, track_id: str, ticket: Ticket, *, done: Success | None, now: float
+) -> None:
     """
-    Write down which ticket a submit started, and add that ticket.
+    Write down which ticket a submit started, and add that ticket, which may be done already.
 
     Raises:
         ValueError: No such submit was written down.
     """
     add(db, [ticket], now=now)
+    number = number_of(db, ticket)
     confirmed = db.execute(
-        "UPDATE intents SET state = 'confirmed', ticket = ? WHERE track_id = ?",
-        (number_of(db, ticket), track_id),
+        "UPDATE intents SET state = 'confirmed', ticket = ? WHERE track_id = ?", (number, track_id)
     )
     _check_known(confirmed, track_id)
+    if done is not None:
+        settle_new(db, number, done, now=now)
 
 
 def withdraw(db: sqlite3.Connection, track_id: str) -> None:
@@ -88,15 +86,30 @@ def withdraw(db: sqlite3.Connection, track_id: str) -> None:
 
 def doubtful(db: sqlite3.Connection, *, now: float) -> list[Intent]:
     """The submits that nobody confirmed, but for those of runs that are alive."""
-    rows = db.execute(
-        "SELECT track_id, endpoint, payload_sha256, at FROM intents "
-        "WHERE state = 'doubtful' AND NOT EXISTS (SELECT 1 FROM runs "
-        "WHERE runs.run = intents.run AND lease_until > ?) ORDER BY intent",
-        (now,),
+    return _read(
+        db,
+        f"{_INTENTS} WHERE intents.state = 'doubtful' AND NOT EXISTS (SELECT 1 FROM runs "
+        f"WHERE runs.run = intents.run AND {ALIVE}) ORDER BY intent",
+        now,
     )
+
+
+def find(db: sqlite3.Connection, track_id: str) -> Intent | None:
+    """The submit with that mark, if it was ever written down."""
+    return next(iter(_read(db, f"{_INTENTS} WHERE track_id = ?", track_id)), None)
+
+
+def _read(db: sqlite3.Connection, query: str, value: object) -> list[Intent]:
+    names = names_of(db)
     return [
-        Intent(track_id=track_id, endpoint=endpoint, payload_sha256=payload_sha256, at=at)
-        for track_id, endpoint, payload_sha256, at in rows
+        Intent(
+            track_id=track_id,
+            endpoint=endpoint,
+            payload_hash=payload_hash,
+            at=at,
+            ticket=None if family is None else Ticket(names[family], str(id_)),
+        )
+        for track_id, endpoint, payload_hash, at, family, id_ in db.execute(query, (value,))
     ]
 
 

@@ -7,7 +7,8 @@ from attrs import frozen
 
 from .._core.tickets import Ticket
 from .families import names_of
-from .schema import OPEN, OWED, UNRESOLVED, UNSAVED
+from .holders import this_process
+from .schema import ALIVE, OPEN, OWED, UNRESOLVED, UNSAVED
 
 # SQLite uses the partial index only for queries that repeat its condition.
 _UNFINISHED: Final = f"state <= {UNRESOLVED}"
@@ -29,8 +30,11 @@ class Claim:
 
 
 def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
-    """Start a run. Its number is higher than those of all before it."""
-    db.execute("INSERT INTO runs (began, lease_until) VALUES (?, ?)", (now, now + lease))
+    """Start a run of this process. Its number is higher than those of all before it."""
+    db.execute(
+        "INSERT INTO runs (began, lease_until, holder) VALUES (?, ?, ?)",
+        (now, now + lease, this_process()),
+    )
     return int(db.execute("SELECT last_insert_rowid()").fetchone()[0])
 
 
@@ -81,8 +85,9 @@ def claim(
 
 
 def end_the_dead(db: sqlite3.Connection, now: float) -> None:
-    """End the runs whose lease is over."""
-    for (run,) in db.execute("SELECT run FROM runs WHERE lease_until <= ?", (now,)).fetchall():
+    """End the runs whose lease is over, or whose process has died."""
+    dead = f"SELECT run FROM runs WHERE lease_until IS NOT NULL AND NOT ({ALIVE})"
+    for (run,) in db.execute(dead, (now,)).fetchall():
         end(db, run)
 
 

@@ -10,7 +10,7 @@ from .._core.replies import Processing
 from .._core.tickets import Ticket
 from .coding import decode
 from .families import id_of, names_of
-from .schema import FAILED, OPEN, OWED, SAVED, SUCCESS, UNRESOLVED, UNSAVED
+from .schema import ALIVE, FAILED, OPEN, OWED, SAVED, SUCCESS, UNRESOLVED, UNSAVED
 
 _COUNT: Final = f"""
     SELECT count(*), ifnull(sum(state = {UNRESOLVED}), 0), ifnull(sum(state = {SUCCESS}), 0),
@@ -25,7 +25,7 @@ _SAVES: Final = f"""
 _RUNNING: Final = f"""
     SELECT count(*) FROM tickets
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
-        AND run IN (SELECT run FROM runs WHERE lease_until > ?)
+        AND run IN (SELECT run FROM runs WHERE {ALIVE})
 """
 _ENDED: Final = f"""
     SELECT tickets.ticket, family, id, added, ended, looks, replies.state, body, rest

@@ -21,6 +21,9 @@ OWED: Final = 0
 UNSAVED: Final = 1
 SAVED: Final = 2
 
+# Whether a run is, at a time that is given. Every connection of ours knows the function.
+ALIVE: Final = "lease_until > ? AND NOT has_died(holder)"
+
 _FIRST: Step = (
     "CREATE TABLE families (family INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     "CREATE TABLE states (state INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
@@ -32,7 +35,8 @@ _FIRST: Step = (
     CREATE TABLE runs (
         run INTEGER PRIMARY KEY AUTOINCREMENT,
         began REAL NOT NULL,
-        lease_until REAL
+        lease_until REAL,
+        holder TEXT
     )
     """,
     # No type for the id: SQLite keeps 123 as a number of four bytes, and '00123' as that text.
@@ -76,7 +80,7 @@ _FIRST: Step = (
         intent INTEGER PRIMARY KEY,
         track_id TEXT NOT NULL UNIQUE,
         endpoint TEXT NOT NULL,
-        payload_sha256 TEXT NOT NULL,
+        payload_hash TEXT NOT NULL,
         at REAL NOT NULL,
         state TEXT NOT NULL DEFAULT 'doubtful' CHECK (state IN ('doubtful', 'confirmed')),
         ticket INTEGER REFERENCES tickets,

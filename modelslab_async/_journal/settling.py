@@ -18,6 +18,9 @@ _ticket: Final = itemgetter(0)
 _number: Final = itemgetter(3)
 
 _MINE: Final = f"ticket = ? AND state = {OPEN} AND run = ?"
+_END_NEW: Final = (
+    f"UPDATE tickets SET state = ?, ended = ? WHERE ticket = ? AND state = {OPEN} AND run = 0"
+)
 _END: Final = f"UPDATE tickets SET state = ?, ended = ?, looks = looks + ? WHERE {_MINE}"
 _REPLY: Final = "INSERT OR REPLACE INTO replies (ticket, state, body, rest) VALUES (?, ?, ?, ?)"
 
@@ -77,6 +80,13 @@ def settle(
         db.executemany("INSERT OR REPLACE INTO saves (ticket) VALUES (?)", successes)
     db.execute("RELEASE settling")
     return won
+
+
+def settle_new(db: sqlite3.Connection, number: int, outcome: Outcome, *, now: float) -> None:
+    """End a ticket that no run has taken yet: its submit brought the result."""
+    reply = (number, *encode(outcome))
+    if db.execute(_END_NEW, (reply[1], now, number)).rowcount:
+        db.execute(_REPLY, reply)
 
 
 def reopen_failed(db: sqlite3.Connection) -> int:

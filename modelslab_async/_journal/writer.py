@@ -13,6 +13,7 @@ from attrs import frozen
 
 from .._core.errors import JournalError
 from .faults import check_size, explained, transaction
+from .holders import has_died
 from .schema import prepare
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ def connect(path: str, patience: float) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA cache_size = {-_CACHE}")
         db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+        db.create_function("has_died", 1, has_died)
     except BaseException:
         db.close()
         raise

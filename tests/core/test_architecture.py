@@ -76,6 +76,7 @@ LAYERS = [
     "_looker",
     "_uploads",
     "_orders",
+    "_ledger",
     "_places",
     "_submitter",
     "_deliveries",
