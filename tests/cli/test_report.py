@@ -49,7 +49,9 @@ def journal(program, emulator, tmp_path):
         emulator.script(f"images:{number}", [Scripted(200, text)])
         tickets.append(f"images:{number}")
     emulator.script("images:6014", [Scripted(200, b'{"status": "processing"}')])
-    (tmp_path / "ids").write_text("\n".join([*tickets, "images:6014"]))
+    unsaved = b'{"status": "success", "generationTime": 2.5, "output": ["neither link nor bytes"]}'
+    emulator.script("images:6015", [Scripted(200, unsaved)])
+    (tmp_path / "ids").write_text("\n".join([*tickets, "images:6014", "images:6015"]))
     program(
         *("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db")),
         *("--out", str(tmp_path / "out"), "--private", "--timeout", "1"),
@@ -64,8 +66,9 @@ def test_the_page(program, journal, tmp_path):
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     page = Page(text)
     counts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", text))
-    assert ("14", "10", "3", "1", "0", "10") == tuple(
-        counts[name] for name in ("tickets", "succeeded", "failed", "given up", "open", "files")
+    assert ("15", "11", "3", "1", "0", "10", "1") == tuple(
+        counts[name]
+        for name in ("tickets", "succeeded", "failed", "given up", "open", "files", "not saved")
     )
     assert {"script", "img", "link", "iframe"}.isdisjoint(page.elements)
     assert [] == page.links
@@ -75,7 +78,14 @@ def test_the_page(program, journal, tmp_path):
     assert "\x1b" not in text
     assert "\u202e" not in text
     titles = re.findall(r"<h2>([^<]+)</h2>", text)
-    for title in ("Over time", "Looks", "From outcome to files", "What went wrong"):
+    assert any("neither a link" in each for each in page.texts)
+    for title in (
+        "Over time",
+        "Generation time",
+        "Looks",
+        "From outcome to files",
+        "What went wrong",
+    ):
         assert title in titles
     assert program.environment["MODELSLAB_API_KEY"] not in text
 
