@@ -157,6 +157,8 @@ class Shift:
         if not ends:
             return []
         mine = await self._journal.settle(self.run, ends, owing=self._owing)
+        # What is not this run's any more was taken by whoever ended its lease.
+        self.lapsed |= not all(mine)
         return [outcome for outcome, won in zip(ready, mine, strict=True) if won]
 
     async def _look(self, timeout: float | None, window: int) -> None:

@@ -5,6 +5,7 @@ import click
 from . import options
 from .batch_journal import export, status, verify
 from .batch_run import retry, run
+from .report import report
 
 
 @click.group()
@@ -17,5 +18,5 @@ def batch() -> None:
     """
 
 
-for _command in (run, status, retry, export, verify):
+for _command in (run, status, retry, export, verify, report):
     batch.add_command(_command)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
@@ -54,7 +55,8 @@ def picture(figures: Figures) -> RenderableType:
     """What a reader sees on a terminal."""
     settled, speed = figures.lines()
     bar = ProgressBar(total=max(1, figures.total), completed=figures.settled, width=40)
-    rows: list[RenderableType] = [bar, Text(settled, style="bold"), Text(speed)]
+    # Alone, a bar ends no line.
+    rows: list[RenderableType] = [Padding(bar, 0), Text(settled, style="bold"), Text(speed)]
     if figures.failures:
         rows.append(Text("last failures:", style="red"))
     for ticket, why in figures.failures:

@@ -3,17 +3,22 @@ Kills processes in the midst of a batch, and counts what came of every ticket.
 
     python tests/batch/kill.py --kills 50 --workers 1 --seed 1
     python tests/batch/kill.py --kills 50 --full
+    python tests/batch/kill.py --kills 50 --no-files
 
 A server with the emulator, and workers that share one journal, run on loopback. At random moments a
 worker is killed, and a new one takes its place; the last ones may finish. Then every ticket has one
 outcome, nothing was handed out before it was on the disk, nothing was handed out twice, and no two
 workers looked at one ticket by turns. With `--full`, the system lets no file of a worker grow by
 more than a little, and most of them end by that before they are killed.
+
+Unless there is `--no-files`, the workers save what the tickets made. Then each success has its
+files, whole and as they were served, none was asked for again that was on record, and nothing else
+is in the folder.
 """
 
 import argparse
 import asyncio
-import json
+import hashlib
 import logging
 import multiprocessing
 import os
@@ -24,47 +29,47 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, aclosing, closing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, closing
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from modelslab_async import Batch, Client, JournalFull, Pace, Success, Ticket
+# What lies beside a script is not found where Python is told to trust no folder.
+sys.path.append(str(Path(__file__).parent))
+
+from watched import Watched
+
+from modelslab_async import (
+    Batch,
+    Client,
+    Delivery,
+    Downloads,
+    Failed,
+    FileNotWritten,
+    JournalFull,
+    Outcome,
+    Pace,
+    Saved,
+    Success,
+    Ticket,
+    Unsaved,
+)
+from modelslab_async._downloads import transfer
 from modelslab_async.emulator import Emulator, running
 
 # Long enough that no worker loses its lease to a busy machine.
 LEASE = 4.0
+# Seconds for the last run, on a busy machine.
+LONGEST = 300.0
 # Bytes of a journal's files at the least, and how a worker ends that had no room for more.
 LEAST = 100_000
 FULL = 3
+# Files of a ticket: two, so that a kill finds one on record and the other on its way.
+OUTPUTS = 2
+STATES = {Saved: "success", Success: "success", Failed: "failed"}
 QUICK = Pace(floor=0.1, ceiling=0.2, faults=1000)
-
-
-class Watched:
-    """The emulator, and a line for each look: who asked about what."""
-
-    def __init__(self, emulator: Emulator, looks: Path) -> None:
-        self.emulator = emulator
-        self.looks = looks.open("a", buffering=1)
-
-    def delivering(self) -> AbstractAsyncContextManager[None]:
-        return self.emulator.delivering()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = b""
-
-        async def noted() -> Any:
-            nonlocal body
-            message = await receive()
-            body += message.get("body", b"")
-            if message["type"] == "http.request" and not message.get("more_body"):
-                asked = json.loads(body)
-                self.looks.write(f"{asked['request_id']} {asked['key']}\n")
-            return message
-
-        await self.emulator(scope, noted if scope["type"] == "http" else receive, send)
 
 
 def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
@@ -72,10 +77,12 @@ def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
 
     async def main() -> None:
         emulator = Emulator()
-        for number, duration in enumerate(durations, 1):
-            emulator.plant(("images", number), duration=duration, fails=number % 7 == 0)
-        app: Any = Watched(emulator, folder / "looks")
+        app: Any = Watched(emulator, folder)
         async with running(app) as url:
+            for number, duration in enumerate(durations, 1):
+                links = [f"{url}/made/{number}-{n}.png" for n in range(OUTPUTS)]
+                fails = number % 7 == 0
+                emulator.plant(("images", number), duration=duration, fails=fails, output=links)
             pipe.send(url)
             await asyncio.Event().wait()
 
@@ -83,11 +90,20 @@ def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
 
 
 def work(
-    folder: Path, url: str, name: str, *, tickets: int, room: int | None, ahead: float
+    folder: Path,
+    url: str,
+    name: str,
+    *,
+    tickets: int,
+    files: bool,
+    room: int | None,
+    ahead: float,
 ) -> None:
     """Be one worker: add what is to be done, run, and write down what was handed out."""
     # What a worker says of its trouble in the log is not what this is about.
     logging.getLogger("modelslab_async").addHandler(logging.NullHandler())
+    # Small files are written in many pieces too, so that kills leave parts with bytes in them.
+    transfer._PIECE = 32
     if room is not None:
         largest = max((file.stat().st_size for file in folder.glob("journal*")), default=0)
         limit = max(largest, LEAST) + room
@@ -103,10 +119,18 @@ def work(
             Batch.open(folder / "journal", client=client, lease=LEASE, clock=clock) as batch,
         ):
             await batch.add(("images", number) for number in range(1, tickets + 1))
-            async with aclosing(batch.run(window=tickets // 2)) as outcomes:
-                async for outcome in outcomes:
-                    line = f"{outcome.ticket.id} {type(outcome).__name__.lower()}\n"
-                    os.write(handed, line.encode())
+            downloads = Downloads(client, to=folder / "out", at_once=16, private=True)
+            window = tickets // 2
+            news: AsyncGenerator[Outcome | Delivery, None] = (
+                batch.save(downloads, window=window) if files else batch.run(window=window)
+            )
+            async with downloads, aclosing(news):
+                async for each in news:
+                    state = STATES.get(type(each), "")
+                    if isinstance(each, Unsaved):
+                        assert isinstance(each.cause, FileNotWritten), each.cause
+                    else:
+                        os.write(handed, f"{each.ticket.id} {state}\n".encode())
 
     try:
         asyncio.run(main())
@@ -143,6 +167,23 @@ def check_handed(folder: Path) -> int:
     for id_, state in handed:
         assert ends[id_] == state, f"{id_} was handed out as {state}, recorded as {ends[id_]}"
     return len(handed)
+
+
+def check_files(folder: Path, tickets: int) -> int:
+    """Each success has its file, as it was served; none was had twice, nothing else is there."""
+    served = {path.rpartition("/")[2]: digest for path, digest in lines(folder, "served")}
+    assert [] == lines(folder, "again"), "a file was asked for again that was on record"
+    with closing(sqlite3.connect(folder / "journal", timeout=60)) as db:
+        rows = db.execute(
+            "SELECT path, sha256, url FROM files JOIN saves USING (ticket) WHERE saves.state = 2"
+        ).fetchall()
+    assert OUTPUTS * (tickets - tickets // 7) == len(rows), "not every success has its files"
+    for path, digest, url in rows:
+        assert digest == hashlib.sha256(Path(path).read_bytes()).hexdigest(), path
+        assert digest == served[url.rpartition("/")[2]], path
+    there = {str(path) for path in (folder / "out").iterdir()}
+    assert {path for path, _, _ in rows} == there, "something else is in the folder"
+    return len(rows)
 
 
 def check_looks(folder: Path) -> None:
@@ -214,6 +255,7 @@ def kill_many(
     *,
     kills: int,
     workers: int,
+    files: bool,
     full: bool,
     tickets: int,
     seed: int,
@@ -232,7 +274,8 @@ def kill_many(
             # Who works alone need not wait for the leases of the dead: it lives after them.
             ahead = started * 2 * LEASE if workers == 1 else 0.0
             name = f"worker-{started}"
-            team.append(forked(work, folder, url, name, tickets=tickets, room=room, ahead=ahead))
+            more = {"tickets": tickets, "files": files, "room": room, "ahead": ahead}
+            team.append(forked(work, folder, url, name, **more))
 
     try:
         for killed in range(kills):
@@ -248,7 +291,7 @@ def kill_many(
             team.clear()
         fill(full=False)
         for process in team:
-            await_end(process, server, 120)
+            await_end(process, server, LONGEST)
             assert process.exitcode == 0, f"the last worker ended with {process.exitcode}"
     finally:
         for process in team:
@@ -257,11 +300,13 @@ def kill_many(
     handed = check_handed(folder)
     check_looks(folder)
     check_ends(folder, tickets)
+    saved = check_files(folder, tickets) if files else 0
     took = time.monotonic() - began
     return (
         f"{kills} kills of {workers} at work, {fulls} of them for want of room, {tickets} tickets: "
         "each has its outcome, "
-        f"{handed} were handed out, {before} of them before the last run; {took:.0f} s"
+        f"{handed} were handed out, {before} of them before the last run, "
+        f"{saved} files are whole; {took:.0f} s"
     )
 
 
@@ -270,8 +315,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--files", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--tickets", type=int, default=400)
+    parser.add_argument("--tickets", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)  # noqa: T201 -- it is a script.
@@ -290,6 +336,7 @@ def main() -> int:
                 *(folder, ours.recv(), server),
                 kills=options.kills,
                 workers=options.workers,
+                files=options.files,
                 full=options.full,
                 tickets=options.tickets,
                 seed=options.seed,

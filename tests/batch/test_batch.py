@@ -286,6 +286,28 @@ async def test_a_run_that_slept_too_long_begins_again(a_client, emulator, path):
         assert {Success} == {type(each) for each in outcomes}
 
 
+async def test_a_commit_without_a_lease_begins_again(a_client, emulator, path):
+    """Also where all looks are over: what was not this run's to write is looked at again."""
+    tickets = [emulator.plant(("images", n), duration=0.5 * (n > 1)) for n in range(1, 31)]
+    now = 1_800_000_000.0
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client, lease=1000, clock=lambda: now) as batch,
+    ):
+        await batch.add(tickets)
+        async with aclosing(batch.run()) as outcomes:
+            seen = [await anext(outcomes)]
+
+            # Since nobody reads, what ends now waits to be written.
+            await asyncio.sleep(1.5)
+            async with Journal.open(path, clock=lambda: now + 2000) as other:
+                run = await other.begin(lease=10)
+                await other.claim(run, before=run, most=1, lease=10)
+                await other.end(run)
+            await all_of(outcomes, seen)
+        assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
+
+
 async def test_a_claim_without_a_lease_begins_again(a_client, emulator, path):
     """A run learns from its next claim, too, that others may have its tickets."""
     tickets = [emulator.plant(("images", n), duration=0.0) for n in range(1, 31)]

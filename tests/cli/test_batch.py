@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from modelslab_async import Ticket
 from modelslab_async.emulator import Scripted
 
 from .conftest import COMMAND
@@ -141,6 +143,17 @@ def test_usage(here, tmp_path, arguments, told):
     assert [] == names(tmp_path)
 
 
+def test_bad_rows(here, emulator):
+    """A row that is no JSON, or names no id or no family, is told by its number too."""
+    emulator.plant("images:4251", fails=False)
+    rows = '{"ticket": "images:4251"}\nnonsense\n{"name": "cat"}\n{"id": 7}\n{"id": "no:7"}\n'
+    run = here("run", "-", given=rows)
+    assert (2, 4) == (run.returncode, run.stderr.count("skipped:"))
+    assert "line 3 of standard input skipped: it has no id; the column may be named" in run.stderr
+    assert "line 4 of standard input skipped: '7' has no family" in run.stderr
+    assert (0, "") == ((empty := here("run", "-", "--quiet", given="\n")).returncode, empty.stderr)
+
+
 def test_a_journal_that_is_none(here, emulator, tmp_path):
     """What is wrong with the file is told in one line, and it is left alone."""
     (tmp_path / "run.db").write_text("a letter")
@@ -210,6 +223,7 @@ def test_export(here, emulator, tmp_path):
     assert 0 == here("export", "all.txt", "--form", "jsonl").returncode
     assert (tmp_path / "all.csv").read_text().startswith("ticket,state,output")
     assert "images:4801" == json.loads((tmp_path / "all.txt").read_text())["ticket"]
+    assert 2 == here("run", "--export", "nowhere/all.csv").returncode
     wrong = here("export", "nowhere/all.csv")
     assert (2, 1) == (wrong.returncode, wrong.stderr.count("\n"))
     assert 2 == here("export", "all.doc").returncode
@@ -253,28 +267,63 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c(program, emulator, tmp_path, presses):
-    """Once stops in good order, twice at once; the same command goes on, and loses nothing."""
-    done, late = f"images:50{presses}1", f"images:50{presses}2"
-    emulator.plant(done, fails=False)
-    emulator.script(late, FOREVER)
+def test_ctrl_c(program, emulator, tmp_path):
+    """It stops in good order; the same command goes on, and loses nothing."""
+    emulator.plant("images:5011", fails=False)
+    emulator.script("images:5012", FOREVER)
     journal, out = tmp_path / "run.db", tmp_path / "out"
-    (tmp_path / "ids").write_text(f"{done}\n{late}\n")
+    (tmp_path / "ids").write_text("images:5011\nimages:5012\n")
     arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal), "--out", str(out))
 
     with started(program, *arguments, "--private") as process:
-        wait_for(lambda: out.exists() and names(out) and not names(out)[0].endswith("part"))
-        wait_for(lambda: "success" in state_of(journal).values())
-        for _ in range(presses):
-            process.send_signal(signal.SIGINT)
+        wait_for(lambda: journal.exists() and out.exists() and "images-5011-0.png" in names(out))
+        process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
 
     assert 130 == process.returncode
+    assert "stopping when what is on its way is saved" in told
     assert "1 open; the same command again goes on" in told
-    assert {done: "success", late: "open"} == state_of(journal)
-    emulator.script(late, [Scripted(200, b'{"status": "success", "output": []}')])
+    assert {"images:5011": "success", "images:5012": "open"} == state_of(journal)
+    emulator.script("images:5012", [Scripted(200, b'{"status": "success", "output": []}')])
     assert 0 == program("batch", *arguments, "--private").returncode
+
+
+def test_ctrl_c_twice(program, emulator, tmp_path):
+    """The second does not wait for a transfer that stands still; it is gone on with later."""
+    journal, out = tmp_path / "run.db", tmp_path / "out"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        link = f"http://127.0.0.1:{silent.getsockname()[1]}/x.png"
+        emulator.plant("images:5021", fails=False, output=[link])
+        (tmp_path / "ids").write_text("images:5021\n")
+        arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal), "--out", str(out))
+        with started(program, *arguments, "--private", "--quiet") as process:
+            wait_for(lambda: out.exists() and names(out))
+            process.send_signal(signal.SIGINT)
+            assert "Ctrl-C again stops at once" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+
+    assert (130, 1) == (process.returncode, told.count("\n"))
+    with closing(sqlite3.connect(journal)) as db:
+        assert [(0, 0)] == db.execute("SELECT state, run FROM saves").fetchall()
+
+
+def test_ctrl_c_where_it_is_ignored(program, emulator, tmp_path):
+    """What a shell started in the background goes on when another program is interrupted."""
+    emulator.script("images:5031", FOREVER)
+    (tmp_path / "ids").write_text("images:5031\n")
+    journal = tmp_path / "run.db"
+    arguments = ("batch", "run", str(tmp_path / "ids"), "--journal", str(journal))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen([*COMMAND, *arguments], env=program.environment)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        wait_for(lambda: emulator.looks[Ticket("images", 5031)])
+        process.send_signal(signal.SIGINT)
+        emulator.script("images:5031", [Scripted(200, b'{"status": "success", "output": []}')])
+        assert 0 == process.wait(60)
 
 
 def test_on_a_terminal(program, emulator, tmp_path):

@@ -1,9 +1,13 @@
 """Figures of a batch: what is told of speed and of the time left is true, or is not told."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from modelslab_async import Failed, Report, Success, Ticket, Unresolved, WaitTimeout
 from modelslab_async._cli.batch_figures import Figures, duration
+from modelslab_async._cli.batch_live import picture
 
 
 def report(tickets, success=0):
@@ -58,6 +62,21 @@ def test_what_went_wrong_is_counted_by_its_reason():
     assert {"no": 9, "late": 1} == figures.reasons
     assert ("images:10", "late") == figures.failures[-1]
     assert "10 of 20 settled (0 succeeded, 9 failed, 1 given up)" == figures.lines()[0]
+
+
+def test_the_live_display_has_a_line_for_each_thing():
+    """A bar, how many, how fast, and the last failures with no control character of a server."""
+    figures = Figures()
+    figures.begin(report(20), saves=False)
+    figures.take(Failed(ticket=Ticket("images", 7), message="no\x1b[31m"))
+    figures.at(1.0)
+    console = Console(width=80, file=io.StringIO())
+    console.print(picture(figures))
+    bar, settled, speed, head, failure = console.file.getvalue().splitlines()
+    assert {"━", " ", "╸", "╺"} >= {*bar}
+    assert "1 of 20 settled (0 succeeded, 1 failed)" == settled.strip()
+    assert "19 open, 0 looks/s, time left unknown" == speed.strip()
+    assert ("last failures:", "images:7  no\\x1b[31m") == (head.strip(), failure.strip())
 
 
 @pytest.mark.parametrize(

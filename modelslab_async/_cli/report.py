@@ -1,0 +1,45 @@
+"""The command `batch report`: a journal as a page with plots."""
+
+from pathlib import Path
+
+import click
+
+from .. import Batch
+from . import options, show
+from .batch_run import journal, need_journal
+from .loops import run_async
+from .report_facts import Facts, gather
+from .report_page import page
+
+
+@click.command()
+@click.option(
+    "--html",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Where to write the page.",
+)
+@journal
+@options.debug
+def report(*, file: Path, path: Path) -> None:
+    """
+    Write a page with plots of a batch: how long it took, how often it looked, what went wrong.
+
+    It is one file that loads nothing, and can be opened in any browser, mailed or kept.
+    """
+    need_journal(path, "begin a batch with `batch run`")
+
+    async def read() -> Facts:
+        async with Batch.open(path) as batch:
+            return await gather(batch)
+
+    text = page(run_async(read()), path.name)
+    draft = file.with_name(f".{file.name}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
+    except OSError as fault:
+        raise click.UsageError(f"{file} cannot be written: {fault.strerror or fault}") from None
+    show.say(f"the page is {file}")
