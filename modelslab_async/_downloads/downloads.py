@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable,
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, overload
 
 import httpx
 
@@ -13,7 +13,7 @@ from .._core.catalog import FAMILIES
 from .._core.errors import ClientClosed, DownloadError
 from .._core.families import Family, Medium
 from .._core.files import File
-from .._core.outcomes import Outcome
+from .._core.outcomes import Outcome, Unsubmitted
 from .._core.replies import Success
 from .._core.tickets import Ticket
 from .._transport.guarded import GuardedTransport
@@ -21,6 +21,7 @@ from .deliveries import Delivery, Saved, Unsaved
 from .hops import ClientTransport, Hops
 from .renewal import Fetches, Renewal
 from .saving import Saving
+from .sources import each
 from .transfer import Transfer
 from .verifying import is_unchanged
 
@@ -128,20 +129,33 @@ class Downloads:
             raise delivery.cause
         return delivery.files
 
-    async def stream(
+    @overload
+    def stream(
         self, outcomes: AsyncIterable[Outcome] | Iterable[Outcome]
-    ) -> AsyncGenerator[Delivery, None]:
+    ) -> AsyncGenerator[Delivery, None]: ...
+
+    @overload
+    def stream(
+        self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
+    ) -> AsyncGenerator[Delivery | Unsubmitted, None]: ...
+
+    async def stream(
+        self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
+    ) -> AsyncGenerator[Delivery | Unsubmitted, None]:
         """
         Save the outputs of many, as they come: give it `client.stream(...)`.
 
-        Gives a `Saved` or an `Unsaved` for each success as its files are there, and what is no
+        The outcomes alone of `client.generate_many(...)` will do as well. Gives a `Saved` or an `Unsaved` for each success as its files are there, and what is no
         success as it is. Leaving the loop early cancels what is on its way; parts stay.
 
         Raises:
             ClientClosed: This was closed before.
+            TypeError: The source holds something else than outcomes, such as the pairs of
+                `generate_many`. This, and whatever else the source raises, is raised after the
+                deliveries of all outcomes before it.
         """
         self._check_open()
-        deliveries: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        deliveries: asyncio.Queue[Delivery | Unsubmitted | None] = asyncio.Queue()
         places = asyncio.Semaphore(self._window)
         feeder = asyncio.create_task(
             self._feed(outcomes, places, deliveries), name="modelslab_async downloads"
@@ -158,15 +172,15 @@ class Downloads:
 
     async def _feed(
         self,
-        outcomes: AsyncIterable[Outcome] | Iterable[Outcome],
+        outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted],
         places: asyncio.Semaphore,
-        deliveries: asyncio.Queue[Delivery | None],
+        deliveries: asyncio.Queue[Delivery | Unsubmitted | None],
     ) -> None:
         async def deliver(success: Success) -> None:
             deliveries.put_nowait(await self._deliver(success))
 
         error: Exception | None = None
-        async with asyncio.TaskGroup() as group, aclosing(_each(outcomes)) as source:
+        async with asyncio.TaskGroup() as group, aclosing(each(outcomes)) as source:
             try:
                 async for outcome in source:
                     await places.acquire()
@@ -257,19 +271,3 @@ def _as_transport(
                 "http is an httpx.AsyncClient or an httpx.AsyncBaseTransport, "
                 f"got {type(http).__name__}"
             )
-
-
-async def _each(
-    outcomes: AsyncIterable[Outcome] | Iterable[Outcome],
-) -> AsyncGenerator[Outcome, None]:
-    if isinstance(outcomes, AsyncIterable):
-        try:
-            async for outcome in outcomes:
-                yield outcome
-        finally:
-            # Whoever wrote `stream(client.stream(...))` has no other hand on it.
-            if isinstance(outcomes, AsyncGenerator):
-                await outcomes.aclose()
-    else:
-        for outcome in outcomes:
-            yield outcome

@@ -36,6 +36,7 @@ from modelslab_async import (
     Ticket,
     Unresolved,
     Unsaved,
+    Unsubmitted,
     Verified,
     download,
     from_dict,
@@ -96,6 +97,9 @@ async def saved(client: Client, success: Success) -> tuple[File, ...]:
         async for delivery in downloads.stream(client.stream(["images:1"])):
             assert_type(delivery, Saved | Unsaved | Failed | Unresolved)
             kept(delivery)
+        generated = client.generate_many([("realtime/text2img", {"prompt": "a lighthouse"})])
+        async for each in downloads.stream(outcome async for _, outcome in generated):
+            assert_type(each, Saved | Unsaved | Failed | Unresolved | Unsubmitted)
         files = await downloads.save(success)
     assert_type(await verify("out", files), Verified)
     return files
