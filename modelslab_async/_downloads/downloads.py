@@ -145,7 +145,7 @@ class Downloads:
         """
         Save the outputs of many, as they come: give it `client.stream(...)`.
 
-        The outcomes alone of `client.generate_many(...)` will do as well. Gives a `Saved` or an `Unsaved` for each success as its files are there, and what is no
+        Gives a `Saved` or an `Unsaved` for each success as its files are there, and what is no
         success as it is. Leaving the loop early cancels what is on its way; parts stay.
 
         Raises:
