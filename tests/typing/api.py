@@ -143,9 +143,8 @@ def learned(saved: Mapping[str, Any] | None) -> Learned:
 
 
 def clients(own: HTTP) -> list[Client]:
-    families: Mapping[str, Family] = FAMILIES | {
-        "v8_images": Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
-    }
+    families = FAMILIES | {"v8_images": Family(name="v8_images", url="{base}/v8/images/fetch/{id}")}
+    assert_type(families, dict[str, Family])
     return [
         Client(),
         Client("key", enterprise_key="other", families=families, pace=Pace.fixed(2)),
