@@ -238,6 +238,8 @@ class Batch:
         """
         Write all outcomes to a file, which is replaced once it is complete.
 
+        The rows of CSV and Parquet tell by their `state` and `reason` what became of a ticket.
+
         Args:
             path: The file.
             form: `"jsonl"`, `"csv"` or `"parquet"`; None: as the name of the file ends.
