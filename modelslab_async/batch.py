@@ -9,6 +9,7 @@ from typing import Any, Self
 from ._batch.shift import Shift
 from ._batch.submits import Submits
 from ._client import Client
+from ._core.arguments import check_count, check_patience, check_span
 from ._core.outcomes import Outcome
 from ._core.replies import Processing, Success
 from ._core.tickets import Ticket
@@ -70,8 +71,7 @@ class Batch:
                     print(outcome)
             ```
         """
-        if lease <= 0:
-            raise ValueError(f"lease is a number of seconds above 0, got {lease}")
+        check_span("lease", lease)
         async with Journal.open(path, clock=clock) as journal:
             batch = cls(journal, client, lease=lease)
             try:
@@ -172,8 +172,8 @@ class Batch:
                 family is unknown to the client.
         """
         client = self._needed("a run")
-        if window < 1:
-            raise ValueError(f"window is a number of at least 1, got {window}")
+        check_patience("timeout", timeout, optional=True)
+        check_count("window", window)
         first: int | None = None
         while True:
             run = await self._begin()

@@ -9,6 +9,7 @@ from typing import Self, overload
 
 import httpx
 
+from .._core.arguments import check_count, check_patience, check_span
 from .._core.catalog import FAMILIES
 from .._core.errors import ClientClosed, DownloadError
 from .._core.families import Family, Medium
@@ -76,13 +77,10 @@ class Downloads:
         families: Mapping[str, Family] = FAMILIES,
         known: Iterable[File] = (),
     ) -> None:
-        if at_once < 1 or longest < 1:
-            raise ValueError(f"at_once and longest are at least 1, got {at_once} and {longest}")
-        if timeout <= 0 or patience < 0:
-            raise ValueError(
-                "timeout is a number of seconds above 0 and patience one of at least 0, "
-                f"got {timeout} and {patience}"
-            )
+        check_count("at_once", at_once)
+        check_count("longest", longest, things="bytes")
+        check_span("timeout", timeout)
+        check_patience("patience", patience)
         self._client = client
         self._own = GuardedTransport(private=private) if http is None else None
         hops = Hops(self._own or _as_transport(http), timeout=timeout, private=private)

@@ -15,7 +15,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 CORE = [path for path in MODULES if "_core" in path.parts]
 # Each may import those before it. What touches the world outside has no place in the core.
 CORE_ORDER = """
-tickets replies files errors outcomes families spelling tables endpoints events catalog
+arguments tickets replies files errors outcomes families spelling tables endpoints events catalog
 endpoint_rows endpoint_catalog bodies hints statuses refusals reading
 hooks receipts pending records rules inspecting intervals learning pacing lines lanes rates schedule
 """.split()  # noqa: SIM905
