@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import hmac
-import math
 import secrets
 from collections.abc import (
     AsyncGenerator,
@@ -19,6 +18,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from ._core.arguments import check_count, check_patience, check_rate, check_span
 from ._core.catalog import FAMILIES
 from ._core.endpoint_catalog import ENDPOINTS
 from ._core.endpoints import Endpoint
@@ -92,6 +92,7 @@ class Client(Owned):
 
     Raises:
         ValueError: There is no key, or an argument is out of its range.
+        TypeError: An argument is of another kind.
     """
 
     def __init__(
@@ -113,16 +114,11 @@ class Client(Owned):
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        if workers < 1:
-            raise ValueError(f"workers is a number of at least 1, got {workers}")
-        if timeout <= 0:
-            raise ValueError(f"timeout is a number of seconds above 0, got {timeout}")
-        if queue is not None and queue < 1:
-            raise ValueError(f"queue is a number of places of at least 1 or None, got {queue}")
-        if submit_timeout <= 0:
-            raise ValueError(f"submit_timeout is a number of seconds above 0, got {submit_timeout}")
-        if rate is not None and not 0 < rate < math.inf:
-            raise ValueError(f"rate is a number of looks a second above 0, got {rate}")
+        check_count("workers", workers)
+        check_span("timeout", timeout)
+        check_count("queue", queue, things="places", optional=True)
+        check_span("submit_timeout", submit_timeout)
+        check_rate("rate", rate, things="looks")
         sender = Sender(as_http(http, workers), Keys.find(api_key, enterprise_key), timeout=timeout)
         places = rooted(families, base_url=base_url, legacy_base_url=legacy_base_url)
         starts = rooted(endpoints, base_url=base_url, legacy_base_url=legacy_base_url)
@@ -183,7 +179,7 @@ class Client(Owned):
 
         Args:
             ticket: A `Ticket`, its text `"images:123"`, or a pair `("images", 123)`.
-            timeout: The most seconds to wait; None for as long as it takes.
+            timeout: The most seconds to wait, 0 to give up at once; None for as long as it takes.
 
         Raises:
             GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
@@ -198,6 +194,7 @@ class Client(Owned):
             print(picture.output)
             ```
         """
+        check_patience("timeout", timeout, optional=True)
         ticket = Ticket.of(ticket)
         outcome = await self._outcome(ticket, timeout)
         match outcome:
@@ -232,6 +229,7 @@ class Client(Owned):
         Raises:
             ValueError: A ticket is ill-formed, or its family unknown. Nothing was sent.
         """
+        check_patience("timeout", timeout, optional=True)
         no_text(tickets)
         turns = Turns()
         wanted: list[Ticket] = []
@@ -268,8 +266,8 @@ class Client(Owned):
             ValueError: A ticket is ill-formed, or its family unknown. This, and whatever else the
                 source raises, is raised after the outcomes of all tickets before it.
         """
-        if window < 1:
-            raise ValueError(f"window is a number of at least 1, got {window}")
+        check_patience("timeout", timeout, optional=True)
+        check_count("window", window)
         no_text(tickets)
         poller = self._poller_here()
         turns = Turns()
@@ -378,6 +376,7 @@ class Client(Owned):
             print(picture.output)
             ```
         """
+        check_patience("timeout", timeout, optional=True)
         begun = await self.submit(endpoint, **params)
         if isinstance(begun, Success):
             return begun
@@ -415,8 +414,8 @@ class Client(Owned):
             ```
         """
         self._check_usable()
-        if window < 1:
-            raise ValueError(f"window is a number of at least 1, got {window}")
+        check_patience("timeout", timeout, optional=True)
+        check_count("window", window)
         refused: list[ModelsLabError] = []
 
         async def bring(request: GenerationRequest) -> Outcome | Unsubmitted:

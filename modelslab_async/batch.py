@@ -11,6 +11,7 @@ from ._batch.shift import Shift
 from ._batch.submits import Submits
 from ._batch.work import Work
 from ._client import Client
+from ._core.arguments import check_count, check_patience, check_span
 from ._core.outcomes import Outcome
 from ._core.replies import Processing, Success
 from ._core.tickets import Ticket
@@ -76,8 +77,7 @@ class Batch:
                     print(outcome)
             ```
         """
-        if lease <= 0:
-            raise ValueError(f"lease is a number of seconds above 0, got {lease}")
+        check_span("lease", lease)
         async with Journal.open(path, clock=clock) as journal:
             batch = cls(journal, client, lease=lease)
             try:
@@ -177,7 +177,7 @@ class Batch:
             ValueError: The batch has no client, an argument is out of its range, or a ticket's
                 family is unknown to the client.
         """
-        client = self._looking(window)
+        client = self._looking(timeout, window)
 
         def work(run: int, before: int) -> Shift:
             return Shift(client, self._journal, run=run, before=before, lease=self._lease)
@@ -213,7 +213,7 @@ class Batch:
                     print(delivery)
             ```
         """
-        client = self._looking(window)
+        client = self._looking(timeout, window)
         downloads.check_open()
 
         def work(run: int, before: int) -> Haul:
@@ -226,10 +226,10 @@ class Batch:
             async for delivery in deliveries:
                 yield delivery
 
-    def _looking(self, window: int) -> Client:
+    def _looking(self, timeout: float | None, window: int) -> Client:
         client = self._needed("a run")
-        if window < 1:
-            raise ValueError(f"window is a number of at least 1, got {window}")
+        check_patience("timeout", timeout, optional=True)
+        check_count("window", window)
         return client
 
     async def _all_of(
@@ -337,6 +337,8 @@ class Batch:
     async def export(self, path: str | os.PathLike[str], *, form: Format | None = None) -> int:
         """
         Write all outcomes to a file, which is replaced once it is complete.
+
+        The rows of CSV and Parquet tell by their `state` and `reason` what became of a ticket.
 
         Args:
             path: The file.

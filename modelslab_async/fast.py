@@ -14,6 +14,7 @@ except ModuleNotFoundError as missing:
         'the fast transport needs httptools: pip install "modelslab-async[fast]"',
         name=missing.name,
     ) from missing
+from ._core.arguments import check_count
 from ._transport.own import OwnHTTP
 from ._transport.wire import Request, Response
 
@@ -40,8 +41,7 @@ class FastTransport:
     """
 
     def __init__(self, *, connections: int = 1000) -> None:
-        if connections < 1:
-            raise ValueError(f"connections is a number of at least 1, got {connections}")
+        check_count("connections", connections)
         self._own = OwnHTTP(connections=connections, messages=HttptoolsMessages)
 
     def exchange(self, request: Request) -> Coroutine[Any, Any, Response]:

@@ -27,8 +27,9 @@ def receiver(client: Client, *, secret: str | None = None) -> ASGIApp:
 
     Mount it under Starlette, FastAPI, Litestar or Quart, and submit with
     `webhook=client.webhook_url(base)`, where `base` is the public address that it is mounted at. A
-    delivery changes nothing by itself: the client looks at the ticket now, and believes what the
-    service answers. So deliveries that are late, repeated or forged do no harm.
+    delivery changes nothing by itself: the client looks at the ticket now, if somebody waits for
+    it, and believes what the service answers. So deliveries that are late, repeated or forged do no
+    harm.
 
     Args:
         client: Whose tickets are to be looked at.

@@ -130,10 +130,6 @@ def need_emulator() -> None:
         Unusable: It cannot; the message says what to install.
     """
     try:
-        import starlette  # noqa: F401, PLC0415 -- an extra.
-        import uvicorn  # noqa: F401, PLC0415 -- the same.
+        from .. import emulator  # noqa: F401, PLC0415 -- an extra.
     except ModuleNotFoundError as missing:
-        raise Unusable(
-            f"the emulator needs {missing.name}; install it with: "
-            'pip install "modelslab-async[cli,emulator]"'
-        ) from None
+        raise Unusable(str(missing)) from None

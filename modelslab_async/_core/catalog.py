@@ -5,10 +5,10 @@ Left out on purpose: chat (it answers at once), `v6/fashion` (a slip in an old p
 (withdrawn), the MCP tools (not REST) and v8 (no page describes it; a user can add it).
 """
 
-from types import MappingProxyType
 from typing import Any
 
 from .families import Family, Medium
+from .tables import Table
 
 _DOCS = "https://docs.modelslab.com/"
 _OLD_DOCS = "https://stablediffusionapi.com/docs/"
@@ -51,7 +51,8 @@ def _enterprise(
     )
 
 
-FAMILIES: MappingProxyType[str, Family] = MappingProxyType(
+FAMILIES: Table[Family] = Table(
+    "families",
     dict(
         [
             _standard(
@@ -217,6 +218,6 @@ FAMILIES: MappingProxyType[str, Family] = MappingProxyType(
             _enterprise("ltx_2_3", "ltx_2_3/fetch/{id}", _VIDEO, "ltx-2-3/overview", note=_UNSEEN),
             _enterprise("pony", "pony/fetch/{id}", _IMAGE, "pony-model", note=_UNSEEN),
         ]
-    )
+    ),
 )
 """The registry. Extend it with `FAMILIES | {"name": Family(...)}`; it is never changed in place."""

@@ -6,8 +6,6 @@ anything is sent, while one that is required wrongly would stop a request that t
 Left out on purpose: chat, which answers at once; administration; and v8, which no page describes.
 """
 
-from types import MappingProxyType
-
 from attrs import evolve
 
 from .endpoint_rows import (
@@ -24,6 +22,7 @@ from .endpoint_rows import (
     voices,
 )
 from .endpoints import Endpoint
+from .tables import Table
 
 _ROWS = (
     *images.ROWS,
@@ -41,7 +40,7 @@ _ROWS = (
 # What one endpoint knows is a word of the service, and no misspelling anywhere else.
 _WORDS = frozenset(name for row in _ROWS for name in row.parameters)
 
-ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(
-    {row.name: evolve(row, vocabulary=_WORDS) for row in _ROWS}
+ENDPOINTS: Table[Endpoint] = Table(
+    "endpoints", {row.name: evolve(row, vocabulary=_WORDS) for row in _ROWS}
 )
 """The table. Extend it with `ENDPOINTS | {"family/name": Endpoint(...)}`; it is never changed."""

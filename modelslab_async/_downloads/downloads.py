@@ -13,16 +13,17 @@ from collections.abc import (
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, overload
 
 import httpx
 from attrs import frozen
 
+from .._core.arguments import check_count, check_patience, check_span
 from .._core.catalog import FAMILIES
 from .._core.errors import ClientClosed, DownloadError
 from .._core.families import Family, Medium
 from .._core.files import File
-from .._core.outcomes import Outcome
+from .._core.outcomes import Outcome, Unsubmitted
 from .._core.replies import Success
 from .._core.tickets import Ticket
 from .._transport.guarded import GuardedTransport
@@ -30,6 +31,7 @@ from .deliveries import Delivery, Saved, Unsaved
 from .hops import ClientTransport, Hops
 from .renewal import Fetches, Renewal
 from .saving import Saving
+from .sources import each
 from .transfer import Transfer
 from .verifying import is_unchanged
 
@@ -85,13 +87,10 @@ class Downloads:
         families: Mapping[str, Family] = FAMILIES,
         known: Iterable[File] = (),
     ) -> None:
-        if at_once < 1 or longest < 1:
-            raise ValueError(f"at_once and longest are at least 1, got {at_once} and {longest}")
-        if timeout <= 0 or patience < 0:
-            raise ValueError(
-                "timeout is a number of seconds above 0 and patience one of at least 0, "
-                f"got {timeout} and {patience}"
-            )
+        check_count("at_once", at_once)
+        check_count("longest", longest, things="bytes")
+        check_span("timeout", timeout)
+        check_patience("patience", patience)
         self._client = client
         self._own = GuardedTransport(private=private) if http is None else None
         hops = Hops(self._own or _as_transport(http), timeout=timeout, private=private)
@@ -138,9 +137,19 @@ class Downloads:
             raise delivery.cause
         return delivery.files
 
-    async def stream(
+    @overload
+    def stream(
         self, outcomes: AsyncIterable[Outcome] | Iterable[Outcome]
-    ) -> AsyncGenerator[Delivery, None]:
+    ) -> AsyncGenerator[Delivery, None]: ...
+
+    @overload
+    def stream(
+        self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
+    ) -> AsyncGenerator[Delivery | Unsubmitted, None]: ...
+
+    async def stream(
+        self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
+    ) -> AsyncGenerator[Delivery | Unsubmitted, None]:
         """
         Save the outputs of many, as they come: give it `client.stream(...)`.
 
@@ -149,9 +158,12 @@ class Downloads:
 
         Raises:
             ClientClosed: This was closed before.
+            TypeError: The source holds something else than outcomes, such as the pairs of
+                `generate_many`. This, and whatever else the source raises, is raised after the
+                deliveries of all outcomes before it.
         """
         self.check_open()
-        deliveries: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        deliveries: asyncio.Queue[Delivery | Unsubmitted | None] = asyncio.Queue()
         places = asyncio.Semaphore(self._window)
         feeder = asyncio.create_task(
             self._feed(outcomes, places, deliveries), name="modelslab_async downloads"
@@ -168,15 +180,15 @@ class Downloads:
 
     async def _feed(
         self,
-        outcomes: AsyncIterable[Outcome] | Iterable[Outcome],
+        outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted],
         places: asyncio.Semaphore,
-        deliveries: asyncio.Queue[Delivery | None],
+        deliveries: asyncio.Queue[Delivery | Unsubmitted | None],
     ) -> None:
         async def deliver(success: Success) -> None:
             deliveries.put_nowait(await self.deliver(success))
 
         error: Exception | None = None
-        async with asyncio.TaskGroup() as group, aclosing(_each(outcomes)) as source:
+        async with asyncio.TaskGroup() as group, aclosing(each(outcomes)) as source:
             try:
                 async for outcome in source:
                     await places.acquire()
@@ -308,19 +320,3 @@ def _as_transport(
                 "http is an httpx.AsyncClient or an httpx.AsyncBaseTransport, "
                 f"got {type(http).__name__}"
             )
-
-
-async def _each(
-    outcomes: AsyncIterable[Outcome] | Iterable[Outcome],
-) -> AsyncGenerator[Outcome, None]:
-    if isinstance(outcomes, AsyncIterable):
-        try:
-            async for outcome in outcomes:
-                yield outcome
-        finally:
-            # Whoever wrote `stream(client.stream(...))` has no other hand on it.
-            if isinstance(outcomes, AsyncGenerator):
-                await outcomes.aclose()
-    else:
-        for outcome in outcomes:
-            yield outcome

@@ -20,7 +20,9 @@ Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
 _Page: TypeAlias = list[Ended]
 
 _PAGE: Final = 5000
-_COLUMNS: Final = (*("ticket", "state", "output", "message", "looks", "added", "ended", "body"),)
+_COLUMNS: Final = (
+    *("ticket", "state", "reason", "output", "message", "looks", "added", "ended", "body"),
+)
 
 
 def form_of(path: str) -> Format:
@@ -124,14 +126,14 @@ _WRITERS: Final[dict[Format, Callable[[Path, Iterable[_Page]], None]]] = {
 def _row(each: Ended) -> dict[str, Any]:
     match each.outcome:
         case Success(output=output, message=message, raw=raw):
-            state = "success"
-        case Failed(message=message, raw=raw):
+            state, reason = "success", ""
+        case Failed(reason=reason, message=message, raw=raw):
             state, output = "failed", ()
         case Unresolved(cause=cause, last=last):
-            state, output, message = "unresolved", (), cause.message
+            state, reason, output, message = "unresolved", type(cause).__name__, (), cause.message
             raw = last.raw if last else {}
     values = (
-        *(str(each.outcome.ticket), state, list(output), message, each.looks),
+        *(str(each.outcome.ticket), state, reason, list(output), message, each.looks),
         *(_moment(each.added), _moment(each.ended), json.dumps(raw)),
     )
     return dict(zip(_COLUMNS, values, strict=True))

@@ -1,5 +1,6 @@
 """The emulator: an ASGI stand-in for the service. It knows the registry and no client."""
 
+from . import extra as extra
 from .app import Emulator
 from .courier import Delivery
 from .fault_serving import Traffic, faulty

@@ -30,7 +30,7 @@ async def batch(path):
         cause = WaitTimeout("late", ticket=third)
         ends = [
             End(one, 2, success),
-            End(two, 1, Failed(ticket=second, message="no", raw={"status": "error"})),
+            End(two, 1, Failed(ticket=second, message="no", reason="not_found")),
             End(three, 0, Unresolved(ticket=third, cause=cause)),
         ]
         await batch.journal.settle(run, ends)
@@ -56,6 +56,7 @@ async def test_csv(batch, tmp_path):
         rows = list(csv.DictReader(lines))
     assert ["images:1", "images:2", "video:3"] == [row["ticket"] for row in rows]
     assert ["success", "failed", "unresolved"] == [row["state"] for row in rows]
+    assert ["", "not_found", "WaitTimeout"] == [row["reason"] for row in rows]
     assert ["é", "no", "late"] == [row["message"] for row in rows]
     assert ["2", "1", "0"] == [row["looks"] for row in rows]
     assert BODY["output"] == json.loads(rows[0]["output"])
@@ -71,6 +72,7 @@ async def test_parquet(batch, tmp_path):
     rows = parquet.read_table(file).to_pylist()
     assert ["images:1", "images:2", "video:3"] == [row["ticket"] for row in rows]
     assert [BODY["output"], [], []] == [row["output"] for row in rows]
+    assert ["", "not_found", "WaitTimeout"] == [row["reason"] for row in rows]
     assert [2, 1, 0] == [row["looks"] for row in rows]
     assert {datetime.fromtimestamp(NOW, UTC)} == {row["ended"] for row in rows}
     assert BODY == json.loads(rows[0]["body"])

@@ -221,7 +221,7 @@ def test_export(here, emulator, tmp_path):
     here("run", "-", given="images:4801")
     assert 0 == here("export", "all.csv").returncode
     assert 0 == here("export", "all.txt", "--form", "jsonl").returncode
-    assert (tmp_path / "all.csv").read_text().startswith("ticket,state,output")
+    assert (tmp_path / "all.csv").read_text().startswith("ticket,state,reason,output")
     assert "images:4801" == json.loads((tmp_path / "all.txt").read_text())["ticket"]
     assert 2 == here("run", "--export", "nowhere/all.csv").returncode
     wrong = here("export", "nowhere/all.csv")

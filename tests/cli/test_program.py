@@ -63,19 +63,19 @@ def test_version(program):
 
 
 @pytest.mark.parametrize(
-    ("missing", "arguments"),
+    ("missing", "arguments", "extra"),
     [
-        ("click", ("families",)),
-        ("rich", ("families",)),
-        ("starlette", ("emulate",)),
-        ("uvicorn", ("demo",)),
+        ("click", ("families",), "cli,emulator"),
+        ("rich", ("families",), "cli,emulator"),
+        ("starlette", ("emulate",), "emulator"),
+        ("uvicorn", ("demo",), "emulator"),
     ],
 )
-def test_a_missing_extra_is_told_in_one_line(program, without, missing, arguments):
+def test_a_missing_extra_is_told_in_one_line(program, without, missing, arguments, extra):
     """Without an extra the line says what to install."""
     run = program(*arguments, PYTHONPATH=without(missing))
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
-    assert 'pip install "modelslab-async[cli,emulator]"' in run.stderr
+    assert f'pip install "modelslab-async[{extra}]"' in run.stderr
 
 
 def test_a_defect_is_one_line(program, without, tmp_path):

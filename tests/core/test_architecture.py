@@ -15,8 +15,8 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 CORE = [path for path in MODULES if "_core" in path.parts]
 # Each may import those before it. What touches the world outside has no place in the core.
 CORE_ORDER = """
-tickets replies files errors outcomes families spelling endpoints events catalog endpoint_rows
-endpoint_catalog bodies hints statuses refusals reading
+arguments tickets replies files errors outcomes families spelling tables endpoints events catalog
+endpoint_rows endpoint_catalog bodies hints statuses refusals reading
 hooks receipts pending records rules inspecting intervals learning pacing lines lanes rates schedule
 """.split()  # noqa: SIM905
 OUTSIDE = {"time", "random", "os", "logging", "asyncio", "socket", "threading", "secrets", "ssl"}

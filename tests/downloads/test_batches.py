@@ -16,11 +16,12 @@ from modelslab_async import (
     Ticket,
     Unresolved,
     Unsaved,
+    Unsubmitted,
     WaitTimeout,
     download,
     verify,
 )
-from modelslab_async.emulator import Emulator
+from modelslab_async.emulator import Emulator, Jobs
 
 from .conftest import PNG, names, picture, success
 
@@ -80,6 +81,42 @@ async def test_a_source_that_breaks_costs_nothing_before_it(server, saving):
         assert isinstance(await anext(stream), Saved)
         with pytest.raises(RuntimeError, match="the source broke"):
             await anext(stream)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "instead"),
+    [
+        ((("realtime/text2img", {}), success()), "outcome async for _, outcome in client.generate"),
+        ("images:1", "client.stream"),
+    ],
+)
+async def test_what_is_no_outcome_is_refused(server, saving, wrong, instead):
+    """It says what was expected, what came and what to write; what came before it is saved."""
+    async with saving() as downloads:
+        stream = downloads.stream([success(server.link()), wrong])
+        assert isinstance(await anext(stream), Saved)
+        with pytest.raises(TypeError, match=f"got a {type(wrong).__name__}; .*{instead}"):
+            await anext(stream)
+
+
+async def test_many_generations_are_saved_as_they_come(tmp_path):
+    """The outcomes of generate_many go in as they are: what never had a ticket goes by."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), keys=["a-key"])
+    wire = httpx.ASGITransport(app=emulator)
+    requests = [("realtime/text2img", {"prompt": f"lighthouse {n}"}) for n in range(3)]
+
+    async def kinds(key):
+        async with (
+            Client(key, base_url="http://e.test/api", http=wire) as client,
+            Downloads(client, to=tmp_path, http=wire, private=True) as downloads,
+        ):
+            generated = client.generate_many(requests)
+            outcomes = (outcome async for _, outcome in generated)
+            return [type(each) async for each in downloads.stream(outcomes)]
+
+    assert [Saved] * 3 == await kinds("a-key")
+    assert [Unsubmitted] * 3 == await kinds("another-key")
+    assert 3 == len(names(tmp_path))
 
 
 async def test_a_batch_that_is_left_early(server, saving):

@@ -36,6 +36,7 @@ from modelslab_async import (
     Ticket,
     Unresolved,
     Unsaved,
+    Unsubmitted,
     Verified,
     download,
     from_dict,
@@ -96,6 +97,9 @@ async def saved(client: Client, success: Success) -> tuple[File, ...]:
         async for delivery in downloads.stream(client.stream(["images:1"])):
             assert_type(delivery, Saved | Unsaved | Failed | Unresolved)
             kept(delivery)
+        generated = client.generate_many([("realtime/text2img", {"prompt": "a lighthouse"})])
+        async for each in downloads.stream(outcome async for _, outcome in generated):
+            assert_type(each, Saved | Unsaved | Failed | Unresolved | Unsubmitted)
         files = await downloads.save(success)
     assert_type(await verify("out", files), Verified)
     return files
@@ -139,9 +143,8 @@ def learned(saved: Mapping[str, Any] | None) -> Learned:
 
 
 def clients(own: HTTP) -> list[Client]:
-    families: Mapping[str, Family] = FAMILIES | {
-        "v8_images": Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
-    }
+    families = FAMILIES | {"v8_images": Family(name="v8_images", url="{base}/v8/images/fetch/{id}")}
+    assert_type(families, dict[str, Family])
     return [
         Client(),
         Client("key", enterprise_key="other", families=families, pace=Pace.fixed(2)),

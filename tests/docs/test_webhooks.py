@@ -1,0 +1,113 @@
+"""The program of the page on webhooks, with an emulator whose webhooks arrive."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from modelslab_async.emulator import Emulator, Jobs, Webhooks, running
+
+PATIENCE = 60.0
+
+
+class Door:
+    """What the service reaches at the public address: the program that runs at the moment."""
+
+    app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture
+def serving_program(program_of: Callable[[str], str], monkeypatch, tmp_path):
+    """Starts the program as a new process would, and gives a visitor of it."""
+    monkeypatch.setenv("MODELSLAB_API_KEY", "a-key")
+    monkeypatch.setenv("WEBHOOK_SECRET", "of the settings")
+    monkeypatch.chdir(tmp_path)
+
+    @asynccontextmanager
+    async def serve(door: Door, base_url: str) -> AsyncIterator[httpx.AsyncClient]:
+        monkeypatch.setenv("MODELSLAB_BASE_URL", base_url)
+        program: dict[str, Any] = {"__name__": "pictures"}
+        exec(program_of("how-to/webhooks.md"), program)
+        app = door.app = program["app"]
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://app") as visitor,
+        ):
+            yield visitor
+
+    return serve
+
+
+def emulated(door: Door, duration: float, *, failing: float = 0.0) -> Emulator:
+    return Emulator(
+        jobs=Jobs(duration=(duration, duration), failing=failing),
+        webhooks=Webhooks(transport=httpx.ASGITransport(app=door), anywhere=True),
+    )
+
+
+async def begun(visitor: httpx.AsyncClient) -> str:
+    answer = await visitor.post("/pictures", json={"prompt": "a lighthouse"})
+    assert 202 == answer.status_code
+    return answer.json()["id"]
+
+
+async def ended(visitor: httpx.AsyncClient, id_: str) -> dict[str, Any]:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            told = (await visitor.get(f"/status/{id_}")).json()
+            if told["status"] != "processing":
+                return told
+            await asyncio.sleep(0.02)
+
+
+async def delivered(emulator: Emulator) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            if emulator.deliveries:
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(("failing", "status"), [(0.0, "done"), (1.0, "failed")])
+async def test_a_picture_is_begun_and_its_webhook_taken(serving_program, failing, status):
+    """The visitor has an id of their own, the webhook finds the receiver, and the end is told."""
+    door = Door()
+    emulator = emulated(door, 0.3, failing=failing)
+    async with running(emulator) as url, serving_program(door, url) as visitor:
+        told = await ended(visitor, id_ := await begun(visitor))
+        await delivered(emulator)
+        assert 404 == (await visitor.get("/status/another")).status_code
+    assert status == told["status"]
+    assert [200] == [delivery.status_code for delivery in emulator.deliveries]
+    assert [id_] == [submit.fields["track_id"] for submit in emulator.submits]
+
+
+async def test_a_restart_loses_no_picture(serving_program):
+    """What was begun before it has a waiter again, although its webhook came in between."""
+    door = Door()
+    emulator = emulated(door, 0.5)
+    async with running(emulator) as url:
+        async with serving_program(door, url) as visitor:
+            id_ = await begun(visitor)
+        await delivered(emulator)
+        async with serving_program(door, url) as visitor:
+            told = await ended(visitor, id_)
+    assert "done" == told["status"]
+    assert told["links"]
+
+
+async def test_a_wrong_key_begins_nothing(serving_program):
+    """The visitor is told, and no id is handed out."""
+    door = Door()
+    emulator = Emulator(keys=["another key"])
+    async with running(emulator) as url, serving_program(door, url) as visitor:
+        answer = await visitor.post("/pictures", json={"prompt": "a lighthouse"})
+    assert 502 == answer.status_code
+    assert {"status"} == set(answer.json())
