@@ -95,9 +95,6 @@ _FIRST: Step = (
     FROM tickets JOIN families USING (family) JOIN states USING (state)
         LEFT JOIN replies ON replies.ticket = tickets.ticket
     """,
-)
-
-_SECOND: Step = (
     f"""
     CREATE TABLE saves (
         ticket INTEGER PRIMARY KEY REFERENCES tickets,
@@ -110,8 +107,8 @@ _SECOND: Step = (
     f"CREATE INDEX unsaved ON saves (state, run) WHERE state <= {UNSAVED}",
 )
 
-# The way from each version to the next. A file of version 2 has gone the first two steps.
-STEPS: tuple[Step, ...] = (_FIRST, _SECOND)
+# The way from each version to the next. A file of version 1 has gone the first step.
+STEPS: tuple[Step, ...] = (_FIRST,)
 
 
 def prepare(db: sqlite3.Connection, path: str, steps: Sequence[Step] = STEPS) -> None:
