@@ -63,6 +63,9 @@ class Entry:
     fault: LookFault | None = None
     last: Processing | Pending | None = None
 
+    def __lt__(self, other: "Entry") -> bool:
+        return self.added < other.added
+
 
 @define(eq=False)
 class Doom:
@@ -176,7 +179,7 @@ class Lane:
         """End what is open now, or one family of it: `reap` hands it out."""
         self._dooms = [doom for doom in self._dooms if doom.entries]
         doom = Doom(error, family, self._line.drain())
-        doom.entries.extend((0.0, 0, entry) for entry in self._flying if doom.meets(entry))
+        doom.entries.extend((0.0, entry) for entry in self._flying if doom.meets(entry))
         self._dooms.append(doom)
 
     @property
@@ -189,11 +192,11 @@ class Lane:
         doom = next(doom for doom in self._dooms if doom.entries)
         some = doom.entries[-limit:]
         del doom.entries[-limit:]
-        watched = [item for item in some if item[2].watchers]
+        watched = [item for item in some if item[1].watchers]
         for item in watched:
-            if not doom.meets(item[2]):
-                self._line.push(item[0], item[2])
-        return [(entry, doom.error) for _, _, entry in watched if doom.meets(entry)]
+            if not doom.meets(item[1]):
+                self._line.push(*item)
+        return [(entry, doom.error) for _, entry in watched if doom.meets(entry)]
 
     def faulted(self, began: float, now: float) -> int:
         """Count a look that went wrong; say how many pauses in a row that makes, 0 for none."""

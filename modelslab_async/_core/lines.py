@@ -3,12 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from itertools import count
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import define, field
-
-_sequence = count()
 
 # So many entries that nobody watches may stay, and so many are cleared away with each one more.
 _FEW = 64
@@ -27,9 +24,13 @@ class Waited(Protocol):
     @property
     def watchers(self) -> Sequence[object]: ...
 
+    def __lt__(self, other: Any, /) -> bool:
+        """Whether this one goes first where both are due at once."""
+        ...
+
 
 E = TypeVar("E", bound=Waited)
-Item: TypeAlias = tuple[float, int, E]
+Item: TypeAlias = tuple[float, E]
 
 
 @define(eq=False)
@@ -57,7 +58,7 @@ class Line(Generic[E]):
 
     def push(self, due: float, entry: E) -> None:
         """Line an entry up."""
-        heappush(self._heaps[-1], (due, next(_sequence), entry))
+        heappush(self._heaps[-1], (due, entry))
         if self._sweeping:
             self._sweep()
 
@@ -84,7 +85,7 @@ class Line(Generic[E]):
     def pop(self, now: float, step: Callable[[E], float]) -> E:
         """The most overdue of those that may go. Only once `when` has come."""
         heap = self._first(now)
-        entry = heappop(heap)[2]
+        entry = heappop(heap)[1]
         if heap is not self._heaps[-1]:
             gap = min(step(entry) / self._sharing, _LONGEST_GAP)
             self._turn = max(self._turn, now - _SLACK) + gap
@@ -107,7 +108,7 @@ class Line(Generic[E]):
     def _clear(self) -> None:
         """See that each heap begins with one that somebody watches, and that few are empty."""
         for heap in self._heaps:
-            while heap and not heap[0][2].watchers:
+            while heap and not heap[0][1].watchers:
                 heappop(heap)
                 self._unwanted -= 1
         if len(self._heaps) > 1:
@@ -121,7 +122,7 @@ class Line(Generic[E]):
             return self._heaps[0]
         return min(
             (heap for heap in self._heaps if heap and self._moment(heap) <= now),
-            key=lambda heap: heap[0][:2],
+            key=lambda heap: heap[0],
         )
 
     def _moment(self, heap: list[Item[E]]) -> float:
@@ -133,7 +134,7 @@ class Line(Generic[E]):
         first, last = self._heaps[0], self._heaps[-1]
         for _ in range(min(_BROOM, len(first))):
             item = first.pop()
-            if item[2].watchers:
+            if item[1].watchers:
                 heappush(last, item)
             else:
                 self._unwanted -= 1
