@@ -125,7 +125,7 @@ def explained(error: ModelsLabError) -> str:
     advice = exit_of(error).advice
     if error.retry_after is not None:
         advice = f"ask again in {error.retry_after:g} s"
-    return f"{error}; {advice}" if advice else str(error)
+    return f"{str(error).rstrip('.')}; {advice}" if advice else str(error)
 
 
 def exit_codes() -> str:
