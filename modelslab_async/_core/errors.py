@@ -182,9 +182,9 @@ class WaitTimeout(ModelsLabError, TimeoutError):
 
 class SubmitUncertain(ModelsLabError):
     """
-    Work may or may not have been started. Look for it before submitting, and paying, again.
+    Work may or may not have been started. Look for its `track_id` before paying again.
 
-    What went wrong is its `__cause__`.
+    It is in the service's history and in webhooks. What went wrong is the `__cause__`.
 
     Attributes:
         endpoint: What was submitted to.
