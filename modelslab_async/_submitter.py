@@ -17,6 +17,7 @@ from ._core.endpoints import Endpoint
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
+    GenerationFailed,
     LookFault,
     ModelsLabError,
     PaymentRequired,
@@ -261,7 +262,7 @@ class Submitter:
                 places.send_away(end)
                 places.give_back()
             case _:
-                places.give_back()
+                places.give_back(welcome=isinstance(end, (Success, GenerationFailed)))
         return await self._tell(order, end, ledger)
 
     async def _tell(
