@@ -77,7 +77,8 @@ class Places:
 
     A place is taken before a submit. It is given back when nothing came of it, and belongs to its
     ticket else: until that has ended, or is given up, or an hour has passed. Who waits for a place
-    gets one in the order of their numbers.
+    gets one in the order of their numbers. Until the server has taken work, and again after a
+    refusal, one goes alone, and one more for each second without an answer.
 
     Args:
         limit: How many there are; None for as many as anybody wants.
@@ -92,6 +93,8 @@ class Places:
     _unnamed: int = 0
     _line: list[tuple[int, int, asyncio.Future[ModelsLabError | None]]] = Factory(list)
     _sequence: "count[int]" = Factory(count)
+    _welcome: bool = False
+    _alone_since: float = -math.inf
     _paused_until: float = -math.inf
     _full_until: float = -math.inf
     _full_at: int = 0
@@ -122,8 +125,9 @@ class Places:
         if error is not None:
             raise error
 
-    def give_back(self) -> None:
-        """Nothing came of a submit: its place is free."""
+    def give_back(self, *, welcome: bool = False) -> None:
+        """A submit made no ticket: its place is free. It is welcome if the server took the work."""
+        self._welcome |= welcome
         self._unnamed -= 1
         self._serve()
 
@@ -138,6 +142,7 @@ class Places:
     ) -> None:
         """A submit made a ticket: its place belongs to that from now on."""
         now = asyncio.get_running_loop().time()
+        self._welcome = True
         self._unnamed -= 1
         self._held[ticket] = _Held(now, eta or 0.0, now, mark, calm, hinted)
         self._serve()
@@ -183,6 +188,8 @@ class Places:
 
     def send_away(self, error: ModelsLabError) -> None:
         """Those who are in line now will not be served, for this reason."""
+        self._welcome = False
+        self._alone_since = asyncio.get_running_loop().time()
         line, self._line = self._line, []
         for _, _, turn in line:
             if not turn.done():
@@ -199,7 +206,11 @@ class Places:
         return self._unnamed + len(self._held)
 
     def _room(self, now: float) -> bool:
-        return now >= self._paused_until and not self._crowded(now)
+        return now >= self._paused_until and not self._crowded(now) and not self._wary(now)
+
+    def _wary(self, now: float) -> bool:
+        """Whether those on their way are to tell first what the server makes of the key."""
+        return not self._welcome and self._unnamed > max(0.0, now - self._alone_since)
 
     def _crowded(self, now: float) -> bool:
         limit = math.inf if self.limit is None else self.limit
@@ -214,6 +225,8 @@ class Places:
         while self._line and (self._line[0][2].done() or self._room(now)):
             turn = heappop(self._line)[2]
             if not turn.done():
+                if not self._welcome and not self._unnamed:
+                    self._alone_since = now
                 self._unnamed += 1
                 turn.set_result(None)
         if not self._line:
@@ -236,6 +249,8 @@ class Places:
         whens = [when for when in (self._paused_until, self._full_until) if when > now]
         if self._crowded(now):
             whens.extend(self._when(*each, now, early) for each in self._held.items())
+        if self._wary(now):
+            whens.append(self._alone_since + self._unnamed)
         if whens:
             # Whoever comes meanwhile is found by the next pass, so that is never far away.
             when = max(min(*whens, now + _OFTEN), now + _PASS * len(self._held))

@@ -17,6 +17,7 @@ from ._core.endpoints import Endpoint
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
+    GenerationFailed,
     LookFault,
     ModelsLabError,
     PaymentRequired,
@@ -261,7 +262,7 @@ class Submitter:
                 places.send_away(end)
                 places.give_back()
             case _:
-                places.give_back()
+                places.give_back(welcome=isinstance(end, (Success, GenerationFailed)))
         return await self._tell(order, end, ledger)
 
     async def _tell(
@@ -354,9 +355,10 @@ def _is_doubtful(error: ModelsLabError) -> bool:
 
 def _uncertain(order: Order, why: str) -> SubmitUncertain:
     mark = f"track_id {order.track_id}" if order.track_id else "no track_id"
+    where = "by that track_id, or in a webhook that has it" if order.track_id else "by its time"
     return SubmitUncertain(
-        f"{order.endpoint.name} ({mark}): {why}; the work may or may not have been started: look "
-        "for it before you submit, and pay, again",
+        f"{order.endpoint.name} ({mark}): {why}; the work may or may not have been started: before "
+        f"you submit, and pay, again, look for it in your history on the service's site {where}",
         endpoint=order.endpoint.name,
         track_id=order.track_id,
         payload_hash=order.payload_hash,

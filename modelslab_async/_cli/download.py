@@ -31,9 +31,9 @@ from .tickets import STDIN, checked, find_keys, given, make_client
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="The most seconds to wait for each ticket.",
+    help="The most seconds to wait for each ticket; 0 gives up at once.",
 )
 @click.option(
     "--at-once",

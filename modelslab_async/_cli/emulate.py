@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from .. import Ticket
 from . import options
 from .loops import run_async
+from .tickets import well_formed
 
 if TYPE_CHECKING:
     from ..emulator import Emulator, Faults
@@ -46,6 +48,13 @@ def _read_faults(
         return Faults.parse(text)
     except ValueError as fault:
         raise click.BadParameter("; ".join(str(fault).splitlines())) from None
+
+
+def _read_plants(
+    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
+) -> tuple[int | Ticket, ...]:
+    """`3`, that many jobs of all families, or `images:7`, the job of that ticket."""
+    return tuple(int(text) if text.isdecimal() else well_formed(text) for text in texts)
 
 
 async def _serve(
@@ -98,10 +107,12 @@ async def _serve(
 @options.seed
 @click.option(
     "--plant",
-    type=click.IntRange(min=0),
-    default=0,
-    metavar="N",
-    help="Start N jobs of all families and print their tickets, one a line.",
+    "plants",
+    multiple=True,
+    callback=_read_plants,
+    metavar="N|TICKET",
+    help="Start N jobs of all families, or the job of a ticket such as images:7, and print their "
+    "tickets, one a line. May be given more than once.",
 )
 @click.option(
     "--faults",
@@ -121,7 +132,7 @@ def emulate(
     spam_window: float | None,
     keys: tuple[str, ...],
     seed: int,
-    plant: int,
+    plants: tuple[int | Ticket, ...],
     faults: "Faults | None",
 ) -> None:
     """
@@ -141,8 +152,12 @@ def emulate(
 
     def ready(base_url: str) -> None:
         click.echo(_introduction(base_url, keys), err=True)
-        for ticket in emulator.plant_many(plant):
-            click.echo(str(ticket))
+        for plant in plants:
+            if isinstance(plant, Ticket):
+                click.echo(str(emulator.plant(plant)))
+                continue
+            for ticket in emulator.plant_many(plant):
+                click.echo(str(ticket))
 
     try:
         run_async(_serve(emulator, faults, host, port, ready))

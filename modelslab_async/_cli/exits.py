@@ -39,7 +39,7 @@ class Exit:
         code: The code.
         means: What it tells, for the help.
         errors: Which errors end with it; the nearest class wins.
-        advice: What the user can do.
+        advice: What the user can do, where the error itself does not say so.
     """
 
     code: int
@@ -55,7 +55,7 @@ _EXITS = (
         KEY,
         "the key is missing, wrong, or its plan may not do that",
         (AuthenticationError, PermissionDenied),
-        "check the key in MODELSLAB_API_KEY and what its plan includes",
+        "check what the plan of the key in MODELSLAB_API_KEY includes",
     ),
     Exit(
         6,
@@ -86,7 +86,6 @@ _EXITS = (
         5,
         "not found: the server knows no such id",
         (TicketNotFound,),
-        "check the id and the family; results are kept for a limited time",
     ),
     Exit(1, "the generation failed", (GenerationFailed,)),
     Exit(SUCCESS, "success; a look at a job that is not over is one"),
@@ -122,10 +121,10 @@ def worst(codes: Iterable[int]) -> int:
 
 def explained(error: ModelsLabError) -> str:
     """An error as one line that says what to do."""
-    advice = exit_of(error).advice
+    advice = "" if error.advice else exit_of(error).advice
     if error.retry_after is not None:
         advice = f"ask again in {error.retry_after:g} s"
-    return f"{error}; {advice}" if advice else str(error)
+    return f"{str(error).rstrip('.')}; {advice}" if advice else str(error)
 
 
 def exit_codes() -> str:

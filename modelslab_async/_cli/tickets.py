@@ -43,6 +43,21 @@ def family_of(name: str) -> Family:
     )
 
 
+def well_formed(text: str) -> Ticket:
+    """
+    Read a ticket of a family that there is.
+
+    Raises:
+        click.UsageError: It is ill-formed or of no family.
+    """
+    try:
+        ticket = Ticket.parse(text)
+        family_of(ticket.family).check(ticket)
+    except ValueError as fault:
+        raise click.UsageError(str(fault)) from None
+    return ticket
+
+
 def checked(text: str, keys: Keys) -> Ticket:
     """
     Read a ticket, and make sure that it could be asked about.
@@ -51,16 +66,8 @@ def checked(text: str, keys: Keys) -> Ticket:
         click.UsageError: It is ill-formed or of no family.
         NoKey: There is no key for its family.
     """
-    try:
-        ticket = Ticket.parse(text)
-    except ValueError as fault:
-        raise click.UsageError(str(fault)) from None
-    family = family_of(ticket.family)
-    try:
-        family.check(ticket)
-    except ValueError as fault:
-        raise click.UsageError(str(fault)) from None
-    _require(lambda: keys.of(family.tier))
+    ticket = well_formed(text)
+    _require(lambda: keys.of(family_of(ticket.family).tier))
     return ticket
 
 

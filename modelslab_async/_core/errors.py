@@ -34,7 +34,7 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
 """
 
 from copy import copy
-from typing import Self
+from typing import ClassVar, Self
 
 from .files import File
 from .replies import Failed, Processing
@@ -46,11 +46,14 @@ class ModelsLabError(Exception):
     The base of every error of this package.
 
     Attributes:
+        advice: What to do about it, where that is the same for all errors of a kind. `str` adds it.
         ticket: The ticket it is about, if it is about one.
         status_code: The HTTP status that came, if one came.
         server_message: The server's own words, if any.
         retry_after: Seconds the server asked to wait, if it did.
     """
+
+    advice: ClassVar[str] = ""
 
     def __init__(
         self,
@@ -76,7 +79,8 @@ class ModelsLabError(Exception):
         return twin
 
     def __str__(self) -> str:
-        return f"{self.ticket}: {self.message}" if self.ticket else self.message
+        said = f"{self.ticket}: {self.message}" if self.ticket else self.message
+        return f"{said.rstrip('.')}; {self.advice}" if self.advice else said
 
 
 class LookFault(ModelsLabError):
@@ -88,8 +92,7 @@ class TransportError(LookFault):
     No usable answer came: the network, a timeout, a connection that was cut.
 
     Attributes:
-        may_have_left: Whether the request may have reached the server. False only if it provably
-            never left this machine.
+        may_have_left: False only if the request provably never left this machine.
     """
 
     def __init__(
@@ -117,6 +120,8 @@ class Refused(ModelsLabError):
 
 class AuthenticationError(Refused):
     """The key is missing, wrong or expired."""
+
+    advice = "check the key in MODELSLAB_API_KEY or api_key"
 
 
 class PaymentRequired(Refused):
@@ -157,6 +162,8 @@ class GenerationFailed(ModelsLabError):
 class TicketNotFound(GenerationFailed):
     """The server knows no such id: a mistyped one, another family's, or one long gone."""
 
+    advice = "check the id and the family; results are kept for a limited time"
+
 
 class WaitTimeout(ModelsLabError, TimeoutError):
     """
@@ -175,9 +182,9 @@ class WaitTimeout(ModelsLabError, TimeoutError):
 
 class SubmitUncertain(ModelsLabError):
     """
-    Work may or may not have been started. Look for it before submitting, and paying, again.
+    Work may or may not have been started. Look for its `track_id` before paying again.
 
-    What went wrong is its `__cause__`.
+    It is in the service's history and in webhooks. What went wrong is the `__cause__`.
 
     Attributes:
         endpoint: What was submitted to.

@@ -1,5 +1,6 @@
 """Transfer: the bytes behind one link, into one part. It resumes what it can, retries nothing."""
 
+import errno
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -27,6 +28,16 @@ _SPAN = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _OK, _PARTIAL, _UNSATISFIABLE = 200, 206, 416
 _CLIENT_ERRORS = range(400, 500)
 _LATER = (408, 425, 429)
+_MAKE_ROOM = "make room or choose another folder"
+_GET_LEAVE = "choose a folder that this program may write to"
+_REMEDIES = {
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
+    errno.EFBIG: _MAKE_ROOM,
+    errno.EACCES: _GET_LEAVE,
+    errno.EPERM: _GET_LEAVE,
+    errno.EROFS: _GET_LEAVE,
+}
 
 
 class Transfer:
@@ -128,9 +139,9 @@ async def _written(work: Callable[[T], None], given: T, *, url: str) -> None:
 
 def not_written(fault: OSError, *, url: str = "") -> FileNotWritten:
     """What it means that this machine's disk would not."""
+    remedy = _REMEDIES.get(fault.errno or 0, "choose another folder")
     return FileNotWritten(
-        f"the file cannot be written: {fault.strerror or fault}; make room or choose another "
-        "folder, then save again",
+        f"the file cannot be written: {fault.strerror or fault}; {remedy}, then save again",
         url=url,
     )
 

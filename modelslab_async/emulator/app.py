@@ -1,7 +1,6 @@
 """Emulator: an ASGI application that answers as the service does. It knows no client."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import cycle, islice
@@ -28,6 +27,7 @@ from .ledger import Scripted
 from .links import Links, not_found
 from .replying import JSON, as_json, site_of, spelling_of, take_part
 from .routes import Ask, Fetch, File, Routes, Submit
+from .tally import Tally
 from .utilities import told
 from .webhooks import Webhooks
 
@@ -54,7 +54,7 @@ class Emulator:
         clock: Where the time in seconds comes from.
 
     Attributes:
-        looks: How often each ticket was fetched.
+        looks: How often each ticket was fetched, such as `looks["images:1"]`.
         requests: How many HTTP requests came in.
         submits: The submits that came in.
 
@@ -78,7 +78,7 @@ class Emulator:
         links: Links | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.looks: Counter[Ticket] = Counter()
+        self.looks = Tally()
         self.requests = 0
         self.submits: list[Submitted] = []
         self._keys = None if keys is None else frozenset((*keys, *broke))

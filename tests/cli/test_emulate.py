@@ -26,6 +26,24 @@ def emulating(program):
         process.kill()
 
 
+def test_tickets_of_ones_own_are_planted(program):
+    """They are printed where they were named, and one of no family is told before anything."""
+    with program.start(
+        "emulate", "--port", "0", "--plant", "images:7", "--plant", "2", "--plant",
+        "workflows:wf_1/8", "--duration", "0", "--failing", "0",
+    ) as process:  # fmt: skip
+        tickets = [process.stdout.readline().strip() for _ in range(4)]
+        lines = [process.stderr.readline() for _ in range(9)]
+        url = re.search(r"export MODELSLAB_BASE_URL=(\S+)", "".join(lines))[1]
+        found = program("wait", "images:7", "workflows:wf_1/8", "--base-url", url)
+        process.kill()
+    assert ["images:7", "workflows:wf_1/8"] == [tickets[0], tickets[3]]
+    assert 0 == found.returncode
+    wrong = program("emulate", "--plant", "imges:7")
+    assert (2, 1) == (wrong.returncode, wrong.stderr.count("\n"))
+    assert "did you mean images" in wrong.stderr
+
+
 def test_other_programs_can_use_it(program, emulating):
     """The printed base URL and the planted tickets serve a client; Ctrl-C ends it in one line."""
     process, tickets = emulating

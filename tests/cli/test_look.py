@@ -67,7 +67,7 @@ def test_a_server_that_is_not_there(program):
         (("fetch", "images:a//b"), "empty part"),
         (("fetch", "workflows:1"), "2 part(s)"),
         (("wait", "images:1", "vidio:1"), "did you mean video"),
-        (("wait", "images:1", "--timeout", "0"), "--timeout"),
+        (("wait", "images:1", "--timeout", "-1"), "--timeout"),
         (("fetch", "images:1", "--base-url", "modelslab"), "base_url"),
         (("fetch", "images:1", "--api-key", "k"), "--api-key"),
         (("wait",), "TICKET"),
@@ -148,6 +148,20 @@ def test_the_time_is_up(program, emulator):
     run = program("wait", scripted(emulator, "processing"), "--timeout", "0.2")
     assert (7, 1) == (run.returncode, run.stderr.count("\n"))
     assert isinstance(records(run)[0].cause, WaitTimeout)
+
+
+def test_no_time_at_all_gives_up_at_once(program, emulator):
+    """As in the library: the ticket is taken and left, and can be waited for again."""
+    run = program("wait", scripted(emulator, "processing"), "--timeout", "0")
+    assert 7 == run.returncode
+    assert isinstance(records(run)[0].cause, WaitTimeout)
+
+
+def test_words_that_end_with_a_full_stop(program, emulator):
+    """What to do follows them in the same sentence."""
+    emulator.script("images:stop", [Scripted(404, b'{"error": "The route x could not be found."}')])
+    told = program("fetch", "images:stop").stderr
+    assert "could not be found; check the ticket" in told
 
 
 def test_ctrl_c(program, emulator):

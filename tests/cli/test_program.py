@@ -3,7 +3,7 @@
 import pytest
 
 from modelslab_async import ModelsLabError, TicketNotFound, __version__
-from modelslab_async._cli.exits import exit_of, worst
+from modelslab_async._cli.exits import exit_of, explained, worst
 from modelslab_async._core import errors
 from modelslab_async._core.replies import Failed
 from modelslab_async._core.tickets import Ticket
@@ -25,6 +25,14 @@ def test_every_error_has_an_exit_code():
     ]
     assert {1, 2, 3, 4, 5, 6, 7, 8, 10} == {exit_of(error).code for error in made}
     assert 5 == exit_of(TicketNotFound(FAILED)).code
+
+
+@pytest.mark.parametrize("kind", [errors.AuthenticationError, errors.InvalidRequest])
+def test_what_to_do_is_said_once(kind):
+    """By the error where it knows, else by the table of exits."""
+    said = explained(kind("no."))
+    assert 1 == said.count("; ")
+    assert said.startswith("no; check the ")
 
 
 def test_the_worst_code_is_what_waiting_does_not_mend():

@@ -8,6 +8,7 @@ import pytest
 
 import modelslab_async
 from modelslab_async import (
+    AuthenticationError,
     Failed,
     GenerationFailed,
     ModelsLabError,
@@ -17,6 +18,8 @@ from modelslab_async import (
     TicketNotFound,
     TransportError,
     WaitTimeout,
+    from_dict,
+    to_dict,
 )
 from modelslab_async._core import errors
 
@@ -82,3 +85,38 @@ def test_kinds_that_python_knows():
     failed = Failed(ticket=TICKET, reason="not_found")
     assert isinstance(GenerationFailed.of(failed), TicketNotFound)
     assert type(GenerationFailed.of(Failed(ticket=TICKET))) is GenerationFailed
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            AuthenticationError("Invalid API key.", ticket=TICKET),
+            "images:1: Invalid API key; check the key in MODELSLAB_API_KEY or api_key",
+        ),
+        (
+            GenerationFailed.of(
+                Failed(ticket=TICKET, message="Request not found", reason="not_found")
+            ),
+            f"images:1: Request not found; {TicketNotFound.advice}",
+        ),
+        (GenerationFailed.of(Failed(ticket=TICKET, message="no.")), "images:1: no."),
+    ],
+)
+def test_an_error_says_what_to_do(error, said):
+    """Where that is the same for all of its kind; the server's words stay as they came."""
+    assert said == str(error)
+    assert error.advice not in error.message or not error.advice
+
+
+def test_advice_is_given_once(virtually, world):
+    """An error that is stored and read back says it once, and so does one that goes on."""
+
+    async def main():
+        async with world(emulated={"keys": ["another key"]}) as here:
+            [outcome] = await here.client.gather(["images:1"])
+        twin = from_dict(to_dict(outcome)).cause
+        for error in (outcome.cause, twin, twin.about(Ticket("images", 2))):
+            assert 1 == str(error).count(error.advice)
+
+    virtually(main)

@@ -1,6 +1,7 @@
 """Parts: half a file is never seen under a whole file's name, and nobody's file is overwritten."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import signal
@@ -12,6 +13,7 @@ import pytest
 
 from modelslab_async import FileNotWritten
 from modelslab_async._downloads.part import Mark, Part
+from modelslab_async._downloads.transfer import not_written
 
 from .conftest import names, picture, success
 
@@ -184,6 +186,21 @@ async def test_a_folder_that_cannot_be_made(server, saving, folder):
     async with saving() as downloads:
         with pytest.raises(FileNotWritten, match="another folder"):
             await downloads.save(success(server.link()))
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "; make room or choose another folder, then"),
+        (errno.EACCES, "; choose a folder that this program may write to, then"),
+        (errno.ENOENT, "; choose another folder, then"),
+        (None, "; choose another folder, then"),
+    ],
+)
+def test_what_to_do_fits_what_is_wrong(number, remedy):
+    """Only a full disk asks for room."""
+    fault = OSError("odd") if number is None else OSError(number, os.strerror(number))
+    assert remedy in str(not_written(fault))
 
 
 PROGRAM = """

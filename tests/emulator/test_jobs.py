@@ -106,6 +106,12 @@ async def test_a_script_answers_byte_by_byte_and_its_last_reply_repeats(emulator
     assert replies[0].headers["content-type"] == "text/html"
     assert [reply.content for reply in replies[1:]] == [b'{"status":"succ'] * 2
     assert emulator.looks[Ticket("images", 5)] == 3
+    assert (3, 3) == (emulator.looks["images:5"], emulator.looks["images", 5])
+    assert (3, 0) == (emulator.looks.get("images:5", 0), emulator.looks.get("images:6", 0))
+    assert (True, False) == ("images:5" in emulator.looks, "images:6" in emulator.looks)
+    assert {Ticket("images", 5): 3} == emulator.looks
+    with pytest.raises(ValueError, match="family:id"):
+        emulator.looks["images"]
 
 
 async def test_a_script_may_end_with_the_truth(emulator, visitor):

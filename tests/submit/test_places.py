@@ -73,6 +73,59 @@ def test_many_go_through_five_places(virtually, world, shape, eta, count):
     virtually(main)
 
 
+@pytest.mark.parametrize("refusal", [401, 402])
+def test_a_refused_key_costs_one_submit(virtually, service, refusal):
+    """However many have a place, one goes first; the others hear what it heard."""
+
+    async def main():
+        here = service(*[lambda *_: said(refusal, status="error", message="no")] * 20)
+        async with here.client(queue=5) as client:
+            tries = [client.submit(REALTIME, prompt=str(number)) for number in range(8)]
+            ends = await asyncio.gather(*tries, return_exceptions=True)
+        assert 1 == len(here.submits)
+        assert {AuthenticationError if refusal == 401 else PaymentRequired} == set(map(type, ends))
+
+    virtually(main)
+
+
+def test_a_first_submit_that_takes_long_holds_nobody_for_long(virtually, service):
+    """One more goes for each second in which none was answered; once one is, all that fit go."""
+
+    async def main():
+        here, sent = service(), []
+        answer = here.exchange
+
+        async def slowly(request):
+            if "/fetch" not in request.url:
+                sent.append(asyncio.get_running_loop().time())
+                await asyncio.sleep(2.6 if len(sent) == 1 else 60.0)
+            return await answer(request)
+
+        here.exchange = slowly
+        async with here.client(queue=8) as client:
+            tries = [client.submit(REALTIME, prompt=str(number)) for number in range(8)]
+            await asyncio.gather(*tries)
+        assert [0.0, 1.0, 2.0] == sent[:3]
+        assert [2.61] * 5 == [round(moment, 2) for moment in sent[3:]]
+
+    virtually(main)
+
+
+def test_after_a_refusal_one_goes_alone_again(virtually, service):
+    """A key that was taken may be refused later, and costs one submit then as well."""
+
+    async def main():
+        refused = lambda *_: said(401, status="error", message="no")  # noqa: E731
+        here = service(done, done, done, *[refused] * 20)
+        async with here.client(queue=5) as client:
+            for count in (3, 1, 4):
+                tries = [client.submit(REALTIME, prompt=str(number)) for number in range(count)]
+                await asyncio.gather(*tries, return_exceptions=True)
+        assert 3 + 1 + 1 == len(here.submits)
+
+    virtually(main)
+
+
 def test_requests_get_places_in_order(virtually, world):
     """Who came first is submitted first, also after it was sent back by a full queue."""
 
@@ -220,7 +273,7 @@ def test_a_full_queue_lowers_the_places_for_a_while(virtually, world):
 
 
 @pytest.mark.parametrize("kind", [AuthenticationError, PaymentRequired])
-def test_a_refused_key_costs_the_places_and_no_more(virtually, service, kind):
+def test_a_refused_key_ends_a_long_source(virtually, service, kind):
     """Once the key is refused, those in line and the rest of the source are not sent."""
     code = {AuthenticationError: 401, PaymentRequired: 402}[kind]
 
@@ -231,7 +284,7 @@ def test_a_refused_key_costs_the_places_and_no_more(virtually, service, kind):
         assert 500 == len(ends)
         assert all(isinstance(end, Unsubmitted) for end in ends)
         assert {kind} == {type(end.cause) for end in ends}
-        assert 5 == len(here.submits)
+        assert 1 == len(here.submits)
 
     virtually(main)
 
@@ -351,7 +404,7 @@ def test_what_is_out_of_range_is_said(wrong):
 
 
 def test_no_bound_is_no_bound(virtually, service):
-    """With `queue=None` nobody waits."""
+    """With `queue=None` nobody waits, once the first was taken."""
 
     async def main():
         here = service()
@@ -360,7 +413,8 @@ def test_no_bound_is_no_bound(virtually, service):
                 *(client.submit(REALTIME, prompt=str(number)) for number in range(50))
             )
         assert 50 == len({begun.ticket for begun in tickets})
-        assert 1 == len(set(here.moments))
+        assert 2 == len(set(here.moments))
+        assert 49 == here.moments.count(here.moments[-1])
 
     virtually(main)
 
