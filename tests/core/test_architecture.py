@@ -82,6 +82,7 @@ LAYERS = [
     "_deliveries",
     "_poller",
     "_ownership",
+    "_waiting",
     "_client",
     "webhooks",
     "_batch",
