@@ -355,10 +355,10 @@ def _is_doubtful(error: ModelsLabError) -> bool:
 
 def _uncertain(order: Order, why: str) -> SubmitUncertain:
     mark = f"track_id {order.track_id}" if order.track_id else "no track_id"
-    where = "by that track_id, or in a webhook that has it" if order.track_id else "by its time"
+    where = "or in a webhook with that track_id" if order.track_id else "by its time"
     return SubmitUncertain(
-        f"{order.endpoint.name} ({mark}): {why}; the work may or may not have been started: before "
-        f"you submit, and pay, again, look for it in your history on the service's site {where}",
+        f"{order.endpoint.name} ({mark}): {why}; the work may or may not have been started; look for "
+        f"it in what the service shows of your account {where} before you submit, and pay, again",
         endpoint=order.endpoint.name,
         track_id=order.track_id,
         payload_hash=order.payload_hash,

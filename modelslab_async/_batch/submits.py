@@ -134,7 +134,8 @@ class Submits(Ledger):
 def _uncertain(intent: Intent) -> SubmitUncertain:
     return SubmitUncertain(
         f"{intent.endpoint} (track_id {intent.track_id}) was sent before, and nobody knows whether "
-        "it started work: look for it, then tell the journal by `confirm` or `withdraw`",
+        "it started work: look for it in what the service shows of your account or in a webhook "
+        "with that track_id, then tell the journal by `confirm` or `withdraw`",
         endpoint=intent.endpoint,
         track_id=intent.track_id,
         payload_hash=intent.payload_hash,

@@ -184,7 +184,7 @@ class SubmitUncertain(ModelsLabError):
     """
     Work may or may not have been started. Look for its `track_id` before paying again.
 
-    It is in the service's history and in webhooks. What went wrong is the `__cause__`.
+    It is in webhooks, and in what the service shows of your account. The `__cause__` went wrong.
 
     Attributes:
         endpoint: What was submitted to.

@@ -176,7 +176,8 @@ def test_what_may_have_started_is_not_sent_again(virtually, service, name):
         assert (REALTIME, str(fields["track_id"])) == (error.endpoint, error.track_id)
         assert 64 == len(error.payload_hash)
         assert error.track_id in str(error)
-        assert "look for it in your history on the service's site by that track_id" in str(error)
+        assert "look for it in what the service shows" in str(error)
+        assert "or in a webhook with that track_id before you submit" in str(error)
         assert error.__cause__ is not None
 
     virtually(main)
