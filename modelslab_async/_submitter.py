@@ -357,8 +357,9 @@ def _uncertain(order: Order, why: str) -> SubmitUncertain:
     mark = f"track_id {order.track_id}" if order.track_id else "no track_id"
     where = "or in a webhook with that track_id" if order.track_id else "by its time"
     return SubmitUncertain(
-        f"{order.endpoint.name} ({mark}): {why}; the work may or may not have been started; look for "
-        f"it in what the service shows of your account {where} before you submit, and pay, again",
+        f"{order.endpoint.name} ({mark}): {why}; the work may or may not have been started; look "
+        f"for it in what the service shows of your account {where} before you submit, and pay, "
+        "again",
         endpoint=order.endpoint.name,
         track_id=order.track_id,
         payload_hash=order.payload_hash,
