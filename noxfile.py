@@ -37,10 +37,15 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Runs on the built wheel: the folder beside the tests is never on the path."""
+    safe = {"PYTHONSAFEPATH": "1"}
     _groups(session, "tests")
     session.install(".[cli,emulator,fast]")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs, env={"PYTHONSAFEPATH": "1"})
+    # Blocks of one page build on each other, so a file's tests stay together.
+    shared = ("-n", "2", "--dist", "loadfile", "-m", "not alone")
+    session.run("coverage", "run", "-m", "pytest", *(session.posargs or shared), env=safe)
+    if not session.posargs:
+        session.run("pytest", "-m", "alone", env=safe)
     session.run("coverage", "combine")
     session.run("coverage", "report")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 GAME = Path(__file__).parent / "kill.py"
 
 

@@ -4,6 +4,8 @@ import pytest
 from frugality import QUANTILES
 from learning import trials
 
+pytestmark = pytest.mark.alone
+
 JOBS = 200
 PUPILS = 10
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.timeout(300)
 def test_a_look_costs_less_than_with_a_bare_client(tmp_path):

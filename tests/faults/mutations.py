@@ -430,7 +430,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a stream is left: what it had open",
-        "_client.py",
+        "_waiting.py",
         "            poller.leave_all(inbox.open, inbox)\n",
         "",
         "test_cancelling.py test_loop.py",
@@ -438,7 +438,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the client is closed: a fetch",
-        "_client.py",
+        "_waiting.py",
         "            if not self._closed:\n                raise",
         "            raise",
         "test_cancelling.py",

@@ -21,6 +21,8 @@ from modelslab_async import (
     Success,
 )
 
+pytestmark = pytest.mark.alone
+
 # Seconds of CPU that one callback may take: 20 ms are promised, and half as much again is left to
 # a machine that does other things as well.
 LONGEST = 0.030

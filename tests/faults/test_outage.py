@@ -10,6 +10,8 @@ from simulate import JumpingLoop
 
 from modelslab_async import Client, Pace, Response, Success, TransportError, Unresolved, WaitTimeout
 
+pytestmark = pytest.mark.alone
+
 STEP = 30.0
 COUNT = 10_000
 BEGIN, END = 180.0, 1980.0

@@ -3,6 +3,8 @@
 import pytest
 from simulate import play
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("seed", [*range(60), 102, 222])
 def test_a_story_ends_well(seed):

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 from simulate import JumpingLoop
 
 from modelslab_async import Client, Pace, Response, Success, Unresolved
 from modelslab_async._transport.over_httpx import TransportHTTP
 from modelslab_async.emulator import Emulator, Faults, Jobs, Scripted
 from modelslab_async.emulator.faults import Deck
+
+pytestmark = pytest.mark.alone
 
 OPEN_FILES = Path("/proc/self/fd")
 HOUR = 3600.0
