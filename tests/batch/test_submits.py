@@ -243,3 +243,51 @@ async def test_a_process_that_is_killed_loses_and_repeats_nothing(path):
                 intent = await journal.intent(str(each.fields["track_id"]))
                 assert intent is not None
                 assert intent.ticket in (None, Ticket.of(each.ticket))
+
+
+async def test_a_lease_that_another_ended_is_taken_anew(a_client, path):
+    """Who slept for too long has no run any more; the next submit begins another."""
+    ahead = 0.0
+
+    def clock():
+        return time.time() + ahead
+
+    async with (
+        a_client() as client,
+        Batch.open(path, client=client, lease=0.4, clock=clock) as batch,
+        Journal.open(path, clock=clock) as other,
+    ):
+        await batch.submit(REALTIME, prompt="a cat", track_id=1)
+        first = batch._submits._run
+        ahead = 1000.0
+        run = await other.begin(lease=10)
+        await other.claim(run, before=run, most=1, lease=10)
+        beating = batch._submits._beating
+        await asyncio.wait([beating], timeout=30)
+        assert beating.done()
+        await batch.submit(REALTIME, prompt="a dog", track_id=2)
+        assert batch._submits._run > run > first
+
+
+async def test_trouble_with_the_journal_is_told_and_outlived(
+    a_client, broken, path, monkeypatch, caplog
+):
+    """What could not be renewed, ended or withdrawn is said in the log, and harms no submit."""
+
+    async def locked(*_args, **_more):
+        raise JournalFull("there is no room")
+
+    async with a_client() as client, Batch.open(path, client=client, lease=0.2) as batch:
+        await batch.submit(REALTIME, prompt="a cat", track_id=1)
+        monkeypatch.setattr(Journal, "renew", locked)
+        async with asyncio.timeout(30):
+            while "could not be renewed" not in caplog.text:
+                await asyncio.wait([batch._submits._beating], timeout=0.01)
+        monkeypatch.setattr(Journal, "end", locked)
+    assert "a run stays open for up to 0.2 s" in caplog.text
+    monkeypatch.undo()
+    monkeypatch.setattr(Journal, "withdraw", locked)
+    async with broken(after=False) as client, Batch.open(path, client=client) as batch:
+        with pytest.raises(TransportError):
+            await batch.submit(REALTIME, prompt="a cat", track_id=2)
+    assert "submit 2 started nothing, and stays among the doubtful" in caplog.text

@@ -321,7 +321,7 @@ NESTED = b'{"status":"success","output":' + b"[" * 1_000_000 + b"]" * 1_000_000 
         b"5",
         b"NaN",
         b"\xff\xfe\x00",
-        gzip.compress(b'{"status":"success"}'),
+        gzip.compress(b'{"status":"success"}', mtime=0),
         NESTED,
         b'{"a":' * 100_000,
         b'{"status":"success","id":' + b"9" * 5000 + b"}",
