@@ -12,6 +12,13 @@ nox.options.sessions = ["lint", "types", "tests", "browser", "docs"]
 nox.options.error_on_external_run = True
 
 
+def _program(session: nox.Session, extras: str, path: str, *arguments: str) -> None:
+    """Run a program that tests are made of, on the package as it is built."""
+    _groups(session, "tests")
+    session.install(f".[{extras}]")
+    session.run("python", "-P", path, *(session.posargs or arguments))
+
+
 def _groups(session: nox.Session, *groups: str) -> None:
     session.install(
         *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
@@ -77,9 +84,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def kill(session: nox.Session) -> None:
     """Kills processes in the midst of a batch: `nox -s kill -- --kills 1000 --workers 3`."""
-    _groups(session, "tests")
-    session.install(".[emulator]")
-    session.run("python", "-P", "tests/batch/kill.py", *session.posargs)
+    _program(session, "emulator", "tests/batch/kill.py")
 
 
 @nox.session
@@ -93,23 +98,16 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def simulate(session: nox.Session) -> None:
     """Plays seeded stories of faults on virtual time: `nox -s simulate -- --seeds 0:10000`."""
-    _groups(session, "tests")
-    session.install(".[emulator]")
-    story = session.posargs or ["--seeds", "0:300"]
-    session.run("python", "-P", "tests/faults/simulate.py", *story)
+    _program(session, "emulator", "tests/faults/simulate.py", "--seeds", "0:300")
 
 
 @nox.session
 def submits(session: nox.Session) -> None:
     """Plays submits with a fault at every point: `nox -s submits -- --runs 100000`."""
-    _groups(session, "tests")
-    session.install(".[emulator]")
-    session.run("python", "-P", "tests/submit/simulate.py", *session.posargs)
+    _program(session, "emulator", "tests/submit/simulate.py")
 
 
 @nox.session
 def mutate(session: nox.Session) -> None:
     """Breaks the package row by row of the page of faults, and sees that tests fail."""
-    _groups(session, "tests")
-    session.install(".[cli,emulator]")
-    session.run("python", "-P", "tests/faults/mutations.py", *session.posargs)
+    _program(session, "cli,emulator", "tests/faults/mutations.py")

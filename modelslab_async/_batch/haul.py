@@ -3,9 +3,6 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
-
-from attrs import frozen
 
 from .._core.errors import JournalError
 from .._core.files import File
@@ -19,18 +16,7 @@ from .._journal.files import RecordedFile
 from .._journal.saves import Owed
 from ..journal import Journal
 from .shift import Shift
-
-# So many failures and the like may be ready and unread.
-_GROUP: Final = 100
-# Seconds after which to see again whether others have left something.
-_PATIENCE: Final = 1.0
-
-
-@frozen
-class _Stop:
-    """The last thing that comes: no more deliveries, and why if something is wrong."""
-
-    error: Exception | None = None
+from .work import GROUP, Stop, rest_of
 
 
 class Haul:
@@ -57,8 +43,8 @@ class Haul:
         self._before = before
         self._lease = lease
         self._free = downloads.window
-        self._deliveries: asyncio.Queue[Delivery | _Stop] = asyncio.Queue()
-        self._places = asyncio.Semaphore(_GROUP)
+        self._deliveries: asyncio.Queue[Delivery | Stop] = asyncio.Queue()
+        self._places = asyncio.Semaphore(GROUP)
         self._changed = asyncio.Event()
         self._passed = False
         self._lapsed = False
@@ -91,7 +77,7 @@ class Haul:
         """
         news = await self._deliveries.get()
         match news:
-            case _Stop(error=error):
+            case Stop(error=error):
                 if error is not None:
                     raise error
                 return None
@@ -112,7 +98,7 @@ class Haul:
         for task in self._tasks:
             task.cancel()
         # Whoever still waits, in another task, is not left waiting.
-        self._deliveries.put_nowait(_Stop(JournalError("the batch was closed; open it again")))
+        self._deliveries.put_nowait(Stop(JournalError("the batch was closed; open it again")))
         try:
             await asyncio.wait(self._tasks)
         finally:
@@ -128,7 +114,7 @@ class Haul:
                         await self._places.acquire()
                         self._deliveries.put_nowait(outcome)
         except Exception as error:  # noqa: BLE001 -- it is raised where the caller waits.
-            self._deliveries.put_nowait(_Stop(error))
+            self._deliveries.put_nowait(Stop(error))
         self._passed = True
         self._changed.set()
 
@@ -146,7 +132,7 @@ class Haul:
             error = _first_of(several)
         except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
             error = raised
-        self._deliveries.put_nowait(_Stop(error))
+        self._deliveries.put_nowait(Stop(error))
 
     async def _claim_all(self, group: asyncio.TaskGroup) -> None:
         """Save what is owed, as far as the window takes it, until nothing is owed any more."""
@@ -168,7 +154,7 @@ class Haul:
                 if over and idle and not claim.others and not await self._journal.owe():
                     return
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(_PATIENCE, self._lease / 4)):
+                async with asyncio.timeout(rest_of(self._lease)):
                     await self._changed.wait()
 
     async def _deliver(self, owed: Owed) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Final
 
-from attrs import define, frozen
+from attrs import define
 
 from .._client import Client
 from .._core.errors import JournalError
@@ -16,17 +16,12 @@ from .._core.replies import Processing
 from .._core.tickets import Ticket
 from .._journal.settling import End, Note
 from ..journal import Journal
+from .work import GROUP, Stop, beat_of, rest_of
 
 _logger = logging.getLogger("modelslab_async")
 
-# So many outcomes share a commit at the most. A caller who dies has not seen as many.
-_GROUP: Final = 100
 # So many tickets are claimed at once, at the most.
 _CLAIM: Final = 500
-# A lease is renewed so often within its time.
-_BEATS: Final = 4
-# Seconds after which to see again whether others have left something.
-_PATIENCE: Final = 1.0
 
 
 @define(eq=False)
@@ -36,13 +31,6 @@ class _Held:
     number: int
     looks: int = 0
     last: Processing | None = None
-
-
-@frozen
-class _Stop:
-    """The last thing that comes: no more outcomes, and why if something is wrong."""
-
-    error: Exception | None = None
 
 
 class Shift:
@@ -79,10 +67,9 @@ class Shift:
         self._before = before
         self._lease = lease
         self._owing = owing
-        self._beat_every = lease / _BEATS
         self._held: dict[Ticket, _Held] = {}
-        self._queue: asyncio.Queue[Outcome | _Stop] = asyncio.Queue(_GROUP)
-        self._stop: _Stop | None = None
+        self._queue: asyncio.Queue[Outcome | Stop] = asyncio.Queue(GROUP)
+        self._stop: Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, *, timeout: float | None, window: int) -> None:
@@ -115,7 +102,7 @@ class Shift:
 
     async def _drain(self, looking: asyncio.Task[None]) -> None:
         looking.cancel()
-        await self._queue.put(_Stop())
+        await self._queue.put(Stop())
 
     async def close(self) -> None:
         """Stop looking, and leave to others what is open."""
@@ -124,7 +111,7 @@ class Shift:
             task.cancel()
         # Whoever still waits for outcomes, in another task, is not left waiting.
         with suppress(asyncio.QueueFull):
-            self._queue.put_nowait(_Stop(JournalError("the batch was closed; open it again")))
+            self._queue.put_nowait(Stop(JournalError("the batch was closed; open it again")))
         try:
             await asyncio.wait(self._tasks)
         finally:
@@ -139,10 +126,11 @@ class Shift:
 
     async def _ready(self) -> list[Outcome]:
         """What has come, one at least unless it is the end."""
+        # A caller who dies has not seen as many as share a commit.
         ready: list[Outcome] = []
-        while len(ready) < _GROUP and (not ready or not self._queue.empty()):
+        while len(ready) < GROUP and (not ready or not self._queue.empty()):
             news = await self._queue.get()
-            if isinstance(news, _Stop):
+            if isinstance(news, Stop):
                 self._stop = news
                 break
             ready.append(news)
@@ -170,7 +158,7 @@ class Shift:
                     await self._queue.put(outcome)
         except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
             error = raised
-        await self._queue.put(_Stop(error))
+        await self._queue.put(Stop(error))
 
     async def _claimed(self, window: int) -> AsyncGenerator[Ticket, None]:
         """Tickets, as far as the window takes them, until nobody holds an open one any more."""
@@ -193,7 +181,7 @@ class Shift:
                 if not waiting:
                     waiting = True
                     _logger.info("waiting for tickets that other processes of this batch look at")
-                await asyncio.sleep(min(_PATIENCE, self._beat_every))
+                await asyncio.sleep(rest_of(self._lease))
 
     async def _beat(self, looking: asyncio.Task[None]) -> None:
         """Renew the lease; once it is lost, look no more."""
@@ -204,14 +192,14 @@ class Shift:
         except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
             error = raised
         looking.cancel()
-        await self._queue.put(_Stop(error))
+        await self._queue.put(Stop(error))
 
     async def _keep(self) -> None:
         """Renew until another run has ended this one's lease."""
         clock = asyncio.get_running_loop().time
         renewed = clock()
         while True:
-            await asyncio.sleep(self._beat_every)
+            await asyncio.sleep(beat_of(self._lease))
             now = clock()
             try:
                 if not await self._journal.renew(self.run, lease=self._lease):

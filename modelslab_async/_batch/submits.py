@@ -2,18 +2,15 @@
 
 import asyncio
 import logging
-from typing import Final
 
 from .._core.errors import GenerationFailed, JournalError, ModelsLabError, SubmitUncertain
 from .._core.replies import Failed, Processing, Success
 from .._ledger import Ledger, Receipt
 from .._orders import Order
 from ..journal import Intent, Journal
+from .work import beat_of
 
 _logger = logging.getLogger("modelslab_async")
-
-# A lease is renewed so often within its time.
-_BEATS: Final = 4
 
 
 class Submits(Ledger):
@@ -122,7 +119,7 @@ class Submits(Ledger):
     async def _beat(self, run: int) -> None:
         """Renew the lease; once another process has ended it, the next submit begins a new run."""
         while True:
-            await asyncio.sleep(self._lease / _BEATS)
+            await asyncio.sleep(beat_of(self._lease))
             try:
                 if not await self._journal.renew(run, lease=self._lease):
                     self._run = None

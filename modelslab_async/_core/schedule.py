@@ -204,8 +204,8 @@ class Schedule:
         earliest = now
         for lane in self._lanes.values():
             when = self._next(lane)
-            if when is not None and when <= now and lane.due(now) <= earliest:
-                best, earliest = lane, lane.due(now)
+            if when is not None and when <= now and (due := lane.due(now)) <= earliest:
+                best, earliest = lane, due
         if best is None:
             return None
         if self.rate is not None:
