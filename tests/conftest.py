@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,6 +17,12 @@ from modelslab_async.emulator import Emulator
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The same test has the same luck each time: one that fails once fails again."""
+    random.seed(item.nodeid)
 
 
 class JumpingSelector(selectors.DefaultSelector):

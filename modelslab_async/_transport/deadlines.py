@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import Awaitable
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from attrs import define
 
 T = TypeVar("T")
+
+# A timer that rings so late tells that the process stood still.
+_LATE: Final = 0.5
+# So long is what came meanwhile given to be read.
+_TURN: Final = 1.0
 
 
 @define(eq=False, weakref_slot=False)
@@ -24,12 +29,16 @@ class Deadlines:
 
     All have the same time, so they are due in the order they began in: what is due next is always
     the first, and the timer is set once in a while, not once an exchange.
+
+    Where the process stood still, as while the machine slept, answers may have come that nobody has
+    read yet. They are read before anything is cut off.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._flying: dict[_Exchange, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
 
     async def within(self, exchange: Awaitable[T]) -> T:
         """
@@ -45,7 +54,7 @@ class Deadlines:
         flying = _Exchange(task, loop.time() + self.seconds, task.cancelling())
         self._flying[flying] = None
         if self._timer is None:
-            self._timer = loop.call_at(flying.due, self._ring, loop, context=Context())
+            self._set(flying.due, loop)
         try:
             return await exchange
         except asyncio.CancelledError:
@@ -64,12 +73,19 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
+    def _set(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._rings_at = when
+        self._timer = loop.call_at(when, self._ring, loop, context=Context())
+
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now = loop.time()
+        if now - self._rings_at > _LATE:
+            self._set(now + _TURN, loop)
+            return
         for flying in self._flying:
             if flying.due > now:
-                self._timer = loop.call_at(flying.due, self._ring, loop, context=Context())
+                self._set(flying.due, loop)
                 return
             if not flying.cut:
                 flying.cut = True

@@ -119,7 +119,7 @@ def test_a_rate_bounds_the_return_from_an_outage():
 def test_after_a_sleep_of_the_machine_nothing_is_lost(latency):
     """When the clock has jumped an hour, everything due is looked at, by no more than all workers.
 
-    The looks that were on their way then have run out of time: they count as faults and no more.
+    The looks that were on their way then are read if they were answered, and are faults if not.
     """
     server = Server(latency, until=5000.0)
 

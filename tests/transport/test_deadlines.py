@@ -1,6 +1,8 @@
 """One timer for all exchanges, and each is cut off in its own time and for that reason alone."""
 
 import asyncio
+import socket
+import time
 
 import pytest
 
@@ -64,6 +66,43 @@ def test_a_slow_end_is_cut_once(virtually):
         assert 0 == asyncio.current_task().cancelling()
         assert 60.0 == asyncio.get_running_loop().time()
         await other
+
+    virtually(main)
+
+
+async def test_an_answer_that_came_while_the_process_stood_still_is_read():
+    """What lies in the socket when the process goes on is an answer, however late it is read."""
+    deadlines = Deadlines(0.1)
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0.0)
+    with ours, theirs:
+        answer = asyncio.create_task(
+            deadlines.within(asyncio.get_running_loop().sock_recv(ours, 10))
+        )
+        await asyncio.sleep(0)
+        theirs.send(b"answer")
+        time.sleep(0.8)  # noqa: ASYNC251 -- the process is to stand still.
+        assert b"answer" == await answer
+
+
+def test_what_is_still_not_answered_after_a_standstill_is_cut(virtually):
+    """An exchange that began before a standstill has a second more; one begun after it has all."""
+
+    async def main():
+        loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
+
+        async def one():
+            with pytest.raises(TimeoutError):
+                await deadlines.within(asyncio.sleep(1e6))
+            return loop.time()
+
+        async def sleep():
+            await asyncio.sleep(5.0)
+            loop.now += 3600.0
+            await asyncio.sleep(0)
+            return await one()
+
+        assert [3606.0, 3615.0] == await asyncio.gather(one(), sleep())
 
     virtually(main)
 
