@@ -3,11 +3,11 @@
 import math
 from typing import Protocol
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from .errors import LookFault, ModelsLabError
 from .families import Tier
-from .lines import Item, Line
+from .lines import Line
 from .outcomes import Outcome
 from .pending import Pending
 from .replies import Processing
@@ -17,6 +17,7 @@ from .tickets import Ticket
 _OUTAGE = 10
 _LONGEST_GAP = 120.0
 _PROBE_PATIENCE = 1.0
+_NEVER = -math.inf
 
 
 class Watcher(Protocol):
@@ -37,13 +38,43 @@ class Watcher(Protocol):
         """Take the exception that broke the poller."""
 
 
+@frozen(weakref_slot=False)
+class Trouble:
+    """The looks at one ticket that went wrong in a row: how many, and how the last one did."""
+
+    faults: int
+    fault: LookFault
+
+
+@define(eq=False, weakref_slot=False)
+class Hook:
+    """
+    What a webhook has to do with one ticket.
+
+    Attributes:
+        calm: Whether a webhook is to tell of its end.
+        nudged: Whether one came while the ticket was looked at.
+        heeded: When the ticket was, or will be, looked at because one came.
+    """
+
+    calm: bool = False
+    nudged: bool = False
+    heeded: float = -math.inf
+
+
 @define(eq=False, weakref_slot=False)
 class Entry:
     """
-    One open ticket: one entry, however many watchers. A million of them fit into memory.
+    One open ticket: one entry, however many watchers.
 
-    Its `eta` is the age at which the server first said that it would be over, and `running` the
-    age at which it was last seen running.
+    A million of them fit into memory: what few tickets have stands in objects of its own, and many
+    entries share one number of each moment.
+
+    Attributes:
+        due: When it is to be looked at, or was to be if that is going on.
+        began: When the look that is going on began.
+        running: When it was last seen running, or else when it was added.
+        over: When the server first said that it would be over, if it did.
     """
 
     ticket: Ticket
@@ -51,20 +82,23 @@ class Entry:
     added: float
     due: float
     watchers: tuple[Watcher, ...]
-    began: float = 0.0
+    running: float
+    over: float | None = None
+    began: float = _NEVER
     looks: int = 0
-    faults: int = 0
-    lined_up: bool = False
-    calm: bool = False
-    nudged: bool = False
-    heeded: float = -math.inf
-    eta: float | None = None
-    running: float = 0.0
-    fault: LookFault | None = None
+    trouble: Trouble | None = None
+    hook: Hook | None = None
     last: Processing | Pending | None = None
 
-    def __lt__(self, other: "Entry") -> bool:
-        return self.added < other.added
+    @property
+    def lined_up(self) -> bool:
+        """Whether no look is going on."""
+        return self.began == _NEVER
+
+    @property
+    def faults(self) -> int:
+        """How many looks in a row went wrong."""
+        return self.trouble.faults if self.trouble else 0
 
 
 @define(eq=False)
@@ -77,7 +111,7 @@ class Doom:
 
     error: ModelsLabError
     family: str | None
-    entries: list[Item[Entry]]
+    entries: list[Entry]
 
     def meets(self, entry: Entry) -> bool:
         """Whether this refusal is this entry's too."""
@@ -113,13 +147,12 @@ class Lane:
 
     def push(self, entry: Entry) -> None:
         """Line an entry up by its due time."""
-        entry.lined_up = True
+        entry.began = _NEVER
         self._line.push(entry.due, entry)
 
     def forget(self, entry: Entry) -> None:
         """Let go of an entry that nobody watches."""
         if entry.lined_up:
-            entry.lined_up = False
             self._line.forget()
 
     def next_look(self) -> float | None:
@@ -140,7 +173,6 @@ class Lane:
         """Let the most overdue entry out. Only after `next_look` said that it may go."""
         entry = self._line.pop(now, lambda entry: self.pace.step(now - entry.added, 0.0))
         entry.began = self._probed_at = now
-        entry.lined_up = False
         entry.looks += 1
         self._flying.add(entry)
         return entry
@@ -179,7 +211,7 @@ class Lane:
         """End what is open now, or one family of it: `reap` hands it out."""
         self._dooms = [doom for doom in self._dooms if doom.entries]
         doom = Doom(error, family, self._line.drain())
-        doom.entries.extend((0.0, entry) for entry in self._flying if doom.meets(entry))
+        doom.entries.extend(entry for entry in self._flying if doom.meets(entry))
         self._dooms.append(doom)
 
     @property
@@ -192,11 +224,11 @@ class Lane:
         doom = next(doom for doom in self._dooms if doom.entries)
         some = doom.entries[-limit:]
         del doom.entries[-limit:]
-        watched = [item for item in some if item[1].watchers]
-        for item in watched:
-            if not doom.meets(item[1]):
-                self._line.push(*item)
-        return [(entry, doom.error) for _, entry in watched if doom.meets(entry)]
+        watched = [entry for entry in some if entry.watchers]
+        for entry in watched:
+            if not doom.meets(entry):
+                self._line.push(entry.due, entry)
+        return [(entry, doom.error) for entry in watched if doom.meets(entry)]
 
     def faulted(self, began: float, now: float) -> int:
         """Count a look that went wrong; say how many pauses in a row that makes, 0 for none."""

@@ -25,6 +25,7 @@ A reply to a ticket that is no longer open changes nothing but what it says abou
 
 import math
 from copy import copy
+from functools import lru_cache
 from itertools import islice
 
 from attrs import Factory, define, frozen
@@ -40,7 +41,7 @@ from .errors import (
     UntrustedServer,
 )
 from .families import Tier
-from .lanes import Entry, Lane, Watcher
+from .lanes import Entry, Hook, Lane, Trouble, Watcher
 from .outcomes import Outcome, Unresolved
 from .pending import Pending, in_full
 from .rates import Rate
@@ -81,7 +82,7 @@ _STANDSTILL = 5.0
 
 # So much rarer are looks at a ticket whose end a webhook is to tell of.
 _CALM = 4.0
-# Tickets that are added within this time share their moment, and the room that it takes.
+# What happens within this time shares its moment, and the room that it takes.
 _MOMENT = 0.001
 
 
@@ -139,12 +140,15 @@ class Schedule:
         if lane.is_idle:
             # What was wrong when it was last asked says nothing of the time between.
             lane.spoke()
-        if now - self._moment > _MOMENT:
-            self._moment = now
         if not self._alone or self._alone[0] is not watcher:
             self._alone = (watcher,)
         due = now + self.rule.of(ticket.family).first(eta, chance, fresh=fresh)
-        entry = Entry(ticket, lane, self._moment, due, self._alone, eta=eta, calm=calm)
+        added = self._shared(now)
+        entry = Entry(ticket, lane, added, due, self._alone, running=added)
+        if eta is not None:
+            entry.over = _sum(added, eta)
+        if calm:
+            entry.hook = Hook(calm=True)
         self._open[ticket] = entry
         lane.push(entry)
 
@@ -170,13 +174,16 @@ class Schedule:
         entry = self._open.get(ticket)
         if entry is None:
             return False
-        entry.nudged = entry.nudged or (news and not entry.lined_up)
-        due = max(now, entry.heeded + gap)
-        if not entry.lined_up or entry.due <= due:
+        hook = entry.hook = entry.hook or Hook()
+        if not entry.lined_up:
+            hook.nudged = hook.nudged or news
             return False
+        due = max(now, hook.heeded + gap)
+        if entry.due <= due:
+            return False
+        hook.heeded = due
         # The line knows an entry by its due time: a twin takes the place of the old one.
         twin = self._open[ticket] = copy(entry)
-        twin.heeded = due
         entry.watchers = ()
         entry.lane.forget(entry)
         self._again(twin, due)
@@ -190,7 +197,9 @@ class Schedule:
     def fault(self, ticket: Ticket) -> LookFault | None:
         """What keeps an open ticket from being answered, if something does."""
         entry = self._open.get(ticket)
-        return (entry.fault or entry.lane.fault) if entry else None
+        if entry is None:
+            return None
+        return entry.trouble.fault if entry.trouble else entry.lane.fault
 
     def next_look(self) -> float | None:
         """When `take` will have something to give, as far as is known now."""
@@ -241,9 +250,12 @@ class Schedule:
 
     def close(self, error: ClientClosed, limit: int, now: float) -> list[Ending]:
         """End some of all that is open."""
-        some = list(islice(self._open.values(), limit))
-        effects = [self._unresolved(entry, error, now) for entry in some]
-        return [effect.ending for effect in effects if effect.ending]
+        endings: list[Ending] = []
+        for entry in list(islice(self._open.values(), limit)):
+            if self._is_open(entry):
+                endings.append(self._settle(entry, _unresolved(entry, error), now))
+                entry.lane.forget(entry)
+        return endings
 
     def abandon(self) -> list[Watcher]:
         """Forget everything, and say who was waiting."""
@@ -260,23 +272,17 @@ class Schedule:
         self._seen = now
 
     def _heard(self, entry: Entry, reply: Reply | Pending, now: float, chance: float) -> Effects:
-        entry.faults = 0
-        entry.fault = None
+        entry.trouble = None
         if not self._is_open(entry):
             return _NOTHING
         age = entry.began - entry.added
         match reply:
             case Pending() | Processing():
-                if entry.last is None and entry.eta is None and reply.eta:
-                    entry.eta = age + reply.eta
-                entry.last = reply
-                entry.running = age
-                step = self._steps(entry).step(age, chance, eta=entry.eta)
-                if entry.calm:
-                    step = min(_CALM * step, self.pace.ceiling)
-                if entry.nudged:
-                    # What was meant may have come after this reply was written.
-                    step, entry.nudged = min(step, self.pace.floor), False
+                self._note(entry, reply)
+                eta = None if entry.over is None else entry.over - entry.added
+                step = self._steps(entry).step(age, chance, eta=eta)
+                if entry.hook is not None:
+                    step = self._hooked(entry.hook, step)
                 self._again(entry, max(entry.began + step, now))
                 return _NOTHING
             case Failed(reason="not_found") if age < self.pace.grace:
@@ -288,11 +294,27 @@ class Schedule:
                 self._learn(entry, age)
                 return Effects(self._settle(entry, reply, now))
 
+    def _note(self, entry: Entry, reply: Pending | Processing) -> None:
+        entry.running = self._shared(entry.began)
+        if entry.last is None and entry.over is None and reply.eta:
+            entry.over = _sum(entry.running, reply.eta)
+        entry.last = reply
+
+    def _hooked(self, hook: Hook, step: float) -> float:
+        """The step of a ticket that a webhook has to do with."""
+        if hook.calm:
+            step = min(_CALM * step, self.pace.ceiling)
+        if hook.nudged:
+            # What was meant may have come after this reply was written.
+            step, hook.nudged = min(step, self.pace.floor), False
+        return step
+
     def _steps(self, entry: Entry) -> Steps:
         return self.rule.of(entry.ticket.family)
 
     def _learn(self, entry: Entry, over: float | None) -> None:
-        self._steps(entry).learn(entry.running, over, entry.eta)
+        eta = None if entry.over is None else entry.over - entry.added
+        self._steps(entry).learn(entry.running - entry.added, over, eta)
 
     def _limited(self, entry: Entry, error: RateLimited, now: float, chance: float) -> Effects:
         entry.lane.spoke()
@@ -313,7 +335,8 @@ class Schedule:
 
     def _faulted(self, entry: Entry, error: LookFault, now: float, chance: float) -> Effects:
         lane = entry.lane
-        lane.fault = entry.fault = error
+        lane.fault = error
+        entry.trouble = Trouble(entry.faults + 1, error)
         seconds = None
         if setbacks := lane.faulted(entry.began, now):
             seconds = self.pace.backoff(setbacks, chance)
@@ -321,7 +344,6 @@ class Schedule:
         if lane.silence >= self.pace.outage:
             lane.doom(error, None)
             return self._unresolved(entry, error, now)
-        entry.faults += 1
         if not self._is_open(entry):
             return Effects(paused=seconds)
         if entry.faults < self.pace.faults:
@@ -353,16 +375,21 @@ class Schedule:
         return Effects(self._settle(entry, _unresolved(entry, error), now))
 
     def _again(self, entry: Entry, due: float) -> None:
-        entry.due, entry.began = due, 0.0
+        entry.due = due
         entry.lane.push(entry)
 
     def _settle(self, entry: Entry, outcome: Outcome, now: float) -> Ending:
         watchers, entry.watchers = entry.watchers, ()
         del self._open[entry.ticket]
-        entry.lane.forget(entry)
         if not self._open:
             self._alone = ()
         return Ending(outcome, watchers, entry.looks, now - entry.added)
+
+    def _shared(self, moment: float) -> float:
+        """The moment, or one just before it that others have already."""
+        if not 0.0 <= moment - self._moment < _MOMENT:
+            self._moment = moment
+        return self._moment
 
     def _is_open(self, entry: Entry) -> bool:
         """Whether the entry counts still; an entry that nobody waits for is forgotten here."""
@@ -380,6 +407,12 @@ class Schedule:
 
     def _lanes_of(self, tier: Tier) -> list[Lane]:
         return [lane for lane in self._lanes.values() if lane.tier == tier]
+
+
+@lru_cache(maxsize=256)
+def _sum(moment: float, seconds: float) -> float:
+    """Who is told the same at the same moment shares the sum."""
+    return moment + seconds
 
 
 def _unresolved(entry: Entry, error: ModelsLabError) -> Unresolved:

@@ -360,7 +360,7 @@ MUTATIONS = [
         "429 charges nobody's budget",
         "_core/schedule.py",
         "        entry.lane.spoke()\n        setbacks",
-        "        entry.faults += 9\n        entry.lane.spoke()\n        setbacks",
+        "        entry.trouble = Trouble(9, error)\n        entry.lane.spoke()\n        setbacks",
         "../poller/test_schedule.py",
         "Machine",
     ),

@@ -200,9 +200,9 @@ class Machine(RuleBasedStateMachine):
     def nobody_starves(self):
         """What is due and not paused has its turn soon, also when it is late and one of many."""
         for lane in self.schedule._lanes.values():
-            items = [item for heap in lane._line._heaps for item in heap if item[1].watchers]
-            if items:
-                soon = max(self.now, min(items)[0], lane.paused_until) + 1.1
+            if lane.next_look() is not None:
+                due = min(queue.first().due for queue in lane._line._queues if len(queue))
+                soon = max(self.now, due, lane.paused_until) + 1.1
                 assert lane.next_look() <= soon + 1e-9
 
     def teardown(self):
