@@ -31,7 +31,7 @@ class Looker:
     def __init__(self, families: Mapping[str, Family], sender: Sender) -> None:
         self._families = families
         self._sender = sender
-        self._reader = Reader(families)
+        self._reader = Reader(families, self._check_word)
         self._strange: set[tuple[str, str]] = set()
 
     @property
@@ -84,7 +84,8 @@ class Looker:
             families=self._families,
             received_at=time.time(),
         )
-        self._check_word(ticket, reply)
+        if isinstance(reply, Processing):
+            self._check_word(reply)
         return reply
 
     async def look(self, ticket: Ticket) -> Reply | Pending:
@@ -96,30 +97,26 @@ class Looker:
             Refused: The server refuses.
         """
         response = await self._response(ticket)
-        reply = self._reader.read(
+        return self._reader.read(
             ticket,
             status_code=response.status_code,
             headers=response.headers,
             body=response.body,
             received_at=time.time(),
         )
-        self._check_word(ticket, reply)
-        return reply
 
     async def aclose(self) -> None:
         await self._sender.aclose()
 
     async def _response(self, ticket: Ticket) -> Response:
         try:
-            return await self._sender.send(self._families[ticket.family].fetch(ticket))
+            return await self._sender.look(self._families[ticket.family], ticket)
         except ModelsLabError as error:
             error.ticket = ticket
             raise
 
-    def _check_word(self, ticket: Ticket, reply: Reply | Pending) -> None:
-        if not isinstance(reply, Pending | Processing):
-            return
-        family, word = ticket.family, reply.status
+    def _check_word(self, reply: Processing) -> None:
+        family, word = reply.ticket.family, reply.status
         if is_known(word, self._families[family].status):
             return
         status = word[:_LONGEST_WORD]

@@ -180,7 +180,8 @@ class Poller:
             if entry is None:
                 await self._rest()
                 continue
-            self._arm()
+            if self._idle or self._workers < self._most_workers:
+                self._arm()
             await self._ask(entry)
 
     async def _rest(self) -> None:
@@ -202,10 +203,9 @@ class Poller:
         now = self._loop.time()
         watchers = entry.watchers
         effects = self._schedule.feed(entry, result, now, self._chance())
-        if isinstance(result, Pending | Processing):
-            for watcher in watchers:
-                if watcher.follows:
-                    watcher.hear(in_full(result, entry.ticket))
+        for watcher in watchers:
+            if watcher.follows and isinstance(result, Pending | Processing):
+                watcher.hear(in_full(result, entry.ticket))
         if effects.paused is not None:
             _logger.warning(
                 "trouble at %s, no look for %.1f s: %s", entry.lane.host, effects.paused, result

@@ -7,7 +7,7 @@ again, and a million tickets that wait hold a few shapes between them, not a par
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import Factory, define, field
 
@@ -71,9 +71,14 @@ class Pending:
 
 @define(eq=False)
 class Reader:
-    """Reads what looks brought, and knows by heart the shapes it met last."""
+    """
+    Reads what looks brought, and knows by heart the shapes it met last.
+
+    Whoever is `told` hears of each "not over" that had to be read in full.
+    """
 
     _families: Mapping[str, Family]
+    _told: Callable[[Processing], object] = lambda _: None
     _known: dict[bytes, Pending] = Factory(dict)
 
     def read(
@@ -106,7 +111,10 @@ class Reader:
             families=self._families,
             received_at=received_at,
         )
-        if shape is None or not isinstance(reply, Processing):
+        if not isinstance(reply, Processing):
+            return reply
+        self._told(reply)
+        if shape is None:
             return reply
         return self._learn(shape, Pending(reply.status, reply.eta, self._families, rule, shape))
 

@@ -88,7 +88,14 @@ _MOMENT = 0.001
 
 @define(eq=False)
 class Schedule:
-    """The state machine of all open tickets of one client."""
+    """
+    The state machine of all open tickets of one client.
+
+    Attributes:
+        rule: When to look.
+        rate: How many looks a key may have in a second; None for no such bound.
+        doomed: Whether a refusal has tickets to end still.
+    """
 
     rule: Rule
     rate: float | None = None
@@ -96,6 +103,7 @@ class Schedule:
     _lanes: dict[tuple[Tier, str], Lane] = Factory(dict)
     _limits: dict[Tier, float] = Factory(dict)
     _rates: dict[Tier, Rate] = Factory(dict)
+    doomed: bool = False
     _moment: float = -math.inf
     _alone: tuple[Watcher, ...] = ()
     _seen: float = math.inf
@@ -209,14 +217,14 @@ class Schedule:
     def take(self, now: float) -> Entry | None:
         """Let the most overdue ticket out to be looked at; None if none may go now."""
         self._notice(now)
-        best: Lane | None = None
-        earliest = now
-        for lane in self._lanes.values():
-            when = self._next(lane)
-            if when is not None and when <= now and (due := lane.due(now)) <= earliest:
-                best, earliest = lane, due
-        if best is None:
+        ready = [
+            lane
+            for lane in self._lanes.values()
+            if (when := self._next(lane)) is not None and when <= now
+        ]
+        if not ready:
             return None
+        best = min(ready, key=lambda lane: lane.due(now)) if len(ready) > 1 else ready[0]
         if self.rate is not None:
             self._rates[best.tier].passed(now)
         return best.take(now)
@@ -238,15 +246,12 @@ class Schedule:
             case _:
                 return self._refused(entry, result, now)
 
-    @property
-    def doomed(self) -> bool:
-        """Whether a refusal has tickets to end still."""
-        return any(lane.doomed for lane in self._lanes.values())
-
     def reap(self, limit: int, now: float) -> list[Ending]:
         """End some of the tickets that a refusal met."""
         lane = next(lane for lane in self._lanes.values() if lane.doomed)
-        return [self._settle(e, _unresolved(e, error), now) for e, error in lane.reap(limit)]
+        met = lane.reap(limit)
+        self.doomed = any(lane.doomed for lane in self._lanes.values())
+        return [self._settle(entry, _unresolved(entry, error), now) for entry, error in met]
 
     def close(self, error: ClientClosed, limit: int, now: float) -> list[Ending]:
         """End some of all that is open."""
@@ -342,7 +347,7 @@ class Schedule:
             seconds = self.pace.backoff(setbacks, chance)
             lane.pause(now, seconds)
         if lane.silence >= self.pace.outage:
-            lane.doom(error, None)
+            self._doom([lane], error)
             return self._unresolved(entry, error, now)
         if not self._is_open(entry):
             return Effects(paused=seconds)
@@ -356,18 +361,24 @@ class Schedule:
         entry.lane.spoke()
         match error:
             case AuthenticationError() | PaymentRequired():
-                for lane in self._lanes_of(entry.lane.tier):
+                lanes = self._lanes_of(entry.lane.tier)
+                for lane in lanes:
                     lane.proven = False
-                    lane.doom(error, None)
+                self._doom(lanes, error)
             case UntrustedServer():
                 entry.lane.proven = False
-                entry.lane.doom(error, None)
+                self._doom([entry.lane], error)
             case PermissionDenied():
                 entry.lane.answered(now)
-                entry.lane.doom(error, entry.ticket.family)
+                self._doom([entry.lane], error, entry.ticket.family)
             case _:
                 entry.lane.answered(now)
         return self._unresolved(entry, error, now)
+
+    def _doom(self, lanes: list[Lane], error: ModelsLabError, family: str | None = None) -> None:
+        for lane in lanes:
+            lane.doom(error, family)
+        self.doomed = any(lane.doomed for lane in self._lanes.values())
 
     def _unresolved(self, entry: Entry, error: ModelsLabError, now: float) -> Effects:
         if not self._is_open(entry):

@@ -1,43 +1,33 @@
-"""Sender: makes a Call a request with the key, sends it within one deadline, masks what comes."""
+"""Sender: sends requests with the key, each within one deadline, and masks what comes."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
-from urllib.parse import quote
 
 import httpx
 from attrs import evolve
 
 from .._core.errors import TransportError
-from .._core.families import Call, Tier
-from .._version import __version__
+from .._core.families import Call, Family, Tier
+from .._core.tickets import Ticket
 from .deadlines import Deadlines
 from .keys import Keys
 from .over_httpx import ClientHTTP, TransportHTTP
 from .own import OwnHTTP
+from .requests import Requests
 from .wire import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
 
-# Identity, since a body that must be unpacked first is a body without a bound.
-_HEADERS: tuple[tuple[str, str], ...] = (
-    ("accept", "application/json"),
-    ("accept-encoding", "identity"),
-    ("user-agent", f"modelslab-async/{__version__}"),
-)
-_JSON_HEADERS = (*_HEADERS, ("content-type", "application/json"))
 _ERRORS = 300
-_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Sender:
-    """Sends calls. Holds the keys, so its repr is the plain one of an object."""
+    """Sends calls and looks. Holds the keys, so its repr is the plain one of an object."""
 
     def __init__(self, http: HTTP, keys: Keys, *, timeout: float) -> None:
         self._http = http
         self._keys = keys
+        self._requests = Requests(keys)
         self._timeout = timeout
         self._deadlines: dict[float, Deadlines] = {}
-        # What the calls of a key carry that say nothing but the key: most looks are such.
-        self._bare: dict[Tier, bytes] = {}
 
     def key_of(self, tier: Tier) -> Tier:
         """
@@ -61,8 +51,21 @@ class Sender:
             TransportError: No response came within the deadline.
             UntrustedServer: The server's certificate is not valid.
         """
-        request = self._request(call)
-        deadlines = self._deadlines_of(timeout)
+        return await self._exchange(self._requests.of(call), self._deadlines_of(timeout))
+
+    async def look(self, family: Family, ticket: Ticket) -> Response:
+        """
+        Ask about a ticket, once.
+
+        Raises:
+            TransportError: No response came within the deadline.
+            UntrustedServer: The server's certificate is not valid.
+            ValueError: The ticket's id does not fit the family.
+        """
+        request = self._requests.look(family, ticket)
+        return await self._exchange(request, self._deadlines_of(None))
+
+    async def _exchange(self, request: Request, deadlines: Deadlines) -> Response:
         try:
             response = await deadlines.within(self._http.exchange(request))
             if len(response.body) <= LONGEST_BODY:
@@ -99,28 +102,6 @@ class Sender:
         elif body is response.body:
             return response
         return evolve(response, headers=headers, body=body)
-
-    def _request(self, call: Call) -> Request:
-        key = self._keys.of(call.tier)
-        url, headers, body = call.url, _HEADERS, b""
-        match call.key_in:
-            case "body":
-                headers, body = _JSON_HEADERS, self._body(call, key)
-            case "header":
-                headers = (*_HEADERS, ("key", key))
-            case "query":
-                url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
-        return Request(
-            method=call.method, url=url, headers=headers, body=body, fresh=not call.repeatable
-        )
-
-    def _body(self, call: Call, key: str) -> bytes:
-        body = None if call.fields else self._bare.get(call.tier)
-        if body is None:
-            body = _json({**call.fields, "key": key}).encode()
-            if not call.fields:
-                self._bare[call.tier] = body
-        return body
 
 
 def _said_by(cancelled: BaseException | None) -> tuple[object, ...]:

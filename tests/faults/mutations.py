@@ -272,7 +272,7 @@ MUTATIONS = [
     Mutation(
         "links of a reply lead to another host",
         "_looker.py",
-        "return await self._sender.send(self._families[ticket.family].fetch(ticket))",
+        "return await self._sender.look(self._families[ticket.family], ticket)",
         "call = self._families[ticket.family].fetch(ticket)\n"
         "            place = getattr(self, 'place', None)\n"
         "            from attrs import evolve\n"
@@ -295,15 +295,15 @@ MUTATIONS = [
     Mutation(
         "401 and 402 end all waits of the key",
         "_core/schedule.py",
-        "                    lane.proven = False\n                    lane.doom(error, None)",
-        "                    lane.proven = False",
+        "                self._doom(lanes, error)",
+        "                pass",
         EACH,
         "ends_all and 40",
     ),
     Mutation(
         "403 ends all waits of the family",
         "_core/schedule.py",
-        "entry.lane.doom(error, entry.ticket.family)",
+        "self._doom([entry.lane], error, entry.ticket.family)",
         "pass",
         EACH,
         "ends_all and 403",
@@ -312,7 +312,7 @@ MUTATIONS = [
         "400 and 422 end that ticket alone",
         "_core/schedule.py",
         "            case _:\n                entry.lane.answered(now)",
-        "            case _:\n                entry.lane.doom(error, None)",
+        "            case _:\n                self._doom([entry.lane], error)",
         EACH,
         "ends_all and 4",
     ),
