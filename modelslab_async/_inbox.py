@@ -1,7 +1,7 @@
 """Inbox: many tickets of one caller, read from a source as a window allows. It sends nothing."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from typing import TypeAlias
@@ -45,7 +45,7 @@ class Inbox:
     source_error: Exception | None = None
     _open: dict[Ticket, tuple[int, float]] = Factory(dict)
     _unread: deque[Outcome] = Factory(deque)
-    _recent: dict[Ticket, Outcome] = Factory(dict)
+    _recent: OrderedDict[Ticket, Outcome] = Factory(OrderedDict)
     _refused: dict[Tier | tuple[Tier, str], ModelsLabError] = Factory(dict)
     _deadlines: deque[tuple[float, Ticket]] = Factory(deque)
     _held: int = 0
@@ -111,7 +111,7 @@ class Inbox:
             case _:
                 self._recent[news.ticket] = news
                 if len(self._recent) > self.window:
-                    del self._recent[next(iter(self._recent))]
+                    self._recent.popitem(last=False)
 
     def fail(self, error: BaseException) -> None:
         """See `Watcher.fail`."""

@@ -33,6 +33,7 @@ class Looker:
         self._sender = sender
         self._reader = Reader(families, self._check_word)
         self._strange: set[tuple[str, str]] = set()
+        self._places: dict[str, tuple[Tier, str]] = {}
 
     @property
     def families(self) -> Iterable[str]:
@@ -59,9 +60,18 @@ class Looker:
         return family
 
     def place_of(self, ticket: Ticket) -> tuple[Tier, str]:
-        """With which key, and at which host, a ticket is looked at."""
+        """
+        With which key, and at which host, a ticket is looked at.
+
+        Raises:
+            ValueError: See `family_of`.
+        """
         family = self.family_of(ticket)
-        return self._sender.key_of(family.tier), urlsplit(family.url).netloc
+        place = self._places.get(family.name)
+        if place is None:
+            place = self._sender.key_of(family.tier), urlsplit(family.url).netloc
+            self._places[family.name] = place
+        return place
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """Whom a refusal of this ticket concerns: those of the same key, or of the same family."""

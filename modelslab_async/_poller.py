@@ -180,8 +180,7 @@ class Poller:
             if entry is None:
                 await self._rest()
                 continue
-            if self._idle or self._workers < self._most_workers:
-                self._arm()
+            self._arm()
             await self._ask(entry)
 
     async def _rest(self) -> None:
@@ -219,6 +218,9 @@ class Poller:
 
     def _arm(self) -> None:
         """Wake a worker if something is due, else set the timer to when something will be."""
+        if not self._idle and self._workers == self._most_workers:
+            # Whoever is ready first sees to it.
+            return
         when = self._schedule.next_look()
         if when is None:
             return
