@@ -5,16 +5,16 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from ._core.errors import JournalError
 from ._core.outcomes import Outcome
 from ._core.replies import Processing, Success
 from ._core.tickets import Ticket, TicketLike
-from ._journal import exports, files, intents, leases, reports, saves, settling
+from ._journal import exports, files, intents, leases, lessons, reports, saves, settling
 from ._journal.exports import Format, form_of
 from ._journal.faults import explained
 from ._journal.files import RecordedFile
@@ -328,6 +328,14 @@ class Journal:
     async def doubtful(self) -> list[Intent]:
         """The submits of which nobody knows whether they started work, the oldest first."""
         return await self._read(partial(intents.doubtful, now=self._clock()))
+
+    async def lessons(self) -> dict[str, Any] | None:
+        """What a pace that learns knew when it was last kept here; None if none was."""
+        return await self._read(lessons.kept)
+
+    async def keep_lessons(self, learned: Mapping[str, Any]) -> None:
+        """Keep what a pace has learned, in place of what was kept before."""
+        await self._writer.do(partial(lessons.keep, learned=learned))
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:

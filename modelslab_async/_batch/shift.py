@@ -16,6 +16,7 @@ from .._core.replies import Processing
 from .._core.tickets import Ticket
 from .._journal.settling import End, Note
 from ..journal import Journal
+from .memory import Memory
 from .work import GROUP, Stop, beat_of, rest_of
 
 _logger = logging.getLogger("modelslab_async")
@@ -67,6 +68,8 @@ class Shift:
         self._before = before
         self._lease = lease
         self._owing = owing
+        # The batch belongs to the house: it keeps what the client's pace learns.
+        self._memory = Memory(client._pace, journal)  # noqa: SLF001
         self._held: dict[Ticket, _Held] = {}
         self._queue: asyncio.Queue[Outcome | Stop] = asyncio.Queue(GROUP)
         self._stop: Stop | None = None
@@ -116,6 +119,7 @@ class Shift:
             await asyncio.wait(self._tasks)
         finally:
             await self._leave()
+        await self._memory.keep()
 
     async def _leave(self) -> None:
         try:
@@ -153,6 +157,7 @@ class Shift:
         error: Exception | None = None
         stream = self._client.stream(self._claimed(window), timeout=timeout, window=window)
         try:
+            await self._memory.recall()
             async with aclosing(stream):
                 async for outcome in stream:
                     await self._queue.put(outcome)
@@ -206,6 +211,7 @@ class Shift:
                     return
                 renewed = now
                 await self._journal.note(self.run, self._notes())
+                await self._memory.keep()
             except JournalError as error:
                 if clock() - renewed >= self._lease:
                     raise

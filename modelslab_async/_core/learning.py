@@ -127,6 +127,11 @@ class Learned:
             lessons = self._families[family] = Lessons(self.plain, self.look)
         return lessons
 
+    @property
+    def has_learned(self) -> bool:
+        """Whether it has heard of a job."""
+        return any(lessons.ages.intervals.count for lessons in self._families.values())
+
     def to_dict(self) -> dict[str, Any]:
         """What was learned, for JSON. It names families, and no ticket, key or time of day."""
         return {

@@ -104,6 +104,7 @@ _FIRST: Step = (
         why TEXT
     )
     """,
+    "CREATE TABLE lessons (one INTEGER PRIMARY KEY CHECK (one = 1), learned TEXT NOT NULL)",
     f"CREATE INDEX unsaved ON saves (state, run) WHERE state <= {UNSAVED}",
 )
 

@@ -252,10 +252,13 @@ def test_what_holds_the_key_does_not_show_it(canary):
     client = Client(canary, http=httpx.AsyncHTTPTransport())
     sender = client._looker._sender
     ticket = Ticket("realtime", 1)
-    request = sender._request(client._looker.family_of(ticket).fetch(ticket))
+    requests = sender._requests
+    request = requests.look(client._looker.family_of(ticket), ticket)
     assert isinstance(request, Request)
     assert canary.encode() in request.body
-    for thing in (client, client._looker, sender, sender._keys, request):
+    (form,) = requests._forms.values()
+    assert canary.encode() in b"".join(form.body)
+    for thing in (client, client._looker, sender, sender._keys, requests, form, request):
         assert 0 == f"{thing!r} {thing!s} {[thing]}".count(canary)
 
 

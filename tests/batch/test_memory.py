@@ -1,0 +1,81 @@
+"""What a pace has learned: kept in the journal, and the next run goes on from there."""
+
+import sqlite3
+from contextlib import closing
+
+import httpx
+import pytest
+
+from modelslab_async import Batch, Client, Pace, Success
+
+QUICK = Pace(floor=0.02, rise=0.0, stride=0.02, faults=1000)
+
+
+@pytest.fixture
+def run(emulator, path):
+    async def run(pace, ids=()):
+        """Run the journal's batch with some more tickets; what it gave."""
+        for id_ in ids:
+            emulator.plant(f"images:{id_}", duration=0.1)
+        client = Client("a-key-for-tests", http=httpx.ASGITransport(app=emulator), pace=pace)
+        async with client, Batch.open(path, client=client) as batch:
+            await batch.add([f"images:{id_}" for id_ in ids])
+            return [outcome async for outcome in batch.run()]
+
+    return run
+
+
+def lessons_of(path):
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT * FROM lessons").fetchall()
+
+
+async def test_the_next_run_knows_what_this_one_learned(run, path):
+    """A new pace begins with what the one before it had learned."""
+    first, second = Pace.learned(QUICK), Pace.learned(QUICK)
+    assert {Success} == {type(each) for each in await run(first, range(5))}
+    assert 5 == first.to_dict()["families"]["images"]["ages"]["count"]
+    assert [] == await run(second)
+    assert first.to_dict() == second.to_dict()
+    assert {Success} == {type(each) for each in await run(second, range(5, 8))}
+    assert 8 == second.to_dict()["families"]["images"]["ages"]["count"]
+    assert 1 == len(lessons_of(path))
+
+
+async def test_a_pace_that_has_begun_to_learn_goes_its_own_way(run):
+    """What it knows is of today, and is not replaced by what was kept."""
+    first, second = Pace.learned(QUICK), Pace.learned(QUICK)
+    await run(first, range(5))
+    second.of("images").learn(1.0, 2.0, None)
+    await run(second)
+    assert 1 == second.to_dict()["families"]["images"]["ages"]["count"]
+
+
+async def test_a_plain_pace_leaves_nothing_behind(run, path):
+    """Where nothing is learned, nothing is kept."""
+    await run(QUICK, range(2))
+    assert [] == lessons_of(path)
+
+
+async def test_what_cannot_be_read_is_left_aside(run, path, caplog):
+    """Lessons of a version that is not known cost looks, and no run."""
+    await run(Pace.learned(QUICK), range(2))
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("""UPDATE lessons SET learned = '{"version": 99}'""")
+    anew = Pace.learned(QUICK)
+    assert {Success} == {type(each) for each in await run(anew, range(2, 4))}
+    assert "version is 99" in caplog.text
+    assert 2 == anew.to_dict()["families"]["images"]["ages"]["count"]
+
+
+async def test_a_disk_without_room_costs_what_was_learned_alone(run, path, caplog):
+    """A run that cannot keep what its pace has learned ends as it would have."""
+    blocked = """
+        CREATE TRIGGER full BEFORE INSERT ON lessons
+        BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END
+    """
+    await run(QUICK, range(2))
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(blocked)
+    assert {Success} == {type(each) for each in await run(Pace.learned(QUICK), range(2, 4))}
+    assert "not kept" in caplog.text
