@@ -19,7 +19,6 @@ _HEADERS: tuple[tuple[str, str], ...] = (
     ("accept-encoding", "identity"),
     ("user-agent", f"modelslab-async/{__version__}"),
 )
-_JSON_HEADERS = (*_HEADERS, ("content-type", "application/json"))
 # Stands where the id will stand, and by no chance anywhere else.
 _STAND_IN: Final = secrets.token_hex(16)
 _json = json.JSONEncoder(separators=(",", ":")).encode
@@ -64,16 +63,22 @@ class Requests:
     def of(self, call: Call) -> Request:
         """The request for a call."""
         key = self._keys.of(call.tier)
-        url, headers, body = call.url, _HEADERS, b""
+        url, headers, fields = call.url, _HEADERS, call.fields
         match call.key_in:
             case "body":
-                headers, body = _JSON_HEADERS, _json({**call.fields, "key": key}).encode()
+                fields = {**fields, "key": key}
             case "header":
-                headers = (*_HEADERS, ("key", key))
+                headers = (*headers, ("key", key))
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
+        if fields:
+            headers = (*headers, ("content-type", "application/json"))
         return Request(
-            method=call.method, url=url, headers=headers, body=body, fresh=not call.repeatable
+            method=call.method,
+            url=url,
+            headers=headers,
+            body=_json(fields).encode() if fields else b"",
+            fresh=not call.repeatable,
         )
 
     def look(self, family: Family, ticket: Ticket) -> Request:

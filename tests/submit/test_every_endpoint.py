@@ -16,17 +16,20 @@ def needed(name):
 
 @pytest.mark.parametrize("name", QUEUED)
 def test_it_is_submitted_and_awaited(virtually, world, name):
-    """Its ticket is of the family that its row names, and ends with a result."""
+    """What it is given arrives; its ticket is of the family of its row, and ends with a result."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(4.0, 4.0))}
         async with world(emulated=emulated, enterprise_key="an-enterprise-key") as here:
-            begun = await here.client.submit(name, **needed(name))
+            begun = await here.client.submit(name, **needed(name), zebras=7)
             assert isinstance(begun, Processing)
             assert ENDPOINTS[name].resolved_by == begun.ticket.family
             assert isinstance(await here.client.wait(begun.ticket), Success)
             (submitted,) = here.emulator.submits
             assert name == submitted.endpoint
+            in_body = {*needed(name), "zebras"} - {*ENDPOINTS[name].places}
+            assert in_body == in_body & {*submitted.fields}
+            assert 7 == submitted.fields["zebras"]
 
     virtually(main)
 
