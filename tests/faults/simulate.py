@@ -29,12 +29,16 @@ from modelslab_async import (
     AuthenticationError,
     Client,
     ClientClosed,
+    Event,
     Failed,
+    Looked,
     LookFault,
     Outcome,
     Pace,
+    Processing,
     Request,
     Response,
+    Settled,
     Success,
     Ticket,
     TransportError,
@@ -175,23 +179,22 @@ class Story:
         if least is not None and now < least - 1e-6:
             self.wrong.append(f"{ticket} was looked at at {now:.3f}, not before {least:.3f}")
 
-    def heard(self, event: Any) -> None:
+    def heard(self, event: Event) -> None:
         """An event of the client."""
         now = asyncio.get_running_loop().time()
-        match type(event).__name__:
-            case "Looked":
-                ticket, began = event.reply.ticket, now - event.took
+        match event:
+            case Looked(reply=Processing(ticket=ticket, eta=eta), took=took):
+                began = now - took
                 age = max(0.0, began - self.added[ticket] - 1e-9)
                 # What the first reply says of the end holds, and chance may shorten any step.
-                eta = self.etas.setdefault(ticket, event.reply.eta and age + event.reply.eta)
+                eta = self.etas.setdefault(ticket, eta and age + eta)
                 step = min(self.pace.step(age, chance, eta=eta) for chance in (0.0, 1.0))
                 self.answered[ticket] = began + step
-            case "Settled":
-                ticket = event.outcome.ticket
-                self.answered.pop(ticket, None)
-                cause = getattr(event.outcome, "cause", None)
-                if isinstance(cause, LookFault) and event.looks < self.pace.faults:
-                    self.wrong.append(f"{ticket} was given up after {event.looks} looks")
+            case Settled(outcome=outcome, looks=looks):
+                self.answered.pop(outcome.ticket, None)
+                cause = getattr(outcome, "cause", None)
+                if isinstance(cause, LookFault) and looks < self.pace.faults:
+                    self.wrong.append(f"{outcome.ticket} was given up after {looks} looks")
             case _:
                 pass
 
