@@ -192,6 +192,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     logging.disable()
+    # The pauses of the client are drawn from it as well.
+    random.seed(options.seed)
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         tally, service = runner.run(play(options.runs, options.seed))
     lines = [
