@@ -1,15 +1,15 @@
-"""What the whole suite shares: a loop whose time jumps, and the emulator in process."""
+"""What the whole suite shares: a run on virtual time, and the emulator in process."""
 
 import asyncio
 import os
 import random
-import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import settings
+from jumping import JumpingLoop
 
 from modelslab_async import Client
 from modelslab_async.emulator import Emulator
@@ -23,33 +23,6 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """The same test has the same luck each time: one that fails once fails again."""
     random.seed(item.nodeid)
-
-
-class JumpingSelector(selectors.DefaultSelector):
-    """Never waits: where the loop would sleep, the time jumps to when it would wake."""
-
-    loop: "JumpingLoop"
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise RuntimeError("every task waits for something that will never happen")
-            self.loop.now += timeout
-        return ready
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """An event loop on virtual time. Only for tasks that wait for nothing outside of it."""
-
-    def __init__(self) -> None:
-        selector = JumpingSelector()
-        selector.loop = self
-        self.now = 0.0
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self.now
 
 
 Virtually = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]

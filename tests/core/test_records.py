@@ -4,7 +4,7 @@ import json
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
+from replies import REPLIES, TICKET
 
 from modelslab_async import (
     ClientClosed,
@@ -14,7 +14,6 @@ from modelslab_async import (
     RateLimited,
     SubmitUncertain,
     Success,
-    Ticket,
     TransportError,
     Unresolved,
     UntrustedServer,
@@ -23,7 +22,6 @@ from modelslab_async import (
     to_dict,
 )
 
-TICKET = Ticket("images", 1)
 RAW = {"status": "x", "nested": [{"a": None}, 1.5, "\ud800"]}
 
 
@@ -76,47 +74,6 @@ def test_a_cause_keeps_what_only_its_kind_has(cause):
     assert type(cause) is type(twin.cause)
     assert vars(cause) == vars(twin.cause)
     assert str(cause) == str(twin.cause)
-
-
-TEXTS = st.text(max_size=20)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=10,
-)
-BODIES = st.dictionaries(TEXTS, JSON, max_size=4)
-SECONDS = st.none() | st.floats(0, 1e9)
-LINKS = st.lists(TEXTS, max_size=3).map(tuple)
-REPLIES = st.one_of(
-    st.builds(
-        Processing,
-        ticket=st.just(TICKET),
-        status=TEXTS,
-        eta=SECONDS,
-        message=TEXTS,
-        future_links=LINKS,
-        fetch_result=st.none() | TEXTS,
-        raw=BODIES,
-    ),
-    st.builds(
-        Success,
-        ticket=st.just(TICKET),
-        output=LINKS,
-        proxy_links=LINKS,
-        generation_time=SECONDS,
-        message=TEXTS,
-        nsfw=st.none() | st.booleans(),
-        meta=BODIES,
-        raw=BODIES,
-    ),
-    st.builds(
-        Failed,
-        ticket=st.just(TICKET),
-        message=TEXTS,
-        reason=st.sampled_from(["failed", "cancelled", "not_found"]),
-        raw=BODIES,
-    ),
-)
 
 
 @given(value=REPLIES)

@@ -2,30 +2,14 @@
 
 import asyncio
 import gc
-import importlib.util
 import logging
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 CANARY = "c4n4ryKEYc4n4ryKEYc4n4ryKEYc4n4r"
 OPEN_FILES = Path("/proc/self/fd")
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-# These are programs too, and so no package's modules.
-_load("simulate")
-_load("mutations")
 
 
 @pytest.fixture
@@ -68,7 +52,7 @@ class Leaks:
 
 
 @pytest.fixture
-def leaks(caplog: pytest.LogCaptureFixture):
+def leaks(caplog: pytest.LogCaptureFixture) -> Iterator[type[Leaks]]:
     """What to put around a block that must leak nothing; the log may hold no error either."""
     yield Leaks
     assert [] == [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]

@@ -11,25 +11,34 @@ workers, and that nothing is sent after the end. A story that goes wrong prints 
 import argparse
 import asyncio
 import random
-import selectors
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 from attrs import Factory, define
 
+# What lies in the folder above a script is not found by itself.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from jumping import JumpingLoop
+
 from modelslab_async import (
     AuthenticationError,
     Client,
     ClientClosed,
+    Event,
     Failed,
+    Looked,
     LookFault,
     Outcome,
     Pace,
+    Processing,
     Request,
     Response,
+    Settled,
     Success,
     Ticket,
     TransportError,
@@ -49,33 +58,6 @@ PASSING = tuple(
     and name not in ("status_400", "status_401", "status_402", "status_403", "status_422")
 )
 FAMILIES = ("images", "video", "realtime", "voice", "training", "workflows", "legacy_v3")
-
-
-class JumpingSelector(selectors.DefaultSelector):
-    """Never waits: where the loop would sleep, the time jumps to when it would wake."""
-
-    loop: "JumpingLoop"
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise RuntimeError("every task waits for something that will never happen")
-            self.loop.now += timeout
-        return ready
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    """An event loop on virtual time."""
-
-    def __init__(self) -> None:
-        selector = JumpingSelector()
-        selector.loop = self
-        self.now = 0.0
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self.now
 
 
 @define(eq=False)
@@ -119,7 +101,7 @@ class Network:
             await asyncio.sleep(1e6)
         if fault == "late":
             await asyncio.sleep(5.0)
-        if fault in ANSWERS:
+        if fault is not None and fault in ANSWERS:
             answer = ANSWERS[fault][1](self.means)
             headers = [(name.encode(), value.encode()) for name, value in answer.headers]
             return Response(status_code=answer.status_code, headers=headers, body=answer.body)
@@ -197,23 +179,22 @@ class Story:
         if least is not None and now < least - 1e-6:
             self.wrong.append(f"{ticket} was looked at at {now:.3f}, not before {least:.3f}")
 
-    def heard(self, event: Any) -> None:
+    def heard(self, event: Event) -> None:
         """An event of the client."""
         now = asyncio.get_running_loop().time()
-        match type(event).__name__:
-            case "Looked":
-                ticket, began = event.reply.ticket, now - event.took
+        match event:
+            case Looked(reply=Processing(ticket=ticket, eta=eta), took=took):
+                began = now - took
                 age = max(0.0, began - self.added[ticket] - 1e-9)
                 # What the first reply says of the end holds, and chance may shorten any step.
-                eta = self.etas.setdefault(ticket, event.reply.eta and age + event.reply.eta)
+                eta = self.etas.setdefault(ticket, eta and age + eta)
                 step = min(self.pace.step(age, chance, eta=eta) for chance in (0.0, 1.0))
                 self.answered[ticket] = began + step
-            case "Settled":
-                ticket = event.outcome.ticket
-                self.answered.pop(ticket, None)
-                cause = getattr(event.outcome, "cause", None)
-                if isinstance(cause, LookFault) and event.looks < self.pace.faults:
-                    self.wrong.append(f"{ticket} was given up after {event.looks} looks")
+            case Settled(outcome=outcome, looks=looks):
+                self.answered.pop(outcome.ticket, None)
+                cause = getattr(outcome, "cause", None)
+                if isinstance(cause, LookFault) and looks < self.pace.faults:
+                    self.wrong.append(f"{outcome.ticket} was given up after {looks} looks")
             case _:
                 pass
 
@@ -240,7 +221,7 @@ class Story:
             timeout=dice.choice((3.0, 30.0)),
             on_event=self.heard,
         )
-        client._poller = poller = Watched.__new__(Watched)  # type: ignore[attr-defined]
+        client._poller = poller = Watched.__new__(Watched)
         poller.book = self
         poller.__init__(  # type: ignore[misc]
             _schedule(self.pace),

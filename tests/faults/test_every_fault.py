@@ -5,7 +5,7 @@ import random
 
 import httpx
 import pytest
-from simulate import KEY, Network
+from faults.simulate import KEY, Network
 
 from modelslab_async import (
     AuthenticationError,

@@ -7,10 +7,9 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from simulate import JumpingLoop
+from jumping import JumpingLoop
 
 from modelslab_async import (
     AuthenticationError,
@@ -190,7 +189,7 @@ def test_what_nobody_wants_is_not_asked_for(way):
 
 
 def main() -> None:
-    """Print figures for more tickets: `python tests/faults/test_loop.py 100000`."""
+    """Print figures for more: `PYTHONPATH=tests python tests/faults/test_loop.py 100000`."""
     for count in map(int, sys.argv[1:]):
         for way in WAYS:
             began = time.process_time()
@@ -204,5 +203,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     main()

@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from mutations import MUTATIONS, broken
+from faults.mutations import MUTATIONS, broken
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.row)

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from simulate import JumpingLoop
+from jumping import JumpingLoop
 
 from modelslab_async import Client, Pace, Response, Success, TransportError, Unresolved, WaitTimeout
 
@@ -242,7 +242,7 @@ def test_a_slow_look_holds_up_no_other():
 
 
 def main():
-    """Print figures: `python tests/faults/test_outage.py`."""
+    """Print figures: `PYTHONPATH=tests python tests/faults/test_outage.py`."""
     for dies in ("refuses", "hangs"):
         for latency in (0.02, 0.1):
             server, outcomes = through_an_outage(latency=latency, dies=dies)

@@ -1,7 +1,7 @@
 """Seeded stories of a whole poller on virtual time: see `simulate.py`."""
 
 import pytest
-from simulate import play
+from faults.simulate import play
 
 pytestmark = pytest.mark.alone
 

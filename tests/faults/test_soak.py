@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from simulate import JumpingLoop
+from jumping import JumpingLoop
 
 from modelslab_async import Client, Pace, Response, Success, Unresolved
 from modelslab_async._transport.over_httpx import TransportHTTP

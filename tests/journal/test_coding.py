@@ -5,21 +5,17 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from replies import PROCESSING, REPLIES, TICKET
 
 from modelslab_async import (
-    Failed,
     InvalidRequest,
     PaymentRequired,
-    Processing,
-    Success,
-    Ticket,
     Unresolved,
     WaitTimeout,
     read_reply,
 )
 from modelslab_async._journal.coding import decode, encode
 
-TICKET = Ticket("images", 1)
 BODIES = [
     {"status": "success", "id": 1, "generationTime": 2, "output": ["https://a/b.png"]},
     {"status": "success", "output": [], "proxy_links": ["https://a"], "meta": {"W": 512}},
@@ -50,51 +46,7 @@ def test_the_usual_reply_is_its_body_alone():
     assert rest is None
 
 
-TEXTS = st.text(max_size=8)
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=6,
-)
-# Bodies that hold the names of our fields, with values of any kind in them.
-NAMES = st.sampled_from(["status", "output", "meta", "message", "eta", "generationTime", "x"])
-RAW = st.dictionaries(NAMES, JSON, max_size=5)
-SECONDS = st.none() | st.floats(0, 1e9)
-LINKS = st.lists(TEXTS, max_size=3).map(tuple)
-PROCESSING = st.builds(
-    Processing,
-    ticket=st.just(TICKET),
-    status=TEXTS,
-    eta=SECONDS,
-    message=TEXTS,
-    future_links=LINKS,
-    fetch_result=st.none() | TEXTS,
-    raw=RAW,
-)
-VALUES = st.one_of(
-    PROCESSING,
-    st.builds(
-        Success,
-        ticket=st.just(TICKET),
-        output=LINKS,
-        proxy_links=LINKS,
-        generation_time=SECONDS,
-        message=TEXTS,
-        nsfw=st.none() | st.booleans(),
-        meta=st.dictionaries(TEXTS, JSON, max_size=2),
-        raw=RAW,
-    ),
-    st.builds(
-        Failed,
-        ticket=st.just(TICKET),
-        message=TEXTS,
-        reason=st.sampled_from(["failed", "cancelled", "not_found"]),
-        raw=RAW,
-    ),
-)
-
-
-@given(value=VALUES)
+@given(value=REPLIES)
 def test_no_reply_is_changed_by_being_kept(value):
     """Decoding what was encoded gives the same, whatever the fields and the body hold."""
     assert value == decode(TICKET, encode(value))

@@ -16,12 +16,17 @@ import asyncio
 import json
 import logging
 import random
-import selectors
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define
+
+# What lies in the folder above a script is not found by itself.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from jumping import JumpingLoop
 
 from modelslab_async import (
     Client,
@@ -181,36 +186,15 @@ async def play(runs: int, seed: int) -> tuple[Tally, Service]:
     return tally, service
 
 
-class _Selector(selectors.DefaultSelector):
-    loop: "_Loop"
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if not ready:
-            self.loop.now += timeout or 0.0
-        return ready
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    """An event loop on virtual time."""
-
-    def __init__(self) -> None:
-        selector = _Selector()
-        selector.loop = self
-        self.now = 0.0
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self.now
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser = argparse.ArgumentParser(description="Play submits with a fault at every point.")
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     logging.disable()
-    with asyncio.Runner(loop_factory=_Loop) as runner:
+    # The pauses of the client are drawn from it as well.
+    random.seed(options.seed)
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         tally, service = runner.run(play(options.runs, options.seed))
     lines = [
         *tally.wrong[:20],

@@ -1,8 +1,7 @@
 """A few thousand submits with a fault at every point; the program beside it plays any number."""
 
 import pytest
-
-from .simulate import POINTS, play
+from submit.simulate import POINTS, play
 
 
 @pytest.mark.parametrize("seed", [1, 2])
