@@ -13,6 +13,7 @@ def _load(name: str) -> None:
     spec.loader.exec_module(module)
 
 
+_load("plot")
 _load("frugality_plot")
 _load("frugality")
 _load("learning")
