@@ -2,10 +2,8 @@
 
 import asyncio
 import math
-import sys
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from simulate import JumpingLoop
@@ -144,5 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
     main()
