@@ -96,6 +96,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def cost(session: nox.Session) -> None:
+    """What a look costs and a ticket weighs: `nox -s cost -- --open 1 1000 --save cost.json`."""
+    session.install(".")
+    session.run("python", "tests/benchmarks/poller_cost.py", *session.posargs)
+
+
+@nox.session
 def simulate(session: nox.Session) -> None:
     """Plays seeded stories of faults on virtual time: `nox -s simulate -- --seeds 0:10000`."""
     _program(session, "emulator", "tests/faults/simulate.py", "--seeds", "0:300")

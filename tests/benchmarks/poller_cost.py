@@ -1,28 +1,42 @@
 """
 What one look costs above the transport, and what an open ticket weighs.
 
-    python tests/benchmarks/poller_cost.py --open 1000 100000 1000000 --looks 100000
+    python tests/benchmarks/poller_cost.py --open 1 1000 1000000 --rounds 5 --save cost.json
+    python tests/benchmarks/poller_cost_plot.py cost.json cost.svg
 
 A transport of no cost answers every look from memory, so that the CPU is that of the house alone:
 the poller, the schedule, the request and the reading. Each size runs in a process of its own, which
-grows to that many open tickets, looks at each of them once, and is measured from then on.
+grows to that many open tickets, looks at each of them once, and is measured from then on. The
+rounds of all sizes alternate, and the table has the medians.
+
+Up to some dozen open tickets are not enough to be always due: the house rests between two looks,
+and each of them pays for the timer and for the turn of the loop that hundreds share elsewhere.
 """
 
 import argparse
 import asyncio
 import gc
 import json
-import multiprocessing
 import time
 from collections.abc import AsyncGenerator, Iterator
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from machine import machine
+from rounds import apart, in_turns
 
 from modelslab_async import Client, Pace, Request, Response
 
 KEY = "a-benchmark-key-0123456789"
 FIRST_ID = 13_443_927
+# So short a step that everything is always due, as soon as there is enough of it.
+STEP = 0.001
+# Few tickets rest most of the time, and so many seconds of it will do.
+LONGEST = 10.0
+# So many looks go by before any is measured, however few tickets there are.
+WARM = 1000
+# What fewer tickets weigh drowns in what the client itself weighs, and in the size of a page.
+WEIGHED = 1000
 HEADERS = ((b"content-type", b"application/json"), (b"server", b"memory"))
 BODY = json.dumps(
     {
@@ -41,9 +55,8 @@ PIECES = [piece.encode() for piece in BODY.replace('"ID"', "ID").split("ID")]
 
 
 class Figures(NamedTuple):
-    """What one size cost."""
+    """What one size cost, in one round or by the medians of some."""
 
-    open: int
     cpu: float
     bare: float
     bytes_each: float
@@ -105,12 +118,16 @@ async def drain(stream: AsyncGenerator[object, None]) -> None:
         pass
 
 
+def looks_at(count: int, most: int) -> int:
+    """How many looks are measured: no more than so few tickets take in the time that is given."""
+    return min(most, round(count * LONGEST / STEP))
+
+
 async def measured(count: int, *, looks: int, workers: int, own: bool) -> Figures:
     """Open so many, let each be looked at, and then measure so many looks."""
     http = Memory(own=own)
     bare = await bare_cost(http, looks=looks, workers=workers)
-    # So short a pace that everything is always due: the house works without a rest.
-    async with Client(KEY, http=http, pace=Pace.fixed(0.001), workers=workers) as client:
+    async with Client(KEY, http=http, pace=Pace.fixed(STEP), workers=workers) as client:
         gc.collect()
         before = resident()
         tickets: Iterator[tuple[str, int]] = (
@@ -118,50 +135,72 @@ async def measured(count: int, *, looks: int, workers: int, own: bool) -> Figure
         )
         reader = asyncio.create_task(drain(client.stream(tickets, window=count + 1)))
         await http.until(count)
-        await http.until(count)
+        await http.until(max(count, WARM))
         used = time.process_time()
         await http.until(looks)
         spent = time.process_time() - used
         weight = resident() - before
         reader.cancel()
         await asyncio.wait((reader,))
-    return Figures(count, spent / looks * 1e6, bare, weight / count)
+    return Figures(spent / looks * 1e6, bare, weight / count)
 
 
-def in_process(pipe: Pipe, count: int, looks: int, workers: int, *, own: bool) -> None:
-    pipe.send(tuple(asyncio.run(measured(count, looks=looks, workers=workers, own=own))))
+def in_process(count: int, options: argparse.Namespace) -> Figures:
+    looks = looks_at(count, options.looks)
+    return asyncio.run(measured(count, looks=looks, workers=options.workers, own=options.own))
 
 
-def apart(count: int, *, looks: int, workers: int, own: bool) -> Figures:
-    """The same in a fresh process, whose memory holds nothing of another size."""
-    spawning = multiprocessing.get_context("spawn")
-    ours, theirs = spawning.Pipe()
-    process = spawning.Process(
-        target=in_process, args=(theirs, count, looks, workers), kwargs={"own": own}
+def compared(options: argparse.Namespace) -> dict[int, Figures]:
+    """The medians of all rounds of each size, in turns."""
+    found = in_turns(
+        options.open, lambda count: apart(in_process, count, options), rounds=options.rounds
     )
-    process.start()
-    theirs.close()
-    try:
-        return Figures(*ours.recv())
-    finally:
-        process.join()
+    return {count: Figures(*figures) for count, figures in found.items()}
+
+
+def row(count: int, found: Figures) -> str:
+    """What is printed of a size."""
+    weight = f"{found.bytes_each:7.0f} bytes each" if count >= WEIGHED else ""
+    return (
+        f"{count:9} open  {found.cpu:6.1f} us CPU a look, {found.above:6.1f} us of it above "
+        f"the transport  {weight}"
+    ).rstrip()
+
+
+def record(figures: dict[int, Figures], options: argparse.Namespace) -> dict[str, Any]:
+    """What is saved: enough to draw, and to say where it came from."""
+    return {
+        "machine": machine(),
+        "rounds": options.rounds,
+        "workers": options.workers,
+        "own": options.own,
+        "figures": {
+            str(count): {
+                "looks": looks_at(count, options.looks),
+                "cpu": round(found.cpu, 2),
+                "above": round(found.above, 2),
+                "bytes_each": round(found.bytes_each, 1) if count >= WEIGHED else None,
+            }
+            for count, found in figures.items()
+        },
+    }
 
 
 def main() -> None:
-    """Measure each size and print a line for it."""
+    """Measure all sizes, print a line for each, and save the figures where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--open", type=int, nargs="+", default=[1000, 100_000])
     parser.add_argument("--looks", type=int, default=50_000)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=64)
     parser.add_argument("--own", action="store_true", help="no two bodies alike but for the id")
+    parser.add_argument("--save", type=Path, help="write the figures to this file, as JSON")
     options = parser.parse_args()
-    for count in options.open:
-        found = apart(count, looks=options.looks, workers=options.workers, own=options.own)
-        print(
-            f"{count:9} open  {found.cpu:6.1f} us CPU a look, {found.above:6.1f} us of it above "
-            f"the transport  {found.bytes_each:7.0f} bytes each",
-            flush=True,
-        )
+    figures = compared(options)
+    for count, found in figures.items():
+        print(row(count, found))
+    if options.save is not None:
+        options.save.write_text(json.dumps(record(figures, options), indent=2) + "\n")
 
 
 if __name__ == "__main__":

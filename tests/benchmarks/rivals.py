@@ -9,23 +9,19 @@ whatever else the machine does meets them alike. Only the ratios of the medians 
 
 import argparse
 import asyncio
-import importlib.metadata
-import importlib.util
 import json
-import multiprocessing
-import platform
 import resource
 import signal
-import statistics
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from answering import BODY, answering
+from machine import machine
+from rounds import apart, in_turns
 
 KEY = "a-benchmark-key-0123456789"
 ID = 13443927
@@ -221,6 +217,7 @@ WAYS: dict[str, Callable[[str, int], AbstractAsyncContextManager[Run]]] = {
     "sockets alone": over_sockets,
 }
 RIVALS = ("aiohttp", "modelslab-py", "httpx")
+PACKAGES = ("httpx", "aiohttp", "modelslab_py", "pyreqwest", "httptools", "uvloop")
 
 
 async def measured(way: str, url: str, looks: int, connections: int) -> Figures:
@@ -240,26 +237,13 @@ def _most_resident() -> float:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def in_process(pipe: Pipe, way: str, url: str, options: argparse.Namespace) -> None:
+def in_process(way: str, url: str, options: argparse.Namespace) -> Figures:
     runner = asyncio.run
     if options.uvloop:
         import uvloop
 
         runner = uvloop.run
-    pipe.send(tuple(runner(measured(way, url, options.looks, options.connections))))
-
-
-def apart(way: str, url: str, options: argparse.Namespace) -> Figures:
-    """One round in a fresh process, of which the memory is its own."""
-    spawning = multiprocessing.get_context("spawn")
-    ours, theirs = spawning.Pipe()
-    process = spawning.Process(target=in_process, args=(theirs, way, url, options))
-    process.start()
-    theirs.close()
-    try:
-        return Figures(*ours.recv())
-    finally:
-        process.join()
+    return runner(measured(way, url, options.looks, options.connections))
 
 
 async def capacity(url: str) -> float:
@@ -273,14 +257,10 @@ async def capacity(url: str) -> float:
 
 def compared(url: str, options: argparse.Namespace) -> dict[str, Figures]:
     """The medians of all rounds of each way, in turns."""
-    rounds: dict[str, list[Figures]] = {way: [] for way in options.ways}
-    for _ in range(options.rounds):
-        for way, found in rounds.items():
-            found.append(apart(way, url, options))
-    return {
-        way: Figures(*(statistics.median(column) for column in zip(*found, strict=True)))
-        for way, found in rounds.items()
-    }
+    found = in_turns(
+        options.ways, lambda way: apart(in_process, way, url, options), rounds=options.rounds
+    )
+    return {way: Figures(*figures) for way, figures in found.items()}
 
 
 def ratios(figures: dict[str, Figures]) -> dict[str, dict[str, float]]:
@@ -299,22 +279,6 @@ def table(figures: dict[str, Figures]) -> str:
         beside = "  ".join(f"{rival} {ratio:5.2f}" for rival, ratio in times.items())
         lines.append(f"{way:20} {rate:8.0f} {cpu:7.0f} {memory:6.1f}   {beside}")
     return "\n".join(lines)
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were found on: no name, no path."""
-    cpu, told = platform.machine(), Path("/proc/cpuinfo")
-    if told.exists():
-        models = [line for line in told.read_text().splitlines() if line.startswith("model name")]
-        cpu = models[0].partition(":")[2].strip() if models else cpu
-    wanted = ("httpx", "aiohttp", "modelslab_py", "pyreqwest", "httptools", "uvloop")
-    names = [name for name in wanted if importlib.util.find_spec(name)]
-    return {
-        "cores": multiprocessing.cpu_count(),
-        "cpu": cpu,
-        "python": platform.python_version(),
-        "packages": {name: importlib.metadata.version(name) for name in names},
-    }
 
 
 def main() -> None:
@@ -336,7 +300,7 @@ def main() -> None:
     print(table(figures))
     if options.save is not None:
         record = {
-            "machine": machine(),
+            "machine": machine(*PACKAGES),
             "server": {"name": server.name, "capacity": most},
             "connections": options.connections,
             "figures": {way: found._asdict() for way, found in figures.items()},

@@ -1,0 +1,64 @@
+"""What a look costs and a ticket weighs: the recorded run, its picture, and a short run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from poller_cost_plot import drawn
+
+pytestmark = pytest.mark.alone
+
+RECORD = Path(__file__).parents[2] / "docs" / "explanation"
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return json.loads((RECORD / "poller_cost.json").read_text())
+
+
+def test_the_picture_is_that_of_the_record(recorded):
+    """Who records a new run draws it as well."""
+    assert drawn(recorded) == (RECORD / "poller_cost.svg").read_text()
+
+
+def test_the_record_goes_from_one_to_a_million(recorded):
+    """Each size has its CPU, and each that is large enough for it has its weight."""
+    sizes = [10**power for power in range(7)]
+    assert sizes == [int(size) for size in recorded["figures"]]
+    assert all(found["above"] > 0.0 for found in recorded["figures"].values())
+    weighed = [int(size) for size, found in recorded["figures"].items() if found["bytes_each"]]
+    assert sizes[3:] == weighed
+    assert {"cores", "cpu", "python", "modelslab_async"} <= set(recorded["machine"])
+
+
+def test_what_all_is_drawn_beside_is_asked_for(recorded):
+    """Without the figures of a thousand open tickets there is a word on how to get them."""
+    without = {size: found for size, found in recorded["figures"].items() if size != "1000"}
+    with pytest.raises(SystemExit, match="1000: measure that with --open as well"):
+        drawn({**recorded, "figures": without})
+
+
+def test_a_short_run_measures_one_ticket_as_well(tmp_path):
+    """A ticket that is alone is looked at as often as it may, and has no weight of its own."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    found = subprocess.run(
+        [
+            *(sys.executable, Path(__file__).with_name("poller_cost.py")),
+            *("--open", "1", "1000", "--looks", "2000", "--rounds", "2"),
+            *("--save", tmp_path / "found.json"),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == found.returncode, found.stderr
+    saved = json.loads((tmp_path / "found.json").read_text())
+    one, many = saved["figures"]["1"], saved["figures"]["1000"]
+    assert min(one["above"], many["above"]) > 0.0
+    assert one["bytes_each"] is None
+    assert many["bytes_each"] > 0.0
+    assert "<svg" in drawn(saved)
