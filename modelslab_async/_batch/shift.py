@@ -11,7 +11,7 @@ from attrs import define
 from .._client import Client
 from .._core.errors import JournalError
 from .._core.events import Event, Faulted, Looked
-from .._core.outcomes import Outcome
+from .._core.outcomes import Outcome, Unresolved
 from .._core.replies import Processing
 from .._core.tickets import Ticket
 from .._journal.settling import End, Note
@@ -27,11 +27,18 @@ _CLAIM: Final = 500
 
 @define(eq=False)
 class _Held:
-    """A ticket of this shift: its number in the journal, and what is not noted there yet."""
+    """
+    A ticket of this shift: its number in the journal, and what is not noted there yet.
+
+    It was last `seen` running by a look that began then, and noticed to be over so `late` after
+    that at the most.
+    """
 
     number: int
     looks: int = 0
     last: Processing | None = None
+    seen: float | None = None
+    late: float | None = None
 
 
 class Shift:
@@ -145,7 +152,8 @@ class Shift:
         ends: list[End] = []
         for outcome in ready:
             held = self._held.pop(outcome.ticket)
-            ends.append(End(held.number, held.looks, outcome))
+            late = None if isinstance(outcome, Unresolved) else held.late
+            ends.append(End(held.number, held.looks, outcome, late))
         if not ends:
             return []
         mine = await self._journal.settle(self.run, ends, owing=self._owing)
@@ -219,10 +227,13 @@ class Shift:
 
     def _hear(self, event: Event) -> None:
         match event:
-            case Looked(ticket=ticket, reply=reply) if held := self._held.get(ticket):
+            case Looked(ticket=ticket, reply=reply, took=took) if held := self._held.get(ticket):
                 held.looks += 1
+                now = asyncio.get_running_loop().time()
                 if isinstance(reply, Processing):
-                    held.last = reply
+                    held.last, held.seen = reply, now - took
+                elif held.seen is not None:
+                    held.late = now - held.seen
             case Faulted(ticket=ticket) if held := self._held.get(ticket):
                 held.looks += 1
             case _:

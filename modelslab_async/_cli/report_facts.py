@@ -22,6 +22,7 @@ class Facts:
     Attributes:
         report: What is counted.
         took: From the adding of each ticket to its outcome, in seconds.
+        late: At most how late each end was noticed, where a look saw the ticket running.
         generation: What the server said of how long it worked, in seconds.
         looks: How many looks each ticket took.
         succeeded: When the successes were written down.
@@ -35,6 +36,7 @@ class Facts:
 
     report: Report
     took: "array[float]" = field(factory=_numbers)
+    late: "array[float]" = field(factory=_numbers)
     generation: "array[float]" = field(factory=_numbers)
     looks: "array[float]" = field(factory=_numbers)
     succeeded: "array[float]" = field(factory=_numbers)
@@ -50,6 +52,8 @@ class Facts:
         self.began = min(self.began or ended.added, ended.added)
         self.took.append(max(0.0, ended.ended - ended.added))
         self.looks.append(ended.looks)
+        if ended.late is not None:
+            self.late.append(ended.late)
         match ended.outcome:
             case Success(generation_time=seconds):
                 self.succeeded.append(ended.ended)

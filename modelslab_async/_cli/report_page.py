@@ -89,9 +89,15 @@ def _sections(facts: Facts) -> Iterator[str]:
     yield from _spread(
         "From adding to outcome",
         "How long tickets were in the journal until their outcome was written. Pauses between "
-        "runs are in it. When a job really ended the journal does not know, so neither how late "
-        "that was noticed: the page on pacing has the bounds.",
+        "runs are in it.",
         facts.took,
+        "seconds",
+    )
+    yield from _spread(
+        "How late an end was noticed, at most",
+        "How long before it was noticed a job may have ended: from the last look that saw it "
+        "running to the one that saw it over. On average it is half of that.",
+        facts.late,
         "seconds",
     )
     yield from _spread(

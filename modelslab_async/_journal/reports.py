@@ -28,7 +28,7 @@ _RUNNING: Final = f"""
         AND run IN (SELECT run FROM runs WHERE {ALIVE})
 """
 _ENDED: Final = f"""
-    SELECT tickets.ticket, family, id, added, ended, looks, replies.state, body, rest
+    SELECT tickets.ticket, family, id, added, ended, looks, late, replies.state, body, rest
     FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.ticket > ? AND tickets.state >= {UNRESOLVED}
     ORDER BY tickets.ticket LIMIT ?
@@ -89,12 +89,15 @@ class Ended:
         looks: How many looks were noted.
         added: When it came into the journal, in seconds since 1970.
         ended: When its outcome was written down, in seconds since 1970.
+        late: At most how many seconds after its end it was noticed: those from the last look that
+            saw it running to the one that saw it over. None where no look of the same run did.
     """
 
     outcome: Outcome
     looks: int
     added: float
     ended: float
+    late: float | None = None
 
 
 def report(db: sqlite3.Connection, *, now: float) -> Report:
@@ -123,10 +126,10 @@ def ended(db: sqlite3.Connection, after: int, most: int) -> tuple[list[Ended], i
     names = names_of(db)
     rows = db.execute(_ENDED, (after, most)).fetchall()
     page: list[Ended] = []
-    for _, family, id_, added, end, looks, *columns in rows:
+    for _, family, id_, added, end, looks, late, *columns in rows:
         outcome = decode(Ticket(names[family], str(id_)), (columns[0], columns[1], columns[2]))
         if not isinstance(outcome, Processing):
-            page.append(Ended(outcome=outcome, looks=looks, added=added, ended=end))
+            page.append(Ended(outcome=outcome, looks=looks, added=added, ended=end, late=late))
     return page, rows[-1][0] if len(rows) == most else None
 
 

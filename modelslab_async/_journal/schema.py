@@ -50,6 +50,7 @@ _FIRST: Step = (
         added REAL NOT NULL,
         ended REAL,
         looks INTEGER NOT NULL DEFAULT 0,
+        late REAL,
         UNIQUE (family, id)
     )
     """,

@@ -15,23 +15,32 @@ from .families import id_of, numbers_of
 from .schema import FAILED, OPEN, SUCCESS
 
 _ticket: Final = itemgetter(0)
-_number: Final = itemgetter(3)
+_number: Final = itemgetter(4)
 
 _MINE: Final = f"ticket = ? AND state = {OPEN} AND run = ?"
 _END_NEW: Final = (
     f"UPDATE tickets SET state = ?, ended = ? WHERE ticket = ? AND state = {OPEN} AND run = 0"
 )
-_END: Final = f"UPDATE tickets SET state = ?, ended = ?, looks = looks + ? WHERE {_MINE}"
+_END: Final = f"UPDATE tickets SET state = ?, ended = ?, looks = looks + ?, late = ? WHERE {_MINE}"
 _REPLY: Final = "INSERT OR REPLACE INTO replies (ticket, state, body, rest) VALUES (?, ?, ?, ?)"
 
 
 @frozen
 class End:
-    """How a ticket ended: its number in the journal, looks since the last note, the outcome."""
+    """
+    How a ticket ended.
+
+    Attributes:
+        number: Its number in the journal.
+        looks: How many looks there were since the last note.
+        outcome: The outcome.
+        late: At most how many seconds after its end it was noticed, if that is known.
+    """
 
     number: int
     looks: int
     outcome: Outcome
+    late: float | None = None
 
 
 @frozen
@@ -63,7 +72,7 @@ def settle(
     """
     replies = [(end.number, *encode(end.outcome)) for end in ends]
     changes = [
-        (reply[1], now, end.looks, end.number, run)
+        (reply[1], now, end.looks, end.late, end.number, run)
         for end, reply in zip(ends, replies, strict=True)
     ]
     db.execute("SAVEPOINT settling")
@@ -92,7 +101,8 @@ def settle_new(db: sqlite3.Connection, number: int, outcome: Outcome, *, now: fl
 def reopen_failed(db: sqlite3.Connection) -> int:
     """Open again what failed. Returns how many they were."""
     return db.execute(
-        f"UPDATE tickets SET state = {OPEN}, run = 0, ended = NULL WHERE state = {FAILED}"
+        f"UPDATE tickets SET state = {OPEN}, run = 0, ended = NULL, late = NULL "
+        f"WHERE state = {FAILED}"
     ).rowcount
 
 

@@ -392,6 +392,22 @@ async def test_a_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
 
 
+async def test_how_late_an_end_was_noticed_is_written_down(a_client, emulator, path):
+    """At most the time between two looks; nothing where none saw it running, or it was given up."""
+    emulator.plant("images:1", duration=0.3)
+    emulator.plant("images:2", duration=0.0)
+    emulator.plant("images:3", duration=1000)
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add(["images:1", "images:2", "images:3"])
+        began = asyncio.get_running_loop().time()
+        await all_of(batch.run(timeout=1))
+        took = asyncio.get_running_loop().time() - began
+        late = {each.outcome.ticket.id: each.late async for each in batch.journal.ended()}
+    assert {"2": None, "3": None} == {id_: late[id_] for id_ in "23"}
+    # The shortest step, less the part of it that is left to chance, and no more than all of it.
+    assert 0.9 * 0.05 <= late["1"] <= took
+
+
 async def begun(batch):
     """A run that has its first ticket."""
     task = asyncio.create_task(all_of(batch.run()))

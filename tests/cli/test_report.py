@@ -51,7 +51,10 @@ def journal(program, emulator, tmp_path):
     emulator.script("images:6014", [Scripted(200, b'{"status": "processing"}')])
     unsaved = b'{"status": "success", "generationTime": 2.5, "output": ["neither link nor bytes"]}'
     emulator.script("images:6015", [Scripted(200, unsaved)])
-    (tmp_path / "ids").write_text("\n".join([*tickets, "images:6014", "images:6015"]))
+    soon = b'{"status": "processing", "eta": 0.1}'
+    emulator.script("images:6016", [Scripted(200, soon), Scripted(200, unsaved)])
+    tickets += [f"images:{number}" for number in (6014, 6015, 6016)]
+    (tmp_path / "ids").write_text("\n".join(tickets))
     program(
         *("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db")),
         *("--out", str(tmp_path / "out"), "--private", "--timeout", "1"),
@@ -66,7 +69,7 @@ def test_the_page(program, journal, tmp_path):
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     page = Page(text)
     counts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", text))
-    assert ("15", "11", "3", "1", "0", "10", "1") == tuple(
+    assert ("16", "12", "3", "1", "0", "10", "2") == tuple(
         counts[name]
         for name in ("tickets", "succeeded", "failed", "given up", "open", "files", "not saved")
     )
@@ -81,6 +84,7 @@ def test_the_page(program, journal, tmp_path):
     assert any("neither a link" in each for each in page.texts)
     for title in (
         "Over time",
+        "How late an end was noticed, at most",
         "Generation time",
         "Looks",
         "From outcome to files",

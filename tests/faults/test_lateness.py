@@ -145,7 +145,7 @@ def test_looks_are_not_late(rate):
 
 
 def main() -> None:
-    """Print the figures: `python tests/faults/test_lateness.py`."""
+    """Print the figures: `PYTHONPATH=tests python tests/faults/test_lateness.py`."""
     for rate in RATES:
         print(f"rate {rate}: {measured(rate)}", flush=True)  # noqa: T201
 
