@@ -201,6 +201,11 @@ class _Server:
             # The other side goes away, or speaks no HTTP: nobody is left to be told.
             with suppress(OSError, EOFError, ValueError):
                 await self._converse(reader, writer, number)
+            writer.transport.abort()
+            # How a broken connection ended is asked for here, or asyncio complains, at any time
+            # later, that nobody did.
+            with suppress(OSError):
+                await writer.wait_closed()
         finally:
             self._traffic.open -= 1
 
