@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from math import ceil
+from math import ceil, isfinite
 from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -45,7 +45,7 @@ class Queue(Generic[E]):
 
     def push(self, due: float, entry: E) -> None:
         """Line an entry up, and tell it when it is due."""
-        if self._count >= _CROWD:
+        if self._count >= _CROWD and isfinite(due):
             due = ceil(due * _PARTS) / _PARTS
         self._count += 1
         place = self._places.get(due)
@@ -70,6 +70,9 @@ class Queue(Generic[E]):
         moment = self._moments[0]
         place = self._places[moment]
         if moment != self._turned:
+            if self._turned is not None and self._turned in self._places:
+                # Somebody came who goes before them: they stand again as they stood.
+                self._places[self._turned].reverse()
             place.reverse()
             self._turned = moment
         return place[-1]
