@@ -1,6 +1,7 @@
 """The queue: who is due first goes first, in the order of coming; a crowd shares its moments."""
 
 import math
+import time
 
 import pytest
 from attrs import define
@@ -96,6 +97,22 @@ def test_a_crowd_shares_its_moments():
     assert len({id(one.due) for one in ones[10_000:]}) == pytest.approx(8 * 128, rel=0.01)
     gone = [one.due for one in emptied(queue)]
     assert sorted(gone) == gone
+
+
+def test_many_who_come_at_the_moment_that_goes_cost_no_more_each():
+    """While the clock stands still, to line up for now is as quick as to line up for later."""
+
+    def took(due):
+        queue, ones = Queue(), [One(name) for name in range(100_000)]
+        queue.push(1.0, One(0))
+        assert 1.0 == queue.first().due
+        began = time.perf_counter()
+        for one in ones:
+            queue.push(due, one)
+        return time.perf_counter() - began
+
+    now, later = (min(took(due) for _ in range(3)) for due in (1.0, 2.0))
+    assert now < 6 * later
 
 
 def test_a_crowd_may_be_due_at_no_time_at_all():
