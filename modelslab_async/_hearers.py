@@ -28,8 +28,8 @@ class Hearers:
                 _logger.exception("on_event raised; the poller goes on")
 
     def join(self, hearer: Hearer) -> None:
-        """Tell one more."""
-        self._hearers = [*self._hearers, hearer]
+        """Tell one more of the house, and first: a caller's own may take its time."""
+        self._hearers = [hearer, *self._hearers]
 
     def leave(self, hearer: Hearer) -> None:
         """Tell that one nothing more."""

@@ -67,10 +67,10 @@ class Looker:
             ValueError: See `family_of`.
         """
         family = self.family_of(ticket)
-        place = self._places.get(family.name)
+        place = self._places.get(ticket.family)
         if place is None:
             place = self._sender.key_of(family.tier), urlsplit(family.url).netloc
-            self._places[family.name] = place
+            self._places[ticket.family] = place
         return place
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:

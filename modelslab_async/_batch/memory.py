@@ -25,11 +25,12 @@ class Memory:
         """Give the pace what was kept, unless it has begun to learn already."""
         if self._pace is None or self._pace.has_learned:
             return
-        kept = await self._journal.lessons()
         try:
-            if kept is not None:
+            kept = await self._journal.lessons()
+            # The client may have learned something while that was read.
+            if kept is not None and not self._pace.has_learned:
                 self._pace.recall(kept)
-        except ValueError as error:
+        except (JournalError, ValueError) as error:
             _logger.warning("what the journal's pace had learned is left aside: %s", error)
 
     async def keep(self) -> None:

@@ -112,6 +112,8 @@ class Doom:
     error: ModelsLabError
     family: str | None
     entries: list[Entry]
+    # Who was looked at when it came may be back in line by now; who stood in line is taken out.
+    flying: bool
 
     def meets(self, entry: Entry) -> bool:
         """Whether this refusal is this entry's too."""
@@ -210,9 +212,9 @@ class Lane:
     def doom(self, error: ModelsLabError, family: str | None) -> None:
         """End what is open now, or one family of it: `reap` hands it out."""
         self._dooms = [doom for doom in self._dooms if doom.entries]
-        doom = Doom(error, family, self._line.drain())
-        doom.entries.extend(entry for entry in self._flying if doom.meets(entry))
-        self._dooms.append(doom)
+        lined_up = Doom(error, family, self._line.drain(), flying=False)
+        met = [entry for entry in self._flying if lined_up.meets(entry)]
+        self._dooms += [Doom(error, family, met, flying=True), lined_up]
 
     @property
     def doomed(self) -> bool:
@@ -225,8 +227,12 @@ class Lane:
         some = doom.entries[-limit:]
         del doom.entries[-limit:]
         watched = [entry for entry in some if entry.watchers]
+        if not doom.flying:
+            self._line.strike(len(some) - len(watched))
         for entry in watched:
-            if not doom.meets(entry):
+            if doom.flying:
+                self.forget(entry)
+            elif not doom.meets(entry):
                 self._line.push(entry.due, entry)
         return [(entry, doom.error) for entry in watched if doom.meets(entry)]
 

@@ -156,7 +156,7 @@ class Learned:
                 name: Lessons(self.plain, self.look, _back(each["ages"]), _back(each["ratios"]))
                 for name, each in saved["families"].items()
             }
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(
                 "expected what to_dict() of a learned pace gave, in version 1, "
                 f"got something else: {error!r}; leave it out to learn anew"

@@ -59,15 +59,15 @@ class Line(Generic[E]):
         if self._sweeping:
             self._sweep()
 
+    def strike(self, count: int) -> None:
+        """Count some no more that were taken out, and forgotten after that."""
+        self._unwanted -= count
+
     def when(self) -> float | None:
         """When the next one may go; None if there is none."""
         if len(self._queues) == 1:
             self._strip(self._queues[0])
-            when = self._queues[0].when()
-            if when is None:
-                # Who was taken out by a refusal and forgotten before its end was counted too.
-                self._unwanted = 0
-            return when
+            return self._queues[0].when()
         self._clear()
         moments = [when for queue in self._queues if (when := self._moment(queue)) is not None]
         return min(moments, default=None)
@@ -93,11 +93,13 @@ class Line(Generic[E]):
         self._sweeping = self._sweeping or len(self._queues) > _MOST_QUEUES
 
     def drain(self) -> list[E]:
-        """Take all out, in no order."""
+        """Take all out that somebody watches, in no order."""
         entries = [entry for queue in self._queues for entry in queue.drain()]
+        watched = [entry for entry in entries if entry.watchers]
+        self._unwanted -= len(entries) - len(watched)
         self._queues = [Queue()]
-        self._unwanted = 0
-        return entries
+        self._go_on()
+        return watched
 
     def _strip(self, queue: Queue[E]) -> None:
         """See that a queue begins with one that somebody watches."""
@@ -110,6 +112,10 @@ class Line(Generic[E]):
         for queue in self._queues:
             self._strip(queue)
         self._queues = [*filter(len, self._queues[:-1]), self._queues[-1]]
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Where one queue is left, nothing is made up for and nothing moved any more."""
         if len(self._queues) == 1:
             self._sharing = math.inf
             self._sweeping = False
@@ -142,4 +148,4 @@ class Line(Generic[E]):
                 self._unwanted -= 1
         if not len(first):
             del self._queues[0]
-        self._sweeping = len(self._queues) > 1
+        self._go_on()

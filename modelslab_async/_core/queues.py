@@ -1,8 +1,9 @@
 """Queue: entries by their due times, the most overdue first. One more costs next to nothing."""
 
+from collections import deque
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from math import ceil
+from math import ceil, isfinite
 from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -35,9 +36,10 @@ class Queue(Generic[E]):
     """
 
     _moments: list[float] = field(factory=list[float])
-    _places: dict[float, list[E]] = field(factory=dict[float, list[E]])
-    # The place that is let out now stands the other way round: its first one is at its end.
-    _turned: float | None = None
+    _places: dict[float, list[E] | deque[E]] = field(factory=dict[float, list[E] | deque[E]])
+    # The place that is let out now is a deque, which is quick at its front; one is no burden.
+    _going: deque[E] = field(factory=deque[E])
+    _goes: float | None = None
     _count: int = 0
 
     def __len__(self) -> int:
@@ -45,7 +47,7 @@ class Queue(Generic[E]):
 
     def push(self, due: float, entry: E) -> None:
         """Line an entry up, and tell it when it is due."""
-        if self._count >= _CROWD:
+        if self._count >= _CROWD and isfinite(due):
             due = ceil(due * _PARTS) / _PARTS
         self._count += 1
         place = self._places.get(due)
@@ -56,10 +58,7 @@ class Queue(Generic[E]):
             return
         # A million entries hold the moments that they share once.
         entry.due = place[0].due
-        if due == self._turned:
-            place.insert(0, entry)
-        else:
-            place.append(entry)
+        place.append(entry)
 
     def when(self) -> float | None:
         """When the first one is due; None if there is none."""
@@ -68,30 +67,34 @@ class Queue(Generic[E]):
     def first(self) -> E:
         """Who goes next. Only if there is one."""
         moment = self._moments[0]
-        place = self._places[moment]
-        if moment != self._turned:
-            place.reverse()
-            self._turned = moment
-        return place[-1]
+        if moment != self._goes:
+            if self._goes is not None:
+                # Somebody came who goes before them.
+                self._places[self._goes] = list(self._going)
+            self._going = self._places[moment] = deque(self._places[moment])
+            self._goes = moment
+        return self._going[0]
 
     def pop(self) -> E:
         """Let the one go who goes next. Only if there is one."""
         entry = self.first()
-        place = self._places[self._moments[0]]
-        del place[-1]
-        if not place:
+        self._going.popleft()
+        if not self._going:
             del self._places[heappop(self._moments)]
-            self._turned = None
+            self._goes = None
         self._count -= 1
         return entry
 
     def some(self) -> E:
-        """Let one go, but who goes next only if all are due at once. Only if there is one."""
+        """Let one go, but who goes next only if nobody else is there. Only if there is one."""
         # The end of a heap can go without a change of the others.
-        place = self._places[self._moments[-1]]
+        moment = self._moments[-1]
+        place = self._places[moment]
         entry = place.pop()
         if not place:
             del self._places[self._moments.pop()]
+            if moment == self._goes:
+                self._goes = None
         self._count -= 1
         return entry
 
@@ -99,5 +102,5 @@ class Queue(Generic[E]):
         """Take all out, in no order."""
         entries = [entry for place in self._places.values() for entry in place]
         self._moments, self._places = [], {}
-        self._turned, self._count = None, 0
+        self._going, self._goes, self._count = deque(), None, 0
         return entries

@@ -31,7 +31,8 @@ class Deadlines:
     the first, and the timer is set once in a while, not once an exchange.
 
     Where the process stood still, as while the machine slept, answers may have come that nobody has
-    read yet. They are read before anything is cut off.
+    read yet. They are read before anything is cut off. That is put off once: a loop that is always
+    late cuts all the same.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -39,6 +40,7 @@ class Deadlines:
         self._flying: dict[_Exchange, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = 0.0
+        self._put_off = False
 
     async def within(self, exchange: Awaitable[T]) -> T:
         """
@@ -80,7 +82,8 @@ class Deadlines:
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now = loop.time()
-        if now - self._rings_at > _LATE:
+        self._put_off = not self._put_off and now - self._rings_at > _LATE
+        if self._put_off:
             self._set(now + _TURN, loop)
             return
         for flying in self._flying:

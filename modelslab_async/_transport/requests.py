@@ -85,8 +85,8 @@ class Requests:
         """
         The request that asks about a ticket.
 
-        What does not depend on the id is made once for each family. Ids of letters and digits are
-        filled in as they are; there is hardly another.
+        What does not depend on the id is made once for each name that families have in the
+        registry. Ids of letters and digits are filled in as they are; there is hardly another.
 
         Raises:
             ValueError: The id does not fit this family.
@@ -94,8 +94,8 @@ class Requests:
         id_ = ticket.id
         if not (id_.isascii() and id_.isalnum()):
             return self.of(family.fetch(ticket))
-        form = self._forms.get(family.name)
+        form = self._forms.get(ticket.family)
         if form is None:
-            sample = self.of(family.fetch(Ticket(family.name, _STAND_IN)))
-            form = self._forms[family.name] = _Form.of(sample)
+            sample = self.of(family.fetch(Ticket(ticket.family, _STAND_IN)))
+            form = self._forms[ticket.family] = _Form.of(sample)
         return form.filled(id_)

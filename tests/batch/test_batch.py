@@ -16,6 +16,7 @@ from modelslab_async import (
     JournalError,
     JournalFull,
     JournalLocked,
+    Looked,
     Pace,
     Processing,
     Success,
@@ -406,6 +407,22 @@ async def test_how_late_an_end_was_noticed_is_written_down(a_client, emulator, p
     assert {"2": None, "3": None} == {id_: late[id_] for id_ in "23"}
     # The shortest step, less the part of it that is left to chance, and no more than all of it.
     assert 0.9 * 0.05 <= late["1"] <= took
+
+
+async def test_a_slow_listener_hides_no_lateness(a_client, emulator, path):
+    """While `on_event` holds all up a job may end: what is written down has room for that."""
+    held_up = 0.3
+    emulator.plant("images:1", duration=0.1)
+
+    def on_event(event):
+        if isinstance(event, Looked) and isinstance(event.reply, Processing):
+            time.sleep(held_up)
+
+    async with a_client(on_event=on_event) as client, Batch.open(path, client=client) as batch:
+        await batch.add(["images:1"])
+        await all_of(batch.run())
+        (late,) = [each.late async for each in batch.journal.ended()]
+    assert held_up <= late
 
 
 async def begun(batch):

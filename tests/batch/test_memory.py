@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from modelslab_async import Batch, Client, Pace, Success
+from modelslab_async.journal import Journal
 
 QUICK = Pace(floor=0.02, rise=0.0, stride=0.02, faults=1000)
 
@@ -57,14 +58,38 @@ async def test_a_plain_pace_leaves_nothing_behind(run, path):
     assert [] == lessons_of(path)
 
 
-async def test_what_cannot_be_read_is_left_aside(run, path, caplog):
-    """Lessons of a version that is not known cost looks, and no run."""
+async def test_what_is_learned_while_the_journal_is_read_stays(run, monkeypatch):
+    """Where the client learns of other jobs just then, the pace goes its own way too."""
+    first, second = Pace.learned(QUICK), Pace.learned(QUICK)
+    await run(first, range(5))
+    read = Journal.lessons
+
+    async def slowly(journal):
+        kept = await read(journal)
+        second.of("images").learn(1.0, 2.0, None)
+        return kept
+
+    monkeypatch.setattr(Journal, "lessons", slowly)
+    await run(second)
+    assert 1 == second.to_dict()["families"]["images"]["ages"]["count"]
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "said"),
+    [
+        ("learned = '{\"version\": 99}'", "version is 99"),
+        ("learned = '{'", "Expecting"),
+        ("learned = replace(learned, '\"count\": 2', '\"count\": 1e999')", "infinity"),
+    ],
+)
+async def test_what_cannot_be_read_is_left_aside(run, path, caplog, spoiled, said):
+    """Lessons of a version that is not known, or that are none, cost looks, and no run."""
     await run(Pace.learned(QUICK), range(2))
     with closing(sqlite3.connect(path)) as db, db:
-        db.execute("""UPDATE lessons SET learned = '{"version": 99}'""")
+        db.execute(f"UPDATE lessons SET {spoiled}")
     anew = Pace.learned(QUICK)
     assert {Success} == {type(each) for each in await run(anew, range(2, 4))}
-    assert "version is 99" in caplog.text
+    assert said in caplog.text
     assert 2 == anew.to_dict()["families"]["images"]["ages"]["count"]
 
 

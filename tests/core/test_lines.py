@@ -126,6 +126,47 @@ def test_forgetting_is_done_in_small_pieces():
     assert line.when() is None
 
 
+def half_forgotten(line, count):
+    """Line up so many that are due at once, and forget most of them; give the others."""
+    ones = [One(1.0) for _ in range(count)]
+    for one in ones:
+        line.push(one.due, one)
+    gone, kept = ones[: count // 5 * 3], ones[count // 5 * 3 :]
+    for one in gone:
+        one.watchers = ()
+        line.forget()
+    return kept
+
+
+def test_a_line_that_is_emptied_while_it_is_cleared_goes_on():
+    """Who leaves and who comes after all was taken out finds a line as good as new."""
+    line = Line()
+    kept = half_forgotten(line, 400)
+    assert set(map(id, kept)) == set(map(id, line.drain()))
+    line.forget()
+    line.push(3.0, One(3.0))
+    assert 3.0 == line.when()
+    assert [(5.0, 3.0)] == let_out(line, 5.0, 30.0)
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_once_a_standstill_is_made_up_for_clearing_makes_no_gaps(emptied):
+    """However few stood still then, those that are cleared of others now go when they are due."""
+    line, few = Line(), [One(1.0) for _ in range(150)]
+    for one in few:
+        line.push(one.due, one)
+    line.resume(5.0)
+    for one in few[:100]:
+        one.watchers = ()
+        line.forget()
+    if emptied:
+        line.drain()
+    kept = half_forgotten(line, 5000)
+    went = let_out(line, 50.0, 30.0)
+    assert len(kept) <= len(went)
+    assert 50.0 == went[-1][0]
+
+
 @given(st.lists(st.tuples(st.sampled_from("ppppfros"), st.floats(0, 50)), max_size=200))
 def test_whatever_happens_everybody_wanted_goes_once(deeds):
     """Nobody is lost or comes twice, and a turn is never more than a little way off."""

@@ -1,5 +1,8 @@
 """The queue: who is due first goes first, in the order of coming; a crowd shares its moments."""
 
+import math
+import time
+
 import pytest
 from attrs import define
 from hypothesis import given
@@ -43,6 +46,16 @@ def test_who_comes_while_the_others_go_waits_for_them():
     assert [1, 2, 3, 4] == [one.name for one in emptied(queue)]
 
 
+def test_who_comes_and_goes_first_changes_nothing_for_the_others():
+    """Those that were about to go keep their order while somebody who is due sooner goes."""
+    queue = Queue()
+    for name in range(3):
+        queue.push(10.0, One(name))
+    assert 10.0 == queue.first().due
+    queue.push(5.0, One(3))
+    assert [3, 0, 1, 2] == [one.name for one in emptied(queue)]
+
+
 @given(st.data())
 def test_nobody_is_lost_and_nobody_comes_twice(data):
     """Whoever is let go, from whichever end, was there and is not any more."""
@@ -84,3 +97,28 @@ def test_a_crowd_shares_its_moments():
     assert len({id(one.due) for one in ones[10_000:]}) == pytest.approx(8 * 128, rel=0.01)
     gone = [one.due for one in emptied(queue)]
     assert sorted(gone) == gone
+
+
+def test_many_who_come_at_the_moment_that_goes_cost_no_more_each():
+    """While the clock stands still, to line up for now is as quick as to line up for later."""
+
+    def took(due):
+        queue, ones = Queue(), [One(name) for name in range(100_000)]
+        queue.push(1.0, One(0))
+        assert 1.0 == queue.first().due
+        began = time.perf_counter()
+        for one in ones:
+            queue.push(due, one)
+        return time.perf_counter() - began
+
+    now, later = (min(took(due) for _ in range(3)) for due in (1.0, 2.0))
+    assert now < 6 * later
+
+
+def test_a_crowd_may_be_due_at_no_time_at_all():
+    """Tickets of a pace that never looks by itself are lined up like others, however many."""
+    queue = Queue()
+    for name in range(10_000):
+        queue.push(math.inf, One(name))
+    assert 10_000 == len(queue)
+    assert math.inf == queue.when()

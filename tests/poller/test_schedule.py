@@ -267,6 +267,46 @@ def test_abandoned_tickets_leave_nothing_behind():
     assert len(lane._line) < 200
 
 
+def test_who_leaves_while_a_refusal_is_told_slows_nobody_down():
+    """After a standstill the tickets of another family share one step, as if nobody had left."""
+    schedule = Schedule(Pace(ceiling=10.0))
+    refused = [Ticket("images", number) for number in range(1500)]
+    listeners = {ticket: Listener(ticket) for ticket in refused}
+    for ticket in refused + [Ticket("video", number) for number in range(1000)]:
+        listener = listeners.get(ticket) or Listener(ticket)
+        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, chance=0.0)
+    schedule.feed(schedule.take(0.0), PermissionDenied("no"), 0.1, 0.0)
+    for ticket in refused[1:]:
+        schedule.drop(ticket, listeners[ticket])
+    while schedule.doomed:
+        schedule.reap(100, 0.1)
+    now = 100.0
+    while len(schedule):
+        entry = schedule.take(now)
+        schedule.feed(entry, Success(ticket=entry.ticket), now, 0.0)
+        now = max(now, schedule.next_look() or now)
+    assert now <= 111.0
+
+
+def test_who_leaves_while_a_refusal_is_told_harms_nobody():
+    """Many leave, a refusal comes, one more leaves: the tickets of another family go on."""
+    schedule = Schedule(Pace())
+    refused = [Ticket("images", number) for number in range(200)]
+    listeners = {ticket: Listener(ticket) for ticket in refused}
+    for ticket in [*refused, other := Ticket("video", 1)]:
+        listener = listeners.get(ticket) or Listener(ticket)
+        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, chance=0.0)
+    probe = schedule.take(0.0)
+    for ticket in refused[1:105]:
+        schedule.drop(ticket, listeners[ticket])
+    schedule.feed(probe, PermissionDenied("no"), 0.1, 0.0)
+    schedule.drop(refused[150], listeners[refused[150]])
+    while schedule.doomed:
+        schedule.reap(50, 0.1)
+    assert other == schedule.take(0.2).ticket
+    assert 1 == len(schedule)
+
+
 def test_every_rate_limit_in_a_row_pauses_for_longer():
     """A look that begins after a pause and is limited again doubles the next pause."""
     schedule = open_tickets(2, floor=1.0)

@@ -107,6 +107,27 @@ def test_what_is_still_not_answered_after_a_standstill_is_cut(virtually):
     virtually(main)
 
 
+@pytest.mark.parametrize("seconds", [0.8, 1.6, 5.0])
+def test_a_loop_that_is_always_late_cuts_all_the_same(virtually, seconds):
+    """Where each turn of the loop takes long, an exchange has a turn or two more, and an end."""
+
+    async def main():
+        loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
+
+        async def hold_up():
+            while loop.now < 600.0:
+                loop.now += seconds
+                await asyncio.sleep(0)
+
+        holding = asyncio.create_task(hold_up())
+        with pytest.raises(TimeoutError):
+            await deadlines.within(asyncio.sleep(1e6))
+        assert loop.time() <= 12.0 + 5 * seconds
+        await holding
+
+    virtually(main)
+
+
 def test_one_timer_for_all(virtually):
     """A thousand exchanges set the timer once."""
 

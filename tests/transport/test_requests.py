@@ -1,12 +1,15 @@
 """A look's request is the one that its family's call makes, whatever the id and the key are."""
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 
 from modelslab_async import FAMILIES, Family, Ticket
+from modelslab_async._looker import Looker
 from modelslab_async._transport.keys import Keys
 from modelslab_async._transport.requests import Requests
+from modelslab_async._transport.sender import Sender
 
 KEYS = Keys(standard='a-key/with"marks', enterprise="another-key-0")
 OWN = [
@@ -38,6 +41,17 @@ def test_an_id_in_the_body_is_there_wherever_the_key_is():
         family = Family(name="own", url="{base}/own", id_field="job", key_in=key_in).at()
         body = json.loads(Requests(KEYS).look(family, Ticket("own", 5)).body)
         assert ({"job": "5"} | ({"key": KEYS.standard} if key_in == "body" else {})) == body
+
+
+def test_a_row_under_another_name_than_its_own_keeps_its_place_and_its_key():
+    """Tickets name a row as the registry does: two rows that call themselves alike are two."""
+    ours = Family(name="images", url="https://own.example/fetch/{id}", tier="enterprise")
+    table, requests = {"ours": ours, "images": TABLE["images"]}, Requests(KEYS)
+    looker = Looker(table, Sender(None, KEYS, timeout=1.0))
+    for name, family in table.items():
+        ticket = Ticket(name, 5)
+        assert requests.of(family.fetch(ticket)) == requests.look(family, ticket)
+        assert (family.tier, urlsplit(family.url).netloc) == looker.place_of(ticket)
 
 
 @pytest.mark.parametrize("id_", ["1", "1/2/3", "a-b"])
