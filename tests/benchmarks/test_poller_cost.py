@@ -1,9 +1,6 @@
 """What a look costs and a ticket weighs: the recorded run, its picture, and a short run."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,22 +38,10 @@ def test_what_all_is_drawn_beside_is_asked_for(recorded):
         drawn({**recorded, "figures": without})
 
 
-def test_a_short_run_measures_one_ticket_as_well(tmp_path):
+def test_a_short_run_measures_one_ticket_as_well(saved_by):
     """A ticket that is alone is looked at as often as it may, and has no weight of its own."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    found = subprocess.run(
-        [
-            *(sys.executable, Path(__file__).with_name("poller_cost.py")),
-            *("--open", "1", "1000", "--looks", "2000", "--rounds", "2"),
-            *("--save", tmp_path / "found.json"),
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert 0 == found.returncode, found.stderr
-    saved = json.loads((tmp_path / "found.json").read_text())
+    options = ("--open", "1", "1000", "--looks", "2000", "--rounds", "2")
+    saved = saved_by("poller_cost.py", *options)
     one, many = saved["figures"]["1"], saved["figures"]["1000"]
     assert min(one["above"], many["above"]) > 0.0
     assert one["bytes_each"] is None

@@ -1,36 +1,20 @@
 """The short form of the benchmark: no figure of it is an absolute one, and its margins are wide."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 pytestmark = pytest.mark.alone
 
 
 @pytest.mark.timeout(300)
-def test_a_look_costs_less_than_with_a_bare_client(tmp_path):
+def test_a_look_costs_less_than_with_a_bare_client(saved_by):
     """By the CPU a look: half of httpx's at the most by default, less than aiohttp's if fast."""
     for name in ("aiohttp", "httptools", "uvicorn"):
         pytest.importorskip(name, reason="the short form compares with it or answers with it")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    found = subprocess.run(
-        [
-            *(sys.executable, Path(__file__).with_name("rivals.py")),
-            *("--ways", "httpx", "aiohttp", "Client", "Client, fast"),
-            *("--connections", "16", "--rounds", "3", "--looks", "500"),
-            *("--save", tmp_path / "found.json"),
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
+    record = saved_by(
+        "rivals.py",
+        *("--ways", "httpx", "aiohttp", "Client", "Client, fast"),
+        *("--connections", "16", "--rounds", "3", "--looks", "500"),
     )
-    assert 0 == found.returncode, found.stderr
-    record = json.loads((tmp_path / "found.json").read_text())
     cpu = {way: figures["cpu"] for way, figures in record["figures"].items()}
     assert cpu["Client"] < cpu["httpx"] / 2
     assert cpu["Client, fast"] < cpu["aiohttp"]
