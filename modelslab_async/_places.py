@@ -210,7 +210,12 @@ class Places:
 
     def _wary(self, now: float) -> bool:
         """Whether those on their way are to tell first what the server makes of the key."""
-        return not self._welcome and self._unnamed > max(0.0, now - self._alone_since)
+        return not self._welcome and now < self._next_alone
+
+    @property
+    def _next_alone(self) -> float:
+        """When one more goes, though none of those on their way was answered."""
+        return self._alone_since + self._unnamed
 
     def _crowded(self, now: float) -> bool:
         limit = math.inf if self.limit is None else self.limit
@@ -250,7 +255,7 @@ class Places:
         if self._crowded(now):
             whens.extend(self._when(*each, now, early) for each in self._held.items())
         if self._wary(now):
-            whens.append(self._alone_since + self._unnamed)
+            whens.append(self._next_alone)
         if whens:
             # Whoever comes meanwhile is found by the next pass, so that is never far away.
             when = max(min(*whens, now + _OFTEN), now + _PASS * len(self._held))

@@ -21,6 +21,7 @@ from modelslab_async import (
     Unsubmitted,
     WaitTimeout,
 )
+from modelslab_async._places import Places
 from modelslab_async.emulator import Jobs
 
 from .conftest import REALTIME, Service, done, lost, said
@@ -433,5 +434,22 @@ def test_a_slow_rate_holds_everybody(virtually, service):
             await first
         assert here.moments[1] - here.moments[0] >= 7.0
         assert 3 == len(here.moments)
+
+    virtually(main)
+
+
+@pytest.mark.timeout(30)
+def test_a_second_is_over_when_its_timer_rings(virtually):
+    """Where two seconds after a moment are a little less by subtraction, the third goes as well."""
+    moment = 0.010619535661385375
+    assert (moment + 2.0) - moment < 2.0
+
+    async def main():
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(moment)
+        places = Places(None, look=lambda _: None, leave=lambda _: None)
+        for number, after in enumerate((0.0, 1.0, 2.0)):
+            await places.take(number)
+            assert moment + after == pytest.approx(clock())
 
     virtually(main)
