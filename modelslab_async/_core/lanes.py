@@ -96,6 +96,11 @@ class Entry:
         return self.began == _NEVER
 
     @property
+    def eta(self) -> float | None:
+        """The age at which the server said that it would be over."""
+        return None if self.over is None else self.over - self.added
+
+    @property
     def faults(self) -> int:
         """How many looks in a row went wrong."""
         return self.trouble.faults if self.trouble else 0

@@ -37,9 +37,6 @@ class Queue(Generic[E]):
 
     _moments: list[float] = field(factory=list[float])
     _places: dict[float, list[E] | deque[E]] = field(factory=dict[float, list[E] | deque[E]])
-    # The place that is let out now is a deque, which is quick at its front; one is no burden.
-    _going: deque[E] = field(factory=deque[E])
-    _goes: float | None = None
     _count: int = 0
 
     def __len__(self) -> int:
@@ -66,41 +63,32 @@ class Queue(Generic[E]):
 
     def first(self) -> E:
         """Who goes next. Only if there is one."""
-        moment = self._moments[0]
-        if moment != self._goes:
-            if self._goes is not None:
-                # Somebody came who goes before them.
-                self._places[self._goes] = list(self._going)
-            self._going = self._places[moment] = deque(self._places[moment])
-            self._goes = moment
-        return self._going[0]
+        return self._places[self._moments[0]][0]
 
     def pop(self) -> E:
         """Let the one go who goes next. Only if there is one."""
-        entry = self.first()
-        self._going.popleft()
-        if not self._going:
-            del self._places[heappop(self._moments)]
-            self._goes = None
         self._count -= 1
-        return entry
+        place = self._places[self._moments[0]]
+        if len(place) == 1:
+            del self._places[heappop(self._moments)]
+            return place[0]
+        if isinstance(place, list):
+            # A deque is quick at its front, and large: only a place that is let out becomes one.
+            place = self._places[self._moments[0]] = deque(place)
+        return place.popleft()
 
     def some(self) -> E:
         """Let one go, but who goes next only if nobody else is there. Only if there is one."""
         # The end of a heap can go without a change of the others.
-        moment = self._moments[-1]
-        place = self._places[moment]
+        place = self._places[self._moments[-1]]
         entry = place.pop()
         if not place:
             del self._places[self._moments.pop()]
-            if moment == self._goes:
-                self._goes = None
         self._count -= 1
         return entry
 
     def drain(self) -> list[E]:
         """Take all out, in no order."""
         entries = [entry for place in self._places.values() for entry in place]
-        self._moments, self._places = [], {}
-        self._going, self._goes, self._count = deque(), None, 0
+        self._moments, self._places, self._count = [], {}, 0
         return entries

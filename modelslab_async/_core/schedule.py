@@ -284,8 +284,7 @@ class Schedule:
         match reply:
             case Pending() | Processing():
                 self._note(entry, reply)
-                eta = None if entry.over is None else entry.over - entry.added
-                step = self._steps(entry).step(age, chance, eta=eta)
+                step = self._steps(entry).step(age, chance, eta=entry.eta)
                 if entry.hook is not None:
                     step = self._hooked(entry.hook, step)
                 self._again(entry, max(entry.began + step, now))
@@ -318,8 +317,7 @@ class Schedule:
         return self.rule.of(entry.ticket.family)
 
     def _learn(self, entry: Entry, over: float | None) -> None:
-        eta = None if entry.over is None else entry.over - entry.added
-        self._steps(entry).learn(entry.running - entry.added, over, eta)
+        self._steps(entry).learn(entry.running - entry.added, over, entry.eta)
 
     def _limited(self, entry: Entry, error: RateLimited, now: float, chance: float) -> Effects:
         entry.lane.spoke()
