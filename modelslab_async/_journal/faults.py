@@ -1,8 +1,6 @@
-"""Faults: what SQLite says went wrong, as errors that say what to do; and the transaction."""
+"""Faults: what SQLite says went wrong, as errors that say what to do."""
 
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -101,17 +99,3 @@ def check_size(path: str) -> None:
     file = Path(path)
     if file.is_file() and 0 < file.stat().st_size < _LEAST:
         raise WrongJournal(_NO_DATABASE, path=path)
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
-    """All of a block, or nothing of it."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        # SQLite has often rolled back already; what counts is the first error.
-        with suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
-        raise

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from .._core.errors import WrongJournal
-from .faults import transaction
+from .turns import transaction
 
 Step: TypeAlias = Sequence[str]
 

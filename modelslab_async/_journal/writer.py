@@ -4,7 +4,6 @@ import asyncio
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
@@ -12,9 +11,10 @@ from typing import Any, Final, TypeVar
 from attrs import frozen
 
 from .._core.errors import JournalError
-from .faults import check_size, explained, transaction
+from .faults import check_size, explained
 from .holders import has_died
 from .schema import prepare
+from .turns import Turns, transaction
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -54,7 +54,7 @@ class Writer:
 
     def __init__(self, path: str, patience: float) -> None:
         self._path = path
-        self._patience = patience
+        self._turns = Turns(patience)
         self._process = os.getpid()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -117,11 +117,12 @@ class Writer:
     def _open_file(self) -> sqlite3.Connection:
         check_size(self._path)
         try:
-            db = connect(self._path, self._patience)
+            # It waits for its turns itself.
+            db = self._turns.take(lambda: connect(self._path, patience=0.0))
         except sqlite3.Error as error:
             raise explained(error, self._path) from error
         try:
-            self._prepare(db)
+            self._turns.take(lambda: prepare(db, self._path))
         except sqlite3.Error as error:
             db.close()
             raise explained(error, self._path) from error
@@ -129,19 +130,6 @@ class Writer:
             db.close()
             raise
         return db
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        """Where two make one file at once, SQLite refuses the slower one without waiting."""
-        deadline = time.monotonic() + self._patience
-        while True:
-            try:
-                return prepare(db, self._path)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    raise
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
 
     def _work(self, db: sqlite3.Connection) -> bool:
         """One group of jobs. Returns whether there will be another."""
@@ -160,9 +148,12 @@ class Writer:
         return job is not None
 
     def _commit(self, db: sqlite3.Connection, jobs: list[_Job]) -> None:
-        try:
+        def write() -> list[Any]:
             with transaction(db):
-                results = [job.work(db) for job in jobs]
+                return [job.work(db) for job in jobs]
+
+        try:
+            results = self._turns.take(write)
         except sqlite3.Error as error:
             self._answer([(job.future, None, explained(error, self._path)) for job in jobs])
         except Exception as error:  # noqa: BLE001 -- it is told to whom it belongs.

@@ -1,6 +1,7 @@
 """Batch: whatever ends a run, every ticket ends once, and nothing is told before it is kept."""
 
 import asyncio
+import json
 import sqlite3
 import time
 from contextlib import aclosing, closing
@@ -24,10 +25,12 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
-from modelslab_async.emulator import Emulator
+from modelslab_async.emulator import Emulator, Scripted
 from modelslab_async.journal import Journal
 
 KEY = "a-key-for-tests"
+
+RUNNING = Scripted(body=json.dumps({"status": "processing", "id": 1, "output": []}).encode())
 
 
 async def all_of(outcomes, seen=None):
@@ -395,7 +398,8 @@ async def test_a_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path
 
 async def test_how_late_an_end_was_noticed_is_written_down(a_client, emulator, path):
     """At most the time between two looks; nothing where none saw it running, or it was given up."""
-    emulator.plant("images:1", duration=0.3)
+    emulator.plant("images:1", duration=0.0)
+    emulator.script("images:1", [RUNNING, None])
     emulator.plant("images:2", duration=0.0)
     emulator.plant("images:3", duration=1000)
     async with a_client() as client, Batch.open(path, client=client) as batch:
@@ -412,7 +416,8 @@ async def test_how_late_an_end_was_noticed_is_written_down(a_client, emulator, p
 async def test_a_slow_listener_hides_no_lateness(a_client, emulator, path):
     """While `on_event` holds all up a job may end: what is written down has room for that."""
     held_up = 0.3
-    emulator.plant("images:1", duration=0.1)
+    emulator.plant("images:1", duration=0.0)
+    emulator.script("images:1", [RUNNING, None])
 
     def on_event(event):
         if isinstance(event, Looked) and isinstance(event.reply, Processing):
@@ -438,17 +443,22 @@ async def begun(batch):
 
 async def test_a_lock_that_passes_is_outlived(a_client, emulator, path, caplog):
     """A lease that could not be renewed at once is renewed later."""
-    emulator.plant("images:1", duration=1.5)
+    emulator.plant("images:1", duration=0.0)
+    emulator.script("images:1", [RUNNING])
+
+    async def told():
+        return "the lease could not be renewed" in caplog.text
+
     async with a_client() as client, Journal.open(path, patience=0.01) as journal:
         batch = Batch(journal, client, lease=2.0)
         await batch.add(["images:1"])
         task = await begun(batch)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as other:
             other.execute("BEGIN IMMEDIATE")
-            await asyncio.sleep(0.7)
+            await until(told)
             other.execute("ROLLBACK")
+        emulator.script("images:1", [None])
         assert [Success] == [type(each) for each in await task]
-    assert "the lease could not be renewed" in caplog.text
 
 
 async def test_a_lock_that_stays_ends_the_run(a_client, emulator, path, caplog):
