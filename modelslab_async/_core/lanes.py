@@ -17,6 +17,7 @@ from .tickets import Ticket
 _OUTAGE = 10
 _LONGEST_GAP = 120.0
 _PROBE_PATIENCE = 1.0
+_MOST_DOUBLINGS = 5
 _NEVER = -math.inf
 
 
@@ -131,8 +132,9 @@ class Lane:
     The tickets of one key at one host share one fate: they are refused, slowed or cut off together.
 
     A lane that has not been answered yet, or not since it was paused, is unproven: it lets one look
-    out at a time. So a bad key costs one request however many tickets wait, and a server that is
-    down is asked by one of them. What fell due meanwhile goes out bit by bit afterwards.
+    out at a time, and rarer and rarer ones beside those that hang. So a bad key costs one request
+    however many tickets wait, and a server that is down is asked by one of them. What fell due
+    meanwhile goes out bit by bit afterwards.
     """
 
     tier: Tier
@@ -170,7 +172,9 @@ class Lane:
         when = max(due, self.paused_until)
         if self.proven or not self._flying:
             return when
-        return max(when, self._probed_at + _PROBE_PATIENCE)
+        # The more of them hang, the less another one would tell.
+        doublings = min(len(self._flying) - 1, _MOST_DOUBLINGS)
+        return max(when, self._probed_at + _PROBE_PATIENCE * 2**doublings)
 
     def due(self, now: float) -> float:
         """When the most overdue entry was due. Only after `next_look` said that it may go."""

@@ -107,6 +107,15 @@ def test_after_an_outage_there_is_no_burst(outage):
     assert server.busiest(END, END + 95.0) <= 1.5 * before
 
 
+def test_a_small_batch_outlasts_a_server_that_hangs():
+    """Few looks go out beside those that hang, so that none of 20 tickets has too many faults."""
+    server, outcomes = through_an_outage(dies="hangs", count=20)
+    assert {Success} == {type(each) for each in outcomes}
+    normal = server.between(BEGIN - 90.0, BEGIN) / 90.0
+    away = server.between(BEGIN + STEP, END) / (END - BEGIN - STEP)
+    assert away <= normal / 10
+
+
 def test_a_rate_bounds_the_return_from_an_outage():
     """With a rate given, no second has more looks than that: not at the return either."""
     server, outcomes = through_an_outage(rate=150, count=3000)

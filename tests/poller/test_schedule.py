@@ -247,11 +247,11 @@ def test_an_unproven_lane_lets_out_one_look():
 
 
 def test_a_slow_probe_does_not_hold_the_others_for_ever():
-    """A second look goes out when the first one stays without an answer for a while."""
-    schedule = open_tickets(5)
-    schedule.take(0.0)
-    assert 1.0 == schedule.next_look()
-    assert schedule.take(1.0)
+    """Others go out when it stays without an answer, and the more of them hang, the fewer."""
+    schedule = open_tickets(9)
+    for moment in (0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 95.0):
+        assert moment == schedule.next_look()
+        assert schedule.take(moment)
 
 
 def test_abandoned_tickets_leave_nothing_behind():
