@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from ._core.arguments import check_count, check_patience, check_rate, check_span
+from ._core.arguments import check_count, check_hearer, check_patience, check_rate, check_span
 from ._core.catalog import FAMILIES
 from ._core.endpoint_catalog import ENDPOINTS
 from ._core.endpoints import Endpoint
@@ -69,8 +69,9 @@ class Client(Waits):
         http: What to send through: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
         pace: The rule that says when to look: a `Pace`, or one that learns, `Pace.learned()`.
-        rate: The most looks a second over all tickets of a key; None for no such bound. When more
-            is due than may be looked at, the most overdue ticket goes first.
+        rate: The most looks a second over all tickets of a key that this client waits for; None for
+            no such bound. When more is due than may be looked at, families take turns, and in each
+            the most overdue ticket goes first. `fetch` looks at once and does not count.
         workers: How many looks may be on their way at once.
         timeout: The most seconds that one look may take.
         queue: How many generations a key may have queued at once: 5, 10 or 15, as the plan says;
@@ -79,7 +80,8 @@ class Client(Waits):
             result itself.
         on_submitted: Awaited with each `Submitted` before its ticket is handed out, so that it can
             be stored first.
-        on_event: Called with each `Looked`, `Faulted`, `Paused` and `Settled`. It must not block.
+        on_event: Called, not awaited, with each `Looked`, `Faulted`, `Paused` and `Settled`. While
+            it blocks nothing else goes on.
 
     Raises:
         ValueError: There is no key, or an argument is out of its range.
@@ -110,6 +112,7 @@ class Client(Waits):
         check_count("queue", queue, things="places", optional=True)
         check_span("submit_timeout", submit_timeout)
         check_rate("rate", rate, things="looks")
+        check_hearer("on_event", on_event)
         sender = Sender(as_http(http, workers), Keys.find(api_key, enterprise_key), timeout=timeout)
         places = rooted(families, base_url=base_url, legacy_base_url=legacy_base_url)
         starts = rooted(endpoints, base_url=base_url, legacy_base_url=legacy_base_url)

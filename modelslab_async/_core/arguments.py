@@ -1,5 +1,6 @@
-"""Argument: a number that a caller gave, checked before anything begins. Shows nothing else."""
+"""Argument: what a caller gave, checked before anything begins. Shows nothing else."""
 
+from inspect import iscoroutinefunction
 from numbers import Integral, Real
 
 
@@ -66,6 +67,24 @@ def check_patience(name: str, value: object, *, optional: bool = False) -> None:
         return
     if not _number(name, value, wanted) >= 0:
         raise ValueError(f"{name} is {wanted}, got {value}")
+
+
+def check_hearer(name: str, value: object) -> None:
+    """
+    Make sure that an argument is a function that is called and not awaited, or None.
+
+    Raises:
+        TypeError: It is no function, or one that would have to be awaited.
+    """
+    if value is None:
+        return
+    if not callable(value):
+        raise TypeError(f"{name} is a function or None, got {_kind(value)}")
+    if iscoroutinefunction(value) or iscoroutinefunction(type(value).__call__):
+        raise TypeError(
+            f"{name} is called and not awaited, so that it holds nothing up, got a function that "
+            "is `async def`; give a plain one, which may start a task"
+        )
 
 
 def _number(name: str, value: object, wanted: str) -> float:
