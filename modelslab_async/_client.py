@@ -17,7 +17,15 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from ._core.arguments import check_count, check_hearer, check_patience, check_rate, check_span
+from ._core.arguments import (
+    check_count,
+    check_function,
+    check_kind,
+    check_patience,
+    check_rate,
+    check_span,
+    check_table,
+)
 from ._core.catalog import FAMILIES
 from ._core.endpoint_catalog import ENDPOINTS
 from ._core.endpoints import Endpoint
@@ -107,12 +115,23 @@ class Client(Waits):
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
+        for name, text in (
+            ("api_key", api_key),
+            ("enterprise_key", enterprise_key),
+            ("base_url", base_url),
+            ("legacy_base_url", legacy_base_url),
+        ):
+            check_kind(name, text, str | None, "a text or None")
+        check_table("families", families, Family)
+        check_table("endpoints", endpoints, Endpoint)
+        check_kind("pace", pace, Pace | Learned, "a Pace, such as Pace.fixed(3) or Pace.learned()")
         check_count("workers", workers)
         check_span("timeout", timeout)
         check_count("queue", queue, things="places", optional=True)
         check_span("submit_timeout", submit_timeout)
         check_rate("rate", rate, things="looks")
-        check_hearer("on_event", on_event)
+        check_function("on_submitted", on_submitted, awaited=True)
+        check_function("on_event", on_event, awaited=False)
         sender = Sender(as_http(http, workers), Keys.find(api_key, enterprise_key), timeout=timeout)
         places = rooted(families, base_url=base_url, legacy_base_url=legacy_base_url)
         starts = rooted(endpoints, base_url=base_url, legacy_base_url=legacy_base_url)
