@@ -71,8 +71,7 @@ class Requests:
                 headers = (*headers, ("key", key))
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
-        # What may not be repeated has a body, be it `{}`: over httpx it is the body that proves that
-        # a request never left.
+        # What may not be repeated has a body, be it `{}`: over httpx it proves what never left.
         has_body = bool(fields) or not (call.repeatable or call.method == "GET")
         if has_body:
             headers = (*headers, ("content-type", "application/json"))
