@@ -476,6 +476,46 @@ MUTATIONS = [
         "test_key.py",
         "repeats",
     ),
+    Mutation(
+        "a submit that never left",
+        "_transport/over_httpx.py",
+        "never_left=body.withdraw()",
+        "never_left=False",
+        "../submit/test_sent_once.py",
+        "port and (transport or client)",
+    ),
+    Mutation(
+        "a submit that was read, and then a fault as of no connection",
+        "_transport/sealed.py",
+        "        self._is_taken = True\n",
+        "",
+        "../submit/test_sent_once.py",
+        "hook or wrapper",
+    ),
+    Mutation(
+        "a submit whose hook raises one of our errors",
+        "_transport/over_httpx.py",
+        "httpx.InvalidURL, ModelsLabError)",
+        "httpx.InvalidURL)",
+        "../submit/test_sent_once.py",
+        "hook_raises",
+    ),
+    Mutation(
+        "a submit that was said never to leave, and leaves",
+        "_transport/sealed.py",
+        "if self._is_withdrawn:",
+        "if False:",
+        "../transport/test_sealed.py",
+        "leave_later",
+    ),
+    Mutation(
+        "a submit without parameters",
+        "_transport/requests.py",
+        "bool(fields) or not (call.repeatable or",
+        "bool(fields) or not (True or",
+        "../submit/test_sent_once.py",
+        "but_its_name",
+    ),
 ]
 
 
