@@ -20,6 +20,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PACKAGE = "modelslab_async"
 EACH = "test_every_fault.py"
+STORIES = "test_simulate.py"
 
 
 class Mutation(NamedTuple):
@@ -475,6 +476,157 @@ MUTATIONS = [
         "pass",
         "test_key.py",
         "repeats",
+    ),
+    Mutation(
+        "a story: an end is told twice",
+        "_poller.py",
+        "            watcher.hear(ending.outcome)\n",
+        "            watcher.hear(ending.outcome)\n            watcher.hear(ending.outcome)\n",
+        STORIES,
+    ),
+    Mutation(
+        "a story: a ticket settles twice",
+        "_poller.py",
+        "        self._on_settled(ending.outcome.ticket)\n",
+        "        if self._hearers:\n"
+        "            self._hearers(Settled(outcome=ending.outcome, looks=ending.looks, "
+        "waited=ending.waited))\n",
+        STORIES,
+    ),
+    Mutation(
+        "a story: no pause after a fault",
+        "_core/schedule.py",
+        "self._again(entry, now + max(backoff, error.retry_after or 0.0))",
+        "self._again(entry, now)",
+        STORIES,
+    ),
+    Mutation(
+        "a story: half a pause after a fault",
+        "_core/pacing.py",
+        "self.floor * 2.0 ** min(setbacks - 1, 30)",
+        "self.floor * 2.0 ** min(setbacks - 2, 30)",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 5xx with Retry-After",
+        "_core/schedule.py",
+        "now + max(backoff, error.retry_after or 0.0)",
+        "now + backoff",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 429 pauses nothing",
+        "_core/schedule.py",
+        "            lane.pause(now, seconds)\n        return Effects(paused=seconds)",
+        "            pass\n        return Effects(paused=seconds)",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 429 pauses one host of the key",
+        "_core/schedule.py",
+        "        for lane in self._lanes_of(entry.lane.tier):\n            lane.pause",
+        "        for lane in [entry.lane]:\n            lane.pause",
+        STORIES,
+    ),
+    Mutation(
+        "a story: all looks at once where none was answered",
+        "_core/lanes.py",
+        "        if self.proven or not self._flying:",
+        "        if True:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: five looks a second where none was answered",
+        "_core/lanes.py",
+        "_PROBE_PATIENCE = 1.0",
+        "_PROBE_PATIENCE = 0.2",
+        STORIES,
+    ),
+    Mutation(
+        "a story: a pause does not ask for an answer",
+        "_core/lanes.py",
+        "        self.proven = False\n        self._halted = True",
+        "        self._halted = True",
+        STORIES,
+    ),
+    Mutation(
+        "a story: no outage is seen",
+        "_core/lanes.py",
+        "_OUTAGE = 10",
+        "_OUTAGE = 10**9",
+        STORIES,
+    ),
+    Mutation(
+        "a story: looks a bit early",
+        "_core/schedule.py",
+        "self._again(entry, max(entry.began + step, now))\n"
+        '                return _NOTHING\n            case Failed(reason="not_found") if',
+        "self._again(entry, max(entry.began + 0.97 * step, now))\n"
+        '                return _NOTHING\n            case Failed(reason="not_found") if',
+        STORIES,
+    ),
+    Mutation(
+        "a story: a smaller budget of faults",
+        "_core/schedule.py",
+        "if entry.faults < self.pace.faults:",
+        "if entry.faults < min(4, self.pace.faults):",
+        STORIES,
+    ),
+    Mutation(
+        "a story: a larger budget of faults",
+        "_core/schedule.py",
+        "if entry.faults < self.pace.faults:",
+        "if entry.faults <= self.pace.faults:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: faults that an answer does not forgive",
+        "_core/schedule.py",
+        "        entry.trouble = None\n        if not",
+        "        if not",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 404 within the grace",
+        "_core/schedule.py",
+        "if age < self.pace.grace:",
+        "if age < -1.0:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 404 after the grace",
+        "_core/schedule.py",
+        "if age < self.pace.grace:",
+        "if age < 2.0 * self.pace.grace:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: looks for nobody",
+        "_core/schedule.py",
+        "        if not entry.watchers and entry.lined_up:",
+        "        if False:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: who comes later is not told",
+        "_core/schedule.py",
+        "            entry.watchers += (watcher,)\n",
+        "            pass\n",
+        STORIES,
+    ),
+    Mutation(
+        "a story: a refusal ends one ticket",
+        "_core/schedule.py",
+        "                self._doom(lanes, error)",
+        "                pass",
+        STORIES,
+    ),
+    Mutation(
+        "a story: more than the rate",
+        "_core/schedule.py",
+        "            self._rates[best.tier].passed(now)\n",
+        "            pass\n",
+        STORIES,
     ),
 ]
 
