@@ -22,6 +22,7 @@ from modelslab_async import (
     ModelsLabError,
     Outcome,
     Pace,
+    Paused,
     Processing,
     RateLimited,
     Settled,
@@ -202,8 +203,13 @@ class Rules:
     def heard(self, event: Event) -> None:
         """An event of the client, who would do no more than log that a check broke."""
         try:
-            if isinstance(event, Settled):
-                self._settled(event)
+            match event:
+                case Settled():
+                    self._settled(event)
+                case Paused():
+                    self._paused(event)
+                case _:
+                    pass
         except Exception as error:  # noqa: BLE001 -- whatever it is, the story went wrong.
             self.wrong.append(f"the check of {event} broke: {error!r}")
 
@@ -291,14 +297,22 @@ class Rules:
         lane.setbacks += news
         if look.hint is None and not news:
             return
-        seconds = look.hint or 0.0
-        if news:
-            unasked = self._backoff(lane.setbacks)
-            seconds = unasked if look.hint is None else max(seconds, self.pace.floor)
+        unasked = self._backoff(lane.setbacks)
+        seconds = unasked if look.hint is None else max(look.hint, self.pace.floor * news)
         self._limited_until = max(self._limited_until, now + seconds)
         for each in self._lanes.values():
-            if news or now + seconds > each.paused_until:
+            if news:
                 each.pause(now, seconds)
+            else:
+                # Whether this one says anything new depends on how long the last pause really is.
+                each.paused_until = max(each.paused_until, now + seconds)
+
+    def _paused(self, event: Paused) -> None:
+        """A pause that is told of holds; whether there had to be one is reckoned elsewhere."""
+        self._demand(event.cause.ticket in self._hosts, f"a pause for nobody's sake: {event}")
+        for host, lane in self._lanes.items():
+            if isinstance(event.cause, RateLimited) or host == self._hosts[event.cause.ticket]:
+                lane.pause(self._now, event.seconds)
 
     def _faulted(self, lane: Lane, began: float) -> None:
         """Ten faults in a row, or one before any answer, pause the host."""
