@@ -478,6 +478,36 @@ MUTATIONS = [
         "repeats",
     ),
     Mutation(
+        "a day: connections are never closed",
+        "_transport/connection.py",
+        "        if self._connected:\n            self._transport.abort()",
+        "        if self._connected:\n            pass",
+        "test_soak.py",
+    ),
+    Mutation(
+        "a day: the connections that grew old stay open",
+        "_transport/origin.py",
+        "            del self._idle[connection]\n            connection.abort()",
+        "            del self._idle[connection]",
+        "test_soak.py",
+    ),
+    Mutation(
+        "a day: the tickets that ended are remembered",
+        "_poller.py",
+        "        self._on_settled(ending.outcome.ticket)\n",
+        "        self.__dict__.setdefault('ends', []).append(ending)\n",
+        "test_soak.py",
+    ),
+    Mutation(
+        "a day: the bytes that came are remembered",
+        "_looker.py",
+        "            return await self._sender.look(self._families[ticket.family], ticket)",
+        "            response = await self._sender.look(self._families[ticket.family], ticket)\n"
+        "            self.__dict__.setdefault('kept', bytearray()).extend(response.body)\n"
+        "            return response",
+        "test_soak.py",
+    ),
+    Mutation(
         "a story: an end is told twice",
         "_poller.py",
         "            watcher.hear(ending.outcome)\n",
