@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "modelslab_async"
 EACH = "test_every_fault.py"
 STORIES = "test_simulate.py"
+WALL = "test_wall_clock.py"
 
 
 class Mutation(NamedTuple):
@@ -476,6 +477,54 @@ MUTATIONS = [
         "pass",
         "test_key.py",
         "repeats",
+    ),
+    Mutation(
+        "the clock on the wall jumps: a pause after a fault",
+        "_poller.py",
+        "        now = self._loop.time()\n        watchers",
+        "        now = __import__('time').time() - 1.8e9\n        watchers",
+        WALL,
+        "no_deadline",
+    ),
+    Mutation(
+        "the clock on the wall jumps: when the next look is due",
+        "_poller.py",
+        "            entry = self._schedule.take(self._loop.time())",
+        "            entry = self._schedule.take(__import__('time').time() - 1.8e9)",
+        WALL,
+        "no_deadline",
+    ),
+    Mutation(
+        "the clock on the wall jumps: the deadline of a look",
+        "_transport/deadlines.py",
+        "_Exchange(task, loop.time() + self.seconds",
+        "_Exchange(task, __import__('time').time() - 1.8e9 + self.seconds",
+        WALL,
+        "no_deadline",
+    ),
+    Mutation(
+        "the clock on the wall jumps: the timeout of many",
+        "_inbox.py",
+        "    clock = asyncio.get_running_loop().time\n    turns",
+        "    clock = lambda: __import__('time').time() - 1.8e9\n    turns",
+        WALL,
+        "no_deadline",
+    ),
+    Mutation(
+        "the clock on the wall jumps: two tell of one ticket",
+        "_journal/settling.py",
+        "won = [db.execute(_END, change).rowcount == 1 for change in changes]",
+        "won = [db.execute(_END, change).rowcount >= 0 for change in changes]",
+        WALL,
+        "one_of_them_tells",
+    ),
+    Mutation(
+        "the clock on the wall jumps: two go on looking",
+        "_batch/shift.py",
+        "if not await self._journal.renew(self.run, lease=self._lease):",
+        "await self._journal.renew(self.run, lease=self._lease)\n                if False:",
+        WALL,
+        "looks_no_more",
     ),
     Mutation(
         "a day: connections are never closed",
