@@ -20,6 +20,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PACKAGE = "modelslab_async"
 EACH = "test_every_fault.py"
+STORIES = "test_simulate.py"
+WALL = "test_wall_clock.py"
 
 
 class Mutation(NamedTuple):
@@ -515,6 +517,235 @@ MUTATIONS = [
         "bool(fields) or not (True or",
         "../submit/test_sent_once.py",
         "but_its_name",
+    ),
+    Mutation(
+        "the clock on the wall jumps: a pause after a fault",
+        "_poller.py",
+        "        now = self._loop.time()\n        watchers",
+        "        now = __import__('time').time() - 1.8e9\n        watchers",
+        WALL,
+        "no_deadline",
+    ),
+    Mutation(
+        "the clock on the wall jumps: when the next look is due",
+        "_poller.py",
+        "            entry = self._schedule.take(self._loop.time())",
+        "            entry = self._schedule.take(__import__('time').time() - 1.8e9)",
+        WALL,
+        "no_deadline",
+    ),
+    Mutation(
+        "the clock on the wall jumps: the deadline of a look",
+        "_transport/deadlines.py",
+        "_Exchange(task, began, began + self.seconds",
+        "_Exchange(task, began, __import__('time').time() - 1.8e9 + self.seconds",
+        WALL,
+        "no_deadline",
+    ),
+    Mutation(
+        "the clock on the wall jumps: the timeout of many",
+        "_inbox.py",
+        "    clock = asyncio.get_running_loop().time\n    turns",
+        "    clock = lambda: __import__('time').time() - 1.8e9\n    turns",
+        WALL,
+        "no_deadline",
+    ),
+    Mutation(
+        "the clock on the wall jumps: two tell of one ticket",
+        "_journal/settling.py",
+        "won = [db.execute(_END, change).rowcount == 1 for change in changes]",
+        "won = [db.execute(_END, change).rowcount >= 0 for change in changes]",
+        WALL,
+        "one_of_them_tells",
+    ),
+    Mutation(
+        "the clock on the wall jumps: two go on looking",
+        "_batch/shift.py",
+        "if not await self._journal.renew(self.run, lease=self._lease):",
+        "await self._journal.renew(self.run, lease=self._lease)\n                if False:",
+        WALL,
+        "looks_no_more",
+    ),
+    Mutation(
+        "a day: connections are never closed",
+        "_transport/connection.py",
+        "        if self._connected:\n            self._transport.abort()",
+        "        if self._connected:\n            pass",
+        "test_soak.py",
+    ),
+    Mutation(
+        "a day: the connections that grew old stay open",
+        "_transport/origin.py",
+        "            del self._idle[connection]\n            connection.abort()",
+        "            del self._idle[connection]",
+        "test_soak.py",
+    ),
+    Mutation(
+        "a day: the tickets that ended are remembered",
+        "_poller.py",
+        "        self._on_settled(ending.outcome.ticket)\n",
+        "        self.__dict__.setdefault('ends', []).append(ending)\n",
+        "test_soak.py",
+    ),
+    Mutation(
+        "a day: the bytes that came are remembered",
+        "_looker.py",
+        "            return await self._sender.look(self._families[ticket.family], ticket)",
+        "            response = await self._sender.look(self._families[ticket.family], ticket)\n"
+        "            self.__dict__.setdefault('kept', bytearray()).extend(response.body)\n"
+        "            return response",
+        "test_soak.py",
+    ),
+    Mutation(
+        "a story: an end is told twice",
+        "_poller.py",
+        "            watcher.hear(ending.outcome)\n",
+        "            watcher.hear(ending.outcome)\n            watcher.hear(ending.outcome)\n",
+        STORIES,
+    ),
+    Mutation(
+        "a story: a ticket settles twice",
+        "_poller.py",
+        "        self._on_settled(ending.outcome.ticket)\n",
+        "        if self._hearers:\n"
+        "            self._hearers(Settled(outcome=ending.outcome, looks=ending.looks, "
+        "waited=ending.waited))\n",
+        STORIES,
+    ),
+    Mutation(
+        "a story: no pause after a fault",
+        "_core/schedule.py",
+        "self._again(entry, now + max(backoff, error.retry_after or 0.0))",
+        "self._again(entry, now)",
+        STORIES,
+    ),
+    Mutation(
+        "a story: half a pause after a fault",
+        "_core/pacing.py",
+        "self.floor * 2.0 ** min(setbacks - 1, 30)",
+        "self.floor * 2.0 ** min(setbacks - 2, 30)",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 5xx with Retry-After",
+        "_core/schedule.py",
+        "now + max(backoff, error.retry_after or 0.0)",
+        "now + backoff",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 429 pauses nothing",
+        "_core/schedule.py",
+        "            lane.pause(now, seconds)\n        return Effects(paused=seconds)",
+        "            pass\n        return Effects(paused=seconds)",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 429 pauses one host of the key",
+        "_core/schedule.py",
+        "        for lane in self._lanes_of(entry.lane.tier):\n            lane.pause",
+        "        for lane in [entry.lane]:\n            lane.pause",
+        STORIES,
+    ),
+    Mutation(
+        "a story: all looks at once where none was answered",
+        "_core/lanes.py",
+        "        if self.proven or not self._flying:",
+        "        if True:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: five looks a second where none was answered",
+        "_core/lanes.py",
+        "_PROBE_PATIENCE = 1.0",
+        "_PROBE_PATIENCE = 0.2",
+        STORIES,
+    ),
+    Mutation(
+        "a story: a pause does not ask for an answer",
+        "_core/lanes.py",
+        "        self.proven = False\n        self._halted = True",
+        "        self._halted = True",
+        STORIES,
+    ),
+    Mutation(
+        "a story: no outage is seen",
+        "_core/lanes.py",
+        "_OUTAGE = 10",
+        "_OUTAGE = 10**9",
+        STORIES,
+    ),
+    Mutation(
+        "a story: looks a bit early",
+        "_core/schedule.py",
+        "self._again(entry, max(entry.began + step, now))\n"
+        '                return _NOTHING\n            case Failed(reason="not_found") if',
+        "self._again(entry, max(entry.began + 0.97 * step, now))\n"
+        '                return _NOTHING\n            case Failed(reason="not_found") if',
+        STORIES,
+    ),
+    Mutation(
+        "a story: a smaller budget of faults",
+        "_core/schedule.py",
+        "if entry.faults < self.pace.faults:",
+        "if entry.faults < min(4, self.pace.faults):",
+        STORIES,
+    ),
+    Mutation(
+        "a story: a larger budget of faults",
+        "_core/schedule.py",
+        "if entry.faults < self.pace.faults:",
+        "if entry.faults <= self.pace.faults:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: faults that an answer does not forgive",
+        "_core/schedule.py",
+        "        entry.trouble = None\n        if not",
+        "        if not",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 404 within the grace",
+        "_core/schedule.py",
+        "if age < self.pace.grace:",
+        "if age < -1.0:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: 404 after the grace",
+        "_core/schedule.py",
+        "if age < self.pace.grace:",
+        "if age < 2.0 * self.pace.grace:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: looks for nobody",
+        "_core/schedule.py",
+        "        if not entry.watchers and entry.lined_up:",
+        "        if False:",
+        STORIES,
+    ),
+    Mutation(
+        "a story: who comes later is not told",
+        "_core/schedule.py",
+        "            entry.watchers += (watcher,)\n",
+        "            pass\n",
+        STORIES,
+    ),
+    Mutation(
+        "a story: a refusal ends one ticket",
+        "_core/schedule.py",
+        "                self._doom(lanes, error)",
+        "                pass",
+        STORIES,
+    ),
+    Mutation(
+        "a story: more than the rate",
+        "_core/schedule.py",
+        "            self._rates[best.tier].passed(now)\n",
+        "            pass\n",
+        STORIES,
     ),
 ]
 
