@@ -5,6 +5,7 @@ import difflib
 import itertools
 import logging
 import random
+import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -293,6 +294,7 @@ class Submitter:
                 headers=response.headers,
                 body=response.body,
                 families=self._families,
+                unnamed=secrets.token_hex(8),
                 received_at=time.time(),
             )
         except ModelsLabError as error:
