@@ -12,6 +12,7 @@ from attrs import Factory, define, frozen
 
 from ._core.errors import ModelsLabError
 from ._core.tickets import Ticket
+from ._twins import Twins
 
 # A ticket that nobody ever looks at again would hold its place for good.
 _LONGEST_HELD = 3600.0
@@ -84,11 +85,13 @@ class Places:
         limit: How many there are; None for as many as anybody wants.
         look: Asked to look at a ticket now, while others wait for its place.
         leave: Told when nobody waits for the place of a ticket any more.
+        twins: Who waits until its payload may be sent again, before it waits for a place.
     """
 
     limit: int | None
     look: Callable[[Ticket], object]
     leave: Callable[[Ticket], object]
+    twins: Twins = Factory(Twins)
     _held: dict[Ticket, _Held] = Factory(dict)
     _unnamed: int = 0
     _line: list[tuple[int, int, asyncio.Future[ModelsLabError | None]]] = Factory(list)
@@ -190,6 +193,7 @@ class Places:
         """Those who are in line now will not be served, for this reason."""
         self._welcome = False
         self._alone_since = asyncio.get_running_loop().time()
+        self.twins.send_away(error)
         line, self._line = self._line, []
         for _, _, turn in line:
             if not turn.done():
@@ -200,6 +204,7 @@ class Places:
         """Nobody is served any more, for this reason."""
         self._closed = error
         self.send_away(error)
+        self.twins.close()
 
     @property
     def _used(self) -> int:

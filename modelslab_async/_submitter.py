@@ -86,7 +86,6 @@ class Submitter:
         self._chance = chance
         self._places: dict[Tier, Places] = {}
         self._numbers = itertools.count()
-        self._spaced: dict[str, float] = {}
         self._starting: set[asyncio.Task[Receipt | BaseException]] = set()
         self._early: deque[str] = deque(maxlen=_EARLY)
         self._closed: ClientClosed | None = None
@@ -135,8 +134,7 @@ class Submitter:
         number = next(self._numbers)
         order = evolve(order, params=await with_files_sent(order.params, self._link_of))
         for setbacks in itertools.count(1):
-            await self._space(order)
-            await places.take(number)
+            await self._admitted(order, number, places)
             end = await self._run(order, places, ledger)
             if isinstance(end, (Processing, Success)):
                 return end
@@ -220,12 +218,26 @@ class Submitter:
             self._places[tier] = self._new_places()
         return self._places[tier]
 
+    async def _admitted(self, order: Order, number: int, places: Places) -> None:
+        """Wait for a place, and first for the turn of a payload that the server saw too often."""
+        while True:
+            await places.twins.turn(order, number)
+            try:
+                await places.take(number)
+            except BaseException:
+                places.twins.leave(order)
+                raise
+            if places.twins.may_go(order):
+                return
+            places.give_back()
+
     async def _run(self, order: Order, places: Places, ledger: Ledger) -> Receipt | BaseException:
         starting = asyncio.create_task(
             self._start(order, places, ledger), name="modelslab_async submit"
         )
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
+        starting.add_done_callback(lambda _: places.twins.leave(order))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -247,6 +259,7 @@ class Submitter:
             places.give_back()
             _logger.warning("cut off while on its way: %s", _uncertain(order, "it was cut off"))
             raise
+        places.twins.answered(order)
         match end:
             case Processing():
                 places.keep(
@@ -315,23 +328,11 @@ class Submitter:
     def _slow_down(self, order: Order, places: Places, error: RateLimited) -> None:
         words = error.server_message.casefold()
         if "spam filter" in words:
-            seconds = max(error.retry_after or 0.0, _PATIENCE)
-            self._spaced[order.payload_hash] = asyncio.get_running_loop().time() + seconds
+            places.twins.refused(order, error.retry_after)
         elif "queued" in words:
             places.full(error.retry_after or _PATIENCE)
         else:
             places.pause(error.retry_after or _PATIENCE)
-
-    async def _space(self, order: Order) -> None:
-        """Wait for the turn of a payload that the server has seen too often of late."""
-        if not self._spaced:
-            return
-        now = asyncio.get_running_loop().time()
-        self._spaced = {each: when for each, when in self._spaced.items() if when > now}
-        turn = self._spaced.get(order.payload_hash)
-        if turn is not None:
-            self._spaced[order.payload_hash] = turn + _PATIENCE
-            await asyncio.sleep(turn - now)
 
 
 def _news(order: Order, reply: Receipt) -> Submitted:

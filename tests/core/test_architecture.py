@@ -78,6 +78,7 @@ LAYERS = [
     "_uploads",
     "_orders",
     "_ledger",
+    "_twins",
     "_places",
     "_submitter",
     "_deliveries",

@@ -30,7 +30,6 @@ from .conftest import (
     lost_after_the_start,
     never_left,
     said,
-    spam,
     taken,
 )
 
@@ -249,35 +248,6 @@ def test_a_queue_that_stays_full_is_given_up(virtually, service):
             with pytest.raises(RateLimited):
                 await client.submit(REALTIME, prompt="a fox")
         assert 3 == len(here.submits)
-
-    virtually(main)
-
-
-def test_identical_payloads_are_spaced_once_the_filter_answers(virtually, service):
-    """The spam filter's 30 seconds are kept between the same payloads, and hold up no others."""
-
-    def filter_foxes(here, fields):
-        return (spam if "a fox" == fields["prompt"] else taken)(here, fields)
-
-    async def main():
-        here = service(*[filter_foxes] * 4)
-        async with here.client() as client:
-            same = [client.submit(REALTIME, prompt="a fox") for _ in range(3)]
-            other = asyncio.create_task(self_timed(client.submit(REALTIME, prompt="a dog")))
-            await asyncio.gather(*same)
-            assert await other < 1.0
-        foxes = [
-            moment
-            for moment, fields in zip(here.moments, here.submits, strict=True)
-            if "a fox" == fields["prompt"]
-        ]
-        assert 6 == len(foxes)
-        assert foxes[2] < 1.0
-        assert [30, 60, 90] == [round(moment) for moment in foxes[3:]]
-
-    async def self_timed(coroutine):
-        await coroutine
-        return now()
 
     virtually(main)
 
