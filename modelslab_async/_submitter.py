@@ -35,9 +35,10 @@ from ._core.receipts import read_receipt
 from ._core.replies import Processing, Success
 from ._core.rules import Limits
 from ._core.tickets import Ticket
+from ._held import Start
 from ._ledger import Ledger, Receipt
 from ._orders import Order
-from ._places import Places, Start
+from ._places import Places
 from ._transport.sender import Sender
 from ._turns import is_cancelled
 from ._uploads import with_files_read, with_files_sent
@@ -256,7 +257,7 @@ class Submitter:
         try:
             end = await self._send(order)
         except BaseException:
-            places.give_back()
+            places.doubt(order.endpoint.name)
             _logger.warning("cut off while on its way: %s", _uncertain(order, "it was cut off"))
             raise
         places.twins.answered(order)
@@ -264,6 +265,7 @@ class Submitter:
             case Processing():
                 places.keep(
                     end.ticket,
+                    endpoint=order.endpoint.name,
                     eta=end.eta,
                     mark=order.track_id,
                     calm=self._is_hooked(order),
@@ -275,6 +277,8 @@ class Submitter:
             case AuthenticationError() | PaymentRequired():
                 places.send_away(end)
                 places.give_back()
+            case SubmitUncertain():
+                places.doubt(order.endpoint.name)
             case _:
                 places.give_back(welcome=isinstance(end, (Success, GenerationFailed)))
         return await self._tell(order, end, ledger)

@@ -78,6 +78,8 @@ LAYERS = [
     "_uploads",
     "_orders",
     "_ledger",
+    "_doubts",
+    "_held",
     "_twins",
     "_places",
     "_submitter",

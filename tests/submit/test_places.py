@@ -173,19 +173,18 @@ def test_a_place_is_free_when_its_end_was_seen(virtually, world, how):
 
 
 def test_a_place_is_free_when_nothing_came_of_it(virtually, service):
-    """A refused, a lost and a finished submit hold no place."""
+    """A refused, a failed and a finished submit hold no place."""
 
     async def main():
         here = service(
             lambda *_: said(400, status="error", message="prompt is required"),
-            lost,
             lambda *_: said(status="failed", id="", message="Failed, Try Again"),
             done,
             done,
         )
         async with here.client(queue=1) as client:
-            ends = [end async for _, end in client.generate_many(prompts(5))]
-        assert 5 == len(here.submits)
+            ends = [end async for _, end in client.generate_many(prompts(4))]
+        assert 4 == len(here.submits)
         assert 2 == sum(isinstance(end, Success) for end in ends)
         assert here.moments[-1] < 1.0
 
