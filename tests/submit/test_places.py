@@ -24,7 +24,7 @@ from modelslab_async import (
 from modelslab_async._places import Places
 from modelslab_async.emulator import Jobs
 
-from .conftest import REALTIME, Service, done, lost, said
+from .conftest import REALTIME, Service, done, full, lost, said, taken
 
 
 def prompts(count):
@@ -129,7 +129,7 @@ def test_after_a_refusal_one_goes_alone_again(virtually, service):
 
 
 def test_requests_get_places_in_order(virtually, world):
-    """Who came first is submitted first, also after it was sent back by a full queue."""
+    """Who came first is submitted first."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 5.0))}
@@ -139,6 +139,49 @@ def test_requests_get_places_in_order(virtually, world):
             )
             sent = [each for each in here.wire.requests if each.url.path.endswith("text2img")]
         assert list("01234") == [json.loads(each.content)["prompt"] for each in sent]
+
+    virtually(main)
+
+
+def too_fast(*_):
+    return said(429, status="error", message="Too many requests")
+
+
+@pytest.mark.parametrize("setback", [full, too_fast])
+def test_who_is_sent_back_keeps_its_turn(virtually, service, setback):
+    """A request that was refused for the rate goes before those that came later."""
+
+    def second_is_sent_back(here, fields):
+        marks = [each["prompt"] for each in here.submits]
+        return (setback if ["0", "1"] == marks else taken)(here, fields)
+
+    async def main():
+        here = service(*[second_is_sent_back] * 6)
+        async with here.client(queue=1) as client:
+            tries = (client.generate(REALTIME, prompt=str(number)) for number in range(5))
+            await asyncio.gather(*tries)
+        assert list("011234") == [each["prompt"] for each in here.submits]
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("more", [{}, {"enterprise_key": "another-key-5678"}])
+def test_the_places_are_of_a_key(virtually, world, more):
+    """Over all families of one key no more are queued than it has places; another has its own."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(20.0, 30.0)), "queue_limit": 5}
+        async with world(emulated=emulated, **more) as here:
+            requests = [
+                (name, {"prompt": f"a fox, number {number}"})
+                for number in range(10)
+                for name in (REALTIME, "enterprise_realtime/text2img")
+            ]
+            ends = [end async for _, end in here.client.generate_many(requests)]
+            took = asyncio.get_running_loop().time()
+        assert {Success: 20} == Counter(map(type, ends))
+        assert 20 == len(here.emulator.submits)
+        assert took > 80.0 if not more else took < 70.0
 
     virtually(main)
 

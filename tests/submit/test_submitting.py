@@ -183,14 +183,18 @@ def test_what_may_have_started_is_not_sent_again(virtually, service, name):
 
 
 def test_the_hash_tells_payloads_apart(virtually, service):
-    """The same payload has the same hash under every mark; another one has another."""
+    """The same payload has one hash, whatever its mark and its webhook; another has another."""
 
     async def main():
         here, hashes = service(lost, lost, lost), []
         async with here.client() as client:
-            for prompt in ("a fox", "a fox", "a dog"):
+            for prompt, more in (
+                ("a fox", {}),
+                ("a fox", {"track_id": 5, "webhook": client.webhook_url("http://me.example")}),
+                ("a dog", {}),
+            ):
                 with pytest.raises(SubmitUncertain) as caught:
-                    await client.submit(REALTIME, prompt=prompt)
+                    await client.submit(REALTIME, prompt=prompt, **more)
                 hashes.append(caught.value.payload_hash)
         assert hashes[0] == hashes[1] != hashes[2]
 
@@ -248,6 +252,39 @@ def test_a_queue_that_stays_full_is_given_up(virtually, service):
             with pytest.raises(RateLimited):
                 await client.submit(REALTIME, prompt="a fox")
         assert 3 == len(here.submits)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize(("eta", "first"), [("none", 2.5), ("honest", 20.0)])
+def test_new_work_is_not_looked_at_at_once(virtually, world, eta, first):
+    """The first look is a step of the pace after the submit, or when the server says."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(20.0, 20.0), eta=eta)}
+        async with world(pace=Pace(jitter=0.0), emulated=emulated) as here:
+            await here.client.generate(REALTIME, prompt="a fox")
+        assert [0.0, first] == here.wire.moments[:2]
+
+    virtually(main)
+
+
+def test_an_eta_counts_from_the_submit(virtually, world):
+    """Whoever begins to wait later waits for the rest of it, and looks at once when it is over."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(20.0, 20.0), eta="honest")}
+        async with world(pace=Pace(jitter=0.0), emulated=emulated) as here:
+            early, late = [
+                (await here.client.submit(REALTIME, prompt=prompt)).ticket for prompt in ("a", "b")
+            ]
+            await asyncio.sleep(5.0)
+            await here.client.wait(early)
+            assert 20.0 == now()
+            await asyncio.sleep(5.0)
+            await here.client.wait(late)
+            assert 25.0 == now()
+        assert [0.0, 0.0, 20.0, 25.0] == here.wire.moments
 
     virtually(main)
 
