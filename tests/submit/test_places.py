@@ -75,6 +75,42 @@ def test_many_go_through_five_places(virtually, world, shape, eta, count):
     virtually(main)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "eta", "learning"),
+    [
+        (1.0, "none", 0.0),
+        (2.0, "pessimistic", 20.0),
+        (6.0, "honest", 0.0),
+        (21.0, "none", 0.0),
+        (21.0, "pessimistic", 20.0),
+    ],
+)
+def test_how_long_a_place_stands_empty(virtually, world, seconds, eta, learning):
+    """A quarter of a second or 4 % of a job, and two round trips; etas that lie cost 20 s once."""
+    drawn, latency = [], 0.02
+
+    def duration(dice):
+        drawn.append(dice.uniform(0.9, 1.1) * seconds)
+        return drawn[-1]
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=duration, eta=eta), "queue_limit": 5}
+        async with world(latency=latency, emulated=emulated) as here:
+            async for _ in here.client.generate_many(prompts(100)):
+                pass
+        starts = [
+            moment
+            for moment, request in zip(here.wire.moments, here.wire.requests, strict=True)
+            if request.url.path.endswith("text2img")
+        ]
+        late = [took + max(0.25, 0.04 * took) + 2 * latency + 0.01 for took in drawn]
+        assert 100 == len(starts)
+        assert starts[-1] <= best(late, 5) + latency + learning
+        assert starts[-1] > best(drawn, 5)
+
+    virtually(main)
+
+
 @pytest.mark.parametrize("refusal", [401, 402])
 def test_a_refused_key_costs_one_submit(virtually, service, refusal):
     """However many have a place, one goes first; the others hear what it heard."""
