@@ -48,7 +48,8 @@ _logger = logging.getLogger("modelslab_async")
 # What the service asks for where it says nothing else.
 _PATIENCE = 30.0
 
-# So many ids of deliveries that came before the reply to their submit are remembered.
+# So many ids of deliveries that came before the reply to their submit are remembered: no more than
+# a number of each, since whoever knows the address may post what is large.
 _EARLY = 1024
 
 _UNKNOWN = Start()
@@ -88,7 +89,7 @@ class Submitter:
         self._places: dict[Tier, Places] = {}
         self._numbers = itertools.count()
         self._starting: set[asyncio.Task[Receipt | BaseException]] = set()
-        self._early: deque[str] = deque(maxlen=_EARLY)
+        self._early: deque[int] = deque(maxlen=_EARLY)
         self._closed: ClientClosed | None = None
 
     def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
@@ -187,7 +188,7 @@ class Submitter:
         found = {places.marked(hint.track_id) for places in self._places.values()} - {None}
         if not found:
             # It may come before the reply to its submit, whose ticket is then due at once.
-            self._early.extend(filter(None, (hint.track_id, *hint.ids)))
+            self._early.extend(map(hash, filter(None, (hint.track_id, *hint.ids))))
         return {ticket for ticket in found if ticket is not None}
 
     async def aclose(self) -> None:
@@ -269,7 +270,7 @@ class Submitter:
                     eta=end.eta,
                     mark=order.track_id,
                     calm=self._is_hooked(order),
-                    hinted=not {order.track_id, end.ticket.id}.isdisjoint(self._early),
+                    hinted=not {hash(order.track_id), hash(end.ticket.id)}.isdisjoint(self._early),
                 )
             case RateLimited():
                 self._slow_down(order, places, end)

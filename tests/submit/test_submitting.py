@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
 from modelslab_async import (
+    ENDPOINTS,
     AuthenticationError,
     ClientClosed,
     GenerationFailed,
@@ -197,6 +199,33 @@ def test_the_hash_tells_payloads_apart(virtually, service):
                     await client.submit(REALTIME, prompt=prompt, **more)
                 hashes.append(caught.value.payload_hash)
         assert hashes[0] == hashes[1] != hashes[2]
+
+    virtually(main)
+
+
+UNMARKED = [
+    endpoint
+    for endpoint in ENDPOINTS.values()
+    if endpoint.resolved_by and "track_id" not in endpoint.parameters
+]
+PAGE = Path(__file__).parents[2] / "docs/how-to/submit.md"
+
+
+@pytest.mark.parametrize("endpoint", UNMARKED, ids=lambda endpoint: endpoint.name)
+def test_where_no_mark_is_taken_none_is_made(virtually, service, endpoint):
+    """The doubt says that it has to be found by its time; a mark of the caller's own is sent."""
+
+    async def main():
+        here = service(lost, lost)
+        async with here.client() as client:
+            params = {**dict.fromkeys(endpoint.required, "x"), "webhook": "https://me.example"}
+            with pytest.raises(SubmitUncertain, match=r"no track_id.* by its time") as caught:
+                await client.submit(endpoint.name, **params)
+            assert "" == caught.value.track_id
+            with pytest.raises(SubmitUncertain, match="track_id mine-1"):
+                await client.submit(endpoint.name, **params, track_id="mine-1")
+        assert [None, "mine-1"] == [fields.get("track_id") for fields in here.submits]
+        assert f"`{endpoint.name}`" in PAGE.read_text()
 
     virtually(main)
 
