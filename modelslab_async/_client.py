@@ -292,13 +292,15 @@ class Client(Waits):
         Make the address for `submit(webhook=...)`, with a part that nobody can guess.
 
         Args:
-            base: The public address of the receiver, such as `"https://me.example/hooks"`.
+            base: The public address of the receiver, such as `"https://me.example/hooks"`. A query
+                stays behind the path, to which the part is added.
             secret: What the part is made of; the receiver must be given the same. None for a secret
                 of this client's own, which lasts as long as the client.
         """
         token = _token(secret or self._secret)
         self._tokens.add(token)
-        return f"{base.rstrip('/')}/{token}"
+        path, mark, query = base.partition("?")
+        return f"{path.rstrip('/')}/{token}{mark}{query}"
 
     async def _ordered(self, endpoint: str, params: Mapping[str, Any]) -> Order:
         self._check_usable()
@@ -340,7 +342,8 @@ class Client(Waits):
 
     def _is_hooked(self, order: Order) -> bool:
         """Whether a webhook of our own is to tell of the end."""
-        return str(order.params.get("webhook")).rpartition("/")[2] in self._tokens
+        path = str(order.params.get("webhook")).partition("?")[0]
+        return path.rpartition("/")[2] in self._tokens
 
     def _hasten(self, ticket: Ticket) -> None:
         poller = self._watch(ticket, NOBODY)

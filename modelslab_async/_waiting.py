@@ -12,10 +12,10 @@ from ._core.rules import Rule
 from ._core.schedule import Schedule
 from ._core.tickets import Ticket, TicketLike
 from ._hearers import Hearers
+from ._held import Start
 from ._inbox import Inbox, Tickets, feed, no_text
 from ._looker import Looker
 from ._ownership import Owned
-from ._places import Start
 from ._poller import Poller
 from ._turns import Turns
 from ._waiters import Answer, Changes

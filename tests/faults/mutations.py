@@ -743,7 +743,7 @@ MUTATIONS = [
     Mutation(
         "a story: more than the rate",
         "_core/schedule.py",
-        "            self._rates[best.tier].passed(now)\n",
+        "            self._rates[lane.tier].passed(now)\n",
         "            pass\n",
         STORIES,
     ),
