@@ -36,6 +36,7 @@ from ._core.replies import Processing, Success
 from ._core.tickets import Ticket
 from ._deliveries import Deliveries
 from ._hearers import Hearers
+from ._ledger import receipt_of
 from ._looker import Looker, rooted
 from ._orders import Order
 from ._places import Places
@@ -78,7 +79,7 @@ class Client(Waits):
         submit_timeout: The most seconds that one submit may take; some endpoints answer with the
             result itself.
         on_submitted: Awaited with each `Submitted` before its ticket is handed out, so that it can
-            be stored first.
+            be stored first. What it raises is raised by `submit`, with a note that names the ticket.
         on_event: Called with each `Looked`, `Faulted`, `Paused` and `Settled`. It must not block.
 
     Raises:
@@ -173,7 +174,7 @@ class Client(Waits):
             print(begun.ticket)
             ```
         """
-        return await self._submitter.submit(await self._ordered(endpoint, params))
+        return receipt_of(await self._submitter.submit(await self._ordered(endpoint, params)))
 
     async def generate(
         self, endpoint: str, /, *, timeout: float | None = None, **params: Any
@@ -224,8 +225,8 @@ class Client(Waits):
 
         Raises:
             ValueError: A request is ill-formed, its endpoint unknown, a parameter missing or
-                misspelled. This, and whatever else the source raises, is raised after the outcomes
-                of all requests before it.
+                misspelled. This, and whatever else the source or `on_submitted` raises, is raised
+                after the outcomes of all requests before it.
 
         Example:
             ```python
@@ -306,9 +307,11 @@ class Client(Waits):
     ) -> Outcome | Unsubmitted:
         endpoint, params = request
         try:
-            begun = await self.submit(endpoint, **params)
+            end = await self._submitter.submit(await self._ordered(endpoint, params))
         except ModelsLabError as error:
             return Unsubmitted(cause=error)
+        # Whatever the hook raised is no end of the request, which has a ticket.
+        begun = receipt_of(end)
         if isinstance(begun, Success):
             return begun
         return await self._outcome(begun.ticket, timeout)

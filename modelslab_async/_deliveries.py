@@ -80,7 +80,13 @@ class Deliveries(Generic[OrderT, EndT]):
             self._bell.ring()
 
     async def _deliver(self, order: OrderT) -> None:
-        end = await self._bring(order)
+        try:
+            end = await self._bring(order)
+        except asyncio.CancelledError as cancelled:
+            if is_cancelled():
+                raise
+            # A task that ends so says nothing, and its order would be lost.
+            raise RuntimeError("an order was cancelled from within") from cancelled
         self._ready.append((order, end))
 
     def _done(self, task: asyncio.Task[None]) -> None:

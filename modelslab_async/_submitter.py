@@ -8,7 +8,8 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeAlias
 
 from attrs import evolve
 
@@ -34,7 +35,7 @@ from ._core.receipts import read_receipt
 from ._core.replies import Processing, Success
 from ._core.rules import Limits
 from ._core.tickets import Ticket
-from ._ledger import Ledger, Receipt
+from ._ledger import Ledger, Raised, Receipt
 from ._orders import Order
 from ._places import Places, Start
 from ._transport.sender import Sender
@@ -45,6 +46,9 @@ _logger = logging.getLogger("modelslab_async")
 
 # What the service asks for where it says nothing else.
 _PATIENCE = 30.0
+
+# What came of one submit: a server's word, ours, or an exception that is none of both.
+_End: TypeAlias = Receipt | ModelsLabError | Raised
 
 # So many ids of deliveries that came before the reply to their submit are remembered.
 _EARLY = 1024
@@ -86,7 +90,7 @@ class Submitter:
         self._places: dict[Tier, Places] = {}
         self._numbers = itertools.count()
         self._spaced: dict[str, float] = {}
-        self._starting: set[asyncio.Task[Receipt | BaseException]] = set()
+        self._starting: set[asyncio.Task[_End]] = set()
         self._early: deque[str] = deque(maxlen=_EARLY)
         self._closed: ClientClosed | None = None
 
@@ -115,13 +119,16 @@ class Submitter:
         endpoint = self.check(name, params)
         return Order.of(endpoint, await with_files_read(params))
 
-    async def submit(self, order: Order, ledger: Ledger = _NO_LEDGER) -> Receipt:
+    async def submit(self, order: Order, ledger: Ledger = _NO_LEDGER) -> Receipt | Raised:
         """
         Start one piece of work, as soon as there is a place for it.
 
         Args:
             order: What is to be started.
             ledger: Where it is written down.
+
+        Returns:
+            What tells that it was started, or what the ledger or the hook raised.
 
         Raises:
             SubmitUncertain: It may or may not have been started.
@@ -137,7 +144,7 @@ class Submitter:
             await self._space(order)
             await places.take(number)
             end = await self._run(order, places, ledger)
-            if isinstance(end, (Processing, Success)):
+            if not isinstance(end, ModelsLabError):
                 return end
             if setbacks >= self._pace.faults or not isinstance(end, (RateLimited, TransportError)):
                 raise end
@@ -219,7 +226,7 @@ class Submitter:
             self._places[tier] = self._new_places()
         return self._places[tier]
 
-    async def _run(self, order: Order, places: Places, ledger: Ledger) -> Receipt | BaseException:
+    async def _run(self, order: Order, places: Places, ledger: Ledger) -> _End:
         starting = asyncio.create_task(
             self._start(order, places, ledger), name="modelslab_async submit"
         )
@@ -231,14 +238,14 @@ class Submitter:
             starting.add_done_callback(_mourn)
             raise
 
-    async def _start(self, order: Order, places: Places, ledger: Ledger) -> Receipt | BaseException:
+    async def _start(self, order: Order, places: Places, ledger: Ledger) -> _End:
         """Send it, once, and give the place to what came of it."""
         try:
             await ledger.begin(order)
         except BaseException as error:
             places.give_back()
             if isinstance(error, Exception):
-                return error
+                return Raised(error)
             raise
         try:
             end = await self._send(order)
@@ -265,9 +272,7 @@ class Submitter:
                 places.give_back(welcome=isinstance(end, (Success, GenerationFailed)))
         return await self._tell(order, end, ledger)
 
-    async def _tell(
-        self, order: Order, end: Receipt | ModelsLabError, ledger: Ledger
-    ) -> Receipt | BaseException:
+    async def _tell(self, order: Order, end: Receipt | ModelsLabError, ledger: Ledger) -> _End:
         """Write down what came of it, then tell; what started work is told whatever happens."""
         if isinstance(end, ModelsLabError):
             await ledger.end(order, end)
@@ -275,9 +280,15 @@ class Submitter:
         try:
             await ledger.end(order, end)
             await self._on_submitted(_news(order, end))
-        except Exception as error:  # noqa: BLE001 -- whatever it raises is the submitter's.
-            error.add_note(f"it was raised after the work was started as {end.ticket}")
-            return error
+        except BaseException as error:
+            note = f"it was raised after the work was started as {end.ticket}"
+            with suppress(Exception):
+                # Not every exception takes a note.
+                error.add_note(note)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)) or is_cancelled():
+                _logger.warning("%s: %s", type(error).__name__, note)
+                raise
+            return Raised(error, end.ticket)
         return end
 
     async def _send(self, order: Order) -> Receipt | ModelsLabError:
@@ -366,12 +377,17 @@ def _uncertain(order: Order, why: str) -> SubmitUncertain:
     )
 
 
-def _mourn(starting: "asyncio.Task[Receipt | BaseException]") -> None:
+def _mourn(starting: "asyncio.Task[_End]") -> None:
     """Say what became of a submit whose caller has gone."""
     if starting.cancelled():
         return
     end = starting.exception() or starting.result()
-    if isinstance(end, (Processing, Success)):
-        _logger.warning("started, though nobody waits for it any more: %s", end.ticket)
-    elif isinstance(end, SubmitUncertain):
-        _logger.warning("nobody waits for it any more: %s", end)
+    match end:
+        case Processing() | Success():
+            _logger.warning("started, though nobody waits for it any more: %s", end.ticket)
+        case SubmitUncertain():
+            _logger.warning("nobody waits for it any more: %s", end)
+        case Raised(error, Ticket() as ticket):
+            # Only its name: what is not ours may hold the key.
+            name = type(error).__name__
+            _logger.warning("started, though nobody hears of the %s: %s", name, ticket)
