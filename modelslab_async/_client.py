@@ -79,7 +79,7 @@ class Client(Waits):
         submit_timeout: The most seconds that one submit may take; some endpoints answer with the
             result itself.
         on_submitted: Awaited with each `Submitted` before its ticket is handed out, so that it can
-            be stored first. What it raises is raised by `submit`, with a note that names the ticket.
+            be stored first. What it raises is raised by `submit`, and a note names the ticket.
         on_event: Called with each `Looked`, `Faulted`, `Paused` and `Settled`. It must not block.
 
     Raises:
