@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
+from ._sources import each
 from ._turns import is_cancelled
 from ._waiters import Bell
 
@@ -62,7 +63,7 @@ class Deliveries(Generic[OrderT, EndT]):
         check: Callable[[OrderT], object],
     ) -> None:
         try:
-            async with aclosing(_each(source)) as orders:
+            async with aclosing(each(source)) as orders:
                 async for order in orders:
                     check(order)
                     await self._window.acquire()
@@ -96,12 +97,3 @@ class Deliveries(Generic[OrderT, EndT]):
             if self._feeder is not None:
                 self._feeder.cancel()
         self._bell.ring()
-
-
-async def _each(source: Iterable[OrderT] | AsyncIterable[OrderT]) -> AsyncGenerator[OrderT, None]:
-    if isinstance(source, AsyncIterable):
-        async for order in source:
-            yield order
-    else:
-        for order in source:
-            yield order

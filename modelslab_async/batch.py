@@ -16,11 +16,12 @@ from ._core.outcomes import Outcome
 from ._core.replies import Processing, Success
 from ._core.tickets import Ticket
 from ._downloads import Delivery, Downloads, Verified, verify
-from ._inbox import Tickets, each, no_text
+from ._inbox import Tickets, no_text
 from ._journal.exports import Format
 from ._journal.intents import Intent
 from ._journal.reports import Report
 from ._ledger import receipt_of
+from ._sources import each
 from ._turns import Turns
 from .journal import Journal
 

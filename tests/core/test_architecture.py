@@ -69,6 +69,7 @@ LAYERS = [
     "_journal",
     "journal",
     "_transport",
+    "_sources",
     "_turns",
     "_hearers",
     "_waiters",
