@@ -165,6 +165,7 @@ class Client(Waits):
             GenerationFailed: It was taken, and failed at once.
             RateLimited: It was refused for its rate again and again. Nothing was started.
             TransportError: It never left this machine. Nothing was started.
+            ClientClosed: The client was closed before it was sent. Nothing was started.
             ValueError: The endpoint is unknown, a parameter is missing or misspelled. Nothing was
                 sent.
 
@@ -261,6 +262,7 @@ class Client(Waits):
         Raises:
             LookFault: There is no answer.
             Refused: The server refuses the key, the plan or the request.
+            ClientClosed: The client was closed meanwhile.
             ValueError: The endpoint is unknown, a parameter is missing or misspelled.
         """
         self._check_usable()

@@ -54,6 +54,7 @@ _End: TypeAlias = Receipt | ModelsLabError | Raised
 _EARLY = 1024
 
 _UNKNOWN = Start()
+_CLOSED = "the client was closed; nothing was started"
 _UPLOAD = "general/base64_to_url"
 _NO_LEDGER = Ledger()
 
@@ -92,7 +93,7 @@ class Submitter:
         self._spaced: dict[str, float] = {}
         self._starting: set[asyncio.Task[_End]] = set()
         self._early: deque[str] = deque(maxlen=_EARLY)
-        self._closed: ClientClosed | None = None
+        self._closed = False
 
     def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
         """
@@ -136,13 +137,19 @@ class Submitter:
             GenerationFailed: It failed at once.
             RateLimited: It was refused for its rate again and again; nothing was started.
             TransportError: It never left this machine, again and again.
+            ClientClosed: The client was closed; nothing was started.
         """
+        self._check_open()
         places = self._places_of(self._sender.key_of(order.endpoint.tier))
         number = next(self._numbers)
         order = evolve(order, params=await with_files_sent(order.params, self._link_of))
         for setbacks in itertools.count(1):
             await self._space(order)
             await places.take(number)
+            # It may have been closed since the place was given.
+            if self._closed:
+                places.give_back()
+            self._check_open()
             end = await self._run(order, places, ledger)
             if not isinstance(end, ModelsLabError):
                 return end
@@ -166,18 +173,26 @@ class Submitter:
         Raises:
             LookFault: There is no answer.
             Refused: The server refuses.
+            ClientClosed: The client was closed meanwhile.
             ValueError: The endpoint is unknown, makes tickets, or the parameters do not fit.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is not None:
             raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
-        response = await self._sender.send(endpoint.start(params))
-        return read_answer(
-            status_code=response.status_code,
-            headers=response.headers,
-            body=response.body,
-            received_at=time.time(),
-        )
+        self._check_open()
+        try:
+            response = await self._sender.send(endpoint.start(params))
+        except TransportError:
+            if not self._closed:
+                raise
+        else:
+            return read_answer(
+                status_code=response.status_code,
+                headers=response.headers,
+                body=response.body,
+                received_at=time.time(),
+            )
+        raise ClientClosed("the client was closed before an answer came; nothing was started")
 
     def settled(self, ticket: Ticket) -> None:
         """A ticket has ended, or is given up."""
@@ -199,11 +214,15 @@ class Submitter:
 
     async def aclose(self) -> None:
         """Send away those in line, and wait for what is on its way: it may be paid for."""
-        self._closed = ClientClosed("the client was closed; nothing was started")
+        self._closed = True
         for places in self._places.values():
-            places.close(self._closed)
+            places.close(ClientClosed(_CLOSED))
         while self._starting:
             await asyncio.wait(self._starting)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed(_CLOSED)
 
     def _endpoint(self, name: str) -> Endpoint:
         endpoint = self._endpoints.get(name)
