@@ -1,7 +1,6 @@
 """Submitter: starts work, once. It repeats only what provably never left, or was refused."""
 
 import asyncio
-import difflib
 import itertools
 import logging
 import random
@@ -9,12 +8,10 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, TypeAlias
+from functools import partial
+from typing import TypeAlias
 
-from attrs import evolve
-
-from ._core.bodies import first_text, results
-from ._core.endpoints import Endpoint
+from ._asker import CLOSED, Asker
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
@@ -23,14 +20,13 @@ from ._core.errors import (
     ModelsLabError,
     PaymentRequired,
     RateLimited,
+    ServerError,
     SubmitUncertain,
     TransportError,
-    UnreadableReply,
 )
 from ._core.events import Submitted
 from ._core.families import Family, Tier
 from ._core.hooks import Hint
-from ._core.reading import read_answer
 from ._core.receipts import read_receipt
 from ._core.replies import Processing, Success
 from ._core.rules import Limits
@@ -40,7 +36,7 @@ from ._orders import Order
 from ._places import Places, Start
 from ._transport.sender import Sender
 from ._turns import is_cancelled
-from ._uploads import with_files_read, with_files_sent
+from ._uploader import UPLOAD, Uploader, as_it_came
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -54,8 +50,6 @@ _End: TypeAlias = Receipt | ModelsLabError | Raised
 _EARLY = 1024
 
 _UNKNOWN = Start()
-_CLOSED = "the client was closed; nothing was started"
-_UPLOAD = "general/base64_to_url"
 _NO_LEDGER = Ledger()
 
 
@@ -68,7 +62,7 @@ class Submitter:
 
     def __init__(
         self,
-        endpoints: Mapping[str, Endpoint],
+        asker: Asker,
         families: Mapping[str, Family],
         sender: Sender,
         *,
@@ -79,7 +73,7 @@ class Submitter:
         is_hooked: Callable[[Order], bool] = lambda _: False,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._endpoints = endpoints
+        self._asker = asker
         self._families = families
         self._sender = sender
         self._new_places = places
@@ -93,32 +87,7 @@ class Submitter:
         self._spaced: dict[str, float] = {}
         self._starting: set[asyncio.Task[_End]] = set()
         self._early: deque[str] = deque(maxlen=_EARLY)
-        self._closed = False
-
-    def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
-        """
-        Check what is to be started, before anything is sent.
-
-        Raises:
-            ValueError: The endpoint is unknown, the parameters do not fit, or the key is missing.
-        """
-        endpoint = self._endpoint(name)
-        if endpoint.resolved_by is None:
-            raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
-        self._sender.key_of(endpoint.tier)
-        endpoint.check(params)
-        return endpoint
-
-    async def order(self, name: str, params: Mapping[str, Any]) -> Order:
-        """
-        Make what is to be started an order: checked, marked, its files read.
-
-        Raises:
-            ValueError: See `check`, or a file is too long.
-            OSError: A file cannot be read.
-        """
-        endpoint = self.check(name, params)
-        return Order.of(endpoint, await with_files_read(params))
+        self._uploader = Uploader(partial(asker.ask, UPLOAD, timeout=timeout))
 
     async def submit(self, order: Order, ledger: Ledger = _NO_LEDGER) -> Receipt | Raised:
         """
@@ -139,60 +108,44 @@ class Submitter:
             TransportError: It never left this machine, again and again.
             ClientClosed: The client was closed; nothing was started.
         """
-        self._check_open()
+        self._asker.check_open()
         places = self._places_of(self._sender.key_of(order.endpoint.tier))
         number = next(self._numbers)
-        order = evolve(order, params=await with_files_sent(order.params, self._link_of))
+        links: dict[str, str] = {}
         for setbacks in itertools.count(1):
             await self._space(order)
             await places.take(number)
-            # It may have been closed since the place was given.
-            if self._closed:
-                places.give_back()
-            self._check_open()
-            end = await self._run(order, places, ledger)
+            end = await self._attempt(order, links, places, ledger)
             if not isinstance(end, ModelsLabError):
                 return end
-            if setbacks >= self._pace.faults or not isinstance(end, (RateLimited, TransportError)):
+            if setbacks >= self._pace.faults or not _is_passing(end):
                 raise end
-            if isinstance(end, TransportError):
-                await asyncio.sleep(self._pace.backoff(setbacks, self._chance()))
+            if not isinstance(end, RateLimited):
+                pause = self._pace.backoff(setbacks, self._chance())
+                await asyncio.sleep(max(pause, end.retry_after or 0.0))
         raise AssertionError("unreachable")
 
-    async def _link_of(self, data_url: str) -> str:
-        body = await self.ask(_UPLOAD, {"base64_string": data_url})
-        links = results(body) or tuple(filter(None, (first_text(body, "link", "url"),)))
-        if not links:
-            raise UnreadableReply("the service took a file and gave no link to it")
-        return links[0]
-
-    async def ask(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """
-        Ask a question that is answered at once.
-
-        Raises:
-            LookFault: There is no answer.
-            Refused: The server refuses.
-            ClientClosed: The client was closed meanwhile.
-            ValueError: The endpoint is unknown, makes tickets, or the parameters do not fit.
-        """
-        endpoint = self._endpoint(name)
-        if endpoint.resolved_by is not None:
-            raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
-        self._check_open()
+    async def _attempt(
+        self, order: Order, links: dict[str, str], places: Places, ledger: Ledger
+    ) -> _End:
+        """Within a place, send the files of an order, and then itself."""
         try:
-            response = await self._sender.send(endpoint.start(params))
-        except TransportError:
-            if not self._closed:
-                raise
-        else:
-            return read_answer(
-                status_code=response.status_code,
-                headers=response.headers,
-                body=response.body,
-                received_at=time.time(),
-            )
-        raise ClientClosed("the client was closed before an answer came; nothing was started")
+            # It may have been closed since the place was given.
+            self._asker.check_open()
+            linked = await self._uploader.linked(order, links)
+            self._asker.check_open()
+        except ModelsLabError as error:
+            match error:
+                case RateLimited():
+                    self._slow_down(order, places, error)
+                case AuthenticationError() | PaymentRequired():
+                    places.send_away(as_it_came(error))
+            places.give_back()
+            return error
+        except BaseException:
+            places.give_back()
+            raise
+        return await self._run(linked, places, ledger)
 
     def settled(self, ticket: Ticket) -> None:
         """A ticket has ended, or is given up."""
@@ -214,31 +167,11 @@ class Submitter:
 
     async def aclose(self) -> None:
         """Send away those in line, and wait for what is on its way: it may be paid for."""
-        self._closed = True
+        self._asker.close()
         for places in self._places.values():
-            places.close(ClientClosed(_CLOSED))
+            places.close(ClientClosed(CLOSED))
         while self._starting:
             await asyncio.wait(self._starting)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClientClosed(_CLOSED)
-
-    def _endpoint(self, name: str) -> Endpoint:
-        endpoint = self._endpoints.get(name)
-        if endpoint is None:
-            near = difflib.get_close_matches(name, self._endpoints, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "none is like it;"
-            raise ValueError(
-                f"unknown endpoint {name!r}; {hint} "
-                "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"
-            )
-        if endpoint.resolved_by is not None and endpoint.resolved_by not in self._families:
-            raise ValueError(
-                f"endpoint {name!r} makes tickets of family {endpoint.resolved_by!r}, which this "
-                "client does not know; add it with Client(families=...)"
-            )
-        return endpoint
 
     def _places_of(self, tier: Tier) -> Places:
         if tier not in self._places:
@@ -370,6 +303,16 @@ def _news(order: Order, reply: Receipt) -> Submitted:
         payload_hash=order.payload_hash,
         reply=reply,
     )
+
+
+def _is_passing(error: ModelsLabError) -> bool:
+    """Whether what started nothing may go well a little later. A doubt is none of these."""
+    match error:
+        case TransportError():
+            return not error.may_have_left
+        case _:
+            # A server in trouble, when a file was sent to it; else that is a doubt.
+            return isinstance(error, (RateLimited, ServerError))
 
 
 def _is_doubtful(error: ModelsLabError) -> bool:

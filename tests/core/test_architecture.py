@@ -78,6 +78,8 @@ LAYERS = [
     "_looker",
     "_uploads",
     "_orders",
+    "_uploader",
+    "_asker",
     "_ledger",
     "_places",
     "_submitter",
