@@ -24,6 +24,7 @@ from .. import (
     TicketNotFound,
     Unresolved,
     UntrustedServer,
+    UnusableFile,
     WaitTimeout,
 )
 
@@ -66,7 +67,7 @@ _EXITS = (
     Exit(
         USAGE,
         "usage: an ill-formed ticket, an unknown name, a request the server cannot take",
-        (InvalidRequest,),
+        (InvalidRequest, UnusableFile),
         "check the ticket and the base URL",
     ),
     Exit(

@@ -16,6 +16,7 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     │   └── TicketNotFound      the server knows no such id
     ├── WaitTimeout             the caller's patience ended, not the job (also a TimeoutError)
     ├── SubmitUncertain         work may or may not have been started; look before paying again
+    ├── UnusableFile            a file to be submitted cannot be read, or is too long (a ValueError)
     ├── DownloadError           the job is done, one of its outputs could not be saved
     │   ├── LinkGone            nothing is behind the link: expired, or not there in time
     │   ├── LinkRefused         the link leads where no download goes: not https, not public
@@ -205,6 +206,21 @@ class SubmitUncertain(ModelsLabError):
         self.endpoint = endpoint
         self.track_id = track_id
         self.payload_hash = payload_hash
+
+
+class UnusableFile(ModelsLabError, ValueError):
+    """
+    A file among the parameters of a submit is not there, empty, too long, or has changed since.
+
+    Nothing was started. Where the system said why, the `__cause__` is its error.
+
+    Attributes:
+        parameter: Where it stood.
+    """
+
+    def __init__(self, message: str = "", *, parameter: str = "") -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 class DownloadError(ModelsLabError):

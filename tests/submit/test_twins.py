@@ -15,7 +15,7 @@ from modelslab_async import (
     RateLimited,
     Success,
 )
-from modelslab_async._ledger import Ledger
+from modelslab_async._ledger import Ledger, Raised
 from modelslab_async.emulator import Jobs
 
 from .conftest import REALTIME, Service, said, spam
@@ -286,7 +286,8 @@ def test_a_turn_that_is_not_used_is_the_next_ones(virtually):
                 *(client._submitter.submit(order, Torn()) for order in orders),
                 return_exceptions=True,
             )
-        assert [Processing, OSError, Processing] == list(map(type, ends))
+        assert [Processing, Raised, Processing] == list(map(type, ends))
+        assert isinstance(ends[1].error, OSError)
         assert now() < 31.0
 
     virtually(main)
