@@ -13,6 +13,7 @@ from .deadlines import Deadlines
 from .keys import Keys
 from .over_httpx import ClientHTTP, TransportHTTP
 from .own import OwnHTTP
+from .quieting import quieted
 from .requests import Requests
 from .wire import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
 
@@ -66,19 +67,25 @@ class Sender:
         return await self._exchange(request, self._deadlines_of(None))
 
     async def _exchange(self, request: Request, deadlines: Deadlines) -> Response:
+        leave: asyncio.CancelledError | None = None
         try:
             response = await deadlines.within(self._http.exchange(request))
             if len(response.body) <= LONGEST_BODY:
                 return self._masked(response)
-            error: BaseException = TransportError(TOO_LONG)
+            error: Exception = TransportError(TOO_LONG)
+        except asyncio.CancelledError as cancelled:
+            leave = asyncio.CancelledError(*_said_by(cancelled))
         except TimeoutError:
             error = TransportError(f"no whole answer came within {deadlines.seconds:g} s")
         except OSError as fault:
             error = TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
-        except asyncio.CancelledError as cancelled:
-            error = asyncio.CancelledError(*_said_by(cancelled))
-        # Made anew and raised out here: what came through the network's frames holds the key there.
-        raise error
+        except Exception as fault:  # noqa: BLE001 -- whatever it is, it may quote the key.
+            error = fault
+        # Raised out here, most of them made anew: what came through the network's frames holds the
+        # key there.
+        if leave is not None:
+            raise leave
+        raise quieted(error, self._keys)
 
     async def aclose(self) -> None:
         """Close what this sender sends through, unless it stays the caller's."""
@@ -98,10 +105,13 @@ class Sender:
         body, headers = self._keys.masked(response.body), response.headers
         if response.status_code >= _ERRORS:
             # Only of these are headers read and quoted.
-            headers = [(name, self._keys.masked(value)) for name, value in headers]
+            headers = [(name, self._masked_header(value)) for name, value in headers]
         elif body is response.body:
             return response
         return evolve(response, headers=headers, body=body)
+
+    def _masked_header(self, value: bytes) -> bytes:
+        return self._keys.masked_text(value.decode("latin-1")).encode("latin-1")
 
 
 def _said_by(cancelled: BaseException | None) -> tuple[object, ...]:

@@ -254,6 +254,22 @@ MUTATIONS = [
         "interim and own",
     ),
     Mutation(
+        "the key in an error that quotes an answer",
+        "_transport/quieting.py",
+        "        _mask(error, keys)",
+        "        pass",
+        "test_key.py",
+        "no_answer and header",
+    ),
+    Mutation(
+        "the key in what an error came from",
+        "_transport/quieting.py",
+        "error.__cause__ = error.__context__ = None",
+        "pass",
+        "test_key.py",
+        "own_http and True",
+    ),
+    Mutation(
         "a redirect, over httpx",
         "_transport/over_httpx.py",
         "follow_redirects=False",
@@ -463,7 +479,7 @@ MUTATIONS = [
     Mutation(
         "the key in the frames of a cancellation",
         "_transport/sender.py",
-        "error = asyncio.CancelledError(*_said_by(cancelled))",
+        "leave = asyncio.CancelledError(*_said_by(cancelled))",
         "raise",
         "test_key.py",
         "cancelled_look",
