@@ -17,6 +17,7 @@ from ._core.endpoints import Endpoint
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
+    ConnectionImpossible,
     GenerationFailed,
     LookFault,
     ModelsLabError,
@@ -345,7 +346,7 @@ def _news(order: Order, reply: Receipt) -> Submitted:
 def _is_doubtful(error: ModelsLabError) -> bool:
     """Whether a submit that ended so may have started work all the same."""
     match error:
-        case TransportError():
+        case TransportError() | ConnectionImpossible():
             return error.may_have_left
         case RateLimited():
             return False

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import TypeAlias, cast
 
-from .._core.errors import TransportError
+from .._core.errors import ModelsLabError, TransportError
 from .messages import CUT, MakeMessages, UnreadableError, UnsendableError
+from .tls import final_fault
 from .wire import Request, Response
 
-_End: TypeAlias = Response | TransportError
+_End: TypeAlias = Response | ModelsLabError
 
 
 class Connection(asyncio.Protocol):
@@ -50,6 +51,7 @@ class Connection(asyncio.Protocol):
 
         Raises:
             TransportError: There is no response.
+            ConnectionImpossible: The other side wants another kind of TLS.
         """
         self._answer = asyncio.get_running_loop().create_future()
         try:
@@ -61,7 +63,7 @@ class Connection(asyncio.Protocol):
         else:
             end = await self._answer
         # Raised out here, in a frame without the bytes of the request: they hold the key.
-        if isinstance(end, TransportError):
+        if isinstance(end, ModelsLabError):
             raise end
         return end
 
@@ -103,7 +105,8 @@ class Connection(asyncio.Protocol):
             self._read(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._settle(TransportError(f"{CUT} ({type(exc).__name__})" if exc else CUT))
+        final = final_fault(exc, shaking=False, may_have_left=True)
+        self._settle(final or TransportError(f"{CUT} ({type(exc).__name__})" if exc else CUT))
         self._lost(self)
 
     def _read(self, data: bytes) -> None:

@@ -1,12 +1,12 @@
 """HTTP over httpx: over one of its transports or clients. It decodes and follows nothing."""
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from urllib.request import getproxies_environment
 
 import httpx
 
-from .._core.errors import ModelsLabError, TransportError, UntrustedServer
+from .._core.errors import ConnectionImpossible, ModelsLabError, TransportError
+from .tls import final_fault
 from .wire import TOO_LONG, Body, Request, Response, is_too_long
 
 # What httpx raises before the first byte of a request has gone out.
@@ -106,19 +106,8 @@ def _cut(fault: Exception, said: str, *, may_have_left: bool) -> TransportError:
     return TransportError(f"{name}: {said}" if said else name, may_have_left=may_have_left)
 
 
-def _untrusted(fault: Exception) -> UntrustedServer | None:
-    certificate = _certificate_fault(fault)
-    if certificate is None:
-        return None
-    return UntrustedServer(f"the server's certificate is not valid: {certificate}")
-
-
-def _certificate_fault(fault: BaseException | None) -> str | None:
-    while fault is not None:
-        if isinstance(fault, ssl.SSLCertVerificationError):
-            return fault.verify_message
-        fault = fault.__cause__ or fault.__context__
-    return None
+def _untrusted(fault: Exception) -> ConnectionImpossible | None:
+    return final_fault(fault, shaking=isinstance(fault, (httpx.ConnectError, OSError)))
 
 
 def _to_httpx(request: Request) -> httpx.Request:

@@ -6,15 +6,17 @@ from .._core.errors import ModelsLabError
 from .keys import Keys
 
 
-def quieted(error: Exception, keys: Keys) -> Exception:
+def quieted(error: BaseException, keys: Keys) -> BaseException:
     """
     The error to raise in the place of one, so that neither it nor what it came from tells a key.
 
     An error quotes what the other side said, and that may be the key that it was sent. One of ours
     stays what it is, with its texts masked; what it came from stays with it unless that tells a
     key. Any other one that tells a key gives way to a `RuntimeError`, for nobody knows where else
-    it keeps its words.
+    it keeps its words. A cancellation says what its canceller said, and he is on this side.
     """
+    if not isinstance(error, Exception):
+        return error
     if isinstance(error, ModelsLabError):
         _mask(error, keys)
         if any(_tells(each, keys) for each in _chain(error)):

@@ -15,6 +15,7 @@ from .over_httpx import ClientHTTP, TransportHTTP
 from .own import OwnHTTP
 from .quieting import quieted
 from .requests import Requests
+from .tls import final_fault
 from .wire import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
 
 _ERRORS = 300
@@ -50,7 +51,7 @@ class Sender:
 
         Raises:
             TransportError: No response came within the deadline.
-            UntrustedServer: The server's certificate is not valid.
+            ConnectionImpossible: There will be none.
         """
         return await self._exchange(self._requests.of(call), self._deadlines_of(timeout))
 
@@ -60,31 +61,30 @@ class Sender:
 
         Raises:
             TransportError: No response came within the deadline.
-            UntrustedServer: The server's certificate is not valid.
+            ConnectionImpossible: There will be none.
             ValueError: The ticket's id does not fit the family.
         """
         request = self._requests.look(family, ticket)
         return await self._exchange(request, self._deadlines_of(None))
 
     async def _exchange(self, request: Request, deadlines: Deadlines) -> Response:
-        leave: asyncio.CancelledError | None = None
         try:
             response = await deadlines.within(self._http.exchange(request))
             if len(response.body) <= LONGEST_BODY:
                 return self._masked(response)
-            error: Exception = TransportError(TOO_LONG)
+            error: BaseException = TransportError(TOO_LONG)
         except asyncio.CancelledError as cancelled:
-            leave = asyncio.CancelledError(*_said_by(cancelled))
+            error = asyncio.CancelledError(*_said_by(cancelled))
         except TimeoutError:
             error = TransportError(f"no whole answer came within {deadlines.seconds:g} s")
         except OSError as fault:
-            error = TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
+            error = final_fault(fault, shaking=False, may_have_left=True) or TransportError(
+                f"{type(fault).__name__}: {fault.strerror or fault}"
+            )
         except Exception as fault:  # noqa: BLE001 -- whatever it is, it may quote the key.
             error = fault
         # Raised out here, most of them made anew: what came through the network's frames holds the
         # key there.
-        if leave is not None:
-            raise leave
         raise quieted(error, self._keys)
 
     async def aclose(self) -> None:

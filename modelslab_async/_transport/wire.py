@@ -96,6 +96,7 @@ class HTTP(Protocol):
         Raises:
             TransportError: There is no response. `may_have_left` is False only where the request
                 provably never left.
-            UntrustedServer: The server's certificate is not valid.
+            ConnectionImpossible: There will be none: an invalid certificate, no common TLS, a proxy
+                that cannot be used. `may_have_left` is True only where that is not certain.
         """
         ...

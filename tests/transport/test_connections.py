@@ -15,7 +15,7 @@ import httpx
 import pytest
 import trustme
 
-from modelslab_async import Call, Request, TransportError, UntrustedServer
+from modelslab_async import Call, HandshakeFailed, Request, TransportError, UntrustedServer
 from modelslab_async._transport import origin
 from modelslab_async._transport.dialing import addresses_of
 from modelslab_async._transport.keys import Keys
@@ -630,7 +630,7 @@ async def test_a_failed_handshake_never_left(http):
 
     async with Plain() as server:
         request = Request(method="GET", url=server.url.replace("http:", "https:"))
-        with pytest.raises(TransportError, match="SSLError") as caught:
+        with pytest.raises(HandshakeFailed, match="wrong version number") as caught:
             await http.exchange(request)
     assert not caught.value.may_have_left
 
