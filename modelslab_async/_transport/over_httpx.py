@@ -1,11 +1,13 @@
 """HTTP over httpx: over one of its transports or clients. It decodes and follows nothing."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from urllib.request import getproxies_environment
 
 import httpx
 
 from .._core.errors import ConnectionImpossible, ModelsLabError, TransportError
+from .holding import held_back
 from .sealed import SealedBody, SealedRequest
 from .tls import final_fault
 from .wire import TOO_LONG, Body, Request, Response, is_too_long
@@ -71,7 +73,7 @@ async def _answered(
     send: Callable[[httpx.Request], Awaitable[httpx.Response]],
 ) -> httpx.Response:
     """
-    Send it, and say of a fault whether the request may have left.
+    Send it, and say of a fault or a cancellation whether the request may have left.
 
     The kind of a fault does not tell: hooks of a client, wrappers that try twice and redirects that
     are no URL raise what is raised where no connection came about. What nobody took the body of
@@ -85,6 +87,10 @@ async def _answered(
     else:
         try:
             return await send(sealed)
+        except asyncio.CancelledError as cancelled:
+            if body.withdraw():
+                held_back(cancelled)
+            raise
         except _FAULTS as fault:
             error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
     raise error

@@ -10,6 +10,7 @@ from .._core.errors import TransportError
 from .._core.families import Call, Family, Tier
 from .._core.tickets import Ticket
 from .deadlines import Deadlines
+from .holding import is_held_back
 from .keys import Keys
 from .over_httpx import ClientHTTP, TransportHTTP
 from .own import OwnHTTP
@@ -75,8 +76,8 @@ class Sender:
             error: BaseException = TransportError(TOO_LONG)
         except asyncio.CancelledError as cancelled:
             error = asyncio.CancelledError(*_said_by(cancelled))
-        except TimeoutError:
-            error = TransportError(f"no whole answer came within {deadlines.seconds:g} s")
+        except TimeoutError as late:
+            error = _timed_out(deadlines.seconds, late)
         except OSError as fault:
             error = final_fault(fault, shaking=False, may_have_left=True) or TransportError(
                 f"{type(fault).__name__}: {fault.strerror or fault}"
@@ -112,6 +113,14 @@ class Sender:
 
     def _masked_header(self, value: bytes) -> bytes:
         return self._keys.masked_text(value.decode("latin-1")).encode("latin-1")
+
+
+def _timed_out(seconds: float, late: TimeoutError) -> TransportError:
+    if is_held_back(late):
+        return TransportError(
+            f"no connection was to be had within {seconds:g} s", may_have_left=False
+        )
+    return TransportError(f"no whole answer came within {seconds:g} s")
 
 
 def _said_by(cancelled: BaseException | None) -> tuple[object, ...]:

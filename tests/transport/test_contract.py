@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import pytest
 import trustme
+from attrs import evolve
 
 from modelslab_async import (
     Call,
@@ -28,13 +29,19 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 PACKED = gzip.compress(b"{}", mtime=0)
 
 
-def fast():
+def fast(connections=4):
     pytest.importorskip("httptools", reason="the extra [fast] is not installed")
     from modelslab_async.fast import FastTransport  # noqa: PLC0415 -- the extra may be missing.
 
-    return FastTransport(connections=4)
+    return FastTransport(connections=connections)
 
 
+NARROW = {
+    "default": lambda: None,
+    "fast": lambda: fast(2),
+    "httpx transport": lambda: httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=2)),
+    "httpx client": lambda: httpx.AsyncClient(limits=httpx.Limits(max_connections=2), timeout=30),
+}
 KINDS = {
     "default": lambda: None,
     "fast": fast,
@@ -306,6 +313,67 @@ async def test_a_silent_server_is_cut_off(http):
             await sender.send(Call(method="POST", url=f"{url}/x", repeatable=True))
         assert caught.value.may_have_left
         assert 200 == (await http.exchange(asking(url))).status_code
+
+
+SUBMIT = Call(method="POST", url="", fields={"prompt": "x"}, key_in="body", repeatable=False)
+
+
+@pytest.mark.parametrize("kind", NARROW)
+async def test_a_submit_that_got_no_connection_never_left(kind):
+    """Where all connections are in use until its deadline, no server can have heard of it."""
+
+    async def hang(reader, _writer, heard):
+        await hear(reader, heard)
+        await reader.read()
+
+    async with served(hang) as (url, heard):
+        given = NARROW[kind]()
+        http = as_http(given, 2)
+        sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=30.0)
+        looks = [asyncio.create_task(http.exchange(asking(url))) for _ in range(2)]
+        async with asyncio.timeout(10):
+            while len(heard) < 2:  # noqa: ASYNC110 -- no event tells it.
+                await asyncio.sleep(0.005)
+        with pytest.raises(TransportError) as caught:
+            await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.3)
+        assert not caught.value.may_have_left
+        assert 2 == len(heard)
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
+        for thing in (http, given):
+            if aclose := getattr(thing, "aclose", None):
+                await aclose()
+
+
+async def test_a_submit_that_got_through_to_nobody_never_left(http, monkeypatch):
+    """Nor where the deadline ends while it connects: here no name is ever resolved."""
+
+    async def getaddrinfo(*_place, **_kind):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=30.0)
+    call = evolve(SUBMIT, url="http://somewhere.invalid/y")
+    with pytest.raises(
+        TransportError, match=r"no connection was to be had within 0\.3 s"
+    ) as caught:
+        await sender.send(call, timeout=0.3)
+    assert not caught.value.may_have_left
+
+
+async def test_a_submit_that_was_heard_may_have_left(http):
+    """Once the request is out, its deadline proves nothing."""
+
+    async def hang(reader, _writer, heard):
+        await hear(reader, heard)
+        await reader.read()
+
+    async with served(hang) as (url, _):
+        sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=30.0)
+        with pytest.raises(TransportError, match=r"no whole answer came within 0\.5 s") as caught:
+            await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.5)
+        assert caught.value.may_have_left
 
 
 async def test_cancelled_at_any_moment_it_serves_the_next(http):
