@@ -12,6 +12,8 @@ from .messages import CUT, MakeMessages, UnreadableError, UnsendableError
 from .tls import final_fault
 from .wire import Request, Response
 
+# So many bytes are read before others get their turn: some 8 ms, if they are chunks of one byte.
+_SLICE = 8 * 1024
 _End: TypeAlias = Response | ModelsLabError
 
 
@@ -44,6 +46,9 @@ class Connection(asyncio.Protocol):
         self._connected = False
         self._aborted = False
         self._answer: asyncio.Future[_End] | None = None
+        self._unread = bytearray()
+        self._ended = False
+        self._gone: ModelsLabError | None = None
 
     async def exchange(self, request: Request, host: str) -> Response:
         """
@@ -79,6 +84,7 @@ class Connection(asyncio.Protocol):
     def abort(self, why: str = CUT) -> None:
         """Close at once. An exchange on its way ends with a `TransportError` that says why."""
         self._aborted = True
+        self._unread.clear()
         self._settle(TransportError(why))
         if self._connected:
             self._transport.abort()
@@ -98,16 +104,49 @@ class Connection(asyncio.Protocol):
             # Bytes that nobody asked for would be read as the answer to the next request.
             self.abort()
             return
-        self._read(data)
+        if len(data) <= _SLICE and not self._unread:
+            self._read(data)
+            return
+        begun = bool(self._unread)
+        self._unread += data
+        if not begun:
+            self._transport.pause_reading()
+            self._read_some()
 
     def eof_received(self) -> None:
-        if self._answer is not None:
+        self._ended = True
+        if self._answer is not None and not self._unread:
             self._read(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
         final = final_fault(exc, shaking=False, may_have_left=True)
-        self._settle(final or TransportError(f"{CUT} ({type(exc).__name__})" if exc else CUT))
+        self._gone = final or TransportError(f"{CUT} ({type(exc).__name__})" if exc else CUT)
+        if not self._unread:
+            self._settle(self._gone)
         self._lost(self)
+
+    def _read_some(self) -> None:
+        """Read a slice of what has come, and the next one after everybody else's turn."""
+        some = bytes(self._unread[:_SLICE])
+        del self._unread[:_SLICE]
+        if some:
+            self._read(some)
+        if self._unread and self._answer is None:
+            # Bytes behind the answer, as in `data_received`.
+            self.abort()
+        elif self._unread:
+            asyncio.get_running_loop().call_soon(self._read_some)
+        else:
+            self._read_all()
+
+    def _read_all(self) -> None:
+        """Go on after the last slice: with what came meanwhile, be it the end."""
+        if self._ended and self._answer is not None:
+            self._read(b"")
+        if self._gone is not None:
+            self._settle(self._gone)
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _read(self, data: bytes) -> None:
         try:

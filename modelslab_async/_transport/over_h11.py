@@ -71,8 +71,8 @@ class H11Messages:
                 if is_too_long(self._headers):
                     raise UnreadableError(TOO_LONG)
             case h11.Data():
-                if not self._body.add(event.data):
-                    raise UnreadableError(TOO_LONG)
+                if trouble := self._body.add(event.data):
+                    raise UnreadableError(trouble)
             case h11.EndOfMessage():
                 return self._whole()
         return None

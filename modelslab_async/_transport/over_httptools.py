@@ -106,8 +106,8 @@ class HttptoolsMessages:
 
     def on_body(self, data: bytes) -> None:
         """Some of the body has come."""
-        if self._response is None and not self._body.add(data):
-            self._give_up(TOO_LONG)
+        if self._response is None and (trouble := self._body.add(data)):
+            self._give_up(trouble)
 
     def on_message_complete(self) -> None:
         """The response is whole, or it was one of those that may go before it."""

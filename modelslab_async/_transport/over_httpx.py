@@ -16,6 +16,8 @@ from .wire import TOO_LONG, Body, Request, Response, is_too_long
 # next request: so no connection of HTTP/1.1 has a next one. HTTP/2 knows whose each answer is, and
 # drops this header (RFC 9113, section 8.2.2).
 _ONCE = ("connection", "close")
+# So many pieces of a body are read before other tasks get their turn.
+_TURN = 100
 # What a caller's client or transport may raise. Ours are among them: its hooks may send as well,
 # and what they say is not said of this request.
 _FAULTS = (httpx.HTTPError, httpx.InvalidURL, ModelsLabError)
@@ -153,9 +155,10 @@ def _to_httpx(request: Request) -> httpx.Request:
 async def _read(response: httpx.Response) -> Response:
     headers, body = response.headers.raw, Body()
     try:
-        if not is_too_long(headers) and await _is_whole(response, body):
+        trouble = TOO_LONG if is_too_long(headers) else await _trouble_with(response, body)
+        if not trouble:
             return Response(status_code=response.status_code, headers=headers, body=body.whole())
-        error: ModelsLabError = TransportError(TOO_LONG)
+        error: ModelsLabError = TransportError(trouble)
     except _FAULTS as fault:
         error = translated(fault, trusting=False)
     finally:
@@ -163,11 +166,14 @@ async def _read(response: httpx.Response) -> Response:
     raise error
 
 
-async def _is_whole(response: httpx.Response, body: Body) -> bool:
+async def _trouble_with(response: httpx.Response, body: Body) -> str:
     async for chunk in _raw(response):
-        if not body.add(chunk):
-            return False
-    return True
+        if trouble := body.add(chunk):
+            return trouble
+        if not body.pieces % _TURN:
+            # httpx gives nobody else a turn while it has something left of what it has received.
+            await asyncio.sleep(0)
+    return ""
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

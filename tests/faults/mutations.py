@@ -174,9 +174,9 @@ MUTATIONS = [
     Mutation(
         "a second answer later",
         "_transport/connection.py",
-        "            self.abort()\n            return\n        self._read(data)",
+        "            self.abort()\n            return\n        if len(data)",
         "            self.early = data\n            return\n"
-        "        self._read(getattr(self, 'early', b'') + data)",
+        "        data = getattr(self, 'early', b'') + data\n        if len(data)",
         EACH,
         SURVIVES + "own-unasked",
     ),
@@ -271,8 +271,8 @@ MUTATIONS = [
     Mutation(
         "a body that never ends",
         "_transport/wire.py",
-        "return self._bytes.tell() <= LONGEST_BODY",
-        "return True",
+        "if length > LONGEST_BODY:",
+        "if False:",
         "test_bytes.py",
         "cut_off_at_the_cap and own",
     ),
@@ -324,6 +324,30 @@ MUTATIONS = [
         "_LONGEST_WORD = 10**9",
         "test_bytes.py",
         "makes_up_words",
+    ),
+    Mutation(
+        "a body in crumbs",
+        "_transport/wire.py",
+        "if self.pieces > FEW_PIECES + length // SHORT_PIECE:",
+        "if False:",
+        "../transport/test_turns.py",
+        "crumbs and never and default",
+    ),
+    Mutation(
+        "a body in crumbs: the turns of others",
+        "_transport/connection.py",
+        "_SLICE = 8 * 1024",
+        "_SLICE = 2**30",
+        "../transport/test_turns.py",
+        "at_once and h11",
+    ),
+    Mutation(
+        "a body in crumbs: the turns of others, over httpx",
+        "_transport/over_httpx.py",
+        "if not body.pieces % _TURN:",
+        "if False:",
+        "../transport/test_turns.py",
+        "at_once and httpx",
     ),
     Mutation(
         "headers that never end",
@@ -527,8 +551,9 @@ MUTATIONS = [
     Mutation(
         "a wait is cancelled: its connection",
         "_transport/origin.py",
-        "            except BaseException:\n                connection.abort()\n",
-        "            except BaseException:\n",
+        "        except BaseException:\n            connection.abort()\n            raise\n"
+        "        self._rest(connection)",
+        "        except BaseException:\n            raise\n        self._rest(connection)",
         "../transport/test_connections.py",
         "cancelled_at_any_step",
     ),
