@@ -83,18 +83,14 @@ async def _answered(
     """
     body = SealedBody(request.body)
     try:
-        sealed = SealedRequest(build(request), body)
-    except httpx.InvalidURL as fault:
-        error: ModelsLabError = _cut(fault, str(fault), may_have_left=False)
-    else:
-        try:
-            return await send(sealed)
-        except asyncio.CancelledError as cancelled:
-            if body.withdraw():
-                held_back(cancelled)
-            raise
-        except _FAULTS as fault:
-            error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
+        return await send(SealedRequest(build(request), body))
+    except asyncio.CancelledError as cancelled:
+        if body.withdraw():
+            held_back(cancelled)
+        raise
+    except _FAULTS as fault:
+        error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
+    # Raised out here, in a frame without httpx's request: its repr shows the query.
     raise error
 
 
