@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
             # Bytes that nobody asked for would be read as the answer to the next request.
             self.abort()
             return
-        if len(data) <= _SLICE and not self._unread:
+        if not self._unread and (len(data) <= _SLICE or self._messages.in_one_piece):
             self._read(data)
             return
         begun = bool(self._unread)
@@ -126,9 +126,10 @@ class Connection(asyncio.Protocol):
         self._lost(self)
 
     def _read_some(self) -> None:
-        """Read a slice of what has come, and the next one after everybody else's turn."""
-        some = bytes(self._unread[:_SLICE])
-        del self._unread[:_SLICE]
+        """Read some of what has come, and the next of it after everybody else's turn."""
+        size = len(self._unread) if self._messages.in_one_piece else _SLICE
+        some = bytes(self._unread[:size])
+        del self._unread[:size]
         if some:
             self._read(some)
         if self._unread and self._answer is None:

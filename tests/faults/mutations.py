@@ -174,9 +174,9 @@ MUTATIONS = [
     Mutation(
         "a second answer later",
         "_transport/connection.py",
-        "            self.abort()\n            return\n        if len(data)",
+        "            self.abort()\n            return\n        if not self._unread",
         "            self.early = data\n            return\n"
-        "        data = getattr(self, 'early', b'') + data\n        if len(data)",
+        "        data = getattr(self, 'early', b'') + data\n        if not self._unread",
         EACH,
         SURVIVES + "own-unasked",
     ),
