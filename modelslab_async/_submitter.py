@@ -16,6 +16,7 @@ from ._asker import CLOSED, Asker
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
+    ConnectionImpossible,
     GenerationFailed,
     LookFault,
     ModelsLabError,
@@ -330,7 +331,7 @@ def _is_passing(error: ModelsLabError) -> bool:
 def _is_doubtful(error: ModelsLabError) -> bool:
     """Whether a submit that ended so may have started work all the same."""
     match error:
-        case TransportError():
+        case TransportError() | ConnectionImpossible():
             return error.may_have_left
         case RateLimited():
             return False
