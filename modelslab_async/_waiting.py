@@ -20,6 +20,9 @@ from ._poller import Poller
 from ._turns import Turns
 from ._waiters import Answer, Changes
 
+# So many are given up before those who wait for them, and others, have their turn.
+_FEW = 64
+
 
 class Waits(Owned):
     """
@@ -192,7 +195,7 @@ class Waits(Owned):
                     yield outcome
                     await turns.give()
                     continue
-                late = inbox.overdue(asyncio.get_running_loop().time())
+                late = inbox.overdue(asyncio.get_running_loop().time(), _FEW)
                 for ticket in late:
                     inbox.hear(poller.give_up(ticket, timeout))
                     poller.leave(ticket, inbox)

@@ -99,7 +99,7 @@ async def _serve(
 )
 @click.option(
     "--spam-window",
-    type=click.FloatRange(min=0),
+    type=options.Numbers(min=0),
     metavar="SECONDS",
     help="Refuse the same submit, whatever its track_id, for so long (the service: 30).",
 )

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 _FAMILY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _LONGEST_ID = 200
+_MOST_BITS = 4 * _LONGEST_ID
 # Ids of ours for work that the service did not name. What it says that begins so is no id.
 _NO_ID = "no-id:"
 
@@ -26,6 +27,12 @@ def _id_text(value: int | str) -> str:
         raise ValueError(
             f"an id is a string or an int, got {type(value).__name__}; "
             "write the id exactly as the submit reply gave it"
+        )
+    if number.bit_length() > _MOST_BITS:
+        # Python writes no number of that size, and says so in words of its own.
+        raise ValueError(
+            f"an id has at most {_LONGEST_ID} characters, got a number of {number.bit_length()} "
+            "bits; write the id exactly as the submit reply gave it"
         )
     return str(number)
 
