@@ -137,7 +137,10 @@ class Submitter:
         order = evolve(order, params=await with_files_sent(order.params, self._link_of))
         for setbacks in itertools.count(1):
             await self._admitted(order, number, places)
-            end = await self._run(order, places, ledger)
+            try:
+                end = await self._run(order, places, ledger)
+            finally:
+                places.twins.leave(order)
             if isinstance(end, (Processing, Success)):
                 return end
             if setbacks >= self._pace.faults or not isinstance(end, (RateLimited, TransportError)):
@@ -239,7 +242,6 @@ class Submitter:
         )
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
-        starting.add_done_callback(lambda _: places.twins.leave(order))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:

@@ -25,15 +25,15 @@ class _Row:
     Attributes:
         free_at: When the next one may go.
         apart: Seconds from the answer to one until the next.
-        going: Whose turn it is.
+        going: The token of the order whose turn it is.
         line: Who waits, the lowest number first.
         timer: What wakes the next one.
     """
 
     free_at: float
     apart: float
-    going: Order | None = None
-    line: list[tuple[int, Turn, Order]] = Factory(list)
+    going: object = None
+    line: list[tuple[int, Turn, object]] = Factory(list)
     timer: asyncio.TimerHandle | None = None
 
 
@@ -60,7 +60,7 @@ class Twins:
         if row is None:
             return
         turn: Turn = asyncio.get_running_loop().create_future()
-        heappush(row.line, (number, turn, order))
+        heappush(row.line, (number, turn, order.token))
         try:
             error = await turn
         except asyncio.CancelledError:
@@ -72,12 +72,12 @@ class Twins:
     def may_go(self, order: Order) -> bool:
         """Whether it is its turn, or everybody's."""
         row = self._rows.get(order.payload_hash)
-        return row is None or row.going is order
+        return row is None or row.going is order.token
 
     def leave(self, order: Order) -> None:
         """It will not be sent: its turn, if it had it, is the next one's."""
         row = self._rows.get(order.payload_hash)
-        if row is not None and row.going is order:
+        if row is not None and row.going is order.token:
             row.going = None
             self._arm(order.payload_hash, row)
 
@@ -87,7 +87,7 @@ class Twins:
         if row is None:
             return
         row.free_at = asyncio.get_running_loop().time() + row.apart
-        if row.going is order:
+        if row.going is order.token:
             row.going = None
         self._arm(order.payload_hash, row)
 
@@ -126,9 +126,9 @@ class Twins:
         """Give the turn to who comes next; where there is nobody, nobody needs one."""
         row.timer = None
         while row.line:
-            _, turn, order = heappop(row.line)
+            _, turn, token = heappop(row.line)
             if not turn.done():
-                row.going = order
+                row.going = token
                 turn.set_result(None)
                 return
         del self._rows[payload]
