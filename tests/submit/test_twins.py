@@ -290,7 +290,7 @@ def test_a_turn_that_is_not_used_is_the_next_ones(virtually):
                 *(client._submitter.submit(order, Torn()) for order in orders),
                 return_exceptions=True,
             )
-        assert [Processing, OSError, Processing] == list(map(type, ends))
+        assert [True, False, True] == [isinstance(end, Processing) for end in ends]
         assert now() < 31.0
 
     virtually(main)
