@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ from ._core.families import Tier
 from ._core.outcomes import Outcome, Unresolved
 from ._core.replies import Processing
 from ._core.tickets import Ticket, TicketLike
+from ._sources import each
 from ._turns import Turns, is_cancelled
 from ._waiters import Bell
 
@@ -212,17 +213,3 @@ def no_text(tickets: Tickets) -> None:
         raise ValueError(  # noqa: TRY004 -- one error type for every ill-formed ticket.
             f"many tickets come in a list, such as [{tickets!r}], not as a text"
         )
-
-
-async def each(tickets: Tickets) -> AsyncGenerator[TicketLike, None]:
-    """Read a source of either kind."""
-    if isinstance(tickets, AsyncGenerator):
-        async with aclosing(tickets):
-            async for ticket in tickets:
-                yield ticket
-    elif isinstance(tickets, AsyncIterable):
-        async for ticket in tickets:
-            yield ticket
-    else:
-        for ticket in tickets:
-            yield ticket

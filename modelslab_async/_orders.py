@@ -27,14 +27,12 @@ class Order:
         params: The parameters, with a track_id where the endpoint takes one.
         payload_hash: The SHA-256 of the endpoint and its parameters, without marks.
         name: What it is called where it is written down: its mark, if it has one.
-        token: What tells it from all other orders, also when its files have become links.
     """
 
     endpoint: Endpoint
     params: Mapping[str, Any] = field(repr=False)
     payload_hash: str
     name: str
-    token: object = field(factory=object, repr=False, eq=False)
 
     @classmethod
     def of(cls, endpoint: Endpoint, params: Mapping[str, Any]) -> "Order":

@@ -7,7 +7,6 @@ from heapq import heappop, heappush
 from attrs import Factory, define
 
 from ._core.errors import ModelsLabError
-from ._orders import Order
 
 # What the filter asks for where it says nothing else.
 _APART = 30.0
@@ -25,15 +24,15 @@ class _Row:
     Attributes:
         free_at: When the next one may go.
         apart: Seconds from the answer to one until the next.
-        going: The token of the order whose turn it is.
+        going: The number of whose turn it is.
         line: Who waits, the lowest number first.
         timer: What wakes the next one.
     """
 
     free_at: float
     apart: float
-    going: object = None
-    line: list[tuple[int, Turn, object]] = Factory(list)
+    going: int | None = None
+    line: list[tuple[int, Turn]] = Factory(list)
     timer: asyncio.TimerHandle | None = None
 
 
@@ -49,61 +48,61 @@ class Twins:
 
     _rows: dict[str, _Row] = Factory(dict)
 
-    async def turn(self, order: Order, number: int) -> None:
+    async def turn(self, payload: str, number: int) -> None:
         """
-        Wait for the turn of an order among its like. The lowest number goes first.
+        Wait for one's turn among those of a payload. The lowest number goes first.
 
         Raises:
             ModelsLabError: Those in line are sent away.
         """
-        row = self._rows.get(order.payload_hash)
+        row = self._rows.get(payload)
         if row is None:
             return
         turn: Turn = asyncio.get_running_loop().create_future()
-        heappush(row.line, (number, turn, order.token))
+        heappush(row.line, (number, turn))
         try:
             error = await turn
         except asyncio.CancelledError:
-            self.leave(order)
+            self.leave(payload, number)
             raise
         if error is not None:
             raise error
 
-    def may_go(self, order: Order) -> bool:
+    def may_go(self, payload: str, number: int) -> bool:
         """Whether it is its turn, or everybody's."""
-        row = self._rows.get(order.payload_hash)
-        return row is None or row.going is order.token
+        row = self._rows.get(payload)
+        return row is None or row.going == number
 
-    def leave(self, order: Order) -> None:
+    def leave(self, payload: str, number: int) -> None:
         """It will not be sent: its turn, if it had it, is the next one's."""
-        row = self._rows.get(order.payload_hash)
-        if row is not None and row.going is order.token:
+        row = self._rows.get(payload)
+        if row is not None and row.going == number:
             row.going = None
-            self._arm(order.payload_hash, row)
+            self._arm(payload, row)
 
-    def answered(self, order: Order) -> None:
+    def answered(self, payload: str, number: int) -> None:
         """It was sent, and is over: the service may have seen it until now."""
-        row = self._rows.get(order.payload_hash)
+        row = self._rows.get(payload)
         if row is None:
             return
         row.free_at = asyncio.get_running_loop().time() + row.apart
-        if row.going is order.token:
+        if row.going == number:
             row.going = None
-        self._arm(order.payload_hash, row)
+        self._arm(payload, row)
 
-    def refused(self, order: Order, seconds: float | None) -> None:
+    def refused(self, payload: str, seconds: float | None) -> None:
         """The filter has answered, and asks to wait for so long."""
         apart = max(seconds or 0.0, _APART) + _MARGIN
         free_at = asyncio.get_running_loop().time() + apart
-        row = self._rows.setdefault(order.payload_hash, _Row(free_at, apart))
+        row = self._rows.setdefault(payload, _Row(free_at, apart))
         row.free_at, row.apart = free_at, apart
-        self._arm(order.payload_hash, row)
+        self._arm(payload, row)
 
     def send_away(self, error: ModelsLabError) -> None:
         """Those who are in line now will not be sent, for this reason."""
         for row in self._rows.values():
             line, row.line = row.line, []
-            for _, turn, _ in line:
+            for _, turn in line:
                 if not turn.done():
                     turn.set_result(error)
 
@@ -126,9 +125,9 @@ class Twins:
         """Give the turn to who comes next; where there is nobody, nobody needs one."""
         row.timer = None
         while row.line:
-            _, turn, token = heappop(row.line)
+            number, turn = heappop(row.line)
             if not turn.done():
-                row.going = token
+                row.going = number
                 turn.set_result(None)
                 return
         del self._rows[payload]

@@ -78,7 +78,8 @@ def _read_error(record: Mapping[str, Any], _type: object) -> ModelsLabError:
         raise TypeError(record["error"])
     error: ModelsLabError = kind(record["message"])
     for name in _DETAILS:
-        if hasattr(error, name):
+        # What an error of this kind did not hold yet when it was written down keeps its default.
+        if hasattr(error, name) and name in record:
             setattr(error, name, record[name])
     return error
 

@@ -33,12 +33,12 @@ from attrs import Factory, define, frozen
 from .errors import (
     AuthenticationError,
     ClientClosed,
+    ConnectionImpossible,
     LookFault,
     ModelsLabError,
     PaymentRequired,
     PermissionDenied,
     RateLimited,
-    UntrustedServer,
 )
 from .families import Tier
 from .lanes import Entry, Hook, Lane, Trouble, Watcher
@@ -366,7 +366,7 @@ class Schedule:
                 for lane in lanes:
                     lane.proven = False
                 self._doom(lanes, error)
-            case UntrustedServer():
+            case ConnectionImpossible():
                 entry.lane.proven = False
                 self._doom([entry.lane], error)
             case PermissionDenied():

@@ -7,6 +7,8 @@ from typing import Any, Final, TypeVar
 
 from attrs import define
 
+from .holding import held_back, is_held_back
+
 T = TypeVar("T")
 
 # A timer that rings so late tells that the process stood still.
@@ -52,7 +54,8 @@ class Deadlines:
         Wait for an exchange, as long as it may take.
 
         Raises:
-            TimeoutError: It took longer, and was cancelled.
+            TimeoutError: It took longer, and was cancelled; held back, if what it was cancelled in
+                had not sent its request yet.
         """
         task = asyncio.current_task()
         if task is None:
@@ -65,10 +68,13 @@ class Deadlines:
             self._set(flying.due, loop)
         try:
             return await exchange
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             # Whoever else cancelled the task meanwhile means it, and goes first.
             if flying.cut and task.cancelling() <= flying.cancelling + 1:
-                raise TimeoutError from None
+                late = TimeoutError()
+                if is_held_back(cancelled):
+                    held_back(late)
+                raise late from None
             raise
         finally:
             del self._flying[flying]

@@ -1,19 +1,23 @@
 """HTTP over httpx: over one of its transports or clients. It decodes and follows nothing."""
 
-import ssl
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from urllib.request import getproxies_environment
 
 import httpx
 
-from .._core.errors import ModelsLabError, TransportError, UntrustedServer
+from .._core.errors import ConnectionImpossible, ModelsLabError, TransportError
+from .holding import held_back
 from .sealed import SealedBody, SealedRequest
+from .tls import final_fault
 from .wire import TOO_LONG, Body, Request, Response, is_too_long
 
 # Bytes that come behind one answer stay in httpx, unseen, and would be read as the answer to the
 # next request: so no connection of HTTP/1.1 has a next one. HTTP/2 knows whose each answer is, and
 # drops this header (RFC 9113, section 8.2.2).
 _ONCE = ("connection", "close")
+# So many pieces of a body are read before other tasks get their turn.
+_TURN = 100
 # What a caller's client or transport may raise. Ours are among them: its hooks may send as well,
 # and what they say is not said of this request.
 _FAULTS = (httpx.HTTPError, httpx.InvalidURL, ModelsLabError)
@@ -71,7 +75,7 @@ async def _answered(
     send: Callable[[httpx.Request], Awaitable[httpx.Response]],
 ) -> httpx.Response:
     """
-    Send it, and say of a fault whether the request may have left.
+    Send it, and say of a fault or a cancellation whether the request may have left.
 
     The kind of a fault does not tell: hooks of a client, wrappers that try twice and redirects that
     are no URL raise what is raised where no connection came about. What nobody took the body of
@@ -80,6 +84,10 @@ async def _answered(
     body = SealedBody(request.body)
     try:
         return await send(SealedRequest(build(request), body))
+    except asyncio.CancelledError as cancelled:
+        if body.withdraw():
+            held_back(cancelled)
+        raise
     except _FAULTS as fault:
         error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
     # Raised out here, in a frame without httpx's request: its repr shows the query.
@@ -127,19 +135,8 @@ def _cut(fault: Exception, said: str, *, may_have_left: bool) -> TransportError:
     return TransportError(f"{name}: {said}" if said else name, may_have_left=may_have_left)
 
 
-def _untrusted(fault: Exception) -> UntrustedServer | None:
-    certificate = _certificate_fault(fault)
-    if certificate is None:
-        return None
-    return UntrustedServer(f"the server's certificate is not valid: {certificate}")
-
-
-def _certificate_fault(fault: BaseException | None) -> str | None:
-    while fault is not None:
-        if isinstance(fault, ssl.SSLCertVerificationError):
-            return fault.verify_message
-        fault = fault.__cause__ or fault.__context__
-    return None
+def _untrusted(fault: Exception) -> ConnectionImpossible | None:
+    return final_fault(fault, shaking=isinstance(fault, (httpx.ConnectError, OSError)))
 
 
 def _to_httpx(request: Request) -> httpx.Request:
@@ -154,9 +151,10 @@ def _to_httpx(request: Request) -> httpx.Request:
 async def _read(response: httpx.Response) -> Response:
     headers, body = response.headers.raw, Body()
     try:
-        if not is_too_long(headers) and await _is_whole(response, body):
+        trouble = TOO_LONG if is_too_long(headers) else await _trouble_with(response, body)
+        if not trouble:
             return Response(status_code=response.status_code, headers=headers, body=body.whole())
-        error: ModelsLabError = TransportError(TOO_LONG)
+        error: ModelsLabError = TransportError(trouble)
     except _FAULTS as fault:
         error = translated(fault, trusting=False)
     finally:
@@ -164,11 +162,14 @@ async def _read(response: httpx.Response) -> Response:
     raise error
 
 
-async def _is_whole(response: httpx.Response, body: Body) -> bool:
+async def _trouble_with(response: httpx.Response, body: Body) -> str:
     async for chunk in _raw(response):
-        if not body.add(chunk):
-            return False
-    return True
+        if trouble := body.add(chunk):
+            return trouble
+        if not body.pieces % _TURN:
+            # httpx gives nobody else a turn while it has something left of what it has received.
+            await asyncio.sleep(0)
+    return ""
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

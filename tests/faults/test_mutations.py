@@ -24,6 +24,7 @@ def test_a_place_to_break_is_there_once(mutation):
 
 # Not measured: coverage would look for the copies when they are gone.
 @pytest.mark.alone
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("row", SOON)
 def test_a_broken_package_fails_its_tests(row, tmp_path):
     """What is checked in the stories is really checked."""
@@ -32,6 +33,7 @@ def test_a_broken_package_fails_its_tests(row, tmp_path):
 
 
 @pytest.mark.alone
+@pytest.mark.timeout(600)
 def test_a_package_that_is_not_broken_passes_them(tmp_path):
     """So it is the mutation that is seen, and not the way in which it is tried."""
     nothing = Mutation("nothing", "_poller.py", "_SLICE = 256", "_SLICE = 256", STORIES, "rules")

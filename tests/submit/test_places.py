@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import json
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -529,5 +530,38 @@ def test_a_second_is_over_when_its_timer_rings(virtually):
         for number, after in enumerate((0.0, 1.0, 2.0)):
             await places.take(number)
             assert moment + after == pytest.approx(clock())
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("how", ["left", "whole", "raised", "refused"])
+def test_the_source_of_many_is_closed(virtually, service, how):
+    """An async generator has ended when the loop is left, wherever it had come to."""
+    steps = []
+
+    async def source():
+        try:
+            for number in range(100):
+                await asyncio.sleep(0.001)
+                if how == "refused" and number == 3:
+                    yield REALTIME, {"promt": "misspelled"}
+                yield REALTIME, {"prompt": str(number)}
+                if how == "whole" and number == 3:
+                    return
+        finally:
+            await asyncio.sleep(0.001)
+            steps.append("closed")
+
+    async def main():
+        async with service(*[done] * 100).client() as client:
+            ends = client.generate_many(source(), window=5)
+            with suppress(OSError, ValueError):
+                async for _ in ends:
+                    if how == "left":
+                        break
+                    if how == "raised":
+                        raise OSError
+            await ends.aclose()
+            assert ["closed"] == steps
 
     virtually(main)

@@ -315,6 +315,21 @@ async def test_a_bad_certificate_is_final():
     assert b"" == b"".join(received)
 
 
+async def test_a_bad_certificate_is_final_for_all():
+    """The first ticket that meets it ends the others of that host, and no look is made again."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    connections = []
+    context.sni_callback = lambda *_any: connections.append(1)
+    server = await asyncio.start_server(lambda *_any: None, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+        async with Client(KEY, base_url=url, workers=2) as client:
+            ends = await client.gather([("images", n) for n in range(50)])
+    assert {UntrustedServer} == {type(end.cause) for end in ends}
+    assert len(connections) <= 2
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
