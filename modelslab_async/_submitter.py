@@ -122,7 +122,7 @@ class Submitter:
                 raise end
             if not isinstance(end, RateLimited):
                 pause = self._pace.backoff(setbacks, self._chance())
-                await asyncio.sleep(max(pause, end.retry_after or 0.0))
+                await self._asker.rest(max(pause, end.retry_after or 0.0))
         raise AssertionError("unreachable")
 
     async def _attempt(

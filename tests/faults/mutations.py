@@ -540,7 +540,7 @@ MUTATIONS = [
     Mutation(
         "a submit is sent by a client that was closed",
         "_asker.py",
-        "        if self._closed:\n            raise ClientClosed(CLOSED)",
+        "        if self._closing.is_set():\n            raise ClientClosed(CLOSED)",
         "        pass",
         CLOSING,
     ),

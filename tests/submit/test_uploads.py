@@ -526,7 +526,7 @@ def test_a_client_that_closes_between_two_uploads_sends_no_other(virtually):
     """Who waits to try again hears that nothing was started."""
 
     async def main():
-        here = Site(*[PASSING["500"]] * 9)
+        here = Site(*[PASSING["503 with a time"]] * 9)
         client = here.client()
         submit = client.submit(IMG2IMG, prompt="winter", init_image=PNG)
         submitting = asyncio.create_task(submit)
@@ -534,6 +534,7 @@ def test_a_client_that_closes_between_two_uploads_sends_no_other(virtually):
         await client.aclose()
         with pytest.raises(ClientClosed, match="nothing was started"):
             await submitting
+        assert asyncio.get_running_loop().time() == pytest.approx(0.1)
         assert ["upload"] == here.asked
 
     virtually(main)
