@@ -103,6 +103,11 @@ class Asker:
             )
         raise ClientClosed("the client was closed before an answer came; nothing was started")
 
+    def uploads_as(self, order: Order) -> bool:
+        """Whether an order's files go up with the key that it is submitted with."""
+        tiers = (order.endpoint.tier, self._endpoint(UPLOAD).tier)
+        return len(set(map(self._sender.key_of, tiers))) == 1
+
     def close(self) -> None:
         """Nothing is asked or ordered any more, and nobody rests."""
         self._closing.set()

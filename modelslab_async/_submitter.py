@@ -138,7 +138,7 @@ class Submitter:
             match error:
                 case RateLimited():
                     self._slow_down(order, places, error)
-                case AuthenticationError() | PaymentRequired():
+                case AuthenticationError() | PaymentRequired() if self._asker.uploads_as(order):
                     places.send_away(as_it_came(error))
             places.give_back()
             return error

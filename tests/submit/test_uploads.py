@@ -18,6 +18,7 @@ from modelslab_async import (
     Pace,
     PaymentRequired,
     PermissionDenied,
+    Processing,
     RateLimited,
     Response,
     ServerError,
@@ -409,6 +410,23 @@ def test_a_refused_key_costs_one_upload(virtually, code):
         assert ["upload"] == here.asked
         assert 500 == len(ends)
         assert 1 == sum("file" in str(end.cause) for end in ends)
+
+    virtually(main)
+
+
+def test_a_refused_key_ends_nothing_of_another_key(virtually):
+    """Files go up with the standard key, so enterprise work without a file hears nothing of it."""
+
+    async def main():
+        here = Site(answered(401, status="error", message="no"))
+        name = "enterprise_realtime/img2img"
+        async with here.client(enterprise_key="an-enterprise-key", queue=1) as client:
+            ends = await asyncio.gather(
+                client.submit(name, prompt="winter", init_image=PNG),
+                client.submit(name, prompt="summer", init_image=LINK),
+                return_exceptions=True,
+            )
+        assert [AuthenticationError, Processing] == [*map(type, ends)]
 
     virtually(main)
 
