@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 import random
+import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +16,7 @@ from ._asker import CLOSED, Asker
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
+    ConnectionImpossible,
     GenerationFailed,
     LookFault,
     ModelsLabError,
@@ -31,9 +33,10 @@ from ._core.receipts import read_receipt
 from ._core.replies import Processing, Success
 from ._core.rules import Limits
 from ._core.tickets import Ticket
+from ._held import Start
 from ._ledger import Ledger, Raised, Receipt
 from ._orders import Order
-from ._places import Places, Start
+from ._places import Places
 from ._transport.sender import Sender
 from ._turns import is_cancelled
 from ._uploader import UPLOAD, Uploader, as_it_came
@@ -46,7 +49,8 @@ _PATIENCE = 30.0
 # What came of one submit: a server's word, ours, or an exception that is none of both.
 _End: TypeAlias = Receipt | ModelsLabError | Raised
 
-# So many ids of deliveries that came before the reply to their submit are remembered.
+# So many ids of deliveries that came before the reply to their submit are remembered: no more than
+# a number of each, since whoever knows the address may post what is large.
 _EARLY = 1024
 
 _UNKNOWN = Start()
@@ -84,9 +88,8 @@ class Submitter:
         self._chance = chance
         self._places: dict[Tier, Places] = {}
         self._numbers = itertools.count()
-        self._spaced: dict[str, float] = {}
         self._starting: set[asyncio.Task[_End]] = set()
-        self._early: deque[str] = deque(maxlen=_EARLY)
+        self._early: deque[int] = deque(maxlen=_EARLY)
         self._uploader = Uploader(partial(asker.ask, UPLOAD, timeout=timeout))
 
     async def submit(self, order: Order, ledger: Ledger = _NO_LEDGER) -> Receipt | Raised:
@@ -113,9 +116,8 @@ class Submitter:
         number = next(self._numbers)
         links: dict[str, str] = {}
         for setbacks in itertools.count(1):
-            await self._space(order)
-            await places.take(number)
-            end = await self._attempt(order, links, places, ledger)
+            await self._admitted(order, number, places)
+            end = await self._attempt(order, number, links, places, ledger)
             if not isinstance(end, ModelsLabError):
                 return end
             if setbacks >= self._pace.faults or not _is_passing(end):
@@ -126,7 +128,7 @@ class Submitter:
         raise AssertionError("unreachable")
 
     async def _attempt(
-        self, order: Order, links: dict[str, str], places: Places, ledger: Ledger
+        self, order: Order, number: int, links: dict[str, str], places: Places, ledger: Ledger
     ) -> _End:
         """Within a place, send the files of an order, and then itself."""
         try:
@@ -140,12 +142,16 @@ class Submitter:
                     self._slow_down(order, places, error)
                 case AuthenticationError() | PaymentRequired() if self._asker.uploads_as(order):
                     places.send_away(as_it_came(error))
-            places.give_back()
+            self._not_sent(order, number, places)
             return error
         except BaseException:
-            places.give_back()
+            self._not_sent(order, number, places)
             raise
-        return await self._run(linked, places, ledger)
+        return await self._run(linked, number, places, ledger)
+
+    def _not_sent(self, order: Order, number: int, places: Places) -> None:
+        places.give_back()
+        places.twins.leave(order.payload_hash, number)
 
     def settled(self, ticket: Ticket) -> None:
         """A ticket has ended, or is given up."""
@@ -162,7 +168,7 @@ class Submitter:
         found = {places.marked(hint.track_id) for places in self._places.values()} - {None}
         if not found:
             # It may come before the reply to its submit, whose ticket is then due at once.
-            self._early.extend(filter(None, (hint.track_id, *hint.ids)))
+            self._early.extend(map(hash, filter(None, (hint.track_id, *hint.ids))))
         return {ticket for ticket in found if ticket is not None}
 
     async def aclose(self) -> None:
@@ -178,19 +184,33 @@ class Submitter:
             self._places[tier] = self._new_places()
         return self._places[tier]
 
-    async def _run(self, order: Order, places: Places, ledger: Ledger) -> _End:
+    async def _admitted(self, order: Order, number: int, places: Places) -> None:
+        """Wait for a place, and first for the turn of a payload that the server saw too often."""
+        while True:
+            await places.twins.turn(order.payload_hash, number)
+            try:
+                await places.take(number)
+            except BaseException:
+                places.twins.leave(order.payload_hash, number)
+                raise
+            if places.twins.may_go(order.payload_hash, number):
+                return
+            places.give_back()
+
+    async def _run(self, order: Order, number: int, places: Places, ledger: Ledger) -> _End:
         starting = asyncio.create_task(
-            self._start(order, places, ledger), name="modelslab_async submit"
+            self._start(order, number, places, ledger), name="modelslab_async submit"
         )
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
+        starting.add_done_callback(lambda _: places.twins.leave(order.payload_hash, number))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             starting.add_done_callback(_mourn)
             raise
 
-    async def _start(self, order: Order, places: Places, ledger: Ledger) -> _End:
+    async def _start(self, order: Order, number: int, places: Places, ledger: Ledger) -> _End:
         """Send it, once, and give the place to what came of it."""
         try:
             await ledger.begin(order)
@@ -202,17 +222,19 @@ class Submitter:
         try:
             end = await self._send(order)
         except BaseException:
-            places.give_back()
+            places.doubt(order.endpoint.name)
             _logger.warning("cut off while on its way: %s", _uncertain(order, "it was cut off"))
             raise
+        places.twins.answered(order.payload_hash, number)
         match end:
             case Processing():
                 places.keep(
                     end.ticket,
+                    endpoint=order.endpoint.name,
                     eta=end.eta,
                     mark=order.track_id,
                     calm=self._is_hooked(order),
-                    hinted=not {order.track_id, end.ticket.id}.isdisjoint(self._early),
+                    hinted=not {hash(order.track_id), hash(end.ticket.id)}.isdisjoint(self._early),
                 )
             case RateLimited():
                 self._slow_down(order, places, end)
@@ -220,6 +242,8 @@ class Submitter:
             case AuthenticationError() | PaymentRequired():
                 places.send_away(end)
                 places.give_back()
+            case SubmitUncertain():
+                places.doubt(order.endpoint.name)
             case _:
                 places.give_back(welcome=isinstance(end, (Success, GenerationFailed)))
         return await self._tell(order, end, ledger)
@@ -256,6 +280,7 @@ class Submitter:
                 headers=response.headers,
                 body=response.body,
                 families=self._families,
+                unnamed=secrets.token_hex(8),
                 received_at=time.time(),
             )
         except ModelsLabError as error:
@@ -276,23 +301,11 @@ class Submitter:
     def _slow_down(self, order: Order, places: Places, error: RateLimited) -> None:
         words = error.server_message.casefold()
         if "spam filter" in words:
-            seconds = max(error.retry_after or 0.0, _PATIENCE)
-            self._spaced[order.payload_hash] = asyncio.get_running_loop().time() + seconds
+            places.twins.refused(order.payload_hash, error.retry_after)
         elif "queued" in words:
             places.full(error.retry_after or _PATIENCE)
         else:
             places.pause(error.retry_after or _PATIENCE)
-
-    async def _space(self, order: Order) -> None:
-        """Wait for the turn of a payload that the server has seen too often of late."""
-        if not self._spaced:
-            return
-        now = asyncio.get_running_loop().time()
-        self._spaced = {each: when for each, when in self._spaced.items() if when > now}
-        turn = self._spaced.get(order.payload_hash)
-        if turn is not None:
-            self._spaced[order.payload_hash] = turn + _PATIENCE
-            await asyncio.sleep(turn - now)
 
 
 def _news(order: Order, reply: Receipt) -> Submitted:
@@ -318,7 +331,7 @@ def _is_passing(error: ModelsLabError) -> bool:
 def _is_doubtful(error: ModelsLabError) -> bool:
     """Whether a submit that ended so may have started work all the same."""
     match error:
-        case TransportError():
+        case TransportError() | ConnectionImpossible():
             return error.may_have_left
         case RateLimited():
             return False

@@ -212,10 +212,18 @@ class Tally:
     ends: Counter[str] = Factory(Counter)
     wrong: list[str] = Factory(list)
 
-    def judge(self, number: int, starts: int, end: object, raised: BaseException | None) -> None:
+    def judge(
+        self,
+        number: int,
+        mark: str,
+        starts: int,
+        end: object,
+        raised: BaseException | None = None,
+    ) -> None:
+        """Judge the end of one run, whose hook may have raised something."""
         self.ends[type(end).__name__] += 1
         twice = "sent twice" if starts > 1 else None
-        fault = twice or _fault(str(number), starts, end, raised)
+        fault = twice or _fault(mark, starts, end, raised)
         if fault is not None:
             self.wrong.append(f"run {number}: {fault}, the service started {starts}, got {end!r}")
 
@@ -273,7 +281,8 @@ class Runs:
         mark, with_file = str(number), self.dice.random() < 0.3
         while not self.service.seen[mark]:
             end = await self.once(client, mark, with_file=with_file)
-            self.tally.judge(number, self.service.starts[mark], end, self.raised.get(mark))
+            starts = self.service.starts[mark]
+            self.tally.judge(number, mark, starts, end, self.raised.get(mark))
             # What a caller left who has gone is sent by now, if it is sent at all.
             await asyncio.sleep(0.001)
 

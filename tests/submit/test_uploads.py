@@ -14,6 +14,7 @@ from modelslab_async import (
     Batch,
     Client,
     ClientClosed,
+    HandshakeFailed,
     InvalidRequest,
     Pace,
     PaymentRequired,
@@ -379,6 +380,7 @@ REFUSED = {
     "no link": (answered(status="success"), UnreadableReply),
     "a page": (lambda: Response(status_code=200, body=b"<html>"), UnreadableReply),
     "certificate": (raised(UntrustedServer("expired")), UntrustedServer),
+    "TLS": (raised(HandshakeFailed("no certificate", may_have_left=True)), HandshakeFailed),
 }
 
 
@@ -390,9 +392,10 @@ def test_an_upload_that_is_refused_is_not_tried_again(virtually, name):
     async def main():
         here = Site(step)
         async with here.client(queue=1) as client:
-            with pytest.raises(kind, match=r"file for init_image.*nothing was started"):
+            with pytest.raises(kind, match=r"file for init_image.*nothing was started") as caught:
                 await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
             assert ["upload"] == here.asked
+            assert not getattr(caught.value, "may_have_left", False)
             await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
 
     virtually(main)
