@@ -15,4 +15,3 @@ def test_no_submit_is_sent_twice(virtually, caplog, seed):
     assert set(POINTS) == set(service.points)
     assert {"none", *UPLOADS} == set(service.uploads)
     assert set(RAISED) == set(played.hooks)
-    assert service.full
