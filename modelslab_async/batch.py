@@ -147,7 +147,8 @@ class Batch:
             JournalError: The journal cannot be written. Unless a note on it names a ticket, nothing
                 was sent.
             ValueError: See `Client.submit`, or the track_id was used for something else.
-            ModelsLabError: Whatever else `Client.submit` raises. Nothing was started.
+            ModelsLabError: Whatever else `Client.submit` raises. Nothing was started, unless a note
+                on it names a ticket.
 
         Example:
             ```python
