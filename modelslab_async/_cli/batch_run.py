@@ -25,8 +25,9 @@ from .. import (
 )
 from .._journal.exports import Format
 from . import options, show
+from .batch_columns import Form
 from .batch_figures import Figures
-from .batch_input import Form, read_tickets
+from .batch_input import read_tickets
 from .batch_live import shown, sum_up
 from .batch_stop import stoppable
 from .exits import exit_codes
@@ -113,7 +114,11 @@ def run_options(command: F) -> F:
 @click.command(epilog=exit_codes())
 @click.argument("ids", required=False)
 @click.option("--family", metavar="NAME", help="The family of ids that stand alone.")
-@click.option("--column", metavar="NAME", help="The column of tickets or ids; else it is guessed.")
+@click.option(
+    "--column",
+    metavar="NAME",
+    help="The column of tickets or ids, where its name is not known; its number, if it has none.",
+)
 @click.option("--strict", is_flag=True, help="Start nothing where a line is no ticket.")
 @run_options
 def run(
@@ -129,10 +134,10 @@ def run(
     """
     Wait for all tickets of IDS, and go on where an earlier run stopped.
 
-    IDS is a text file with a ticket a line, such as images:13443927, a CSV file or JSON lines;
-    `-` reads standard input. Without IDS, what the journal holds is run. Whatever ends this
-    program, even kill -9: the same command again goes on, asks about nothing that is over and
-    saves no file twice. A line that is no ticket is told by its number and skipped.
+    IDS is a text file with a ticket a line, such as images:13443927, a CSV file, JSON lines or a
+    JSON array; `-` reads standard input. Without IDS, what the journal holds is run. Whatever
+    ends this program, even kill -9: the same command again goes on, asks about nothing that is
+    over and saves no file twice. A line that is no ticket is told by its number and skipped.
 
     Ctrl-C once stops when what is on its way is saved, twice at once.
     """

@@ -149,7 +149,9 @@ def test_bad_rows(here, emulator):
     rows = '{"ticket": "images:4251"}\nnonsense\n{"name": "cat"}\n{"id": 7}\n{"id": "no:7"}\n'
     run = here("run", "-", given=rows)
     assert (2, 4) == (run.returncode, run.stderr.count("skipped:"))
-    assert "line 3 of standard input skipped: it has no id; the column may be named" in run.stderr
+    assert (
+        "line 3 of standard input skipped: it has no id; it has 'name', and --column" in run.stderr
+    )
     assert "line 4 of standard input skipped: '7' has no family" in run.stderr
     assert (0, "") == ((empty := here("run", "-", "--quiet", given="\n")).returncode, empty.stderr)
 
