@@ -11,11 +11,10 @@ from rich.text import Text
 from .. import Batch, Report, Verified
 from ..journal import Lacking
 from . import options, show
-from .batch_run import journal, need_journal, write_export
-from .exits import exit_codes
+from .batch_run import journal
+from .batch_work import need_journal, write_export
+from .exits import UNSAVED, exit_codes
 from .loops import run_async
-
-_UNSAVED = 8
 
 
 @click.command()
@@ -98,4 +97,4 @@ def verify(*, folder: Path | None, path: Path, mend: bool, as_json: bool) -> int
     bad = len(found.changed) + len(found.missing)
     advice = "" if mend or not bad else "; --mend has the next `batch run --out` get them"
     show.say(f"{len(found.fine):,} files are as they were saved, {bad:,} are not{advice}")
-    return _UNSAVED if bad else 0
+    return UNSAVED if bad else 0

@@ -27,7 +27,8 @@ from .. import (
     WaitTimeout,
 )
 
-SUCCESS, USAGE, KEY, DEFECT, INTERRUPTED, CUT_OFF = 0, 2, 3, 70, 130, 141
+SUCCESS, FAILED, USAGE, KEY, NOT_FOUND, TIME_UP, UNSAVED = 0, 1, 2, 3, 5, 7, 8
+DEFECT, INTERRUPTED, CUT_OFF = 70, 130, 141
 
 
 @frozen
@@ -76,18 +77,18 @@ _EXITS = (
         "check the network and the base URL, then ask again",
     ),
     Exit(4, "too many requests", (RateLimited,), "ask again later, and less often"),
-    Exit(7, "not over when the time was up", (WaitTimeout, ClientClosed)),
+    Exit(TIME_UP, "not over when the time was up", (WaitTimeout, ClientClosed)),
     Exit(
-        8,
+        UNSAVED,
         "a result could not be saved, or a journal not used",
         (DownloadError, JournalError),
     ),
     Exit(
-        5,
+        NOT_FOUND,
         "not found: the server knows no such id",
         (TicketNotFound,),
     ),
-    Exit(1, "the generation failed", (GenerationFailed,)),
+    Exit(FAILED, "the generation failed", (GenerationFailed,)),
     Exit(SUCCESS, "success; a look at a job that is not over is one"),
 )
 _OTHERS = (
@@ -110,6 +111,9 @@ def code_of(news: Processing | Outcome) -> int:
             return SUCCESS
         case Failed():
             return exit_of(GenerationFailed.of(news)).code
+        case Unresolved(cause=WaitTimeout(__cause__=LookFault() as fault)):
+            # Nothing was heard when the time was up: more patience alone will not mend that.
+            return exit_of(fault).code
         case Unresolved(cause=cause):
             return exit_of(cause).code
 
