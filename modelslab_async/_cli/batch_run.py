@@ -53,6 +53,14 @@ def run_options(command: F) -> F:
             help="How many transfers may be on their way at once.",
         ),
         click.option(
+            "--window",
+            type=click.IntRange(min=1),
+            default=10_000,
+            show_default=True,
+            metavar="COUNT",
+            help="The most tickets that this process holds at once; the rest is left to others.",
+        ),
+        click.option(
             "--timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 from attrs import frozen
@@ -33,6 +33,8 @@ from .look import Tally
 from .loops import run_async
 from .tickets import make_client
 
+_News: TypeAlias = AsyncGenerator[Outcome, None] | AsyncGenerator[Delivery, None]
+
 
 @frozen(kw_only=True)
 class Plan:
@@ -42,6 +44,7 @@ class Plan:
     folder: Path | None
     export: Path | None
     timeout: float | None
+    window: int
     at_once: int
     private: bool
     quiet: bool
@@ -133,24 +136,28 @@ class _Work:
         batch.drain()
 
     async def _run(self, batch: Batch) -> None:
-        async with shown(self._figures, quiet=self._plan.quiet):
-            if self._plan.folder is None:
-                async with aclosing(batch.run(timeout=self._plan.timeout)) as outcomes:
-                    async for outcome in outcomes:
-                        self._take(outcome)
-                        await asyncio.sleep(0)
-                return
-            downloads = Downloads(
-                self._client,
-                to=self._plan.folder,
-                at_once=self._plan.at_once,
-                private=self._plan.private,
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(
+                shown(self._figures, batch.report, quiet=self._plan.quiet)
             )
-            deliveries = batch.save(downloads, timeout=self._plan.timeout)
-            async with downloads, aclosing(deliveries):
-                async for delivery in deliveries:
-                    self._take(delivery)
-                    await asyncio.sleep(0)
+            async for news in await stack.enter_async_context(self._news(batch)):
+                self._take(news)
+                await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def _news(self, batch: Batch) -> AsyncGenerator[_News, None]:
+        """What the run gives, be files saved or not."""
+        plan = self._plan
+        if plan.folder is None:
+            async with aclosing(batch.run(timeout=plan.timeout, window=plan.window)) as outcomes:
+                yield outcomes
+            return
+        downloads = Downloads(
+            self._client, to=plan.folder, at_once=plan.at_once, private=plan.private
+        )
+        deliveries = batch.save(downloads, timeout=plan.timeout, window=plan.window)
+        async with downloads, aclosing(deliveries):
+            yield deliveries
 
     def _take(self, news: Outcome | Delivery) -> None:
         self._figures.take(news)

@@ -19,10 +19,16 @@ from modelslab_async.emulator import Scripted
 from .conftest import COMMAND
 
 FOREVER = [Scripted(200, b'{"status": "processing"}')]
+DONE = [Scripted(200, b'{"status": "success", "output": []}')]
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def runs_of(path):
+    with closing(sqlite3.connect(path, timeout=30)) as db:
+        return db.execute("SELECT run FROM runs").fetchall()
 
 
 def state_of(path):
@@ -266,6 +272,38 @@ def test_ctrl_c(program, emulator, tmp_path):
     assert {"images:5011": "success", "images:5012": "open"} == state_of(journal)
     emulator.script("images:5012", [Scripted(200, b'{"status": "success", "output": []}')])
     assert 0 == program("batch", *arguments, "--private").returncode
+
+
+def test_two_processes(program, emulator, tmp_path):
+    """The last word of each is what the journal holds, whichever of them did it."""
+    tickets = [f"images:{n}" for n in range(5041, 5051)]
+    for ticket in tickets:
+        emulator.script(ticket, FOREVER)
+    emulator.script(tickets[0], DONE)
+    journal = tmp_path / "run.db"
+    (tmp_path / "ids").write_text("\n".join(tickets))
+    arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal))
+    with started(program, *arguments) as one:
+        wait_for(lambda: all(emulator.looks[Ticket.parse(ticket)] for ticket in tickets))
+        with started(program, *arguments) as other:
+            wait_for(lambda: len(runs_of(journal)) == 2)
+            for ticket in tickets:
+                emulator.script(ticket, DONE)
+            ends = [process.communicate(timeout=60) for process in (one, other)]
+    for out, told in ends:
+        assert out.startswith("10 of 10 settled ("), (out, told)
+        assert told.splitlines()[-1].startswith("10 of 10 settled ("), told
+    assert (0, 0) == (one.returncode, other.returncode)
+    assert "by other processes" in ends[1][0]
+
+
+def test_a_window(here, emulator):
+    """It bounds what a process holds; the rest is open to others."""
+    for n in range(5061, 5064):
+        emulator.plant(("images", n), fails=False)
+    run = here("run", "-", "--window", "1", given="images:5061\nimages:5062\nimages:5063\n")
+    assert (0, "3 of 3 settled (3 succeeded, 0 failed)\n") == (run.returncode, run.stdout)
+    assert 2 == here("run", "--window", "0").returncode
 
 
 def test_ctrl_c_twice(program, emulator, tmp_path):

@@ -3,11 +3,25 @@
 import io
 
 import pytest
+from attrs import evolve
 from rich.console import Console
 
-from modelslab_async import Failed, Report, Success, Ticket, Unresolved, WaitTimeout
+from modelslab_async import (
+    Failed,
+    Looked,
+    Processing,
+    Report,
+    Saved,
+    Success,
+    Ticket,
+    Unresolved,
+    WaitTimeout,
+)
 from modelslab_async._cli.batch_figures import Figures, duration
 from modelslab_async._cli.batch_live import picture
+
+RUNNING = Processing(ticket=Ticket("images", 1))
+LOOKED = Looked(ticket=RUNNING.ticket, reply=RUNNING, took=0.1, late=0.0)
 
 
 def report(tickets, success=0):
@@ -15,6 +29,55 @@ def report(tickets, success=0):
         ("open", "running", "unresolved", "failed", "looks", "files", "owed", "unsaved", "saved"), 0
     )
     return Report(**zero, tickets=tickets, success=success, doubtful=0)
+
+
+def test_what_others_do_is_seen():
+    """Now and then the journal is asked, and its word in the end is the last."""
+    figures = Figures()
+    figures.begin(report(300, success=20), saves=False)
+    for n in range(30):
+        figures.take(success(n))
+    figures.refresh(report(310, success=150))
+    assert (310, 150, 100) == (figures.total, figures.settled, figures.others)
+    assert "150 of 310 settled" in figures.lines()[0]
+    figures.take(Unresolved(ticket=Ticket("images", 31), cause=WaitTimeout("late")))
+    figures.close(evolve(report(310, success=308), unresolved=2))
+    assert 310 == figures.settled
+    assert "20 before this run, 259 by other processes" in figures.lines()[0]
+
+
+def test_what_is_on_its_way_here_is_nobody_elses():
+    """The journal has an outcome a moment before the run gives it."""
+    figures = Figures()
+    figures.begin(report(300), saves=True)
+    figures.refresh(evolve(report(300), saved=7))
+    for n in range(7):
+        figures.take(Saved(ticket=Ticket("images", n), files=(), success=success(n)))
+    figures.refresh(evolve(report(300), saved=7))
+    assert (7, 0) == (figures.settled, figures.others)
+
+
+def test_others_count_for_the_time_that_is_left():
+    """Two do it in half the time, whichever of them is asked."""
+    figures = Figures()
+    figures.begin(report(400), saves=False)
+    for second in range(1, 11):
+        for n in range(10):
+            figures.take(success(10 * second + n))
+        figures.refresh(report(400, success=20 * second))
+        figures.at(float(second))
+    assert (10, 10) == tuple(map(round, figures.left()))
+
+
+def test_the_first_line_knows_the_speed():
+    """It goes by the time since the run began."""
+    figures = Figures()
+    figures.begin(report(100), saves=False)
+    for n in range(50):
+        figures.take(success(n))
+        figures.hear(LOOKED)
+    figures.at(5.0)
+    assert "50 open, 10 looks/s, about 5 s left" == figures.lines()[1]
 
 
 def success(n):
