@@ -38,8 +38,18 @@ class End:
         }
         return {code: count for code, count in held.items() if count}
 
-    def lines(self) -> Iterator[str]:
-        """What is not as it should be and the run did not tell, in words."""
+    def lines(self, failed: int) -> Iterator[str]:
+        """
+        What is not as it should be and the run did not tell, in words.
+
+        Args:
+            failed: How many failures the run has told.
+        """
+        if (others := self.report.failed - failed) > 0:
+            yield (
+                f"{others:,} tickets failed in other runs; `batch export` lists why, and "
+                "`batch retry --failed` asks again"
+            )
         if self.absent is not None:
             yield from self.absent.lines()
         elif lacking := self.report.owed + self.report.unsaved:

@@ -17,6 +17,7 @@ from .. import (
     Unresolved,
     Unsaved,
 )
+from .wording import in_options
 
 # Over so many seconds the speed of now is taken.
 _RECENT = 30.0
@@ -92,8 +93,9 @@ class Figures:
                 self._trouble(news, cause.message)
 
     def _trouble(self, news: Outcome | Delivery, why: str) -> None:
-        self.failures.append((str(news.ticket), why))
-        self.reasons[why] += 1
+        told = in_options(why)
+        self.failures.append((str(news.ticket), told))
+        self.reasons[told] += 1
 
     def at(self, now: float) -> None:
         """Note the time, for what is told of speed."""
@@ -164,6 +166,20 @@ class Figures:
         if self.stopping:
             speed += ", stopping"
         return [f"{self.settled:,} of {self.total:,} settled ({', '.join(counts)})", speed]
+
+    def troubles(self) -> list[str]:
+        """What went wrong in this run, in words; empty where nothing did."""
+        counts = (
+            (self.failed, "failed"),
+            (self.given_up, "given up"),
+            (self.unsaved, "not saved"),
+        )
+        told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+        return [told, *self.why()] if told else []
+
+    def why(self) -> list[str]:
+        """The commonest reasons of what went wrong, each with its number."""
+        return [f"{count:,} x {why}" for why, count in self.reasons.most_common(_SHOWN)]
 
 
 def _words(left: tuple[float, float] | None) -> str:

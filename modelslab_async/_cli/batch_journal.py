@@ -15,6 +15,7 @@ from .batch_run import journal
 from .batch_work import need_journal, write_export
 from .exits import UNSAVED, exit_codes
 from .loops import run_async
+from .wording import in_options
 
 
 @click.command()
@@ -35,7 +36,7 @@ def status(*, path: Path, as_json: bool) -> None:
     console = show.terminal()
     for name, count in asdict(report).items():
         console.print(Text.assemble((f"{name:<12}", "bold"), f"{count:,}"))
-    reasons = Counter(each.why for each in lacking)
+    reasons = Counter(in_options(each.why) for each in lacking)
     for why, count in reasons.most_common(5):
         console.print(Text(f"not saved: {count:,} x {show.plain(why)}"), soft_wrap=True)
 

@@ -98,5 +98,5 @@ def picture(figures: Figures) -> RenderableType:
 def sum_up(console: Console, figures: Figures) -> None:
     """Print what a run came to."""
     console.print(Text(figures.lines()[0]), soft_wrap=True)
-    for why, count in figures.reasons.most_common(5):
-        console.print(Text(f"  {count:,} x {show.plain(why)[:_WIDTH]}"), soft_wrap=True)
+    for why in figures.why():
+        console.print(Text(f"  {show.plain(why)[:_WIDTH]}"), soft_wrap=True)

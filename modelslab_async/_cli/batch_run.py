@@ -40,18 +40,7 @@ def run_options(command: F) -> F:
         ),
         click.option("--quiet", is_flag=True, help="Show nothing but what goes wrong."),
         options.hosts,
-        click.option(
-            "--private",
-            is_flag=True,
-            help="Allow plain http and addresses that are not public, as the emulator's.",
-        ),
-        click.option(
-            "--at-once",
-            type=click.IntRange(min=1),
-            default=8,
-            show_default=True,
-            help="How many transfers may be on their way at once.",
-        ),
+        options.transfers,
         click.option(
             "--window",
             type=click.IntRange(min=1),

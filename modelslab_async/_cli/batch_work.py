@@ -31,7 +31,8 @@ from .batch_live import shown, sum_up
 from .batch_stop import stoppable
 from .look import Tally
 from .loops import run_async
-from .tickets import make_client
+from .tickets import NoKey, make_client
+from .wording import in_options
 
 _News: TypeAlias = AsyncGenerator[Outcome, None] | AsyncGenerator[Delivery, None]
 
@@ -46,6 +47,8 @@ class Plan:
     timeout: float | None
     window: int
     at_once: int
+    longest: int
+    patience: float
     private: bool
     quiet: bool
     as_json: bool
@@ -91,14 +94,27 @@ def go(
         end = run_async(work.do(tickets, failed=failed))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise options.Interrupted(_stopped(figures)) from None
-    if not (plan.quiet or plan.as_json):
+    except ValueError as fault:
+        raise _refused(str(fault)) from None
+    if plan.quiet:
+        for line in figures.troubles():
+            show.say(line)
+    elif not plan.as_json:
         sum_up(show.terminal(), figures)
     if figures.stopping:
         raise options.Interrupted(_stopped(figures))
-    for line in end.lines():
+    for line in end.lines(figures.failed):
         show.say(line)
     tally.codes.update(end.codes(figures.given_up))
     return tally.sum_up()
+
+
+def _refused(fault: str) -> click.ClickException:
+    """What is said where a journal holds tickets that nobody here can ask about."""
+    told = (
+        f"all others have ended, but the journal holds a ticket with a fault: {in_options(fault)}"
+    )
+    return NoKey(told) if "API_KEY" in fault else click.UsageError(told)
 
 
 def _stopped(figures: Figures) -> str:
@@ -153,7 +169,12 @@ class _Work:
                 yield outcomes
             return
         downloads = Downloads(
-            self._client, to=plan.folder, at_once=plan.at_once, private=plan.private
+            self._client,
+            to=plan.folder,
+            at_once=plan.at_once,
+            longest=plan.longest,
+            patience=plan.patience,
+            private=plan.private,
         )
         deliveries = batch.save(downloads, timeout=plan.timeout, window=plan.window)
         async with downloads, aclosing(deliveries):

@@ -26,6 +26,7 @@ from .. import (
     UntrustedServer,
     WaitTimeout,
 )
+from .wording import in_options
 
 SUCCESS, FAILED, USAGE, KEY, NOT_FOUND, TIME_UP, UNSAVED = 0, 1, 2, 3, 5, 7, 8
 DEFECT, INTERRUPTED, CUT_OFF = 70, 130, 141
@@ -124,11 +125,11 @@ def worst(codes: Iterable[int]) -> int:
 
 
 def explained(error: ModelsLabError) -> str:
-    """An error as one line that says what to do."""
+    """An error as one line that says what to do on the command line."""
     advice = "" if error.advice else exit_of(error).advice
     if error.retry_after is not None:
         advice = f"ask again in {error.retry_after:g} s"
-    return f"{str(error).rstrip('.')}; {advice}" if advice else str(error)
+    return in_options(f"{str(error).rstrip('.')}; {advice}" if advice else str(error))
 
 
 def exit_codes() -> str:

@@ -7,8 +7,10 @@ from typing import TypeVar
 import click
 from attrs import define
 
+from .._downloads.downloads import LONGEST
 from .._journal.exports import Format, form_of
 from .exits import INTERRUPTED, USAGE
+from .wording import in_options
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -99,6 +101,42 @@ def hosts(command: F) -> F:
     return base(legacy(command))
 
 
+def transfers(command: F) -> F:
+    """The options of every command that saves files."""
+    for option in (
+        click.option(
+            "--private",
+            is_flag=True,
+            help="Allow plain http and addresses that are not public, as the emulator's.",
+        ),
+        click.option(
+            "--patience",
+            type=click.FloatRange(min=0),
+            default=60.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long a file may need to appear behind its link; 0 for links of old results.",
+        ),
+        click.option(
+            "--longest",
+            type=click.IntRange(min=1),
+            default=LONGEST,
+            show_default=True,
+            metavar="BYTES",
+            help="The most bytes of a file; one that has more is not saved.",
+        ),
+        click.option(
+            "--at-once",
+            type=click.IntRange(min=1),
+            default=8,
+            show_default=True,
+            help="How many transfers may be on their way at once.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def check_export(file: str, form: str | None = None) -> Format:
     """
     The form of an export.
@@ -110,7 +148,7 @@ def check_export(file: str, form: str | None = None) -> Format:
     try:
         known = form_of(file if form is None else f"out.{form}")
     except ValueError as fault:
-        raise click.UsageError(str(fault).replace("form=", "--form")) from None
+        raise click.UsageError(in_options(str(fault))) from None
     if known == "parquet":
         try:
             importlib.import_module("pyarrow")
