@@ -11,8 +11,9 @@ from rich.text import Text
 from .. import Batch, Report, Verified
 from ..journal import Lacking
 from . import options, show
+from .batch_export import STDOUT, write_export
 from .batch_run import journal
-from .batch_work import need_journal, write_export
+from .batch_work import need_journal
 from .exits import UNSAVED, exit_codes
 from .loops import run_async
 from .wording import in_options
@@ -47,7 +48,7 @@ async def _status(path: Path) -> tuple[Report, list[Lacking]]:
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @journal
 @click.option(
     "--form",
@@ -59,7 +60,7 @@ def export(*, file: Path, path: Path, form: str | None) -> None:
     """
     Write all outcomes to FILE, such as out.jsonl, out.csv or out.parquet.
 
-    The file appears when it is complete. Open tickets are left out.
+    The file appears when it is complete; `-` is standard output. Open tickets are left out.
     """
     need_journal(path, "begin a batch with `batch run`")
     known = options.check_export(str(file), form)
@@ -68,7 +69,8 @@ def export(*, file: Path, path: Path, form: str | None) -> None:
         async with Batch.open(path) as batch:
             return await write_export(batch, file, known)
 
-    show.say(f"{run_async(write()):,} outcomes in {file}")
+    where = "" if str(file) == STDOUT else f" in {file}"
+    show.say(f"{run_async(write()):,} outcomes{where}")
 
 
 @click.command(epilog=exit_codes())

@@ -75,8 +75,13 @@ def run_options(command: F) -> F:
 
 
 @click.command(epilog=exit_codes())
-@click.argument("ids", required=False)
-@click.option("--family", metavar="NAME", help="The family of ids that stand alone.")
+@click.argument("ids", required=False, type=click.Path(allow_dash=True))
+@click.option(
+    "--family",
+    metavar="NAME",
+    shell_complete=options.complete_family,
+    help="The family of ids that stand alone.",
+)
 @click.option(
     "--column",
     metavar="NAME",

@@ -22,9 +22,9 @@ from .. import (
     Unsaved,
     to_dict,
 )
-from .._journal.exports import Format
 from . import options, show
 from .batch_end import End
+from .batch_export import write_export
 from .batch_figures import Figures
 from .batch_files import absent_from
 from .batch_live import shown, sum_up
@@ -52,19 +52,6 @@ class Plan:
     private: bool
     quiet: bool
     as_json: bool
-
-
-async def write_export(batch: Batch, file: Path, form: Format | None = None) -> int:
-    """
-    Export, and say in the terms of the command line what is in the way.
-
-    Raises:
-        click.UsageError: The file cannot be written.
-    """
-    try:
-        return await batch.export(file, form=form)
-    except OSError as fault:
-        raise click.UsageError(f"{file} cannot be written: {fault.strerror or fault}") from None
 
 
 def need_journal(path: Path, advice: str) -> None:

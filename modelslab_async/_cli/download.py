@@ -20,7 +20,7 @@ from .tickets import STDIN, checked, find_keys, given, make_client
 
 
 @click.command(epilog=exit_codes())
-@click.argument("tickets", metavar="TICKET...", nargs=-1, required=True)
+@options.tickets
 @click.option(
     "--to",
     "folder",

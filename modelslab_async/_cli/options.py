@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 from attrs import define
 
+from .. import FAMILIES
 from .._downloads.downloads import LONGEST
 from .._journal.exports import Format, form_of
 from .exits import INTERRUPTED, USAGE
@@ -53,6 +54,23 @@ def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool)
     context.ensure_object(Settings).debug |= value
 
 
+def complete_family(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """The families that a shell may complete to."""
+    return [name for name in FAMILIES if name.startswith(incomplete)]
+
+
+def complete_ticket(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """The beginnings of tickets that a shell may complete to."""
+    return [f"{name}:" for name in FAMILIES if f"{name}:".startswith(incomplete)]
+
+
+tickets = click.argument(
+    "tickets", metavar="TICKET...", nargs=-1, required=True, shell_complete=complete_ticket
+)
 debug = click.option(
     "--debug",
     is_flag=True,

@@ -215,6 +215,29 @@ def test_export(here, emulator, tmp_path):
     assert 2 == here("export", "all.doc").returncode
 
 
+def test_export_to_what_is_no_file(here, emulator, tmp_path):
+    """Standard output, a pipe and a link are written to, and stay what they are."""
+    emulator.plant("images:4811", fails=False)
+    here("run", "-", given="images:4811")
+    out = here("export", "-", "--form", "jsonl")
+    assert (0, "images:4811") == (out.returncode, json.loads(out.stdout)["ticket"])
+    assert (2, False) == (here("export", "-").returncode, (tmp_path / "-").exists())
+
+    (tmp_path / "link.jsonl").symlink_to("target.jsonl")
+    assert 0 == here("export", "link.jsonl").returncode
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert out.stdout == (tmp_path / "target.jsonl").read_text()
+
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with subprocess.Popen(["cat", tmp_path / "pipe.jsonl"], stdout=subprocess.PIPE) as cat:
+        try:
+            assert 0 == here("run", "--export", "pipe.jsonl").returncode
+            assert out.stdout == cat.communicate(timeout=60)[0].decode()
+        finally:
+            cat.kill()
+    assert (tmp_path / "pipe.jsonl").is_fifo()
+
+
 def test_parquet_without_its_extra(here, without):
     """Before anything is asked, one line says what to install."""
     path = os.pathsep.join((without("pyarrow"), str(Path.cwd())))
