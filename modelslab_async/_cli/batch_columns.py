@@ -1,6 +1,7 @@
 """Batch columns: what a user says of a file, and which names say where its tickets are."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
@@ -92,5 +93,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
+# The names of a table are the same on every line.
+@lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name)).lower()
