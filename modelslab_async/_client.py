@@ -17,7 +17,15 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from ._core.arguments import check_count, check_patience, check_rate, check_span
+from ._core.arguments import (
+    check_count,
+    check_function,
+    check_kind,
+    check_patience,
+    check_rate,
+    check_span,
+    check_table,
+)
 from ._core.catalog import FAMILIES
 from ._core.endpoint_catalog import ENDPOINTS
 from ._core.endpoints import Endpoint
@@ -69,8 +77,9 @@ class Client(Waits):
         http: What to send through: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
         pace: The rule that says when to look: a `Pace`, or one that learns, `Pace.learned()`.
-        rate: The most looks a second over all tickets of a key; None for no such bound. When more
-            is due than may be looked at, the most overdue ticket goes first.
+        rate: The most looks a second over all tickets of a key that this client waits for; None for
+            no such bound. When more is due than may be looked at, families take turns, and in each
+            the most overdue ticket goes first. `fetch` looks at once and does not count.
         workers: How many looks may be on their way at once.
         timeout: The most seconds that one look may take.
         queue: How many generations a key may have queued at once: 5, 10 or 15, as the plan says;
@@ -79,7 +88,8 @@ class Client(Waits):
             result itself.
         on_submitted: Awaited with each `Submitted` before its ticket is handed out, so that it can
             be stored first.
-        on_event: Called with each `Looked`, `Faulted`, `Paused` and `Settled`. It must not block.
+        on_event: Called, not awaited, with each `Looked`, `Faulted`, `Paused` and `Settled`. While
+            it blocks nothing else goes on.
 
     Raises:
         ValueError: There is no key, or an argument is out of its range.
@@ -105,11 +115,23 @@ class Client(Waits):
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
+        for name, text in (
+            ("api_key", api_key),
+            ("enterprise_key", enterprise_key),
+            ("base_url", base_url),
+            ("legacy_base_url", legacy_base_url),
+        ):
+            check_kind(name, text, str | None, "a text or None")
+        check_table("families", families, Family)
+        check_table("endpoints", endpoints, Endpoint)
+        check_kind("pace", pace, Pace | Learned, "a Pace, such as Pace.fixed(3) or Pace.learned()")
         check_count("workers", workers)
         check_span("timeout", timeout)
         check_count("queue", queue, things="places", optional=True)
         check_span("submit_timeout", submit_timeout)
         check_rate("rate", rate, things="looks")
+        check_function("on_submitted", on_submitted, awaited=True)
+        check_function("on_event", on_event, awaited=False)
         sender = Sender(as_http(http, workers), Keys.find(api_key, enterprise_key), timeout=timeout)
         places = rooted(families, base_url=base_url, legacy_base_url=legacy_base_url)
         starts = rooted(endpoints, base_url=base_url, legacy_base_url=legacy_base_url)
@@ -270,13 +292,15 @@ class Client(Waits):
         Make the address for `submit(webhook=...)`, with a part that nobody can guess.
 
         Args:
-            base: The public address of the receiver, such as `"https://me.example/hooks"`.
+            base: The public address of the receiver, such as `"https://me.example/hooks"`. A query
+                stays behind the path, to which the part is added.
             secret: What the part is made of; the receiver must be given the same. None for a secret
                 of this client's own, which lasts as long as the client.
         """
         token = _token(secret or self._secret)
         self._tokens.add(token)
-        return f"{base.rstrip('/')}/{token}"
+        path, mark, query = base.partition("?")
+        return f"{path.rstrip('/')}/{token}{mark}{query}"
 
     async def _ordered(self, endpoint: str, params: Mapping[str, Any]) -> Order:
         self._check_usable()
@@ -318,7 +342,8 @@ class Client(Waits):
 
     def _is_hooked(self, order: Order) -> bool:
         """Whether a webhook of our own is to tell of the end."""
-        return str(order.params.get("webhook")).rpartition("/")[2] in self._tokens
+        path = str(order.params.get("webhook")).partition("?")[0]
+        return path.rpartition("/")[2] in self._tokens
 
     def _hasten(self, ticket: Ticket) -> None:
         poller = self._watch(ticket, NOBODY)

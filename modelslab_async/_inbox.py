@@ -144,10 +144,10 @@ class Inbox:
         self._room.ring()
         return self._unread.popleft()
 
-    def overdue(self, now: float) -> list[Ticket]:
-        """The open tickets whose time is up; empty when all are done."""
+    def overdue(self, now: float, limit: int) -> list[Ticket]:
+        """Some of the open tickets whose time is up; empty when all are done."""
         late: dict[Ticket, None] = {}
-        while self._deadlines and self._deadlines[0][0] <= now:
+        while len(late) < limit and self._deadlines and self._deadlines[0][0] <= now:
             deadline, ticket = self._deadlines.popleft()
             if self._is_due(deadline, ticket):
                 late[ticket] = None

@@ -5,6 +5,7 @@ import difflib
 import itertools
 import logging
 import random
+import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -34,9 +35,10 @@ from ._core.receipts import read_receipt
 from ._core.replies import Processing, Success
 from ._core.rules import Limits
 from ._core.tickets import Ticket
+from ._held import Start
 from ._ledger import Ledger, Receipt
 from ._orders import Order
-from ._places import Places, Start
+from ._places import Places
 from ._transport.sender import Sender
 from ._turns import is_cancelled
 from ._uploads import with_files_read, with_files_sent
@@ -46,7 +48,8 @@ _logger = logging.getLogger("modelslab_async")
 # What the service asks for where it says nothing else.
 _PATIENCE = 30.0
 
-# So many ids of deliveries that came before the reply to their submit are remembered.
+# So many ids of deliveries that came before the reply to their submit are remembered: no more than
+# a number of each, since whoever knows the address may post what is large.
 _EARLY = 1024
 
 _UNKNOWN = Start()
@@ -85,9 +88,8 @@ class Submitter:
         self._chance = chance
         self._places: dict[Tier, Places] = {}
         self._numbers = itertools.count()
-        self._spaced: dict[str, float] = {}
         self._starting: set[asyncio.Task[Receipt | BaseException]] = set()
-        self._early: deque[str] = deque(maxlen=_EARLY)
+        self._early: deque[int] = deque(maxlen=_EARLY)
         self._closed: ClientClosed | None = None
 
     def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
@@ -134,8 +136,7 @@ class Submitter:
         number = next(self._numbers)
         order = evolve(order, params=await with_files_sent(order.params, self._link_of))
         for setbacks in itertools.count(1):
-            await self._space(order)
-            await places.take(number)
+            await self._admitted(order, number, places)
             end = await self._run(order, places, ledger)
             if isinstance(end, (Processing, Success)):
                 return end
@@ -187,7 +188,7 @@ class Submitter:
         found = {places.marked(hint.track_id) for places in self._places.values()} - {None}
         if not found:
             # It may come before the reply to its submit, whose ticket is then due at once.
-            self._early.extend(filter(None, (hint.track_id, *hint.ids)))
+            self._early.extend(map(hash, filter(None, (hint.track_id, *hint.ids))))
         return {ticket for ticket in found if ticket is not None}
 
     async def aclose(self) -> None:
@@ -219,12 +220,26 @@ class Submitter:
             self._places[tier] = self._new_places()
         return self._places[tier]
 
+    async def _admitted(self, order: Order, number: int, places: Places) -> None:
+        """Wait for a place, and first for the turn of a payload that the server saw too often."""
+        while True:
+            await places.twins.turn(order, number)
+            try:
+                await places.take(number)
+            except BaseException:
+                places.twins.leave(order)
+                raise
+            if places.twins.may_go(order):
+                return
+            places.give_back()
+
     async def _run(self, order: Order, places: Places, ledger: Ledger) -> Receipt | BaseException:
         starting = asyncio.create_task(
             self._start(order, places, ledger), name="modelslab_async submit"
         )
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
+        starting.add_done_callback(lambda _: places.twins.leave(order))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -243,17 +258,19 @@ class Submitter:
         try:
             end = await self._send(order)
         except BaseException:
-            places.give_back()
+            places.doubt(order.endpoint.name)
             _logger.warning("cut off while on its way: %s", _uncertain(order, "it was cut off"))
             raise
+        places.twins.answered(order)
         match end:
             case Processing():
                 places.keep(
                     end.ticket,
+                    endpoint=order.endpoint.name,
                     eta=end.eta,
                     mark=order.track_id,
                     calm=self._is_hooked(order),
-                    hinted=not {order.track_id, end.ticket.id}.isdisjoint(self._early),
+                    hinted=not {hash(order.track_id), hash(end.ticket.id)}.isdisjoint(self._early),
                 )
             case RateLimited():
                 self._slow_down(order, places, end)
@@ -261,6 +278,8 @@ class Submitter:
             case AuthenticationError() | PaymentRequired():
                 places.send_away(end)
                 places.give_back()
+            case SubmitUncertain():
+                places.doubt(order.endpoint.name)
             case _:
                 places.give_back(welcome=isinstance(end, (Success, GenerationFailed)))
         return await self._tell(order, end, ledger)
@@ -293,6 +312,7 @@ class Submitter:
                 headers=response.headers,
                 body=response.body,
                 families=self._families,
+                unnamed=secrets.token_hex(8),
                 received_at=time.time(),
             )
         except ModelsLabError as error:
@@ -313,23 +333,11 @@ class Submitter:
     def _slow_down(self, order: Order, places: Places, error: RateLimited) -> None:
         words = error.server_message.casefold()
         if "spam filter" in words:
-            seconds = max(error.retry_after or 0.0, _PATIENCE)
-            self._spaced[order.payload_hash] = asyncio.get_running_loop().time() + seconds
+            places.twins.refused(order, error.retry_after)
         elif "queued" in words:
             places.full(error.retry_after or _PATIENCE)
         else:
             places.pause(error.retry_after or _PATIENCE)
-
-    async def _space(self, order: Order) -> None:
-        """Wait for the turn of a payload that the server has seen too often of late."""
-        if not self._spaced:
-            return
-        now = asyncio.get_running_loop().time()
-        self._spaced = {each: when for each, when in self._spaced.items() if when > now}
-        turn = self._spaced.get(order.payload_hash)
-        if turn is not None:
-            self._spaced[order.payload_hash] = turn + _PATIENCE
-            await asyncio.sleep(turn - now)
 
 
 def _news(order: Order, reply: Receipt) -> Submitted:

@@ -1,28 +1,22 @@
 """HTTP over httpx: over one of its transports or clients. It decodes and follows nothing."""
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from urllib.request import getproxies_environment
 
 import httpx
 
 from .._core.errors import ModelsLabError, TransportError, UntrustedServer
+from .sealed import SealedBody, SealedRequest
 from .wire import TOO_LONG, Body, Request, Response, is_too_long
 
-# What httpx raises before the first byte of a request has gone out.
-_NEVER_LEFT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.InvalidURL,
-)
 # Bytes that come behind one answer stay in httpx, unseen, and would be read as the answer to the
 # next request: so no connection of HTTP/1.1 has a next one. HTTP/2 knows whose each answer is, and
 # drops this header (RFC 9113, section 8.2.2).
 _ONCE = ("connection", "close")
+# What a caller's client or transport may raise. Ours are among them: its hooks may send as well,
+# and what they say is not said of this request.
+_FAULTS = (httpx.HTTPError, httpx.InvalidURL, ModelsLabError)
 
 
 class TransportHTTP:
@@ -33,12 +27,8 @@ class TransportHTTP:
 
     async def exchange(self, request: Request) -> Response:
         """See `HTTP.exchange`."""
-        try:
-            response = await self._transport.handle_async_request(_to_httpx(request))
-            return await _read(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            error = translated(fault)
-        raise error
+        send = self._transport.handle_async_request
+        return await _read(await _answered(request, _to_httpx, send))
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -59,19 +49,41 @@ class ClientHTTP:
 
     async def exchange(self, request: Request) -> Response:
         """See `HTTP.exchange`."""
-        try:
-            prepared = self._client.build_request(
-                request.method,
-                request.url,
-                headers=(*request.headers, _ONCE),
-                content=request.body or None,
-            )
-            prepared.url = _QuietURL(prepared.url)
-            response = await self._client.send(prepared, stream=True, follow_redirects=False)
-            return await _read(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            error = translated(fault)
-        raise error
+        return await _read(await _answered(request, self._built, self._sent))
+
+    def _built(self, request: Request) -> httpx.Request:
+        built = self._client.build_request(
+            request.method,
+            request.url,
+            headers=(*request.headers, _ONCE),
+            content=request.body or None,
+        )
+        built.url = _QuietURL(built.url)
+        return built
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
+        return await self._client.send(request, stream=True, follow_redirects=False)
+
+
+async def _answered(
+    request: Request,
+    build: Callable[[Request], httpx.Request],
+    send: Callable[[httpx.Request], Awaitable[httpx.Response]],
+) -> httpx.Response:
+    """
+    Send it, and say of a fault whether the request may have left.
+
+    The kind of a fault does not tell: hooks of a client, wrappers that try twice and redirects that
+    are no URL raise what is raised where no connection came about. What nobody took the body of
+    has not left, whatever was raised.
+    """
+    body = SealedBody(request.body)
+    try:
+        return await send(SealedRequest(build(request), body))
+    except _FAULTS as fault:
+        error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
+    # Raised out here, in a frame without httpx's request: its repr shows the query.
+    raise error
 
 
 def environment_proxy(scheme: str, host: str) -> str | None:
@@ -88,11 +100,20 @@ def _covers(pattern: str, host: str) -> bool:
     return pattern == "*" or (bool(domain) and f".{host.lower()}".endswith(f".{domain}"))
 
 
-def translated(fault: httpx.HTTPError | httpx.InvalidURL) -> ModelsLabError:
-    """What an httpx error means to us. httpx errors hold the request, and so the key: drop them."""
-    return _untrusted(fault) or _cut(
-        fault, str(fault), may_have_left=not isinstance(fault, _NEVER_LEFT)
-    )
+def translated(
+    fault: Exception, *, never_left: bool = False, trusting: bool = True
+) -> ModelsLabError:
+    """
+    What an httpx error means to us. httpx errors hold the request, and so the key: drop them.
+
+    Args:
+        fault: The error.
+        never_left: Whether the request provably never left.
+        trusting: Whether the fault of a certificate is believed to be that of our server without
+            that proof.
+    """
+    untrusted = _untrusted(fault) if trusting or never_left else None
+    return untrusted or _cut(fault, str(fault), may_have_left=not never_left)
 
 
 def unreachable(fault: OSError | UnicodeError) -> ModelsLabError:
@@ -133,14 +154,21 @@ def _to_httpx(request: Request) -> httpx.Request:
 async def _read(response: httpx.Response) -> Response:
     headers, body = response.headers.raw, Body()
     try:
-        if is_too_long(headers):
-            raise TransportError(TOO_LONG)
-        async for chunk in _raw(response):
-            if not body.add(chunk):
-                raise TransportError(TOO_LONG)
+        if not is_too_long(headers) and await _is_whole(response, body):
+            return Response(status_code=response.status_code, headers=headers, body=body.whole())
+        error: ModelsLabError = TransportError(TOO_LONG)
+    except _FAULTS as fault:
+        error = translated(fault, trusting=False)
     finally:
         await response.aclose()
-    return Response(status_code=response.status_code, headers=headers, body=body.whole())
+    raise error
+
+
+async def _is_whole(response: httpx.Response, body: Body) -> bool:
+    async for chunk in _raw(response):
+        if not body.add(chunk):
+            return False
+    return True
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -68,6 +68,7 @@ def test_a_server_that_is_not_there(program):
         (("fetch", "workflows:1"), "2 part(s)"),
         (("wait", "images:1", "vidio:1"), "did you mean video"),
         (("wait", "images:1", "--timeout", "-1"), "--timeout"),
+        (("wait", "images:1", "--timeout", "nan"), "--timeout"),
         (("fetch", "images:1", "--base-url", "modelslab"), "base_url"),
         (("fetch", "images:1", "--api-key", "k"), "--api-key"),
         (("wait",), "TICKET"),

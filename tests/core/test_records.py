@@ -94,6 +94,8 @@ def test_no_reply_is_changed_by_being_kept(value):
         {"kind": "success"},
         {"kind": "success", "ticket": "images"},
         {"kind": "success", "ticket": "images:1", "surprise": 1},
+        {"kind": "success", "ticket": "images:1", "output": "abc"},
+        {"kind": "success", "ticket": "images:1", "output": [1]},
         {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "copy", "message": ""}},
         {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "nothing"}},
         {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "Ticket", "message": ""}},

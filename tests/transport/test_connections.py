@@ -670,7 +670,9 @@ async def test_a_proxy_gets_what_it_is_for(own, monkeypatch):
         await asyncio.gather(http.exchange(request), http.exchange(request))
         await http.exchange(asking(server, "/direct"))
         server.answer = b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"
-        secret = Request(method="GET", url="https://some.example/x", headers=(("key", KEY),))
+        secret = Request(
+            method="POST", url="https://some.example/x", headers=(("key", KEY),), body=b"{}"
+        )
         for end in await asyncio.gather(
             http.exchange(secret), http.exchange(secret), return_exceptions=True
         ):
