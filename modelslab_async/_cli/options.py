@@ -143,7 +143,7 @@ def transfers(command: F) -> F:
         ),
         click.option(
             "--patience",
-            type=click.FloatRange(min=0),
+            type=Numbers(min=0),
             default=60.0,
             show_default=True,
             metavar="SECONDS",

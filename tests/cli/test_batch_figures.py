@@ -1,5 +1,6 @@
 """Figures of a batch: what is told of speed and of the time left is true, or is not told."""
 
+import asyncio
 import io
 
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from modelslab_async import (
     Failed,
+    JournalLocked,
     Looked,
     Processing,
     Report,
@@ -17,6 +19,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
+from modelslab_async._cli import batch_live
 from modelslab_async._cli.batch_figures import Figures, duration
 from modelslab_async._cli.batch_live import picture
 
@@ -67,6 +70,27 @@ def test_others_count_for_the_time_that_is_left():
         figures.refresh(report(400, success=20 * second))
         figures.at(float(second))
     assert (10, 10) == tuple(map(round, figures.left()))
+
+
+async def test_the_journal_is_asked_while_a_run_goes(monkeypatch):
+    """What others did is seen before this run has ended, and no trouble of a look ends it."""
+    monkeypatch.setattr(batch_live, "_SLOW", 0.01)
+    monkeypatch.setattr(batch_live, "_LAG", 0.0)
+    figures, asked, seen = Figures(), [], asyncio.Event()
+    figures.begin(report(300), saves=False)
+
+    async def ask():
+        asked.append(figures.others)
+        if figures.others == 250:
+            seen.set()
+        if len(asked) == 1:
+            raise JournalLocked("for a while")
+        return report(300, success=min(250, 50 * len(asked)))
+
+    async with asyncio.timeout(60), batch_live.shown(figures, ask, quiet=True):
+        await seen.wait()
+    assert [0, 0, 100] == asked[:3]
+    assert (300, 0) == (figures.settled, figures.open)
 
 
 def test_the_first_line_knows_the_speed():
