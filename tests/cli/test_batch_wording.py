@@ -22,7 +22,9 @@ def test_a_link_that_is_refused(here, emulator):
     emulator.plant("images:7001", fails=False)
     run = here("run", "-", "--out", "out", given="images:7001")
     assert 8 == run.returncode
-    for told in (run.stdout, here("status").stdout):
+    assert 0 == here("report", "--html", "page.html").returncode
+    page = (here.folder / "page.html").read_text(encoding="utf-8")
+    for told in (run.stdout, here("status").stdout, page):
         assert "--private allows plain http" in told
         assert "private=True" not in told
 
