@@ -181,7 +181,7 @@ class Batch:
             JournalError: The journal cannot be written. What was not committed was not handed out,
                 and is open on the next run.
             ValueError: The batch has no client, an argument is out of its range, or a ticket's
-                family is unknown to the client.
+                family is unknown to the client; the last is raised when all others have ended.
         """
         client = self._looking(timeout, window)
 

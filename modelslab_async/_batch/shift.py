@@ -78,6 +78,7 @@ class Shift:
         # The batch belongs to the house: it keeps what the client's pace learns.
         self._memory = Memory(client._pace, journal)  # noqa: SLF001
         self._held: dict[Ticket, _Held] = {}
+        self._strange: ValueError | None = None
         self._queue: asyncio.Queue[Outcome | Stop] = asyncio.Queue(GROUP)
         self._stop: Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -171,7 +172,7 @@ class Shift:
                     await self._queue.put(outcome)
         except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
             error = raised
-        await self._queue.put(Stop(error))
+        await self._queue.put(Stop(error or self._strange))
 
     async def _claimed(self, window: int) -> AsyncGenerator[Ticket, None]:
         """Tickets, as far as the window takes them, until nobody holds an open one any more."""
@@ -183,9 +184,9 @@ class Shift:
             if claim is None:
                 self.lapsed = True
                 return
-            for number, ticket in claim.tickets:
-                self._held[ticket] = _Held(number)
-            for _, ticket in claim.tickets:
+            known = [(number, ticket) for number, ticket in claim.tickets if self._knows(ticket)]
+            self._held |= {ticket: _Held(number) for number, ticket in known}
+            for _, ticket in known:
                 yield ticket
             if not claim.tickets:
                 if not claim.others:
@@ -195,6 +196,15 @@ class Shift:
                     waiting = True
                     _logger.info("waiting for tickets that other processes of this batch look at")
                 await asyncio.sleep(rest_of(self._lease))
+
+    def _knows(self, ticket: Ticket) -> bool:
+        """Whether the client can ask about it; if not, it is told once all others have ended."""
+        try:
+            self._client._looker.family_of(ticket)  # noqa: SLF001 -- of the house.
+        except ValueError as fault:
+            self._strange = fault
+            return False
+        return True
 
     async def _beat(self, looking: asyncio.Task[None]) -> None:
         """Renew the lease; once it is lost, look no more."""

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from attrs import frozen
 
 from .._core.bodies import number
+from .._core.errors import JournalDamaged
 from .._core.outcomes import Outcome, Unresolved
 from .._core.records import from_dict, to_dict
 from .._core.replies import Failed, Processing, Reply, Success
@@ -105,7 +106,22 @@ def encode(value: Reply | Outcome) -> Columns:
 
 
 def decode(ticket: Ticket, columns: Columns) -> Reply | Outcome:
-    """The reply or outcome again."""
+    """
+    The reply or outcome again.
+
+    Raises:
+        JournalDamaged: It makes no sense: another program wrote into the journal.
+    """
+    try:
+        return _decode(ticket, columns)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
+        raise JournalDamaged(
+            f"the reply of {ticket} makes no sense ({type(fault).__name__}: {fault}); keep a copy "
+            "of this journal, and delete that row of the table replies to have the others"
+        ) from fault
+
+
+def _decode(ticket: Ticket, columns: Columns) -> Reply | Outcome:
     state, body, rest = columns
     raw: dict[str, Any] = json.loads(body) if body else {}
     more: dict[str, Any] = json.loads(rest) if rest else {}
