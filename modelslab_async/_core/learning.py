@@ -118,7 +118,7 @@ class Learned:
     It begins as the plain pace. After twenty jobs of a family, fifty with an eta, it looks when,
     for jobs as they were of late, looks and lateness cost the least together. It counts what that
     costs beside the plain pace, to which it goes back where it does not pay. A step is never more
-    than 20 times as long as the plain pace's at that age, nor less than a twentieth of it.
+    than 20 times as long as the plain pace's at that age and eta, nor less than a twentieth of it.
 
     Make it with `Pace.learned`. Give it to one client, or to all clients of one event loop.
 
