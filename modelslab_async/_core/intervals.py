@@ -13,11 +13,15 @@ from itertools import accumulate
 
 from attrs import Factory, define, field
 
-_GROWTH = 1.05
+_A_HUNDREDFOLD = 94
+_GROWTH = 100.0 ** (1.0 / _A_HUNDREDFOLD)
 _SHORTEST = 0.01
 _BINS = 330
 _MEMORY = 500.0
 _FORGOTTEN = 1e-3
+# All jobs together weigh no more than the memory, and the last one weighs one.
+_HEAVIEST = _MEMORY + 2.0
+_LATEST = 0.99
 _ROUNDS = 10
 # A bin lends to its neighbours until they hold together what so many jobs would.
 _COMPANY = 10.0
@@ -28,7 +32,11 @@ _BEYOND = round(math.log(20.0) / math.log(_GROWTH))
 _TWICE = round(math.log(2.0) / math.log(_GROWTH))
 _NOTHING = 1e-9
 
-EDGES = (0.0, *(_SHORTEST * _GROWTH**number for number in range(_BINS)))
+# There is an edge at 1, to the digit: an honest eta is over just before it.
+EDGES: tuple[float, ...] = (
+    0.0,
+    *(100.0 ** (number / _A_HUNDREDFOLD - 1.0) for number in range(_BINS)),
+)
 
 
 def place(length: float) -> int:
@@ -37,6 +45,10 @@ def place(length: float) -> int:
         return 0
     number = round(math.log(min(length, EDGES[-1]) / _SHORTEST) / math.log(_GROWTH))
     return max(1 + number, 1)
+
+
+_ONE = place(1.0)
+_JUST_BEFORE = 3
 
 
 @define(eq=False)
@@ -56,14 +68,24 @@ class Intervals:
         self._seen[key] = self._seen.get(key, 0.0) + self._weight
         self.count += 1
 
-    def density(self) -> list[float]:
-        """How likely it is that a job ends in each of the bins, from the first on."""
+    def density(self, believed: float = 0.0) -> list[float]:
+        """
+        How likely it is that a job ends in each of the bins, from the first on.
+
+        Args:
+            believed: How likely it is thought, for want of better knowledge, to end just before 1.
+        """
         self._forget()
         ends = (low + _TWICE if high == _BINS else high for low, high in self._seen)
         top = min(max(ends), _BINS)
         chances = [(EDGES[k + 1] - EDGES[k]) * (EDGES[k] + EDGES[k + 1]) for k in range(top)]
+        if believed and top >= _ONE:
+            chances = _raised(_scaled(chances), believed)
         for _ in range(_ROUNDS):
             chances = _scaled(_blurred(self._explained(chances)))
+        if believed:
+            # What is blurred over 1 would have a second look follow the one at an honest eta.
+            chances = _scaled(self._explained(chances))
         return self._lent(chances)
 
     def to_list(self) -> list[tuple[int, int, float]]:
@@ -81,8 +103,10 @@ class Intervals:
         """
         found = {(int(low), int(high)): float(weight) for low, high, weight in seen}
         for (low, high), weight in found.items():
-            if not (0 <= low < high <= _BINS and 0.0 < weight < math.inf):
+            if not (0 <= low < high <= _BINS and _FORGOTTEN / 2 < weight <= _HEAVIEST):
                 raise ValueError(f"no interval: from {low} to {high}, seen {weight} times")
+        if count < 0 or (found and max(found.values()) < _LATEST):
+            raise ValueError("no count of jobs: too few, or the last one weighs less than one")
         return cls(int(count) if found else 0, found)
 
     def _forget(self) -> None:
@@ -130,6 +154,13 @@ def _within(below: Sequence[float], here: int, width: int) -> float:
 def _raise(slopes: list[float], low: int, high: int, mass: float) -> None:
     slopes[low] += mass / (high - low)
     slopes[high] -= mass / (high - low)
+
+
+def _raised(chances: Sequence[float], share: float) -> list[float]:
+    """Have so much of the whole lie just before 1."""
+    low = _ONE - _JUST_BEFORE
+    peak = [share / _JUST_BEFORE if low <= k < _ONE else 0.0 for k in range(len(chances))]
+    return [(1.0 - share) * chance + more for chance, more in zip(chances, peak, strict=True)]
 
 
 def _blurred(values: Sequence[float]) -> list[float]:

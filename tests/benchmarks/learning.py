@@ -1,17 +1,19 @@
 """
 What a learned pace costs: while it learns, and after two hundred jobs beside the best of all rules.
 
-    python tests/benchmarks/learning.py --jobs 200 --seeds 10
+    python tests/benchmarks/learning.py --jobs 200 --seeds 40
 
 A look costs as much as one second of lateness, if nothing else is said. The best rule is found by
 dynamic programming on the true distribution; the learned pace sees no more of it than its looks
-show, which is when a job still ran and when it was over. The jobs are drawn with seeds, so the
+show, which is when a job still ran and when it was over. With etas it is compared with the plain
+pace alone, which heeds them too. The jobs are drawn with seeds, so the
 figures are the same on every machine.
 """
 
 import argparse
+import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -21,6 +23,18 @@ from modelslab_async import Learned, Pace
 from modelslab_async._core.rules import Steps
 
 _FINE = 2000
+
+Eta = Callable[[float, float], float | None]
+
+# What the submit's reply says of a job, given its length and a number from 0 to 1.
+SAID: Mapping[str, Eta] = {
+    "none": lambda _job, _chance: None,
+    "honest": lambda job, _chance: float(math.ceil(job)),
+    "to the digit": lambda job, _chance: job,
+    "off by a fifth": lambda job, chance: job * (0.8 + 0.4 * chance),
+    "ten times too long": lambda job, _chance: 10.0 * job,
+    "960 s for all": lambda _job, _chance: 960.0,
+}
 
 
 class Walk(NamedTuple):
@@ -35,33 +49,37 @@ class Walk(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """Sums of costs beside the plain pace's, job after job; and the last cost beside the best."""
+    """Sums of costs beside the plain pace's, job after job, and what it knows at the end."""
 
     along: list[float]
-    last: float
+    pupil: Learned
 
 
-def walked(steps: Steps, job: float, chance: Callable[[], float]) -> Walk:
+def walked(steps: Steps, job: float, chance: Callable[[], float], eta: float | None = None) -> Walk:
     """Look at a job that was just submitted until it is over."""
-    looks, running, now = 1, 0.0, steps.first(None, chance(), fresh=True)
+    looks, running, now = 1, 0.0, steps.first(eta, chance(), fresh=True)
     while now < job:
         running = now
-        now += steps.step(now, chance())
+        now += steps.step(now, chance(), eta=eta)
         looks += 1
     return Walk(looks, running, now)
 
 
-def taught(jobs: list[float], look: float, seed: int) -> tuple[Learned, list[float], list[float]]:
-    """A pace that has waited for these jobs, and what each cost it and the plain pace."""
+def taught(quantile: Quantile, said: Eta, *, jobs: int, look: float, seed: int) -> Trial:
+    """A pace that has waited for so many jobs, and what each cost it and the plain pace."""
     learned, plain = Pace.learned(look=look), Pace()
+    draw, guess = random.Random(seed).random, random.Random(f"eta {seed}").random
     costs, usual = list[float](), list[float]()
-    for number, job in enumerate(jobs):
-        walk = walked(learned.of("images"), job, random.Random(f"{seed} {number}").random)
-        learned.of("images").learn(walk.running, walk.over, None)
+    for number in range(jobs):
+        job = quantile(draw())
+        eta, steps = said(job, guess()), learned.of("images")
+        walk = walked(steps, job, random.Random(f"{seed} {number}").random, eta)
+        steps.learn(walk.running, walk.over, eta)
         costs.append(walk.cost(job, look))
-        other = walked(plain, job, random.Random(f"{seed} {number}").random)
+        other = walked(plain, job, random.Random(f"{seed} {number}").random, eta)
         usual.append(other.cost(job, look))
-    return learned, costs, usual
+    pairs = zip(accumulate(costs), accumulate(usual), strict=True)
+    return Trial([mine / theirs for mine, theirs in pairs], learned)
 
 
 def expected(steps: Steps, shape: Shape, look: float) -> float:
@@ -76,37 +94,52 @@ def least(quantile: Quantile, look: float) -> float:
     return found.looks * look + found.late
 
 
-def trials(name: str, *, jobs: int, seeds: int, look: float) -> list[Trial]:
+def trials(name: str, *, jobs: int, seeds: int, look: float, said: str = "none") -> list[Trial]:
     """So many pupils, each with jobs of its own."""
-    quantile, bound = QUANTILES[name], least(QUANTILES[name], look)
-    found = []
-    for seed in range(seeds):
-        draw = random.Random(seed).random
-        learned, costs, usual = taught([quantile(draw()) for _ in range(jobs)], look, seed)
-        pairs = zip(accumulate(costs), accumulate(usual), strict=True)
-        along = [mine / theirs for mine, theirs in pairs]
-        found.append(Trial(along, expected(learned.of("images"), SHAPES[name], look) / bound))
-    return found
+    quantile, eta = QUANTILES[name], SAID[said]
+    return [taught(quantile, eta, jobs=jobs, look=look, seed=seed) for seed in range(seeds)]
+
+
+def beside_the_best(found: list[Trial], name: str, look: float) -> list[float]:
+    """What each pupil costs by the end, without an eta, beside the best rule for the shape."""
+    bound = least(QUANTILES[name], look)
+    return [expected(trial.pupil.of("images"), SHAPES[name], look) / bound for trial in found]
+
+
+def means(found: list[Trial]) -> list[float]:
+    """Up to each job, the costs beside the plain pace's, as means over all pupils."""
+    rows = zip(*(trial.along for trial in found), strict=True)
+    return [sum(ratios) / len(found) for ratios in rows]
 
 
 def lines(*, jobs: int, seeds: int, look: float) -> Iterator[str]:
-    """A line a shape."""
-    yield f"after {jobs} jobs, costs beside the best: mean, worst; the plain pace: so far, at worst"
+    """A line a shape and kind of eta."""
+    yield f"after {jobs} jobs without an eta, costs beside the best: mean, worst of {seeds}"
     for name in QUANTILES:
-        found = trials(name, jobs=jobs, seeds=seeds, look=look)
-        ends = [trial.last for trial in found]
-        along = [sum(ratios) / seeds for ratios in zip(*(t.along for t in found), strict=True)]
-        yield (
-            f"{name:34} {sum(ends) / seeds:6.3f} {max(ends):6.3f}"
-            f"{along[-1]:28.3f} {max(along):9.3f}"
-        )
+        ends = beside_the_best(trials(name, jobs=jobs, seeds=seeds, look=look), name, look)
+        yield f"{name:54} {sum(ends) / seeds:6.3f} {max(ends):6.3f}"
+    yield (
+        f"all {jobs} jobs, costs beside the plain pace: mean, worst of {seeds}; "
+        "at worst on the way: mean, worst, share of runs above 1.05"
+    )
+    for said in SAID:
+        for name in QUANTILES:
+            found = trials(name, jobs=jobs, seeds=seeds, look=look, said=said)
+            along = means(found)
+            highest = [max(trial.along) for trial in found]
+            over = sum(ratio > 1.05 for ratio in highest) / seeds
+            yield (
+                f"{said:20} {name:33} {along[-1]:6.3f} "
+                f"{max(trial.along[-1] for trial in found):6.3f}"
+                f"{max(along):12.3f} {max(highest):6.3f} {over:6.1%}"
+            )
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--jobs", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--look", type=float, default=1.0)
     options = parser.parse_args()
     for line in lines(jobs=options.jobs, seeds=options.seeds, look=options.look):

@@ -2,7 +2,7 @@
 
 import pytest
 from frugality import QUANTILES
-from learning import trials
+from learning import SAID, beside_the_best, means, trials
 
 pytestmark = pytest.mark.alone
 
@@ -11,19 +11,29 @@ PUPILS = 10
 
 
 @pytest.fixture(scope="module", params=QUANTILES)
-def pupils(request):
-    return trials(request.param, jobs=JOBS, seeds=PUPILS, look=1.0)
+def shape(request):
+    return request.param
 
 
-def test_two_hundred_jobs_teach_almost_the_best_rule(pupils):
+@pytest.fixture(scope="module")
+def pupils(shape):
+    return trials(shape, jobs=JOBS, seeds=PUPILS, look=1.0)
+
+
+@pytest.fixture(scope="module", params=[said for said in SAID if said != "none"])
+def told(request, shape):
+    """Pupils that hear an eta with each job."""
+    return request.param, trials(shape, jobs=JOBS, seeds=PUPILS, look=1.0, said=request.param)
+
+
+def test_two_hundred_jobs_teach_almost_the_best_rule(pupils, shape):
     """It costs on average no more than 10 % above the best rule for the true distribution."""
-    assert sum(pupil.last for pupil in pupils) / PUPILS <= 1.10
+    assert sum(beside_the_best(pupils, shape, 1.0)) / PUPILS <= 1.10
 
 
 def test_learning_never_costs_more_than_a_twentieth(pupils):
     """Up to each job, all jobs together cost no more than 5 % above the plain pace."""
-    for ratios in zip(*(pupil.along for pupil in pupils), strict=True):
-        assert sum(ratios) / PUPILS <= 1.05
+    assert max(means(pupils)) <= 1.05
 
 
 def test_it_begins_as_the_plain_pace(pupils):
@@ -33,4 +43,18 @@ def test_it_begins_as_the_plain_pace(pupils):
 
 def test_learning_pays(pupils):
     """Two hundred jobs cost less together than with the plain pace, whatever the shape."""
-    assert sum(pupil.along[-1] for pupil in pupils) / PUPILS < 0.96
+    assert means(pupils)[-1] < 0.96
+
+
+def test_no_eta_makes_it_cost_more_than_a_twentieth(told):
+    """Up to each job too, be the etas honest or as wrong as they may."""
+    _, pupils = told
+    assert max(means(pupils)) <= 1.05
+    assert {1.0} == {ratio for pupil in pupils for ratio in pupil.along[:50]}
+
+
+def test_etas_that_are_wrong_are_learned(told):
+    """Where they are off by a fifth it pays, and far more so where they are much too long."""
+    said, pupils = told
+    most = {"off by a fifth": 0.9, "ten times too long": 0.5, "960 s for all": 0.6}
+    assert means(pupils)[-1] <= most.get(said, 1.05)

@@ -17,8 +17,8 @@ CORE = [path for path in MODULES if "_core" in path.parts]
 CORE_ORDER = """
 arguments tickets replies files errors outcomes families spelling tables endpoints events catalog
 endpoint_rows endpoint_catalog bodies hints statuses refusals reading
-hooks receipts pending records rules inspecting intervals learning pacing queues lines crowds lanes
-rates schedule
+hooks receipts pending records rules inspecting intervals purse experience sightings learning
+pacing queues lines crowds lanes rates schedule
 """.split()  # noqa: SIM905
 OUTSIDE = {"time", "random", "os", "logging", "asyncio", "socket", "threading", "secrets", "ssl"}
 

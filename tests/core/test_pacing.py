@@ -92,6 +92,16 @@ def test_an_eta_is_waited_for_with_patience(eta, age, chance):
     assert step <= min(eta + 0.1 * pace.longest(age + eta), believed) + 1e-6
 
 
+@given(seconds=st.floats(0.01, 3000), eta=st.floats(0.01, 1e6), chance=CHANCE)
+def test_an_eta_that_is_wrong_makes_it_late_by_patience_or_as_much_again(seconds, eta, chance):
+    """The default notices within 75 seconds or T, whichever is more, and within 300 at any rate."""
+    pace = Pace()
+    now = pace.first(eta, chance, fresh=True)
+    while now < seconds:
+        now += pace.step(now, chance, eta=eta)
+    assert now - seconds <= min(max(75.0, seconds), 300.0) + 1e-6
+
+
 @given(eta=st.floats(75.0, 1e6), one=CHANCE, other=CHANCE)
 def test_chance_parts_a_herd_with_one_long_eta(eta, one, other):
     """Tickets submitted together are not looked at in the same moment, however long the eta."""
