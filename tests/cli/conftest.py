@@ -174,8 +174,17 @@ def without(tmp_path):
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started and that are still alive."""
-    return [child for child, (parent, state) in _processes() if parent == pid and state != "Z"]
+    """The services that a process has started and that are still alive."""
+    born = [child for child, (parent, state) in _processes() if parent == pid and state != "Z"]
+    # Libraries start programs as well, such as ldconfig while they are imported.
+    return [child for child in born if b"demo_server" in _command(child)]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def is_alive(pid: int) -> bool:
