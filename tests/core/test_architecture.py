@@ -66,6 +66,7 @@ def test_imports_run_downwards(path):
 
 LAYERS = [
     "_core",
+    "_lasting",
     "_journal",
     "journal",
     "_transport",
