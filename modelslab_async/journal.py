@@ -83,6 +83,11 @@ class Journal:
         """The file."""
         return self._path
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Where the time in seconds since 1970 comes from."""
+        return self._clock
+
     async def add(self, tickets: Sequence[TicketLike]) -> int:
         """
         Add tickets, all of them or, if there is an error, none. Those that it has are left alone.

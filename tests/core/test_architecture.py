@@ -72,6 +72,7 @@ LAYERS = [
     "_transport",
     "_turns",
     "_hearers",
+    "_guards",
     "_waiters",
     "_downloads",
     "_inbox",
