@@ -20,13 +20,14 @@ from .._core.families import Medium
 from .._core.files import File
 from .._core.replies import Success
 from .hops import bare
-from .inline import data_of, decoded, is_link, payload_of
-from .kinds import HEAD, suffix_of
+from .inline import data_of, is_link, payload_of
+from .kinds import HEAD, is_text, suffix_of
 from .names import stem_of
+from .pages import is_error
 from .part import Finished, Part
 from .renewal import Renewal
 from .threads import in_thread
-from .transfer import Transfer, not_written
+from .transfer import ErrorPage, Transfer, not_written
 
 Keep: TypeAlias = Callable[[File], Awaitable[None]]
 
@@ -155,7 +156,9 @@ class _Output:
                 if fault is None:
                     return link
                 faults.append(fault)
-            gone = next((fault for fault in faults if isinstance(fault, LinkGone)), None)
+            gone = next(
+                (fault for fault in faults if isinstance(fault, LinkGone | ErrorPage)), None
+            )
             cut = next((fault for fault in faults if isinstance(fault, TransferFailed)), None)
             late = now() >= end
             if gone and self._renewal and (late or gone.status_code in _EXPIRED):
@@ -182,23 +185,24 @@ class _Output:
             return fault
         return None
 
-    async def _renewed(self, gone: LinkGone, renewal: Renewal) -> Sequence[str]:
+    async def _renewed(self, gone: LinkGone | ErrorPage, renewal: Renewal) -> Sequence[str]:
         """The links that the service names now. It is asked once."""
         self._renewal = None
         try:
             success = await renewal.success()
         except ModelsLabError as fault:
-            raise LinkGone(
-                f"{gone.message}, and no new link is to be had: {fault.message}",
-                url=gone.url,
-                status_code=gone.status_code,
-            ) from fault
+            why = f"{gone.message}, and no new link is to be had: {fault.message}"
+            raise _again(gone, why) from fault
         if len(success.output) <= self._n or not is_link(success.output[self._n]):
             raise _advised(gone)
         return _links(success, self._n)
 
     def _check(self, link: str) -> None:
         head = self._part.head(HEAD)
+        if is_error(head):
+            raise ErrorPage(
+                f"an error message came in place of the file: {head[:80]!r}", url=bare(link)
+            )
         if self._suffix(head, link) is None and payload_of(head, self._media) is None:
             raise WrongContent(
                 f"what came is not {_named(self._media)} but begins with {head[:24]!r}",
@@ -208,13 +212,15 @@ class _Output:
     def _publish(self, url: str) -> Finished:
         """Name the file. Blocks."""
         head = self._part.head(HEAD)
-        start = payload_of(head, self._media) if url else None
-        if start is None:
-            return self._part.publish(self._suffix(head, url) or "bin", url)
+        payload = payload_of(head, self._media) if url else None
+        if payload is None:
+            # A text that the reply itself holds may look like anything.
+            plain = "bin" if url or not is_text(head) else "txt"
+            return self._part.publish(self._suffix(head, url) or plain, url)
         inside = Part.open(self._saving.folder, self._part.stem)
         try:
             inside.restart(None)
-            for data in decoded(self._part.pieces(start)):
+            for data in payload.decode(self._part.pieces(payload.start)):
                 inside.append(data)
             published = inside.publish(self._suffix(inside.head(HEAD), url) or "bin", url)
             inside.drop()
@@ -253,7 +259,11 @@ def _advised(fault: DownloadError) -> DownloadError:
         LinkGone: "the result may have expired: results are kept for a limited time",
         TransferFailed: "save again to go on where it ended",
         WrongContent: "if the family makes such files, say so in its Family(output=...)",
+        ErrorPage: "save again later, and if it stays see in a browser what the link says",
     }.get(type(fault))
-    if advice is None:
-        return fault
-    return type(fault)(f"{fault.message}; {advice}", url=fault.url, status_code=fault.status_code)
+    return fault if advice is None else _again(fault, f"{fault.message}; {advice}")
+
+
+def _again(fault: DownloadError, message: str) -> DownloadError:
+    kind = WrongContent if isinstance(fault, ErrorPage) else type(fault)
+    return kind(message, url=fault.url, status_code=fault.status_code)
