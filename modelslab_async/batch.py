@@ -165,7 +165,8 @@ class Batch:
         """
         Wait for all that is open, and get the outcomes as they end, each once it is committed.
 
-        Tickets that earlier runs left `Unresolved` are open again. It ends when no ticket is open,
+        Tickets that earlier runs left `Unresolved` are open again. One of a family that the client
+        does not know ends `Unresolved`. It ends when no ticket is open,
         also none that another process holds. Leaving it early leaves the rest to the next run.
 
         Args:
@@ -175,8 +176,7 @@ class Batch:
         Raises:
             JournalError: The journal cannot be written. What was not committed was not handed out,
                 and is open on the next run.
-            ValueError: The batch has no client, an argument is out of its range, or a ticket's
-                family is unknown to the client.
+            ValueError: The batch has no client, or an argument is out of its range.
         """
         client = self._looking(timeout, window)
 

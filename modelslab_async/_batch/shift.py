@@ -9,7 +9,7 @@ from typing import Final
 from attrs import define
 
 from .._client import Client
-from .._core.errors import JournalError
+from .._core.errors import InvalidRequest, JournalError
 from .._core.events import Event, Faulted, Looked
 from .._core.outcomes import Outcome, Unresolved
 from .._core.replies import Processing
@@ -192,7 +192,10 @@ class Shift:
             for number, ticket in claim.tickets:
                 self._held[ticket] = _Held(number)
             for _, ticket in claim.tickets:
-                yield ticket
+                if (unfit := self._unfit(ticket)) is None:
+                    yield ticket
+                else:
+                    await self._queue.put(unfit)
             if not claim.tickets:
                 if not claim.others:
                     return
@@ -201,6 +204,14 @@ class Shift:
                     waiting = True
                     _logger.info("waiting for tickets that other processes of this batch look at")
                 await asyncio.sleep(rest_of(self._lease))
+
+    def _unfit(self, ticket: Ticket) -> Unresolved | None:
+        """The outcome of a ticket at which this client cannot look; others may."""
+        try:
+            self._client._looker.family_of(ticket)  # noqa: SLF001
+        except ValueError as error:
+            return Unresolved(ticket=ticket, cause=InvalidRequest(str(error), ticket=ticket))
+        return None
 
     async def _beat(self, looking: asyncio.Task[None]) -> None:
         """Renew the lease; once it is lost, look no more."""

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from attrs import frozen
 
 from .._core.bodies import number
+from .._core.errors import JournalDamaged
 from .._core.outcomes import Outcome, Unresolved
 from .._core.records import from_dict, to_dict
 from .._core.replies import Failed, Processing, Reply, Success
@@ -105,7 +106,24 @@ def encode(value: Reply | Outcome) -> Columns:
 
 
 def decode(ticket: Ticket, columns: Columns) -> Reply | Outcome:
-    """The reply or outcome again."""
+    """
+    The reply or outcome again.
+
+    Raises:
+        JournalDamaged: The row makes no sense.
+    """
+    try:
+        return _decoded(ticket, columns)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        damaged = JournalDamaged(
+            f"what it keeps of {ticket} cannot be read ({error}); keep a copy of the file, and "
+            "have that ticket looked at again as the page on batches shows"
+        )
+        damaged.ticket = ticket
+        raise damaged from error
+
+
+def _decoded(ticket: Ticket, columns: Columns) -> Reply | Outcome:
     state, body, rest = columns
     raw: dict[str, Any] = json.loads(body) if body else {}
     more: dict[str, Any] = json.loads(rest) if rest else {}

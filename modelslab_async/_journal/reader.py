@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeVar
 
-from .._core.errors import JournalError, JournalReadOnly
+from .._core.errors import JournalDamaged, JournalError, JournalReadOnly
 from .faults import check_file, explained, gone
 from .schema import check_current
 from .writer import set_up
@@ -69,6 +69,9 @@ def _done(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], path:
             return work(db)
         except sqlite3.Error as error:
             raise explained(error, path) from error
+        except JournalDamaged as damaged:
+            damaged.path = path
+            raise
 
 
 def _opened(path: str, patience: float, how: str) -> sqlite3.Connection:

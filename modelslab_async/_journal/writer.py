@@ -201,6 +201,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001 -- it is told to whom it belongs.
             # The bad one shall not spoil the others.
             if len(jobs) == 1:
+                if isinstance(error, JournalError):
+                    error.path = self._path
                 self._answer([(jobs[0].future, None, error)])
             else:
                 for job in jobs:

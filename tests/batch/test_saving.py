@@ -347,6 +347,7 @@ async def test_failed_tickets_can_be_opened_again(a_client, emulator, path):
         await all_of(batch.run())
         assert 1 == await batch.retry_failed()
         assert (1, 1) == ((await batch.report()).open, (await batch.report()).success)
+        assert await batch.journal.last("images:1") is None
         emulator.plant("images:1", fails=False, duration=0)
         (told,) = await all_of(batch.run())
         assert (Ticket("images", 1), True) == (told.ticket, isinstance(told, Success))

@@ -177,6 +177,7 @@ async def test_unresolved_is_open_for_the_next_run_alone(journal):
     assert held[A] == (await claim(journal, second))[A]
     report = await journal.report()
     assert (1, 1, 0) == (report.open, report.running, report.unresolved)
+    assert await journal.last(A) is None
     assert [True] == await journal.settle(second, [End(held[A], 1, done(A))])
     assert {done(A), done(B)} == {each.outcome async for each in journal.ended()}
 

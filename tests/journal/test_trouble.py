@@ -409,6 +409,39 @@ async def test_a_settled_ticket_fails_to_be_written(path):
         assert [True] == await journal.settle(run, [end])
 
 
+@pytest.mark.parametrize("body", ['{"cut', "5", '{"output": 1}}', "[" * 5000])
+async def test_a_reply_that_cannot_be_read(path, body):
+    """The error names the file and the ticket, wherever it is met, and what to do."""
+    async with Journal.open(path) as journal:
+        await journal.add([A])
+        run = await journal.begin(lease=60)
+        ((number, _),) = (await journal.claim(run, before=run, most=1, lease=60)).tickets
+        await journal.settle(run, [End(number, 1, Success(ticket=A, raw={}))], owing=True)
+        await journal._writer.do(lambda db: db.execute("UPDATE replies SET body = ?", (body,)))
+
+        async def page():
+            return [each async for each in journal.ended()]
+
+        for met in (
+            journal.last(A),
+            page(),
+            journal.claim_saves(run, before=run, most=1, lease=60),
+        ):
+            with pytest.raises(JournalDamaged, match=r"images:1 .*page on batches") as caught:
+                await met
+            assert (A, str(path)) == (caught.value.ticket, caught.value.path)
+        # What the page on batches says.
+        await journal._writer.do(lambda db: [db.execute(each) for each in MENDED.split(";")])
+        assert (1, 0) == ((await journal.report()).open, (await journal.report()).success)
+        assert await journal.last(A) is None
+
+
+MENDED = """
+UPDATE tickets SET state = 0, run = 0, ended = NULL WHERE id = 1;
+DELETE FROM replies WHERE ticket IN (SELECT ticket FROM tickets WHERE id = 1)
+"""
+
+
 def test_what_sqlite_says_is_kept():
     """Whatever is not foreseen is an error of ours too, with SQLite's words."""
     error = explained(sqlite3.OperationalError("gremlins"), "a/b")
