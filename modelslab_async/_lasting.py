@@ -9,10 +9,13 @@ _IS_WINDOWS = os.name == "nt"
 
 
 def sync(folder: Path) -> None:
-    """Make the names in a folder last, where a folder can be told so."""
+    """Make the names in a folder last, where it can be opened for that."""
     if _IS_WINDOWS:  # pragma: no cover -- a folder cannot be opened there.
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return
     try:
         os.fsync(descriptor)
     finally:

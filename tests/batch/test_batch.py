@@ -430,6 +430,23 @@ async def test_looks_and_last_replies_are_noted(a_client, emulator, path):
         assert (await batch.report()).looks == emulator.looks.total()
 
 
+async def test_the_last_looks_are_noted_when_a_run_is_left(a_client, emulator, path):
+    """However long it is until a lease would be renewed."""
+    ticket = emulator.plant("images:1", duration=1000)
+    async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
+        await batch.add([ticket])
+        task = await begun(batch)
+
+        async def looked():
+            return emulator.looks.total() >= 3
+
+        await until(looked)
+        task.cancel()
+        await asyncio.wait([task])
+        assert 2 <= (await batch.report()).looks <= emulator.looks.total()
+        assert isinstance(await batch.journal.last(ticket), Processing)
+
+
 async def test_faults_are_looks(path):
     """Looks that went wrong are counted beside those that were answered."""
     asked = 0
