@@ -10,6 +10,7 @@ from collections.abc import (
     Callable,
     Iterable,
     Mapping,
+    Sequence,
 )
 from contextlib import aclosing, suppress
 from itertools import product
@@ -17,7 +18,16 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from ._core.arguments import check_count, check_patience, check_rate, check_span
+from ._asker import Asker
+from ._core.arguments import (
+    check_count,
+    check_function,
+    check_kind,
+    check_patience,
+    check_rate,
+    check_span,
+    check_table,
+)
 from ._core.catalog import FAMILIES
 from ._core.endpoint_catalog import ENDPOINTS
 from ._core.endpoints import Endpoint
@@ -36,6 +46,7 @@ from ._core.replies import Processing, Success
 from ._core.tickets import Ticket
 from ._deliveries import Deliveries
 from ._hearers import Hearers
+from ._ledger import receipt_of
 from ._looker import Looker, rooted
 from ._orders import Order
 from ._places import Places
@@ -43,6 +54,7 @@ from ._submitter import Submitter
 from ._transport.keys import Keys
 from ._transport.sender import Sender, as_http
 from ._transport.wire import HTTP
+from ._uploader import as_it_came
 from ._waiters import NOBODY
 from ._waiting import Waits
 
@@ -69,17 +81,19 @@ class Client(Waits):
         http: What to send through: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
         pace: The rule that says when to look: a `Pace`, or one that learns, `Pace.learned()`.
-        rate: The most looks a second over all tickets of a key; None for no such bound. When more
-            is due than may be looked at, the most overdue ticket goes first.
+        rate: The most looks a second over all tickets of a key that this client waits for; None for
+            no such bound. When more is due than may be looked at, families take turns, and in each
+            the most overdue ticket goes first. `fetch` looks at once and does not count.
         workers: How many looks may be on their way at once.
         timeout: The most seconds that one look may take.
         queue: How many generations a key may have queued at once: 5, 10 or 15, as the plan says;
             None for no bound. Submits wait for a place.
-        submit_timeout: The most seconds that one submit may take; some endpoints answer with the
-            result itself.
+        submit_timeout: The most seconds that one submit may take, or one file that it needs; some
+            endpoints answer with the result itself.
         on_submitted: Awaited with each `Submitted` before its ticket is handed out, so that it can
-            be stored first.
-        on_event: Called with each `Looked`, `Faulted`, `Paused` and `Settled`. It must not block.
+            be stored first. What it raises is raised by `submit`, and a note names the ticket.
+        on_event: Called, not awaited, with each `Looked`, `Faulted`, `Paused` and `Settled`. While
+            it blocks nothing else goes on.
 
     Raises:
         ValueError: There is no key, or an argument is out of its range.
@@ -105,19 +119,32 @@ class Client(Waits):
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
+        for name, text in (
+            ("api_key", api_key),
+            ("enterprise_key", enterprise_key),
+            ("base_url", base_url),
+            ("legacy_base_url", legacy_base_url),
+        ):
+            check_kind(name, text, str | None, "a text or None")
+        check_table("families", families, Family)
+        check_table("endpoints", endpoints, Endpoint)
+        check_kind("pace", pace, Pace | Learned, "a Pace, such as Pace.fixed(3) or Pace.learned()")
         check_count("workers", workers)
         check_span("timeout", timeout)
         check_count("queue", queue, things="places", optional=True)
         check_span("submit_timeout", submit_timeout)
         check_rate("rate", rate, things="looks")
+        check_function("on_submitted", on_submitted, awaited=True)
+        check_function("on_event", on_event, awaited=False)
         sender = Sender(as_http(http, workers), Keys.find(api_key, enterprise_key), timeout=timeout)
         places = rooted(families, base_url=base_url, legacy_base_url=legacy_base_url)
         starts = rooted(endpoints, base_url=base_url, legacy_base_url=legacy_base_url)
         self._queue = queue
         self._secret = secrets.token_hex(32)
         self._tokens: set[str] = set()
+        self._asker = Asker(starts, places, sender)
         self._submitter = Submitter(
-            starts,
+            self._asker,
             places,
             sender,
             places=self._places,
@@ -152,8 +179,9 @@ class Client(Waits):
             endpoint: `family/endpoint`, such as `"realtime/text2img"`; the command
                 `modelslab-async endpoints` lists all.
             params: What the endpoint takes. They pass as they are; None leaves one out. Where the
-                service wants a link to a file, a path, bytes or an open file will do: up to 5 MB
-                are sent to the service first, which keeps them for 24 hours.
+                service wants a link to an image, a video or a sound (`Endpoint.takes_file`), a
+                path, bytes or an open file will do: up to 5 MB are sent to the service once there
+                is a place, and are kept there for 24 hours.
 
         Returns:
             A `Processing` whose ticket can be waited for, or a `Success` if it was done at once.
@@ -164,8 +192,11 @@ class Client(Waits):
             GenerationFailed: It was taken, and failed at once.
             RateLimited: It was refused for its rate again and again. Nothing was started.
             TransportError: It never left this machine. Nothing was started.
-            ValueError: The endpoint is unknown, a parameter is missing or misspelled. Nothing was
-                sent.
+            UnusableFile: A file cannot be read, is empty or too long. Nothing was started.
+            LookFault: A file was not taken by the service, again and again. Nothing was started.
+            ClientClosed: The client was closed before it was sent. Nothing was started.
+            ValueError: The endpoint is unknown, a parameter is missing or misspelled, or a file
+                stands where none is taken. Nothing was sent.
 
         Example:
             ```python
@@ -173,7 +204,7 @@ class Client(Waits):
             print(begun.ticket)
             ```
         """
-        return await self._submitter.submit(await self._ordered(endpoint, params))
+        return receipt_of(await self._submitter.submit(await self._ordered(endpoint, params)))
 
     async def generate(
         self, endpoint: str, /, *, timeout: float | None = None, **params: Any
@@ -213,8 +244,9 @@ class Client(Waits):
         """
         Start much work and get each request with its outcome, as they end.
 
-        The source is read as far as the window allows. A failure ends its own request alone; once
-        the key is refused, the rest is not sent. Leaving the loop early starts nothing more.
+        The source is read as far as the window allows. A failure, be it a file that cannot be
+        read, ends its own request alone; once the key is refused, the rest is not sent. Leaving the
+        loop early starts nothing more.
 
         Args:
             requests: Pairs of an endpoint and its parameters.
@@ -224,8 +256,8 @@ class Client(Waits):
 
         Raises:
             ValueError: A request is ill-formed, its endpoint unknown, a parameter missing or
-                misspelled. This, and whatever else the source raises, is raised after the outcomes
-                of all requests before it.
+                misspelled. This, and whatever else the source or `on_submitted` raises, is raised
+                after the outcomes of all requests before it.
 
         Example:
             ```python
@@ -240,12 +272,10 @@ class Client(Waits):
         refused: list[ModelsLabError] = []
 
         async def bring(request: GenerationRequest) -> Outcome | Unsubmitted:
-            if refused:
-                return Unsubmitted(cause=refused[0])
-            outcome = await self._outcome_of(request, timeout)
+            outcome = await self._outcome_of(request, timeout, refused)
             match outcome:
                 case Unsubmitted(cause=AuthenticationError() | PaymentRequired() as error):
-                    refused.append(error)
+                    refused.append(as_it_came(error))
             return outcome
 
         deliveries = Deliveries(bring, window)
@@ -260,27 +290,30 @@ class Client(Waits):
         Raises:
             LookFault: There is no answer.
             Refused: The server refuses the key, the plan or the request.
+            ClientClosed: The client was closed meanwhile.
             ValueError: The endpoint is unknown, a parameter is missing or misspelled.
         """
         self._check_usable()
-        return await self._submitter.ask(endpoint, params)
+        return await self._asker.ask(endpoint, params)
 
     def webhook_url(self, base: str, *, secret: str | None = None) -> str:
         """
         Make the address for `submit(webhook=...)`, with a part that nobody can guess.
 
         Args:
-            base: The public address of the receiver, such as `"https://me.example/hooks"`.
+            base: The public address of the receiver, such as `"https://me.example/hooks"`. A query
+                stays behind the path, to which the part is added.
             secret: What the part is made of; the receiver must be given the same. None for a secret
                 of this client's own, which lasts as long as the client.
         """
         token = _token(secret or self._secret)
         self._tokens.add(token)
-        return f"{base.rstrip('/')}/{token}"
+        path, mark, query = base.partition("?")
+        return f"{path.rstrip('/')}/{token}{mark}{query}"
 
     async def _ordered(self, endpoint: str, params: Mapping[str, Any]) -> Order:
         self._check_usable()
-        return await self._submitter.order(endpoint, params)
+        return await self._asker.order(endpoint, params)
 
     def _take_hint(self, hint: Hint) -> None:
         self._check_usable()
@@ -294,7 +327,7 @@ class Client(Waits):
     def _check_request(self, request: GenerationRequest) -> None:
         match request:
             case (str(endpoint), Mapping() as params):
-                self._submitter.check(endpoint, params)
+                self._asker.check(endpoint, params)
             case _:
                 raise ValueError(
                     "a request is a pair of an endpoint and its parameters, such as "
@@ -302,13 +335,23 @@ class Client(Waits):
                 )
 
     async def _outcome_of(
-        self, request: GenerationRequest, timeout: float | None
+        self,
+        request: GenerationRequest,
+        timeout: float | None,
+        refused: Sequence[ModelsLabError],
     ) -> Outcome | Unsubmitted:
+        if refused:
+            return Unsubmitted(cause=refused[0])
         endpoint, params = request
         try:
-            begun = await self.submit(endpoint, **params)
+            order = await self._ordered(endpoint, params)
+            if refused:  # While its files were read.
+                return Unsubmitted(cause=refused[0])
+            end = await self._submitter.submit(order)
         except ModelsLabError as error:
             return Unsubmitted(cause=error)
+        # Whatever the hook raised is no end of the request, which has a ticket.
+        begun = receipt_of(end)
         if isinstance(begun, Success):
             return begun
         return await self._outcome(begun.ticket, timeout)
@@ -318,7 +361,8 @@ class Client(Waits):
 
     def _is_hooked(self, order: Order) -> bool:
         """Whether a webhook of our own is to tell of the end."""
-        return str(order.params.get("webhook")).rpartition("/")[2] in self._tokens
+        path = str(order.params.get("webhook")).partition("?")[0]
+        return path.rpartition("/")[2] in self._tokens
 
     def _hasten(self, ticket: Ticket) -> None:
         poller = self._watch(ticket, NOBODY)

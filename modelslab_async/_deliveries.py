@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
+from ._sources import each
 from ._turns import is_cancelled
 from ._waiters import Bell
 
@@ -62,7 +63,7 @@ class Deliveries(Generic[OrderT, EndT]):
         check: Callable[[OrderT], object],
     ) -> None:
         try:
-            async with aclosing(_each(source)) as orders:
+            async with aclosing(each(source)) as orders:
                 async for order in orders:
                     check(order)
                     await self._window.acquire()
@@ -80,7 +81,13 @@ class Deliveries(Generic[OrderT, EndT]):
             self._bell.ring()
 
     async def _deliver(self, order: OrderT) -> None:
-        end = await self._bring(order)
+        try:
+            end = await self._bring(order)
+        except asyncio.CancelledError as cancelled:
+            if is_cancelled():
+                raise
+            # A task that ends so says nothing, and its order would be lost.
+            raise RuntimeError("an order was cancelled from within") from cancelled
         self._ready.append((order, end))
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -90,12 +97,3 @@ class Deliveries(Generic[OrderT, EndT]):
             if self._feeder is not None:
                 self._feeder.cancel()
         self._bell.ring()
-
-
-async def _each(source: Iterable[OrderT] | AsyncIterable[OrderT]) -> AsyncGenerator[OrderT, None]:
-    if isinstance(source, AsyncIterable):
-        async for order in source:
-            yield order
-    else:
-        for order in source:
-            yield order

@@ -1,5 +1,6 @@
 """Hearers: who is told of the events of one poller. What one of them raises harms nobody else."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import TypeAlias
@@ -24,7 +25,8 @@ class Hearers:
         for hearer in self._hearers:
             try:
                 hearer(event)
-            except Exception:
+            # A hearer may ask a future of its own that was cancelled: nobody here is meant by that.
+            except (Exception, asyncio.CancelledError):
                 _logger.exception("on_event raised; the poller goes on")
 
     def join(self, hearer: Hearer) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ from ._core.families import Tier
 from ._core.outcomes import Outcome, Unresolved
 from ._core.replies import Processing
 from ._core.tickets import Ticket, TicketLike
+from ._sources import each
 from ._turns import Turns, is_cancelled
 from ._waiters import Bell
 
@@ -144,10 +145,10 @@ class Inbox:
         self._room.ring()
         return self._unread.popleft()
 
-    def overdue(self, now: float) -> list[Ticket]:
-        """The open tickets whose time is up; empty when all are done."""
+    def overdue(self, now: float, limit: int) -> list[Ticket]:
+        """Some of the open tickets whose time is up; empty when all are done."""
         late: dict[Ticket, None] = {}
-        while self._deadlines and self._deadlines[0][0] <= now:
+        while len(late) < limit and self._deadlines and self._deadlines[0][0] <= now:
             deadline, ticket = self._deadlines.popleft()
             if self._is_due(deadline, ticket):
                 late[ticket] = None
@@ -212,17 +213,3 @@ def no_text(tickets: Tickets) -> None:
         raise ValueError(  # noqa: TRY004 -- one error type for every ill-formed ticket.
             f"many tickets come in a list, such as [{tickets!r}], not as a text"
         )
-
-
-async def each(tickets: Tickets) -> AsyncGenerator[TicketLike, None]:
-    """Read a source of either kind."""
-    if isinstance(tickets, AsyncGenerator):
-        async with aclosing(tickets):
-            async for ticket in tickets:
-                yield ticket
-    elif isinstance(tickets, AsyncIterable):
-        async for ticket in tickets:
-            yield ticket
-    else:
-        for ticket in tickets:
-            yield ticket

@@ -2,12 +2,43 @@
 
 from typing import TypeAlias
 
+from attrs import frozen
+
 from ._core.errors import ModelsLabError
 from ._core.replies import Processing, Success
+from ._core.tickets import Ticket
 from ._orders import Order
 
 Receipt: TypeAlias = Processing | Success
 """What tells that work was started."""
+
+
+@frozen
+class Raised:
+    """
+    What a ledger or a hook raised. It is the caller's, and no word of the service on the submit.
+
+    So it is handed on as a value: raised on the way, it could be taken for such a word.
+
+    Attributes:
+        error: The exception, as it was raised.
+        ticket: The work that was started before, if any was.
+    """
+
+    error: BaseException
+    ticket: Ticket | None = None
+
+
+def receipt_of(end: Receipt | Raised) -> Receipt:
+    """
+    What tells that work was started.
+
+    Raises:
+        BaseException: Whatever the ledger or the hook raised.
+    """
+    if isinstance(end, Raised):
+        raise end.error
+    return end
 
 
 class Ledger:

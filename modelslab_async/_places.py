@@ -8,10 +8,13 @@ from contextvars import Context
 from heapq import heappop, heappush
 from itertools import count
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 
 from ._core.errors import ModelsLabError
 from ._core.tickets import Ticket
+from ._doubts import Doubts
+from ._held import Held, Start
+from ._twins import Twins
 
 # A ticket that nobody ever looks at again would hold its place for good.
 _LONGEST_HELD = 3600.0
@@ -23,51 +26,11 @@ _FLOOR = 0.25
 # one of the last few: recorded is an eta of a hundred times the work.
 _EARLY = 0.5
 _LATEST_START = 10.0
-# So long after its submit a ticket is new.
-_FRESH = 1.0
 _FEW = 8
 # Seconds from one pass over all who hold a place to the next: at most, and at least for each of
 # them, since a pass costs time.
 _OFTEN = 0.5
 _PASS = 0.00025
-
-
-@frozen
-class Start:
-    """
-    What is known of a ticket when the poller first hears of it.
-
-    Attributes:
-        eta: Seconds until the server expects its end, if it said so.
-        fresh: Whether it was submitted just now, so that a look at once is for nothing.
-        calm: Whether a webhook is to tell of its end, so that looks may be rarer.
-    """
-
-    eta: float | None = None
-    fresh: bool = False
-    calm: bool = False
-
-
-@define(eq=False)
-class _Held:
-    """
-    A place that a queued generation has.
-
-    Attributes:
-        since: When it was submitted.
-        eta: How long the server says it takes; 0 where it says nothing.
-        looked: When it was last looked at because others wait.
-        mark: The track_id of its request.
-        calm: Whether a webhook is to tell of its end.
-        hinted: Whether a webhook did so before the reply to its submit came.
-    """
-
-    since: float
-    eta: float
-    looked: float
-    mark: str
-    calm: bool
-    hinted: bool
 
 
 @define(eq=False)
@@ -76,20 +39,24 @@ class Places:
     The places that one account has for queued generations.
 
     A place is taken before a submit. It is given back when nothing came of it, and belongs to its
-    ticket else: until that has ended, or is given up, or an hour has passed. Who waits for a place
-    gets one in the order of their numbers. Until the server has taken work, and again after a
+    ticket else: until that has ended, or is given up, or an hour has passed. Where nobody knows
+    whether work was started, it stays taken for a while (see `Doubts`). Who waits for a place gets
+    one in the order of their numbers. Until the server has taken work, and again after a
     refusal, one goes alone, and one more for each second without an answer.
 
     Args:
         limit: How many there are; None for as many as anybody wants.
         look: Asked to look at a ticket now, while others wait for its place.
         leave: Told when nobody waits for the place of a ticket any more.
+        twins: Who waits until its payload may be sent again, before it waits for a place.
     """
 
     limit: int | None
     look: Callable[[Ticket], object]
     leave: Callable[[Ticket], object]
-    _held: dict[Ticket, _Held] = Factory(dict)
+    twins: Twins = Factory(Twins)
+    _held: dict[Ticket, Held] = Factory(dict)
+    _doubts: Doubts = Factory(Doubts)
     _unnamed: int = 0
     _line: list[tuple[int, int, asyncio.Future[ModelsLabError | None]]] = Factory(list)
     _sequence: "count[int]" = Factory(count)
@@ -131,10 +98,17 @@ class Places:
         self._unnamed -= 1
         self._serve()
 
+    def doubt(self, endpoint: str) -> None:
+        """Nobody knows whether a submit started work: while it may run, it has its place."""
+        self._unnamed -= 1
+        self._doubts.add(endpoint, asyncio.get_running_loop().time())
+        self._serve()
+
     def keep(
         self,
         ticket: Ticket,
         *,
+        endpoint: str = "",
         eta: float | None = None,
         mark: str = "",
         calm: bool = False,
@@ -144,35 +118,30 @@ class Places:
         now = asyncio.get_running_loop().time()
         self._welcome = True
         self._unnamed -= 1
-        self._held[ticket] = _Held(now, eta or 0.0, now, mark, calm, hinted)
+        self._held[ticket] = Held(endpoint, now, eta or 0.0, now, mark, calm, hinted)
         self._serve()
 
     def settled(self, ticket: Ticket) -> None:
         """A ticket has ended, or is given up: its place is free."""
         held = self._held.pop(ticket, None)
-        if held is not None:
-            if held.eta:
-                took = asyncio.get_running_loop().time() - held.since
-                self._truths.append(took / held.eta)
-            self._hastened.discard(ticket)
-            self._serve()
+        if held is None:
+            return
+        took = asyncio.get_running_loop().time() - held.since
+        self._doubts.learn(held.endpoint, took)
+        if held.eta:
+            self._truths.append(took / held.eta)
+        self._hastened.discard(ticket)
+        self._serve()
 
     def start_of(self, ticket: Ticket) -> Start | None:
         """What is known of a ticket that holds a place."""
         held = self._held.get(ticket)
-        if held is None:
-            return None
-        if held.hinted:
-            return Start(calm=held.calm)
-        age = asyncio.get_running_loop().time() - held.since
-        eta = held.eta - age if held.eta > age else None
-        return Start(eta=eta, fresh=age < _FRESH, calm=held.calm)
+        return None if held is None else held.start(asyncio.get_running_loop().time())
 
     def marked(self, mark: str) -> Ticket | None:
         """The ticket that holds a place and was submitted with this mark."""
-        if not mark:
-            return None
-        return next((ticket for ticket, held in self._held.items() if held.mark == mark), None)
+        marked = (ticket for ticket, held in self._held.items() if mark and held.mark == mark)
+        return next(marked, None)
 
     def full(self, seconds: float) -> None:
         """The server says that the queue is full: for a while, nobody goes but for who leaves."""
@@ -190,6 +159,7 @@ class Places:
         """Those who are in line now will not be served, for this reason."""
         self._welcome = False
         self._alone_since = asyncio.get_running_loop().time()
+        self.twins.send_away(error)
         line, self._line = self._line, []
         for _, _, turn in line:
             if not turn.done():
@@ -200,10 +170,11 @@ class Places:
         """Nobody is served any more, for this reason."""
         self._closed = error
         self.send_away(error)
+        self.twins.close()
 
     @property
     def _used(self) -> int:
-        return self._unnamed + len(self._held)
+        return self._unnamed + len(self._held) + self._doubts.count
 
     def _room(self, now: float) -> bool:
         return now >= self._paused_until and not self._crowded(now) and not self._wary(now)
@@ -240,6 +211,7 @@ class Places:
             self._hasten()
 
     def _evict(self, now: float) -> None:
+        self._doubts.forget(now)
         while self._held:
             ticket, held = next(iter(self._held.items()))
             if now - held.since < _LONGEST_HELD:
@@ -254,6 +226,7 @@ class Places:
         whens = [when for when in (self._paused_until, self._full_until) if when > now]
         if self._crowded(now):
             whens.extend(self._when(*each, now, early) for each in self._held.items())
+            whens.extend(filter(None, (self._doubts.forget(now),)))
         if self._wary(now):
             whens.append(self._next_alone)
         if whens:
@@ -261,7 +234,7 @@ class Places:
             when = max(min(*whens, now + _OFTEN), now + _PASS * len(self._held))
             self._timer = loop.call_at(when, self._ring, context=Context())
 
-    def _when(self, ticket: Ticket, held: _Held, now: float, early: float) -> float:
+    def _when(self, ticket: Ticket, held: Held, now: float, early: float) -> float:
         """When a ticket is to be looked at next; if that is now, have it looked at."""
         gap = max(_FLOOR, _SHARE * (now - held.since))
         when = max(held.looked + gap, held.since + min(early * held.eta, _LATEST_START))

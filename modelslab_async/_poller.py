@@ -65,6 +65,7 @@ class Poller:
         self._leaving = 0
         self._broken: BaseException | None = None
         self._closing = False
+        self._reaping = False
         self._task = self._loop.create_task(
             self._run(), name="modelslab_async poller", context=Context()
         )
@@ -180,10 +181,17 @@ class Poller:
             self._tell(ending)
 
     async def _reap(self) -> None:
-        while self._schedule.doomed:
-            for ending in self._schedule.reap(_SLICE, self._loop.time()):
-                self._tell(ending)
-            await asyncio.sleep(0)
+        """End what a refusal met, a few in each turn of the loop, however many were refused."""
+        if self._reaping:
+            return
+        self._reaping = True
+        try:
+            while self._schedule.doomed:
+                for ending in self._schedule.reap(_SLICE, self._loop.time()):
+                    self._tell(ending)
+                await asyncio.sleep(0)
+        finally:
+            self._reaping = False
 
     async def _work(self) -> None:
         while True:

@@ -1,56 +1,59 @@
 """Submitter: starts work, once. It repeats only what provably never left, or was refused."""
 
 import asyncio
-import difflib
 import itertools
 import logging
 import random
+import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from typing import TypeAlias
 
-from attrs import evolve
-
-from ._core.bodies import first_text, results
-from ._core.endpoints import Endpoint
+from ._asker import CLOSED, Asker
 from ._core.errors import (
     AuthenticationError,
     ClientClosed,
+    ConnectionImpossible,
     GenerationFailed,
     LookFault,
     ModelsLabError,
     PaymentRequired,
     RateLimited,
+    ServerError,
     SubmitUncertain,
     TransportError,
-    UnreadableReply,
 )
 from ._core.events import Submitted
 from ._core.families import Family, Tier
 from ._core.hooks import Hint
-from ._core.reading import read_answer
 from ._core.receipts import read_receipt
 from ._core.replies import Processing, Success
 from ._core.rules import Limits
 from ._core.tickets import Ticket
-from ._ledger import Ledger, Receipt
+from ._held import Start
+from ._ledger import Ledger, Raised, Receipt
 from ._orders import Order
-from ._places import Places, Start
+from ._places import Places
 from ._transport.sender import Sender
 from ._turns import is_cancelled
-from ._uploads import with_files_read, with_files_sent
+from ._uploader import UPLOAD, Uploader, as_it_came
 
 _logger = logging.getLogger("modelslab_async")
 
 # What the service asks for where it says nothing else.
 _PATIENCE = 30.0
 
-# So many ids of deliveries that came before the reply to their submit are remembered.
+# What came of one submit: a server's word, ours, or an exception that is none of both.
+_End: TypeAlias = Receipt | ModelsLabError | Raised
+
+# So many ids of deliveries that came before the reply to their submit are remembered: no more than
+# a number of each, since whoever knows the address may post what is large.
 _EARLY = 1024
 
 _UNKNOWN = Start()
-_UPLOAD = "general/base64_to_url"
 _NO_LEDGER = Ledger()
 
 
@@ -63,7 +66,7 @@ class Submitter:
 
     def __init__(
         self,
-        endpoints: Mapping[str, Endpoint],
+        asker: Asker,
         families: Mapping[str, Family],
         sender: Sender,
         *,
@@ -74,7 +77,7 @@ class Submitter:
         is_hooked: Callable[[Order], bool] = lambda _: False,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._endpoints = endpoints
+        self._asker = asker
         self._families = families
         self._sender = sender
         self._new_places = places
@@ -85,37 +88,11 @@ class Submitter:
         self._chance = chance
         self._places: dict[Tier, Places] = {}
         self._numbers = itertools.count()
-        self._spaced: dict[str, float] = {}
-        self._starting: set[asyncio.Task[Receipt | BaseException]] = set()
-        self._early: deque[str] = deque(maxlen=_EARLY)
-        self._closed: ClientClosed | None = None
+        self._starting: set[asyncio.Task[_End]] = set()
+        self._early: deque[int] = deque(maxlen=_EARLY)
+        self._uploader = Uploader(partial(asker.ask, UPLOAD, timeout=timeout))
 
-    def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
-        """
-        Check what is to be started, before anything is sent.
-
-        Raises:
-            ValueError: The endpoint is unknown, the parameters do not fit, or the key is missing.
-        """
-        endpoint = self._endpoint(name)
-        if endpoint.resolved_by is None:
-            raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
-        self._sender.key_of(endpoint.tier)
-        endpoint.check(params)
-        return endpoint
-
-    async def order(self, name: str, params: Mapping[str, Any]) -> Order:
-        """
-        Make what is to be started an order: checked, marked, its files read.
-
-        Raises:
-            ValueError: See `check`, or a file is too long.
-            OSError: A file cannot be read.
-        """
-        endpoint = self.check(name, params)
-        return Order.of(endpoint, await with_files_read(params))
-
-    async def submit(self, order: Order, ledger: Ledger = _NO_LEDGER) -> Receipt:
+    async def submit(self, order: Order, ledger: Ledger = _NO_LEDGER) -> Receipt | Raised:
         """
         Start one piece of work, as soon as there is a place for it.
 
@@ -123,54 +100,58 @@ class Submitter:
             order: What is to be started.
             ledger: Where it is written down.
 
+        Returns:
+            What tells that it was started, or what the ledger or the hook raised.
+
         Raises:
             SubmitUncertain: It may or may not have been started.
             Refused: It was refused; nothing was started.
             GenerationFailed: It failed at once.
             RateLimited: It was refused for its rate again and again; nothing was started.
             TransportError: It never left this machine, again and again.
+            ClientClosed: The client was closed; nothing was started.
         """
+        self._asker.check_open()
         places = self._places_of(self._sender.key_of(order.endpoint.tier))
         number = next(self._numbers)
-        order = evolve(order, params=await with_files_sent(order.params, self._link_of))
+        links: dict[str, str] = {}
         for setbacks in itertools.count(1):
-            await self._space(order)
-            await places.take(number)
-            end = await self._run(order, places, ledger)
-            if isinstance(end, (Processing, Success)):
+            await self._admitted(order, number, places)
+            end = await self._attempt(order, number, links, places, ledger)
+            if not isinstance(end, ModelsLabError):
                 return end
-            if setbacks >= self._pace.faults or not isinstance(end, (RateLimited, TransportError)):
+            if setbacks >= self._pace.faults or not _is_passing(end):
                 raise end
-            if isinstance(end, TransportError):
-                await asyncio.sleep(self._pace.backoff(setbacks, self._chance()))
+            if not isinstance(end, RateLimited):
+                pause = self._pace.backoff(setbacks, self._chance())
+                await asyncio.sleep(max(pause, end.retry_after or 0.0))
         raise AssertionError("unreachable")
 
-    async def _link_of(self, data_url: str) -> str:
-        body = await self.ask(_UPLOAD, {"base64_string": data_url})
-        links = results(body) or tuple(filter(None, (first_text(body, "link", "url"),)))
-        if not links:
-            raise UnreadableReply("the service took a file and gave no link to it")
-        return links[0]
+    async def _attempt(
+        self, order: Order, number: int, links: dict[str, str], places: Places, ledger: Ledger
+    ) -> _End:
+        """Within a place, send the files of an order, and then itself."""
+        try:
+            # It may have been closed since the place was given.
+            self._asker.check_open()
+            linked = await self._uploader.linked(order, links)
+            self._asker.check_open()
+        except ModelsLabError as error:
+            match error:
+                case RateLimited():
+                    self._slow_down(order, places, error)
+                case AuthenticationError() | PaymentRequired():
+                    places.send_away(as_it_came(error))
+            self._not_sent(order, number, places)
+            return error
+        except BaseException:
+            self._not_sent(order, number, places)
+            raise
+        return await self._run(linked, number, places, ledger)
 
-    async def ask(self, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """
-        Ask a question that is answered at once.
-
-        Raises:
-            LookFault: There is no answer.
-            Refused: The server refuses.
-            ValueError: The endpoint is unknown, makes tickets, or the parameters do not fit.
-        """
-        endpoint = self._endpoint(name)
-        if endpoint.resolved_by is not None:
-            raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
-        response = await self._sender.send(endpoint.start(params))
-        return read_answer(
-            status_code=response.status_code,
-            headers=response.headers,
-            body=response.body,
-            received_at=time.time(),
-        )
+    def _not_sent(self, order: Order, number: int, places: Places) -> None:
+        places.give_back()
+        places.twins.leave(order.payload_hash, number)
 
     def settled(self, ticket: Ticket) -> None:
         """A ticket has ended, or is given up."""
@@ -187,73 +168,73 @@ class Submitter:
         found = {places.marked(hint.track_id) for places in self._places.values()} - {None}
         if not found:
             # It may come before the reply to its submit, whose ticket is then due at once.
-            self._early.extend(filter(None, (hint.track_id, *hint.ids)))
+            self._early.extend(map(hash, filter(None, (hint.track_id, *hint.ids))))
         return {ticket for ticket in found if ticket is not None}
 
     async def aclose(self) -> None:
         """Send away those in line, and wait for what is on its way: it may be paid for."""
-        self._closed = ClientClosed("the client was closed; nothing was started")
+        self._asker.close()
         for places in self._places.values():
-            places.close(self._closed)
+            places.close(ClientClosed(CLOSED))
         while self._starting:
             await asyncio.wait(self._starting)
-
-    def _endpoint(self, name: str) -> Endpoint:
-        endpoint = self._endpoints.get(name)
-        if endpoint is None:
-            near = difflib.get_close_matches(name, self._endpoints, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "none is like it;"
-            raise ValueError(
-                f"unknown endpoint {name!r}; {hint} "
-                "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"
-            )
-        if endpoint.resolved_by is not None and endpoint.resolved_by not in self._families:
-            raise ValueError(
-                f"endpoint {name!r} makes tickets of family {endpoint.resolved_by!r}, which this "
-                "client does not know; add it with Client(families=...)"
-            )
-        return endpoint
 
     def _places_of(self, tier: Tier) -> Places:
         if tier not in self._places:
             self._places[tier] = self._new_places()
         return self._places[tier]
 
-    async def _run(self, order: Order, places: Places, ledger: Ledger) -> Receipt | BaseException:
+    async def _admitted(self, order: Order, number: int, places: Places) -> None:
+        """Wait for a place, and first for the turn of a payload that the server saw too often."""
+        while True:
+            await places.twins.turn(order.payload_hash, number)
+            try:
+                await places.take(number)
+            except BaseException:
+                places.twins.leave(order.payload_hash, number)
+                raise
+            if places.twins.may_go(order.payload_hash, number):
+                return
+            places.give_back()
+
+    async def _run(self, order: Order, number: int, places: Places, ledger: Ledger) -> _End:
         starting = asyncio.create_task(
-            self._start(order, places, ledger), name="modelslab_async submit"
+            self._start(order, number, places, ledger), name="modelslab_async submit"
         )
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
+        starting.add_done_callback(lambda _: places.twins.leave(order.payload_hash, number))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             starting.add_done_callback(_mourn)
             raise
 
-    async def _start(self, order: Order, places: Places, ledger: Ledger) -> Receipt | BaseException:
+    async def _start(self, order: Order, number: int, places: Places, ledger: Ledger) -> _End:
         """Send it, once, and give the place to what came of it."""
         try:
             await ledger.begin(order)
         except BaseException as error:
             places.give_back()
             if isinstance(error, Exception):
-                return error
+                return Raised(error)
             raise
         try:
             end = await self._send(order)
         except BaseException:
-            places.give_back()
+            places.doubt(order.endpoint.name)
             _logger.warning("cut off while on its way: %s", _uncertain(order, "it was cut off"))
             raise
+        places.twins.answered(order.payload_hash, number)
         match end:
             case Processing():
                 places.keep(
                     end.ticket,
+                    endpoint=order.endpoint.name,
                     eta=end.eta,
                     mark=order.track_id,
                     calm=self._is_hooked(order),
-                    hinted=not {order.track_id, end.ticket.id}.isdisjoint(self._early),
+                    hinted=not {hash(order.track_id), hash(end.ticket.id)}.isdisjoint(self._early),
                 )
             case RateLimited():
                 self._slow_down(order, places, end)
@@ -261,13 +242,13 @@ class Submitter:
             case AuthenticationError() | PaymentRequired():
                 places.send_away(end)
                 places.give_back()
+            case SubmitUncertain():
+                places.doubt(order.endpoint.name)
             case _:
                 places.give_back(welcome=isinstance(end, (Success, GenerationFailed)))
         return await self._tell(order, end, ledger)
 
-    async def _tell(
-        self, order: Order, end: Receipt | ModelsLabError, ledger: Ledger
-    ) -> Receipt | BaseException:
+    async def _tell(self, order: Order, end: Receipt | ModelsLabError, ledger: Ledger) -> _End:
         """Write down what came of it, then tell; what started work is told whatever happens."""
         if isinstance(end, ModelsLabError):
             await ledger.end(order, end)
@@ -275,9 +256,15 @@ class Submitter:
         try:
             await ledger.end(order, end)
             await self._on_submitted(_news(order, end))
-        except Exception as error:  # noqa: BLE001 -- whatever it raises is the submitter's.
-            error.add_note(f"it was raised after the work was started as {end.ticket}")
-            return error
+        except BaseException as error:
+            note = f"it was raised after the work was started as {end.ticket}"
+            with suppress(Exception):
+                # Not every exception takes a note.
+                error.add_note(note)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)) or is_cancelled():
+                _logger.warning("%s: %s", type(error).__name__, note)
+                raise
+            return Raised(error, end.ticket)
         return end
 
     async def _send(self, order: Order) -> Receipt | ModelsLabError:
@@ -293,6 +280,7 @@ class Submitter:
                 headers=response.headers,
                 body=response.body,
                 families=self._families,
+                unnamed=secrets.token_hex(8),
                 received_at=time.time(),
             )
         except ModelsLabError as error:
@@ -313,23 +301,11 @@ class Submitter:
     def _slow_down(self, order: Order, places: Places, error: RateLimited) -> None:
         words = error.server_message.casefold()
         if "spam filter" in words:
-            seconds = max(error.retry_after or 0.0, _PATIENCE)
-            self._spaced[order.payload_hash] = asyncio.get_running_loop().time() + seconds
+            places.twins.refused(order.payload_hash, error.retry_after)
         elif "queued" in words:
             places.full(error.retry_after or _PATIENCE)
         else:
             places.pause(error.retry_after or _PATIENCE)
-
-    async def _space(self, order: Order) -> None:
-        """Wait for the turn of a payload that the server has seen too often of late."""
-        if not self._spaced:
-            return
-        now = asyncio.get_running_loop().time()
-        self._spaced = {each: when for each, when in self._spaced.items() if when > now}
-        turn = self._spaced.get(order.payload_hash)
-        if turn is not None:
-            self._spaced[order.payload_hash] = turn + _PATIENCE
-            await asyncio.sleep(turn - now)
 
 
 def _news(order: Order, reply: Receipt) -> Submitted:
@@ -342,10 +318,20 @@ def _news(order: Order, reply: Receipt) -> Submitted:
     )
 
 
+def _is_passing(error: ModelsLabError) -> bool:
+    """Whether what started nothing may go well a little later. A doubt is none of these."""
+    match error:
+        case TransportError():
+            return not error.may_have_left
+        case _:
+            # A server in trouble, when a file was sent to it; else that is a doubt.
+            return isinstance(error, (RateLimited, ServerError))
+
+
 def _is_doubtful(error: ModelsLabError) -> bool:
     """Whether a submit that ended so may have started work all the same."""
     match error:
-        case TransportError():
+        case TransportError() | ConnectionImpossible():
             return error.may_have_left
         case RateLimited():
             return False
@@ -366,12 +352,17 @@ def _uncertain(order: Order, why: str) -> SubmitUncertain:
     )
 
 
-def _mourn(starting: "asyncio.Task[Receipt | BaseException]") -> None:
+def _mourn(starting: "asyncio.Task[_End]") -> None:
     """Say what became of a submit whose caller has gone."""
     if starting.cancelled():
         return
     end = starting.exception() or starting.result()
-    if isinstance(end, (Processing, Success)):
-        _logger.warning("started, though nobody waits for it any more: %s", end.ticket)
-    elif isinstance(end, SubmitUncertain):
-        _logger.warning("nobody waits for it any more: %s", end)
+    match end:
+        case Processing() | Success():
+            _logger.warning("started, though nobody waits for it any more: %s", end.ticket)
+        case SubmitUncertain():
+            _logger.warning("nobody waits for it any more: %s", end)
+        case Raised(error, Ticket() as ticket):
+            # Only its name: what is not ours may hold the key.
+            name = type(error).__name__
+            _logger.warning("started, though nobody hears of the %s: %s", name, ticket)

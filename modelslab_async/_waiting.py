@@ -13,13 +13,16 @@ from ._core.schedule import Schedule
 from ._core.tickets import Ticket, TicketLike
 from ._guards import Guards
 from ._hearers import Hearers
+from ._held import Start
 from ._inbox import Inbox, Tickets, feed, no_text
 from ._looker import Looker
 from ._ownership import Owned
-from ._places import Start
 from ._poller import Poller
 from ._turns import Turns
 from ._waiters import Answer, Changes
+
+# So many are given up before those who wait for them, and others, have their turn.
+_FEW = 64
 
 
 class Waits(Owned):
@@ -194,7 +197,7 @@ class Waits(Owned):
                     yield outcome
                     await turns.give()
                     continue
-                late = inbox.overdue(asyncio.get_running_loop().time())
+                late = inbox.overdue(asyncio.get_running_loop().time(), _FEW)
                 for ticket in late:
                     inbox.hear(poller.give_up(ticket, timeout))
                     poller.leave(ticket, inbox)

@@ -16,10 +16,12 @@ from ._core.outcomes import Outcome
 from ._core.replies import Processing, Success
 from ._core.tickets import Ticket
 from ._downloads import Delivery, Downloads, Verified, verify
-from ._inbox import Tickets, each, no_text
+from ._inbox import Tickets, no_text
 from ._journal.exports import Format
 from ._journal.intents import Intent
 from ._journal.reports import Report
+from ._ledger import receipt_of
+from ._sources import each
 from ._turns import Turns
 from .journal import Journal
 
@@ -157,7 +159,9 @@ class Batch:
         order = await client._ordered(endpoint, params)  # noqa: SLF001 -- the batch is of the house.
         # Only a mark of the caller's own can stand in the journal already.
         known = await self._submits.answer(order) if params.get("track_id") is not None else None
-        return known or await client._submitter.submit(order, self._submits)  # noqa: SLF001
+        if known is not None:
+            return known
+        return receipt_of(await client._submitter.submit(order, self._submits))  # noqa: SLF001
 
     async def run(
         self, *, timeout: float | None = None, window: int = 10_000

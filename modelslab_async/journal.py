@@ -100,8 +100,13 @@ class Journal:
 
         Returns:
             How many are new.
+
+        Raises:
+            ValueError: A ticket is ill-formed, or the service gave no id for it.
         """
         given = [Ticket.of(ticket) for ticket in tickets]
+        for ticket in given:
+            ticket.check_id()
         return await self._writer.do(partial(settling.add, tickets=given, now=self._clock()))
 
     async def begin(self, *, lease: float) -> int:
@@ -311,13 +316,17 @@ class Journal:
             done: Its result, if the reply to the submit brought that.
 
         Raises:
-            ValueError: No such submit was written down.
+            ValueError: No such submit was written down, or the service gave no id for the ticket
+                and there is no result.
         """
+        named = Ticket.of(ticket)
+        if done is None:
+            named.check_id()
         await self._writer.do(
             partial(
                 intents.confirm,
                 track_id=track_id,
-                ticket=Ticket.of(ticket),
+                ticket=named,
                 done=done,
                 now=self._clock(),
             )

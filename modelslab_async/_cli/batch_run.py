@@ -87,7 +87,7 @@ def run_options(command: F) -> F:
         ),
         click.option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=options.Numbers(min=0, min_open=True),
             metavar="SECONDS",
             help="The most seconds to wait for each ticket; the next run waits again.",
         ),

@@ -33,7 +33,7 @@ _QUICK, _SLOW = 0.1, 1.0
 @options.duration
 @click.option(
     "--pace-floor",
-    type=click.FloatRange(0.001, 60.0),
+    type=options.Numbers(0.001, 60.0),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

@@ -31,7 +31,7 @@ from .tickets import STDIN, checked, find_keys, given, make_client
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=options.Numbers(min=0),
     metavar="SECONDS",
     help="The most seconds to wait for each ticket; 0 gives up at once.",
 )

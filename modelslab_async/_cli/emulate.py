@@ -99,9 +99,9 @@ async def _serve(
 )
 @click.option(
     "--spam-window",
-    type=click.FloatRange(min=0),
+    type=options.Numbers(min=0),
     metavar="SECONDS",
-    help="Refuse the same submit for so long (the service: 30); without it never.",
+    help="Refuse the same submit, whatever its track_id, for so long (the service: 30).",
 )
 @click.option("--key", "keys", multiple=True, help="A key to accept; without one any will do.")
 @options.seed

@@ -19,6 +19,7 @@ _COLUMNS = (
     "required",
     "any_of",
     "optional",
+    "files",
     "output",
     "key_in",
     "key",
@@ -62,12 +63,19 @@ def _record(endpoint: Endpoint) -> dict[str, object]:
         "required": list(endpoint.required),
         "any_of": [list(group) for group in endpoint.any_of],
         "optional": list(endpoint.optional),
+        "files": _files(endpoint),
         "output": list(endpoint.output),
         "key_in": endpoint.key_in,
         "key": endpoint.tier,
         "doc": endpoint.doc,
         "note": endpoint.note,
     }
+
+
+def _files(endpoint: Endpoint) -> list[str]:
+    """The parameters that take a file, where work is started."""
+    names = endpoint.parameters if endpoint.resolved_by else ()
+    return [name for name in names if endpoint.takes_file(name)]
 
 
 def _needs(endpoint: Endpoint) -> str:
@@ -108,6 +116,7 @@ def _detail(endpoint: Endpoint) -> None:
         "gives": f"{tickets}{made}",
         "required": _needs(endpoint) or "nothing",
         "optional": ", ".join(endpoint.optional) or "nothing",
+        "take a file": ", ".join(_files(endpoint)),
         "document": endpoint.doc,
         "note": endpoint.note,
     }

@@ -7,6 +7,7 @@ from attrs import frozen
 from .. import (
     AuthenticationError,
     ClientClosed,
+    ConnectionImpossible,
     DownloadError,
     Failed,
     GenerationFailed,
@@ -23,7 +24,7 @@ from .. import (
     Success,
     TicketNotFound,
     Unresolved,
-    UntrustedServer,
+    UnusableFile,
     WaitTimeout,
 )
 
@@ -66,13 +67,13 @@ _EXITS = (
     Exit(
         USAGE,
         "usage: an ill-formed ticket, an unknown name, a request the server cannot take",
-        (InvalidRequest,),
+        (InvalidRequest, UnusableFile),
         "check the ticket and the base URL",
     ),
     Exit(
         10,
-        "the network, the server or its certificate is in trouble",
-        (LookFault, UntrustedServer, SubmitUncertain),
+        "the network, a proxy, the server or its certificate is in trouble",
+        (LookFault, ConnectionImpossible, SubmitUncertain),
         "check the network and the base URL, then ask again",
     ),
     Exit(4, "too many requests", (RateLimited,), "ask again later, and less often"),

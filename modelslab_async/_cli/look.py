@@ -83,7 +83,7 @@ async def _fetch(client: Client, ticket: Ticket) -> Reply:
 @click.argument("tickets", metavar="TICKET...", nargs=-1, required=True)
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=options.Numbers(min=0),
     metavar="SECONDS",
     help="The most seconds to wait for each ticket; 0 gives up at once.",
 )

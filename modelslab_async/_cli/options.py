@@ -1,8 +1,9 @@
 """Options: what commands share. No option takes a key: it would stay in the shell's history."""
 
 import importlib
+import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 from attrs import define
@@ -18,6 +19,19 @@ class Settings:
     """What the whole program goes by."""
 
     debug: bool = False
+
+
+class Numbers(click.FloatRange):
+    """A range of numbers; "nan" is in none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See `click.ParamType`."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is no number.", param, ctx)
+        return number
 
 
 class Interrupted(click.ClickException):
@@ -79,7 +93,7 @@ def failing(default: float) -> Callable[[F], F]:
     """The option `--failing`."""
     return click.option(
         "--failing",
-        type=click.FloatRange(0, 1),
+        type=Numbers(0, 1),
         default=default,
         show_default=True,
         help="The share of jobs that fail.",

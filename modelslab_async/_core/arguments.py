@@ -1,6 +1,9 @@
-"""Argument: a number that a caller gave, checked before anything begins. Shows nothing else."""
+"""Argument: what a caller gave, checked before anything begins. Shows nothing else."""
 
+from collections.abc import Mapping
+from inspect import iscoroutinefunction
 from numbers import Integral, Real
+from types import UnionType
 
 
 def check_count(name: str, value: object, *, things: str = "", optional: bool = False) -> None:
@@ -66,6 +69,52 @@ def check_patience(name: str, value: object, *, optional: bool = False) -> None:
         return
     if not _number(name, value, wanted) >= 0:
         raise ValueError(f"{name} is {wanted}, got {value}")
+
+
+def check_kind(name: str, value: object, kind: type | UnionType, wanted: str) -> None:
+    """
+    Make sure that an argument is of one kind.
+
+    Raises:
+        TypeError: It is not what is `wanted`.
+    """
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {wanted}, got {_kind(value)}")
+
+
+def check_table(name: str, value: object, row: type) -> None:
+    """
+    Make sure that an argument is a table: names, and a row for each.
+
+    Raises:
+        TypeError: It is none, or something in it is no such row.
+    """
+    wanted = f"a mapping of names to {row.__name__}"
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} is {wanted}, got {_kind(value)}")
+    for key, each in value.items():
+        if not isinstance(key, str) or not isinstance(each, row):
+            raise TypeError(f"{name} is {wanted}, got {_kind(each)} for {_kind(key)}")
+
+
+def check_function(name: str, value: object, *, awaited: bool) -> None:
+    """
+    Make sure that an argument is a function or None; and none to be awaited, where nobody does.
+
+    Raises:
+        TypeError: It is no function, or one that would have to be awaited.
+    """
+    if value is None:
+        return
+    if not callable(value):
+        raise TypeError(f"{name} is a function or None, got {_kind(value)}")
+    if awaited:
+        return
+    if iscoroutinefunction(value) or iscoroutinefunction(type(value).__call__):
+        raise TypeError(
+            f"{name} is called and not awaited, so that it holds nothing up, got a function that "
+            "is `async def`; give a plain one, which may start a task"
+        )
 
 
 def _number(name: str, value: object, wanted: str) -> float:

@@ -15,11 +15,8 @@ _A_PAGE = re.compile(rb"[^\x21-\x7e]*<")
 _AN_OBJECT = re.compile(rb"[^\x21-\x7e]*\{")
 # How far a text is searched for words. Refusals are short, and a pattern takes time.
 _FAR_ENOUGH = 500
-_INNER_OUTPUTS = ("output", "links", "output_url", "proxy_links")
-_RESULT_KEYS = (
-    *("url", "link", "image_url", "image", "base64", "b64_json", "b64", "text"),
-    *_INNER_OUTPUTS,
-)
+_OUTPUTS = ("output", "links", "output_url", "link", "proxy_links")
+_RESULT_KEYS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUTS)
 
 
 def _finite(text: str) -> float | str:
@@ -185,7 +182,7 @@ def results(body: Mapping[str, Any]) -> tuple[str, ...]:
     """The results that a finished body names; mirrors only where there is nothing else."""
     for place in (body, body.get("data"), body.get("result")):
         if isinstance(place, dict):
-            for name in _INNER_OUTPUTS:
+            for name in _OUTPUTS:
                 if found := links(place.get(name)):
                     return found
     return ()

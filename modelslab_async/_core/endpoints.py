@@ -22,6 +22,10 @@ from .spelling import meant
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _HOSTS = ("base", "legacy")
+# What stands for a file has one of these words in its name, in every documented row but one; and
+# what has such a word stands for a file, but for two that are switches.
+_OF_FILES = frozenset({"image", "images", "audio", "video"})
+_SWITCHES = frozenset({"multi_image", "generate_audio"})
 
 
 def _check_url(endpoint: "Endpoint", _attribute: object, value: str) -> None:
@@ -49,6 +53,7 @@ class Endpoint:
         required: Parameters that must be given.
         any_of: Groups of parameters of which at least one must be given.
         optional: The other parameters that are known.
+        files: Parameters that take the link to a file though their names do not say so.
         method: The HTTP method.
         key_in: Where the key goes: `body`, `header` or `query`.
         tier: Which key: `standard` or `enterprise`.
@@ -76,6 +81,7 @@ class Endpoint:
     required: tuple[str, ...] = ()
     any_of: tuple[tuple[str, ...], ...] = ()
     optional: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     method: Method = field(default="POST", validator=in_(("GET", "POST")))
     key_in: KeyPlace = field(default="body", validator=in_(("body", "header", "query")))
     tier: Tier = field(default="standard", validator=in_(("standard", "enterprise")))
@@ -109,6 +115,18 @@ class Endpoint:
     def at(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Endpoint":
         """The same endpoint on other hosts."""
         return evolve(self, url=self.url.replace("{base}", base).replace("{legacy}", legacy))
+
+    def takes_file(self, name: str) -> bool:
+        """
+        Whether a parameter takes the link to a file, so that a file can be sent in its stead.
+
+        That is one of `files`, and one with `image`, `images`, `audio` or `video` among the words
+        of its name, such as `init_image`. The switches `multi_image` and `generate_audio` are none.
+        Where the caller names the parameters, so is every other than those that the row knows.
+        """
+        if name in self.files or (self.any_names and name not in self.parameters):
+            return True
+        return name not in _SWITCHES and not _OF_FILES.isdisjoint(name.split("_"))
 
     def check(self, params: Mapping[str, Any]) -> None:
         """

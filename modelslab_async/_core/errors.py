@@ -16,6 +16,7 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     │   └── TicketNotFound      the server knows no such id
     ├── WaitTimeout             the caller's patience ended, not the job (also a TimeoutError)
     ├── SubmitUncertain         work may or may not have been started; look before paying again
+    ├── UnusableFile            a file to be submitted cannot be read, or is too long (a ValueError)
     ├── DownloadError           the job is done, one of its outputs could not be saved
     │   ├── LinkGone            nothing is behind the link: expired, or not there in time
     │   ├── LinkRefused         the link leads where no download goes: not https, not public
@@ -23,7 +24,10 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     │   ├── WrongContent        what came is no such file: an error page, another kind of data
     │   ├── FileTooLarge        there are more bytes than allowed
     │   └── FileNotWritten      this machine could not write the file: disk full, no permission
-    ├── UntrustedServer         the server's certificate is not valid: nothing was sent
+    ├── ConnectionImpossible    as things are set up, no connection comes about: nothing is retried
+    │   ├── UntrustedServer     the server's certificate is not valid: nothing was sent
+    │   ├── HandshakeFailed     the server and this machine agree on no TLS
+    │   └── UnusableProxy       the environment's proxy cannot be used: nothing was sent
     ├── ClientClosed            the client was closed while waiting, or used after that
     └── JournalError            the file of a batch cannot be used; nothing that it holds is lost
         ├── JournalLocked       another process holds it for longer than we wait
@@ -188,7 +192,8 @@ class SubmitUncertain(ModelsLabError):
 
     Attributes:
         endpoint: What was submitted to.
-        track_id: The mark that the request carried; "" where the endpoint takes none.
+        track_id: The mark that the request carried: the caller's own, or one that was made for it;
+            "" where none was given and the endpoint takes none.
         payload_hash: The SHA-256 of the endpoint and its parameters, without the mark.
     """
 
@@ -204,6 +209,21 @@ class SubmitUncertain(ModelsLabError):
         self.endpoint = endpoint
         self.track_id = track_id
         self.payload_hash = payload_hash
+
+
+class UnusableFile(ModelsLabError, ValueError):
+    """
+    A file among the parameters of a submit is not there, empty, too long, or has changed since.
+
+    Nothing was started. Where the system said why, the `__cause__` is its error.
+
+    Attributes:
+        parameter: Where it stood.
+    """
+
+    def __init__(self, message: str = "", *, parameter: str = "") -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 class DownloadError(ModelsLabError):
@@ -256,8 +276,36 @@ class FileNotWritten(DownloadError):
     """This machine could not write the file: a full disk, a missing permission."""
 
 
-class UntrustedServer(ModelsLabError):
-    """The server's certificate is not valid for its name. Nothing was sent, nothing is retried."""
+class ConnectionImpossible(ModelsLabError):
+    """
+    As things are set up, no connection comes about. Nothing is retried, since nothing would change.
+
+    Attributes:
+        may_have_left: Whether the request may have left this machine all the same. Only TLS 1.3 has
+            such a case: there a server may ask for a certificate after the request went out.
+    """
+
+    def __init__(
+        self, message: str = "", *, ticket: Ticket | None = None, may_have_left: bool = False
+    ) -> None:
+        super().__init__(message, ticket=ticket)
+        self.may_have_left = may_have_left
+
+
+class UntrustedServer(ConnectionImpossible):
+    """The server's certificate is not valid for its name. Nothing was sent."""
+
+
+class HandshakeFailed(ConnectionImpossible):
+    """The server and this machine agree on no TLS: on no version, cipher or certificate."""
+
+    advice = "check the scheme and the port of the base URL, and which TLS the server asks for"
+
+
+class UnusableProxy(ConnectionImpossible):
+    """The proxy that the environment names for this server cannot be used. Nothing was sent."""
+
+    advice = "correct or unset that variable, or name the server's host in NO_PROXY"
 
 
 class ClientClosed(ModelsLabError):

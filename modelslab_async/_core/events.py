@@ -85,7 +85,8 @@ class Submitted:
     Attributes:
         ticket: What to wait for.
         endpoint: What was submitted to.
-        track_id: The mark that the request carried; "" where the endpoint takes none.
+        track_id: The mark that the request carried: the caller's own, or one that was made for it;
+            "" where none was given and the endpoint takes none.
         payload_hash: The SHA-256 of the endpoint and its parameters, without the mark.
         reply: What the server said.
     """

@@ -130,8 +130,10 @@ class Family:
         Make sure that the ticket's id fits this family, before anything is sent.
 
         Raises:
-            ValueError: The id has more or fewer parts than the family's URL.
+            ValueError: The id has more or fewer parts than the family's URL, or is none that the
+                service gave.
         """
+        ticket.check_id()
         wanted, got = max(1, len(self._pieces) - 1), ticket.id.count("/") + 1
         if wanted != got:
             shape = "/".join(self.id_parts) or "id"

@@ -5,9 +5,9 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
+from .crowds import Crowd
 from .errors import LookFault, ModelsLabError
 from .families import Tier
-from .lines import Line
 from .outcomes import Outcome
 from .pending import Pending
 from .replies import Processing
@@ -116,14 +116,9 @@ class Doom:
     """
 
     error: ModelsLabError
-    family: str | None
     entries: list[Entry]
     # Who was looked at when it came may be back in line by now; who stood in line is taken out.
     flying: bool
-
-    def meets(self, entry: Entry) -> bool:
-        """Whether this refusal is this entry's too."""
-        return self.family is None or self.family == entry.ticket.family
 
 
 @define(eq=False)
@@ -152,21 +147,21 @@ class Lane:
     _halted: bool = False
     _flying: set[Entry] = field(factory=set[Entry], repr=False)
     _dooms: list[Doom] = field(factory=list[Doom], repr=False)
-    _line: Line[Entry] = field(factory=Line[Entry], repr=False)
+    _crowd: Crowd[Entry] = field(factory=Crowd[Entry], repr=False)
 
     def push(self, entry: Entry) -> None:
         """Line an entry up by its due time."""
         entry.began = _NEVER
-        self._line.push(entry.due, entry)
+        self._crowd.push(entry)
 
     def forget(self, entry: Entry) -> None:
         """Let go of an entry that nobody watches."""
         if entry.lined_up:
-            self._line.forget()
+            self._crowd.forget(entry)
 
     def next_look(self) -> float | None:
         """When the next look may go out, as far as is known now; None if nothing is lined up."""
-        due = self._line.when()
+        due = self._crowd.when()
         if due is None:
             return None
         when = max(due, self.paused_until)
@@ -174,15 +169,11 @@ class Lane:
             return when
         # The more of them hang, the less another one would tell.
         doublings = min(len(self._flying) - 1, _MOST_DOUBLINGS)
-        return max(when, self._probed_at + _PROBE_PATIENCE * 2**doublings)
-
-    def due(self, now: float) -> float:
-        """When the most overdue entry was due. Only after `next_look` said that it may go."""
-        return self._line.due(now)
+        return max(when, self._probed_at + _PROBE_PATIENCE * (1 << doublings))
 
     def take(self, now: float) -> Entry:
-        """Let the most overdue entry out. Only after `next_look` said that it may go."""
-        entry = self._line.pop(now, lambda entry: self.pace.step(now - entry.added, 0.0))
+        """Let the entry out whose turn it is. Only after `next_look` said that it may go."""
+        entry = self._crowd.pop(now, lambda entry: self.pace.step(now - entry.added, 0.0))
         entry.began = self._probed_at = now
         entry.looks += 1
         self._flying.add(entry)
@@ -190,9 +181,9 @@ class Lane:
 
     def stood_still(self, now: float, seconds: float) -> None:
         """For so long nothing was looked at, though nothing was wrong: the machine slept."""
-        when = self._line.when() if self.proven else None
+        when = self._crowd.when() if self.proven else None
         if when is not None and when < now - seconds:
-            self._line.resume(now)
+            self._crowd.resume(now)
 
     def put_back(self, entry: Entry) -> None:
         """Take an entry back that was let out and not looked at."""
@@ -218,7 +209,7 @@ class Lane:
         """The server spoke: nothing is wrong with the key, the network or the host."""
         if self._halted:
             self._halted = False
-            self._line.resume(now)
+            self._crowd.resume(now)
         self.proven = True
         self.spoke()
         self._streak = self._setbacks = 0
@@ -226,9 +217,9 @@ class Lane:
     def doom(self, error: ModelsLabError, family: str | None) -> None:
         """End what is open now, or one family of it: `reap` hands it out."""
         self._dooms = [doom for doom in self._dooms if doom.entries]
-        lined_up = Doom(error, family, self._line.drain(), flying=False)
-        met = [entry for entry in self._flying if lined_up.meets(entry)]
-        self._dooms += [Doom(error, family, met, flying=True), lined_up]
+        met = [entry for entry in self._flying if family in (None, entry.ticket.family)]
+        lined_up = self._crowd.drain(family)
+        self._dooms += [Doom(error, met, flying=True), Doom(error, lined_up, flying=False)]
 
     @property
     def doomed(self) -> bool:
@@ -236,19 +227,17 @@ class Lane:
         return any(doom.entries for doom in self._dooms)
 
     def reap(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
-        """Some of the doomed entries, each with its refusal; the others go back in line."""
+        """Some of the doomed entries, each with its refusal."""
         doom = next(doom for doom in self._dooms if doom.entries)
         some = doom.entries[-limit:]
         del doom.entries[-limit:]
         watched = [entry for entry in some if entry.watchers]
-        if not doom.flying:
-            self._line.strike(len(some) - len(watched))
-        for entry in watched:
-            if doom.flying:
+        if doom.flying:
+            for entry in watched:
                 self.forget(entry)
-            elif not doom.meets(entry):
-                self._line.push(entry.due, entry)
-        return [(entry, doom.error) for entry in watched if doom.meets(entry)]
+        else:
+            self._crowd.strike([entry for entry in some if not entry.watchers])
+        return [(entry, doom.error) for entry in watched]
 
     def faulted(self, began: float, now: float) -> int:
         """Count a look that went wrong; say how many pauses in a row that makes, 0 for none."""

@@ -59,9 +59,9 @@ class Line(Generic[E]):
         if self._sweeping:
             self._sweep()
 
-    def strike(self, count: int) -> None:
-        """Count some no more that were taken out, and forgotten after that."""
-        self._unwanted -= count
+    def strike(self) -> None:
+        """Count one no more that was taken out, and forgotten after that."""
+        self._unwanted -= 1
 
     def when(self) -> float | None:
         """When the next one may go; None if there is none."""
@@ -71,10 +71,6 @@ class Line(Generic[E]):
         self._clear()
         moments = [when for queue in self._queues if (when := self._moment(queue)) is not None]
         return min(moments, default=None)
-
-    def due(self, now: float) -> float:
-        """When the most overdue of those that may go was due. Only once `when` has come."""
-        return self._next(now).first().due
 
     def pop(self, now: float, step: Callable[[E], float]) -> E:
         """The most overdue of those that may go. Only once `when` has come."""

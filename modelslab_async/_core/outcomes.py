@@ -32,7 +32,8 @@ class Unsubmitted:
     No ticket came of a request, so there is nothing to wait for.
 
     Attributes:
-        cause: Why: a refusal, or a `SubmitUncertain` where work may have been started.
+        cause: Why: a refusal, an `UnusableFile`, or a `SubmitUncertain` where work may have been
+            started.
     """
 
     cause: ModelsLabError

@@ -1,6 +1,7 @@
 """Rate: how many looks one key may have in a second: spread evenly, and never more in any."""
 
 from collections import deque
+from math import ceil
 
 from attrs import define, field
 
@@ -14,7 +15,8 @@ class Rate:
     Lets looks pass one by one, `rate` in a second.
 
     They are spaced evenly; where the loop was late, the next ones follow faster. But any second
-    (for rates below one, any `1 / rate` seconds) sees no more than the rate.
+    sees no more than the rate. Of a rate that is no whole number, any time in which it makes the
+    next whole number sees no more than that: with 2.5 it is 3 in any 1.2 seconds.
     """
 
     rate: float
@@ -22,14 +24,15 @@ class Rate:
     _passed: deque[float] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._passed = deque(maxlen=max(1, int(self.rate)))
+        self._passed = deque(maxlen=ceil(self.rate))
 
     @property
     def opens(self) -> float:
         """When the next look may pass."""
-        if len(self._passed) < (self._passed.maxlen or 1):
+        most = ceil(self.rate)
+        if len(self._passed) < most:
             return self._slot
-        return max(self._slot, self._passed[0] + max(1.0, 1.0 / self.rate))
+        return max(self._slot, self._passed[0] + most / self.rate)
 
     def passed(self, now: float) -> None:
         """Count a look that goes out now."""

@@ -100,7 +100,7 @@ def read_reply(
     trouble = _trouble(status_code, fields, state, said)
     if trouble is None:
         return _reply(ticket, status_code, state, said, fields)
-    raise _Troubled(status_code, headers, fields, received_at).error(trouble, said, ticket)
+    raise _Troubled(status_code, headers, fields, state, received_at).error(trouble, said, ticket)
 
 
 def read_answer(
@@ -125,7 +125,7 @@ def read_answer(
         trouble = InvalidRequest
     if trouble is None:
         return fields
-    raise _Troubled(status_code, headers, fields, received_at).error(trouble, said, None)
+    raise _Troubled(status_code, headers, fields, state, received_at).error(trouble, said, None)
 
 
 @frozen
@@ -135,11 +135,13 @@ class _Troubled:
     status_code: int
     headers: Headers
     fields: Mapping[str, Any]
+    state: State
     received_at: float | None
 
     def error(self, kind: type[ModelsLabError], said: str, ticket: Ticket | None) -> ModelsLabError:
+        status = f"the status {self.state.word!r} and no" if self.state.word else "no status and no"
         return kind(
-            said or f"the server answered {self.status_code} without a status or a message",
+            said or f"the server answered {self.status_code} with {status} message",
             ticket=ticket,
             status_code=self.status_code,
             server_message=" ".join(filter(None, (said, first_text(self.fields, "tips")))),

@@ -22,6 +22,7 @@ def read_receipt(
     headers: Headers = (),
     body: bytes,
     families: Mapping[str, Family],
+    unnamed: str,
     received_at: float | None = None,
 ) -> Processing | Success:
     """
@@ -37,6 +38,7 @@ def read_receipt(
         headers: The HTTP headers.
         body: The bytes of the body.
         families: The registry, on the hosts in use.
+        unnamed: What tells this work from all other if the service names no id.
         received_at: Seconds since 1970 when the reply came.
 
     Raises:
@@ -48,7 +50,7 @@ def read_receipt(
     ticket = _ticket_in(body, family, params, families)
     try:
         reply = read_reply(
-            ticket or Ticket(family.name, "unnamed"),
+            ticket or Ticket.without_id(family.name, unnamed),
             status_code=status_code,
             headers=headers,
             body=body,

@@ -78,13 +78,21 @@ def _read_error(record: Mapping[str, Any], _type: object) -> ModelsLabError:
         raise TypeError(record["error"])
     error: ModelsLabError = kind(record["message"])
     for name in _DETAILS:
-        if hasattr(error, name):
+        # What an error of this kind did not hold yet when it was written down keeps its default.
+        if hasattr(error, name) and name in record:
             setattr(error, name, record[name])
     return error
 
 
+def _read_texts(value: object, _type: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise TypeError(f"a list of texts, got {value!r:.80}")
+    return tuple(value)
+
+
 def _make_converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _read_texts)
     converter.register_unstructure_hook(Ticket, str)
     converter.register_structure_hook(Ticket, lambda text, _: Ticket.parse(text))
     converter.register_unstructure_hook_func(

@@ -33,12 +33,12 @@ from attrs import Factory, define, frozen
 from .errors import (
     AuthenticationError,
     ClientClosed,
+    ConnectionImpossible,
     LookFault,
     ModelsLabError,
     PaymentRequired,
     PermissionDenied,
     RateLimited,
-    UntrustedServer,
 )
 from .families import Tier
 from .lanes import Entry, Hook, Lane, Trouble, Watcher
@@ -215,7 +215,7 @@ class Schedule:
         return min(moments, default=None)
 
     def take(self, now: float) -> Entry | None:
-        """Let the most overdue ticket out to be looked at; None if none may go now."""
+        """Let the ticket out whose turn it is to be looked at; None if none may go now."""
         self._notice(now)
         ready = [
             lane
@@ -224,10 +224,13 @@ class Schedule:
         ]
         if not ready:
             return None
-        best = min(ready, key=lambda lane: lane.due(now)) if len(ready) > 1 else ready[0]
+        lane = ready[0]
+        if len(ready) > 1:
+            # Lanes take turns, as families do.
+            self._lanes[lane.tier, lane.host] = self._lanes.pop((lane.tier, lane.host))
         if self.rate is not None:
-            self._rates[best.tier].passed(now)
-        return best.take(now)
+            self._rates[lane.tier].passed(now)
+        return lane.take(now)
 
     def put_back(self, entry: Entry, now: float) -> None:
         """Take back a ticket that was let out and not looked at; it is due again a little later."""
@@ -369,7 +372,7 @@ class Schedule:
                 for lane in lanes:
                     lane.proven = False
                 self._doom(lanes, error)
-            case UntrustedServer():
+            case ConnectionImpossible():
                 entry.lane.proven = False
                 self._doom([entry.lane], error)
             case PermissionDenied():

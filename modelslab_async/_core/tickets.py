@@ -10,6 +10,9 @@ from attrs import field, frozen
 
 _FAMILY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _LONGEST_ID = 200
+_MOST_BITS = 4 * _LONGEST_ID
+# Ids of ours for work that the service did not name. What it says that begins so is no id.
+_NO_ID = "no-id:"
 
 
 def _id_text(value: int | str) -> str:
@@ -24,6 +27,12 @@ def _id_text(value: int | str) -> str:
         raise ValueError(
             f"an id is a string or an int, got {type(value).__name__}; "
             "write the id exactly as the submit reply gave it"
+        )
+    if number.bit_length() > _MOST_BITS:
+        # Python writes no number of that size, and says so in words of its own.
+        raise ValueError(
+            f"an id has at most {_LONGEST_ID} characters, got a number of {number.bit_length()} "
+            "bits; write the id exactly as the submit reply gave it"
         )
     return str(number)
 
@@ -74,6 +83,9 @@ class Ticket:
     The text form is `family:id`, and `Ticket.parse` reads it back. Ids may be given as `int` or
     `str` and are the same ticket. A ticket holds no key and is safe to store or to log.
 
+    Where the service named no id, the ticket has one of ours, which begins with `no-id:`. It tells
+    that work from all other, and cannot be looked up.
+
     Args:
         family: A name of the registry, such as `"images"` or `"enterprise_interior"`.
         id: The id of the generation. For a family with two ids, both joined by a slash.
@@ -122,6 +134,38 @@ class Ticket:
                     "a ticket is a Ticket, its text 'family:id' or a pair (family, id), "
                     f"got {type(value).__name__}"
                 )
+
+    @classmethod
+    def without_id(cls, family: str, mark: str) -> Self:
+        """
+        Name work that the service named no id for.
+
+        Args:
+            family: The family of the work.
+            mark: What tells it from all other such work.
+
+        Raises:
+            ValueError: See `Ticket`.
+        """
+        return cls(family, f"{_NO_ID}{mark}")
+
+    @property
+    def has_id(self) -> bool:
+        """Whether the service gave an id, so that the work can be looked up by it."""
+        return not self.id.startswith(_NO_ID)
+
+    def check_id(self) -> None:
+        """
+        Make sure that the work can be looked up, before anything is sent.
+
+        Raises:
+            ValueError: The service gave no id.
+        """
+        if not self.has_id:
+            raise ValueError(
+                f"{self} cannot be looked up: the service gave no id for it, and its result came "
+                "with the reply to its submit; keep that Success"
+            )
 
     def __str__(self) -> str:
         return f"{self.family}:{self.id}"

@@ -48,6 +48,8 @@ class Renewal:
         raise LinkGone(f"the service says {type(self._seen).__name__.lower()} now")
 
     async def _look(self) -> Reply | ModelsLabError:
+        if not self._ticket.has_id:
+            return LinkGone("the service gave no id, so it cannot be asked for new links")
         try:
             return await self._client.fetch(self._ticket)
         except ModelsLabError as fault:

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import TypeAlias, cast
 
-from .._core.errors import TransportError
+from .._core.errors import ModelsLabError, TransportError
 from .messages import CUT, MakeMessages, UnreadableError, UnsendableError
+from .tls import final_fault
 from .wire import Request, Response
 
-_End: TypeAlias = Response | TransportError
+# So many bytes are read before others get their turn: some 8 ms, if they are chunks of one byte.
+_SLICE = 8 * 1024
+_End: TypeAlias = Response | ModelsLabError
 
 
 class Connection(asyncio.Protocol):
@@ -43,6 +46,9 @@ class Connection(asyncio.Protocol):
         self._connected = False
         self._aborted = False
         self._answer: asyncio.Future[_End] | None = None
+        self._unread = bytearray()
+        self._ended = False
+        self._gone: ModelsLabError | None = None
 
     async def exchange(self, request: Request, host: str) -> Response:
         """
@@ -50,6 +56,7 @@ class Connection(asyncio.Protocol):
 
         Raises:
             TransportError: There is no response.
+            ConnectionImpossible: The other side wants another kind of TLS.
         """
         self._answer = asyncio.get_running_loop().create_future()
         try:
@@ -61,7 +68,7 @@ class Connection(asyncio.Protocol):
         else:
             end = await self._answer
         # Raised out here, in a frame without the bytes of the request: they hold the key.
-        if isinstance(end, TransportError):
+        if isinstance(end, ModelsLabError):
             raise end
         return end
 
@@ -77,6 +84,7 @@ class Connection(asyncio.Protocol):
     def abort(self, why: str = CUT) -> None:
         """Close at once. An exchange on its way ends with a `TransportError` that says why."""
         self._aborted = True
+        self._unread.clear()
         self._settle(TransportError(why))
         if self._connected:
             self._transport.abort()
@@ -96,15 +104,50 @@ class Connection(asyncio.Protocol):
             # Bytes that nobody asked for would be read as the answer to the next request.
             self.abort()
             return
-        self._read(data)
+        if not self._unread and (len(data) <= _SLICE or self._messages.in_one_piece):
+            self._read(data)
+            return
+        begun = bool(self._unread)
+        self._unread += data
+        if not begun:
+            self._transport.pause_reading()
+            self._read_some()
 
     def eof_received(self) -> None:
-        if self._answer is not None:
+        self._ended = True
+        if self._answer is not None and not self._unread:
             self._read(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._settle(TransportError(f"{CUT} ({type(exc).__name__})" if exc else CUT))
+        final = final_fault(exc, shaking=False, may_have_left=True)
+        self._gone = final or TransportError(f"{CUT} ({type(exc).__name__})" if exc else CUT)
+        if not self._unread:
+            self._settle(self._gone)
         self._lost(self)
+
+    def _read_some(self) -> None:
+        """Read some of what has come, and the next of it after everybody else's turn."""
+        size = len(self._unread) if self._messages.in_one_piece else _SLICE
+        some = bytes(self._unread[:size])
+        del self._unread[:size]
+        if some:
+            self._read(some)
+        if self._unread and self._answer is None:
+            # Bytes behind the answer, as in `data_received`.
+            self.abort()
+        elif self._unread:
+            asyncio.get_running_loop().call_soon(self._read_some)
+        else:
+            self._read_all()
+
+    def _read_all(self) -> None:
+        """Go on after the last slice: with what came meanwhile, be it the end."""
+        if self._ended and self._answer is not None:
+            self._read(b"")
+        if self._gone is not None:
+            self._settle(self._gone)
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _read(self, data: bytes) -> None:
         try:

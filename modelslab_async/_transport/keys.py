@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from functools import cached_property
 from typing import NoReturn
 from urllib.parse import quote
 
@@ -30,6 +32,22 @@ def _spellings(keys: "Keys") -> tuple[bytes, ...]:
         if key and len(key) >= _SHORTEST_SECRET
         for form in {key, json.dumps(key)[1:-1], key.replace("/", "\\/"), quote(key, "")}
     )
+
+
+def _anyhow(keys: "Keys") -> re.Pattern[str] | None:
+    """The keys, however a text that quotes bytes, JSON or URLs writes each of their characters."""
+    secrets = {
+        key for key in (keys.standard, keys.enterprise) if key and len(key) >= _SHORTEST_SECRET
+    }
+    # The longer one first, should the other be its beginning.
+    forms = ("".join(map(_spelled, key)) for key in sorted(secrets, key=len, reverse=True))
+    return re.compile("|".join(forms)) if secrets else None
+
+
+def _spelled(character: str) -> str:
+    code = f"(?i:{ord(character):02x})"
+    # Bounded, so that a text of nothing but backslashes is no work.
+    return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 
 
 @frozen(kw_only=True)
@@ -81,9 +99,18 @@ class Keys:
         alike = self.enterprise is None or self.enterprise == self.standard
         return "standard" if alike and self.standard else tier
 
+    @cached_property
+    def _quoted(self) -> re.Pattern[str] | None:
+        # Made at the first fault: that takes some milliseconds.
+        return _anyhow(self)
+
     def masked(self, data: bytes) -> bytes:
         """The bytes without the keys, should a server have echoed one; else the same object."""
         for form in self._forms:
             if form in data:
                 data = data.replace(form, b"[key]")
         return data
+
+    def masked_text(self, text: str) -> str:
+        """A short text without the keys, in whatever way it may quote what a server echoed."""
+        return self._quoted.sub("[key]", text) if self._quoted else text

@@ -8,6 +8,7 @@ import anyio
 from .._core.errors import ModelsLabError, TransportError
 from .connection import Connection
 from .dialing import Trust, dial
+from .holding import held_back
 from .messages import MakeMessages
 from .over_httpx import unreachable
 from .urls import host_header
@@ -55,15 +56,16 @@ class Origin:
 
     async def exchange(self, request: Request) -> Response:
         """See `HTTP.exchange`."""
-        async with self._places:
-            connection = (None if request.fresh else self._rested()) or await self._connected()
-            try:
-                response = await connection.exchange(request, self._host_header)
-            except BaseException:
-                connection.abort()
-                raise
-            self._rest(connection)
-            return response
+        leaves = False
+        try:
+            async with self._places:
+                connection = (None if request.fresh else self._rested()) or await self._connected()
+                leaves = True
+                return await self._exchanged(connection, request)
+        except asyncio.CancelledError as cancelled:
+            if not leaves:
+                held_back(cancelled)
+            raise
 
     async def aclose(self) -> None:
         """Close all connections, also those in use, and see them closed."""
@@ -76,6 +78,15 @@ class Origin:
         with anyio.move_on_after(_LONGEST_CLOSE):
             while self._open:
                 await self._emptied.wait()
+
+    async def _exchanged(self, connection: Connection, request: Request) -> Response:
+        try:
+            response = await connection.exchange(request, self._host_header)
+        except BaseException:
+            connection.abort()
+            raise
+        self._rest(connection)
+        return response
 
     def _rested(self) -> Connection | None:
         oldest = asyncio.get_running_loop().time() - KEPT

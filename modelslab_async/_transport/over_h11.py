@@ -14,6 +14,8 @@ from .messages import (
 from .urls import target_of
 from .wire import TOO_LONG, Body, Request, Response, is_too_long
 
+_CODING = b"transfer-encoding"
+
 
 class H11Messages:
     """See `Messages`. h11's own words may quote the server or the request, so they stay here."""
@@ -24,6 +26,7 @@ class H11Messages:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = Body()
         self._interim = 0
+        self.in_one_piece = False
 
     def written(self, request: Request, host: str) -> bytes:
         """See `Messages.written`."""
@@ -68,11 +71,12 @@ class H11Messages:
             case h11.Response():
                 self._status_code = event.status_code
                 self._headers = event.headers.raw_items()
+                self.in_one_piece = all(name.lower() != _CODING for name, _ in self._headers)
                 if is_too_long(self._headers):
                     raise UnreadableError(TOO_LONG)
             case h11.Data():
-                if not self._body.add(event.data):
-                    raise UnreadableError(TOO_LONG)
+                if trouble := self._body.add(event.data):
+                    raise UnreadableError(trouble)
             case h11.EndOfMessage():
                 return self._whole()
         return None
@@ -81,4 +85,5 @@ class H11Messages:
         headers, self._headers = self._headers, []
         body, self._body = self._body, Body()
         self._interim = 0
+        self.in_one_piece = False
         return Response(status_code=self._status_code, headers=headers, body=body.whole())

@@ -22,7 +22,8 @@ _NAME = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _LINE = re.compile(rf"{_NAME} [\x21-\x7e]+ ").fullmatch
 _FIELD = re.compile(rf"{_NAME}: (?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?").fullmatch
 _VERSIONS = ("1.1", "1.0")
-_LENGTHS = (b"content-length", b"transfer-encoding")
+_CODING = b"transfer-encoding"
+_LENGTHS = (b"content-length", _CODING)
 _SWITCHING = 101
 _FINAL = 200
 # A byte in a chunk of its own takes six: wasteful but legal. What takes far more is no body.
@@ -94,6 +95,7 @@ class HttptoolsMessages:
         """The head has come."""
         if self._response is None:
             self._in_body = True
+            self.in_one_piece = all(name.lower() != _CODING for name, _ in self._headers)
             if is_too_long(self._headers):
                 self._give_up(TOO_LONG)
             self._renewable = self._parser.should_keep_alive()
@@ -106,8 +108,8 @@ class HttptoolsMessages:
 
     def on_body(self, data: bytes) -> None:
         """Some of the body has come."""
-        if self._response is None and not self._body.add(data):
-            self._give_up(TOO_LONG)
+        if self._response is None and (trouble := self._body.add(data)):
+            self._give_up(trouble)
 
     def on_message_complete(self) -> None:
         """The response is whole, or it was one of those that may go before it."""
@@ -131,7 +133,7 @@ class HttptoolsMessages:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = Body()
         self._taken = 0
-        self._in_body = self._chunked = self._renewable = False
+        self._in_body = self._chunked = self._renewable = self.in_one_piece = False
         self._trouble = NO_RESPONSE
         self._response: Response | None = None
 

@@ -1,28 +1,26 @@
 """HTTP over httpx: over one of its transports or clients. It decodes and follows nothing."""
 
-import ssl
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from urllib.request import getproxies_environment
 
 import httpx
 
-from .._core.errors import ModelsLabError, TransportError, UntrustedServer
+from .._core.errors import ConnectionImpossible, ModelsLabError, TransportError
+from .holding import held_back
+from .sealed import SealedBody, SealedRequest
+from .tls import final_fault
 from .wire import TOO_LONG, Body, Request, Response, is_too_long
 
-# What httpx raises before the first byte of a request has gone out.
-_NEVER_LEFT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.InvalidURL,
-)
 # Bytes that come behind one answer stay in httpx, unseen, and would be read as the answer to the
 # next request: so no connection of HTTP/1.1 has a next one. HTTP/2 knows whose each answer is, and
 # drops this header (RFC 9113, section 8.2.2).
 _ONCE = ("connection", "close")
+# So many pieces of a body are read before other tasks get their turn.
+_TURN = 100
+# What a caller's client or transport may raise. Ours are among them: its hooks may send as well,
+# and what they say is not said of this request.
+_FAULTS = (httpx.HTTPError, httpx.InvalidURL, ModelsLabError)
 
 
 class TransportHTTP:
@@ -33,12 +31,8 @@ class TransportHTTP:
 
     async def exchange(self, request: Request) -> Response:
         """See `HTTP.exchange`."""
-        try:
-            response = await self._transport.handle_async_request(_to_httpx(request))
-            return await _read(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            error = translated(fault)
-        raise error
+        send = self._transport.handle_async_request
+        return await _read(await _answered(request, _to_httpx, send))
 
     async def aclose(self) -> None:
         await self._transport.aclose()
@@ -59,19 +53,45 @@ class ClientHTTP:
 
     async def exchange(self, request: Request) -> Response:
         """See `HTTP.exchange`."""
-        try:
-            prepared = self._client.build_request(
-                request.method,
-                request.url,
-                headers=(*request.headers, _ONCE),
-                content=request.body or None,
-            )
-            prepared.url = _QuietURL(prepared.url)
-            response = await self._client.send(prepared, stream=True, follow_redirects=False)
-            return await _read(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as fault:
-            error = translated(fault)
-        raise error
+        return await _read(await _answered(request, self._built, self._sent))
+
+    def _built(self, request: Request) -> httpx.Request:
+        built = self._client.build_request(
+            request.method,
+            request.url,
+            headers=(*request.headers, _ONCE),
+            content=request.body or None,
+        )
+        built.url = _QuietURL(built.url)
+        return built
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
+        return await self._client.send(request, stream=True, follow_redirects=False)
+
+
+async def _answered(
+    request: Request,
+    build: Callable[[Request], httpx.Request],
+    send: Callable[[httpx.Request], Awaitable[httpx.Response]],
+) -> httpx.Response:
+    """
+    Send it, and say of a fault or a cancellation whether the request may have left.
+
+    The kind of a fault does not tell: hooks of a client, wrappers that try twice and redirects that
+    are no URL raise what is raised where no connection came about. What nobody took the body of
+    has not left, whatever was raised.
+    """
+    body = SealedBody(request.body)
+    try:
+        return await send(SealedRequest(build(request), body))
+    except asyncio.CancelledError as cancelled:
+        if body.withdraw():
+            held_back(cancelled)
+        raise
+    except _FAULTS as fault:
+        error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
+    # Raised out here, in a frame without httpx's request: its repr shows the query.
+    raise error
 
 
 def environment_proxy(scheme: str, host: str) -> str | None:
@@ -88,11 +108,20 @@ def _covers(pattern: str, host: str) -> bool:
     return pattern == "*" or (bool(domain) and f".{host.lower()}".endswith(f".{domain}"))
 
 
-def translated(fault: httpx.HTTPError | httpx.InvalidURL) -> ModelsLabError:
-    """What an httpx error means to us. httpx errors hold the request, and so the key: drop them."""
-    return _untrusted(fault) or _cut(
-        fault, str(fault), may_have_left=not isinstance(fault, _NEVER_LEFT)
-    )
+def translated(
+    fault: Exception, *, never_left: bool = False, trusting: bool = True
+) -> ModelsLabError:
+    """
+    What an httpx error means to us. httpx errors hold the request, and so the key: drop them.
+
+    Args:
+        fault: The error.
+        never_left: Whether the request provably never left.
+        trusting: Whether the fault of a certificate is believed to be that of our server without
+            that proof.
+    """
+    untrusted = _untrusted(fault) if trusting or never_left else None
+    return untrusted or _cut(fault, str(fault), may_have_left=not never_left)
 
 
 def unreachable(fault: OSError | UnicodeError) -> ModelsLabError:
@@ -106,19 +135,8 @@ def _cut(fault: Exception, said: str, *, may_have_left: bool) -> TransportError:
     return TransportError(f"{name}: {said}" if said else name, may_have_left=may_have_left)
 
 
-def _untrusted(fault: Exception) -> UntrustedServer | None:
-    certificate = _certificate_fault(fault)
-    if certificate is None:
-        return None
-    return UntrustedServer(f"the server's certificate is not valid: {certificate}")
-
-
-def _certificate_fault(fault: BaseException | None) -> str | None:
-    while fault is not None:
-        if isinstance(fault, ssl.SSLCertVerificationError):
-            return fault.verify_message
-        fault = fault.__cause__ or fault.__context__
-    return None
+def _untrusted(fault: Exception) -> ConnectionImpossible | None:
+    return final_fault(fault, shaking=isinstance(fault, (httpx.ConnectError, OSError)))
 
 
 def _to_httpx(request: Request) -> httpx.Request:
@@ -133,14 +151,25 @@ def _to_httpx(request: Request) -> httpx.Request:
 async def _read(response: httpx.Response) -> Response:
     headers, body = response.headers.raw, Body()
     try:
-        if is_too_long(headers):
-            raise TransportError(TOO_LONG)
-        async for chunk in _raw(response):
-            if not body.add(chunk):
-                raise TransportError(TOO_LONG)
+        trouble = TOO_LONG if is_too_long(headers) else await _trouble_with(response, body)
+        if not trouble:
+            return Response(status_code=response.status_code, headers=headers, body=body.whole())
+        error: ModelsLabError = TransportError(trouble)
+    except _FAULTS as fault:
+        error = translated(fault, trusting=False)
     finally:
         await response.aclose()
-    return Response(status_code=response.status_code, headers=headers, body=body.whole())
+    raise error
+
+
+async def _trouble_with(response: httpx.Response, body: Body) -> str:
+    async for chunk in _raw(response):
+        if trouble := body.add(chunk):
+            return trouble
+        if not body.pieces % _TURN:
+            # httpx gives nobody else a turn while it has something left of what it has received.
+            await asyncio.sleep(0)
+    return ""
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -1,15 +1,18 @@
 """OwnHTTP: the default way to send. It finds a request's origin or proxy, and retries nothing."""
 
+import asyncio
 from typing import TypeAlias
 
 import httpx
 
 from .._core.errors import TransportError
 from .dialing import Trust
+from .holding import held_back
 from .messages import MakeMessages
 from .origin import Origin
 from .over_h11 import H11Messages
-from .over_httpx import TransportHTTP, environment_proxy
+from .over_httpx import TransportHTTP, environment_proxy, unreachable
+from .proxies import through
 from .urls import address_of, place_of
 from .wire import Request, Response
 
@@ -67,5 +70,12 @@ class OwnHTTP:
             max_connections=self._connections, max_keepalive_connections=self._connections
         )
         # Plain http needs no certificates, and they take longer to load than many looks.
-        verify = await self._trust.context() if scheme == "https" else False
-        return TransportHTTP(httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=proxy))
+        try:
+            verify = await self._trust.context() if scheme == "https" else False
+            return TransportHTTP(through(proxy, scheme, verify=verify, limits=limits))
+        except asyncio.CancelledError as cancelled:
+            held_back(cancelled)
+            raise
+        except OSError as fault:
+            error = unreachable(fault)
+        raise error

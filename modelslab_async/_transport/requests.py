@@ -71,13 +71,15 @@ class Requests:
                 headers = (*headers, ("key", key))
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
-        if fields:
+        # What may not be repeated has a body, be it `{}`: over httpx it proves what never left.
+        has_body = bool(fields) or not (call.repeatable or call.method == "GET")
+        if has_body:
             headers = (*headers, ("content-type", "application/json"))
         return Request(
             method=call.method,
             url=url,
             headers=headers,
-            body=_json(fields).encode() if fields else b"",
+            body=_json(fields).encode() if has_body else b"",
             fresh=not call.repeatable,
         )
 

@@ -10,10 +10,13 @@ from .._core.errors import TransportError
 from .._core.families import Call, Family, Tier
 from .._core.tickets import Ticket
 from .deadlines import Deadlines
+from .holding import is_held_back
 from .keys import Keys
 from .over_httpx import ClientHTTP, TransportHTTP
 from .own import OwnHTTP
+from .quieting import quieted
 from .requests import Requests
+from .tls import final_fault
 from .wire import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
 
 _ERRORS = 300
@@ -49,7 +52,7 @@ class Sender:
 
         Raises:
             TransportError: No response came within the deadline.
-            UntrustedServer: The server's certificate is not valid.
+            ConnectionImpossible: There will be none.
         """
         return await self._exchange(self._requests.of(call), self._deadlines_of(timeout))
 
@@ -59,7 +62,7 @@ class Sender:
 
         Raises:
             TransportError: No response came within the deadline.
-            UntrustedServer: The server's certificate is not valid.
+            ConnectionImpossible: There will be none.
             ValueError: The ticket's id does not fit the family.
         """
         request = self._requests.look(family, ticket)
@@ -71,14 +74,19 @@ class Sender:
             if len(response.body) <= LONGEST_BODY:
                 return self._masked(response)
             error: BaseException = TransportError(TOO_LONG)
-        except TimeoutError:
-            error = TransportError(f"no whole answer came within {deadlines.seconds:g} s")
-        except OSError as fault:
-            error = TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
         except asyncio.CancelledError as cancelled:
             error = asyncio.CancelledError(*_said_by(cancelled))
-        # Made anew and raised out here: what came through the network's frames holds the key there.
-        raise error
+        except TimeoutError as late:
+            error = _timed_out(deadlines.seconds, late)
+        except OSError as fault:
+            error = final_fault(fault, shaking=False, may_have_left=True) or TransportError(
+                f"{type(fault).__name__}: {fault.strerror or fault}"
+            )
+        except Exception as fault:  # noqa: BLE001 -- whatever it is, it may quote the key.
+            error = fault
+        # Raised out here, most of them made anew: what came through the network's frames holds the
+        # key there.
+        raise quieted(error, self._keys)
 
     async def aclose(self) -> None:
         """Close what this sender sends through, unless it stays the caller's."""
@@ -98,10 +106,21 @@ class Sender:
         body, headers = self._keys.masked(response.body), response.headers
         if response.status_code >= _ERRORS:
             # Only of these are headers read and quoted.
-            headers = [(name, self._keys.masked(value)) for name, value in headers]
+            headers = [(name, self._masked_header(value)) for name, value in headers]
         elif body is response.body:
             return response
         return evolve(response, headers=headers, body=body)
+
+    def _masked_header(self, value: bytes) -> bytes:
+        return self._keys.masked_text(value.decode("latin-1")).encode("latin-1")
+
+
+def _timed_out(seconds: float, late: TimeoutError) -> TransportError:
+    if is_held_back(late):
+        return TransportError(
+            f"no connection was to be had within {seconds:g} s", may_have_left=False
+        )
+    return TransportError(f"no whole answer came within {seconds:g} s")
 
 
 def _said_by(cancelled: BaseException | None) -> tuple[object, ...]:

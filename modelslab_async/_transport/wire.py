@@ -9,6 +9,13 @@ from attrs import field, frozen
 # With what a process needs beside it to read it, 16 MiB of memory.
 LONGEST_BODY = 14_000_000
 TOO_LONG = f"the reply is longer than {LONGEST_BODY} bytes"
+# Each piece of a body costs time, however short it is; what is larger than these has pieces of a
+# thousand bytes and more.
+FEW_PIECES = 10_000
+SHORT_PIECE = 64
+IN_CRUMBS = (
+    f"the reply comes in more than {FEW_PIECES} chunks of less than {SHORT_PIECE} bytes on average"
+)
 
 
 def _without_query(url: str) -> str:
@@ -59,11 +66,18 @@ class Body:
 
     def __init__(self) -> None:
         self._bytes = BytesIO()
+        self.pieces = 0
 
-    def add(self, data: bytes) -> bool:
-        """Take what has come; say whether it may go on, since a body may be no longer than that."""
+    def add(self, data: bytes) -> str:
+        """Take what has come; say why it may not go on like that, or "" where it may."""
+        self.pieces += 1
         self._bytes.write(data)
-        return self._bytes.tell() <= LONGEST_BODY
+        length = self._bytes.tell()
+        if length > LONGEST_BODY:
+            return TOO_LONG
+        if self.pieces > FEW_PIECES + length // SHORT_PIECE:
+            return IN_CRUMBS
+        return ""
 
     @property
     def length(self) -> int:
@@ -96,6 +110,7 @@ class HTTP(Protocol):
         Raises:
             TransportError: There is no response. `may_have_left` is False only where the request
                 provably never left.
-            UntrustedServer: The server's certificate is not valid.
+            ConnectionImpossible: There will be none: an invalid certificate, no common TLS, a proxy
+                that cannot be used. `may_have_left` is True only where that is not certain.
         """
         ...

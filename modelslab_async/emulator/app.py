@@ -47,8 +47,9 @@ class Emulator:
         broke: Keys that are valid but have no credits: they may fetch, and submit nothing.
         queue_limit: How many unfinished submitted jobs a key may have; None is no limit, while the
             service has 5, 10 or 15 by plan.
-        spam_window: For how many seconds the same submit of a key is refused; None takes any, while
-            the service has 30.
+        spam_window: For how many seconds the same submit of a key is refused: the same endpoint and
+            parameters, whatever their track_id and webhook. None takes any, while the service has
+            30.
         webhooks: How webhooks behave, once they are delivered (see `delivering`).
         links: How the links to files behave.
         clock: Where the time in seconds comes from.
@@ -247,7 +248,8 @@ class Emulator:
         self, route: Submit, fields: Mapping[str, Any], key: str, site: Site
     ) -> Response:
         endpoint, now = route.endpoint, self._clock()
-        refused = self._gate.refusal(endpoint, {**fields, **route.places}, key, now)
+        asked = {**fields, **route.places}
+        refused = self._gate.refusal(endpoint, asked, key, now)
         job = None if refused else self._intake.start(route, fields, now=now)
         self.submits.append(
             Submitted(
@@ -260,7 +262,7 @@ class Emulator:
         )
         if job is None:
             return as_json(*(refused or (500, wording.SERVER_ERROR)))
-        self._gate.remember(endpoint, fields, key, now)
+        self._gate.remember(endpoint, asked, key, now)
         self._ledger.enqueue(key, job)
         reply = self._intake.reply(job, site, now=now)
         await self._courier.announce(job, self._intake.family(job.ticket.family).status, site)

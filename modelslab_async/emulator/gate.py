@@ -13,6 +13,9 @@ from .ledger import Ledger
 
 Refusal = tuple[int, dict[str, Any]]
 
+# What tells two requests for the same work apart, and is no part of what is asked for.
+_MARKS = ("track_id", "webhook")
+
 
 class Gate:
     """
@@ -22,7 +25,8 @@ class Gate:
         ledger: Whose queue is how full.
         broke: Keys without credits.
         queue_limit: How many unfinished submitted jobs a key may have; None is no limit.
-        spam_window: For how many seconds the same submit is refused; None takes any.
+        spam_window: For how many seconds the same submit is refused, whatever its track_id and its
+            webhook; None takes any.
     """
 
     def __init__(
@@ -88,5 +92,6 @@ def _given(value: object) -> bool:
 
 def _mark(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> bytes:
     """What tells one submit from another. The key is in it, so nothing but a digest is kept."""
-    text = json.dumps([key, endpoint.name, dict(fields)], sort_keys=True)
+    asked = {name: value for name, value in fields.items() if name not in _MARKS}
+    text = json.dumps([key, endpoint.name, asked], sort_keys=True)
     return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

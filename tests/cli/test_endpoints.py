@@ -55,6 +55,18 @@ def test_json_lines(program):
         row["output"],
     )
     assert {"width", "webhook", "track_id"} <= set(row["optional"])
+    assert ["init_image"] == row["files"]
+
+
+def test_what_takes_a_file(program):
+    """It is told of work that is started; a question takes none."""
+    run = program("endpoints", "image_editing")
+    rows = {row["name"]: row for row in csv.DictReader(run.stdout.splitlines(), delimiter="\t")}
+    assert "init_image,cloth_image" == rows["image_editing/fashion"]["files"]
+    assert "" == rows["image_editing/base64_to_url"]["files"]
+    code, shown = program.on_terminal("endpoints", "realtime/img2img")
+    assert 0 == code
+    assert "take a file" in shown
 
 
 def test_a_terminal_gets_a_table(program):

@@ -60,6 +60,17 @@ def test_a_server_that_is_not_there(program):
     assert "check the network" in run.stderr
 
 
+@pytest.mark.parametrize("command", ["fetch", "wait"])
+def test_a_proxy_that_cannot_be_used(program, command):
+    """The environment's proxy is told in one line that says what to do, and is no defect."""
+    run = program(command, "images:1", NO_PROXY=None, ALL_PROXY="foo://user:sekret@127.0.0.1:1")
+    assert (10, 1) == (run.returncode, run.stderr.count("\n"))
+    assert "ALL_PROXY names for this server has the scheme 'foo'" in run.stderr
+    assert "NO_PROXY" in run.stderr
+    assert "defect" not in run.stderr
+    assert "sekret" not in run.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
@@ -68,6 +79,7 @@ def test_a_server_that_is_not_there(program):
         (("fetch", "workflows:1"), "2 part(s)"),
         (("wait", "images:1", "vidio:1"), "did you mean video"),
         (("wait", "images:1", "--timeout", "-1"), "--timeout"),
+        (("wait", "images:1", "--timeout", "nan"), "--timeout"),
         (("fetch", "images:1", "--base-url", "modelslab"), "base_url"),
         (("fetch", "images:1", "--api-key", "k"), "--api-key"),
         (("wait",), "TICKET"),

@@ -17,7 +17,7 @@ CORE = [path for path in MODULES if "_core" in path.parts]
 CORE_ORDER = """
 arguments tickets replies files errors outcomes families spelling tables endpoints events catalog
 endpoint_rows endpoint_catalog bodies hints statuses refusals reading
-hooks receipts pending records rules inspecting intervals learning pacing queues lines lanes
+hooks receipts pending records rules inspecting intervals learning pacing queues lines crowds lanes
 rates schedule
 """.split()  # noqa: SIM905
 OUTSIDE = {"time", "random", "os", "logging", "asyncio", "socket", "threading", "secrets", "ssl"}
@@ -70,6 +70,7 @@ LAYERS = [
     "_journal",
     "journal",
     "_transport",
+    "_sources",
     "_turns",
     "_hearers",
     "_guards",
@@ -79,7 +80,12 @@ LAYERS = [
     "_looker",
     "_uploads",
     "_orders",
+    "_uploader",
+    "_asker",
     "_ledger",
+    "_doubts",
+    "_held",
+    "_twins",
     "_places",
     "_submitter",
     "_deliveries",

@@ -93,6 +93,26 @@ def test_a_client_is_not_made_of_wrong_arguments(name, wrong):
 
 
 @pytest.mark.parametrize(
+    ("name", "wrong", "words"),
+    [
+        *(("api_key", value, "a text or None") for value in (b"a-key-1234", 5)),
+        ("enterprise_key", 5, "a text or None"),
+        ("base_url", 5, "a text or None"),
+        ("legacy_base_url", b"https://x.example", "a text or None"),
+        ("families", None, "a mapping of names to Family, got None"),
+        ("families", {"a": 5}, "a mapping of names to Family, got a value of type int"),
+        ("endpoints", [], "a mapping of names to Endpoint"),
+        ("pace", 3.0, r"a Pace, such as Pace.fixed\(3\).*, got a value of type float"),
+        ("on_submitted", 5, "a function or None"),
+    ],
+)
+def test_a_client_says_what_it_is_made_of(name, wrong, words):
+    """A thing of another kind is told by its name and kind, and is not shown."""
+    with pytest.raises(TypeError, match=f"^{name} is {words}"):
+        Client(**{"api_key": KEY, name: wrong})
+
+
+@pytest.mark.parametrize(
     ("name", "wrong"),
     [("at_once", "5"), ("longest", 1.5), ("timeout", "5"), ("patience", None)],
 )

@@ -253,3 +253,56 @@ def test_a_wrong_row_is_refused(row, complaint):
     """A row that could not work says what is wrong with it."""
     with pytest.raises(ValueError, match=complaint):
         a_row(**row)
+
+
+# What the documents call a link to an image, a video or a sound, or several of them.
+OF_FILES = """
+audio_url cloth_image control_image face_image image images init_audio init_image init_image_2
+init_video ip_adapter_image mask_image object_image reference_image target_audio target_image url
+watermark_image
+"""
+
+
+def test_what_takes_a_file():
+    """Of all parameters of work that is queued, those that the documents describe as links."""
+    found = {
+        name
+        for endpoint in map(ENDPOINTS.get, QUEUED)
+        for name in endpoint.parameters
+        if endpoint.takes_file(name)
+    }
+    assert set(OF_FILES.split()) == found
+
+
+def test_a_row_may_say_that_a_parameter_takes_a_file():
+    """Where its name does not; and where the caller names them, each unknown one does."""
+    assert a_row(files=("portrait",)).takes_file("portrait")
+    assert not a_row().takes_file("portrait")
+    assert a_row().takes_file("init_image_7")
+    named = a_row(any_names=True, optional=("prompt",))
+    assert [True, False] == [named.takes_file(name) for name in ("portrait", "prompt")]
+
+
+def test_every_link_of_the_facts_takes_a_file():
+    """Whatever is described as a link to work on is one, and what is no text or list is none."""
+    full = FACTS.with_name("submit_endpoints_full.json")
+    if not full.exists():
+        pytest.skip("the collected facts are not beside this checkout")
+    rows = {
+        (row["url"], each["name"]): each
+        for row in json.loads(full.read_text())
+        for each in row["parameters"]
+    }
+    seen = 0
+    for endpoint in map(ENDPOINTS.get, QUEUED):
+        for name in endpoint.parameters:
+            fact = rows.get((endpoint.at().url, name))
+            if fact is None:
+                continue
+            seen += 1
+            if endpoint.takes_file(name):
+                assert str(fact["type"]).startswith(("string", "array", "None")), fact
+            else:
+                said = fact["description"]
+                assert name == "webhook" or "URL" not in said.replace("instead of URLs", ""), fact
+    assert seen > 1000

@@ -189,8 +189,8 @@ def test_whatever_happens_everybody_wanted_goes_once(deeds):
                 line.resume(now)
             case "o" if when is not None:
                 now = max(now, when)
-                assert line.due(now) <= now
                 one = line.pop(now, lambda _, step=value: step)
+                assert one.due <= now
                 wanted.remove(one)
             case "s":
                 now += 100.0

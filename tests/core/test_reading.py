@@ -66,6 +66,9 @@ DONE = [
     {"status": "success", "output": "", "proxy_links": [LINK]},
     {"status": "success", "output": None, "proxy_links": {"0": LINK}},
     {"status": "success", "output_url": LINK},
+    {"status": "success", "output": [], "link": LINK},
+    {"status": "success", "data": {"link": LINK}},
+    {"status": "success", "output": [{"image": LINK, "seed": "https://not.it"}]},
     {"status": "success", "data": {"output": [LINK]}},
     {"status": "success", "result": {"output": [LINK]}},
     {"status": "completed", "output": [LINK]},
@@ -86,6 +89,22 @@ def test_a_job_that_is_done(body):
     reply = read(body)
     assert isinstance(reply, Success)
     assert (LINK,) == reply.output
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"status": "success", "output": [LINK]}, "400 with the status 'success' and no message"),
+        ({}, "400 with no status and no message"),
+        ({"status": "error", "message": "no", "tips": "ask less"}, "^images:1: no$"),
+    ],
+)
+def test_an_error_says_what_the_server_said(body, words):
+    """Its message is the server's, or says what there was in its place; tips are beside it."""
+    with pytest.raises(ModelsLabError, match=words) as error:
+        read(body, status_code=400)
+    said = " ".join(filter(None, (body.get("message"), body.get("tips"))))
+    assert said == error.value.server_message
 
 
 @pytest.mark.parametrize("output", [[], "", None, {}, 5, True])

@@ -9,6 +9,7 @@ from replies import REPLIES, TICKET
 from modelslab_async import (
     ClientClosed,
     Failed,
+    HandshakeFailed,
     PaymentRequired,
     Processing,
     RateLimited,
@@ -17,6 +18,7 @@ from modelslab_async import (
     TransportError,
     Unresolved,
     UntrustedServer,
+    UnusableProxy,
     WaitTimeout,
     from_dict,
     to_dict,
@@ -63,6 +65,8 @@ def test_an_unresolved_outcome_comes_back():
         RateLimited("slow", status_code=429, server_message="slow", retry_after=30.0),
         ClientClosed("closed"),
         UntrustedServer("expired"),
+        HandshakeFailed("certificate required", may_have_left=True),
+        UnusableProxy("no URL"),
     ],
     ids=lambda cause: type(cause).__name__,
 )
@@ -74,6 +78,15 @@ def test_a_cause_keeps_what_only_its_kind_has(cause):
     assert type(cause) is type(twin.cause)
     assert vars(cause) == vars(twin.cause)
     assert str(cause) == str(twin.cause)
+
+
+def test_a_cause_that_was_kept_with_less_is_read():
+    """A record of an error that holds more by now has the default of what it lacks."""
+    record = json.loads(json.dumps(to_dict(Unresolved(ticket=TICKET, cause=UntrustedServer("x")))))
+    del record["cause"]["may_have_left"]
+    cause = from_dict(record).cause
+    assert isinstance(cause, UntrustedServer)
+    assert cause.may_have_left is False
 
 
 @given(value=REPLIES)
@@ -94,6 +107,8 @@ def test_no_reply_is_changed_by_being_kept(value):
         {"kind": "success"},
         {"kind": "success", "ticket": "images"},
         {"kind": "success", "ticket": "images:1", "surprise": 1},
+        {"kind": "success", "ticket": "images:1", "output": "abc"},
+        {"kind": "success", "ticket": "images:1", "output": [1]},
         {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "copy", "message": ""}},
         {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "nothing"}},
         {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "Ticket", "message": ""}},

@@ -62,6 +62,7 @@ def test_an_id_may_hold_colons():
         ("a\x85", "control character"),
         ("\ud800", "half a surrogate pair"),
         ("x" * 201, "201 characters"),
+        pytest.param(10**5000, "at most 200 characters, got a number of 16610 bits", id="huge"),
         (True, "got bool"),
         (1.0, "got float"),
         (None, "got NoneType"),

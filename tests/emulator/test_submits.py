@@ -97,6 +97,31 @@ async def test_the_same_submit_is_spam_for_a_while(visit, clock):
     assert 2 == sum(submitted.ticket is None for submitted in emulator.submits)
 
 
+async def test_marks_make_no_other_submit(visit, clock):
+    """A client marks each of its requests; what is asked for is the same all the while."""
+    visitor = visit(Emulator(clock=clock, spam_window=30.0))
+    path = "v6/realtime/text2img"
+
+    first = await visitor.submit(path, prompt="a cat", track_id=1, webhook="https://me.example/1")
+    again = [
+        await visitor.submit(path, prompt="a cat", track_id=2),
+        await visitor.submit(path, prompt="a cat", webhook="https://me.example/2"),
+    ]
+
+    assert "processing" == first.json()["status"]
+    assert all(reply.json()["tips"].startswith(SPAM) for reply in again)
+
+
+async def test_the_same_run_of_a_workflow_is_spam(visit, clock):
+    """Where a part of what is asked for stands in the path, it counts as the rest."""
+    visitor = visit(Emulator(clock=clock, spam_window=30.0))
+    paths = ["v1/workflows/a/run", "v1/workflows/b/run", "v1/workflows/a/run"]
+
+    replies = [(await visitor.submit(path, inputs={})).json() for path in paths]
+
+    assert [False, False, True] == ["tips" in reply for reply in replies]
+
+
 async def test_without_a_window_nothing_is_spam(visitor):
     """The filter is there for those who ask for it."""
     replies = [await visitor.submit("v3/text2img", prompt="a cat") for _ in range(2)]

@@ -6,14 +6,16 @@ import io
 import json
 import logging
 import pickle
+import re
 import traceback
 from itertools import product
+from urllib.parse import quote
 
 import anyio
 import httpx
 import pytest
 
-from modelslab_async import Client, Pace, Request, Ticket
+from modelslab_async import Client, ModelsLabError, Pace, Request, Ticket, TransportError
 from modelslab_async.emulator import Emulator, Faults, Jobs, Scripted, Traffic, faulty
 from modelslab_async.emulator.fault_deeds import GREETINGS
 from modelslab_async.emulator.faults import FAULTS
@@ -72,9 +74,16 @@ def all_lines(error):
     return traceback.TracebackException.from_exception(error, capture_locals=True).format()
 
 
+def fast():
+    pytest.importorskip("httptools", reason="the extra [fast] is not installed")
+    from modelslab_async.fast import FastTransport  # noqa: PLC0415 -- the extra may be missing.
+
+    return FastTransport()
+
+
 @contextlib.asynccontextmanager
 async def opened(kind, key, url, **more):
-    http = TRANSPORTS[kind]()
+    http = fast() if kind == "fast" else TRANSPORTS.get(kind, TRANSPORTS["own"])()
     client = Client(
         key,
         base_url=url,
@@ -168,6 +177,112 @@ async def test_a_server_that_repeats_the_key_is_masked(canary, shown, name, kind
     if kind == "own":
         # httpcore logs the headers of a response as they came; its log is not ours to keep clean.
         assert [] == lines_with(canary, shown.getvalue())
+
+
+def malformed(said):
+    """What is no HTTP response, and quotes what it was sent where a parser will quote it again."""
+    yield "header", b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % said
+    yield "status line", b"GARBAGE %b\r\n\r\n" % said
+    yield "reason", b"HTTP/1.1 200 %b\x00\r\n\r\n" % said
+    yield "length", b"HTTP/1.1 200 OK\r\ncontent-length: %b\r\n\r\n" % said
+    yield "coding", b"HTTP/1.1 200 OK\r\ntransfer-encoding: %b\r\n\r\n" % said
+    yield "chunk", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%b\r\n\r\n" % said
+    location = b"HTTP/1.1 302 Go\r\nlocation: http://[%b\r\ncontent-length: 0\r\n\r\n"
+    yield "location", location % said
+
+
+MALFORMED = dict(malformed(b"%b"))
+SPELLINGS = {
+    "plain": lambda key: key,
+    "json": lambda key: json.dumps({"key": key}),
+    "percent": lambda key: quote(key, ""),
+    "small percent": lambda key: re.sub("%..", lambda code: code[0].lower(), quote(key, "")),
+    "every percent": lambda key: "".join(f"%{ord(each):02X}" for each in key),
+}
+# One character of each kind that some way of writing a text writes otherwise.
+STRANGE = "c4n4ry\"K'E\\Y/c%n+4ry"
+
+
+@contextlib.asynccontextmanager
+async def saying(raw):
+    """A server that says this to whatever it is asked."""
+
+    async def talk(reader, writer):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(raw)
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("kind", [*TRANSPORTS, "fast", "proxy"])
+@pytest.mark.parametrize("name", MALFORMED)
+async def test_what_is_no_answer_and_repeats_the_key_is_masked(monkeypatch, caplog, name, kind):
+    """A parser quotes what it cannot read: however that spells the key, nothing shows it."""
+    parts = []
+    for spelled in SPELLINGS.values():
+        events = []
+        async with saying(MALFORMED[name] % spelled(STRANGE).encode()) as url:
+            if kind == "proxy":
+                monkeypatch.setenv("HTTP_PROXY", url)
+                url = "http://somewhere.invalid"  # noqa: PLW2901
+            async with opened(kind, STRANGE, f"{url}/api", on_event=events.append) as client:
+                parts.append(told(*await ended(client, "realtime:1", events)))
+                with pytest.raises(ModelsLabError) as caught:
+                    await client.submit("realtime/text2img", prompt="x")
+                parts.append(told(caught.value))
+    # What httpcore logs is what came; its log is not ours to keep clean.
+    ours = [each.getMessage() for each in caplog.records if each.name == "modelslab_async"]
+    assert ours
+    found = "\n".join([*parts, *ours])
+    for spelled in SPELLINGS.values():
+        for form in (spelled(STRANGE), repr(spelled(STRANGE))[1:-1], repr(STRANGE.encode())[2:-1]):
+            assert [] == lines_with(form, found)
+
+
+def chained(key, *, ours):
+    """An error of somebody's own HTTP: it quotes the key, and so does what it came from."""
+    fault = KeyError(key.encode())
+    fault.__context__ = ValueError("could not send", {"key": key})
+    error = TransportError(f"cut while sending {key}") if ours else RuntimeError("no luck")
+    error.add_note(f"sent {key}")
+    error.__cause__ = ExceptionGroup("both", [fault, OSError(5, key)])
+    return error
+
+
+@pytest.mark.parametrize("ours", [True, False])
+async def test_the_errors_of_an_own_http_show_no_key(canary, shown, ours):
+    """What an `http` object raises loses the key, in its text, its notes and what it came from."""
+
+    class Own:
+        async def exchange(self, _request):
+            raise chained(canary, ours=ours)
+
+    async with Client(canary, http=Own(), pace=Pace(floor=0.01, faults=2)) as client:
+        things = await ended(client, "realtime:1", [])
+    kind = TransportError if ours else RuntimeError
+    assert [kind, kind] == [type(each) for each in things[:2]]
+    # The frames of this very test hold the key.
+    lines = [line for each in things[:2] for line in traceback.format_exception(each)]
+    shows = "\n".join([*lines, repr([vars(each) for each in things[:2]]), shown.getvalue()])
+    assert [] == lines_with(canary, shows)
+
+
+async def test_an_error_without_the_key_keeps_what_it_came_from():
+    """Who wrote an `http` object finds in a traceback what went wrong in it."""
+    cause = OSError(5, "the disk is full")
+
+    class Own:
+        async def exchange(self, _request):
+            raise TransportError("no answer") from cause
+
+    async with Client("another-key-1234", http=Own()) as client:
+        with pytest.raises(TransportError) as caught:
+            await client.fetch("realtime:1")
+    assert cause is caught.value.__cause__
 
 
 async def cancelled(client, ticket):

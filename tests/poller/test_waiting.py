@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import operator
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
@@ -10,6 +11,7 @@ import pytest
 
 from modelslab_async import (
     AuthenticationError,
+    Client,
     ClientClosed,
     Failed,
     GenerationFailed,
@@ -550,19 +552,40 @@ def test_a_broken_poller_is_heard_by_all(virtually, world):
     virtually(main)
 
 
-def test_a_raising_hook_harms_nothing(virtually, world, caplog):
-    """What `on_event` raises is logged, and the result comes."""
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
+def test_a_raising_hook_harms_nothing(virtually, world, caplog, error):
+    """What `on_event` raises is logged, and the results come, of later calls too."""
 
     def hook(_event):
-        raise ZeroDivisionError("a bug of somebody's metrics")
+        raise error("a bug of somebody's metrics")
 
     async def main():
         async with world(on_event=hook) as here:
-            here.emulator.plant("images:1", duration=3.0)
-            assert isinstance(await here.client.wait("images:1"), Success)
+            for ticket in ("images:1", "images:2"):
+                here.emulator.plant(ticket, duration=3.0)
+                assert isinstance(await here.client.wait(ticket), Success)
 
     virtually(main)
     assert "on_event raised" in caplog.text
+
+
+async def _heard(_event):
+    """What would have to be awaited."""
+
+
+class _Heard:
+    async def __call__(self, _event):
+        """What would have to be awaited, too."""
+
+
+@pytest.mark.parametrize(
+    ("hook", "told"),
+    [(_heard, "async def"), (_Heard(), "async def"), (5, "a function or None, got a value of")],
+)
+def test_a_hook_that_could_not_be_called_is_refused(hook, told):
+    """An `on_event` that is `async def` would hear nothing, and so it is told at once."""
+    with pytest.raises(TypeError, match=told):
+        Client("a-key-1234", on_event=hook)
 
 
 def test_events_are_enough_for_metrics(virtually, world):
@@ -631,7 +654,7 @@ def test_a_source_that_repeats_itself_costs_no_second_look(virtually, world):
     virtually(main)
 
 
-@pytest.mark.parametrize("rate", [0.5, 3.0, 40.0])
+@pytest.mark.parametrize("rate", [0.5, 1.5, 3.0, 10.9, 40.0])
 def test_a_rate_bounds_every_second(virtually, world, rate):
     """No second sees more looks than the rate, they are spread evenly, and all are made."""
 
@@ -642,10 +665,11 @@ def test_a_rate_bounds_every_second(virtually, world, rate):
             outcomes = await here.client.gather(tickets)
             assert all(isinstance(each, Success) for each in outcomes)
             moments = here.wire.moments
-            span = max(1.0, 1.0 / rate)
+            most = math.ceil(rate)
+            span = most / rate
             for number, moment in enumerate(moments):
                 later = moments[number:]
-                assert max(1, int(rate)) >= sum(each < moment + span - 1e-6 for each in later)
+                assert most >= sum(each < moment + span - 1e-6 for each in later)
             assert (len(moments) - 1) / rate == pytest.approx(moments[-1], rel=0.2)
 
     virtually(main)
@@ -659,6 +683,28 @@ def test_a_rate_lets_nobody_starve(virtually, world):
             tickets = [here.emulator.plant(("images", n), duration=1e6) for n in range(100)]
             await here.client.gather(tickets, timeout=15.0)
             assert {1, 2} == set(here.emulator.looks.values())
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("rate", [20.0, None])
+def test_families_share_what_may_be_looked_at(virtually, world, rate):
+    """One ticket of a family does not wait for a thousand of another, be they on another host."""
+
+    async def main():
+        async with world(rate=rate, workers=2, latency=0.1, pace=Pace.fixed(1.0)) as here:
+            many = [here.emulator.plant(("images", n), duration=1e6) for n in range(1000)]
+            waiting = asyncio.create_task(here.client.gather(many))
+            await asyncio.sleep(20.0)
+            for family in ("video", "legacy_v3"):
+                here.emulator.plant((family, 1), duration=0.0)
+                began = asyncio.get_running_loop().time()
+                await here.client.wait((family, 1))
+                assert asyncio.get_running_loop().time() <= began + 1.0
+            seen = here.emulator.looks.total()
+            await asyncio.sleep(10.0)
+            assert here.emulator.looks.total() >= seen + 150
+            waiting.cancel()
 
     virtually(main)
 

@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import json
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -24,7 +25,7 @@ from modelslab_async import (
 from modelslab_async._places import Places
 from modelslab_async.emulator import Jobs
 
-from .conftest import REALTIME, Service, done, lost, said
+from .conftest import REALTIME, Service, done, full, lost, said, taken
 
 
 def prompts(count):
@@ -71,6 +72,42 @@ def test_many_go_through_five_places(virtually, world, shape, eta, count):
         ]
         assert count == len(starts)
         assert best(drawn, 5) >= 0.97 * starts[-1]
+
+    virtually(main)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "eta", "learning"),
+    [
+        (1.0, "none", 0.0),
+        (2.0, "pessimistic", 20.0),
+        (6.0, "honest", 0.0),
+        (21.0, "none", 0.0),
+        (21.0, "pessimistic", 20.0),
+    ],
+)
+def test_how_long_a_place_stands_empty(virtually, world, seconds, eta, learning):
+    """A quarter of a second or 4 % of a job, and two round trips; etas that lie cost 20 s once."""
+    drawn, latency = [], 0.02
+
+    def duration(dice):
+        drawn.append(dice.uniform(0.9, 1.1) * seconds)
+        return drawn[-1]
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=duration, eta=eta), "queue_limit": 5}
+        async with world(latency=latency, emulated=emulated) as here:
+            async for _ in here.client.generate_many(prompts(100)):
+                pass
+        starts = [
+            moment
+            for moment, request in zip(here.wire.moments, here.wire.requests, strict=True)
+            if request.url.path.endswith("text2img")
+        ]
+        late = [took + max(0.25, 0.04 * took) + 2 * latency + 0.01 for took in drawn]
+        assert 100 == len(starts)
+        assert starts[-1] <= best(late, 5) + latency + learning
+        assert starts[-1] > best(drawn, 5)
 
     virtually(main)
 
@@ -129,7 +166,7 @@ def test_after_a_refusal_one_goes_alone_again(virtually, service):
 
 
 def test_requests_get_places_in_order(virtually, world):
-    """Who came first is submitted first, also after it was sent back by a full queue."""
+    """Who came first is submitted first."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 5.0))}
@@ -139,6 +176,49 @@ def test_requests_get_places_in_order(virtually, world):
             )
             sent = [each for each in here.wire.requests if each.url.path.endswith("text2img")]
         assert list("01234") == [json.loads(each.content)["prompt"] for each in sent]
+
+    virtually(main)
+
+
+def too_fast(*_):
+    return said(429, status="error", message="Too many requests")
+
+
+@pytest.mark.parametrize("setback", [full, too_fast])
+def test_who_is_sent_back_keeps_its_turn(virtually, service, setback):
+    """A request that was refused for the rate goes before those that came later."""
+
+    def second_is_sent_back(here, fields):
+        marks = [each["prompt"] for each in here.submits]
+        return (setback if ["0", "1"] == marks else taken)(here, fields)
+
+    async def main():
+        here = service(*[second_is_sent_back] * 6)
+        async with here.client(queue=1) as client:
+            tries = (client.generate(REALTIME, prompt=str(number)) for number in range(5))
+            await asyncio.gather(*tries)
+        assert list("011234") == [each["prompt"] for each in here.submits]
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("more", [{}, {"enterprise_key": "another-key-5678"}])
+def test_the_places_are_of_a_key(virtually, world, more):
+    """Over all families of one key no more are queued than it has places; another has its own."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(20.0, 30.0)), "queue_limit": 5}
+        async with world(emulated=emulated, **more) as here:
+            requests = [
+                (name, {"prompt": f"a fox, number {number}"})
+                for number in range(10)
+                for name in (REALTIME, "enterprise_realtime/text2img")
+            ]
+            ends = [end async for _, end in here.client.generate_many(requests)]
+            took = asyncio.get_running_loop().time()
+        assert {Success: 20} == Counter(map(type, ends))
+        assert 20 == len(here.emulator.submits)
+        assert took > 80.0 if not more else took < 70.0
 
     virtually(main)
 
@@ -173,19 +253,18 @@ def test_a_place_is_free_when_its_end_was_seen(virtually, world, how):
 
 
 def test_a_place_is_free_when_nothing_came_of_it(virtually, service):
-    """A refused, a lost and a finished submit hold no place."""
+    """A refused, a failed and a finished submit hold no place."""
 
     async def main():
         here = service(
             lambda *_: said(400, status="error", message="prompt is required"),
-            lost,
             lambda *_: said(status="failed", id="", message="Failed, Try Again"),
             done,
             done,
         )
         async with here.client(queue=1) as client:
-            ends = [end async for _, end in client.generate_many(prompts(5))]
-        assert 5 == len(here.submits)
+            ends = [end async for _, end in client.generate_many(prompts(4))]
+        assert 4 == len(here.submits)
         assert 2 == sum(isinstance(end, Success) for end in ends)
         assert here.moments[-1] < 1.0
 
@@ -451,5 +530,38 @@ def test_a_second_is_over_when_its_timer_rings(virtually):
         for number, after in enumerate((0.0, 1.0, 2.0)):
             await places.take(number)
             assert moment + after == pytest.approx(clock())
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("how", ["left", "whole", "raised", "refused"])
+def test_the_source_of_many_is_closed(virtually, service, how):
+    """An async generator has ended when the loop is left, wherever it had come to."""
+    steps = []
+
+    async def source():
+        try:
+            for number in range(100):
+                await asyncio.sleep(0.001)
+                if how == "refused" and number == 3:
+                    yield REALTIME, {"promt": "misspelled"}
+                yield REALTIME, {"prompt": str(number)}
+                if how == "whole" and number == 3:
+                    return
+        finally:
+            await asyncio.sleep(0.001)
+            steps.append("closed")
+
+    async def main():
+        async with service(*[done] * 100).client() as client:
+            ends = client.generate_many(source(), window=5)
+            with suppress(OSError, ValueError):
+                async for _ in ends:
+                    if how == "left":
+                        break
+                    if how == "raised":
+                        raise OSError
+            await ends.aclose()
+            assert ["closed"] == steps
 
     virtually(main)

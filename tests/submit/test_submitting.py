@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
 from modelslab_async import (
+    ENDPOINTS,
     AuthenticationError,
     ClientClosed,
     GenerationFailed,
@@ -30,7 +32,6 @@ from .conftest import (
     lost_after_the_start,
     never_left,
     said,
-    spam,
     taken,
 )
 
@@ -184,16 +185,47 @@ def test_what_may_have_started_is_not_sent_again(virtually, service, name):
 
 
 def test_the_hash_tells_payloads_apart(virtually, service):
-    """The same payload has the same hash under every mark; another one has another."""
+    """The same payload has one hash, whatever its mark and its webhook; another has another."""
 
     async def main():
         here, hashes = service(lost, lost, lost), []
         async with here.client() as client:
-            for prompt in ("a fox", "a fox", "a dog"):
+            for prompt, more in (
+                ("a fox", {}),
+                ("a fox", {"track_id": 5, "webhook": client.webhook_url("http://me.example")}),
+                ("a dog", {}),
+            ):
                 with pytest.raises(SubmitUncertain) as caught:
-                    await client.submit(REALTIME, prompt=prompt)
+                    await client.submit(REALTIME, prompt=prompt, **more)
                 hashes.append(caught.value.payload_hash)
         assert hashes[0] == hashes[1] != hashes[2]
+
+    virtually(main)
+
+
+UNMARKED = [
+    endpoint
+    for endpoint in ENDPOINTS.values()
+    if endpoint.resolved_by and "track_id" not in endpoint.parameters
+]
+PAGE = Path(__file__).parents[2] / "docs/how-to/submit.md"
+
+
+@pytest.mark.parametrize("endpoint", UNMARKED, ids=lambda endpoint: endpoint.name)
+def test_where_no_mark_is_taken_none_is_made(virtually, service, endpoint):
+    """The doubt says that it has to be found by its time; a mark of the caller's own is sent."""
+
+    async def main():
+        here = service(lost, lost)
+        async with here.client() as client:
+            params = {**dict.fromkeys(endpoint.required, "x"), "webhook": "https://me.example"}
+            with pytest.raises(SubmitUncertain, match=r"no track_id.* by its time") as caught:
+                await client.submit(endpoint.name, **params)
+            assert "" == caught.value.track_id
+            with pytest.raises(SubmitUncertain, match="track_id mine-1"):
+                await client.submit(endpoint.name, **params, track_id="mine-1")
+        assert [None, "mine-1"] == [fields.get("track_id") for fields in here.submits]
+        assert f"`{endpoint.name}`" in PAGE.read_text()
 
     virtually(main)
 
@@ -253,31 +285,35 @@ def test_a_queue_that_stays_full_is_given_up(virtually, service):
     virtually(main)
 
 
-def test_identical_payloads_are_spaced_once_the_filter_answers(virtually, service):
-    """The spam filter's 30 seconds are kept between the same payloads, and hold up no others."""
-
-    def filter_foxes(here, fields):
-        return (spam if "a fox" == fields["prompt"] else taken)(here, fields)
+@pytest.mark.parametrize(("eta", "first"), [("none", 2.5), ("honest", 20.0)])
+def test_new_work_is_not_looked_at_at_once(virtually, world, eta, first):
+    """The first look is a step of the pace after the submit, or when the server says."""
 
     async def main():
-        here = service(*[filter_foxes] * 4)
-        async with here.client() as client:
-            same = [client.submit(REALTIME, prompt="a fox") for _ in range(3)]
-            other = asyncio.create_task(self_timed(client.submit(REALTIME, prompt="a dog")))
-            await asyncio.gather(*same)
-            assert await other < 1.0
-        foxes = [
-            moment
-            for moment, fields in zip(here.moments, here.submits, strict=True)
-            if "a fox" == fields["prompt"]
-        ]
-        assert 6 == len(foxes)
-        assert foxes[2] < 1.0
-        assert [30, 60, 90] == [round(moment) for moment in foxes[3:]]
+        emulated = {"jobs": Jobs(duration=(20.0, 20.0), eta=eta)}
+        async with world(pace=Pace(jitter=0.0), emulated=emulated) as here:
+            await here.client.generate(REALTIME, prompt="a fox")
+        assert [0.0, first] == here.wire.moments[:2]
 
-    async def self_timed(coroutine):
-        await coroutine
-        return now()
+    virtually(main)
+
+
+def test_an_eta_counts_from_the_submit(virtually, world):
+    """Whoever begins to wait later waits for the rest of it, and looks at once when it is over."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(20.0, 20.0), eta="honest")}
+        async with world(pace=Pace(jitter=0.0), emulated=emulated) as here:
+            early, late = [
+                (await here.client.submit(REALTIME, prompt=prompt)).ticket for prompt in ("a", "b")
+            ]
+            await asyncio.sleep(5.0)
+            await here.client.wait(early)
+            assert 20.0 == now()
+            await asyncio.sleep(5.0)
+            await here.client.wait(late)
+            assert 25.0 == now()
+        assert [0.0, 0.0, 20.0, 25.0] == here.wire.moments
 
     virtually(main)
 

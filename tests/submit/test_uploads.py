@@ -1,14 +1,36 @@
 """Files among the parameters: read, bounded, sent first, and a link in their place."""
 
+import asyncio
 import base64
 import io
 import json
+import time
 
 import pytest
 
-from modelslab_async import SubmitUncertain, UnreadableReply
+from modelslab_async import (
+    ENDPOINTS,
+    AuthenticationError,
+    Batch,
+    Client,
+    ClientClosed,
+    InvalidRequest,
+    Pace,
+    PaymentRequired,
+    PermissionDenied,
+    RateLimited,
+    Response,
+    ServerError,
+    SubmitUncertain,
+    Success,
+    TransportError,
+    UnreadableReply,
+    Unsubmitted,
+    UntrustedServer,
+    UnusableFile,
+)
 
-from .conftest import Service, lost, said, taken
+from .conftest import QUICK, Service, full, lost, never_left, said, taken
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
 LINK = "https://x.example/upload.png"
@@ -66,19 +88,151 @@ async def test_a_text_is_no_file(service):
 async def test_what_is_no_good_file_is_said_before_anything_is_sent(here, given, words):
     """Too long, empty, or a text: nothing leaves."""
     async with here.client() as client:
-        with pytest.raises(ValueError, match=f"init_image.*{words}"):
+        with pytest.raises(UnusableFile, match=f"init_image.*{words}"):
             await client.submit(IMG2IMG, prompt="winter", init_image=given)
 
     assert [] == here.submits
 
 
-async def test_a_file_that_is_not_there(here, tmp_path):
-    """The system's own error says which file is missing."""
+class Odd:
+    """Gives something when it is read."""
+
+    def __init__(self, given):
+        self.given = given
+
+    def read(self, _size):
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+
+@pytest.mark.parametrize("given", ["missing", "folder", "broken", "foreign", "closed", "nothing"])
+async def test_a_file_that_cannot_be_read(here, tmp_path, given):
+    """The error names the parameter, says why, and nothing leaves."""
+    shut = (tmp_path / "shut.png").open("wb+")
+    shut.close()
+    file, words = {
+        "missing": (tmp_path / "nothing.png", r"FileNotFoundError.*nothing\.png"),
+        "folder": (tmp_path, "IsADirectoryError"),
+        "broken": (Odd(OSError("bad sector")), "bad sector"),
+        "foreign": (Odd(ZeroDivisionError("odd")), "ZeroDivisionError: odd"),
+        "closed": (shut, "closed file"),
+        "nothing": (Odd(None), "NoneType and no bytes"),
+    }[given]
     async with here.client() as client:
-        with pytest.raises(FileNotFoundError, match=r"nothing\.png"):
-            await client.submit(IMG2IMG, prompt="w", init_image=tmp_path / "nothing.png")
+        with pytest.raises(UnusableFile, match=f"init_image.*{words}.*nothing was") as caught:
+            await client.submit(IMG2IMG, prompt="w", init_image=file)
+
+    assert "init_image" == caught.value.parameter
+    assert [] == here.submits
+
+
+async def test_a_file_that_cannot_be_read_ends_its_own_request(here, tmp_path):
+    """Among many, whoever's file is missing, empty or too long has no ticket; the others do."""
+    here.steps = []
+    bad = {3: tmp_path / "nothing.png", 5: b"", 7: b"x" * 5_000_001, 9: io.StringIO("text")}
+    requests = [
+        (IMG2IMG, {"prompt": str(number), "init_image": bad.get(number, "https://x.example/a")})
+        for number in range(40)
+    ]
+    async with here.client() as client:
+        ends = {
+            int(params["prompt"]): end async for (_, params), end in client.generate_many(requests)
+        }
+    assert set(range(40)) == set(ends)
+    for number, end in ends.items():
+        if number in bad:
+            assert isinstance(end, Unsubmitted)
+            assert isinstance(end.cause, UnusableFile)
+        else:
+            assert isinstance(end, Success)
+    assert 36 == here.starts.total()
+
+
+@pytest.mark.parametrize("change", ["other", "gone", "empty"])
+async def test_a_file_that_changes_while_its_request_waits(here, tmp_path, change):
+    """What is sent is what was asked for, or nothing; and the place is free again."""
+    path = tmp_path / "house.png"
+    path.write_bytes(PNG)
+    async with here.client(queue=1) as client:
+        order = await client._ordered(IMG2IMG, {"prompt": "winter", "init_image": path})
+        match change:
+            case "other":
+                path.write_bytes(PNG + b"!")
+            case "gone":
+                path.unlink()
+            case "empty":
+                path.write_bytes(b"")
+        with pytest.raises(UnusableFile, match="init_image"):
+            await client._submitter.submit(order)
+        assert [] == here.submits
+        await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+    assert 1 == here.starts.total()
+
+
+TEXTS = [
+    ("realtime/text2img", "prompt"),
+    ("realtime/img2img", "negative_prompt"),
+    ("realtime/img2img", "track_id"),
+    ("three_d/image_to_3d", "multi_image"),
+    ("v7_video_fusion/text-to-video", "generate_audio"),
+    ("workflows/run", "prompt"),
+    ("workflows/run", "workflow_id"),
+]
+
+
+@pytest.mark.parametrize("form", ["bytes", "path", "file", "list"])
+@pytest.mark.parametrize(("endpoint", "name"), TEXTS)
+async def test_a_file_where_none_is_taken(here, tmp_path, endpoint, name, form):
+    """Bytes in the place of a text are a mistake, said before anything is sent or read."""
+    file = {
+        "bytes": b"a lighthouse",
+        "path": tmp_path / "a.txt",
+        "file": io.BytesIO(b"a lighthouse"),
+        "list": ["a", b"b"],
+    }[form]
+    row = ENDPOINTS[endpoint]
+    params = dict.fromkeys((*row.required, *(group[0] for group in row.any_of)), "x")
+    async with here.client() as client:
+        with pytest.raises(ValueError, match=f"takes no file for '{name}'"):
+            await client.submit(endpoint, **{**params, name: file})
+        with pytest.raises(ValueError, match=f"takes no file for '{name}'"):
+            await anext(client.generate_many([(endpoint, {**params, name: file})]))
 
     assert [] == here.submits
+
+
+LINKS = [
+    ("enterprise_text_to_image/super_resolution", {"url": PNG}),
+    ("training/lora_fine_tune", {"images": [PNG, PNG + b"!"]}),
+    ("voice/speech_to_text", {"audio_url": PNG}),
+    ("workflows/run", {"portrait": PNG}),
+    ("realtime/img2img", {"init_image_3": PNG}),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "files"), LINKS, ids=[each[0] for each in LINKS])
+async def test_a_file_where_one_is_taken(here, endpoint, files):
+    """Whatever its parameter is called, and also where the caller names the parameters."""
+    row = ENDPOINTS[endpoint]
+    params = {**dict.fromkeys(row.required, "x"), **files, "track_id": 1}
+    (given,) = files.values()
+    here.steps = [*[uploaded] * len([*([given] if isinstance(given, bytes) else given)]), taken]
+    async with here.client() as client:
+        await client.submit(endpoint, **params)
+    (name,) = files
+    assert LINK in here.submits[-1][name]
+
+
+async def test_a_file_needs_the_standard_key(here):
+    """Uploads have no enterprise form: the error says that the file is the reason."""
+    name = "enterprise_realtime/img2img"
+    async with Client(enterprise_key="an-enterprise-key", http=here) as client:
+        with pytest.raises(ValueError, match=r"the file for 'init_image'.*standard key.*a link"):
+            await client.submit(name, prompt="winter", init_image=PNG)
+        assert [] == here.submits
+        here.steps = [taken]
+        await client.submit(name, prompt="winter", init_image=LINK)
 
 
 async def test_an_upload_without_a_link_starts_nothing(here):
@@ -110,3 +264,304 @@ async def test_the_hash_knows_the_file_and_not_its_link(here):
 
     assert hashes[0] == hashes[1] != hashes[2]
     assert "x.example" in json.dumps(here.submits[1])
+
+
+class Site(Service):
+    """Takes uploads and submits apart: the steps are those of the uploads."""
+
+    def __init__(self, *steps):
+        super().__init__()
+        self.on_upload = list(steps)
+        self.asked = []
+        self.most = self.flying = 0
+
+    async def exchange(self, request, /):
+        if not request.url.endswith("/base64_to_url"):
+            self.asked.append(request.url.rpartition("/")[2])
+            return await super().exchange(request)
+        self.asked.append("upload")
+        self.flying += 1
+        self.most = max(self.most, self.flying)
+        await asyncio.sleep(0.05)
+        self.flying -= 1
+        step = self.on_upload.pop(0) if self.on_upload else None
+        return step() if step else said(status="success", output=[LINK])
+
+    @property
+    def uploads(self):
+        return self.asked.count("upload")
+
+
+def answered(*args, **more):
+    return lambda: said(*args, **more)
+
+
+def raised(error):
+    def step():
+        raise error
+
+    return step
+
+
+PASSING = {
+    "429": answered(429, status="error", message="Too many requests", retry_after=2),
+    "429 without a time": answered(429, status="error", message="Too many requests"),
+    "429 in a 200": answered(200, status="error", message="Rate limit exceeded"),
+    "full": full,
+    "500": answered(500, message="Server Error"),
+    "502 as a page": lambda: Response(status_code=502, body=b"<html>"),
+    "503 with a time": answered(503, {"retry-after": "7"}, message="busy"),
+    "never left": never_left,
+    "lost": lost,
+    "the system's own": raised(OSError("reset")),
+    "foreign": raised(RuntimeError("a transport of somebody's own")),
+    "cancelled within": raised(asyncio.CancelledError("within")),
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_an_upload_that_fails_is_tried_again(virtually, name):
+    """It costs nothing: the file goes up later, and the submit follows it once."""
+
+    async def main():
+        here = Site(PASSING[name], PASSING[name])
+        async with here.client() as client:
+            await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+            assert asyncio.get_running_loop().time() > 1.0
+        assert ["upload", "upload", "upload", "img2img"] == here.asked
+        assert LINK == here.submits[0]["init_image"]
+        assert 1 == here.starts.total()
+
+    virtually(main)
+
+
+def test_the_time_that_a_server_names_is_waited_for(virtually):
+    """A 503 that says when to come again is no sooner asked."""
+
+    async def main():
+        here = Site(PASSING["503 with a time"])
+        async with here.client(pace=QUICK) as client:
+            await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+            assert 7.0 <= asyncio.get_running_loop().time() < 8.0
+
+    virtually(main)
+
+
+FINAL = {"429": RateLimited, "500": ServerError, "never left": TransportError} | dict.fromkeys(
+    ("lost", "the system's own", "foreign", "cancelled within"), TransportError
+)
+
+
+@pytest.mark.parametrize("name", FINAL)
+def test_an_upload_that_never_succeeds_is_given_up(virtually, name):
+    """After the pace's budget the error says that it was the file, and that nothing was started."""
+
+    async def main():
+        here = Site(*[PASSING[name]] * 9)
+        async with here.client(pace=Pace(faults=3), queue=1) as client:
+            with pytest.raises(FINAL[name], match=r"file for init_image.*nothing was") as caught:
+                await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+            assert ["upload"] * 3 == here.asked
+            here.on_upload = []
+            await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+        assert not getattr(caught.value, "may_have_left", False)
+        assert 1 == here.starts.total()
+
+    virtually(main)
+
+
+REFUSED = {
+    "401": (answered(401, status="error", message="Invalid API key."), AuthenticationError),
+    "402": (answered(402, status="error", message="Insufficient credits."), PaymentRequired),
+    "403": (answered(403, status="error", message="not in your plan"), PermissionDenied),
+    "400": (answered(400, status="error", message="no image"), InvalidRequest),
+    "no link": (answered(status="success"), UnreadableReply),
+    "a page": (lambda: Response(status_code=200, body=b"<html>"), UnreadableReply),
+    "certificate": (raised(UntrustedServer("expired")), UntrustedServer),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_upload_that_is_refused_is_not_tried_again(virtually, name):
+    """What asking again cannot mend ends the request at once, and frees its place."""
+    step, kind = REFUSED[name]
+
+    async def main():
+        here = Site(step)
+        async with here.client(queue=1) as client:
+            with pytest.raises(kind, match=r"file for init_image.*nothing was started"):
+                await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+            assert ["upload"] == here.asked
+            await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("code", [401, 402])
+def test_a_refused_key_costs_one_upload(virtually, code):
+    """However many files are in line; and only the one whose file it was hears of a file."""
+
+    async def main():
+        here = Site(*[answered(code, status="error", message="no")] * 500)
+        async with here.client() as client:
+            requests = [(IMG2IMG, {"prompt": str(n), "init_image": PNG}) for n in range(500)]
+            ends = [end async for _, end in client.generate_many(requests)]
+        assert ["upload"] == here.asked
+        assert 500 == len(ends)
+        assert 1 == sum("file" in str(end.cause) for end in ends)
+
+    virtually(main)
+
+
+async def test_a_refused_key_costs_one_upload_of_files_on_a_disk(tmp_path):
+    """Also where the files of the others are still being read."""
+    paths = [tmp_path / f"{number}.png" for number in range(200)]
+    for number, path in enumerate(paths):
+        path.write_bytes(PNG + bytes([number]) * (1000 * number))
+    here = Site(*[answered(401, status="error", message="no")] * 200)
+    began = time.monotonic()
+    async with here.client() as client:
+        requests = [(IMG2IMG, {"prompt": "w", "init_image": path}) for path in paths]
+        ends = [end async for _, end in client.generate_many(requests, window=200)]
+    # One more goes for each second in which nobody was answered.
+    assert here.uploads <= 1 + int(time.monotonic() - began)
+    assert 200 == len(ends)
+
+
+def test_a_file_goes_up_when_its_request_has_a_place(virtually):
+    """No sooner: so its link is fresh, and no more files are held than there are places."""
+
+    async def main():
+        here = Site()
+        async with here.client(queue=3) as client:
+            requests = [(IMG2IMG, {"prompt": str(n), "init_image": PNG}) for n in range(30)]
+            async for _ in client.generate_many(requests, window=30):
+                assert here.uploads <= here.asked.count("img2img") + 3
+        assert 30 == here.uploads == here.starts.total()
+        assert 1 < here.most <= 3
+
+    virtually(main)
+
+
+def test_a_file_is_sent_once_for_a_submit_that_is_sent_back(virtually):
+    """A full queue, a connection that never came about: the link is still good."""
+
+    async def main():
+        here = Site()
+        here.steps = [full, never_left, taken]
+        async with here.client() as client:
+            await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+        assert ["upload", "img2img", "img2img", "img2img"] == here.asked
+        assert {LINK} == {fields["init_image"] for fields in here.submits}
+
+    virtually(main)
+
+
+def test_of_several_files_each_is_sent_once(virtually):
+    """What went up stays up when another one fails, and the same file twice is one."""
+
+    async def main():
+        links = iter("abc")
+        linked = lambda: said(status="success", output=[f"https://x.example/{next(links)}"])  # noqa: E731
+        here = Site(linked, PASSING["500"], linked)
+        async with here.client() as client:
+            await client.submit(
+                "realtime/inpaint",
+                prompt="winter",
+                init_image=PNG,
+                mask_image=PNG + b"!",
+                ip_adapter_image=[PNG, "https://x.example/own"],
+            )
+        assert ["upload", "upload", "upload", "inpaint"] == here.asked
+        (fields,) = here.submits
+        assert ["https://x.example/a", "https://x.example/b"] == [
+            fields["init_image"],
+            fields["mask_image"],
+        ]
+        assert ["https://x.example/a", "https://x.example/own"] == fields["ip_adapter_image"]
+
+    virtually(main)
+
+
+def test_who_goes_while_a_file_is_sent_leaves_no_place(virtually):
+    """Nothing is submitted for a caller who has gone, and the next one has the place at once."""
+
+    async def main():
+        here = Site()
+        async with here.client(queue=1) as client:
+            submit = client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+            submitting = asyncio.create_task(submit)
+            await asyncio.sleep(0.01)
+            submitting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await submitting
+            assert ["upload"] == here.asked
+            await client.submit(IMG2IMG, prompt="summer", init_image=PNG)
+            assert asyncio.get_running_loop().time() < 1.0
+        assert ["summer"] == [fields["prompt"] for fields in here.submits]
+
+    virtually(main)
+
+
+def test_an_upload_has_the_time_of_a_submit(virtually):
+    """Five megabytes take longer than a look."""
+
+    async def main():
+        here = Site()
+        exchange = here.exchange
+
+        async def slowly(request):
+            await asyncio.sleep(40.0)
+            return await exchange(request)
+
+        here.exchange = slowly
+        async with here.client(timeout=30.0, submit_timeout=60.0) as client:
+            await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+        assert ["upload", "img2img"] == here.asked
+
+    virtually(main)
+
+
+def test_a_client_that_closes_between_two_uploads_sends_no_other(virtually):
+    """Who waits to try again hears that nothing was started."""
+
+    async def main():
+        here = Site(*[PASSING["500"]] * 9)
+        client = here.client()
+        submit = client.submit(IMG2IMG, prompt="winter", init_image=PNG)
+        submitting = asyncio.create_task(submit)
+        await asyncio.sleep(0.1)
+        await client.aclose()
+        with pytest.raises(ClientClosed, match="nothing was started"):
+            await submitting
+        assert ["upload"] == here.asked
+
+    virtually(main)
+
+
+async def test_a_batch_writes_a_submit_down_once_its_files_are_up(tmp_path):
+    """A file that is not taken leaves no doubt in the journal, and the same program may go on."""
+    here = Site(answered(400, status="error", message="no image"))
+    path = tmp_path / "a.journal"
+    async with here.client() as client, Batch.open(path, client=client) as batch:
+        with pytest.raises(InvalidRequest, match="file for init_image"):
+            await batch.submit(IMG2IMG, prompt="winter", init_image=PNG, track_id=1)
+        assert await batch.journal.intent("1") is None
+        begun = await batch.submit(IMG2IMG, prompt="winter", init_image=PNG, track_id=1)
+        again = await batch.submit(IMG2IMG, prompt="winter", init_image=PNG, track_id=1)
+    assert begun.ticket == again.ticket
+    assert ["upload", "upload", "img2img"] == here.asked
+
+
+async def test_files_in_line_take_no_memory(tmp_path):
+    """Of a file on the disk no more is held than its name, until there is a place."""
+    path = tmp_path / "house.png"
+    path.write_bytes(PNG + bytes(4_900_000))
+    here = Site()
+    async with here.client(queue=1) as client:
+        orders = [
+            await client._ordered(IMG2IMG, {"prompt": str(number), "init_image": path})
+            for number in range(10)
+        ]
+        (upload,) = {order.params["init_image"] for order in orders}
+        assert path == upload.source

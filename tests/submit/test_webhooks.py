@@ -1,7 +1,10 @@
 """Webhooks: whatever is delivered, the client looks, and gives one result, once."""
 
 import asyncio
+import gc
 import json
+import tracemalloc
+from collections import Counter
 
 import httpx
 import pytest
@@ -178,6 +181,51 @@ def test_a_delivery_before_the_reply_to_its_submit(virtually, service):
             assert asyncio.get_running_loop().time() < 0.1
         assert [200] == [answer.status_code for answer in posted]
         assert 1 == here.looks
+
+    virtually(main)
+
+
+def test_deliveries_of_nobodys_work_leave_little_behind(virtually, service):
+    """Whoever knows the address may post what is large, and it is not kept."""
+
+    async def main():
+        async with service().client() as client:
+            url = client.webhook_url("http://me.example")
+            async with browser(webhooks.receiver(client)) as there:
+                tracemalloc.start()
+                for number in range(60):
+                    long = {name: f"{number}{name * 30_000}" for name in ("id", "track_id")}
+                    assert 200 == (await there.post(url, json=long)).status_code
+                gc.collect()
+                kept, _ = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+        assert kept < 2_000_000
+
+    virtually(main)
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["https://me.example/hooks?tenant=5&to=a/b", "https://me.example/hooks/?tenant=5&to=a/b"],
+)
+def test_an_address_may_have_a_query(virtually, world, base):
+    """The part that nobody can guess joins the path; it is known again in what was submitted."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(60.0, 60.0), eta="none")}
+        async with world(pace=Pace(ceiling=30.0), emulated=emulated) as here:
+            plain = here.client.webhook_url("https://me.example/hooks")
+            url = here.client.webhook_url(base)
+            assert f"{plain}?tenant=5&to=a/b" == url
+            async with browser(webhooks.receiver(here.client)) as service:
+                assert 200 == (await service.post(url, json={"id": "1"})).status_code
+            for webhook in (plain, url):
+                await here.client.generate(REALTIME, prompt=webhook, webhook=webhook)
+            looks = Counter(request.url.path for request in here.wire.requests)
+        # As rarely for the one as for the other: it is seen that a webhook is to come.
+        _, first, second = looks.values()
+        assert abs(first - second) <= 1
+        assert first < 10
 
     virtually(main)
 

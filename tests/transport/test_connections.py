@@ -5,6 +5,7 @@ import gzip
 import importlib
 import socket
 import ssl
+import sys
 import threading
 import time
 import traceback
@@ -15,12 +16,22 @@ import httpx
 import pytest
 import trustme
 
-from modelslab_async import Call, Request, TransportError, UntrustedServer
+from modelslab_async import (
+    Call,
+    Client,
+    HandshakeFailed,
+    Request,
+    Success,
+    TransportError,
+    UntrustedServer,
+    UnusableProxy,
+)
 from modelslab_async._transport import origin
-from modelslab_async._transport.dialing import addresses_of
+from modelslab_async._transport.dialing import Trust, addresses_of
 from modelslab_async._transport.keys import Keys
 from modelslab_async._transport.own import OwnHTTP
 from modelslab_async._transport.sender import Sender, as_http
+from modelslab_async.emulator import Emulator, faulty
 
 KEY = "canary-key-Zq81"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -630,7 +641,7 @@ async def test_a_failed_handshake_never_left(http):
 
     async with Plain() as server:
         request = Request(method="GET", url=server.url.replace("http:", "https:"))
-        with pytest.raises(TransportError, match="SSLError") as caught:
+        with pytest.raises(HandshakeFailed, match="wrong version number") as caught:
             await http.exchange(request)
     assert not caught.value.may_have_left
 
@@ -670,7 +681,9 @@ async def test_a_proxy_gets_what_it_is_for(own, monkeypatch):
         await asyncio.gather(http.exchange(request), http.exchange(request))
         await http.exchange(asking(server, "/direct"))
         server.answer = b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"
-        secret = Request(method="GET", url="https://some.example/x", headers=(("key", KEY),))
+        secret = Request(
+            method="POST", url="https://some.example/x", headers=(("key", KEY),), body=b"{}"
+        )
         for end in await asyncio.gather(
             http.exchange(secret), http.exchange(secret), return_exceptions=True
         ):
@@ -684,6 +697,69 @@ async def test_a_proxy_gets_what_it_is_for(own, monkeypatch):
     assert KEY not in "".join(
         head for requests in server.seen for head, _ in requests if head.startswith("CONNECT")
     )
+
+
+BAD_PROXIES = {
+    "socks5://user:sekret@127.0.0.1:1": "pip install",
+    "socks5h://127.0.0.1:1": "pip install",
+    "foo://user:sekret@127.0.0.1:1": "scheme 'foo', expected http, https, socks5",
+    "http://user:sekret@127.0.0.1:notaport": "no URL with a host and a port",
+    "http://user:sekret@127.0.0.1:99999": "no URL with a host and a port",
+    "http://user:sekret@127.0.0.1:0": "no URL with a host and a port",
+    "http://": "no URL with a host and a port",
+    "http://[bad": "no URL with a host and a port",
+    "http://user:sekret@bad host:1": "no URL with a host and a port",
+}
+
+
+@pytest.mark.parametrize("proxy", BAD_PROXIES)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_cannot_be_used_is_told(own, monkeypatch, proxy, scheme):
+    """It is final, never left, says what to do without showing a password, and breaks nothing."""
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    emulator = Emulator()
+    emulator.plant("images:1", duration=0)
+    async with faulty(emulator) as url:
+        where = url if scheme == "http" else "https://127.0.0.1:1"
+        async with Client(KEY, base_url=where, http=own(connections=4)) as client:
+            for _ in range(2):
+                ends = await client.gather(["images:1", "images:2"])
+                assert [UnusableProxy] * 2 == [type(end.cause) for end in ends]
+            with pytest.raises(UnusableProxy) as caught:
+                await client.submit("realtime/text2img", prompt="x")
+            assert not caught.value.may_have_left
+            said = str(caught.value)
+            assert BAD_PROXIES[proxy] in said
+            assert f"{scheme.upper()}_PROXY or ALL_PROXY" in said
+            assert "NO_PROXY" in said
+            assert "sekret" not in "".join(traceback.format_exception(caught.value))
+            monkeypatch.delenv("ALL_PROXY")
+            if scheme == "http":
+                assert isinstance(await client.fetch("images:1"), Success)
+
+
+async def test_certificates_that_cannot_be_read_for_a_proxy_never_left(own, monkeypatch):
+    """A wrong `SSL_CERT_FILE` is told as it is without a proxy."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    with pytest.raises(TransportError, match="FileNotFoundError") as caught:
+        await own(connections=1).exchange(Request(method="GET", url="https://127.0.0.1:1/"))
+    assert not caught.value.may_have_left
+
+
+async def test_a_call_cut_off_while_certificates_load_for_a_proxy_never_left(own, monkeypatch):
+    """Its deadline may end before there is a way at all."""
+
+    async def context(_trust):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Trust, "context", context)
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    sender = Sender(own(connections=1), Keys.find(KEY, None), timeout=0.05)
+    with pytest.raises(TransportError, match="no connection was to be had") as caught:
+        await sender.send(Call(method="POST", url="https://127.0.0.1:1/", repeatable=False))
+    assert not caught.value.may_have_left
 
 
 @pytest.mark.parametrize("kind", ["proxy", "transport", "client"])

@@ -2,14 +2,25 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
 from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
 import trustme
+from attrs import evolve
 
-from modelslab_async import Call, Request, TransportError, UntrustedServer
+from modelslab_async import (
+    Call,
+    Client,
+    HandshakeFailed,
+    Pace,
+    Request,
+    SubmitUncertain,
+    TransportError,
+    UntrustedServer,
+)
 from modelslab_async._transport.keys import Keys
 from modelslab_async._transport.sender import Sender, as_http
 
@@ -18,13 +29,19 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 PACKED = gzip.compress(b"{}", mtime=0)
 
 
-def fast():
+def fast(connections=4):
     pytest.importorskip("httptools", reason="the extra [fast] is not installed")
     from modelslab_async.fast import FastTransport  # noqa: PLC0415 -- the extra may be missing.
 
-    return FastTransport(connections=4)
+    return FastTransport(connections=connections)
 
 
+NARROW = {
+    "default": lambda: None,
+    "fast": lambda: fast(2),
+    "httpx transport": lambda: httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=2)),
+    "httpx client": lambda: httpx.AsyncClient(limits=httpx.Limits(max_connections=2), timeout=30),
+}
 KINDS = {
     "default": lambda: None,
     "fast": fast,
@@ -162,6 +179,124 @@ async def test_a_bad_certificate_is_told_apart(http):
         assert [] == heard
 
 
+@asynccontextmanager
+async def shaking(context):
+    """
+    A server that does no more than shake hands, in a thread: asyncio's sends no alert.
+
+    It reads on until the other side has gone, since a reset would overtake the alert.
+    """
+    handshakes = []
+
+    def shake(sock):
+        with context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) as tls:
+            handshakes.append(tls)
+            with suppress(OSError):
+                tls.do_handshake()
+            with suppress(OSError), socket.socket(fileno=tls.detach()) as bare:
+                bare.settimeout(10)
+                while bare.recv(4096):
+                    pass
+
+    def serve():
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            sock.settimeout(10)
+            shake(sock)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        serving = asyncio.create_task(asyncio.to_thread(serve))
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", handshakes
+        listener.shutdown(socket.SHUT_RDWR)
+        await serving
+
+
+def tls(**settings):
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    if ciphers := settings.pop("ciphers", None):
+        context.set_ciphers(ciphers)
+    if settings.get("verify_mode"):
+        authority.configure_trust(context)
+    for name, value in settings.items():
+        setattr(context, name, value)
+    return authority, context
+
+
+OLD = {"maximum_version": ssl.TLSVersion.TLSv1_2}
+DISAGREEMENTS = {
+    "no common cipher": {**OLD, "ciphers": "PSK"},
+    "a certificate wanted, TLS 1.2": {**OLD, "verify_mode": ssl.CERT_REQUIRED},
+    "a certificate wanted, TLS 1.3": {"verify_mode": ssl.CERT_REQUIRED},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("settings", DISAGREEMENTS.values(), ids=DISAGREEMENTS)
+async def test_a_failed_handshake_is_final(kind, settings, monkeypatch, tmp_path):
+    """Where the two sides agree on no TLS, one connection is made, and no more."""
+    authority, context = tls(**settings)
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    pace = Pace(floor=0.01, faults=4)
+    async with shaking(context) as (url, handshakes):
+        async with Client(KEY, base_url=url, http=KINDS[kind](), pace=pace) as client:
+            with pytest.raises(HandshakeFailed, match="no TLS with the server"):
+                await client.wait("images:1")
+        assert 1 == len(handshakes)
+
+
+@pytest.mark.parametrize("kind", ["default", "fast"])
+@pytest.mark.parametrize("name", DISAGREEMENTS)
+async def test_a_submit_whose_handshake_failed(kind, name, monkeypatch, tmp_path):
+    """It never left, except where only TLS 1.3 tells afterwards: then nobody can know."""
+    authority, context = tls(**DISAGREEMENTS[name])
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    expected = SubmitUncertain if name.endswith("1.3") else HandshakeFailed
+    async with shaking(context) as (url, handshakes):
+        async with Client(KEY, base_url=url, http=KINDS[kind]()) as client:
+            with pytest.raises(expected) as caught:
+                await client.submit("realtime/text2img", prompt="x")
+        assert 1 == len(handshakes)
+    error = caught.value.__cause__ if expected is SubmitUncertain else caught.value
+    assert isinstance(error, HandshakeFailed)
+    assert error.may_have_left == (expected is SubmitUncertain)
+
+
+async def test_a_server_without_tls_is_final(http):
+    """Plain HTTP where TLS was asked for is told after one connection, and got no request."""
+
+    async def plain(reader, writer, heard):
+        heard.append(await reader.read(64))
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+
+    async with served(plain) as (url, heard):
+        where = url.replace("http:", "https:")
+        async with Client(KEY, base_url=where, http=http, pace=Pace(faults=4)) as client:
+            with pytest.raises(HandshakeFailed, match="wrong version number") as caught:
+                await client.wait("images:1")
+        assert 1 == len(heard)
+    assert not caught.value.may_have_left
+
+
+@pytest.mark.parametrize("after", ["", "half a handshake"])
+async def test_a_handshake_that_is_cut_is_a_fault_of_the_network(http, after):
+    """A server that only hangs up may be there again a moment later."""
+
+    async def hang_up(reader, _writer, heard):
+        heard.append(await (reader.read(64) if after else reader.read(0)))
+
+    async with served(hang_up) as (url, _):
+        with pytest.raises(TransportError):
+            await http.exchange(asking(url.replace("http:", "https:")))
+
+
 async def test_a_silent_server_is_cut_off(http):
     """After the deadline of the sender it may have left, and the next exchange has its place."""
 
@@ -178,6 +313,67 @@ async def test_a_silent_server_is_cut_off(http):
             await sender.send(Call(method="POST", url=f"{url}/x", repeatable=True))
         assert caught.value.may_have_left
         assert 200 == (await http.exchange(asking(url))).status_code
+
+
+SUBMIT = Call(method="POST", url="", fields={"prompt": "x"}, key_in="body", repeatable=False)
+
+
+@pytest.mark.parametrize("kind", NARROW)
+async def test_a_submit_that_got_no_connection_never_left(kind):
+    """Where all connections are in use until its deadline, no server can have heard of it."""
+
+    async def hang(reader, _writer, heard):
+        await hear(reader, heard)
+        await reader.read()
+
+    async with served(hang) as (url, heard):
+        given = NARROW[kind]()
+        http = as_http(given, 2)
+        sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=30.0)
+        looks = [asyncio.create_task(http.exchange(asking(url))) for _ in range(2)]
+        async with asyncio.timeout(10):
+            while len(heard) < 2:  # noqa: ASYNC110 -- no event tells it.
+                await asyncio.sleep(0.005)
+        with pytest.raises(TransportError) as caught:
+            await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.3)
+        assert not caught.value.may_have_left
+        assert 2 == len(heard)
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
+        for thing in (http, given):
+            if aclose := getattr(thing, "aclose", None):
+                await aclose()
+
+
+async def test_a_submit_that_got_through_to_nobody_never_left(http, monkeypatch):
+    """Nor where the deadline ends while it connects: here no name is ever resolved."""
+
+    async def getaddrinfo(*_place, **_kind):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=30.0)
+    call = evolve(SUBMIT, url="http://somewhere.invalid/y")
+    with pytest.raises(
+        TransportError, match=r"no connection was to be had within 0\.3 s"
+    ) as caught:
+        await sender.send(call, timeout=0.3)
+    assert not caught.value.may_have_left
+
+
+async def test_a_submit_that_was_heard_may_have_left(http):
+    """Once the request is out, its deadline proves nothing."""
+
+    async def hang(reader, _writer, heard):
+        await hear(reader, heard)
+        await reader.read()
+
+    async with served(hang) as (url, _):
+        sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=30.0)
+        with pytest.raises(TransportError, match=r"no whole answer came within 0\.5 s") as caught:
+            await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.5)
+        assert caught.value.may_have_left
 
 
 async def test_cancelled_at_any_moment_it_serves_the_next(http):

@@ -127,6 +127,7 @@ ROWS = (
         "super_resolution",
         "url",
         "scale model_id face_enhance ultra_resolution",
+        files=("url",),
         told="webhook",
         page="super-resolution",
     ),

@@ -1,0 +1,232 @@
+"""The clock on the wall jumps by hours, both ways: no deadline moves, and nothing is lost."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from contextlib import aclosing
+
+import httpx
+import pytest
+
+from modelslab_async import (
+    Batch,
+    Client,
+    GenerationFailed,
+    ModelsLabError,
+    Pace,
+    Response,
+    ServerError,
+    Success,
+    Ticket,
+    TransportError,
+    WaitTimeout,
+)
+from modelslab_async._transport.over_httpx import TransportHTTP
+from modelslab_async.emulator import Emulator, Jobs, Scripted
+
+KEY = "a-key-for-tests"
+HOUR = 3600.0
+NOON = 1.8e9
+BUSY = b'{"status": "error", "message": "Busy."}'
+LIMIT = b'{"status": "error", "message": "Too many requests."}'
+JUMPS = ((3.0, 5.0), (9.0, -9.0), (14.0, 2.0), (26.0, -30.0), (40.0, 100.0))
+
+
+class Wall:
+    """The clock on the wall, which can be set."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.ahead = 0.0
+
+    def __call__(self):
+        return NOON + self.clock() + self.ahead
+
+
+class Trail:
+    """A way to the emulator that notes what is sent when; what it is told to leave hangs."""
+
+    def __init__(self, emulator, leave):
+        self.inner = TransportHTTP(httpx.ASGITransport(app=emulator))
+        self.leave = leave
+        self.sent = []
+
+    async def exchange(self, request):
+        self.sent.append((asyncio.get_running_loop().time(), request.url))
+        if self.leave in request.body:
+            await asyncio.sleep(1e6)
+        return await self.inner.exchange(request)
+
+
+async def late(client):
+    """Come when the clock has been set already, and wait for many."""
+    await asyncio.sleep(5.0)
+    return await client.gather([("images", n) for n in range(6, 11)], timeout=30.0)
+
+
+async def life(monkeypatch, jumps):
+    """What a client sends and says, and when: looks, pauses, faults, timeouts, submits."""
+    loop = asyncio.get_running_loop()
+    wall, ends = Wall(loop.time), []
+    monkeypatch.setattr(time, "time", wall)
+    random.seed(1)
+    for when, hours in jumps:
+        loop.call_at(when, setattr, wall, "ahead", hours * HOUR)
+    emulator = Emulator(jobs=Jobs(duration=(5.0, 30.0), seed=1), clock=loop.time)
+    for number in range(1, 10):
+        emulator.plant(("images", number), duration=4.0 * number, fails=number % 3 == 0)
+    emulator.plant("images:10", duration=1e6)
+    emulator.script("images:3", [Scripted(502, BUSY)] * 3 + [None])
+    emulator.script("images:4", [Scripted(503, BUSY, {"retry-after": "12"}), None])
+    emulator.script("images:5", [None, Scripted(429, LIMIT, {"retry-after": "6"}), None])
+    # A time of day is measured once, when it comes.
+    reset = {"x-ratelimit-reset": f"{NOON + 2.0:.0f}"}
+    emulator.script("images:6", [Scripted(429, LIMIT, reset), None])
+    trail = Trail(emulator, b'"7"')
+
+    async def noted(work):
+        try:
+            said = await work
+        except ModelsLabError as error:
+            said = error
+        kinds = [type(each) for each in (said if isinstance(said, list) else [said])]
+        ends.append((loop.time(), kinds))
+
+    pace = Pace(faults=3)
+    async with Client(KEY, http=trail, pace=pace, timeout=8.0, queue=2) as client:
+        waits = [client.wait(("images", n), timeout=60.0) for n in range(1, 11)]
+        prompts = [client.generate("realtime/text2img", prompt=f"{n}") for n in range(5)]
+        await asyncio.gather(*map(noted, [*waits, *prompts, late(client)]))
+    assert {Success, GenerationFailed, WaitTimeout, TransportError, ServerError} <= {
+        kind for _, kinds in ends for kind in kinds
+    }
+    return trail.sent, ends
+
+
+def test_no_deadline_of_a_client_moves(monkeypatch, virtually):
+    """Everything is sent and said at the same moments, however often the clock is set."""
+    quiet = virtually(lambda: life(monkeypatch, ()))
+    assert quiet == virtually(lambda: life(monkeypatch, JUMPS))
+
+
+class Service:
+    """Says "processing" until it is told to say that all is done; counts who asks."""
+
+    def __init__(self):
+        self.asked = Counter()
+        self.done = False
+
+    def of(self, name):
+        return _Line(self, name)
+
+
+class _Line:
+    def __init__(self, service, name):
+        self.service = service
+        self.name = name
+
+    async def exchange(self, _request):
+        self.service.asked[self.name] += 1
+        await asyncio.sleep(0.001)
+        if self.service.done:
+            return Response(
+                status_code=200, body=b'{"status": "success", "output": ["http://x/1"]}'
+            )
+        return Response(status_code=200, body=b'{"status": "processing"}')
+
+
+async def until(condition):
+    """Wait for something that comes, soon on a quiet machine."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def batch(tmp_path, monkeypatch):
+    """Runs on one journal whose clock is on the wall, each with a client of its own."""
+    wall, service = Wall(time.monotonic), Service()
+    monkeypatch.setattr(time, "time", wall)
+    path = tmp_path / "batch.journal"
+    tickets = [Ticket("images", str(number)) for number in range(1, 21)]
+
+    async def run(name):
+        async with (
+            Client(KEY, http=service.of(name), pace=Pace.fixed(0.05)) as client,
+            Batch.open(path, client=client, lease=1.0, clock=wall) as batch,
+        ):
+            await batch.add(tickets)
+            async with aclosing(batch.run()) as outcomes:
+                return [outcome async for outcome in outcomes]
+
+    return wall, service, tickets, run
+
+
+def each_once(tickets, *told):
+    """Whether each ticket was told to one of them, once, and as it was."""
+    outcomes = [outcome for each in told for outcome in each]
+    assert Counter(tickets) == Counter(outcome.ticket for outcome in outcomes)
+    assert {Success} == {type(outcome) for outcome in outcomes}
+
+
+async def test_a_run_that_is_alone_loses_and_repeats_nothing(batch):
+    """Its clock jumps to and fro while it runs, and it goes on."""
+    wall, service, tickets, run = batch
+    running = asyncio.create_task(run("one"))
+    for hours in (1.0, -1.0, 48.0, -48.0):
+        seen = service.asked["one"]
+        await until(lambda seen=seen: service.asked["one"] > seen + len(tickets))
+        wall.ahead = hours * HOUR
+    service.done = True
+    each_once(tickets, await running)
+
+
+async def jumped_ahead(wall, asked, tickets, run):
+    """Two runs: the first one has all tickets; the clock jumps, and the other one has some."""
+    first = asyncio.create_task(run("one"))
+    await until(lambda: asked["one"] > len(tickets))
+    second = asyncio.create_task(run("two"))
+    jumped = 0.0
+
+    def taken_over():
+        # Who renews a lease right after the jump keeps it: there is another jump a second later.
+        nonlocal jumped
+        if time.monotonic() > jumped + 1.0:
+            jumped = time.monotonic()
+            wall.ahead += HOUR
+        return asked["two"]
+
+    await until(taken_over)
+    return first, second
+
+
+async def test_while_two_runs_look_at_a_ticket_one_of_them_tells(batch):
+    """A jump ends the leases of the living; what two of them see, the one that holds it tells."""
+    wall, service, tickets, run = batch
+    first, second = await jumped_ahead(wall, service.asked, tickets, run)
+    service.done = True
+    each_once(tickets, await first, await second)
+
+
+async def test_a_run_whose_tickets_were_taken_looks_no_more(batch):
+    """It sees that when it renews; then each ticket is one run's, also when the clock is back."""
+    wall, service, tickets, run = batch
+    asked = service.asked
+    first, second = await jumped_ahead(wall, asked, tickets, run)
+    asked.clear()
+
+    def alone():
+        # Who looks no more has begun no more looks than one for each ticket.
+        names = [name for name in asked if asked[name] > len(tickets)]
+        if len(names) > 1:
+            asked.clear()
+        return len(names) == 1 and asked[names[0]] > 4 * len(tickets)
+
+    await until(alone)
+    wall.ahead -= 24 * HOUR
+    seen = asked.total()
+    await until(lambda: asked.total() > seen + 4 * len(tickets))
+    service.done = True
+    each_once(tickets, await first, await second)

@@ -1,0 +1,185 @@
+"""After `aclose` nothing is sent that was not on its way, over whatever it would be sent."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from modelslab_async import Client, ClientClosed, TransportError
+from modelslab_async.emulator import Emulator, Jobs, running
+from modelslab_async.fast import FastTransport
+
+from .conftest import KEY, REALTIME
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
+
+
+class Counting(Emulator):
+    """Counts what reaches it, and may keep the answers back."""
+
+    def __init__(self):
+        super().__init__(jobs=Jobs(duration=(50.0, 50.0)))
+        self.arrivals = 0
+        self.arrived = asyncio.Event()
+        self.answering = asyncio.Event()
+        self.answering.set()
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            self.arrivals += 1
+            self.arrived.set()
+            await self.answering.wait()
+        await super().__call__(scope, receive, send)
+
+
+class Slow:
+    """A file that is read once it may be."""
+
+    def __init__(self, loop):
+        self.loop, self.begun, self.may = loop, asyncio.Event(), asyncio.Event()
+
+    def read(self, _size):
+        self.loop.call_soon_threadsafe(self.begun.set)
+        asyncio.run_coroutine_threadsafe(self.may.wait(), self.loop).result(60)
+        return PNG
+
+
+@asynccontextmanager
+async def clients(kind, app):
+    """A client over each way that there is."""
+    asgi = httpx.ASGITransport(app=app)
+    match kind:
+        case "own":
+            async with running(app) as url:
+                yield Client(KEY, base_url=url)
+        case "fast":
+            async with running(app) as url:
+                yield Client(KEY, base_url=url, http=FastTransport())
+        case "httpx client":
+            async with httpx.AsyncClient(transport=asgi) as http:
+                yield Client(KEY, http=http)
+        case "httpx transport":
+            yield Client(KEY, http=asgi)
+
+
+KINDS = ["own", "fast", "httpx client", "httpx transport"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("before", [0, 1])
+async def test_a_file_that_is_read_while_the_client_closes(kind, before):
+    """Neither the file nor the submit goes out, be it the client's first or not."""
+    app = Counting()
+    async with clients(kind, app) as client:
+        for _ in range(before):
+            await client.submit(REALTIME, prompt="a fox")
+        file = Slow(asyncio.get_running_loop())
+        submit = client.submit("realtime/img2img", prompt="winter", init_image=file)
+        submitting = asyncio.create_task(submit)
+        await file.begun.wait()
+        await client.aclose()
+        file.may.set()
+        with pytest.raises(ClientClosed, match="nothing was started"):
+            await submitting
+    assert before == app.arrivals
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_file_that_is_on_its_way_while_the_client_closes(kind):
+    """What is sent of it is sent; no submit follows."""
+    app = Counting()
+    app.answering.clear()
+    async with clients(kind, app) as client:
+        submit = client.submit("realtime/img2img", prompt="winter", init_image=PNG)
+        submitting = asyncio.create_task(submit)
+        await app.arrived.wait()
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0)
+        app.answering.set()
+        await closing
+        with pytest.raises(ClientClosed, match="nothing was started"):
+            await submitting
+    assert 1 == app.arrivals
+    assert [] == app.submits
+
+
+QUESTIONS = {
+    "ask": lambda client: client.ask("general/request_count"),
+    "fetch": lambda client: client.fetch("realtime:1"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_a_question_that_is_on_its_way_while_the_client_closes(kind, name):
+    """It is answered, or it hears that the client was closed; and nothing hangs."""
+    app = Counting()
+    app.answering.clear()
+    async with clients(kind, app) as client:
+        asking = asyncio.create_task(QUESTIONS[name](client))
+        await app.arrived.wait()
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0.01)
+        app.answering.set()
+        await closing
+        async with asyncio.timeout(60):
+            (end,) = await asyncio.gather(asking, return_exceptions=True)
+    assert isinstance(end, ClientClosed) == (kind in ("own", "fast"))
+    assert 1 == app.arrivals
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_a_question_whose_connection_the_closing_cuts(name):
+    """Whatever the way says of it, the client says why."""
+
+    class Cut:
+        def __init__(self):
+            self.gone = asyncio.Event()
+
+        async def exchange(self, _request):
+            await self.gone.wait()
+            raise TransportError("the connection was closed")
+
+        async def aclose(self):
+            self.gone.set()
+
+    client = Client(KEY, http=Cut())
+    asking = asyncio.create_task(QUESTIONS[name](client))
+    await asyncio.sleep(0)
+    await client.aclose()
+    with pytest.raises(ClientClosed, match="the client was closed"):
+        await asking
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_a_question_that_had_not_begun(kind, name):
+    """Nothing is sent of it."""
+    app = Counting()
+    async with clients(kind, app) as client:
+        asking = asyncio.create_task(QUESTIONS[name](client))
+        await client.aclose()
+        with pytest.raises(ClientClosed):
+            await asking
+    assert 0 == app.arrivals
+
+
+def test_a_place_that_is_given_while_the_client_closes(virtually, service):
+    """Who was let out of the line in the same moment sends nothing any more."""
+
+    async def main():
+        here = service()
+        client = here.client(queue=1)
+        begun = await client.submit(REALTIME, prompt="a fox")
+        waiting = asyncio.create_task(client.submit(REALTIME, prompt="a dog"))
+        await asyncio.sleep(0)
+        # Both within one step of the loop, which no caller can bring about at will.
+        client._submitter.settled(begun.ticket)
+        await client._submitter.aclose()
+        with pytest.raises(ClientClosed, match="nothing was started"):
+            await waiting
+        await client.aclose()
+        assert 1 == len(here.submits)
+
+    virtually(main)

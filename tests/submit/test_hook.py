@@ -1,0 +1,198 @@
+"""What an `on_submitted` raises: it reaches the caller as it is, and nothing is sent again."""
+
+import asyncio
+
+import pytest
+
+from modelslab_async import (
+    AuthenticationError,
+    Batch,
+    RateLimited,
+    SubmitUncertain,
+    Success,
+    Ticket,
+    TransportError,
+)
+
+from .conftest import QUICK, REALTIME, done, said
+
+
+class Odd(BaseException):
+    """What no `except Exception` sees."""
+
+
+class Sealed(Exception):
+    """Takes no note."""
+
+    def add_note(self, note):
+        raise AttributeError(note)
+
+
+RAISED = {
+    "left": TransportError("the hook's own request broke", may_have_left=True),
+    "never left": TransportError("no route", may_have_left=False),
+    "rate": RateLimited("too many questions", retry_after=1.0),
+    "doubt": SubmitUncertain("another one"),
+    "key": AuthenticationError("bad key"),
+    "disk": OSError("the disk is full"),
+    "cancelled": asyncio.CancelledError("within the hook"),
+    "odd": Odd("odd"),
+    "stop": StopAsyncIteration("no more"),
+    "sealed": Sealed("no note"),
+}
+
+
+def noted(error):
+    return "".join(getattr(error, "__notes__", ()))
+
+
+@pytest.mark.parametrize("name", RAISED)
+def test_what_a_hook_raises_is_raised_and_nothing_sent_again(virtually, service, name):
+    """It is the hook's own exception, with a note that names the ticket; one submit was sent."""
+    raised = RAISED[name]
+
+    async def store(_):
+        raise raised
+
+    async def main():
+        here = service()
+        async with here.client(on_submitted=store, pace=QUICK) as client:
+            with pytest.raises(type(raised)) as caught:
+                await client.submit(REALTIME, prompt="a fox")
+        assert raised is caught.value
+        assert 1 == len(here.submits)
+
+    virtually(main)
+    if name != "sealed":
+        assert "after the work was started as realtime:1" in noted(raised)
+
+
+def test_a_hook_whose_own_question_breaks(virtually, service):
+    """The hook asks the same service, and gets no answer: the work is not started again."""
+    clients = []
+
+    async def store(_):
+        await clients[0].ask("general/request_count")
+
+    async def main():
+        here = service()
+        answer = here.exchange
+
+        async def exchange(request):
+            if "request_count" in request.url:
+                raise TransportError("broke", may_have_left=True)
+            return await answer(request)
+
+        here.exchange = exchange
+        async with here.client(on_submitted=store, pace=QUICK) as client:
+            clients.append(client)
+            with pytest.raises(TransportError, match="broke") as caught:
+                await client.submit(REALTIME, prompt="a fox")
+        assert 1 == len(here.submits)
+        assert "realtime:1" in noted(caught.value)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("kind", [TransportError, AuthenticationError, OSError, Odd])
+def test_among_many_it_is_raised_as_well(virtually, service, kind):
+    """It is no outcome of the request: that has a ticket, which the note names."""
+
+    async def store(news):
+        if news.ticket.id == "2":
+            raise kind("the hook broke")
+
+    async def main():
+        here, ends = service(*[done] * 3), []
+        prompts = [(REALTIME, {"prompt": str(number)}) for number in range(3)]
+
+        async def collect():
+            async for _, end in client.generate_many(prompts):
+                ends.append(end)
+
+        async with here.client(queue=1, on_submitted=store) as client:
+            with pytest.raises(kind, match="the hook broke") as caught:
+                await collect()
+        assert "realtime:2" in noted(caught.value)
+        assert 3 == len(here.submits)
+        assert {Ticket("realtime", 1), Ticket("realtime", 3)} == {end.ticket for end in ends}
+        assert all(isinstance(end, Success) for end in ends)
+
+    virtually(main)
+
+
+def test_whoever_has_gone_leaves_a_line_in_the_log(virtually, service, caplog):
+    """A ticket whose hook raised, and whose caller was cancelled, is named there."""
+
+    async def store(_):
+        await asyncio.sleep(0.1)
+        raise OSError("the disk is full")
+
+    async def main():
+        here = service()
+        async with here.client(on_submitted=store) as client:
+            submitting = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
+            await asyncio.sleep(0.05)
+            submitting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await submitting
+
+    virtually(main)
+    assert "nobody hears of the OSError: realtime:1" in caplog.text
+
+
+def test_who_is_cut_off_in_its_hook_leaves_a_line_in_the_log(service, caplog):
+    """A loop that ends while a hook is awaited says which work was started."""
+
+    async def store(_):
+        await asyncio.sleep(60)
+
+    async def main():
+        here = service()
+        client = here.client(on_submitted=store)
+        submitting = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
+        await asyncio.wait([submitting], timeout=0.1)
+        assert 1 == here.starts.total()
+
+    asyncio.run(main())
+    assert "after the work was started as realtime:1" in caplog.text
+
+
+def test_among_many_a_cancellation_of_its_own_is_no_loss(virtually, service):
+    """A hook that ends as cancelled ends the loop with an error, and not without a word."""
+
+    async def store(_):
+        raise asyncio.CancelledError
+
+    async def main():
+        here = service()
+        async with here.client(on_submitted=store) as client:
+            ends = client.generate_many([(REALTIME, {"prompt": "a fox"})])
+            with pytest.raises(RuntimeError, match="cancelled from within") as caught:
+                await anext(ends)
+        assert "realtime:1" in noted(caught.value.__cause__)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("kind", [TransportError, RateLimited, OSError])
+async def test_in_a_batch_it_is_raised_as_well(service, tmp_path, kind):
+    """The ticket is in the file, and the same program again gets it from there."""
+    here = service(*[lambda *_: said(status="processing", id=7, output=[])] * 2)
+    steps = iter([kind("the hook broke")])
+
+    async def store(_):
+        for error in steps:
+            raise error
+
+    path = tmp_path / "a.journal"
+    async with (
+        here.client(on_submitted=store, pace=QUICK) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        with pytest.raises(kind, match="the hook broke") as caught:
+            await batch.submit(REALTIME, prompt="a fox", track_id=1)
+        assert "realtime:7" in noted(caught.value)
+        begun = await batch.submit(REALTIME, prompt="a fox", track_id=1)
+    assert Ticket("realtime", 7) == begun.ticket
+    assert 1 == len(here.submits)

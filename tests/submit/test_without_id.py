@@ -1,0 +1,171 @@
+"""Results that come at once and name no id: each has a ticket of its own, and none is looked up."""
+
+import base64
+import json
+
+import httpx
+import pytest
+
+from modelslab_async import (
+    ENDPOINTS,
+    Batch,
+    Downloads,
+    LinkGone,
+    Ticket,
+    Unsaved,
+    from_dict,
+    to_dict,
+)
+from modelslab_async.journal import Journal
+
+from .conftest import REALTIME, done, said
+
+GONE = httpx.MockTransport(lambda _: httpx.Response(410))
+ANIMALS = ("cat", "dog", "cow")
+
+
+def picture_of(fields):
+    bytes_ = b"\x89PNG\r\n\x1a\n" + str(fields["prompt"]).encode() * 20
+    return f"data:image/png;base64,{base64.b64encode(bytes_).decode()}"
+
+
+def unnamed(service, fields):
+    service.start(fields)
+    return said(status="success", id=None, output=[picture_of(fields)])
+
+
+# The shapes that are on record for results without an id, and one that only looks as if it had one.
+SHAPES = {
+    "null": {"id": None},
+    "none": {},
+    "empty": {"id": ""},
+    "one of ours": {"id": "no-id:1"},
+    "a path": {"id": "../up"},
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(
+    "endpoint",
+    ["enterprise_flux/text2img", "enterprise_flux_klein/img2img", "enterprise_three_d/text_to_3d"],
+)
+def test_each_has_a_ticket_of_its_own(virtually, service, name, endpoint):
+    """Two results of one family are two, and it can be seen that neither has an id."""
+
+    async def main():
+        answer = said(status="success", output=["https://x.example/1"], **SHAPES[name])
+        here = service(*[lambda *_: answer] * 2)
+        async with here.client() as client:
+            params = dict.fromkeys(ENDPOINTS[endpoint].required, "x")
+            first, second = [await client.submit(endpoint, **params) for _ in range(2)]
+        assert first.ticket != second.ticket
+        for each in (first, second):
+            assert not each.ticket.has_id
+            assert each.ticket == Ticket.parse(str(each.ticket))
+            assert each == from_dict(json.loads(json.dumps(to_dict(each))))
+
+    virtually(main)
+
+
+def test_the_same_mark_makes_no_two_results_one(virtually, service):
+    """Whatever the caller's track_id is, each submit is told from every other."""
+
+    async def main():
+        here = service(unnamed, unnamed)
+        async with here.client() as client:
+            tickets = {
+                (await client.submit(REALTIME, prompt=prompt, track_id="mine/../: ")).ticket
+                for prompt in ("cat", "dog")
+            }
+        assert 2 == len(tickets)
+
+    virtually(main)
+
+
+LOOKS = {
+    "fetch": lambda client, ticket: client.fetch(ticket),
+    "wait": lambda client, ticket: client.wait(ticket),
+    "gather": lambda client, ticket: client.gather(["images:1", ticket]),
+    "stream": lambda client, ticket: anext(client.stream([ticket])),
+    "watch": lambda client, ticket: anext(client.watch(ticket)),
+}
+
+
+@pytest.mark.parametrize("how", LOOKS)
+def test_it_is_not_looked_up(virtually, service, how):
+    """The error says that the service gave no id, and nothing is sent."""
+
+    async def main():
+        here = service(unnamed)
+        async with here.client() as client:
+            ticket = (await client.submit(REALTIME, prompt="cat")).ticket
+            for form in (ticket, str(ticket)):
+                with pytest.raises(ValueError, match=f"{ticket} .*the service gave no id"):
+                    await LOOKS[how](client, form)
+        assert 0 == here.looks
+
+    virtually(main)
+
+
+async def test_a_batch_keeps_each_and_gives_back_its_own(service, tmp_path):
+    """Three results are three tickets in the file; the same mark again gives the same result."""
+    here, path = service(unnamed, unnamed, unnamed, done), tmp_path / "pets.journal"
+    async with here.client() as client:
+        async with Batch.open(path, client=client) as batch:
+            given = {
+                name: await batch.submit(REALTIME, prompt=name, track_id=name) for name in ANIMALS
+            }
+            assert list(given.values()) == [each async for each in batch.outcomes()]
+            report = await batch.report()
+            assert (3, 3) == (report.tickets, report.success)
+        async with Batch.open(path, client=client) as batch:
+            for name in ANIMALS:
+                assert given[name] == await batch.submit(REALTIME, prompt=name, track_id=name)
+            assert [] == [each async for each in batch.run()]
+            with pytest.raises(ValueError, match="the service gave no id"):
+                await batch.add([given["cat"].ticket])
+            assert 3 == await batch.export(tmp_path / "pets.csv")
+    assert 3 == len(here.submits)
+    rows = (tmp_path / "pets.csv").read_text().splitlines()[1:]
+    assert [str(each.ticket) for each in given.values()] == [row.split(",")[0] for row in rows]
+
+
+async def test_a_journal_takes_none_that_would_stay_open(tmp_path):
+    """Nobody could ever find out how it ended."""
+    ticket = Ticket.without_id("realtime", "1")
+    async with Journal.open(tmp_path / "pets.journal") as journal:
+        with pytest.raises(ValueError, match="the service gave no id"):
+            await journal.add(["realtime:1", ticket])
+        await journal.intend("7", endpoint=REALTIME, payload_hash="0" * 64)
+        with pytest.raises(ValueError, match="the service gave no id"):
+            await journal.confirm("7", ticket)
+        assert 0 == (await journal.report()).tickets
+
+
+async def test_their_files_are_told_apart(service, tmp_path):
+    """Each result becomes a file of its own name, with its own bytes."""
+    here, wanted = service(unnamed, unnamed, unnamed), {}
+    async with here.client() as client, Downloads(client, to=tmp_path, private=True) as downloads:
+        for name in ANIMALS:
+            success = await client.generate(REALTIME, prompt=name)
+            (file,) = await downloads.save(success)
+            wanted[file.path] = name
+    assert 3 == len(wanted)
+    for path, name in wanted.items():
+        assert name.encode() in path.read_bytes()
+        assert path.name.startswith("realtime-no_id_")
+
+
+async def test_a_link_that_is_gone_is_not_asked_for_anew(service, tmp_path):
+    """The error of the file says why there is no other link; no look is made."""
+    here = service(lambda *_: said(status="success", output=["http://127.0.0.1:9/1.png"]))
+    async with (
+        here.client() as client,
+        Downloads(client, to=tmp_path, private=True, http=GONE, patience=0.0) as downloads,
+    ):
+        success = await client.generate(REALTIME, prompt="cat")
+        with pytest.raises(LinkGone, match="the service gave no id"):
+            await downloads.save(success)
+        (delivery,) = [each async for each in downloads.stream([success])]
+        assert isinstance(delivery, Unsaved)
+    assert 0 == here.looks
