@@ -25,7 +25,7 @@ from modelslab_async import (
 )
 from modelslab_async._journal import schema
 from modelslab_async._journal.faults import explained
-from modelslab_async._journal.reader import _read_at_rest
+from modelslab_async._journal.reader import _read_at_rest, read
 from modelslab_async._journal.settling import End
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal
@@ -224,6 +224,13 @@ def test_a_journal_that_is_written_while_it_is_read(theirs):
 
     with pytest.raises(JournalError, match="read it again"):
         _read_at_rest(str(theirs), 1.0, work)
+
+
+def test_a_file_that_became_something_else(path):
+    """Reading tells it as opening does."""
+    path.write_bytes(b"ticket,state\n" * 100)
+    with pytest.raises(WrongJournal):
+        read(str(path), 1.0, lambda db: db.execute("SELECT 1").fetchone())
 
 
 async def test_an_older_journal_that_may_only_be_read(path):
