@@ -1,8 +1,10 @@
 """Asker: checks what is ordered, and asks what is answered at once. It starts no work."""
 
+import asyncio
 import difflib
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from ._core.endpoints import Endpoint
@@ -36,7 +38,7 @@ class Asker:
         self._endpoints = endpoints
         self._families = families
         self._sender = sender
-        self._closed = False
+        self._closing = asyncio.Event()
 
     def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
         """
@@ -90,7 +92,7 @@ class Asker:
         try:
             response = await self._sender.send(endpoint.start(params), timeout=timeout)
         except TransportError:
-            if not self._closed:
+            if not self._closing.is_set():
                 raise
         else:
             return read_answer(
@@ -101,9 +103,14 @@ class Asker:
             )
         raise ClientClosed("the client was closed before an answer came; nothing was started")
 
+    def uploads_as(self, order: Order) -> bool:
+        """Whether an order's files go up with the key that it is submitted with."""
+        tiers = (order.endpoint.tier, self._endpoint(UPLOAD).tier)
+        return len(set(map(self._sender.key_of, tiers))) == 1
+
     def close(self) -> None:
-        """Nothing is asked or ordered any more."""
-        self._closed = True
+        """Nothing is asked or ordered any more, and nobody rests."""
+        self._closing.set()
 
     def check_open(self) -> None:
         """
@@ -112,8 +119,14 @@ class Asker:
         Raises:
             ClientClosed: The client was closed.
         """
-        if self._closed:
+        if self._closing.is_set():
             raise ClientClosed(CLOSED)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait, but no longer than the client is open."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
 
     def _check_file(self, endpoint: Endpoint, parameter: str, file: object) -> None:
         if not endpoint.takes_file(parameter):

@@ -124,7 +124,7 @@ class Submitter:
                 raise end
             if not isinstance(end, RateLimited):
                 pause = self._pace.backoff(setbacks, self._chance())
-                await asyncio.sleep(max(pause, end.retry_after or 0.0))
+                await self._asker.rest(max(pause, end.retry_after or 0.0))
         raise AssertionError("unreachable")
 
     async def _attempt(
@@ -140,7 +140,7 @@ class Submitter:
             match error:
                 case RateLimited():
                     self._slow_down(order, places, error)
-                case AuthenticationError() | PaymentRequired():
+                case AuthenticationError() | PaymentRequired() if self._asker.uploads_as(order):
                     places.send_away(as_it_came(error))
             self._not_sent(order, number, places)
             return error

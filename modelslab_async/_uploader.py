@@ -8,7 +8,13 @@ from typing import Any
 from attrs import evolve
 
 from ._core.bodies import first_text, results
-from ._core.errors import ClientClosed, ModelsLabError, TransportError, UnreadableReply
+from ._core.errors import (
+    ClientClosed,
+    ConnectionImpossible,
+    ModelsLabError,
+    TransportError,
+    UnreadableReply,
+)
 from ._orders import Order
 from ._turns import is_cancelled
 from ._uploads import Upload, with_links
@@ -80,7 +86,7 @@ def _of_upload(upload: Upload, fault: ModelsLabError) -> ModelsLabError:
     error.message = f"the file for {upload.name} could not be sent: {fault.message}"
     error.message = f"{error.message.rstrip('.')}; nothing was started"
     error.args = (error.message,)
-    if isinstance(error, TransportError):
+    if isinstance(error, (TransportError, ConnectionImpossible)):
         error.may_have_left = False
     return error
 

@@ -147,7 +147,8 @@ class Batch:
             JournalError: The journal cannot be written. Unless a note on it names a ticket, nothing
                 was sent.
             ValueError: See `Client.submit`, or the track_id was used for something else.
-            ModelsLabError: Whatever else `Client.submit` raises. Nothing was started.
+            ModelsLabError: Whatever else `Client.submit` raises. Nothing was started, unless a note
+                on it names a ticket.
 
         Example:
             ```python
@@ -169,8 +170,7 @@ class Batch:
         """
         Wait for all that is open, and get the outcomes as they end, each once it is committed.
 
-        Tickets that earlier runs left `Unresolved` are open again. One of a family that the client
-        does not know ends `Unresolved`. It ends when no ticket is open,
+        Tickets that earlier runs left `Unresolved` are open again. It ends when no ticket is open,
         also none that another process holds. Leaving it early leaves the rest to the next run.
 
         Args:
@@ -180,7 +180,8 @@ class Batch:
         Raises:
             JournalError: The journal cannot be written. What was not committed was not handed out,
                 and is open on the next run.
-            ValueError: The batch has no client, or an argument is out of its range.
+            ValueError: The batch has no client, an argument is out of its range, or a ticket's
+                family is unknown to the client; the last is raised when all others have ended.
         """
         client = self._looking(timeout, window)
 

@@ -49,6 +49,7 @@ class Haul:
         self._passed = False
         self._lapsed = False
         self._draining = False
+        self._strange: ValueError | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -113,6 +114,9 @@ class Haul:
                     if not isinstance(outcome, Success):
                         await self._places.acquire()
                         self._deliveries.put_nowait(outcome)
+        except ValueError as error:
+            # A ticket that the client does not know; what others made is saved first.
+            self._strange = error
         except Exception as error:  # noqa: BLE001 -- it is raised where the caller waits.
             self._deliveries.put_nowait(Stop(error))
         self._passed = True
@@ -132,7 +136,7 @@ class Haul:
             error = _first_of(several)
         except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
             error = raised
-        self._deliveries.put_nowait(Stop(error))
+        self._deliveries.put_nowait(Stop(error or self._strange))
 
     async def _claim_all(self, group: asyncio.TaskGroup) -> None:
         """Save what is owed, as far as the window takes it, until nothing is owed any more."""

@@ -9,7 +9,7 @@ from typing import Final
 from attrs import define
 
 from .._client import Client
-from .._core.errors import InvalidRequest, JournalError
+from .._core.errors import JournalError
 from .._core.events import Event, Faulted, Looked
 from .._core.outcomes import Outcome, Unresolved
 from .._core.replies import Processing
@@ -79,6 +79,7 @@ class Shift:
         self._memory = Memory(client._pace, journal)  # noqa: SLF001
         self._held: dict[Ticket, _Held] = {}
         self._renewed(self._now())
+        self._strange: ValueError | None = None
         self._queue: asyncio.Queue[Outcome | Stop] = asyncio.Queue(GROUP)
         self._stop: Stop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -175,7 +176,7 @@ class Shift:
                     await self._queue.put(outcome)
         except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
             error = raised
-        await self._queue.put(Stop(error))
+        await self._queue.put(Stop(error or self._strange))
 
     async def _claimed(self, window: int) -> AsyncGenerator[Ticket, None]:
         """Tickets, as far as the window takes them, until nobody holds an open one any more."""
@@ -189,13 +190,10 @@ class Shift:
                 self.lapsed = True
                 return
             self._renewed(asked)
-            for number, ticket in claim.tickets:
-                self._held[ticket] = _Held(number)
-            for _, ticket in claim.tickets:
-                if (unfit := self._unfit(ticket)) is None:
-                    yield ticket
-                else:
-                    await self._queue.put(unfit)
+            known = [(number, ticket) for number, ticket in claim.tickets if self._knows(ticket)]
+            self._held |= {ticket: _Held(number) for number, ticket in known}
+            for _, ticket in known:
+                yield ticket
             if not claim.tickets:
                 if not claim.others:
                     return
@@ -205,13 +203,14 @@ class Shift:
                     _logger.info("waiting for tickets that other processes of this batch look at")
                 await asyncio.sleep(rest_of(self._lease))
 
-    def _unfit(self, ticket: Ticket) -> Unresolved | None:
-        """The outcome of a ticket at which this client cannot look; others may."""
+    def _knows(self, ticket: Ticket) -> bool:
+        """Whether the client can ask about it; if not, it is told once all others have ended."""
         try:
-            self._client._looker.family_of(ticket)  # noqa: SLF001
-        except ValueError as error:
-            return Unresolved(ticket=ticket, cause=InvalidRequest(str(error), ticket=ticket))
-        return None
+            self._client._looker.family_of(ticket)  # noqa: SLF001 -- of the house.
+        except ValueError as fault:
+            self._strange = fault
+            return False
+        return True
 
     async def _beat(self, looking: asyncio.Task[None]) -> None:
         """Renew the lease; once it is lost, look no more."""

@@ -17,6 +17,7 @@ from .. import (
     Unresolved,
     Unsaved,
 )
+from .wording import in_options
 
 # Over so many seconds the speed of now is taken.
 _RECENT = 30.0
@@ -33,6 +34,7 @@ class Figures:
 
     total: int = 0
     before: int = 0
+    others: int = 0
     succeeded: int = 0
     failed: int = 0
     given_up: int = 0
@@ -49,7 +51,23 @@ class Figures:
     def begin(self, report: Report, *, saves: bool) -> None:
         """Take in what the journal holds before the run."""
         self.total, self.saves = report.tickets, saves
-        self.before = report.saved + report.failed if saves else report.over
+        self.before = self._over(report)
+        self._marks.append((0.0, 0, 0))
+
+    def refresh(self, report: Report) -> None:
+        """Take in what the journal holds by now, so that what others did of it is seen."""
+        self.total = report.tickets
+        here = self.failed + (self.saved if self.saves else self.succeeded)
+        self.others = max(0, self._over(report) - self.before - here)
+
+    def close(self, report: Report) -> None:
+        """Take in what the journal holds in the end: its word is the last."""
+        self.total = report.tickets
+        left = report.open + (report.owed if self.saves else 0)
+        self.others = max(0, report.tickets - left - self.before - self.ended)
+
+    def _over(self, report: Report) -> int:
+        return report.saved + report.failed if self.saves else report.over
 
     def hear(self, event: Event) -> None:
         """Count what the poller tells."""
@@ -75,13 +93,14 @@ class Figures:
                 self._trouble(news, cause.message)
 
     def _trouble(self, news: Outcome | Delivery, why: str) -> None:
-        self.failures.append((str(news.ticket), why))
-        self.reasons[why] += 1
+        told = in_options(why)
+        self.failures.append((str(news.ticket), told))
+        self.reasons[told] += 1
 
     def at(self, now: float) -> None:
         """Note the time, for what is told of speed."""
         self.seconds = now
-        self._marks.append((now, self.ended, self.looks))
+        self._marks.append((now, self.done, self.looks))
         while self._marks[0][0] < now - _RECENT:
             self._marks.popleft()
 
@@ -91,9 +110,14 @@ class Figures:
         return self.succeeded + self.failed + self.given_up + self.unsaved
 
     @property
+    def done(self) -> int:
+        """How many were dealt with since this run began, here or by others."""
+        return self.ended + self.others
+
+    @property
     def settled(self) -> int:
         """How many tickets are dealt with, those before this run included."""
-        return min(self.total, self.before + self.ended)
+        return min(self.total, self.before + self.done)
 
     @property
     def open(self) -> int:
@@ -112,9 +136,9 @@ class Figures:
         One end goes by the speed of the whole run, the other by that of the last half minute.
         """
         recent = self._speed(1)
-        if self.ended < _FEW or not recent or not self.seconds:
+        if self.done < _FEW or not recent or not self.seconds:
             return None
-        one, other = self.open / recent, self.open * self.seconds / self.ended
+        one, other = self.open / recent, self.open * self.seconds / self.done
         return min(one, other), max(one, other)
 
     def _speed(self, column: int) -> float:
@@ -134,12 +158,28 @@ class Figures:
             counts.append(f"{self.unsaved:,} not saved")
         if self.before:
             counts.append(f"{self.before:,} before this run")
+        if self.others:
+            counts.append(f"{self.others:,} by other processes")
         speed = f"{self.open:,} open, {self.looks_a_second:,.0f} looks/s"
         if self.open and not self.stopping:
             speed += f", {_words(self.left())}"
         if self.stopping:
             speed += ", stopping"
         return [f"{self.settled:,} of {self.total:,} settled ({', '.join(counts)})", speed]
+
+    def troubles(self) -> list[str]:
+        """What went wrong in this run, in words; empty where nothing did."""
+        counts = (
+            (self.failed, "failed"),
+            (self.given_up, "given up"),
+            (self.unsaved, "not saved"),
+        )
+        told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+        return [told, *self.why()] if told else []
+
+    def why(self) -> list[str]:
+        """The commonest reasons of what went wrong, each with its number."""
+        return [f"{count:,} x {why}" for why, count in self.reasons.most_common(_SHOWN)]
 
 
 def _words(left: tuple[float, float] | None) -> str:

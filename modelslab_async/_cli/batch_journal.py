@@ -11,11 +11,12 @@ from rich.text import Text
 from .. import Batch, Report, Verified
 from ..journal import Lacking
 from . import options, show
-from .batch_run import journal, need_journal, write_export
-from .exits import exit_codes
+from .batch_export import STDOUT, write_export
+from .batch_run import journal
+from .batch_work import need_journal
+from .exits import UNSAVED, exit_codes
 from .loops import run_async
-
-_UNSAVED = 8
+from .wording import in_options
 
 
 @click.command()
@@ -36,7 +37,7 @@ def status(*, path: Path, as_json: bool) -> None:
     console = show.terminal()
     for name, count in asdict(report).items():
         console.print(Text.assemble((f"{name:<12}", "bold"), f"{count:,}"))
-    reasons = Counter(each.why for each in lacking)
+    reasons = Counter(in_options(each.why) for each in lacking)
     for why, count in reasons.most_common(5):
         console.print(Text(f"not saved: {count:,} x {show.plain(why)}"), soft_wrap=True)
 
@@ -47,7 +48,7 @@ async def _status(path: Path) -> tuple[Report, list[Lacking]]:
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @journal
 @click.option(
     "--form",
@@ -59,7 +60,7 @@ def export(*, file: Path, path: Path, form: str | None) -> None:
     """
     Write all outcomes to FILE, such as out.jsonl, out.csv or out.parquet.
 
-    The file appears when it is complete. Open tickets are left out.
+    The file appears when it is complete; `-` is standard output. Open tickets are left out.
     """
     need_journal(path, "begin a batch with `batch run`")
     known = options.check_export(str(file), form)
@@ -68,7 +69,8 @@ def export(*, file: Path, path: Path, form: str | None) -> None:
         async with Batch.open(path) as batch:
             return await write_export(batch, file, known)
 
-    show.say(f"{run_async(write()):,} outcomes in {file}")
+    where = "" if str(file) == STDOUT else f" in {file}"
+    show.say(f"{run_async(write()):,} outcomes{where}")
 
 
 @click.command(epilog=exit_codes())
@@ -98,4 +100,4 @@ def verify(*, folder: Path | None, path: Path, mend: bool, as_json: bool) -> int
     bad = len(found.changed) + len(found.missing)
     advice = "" if mend or not bad else "; --mend has the next `batch run --out` get them"
     show.say(f"{len(found.fine):,} files are as they were saved, {bad:,} are not{advice}")
-    return _UNSAVED if bad else 0
+    return UNSAVED if bad else 0

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import click
 from rich.console import Console, Group, RenderableType
@@ -12,16 +12,28 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from .. import JournalError, Report
 from . import show
 from .batch_figures import Figures
 
-_QUICK, _SLOW = 0.2, 5.0
+_QUICK, _LAG, _SLOW = 0.2, 0.5, 5.0
+# The journal is asked for one part in so many of the time.
+_SHARE = 20
 _WIDTH = 120
 
 
 @asynccontextmanager
-async def shown(figures: Figures, *, quiet: bool) -> AsyncGenerator[None, None]:
-    """Show the figures while the block runs, and once more at its end."""
+async def shown(
+    figures: Figures, ask: Callable[[], Awaitable[Report]], *, quiet: bool
+) -> AsyncGenerator[None, None]:
+    """
+    Show the figures while the block runs, and once more at its end.
+
+    Args:
+        figures: What is shown.
+        ask: What the journal holds by now: others may work on it, too.
+        quiet: Whether to show nothing.
+    """
     console = show.terminal(stderr=True)
     live = Live(console=console, auto_refresh=False) if console.is_terminal and not quiet else None
     began = time.monotonic()
@@ -36,10 +48,13 @@ async def shown(figures: Figures, *, quiet: bool) -> AsyncGenerator[None, None]:
     if live is not None:
         live.start()
     drawing = asyncio.create_task(_repeat(draw, _QUICK if live else _SLOW))
+    asking = asyncio.create_task(_refresh(figures, ask))
     try:
         yield
+        figures.close(await ask())
     finally:
         drawing.cancel()
+        asking.cancel()
         draw()
         if live is not None:
             live.stop()
@@ -49,6 +64,20 @@ async def _repeat(draw: Callable[[], None], seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         draw()
+
+
+async def _refresh(figures: Figures, ask: Callable[[], Awaitable[Report]]) -> None:
+    """Ask the journal now and then, the more seldom the longer it takes to count."""
+    pause = _SLOW
+    while True:
+        await asyncio.sleep(pause)
+        began = time.monotonic()
+        with suppress(JournalError):
+            report = await ask()
+            # What was on its way to this run when the journal was read is here by then.
+            await asyncio.sleep(_LAG)
+            figures.refresh(report)
+        pause = max(_SLOW, _SHARE * (time.monotonic() - began))
 
 
 def picture(figures: Figures) -> RenderableType:
@@ -69,5 +98,5 @@ def picture(figures: Figures) -> RenderableType:
 def sum_up(console: Console, figures: Figures) -> None:
     """Print what a run came to."""
     console.print(Text(figures.lines()[0]), soft_wrap=True)
-    for why, count in figures.reasons.most_common(5):
-        console.print(Text(f"  {count:,} x {show.plain(why)[:_WIDTH]}"), soft_wrap=True)
+    for why in figures.why():
+        console.print(Text(f"  {show.plain(why)[:_WIDTH]}"), soft_wrap=True)

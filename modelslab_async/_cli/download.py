@@ -20,7 +20,7 @@ from .tickets import STDIN, checked, find_keys, given, make_client
 
 
 @click.command(epilog=exit_codes())
-@click.argument("tickets", metavar="TICKET...", nargs=-1, required=True)
+@options.tickets
 @click.option(
     "--to",
     "folder",
@@ -35,18 +35,7 @@ from .tickets import STDIN, checked, find_keys, given, make_client
     metavar="SECONDS",
     help="The most seconds to wait for each ticket; 0 gives up at once.",
 )
-@click.option(
-    "--at-once",
-    type=click.IntRange(min=1),
-    default=8,
-    show_default=True,
-    help="How many transfers may be on their way at once.",
-)
-@click.option(
-    "--private",
-    is_flag=True,
-    help="Allow plain http and addresses that are not public, as the emulator's.",
-)
+@options.transfers
 @options.hosts
 @options.as_json
 @options.debug
@@ -56,6 +45,8 @@ def download(
     folder: Path,
     timeout: float | None,
     at_once: int,
+    longest: int,
+    patience: float,
     private: bool,
     base_url: str | None,
     legacy_base_url: str | None,
@@ -73,7 +64,9 @@ def download(
         if text != STDIN:
             checked(text, keys)
     client = make_client(base_url, legacy_base_url)
-    downloads = Downloads(client, to=folder, at_once=at_once, private=private)
+    downloads = Downloads(
+        client, to=folder, at_once=at_once, longest=longest, patience=patience, private=private
+    )
     report = _Report(None if as_json or not show.is_terminal() else show.terminal(), as_json)
     try:
         run_async(_download(client, downloads, tickets, keys, timeout=timeout, report=report))
@@ -120,8 +113,7 @@ class _Report:
                     show.say(f"{delivery.ticket}: there is nothing to save")
             case Unsaved(files=files, cause=cause):
                 self._print(files)
-                # The library's message names an argument; here it is an option.
-                show.say(explained(cause).replace("private=True", "--private"))
+                show.say(explained(cause))
                 self.tally.codes[exit_of(cause).code] += 1
             case outcome:
                 self.tally.count(outcome)

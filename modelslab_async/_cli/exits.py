@@ -27,8 +27,10 @@ from .. import (
     UnusableFile,
     WaitTimeout,
 )
+from .wording import in_options
 
-SUCCESS, USAGE, KEY, DEFECT, INTERRUPTED, CUT_OFF = 0, 2, 3, 70, 130, 141
+SUCCESS, FAILED, USAGE, KEY, NOT_FOUND, TIME_UP, UNSAVED = 0, 1, 2, 3, 5, 7, 8
+DEFECT, INTERRUPTED, CUT_OFF = 70, 130, 141
 
 
 @frozen
@@ -77,18 +79,18 @@ _EXITS = (
         "check the network and the base URL, then ask again",
     ),
     Exit(4, "too many requests", (RateLimited,), "ask again later, and less often"),
-    Exit(7, "not over when the time was up", (WaitTimeout, ClientClosed)),
+    Exit(TIME_UP, "not over when the time was up", (WaitTimeout, ClientClosed)),
     Exit(
-        8,
+        UNSAVED,
         "a result could not be saved, or a journal not used",
         (DownloadError, JournalError),
     ),
     Exit(
-        5,
+        NOT_FOUND,
         "not found: the server knows no such id",
         (TicketNotFound,),
     ),
-    Exit(1, "the generation failed", (GenerationFailed,)),
+    Exit(FAILED, "the generation failed", (GenerationFailed,)),
     Exit(SUCCESS, "success; a look at a job that is not over is one"),
 )
 _OTHERS = (
@@ -111,6 +113,9 @@ def code_of(news: Processing | Outcome) -> int:
             return SUCCESS
         case Failed():
             return exit_of(GenerationFailed.of(news)).code
+        case Unresolved(cause=WaitTimeout(__cause__=LookFault() as fault)):
+            # Nothing was heard when the time was up: more patience alone will not mend that.
+            return exit_of(fault).code
         case Unresolved(cause=cause):
             return exit_of(cause).code
 
@@ -121,11 +126,11 @@ def worst(codes: Iterable[int]) -> int:
 
 
 def explained(error: ModelsLabError) -> str:
-    """An error as one line that says what to do."""
+    """An error as one line that says what to do on the command line."""
     advice = "" if error.advice else exit_of(error).advice
     if error.retry_after is not None:
         advice = f"ask again in {error.retry_after:g} s"
-    return f"{str(error).rstrip('.')}; {advice}" if advice else str(error)
+    return in_options(f"{str(error).rstrip('.')}; {advice}" if advice else str(error))
 
 
 def exit_codes() -> str:

@@ -41,7 +41,7 @@ def _cells(family: Family) -> list[Text]:
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=options.complete_family)
 @options.as_json
 @options.debug
 def families(names: tuple[str, ...], *, as_json: bool) -> None:

@@ -52,7 +52,7 @@ class Tally:
 
 
 @click.command(epilog=exit_codes())
-@click.argument("ticket")
+@click.argument("ticket", shell_complete=options.complete_ticket)
 @options.hosts
 @options.as_json
 @options.debug
@@ -80,7 +80,7 @@ async def _fetch(client: Client, ticket: Ticket) -> Reply:
 
 
 @click.command(epilog=exit_codes())
-@click.argument("tickets", metavar="TICKET...", nargs=-1, required=True)
+@options.tickets
 @click.option(
     "--timeout",
     type=options.Numbers(min=0),

@@ -8,8 +8,11 @@ from typing import Any, TypeVar
 import click
 from attrs import define
 
+from .. import FAMILIES
+from .._downloads.downloads import LONGEST
 from .._journal.exports import Format, form_of
 from .exits import INTERRUPTED, USAGE
+from .wording import in_options
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -65,6 +68,23 @@ def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool)
     context.ensure_object(Settings).debug |= value
 
 
+def complete_family(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """The families that a shell may complete to."""
+    return [name for name in FAMILIES if name.startswith(incomplete)]
+
+
+def complete_ticket(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """The beginnings of tickets that a shell may complete to."""
+    return [f"{name}:" for name in FAMILIES if f"{name}:".startswith(incomplete)]
+
+
+tickets = click.argument(
+    "tickets", metavar="TICKET...", nargs=-1, required=True, shell_complete=complete_ticket
+)
 debug = click.option(
     "--debug",
     is_flag=True,
@@ -113,6 +133,42 @@ def hosts(command: F) -> F:
     return base(legacy(command))
 
 
+def transfers(command: F) -> F:
+    """The options of every command that saves files."""
+    for option in (
+        click.option(
+            "--private",
+            is_flag=True,
+            help="Allow plain http and addresses that are not public, as the emulator's.",
+        ),
+        click.option(
+            "--patience",
+            type=Numbers(min=0),
+            default=60.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long a file may need to appear behind its link; 0 for links of old results.",
+        ),
+        click.option(
+            "--longest",
+            type=click.IntRange(min=1),
+            default=LONGEST,
+            show_default=True,
+            metavar="BYTES",
+            help="The most bytes of a file; one that has more is not saved.",
+        ),
+        click.option(
+            "--at-once",
+            type=click.IntRange(min=1),
+            default=8,
+            show_default=True,
+            help="How many transfers may be on their way at once.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def check_export(file: str, form: str | None = None) -> Format:
     """
     The form of an export.
@@ -124,7 +180,7 @@ def check_export(file: str, form: str | None = None) -> Format:
     try:
         known = form_of(file if form is None else f"out.{form}")
     except ValueError as fault:
-        raise click.UsageError(str(fault).replace("form=", "--form")) from None
+        raise click.UsageError(in_options(str(fault))) from None
     if known == "parquet":
         try:
             importlib.import_module("pyarrow")

@@ -7,7 +7,8 @@ import click
 from .. import Batch
 from .._lasting import replacing
 from . import options, show
-from .batch_run import journal, need_journal
+from .batch_run import journal
+from .batch_work import need_journal
 from .loops import run_async
 from .report_facts import Facts, gather
 from .report_page import page

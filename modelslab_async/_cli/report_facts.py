@@ -8,6 +8,7 @@ from attrs import define, field
 
 from .. import Batch, Failed, Report, Success, Unresolved
 from ..journal import Ended
+from .wording import in_options
 
 
 def _numbers() -> "array[float]":
@@ -83,7 +84,7 @@ async def gather(batch: Batch) -> Facts:
             ends[str(ended.outcome.ticket)] = ended.ended
     await _files(batch, facts, ends.pop)
     for lacking in await batch.journal.lacking():
-        facts.reasons[lacking.why] += 1
+        facts.reasons[in_options(lacking.why)] += 1
     facts.finish()
     return facts
 

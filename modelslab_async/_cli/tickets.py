@@ -13,6 +13,7 @@ import click
 from .. import FAMILIES, Client, Event, Family, Ticket
 from .._transport.keys import Keys
 from .exits import KEY
+from .wording import in_options
 
 T = TypeVar("T")
 STDIN = "-"
@@ -86,7 +87,7 @@ def _require(get: Callable[[], T]) -> T:
         return get()
     except ValueError as fault:
         # The library's message names an argument that the command line does not have.
-        raise NoKey(str(fault).replace("pass api_key=... or set", "set")) from None
+        raise NoKey(in_options(str(fault))) from None
 
 
 def make_client(

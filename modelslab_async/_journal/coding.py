@@ -116,8 +116,8 @@ def decode(ticket: Ticket, columns: Columns) -> Reply | Outcome:
         return _decoded(ticket, columns)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         damaged = JournalDamaged(
-            f"what it keeps of {ticket} cannot be read ({error}); keep a copy of the file, and "
-            "have that ticket looked at again as the page on batches shows"
+            f"the reply of {ticket} makes no sense ({type(error).__name__}: {error}); keep a copy "
+            "of this journal, and delete that row of the table replies to have the others"
         )
         damaged.ticket = ticket
         raise damaged from error

@@ -27,6 +27,11 @@ _RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {ALIVE})
 """
+# Of a failure, a row holds the reason where it is another one than that the job failed.
+_NOT_FOUND: Final = f"""
+    SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
+    WHERE tickets.state = {FAILED} AND instr(rest, '"reason":"not_found"')
+"""
 _ENDED: Final = f"""
     SELECT tickets.ticket, family, id, added, ended, looks, late, replies.state, body, rest
     FROM tickets JOIN replies ON replies.ticket = tickets.ticket
@@ -52,6 +57,7 @@ class Report:
         unresolved: How many the last run gave up; the next one takes them up again.
         success: How many ended well.
         failed: How many ended badly, by the server's word.
+        not_found: How many of those that failed the server knows no such id of.
         looks: How many looks were noted, over all of them.
         files: How many files were recorded.
         owed: How many successes have files that are still to be saved, with no try so far.
@@ -66,6 +72,7 @@ class Report:
     unresolved: int
     success: int
     failed: int
+    not_found: int = 0
     looks: int
     files: int
     owed: int
@@ -112,6 +119,7 @@ def report(db: sqlite3.Connection, *, now: float) -> Report:
         unresolved=unresolved,
         success=success,
         failed=failed,
+        not_found=db.execute(_NOT_FOUND).fetchone()[0] if failed else 0,
         looks=looks,
         files=db.execute("SELECT count(*) FROM files").fetchone()[0],
         owed=owed,

@@ -58,6 +58,9 @@ class Connection(asyncio.Protocol):
             TransportError: There is no response.
             ConnectionImpossible: The other side wants another kind of TLS.
         """
+        if self._transport.is_closing():
+            # It was lost since it came about, and has told so by now.
+            raise TransportError(CUT, may_have_left=False)
         self._answer = asyncio.get_running_loop().create_future()
         try:
             self._transport.write(self._messages.written(request, host))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from functools import cached_property
 from typing import NoReturn
 from urllib.parse import quote
@@ -24,27 +25,32 @@ def _check(_instance: object, _attribute: object, value: str | None) -> None:
         )
 
 
+def _secrets(keys: "Keys") -> list[str]:
+    """The keys that are to be hidden; the longer one first, should the other be its beginning."""
+    both = {key for key in (keys.standard, keys.enterprise) if key and len(key) >= _SHORTEST_SECRET}
+    return sorted(both, key=len, reverse=True)
+
+
 def _spellings(keys: "Keys") -> tuple[bytes, ...]:
     """Each key as it is and as JSON and URLs write it; most keys look the same in all of them."""
     return tuple(
         form.encode()
-        for key in (keys.standard, keys.enterprise)
-        if key and len(key) >= _SHORTEST_SECRET
+        for key in _secrets(keys)
         for form in {key, json.dumps(key)[1:-1], key.replace("/", "\\/"), quote(key, "")}
     )
 
 
-def _anyhow(keys: "Keys") -> re.Pattern[str] | None:
-    """The keys, however a text that quotes bytes, JSON or URLs writes each of their characters."""
-    secrets = {
-        key for key in (keys.standard, keys.enterprise) if key and len(key) >= _SHORTEST_SECRET
-    }
-    # The longer one first, should the other be its beginning.
-    forms = ("".join(map(_spelled, key)) for key in sorted(secrets, key=len, reverse=True))
-    return re.compile("|".join(forms)) if secrets else None
+def _pattern(keys: "Keys", spelled: Callable[[str], str]) -> str:
+    """What matches a key, however each of its characters is written."""
+    return "|".join("".join(map(spelled, key)) for key in _secrets(keys))
 
 
-def _spelled(character: str) -> str:
+def _in_json(character: str) -> str:
+    return rf"(?:\\?{re.escape(character)}|\\u00(?i:{ord(character):02x}))"
+
+
+def _anyhow(character: str) -> str:
+    """In a text that may quote bytes, JSON or URLs."""
     code = f"(?i:{ord(character):02x})"
     # Bounded, so that a text of nothing but backslashes is no work.
     return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
@@ -99,18 +105,27 @@ class Keys:
         alike = self.enterprise is None or self.enterprise == self.standard
         return "standard" if alike and self.standard else tier
 
+    # Both are made where they are needed first: that takes some milliseconds.
     @cached_property
-    def _quoted(self) -> re.Pattern[str] | None:
-        # Made at the first fault: that takes some milliseconds.
-        return _anyhow(self)
+    def _escaped(self) -> re.Pattern[bytes]:
+        return re.compile(_pattern(self, _in_json).encode())
+
+    @cached_property
+    def _quoted(self) -> re.Pattern[str]:
+        return re.compile(_pattern(self, _anyhow))
 
     def masked(self, data: bytes) -> bytes:
         """The bytes without the keys, should a server have echoed one; else the same object."""
+        if b"\0" in data[:4]:
+            # UTF-16 or 32, which JSON may be written in: as UTF-8 it says the same.
+            data = data.decode(json.detect_encoding(data), "replace").encode()
         for form in self._forms:
             if form in data:
                 data = data.replace(form, b"[key]")
+        if self._forms and b"\\u00" in data:
+            data = self._escaped.sub(b"[key]", data)
         return data
 
     def masked_text(self, text: str) -> str:
         """A short text without the keys, in whatever way it may quote what a server echoed."""
-        return self._quoted.sub("[key]", text) if self._quoted else text
+        return self._quoted.sub("[key]", text) if self._forms else text

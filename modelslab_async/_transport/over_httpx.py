@@ -82,14 +82,22 @@ async def _answered(
     has not left, whatever was raised.
     """
     body = SealedBody(request.body)
+    sealed = SealedRequest(build(request), body)
     try:
-        return await send(SealedRequest(build(request), body))
+        return await send(sealed)
     except asyncio.CancelledError as cancelled:
         if body.withdraw():
             held_back(cancelled)
         raise
+    except httpx.HTTPStatusError as fault:
+        if fault.response.request is sealed:
+            # A client's hook that takes the answer for a fault has had an answer.
+            return fault.response
+        error = translated(fault, trusting=False)
     except _FAULTS as fault:
         error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
+    finally:
+        del sealed
     # Raised out here, in a frame without httpx's request: its repr shows the query.
     raise error
 
@@ -176,6 +184,9 @@ async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
     # A caller's own event hook may have read the response already.
     if response.is_stream_consumed:
         yield await response.aread()
+        return
+    if response.is_closed:
+        # A hook that raised for its status left the body where it was.
         return
     async for chunk in response.aiter_raw():
         yield chunk

@@ -15,7 +15,6 @@ from modelslab_async import (
     Batch,
     Client,
     Failed,
-    InvalidRequest,
     JournalError,
     JournalFull,
     JournalLocked,
@@ -110,26 +109,15 @@ async def test_a_wrong_ticket_is_refused(a_client, path, wrong):
 
 
 async def test_a_family_that_this_client_does_not_know(a_client, emulator, path):
-    """It is unresolved, with what to do; the others go on, and a client that knows it ends it."""
-    known = [emulator.plant(("images", number)) for number in range(1, 6)]
-    async with Batch.open(path) as batch:
-        await batch.add(["their_own:1", *known, "their_own:2"])
-    async with a_client() as client, Batch.open(path, client=client) as batch:
-        told = await all_of(batch.run(window=2))
-        unknown = {str(each.ticket): each for each in told if isinstance(each, Unresolved)}
-        assert {"their_own:1", "their_own:2"} == unknown.keys()
-        assert {*known} == {each.ticket for each in told if isinstance(each, Success)}
-        for each in unknown.values():
-            assert isinstance(each.cause, InvalidRequest)
-            assert "unknown family 'their_own'" in str(each.cause)
-            assert "Client(families=...)" in str(each.cause)
-        assert (5, 2, 0) == (
-            (report := await batch.report()).success,
-            report.unresolved,
-            report.running,
-        )
-        kept = [each async for each in batch.outcomes() if each.ticket.family == "their_own"]
-        assert [InvalidRequest] * 2 == [type(each.cause) for each in kept]
+    """It is told when all others have ended, and its tickets stay open."""
+    async with a_client() as client:
+        async with Batch.open(path) as batch:
+            await batch.add(["their_own:1", emulator.plant("images:1"), emulator.plant("images:2")])
+        async with Batch.open(path, client=client) as batch:
+            with pytest.raises(ValueError, match="their_own"):
+                await all_of(batch.run(window=1))
+            report = await batch.report()
+    assert (2, 1, 0) == (report.success, report.open, report.running)
 
 
 async def test_leaving_early_leaves_the_rest_to_the_next_run(a_client, emulator, path):

@@ -120,6 +120,21 @@ async def test_successes_become_files(a_client, emulator, path, folder, saving):
     assert 40 == len(names(folder))
 
 
+async def test_a_family_that_this_client_does_not_know(a_client, emulator, path, saving):
+    """It keeps no file of another ticket from being saved."""
+    async with a_client() as client:
+        async with Batch.open(path) as batch:
+            await batch.add(["their_own:1", emulator.plant("images:1", fails=False)])
+        async with Batch.open(path, client=client) as batch, saving(client) as downloads:
+            deliveries = batch.save(downloads)
+            first = await anext(deliveries)
+            with pytest.raises(ValueError, match="their_own"):
+                await anext(deliveries)
+            report = await batch.report()
+    assert (Saved, Ticket("images", 1)) == (type(first), first.ticket)
+    assert (1, 1) == (report.saved, report.open)
+
+
 async def test_what_is_recorded_is_not_fetched_again(a_client, emulator, way, path, saving):
     """A run that is left early is gone on with, also by one that looks at nothing any more."""
     tickets = [emulator.plant(("images", n), fails=False) for n in range(1, 41)]

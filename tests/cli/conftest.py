@@ -141,6 +141,26 @@ def program(service):
 
 
 @pytest.fixture
+def here(program, tmp_path):
+    """The program in an empty folder of its own, where journals and files go."""
+
+    def run(*arguments, given="", **environment):
+        return subprocess.run(
+            [*COMMAND, "batch", *arguments],
+            cwd=tmp_path,
+            env=program.changed({"PYTHONPATH": str(Path.cwd()), **environment}),
+            input=given,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+
+    run.folder = tmp_path
+    return run
+
+
+@pytest.fixture
 def without(tmp_path):
     """A folder for PYTHONPATH in which some packages are not installed."""
 

@@ -19,30 +19,16 @@ from modelslab_async.emulator import Scripted
 from .conftest import COMMAND
 
 FOREVER = [Scripted(200, b'{"status": "processing"}')]
-
-
-@pytest.fixture
-def here(program, tmp_path):
-    """The program in an empty folder of its own, where journals and files go."""
-
-    def run(*arguments, given="", **environment):
-        return subprocess.run(
-            [*COMMAND, "batch", *arguments],
-            cwd=tmp_path,
-            env=program.changed({"PYTHONPATH": str(Path.cwd()), **environment}),
-            input=given,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            check=False,
-        )
-
-    run.folder = tmp_path
-    return run
+DONE = [Scripted(200, b'{"status": "success", "output": []}')]
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def runs_of(path):
+    with closing(sqlite3.connect(path, timeout=30)) as db:
+        return db.execute("SELECT run FROM runs").fetchall()
 
 
 def state_of(path):
@@ -149,7 +135,7 @@ def test_bad_rows(here, emulator):
     rows = '{"ticket": "images:4251"}\nnonsense\n{"name": "cat"}\n{"id": 7}\n{"id": "no:7"}\n'
     run = here("run", "-", given=rows)
     assert (2, 4) == (run.returncode, run.stderr.count("skipped:"))
-    assert "line 3 of standard input skipped: it has no id; the column may be named" in run.stderr
+    assert "line 3 of standard input skipped: it has no id; it has 'name'" in run.stderr
     assert "line 4 of standard input skipped: '7' has no family" in run.stderr
     assert (0, "") == ((empty := here("run", "-", "--quiet", given="\n")).returncode, empty.stderr)
 
@@ -229,6 +215,29 @@ def test_export(here, emulator, tmp_path):
     assert 2 == here("export", "all.doc").returncode
 
 
+def test_export_to_what_is_no_file(here, emulator, tmp_path):
+    """Standard output, a pipe and a link are written to, and stay what they are."""
+    emulator.plant("images:4811", fails=False)
+    here("run", "-", given="images:4811")
+    out = here("export", "-", "--form", "jsonl")
+    assert (0, "images:4811") == (out.returncode, json.loads(out.stdout)["ticket"])
+    assert (2, False) == (here("export", "-").returncode, (tmp_path / "-").exists())
+
+    (tmp_path / "link.jsonl").symlink_to("target.jsonl")
+    assert 0 == here("export", "link.jsonl").returncode
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert out.stdout == (tmp_path / "target.jsonl").read_text()
+
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with subprocess.Popen(["cat", tmp_path / "pipe.jsonl"], stdout=subprocess.PIPE) as cat:
+        try:
+            assert 0 == here("run", "--export", "pipe.jsonl").returncode
+            assert out.stdout == cat.communicate(timeout=60)[0].decode()
+        finally:
+            cat.kill()
+    assert (tmp_path / "pipe.jsonl").is_fifo()
+
+
 def test_parquet_without_its_extra(here, without):
     """Before anything is asked, one line says what to install."""
     path = os.pathsep.join((without("pyarrow"), str(Path.cwd())))
@@ -289,6 +298,38 @@ def test_ctrl_c(program, emulator, tmp_path):
     emulator.script("images:5012", [Scripted(200, b'{"status": "success", "output": []}')])
     assert 0 == program("batch", *arguments, "--private").returncode
     assert 2 == len(exported.read_text().splitlines())
+
+
+def test_two_processes(program, emulator, tmp_path):
+    """The last word of each is what the journal holds, whichever of them did it."""
+    tickets = [f"images:{n}" for n in range(5041, 5051)]
+    for ticket in tickets:
+        emulator.script(ticket, FOREVER)
+    emulator.script(tickets[0], DONE)
+    journal = tmp_path / "run.db"
+    (tmp_path / "ids").write_text("\n".join(tickets))
+    arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal))
+    with started(program, *arguments) as one:
+        wait_for(lambda: all(emulator.looks[Ticket.parse(ticket)] for ticket in tickets))
+        with started(program, *arguments) as other:
+            wait_for(lambda: len(runs_of(journal)) == 2)
+            for ticket in tickets:
+                emulator.script(ticket, DONE)
+            ends = [process.communicate(timeout=60) for process in (one, other)]
+    for out, told in ends:
+        assert out.startswith("10 of 10 settled ("), (out, told)
+        assert told.splitlines()[-1].startswith("10 of 10 settled ("), told
+    assert (0, 0) == (one.returncode, other.returncode)
+    assert "by other processes" in ends[1][0]
+
+
+def test_a_window(here, emulator):
+    """It bounds what a process holds; the rest is open to others."""
+    for n in range(5061, 5064):
+        emulator.plant(("images", n), fails=False)
+    run = here("run", "-", "--window", "1", given="images:5061\nimages:5062\nimages:5063\n")
+    assert (0, "3 of 3 settled (3 succeeded, 0 failed)\n") == (run.returncode, run.stdout)
+    assert 2 == here("run", "--window", "0").returncode
 
 
 def test_ctrl_c_twice(program, emulator, tmp_path):

@@ -99,3 +99,24 @@ def test_it_runs_without_uvloop(program, emulator, without):
     """Uvloop is used where it is installed and missed nowhere."""
     ticket = str(emulator.plant("realtime:90", fails=False))
     assert 0 == program("wait", ticket, PYTHONPATH=without("uvloop")).returncode
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("batch run --family vid", "plain,video"),
+        ("batch run id", "file,id"),
+        ("wait vide", "plain,video:"),
+        ("fetch vide", "plain,video:"),
+        ("download vide", "plain,video:"),
+        ("families vide", "plain,video"),
+    ],
+)
+def test_completion(program, words, offered):
+    """A shell is offered families, beginnings of tickets, and the files for ids."""
+    run = program(
+        _MODELSLAB_ASYNC_COMPLETE="bash_complete",
+        COMP_WORDS=f"modelslab-async {words}",
+        COMP_CWORD=str(len(words.split())),
+    )
+    assert offered in run.stdout.splitlines()

@@ -4,7 +4,8 @@ Whether the tests of faults see a fault: the package is broken in one place, and
     python tests/faults/mutations.py                 # all of them, some minutes
     python tests/faults/mutations.py "a body"        # those whose row says that
 
-Each row of docs/explanation/faults.md has at least one. A mutation whose tests pass is said to have
+Each row of docs/explanation/faults.md has at least one, and so has what a submit must never do: be
+sent again after a doubt. A mutation whose tests pass is said to have
 survived, and then a test is missing.
 """
 
@@ -36,6 +37,9 @@ class Mutation(NamedTuple):
 
 
 SURVIVES = "survives and "
+SUBMITS = "../submit/test_simulation.py"
+FILES = "../submit/test_uploads.py"
+CLOSING = "../submit/test_closing.py"
 MUTATIONS = [
     Mutation(
         "the port is closed, a connection is reset",
@@ -606,6 +610,110 @@ MUTATIONS = [
         "pass",
         "test_key.py",
         "repeats",
+    ),
+    Mutation(
+        "a submit is sent again after an exception of the transport's own",
+        "_submitter.py",
+        'doubt = TransportError(f"the transport broke: {type(error).__name__}")',
+        'return TransportError("x", may_have_left=False)',
+        SUBMITS,
+    ),
+    Mutation(
+        "a submit is sent again after a cancellation from within",
+        "_submitter.py",
+        'doubt = TransportError("the exchange was cancelled from within")',
+        'return TransportError("x", may_have_left=False)',
+        SUBMITS,
+    ),
+    Mutation(
+        "a submit is sent again after an error of the system",
+        "_transport/sender.py",
+        'f"{type(fault).__name__}: {fault.strerror or fault}"\n            )',
+        '"x", may_have_left=False\n            )',
+        SUBMITS,
+    ),
+    Mutation(
+        "a submit is sent again after its time was up",
+        "_transport/sender.py",
+        'return TransportError(f"no whole answer came within {seconds:g} s")',
+        'return TransportError("x", may_have_left=False)',
+        SUBMITS,
+    ),
+    Mutation(
+        "a submit is sent again after a server error",
+        "_submitter.py",
+        "return isinstance(error, LookFault)",
+        "return False",
+        SUBMITS,
+    ),
+    Mutation(
+        "a submit is sent again after a connection that broke",
+        "_submitter.py",
+        "ConnectionImpossible():\n            return error.may_have_left\n",
+        "ConnectionImpossible():\n            error.may_have_left = False\n"
+        "            return False\n",
+        SUBMITS,
+    ),
+    Mutation(
+        "a submit is sent again for what its hook raised",
+        "_submitter.py",
+        "return Raised(error, end.ticket)",
+        "return error",
+        SUBMITS,
+    ),
+    Mutation(
+        "a submit is sent for a caller who has gone, and then for the next",
+        "_submitter.py",
+        "return await asyncio.shield(starting)",
+        "return await starting",
+        SUBMITS,
+    ),
+    Mutation(
+        "a submit is sent by a client that was closed",
+        "_asker.py",
+        "        if self._closing.is_set():\n            raise ClientClosed(CLOSED)",
+        "        pass",
+        CLOSING,
+    ),
+    Mutation(
+        "a submit has the link of another one's file",
+        "_uploader.py",
+        "links[upload.digest] = await self._sent(upload)",
+        "links[upload.digest] = await self._sent(getattr(self, 'last', upload))\n"
+        "                self.last = upload",
+        SUBMITS,
+    ),
+    Mutation(
+        "a submit's file is in doubt",
+        "_uploader.py",
+        "        error.may_have_left = False",
+        "        pass",
+        FILES,
+        "tried_again or given_up",
+    ),
+    Mutation(
+        "a submit's file is sent twice",
+        "_uploader.py",
+        "if upload.digest not in links:",
+        "if True:",
+        FILES,
+        "sent_once",
+    ),
+    Mutation(
+        "a submit's file keeps its place",
+        "_submitter.py",
+        "        places.give_back()\n        places.twins.leave(order.payload_hash, number)\n",
+        "        places.twins.leave(order.payload_hash, number)\n",
+        FILES,
+        "refused_is_not or given_up",
+    ),
+    Mutation(
+        "a submit's file that changed is sent",
+        "_uploads.py",
+        "if _checked(self.name, data) != self.digest:",
+        "if False:",
+        FILES,
+        "changes",
     ),
     Mutation(
         "a submit that never left",

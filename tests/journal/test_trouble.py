@@ -434,7 +434,7 @@ async def test_a_reply_that_cannot_be_read(path, body):
             page(),
             journal.claim_saves(run, before=run, most=1, lease=60),
         ):
-            with pytest.raises(JournalDamaged, match=r"images:1 .*page on batches") as caught:
+            with pytest.raises(JournalDamaged, match=r"images:1 makes no sense") as caught:
                 await met
             assert (A, str(path)) == (caught.value.ticket, caught.value.path)
         # What the page on batches says.
@@ -517,3 +517,21 @@ async def test_a_fork_is_told_so(path):
         _, status = await asyncio.to_thread(os.waitpid, child, 0)
         assert 7 == os.waitstatus_to_exitcode(status)
         assert 1 == await journal.add([A])
+
+
+@pytest.mark.parametrize("body", ["{", "[]", "[1]", '"text"'])
+async def test_a_reply_that_makes_no_sense(tmp_path, body):
+    """It is told with its ticket and with what to do, not as an error of a parser."""
+    path = tmp_path / "batch.journal"
+    async with Journal.open(path) as journal:
+        await journal.add([A])
+        run = await journal.begin(lease=60)
+        claim = await journal.claim(run, before=run, most=1, lease=60)
+        await journal.settle(run, [End(claim.tickets[0][0], 1, Success(ticket=A, raw={"id": 1}))])
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE replies SET body = ?", (body,))
+        with pytest.raises(JournalDamaged, match="the reply of images:1 makes no sense"):
+            await journal.last(A)
+        with pytest.raises(JournalDamaged, match="delete that row of the table replies"):
+            await journal.export(tmp_path / "all.jsonl")
+    assert not (tmp_path / "all.jsonl").exists()

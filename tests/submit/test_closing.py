@@ -10,7 +10,7 @@ from modelslab_async import Client, ClientClosed, TransportError
 from modelslab_async.emulator import Emulator, Jobs, running
 from modelslab_async.fast import FastTransport
 
-from .conftest import KEY, REALTIME
+from .conftest import KEY, REALTIME, never_left
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
 
@@ -163,6 +163,24 @@ async def test_a_question_that_had_not_begun(kind, name):
         with pytest.raises(ClientClosed):
             await asking
     assert 0 == app.arrivals
+
+
+def test_who_waits_to_try_again_does_not_wait_on(virtually, service):
+    """A submit that never left hears at once that the client was closed."""
+
+    async def main():
+        here = service(*[never_left] * 9)
+        client = here.client()
+        submitting = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
+        await asyncio.sleep(20.0)
+        sent = len(here.submits)
+        await client.aclose()
+        with pytest.raises(ClientClosed, match="nothing was started"):
+            await submitting
+        assert 20.0 == asyncio.get_running_loop().time()
+        assert sent == len(here.submits)
+
+    virtually(main)
 
 
 def test_a_place_that_is_given_while_the_client_closes(virtually, service):

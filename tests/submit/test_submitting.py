@@ -150,7 +150,22 @@ def test_what_never_leaves_is_given_up(virtually, service):
     virtually(main)
 
 
+def after_the_start(error):
+    """The work is begun, and then something is raised."""
+
+    def step(service, fields):
+        service.start(fields)
+        raise error
+
+    return step
+
+
 DOUBTS = {
+    "foreign": after_the_start(RuntimeError("a transport of somebody's own")),
+    "the system's": after_the_start(OSError("broken pipe")),
+    "timeout": after_the_start(TimeoutError()),
+    "cancelled within": after_the_start(asyncio.CancelledError("within")),
+    "several": after_the_start(ExceptionGroup("several", [TransportError(may_have_left=False)])),
     "lost": lost,
     "lost after the start": lost_after_the_start,
     "500": lambda *_: said(500, status="error", message="Internal server error."),

@@ -293,6 +293,38 @@ def test_a_turn_that_is_not_used_is_the_next_ones(virtually):
     virtually(main)
 
 
+def test_a_turn_whose_file_is_refused_is_the_next_ones(virtually):
+    """A submit whose upload fails in its turn is not sent, and holds nobody up."""
+
+    class Uploading(Filter):
+        uploads = 0
+
+        async def exchange(self, request, /):
+            if "base64_to_url" not in request.url:
+                return await super().exchange(request)
+            self.uploads += 1
+            if self.uploads == 3:
+                return said(400, status="error", message="no such file")
+            return said(status="success", output=["https://x.example/house.png"])
+
+    async def main():
+        here = Uploading()
+        house = b"\x89PNG\r\n\x1a\n and so on"
+        async with here.client() as client:
+
+            def fox():
+                submit = client.submit("realtime/img2img", prompt="a fox", init_image=house)
+                return asyncio.create_task(submit)
+
+            same = [fox(), fox()]
+            await asyncio.sleep(1.0)
+            same += [fox(), fox()]
+            ends = await asyncio.gather(*same, return_exceptions=True)
+        assert [True, True, False, True] == [isinstance(end, Processing) for end in ends]
+
+    virtually(main)
+
+
 def test_a_turn_that_comes_as_its_owner_goes_is_the_next_ones(virtually):
     """Who is cancelled in the moment in which the turn comes passes it on."""
 

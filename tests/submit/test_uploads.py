@@ -14,10 +14,12 @@ from modelslab_async import (
     Batch,
     Client,
     ClientClosed,
+    HandshakeFailed,
     InvalidRequest,
     Pace,
     PaymentRequired,
     PermissionDenied,
+    Processing,
     RateLimited,
     Response,
     ServerError,
@@ -378,6 +380,7 @@ REFUSED = {
     "no link": (answered(status="success"), UnreadableReply),
     "a page": (lambda: Response(status_code=200, body=b"<html>"), UnreadableReply),
     "certificate": (raised(UntrustedServer("expired")), UntrustedServer),
+    "TLS": (raised(HandshakeFailed("no certificate", may_have_left=True)), HandshakeFailed),
 }
 
 
@@ -389,9 +392,10 @@ def test_an_upload_that_is_refused_is_not_tried_again(virtually, name):
     async def main():
         here = Site(step)
         async with here.client(queue=1) as client:
-            with pytest.raises(kind, match=r"file for init_image.*nothing was started"):
+            with pytest.raises(kind, match=r"file for init_image.*nothing was started") as caught:
                 await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
             assert ["upload"] == here.asked
+            assert not getattr(caught.value, "may_have_left", False)
             await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
 
     virtually(main)
@@ -409,6 +413,23 @@ def test_a_refused_key_costs_one_upload(virtually, code):
         assert ["upload"] == here.asked
         assert 500 == len(ends)
         assert 1 == sum("file" in str(end.cause) for end in ends)
+
+    virtually(main)
+
+
+def test_a_refused_key_ends_nothing_of_another_key(virtually):
+    """Files go up with the standard key, so enterprise work without a file hears nothing of it."""
+
+    async def main():
+        here = Site(answered(401, status="error", message="no"))
+        name = "enterprise_realtime/img2img"
+        async with here.client(enterprise_key="an-enterprise-key", queue=1) as client:
+            ends = await asyncio.gather(
+                client.submit(name, prompt="winter", init_image=PNG),
+                client.submit(name, prompt="summer", init_image=LINK),
+                return_exceptions=True,
+            )
+        assert [AuthenticationError, Processing] == [*map(type, ends)]
 
     virtually(main)
 
@@ -526,7 +547,7 @@ def test_a_client_that_closes_between_two_uploads_sends_no_other(virtually):
     """Who waits to try again hears that nothing was started."""
 
     async def main():
-        here = Site(*[PASSING["500"]] * 9)
+        here = Site(*[PASSING["503 with a time"]] * 9)
         client = here.client()
         submit = client.submit(IMG2IMG, prompt="winter", init_image=PNG)
         submitting = asyncio.create_task(submit)
@@ -534,6 +555,7 @@ def test_a_client_that_closes_between_two_uploads_sends_no_other(virtually):
         await client.aclose()
         with pytest.raises(ClientClosed, match="nothing was started"):
             await submitting
+        assert asyncio.get_running_loop().time() == pytest.approx(0.1)
         assert ["upload"] == here.asked
 
     virtually(main)

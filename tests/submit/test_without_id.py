@@ -16,11 +16,18 @@ from modelslab_async import (
     from_dict,
     to_dict,
 )
+from modelslab_async.emulator import Jobs
 from modelslab_async.journal import Journal
 
 from .conftest import REALTIME, done, said
+from .test_every_endpoint import QUEUED, needed
 
 GONE = httpx.MockTransport(lambda _: httpx.Response(410))
+# Where a result without an id is on record.
+RECORDED = {
+    *("enterprise_flux/img2img", "enterprise_flux/text2img", "enterprise_flux_klein/img2img"),
+    *("enterprise_three_d/image_to_3d", "enterprise_three_d/text_to_3d"),
+}
 ANIMALS = ("cat", "dog", "cow")
 
 
@@ -63,6 +70,23 @@ def test_each_has_a_ticket_of_its_own(virtually, service, name, endpoint):
             assert not each.ticket.has_id
             assert each.ticket == Ticket.parse(str(each.ticket))
             assert each == from_dict(json.loads(json.dumps(to_dict(each))))
+
+    virtually(main)
+
+
+def test_results_at_once_are_told_apart_at_every_endpoint(virtually, world):
+    """However an endpoint words its results, two of them are two; those of some have no id."""
+
+    async def main():
+        nameless = set()
+        emulated = {"jobs": Jobs(duration=(0.0, 0.0))}
+        async with world(emulated=emulated, queue=None) as here:
+            for name in QUEUED:
+                first, second = [await here.client.submit(name, **needed(name)) for _ in range(2)]
+                assert first.ticket != second.ticket
+                if not first.ticket.has_id:
+                    nameless.add(name)
+        assert nameless >= RECORDED
 
     virtually(main)
 

@@ -27,6 +27,7 @@ from modelslab_async import (
     UnusableProxy,
 )
 from modelslab_async._transport import origin
+from modelslab_async._transport.connection import Connection
 from modelslab_async._transport.dialing import Trust, addresses_of
 from modelslab_async._transport.keys import Keys
 from modelslab_async._transport.own import OwnHTTP
@@ -469,6 +470,28 @@ async def test_an_answer_that_overtakes_the_request(http):
 
 
 # Getting there.
+
+
+async def test_a_connection_that_was_lost_before_its_exchange_carried_nothing(own):
+    """Between its coming about and the request it may be reset; nobody waits for an answer then."""
+    loop = asyncio.get_running_loop()
+    async with Server() as server:
+        lost = asyncio.Event()
+        _, connection = await loop.create_connection(
+            lambda: Connection(
+                own(connections=1)._messages,
+                made=lambda _: None,
+                lost=lambda _: lost.set(),
+            ),
+            "127.0.0.1",
+            server.port,
+        )
+        connection.abort()
+        await lost.wait()
+        with pytest.raises(TransportError) as caught:
+            async with asyncio.timeout(5):
+                await connection.exchange(asking(server), "x")
+    assert not caught.value.may_have_left
 
 
 async def test_a_refused_connection_never_left(http):

@@ -13,6 +13,7 @@ import respx
 import trustme
 
 from modelslab_async import (
+    AuthenticationError,
     Call,
     Client,
     Request,
@@ -183,6 +184,62 @@ async def test_an_echoed_key_is_masked(client, caplog):
         reply = await client.fetch("realtime:1")
         assert "[key]" in reply.message
         assert KEY not in repr(reply) + json.dumps(dict(reply.raw)) + caplog.text
+
+
+ESCAPED = "".join(f"\\u{ord(character):04X}" for character in KEY)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (KEY.replace("-", "\\u002d"), "utf-8"),
+        (ESCAPED, "utf-8"),
+        (ESCAPED.replace("A", "a"), "utf-8"),
+        (KEY, "utf-16-le"),
+        (KEY, "utf-32-be"),
+    ],
+)
+@respx.mock
+async def test_an_echoed_key_is_masked_however_json_writes_it(client, text, encoding):
+    """Some servers escape signs or all that is no letter, and JSON may be UTF-16."""
+    body = f'{{"status": "error", "message": "Invalid API key: {text}"}}'
+    respx.post(URLS["realtime:1"]).respond(401, content=body.encode(encoding))
+    with pytest.raises(AuthenticationError) as caught:
+        await client.fetch("realtime:1")
+    assert "Invalid API key: [key]" == caught.value.server_message
+    assert KEY not in repr(vars(caught.value))
+
+
+class Said(httpx.AsyncByteStream):
+    """A body that is there once it is read, as over a socket."""
+
+    async def __aiter__(self):
+        yield b'{"status":"error","message":"no such key"}'
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_a_hook_that_raises_for_the_status_hides_no_refusal(reads):
+    """The answer came: that a hook takes it for a fault does not make it one of the network."""
+    asked = []
+
+    def refuse(request):
+        asked.append(request)
+        return httpx.Response(401, stream=Said())
+
+    async def check(response):
+        if reads:
+            await response.aread()
+        response.raise_for_status()
+
+    hooks, transport = {"response": [check]}, httpx.MockTransport(refuse)
+    async with (
+        httpx.AsyncClient(transport=transport, event_hooks=hooks) as own,
+        Client(KEY, http=own) as client,
+    ):
+        outcomes = await client.gather([("realtime", number) for number in range(5)])
+    assert {AuthenticationError} == {type(each.cause) for each in outcomes}
+    assert 1 == len(asked)
+    assert reads == ("no such key" in str(outcomes[0].cause))
 
 
 @respx.mock
