@@ -18,6 +18,7 @@ from ._core.pending import Pending, in_full
 from ._core.replies import Processing, Reply
 from ._core.schedule import Effects, Ending, Schedule
 from ._core.tickets import Ticket
+from ._guards import Guards
 from ._hearers import Hearers
 from ._turns import Turns, is_cancelled
 from ._waiters import Bell, timed_out
@@ -44,6 +45,7 @@ class Poller:
         workers: int,
         on_settled: Callable[[Ticket], object] = lambda _: None,
         hearers: Hearers,
+        guards: Guards | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._schedule = schedule
@@ -51,6 +53,7 @@ class Poller:
         self._most_workers = workers
         self._on_settled = on_settled
         self._hearers = hearers
+        self._guards = guards or Guards()
         self._chance = chance
         self._loop = asyncio.get_running_loop()
         self._idle: list[asyncio.Future[None]] = []
@@ -59,6 +62,7 @@ class Poller:
         self._rings_at = 0.0
         self._bell = Bell()
         self._dropped: list[tuple[Sequence[Ticket], Watcher]] = []
+        self._leaving = 0
         self._broken: BaseException | None = None
         self._closing = False
         self._reaping = False
@@ -106,13 +110,20 @@ class Poller:
     def leave_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
         """Stop waiting for many, a few at a time, whatever becomes of who calls this."""
         self._dropped.append((tickets, watcher))
+        self._leaving += 1
         self._bell.ring()
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether some that nobody waits for any more may still be looked at."""
+        return self._leaving > 0 and not self._task.done()
 
     async def _drop(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
         turns = Turns()
         for ticket in tickets:
             self._schedule.drop(ticket, watcher)
             await turns.give()
+        self._leaving -= 1
 
     def last(self, ticket: Ticket) -> Processing | None:
         """The last reply for an open ticket."""
@@ -189,7 +200,11 @@ class Poller:
                 await self._rest()
                 continue
             self._arm()
-            await self._ask(entry)
+            if self._guards.admit(entry.ticket):
+                await self._ask(entry)
+            else:
+                self._schedule.put_back(entry, self._loop.time())
+                await asyncio.sleep(0)
 
     async def _rest(self) -> None:
         woken = self._loop.create_future()

@@ -11,6 +11,7 @@ from ._core.replies import Failed, Processing, Reply, Success
 from ._core.rules import Rule
 from ._core.schedule import Schedule
 from ._core.tickets import Ticket, TicketLike
+from ._guards import Guards
 from ._hearers import Hearers
 from ._held import Start
 from ._inbox import Inbox, Tickets, feed, no_text
@@ -55,6 +56,7 @@ class Waits(Owned):
         self._rate = rate
         self._workers = workers
         self._hearers = hearers
+        self._guards = Guards()
         self._start_of = start_of
         self._settled = settled
         self._poller: Poller | None = None
@@ -247,6 +249,11 @@ class Waits(Owned):
         self._check_usable()
         self._poller_here().nudge(Ticket.of(ticket), gap=self._pace.limits.floor, news=True)
 
+    async def _left(self) -> None:
+        """Wait until nothing is looked at that nobody waits for any more."""
+        while self._poller is not None and self._poller.is_leaving:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
     def _watch(self, ticket: Ticket, watcher: Watcher) -> Poller:
         tier, host = self._looker.place_of(ticket)
         poller = self._poller_here()
@@ -275,4 +282,5 @@ class Waits(Owned):
             workers=self._workers,
             on_settled=self._settled,
             hearers=self._hearers,
+            guards=self._guards,
         )

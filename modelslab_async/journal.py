@@ -6,24 +6,24 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from ._core.errors import JournalError
+from ._core.errors import JournalError, JournalReadOnly
 from ._core.outcomes import Outcome
 from ._core.replies import Processing, Success
 from ._core.tickets import Ticket, TicketLike
-from ._journal import exports, files, intents, leases, lessons, reports, saves, settling
+from ._journal import exports, files, intents, leases, lessons, reader, reports, saves, settling
 from ._journal.exports import Format, form_of
-from ._journal.faults import explained
+from ._journal.faults import gone
 from ._journal.files import RecordedFile
 from ._journal.intents import Intent
 from ._journal.leases import Claim
 from ._journal.reports import Ended, Report
 from ._journal.saves import Lacking, SaveClaim
 from ._journal.settling import End, Note
-from ._journal.writer import Writer, connect
+from ._journal.writer import Barred, Writer
 
 __all__ = ["Ended", "Intent", "Journal", "Lacking", "RecordedFile", "Report"]
 
@@ -41,7 +41,7 @@ class Journal:
     """
 
     def __init__(
-        self, path: str, writer: Writer, *, clock: Callable[[], float], patience: float
+        self, path: str, writer: Writer | Barred, *, clock: Callable[[], float], patience: float
     ) -> None:
         self._path = path
         self._writer = writer
@@ -61,27 +61,38 @@ class Journal:
         """
         Open a journal while the block runs; make the file if there is none.
 
+        One that may be read and not written can be asked everything; what would write raises
+        `JournalReadOnly`.
+
         Args:
             path: The file. SQLite keeps two more beside it while it is open.
             clock: Where the time in seconds since 1970 comes from.
             patience: How many seconds to wait for another process that holds the file locked.
 
         Raises:
-            JournalError: That is not possible, and why.
+            JournalError: That is not possible, and why; or, at the end of the block, the file was
+                deleted or replaced meanwhile.
         """
-        writer = Writer(os.fspath(path), patience)
-        await writer.open()
+        writer = await _writer(os.fspath(path), patience)
         journal = cls(os.fspath(path), writer, clock=clock, patience=patience)
         try:
             yield journal
         finally:
             journal._closed = True
+            is_gone = writer.is_gone
             await writer.aclose()
+        if is_gone:
+            raise gone(os.fspath(path))
 
     @property
     def path(self) -> str:
         """The file."""
         return self._path
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Where the time in seconds since 1970 comes from."""
+        return self._clock
 
     async def add(self, tickets: Sequence[TicketLike]) -> int:
         """
@@ -349,12 +360,14 @@ class Journal:
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
             raise JournalError("this journal is closed; open it again", path=self._path)
-        return await asyncio.to_thread(self._read_here, work)
+        return await asyncio.to_thread(reader.read, self._path, self._patience, work)
 
-    def _read_here(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            with closing(connect(self._path, self._patience)) as db:
-                db.execute("PRAGMA query_only = ON")
-                return work(db)
-        except sqlite3.Error as error:
-            raise explained(error, self._path) from error
+
+async def _writer(path: str, patience: float) -> Writer | Barred:
+    writer = Writer(path, patience)
+    try:
+        await writer.open()
+    except JournalReadOnly as error:
+        await asyncio.to_thread(reader.check_readable, path, patience)
+        return Barred(error)
+    return writer

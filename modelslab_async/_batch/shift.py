@@ -78,6 +78,7 @@ class Shift:
         # The batch belongs to the house: it keeps what the client's pace learns.
         self._memory = Memory(client._pace, journal)  # noqa: SLF001
         self._held: dict[Ticket, _Held] = {}
+        self._renewed(self._now())
         self._strange: ValueError | None = None
         self._queue: asyncio.Queue[Outcome | Stop] = asyncio.Queue(GROUP)
         self._stop: Stop | None = None
@@ -87,6 +88,7 @@ class Shift:
         """Begin to look."""
         # The batch belongs to the house: it hears of looks beside the caller's own `on_event`.
         self._client._hearers.join(self._hear)  # noqa: SLF001
+        self._client._guards.join(self._may_look)  # noqa: SLF001
         looking = asyncio.create_task(self._look(timeout, window), name="modelslab_async batch")
         beating = asyncio.create_task(self._beat(looking), name="modelslab_async lease")
         self._tasks = [looking, beating]
@@ -125,7 +127,9 @@ class Shift:
             self._queue.put_nowait(Stop(JournalError("the batch was closed; open it again")))
         try:
             await asyncio.wait(self._tasks)
+            await self._client._left()  # noqa: SLF001
         finally:
+            self._client._guards.leave(self._may_look)  # noqa: SLF001
             await self._leave()
         await self._memory.keep()
 
@@ -178,12 +182,14 @@ class Shift:
         """Tickets, as far as the window takes them, until nobody holds an open one any more."""
         waiting = False
         while True:
+            asked = self._now()
             claim = await self._journal.claim(
                 self.run, before=self._before, most=min(window, _CLAIM), lease=self._lease
             )
             if claim is None:
                 self.lapsed = True
                 return
+            self._renewed(asked)
             known = [(number, ticket) for number, ticket in claim.tickets if self._knows(ticket)]
             self._held |= {ticket: _Held(number) for number, ticket in known}
             for _, ticket in known:
@@ -219,21 +225,34 @@ class Shift:
 
     async def _keep(self) -> None:
         """Renew until another run has ended this one's lease."""
-        clock = asyncio.get_running_loop().time
-        renewed = clock()
         while True:
             await asyncio.sleep(beat_of(self._lease))
-            now = clock()
+            asked = self._now()
             try:
                 if not await self._journal.renew(self.run, lease=self._lease):
                     return
-                renewed = now
+                self._renewed(asked)
                 await self._journal.note(self.run, self._notes())
                 await self._memory.keep()
             except JournalError as error:
-                if clock() - renewed >= self._lease:
+                if self._is_over():
                     raise
                 _logger.warning("the lease could not be renewed, trying again: %s", error)
+
+    def _now(self) -> tuple[float, float]:
+        """The time of this run, which nobody sets, and that of the journal, which others go by."""
+        return asyncio.get_running_loop().time(), self._journal.clock()
+
+    def _renewed(self, asked: tuple[float, float]) -> None:
+        self._until = asked[0] + self._lease, asked[1] + self._lease
+
+    def _is_over(self) -> bool:
+        """Whether others may have ended the lease by now, unless it is renewed."""
+        return any(now >= until for now, until in zip(self._now(), self._until, strict=True))
+
+    def _may_look(self, ticket: Ticket) -> bool:
+        """Who stood still for longer than the lease looks again once it is renewed."""
+        return ticket not in self._held or not self._is_over()
 
     def _hear(self, event: Event) -> None:
         match event:

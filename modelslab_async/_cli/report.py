@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from .. import Batch
+from .._lasting import replacing
 from . import options, show
 from .batch_run import journal
 from .batch_work import need_journal
@@ -37,10 +38,9 @@ def report(*, file: Path, path: Path) -> None:
             return await gather(batch)
 
     text = page(run_async(read()), path.name)
-    draft = file.with_name(f".{file.name}.draft")
     try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(file)
+        with replacing(file) as draft:
+            draft.write_text(text, encoding="utf-8")
     except OSError as fault:
         raise click.UsageError(f"{file} cannot be written: {fault.strerror or fault}") from None
     show.say(f"the page is {file}")

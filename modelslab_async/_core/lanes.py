@@ -185,6 +185,11 @@ class Lane:
         if when is not None and when < now - seconds:
             self._crowd.resume(now)
 
+    def put_back(self, entry: Entry) -> None:
+        """Take an entry back that was let out and not looked at."""
+        self._flying.discard(entry)
+        entry.looks -= 1
+
     def back(self, entry: Entry) -> None:
         """Take an entry back whose look is over, however it ended."""
         self._flying.discard(entry)

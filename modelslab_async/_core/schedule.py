@@ -232,6 +232,12 @@ class Schedule:
             self._rates[lane.tier].passed(now)
         return lane.take(now)
 
+    def put_back(self, entry: Entry, now: float) -> None:
+        """Take back a ticket that was let out and not looked at; it is due again a little later."""
+        entry.lane.put_back(entry)
+        if self._is_open(entry):
+            self._again(entry, now + self.pace.floor)
+
     def feed(
         self, entry: Entry, result: Reply | Pending | ModelsLabError, now: float, chance: float
     ) -> Effects:

@@ -1,19 +1,11 @@
 """Downloads: the front door. Outputs of finished generations become files in one folder."""
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    Awaitable,
-    Callable,
-    Collection,
-    Iterable,
-    Mapping,
-)
+from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias, overload
+from typing import Self, overload
 
 import httpx
 from attrs import frozen
@@ -30,13 +22,12 @@ from .._transport.guarded import GuardedTransport
 from .deliveries import Delivery, Saved, Unsaved
 from .hops import ClientTransport, Hops
 from .renewal import Fetches, Renewal
-from .saving import Saving
+from .saving import Keep, Saving
 from .sources import each
 from .transfer import Transfer
 from .verifying import is_unchanged
 
 LONGEST = 4 << 30
-Keep: TypeAlias = Callable[[File], Awaitable[None]]
 
 
 class Downloads:
@@ -235,13 +226,10 @@ class Downloads:
         if known is not None and await is_unchanged(known, known.path):
             return known
         try:
-            file = await self._saving.save(order.success, n, order.media, order.renewal)
+            return await self._saving.save(order.success, n, order.media, order.renewal, order.keep)
         except DownloadError as fault:
             fault.ticket, fault.n = ticket, n
             return fault
-        if order.keep is not None:
-            await order.keep(file)
-        return file
 
     def check_open(self) -> None:
         """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from attrs import frozen
 
 from .._core.families import Medium
+from .pages import is_error, is_page
 
 # As many bytes as a verdict takes.
 HEAD = 4096
@@ -45,9 +46,13 @@ def _boxed(*brands: bytes) -> _Test:
     return begins
 
 
+# The second byte of a frame, for each version with layer 3 or 2; its last bit says nothing.
+_FRAMES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
+
+
 def _frame_of_mp3(head: bytes) -> bool:
-    # Eleven bits of sync, then a version and a layer that exist.
-    return head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE6 in (0xE2, 0xE4, 0xE6)
+    # Layer 1 is not among them: nobody makes it, and the mark of UTF-16 looks like that.
+    return head[:1] == b"\xff" and len(head) > 1 and head[1] | 1 in _FRAMES
 
 
 def _bitmap(head: bytes) -> bool:
@@ -63,6 +68,7 @@ def _says(pattern: bytes) -> _Test:
     return begins
 
 
+_SVG = rb"\A\s*+(?:<\?[^>]*>\s*+|<!--(?:(?!-->)[^\0])*-->\s*+|<!DOCTYPE\s+svg[^>]*>\s*+)*+<svg[\s>]"
 _IMAGE: tuple[Medium, ...] = ("image",)
 _VIDEO: tuple[Medium, ...] = ("video",)
 _AUDIO: tuple[Medium, ...] = ("audio",)
@@ -77,7 +83,7 @@ _KINDS = (
     _Kind("bmp", _IMAGE, _bitmap),
     _Kind("avif", _IMAGE, _boxed(b"avif", b"avis")),
     _Kind("heic", _IMAGE, _boxed(b"heic", b"heix", b"mif1")),
-    _Kind("svg", _IMAGE, _says(rb"\A\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<svg[\s>]")),
+    _Kind("svg", _IMAGE, _says(_SVG)),
     _Kind("m4a", _AUDIO, _boxed(b"M4A", b"M4B")),
     _Kind("mov", _VIDEO, _boxed(b"qt  ")),
     _Kind("mp4", _VIDEO, _boxed()),
@@ -103,10 +109,6 @@ _TEXTS = ("txt", "json", "srt", "vtt", "csv", "md")
 # Binary STL begins with 80 bytes of anything, so that its name has to do.
 _NAMELESS = "stl"
 _NAMELESS_HEAD = 84
-_PAGE = re.compile(
-    rb"\s*(<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(!doctype\s+html|html|head|body|title|error|script)\b",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 def suffix_of(head: bytes, media: Collection[Medium], named: str = "") -> str | None:
@@ -118,7 +120,7 @@ def suffix_of(head: bytes, media: Collection[Medium], named: str = "") -> str | 
         media: What the family makes; none: anything that is known.
         named: The ending in its URL, heeded only among kinds that look the same.
     """
-    if is_page(head) or not head:
+    if not head or is_page(head) or is_error(head):
         return None
     found = binary_suffix_of(head, media)
     if found:
@@ -136,11 +138,6 @@ def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
         if _wanted(kind.media, media) and kind.begins(head):
             return kind.suffix
     return None
-
-
-def is_page(head: bytes) -> bool:
-    """Whether these bytes begin a web page or the XML with which a store refuses."""
-    return _PAGE.match(head.removeprefix(codecs.BOM_UTF8)) is not None
 
 
 def is_text(head: bytes) -> bool:

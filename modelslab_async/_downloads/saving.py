@@ -1,8 +1,9 @@
 """Saving: one output becomes one file. It decides what to try next; others do it."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -19,13 +20,16 @@ from .._core.families import Medium
 from .._core.files import File
 from .._core.replies import Success
 from .hops import bare
-from .inline import data_of, decoded, is_link, payload_of
-from .kinds import HEAD, suffix_of
+from .inline import data_of, is_link, payload_of
+from .kinds import HEAD, is_text, suffix_of
 from .names import stem_of
-from .part import Part
+from .pages import is_error
+from .part import Finished, Part
 from .renewal import Renewal
 from .threads import in_thread
-from .transfer import Transfer, not_written
+from .transfer import ErrorPage, Transfer, not_written
+
+Keep: TypeAlias = Callable[[File], Awaitable[None]]
 
 # Steps between two rounds of tries, and how many rounds without a new byte are enough.
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
@@ -55,10 +59,15 @@ class Saving:
     patience: float
 
     async def save(
-        self, success: Success, n: int, media: Collection[Medium], renewal: Renewal | None
+        self,
+        success: Success,
+        n: int,
+        media: Collection[Medium],
+        renewal: Renewal | None,
+        keep: Keep | None = None,
     ) -> File:
         """
-        Save one output.
+        Save one output, and have it kept on record before what is left of the way there is removed.
 
         Raises:
             DownloadError: It is not saved; what to do stands in it.
@@ -67,10 +76,15 @@ class Saving:
             stem = stem_of(success.ticket, n)
             part = await in_thread(Part.open, self.folder, stem, undo=Part.leave)
             try:
-                return await _Output(self, part, n, media, renewal).save(success)
+                file = await _Output(self, part, n, media, renewal).save(success)
+                if keep is not None:
+                    await keep(file)
+                await in_thread(part.drop)
             except (WrongContent, FileTooLarge):
                 await in_thread(part.restart, None)
                 raise
+            else:
+                return file
             finally:
                 await in_thread(part.leave)
         except OSError as fault:
@@ -97,12 +111,23 @@ class _Output:
     async def save(self, success: Success) -> File:
         output, url = success.output[self._n], ""
         if is_link(output):
-            link = await self._fetched(_links(success, self._n))
-            url = bare(link)
+            links = _links(success, self._n)
+            if (done := self._part.became) and done.url in map(bare, links):
+                return self._file(success, done)
+            url = bare(await self._fetched(links))
         else:
             await self._put(output)
-        path, digest, size = await in_thread(self._publish, url)
-        return File(ticket=success.ticket, n=self._n, path=path, sha256=digest, size=size, url=url)
+        return self._file(success, await in_thread(self._publish, url))
+
+    def _file(self, success: Success, done: Finished) -> File:
+        return File(
+            ticket=success.ticket,
+            n=self._n,
+            path=done.path,
+            sha256=done.sha256,
+            size=done.size,
+            url=done.url,
+        )
 
     async def _put(self, output: str) -> None:
         """Write an output that is the data itself."""
@@ -131,7 +156,9 @@ class _Output:
                 if fault is None:
                     return link
                 faults.append(fault)
-            gone = next((fault for fault in faults if isinstance(fault, LinkGone)), None)
+            gone = next(
+                (fault for fault in faults if isinstance(fault, LinkGone | ErrorPage)), None
+            )
             cut = next((fault for fault in faults if isinstance(fault, TransferFailed)), None)
             late = now() >= end
             if gone and self._renewal and (late or gone.status_code in _EXPIRED):
@@ -158,56 +185,54 @@ class _Output:
             return fault
         return None
 
-    async def _renewed(self, gone: LinkGone, renewal: Renewal) -> Sequence[str]:
+    async def _renewed(self, gone: LinkGone | ErrorPage, renewal: Renewal) -> Sequence[str]:
         """The links that the service names now. It is asked once."""
         self._renewal = None
         try:
             success = await renewal.success()
         except ModelsLabError as fault:
-            raise LinkGone(
-                f"{gone.message}, and no new link is to be had: {fault.message}",
-                url=gone.url,
-                status_code=gone.status_code,
-            ) from fault
+            why = f"{gone.message}, and no new link is to be had: {fault.message}"
+            raise _again(gone, why) from fault
         if len(success.output) <= self._n or not is_link(success.output[self._n]):
             raise _advised(gone)
         return _links(success, self._n)
 
     def _check(self, link: str) -> None:
         head = self._part.head(HEAD)
+        if is_error(head):
+            raise ErrorPage(
+                f"an error message came in place of the file: {head[:80]!r}", url=bare(link)
+            )
         if self._suffix(head, link) is None and payload_of(head, self._media) is None:
             raise WrongContent(
                 f"what came is not {_named(self._media)} but begins with {head[:24]!r}",
                 url=bare(link),
             )
 
-    def _publish(self, url: str) -> tuple[Path, str, int]:
+    def _publish(self, url: str) -> Finished:
         """Name the file. Blocks."""
         head = self._part.head(HEAD)
-        start = payload_of(head, self._media) if url else None
-        if start is None:
-            return _publish(self._part, self._suffix(head, url) or "bin")
+        payload = payload_of(head, self._media) if url else None
+        if payload is None:
+            # A text that the reply itself holds may look like anything.
+            plain = "bin" if url or not is_text(head) else "txt"
+            return self._part.publish(self._suffix(head, url) or plain, url)
         inside = Part.open(self._saving.folder, self._part.stem)
         try:
             inside.restart(None)
-            for data in decoded(self._part.pieces(start)):
+            for data in payload.decode(self._part.pieces(payload.start)):
                 inside.append(data)
-            published = _publish(inside, self._suffix(inside.head(HEAD), url) or "bin")
+            published = inside.publish(self._suffix(inside.head(HEAD), url) or "bin", url)
+            inside.drop()
         except ValueError:
             raise WrongContent("the file is base64 that breaks off", url=url) from None
         finally:
             inside.leave()
-        self._part.restart(None)
         return published
 
     def _suffix(self, head: bytes, url: str) -> str | None:
         named = bare(url).rpartition("/")[2].rpartition(".")[2].lower()
         return suffix_of(head, self._media, named if len(named) <= _SUFFIX else "")
-
-
-def _publish(part: Part, suffix: str) -> tuple[Path, str, int]:
-    digest, size = part.digest(), part.size
-    return part.publish(suffix, digest), digest, size
 
 
 def _links(success: Success, n: int) -> tuple[str, ...]:
@@ -234,7 +259,11 @@ def _advised(fault: DownloadError) -> DownloadError:
         LinkGone: "the result may have expired: results are kept for a limited time",
         TransferFailed: "save again to go on where it ended",
         WrongContent: "if the family makes such files, say so in its Family(output=...)",
+        ErrorPage: "save again later, and if it stays see in a browser what the link says",
     }.get(type(fault))
-    if advice is None:
-        return fault
-    return type(fault)(f"{fault.message}; {advice}", url=fault.url, status_code=fault.status_code)
+    return fault if advice is None else _again(fault, f"{fault.message}; {advice}")
+
+
+def _again(fault: DownloadError, message: str) -> DownloadError:
+    kind = WrongContent if isinstance(fault, ErrorPage) else type(fault)
+    return kind(message, url=fault.url, status_code=fault.status_code)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from .part import Part
+from .part import Part, left_in
 
 
 def begun(folder: Path) -> set[str]:
     """The names, without their endings, of the parts in a folder."""
-    return {path.name.partition(".")[0] for path in folder.glob("*.part")}
+    return {path.name.partition(".")[0] for path in left_in(folder)}
 
 
 def sweep(folder: Path, stem: str) -> None:

@@ -11,7 +11,8 @@ import httpx
 from .._core.errors import FileNotWritten, FileTooLarge, LinkGone, TransferFailed, WrongContent
 from .._version import __version__
 from .hops import Hops, bare
-from .kinds import is_page
+from .kinds import HEAD, binary_suffix_of
+from .pages import is_page, is_stated_page
 from .part import Mark, Part
 from .threads import in_thread
 
@@ -38,6 +39,10 @@ _REMEDIES = {
     errno.EPERM: _GET_LEAVE,
     errno.EROFS: _GET_LEAVE,
 }
+
+
+class ErrorPage(WrongContent):
+    """What came is what a server says where there is no file, or none yet."""
 
 
 class Transfer:
@@ -90,6 +95,7 @@ class Transfer:
 
     async def _pour(self, part: Part, link: str, response: httpx.Response) -> None:
         url, length, begun = bare(link), _length(response), part.size
+        stated = response.headers.get("content-type", "")
         held = bytearray()
         async with aclosing(_raw(response)) as pieces:
             try:
@@ -97,18 +103,18 @@ class Transfer:
                     held += piece
                     self._bound(part.size + len(held), url)
                     if len(held) >= _PIECE:
-                        await self._flush(part, held, url)
+                        await self._flush(part, held, url, stated)
             finally:
                 # Also where it was cut or cancelled: nothing that came is asked for again.
-                await self._flush(part, held, url)
+                await self._flush(part, held, url, stated)
         if length is not None and part.size != begun + length:
             raise TransferFailed(f"cut after {part.size} of {begun + length} bytes", url=url)
 
-    async def _flush(self, part: Part, held: bytearray, url: str) -> None:
+    async def _flush(self, part: Part, held: bytearray, url: str, stated: str) -> None:
         data = bytes(held)
         held.clear()
-        if not part.size and is_page(data):
-            raise WrongContent("a web page came in place of the file", url=url)
+        if data and not part.size and _is_page(data[:HEAD], stated):
+            raise ErrorPage("a web page came in place of the file", url=url)
         if data:
             await _written(part.append, data, url=url)
 
@@ -119,6 +125,11 @@ class Transfer:
                 "with longest=...",
                 url=url,
             )
+
+
+def _is_page(head: bytes, stated: str) -> bool:
+    """What a server calls a page is one, unless its bytes are plainly something else."""
+    return is_page(head) or (is_stated_page(stated) and binary_suffix_of(head, ()) is None)
 
 
 async def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -110,18 +110,20 @@ def decode(ticket: Ticket, columns: Columns) -> Reply | Outcome:
     The reply or outcome again.
 
     Raises:
-        JournalDamaged: It makes no sense: another program wrote into the journal.
+        JournalDamaged: The row makes no sense.
     """
     try:
-        return _decode(ticket, columns)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as fault:
-        raise JournalDamaged(
-            f"the reply of {ticket} makes no sense ({type(fault).__name__}: {fault}); keep a copy "
+        return _decoded(ticket, columns)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        damaged = JournalDamaged(
+            f"the reply of {ticket} makes no sense ({type(error).__name__}: {error}); keep a copy "
             "of this journal, and delete that row of the table replies to have the others"
-        ) from fault
+        )
+        damaged.ticket = ticket
+        raise damaged from error
 
 
-def _decode(ticket: Ticket, columns: Columns) -> Reply | Outcome:
+def _decoded(ticket: Ticket, columns: Columns) -> Reply | Outcome:
     state, body, rest = columns
     raw: dict[str, Any] = json.loads(body) if body else {}
     more: dict[str, Any] = json.loads(rest) if rest else {}

@@ -3,10 +3,8 @@
 import csv
 import importlib
 import json
-import os
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -14,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from .._core.outcomes import Unresolved
 from .._core.records import to_dict
 from .._core.replies import Failed, Success
+from .._lasting import replacing
 from .reports import Ended, ended
 
 Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
@@ -55,7 +54,7 @@ def export(db: sqlite3.Connection, path: str, form: Format, stopped: Callable[[]
             count += len(page)
             yield page
 
-    with _replacing(Path(path)) as draft:
+    with replacing(Path(path)) as draft:
         _WRITERS[form](draft, pages())
     return count
 
@@ -66,17 +65,6 @@ def _pages(db: sqlite3.Connection) -> Iterator[_Page]:
     while stop is not None:
         page, stop = ended(db, stop, _PAGE)
         yield page
-
-
-@contextmanager
-def _replacing(path: Path) -> Generator[Path, None, None]:
-    """A draft beside the file, which takes its place when it is complete."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _write_jsonl(draft: Path, pages: Iterable[_Page]) -> None:

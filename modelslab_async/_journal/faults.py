@@ -19,6 +19,10 @@ _NO_DATABASE: Final = (
     "this is no SQLite database, or its beginning is destroyed; it was left as it is; "
     "give the path of a journal, or of a file that does not exist yet"
 )
+_EMPTIED: Final = (
+    "this journal is empty, though there is a -wal beside it; it was left as it is; keep both, and "
+    "put back a copy of the journal, or move them away to begin anew"
+)
 # The least page, and so the least database: https://sqlite.org/fileformat.html
 _LEAST: Final = 512
 
@@ -46,7 +50,10 @@ _KINDS: Final[dict[int, tuple[type[JournalError], str]]] = {
     ),
     sqlite3.SQLITE_READONLY: (
         JournalReadOnly,
-        "this journal may not be written; see to the permissions of the file and of its folder",
+        (
+            "this journal may be read and not written; see to the permissions of the file and of "
+            "its folder"
+        ),
     ),
     sqlite3.SQLITE_CORRUPT: (
         JournalDamaged,
@@ -87,7 +94,7 @@ def _unopened(path: Path) -> tuple[type[JournalError], str]:
     return JournalError, "no journal can be made here; see that the folder exists and is writable"
 
 
-def check_size(path: str) -> None:
+def check_file(path: str) -> None:
     """
     Refuse a file too short to be a database, before SQLite has it, which would overwrite it.
 
@@ -95,7 +102,25 @@ def check_size(path: str) -> None:
 
     Raises:
         WrongJournal: It is something else.
+        JournalDamaged: It was emptied, and what waits beside it to be written shows that.
     """
+    # In this order: who makes a journal has written to it before anything is beside it.
+    beside = Path(f"{path}-wal")
+    waits = beside.is_file() and beside.stat().st_size > 0
     file = Path(path)
-    if file.is_file() and 0 < file.stat().st_size < _LEAST:
+    if not file.is_file():
+        return
+    size = file.stat().st_size
+    if not size and waits:
+        raise JournalDamaged(_EMPTIED, path=path)
+    if 0 < size < _LEAST:
         raise WrongJournal(_NO_DATABASE, path=path)
+
+
+def gone(path: str) -> JournalError:
+    """The error for a journal that is not where it was when it was opened."""
+    return JournalError(
+        "this journal was deleted or replaced while it was open, and nothing more is written; put "
+        "it back if you have it still, and run again",
+        path=path,
+    )

@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import frozen
 
-from .._core.outcomes import Outcome
+from .._core.outcomes import Outcome, Unresolved
 from .._core.replies import Processing
 from .._core.tickets import Ticket
 from .coding import decode
@@ -39,7 +39,7 @@ _ENDED: Final = f"""
     ORDER BY tickets.ticket LIMIT ?
 """
 _LAST: Final = """
-    SELECT replies.state, body, rest
+    SELECT tickets.state, replies.state, body, rest
     FROM tickets JOIN families USING (family) JOIN replies ON replies.ticket = tickets.ticket
     WHERE name = ? AND id = ?
 """
@@ -144,4 +144,11 @@ def ended(db: sqlite3.Connection, after: int, most: int) -> tuple[list[Ended], i
 def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
     """The last word on a ticket: its outcome, or the last reply that was noted."""
     row = db.execute(_LAST, (ticket.family, id_of(ticket))).fetchone()
-    return decode(ticket, row) if row else None
+    if row is None:
+        return None
+    state, *columns = row
+    said = decode(ticket, (columns[0], columns[1], columns[2]))
+    if state != OPEN or isinstance(said, Processing):
+        return said
+    # It was opened again since, and how it ended then is its outcome no more.
+    return said.last if isinstance(said, Unresolved) else None

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from .._core.errors import WrongJournal
+from .._core.errors import JournalReadOnly, WrongJournal
 from .turns import transaction
 
 Step: TypeAlias = Sequence[str]
@@ -130,6 +130,23 @@ def prepare(db: sqlite3.Connection, path: str, steps: Sequence[Step] = STEPS) ->
                     db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION}")
             db.execute(f"PRAGMA user_version = {len(steps)}")
+
+
+def check_current(db: sqlite3.Connection, path: str) -> None:
+    """
+    See that a file that may only be read is a journal of this version.
+
+    Raises:
+        WrongJournal: It is something else, or of a newer version.
+        JournalReadOnly: It is of an older one, and cannot be migrated.
+    """
+    version = _version(db, path, len(STEPS))
+    if version < len(STEPS):
+        raise JournalReadOnly(
+            f"this journal has version {version} and may not be written, so that it cannot be "
+            f"brought to version {len(STEPS)}; let somebody open it who may write it",
+            path=path,
+        )
 
 
 def _version(db: sqlite3.Connection, path: str, newest: int) -> int:

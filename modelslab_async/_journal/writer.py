@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from attrs import frozen
 
 from .._core.errors import JournalError
-from .faults import check_size, explained
+from .faults import check_file, explained, gone
 from .holders import has_died
 from .schema import prepare
 from .turns import Turns, transaction
@@ -36,8 +36,13 @@ class _Job:
 
 
 def connect(path: str, patience: float) -> sqlite3.Connection:
-    """Open a file. A commit is on the disk when it returns."""
-    db = sqlite3.connect(path, timeout=patience, isolation_level=None)
+    """Open a file, or make it. A commit is on the disk when it returns."""
+    return set_up(lambda: sqlite3.connect(path, timeout=patience, isolation_level=None))
+
+
+def set_up(opened: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
+    """A connection as all of ours are."""
+    db = opened()
     try:
         db.execute("PRAGMA synchronous = FULL")
         db.execute(f"PRAGMA cache_size = {-_CACHE}")
@@ -47,6 +52,27 @@ def connect(path: str, patience: float) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+class Barred:
+    """Stands for a writer where a journal may only be read."""
+
+    is_gone = False
+
+    def __init__(self, why: JournalError) -> None:
+        self._why = why
+
+    def do(self, _work: Work[T]) -> asyncio.Future[T]:
+        """
+        Refuse.
+
+        Raises:
+            JournalError: As when the journal was opened.
+        """
+        raise type(self._why)(self._why.message, path=self._why.path)
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
 
 
 class Writer:
@@ -61,6 +87,7 @@ class Writer:
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
         self._closed = False
+        self._file: os.stat_result | None = None
         # A program that ends without closing its journal is not held up: what was answered is kept.
         self._thread = threading.Thread(
             target=self._run, name="modelslab_async journal", daemon=True
@@ -95,6 +122,17 @@ class Writer:
         self._jobs.put(_Job(work, future))
         return future
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file is not where it was any more, and what is written would be lost."""
+        try:
+            return self._file is not None and not os.path.samestat(
+                self._file,
+                os.stat(self._path),  # noqa: PTH116 -- asked with each commit.
+            )
+        except OSError:
+            return True
+
     async def aclose(self) -> None:
         """Do what was given before, and close the file."""
         if not self._closed:
@@ -115,7 +153,7 @@ class Writer:
         self._in_loop(self._ended.set)
 
     def _open_file(self) -> sqlite3.Connection:
-        check_size(self._path)
+        check_file(self._path)
         try:
             # It waits for its turns itself.
             db = self._turns.take(lambda: connect(self._path, patience=0.0))
@@ -129,6 +167,7 @@ class Writer:
         except BaseException:
             db.close()
             raise
+        self._file = os.stat(self._path)  # noqa: PTH116
         return db
 
     def _work(self, db: sqlite3.Connection) -> bool:
@@ -152,6 +191,9 @@ class Writer:
             with transaction(db):
                 return [job.work(db) for job in jobs]
 
+        if self.is_gone:
+            self._answer([(job.future, None, gone(self._path)) for job in jobs])
+            return
         try:
             results = self._turns.take(write)
         except sqlite3.Error as error:
@@ -159,6 +201,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001 -- it is told to whom it belongs.
             # The bad one shall not spoil the others.
             if len(jobs) == 1:
+                if isinstance(error, JournalError):
+                    error.path = self._path
                 self._answer([(jobs[0].future, None, error)])
             else:
                 for job in jobs:

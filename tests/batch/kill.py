@@ -9,7 +9,8 @@ A server with the emulator, and workers that share one journal, run on loopback.
 worker is killed, and a new one takes its place; the last ones may finish. Then every ticket has one
 outcome, nothing was handed out before it was on the disk, nothing was handed out twice, and no two
 workers looked at one ticket by turns. With `--full`, the system lets no file of a worker grow by
-more than a little, and most of them end by that before they are killed.
+more than a little, and many of them end by that before they are killed. Those are told apart by how
+they ended, and are none of the kills.
 
 Unless there is `--no-files`, the workers save what the tickets made. Then each success has its
 files, whole and as they were served, none was asked for again that was on record, and nothing else
@@ -66,6 +67,8 @@ LONGEST = 300.0
 # Bytes of a journal's files at the least, and how a worker ends that had no room for more.
 LEAST = 100_000
 FULL = 3
+# After so many in a row that had no room, one has.
+PATIENCE = 3
 # Files of a ticket: two, so that a kill finds one on record and the other on its way.
 OUTPUTS = 2
 STATES = {Saved: "success", Success: "success", Failed: "failed"}
@@ -234,7 +237,7 @@ def ended(
     server: multiprocessing.Process,
     seconds: float,
     *,
-    may_be_full: bool,
+    full: bool,
 ) -> bool:
     """Kill a process after some seconds. Returns whether it ran out of room before that."""
     try:
@@ -242,7 +245,7 @@ def ended(
     finally:
         process.kill()
     process.join()
-    if process.exitcode == FULL and may_be_full:
+    if process.exitcode == FULL and full:
         return True
     assert process.exitcode == -signal.SIGKILL, f"it ended with {process.exitcode} before its kill"
     return False
@@ -263,7 +266,7 @@ def kill_many(
     """Play it, and return a line that says what happened."""
     chance = random.Random(seed)
     began = time.monotonic()
-    started = fulls = 0
+    started = killed = fulls = row = 0
     team: list[multiprocessing.Process] = []
 
     def fill(*, full: bool) -> None:
@@ -278,16 +281,18 @@ def kill_many(
             team.append(forked(work, folder, url, name, **more))
 
     try:
-        for killed in range(kills):
-            fill(full=full)
+        while killed < kills:
+            fill(full=full and row < PATIENCE)
             victim = team.pop(chance.randrange(len(team)))
-            fulls += ended(victim, server, chance.uniform(0.02, 0.6), may_be_full=full)
-            if killed % 10 == 9:
+            row = row + 1 if ended(victim, server, chance.uniform(0.02, 0.6), full=full) else 0
+            fulls += row > 0
+            killed += row == 0
+            if (killed + fulls) % 10 == 0:
                 check_handed(folder)
         before = check_handed(folder)
         if full:
             for process in team:
-                fulls += ended(process, server, 0, may_be_full=True)
+                fulls += ended(process, server, 0, full=True)
             team.clear()
         fill(full=False)
         for process in team:
@@ -303,8 +308,8 @@ def kill_many(
     saved = check_files(folder, tickets) if files else 0
     took = time.monotonic() - began
     return (
-        f"{kills} kills of {workers} at work, {fulls} of them for want of room, {tickets} tickets: "
-        "each has its outcome, "
+        f"{killed} kills by SIGKILL of {workers} at work, {fulls} ends for want of room, "
+        f"{tickets} tickets: each has its outcome, "
         f"{handed} were handed out, {before} of them before the last run, "
         f"{saved} files are whole; {took:.0f} s"
     )
@@ -323,7 +328,7 @@ def main() -> int:
     print(f"seed {options.seed}", flush=True)  # noqa: T201 -- it is a script.
     chance = random.Random(options.seed)
     # They end all through the time of the kills, and a few long after.
-    longest = 0.4 * options.kills + 2.0
+    longest = (0.8 if options.full else 0.4) * options.kills + 2.0
     durations = [chance.uniform(0, longest) for _ in range(options.tickets - 1)] + [longest]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

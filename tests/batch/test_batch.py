@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 
 import httpx
@@ -25,6 +26,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
+from modelslab_async._waiters import NOBODY
 from modelslab_async.emulator import Emulator, Scripted
 from modelslab_async.journal import Journal
 
@@ -285,6 +287,77 @@ async def test_a_run_that_slept_too_long_begins_again(a_client, emulator, path):
         assert {Success} == {type(each) for each in outcomes}
 
 
+class Begun(httpx.ASGITransport):
+    """The way to the emulator; it notes which tickets are looked at."""
+
+    def __init__(self, emulator):
+        super().__init__(app=emulator)
+        self.looked = []
+
+    async def handle_async_request(self, request):
+        self.looked.append(json.loads(request.content)["request_id"])
+        return await super().handle_async_request(request)
+
+
+def taken_by_another(path, count):
+    """Another process, of which the test is a thread, takes what it finds."""
+
+    async def take():
+        async with Journal.open(path) as other:
+            run = await other.begin(lease=60)
+            claim = await other.claim(run, before=run, most=count, lease=60)
+            return run, {ticket.id for _, ticket in claim.tickets}
+
+    with ThreadPoolExecutor() as thread:
+        return thread.submit(asyncio.run, take()).result()
+
+
+@pytest.mark.parametrize("taken", [20, 0])
+async def test_who_stood_still_looks_at_nothing_of_others(emulator, path, taken):
+    """Whoever was stopped for longer than its lease renews it before it looks again."""
+    for number in range(40):
+        emulator.plant(("images", number), duration=1000)
+    way = Begun(emulator)
+    lease = 0.5
+    async with (
+        Client("k", http=way, pace=Pace(floor=0.05, ceiling=0.05), workers=8) as client,
+        Batch.open(path, client=client, lease=lease) as batch,
+    ):
+        await batch.add(("images", number) for number in range(40))
+        task = asyncio.create_task(all_of(batch.run()))
+
+        async def running():
+            return len(way.looked) > 80
+
+        await until(running)
+        # Nothing of this process goes on meanwhile, as after a SIGSTOP.
+        time.sleep(lease + 0.1)  # noqa: ASYNC251
+        _, theirs = taken_by_another(path, taken) if taken else (0, set())
+        assert taken == len(theirs)
+        way.looked.clear()
+
+        async def looking():
+            return len(way.looked) > 80
+
+        await until(looking)
+        assert set() == theirs & set(way.looked)
+        assert 40 - taken == len(set(way.looked))
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_who_leaves_knows_when_it_is_gone(a_client, emulator):
+    """Nothing that was left is looked at once `_left` returns, however much it was."""
+    tickets = emulator.plant_many(3000, ["images"])
+    async with a_client() as client:
+        for ticket in tickets:
+            poller = client._watch(ticket, NOBODY)
+        poller.leave_all(tickets, NOBODY)
+        assert poller.is_leaving
+        await client._left()
+        assert not any(entry.lined_up for entry in poller._schedule._open.values())
+
+
 async def test_a_commit_without_a_lease_begins_again(a_client, emulator, path):
     """Also where all looks are over: what was not this run's to write is looked at again."""
     tickets = [emulator.plant(("images", n), duration=0.5 * (n > 1)) for n in range(1, 31)]
@@ -343,6 +416,23 @@ async def test_looks_and_last_replies_are_noted(a_client, emulator, path):
         task.cancel()
         await asyncio.wait([task])
         assert (await batch.report()).looks == emulator.looks.total()
+
+
+async def test_the_last_looks_are_noted_when_a_run_is_left(a_client, emulator, path):
+    """However long it is until a lease would be renewed."""
+    ticket = emulator.plant("images:1", duration=1000)
+    async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
+        await batch.add([ticket])
+        task = await begun(batch)
+
+        async def looked():
+            return emulator.looks.total() >= 3
+
+        await until(looked)
+        task.cancel()
+        await asyncio.wait([task])
+        assert 2 <= (await batch.report()).looks <= emulator.looks.total()
+        assert isinstance(await batch.journal.last(ticket), Processing)
 
 
 async def test_faults_are_looks(path):

@@ -362,6 +362,7 @@ async def test_failed_tickets_can_be_opened_again(a_client, emulator, path):
         await all_of(batch.run())
         assert 1 == await batch.retry_failed()
         assert (1, 1) == ((await batch.report()).open, (await batch.report()).success)
+        assert await batch.journal.last("images:1") is None
         emulator.plant("images:1", fails=False, duration=0)
         (told,) = await all_of(batch.run())
         assert (Ticket("images", 1), True) == (told.ticket, isinstance(told, Success))
@@ -424,3 +425,23 @@ async def test_a_run_is_drained(a_client, emulator, path):
         assert [] == await all_of(outcomes)
         assert (1, 0) == ((await batch.report()).open, (await batch.report()).running)
         assert [] == await all_of(batch.run())
+
+
+async def test_what_another_run_settles_meanwhile_is_saved_too(a_client, emulator, path, saving):
+    """A run that saves waits for tickets of one that does not, and leaves none of their files."""
+    emulator.plant("images:1", duration=1.5, fails=False)
+    async with (
+        a_client() as client,
+        a_client() as other,
+        saving(client) as downloads,
+        Batch.open(path, client=client, lease=4) as batch,
+        Batch.open(path, client=other, lease=4) as bare,
+    ):
+        await batch.add(["images:1"])
+        waiting = asyncio.create_task(all_of(bare.run()))
+        deadline = time.monotonic() + 60
+        while not (await batch.report()).running:
+            assert time.monotonic() < deadline
+        (told,) = await all_of(batch.save(downloads))
+        assert ["images:1"] == [str(each.ticket) for each in await waiting]
+    assert ("images:1", Saved) == (str(told.ticket), type(told))

@@ -282,19 +282,22 @@ def test_ctrl_c(program, emulator, tmp_path):
     emulator.script("images:5012", FOREVER)
     journal, out = tmp_path / "run.db", tmp_path / "out"
     (tmp_path / "ids").write_text("images:5011\nimages:5012\n")
+    exported = tmp_path / "out.jsonl"
     arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal), "--out", str(out))
+    arguments += ("--export", str(exported))
 
     with started(program, *arguments, "--private") as process:
         wait_for(lambda: journal.exists() and out.exists() and "images-5011-0.png" in names(out))
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
 
-    assert 130 == process.returncode
+    assert (130, False) == (process.returncode, exported.exists())
     assert "stopping when what is on its way is saved" in told
     assert "1 open; the same command again goes on" in told
     assert {"images:5011": "success", "images:5012": "open"} == state_of(journal)
     emulator.script("images:5012", [Scripted(200, b'{"status": "success", "output": []}')])
     assert 0 == program("batch", *arguments, "--private").returncode
+    assert 2 == len(exported.read_text().splitlines())
 
 
 def test_two_processes(program, emulator, tmp_path):

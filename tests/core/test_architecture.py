@@ -66,12 +66,14 @@ def test_imports_run_downwards(path):
 
 LAYERS = [
     "_core",
+    "_lasting",
     "_journal",
     "journal",
     "_transport",
     "_sources",
     "_turns",
     "_hearers",
+    "_guards",
     "_waiters",
     "_downloads",
     "_inbox",

@@ -182,7 +182,7 @@ def saving(folder):
     """Makes downloads that may go to a loopback server and do not wait for long."""
 
     def make(client=None, **more):
-        return Downloads(client, to=folder, **{"private": True, "patience": 30, **more})
+        return Downloads(client, **{"to": folder, "private": True, "patience": 30, **more})
 
     return make
 

@@ -1,15 +1,17 @@
 """Names and kinds: what files are called, and what they are, whatever anybody calls them."""
 
 import base64
+from urllib.parse import quote_from_bytes
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modelslab_async import FAMILIES, Ticket
-from modelslab_async._downloads.inline import decoded, payload_of
+from modelslab_async._downloads.inline import decoded, payload_of, unquoted
 from modelslab_async._downloads.kinds import suffix_of
 from modelslab_async._downloads.names import stem_of
+from modelslab_async._downloads.pages import is_error, is_page
 from modelslab_async.emulator.media import make_file
 
 from .conftest import PAGE, PNG
@@ -87,6 +89,9 @@ TEXTS = ("text",)
         (b"\x1a\x45\xdf\xa3\1", FILMS, "", "webm"),
         (b"ID3\4", SOUNDS, "", "mp3"),
         (b"\xff\xfb\x90\x64", SOUNDS, "", "mp3"),
+        (b"\xff\xf3\x90\x64", SOUNDS, "", "mp3"),
+        (b"\xff\xeb\x90\x64", SOUNDS, "", None),
+        ("\ufeff<p>no".encode("utf-16-le"), SOUNDS, "", None),
         (b"\xff\xf1\x50\x80", SOUNDS, "", "aac"),
         (b"\xff", SOUNDS, "", None),
         (b"fLaC\0", SOUNDS, "", "flac"),
@@ -101,6 +106,16 @@ TEXTS = ("text",)
         (b"# a thing\nmtllib x.mtl\nv 0 0 0\n", MODELS, "", "obj"),
         (b"<svg xmlns='x'></svg>", ("image",), "", "svg"),
         (b"<?xml version='1.0'?>\n<svg>", ("image",), "", "svg"),
+        (
+            b"<?xml version='1.0'?><!-- by x --><!DOCTYPE svg PUBLIC 'x'>\n<svg a='b'>",
+            (),
+            "",
+            "svg",
+        ),
+        (b"<think>so be it</think>", TEXTS, "", "txt"),
+        (b"<s> a token", TEXTS, "", "txt"),
+        (b'{"text": "hi", "message": "the words"}', TEXTS, "json", "json"),
+        (b'{"asset": {"version": "2.0"}, "message": "a"}', MODELS, "", "gltf"),
         (b'[{"text": "hi"}]', TEXTS, "json", "json"),
         (b"hello", TEXTS, "exe", "txt"),
         ("Grüße".encode()[:-2], TEXTS, "", "txt"),
@@ -116,6 +131,67 @@ TEXTS = ("text",)
 def test_what_a_file_is(head, media, named, suffix):
     """Its first bytes say it, within what the family makes."""
     assert suffix == suffix_of(head, media, named)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "h1",
+        "meta charset=x",
+        "center",
+        "div\nf x",
+        "p",
+        "BODY",
+        "br/",
+        "table",
+        "a href=x",
+        "!DOCTYPE html",
+    ],
+)
+@pytest.mark.parametrize("before", ["", " \n", "<!-- a -->\n", "<?xml version='1.0'?>", "<?php ?>"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
+def test_a_page_is_none_of_them(tag, before, encoding):
+    """Whatever its first tag is, and whatever it is written in; its mark is no sound."""
+    page = f"{before}<{tag}>502 Bad Gateway</x>".encode(encoding)
+    known = before != " \n" or encoding not in ("utf-16-le", "utf-16-be")
+
+    assert is_page(page) is known
+    for media in (TEXTS, SOUNDS, MODELS, ("image",)):
+        assert suffix_of(page, media) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status":"error","message":"expired"}',
+        b' {"error": {"code": 404}}',
+        b'{"detail":"Not Found"}',
+        b'{"status": "failed", "id": 5, "output": []}',
+        b'{"success": false, "errors": ["no"], "code": 12}',
+    ],
+)
+def test_an_error_is_none_of_them(body):
+    """A body that tells of nothing else is no transcript."""
+    for media in (TEXTS, MODELS, ()):
+        assert suffix_of(body, media, "json") is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[1]", b"{}", b'{"text": "x"}', b'{"message": ""}', b"{" * 4000, b'{"a":' * 800]
+)
+def test_what_is_no_error(body):
+    """Other JSON is taken for what it is, and none of it breaks anything."""
+    assert not is_error(body)
+
+
+@given(data=st.binary(max_size=60), size=st.integers(1, 9))
+def test_quoted_bytes_come_back_however_they_are_cut(data, size):
+    """Pieces may end in the midst of an escape."""
+    text = quote_from_bytes(data).encode()
+
+    assert data == b"".join(unquoted(text[at : at + size] for at in range(0, len(text), size)))
 
 
 @given(data=st.binary(max_size=300), size=st.integers(1, 50), padded=st.booleans())

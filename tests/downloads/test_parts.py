@@ -11,8 +11,9 @@ import textwrap
 
 import pytest
 
-from modelslab_async import FileNotWritten
+from modelslab_async import FileNotWritten, JournalFull
 from modelslab_async._downloads.part import Mark, Part
+from modelslab_async._downloads.sweeping import begun, sweep
 from modelslab_async._downloads.transfer import not_written
 
 from .conftest import names, picture, success
@@ -28,7 +29,9 @@ def part(folder, content=b"data", *, mark=MARK, stem="a-1-0"):
 
 
 def published(made, suffix="bin"):
-    return made.publish(suffix, made.digest())
+    path = made.publish(suffix).path
+    made.drop()
+    return path
 
 
 def test_a_part_is_taken_up_where_it_was_left(folder):
@@ -77,11 +80,7 @@ def test_another_file_of_that_name_stays(folder):
 
 def test_a_file_system_without_hard_links(folder, monkeypatch):
     """The name is taken first and then filled; a taken name is still respected."""
-
-    def refuse(*_any):
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    without_hard_links(monkeypatch)
 
     first = published(part(folder, b"one"))
     second = published(part(folder, b"two"))
@@ -107,17 +106,130 @@ def test_a_name_that_was_taken_is_given_back(folder, monkeypatch):
     made.leave()
 
 
-def test_a_run_that_ended_between_the_two_names(folder):
-    """The part that is the finished file itself is dropped, and the file is not touched."""
-    made = part(folder)
-    os.link(folder / "a-1-0.part", folder / "a-1-0.bin")
+def without_hard_links(monkeypatch):
+    def refuse(*_any):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+
+
+@pytest.fixture(params=["hard links", "no hard links"])
+def links(request, monkeypatch):
+    """The file system that a test is on."""
+    if request.param == "no hard links":
+        without_hard_links(monkeypatch)
+
+
+@pytest.mark.usefixtures("links")
+@pytest.mark.parametrize("etag", ['"v1"', None])
+async def test_a_run_that_ended_before_its_file_was_on_record(server, saving, folder, etag):
+    """The file is found and told, and nothing is asked of a server that may have it no more."""
+    server.etag = etag
+
+    async def killed(_file):
+        raise JournalFull("no room")
+
+    async with saving() as downloads:
+        with pytest.raises(ExceptionGroup):
+            await downloads.deliver(success(server.link()), keep=killed)
+    server.answers = [(404, {}, b"gone")] * 9
+    kept = []
+
+    async def keep(file):
+        kept.append(file)
+
+    async with saving(patience=0) as downloads:
+        told = await downloads.deliver(success(server.link() + "?sig=new"), keep=keep)
+
+    assert 1 == len(server.asked)
+    (file,) = kept
+    assert (file,) == told.files
+    assert (folder / "images-1-0.png", server.link()) == (file.path, file.url)
+    assert hashlib.sha256(server.content).hexdigest() == file.sha256
+    assert ["images-1-0.png"] == names(folder)
+
+
+@pytest.mark.usefixtures("links")
+async def test_a_file_that_was_changed_before_it_was_on_record(server, saving, folder):
+    """It is not told as the result; that is got anew, and the changed file stays as it is."""
+    made = part(folder, server.content, mark=Mark(server.link(), '"v1"', 1), stem="images-1-0")
+    made.publish("png")
     made.leave()
+    with (folder / "images-1-0.png").open("r+b") as file:
+        file.write(b"mine")
+
+    async with saving() as downloads:
+        (file,) = await downloads.save(success(server.link()))
+
+    assert (folder / "images-1-0.2.png", 1) == (file.path, len(server.asked))
+    assert (folder / "images-1-0.png").read_bytes().startswith(b"mine")
+    assert ["images-1-0.2.png", "images-1-0.png"] == names(folder)
+
+
+def test_bytes_that_somebody_else_holds_too_are_not_written(folder):
+    """Half a part in a backup of hard links stays what it was; the file is begun anew."""
+    part(folder, b"da").leave()
+    os.link(folder / "a-1-0.part", folder / "backup")
 
     again = Part.open(folder, "a-1-0")
     again.restart(MARK)
+    again.append(b"other")
+
+    assert b"da" == (folder / "backup").read_bytes()
+    again.drop()
+    assert ["backup"] == names(folder)
+
+
+def test_a_finished_part_that_is_begun_anew_leaves_the_file(folder):
+    """The bytes are the file's, too."""
+    made = part(folder)
+    made.publish("bin")
+    made.leave()
+
+    again = Part.open(folder, "a-1-0")
+    assert again.is_whole
+    again.restart(MARK)
+    again.append(b"other")
 
     assert b"data" == (folder / "a-1-0.bin").read_bytes()
     again.drop()
+
+
+@pytest.mark.usefixtures("links")
+@pytest.mark.parametrize("content", [b"data", b"other"])
+def test_who_comes_between_naming_and_dropping(folder, content):
+    """The second has a part of its own, and loses none of its bytes to the first one's end."""
+    first = part(folder)
+    named = first.publish("bin").path
+    second = part(folder, content)
+    first.drop()
+
+    assert content == second.publish("bin").path.read_bytes()
+    second.drop()
+    assert b"data" == named.read_bytes()
+    left = {"a-1-0.bin"} if content == b"data" else {"a-1-0.bin", "a-1-0.2.bin"}
+    assert left == set(names(folder))
+
+
+def test_what_is_swept(folder, monkeypatch):
+    """Parts and notes of the name that nobody has in hand, the note of a part that moved too."""
+    without_hard_links(monkeypatch)
+    made = part(folder)
+    made.publish("bin")
+    made.leave()
+    part(folder, stem="a-1-1").leave()
+    held = part(folder)
+
+    assert {"a-1-0", "a-1-1"} == begun(folder)
+    sweep(folder, "a-1-0")
+
+    assert ["a-1-0.bin", "a-1-0.part", "a-1-0.part.json", "a-1-1.part", "a-1-1.part.json"] == names(
+        folder
+    )
+    held.drop()
+    sweep(folder, "a-1-0")
+    sweep(folder, "a-1-1")
+    assert ["a-1-0.bin"] == names(folder)
 
 
 def test_a_link_that_somebody_laid_is_not_followed(folder):

@@ -262,11 +262,60 @@ async def test_a_page_is_no_picture(server, saving, folder):
     """An HTML page with status 200 is refused, whatever it calls itself, and not kept."""
     server.answers = [(200, {"content-type": "image/png", "etag": '"p"'}, PAGE)]
 
-    async with saving() as downloads:
-        with pytest.raises(WrongContent, match="web page"):
+    async with saving(patience=0) as downloads:
+        with pytest.raises(WrongContent, match=r"web page.* save again later") as caught:
             await downloads.save(success(server.link()))
 
     assert (1, []) == (len(server.asked), names(folder))
+    assert WrongContent is type(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ("text/html", b"502 Bad Gateway"),
+        ("Text/HTML; charset=utf-8", b"no tag at all"),
+        ("application/xhtml+xml", b"nor here"),
+        ("text/html", b"<h1>502 Bad Gateway</h1>"),
+        ("text/plain", b"<h1>502 Bad Gateway</h1>"),
+        ("", b'{"status":"error","message":"expired"}'),
+        ("", "\ufeff<h1>no".encode("utf-16-le")),
+    ],
+)
+@pytest.mark.parametrize("family", ["whisper", "voice", "images"])
+async def test_a_page_that_goes_by(family, answer, server, saving, folder):
+    """A CDN that is not ready yet is waited for, as after a 404; no page is ever a result."""
+    ticket, (stated, body) = Ticket(family, 1), answer
+    content = {"whisper": b"words", "voice": b"ID3\4sound", "images": PNG}[family]
+    server.answers = [(200, {"content-type": stated}, body)] * 2
+    server.content = content
+
+    async with saving() as downloads:
+        (file,) = await downloads.save(success(server.link(), ticket=ticket))
+
+    assert (3, content) == (len(server.asked), file.path.read_bytes())
+    assert [file.path.name] == names(folder)
+
+
+async def test_a_page_in_the_end_asks_for_a_new_link(server, saving):
+    """Some stores answer an expired link with a page; what the look brings is taken."""
+    server.at_path["old"] = (200, {}, PAGE)
+    looks = Looks(success(server.link("new/0")))
+
+    async with saving(looks, patience=0) as downloads:
+        (file,) = await downloads.save(success(server.link("old/0")))
+
+    assert (1, server.link("new/0")) == (looks.looks, file.url)
+
+
+async def test_a_picture_that_is_called_a_page(server, saving):
+    """Bytes that are plainly a picture are one."""
+    server.answers = [(200, {"content-type": "text/html"}, PNG)]
+
+    async with saving() as downloads:
+        (file,) = await downloads.save(success(server.link()))
+
+    assert (1, PNG) == (len(server.asked), file.path.read_bytes())
 
 
 async def test_a_mirror_stands_in_for_a_page(server, saving):
@@ -281,7 +330,7 @@ async def test_a_mirror_stands_in_for_a_page(server, saving):
 
 async def test_another_kind_of_file_is_refused(server, saving, folder):
     """A family of pictures gets no text, and the error says what came and what to do."""
-    server.content = b'{"error": "no such file"}'
+    server.content = b'{"prompt": "no such file"}'
 
     async with saving() as downloads:
         with pytest.raises(WrongContent, match="Family") as caught:
@@ -427,6 +476,32 @@ async def test_a_transcript_is_a_text(saving):
 
     assert ["Grüße", "Okay"] == [file.path.read_text("utf-8") for file in files]
     assert ["whisper-1-0.txt", "whisper-1-1.txt"] == [file.path.name for file in files]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("whisper", "data:text/plain,hello%20world", b"hello world", "txt"),
+        ("whisper", "data:,a+b%2Cc", b"a+b,c", "txt"),
+        ("images", "data:image/svg+xml;utf8,<svg a='%23'></svg>", b"<svg a='#'></svg>", "svg"),
+        ("images", "data:image/svg+xml;charset=utf-8,%3Csvg%20x='y'%3E", b"<svg x='y'>", "svg"),
+        ("whisper", "data: 5, 6 and 7", b"data: 5, 6 and 7", "txt"),
+        ("whisper", "<p>as it was said", b"<p>as it was said", "txt"),
+    ],
+)
+@pytest.mark.parametrize("linked", [False, True])
+async def test_a_data_uri_without_base64(case, linked, server, saving):
+    """What stands behind its comma is undone, be it in the reply or behind a link."""
+    family, output, content, suffix = case
+    if linked and output.startswith("<"):
+        return
+    server.content = output.encode()
+
+    async with saving() as downloads:
+        given = server.link("0.txt") if linked else output
+        (file,) = await downloads.save(success(given, ticket=Ticket(family, 1)))
+
+    assert (content, f".{suffix}") == (file.path.read_bytes(), file.path.suffix)
 
 
 @pytest.mark.parametrize("output", ["no picture", "data:image/png;base64,####", "file:///etc/x"])

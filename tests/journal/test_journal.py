@@ -16,6 +16,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
+from modelslab_async._journal import exports
 from modelslab_async._journal.settling import End, Note
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Intent, Journal
@@ -177,6 +178,7 @@ async def test_unresolved_is_open_for_the_next_run_alone(journal):
     assert held[A] == (await claim(journal, second))[A]
     report = await journal.report()
     assert (1, 1, 0) == (report.open, report.running, report.unresolved)
+    assert await journal.last(A) is None
     assert [True] == await journal.settle(second, [End(held[A], 1, done(A))])
     assert {done(A), done(B)} == {each.outcome async for each in journal.ended()}
 
@@ -342,6 +344,38 @@ async def test_a_submit_is_found_by_its_mark(journal, clock):
     await journal.intend("t-2", endpoint="e", payload_hash="cd")
     await journal.withdraw("t-2")
     assert await journal.intent("t-2") is None
+
+
+async def test_a_dead_run_loses_its_saves_in_time(journal, clock):
+    """Also to a run that asks for nothing but saves."""
+    await journal.add([A])
+    dead, heir = await journal.begin(lease=60), await journal.begin(lease=1000)
+    held = await claim(journal, dead)
+    await journal.settle(dead, [End(held[A], 1, done(A))], owing=True)
+
+    async def saves(run):
+        return (await journal.claim_saves(run, before=run, most=9, lease=60)).owed
+
+    assert [A] == [each.success.ticket for each in await saves(dead)]
+    clock.now += 59
+    assert [] == await saves(heir)
+    clock.now += 1
+    assert [A] == [each.success.ticket for each in await saves(heir)]
+
+
+async def test_an_export_is_of_one_moment(journal, path, monkeypatch):
+    """What is settled while it goes on is not in it, wherever it stands in the file."""
+    monkeypatch.setattr("modelslab_async._journal.exports._PAGE", 1)
+    await journal.add([A, B, C])
+    run = await journal.begin(lease=60)
+    held = await claim(journal, run)
+    await journal.settle(run, [End(held[A], 1, done(A)), End(held[B], 1, done(B))])
+    with closing(connect(str(path), 5)) as db:
+        pages = exports._pages(db)
+        first = next(pages)
+        await journal.settle(run, [End(held[C], 1, done(C))])
+        rest = list(pages)
+    assert [A, B] == [each.outcome.ticket for page in (first, *rest) for each in page]
 
 
 async def test_anyone_can_read_it(journal, path):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from modelslab_async import (
 )
 from modelslab_async._journal import schema
 from modelslab_async._journal.faults import explained
+from modelslab_async._journal.reader import _read_at_rest, read
 from modelslab_async._journal.settling import End
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal
@@ -156,6 +157,134 @@ def test_a_journal_that_may_not_be_written():
         shutil.rmtree(folder)
 
 
+@pytest.fixture
+def theirs():
+    """A journal of somebody else, in a folder of theirs, that everybody may read."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        asyncio.run(filled(folder / "journal"))
+        (folder / "journal").chmod(0o444)
+        folder.chmod(0o555)
+        yield folder / "journal"
+    finally:
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def nobody():
+    """A user who owns nothing."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
+@pytest.mark.parametrize("open_elsewhere", [False, True])
+def test_a_journal_that_may_only_be_read(theirs, open_elsewhere):
+    """It is asked everything, at rest and while its owner has it open; no file is made."""
+
+    async def read():
+        async with Journal.open(theirs) as journal:
+            with pytest.raises(JournalReadOnly, match=r"may not write|not written"):
+                await journal.add([A])
+            ended = [each async for each in journal.ended()]
+            return (await journal.report()).tickets, ended, await journal.last(A)
+
+    with closing(sqlite3.connect(theirs)) as owner:
+        if open_elsewhere:
+            owner.execute("INSERT INTO families (name) VALUES ('video')")
+            owner.commit()
+        before = sorted(theirs.parent.iterdir())
+        with nobody():
+            assert (1000, [], None) == asyncio.run(read())
+        assert before == sorted(theirs.parent.iterdir())
+        assert (3 if open_elsewhere else 1) == len(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
+def test_a_journal_that_was_not_closed_and_may_only_be_read(theirs):
+    """What waits beside it is not left out in silence: the error says what to do."""
+    theirs.with_name("journal-wal").write_bytes(b"something that waits")
+    with nobody(), pytest.raises(JournalReadOnly, match="not closed in good order"):
+        asyncio.run(_add(theirs))
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
+def test_a_journal_that_is_written_while_it_is_read(theirs):
+    """Where that cannot be seen in another way, what was read is not taken for whole."""
+
+    def work(_db):
+        os.utime(theirs, (1, 1))
+
+    with pytest.raises(JournalError, match="read it again"):
+        _read_at_rest(str(theirs), 1.0, work)
+
+
+def test_a_file_that_became_something_else(path):
+    """Reading tells it as opening does."""
+    path.write_bytes(b"ticket,state\n" * 100)
+    with pytest.raises(WrongJournal):
+        read(str(path), 1.0, lambda db: db.execute("SELECT 1").fetchone())
+
+
+async def test_an_older_journal_that_may_only_be_read(path):
+    """It cannot be migrated, and the error says who can."""
+    await filled(path, 1)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 0")
+        with pytest.raises(JournalReadOnly, match="who may write it"):
+            schema.check_current(db, str(path))
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_journal_that_is_deleted_while_it_is_open(path, again):
+    """The next write tells it, the next reading, and the end at the latest; no file is made."""
+    opened = Journal.open(path)
+    journal = await opened.__aenter__()
+    await journal.add([A])
+    path.unlink()
+    if again:
+        path.write_bytes(b"")
+    told = pytest.raises(JournalError, match="deleted or replaced")
+    with told:
+        await journal.add([Ticket("images", 2)])
+    if not again:
+        with told:
+            await journal.report()
+        assert not path.exists()
+    with told:
+        await opened.__aexit__(None, None, None)
+
+
+async def test_a_journal_that_is_deleted_hides_no_other_error(path):
+    """What ended the block is what is raised."""
+
+    async def broken():
+        async with Journal.open(path):
+            path.unlink()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await broken()
+
+
+async def test_an_emptied_journal(path):
+    """What waits beside it tells it from a new file; both are left as they are."""
+    await filled(path)
+    beside = path.with_name(f"{path.name}-wal")
+    path.write_bytes(b"")
+    beside.write_bytes(b"what waits")
+    with pytest.raises(JournalDamaged, match="empty, though"):
+        await _add(path)
+    assert (b"", b"what waits") == (path.read_bytes(), beside.read_bytes())
+
+
 async def _add(path):
     async with Journal.open(path) as journal:
         await journal.add([A])
@@ -285,6 +414,39 @@ async def test_a_settled_ticket_fails_to_be_written(path):
         assert (1, 1, 0) == (report.open, report.running, report.success)
         await journal._writer.do(lambda db: db.execute("PRAGMA max_page_count = 100000"))
         assert [True] == await journal.settle(run, [end])
+
+
+@pytest.mark.parametrize("body", ['{"cut', "5", '{"output": 1}}', "[" * 5000])
+async def test_a_reply_that_cannot_be_read(path, body):
+    """The error names the file and the ticket, wherever it is met, and what to do."""
+    async with Journal.open(path) as journal:
+        await journal.add([A])
+        run = await journal.begin(lease=60)
+        ((number, _),) = (await journal.claim(run, before=run, most=1, lease=60)).tickets
+        await journal.settle(run, [End(number, 1, Success(ticket=A, raw={}))], owing=True)
+        await journal._writer.do(lambda db: db.execute("UPDATE replies SET body = ?", (body,)))
+
+        async def page():
+            return [each async for each in journal.ended()]
+
+        for met in (
+            journal.last(A),
+            page(),
+            journal.claim_saves(run, before=run, most=1, lease=60),
+        ):
+            with pytest.raises(JournalDamaged, match=r"images:1 makes no sense") as caught:
+                await met
+            assert (A, str(path)) == (caught.value.ticket, caught.value.path)
+        # What the page on batches says.
+        await journal._writer.do(lambda db: [db.execute(each) for each in MENDED.split(";")])
+        assert (1, 0) == ((await journal.report()).open, (await journal.report()).success)
+        assert await journal.last(A) is None
+
+
+MENDED = """
+UPDATE tickets SET state = 0, run = 0, ended = NULL WHERE id = 1;
+DELETE FROM replies WHERE ticket IN (SELECT ticket FROM tickets WHERE id = 1)
+"""
 
 
 def test_what_sqlite_says_is_kept():

@@ -1,0 +1,82 @@
+"""Pages: what a server sends in place of a file: web pages, and errors as JSON or XML."""
+
+import codecs
+import json
+import re
+from typing import Any
+
+# The elements that a page may begin with, those of old pages included, without those that a text
+# may begin with as well: https://html.spec.whatwg.org/multipage/indices.html#elements-3
+_ELEMENTS = (
+    "html head title base link meta style script noscript template body article section nav aside "
+    "h1 h2 h3 h4 h5 h6 hgroup header footer address main p hr pre blockquote ol ul menu li dl dt "
+    "dd figure figcaption div a em strong small cite abbr samp kbd i b u mark span br wbr picture "
+    "img iframe embed object table caption tbody thead tr td th form label input button select "
+    "fieldset legend details summary dialog canvas center font big tt frameset frame noframes "
+    "marquee basefont"
+)
+_BEFORE = rb"\s*+(?:<!--.*?-->\s*+|<\?.*?\?>\s*+)*+"
+_HTML = re.compile(
+    _BEFORE
+    + rb"<(?:!doctype\s+html|(?:"
+    + _ELEMENTS.replace(" ", "|").encode()
+    + rb")(?=[\s/>]|$))",
+    re.IGNORECASE | re.DOTALL,
+)
+# XML is nothing that is made here, but for pictures in SVG.
+_XML = re.compile(_BEFORE + rb"(?:<!doctype\b[^>]*>\s*+)?+<(?!svg\b)", re.IGNORECASE | re.DOTALL)
+_STORE = re.compile(_BEFORE + rb"<error\b", re.IGNORECASE | re.DOTALL)
+_STATED = ("text/html", "application/xhtml+xml")
+_FAILED = ("error", "failed", "failure", "fail")
+_SAYS = ("error", "errors", "message", "messege", "detail", "details", "msg", "reason")
+_BESIDE = (
+    *("status", "statuscode", "status_code", "code", "success", "ok", "type", "title", "tip"),
+    *("timestamp", "path", "instance", "requestid", "request_id", "traceid", "trace_id", "id"),
+)
+
+
+def is_page(head: bytes) -> bool:
+    """Whether these bytes begin a web page, in whatever encoding, or the XML of a refusal."""
+    text = _plain(head)
+    if _HTML.match(text) or _STORE.match(text):
+        return True
+    return text.lstrip().startswith(b"<?xml") and _XML.match(text) is not None
+
+
+def is_stated_page(content_type: str) -> bool:
+    """Whether a server calls what it sends a web page."""
+    return content_type.partition(";")[0].strip().lower() in _STATED
+
+
+def is_error(text: bytes) -> bool:
+    """Whether this is a whole JSON body that tells of an error and of nothing else."""
+    if text.lstrip()[:1] != b"{":
+        return False
+    try:
+        body: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    told = {str(name).lower(): value for name, value in body.items()}
+    if str(told.get("status")).lower() in _FAILED:
+        return True
+    return any(told.get(name) for name in _SAYS) and told.keys() <= {*_SAYS, *_BESIDE}
+
+
+def _plain(head: bytes) -> bytes:
+    """The same text in UTF-8, as far as it has a mark or a blank byte that tells what it is in."""
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return head.decode(encoding, "ignore").removeprefix("\ufeff").encode()
+    return head
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    # The longer marks first: that of UTF-16 begins that of UTF-32.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+)
