@@ -116,13 +116,14 @@ class Keys:
 
     def masked(self, data: bytes) -> bytes:
         """The bytes without the keys, should a server have echoed one; else the same object."""
-        if b"\0" in data[:4]:
+        if b"\0" in data:
             # UTF-16 or 32, which JSON may be written in: as UTF-8 it says the same.
             data = data.decode(json.detect_encoding(data), "replace").encode()
         for form in self._forms:
             if form in data:
                 data = data.replace(form, b"[key]")
-        if self._forms and b"\\u00" in data:
+        # A single sign is looked for much faster than several.
+        if b"\\" in data and self._forms and b"\\u00" in data:
             data = self._escaped.sub(b"[key]", data)
         return data
 

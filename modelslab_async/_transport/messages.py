@@ -26,13 +26,11 @@ class Messages(Protocol):
     One connection's side of HTTP/1.1: one exchange after the other, each to its end.
 
     An exchange is `written` once, `read` until there is a response, and then `renew`ed.
-
-    Attributes:
-        in_one_piece: Whether the body that is being read is not chunked: then reading much of it at
-            once is as little work as reading some.
     """
 
-    in_one_piece: bool
+    @property
+    def in_one_piece(self) -> bool:
+        """Whether the body being read is not chunked: to read much of it is as little work."""
 
     def written(self, request: Request, host: str) -> bytes:
         """

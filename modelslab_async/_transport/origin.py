@@ -61,7 +61,13 @@ class Origin:
             async with self._places:
                 connection = (None if request.fresh else self._rested()) or await self._connected()
                 leaves = True
-                return await self._exchanged(connection, request)
+                try:
+                    response = await connection.exchange(request, self._host_header)
+                except BaseException:
+                    connection.abort()
+                    raise
+                self._rest(connection)
+                return response
         except asyncio.CancelledError as cancelled:
             if not leaves:
                 held_back(cancelled)
@@ -78,15 +84,6 @@ class Origin:
         with anyio.move_on_after(_LONGEST_CLOSE):
             while self._open:
                 await self._emptied.wait()
-
-    async def _exchanged(self, connection: Connection, request: Request) -> Response:
-        try:
-            response = await connection.exchange(request, self._host_header)
-        except BaseException:
-            connection.abort()
-            raise
-        self._rest(connection)
-        return response
 
     def _rested(self) -> Connection | None:
         oldest = asyncio.get_running_loop().time() - KEPT

@@ -40,6 +40,11 @@ class HttptoolsMessages:
         self._interim = 0
         self._begin()
 
+    @property
+    def in_one_piece(self) -> bool:
+        """See `Messages.in_one_piece`."""
+        return self._in_body and all(name.lower() != _CODING for name, _ in self._headers)
+
     def written(self, request: Request, host: str) -> bytes:
         """See `Messages.written`."""
         if request.method == "HEAD":
@@ -95,7 +100,6 @@ class HttptoolsMessages:
         """The head has come."""
         if self._response is None:
             self._in_body = True
-            self.in_one_piece = all(name.lower() != _CODING for name, _ in self._headers)
             if is_too_long(self._headers):
                 self._give_up(TOO_LONG)
             self._renewable = self._parser.should_keep_alive()
@@ -133,7 +137,7 @@ class HttptoolsMessages:
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = Body()
         self._taken = 0
-        self._in_body = self._chunked = self._renewable = self.in_one_piece = False
+        self._in_body = self._chunked = self._renewable = False
         self._trouble = NO_RESPONSE
         self._response: Response | None = None
 
