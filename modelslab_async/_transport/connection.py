@@ -58,10 +58,10 @@ class Connection(asyncio.Protocol):
             TransportError: There is no response.
             ConnectionImpossible: The other side wants another kind of TLS.
         """
+        answer = self._answer = asyncio.get_running_loop().create_future()
         if self._transport.is_closing():
             # It was lost since it came about, and has told so by now.
-            raise TransportError(CUT, may_have_left=False)
-        self._answer = asyncio.get_running_loop().create_future()
+            self._settle(TransportError(CUT, may_have_left=False))
         try:
             self._transport.write(self._messages.written(request, host))
         except UnsendableError:
@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
                 "the request has a URL or a header that HTTP cannot carry", may_have_left=False
             )
         else:
-            end = await self._answer
+            end = await answer
         # Raised out here, in a frame without the bytes of the request: they hold the key.
         if isinstance(end, ModelsLabError):
             raise end

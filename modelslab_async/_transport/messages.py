@@ -31,6 +31,7 @@ class Messages(Protocol):
     @property
     def in_one_piece(self) -> bool:
         """Whether the body being read is not chunked: to read much of it is as little work."""
+        ...
 
     def written(self, request: Request, host: str) -> bytes:
         """

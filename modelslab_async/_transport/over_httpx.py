@@ -82,24 +82,33 @@ async def _answered(
     has not left, whatever was raised.
     """
     body = SealedBody(request.body)
-    sealed = SealedRequest(build(request), body)
+    sealed: httpx.Request | None = None
     try:
+        sealed = SealedRequest(build(request), body)
         return await send(sealed)
     except asyncio.CancelledError as cancelled:
         if body.withdraw():
             held_back(cancelled)
         raise
     except httpx.HTTPStatusError as fault:
-        if fault.response.request is sealed:
+        if sealed is not None and _is_answer_to(sealed, fault.response):
             # A client's hook that takes the answer for a fault has had an answer.
             return fault.response
-        error = translated(fault, trusting=False)
+        error = translated(fault, never_left=body.withdraw(), trusting=False)
     except _FAULTS as fault:
         error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
     finally:
         del sealed
     # Raised out here, in a frame without httpx's request: its repr shows the query.
     raise error
+
+
+def _is_answer_to(request: httpx.Request, response: httpx.Response) -> bool:
+    try:
+        return response.request is request
+    except RuntimeError:
+        # It is the answer to nothing.
+        return False
 
 
 def environment_proxy(scheme: str, host: str) -> str | None:

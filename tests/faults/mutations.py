@@ -557,9 +557,8 @@ MUTATIONS = [
     Mutation(
         "a wait is cancelled: its connection",
         "_transport/origin.py",
-        "        except BaseException:\n            connection.abort()\n            raise\n"
-        "        self._rest(connection)",
-        "        except BaseException:\n            raise\n        self._rest(connection)",
+        "                    connection.abort()\n                    raise\n",
+        "                    raise\n",
         "../transport/test_connections.py",
         "cancelled_at_any_step",
     ),

@@ -26,7 +26,8 @@ _HINTED = (*_LIMITS, "busy")
 # Drawn more often than other answers; an id that is not known yet is among them.
 OWN = ("lost", "lost_reply", "hang", "late", "delayed", "stale", "again", "echo", "status_404")
 
-LOOK: ContextVar[Look] = ContextVar("LOOK")
+# Which look a request is, where somebody reckons what may be sent.
+LOOK: ContextVar[Look | None] = ContextVar("LOOK", default=None)
 
 
 @define(eq=False)
@@ -37,7 +38,7 @@ class Network:
     A reply may be lost, come late, or be one that was given before: the first one that a ticket
     ever had (`stale`), or its last one once more (`again`). One that is `delayed` was true when it
     was written, and may be overtaken by what another look is told. After each moment of
-    `refusals` the key is refused once.
+    `refusals` the key is refused once. What stands in a `script` goes wrong first, in that order.
     """
 
     emulator: Emulator
@@ -48,6 +49,7 @@ class Network:
     down_from: float = 1e18
     down_until: float = 1e18
     refusals: list[float] = Factory(list)
+    script: list[str | None] = Factory(list)
     closed: bool = False
     flying: int = 0
     most_flying: int = 0
@@ -66,7 +68,7 @@ class Network:
     async def aclose(self) -> None:
         self.closed = True
 
-    async def _exchange(self, request: Request, look: Look) -> Response:
+    async def _exchange(self, request: Request, look: Look | None) -> Response:
         now = asyncio.get_running_loop().time
         fault = self._fault(now())
         await asyncio.sleep(self.latency * self.dice.random())
@@ -92,10 +94,10 @@ class Network:
             raise TransportError("the connection broke", may_have_left=True)
         return response
 
-    def _answer(self, fault: str, look: Look) -> Response:
-        if fault in _HINTED:
+    def _answer(self, fault: str, look: Look | None) -> Response:
+        if look is not None and fault in _HINTED:
             look.hint = self.means.hint
-        elif fault == "limit_past":
+        elif look is not None and fault == "limit_past":
             look.hint = 0.0
         answer = ANSWERS[fault][1](self.means)
         headers = [(name.encode(), value.encode()) for name, value in answer.headers]
@@ -120,7 +122,9 @@ class Network:
 
     def _fault(self, now: float) -> str | None:
         fault = None
-        if self.refusals and now >= self.refusals[0]:
+        if self.script:
+            fault = self.script.pop(0)
+        elif self.refusals and now >= self.refusals[0]:
             fault = "status_401"
             del self.refusals[0]
         elif self.dice.random() < self.share:
