@@ -9,7 +9,7 @@ from faults.simulated_network import OWN
 from faults.simulated_rules import Rules
 from jumping import JumpingLoop
 
-from modelslab_async import Pace, Settled, Success, Ticket
+from modelslab_async import ClientClosed, Pace, Settled, Success, Ticket
 from modelslab_async._waiters import Answer
 
 pytestmark = pytest.mark.alone
@@ -21,7 +21,9 @@ TICKET = Ticket("images", "1")
 def test_a_story_ends_well(seed):
     """Every ticket settles once and rightly, nothing is early, too much, or after the end."""
     story = play(seed)
-    assert story.rules.looks or not story.given
+    causes = {type(getattr(end, "cause", end)) for ends in story.given.values() for end in ends}
+    # In some the client is closed before anybody comes.
+    assert story.rules.looks or causes <= {ClientClosed}
 
 
 def test_the_stories_hold_what_they_are_to_hold():
