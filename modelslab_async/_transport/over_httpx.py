@@ -90,12 +90,10 @@ async def _answered(
         if body.withdraw():
             held_back(cancelled)
         raise
-    except httpx.HTTPStatusError as fault:
-        if sealed is not None and _is_answer_to(sealed, fault.response):
+    except _FAULTS as fault:
+        if isinstance(fault, httpx.HTTPStatusError) and _is_answer_to(sealed, fault.response):
             # A client's hook that takes the answer for a fault has had an answer.
             return fault.response
-        error = translated(fault, never_left=body.withdraw(), trusting=False)
-    except _FAULTS as fault:
         error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
     finally:
         del sealed
@@ -103,7 +101,7 @@ async def _answered(
     raise error
 
 
-def _is_answer_to(request: httpx.Request, response: httpx.Response) -> bool:
+def _is_answer_to(request: httpx.Request | None, response: httpx.Response) -> bool:
     try:
         return response.request is request
     except RuntimeError:
