@@ -289,9 +289,7 @@ def main() -> None:
     parser.add_argument("--looks", type=int, default=5000)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--uvloop", action="store_true", help="run all ways on uvloop")
-    parser.add_argument(
-        "--save", type=Path, help="write this run to a file of runs, as JSON, by its connections"
-    )
+    parser.add_argument("--save", type=Path, help="write the figures to this file, as JSON")
     options = parser.parse_args()
     # Whoever ends this program ends the server with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -301,18 +299,14 @@ def main() -> None:
     print(f"{server.name} answers up to {most:.0f} looks/s; {options.connections} connections")
     print(table(figures))
     if options.save is not None:
-        runs = json.loads(options.save.read_text()) if options.save.exists() else {}
-        runs[str(options.connections)] = {
+        record = {
             "machine": machine(*PACKAGES),
             "server": {"name": server.name, "capacity": most},
             "connections": options.connections,
-            "rounds": options.rounds,
-            "looks": options.looks,
-            "uvloop": options.uvloop,
             "figures": {way: found._asdict() for way, found in figures.items()},
             "ratios": ratios(figures),
         }
-        options.save.write_text(json.dumps(runs, indent=2) + "\n")
+        options.save.write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":
