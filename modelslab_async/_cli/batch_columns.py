@@ -7,8 +7,10 @@ from typing import Any
 from attrs import frozen
 
 # Names of columns, the surest first, in lower case and without what stands between words.
-_TICKETS = ("ticket", "tickets")
-_IDS = ("requestid", "id", "fetchid", "generationid", "jobid", "taskid", "ids")
+_NAMES = (
+    *("ticket", "tickets"),
+    *("requestid", "id", "fetchid", "generationid", "jobid", "taskid", "ids"),
+)
 _FAMILIES = ("family", "modelfamily", "api", "endpoint")
 _LONGEST = 60
 
@@ -33,6 +35,11 @@ class Form:
         given = self.column or ""
         return int(given) if given.isascii() and given.isdecimal() and given != "0" else None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that a column of tickets or ids may have, the surest first."""
+        return _NAMES if self.column is None else (_plain(self.column),)
+
 
 @frozen(kw_only=True)
 class Row:
@@ -56,15 +63,13 @@ class Row:
 
 def is_known(name: str, form: Form) -> bool:
     """Whether a column of that name holds tickets or ids."""
-    names = (*_TICKETS, *_IDS) if form.column is None else (_plain(form.column),)
-    return _plain(name) in names
+    return _plain(name) in form.names
 
 
 def row_of(place: str, cells: Mapping[str, Any], form: Form) -> Row:
     """The cells that count, found by their names."""
     filled = {_plain(key): value for key, value in cells.items() if value not in (None, "")}
-    names = (*_TICKETS, *_IDS) if form.column is None else (_plain(form.column),)
-    found = next((name for name in names if name in filled), None)
+    found = next((name for name in form.names if name in filled), None)
     if found is None:
         wanted = "id" if form.column is None else repr(form.column)
         advice = ", and --column names another column"

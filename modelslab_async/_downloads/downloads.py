@@ -23,7 +23,7 @@ from .deliveries import Delivery, Saved, Unsaved
 from .hops import ClientTransport, Hops
 from .renewal import Fetches, Renewal
 from .saving import Keep, Saving
-from .sources import each
+from .sources import each_outcome
 from .transfer import Transfer
 from .verifying import is_unchanged
 
@@ -179,7 +179,7 @@ class Downloads:
             deliveries.put_nowait(await self.deliver(success))
 
         error: Exception | None = None
-        async with asyncio.TaskGroup() as group, aclosing(each(outcomes)) as source:
+        async with asyncio.TaskGroup() as group, aclosing(each_outcome(outcomes)) as source:
             try:
                 async for outcome in source:
                     await places.acquire()

@@ -1,12 +1,14 @@
 """Source: outcomes from whoever has them, one by one. What is no outcome is refused, not lost."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
 
 from .._core.outcomes import Outcome, Unresolved, Unsubmitted
 from .._core.replies import Failed, Success
+from .._sources import each
 
 
-async def each(
+async def each_outcome(
     outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted],
 ) -> AsyncGenerator[Outcome | Unsubmitted, None]:
     """
@@ -15,16 +17,9 @@ async def each(
     Raises:
         TypeError: It holds something else than outcomes. This is raised after those before it.
     """
-    if isinstance(outcomes, AsyncIterable):
-        try:
-            async for outcome in outcomes:
-                yield _checked(outcome)
-        finally:
-            # Whoever wrote `stream(client.stream(...))` has no other hand on it.
-            if isinstance(outcomes, AsyncGenerator):
-                await outcomes.aclose()
-    else:
-        for outcome in outcomes:
+    # Whoever wrote `stream(client.stream(...))` has no other hand on that stream.
+    async with aclosing(each(outcomes)) as source:
+        async for outcome in source:
             yield _checked(outcome)
 
 

@@ -13,8 +13,6 @@ from .._core.errors import (
     WrongJournal,
 )
 
-_PRIMARY: Final = 0xFF
-
 _NO_DATABASE: Final = (
     "this is no SQLite database, or its beginning is destroyed; it was left as it is; "
     "give the path of a journal, or of a file that does not exist yet"
@@ -74,13 +72,21 @@ _KINDS: Final[dict[int, tuple[type[JournalError], str]]] = {
 _OTHER = (JournalError, "the journal could not be read or written")
 
 
+def code_of(error: sqlite3.Error) -> int:
+    """Which kind of error it is, without the finer distinctions of its kind; 0 for none."""
+    return _extended(error) & 0xFF
+
+
+def _extended(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0)
+
+
 def explained(error: sqlite3.Error, path: str) -> JournalError:
     """The error of ours that stands for one of SQLite's."""
-    code = getattr(error, "sqlite_errorcode", 0)
-    if code & _PRIMARY == sqlite3.SQLITE_CANTOPEN:
+    if code_of(error) == sqlite3.SQLITE_CANTOPEN:
         kind, advice = _unopened(Path(path))
     else:
-        kind, advice = _KINDS.get(code) or _KINDS.get(code & _PRIMARY) or _OTHER
+        kind, advice = _KINDS.get(_extended(error)) or _KINDS.get(code_of(error)) or _OTHER
     explained = kind(f"{advice} (SQLite: {error})", path=path)
     explained.__cause__ = error
     return explained

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from .._core.errors import JournalDamaged, JournalError, JournalReadOnly
-from .faults import check_file, explained, gone
+from .faults import check_file, code_of, explained, gone
 from .schema import check_current
 from .writer import set_up
 
 T = TypeVar("T")
 
-_CODE: Final = 0xFF
 # What SQLite says where it may make no file beside a journal.
 _NOT_BESIDE: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _UNCLOSED: Final = (
@@ -36,7 +35,7 @@ def read(path: str, patience: float, work: Callable[[sqlite3.Connection], T]) ->
     except sqlite3.Error as error:
         if not Path(path).exists():
             raise gone(path) from error
-        if _code_of(error) not in _NOT_BESIDE:
+        if code_of(error) not in _NOT_BESIDE:
             raise explained(error, path) from error
         return _read_at_rest(path, patience, work)
     return _done(db, work, path)
@@ -85,7 +84,3 @@ def _state(path: str) -> tuple[int, int, bool]:
     """What changes when a journal is written, and whether something waits to be written."""
     state = Path(path).stat()
     return state.st_size, state.st_mtime_ns, Path(f"{path}-wal").is_file()
-
-
-def _code_of(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & _CODE

@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
+from .faults import code_of
+
 T = TypeVar("T")
 
 # Seconds between two questions whether the file is free, ...
@@ -61,7 +63,7 @@ class Turns:
             try:
                 return write()
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or began > deadline:
+                if code_of(error) != sqlite3.SQLITE_BUSY or began > deadline:
                     raise
                 time.sleep(_ASK)
             finally:
