@@ -111,7 +111,7 @@ def simulate(session: nox.Session) -> None:
 @nox.session
 def submits(session: nox.Session) -> None:
     """Plays submits with a fault at every point: `nox -s submits -- --runs 100000`."""
-    _program(session, "emulator", "tests/submit/simulate.py")
+    _program(session, "emulator", "tests/submitting/simulate.py")
 
 
 @nox.session

@@ -20,10 +20,10 @@ from random import Random
 from rich.console import Console
 
 from modelslab_async import Batch, Client, Downloads, Pace
-from modelslab_async._cli.batch_figures import Figures
-from modelslab_async._cli.batch_live import picture
-from modelslab_async._cli.report_facts import gather
-from modelslab_async._cli.report_page import page
+from modelslab_async._cli.batch.progress import Figures
+from modelslab_async._cli.batch.progress_display import picture
+from modelslab_async._cli.report.html_page import page
+from modelslab_async._cli.report.journal_data import gather
 from modelslab_async.emulator import Emulator, Scripted, running
 
 STATIC = Path(__file__).parent / "_static"

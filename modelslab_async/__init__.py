@@ -3,10 +3,8 @@
 from types import FunctionType
 
 from ._client import Client, GenerationRequest
-from ._core.catalog import FAMILIES
-from ._core.endpoint_catalog import ENDPOINTS
-from ._core.endpoints import Endpoint
-from ._core.errors import (
+from ._downloads import Delivery, Downloads, Saved, Unsaved, Verified, download, verify
+from ._models.errors import (
     AuthenticationError,
     ClientClosed,
     ConnectionImpossible,
@@ -42,20 +40,22 @@ from ._core.errors import (
     WrongContent,
     WrongJournal,
 )
-from ._core.events import Event, Faulted, Looked, Paused, Settled, Submitted
-from ._core.families import Call, Family
-from ._core.files import File
-from ._core.learning import Learned
-from ._core.outcomes import Outcome, Unresolved, Unsubmitted
-from ._core.pacing import Pace
-from ._core.reading import read_reply
-from ._core.records import from_dict, to_dict
-from ._core.replies import Failed, Processing, Reply, Success
-from ._core.tickets import Ticket, TicketLike
-from ._downloads import Delivery, Downloads, Saved, Unsaved, Verified, download, verify
-from ._inbox import Tickets
-from ._transport.wire import HTTP, Request, Response
-from ._version import __version__
+from ._models.events import Event, Faulted, Looked, Paused, Settled, Submitted
+from ._models.outcomes import Outcome, Unresolved, Unsubmitted
+from ._models.replies import Failed, Processing, Reply, Success
+from ._models.saved_file import File
+from ._models.serialization import from_dict, to_dict
+from ._models.ticket import Ticket, TicketLike
+from ._models.version import __version__
+from ._parsing.reply import read_reply
+from ._polling.stream_buffer import Tickets
+from ._registry.endpoint import Endpoint
+from ._registry.endpoints import ENDPOINTS
+from ._registry.families import FAMILIES
+from ._registry.family import Call, Family
+from ._scheduling.adaptive.adaptive_pace import Learned
+from ._scheduling.pace import Pace
+from ._transport.base import HTTP, Request, Response
 from .batch import Batch
 from .journal import Report
 

@@ -18,8 +18,13 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from ._asker import Asker
-from ._core.arguments import (
+from ._aio.bounded_map import Deliveries
+from ._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
+from ._models.events import Event, Submitted
+from ._models.outcomes import Outcome, Unsubmitted
+from ._models.replies import Processing, Success
+from ._models.ticket import Ticket
+from ._models.validation import (
     check_count,
     check_function,
     check_kind,
@@ -28,35 +33,26 @@ from ._core.arguments import (
     check_span,
     check_table,
 )
-from ._core.catalog import FAMILIES
-from ._core.endpoint_catalog import ENDPOINTS
-from ._core.endpoints import Endpoint
-from ._core.errors import (
-    AuthenticationError,
-    ModelsLabError,
-    PaymentRequired,
-)
-from ._core.events import Event, Submitted
-from ._core.families import Family
-from ._core.hooks import Hint
-from ._core.learning import Learned
-from ._core.outcomes import Outcome, Unsubmitted
-from ._core.pacing import Pace
-from ._core.replies import Processing, Success
-from ._core.tickets import Ticket
-from ._deliveries import Deliveries
-from ._hearers import Hearers
-from ._ledger import receipt_of
-from ._looker import Looker, rooted
-from ._orders import Order
-from ._places import Places
-from ._submitter import Submitter
-from ._transport.keys import Keys
+from ._parsing.webhook_payload import Hint
+from ._polling.listeners import Hearers
+from ._polling.status_client import Looker, rooted
+from ._polling.waits import Waits
+from ._polling.watchers import NOBODY
+from ._registry.endpoint import Endpoint
+from ._registry.endpoints import ENDPOINTS
+from ._registry.families import FAMILIES
+from ._registry.family import Family
+from ._scheduling.adaptive.adaptive_pace import Learned
+from ._scheduling.pace import Pace
+from ._submitting.endpoint_service import Asker
+from ._submitting.slots import Places
+from ._submitting.submit_log import receipt_of
+from ._submitting.submit_request import Order
+from ._submitting.submitter import Submitter
+from ._submitting.uploader import as_it_came
+from ._transport.base import HTTP
+from ._transport.credentials import Keys
 from ._transport.sender import Sender, as_http
-from ._transport.wire import HTTP
-from ._uploader import as_it_came
-from ._waiters import NOBODY
-from ._waiting import Waits
 
 GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]]
 """What `generate_many` takes: an endpoint and its parameters."""

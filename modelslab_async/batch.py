@@ -6,23 +6,23 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self, TypeVar
 
-from ._batch.haul import Haul, file_of
-from ._batch.shift import Shift
-from ._batch.submits import Submits
-from ._batch.work import Work
+from ._aio.cooperation import Turns
+from ._aio.iteration import each
+from ._batch.journaled_submits import Submits
+from ._batch.poll_run import Shift
+from ._batch.run import Work
+from ._batch.save_run import Haul, file_of
 from ._client import Client
-from ._core.arguments import check_count, check_patience, check_span
-from ._core.outcomes import Outcome
-from ._core.replies import Processing, Success
-from ._core.tickets import Ticket
 from ._downloads import Delivery, Downloads, Verified, verify
-from ._inbox import Tickets, no_text
 from ._journal.exports import Format
-from ._journal.intents import Intent
-from ._journal.reports import Report
-from ._ledger import receipt_of
-from ._sources import each
-from ._turns import Turns
+from ._journal.queries import Report
+from ._journal.submits import Intent
+from ._models.outcomes import Outcome
+from ._models.replies import Processing, Success
+from ._models.ticket import Ticket
+from ._models.validation import check_count, check_patience, check_span
+from ._polling.stream_buffer import Tickets, no_text
+from ._submitting.submit_log import receipt_of
 from .journal import Journal
 
 _CHUNK = 5000

@@ -8,15 +8,15 @@ from collections.abc import Coroutine
 from typing import Any
 
 try:
-    from ._transport.over_httptools import HttptoolsMessages
+    from ._transport.http11.httptools_codec import HttptoolsMessages
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         'the fast transport needs httptools: pip install "modelslab-async[fast]"',
         name=missing.name,
     ) from missing
-from ._core.arguments import check_count
-from ._transport.own import OwnHTTP
-from ._transport.wire import Request, Response
+from ._models.validation import check_count
+from ._transport.base import Request, Response
+from ._transport.http11.transport import OwnHTTP
 
 __all__ = ["FastTransport"]
 

@@ -10,20 +10,30 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self, TypeVar
 
-from ._core.errors import JournalError, JournalReadOnly
-from ._core.outcomes import Outcome
-from ._core.replies import Processing, Success
-from ._core.tickets import Ticket, TicketLike
-from ._journal import exports, files, intents, leases, lessons, reader, reports, saves, settling
+from ._journal import (
+    exports,
+    pace_state,
+    pending_files,
+    queries,
+    reader,
+    recorded_files,
+    runs,
+    submits,
+)
+from ._journal import tickets as ticket_rows
 from ._journal.exports import Format, form_of
-from ._journal.faults import gone
-from ._journal.files import RecordedFile
-from ._journal.intents import Intent
-from ._journal.leases import Claim
-from ._journal.reports import Ended, Report
-from ._journal.saves import Lacking, SaveClaim
-from ._journal.settling import End, Note
+from ._journal.pending_files import Lacking, SaveClaim
+from ._journal.queries import Ended, Report
+from ._journal.recorded_files import RecordedFile
+from ._journal.runs import Claim
+from ._journal.sqlite_errors import gone
+from ._journal.submits import Intent
+from ._journal.tickets import End, Note
 from ._journal.writer import Barred, Writer
+from ._models.errors import JournalError, JournalReadOnly
+from ._models.outcomes import Outcome
+from ._models.replies import Processing, Success
+from ._models.ticket import Ticket, TicketLike
 
 __all__ = ["Ended", "Intent", "Journal", "Lacking", "RecordedFile", "Report"]
 
@@ -107,7 +117,7 @@ class Journal:
         given = [Ticket.of(ticket) for ticket in tickets]
         for ticket in given:
             ticket.check_id()
-        return await self._writer.do(partial(settling.add, tickets=given, now=self._clock()))
+        return await self._writer.do(partial(ticket_rows.add, tickets=given, now=self._clock()))
 
     async def begin(self, *, lease: float) -> int:
         """
@@ -116,18 +126,18 @@ class Journal:
         Args:
             lease: For how many seconds it keeps them unless it renews.
         """
-        return await self._writer.do(partial(leases.begin, now=self._clock(), lease=lease))
+        return await self._writer.do(partial(runs.begin, now=self._clock(), lease=lease))
 
     async def renew(self, run: int, *, lease: float) -> bool:
         """Prolong a run's lease; False: it has none any more, and others have its tickets."""
-        return await self._writer.do(partial(leases.renew, run=run, now=self._clock(), lease=lease))
+        return await self._writer.do(partial(runs.renew, run=run, now=self._clock(), lease=lease))
 
     async def end(self, run: int, notes: Sequence[Note] = ()) -> None:
         """End a run, with its last notes: what it did not settle is anybody's."""
 
         def work(db: sqlite3.Connection) -> None:
-            settling.note(db, run, notes)
-            leases.end(db, run)
+            ticket_rows.note(db, run, notes)
+            runs.end(db, run)
 
         await self._writer.do(work)
 
@@ -142,7 +152,7 @@ class Journal:
             lease: For how many seconds.
         """
         return await self._writer.do(
-            partial(leases.claim, run=run, before=before, most=most, now=self._clock(), lease=lease)
+            partial(runs.claim, run=run, before=before, most=most, now=self._clock(), lease=lease)
         )
 
     async def settle(self, run: int, ends: Sequence[End], *, owing: bool = False) -> list[bool]:
@@ -152,58 +162,65 @@ class Journal:
         With `owing`, the files of the successes are to be saved.
         """
         return await self._writer.do(
-            partial(settling.settle, run=run, ends=ends, now=self._clock(), owing=owing)
+            partial(ticket_rows.settle, run=run, ends=ends, now=self._clock(), owing=owing)
         )
 
     async def reopen_failed(self) -> int:
         """Open again what failed; returns how many they were."""
-        return await self._writer.do(settling.reopen_failed)
+        return await self._writer.do(ticket_rows.reopen_failed)
 
     async def owe(self) -> int:
         """Have every success saved that nobody has saved; returns how many are new."""
-        return await self._writer.do(saves.owe)
+        return await self._writer.do(pending_files.owe)
 
     async def owe_again(self, tickets: Sequence[Ticket]) -> None:
         """Have successes saved once more, as far as their files are not what is on record."""
-        await self._writer.do(partial(saves.owe_again, tickets=tickets))
+        await self._writer.do(partial(pending_files.owe_again, tickets=tickets))
 
     async def claim_saves(
         self, run: int, *, before: int, most: int, lease: float
     ) -> SaveClaim | None:
         """Take successes whose files are to be saved; as `claim`."""
         return await self._writer.do(
-            partial(saves.claim, run=run, before=before, most=most, now=self._clock(), lease=lease)
+            partial(
+                pending_files.claim,
+                run=run,
+                before=before,
+                most=most,
+                now=self._clock(),
+                lease=lease,
+            )
         )
 
     async def end_save(self, run: int, number: int, *, why: str | None) -> bool:
         """Write down that all files of a ticket are saved, or why not; says if it was written."""
         return await self._writer.do(
-            partial(saves.end_save, run=run, number=number, why=why, now=self._clock())
+            partial(pending_files.end_save, run=run, number=number, why=why, now=self._clock())
         )
 
     async def lacking(self) -> list[Lacking]:
         """The successes of which not all files could be saved, in the order of adding."""
-        return await self._read(saves.lacking)
+        return await self._read(pending_files.lacking)
 
     async def note(self, run: int, notes: Sequence[Note]) -> None:
         """Write down looks and last replies of tickets that are still open."""
-        await self._writer.do(partial(settling.note, run=run, notes=notes))
+        await self._writer.do(partial(ticket_rows.note, run=run, notes=notes))
 
     async def report(self) -> Report:
         """Count everything."""
-        return await self._read(partial(reports.report, now=self._clock()))
+        return await self._read(partial(queries.report, now=self._clock()))
 
     async def ended(self) -> AsyncGenerator[Ended, None]:
         """Every ticket that has an outcome, in the order in which they were added."""
         stop: int | None = 0
         while stop is not None:
-            page, stop = await self._read(partial(reports.ended, after=stop, most=_PAGE))
+            page, stop = await self._read(partial(queries.ended, after=stop, most=_PAGE))
             for each in page:
                 yield each
 
     async def last(self, ticket: TicketLike) -> Processing | Outcome | None:
         """The last word on a ticket: its outcome, or the last reply that was noted, if any."""
-        return await self._read(partial(reports.last, ticket=Ticket.of(ticket)))
+        return await self._read(partial(queries.last, ticket=Ticket.of(ticket)))
 
     async def export(self, path: str | os.PathLike[str], *, form: Format | None = None) -> int:
         """
@@ -257,7 +274,7 @@ class Journal:
             url=url,
             at=self._clock(),
         )
-        await self._writer.do(partial(files.record_file, file=file))
+        await self._writer.do(partial(recorded_files.record_file, file=file))
 
     async def files(self, ticket: TicketLike) -> list[RecordedFile]:
         """
@@ -266,13 +283,15 @@ class Journal:
         Raises:
             ValueError: The ticket is not in this journal.
         """
-        return await self._read(partial(files.files_of, ticket=Ticket.of(ticket)))
+        return await self._read(partial(recorded_files.files_of, ticket=Ticket.of(ticket)))
 
     async def all_files(self) -> AsyncGenerator[RecordedFile, None]:
         """Every file that was recorded, in the order in which the tickets were added."""
         stop: tuple[int, int] | None = (0, -1)
         while stop is not None:
-            page, stop = await self._read(partial(files.page_of_files, after=stop, most=_PAGE))
+            page, stop = await self._read(
+                partial(recorded_files.page_of_files, after=stop, most=_PAGE)
+            )
             for each in page:
                 yield each
 
@@ -302,7 +321,7 @@ class Journal:
             payload_hash=payload_hash,
             at=self._clock(),
         )
-        await self._writer.do(partial(intents.intend, intent=intent, run=run))
+        await self._writer.do(partial(submits.intend, intent=intent, run=run))
 
     async def confirm(
         self, track_id: str, ticket: TicketLike, *, done: Success | None = None
@@ -324,7 +343,7 @@ class Journal:
             named.check_id()
         await self._writer.do(
             partial(
-                intents.confirm,
+                submits.confirm,
                 track_id=track_id,
                 ticket=named,
                 done=done,
@@ -339,23 +358,23 @@ class Journal:
         Raises:
             ValueError: No such submit was written down, or it is confirmed.
         """
-        await self._writer.do(partial(intents.withdraw, track_id=track_id))
+        await self._writer.do(partial(submits.withdraw, track_id=track_id))
 
     async def intent(self, track_id: str) -> Intent | None:
         """The submit with that mark; None if it was never written down, or withdrawn."""
-        return await self._read(partial(intents.find, track_id=track_id))
+        return await self._read(partial(submits.find, track_id=track_id))
 
     async def doubtful(self) -> list[Intent]:
         """The submits of which nobody knows whether they started work, the oldest first."""
-        return await self._read(partial(intents.doubtful, now=self._clock()))
+        return await self._read(partial(submits.doubtful, now=self._clock()))
 
     async def lessons(self) -> dict[str, Any] | None:
         """What a pace that learns knew when it was last kept here; None if none was."""
-        return await self._read(lessons.kept)
+        return await self._read(pace_state.kept)
 
     async def keep_lessons(self, learned: Mapping[str, Any]) -> None:
         """Keep what a pace has learned, in place of what was kept before."""
-        await self._writer.do(partial(lessons.keep, learned=learned))
+        await self._writer.do(partial(pace_state.keep, learned=learned))
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from ._client import Client
-from ._core.errors import ClientClosed
-from ._core.hooks import read_hint
+from ._models.errors import ClientClosed
+from ._parsing.webhook_payload import read_hint
 
 __all__ = ["receiver"]
 

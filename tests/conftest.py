@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from hypothesis import settings
-from jumping import JumpingLoop
+from virtual_time import JumpingLoop
 
 from modelslab_async import Client
 from modelslab_async.emulator import Emulator

@@ -14,7 +14,7 @@ from sphinx.util.typing import ExtensionMetadata
 
 from modelslab_async import ENDPOINTS, FAMILIES, Endpoint, Family
 from modelslab_async._cli.app import app as program
-from modelslab_async._core import errors
+from modelslab_async._models import errors
 
 _PROGRAM = "modelslab-async"
 _FENCE = re.compile(r"```(\w*)")

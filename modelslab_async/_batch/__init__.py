@@ -1,1 +1,5 @@
-"""What a batch is made of: the shifts of its runs. They send nothing themselves."""
+"""
+One run of a batch: poll under a lease, save files, record outcomes.
+
+It never sends anything itself.
+"""

@@ -11,15 +11,15 @@ from typing import Any
 import click
 
 from .. import ModelsLabError, __version__
-from . import show
-from .batch import batch
-from .demo import demo
+from . import output
+from .batch.group import batch
+from .demo.command import demo
 from .download import download
 from .emulate import emulate
-from .endpoints import endpoints
-from .exits import CUT_OFF, DEFECT, USAGE, exit_codes, exit_of, explained
-from .families import families
-from .look import fetch, wait
+from .exit_codes import CUT_OFF, DEFECT, USAGE, exit_codes, exit_of, explained
+from .fetch_and_wait import fetch, wait
+from .list_endpoints import endpoints
+from .list_families import families
 from .options import Interrupted, Settings, debug
 
 
@@ -38,7 +38,7 @@ class App(click.Group):
 
 
 @click.group(cls=App, epilog=exit_codes(), invoke_without_command=True)
-@click.version_option(__version__, prog_name=show.PROGRAM)
+@click.version_option(__version__, prog_name=output.PROGRAM)
 @debug
 @click.pass_context
 def app(context: click.Context) -> None:
@@ -61,7 +61,7 @@ class _OneLine(logging.Formatter):
     """A log record without its traceback, safe for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{show.PROGRAM}: {show.plain(record.getMessage())}"
+        return f"{output.PROGRAM}: {output.plain(record.getMessage())}"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -69,11 +69,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     settings = Settings()
     _prepare()
     try:
-        code = app.main(arguments, prog_name=show.PROGRAM, standalone_mode=False, obj=settings)
+        code = app.main(arguments, prog_name=output.PROGRAM, standalone_mode=False, obj=settings)
     except Exception as error:  # noqa: BLE001 -- a user gets one line, whatever it is.
         if settings.debug:
             for line in traceback.format_exc().splitlines():
-                click.echo(show.plain(line), err=True)
+                click.echo(output.plain(line), err=True)
         return _told(error)
     return code if isinstance(code, int) else 0
 
@@ -92,15 +92,15 @@ def _told(error: Exception) -> int:
     """Say what went wrong in one line, and give the exit code."""
     match error:
         case click.UsageError(ctx=context):
-            path = context.command_path if context else show.PROGRAM
-            show.say(f"{error.format_message()} (see `{path} --help`)")
+            path = context.command_path if context else output.PROGRAM
+            output.say(f"{error.format_message()} (see `{path} --help`)")
             return error.exit_code
         case click.ClickException():
-            show.say(error.format_message())
+            output.say(error.format_message())
             return error.exit_code
         case ModelsLabError():
-            show.say(explained(error))
+            output.say(explained(error))
             return exit_of(error).code
         case _:
-            show.say(f"{type(error).__name__}: {error}; this is a defect, --debug shows more")
+            output.say(f"{type(error).__name__}: {error}; this is a defect, --debug shows more")
             return DEFECT

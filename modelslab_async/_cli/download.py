@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.text import Text
 
 from .. import Client, Delivery, Downloads, File, Saved, Unsaved
-from .._transport.keys import Keys
-from . import options, show
-from .exits import exit_codes, exit_of, explained
-from .look import Tally
-from .loops import run_async
-from .tickets import STDIN, checked, find_keys, given, make_client
+from .._transport.credentials import Keys
+from . import options, output
+from .event_loop import run_async
+from .exit_codes import exit_codes, exit_of, explained
+from .fetch_and_wait import Tally
+from .ticket_arguments import STDIN, checked, find_keys, given, make_client
 
 
 @click.command(epilog=exit_codes())
@@ -67,7 +67,7 @@ def download(
     downloads = Downloads(
         client, to=folder, at_once=at_once, longest=longest, patience=patience, private=private
     )
-    report = _Report(None if as_json or not show.is_terminal() else show.terminal(), as_json)
+    report = _Report(None if as_json or not output.is_terminal() else output.terminal(), as_json)
     try:
         run_async(_download(client, downloads, tickets, keys, timeout=timeout, report=report))
     except KeyboardInterrupt:
@@ -110,22 +110,22 @@ class _Report:
                 self._print(files)
                 self.tally.count(success)
                 if not files:
-                    show.say(f"{delivery.ticket}: there is nothing to save")
+                    output.say(f"{delivery.ticket}: there is nothing to save")
             case Unsaved(files=files, cause=cause):
                 self._print(files)
-                show.say(explained(cause))
+                output.say(explained(cause))
                 self.tally.codes[exit_of(cause).code] += 1
             case outcome:
                 self.tally.count(outcome)
                 if self.console:
-                    show.print_news(self.console, outcome)
+                    output.print_news(self.console, outcome)
 
     def _print(self, files: Iterable[File]) -> None:
         for file in files:
             if self._as_json:
                 click.echo(json.dumps(_record(file)))
             elif self.console:
-                self.console.print(Text(show.plain(str(file.path))), soft_wrap=True)
+                self.console.print(Text(output.plain(str(file.path))), soft_wrap=True)
             else:
                 click.echo(str(file.path))
 

@@ -10,8 +10,8 @@ import click
 
 from .. import Ticket
 from . import options
-from .loops import run_async
-from .tickets import well_formed
+from .event_loop import run_async
+from .ticket_arguments import well_formed
 
 if TYPE_CHECKING:
     from ..emulator import Emulator, Faults

@@ -9,10 +9,10 @@ import click
 from attrs import define
 
 from .. import FAMILIES
-from .._downloads.downloads import LONGEST
+from .._downloads.manager import LONGEST
 from .._journal.exports import Format, form_of
-from .exits import INTERRUPTED, USAGE
-from .wording import in_options
+from .exit_codes import INTERRUPTED, USAGE
+from .option_names import in_options
 
 F = TypeVar("F", bound=Callable[..., object])
 

@@ -1,7 +1,7 @@
 """Downloads: outputs to files. They travel without a key."""
 
-from .deliveries import Delivery, Saved, Unsaved
-from .downloads import Downloads, download
-from .verifying import Verified, verify
+from .delivery import Delivery, Saved, Unsaved
+from .manager import Downloads, download
+from .verify import Verified, verify
 
 __all__ = ["Delivery", "Downloads", "Saved", "Unsaved", "Verified", "download", "verify"]

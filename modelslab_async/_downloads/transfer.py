@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import httpx
 
-from .._core.errors import FileNotWritten, FileTooLarge, LinkGone, TransferFailed, WrongContent
-from .._version import __version__
-from .hops import Hops, bare
-from .kinds import HEAD, binary_suffix_of
-from .pages import is_page, is_stated_page
-from .part import Mark, Part
-from .threads import in_thread
+from .._aio.threads import in_thread
+from .._models.errors import FileNotWritten, FileTooLarge, LinkGone, TransferFailed, WrongContent
+from .._models.version import __version__
+from .content_sniffing import HEAD, binary_suffix_of
+from .error_pages import is_page, is_stated_page
+from .http_get import Hops, bare
+from .part_file import Mark, Part
 
 T = TypeVar("T")
 # One write a piece of this size, so that a thread is asked seldom and little is held in memory.

@@ -1,1 +1,5 @@
-"""The journal: one SQLite file that remembers a batch. Never sends anything, holds no key."""
+"""
+The journal of a batch: one SQLite file.
+
+It never sends anything and never holds a key.
+"""

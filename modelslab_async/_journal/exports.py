@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from .._core.outcomes import Unresolved
-from .._core.records import to_dict
-from .._core.replies import Failed, Success
-from .._lasting import replacing
-from .reports import Ended, ended
+from .._aio.durable_files import replacing
+from .._models.outcomes import Unresolved
+from .._models.replies import Failed, Success
+from .._models.serialization import to_dict
+from .queries import Ended, ended
 
 Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
 _Page: TypeAlias = list[Ended]

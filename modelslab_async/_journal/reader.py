@@ -6,9 +6,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeVar
 
-from .._core.errors import JournalDamaged, JournalError, JournalReadOnly
-from .faults import check_file, code_of, explained, gone
+from .._models.errors import JournalDamaged, JournalError, JournalReadOnly
 from .schema import check_current
+from .sqlite_errors import check_file, code_of, explained, gone
 from .writer import set_up
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from .._core.errors import JournalReadOnly, WrongJournal
-from .turns import transaction
+from .._models.errors import JournalReadOnly, WrongJournal
+from .write_lock import transaction
 
 Step: TypeAlias = Sequence[str]
 

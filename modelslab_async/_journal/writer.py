@@ -10,11 +10,11 @@ from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
-from .._core.errors import JournalError
-from .faults import check_file, explained, gone
-from .holders import has_died
+from .._models.errors import JournalError
+from .process_identity import has_died
 from .schema import prepare
-from .turns import Turns, transaction
+from .sqlite_errors import check_file, explained, gone
+from .write_lock import Turns, transaction
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]

@@ -1,1 +1,5 @@
-"""The only part that sends: a Call goes in, status, headers and bytes come out. Holds the key."""
+"""
+The only part that sends: a call goes in, status, headers and bytes come out.
+
+It holds the keys. It never interprets a reply and never retries.
+"""

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import define
 
-from .holding import held_back, is_held_back
+from .unsent import held_back, is_held_back
 
 T = TypeVar("T")
 

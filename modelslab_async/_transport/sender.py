@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable
 import httpx
 from attrs import evolve
 
-from .._core.errors import TransportError
-from .._core.families import Call, Family, Tier
-from .._core.tickets import Ticket
+from .._models.errors import TransportError
+from .._models.ticket import Ticket
+from .._registry.family import Call, Family, Tier
+from .base import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
+from .credentials import Keys
 from .deadlines import Deadlines
-from .holding import is_held_back
-from .keys import Keys
-from .over_httpx import ClientHTTP, TransportHTTP
-from .own import OwnHTTP
-from .quieting import quieted
-from .requests import Requests
-from .tls import final_fault
-from .wire import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
+from .http11.transport import OwnHTTP
+from .httpx_adapter import ClientHTTP, TransportHTTP
+from .redaction import quieted
+from .request_builder import Requests
+from .tls_errors import final_fault
+from .unsent import is_held_back
 
 _ERRORS = 300
 

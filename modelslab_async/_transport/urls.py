@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .._core.errors import TransportError
+from .._models.errors import TransportError
 
 _PORTS = {"http": 80, "https": 443}
 # An URL of which nothing has to be changed or left out: its path and query are the target.

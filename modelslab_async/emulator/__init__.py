@@ -1,16 +1,16 @@
 """The emulator: an ASGI stand-in for the service. It knows the registry and no client."""
 
-from . import extra as extra
+from . import missing_extra as missing_extra
 from .app import Emulator
-from .courier import Delivery
-from .fault_serving import Traffic, faulty
-from .faults import Faults
-from .intake import Submitted
+from .faults.fault_plan import Faults
+from .faults.faulty_server import Traffic, faulty
+from .file_links import Links
+from .job_intake import Submitted
+from .job_store import Scripted
 from .jobs import Jobs
-from .ledger import Scripted
-from .links import Links
-from .serving import running, serve
-from .webhooks import Webhooks
+from .server import running, serve
+from .webhook_sender import Delivery
+from .webhook_settings import Webhooks
 
 __all__ = [
     "Delivery",

@@ -10,26 +10,26 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from modelslab_async._core.catalog import FAMILIES
-from modelslab_async._core.endpoints import Endpoint
-from modelslab_async._core.families import Family
-from modelslab_async._core.tickets import Ticket, TicketLike
+from modelslab_async._models.ticket import Ticket, TicketLike
+from modelslab_async._registry.endpoint import Endpoint
+from modelslab_async._registry.families import FAMILIES
+from modelslab_async._registry.family import Family
 
-from . import answers, wording
-from .answers import Site
-from .asking import UnreadableBodyError, find_key, read_fields
-from .courier import Courier, Delivery
-from .endpoints import SERVED
-from .gate import Gate, missing
-from .intake import Intake, Submitted
+from . import messages, reply_bodies
+from .file_links import Links, not_found
+from .job_intake import Intake, Submitted
+from .job_store import Scripted
 from .jobs import Jobs
-from .ledger import Scripted
-from .links import Links, not_found
-from .replying import JSON, as_json, site_of, spelling_of, take_part
+from .poll_counts import Tally
+from .reply_bodies import Site
+from .request_fields import UnreadableBodyError, find_key, read_fields
+from .responses import JSON, as_json, site_of, spelling_of, take_part
 from .routes import Ask, Fetch, File, Routes, Submit
-from .tally import Tally
-from .utilities import told
-from .webhooks import Webhooks
+from .served_endpoints import SERVED
+from .submit_checks import Gate, missing
+from .utility_replies import told
+from .webhook_sender import Courier, Delivery
+from .webhook_settings import Webhooks
 
 
 class Emulator:
@@ -176,7 +176,7 @@ class Emulator:
             return
         except Exception:
             # A fault of the emulator is the caller's 500 at once, and still somebody's traceback.
-            await as_json(500, wording.SERVER_ERROR)(scope, receive, send)
+            await as_json(500, messages.SERVER_ERROR)(scope, receive, send)
             raise
         await response(scope, receive, send)
 
@@ -185,7 +185,7 @@ class Emulator:
         match route:
             case None:
                 text = f"The route {request.scope['path'].strip('/')} could not be found."
-                return as_json(404, wording.refusal(text))
+                return as_json(404, messages.refusal(text))
             case File(path):
                 return self._file(path, request)
             case Fetch(shelf):
@@ -199,19 +199,19 @@ class Emulator:
                 assert_never(route)
         if request.method not in methods:
             text = f"The {request.method} method is not supported for this route."
-            return as_json(405, wording.refusal(text), allow=", ".join(methods))
+            return as_json(405, messages.refusal(text), allow=", ".join(methods))
         return await self._asked(route, request)
 
     async def _asked(self, route: Fetch | Submit | Ask, request: Request) -> Response:
         try:
             fields = await read_fields(request)
         except UnreadableBodyError:
-            return as_json(200, wording.UNREADABLE)
+            return as_json(200, messages.UNREADABLE)
         key = find_key(fields, request)
         fields.pop("key", None)
         if not key or (self._keys is not None and key not in self._keys):
-            text = wording.BAD_KEY if key else wording.NO_KEY
-            return as_json(401, wording.refusal(text, spelled=spelling_of(route)))
+            text = messages.BAD_KEY if key else messages.NO_KEY
+            return as_json(401, messages.refusal(text, spelled=spelling_of(route)))
         match route:
             case Fetch():
                 return self._fetch(route, fields, self._site(request))
@@ -228,7 +228,7 @@ class Emulator:
         try:
             ticket = Ticket(shelf.family.name, id_)
         except ValueError:
-            return as_json(400, wording.refusal(wording.NO_ID))
+            return as_json(400, messages.refusal(messages.NO_ID))
         job = self._ledger.find(shelf, id_)
         work = ticket.family
         if job is not None and job.ticket.family in shelf.names:
@@ -239,9 +239,9 @@ class Emulator:
             return Response(scripted.body, scripted.status_code, {**JSON, **scripted.headers})
         rule = shelf.family.status
         if job is None:
-            status_code, body = answers.missing(rule)
+            status_code, body = reply_bodies.missing(rule)
             return Response(body, status_code, JSON)
-        body = answers.fetched(job, rule, work=work, now=self._clock(), site=site)
+        body = reply_bodies.fetched(job, rule, work=work, now=self._clock(), site=site)
         return Response(body, 200, JSON)
 
     async def _submit(
@@ -261,7 +261,7 @@ class Emulator:
             )
         )
         if job is None:
-            return as_json(*(refused or (500, wording.SERVER_ERROR)))
+            return as_json(*(refused or (500, messages.SERVER_ERROR)))
         self._gate.remember(endpoint, asked, key, now)
         self._ledger.enqueue(key, job)
         reply = self._intake.reply(job, site, now=now)
@@ -296,7 +296,7 @@ class Emulator:
             return not_found()
         now = self._clock()
         age = now - job.started - job.duration
-        return self._links.answer(answers.file_of(job, int(number)), request, age=age, now=now)
+        return self._links.answer(reply_bodies.file_of(job, int(number)), request, age=age, now=now)
 
     def _site(self, request: Request) -> Site:
         return site_of(request, query=self._links.query(self._clock()))

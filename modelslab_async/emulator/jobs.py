@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import Attribute, field, frozen
 
-from modelslab_async._core.tickets import Ticket
+from modelslab_async._models.ticket import Ticket
 
 Eta: TypeAlias = Literal["honest", "none", "pessimistic"] | float
 

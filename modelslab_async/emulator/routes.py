@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from modelslab_async._core.endpoints import Endpoint
-from modelslab_async._core.families import Family
+from modelslab_async._registry.endpoint import Endpoint
+from modelslab_async._registry.family import Family
 
-from .endpoints import SUBMITTED_ALSO_AT, served_by
+from .served_endpoints import SUBMITTED_ALSO_AT, served_by
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _SLASHES = re.compile("/{2,}")

@@ -7,7 +7,7 @@ import pytest
 import uvloop
 
 from modelslab_async import Client, Pace, Request, Success
-from modelslab_async._transport.own import OwnHTTP
+from modelslab_async._transport.http11.transport import OwnHTTP
 from modelslab_async.emulator import Emulator, Jobs, running
 
 

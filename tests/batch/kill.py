@@ -40,7 +40,7 @@ from typing import Any
 # What lies beside a script is not found where Python is told to trust no folder.
 sys.path.append(str(Path(__file__).parent))
 
-from watched import Watched
+from counting_emulator import Watched
 
 from modelslab_async import (
     Batch,

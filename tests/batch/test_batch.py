@@ -26,7 +26,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
-from modelslab_async._waiters import NOBODY
+from modelslab_async._polling.watchers import NOBODY
 from modelslab_async.emulator import Emulator, Scripted
 from modelslab_async.journal import Journal
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from modelslab_async import Batch, Failed, Success, Unresolved, WaitTimeout, from_dict
-from modelslab_async._journal.settling import End
+from modelslab_async._journal.tickets import End
 
 BODY = {"status": "success", "output": ["https://a/1.png", 'b,"c"\n'], "message": "é"}
 NOW = 1_800_000_000.0

@@ -26,7 +26,7 @@ from modelslab_async import (
     Unresolved,
     Unsaved,
 )
-from modelslab_async._downloads.names import stem_of
+from modelslab_async._downloads.filenames import stem_of
 from modelslab_async.emulator import Emulator, Jobs, Links
 from modelslab_async.journal import Journal
 

@@ -27,7 +27,7 @@ from modelslab_async.emulator import Emulator, Jobs, running
 from modelslab_async.journal import Journal
 
 REALTIME = "realtime/text2img"
-WORKER = Path(__file__).with_name("submitting.py")
+WORKER = Path(__file__).with_name("submit_program.py")
 
 
 class Broken:

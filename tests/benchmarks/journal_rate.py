@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from modelslab_async import Success, Ticket
-from modelslab_async._journal.leases import Claim
-from modelslab_async._journal.settling import End
+from modelslab_async._journal.runs import Claim
+from modelslab_async._journal.tickets import End
 from modelslab_async.journal import Journal
 
 LEASE = 3600.0

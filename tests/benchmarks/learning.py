@@ -20,7 +20,7 @@ from typing import NamedTuple
 from frugality import QUANTILES, SHAPES, Quantile, Shape, best, spread
 
 from modelslab_async import Learned, Pace
-from modelslab_async._core.rules import Steps
+from modelslab_async._scheduling.policy import Steps
 
 _FINE = 2000
 

@@ -21,7 +21,7 @@ from typing import NamedTuple, cast
 import httpx
 
 from modelslab_async import Client, Request
-from modelslab_async._transport.own import OwnHTTP
+from modelslab_async._transport.http11.transport import OwnHTTP
 
 KEY = "a-benchmark-key-0123456789"
 BODY = json.dumps(

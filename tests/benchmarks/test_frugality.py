@@ -21,7 +21,7 @@ from frugality import (
 from frugality_plot import drawn
 
 from modelslab_async import Pace, Processing, Success, Ticket
-from modelslab_async._core.schedule import Schedule
+from modelslab_async._scheduling.schedule import Schedule
 
 pytestmark = pytest.mark.alone
 

@@ -3,10 +3,10 @@
 import pytest
 
 from modelslab_async import ModelsLabError, TicketNotFound, __version__
-from modelslab_async._cli.exits import exit_of, explained, worst
-from modelslab_async._core import errors
-from modelslab_async._core.replies import Failed
-from modelslab_async._core.tickets import Ticket
+from modelslab_async._cli.exit_codes import exit_of, explained, worst
+from modelslab_async._models import errors
+from modelslab_async._models.replies import Failed
+from modelslab_async._models.ticket import Ticket
 
 FAILED = Failed(ticket=Ticket("images", 1))
 KINDS = [

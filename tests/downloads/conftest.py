@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from modelslab_async import Downloads, Success, Ticket
-from modelslab_async.emulator.media import make_file
+from modelslab_async.emulator.media.files import make_file
 
 PNG = make_file("a picture", "png").content
 TICKET = Ticket("images", 1)
@@ -163,7 +163,7 @@ class Looks:
 @pytest.fixture(autouse=True)
 def _short_steps(monkeypatch):
     """What waits half a second and more between its tries does so for a moment here."""
-    monkeypatch.setattr("modelslab_async._downloads.saving._PAUSES", (0.02,))
+    monkeypatch.setattr("modelslab_async._downloads.save_output._PAUSES", (0.02,))
 
 
 @pytest.fixture

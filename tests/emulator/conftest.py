@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from modelslab_async._core.catalog import FAMILIES
-from modelslab_async._core.tickets import Ticket
+from modelslab_async._models.ticket import Ticket
+from modelslab_async._registry.families import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs
 
 BASE = "http://emulator.test/api"

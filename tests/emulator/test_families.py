@@ -2,10 +2,10 @@
 
 import pytest
 
-from modelslab_async._core.catalog import FAMILIES
+from modelslab_async._registry.families import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs
-from modelslab_async.emulator.dialects import dialect_of
-from modelslab_async.emulator.endpoints import SERVED, family_of
+from modelslab_async.emulator.family_formats import dialect_of
+from modelslab_async.emulator.served_endpoints import SERVED, family_of
 
 MAGIC = {
     "png": b"\x89PNG\r\n\x1a\n",

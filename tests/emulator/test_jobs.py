@@ -2,8 +2,8 @@
 
 import pytest
 
-from modelslab_async._core.families import Family
-from modelslab_async._core.tickets import Ticket
+from modelslab_async._models.ticket import Ticket
+from modelslab_async._registry.family import Family
 from modelslab_async.emulator import Emulator, Jobs, Scripted
 
 

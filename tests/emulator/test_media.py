@@ -3,7 +3,7 @@
 import pytest
 
 from modelslab_async.emulator import Emulator, Links
-from modelslab_async.emulator.media import make_file
+from modelslab_async.emulator.media.files import make_file
 
 LINK = "http://emulator.test/media/generations/images/5-0.png"
 CONTENT = make_file("images:5#0", "png").content

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from modelslab_async._core.catalog import FAMILIES
+from modelslab_async._registry.families import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs
-from modelslab_async.emulator.endpoints import SERVED
 from modelslab_async.emulator.routes import Routes, Submit
+from modelslab_async.emulator.served_endpoints import SERVED
 
 FOLDER = Path(__file__).parents[3] / "shared" / "facts" / "samples"
 RECORDED = sorted(FOLDER.glob("*.json"))

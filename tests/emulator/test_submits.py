@@ -2,11 +2,11 @@
 
 import pytest
 
-from modelslab_async._core.catalog import FAMILIES
-from modelslab_async._core.endpoint_catalog import ENDPOINTS
-from modelslab_async._core.endpoints import Endpoint
-from modelslab_async._core.families import Family
-from modelslab_async._core.tickets import Ticket
+from modelslab_async._models.ticket import Ticket
+from modelslab_async._registry.endpoint import Endpoint
+from modelslab_async._registry.endpoints import ENDPOINTS
+from modelslab_async._registry.families import FAMILIES
+from modelslab_async._registry.family import Family
 from modelslab_async.emulator import Emulator, Jobs
 
 BASE = "http://emulator.test/api"

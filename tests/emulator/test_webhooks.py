@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from modelslab_async._core.endpoint_catalog import ENDPOINTS
+from modelslab_async._registry.endpoints import ENDPOINTS
 from modelslab_async.emulator import Emulator, Faults, Jobs, Webhooks, faulty, running
 
 HOOK = "http://127.0.0.1:9/hook"

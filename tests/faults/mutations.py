@@ -37,13 +37,13 @@ class Mutation(NamedTuple):
 
 
 SURVIVES = "survives and "
-SUBMITS = "../submit/test_simulation.py"
-FILES = "../submit/test_uploads.py"
-CLOSING = "../submit/test_closing.py"
+SUBMITS = "../submitting/test_simulation.py"
+FILES = "../submitting/test_uploads.py"
+CLOSING = "../submitting/test_closing.py"
 MUTATIONS = [
     Mutation(
         "the port is closed, a connection is reset",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "if entry.faults < self.pace.faults:",
         "if False:",
         EACH,
@@ -59,7 +59,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an answer ends within its body",
-        "_transport/over_h11.py",
+        "_transport/http11/h11_codec.py",
         "raise UnreadableError(NO_RESPONSE if data else CUT) from None",
         "return self._whole()",
         "../transport/test_connections.py",
@@ -67,7 +67,7 @@ MUTATIONS = [
     ),
     Mutation(
         "TLS comes to nothing",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "case ConnectionImpossible():",
         "case ZeroDivisionError():",
         "../transport/test_sending.py",
@@ -75,7 +75,7 @@ MUTATIONS = [
     ),
     Mutation(
         "TLS comes to nothing in the handshake",
-        "_transport/tls.py",
+        "_transport/tls_errors.py",
         "if fault is None or isinstance(fault, _CUT):",
         "if not isinstance(fault, ssl.SSLCertVerificationError):",
         "../transport/test_contract.py",
@@ -83,7 +83,7 @@ MUTATIONS = [
     ),
     Mutation(
         "TLS comes to nothing after the handshake",
-        "_transport/connection.py",
+        "_transport/http11/connection.py",
         "final = final_fault(exc, shaking=False, may_have_left=True)",
         "final = None",
         "../transport/test_contract.py",
@@ -99,7 +99,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a connection is closed within the handshake",
-        "_transport/tls.py",
+        "_transport/tls_errors.py",
         "if fault is None or isinstance(fault, _CUT):",
         "if fault is None:",
         "../transport/test_contract.py",
@@ -107,7 +107,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a proxy that cannot be used",
-        "_transport/proxies.py",
+        "_transport/environment_proxy.py",
         "except ImportError:",
         "except ZeroDivisionError:",
         "../transport/test_connections.py",
@@ -115,7 +115,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a proxy that cannot be used: its port",
-        "_transport/proxies.py",
+        "_transport/environment_proxy.py",
         "except (httpx.InvalidURL, ValueError):",
         "except ZeroDivisionError:",
         "../transport/test_connections.py",
@@ -123,7 +123,7 @@ MUTATIONS = [
     ),
     Mutation(
         "all connections are in use",
-        "_transport/origin.py",
+        "_transport/http11/origin_pool.py",
         "            if not leaves:",
         "            if False:",
         "../transport/test_contract.py",
@@ -131,7 +131,7 @@ MUTATIONS = [
     ),
     Mutation(
         "all connections are in use: it may have left",
-        "_transport/origin.py",
+        "_transport/http11/origin_pool.py",
         "            if not leaves:",
         "            if True:",
         "../transport/test_contract.py",
@@ -139,7 +139,7 @@ MUTATIONS = [
     ),
     Mutation(
         "all connections are in use, over httpx",
-        "_transport/over_httpx.py",
+        "_transport/httpx_adapter.py",
         "        if body.withdraw():\n            held_back(cancelled)",
         "        if False:\n            held_back(cancelled)",
         "../transport/test_contract.py",
@@ -147,7 +147,7 @@ MUTATIONS = [
     ),
     Mutation(
         "all connections are in use, over httpx: it may have left",
-        "_transport/over_httpx.py",
+        "_transport/httpx_adapter.py",
         "        if body.withdraw():\n            held_back(cancelled)",
         "        if True:\n            held_back(cancelled)",
         "../transport/test_contract.py",
@@ -155,7 +155,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a kept connection is closed while idle",
-        "_transport/connection.py",
+        "_transport/http11/connection.py",
         "return not (self._transport.is_closing() or self._has_news())",
         "return True",
         "../transport/test_connections.py",
@@ -163,7 +163,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a second answer at once",
-        "_transport/over_h11.py",
+        "_transport/http11/h11_codec.py",
         "or self._http.trailing_data[0]",
         "or False",
         EACH,
@@ -171,7 +171,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a second answer at once, over httpx",
-        "_transport/over_httpx.py",
+        "_transport/httpx_adapter.py",
         '("connection", "close")',
         '("x-connection", "close")',
         EACH,
@@ -179,7 +179,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a second answer later",
-        "_transport/connection.py",
+        "_transport/http11/connection.py",
         "            self.abort()\n            return\n        if not self._unread",
         "            self.early = data\n            return\n"
         "        data = getattr(self, 'early', b'') + data\n        if not self._unread",
@@ -188,7 +188,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an answer is not HTTP",
-        "_transport/over_h11.py",
+        "_transport/http11/h11_codec.py",
         "except h11.RemoteProtocolError:",
         "except ZeroDivisionError:",
         EACH,
@@ -196,7 +196,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a server is away: few looks",
-        "_core/lanes.py",
+        "_scheduling/host_queue.py",
         "_OUTAGE = 10",
         "_OUTAGE = 10**9",
         "test_outage.py",
@@ -204,7 +204,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a server is back: no burst",
-        "_core/lanes.py",
+        "_scheduling/host_queue.py",
         "        if self._halted:",
         "        if False:",
         "test_outage.py",
@@ -212,7 +212,7 @@ MUTATIONS = [
     ),
     Mutation(
         "twenty server errors in a row",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "if entry.faults < self.pace.faults:",
         "if entry.faults < 10:",
         EACH,
@@ -220,7 +220,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the machine sleeps",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "if now - self._seen > _STANDSTILL:",
         "if False:",
         "test_outage.py",
@@ -228,7 +228,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a number of 10,000 digits, half an object",
-        "_core/bodies.py",
+        "_parsing/json_body.py",
         "    except ValueError:\n        raise UnreadableBodyError",
         "    except ZeroDivisionError:\n        raise UnreadableBodyError",
         EACH,
@@ -236,15 +236,15 @@ MUTATIONS = [
     ),
     Mutation(
         "a million brackets",
-        "_core/bodies.py",
+        "_parsing/json_body.py",
         "except RecursionError:",
         "except ZeroDivisionError:",
-        "../core/test_hostile_bytes.py",
+        "../parsing/test_hostile_bytes.py",
         "deeper",
     ),
     Mutation(
         "a list, null",
-        "_core/bodies.py",
+        "_parsing/json_body.py",
         "if not isinstance(value, dict):",
         "if False:",
         EACH,
@@ -252,7 +252,7 @@ MUTATIONS = [
     ),
     Mutation(
         "JSON without a status",
-        "_core/reading.py",
+        "_parsing/reply.py",
         "return UnreadableReply if silent else None",
         "return None",
         EACH,
@@ -260,7 +260,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a status that nobody has seen",
-        "_core/statuses.py",
+        "_parsing/status.py",
         'meaning = _WORDS.get(word.replace(" ", "_"), Meaning.RUNNING)',
         'meaning = _WORDS.get(word.replace(" ", "_"), Meaning.FAILED)',
         EACH,
@@ -268,7 +268,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a packed reply",
-        "_transport/over_httpx.py",
+        "_transport/httpx_adapter.py",
         "response.aiter_raw()",
         "response.aiter_bytes()",
         "test_bytes.py ../transport/test_sending.py",
@@ -276,7 +276,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a body that never ends",
-        "_transport/wire.py",
+        "_transport/base.py",
         "if length > LONGEST_BODY:",
         "if False:",
         "test_bytes.py",
@@ -284,7 +284,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a body that says it is too long",
-        "_transport/wire.py",
+        "_transport/base.py",
         "int(value[:20]) > LONGEST_BODY",
         "int(value[:20]) > 10**12",
         "test_bytes.py",
@@ -292,7 +292,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a body of too many values",
-        "_core/bodies.py",
+        "_parsing/json_body.py",
         "_MOST_MARKS = 100_000",
         "_MOST_MARKS = 10**9",
         "test_bytes.py",
@@ -300,7 +300,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a large body that is no object",
-        "_core/bodies.py",
+        "_parsing/json_body.py",
         "if not _AN_OBJECT.match(body):",
         "if False:",
         "test_bytes.py",
@@ -308,7 +308,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a large picture",
-        "_transport/wire.py",
+        "_transport/base.py",
         "return self._bytes.getvalue()",
         "self.__dict__['x'] = [bytes(bytearray(self._bytes.getvalue())) for _ in '12345']; "
         "return self._bytes.getvalue()",
@@ -317,15 +317,15 @@ MUTATIONS = [
     ),
     Mutation(
         "a message of megabytes",
-        "_core/bodies.py",
+        "_parsing/json_body.py",
         "_FAR_ENOUGH = 500",
         "_FAR_ENOUGH = 10**9",
-        "../core/test_hostile_bytes.py",
+        "../parsing/test_hostile_bytes.py",
         "long_message",
     ),
     Mutation(
         "a status word of megabytes",
-        "_looker.py",
+        "_polling/status_client.py",
         "_LONGEST_WORD = 80",
         "_LONGEST_WORD = 10**9",
         "test_bytes.py",
@@ -333,31 +333,31 @@ MUTATIONS = [
     ),
     Mutation(
         "a body in crumbs",
-        "_transport/wire.py",
+        "_transport/base.py",
         "if self.pieces > FEW_PIECES + length // SHORT_PIECE:",
         "if False:",
-        "../transport/test_turns.py",
+        "../transport/test_cooperation.py",
         "crumbs and never and default",
     ),
     Mutation(
         "a body in crumbs: the turns of others",
-        "_transport/connection.py",
+        "_transport/http11/connection.py",
         "_SLICE = 8 * 1024",
         "_SLICE = 2**30",
-        "../transport/test_turns.py",
+        "../transport/test_cooperation.py",
         "at_once and h11",
     ),
     Mutation(
         "a body in crumbs: the turns of others, over httpx",
-        "_transport/over_httpx.py",
+        "_transport/httpx_adapter.py",
         "if not body.pieces % _TURN:",
         "if False:",
-        "../transport/test_turns.py",
+        "../transport/test_cooperation.py",
         "at_once and httpx",
     ),
     Mutation(
         "headers that never end",
-        "_transport/messages.py",
+        "_transport/http11/codec.py",
         "LONGEST_HEAD = 64 * 1024",
         "LONGEST_HEAD = 2**40",
         "test_bytes.py",
@@ -365,7 +365,7 @@ MUTATIONS = [
     ),
     Mutation(
         "interim replies that never end",
-        "_transport/messages.py",
+        "_transport/http11/codec.py",
         "MOST_INTERIM = 100",
         "MOST_INTERIM = 10**9",
         "test_bytes.py",
@@ -373,7 +373,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the key in an error that quotes an answer",
-        "_transport/quieting.py",
+        "_transport/redaction.py",
         "        _mask(error, keys)",
         "        pass",
         "test_key.py",
@@ -381,7 +381,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the key in what an error came from",
-        "_transport/quieting.py",
+        "_transport/redaction.py",
         "error.__cause__ = error.__context__ = None",
         "pass",
         "test_key.py",
@@ -389,7 +389,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a redirect, over httpx",
-        "_transport/over_httpx.py",
+        "_transport/httpx_adapter.py",
         "follow_redirects=False",
         "follow_redirects=True",
         "test_key.py ../transport/test_sending.py",
@@ -397,15 +397,15 @@ MUTATIONS = [
     ),
     Mutation(
         "a redirect",
-        "_core/reading.py",
+        "_parsing/reply.py",
         "raise _redirected(ticket, status_code, headers)",
         "pass",
-        "test_every_fault.py ../core/test_hostile_bytes.py",
+        "test_every_fault.py ../parsing/test_hostile_bytes.py",
         "redirect",
     ),
     Mutation(
         "links of a reply lead to another host",
-        "_looker.py",
+        "_polling/status_client.py",
         "return await self._sender.look(self._families[ticket.family], ticket)",
         "call = self._families[ticket.family].fetch(ticket)\n"
         "            place = getattr(self, 'place', None)\n"
@@ -421,14 +421,14 @@ MUTATIONS = [
     ),
     Mutation(
         "an id holds slashes",
-        "_core/families.py",
+        "_registry/family.py",
         'quote(part, safe="")',
         'quote(part, safe="/?")',
         "test_ids.py",
     ),
     Mutation(
         "401 and 402 end all waits of the key",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "                self._doom(lanes, error)",
         "                pass",
         EACH,
@@ -436,7 +436,7 @@ MUTATIONS = [
     ),
     Mutation(
         "403 ends all waits of the family",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "self._doom([entry.lane], error, entry.ticket.family)",
         "pass",
         EACH,
@@ -444,7 +444,7 @@ MUTATIONS = [
     ),
     Mutation(
         "400 and 422 end that ticket alone",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "            case _:\n                entry.lane.answered(now)",
         "            case _:\n                self._doom([entry.lane], error)",
         EACH,
@@ -452,7 +452,7 @@ MUTATIONS = [
     ),
     Mutation(
         "404 within the grace",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "if age < self.pace.grace:",
         "if age < -1.0:",
         EACH,
@@ -460,15 +460,15 @@ MUTATIONS = [
     ),
     Mutation(
         "401, 402 and 403 as a page",
-        "_core/reading.py",
+        "_parsing/reply.py",
         "if known in _OF_THE_SERVICE and is_page(body):",
         "if False:",
-        "../core/test_verdicts.py",
+        "../parsing/test_verdicts.py",
         "firewall",
     ),
     Mutation(
         "5xx",
-        "_core/reading.py",
+        "_parsing/reply.py",
         "ServerError if status_code >= 500",
         "InvalidRequest if status_code >= 500",
         EACH,
@@ -476,7 +476,7 @@ MUTATIONS = [
     ),
     Mutation(
         "5xx with Retry-After",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "now + max(backoff, error.retry_after or 0.0)",
         "now + backoff",
         EACH,
@@ -484,7 +484,7 @@ MUTATIONS = [
     ),
     Mutation(
         "429 pauses the key",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "            lane.pause(now, seconds)\n        return Effects(paused=seconds)",
         "            pass\n        return Effects(paused=seconds)",
         EACH,
@@ -492,15 +492,15 @@ MUTATIONS = [
     ),
     Mutation(
         "429 charges nobody's budget",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "        entry.lane.spoke()\n        setbacks",
         "        entry.trouble = Trouble(9, error)\n        entry.lane.spoke()\n        setbacks",
-        "../poller/test_schedule.py",
+        "../scheduling/test_schedule.py",
         "Machine",
     ),
     Mutation(
         "the hint in seconds or as a date",
-        "_core/hints.py",
+        "_parsing/retry_after.py",
         '_delay(header(headers, "retry-after"), now)',
         "None",
         EACH,
@@ -508,7 +508,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the hint since 1970",
-        "_core/hints.py",
+        "_parsing/retry_after.py",
         "_FIRST_EPOCH = 1e9",
         "_FIRST_EPOCH = 1e12",
         EACH,
@@ -516,7 +516,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the hint in the body",
-        "_core/hints.py",
+        "_parsing/retry_after.py",
         'number(body.get("retry_after"))',
         "None",
         EACH,
@@ -524,7 +524,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the hint in words",
-        "_core/hints.py",
+        "_parsing/retry_after.py",
         "(?:wait|retry|again)",
         "(?:wxit|rxtry|agxin)",
         EACH,
@@ -532,7 +532,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a time that has passed",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "max(asked, self.pace.floor)",
         "asked",
         EACH,
@@ -540,7 +540,7 @@ MUTATIONS = [
     ),
     Mutation(
         "10^12 seconds",
-        "_core/hints.py",
+        "_parsing/retry_after.py",
         "LONGEST_WAIT = 300.0",
         "LONGEST_WAIT = 1e13",
         EACH,
@@ -548,7 +548,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a hint that is negative or NaN",
-        "_core/bodies.py",
+        "_parsing/json_body.py",
         "return seconds if 0.0 <= seconds < math.inf else None",
         "return seconds",
         EACH,
@@ -556,7 +556,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a wait is cancelled: its connection",
-        "_transport/origin.py",
+        "_transport/http11/origin_pool.py",
         "                    connection.abort()\n                    raise\n",
         "                    raise\n",
         "../transport/test_connections.py",
@@ -564,7 +564,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a stream is left: what it had open",
-        "_waiting.py",
+        "_polling/waits.py",
         "            poller.leave_all(inbox.open, inbox)\n",
         "",
         "test_cancelling.py test_loop.py",
@@ -572,7 +572,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the client is closed: a fetch",
-        "_waiting.py",
+        "_polling/waits.py",
         "            if not self._closed:\n                raise",
         "            raise",
         "test_cancelling.py",
@@ -580,7 +580,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the client is closed: all waits",
-        "_poller.py",
+        "_polling/poller.py",
         "            self._end_some()\n            await asyncio.sleep(0)",
         "            break",
         "test_cancelling.py",
@@ -588,7 +588,7 @@ MUTATIONS = [
     ),
     Mutation(
         "20,000 tickets end a few at a time",
-        "_poller.py",
+        "_polling/poller.py",
         "_SLICE = 256",
         "_SLICE = 10**9",
         "test_loop.py",
@@ -604,7 +604,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the key that a server repeats",
-        "_transport/keys.py",
+        "_transport/credentials.py",
         'data = data.replace(form, b"[key]")',
         "pass",
         "test_key.py",
@@ -612,14 +612,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit is sent again after an exception of the transport's own",
-        "_submitter.py",
+        "_submitting/submitter.py",
         'doubt = TransportError(f"the transport broke: {type(error).__name__}")',
         'return TransportError("x", may_have_left=False)',
         SUBMITS,
     ),
     Mutation(
         "a submit is sent again after a cancellation from within",
-        "_submitter.py",
+        "_submitting/submitter.py",
         'doubt = TransportError("the exchange was cancelled from within")',
         'return TransportError("x", may_have_left=False)',
         SUBMITS,
@@ -640,14 +640,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit is sent again after a server error",
-        "_submitter.py",
+        "_submitting/submitter.py",
         "return isinstance(error, LookFault)",
         "return False",
         SUBMITS,
     ),
     Mutation(
         "a submit is sent again after a connection that broke",
-        "_submitter.py",
+        "_submitting/submitter.py",
         "ConnectionImpossible():\n            return error.may_have_left\n",
         "ConnectionImpossible():\n            error.may_have_left = False\n"
         "            return False\n",
@@ -655,28 +655,28 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit is sent again for what its hook raised",
-        "_submitter.py",
+        "_submitting/submitter.py",
         "return Raised(error, end.ticket)",
         "return error",
         SUBMITS,
     ),
     Mutation(
         "a submit is sent for a caller who has gone, and then for the next",
-        "_submitter.py",
+        "_submitting/submitter.py",
         "return await asyncio.shield(starting)",
         "return await starting",
         SUBMITS,
     ),
     Mutation(
         "a submit is sent by a client that was closed",
-        "_asker.py",
+        "_submitting/endpoint_service.py",
         "        if self._closing.is_set():\n            raise ClientClosed(CLOSED)",
         "        pass",
         CLOSING,
     ),
     Mutation(
         "a submit has the link of another one's file",
-        "_uploader.py",
+        "_submitting/uploader.py",
         "links[upload.digest] = await self._sent(upload)",
         "links[upload.digest] = await self._sent(getattr(self, 'last', upload))\n"
         "                self.last = upload",
@@ -684,7 +684,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit's file is in doubt",
-        "_uploader.py",
+        "_submitting/uploader.py",
         "        error.may_have_left = False",
         "        pass",
         FILES,
@@ -692,7 +692,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit's file is sent twice",
-        "_uploader.py",
+        "_submitting/uploader.py",
         "if upload.digest not in links:",
         "if True:",
         FILES,
@@ -700,7 +700,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit's file keeps its place",
-        "_submitter.py",
+        "_submitting/submitter.py",
         "        places.give_back()\n        places.twins.leave(order.payload_hash, number)\n",
         "        places.twins.leave(order.payload_hash, number)\n",
         FILES,
@@ -708,7 +708,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit's file that changed is sent",
-        "_uploads.py",
+        "_submitting/file_parameters.py",
         "if _checked(self.name, data) != self.digest:",
         "if False:",
         FILES,
@@ -716,47 +716,47 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit that never left",
-        "_transport/over_httpx.py",
+        "_transport/httpx_adapter.py",
         "never_left=body.withdraw()",
         "never_left=False",
-        "../submit/test_sent_once.py",
+        "../submitting/test_sent_once.py",
         "port and (transport or client)",
     ),
     Mutation(
         "a submit that was read, and then a fault as of no connection",
-        "_transport/sealed.py",
+        "_transport/send_proof.py",
         "        self._is_taken = True\n",
         "",
-        "../submit/test_sent_once.py",
+        "../submitting/test_sent_once.py",
         "hook or wrapper",
     ),
     Mutation(
         "a submit whose hook raises one of our errors",
-        "_transport/over_httpx.py",
+        "_transport/httpx_adapter.py",
         "httpx.InvalidURL, ModelsLabError)",
         "httpx.InvalidURL)",
-        "../submit/test_sent_once.py",
+        "../submitting/test_sent_once.py",
         "hook_raises",
     ),
     Mutation(
         "a submit that was said never to leave, and leaves",
-        "_transport/sealed.py",
+        "_transport/send_proof.py",
         "if self._is_withdrawn:",
         "if False:",
-        "../transport/test_sealed.py",
+        "../transport/test_send_proof.py",
         "leave_later",
     ),
     Mutation(
         "a submit without parameters",
-        "_transport/requests.py",
+        "_transport/request_builder.py",
         "bool(fields) or not (call.repeatable or",
         "bool(fields) or not (True or",
-        "../submit/test_sent_once.py",
+        "../submitting/test_sent_once.py",
         "but_its_name",
     ),
     Mutation(
         "the clock on the wall jumps: a pause after a fault",
-        "_poller.py",
+        "_polling/poller.py",
         "        now = self._loop.time()\n        watchers",
         "        now = __import__('time').time() - 1.8e9\n        watchers",
         WALL,
@@ -764,7 +764,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the clock on the wall jumps: when the next look is due",
-        "_poller.py",
+        "_polling/poller.py",
         "            entry = self._schedule.take(self._loop.time())",
         "            entry = self._schedule.take(__import__('time').time() - 1.8e9)",
         WALL,
@@ -780,7 +780,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the clock on the wall jumps: the timeout of many",
-        "_inbox.py",
+        "_polling/stream_buffer.py",
         "    clock = asyncio.get_running_loop().time\n    turns",
         "    clock = lambda: __import__('time').time() - 1.8e9\n    turns",
         WALL,
@@ -788,7 +788,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the clock on the wall jumps: two tell of one ticket",
-        "_journal/settling.py",
+        "_journal/tickets.py",
         "won = [db.execute(_END, change).rowcount == 1 for change in changes]",
         "won = [db.execute(_END, change).rowcount >= 0 for change in changes]",
         WALL,
@@ -796,7 +796,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the clock on the wall jumps: two go on looking",
-        "_batch/shift.py",
+        "_batch/poll_run.py",
         "if not await self._journal.renew(self.run, lease=self._lease):",
         "await self._journal.renew(self.run, lease=self._lease)\n                if False:",
         WALL,
@@ -804,28 +804,28 @@ MUTATIONS = [
     ),
     Mutation(
         "a day: connections are never closed",
-        "_transport/connection.py",
+        "_transport/http11/connection.py",
         "        if self._connected:\n            self._transport.abort()",
         "        if self._connected:\n            pass",
         "test_soak.py",
     ),
     Mutation(
         "a day: the connections that grew old stay open",
-        "_transport/origin.py",
+        "_transport/http11/origin_pool.py",
         "            del self._idle[connection]\n            connection.abort()",
         "            del self._idle[connection]",
         "test_soak.py",
     ),
     Mutation(
         "a day: the tickets that ended are remembered",
-        "_poller.py",
+        "_polling/poller.py",
         "        self._on_settled(ending.outcome.ticket)\n",
         "        self.__dict__.setdefault('ends', []).append(ending)\n",
         "test_soak.py",
     ),
     Mutation(
         "a day: the bytes that came are remembered",
-        "_looker.py",
+        "_polling/status_client.py",
         "            return await self._sender.look(self._families[ticket.family], ticket)",
         "            response = await self._sender.look(self._families[ticket.family], ticket)\n"
         "            self.__dict__.setdefault('kept', bytearray()).extend(response.body)\n"
@@ -834,14 +834,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a story: an end is told twice",
-        "_poller.py",
+        "_polling/poller.py",
         "            watcher.hear(ending.outcome)\n",
         "            watcher.hear(ending.outcome)\n            watcher.hear(ending.outcome)\n",
         STORIES,
     ),
     Mutation(
         "a story: a ticket settles twice",
-        "_poller.py",
+        "_polling/poller.py",
         "        self._on_settled(ending.outcome.ticket)\n",
         "        if self._hearers:\n"
         "            self._hearers(Settled(outcome=ending.outcome, looks=ending.looks, "
@@ -850,70 +850,70 @@ MUTATIONS = [
     ),
     Mutation(
         "a story: no pause after a fault",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "self._again(entry, now + max(backoff, error.retry_after or 0.0))",
         "self._again(entry, now)",
         STORIES,
     ),
     Mutation(
         "a story: half a pause after a fault",
-        "_core/pacing.py",
+        "_scheduling/pace.py",
         "self.floor * 2.0 ** min(setbacks - 1, 30)",
         "self.floor * 2.0 ** min(setbacks - 2, 30)",
         STORIES,
     ),
     Mutation(
         "a story: 5xx with Retry-After",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "now + max(backoff, error.retry_after or 0.0)",
         "now + backoff",
         STORIES,
     ),
     Mutation(
         "a story: 429 pauses nothing",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "            lane.pause(now, seconds)\n        return Effects(paused=seconds)",
         "            pass\n        return Effects(paused=seconds)",
         STORIES,
     ),
     Mutation(
         "a story: 429 pauses one host of the key",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "        for lane in self._lanes_of(entry.lane.tier):\n            lane.pause",
         "        for lane in [entry.lane]:\n            lane.pause",
         STORIES,
     ),
     Mutation(
         "a story: all looks at once where none was answered",
-        "_core/lanes.py",
+        "_scheduling/host_queue.py",
         "        if self.proven or not self._flying:",
         "        if True:",
         STORIES,
     ),
     Mutation(
         "a story: five looks a second where none was answered",
-        "_core/lanes.py",
+        "_scheduling/host_queue.py",
         "_PROBE_PATIENCE = 1.0",
         "_PROBE_PATIENCE = 0.2",
         STORIES,
     ),
     Mutation(
         "a story: a pause does not ask for an answer",
-        "_core/lanes.py",
+        "_scheduling/host_queue.py",
         "        self.proven = False\n        self._halted = True",
         "        self._halted = True",
         STORIES,
     ),
     Mutation(
         "a story: no outage is seen",
-        "_core/lanes.py",
+        "_scheduling/host_queue.py",
         "_OUTAGE = 10",
         "_OUTAGE = 10**9",
         STORIES,
     ),
     Mutation(
         "a story: looks a bit early",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "self._again(entry, max(entry.began + step, now))\n"
         '                return _NOTHING\n            case Failed(reason="not_found") if',
         "self._again(entry, max(entry.began + 0.97 * step, now))\n"
@@ -922,63 +922,63 @@ MUTATIONS = [
     ),
     Mutation(
         "a story: a smaller budget of faults",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "if entry.faults < self.pace.faults:",
         "if entry.faults < min(4, self.pace.faults):",
         STORIES,
     ),
     Mutation(
         "a story: a larger budget of faults",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "if entry.faults < self.pace.faults:",
         "if entry.faults <= self.pace.faults:",
         STORIES,
     ),
     Mutation(
         "a story: faults that an answer does not forgive",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "        entry.trouble = None\n        if not",
         "        if not",
         STORIES,
     ),
     Mutation(
         "a story: 404 within the grace",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "if age < self.pace.grace:",
         "if age < -1.0:",
         STORIES,
     ),
     Mutation(
         "a story: 404 after the grace",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "if age < self.pace.grace:",
         "if age < 2.0 * self.pace.grace:",
         STORIES,
     ),
     Mutation(
         "a story: looks for nobody",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "        if not entry.watchers and entry.lined_up:",
         "        if False:",
         STORIES,
     ),
     Mutation(
         "a story: who comes later is not told",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "            entry.watchers += (watcher,)\n",
         "            pass\n",
         STORIES,
     ),
     Mutation(
         "a story: a refusal ends one ticket",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "                self._doom(lanes, error)",
         "                pass",
         STORIES,
     ),
     Mutation(
         "a story: more than the rate",
-        "_core/schedule.py",
+        "_scheduling/schedule.py",
         "            self._rates[lane.tier].passed(now)\n",
         "            pass\n",
         STORIES,

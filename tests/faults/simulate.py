@@ -28,7 +28,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from faults.simulated_network import LOOK, Network
 from faults.simulated_rules import Rules
-from jumping import JumpingLoop
+from virtual_time import JumpingLoop
 
 from modelslab_async import (
     AuthenticationError,
@@ -45,9 +45,9 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
-from modelslab_async._poller import Poller
+from modelslab_async._polling.poller import Poller
 from modelslab_async.emulator import Emulator, Jobs
-from modelslab_async.emulator.fault_answers import Means
+from modelslab_async.emulator.faults.wrong_answers import Means
 
 KEY = "a-simulated-key-1234"
 FAMILIES = ("images", "video", "realtime", "voice", "training", "workflows", "legacy_v3")

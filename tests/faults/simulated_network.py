@@ -11,7 +11,7 @@ from faults.simulated_rules import Look
 
 from modelslab_async import Request, Response, TransportError
 from modelslab_async.emulator import Emulator
-from modelslab_async.emulator.fault_answers import ANSWERS, Means
+from modelslab_async.emulator.faults.wrong_answers import ANSWERS, Means
 
 # What no look may be ended by; refusals have stories of their own.
 PASSING = tuple(

@@ -29,8 +29,8 @@ from modelslab_async import (
     Ticket,
     Unresolved,
 )
-from modelslab_async._core.lanes import Watcher
-from modelslab_async._core.schedule import Schedule
+from modelslab_async._scheduling.host_queue import Watcher
+from modelslab_async._scheduling.schedule import Schedule
 
 # Tickets that are added within a millisecond share a moment, so no age is more exact than that.
 _INEXACT = 0.002

@@ -22,10 +22,10 @@ from typing import Any
 # What lies in the folder above a script is not found by itself.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from jumping import JumpingLoop
+from virtual_time import JumpingLoop
 
 from modelslab_async import Client, Pace, Request, Response, Ticket
-from modelslab_async._transport.own import OwnHTTP
+from modelslab_async._transport.http11.transport import OwnHTTP
 from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, faulty
 
 KEY = "a-soaked-key-1234"

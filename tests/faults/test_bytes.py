@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from modelslab_async import Client, TransportError, UnreadableReply
-from modelslab_async._transport.wire import LONGEST_BODY
+from modelslab_async._transport.base import LONGEST_BODY
 from modelslab_async.emulator import Emulator, Faults, Scripted, Traffic, faulty
 
 MIB = 1 << 20

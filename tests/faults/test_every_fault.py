@@ -21,9 +21,9 @@ from modelslab_async import (
     Success,
 )
 from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, faulty
-from modelslab_async.emulator.fault_answers import ANSWERS, Means
-from modelslab_async.emulator.fault_deeds import GREETINGS
-from modelslab_async.emulator.faults import FAULTS
+from modelslab_async.emulator.faults.connection_faults import GREETINGS
+from modelslab_async.emulator.faults.fault_plan import FAULTS
+from modelslab_async.emulator.faults.wrong_answers import ANSWERS, Means
 
 TRANSPORTS = {"own": lambda: None, "httpx": httpx.AsyncHTTPTransport}
 QUICK = Pace(floor=0.02, faults=30)

@@ -17,8 +17,8 @@ import pytest
 
 from modelslab_async import Client, ModelsLabError, Pace, Request, Ticket, TransportError
 from modelslab_async.emulator import Emulator, Faults, Jobs, Scripted, Traffic, faulty
-from modelslab_async.emulator.fault_deeds import GREETINGS
-from modelslab_async.emulator.faults import FAULTS
+from modelslab_async.emulator.faults.connection_faults import GREETINGS
+from modelslab_async.emulator.faults.fault_plan import FAULTS
 
 TICKETS = ["realtime:1", "workflows:wf/1", "controlnet_v5:1"]  # The key in body, header and query.
 TRANSPORTS = {

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from jumping import JumpingLoop
+from virtual_time import JumpingLoop
 
 from modelslab_async import Client, Looked, Pace, Response, Settled
 

@@ -10,9 +10,9 @@ import pytest
 import trustme
 
 from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, faulty, running
-from modelslab_async.emulator.fault_answers import ANSWERS, Means
-from modelslab_async.emulator.fault_deeds import DEEDS, GREETINGS
-from modelslab_async.emulator.faults import FAULTS, Deck
+from modelslab_async.emulator.faults.connection_faults import DEEDS, GREETINGS
+from modelslab_async.emulator.faults.fault_plan import FAULTS, Deck
+from modelslab_async.emulator.faults.wrong_answers import ANSWERS, Means
 
 ASK = {"key": "k"}
 
@@ -236,7 +236,7 @@ async def test_a_fault_of_the_emulator_is_a_500(leaks):
 
 async def test_what_never_ends_does_end(leaks, monkeypatch):
     """A forgotten endless reply stops by itself."""
-    monkeypatch.setattr("modelslab_async.emulator.fault_deeds._MOST", 1 << 20)
+    monkeypatch.setattr("modelslab_async.emulator.faults.connection_faults._MOST", 1 << 20)
     async with leaks(), faulty(planted(), Faults(script=["endless", "blanks"])) as url:
         with pytest.raises(httpx.RemoteProtocolError):
             await ask(url)

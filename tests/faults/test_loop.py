@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import contextmanager
 
 import pytest
-from jumping import JumpingLoop
+from virtual_time import JumpingLoop
 
 from modelslab_async import (
     AuthenticationError,

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from jumping import JumpingLoop
+from virtual_time import JumpingLoop
 
 from modelslab_async import Client, Pace, Response, Success, TransportError, Unresolved, WaitTimeout
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from modelslab_async.emulator import Emulator, Faults, Traffic, faulty
-from modelslab_async.emulator.fault_deeds import GREETINGS
-from modelslab_async.emulator.faults import FAULTS
+from modelslab_async.emulator.faults.connection_faults import GREETINGS
+from modelslab_async.emulator.faults.fault_plan import FAULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "faults.md"
 ROWS = re.findall(

@@ -7,10 +7,10 @@ import pytest
 from faults.simulate import play
 from faults.simulated_network import OWN
 from faults.simulated_rules import Rules
-from jumping import JumpingLoop
+from virtual_time import JumpingLoop
 
 from modelslab_async import ClientClosed, Pace, Settled, Success, Ticket
-from modelslab_async._waiters import Answer
+from modelslab_async._polling.watchers import Answer
 
 pytestmark = pytest.mark.alone
 

@@ -22,7 +22,7 @@ from modelslab_async import (
     TransportError,
     WaitTimeout,
 )
-from modelslab_async._transport.over_httpx import TransportHTTP
+from modelslab_async._transport.httpx_adapter import TransportHTTP
 from modelslab_async.emulator import Emulator, Jobs, Scripted
 
 KEY = "a-key-for-tests"

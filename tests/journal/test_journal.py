@@ -17,7 +17,7 @@ from modelslab_async import (
     WaitTimeout,
 )
 from modelslab_async._journal import exports
-from modelslab_async._journal.settling import End, Note
+from modelslab_async._journal.tickets import End, Note
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Intent, Journal
 

@@ -24,9 +24,9 @@ from modelslab_async import (
     WrongJournal,
 )
 from modelslab_async._journal import schema
-from modelslab_async._journal.faults import explained
 from modelslab_async._journal.reader import _read_at_rest, read
-from modelslab_async._journal.settling import End
+from modelslab_async._journal.sqlite_errors import explained
+from modelslab_async._journal.tickets import End
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal
 

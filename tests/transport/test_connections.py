@@ -27,10 +27,10 @@ from modelslab_async import (
     UnusableProxy,
 )
 from modelslab_async._transport import origin
-from modelslab_async._transport.connection import Connection
-from modelslab_async._transport.dialing import Trust, addresses_of
-from modelslab_async._transport.keys import Keys
-from modelslab_async._transport.own import OwnHTTP
+from modelslab_async._transport.credentials import Keys
+from modelslab_async._transport.http11.connect import Trust, addresses_of
+from modelslab_async._transport.http11.connection import Connection
+from modelslab_async._transport.http11.transport import OwnHTTP
 from modelslab_async._transport.sender import Sender, as_http
 from modelslab_async.emulator import Emulator, faulty
 
@@ -281,7 +281,7 @@ async def test_a_closed_connection_is_noticed_though_the_loop_has_not_looked(htt
 
 async def test_an_old_connection_is_closed(http, monkeypatch):
     """What nobody has used for a while is closed by a timer, and a younger one is left alone."""
-    monkeypatch.setattr("modelslab_async._transport.origin.KEPT", 0.2)
+    monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEPT", 0.2)
     async with Server() as server:
         await asyncio.gather(*(http.exchange(asking(server)) for _ in range(2)))
         await asyncio.sleep(0.12)
@@ -298,7 +298,7 @@ async def test_an_old_connection_is_not_used_though_the_timer_is_late(http, monk
     """Age is looked at where a connection is taken, too."""
     async with Server() as server:
         await http.exchange(asking(server))
-        monkeypatch.setattr("modelslab_async._transport.origin.KEPT", 0.0)
+        monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEPT", 0.0)
         await http.exchange(asking(server))
         assert 2 == len(server.seen)
         await http.aclose()
@@ -430,7 +430,7 @@ async def test_a_used_connection_that_dies_may_have_carried_the_request(http):
 @pytest.mark.parametrize("told", [b"", b"Transfer-Encoding: chunked\r\n"])
 async def test_bodies_are_bounded(http, monkeypatch, told):
     """A body beyond the cap is not read to its end."""
-    monkeypatch.setattr("modelslab_async._transport.wire.LONGEST_BODY", 100_000)
+    monkeypatch.setattr("modelslab_async._transport.base.LONGEST_BODY", 100_000)
     written = 0
 
     class Endless(Server):

@@ -21,7 +21,7 @@ from modelslab_async import (
     TransportError,
     UntrustedServer,
 )
-from modelslab_async._transport.keys import Keys
+from modelslab_async._transport.credentials import Keys
 from modelslab_async._transport.sender import Sender, as_http
 
 KEY = "canary-key-Zq81"

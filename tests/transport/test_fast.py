@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from modelslab_async import Client, Request, TransportError
-from modelslab_async._transport.messages import UnreadableError
+from modelslab_async._transport.http11.codec import UnreadableError
 from modelslab_async._transport.urls import target_of
 
 pytest.importorskip("httptools", reason="the extra [fast] is not installed")
 
-from modelslab_async._transport.over_h11 import H11Messages
-from modelslab_async._transport.over_httptools import HttptoolsMessages
+from modelslab_async._transport.http11.h11_codec import H11Messages
+from modelslab_async._transport.http11.httptools_codec import HttptoolsMessages
 from modelslab_async.fast import FastTransport
 
 BODY = b'{"status": "success", "output": ["https://x/1.png"]}'

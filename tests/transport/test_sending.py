@@ -22,10 +22,10 @@ from modelslab_async import (
     UnreadableReply,
     UntrustedServer,
 )
-from modelslab_async._transport.keys import Keys
-from modelslab_async._transport.over_httpx import environment_proxy, translated
+from modelslab_async._transport.base import LONGEST_BODY
+from modelslab_async._transport.credentials import Keys
+from modelslab_async._transport.httpx_adapter import environment_proxy, translated
 from modelslab_async._transport.sender import Sender, as_http
-from modelslab_async._transport.wire import LONGEST_BODY
 
 KEY = "canary-key-Zq81/x"
 RUNNING = {"status": "processing", "message": "try again later.", "output": ""}

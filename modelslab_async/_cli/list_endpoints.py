@@ -1,0 +1,149 @@
+"""The command `endpoints`: the ways to start work, and the parameters that each of them knows."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+import click
+from rich.text import Text
+
+from .. import ENDPOINTS, FAMILIES, Endpoint
+from . import options, output
+
+_COLUMNS = (
+    "name",
+    "method",
+    "url",
+    "resolved_by",
+    "required",
+    "any_of",
+    "optional",
+    "files",
+    "output",
+    "key_in",
+    "key",
+    "doc",
+    "note",
+)
+
+
+def _found(pattern: str) -> list[Endpoint]:
+    """
+    The endpoints that a name, a family's name or a pattern means.
+
+    Raises:
+        click.UsageError: There are none.
+    """
+    if pattern in ENDPOINTS:
+        return [ENDPOINTS[pattern]]
+    found = [
+        endpoint
+        for name, endpoint in ENDPOINTS.items()
+        if pattern in (name.partition("/")[0], endpoint.resolved_by) or fnmatchcase(name, pattern)
+    ]
+    if found:
+        return found
+    if pattern in FAMILIES:
+        raise click.UsageError(f"family {pattern!r} has no endpoint that a page describes")
+    families = dict.fromkeys(name.partition("/")[0] for name in ENDPOINTS)
+    near = difflib.get_close_matches(pattern, (*ENDPOINTS, *families), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise click.UsageError(
+        f"unknown endpoint {pattern!r}; {hint}`{output.PROGRAM} endpoints` lists all of them"
+    )
+
+
+def _record(endpoint: Endpoint) -> dict[str, object]:
+    return {
+        "name": endpoint.name,
+        "method": endpoint.method,
+        "url": endpoint.url,
+        "resolved_by": endpoint.resolved_by,
+        "required": list(endpoint.required),
+        "any_of": [list(group) for group in endpoint.any_of],
+        "optional": list(endpoint.optional),
+        "files": _files(endpoint),
+        "output": list(endpoint.output),
+        "key_in": endpoint.key_in,
+        "key": endpoint.tier,
+        "doc": endpoint.doc,
+        "note": endpoint.note,
+    }
+
+
+def _files(endpoint: Endpoint) -> list[str]:
+    """The parameters that take a file, where work is started."""
+    names = endpoint.parameters if endpoint.resolved_by else ()
+    return [name for name in names if endpoint.takes_file(name)]
+
+
+def _needs(endpoint: Endpoint) -> str:
+    """What must be given, as it is read aloud."""
+    return ", ".join((*endpoint.required, *map(" or ".join, endpoint.any_of)))
+
+
+def _line(endpoint: Endpoint) -> str:
+    """One endpoint as fields for a program; alternatives are parted by a bar."""
+    row = _record(endpoint) | {"resolved_by": endpoint.resolved_by or ""}
+    row["any_of"] = ["|".join(group) for group in endpoint.any_of]
+    fields = (row[name] for name in _COLUMNS)
+    return "\t".join(",".join(each) if isinstance(each, list) else str(each) for each in fields)
+
+
+def _list(endpoints: Iterable[Endpoint]) -> None:
+    """Show many endpoints to a reader, a row each."""
+    rows = (
+        (
+            Text(endpoint.name, "bold"),
+            Text(endpoint.resolved_by or "answered at once"),
+            Text(_needs(endpoint) or "nothing"),
+        )
+        for endpoint in endpoints
+    )
+    columns = ("endpoint", "family of its tickets", "required")
+    title = f"`{output.PROGRAM} endpoints NAME` lists every parameter of one"
+    output.terminal().print(output.table(title, columns, rows, lines=False))
+
+
+def _detail(endpoint: Endpoint) -> None:
+    """Show one endpoint to a reader, with all that is known about it."""
+    tickets = f"tickets of family {endpoint.resolved_by}" if endpoint.resolved_by else "an answer"
+    made = f", which bring {', '.join(endpoint.output)}" if endpoint.output else ""
+    facts = {
+        "request": f"{endpoint.method} {endpoint.url}",
+        "key": f"{endpoint.tier}, in {endpoint.key_in}",
+        "gives": f"{tickets}{made}",
+        "required": _needs(endpoint) or "nothing",
+        "optional": ", ".join(endpoint.optional) or "nothing",
+        "take a file": ", ".join(_files(endpoint)),
+        "document": endpoint.doc,
+        "note": endpoint.note,
+    }
+    rows = [(Text(name), Text(fact)) for name, fact in facts.items() if fact]
+    output.terminal().print(output.table("", ("endpoint", endpoint.name), rows, lines=False))
+
+
+@click.command()
+@click.argument("pattern", required=False)
+@options.as_json
+@options.debug
+def endpoints(pattern: str | None, *, as_json: bool) -> None:
+    """
+    List the endpoints that start work, and their parameters.
+
+    PATTERN is the name of an endpoint (realtime/text2img), of a family (realtime), or a pattern
+    such as '*/text2img'. Prints a table on a terminal, and lines of tab-separated fields under a
+    header on a pipe.
+    """
+    chosen = list(ENDPOINTS.values()) if pattern is None else _found(pattern)
+    if as_json:
+        for endpoint in chosen:
+            click.echo(json.dumps(_record(endpoint)))
+    elif not output.is_terminal():
+        for line in ("\t".join(_COLUMNS), *map(_line, chosen)):
+            click.echo(line)
+    elif len(chosen) == 1:
+        _detail(chosen[0])
+    else:
+        _list(chosen)

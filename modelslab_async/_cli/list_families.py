@@ -1,0 +1,63 @@
+"""The command `families`: the registry as a table, as plain lines or as JSON lines."""
+
+import json
+
+import click
+from rich.text import Text
+
+from .. import FAMILIES, Family
+from . import options, output
+from .ticket_arguments import family_of
+
+_COLUMNS = ("name", "method", "url", "id_in", "key_in", "key", "status", "output", "doc", "note")
+
+
+def _row(family: Family) -> dict[str, str]:
+    place = f"body field {family.id_field}" if family.id_field else "url"
+    return {
+        "name": family.name,
+        "method": family.method,
+        "url": family.url,
+        "id_in": place,
+        "key_in": family.key_in,
+        "key": family.tier,
+        "status": family.status,
+        "output": ",".join(family.output) or "none",
+        "doc": family.doc,
+        "note": family.note,
+    }
+
+
+def _cells(family: Family) -> list[Text]:
+    row = _row(family)
+    rule = (
+        f"id in {row['id_in']}, {row['key']} key in {row['key_in']}, status read as {row['status']}"
+    )
+    about = "".join(f"\n{text}" for text in (family.doc, family.note) if text)
+    return [
+        Text.assemble((family.name, "bold"), f"\n{row['output']}"),
+        Text.assemble(f"{family.method} {family.url}\n{rule}", (about, "dim")),
+    ]
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=options.complete_family)
+@options.as_json
+@options.debug
+def families(names: tuple[str, ...], *, as_json: bool) -> None:
+    """
+    List the API families that tickets can belong to.
+
+    Prints a table on a terminal, and lines of tab-separated fields under a header on a pipe.
+    """
+    chosen = [family_of(name) for name in names] or list(FAMILIES.values())
+    if as_json:
+        for family in chosen:
+            click.echo(json.dumps(_row(family) | {"output": list(family.output)}))
+    elif output.is_terminal():
+        columns = ("family, output", "how its tickets are fetched, document, note")
+        title = "{base} and {legacy} stand for the two hosts of the service"
+        output.terminal().print(output.table(title, columns, map(_cells, chosen)))
+    else:
+        for line in (_COLUMNS, *(tuple(_row(family).values()) for family in chosen)):
+            click.echo("\t".join(line))

@@ -1,0 +1,1 @@
+"""The command `modelslab-async batch report`."""

@@ -1,0 +1,147 @@
+"""Report page: the facts of a batch as one page of HTML that needs nothing else."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import Final
+
+from .. import output
+from .journal_data import Facts
+from .svg_plots import bars, histogram, timeline
+
+_REASONS: Final = 12
+_THOUSAND: Final = 1000
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+_STYLE: Final = """
+:root { color-scheme: light dark; --ink: #1c2430; --faint: #687385; --line: #d9dee6;
+  --paper: #ffffff; --card: #f6f8fa; --blue: #3b6fb6; --green: #23855a; --red: #bf3b2f; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e9f0; --faint: #97a3b4; --line: #353e4b;
+  --paper: #14181f; --card: #1c222b; --blue: #76a5e8; --green: #5cc493; --red: #ee8277; } }
+body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 76rem; color: var(--ink);
+  background: var(--paper); font: 16px/1.5 system-ui, sans-serif; }
+h1 { margin: 0; font-size: 1.6rem; } h2 { margin: 0 0 .25rem; font-size: 1.05rem; }
+p { margin: .25rem 0; color: var(--faint); overflow-wrap: anywhere; }
+dl { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.5rem 0; }
+dl div, section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+dl div { padding: .5rem 1rem; } dt { color: var(--faint); font-size: .85rem; }
+dd { margin: 0; font-size: 1.4rem; font-variant-numeric: tabular-nums; }
+main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr));
+  gap: 1rem; } section { padding: 1rem; }
+svg { display: block; width: 100%; height: auto; margin-top: .5rem; }
+text { fill: var(--faint); font-size: 12px; } .grid { stroke: var(--line); }
+.bar { fill: var(--blue); } .tail { fill: var(--faint); } .bad { fill: var(--red); }
+polyline { fill: none; stroke-width: 2.5; stroke-linejoin: round; }
+polyline.good { stroke: var(--green); } polyline.wrong { stroke: var(--red); }
+polyline.kept { stroke: var(--blue); stroke-dasharray: 6 4; }
+tspan.good { fill: var(--green); } tspan.wrong { fill: var(--red); }
+tspan.kept { fill: var(--blue); }
+"""
+
+
+def page(facts: Facts, name: str) -> str:
+    """
+    Write the page.
+
+    Args:
+        facts: What the journal knows.
+        name: How the journal is called.
+    """
+    began = datetime.fromtimestamp(facts.began, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    when = f"The first ticket was added on {began}." if facts.began else "Nothing has ended yet."
+    return "\n".join(
+        (
+            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            f"<title>{_safe(name)}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>{_safe(name)}</h1><p>{when}</p>",
+            f"<dl>{''.join(_counts(facts))}</dl><main>",
+            *_sections(facts),
+            "</main></body></html>",
+        )
+    )
+
+
+def _counts(facts: Facts) -> Iterator[str]:
+    report = facts.report
+    counts = {
+        "tickets": report.tickets,
+        "succeeded": report.success,
+        "failed": report.failed,
+        "given up": report.unresolved,
+        "open": report.open,
+        "looks": report.looks,
+        "files": report.files,
+        "not saved": report.unsaved,
+    }
+    for name, count in counts.items():
+        yield f"<div><dt>{name}</dt><dd>{count:,}</dd></div>"
+    if facts.size:
+        yield f"<div><dt>saved</dt><dd>{_bytes(facts.size)}</dd></div>"
+
+
+def _sections(facts: Facts) -> Iterator[str]:
+    series = [("succeeded", "good", facts.succeeded), ("failed", "wrong", facts.failed)]
+    if facts.saved:
+        series.append(("all files saved", "kept", facts.saved))
+    if facts.succeeded or facts.failed:
+        yield _section("Over time", "How many had an outcome until when.", timeline(series))
+    yield from _spread(
+        "From adding to outcome",
+        "How long tickets were in the journal until their outcome was written. Pauses between "
+        "runs are in it.",
+        facts.took,
+        "seconds",
+    )
+    yield from _spread(
+        "How late an end was noticed, at most",
+        "How long before it was noticed a job may have ended: from the last look that saw it "
+        "running to the one that saw it over. On average it is half of that.",
+        facts.late,
+        "seconds",
+    )
+    yield from _spread(
+        "Generation time",
+        "How long the server worked, by its own word, where it gave one.",
+        facts.generation,
+        "seconds",
+    )
+    yield from _spread("Looks", "How many looks a ticket took.", facts.looks, "")
+    yield from _spread(
+        "From outcome to files",
+        "How long after its outcome a ticket's last file was saved.",
+        facts.saving,
+        "seconds",
+    )
+    if facts.reasons:
+        rows = [(output.plain(why), count) for why, count in facts.reasons.most_common(_REASONS)]
+        more = len(facts.reasons) - len(rows)
+        rest = f" {more:,} more reasons are left out." if more else ""
+        words = f"Why tickets failed, were given up, or could not be saved.{rest}"
+        yield _section("What went wrong", words, bars(rows))
+
+
+def _spread(title: str, words: str, values: Sequence[float], unit: str) -> Iterator[str]:
+    if not values:
+        return
+    ordered = sorted(values)
+    middle, most = ordered[len(ordered) // 2], ordered[-1]
+    late = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    told = f"Median {middle:,.3g}, 95 % within {late:,.3g}, most {most:,.3g} {unit}".rstrip()
+    yield _section(title, words, f"<p>{told}.</p>{histogram(values, unit)}")
+
+
+def _section(title: str, words: str, plot: str) -> str:
+    return f"<section><h2>{title}</h2><p>{words}</p>{plot}</section>"
+
+
+def _safe(text: str) -> str:
+    return escape(output.plain(text))
+
+
+def _bytes(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < _THOUSAND:
+            return f"{size:,.3g} {unit}"
+        size /= _THOUSAND
+    return f"{size:,.3g} TB"

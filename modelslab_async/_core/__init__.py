@@ -1,1 +1,0 @@
-"""The pure part: decides everything, does nothing. No I/O, no clock, no randomness, no key."""

@@ -1,0 +1,48 @@
+"""Deliveries: how saving the outputs of one generation ended. Values only."""
+
+from typing import TypeAlias
+
+from attrs import frozen
+
+from .._models.errors import DownloadError
+from .._models.outcomes import Unresolved
+from .._models.replies import Failed, Success
+from .._models.saved_file import File
+from .._models.ticket import Ticket
+
+
+@frozen(kw_only=True)
+class Saved:
+    """
+    All outputs of a generation are saved.
+
+    Attributes:
+        ticket: The generation.
+        files: Its files, in the order of its outputs; none where it has no output.
+        success: The reply that named them.
+    """
+
+    ticket: Ticket
+    files: tuple[File, ...]
+    success: Success
+
+
+@frozen(kw_only=True)
+class Unsaved:
+    """
+    The generation is done, but not all of its outputs could be saved. Saving can be repeated.
+
+    Attributes:
+        ticket: The generation.
+        cause: The first thing that went wrong.
+        files: The files that were saved all the same.
+        success: The reply that named the outputs.
+    """
+
+    ticket: Ticket
+    cause: DownloadError
+    files: tuple[File, ...]
+    success: Success
+
+
+Delivery: TypeAlias = Saved | Unsaved | Failed | Unresolved

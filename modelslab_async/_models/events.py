@@ -1,0 +1,101 @@
+"""What the poller tells an `on_event` hook: plain values, enough for metrics, without a key."""
+
+from typing import TypeAlias
+
+from attrs import frozen
+
+from .._registry.family import Tier
+from .errors import LookFault, ModelsLabError
+from .outcomes import Outcome
+from .replies import Processing, Reply, Success
+from .ticket import Ticket
+
+
+@frozen(kw_only=True)
+class Looked:
+    """
+    One look was answered.
+
+    Attributes:
+        ticket: What was asked about.
+        reply: What the server said.
+        took: Seconds from sending to reading.
+        late: Seconds that the look began after it was due.
+    """
+
+    ticket: Ticket
+    reply: Reply
+    took: float
+    late: float
+
+
+@frozen(kw_only=True)
+class Faulted:
+    """
+    One look went wrong; the ticket will be looked at again unless its budget is spent.
+
+    Attributes:
+        ticket: What was asked about.
+        error: What went wrong.
+        faults: How many looks at this ticket have now gone wrong in a row.
+    """
+
+    ticket: Ticket
+    error: LookFault
+    faults: int
+
+
+@frozen(kw_only=True)
+class Paused:
+    """
+    No ticket of one key is looked at for a while.
+
+    Attributes:
+        tier: Which key: `standard` or `enterprise`.
+        seconds: For how long.
+        cause: Why: the server's rate limit, or an outage.
+    """
+
+    tier: Tier
+    seconds: float
+    cause: ModelsLabError
+
+
+@frozen(kw_only=True)
+class Settled:
+    """
+    A ticket's wait ended.
+
+    Attributes:
+        outcome: How.
+        looks: How many looks it took.
+        waited: Seconds since the ticket was added.
+    """
+
+    outcome: Outcome
+    looks: int
+    waited: float
+
+
+@frozen(kw_only=True)
+class Submitted:
+    """
+    Work was started, told to `on_submitted` before anybody else hears of it.
+
+    Attributes:
+        ticket: What to wait for.
+        endpoint: What was submitted to.
+        track_id: The mark that the request carried: the caller's own, or one that was made for it;
+            "" where none was given and the endpoint takes none.
+        payload_hash: The SHA-256 of the endpoint and its parameters, without the mark.
+        reply: What the server said.
+    """
+
+    ticket: Ticket
+    endpoint: str
+    track_id: str
+    payload_hash: str
+    reply: Processing | Success
+
+
+Event: TypeAlias = Looked | Faulted | Paused | Settled

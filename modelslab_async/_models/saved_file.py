@@ -1,0 +1,29 @@
+"""File: an output that was saved, and what its bytes were. It reads and writes nothing."""
+
+from pathlib import Path
+
+from attrs import field, frozen
+
+from .ticket import Ticket
+
+
+@frozen(kw_only=True)
+class File:
+    """
+    One saved output.
+
+    Args:
+        ticket: Whose output it is.
+        n: Which of the ticket's outputs, counted from 0.
+        path: Where it was saved.
+        sha256: The checksum of its bytes, in hexadecimal.
+        size: How many bytes.
+        url: The link it came from, without its query; "" where the reply itself held the bytes.
+    """
+
+    ticket: Ticket
+    n: int
+    path: Path = field(converter=Path)
+    sha256: str
+    size: int
+    url: str = ""

@@ -1,0 +1,108 @@
+"""Records: replies and outcomes as JSON-safe dictionaries, and back, without loss."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from cattrs import Converter
+from cattrs.strategies import configure_tagged_union
+
+from . import errors
+from .errors import ModelsLabError, WaitTimeout
+from .outcomes import Outcome, Unresolved
+from .replies import Failed, Processing, Reply, Success
+from .ticket import Ticket
+
+Record: TypeAlias = dict[str, Any]
+_Recorded: TypeAlias = Processing | Success | Failed | Unresolved
+_KINDS: Mapping[type, str] = {
+    Processing: "processing",
+    Success: "success",
+    Failed: "failed",
+    Unresolved: "unresolved",
+}
+# What errors hold beside their message; a ticket and a last reply stand in the outcome.
+_DETAILS = (
+    *("status_code", "server_message", "retry_after"),
+    *("may_have_left", "endpoint", "track_id"),
+)
+
+
+def to_dict(value: Reply | Outcome) -> Record:
+    """
+    Turn a reply or an outcome into a dictionary that `json.dumps` takes.
+
+    Its `kind` says which one it is; the ticket is in its text form; `raw` is the whole body.
+    """
+    record: Record = _converter.unstructure(value, unstructure_as=_Recorded)
+    return record
+
+
+def from_dict(record: Mapping[str, Any]) -> Reply | Outcome:
+    """
+    Turn such a dictionary back.
+
+    Raises:
+        ValueError: The dictionary does not come from `to_dict`.
+    """
+    match record:
+        case {"kind": kind} if kind in _KINDS.values():
+            value = _read(record, kind)
+        case _:
+            kinds = ", ".join(_KINDS.values())
+            raise ValueError(
+                f"a record is a dictionary with a 'kind' of {kinds}; got {record!r:.80}"
+            )
+    if isinstance(value, Unresolved):
+        value.cause.ticket = value.ticket
+        if isinstance(value.cause, WaitTimeout):
+            value.cause.last = value.last
+    return value
+
+
+def _read(record: Mapping[str, Any], kind: str) -> Reply | Outcome:
+    try:
+        value: Reply | Outcome = _converter.structure(dict(record), _Recorded)  # type: ignore[arg-type]
+    except Exception as fault:
+        raise ValueError(f"no record of {kind!r} that to_dict could have written") from fault
+    return value
+
+
+def _write_error(error: ModelsLabError) -> Record:
+    details = {name: getattr(error, name) for name in _DETAILS if hasattr(error, name)}
+    return {"error": type(error).__name__, "message": error.message, **details}
+
+
+def _read_error(record: Mapping[str, Any], _type: object) -> ModelsLabError:
+    kind = getattr(errors, record["error"])
+    if not issubclass(kind, ModelsLabError):
+        raise TypeError(record["error"])
+    error: ModelsLabError = kind(record["message"])
+    for name in _DETAILS:
+        # What an error of this kind did not hold yet when it was written down keeps its default.
+        if hasattr(error, name) and name in record:
+            setattr(error, name, record[name])
+    return error
+
+
+def _read_texts(value: object, _type: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise TypeError(f"a list of texts, got {value!r:.80}")
+    return tuple(value)
+
+
+def _make_converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _read_texts)
+    converter.register_unstructure_hook(Ticket, str)
+    converter.register_structure_hook(Ticket, lambda text, _: Ticket.parse(text))
+    converter.register_unstructure_hook_func(
+        lambda cls: isinstance(cls, type) and issubclass(cls, ModelsLabError), _write_error
+    )
+    converter.register_structure_hook(ModelsLabError, _read_error)
+    configure_tagged_union(
+        _Recorded, converter, tag_name="kind", tag_generator=lambda cls: _KINDS[cls]
+    )
+    return converter
+
+
+_converter = _make_converter()

@@ -1,0 +1,100 @@
+"""Refusals told by words alone: the service may refuse inside a 200. A table of whole phrases."""
+
+import re
+from collections.abc import Mapping
+
+from .._models.errors import (
+    AuthenticationError,
+    InvalidRequest,
+    ModelsLabError,
+    PaymentRequired,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+)
+from .json_body import opening
+
+# Taking a job's own failure for a refusal would end every other ticket of the key, so the phrases
+# are whole ones that open a sentence ("Unable to download x: 429 Too Many Requests" speaks of
+# somebody else), and a job that `failed` is searched for those of the account only. What upstream
+# providers say of their own keys ("Incorrect API key provided") is left out.
+_OPENING = (
+    r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"
+    r"(?:(?:your|the|this|you|please|have|are|provided) )*"
+)
+_OF_THE_ACCOUNT: Mapping[type[ModelsLabError], tuple[str, ...]] = {
+    AuthenticationError: (
+        r"(provide a valid|invalid|expired|missing|wrong|unknown|no) api[ _-]?key\b",
+        r"api[ _-]?key (field |you provided )?(is |was |has )?(required|missing|invalid|wrong)",
+        r"api[ _-]?key (is not valid|(is |was |has )?(been )?(expired|disabled|revoked|not found))",
+        r"key (field )?is required",
+        r"(unauthori[sz]ed( request| access)?|unauthenticated|(invalid|missing) key)\W*$",
+    ),
+    PaymentRequired: (
+        r"(insufficient|not enough|(run )?out of) (api |wallet )?(credits?|balance|funds)\b",
+        r"(don.t|do not) have (enough|sufficient|any) (api |wallet )?(credits?|balance|funds)\b",
+        r"no (more )?(credits?|balance|funds)( left| remaining| available)?\W*$",
+        r"credits? (are |have |has )?(been )?(exhausted|expired|used up|run out)",
+        r"(current |free )?(plan|subscription|trial) (is |has |have )?(expired|ended)",
+        r"(no|(don.t|do not) have any?) active (plan|subscription)",
+        r"(fund|recharge|top up) your (wallet|account)",
+        r"subscribe (again|to a plan)",
+        r"payment required\W*$",
+    ),
+}
+_AT_THE_DOOR: Mapping[type[ModelsLabError], tuple[str, ...]] = {
+    RateLimited: (
+        r"(api )?rate limit(s|ed)?\b( \w+){0,2} (exceeded|reached|hit)",
+        r"(exceeded|reached|hit) (your |the )?(api )?rate limit",
+        r"(being )?rate limited",
+        r"(sent )?too many (requests|attempts)",
+        r"(reached )?(the )?maximum (number of |of )?(\d+ )?queued requests",
+        r"[^.:]{0,80}\bspam filter",
+    ),
+    **_OF_THE_ACCOUNT,
+    PermissionDenied: (
+        r"[\w ]{0,60}\brequires? an? (\w+ )?subscription\b",
+        r"[\w ]{0,60}\brequires? an? (premium|paid|pro|unlimited|enterprise|higher) plan\b",
+        r"[\w ]{0,60}\bnot (available|included) (in|on|for|by) your (\w+ )?(subscription|plan)",
+        r"[\w ]{0,60}\bonly available (for|to|on|in) (the )?(premium|paid|pro|enterprise)\b",
+        r"(current )?(subscription|plan) does not (include|allow|support)\b",
+        r"upgrade your (subscription|plan)\b",
+    ),
+    InvalidRequest: (
+        r"invalid api request",
+        r"(request[_ ]?id|id) field is required",
+    ),
+    ServerError: (
+        r"internal server error",
+        r"service (is )?(temporarily |currently )?unavailable",
+        r"server is (currently |too )?(busy|overloaded|down|under maintenance)",
+        r"(bad gateway|gateway time-?out)\W*$",
+    ),
+}
+
+
+def _compiled(
+    table: Mapping[type[ModelsLabError], tuple[str, ...]],
+) -> dict[type[ModelsLabError], re.Pattern[str]]:
+    return {
+        error: re.compile(f"{_OPENING}(?:{'|'.join(phrases)})", re.IGNORECASE)
+        for error, phrases in table.items()
+    }
+
+
+_ACCOUNT = _compiled(_OF_THE_ACCOUNT)
+_DOOR = _compiled(_AT_THE_DOOR)
+
+
+def refusal_in(said: str, *, at_the_door: bool) -> type[ModelsLabError] | None:
+    """
+    The refusal that a message is, if it is one.
+
+    Args:
+        said: The server's words.
+        at_the_door: Whether the status is `error` or missing, and so may be any refusal; a job that
+            `failed` has passed the door.
+    """
+    table = _DOOR if at_the_door else _ACCOUNT
+    start = opening(said)
+    return next((error for error, pattern in table.items() if pattern.search(start)), None)

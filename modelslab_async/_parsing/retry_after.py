@@ -1,0 +1,77 @@
+"""Hints: how long a server asks to be left alone, from its body, its headers or its words."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeAlias
+
+from .json_body import first_text, number, opening
+
+Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
+
+LONGEST_WAIT = 300.0
+_FIRST_EPOCH = 1e9
+_WORDS = re.compile(r"(?:wait|retry|again)\D{0,30}(\d{1,6})\s*(s\b|sec|min)", re.IGNORECASE)
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """One header's value, whatever its case and the form the headers came in."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    for key, value in pairs:
+        key_text = key.decode("latin-1") if isinstance(key, bytes) else key
+        if key_text.lower() == name:
+            return value.decode("latin-1") if isinstance(value, bytes) else value
+    return None
+
+
+def retry_after(
+    body: Mapping[str, Any], headers: Headers, received_at: float | None
+) -> float | None:
+    """
+    Seconds that the server asks to wait, `LONGEST_WAIT` at the most.
+
+    The first found counts: `retry_after` in the body, the headers `Retry-After` and
+    `X-RateLimit-Reset`, the words of the message. Absolute times are measured against the reply's
+    own `Date`, which no skewed clock can spoil; without one against `received_at` (seconds since
+    1970).
+    """
+    sent_at = _epoch(header(headers, "date"))
+    now = received_at if sent_at is None else sent_at
+    found = (
+        number(body.get("retry_after")),
+        _delay(header(headers, "retry-after"), now),
+        _reset(number(header(headers, "x-ratelimit-reset")), now),
+        _spoken(first_text(body, "message", "messege")),
+        _spoken(first_text(body, "tips")),
+    )
+    return next((min(seconds, LONGEST_WAIT) for seconds in found if seconds is not None), None)
+
+
+def _delay(value: str | None, now: float | None) -> float | None:
+    seconds = number(value)
+    return _until(_epoch(value), now) if seconds is None else seconds
+
+
+def _reset(value: float | None, now: float | None) -> float | None:
+    # Documented as seconds since 1970; what is far too small for that is meant as a delay.
+    return value if value is not None and value < _FIRST_EPOCH else _until(value, now)
+
+
+def _until(moment: float | None, now: float | None) -> float | None:
+    return None if moment is None or now is None else max(0.0, moment - now)
+
+
+def _epoch(value: str | None) -> float | None:
+    try:
+        moment = parsedate_to_datetime(value or "")
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _spoken(words: str) -> float | None:
+    found = _WORDS.search(opening(words))
+    if not found:
+        return None
+    return float(found[1]) * (60.0 if found[2].lower() == "min" else 1.0)

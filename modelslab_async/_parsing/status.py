@@ -1,0 +1,137 @@
+"""Statuses: which field of a body holds the status, and what its word means. Tables, no guesses."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from attrs import evolve, frozen
+
+from .._registry.family import StatusRule
+from .json_body import first_text, results, text
+
+
+class Meaning(Enum):
+    """What a status word says about the job."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SILENT = "silent"
+
+
+_WORDS: Mapping[str, Meaning] = {
+    **dict.fromkeys(("success", "succeeded", "completed", "complete", "done"), Meaning.DONE),
+    **dict.fromkeys(("error", "failed", "failure", "expired", "rejected"), Meaning.FAILED),
+    **dict.fromkeys(("cancelled", "canceled", "aborted"), Meaning.CANCELLED),
+    **dict.fromkeys(
+        ("processing", "queued", "pending", "running", "started", "starting", "in_progress"),
+        Meaning.RUNNING,
+    ),
+}
+
+# Training keeps "success" as its status from the first moment on; the stage is in the message.
+_STAGES: Mapping[str, Meaning] = {
+    **dict.fromkeys(
+        (
+            "",
+            "deploying_gpu",
+            "training_started",
+            "training_success",
+            "trained_model_compressing",
+            "trained_model_uploading",
+            "trained_model_uploaded",
+            "deploying_model",
+        ),
+        Meaning.RUNNING,
+    ),
+    "model_ready": Meaning.DONE,
+    "training_failed": Meaning.FAILED,
+}
+
+
+@frozen
+class State:
+    """
+    What a body says about the job.
+
+    Attributes:
+        word: The status word, in lower case.
+        meaning: What it means. A word of no table is not terminal.
+        place: The part of the body that holds the results.
+        message: The text that belongs to the status, if it stands in a place of its own.
+        took: How long the work took, as written.
+    """
+
+    word: str
+    meaning: Meaning
+    place: Mapping[str, Any]
+    message: str = ""
+    took: object = None
+
+
+def _word(fields: Mapping[str, Any]) -> str:
+    return first_text(fields, "status", "state").casefold()
+
+
+def _generation(fields: Mapping[str, Any]) -> State:
+    word = _word(fields)
+    meaning = _WORDS.get(word.replace(" ", "_"), Meaning.RUNNING)
+    if not word:
+        # Recorded: a finished voice_cover has links and no status at all.
+        meaning = Meaning.DONE if results(fields) else Meaning.SILENT
+    took = fields.get("generationTime", fields.get("generation_time"))
+    return State(word, meaning, fields, "", took)
+
+
+def _training(fields: Mapping[str, Any]) -> State:
+    envelope = _generation(fields)
+    if envelope.meaning is not Meaning.DONE:
+        return envelope
+    stage = first_text(fields, "messege", "message", "training_status").casefold()
+    key = stage.replace(" ", "_")
+    meaning = _STAGES.get(key, _failure(key))
+    return State(stage or envelope.word, meaning, fields)
+
+
+def _workflow(fields: Mapping[str, Any]) -> State:
+    run = fields.get("execution")
+    if not isinstance(run, dict):
+        # A submit is answered by an envelope alone: the run has just been accepted.
+        envelope = _generation(fields)
+        return evolve(envelope, meaning=Meaning.RUNNING) if envelope.word == "success" else envelope
+    word = _word(run) or "pending"
+    place = fields.get("output")
+    return State(
+        word,
+        _WORDS.get(word, Meaning.RUNNING),
+        place if isinstance(place, dict) else fields,
+        text(fields.get("error")),
+        run.get("execution_time"),
+    )
+
+
+def _failure(word: str) -> Meaning:
+    """A training stage without an entry: the plain words of failure still count."""
+    meaning = _WORDS.get(word, Meaning.RUNNING)
+    return Meaning.RUNNING if meaning is Meaning.DONE else meaning
+
+
+_RULES: Mapping[StatusRule, Callable[[Mapping[str, Any]], State]] = {
+    "generation": _generation,
+    "training": _training,
+    "workflow": _workflow,
+}
+
+
+def read_state(fields: Mapping[str, Any], rule: StatusRule) -> State:
+    """What a body says about the job, read by the rule of its family."""
+    return _RULES[rule](fields)
+
+
+def is_known(word: str, rule: StatusRule) -> bool:
+    """Whether a status word stands in the table of its rule."""
+    if word in _WORDS:
+        return True
+    key = word.replace(" ", "_")
+    return key in _WORDS or (rule == "training" and key in _STAGES)

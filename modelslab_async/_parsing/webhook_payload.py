@@ -1,0 +1,61 @@
+"""Hooks: which work a webhook speaks of. What it says about the result is not believed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from .json_body import UnreadableBodyError, parse_body
+
+_IDS = ("id", "request_id", "training_id", "model_id", "execution_id")
+
+
+@frozen
+class Hint:
+    """
+    Which work a delivery speaks of.
+
+    Attributes:
+        ids: The ids that it may be known by.
+        track_id: The mark of the request, as text; "" where there is none.
+    """
+
+    ids: tuple[str, ...]
+    track_id: str
+
+
+def read_hint(body: bytes) -> Hint | None:
+    """
+    Read a delivery, in any of the documented shapes; None if it names no work.
+
+    They are: a generation that succeeded or failed (`id`, `track_id`), a training (`model_id`), and
+    a workflow, nested (`workflow.id`, `execution.id`) or flat (`workflow_id`, `execution_id`).
+    """
+    try:
+        fields = parse_body(body)
+    except UnreadableBodyError:
+        return None
+    ids = [*_workflow(fields), *(_text(fields.get(name)) for name in _IDS)]
+    hint = Hint(tuple(dict.fromkeys(filter(None, ids))), _track_id(fields))
+    return hint if hint.ids or hint.track_id else None
+
+
+def _workflow(fields: Mapping[str, Any]) -> list[str]:
+    flow, run = fields.get("workflow"), fields.get("execution")
+    if isinstance(flow, dict) and isinstance(run, dict):
+        pair = _text(flow.get("id")), _text(run.get("id"))
+    else:
+        pair = _text(fields.get("workflow_id")), _text(fields.get("execution_id"))
+    return ["/".join(pair)] if all(pair) else []
+
+
+def _track_id(fields: Mapping[str, Any]) -> str:
+    meta = fields.get("meta")
+    inner = meta.get("track_id") if isinstance(meta, dict) else None
+    return _text(fields.get("track_id")) or _text(inner)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return ""
+    return str(value).strip()

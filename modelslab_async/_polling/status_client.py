@@ -1,0 +1,187 @@
+"""Looker: one look at one ticket, over the wire to a reply. It never waits and never repeats."""
+
+import difflib
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import Protocol, Self, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from .._models.errors import ModelsLabError
+from .._models.replies import Processing, Reply
+from .._models.ticket import Ticket
+from .._parsing.reply import read_reply
+from .._parsing.reply_cache import Pending, Reader
+from .._parsing.status import is_known
+from .._registry.family import BASE_URL, LEGACY_BASE_URL, Family, Tier
+from .._transport.base import Response
+from .._transport.sender import Sender
+
+_logger = logging.getLogger("modelslab_async")
+
+# A server that makes up a word for each reply fills neither the log nor the memory.
+_LONGEST_WORD = 80
+_MOST_STRANGE = 1000
+
+
+class Looker:
+    """Knows where every family is fetched, and looks there."""
+
+    def __init__(self, families: Mapping[str, Family], sender: Sender) -> None:
+        self._families = families
+        self._sender = sender
+        self._reader = Reader(families, self._check_word)
+        self._strange: set[tuple[str, str]] = set()
+        self._places: dict[str, tuple[Tier, str]] = {}
+
+    @property
+    def families(self) -> Iterable[str]:
+        """The names of all families."""
+        return self._families
+
+    def family_of(self, ticket: Ticket) -> Family:
+        """
+        The family that resolves a ticket.
+
+        Raises:
+            ValueError: The family is unknown, the id does not fit it, or its key is missing.
+        """
+        family = self._families.get(ticket.family)
+        if family is None:
+            near = difflib.get_close_matches(ticket.family, self._families, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "none is like it;"
+            raise ValueError(
+                f"unknown family {ticket.family!r}; {hint} "
+                "`modelslab-async families` lists all, and Client(families=...) takes more"
+            )
+        family.check(ticket)
+        self._sender.key_of(family.tier)
+        return family
+
+    def place_of(self, ticket: Ticket) -> tuple[Tier, str]:
+        """
+        With which key, and at which host, a ticket is looked at.
+
+        Raises:
+            ValueError: See `family_of`.
+        """
+        family = self.family_of(ticket)
+        place = self._places.get(ticket.family)
+        if place is None:
+            place = self._sender.key_of(family.tier), urlsplit(family.url).netloc
+            self._places[ticket.family] = place
+        return place
+
+    def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
+        """Whom a refusal of this ticket concerns: those of the same key, or of the same family."""
+        return self._sender.key_of(self.family_of(ticket).tier), ticket.family
+
+    async def fetch(self, ticket: Ticket) -> Reply:
+        """
+        Ask once about a ticket whose family is known, and read the whole reply.
+
+        Raises:
+            LookFault: The reply says nothing about the job.
+            Refused: The server refuses.
+        """
+        response = await self._response(ticket)
+        reply = read_reply(
+            ticket,
+            status_code=response.status_code,
+            headers=response.headers,
+            body=response.body,
+            families=self._families,
+            received_at=time.time(),
+        )
+        if isinstance(reply, Processing):
+            self._check_word(reply)
+        return reply
+
+    async def look(self, ticket: Ticket) -> Reply | Pending:
+        """
+        Ask once about a ticket whose family is known, and read no more than the poller needs.
+
+        Raises:
+            LookFault: The reply says nothing about the job.
+            Refused: The server refuses.
+        """
+        response = await self._response(ticket)
+        return self._reader.read(
+            ticket,
+            status_code=response.status_code,
+            headers=response.headers,
+            body=response.body,
+            received_at=time.time(),
+        )
+
+    async def aclose(self) -> None:
+        await self._sender.aclose()
+
+    async def _response(self, ticket: Ticket) -> Response:
+        try:
+            return await self._sender.look(self._families[ticket.family], ticket)
+        except ModelsLabError as error:
+            error.ticket = ticket
+            raise
+
+    def _check_word(self, reply: Processing) -> None:
+        family, word = reply.ticket.family, reply.status
+        if is_known(word, self._families[family].status):
+            return
+        status = word[:_LONGEST_WORD]
+        if (family, status) in self._strange or len(self._strange) >= _MOST_STRANGE:
+            return
+        self._strange.add((family, status))
+        _logger.warning(
+            "family %s answers the unknown status %r; it is taken for 'not over yet'",
+            family,
+            status,
+        )
+
+
+class _Row(Protocol):
+    """A row of a table, whose URL names one of the two hosts."""
+
+    def at(self, *, base: str, legacy: str) -> Self: ...
+
+
+_RowT = TypeVar("_RowT", bound=_Row)
+
+
+def rooted(
+    rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
+) -> dict[str, _RowT]:
+    """
+    The rows of a table on the hosts that were given, or that the environment names.
+
+    Raises:
+        ValueError: A base URL is not one.
+    """
+    base = _base(base_url, "MODELSLAB_BASE_URL", BASE_URL)
+    legacy = _base(legacy_base_url, "MODELSLAB_LEGACY_BASE_URL", LEGACY_BASE_URL)
+    return {name: row.at(base=base, legacy=legacy) for name, row in rows.items()}
+
+
+def _base(given: str | None, variable: str, default: str) -> str:
+    url = (given or os.environ.get(variable) or default).rstrip("/")
+    parts = _parts(url)
+    if parts is None:
+        source = "base_url" if given else variable
+        raise ValueError(f"{source} is an URL such as {default!r}, got {url!r}")
+    if parts.username or parts.password:
+        raise ValueError("a base URL carries no user name and no password")
+    # Other clients of the service write its base without "/api"; both spellings mean the same.
+    return url if parts.path else f"{url}/api"
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The parts of a plain URL of HTTP; None if it is none."""
+    if not (url.isascii() and url.isprintable()) or set(url) & set(" {}?#"):
+        return None
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts if whole else None

@@ -1,0 +1,187 @@
+"""Endpoint: a named way to start work, and how parameters become a Call. Sends nothing."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from attrs import evolve, field, frozen
+from attrs.validators import in_, matches_re
+
+from .family import BASE_URL, LEGACY_BASE_URL, Call, KeyPlace, Medium, Method, Tier, is_whole_url
+from .suggestions import meant
+
+_PLACE = re.compile(r"\{(\w+)\}")
+_HOSTS = ("base", "legacy")
+# What stands for a file has one of these words in its name, in every documented row but one; and
+# what has such a word stands for a file, but for two that are switches.
+_OF_FILES = frozenset({"image", "images", "audio", "video"})
+_SWITCHES = frozenset({"multi_image", "generate_audio"})
+
+
+def _check_url(endpoint: "Endpoint", _attribute: object, value: str) -> None:
+    if not is_whole_url(value):
+        raise ValueError(
+            f"the url of endpoint {endpoint.name!r} starts with {{base}}, {{legacy}} or https:// "
+            f"and has no query and no fragment, got {value!r}"
+        )
+
+
+@frozen(kw_only=True)
+class Endpoint:
+    """
+    One row of the table of endpoints: a named way to start work.
+
+    Only names are checked, and only as far as the documents agree: a parameter that is missing, or
+    that looks like a known one misspelled. Values pass as they are, and so do parameters that are
+    new.
+
+    Args:
+        name: `family/endpoint`, such as `realtime/text2img`.
+        url: The URL template. `{base}` and `{legacy}` stand for the two hosts of the service, every
+            other name in braces for a parameter that goes into the path.
+        resolved_by: The family of the tickets it makes; None: it makes none, its reply is all.
+        required: Parameters that must be given.
+        any_of: Groups of parameters of which at least one must be given.
+        optional: The other parameters that are known.
+        files: Parameters that take the link to a file though their names do not say so.
+        method: The HTTP method.
+        key_in: Where the key goes: `body`, `header` or `query`.
+        tier: Which key: `standard` or `enterprise`.
+        output: What it makes; empty where nothing.
+        repeatable: Whether sending it twice does no harm: it starts, stores and costs nothing.
+        any_names: Whether the caller names its parameters, so that none is misspelled.
+        vocabulary: Names that are no misspellings because other endpoints know them.
+        doc: The document this row comes from.
+        note: What a user should know about this row.
+
+    Example:
+        >>> paint = Endpoint(
+        ...     name="v8_images/paint",
+        ...     url="{base}/v8/images/paint",
+        ...     resolved_by="v8_images",
+        ...     required=("prompt",),
+        ... )
+        >>> paint.start({"prompt": "a lighthouse"}).url
+        'https://modelslab.com/api/v8/images/paint'
+    """
+
+    name: str = field(validator=matches_re(r"[A-Za-z][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_-]*"))
+    url: str = field(validator=_check_url)
+    resolved_by: str | None
+    required: tuple[str, ...] = ()
+    any_of: tuple[tuple[str, ...], ...] = ()
+    optional: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    method: Method = field(default="POST", validator=in_(("GET", "POST")))
+    key_in: KeyPlace = field(default="body", validator=in_(("body", "header", "query")))
+    tier: Tier = field(default="standard", validator=in_(("standard", "enterprise")))
+    output: tuple[Medium, ...] = ()
+    repeatable: bool = False
+    any_names: bool = False
+    vocabulary: frozenset[str] = field(default=frozenset(), repr=False, eq=False)
+    doc: str = ""
+    note: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if self.method == "GET" and self.key_in == "body":
+            raise ValueError(f"endpoint {self.name!r}: a GET carries no body for the key")
+        if unsaid := [name for name in self.places if name not in self.required]:
+            raise ValueError(
+                f"endpoint {self.name!r} has {', '.join(unsaid)} in its url, which therefore must "
+                f"be among its required parameters, got {self.required!r}"
+            )
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The names of the parameters that go into the path."""
+        return tuple(name for name in _PLACE.findall(self.url) if name not in _HOSTS)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Every parameter that the row knows: the required ones, the alternatives, the others."""
+        alternatives = (name for group in self.any_of for name in group)
+        return tuple(dict.fromkeys((*self.required, *alternatives, *self.optional)))
+
+    def at(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Endpoint":
+        """The same endpoint on other hosts."""
+        return evolve(self, url=self.url.replace("{base}", base).replace("{legacy}", legacy))
+
+    def takes_file(self, name: str) -> bool:
+        """
+        Whether a parameter takes the link to a file, so that a file can be sent in its stead.
+
+        That is one of `files`, and one with `image`, `images`, `audio` or `video` among the words
+        of its name, such as `init_image`. The switches `multi_image` and `generate_audio` are none.
+        Where the caller names the parameters, so is every other than those that the row knows.
+        """
+        if name in self.files or (self.any_names and name not in self.parameters):
+            return True
+        return name not in _SWITCHES and not _OF_FILES.isdisjoint(name.split("_"))
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """
+        Make sure that nothing is missing and nothing misspelled, before anything is sent.
+
+        Raises:
+            ValueError: A required parameter is missing, a name looks misspelled, or the key is
+                among the parameters.
+        """
+        if "key" in params:
+            raise ValueError(
+                f"{self.name} takes its parameters without `key`, which the client adds when it "
+                f"sends; leave it out"
+            )
+        if not self.any_names:
+            self._check_spelling(params)
+        given = [name for name, value in params.items() if value is not None]
+        missing = [name for name in self.required if name not in given]
+        missing += [" or ".join(group) for group in self.any_of if not {*group} & {*given}]
+        if missing:
+            raise ValueError(
+                f"{self.name} needs {', '.join(missing)}, got {', '.join(given) or 'nothing'}; "
+                f"{self._where_to_look}"
+            )
+
+    def _check_spelling(self, params: Mapping[str, Any]) -> None:
+        known = self.parameters
+        for name in params:
+            if name in known or name in self.vocabulary:
+                continue
+            if (right := meant(name, known)) is not None:
+                raise ValueError(
+                    f"{self.name} expects {right!r}, got {name!r}, which looks like a "
+                    f"misspelling of it; {self._where_to_look}"
+                )
+
+    @property
+    def _where_to_look(self) -> str:
+        return f"`modelslab-async endpoints {self.name}` lists its parameters"
+
+    def start(self, params: Mapping[str, Any]) -> Call:
+        """
+        The call that starts the work. A parameter that is None is left out.
+
+        Raises:
+            ValueError: The parameters do not fit this endpoint.
+        """
+        self.check(params)
+        given = {name: value for name, value in params.items() if value is not None}
+        places = {name: self._segment(name, given.pop(name)) for name in self.places}
+        url = self.at().url
+        return Call(
+            method=self.method,
+            url=url.format_map(places) if places else url,
+            fields=given,
+            key_in=self.key_in,
+            tier=self.tier,
+            repeatable=self.repeatable,
+        )
+
+    def _segment(self, name: str, value: object) -> str:
+        text = str(value)
+        if text.strip() in ("", ".", ".."):
+            raise ValueError(
+                f"{self.name} puts {name!r} into its path as one segment, got {text!r}"
+            )
+        return quote(text, safe="")

@@ -1,0 +1,169 @@
+"""Family: one API family, and how a ticket becomes a Call. Holds no key and sends nothing."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+from urllib.parse import quote, urlsplit
+
+from attrs import Factory, evolve, field, frozen
+from attrs.validators import in_, matches_re
+
+from .._models.ticket import Ticket
+
+Method: TypeAlias = Literal["GET", "POST"]
+KeyPlace: TypeAlias = Literal["body", "header", "query"]
+Tier: TypeAlias = Literal["standard", "enterprise"]
+StatusRule: TypeAlias = Literal["generation", "training", "workflow"]
+Medium: TypeAlias = Literal["image", "video", "audio", "text", "3d"]
+
+BASE_URL = "https://modelslab.com/api"
+LEGACY_BASE_URL = "https://stablediffusionapi.com/api"
+_HOSTS = ("{base}", "{legacy}")
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+@frozen(kw_only=True)
+class Call:
+    """
+    One prepared request, without the key.
+
+    Attributes:
+        method: The HTTP method.
+        url: The whole URL.
+        fields: What goes into the JSON body, beside the key.
+        key_in: Where the key goes.
+        tier: Which of the caller's keys goes there.
+        repeatable: Whether sending it twice does no harm. The method does not say that: a fetch is
+            a POST and may be repeated, a submit is a POST and is paid for.
+    """
+
+    method: Method
+    url: str
+    fields: Mapping[str, Any] = field(factory=dict, hash=False)
+    key_in: KeyPlace = "body"
+    tier: Tier = "standard"
+    repeatable: bool
+
+
+def is_whole_url(template: str) -> bool:
+    """Whether a template has a host of its own, and neither query nor fragment."""
+    parts = urlsplit(template.replace("{base}", BASE_URL).replace("{legacy}", LEGACY_BASE_URL))
+    whole = parts.scheme in ("http", "https") and parts.hostname and "{" not in parts.netloc
+    return bool(whole) and not parts.query and not parts.fragment
+
+
+def _check_url(family: "Family", _attribute: object, value: str) -> None:
+    if not is_whole_url(value):
+        raise ValueError(
+            f"the url of family {family.name!r} starts with {{base}}, {{legacy}} or https:// and "
+            f"has its id in the path, no query and no fragment, got {value!r}"
+        )
+
+
+def _pieces_of(family: "Family") -> tuple[str, ...]:
+    url = family.url.replace("{base}", BASE_URL).replace("{legacy}", LEGACY_BASE_URL)
+    return tuple(re.split(r"\{\w+\}", url))
+
+
+@frozen(kw_only=True)
+class Family:
+    """
+    One row of the registry: how the tickets of one API family are fetched.
+
+    Args:
+        name: The name that tickets carry.
+        url: The URL template. `{base}` and `{legacy}` stand for the two hosts of the service, every
+            other name in braces for one part of the id.
+        method: The HTTP method of a fetch.
+        id_field: The body field that takes the id; None where the id stands in the path.
+        key_in: Where the key goes: `body`, `header` or `query`.
+        tier: Which key: `standard` or `enterprise`.
+        status: How the status is read: `generation`, `training` or `workflow`.
+        output: What the results are.
+        doc: The document this row comes from.
+        note: What a user should know about this row.
+
+    Example:
+        >>> v8 = Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
+        >>> v8.fetch(Ticket("v8_images", 5)).url
+        'https://modelslab.com/api/v8/images/fetch/5'
+    """
+
+    name: str = field(validator=matches_re(r"[A-Za-z][A-Za-z0-9_-]*"))
+    url: str = field(validator=_check_url)
+    method: Method = field(default="POST", validator=in_(("GET", "POST")))
+    id_field: str | None = None
+    key_in: KeyPlace = field(default="body", validator=in_(("body", "header", "query")))
+    tier: Tier = field(default="standard", validator=in_(("standard", "enterprise")))
+    status: StatusRule = field(
+        default="generation", validator=in_(("generation", "training", "workflow"))
+    )
+    output: tuple[Medium, ...] = ("image",)
+    doc: str = ""
+    note: str = ""
+    # What stands before, between and after the parts of the id: cut once, joined for each look.
+    _pieces: tuple[str, ...] = field(
+        init=False, repr=False, eq=False, default=Factory(_pieces_of, takes_self=True)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if bool(self.id_parts) == bool(self.id_field):
+            raise ValueError(
+                f"family {self.name!r} puts the id either in its url ({{id}}) or in a body field "
+                f"(id_field), exactly one of both; got url {self.url!r}, id_field {self.id_field!r}"
+            )
+        if self.method == "GET" and (self.id_field or self.key_in == "body"):
+            raise ValueError(f"family {self.name!r}: a GET carries no body for the id or the key")
+
+    @property
+    def id_parts(self) -> tuple[str, ...]:
+        """The names of the id's parts in the URL; none where the id stands in the body."""
+        return tuple(name for name in _PLACE.findall(self.url) if f"{{{name}}}" not in _HOSTS)
+
+    def at(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Family":
+        """The same family on other hosts."""
+        url = self.url.replace("{base}", base).replace("{legacy}", legacy)
+        return evolve(self, url=url)
+
+    def check(self, ticket: Ticket) -> None:
+        """
+        Make sure that the ticket's id fits this family, before anything is sent.
+
+        Raises:
+            ValueError: The id has more or fewer parts than the family's URL, or is none that the
+                service gave.
+        """
+        ticket.check_id()
+        wanted, got = max(1, len(self._pieces) - 1), ticket.id.count("/") + 1
+        if wanted != got:
+            shape = "/".join(self.id_parts) or "id"
+            raise ValueError(
+                f"an id of family {self.name!r} has {wanted} part(s), written '{shape}', "
+                f"got {ticket.id!r}"
+            )
+
+    def fetch(self, ticket: Ticket) -> Call:
+        """
+        The call that asks about one ticket.
+
+        Raises:
+            ValueError: The id does not fit this family.
+        """
+        self.check(ticket)
+        return Call(
+            method=self.method,
+            url=self._pieces[0] if self.id_field else self._url(ticket),
+            fields={self.id_field: ticket.id} if self.id_field else {},
+            key_in=self.key_in,
+            tier=self.tier,
+            repeatable=True,
+        )
+
+    def _url(self, ticket: Ticket) -> str:
+        first, *others = self._pieces
+        parts = zip(ticket.id.split("/"), others, strict=True)
+        return first + "".join(_quoted(part) + piece for part, piece in parts)
+
+
+def _quoted(part: str) -> str:
+    return part if part.isascii() and part.isalnum() else quote(part, safe="")

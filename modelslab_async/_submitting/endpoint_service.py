@@ -1,0 +1,160 @@
+"""Asker: checks what is ordered, and asks what is answered at once. It starts no work."""
+
+import asyncio
+import difflib
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from .._models.errors import ClientClosed, TransportError
+from .._parsing.reply import read_answer
+from .._registry.endpoint import Endpoint
+from .._registry.family import Family
+from .._transport.sender import Sender
+from .file_parameters import files_in, with_uploads
+from .submit_request import Order
+from .uploader import UPLOAD
+
+CLOSED = "the client was closed; nothing was started"
+
+
+class Asker:
+    """
+    Checks whatever is asked of an endpoint before anything is sent.
+
+    Args:
+        endpoints: The table.
+        families: What resolves the tickets of its rows.
+        sender: What questions are sent through.
+    """
+
+    def __init__(
+        self,
+        endpoints: Mapping[str, Endpoint],
+        families: Mapping[str, Family],
+        sender: Sender,
+    ) -> None:
+        self._endpoints = endpoints
+        self._families = families
+        self._sender = sender
+        self._closing = asyncio.Event()
+
+    def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
+        """
+        Check what is to be started, before anything is sent.
+
+        Raises:
+            ValueError: The endpoint is unknown, the parameters do not fit, a file stands where none
+                is taken, or the key is missing.
+        """
+        endpoint = self._endpoint(name)
+        if endpoint.resolved_by is None:
+            raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
+        self._sender.key_of(endpoint.tier)
+        endpoint.check(params)
+        for parameter, file in files_in(params):
+            self._check_file(endpoint, parameter, file)
+        return endpoint
+
+    async def order(self, name: str, params: Mapping[str, Any]) -> Order:
+        """
+        Make what is to be started an order: checked, marked, its files known.
+
+        Raises:
+            ValueError: See `check`.
+            UnusableFile: A file cannot be read, or is too long.
+        """
+        endpoint = self.check(name, params)
+        return Order.of(endpoint, await with_uploads(params))
+
+    async def ask(
+        self, name: str, params: Mapping[str, Any], *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """
+        Ask a question that is answered at once.
+
+        Args:
+            name: The endpoint.
+            params: What it takes.
+            timeout: The most seconds that it may take; None for as long as a look may.
+
+        Raises:
+            LookFault: There is no answer.
+            Refused: The server refuses.
+            ClientClosed: The client was closed meanwhile.
+            ValueError: The endpoint is unknown, makes tickets, or the parameters do not fit.
+        """
+        endpoint = self._endpoint(name)
+        if endpoint.resolved_by is not None:
+            raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
+        self.check_open()
+        try:
+            response = await self._sender.send(endpoint.start(params), timeout=timeout)
+        except TransportError:
+            if not self._closing.is_set():
+                raise
+        else:
+            return read_answer(
+                status_code=response.status_code,
+                headers=response.headers,
+                body=response.body,
+                received_at=time.time(),
+            )
+        raise ClientClosed("the client was closed before an answer came; nothing was started")
+
+    def uploads_as(self, order: Order) -> bool:
+        """Whether an order's files go up with the key that it is submitted with."""
+        tiers = (order.endpoint.tier, self._endpoint(UPLOAD).tier)
+        return len(set(map(self._sender.key_of, tiers))) == 1
+
+    def close(self) -> None:
+        """Nothing is asked or ordered any more, and nobody rests."""
+        self._closing.set()
+
+    def check_open(self) -> None:
+        """
+        Make sure that something may still be sent.
+
+        Raises:
+            ClientClosed: The client was closed.
+        """
+        if self._closing.is_set():
+            raise ClientClosed(CLOSED)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait, but no longer than the client is open."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+
+    def _check_file(self, endpoint: Endpoint, parameter: str, file: object) -> None:
+        if not endpoint.takes_file(parameter):
+            raise ValueError(
+                f"{endpoint.name} takes no file for {parameter!r}, got a {type(file).__name__}; "
+                "files go where the service wants a link to an image, a video or a sound, a text "
+                "is a str"
+            )
+        try:
+            self._sender.key_of(self._endpoint(UPLOAD).tier)
+        except ValueError as error:
+            raise ValueError(
+                f"the file for {parameter!r} would be sent to {UPLOAD} first, which cannot be: "
+                f"{error}; or give a link instead of the file"
+            ) from None
+
+    def _endpoint(self, name: str) -> Endpoint:
+        endpoint = self._endpoints.get(name)
+        if endpoint is None:
+            near = difflib.get_close_matches(name, self._endpoints, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "none is like it;"
+            raise ValueError(
+                f"unknown endpoint {name!r}; {hint} "
+                "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"
+            )
+        if endpoint.resolved_by is not None and endpoint.resolved_by not in self._families:
+            raise ValueError(
+                f"endpoint {name!r} makes tickets of family {endpoint.resolved_by!r}, which this "
+                "client does not know; add it with Client(families=...)"
+            )
+        return endpoint

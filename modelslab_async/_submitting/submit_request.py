@@ -1,0 +1,84 @@
+"""Order: one thing to be started, with the mark and the hash that tell it from others."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from .._registry.endpoint import Endpoint
+from .file_parameters import Upload
+
+# A whole number that every JSON reader keeps exactly; the documents disagree on text or number.
+_MARKS = 2**53
+# What differs between two requests for the same thing.
+_OWN = ("track_id", "webhook")
+
+
+@frozen(kw_only=True)
+class Order:
+    """
+    What is to be started.
+
+    Attributes:
+        endpoint: Where it is submitted.
+        params: The parameters, with a track_id where the endpoint takes one.
+        payload_hash: The SHA-256 of the endpoint and its parameters, without marks.
+        name: What it is called where it is written down: its mark, if it has one.
+    """
+
+    endpoint: Endpoint
+    params: Mapping[str, Any] = field(repr=False)
+    payload_hash: str
+    name: str
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, params: Mapping[str, Any]) -> "Order":
+        """
+        Check the parameters and mark them.
+
+        Raises:
+            ValueError: They do not fit the endpoint, or JSON cannot carry them.
+        """
+        marked = dict(params)
+        if marked.get("track_id") is None and "track_id" in endpoint.parameters:
+            marked["track_id"] = secrets.randbelow(_MARKS)
+        endpoint.check(marked)
+        return cls(
+            endpoint=endpoint,
+            params=marked,
+            payload_hash=_hash(endpoint, params),
+            name=_mark(marked) or secrets.token_hex(8),
+        )
+
+    @property
+    def track_id(self) -> str:
+        """The mark, as text; "" where there is none."""
+        return _mark(self.params)
+
+
+def _mark(params: Mapping[str, Any]) -> str:
+    mark = params.get("track_id")
+    return "" if mark is None else str(mark)
+
+
+def _digest(value: object) -> str:
+    if isinstance(value, Upload):
+        return value.digest
+    raise TypeError(f"a {type(value).__name__} is none of these")
+
+
+def _hash(endpoint: Endpoint, params: Mapping[str, Any]) -> str:
+    payload = {name: value for name, value in params.items() if name not in _OWN}
+    try:
+        text = json.dumps(
+            [endpoint.name, payload], sort_keys=True, separators=(",", ":"), default=_digest
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the parameters of {endpoint.name} are what JSON can carry (texts, numbers, booleans, "
+            f"lists, maps), or files: {error}"
+        ) from None
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,210 @@
+"""Guarded: GET over connections that open only to addresses that were checked. It has no key."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+from .http11.connect import Address, Trust, addresses_of, connected
+from .ip_ranges import is_public
+
+# Shorter than the times after which servers close a connection that rests.
+_KEPT = 15.0
+_MOST_IDLE = 32
+
+
+class NotPublic(Exception):
+    """A host has no public address."""
+
+
+class GuardedTransport(httpx.AsyncBaseTransport):
+    """
+    An httpx transport whose names are resolved here, once, and connected to as they were checked.
+
+    A name that means something else a moment later (DNS rebinding) changes nothing, and the
+    certificate is still judged by the name. It goes through no proxy, since a proxy would resolve
+    the name itself. There is no pool to lose places in: whoever asks bounds how many ask at once.
+
+    Args:
+        private: Whether addresses that are not public are allowed too.
+    """
+
+    def __init__(self, *, private: bool) -> None:
+        self._private = private
+        self._trust = Trust()
+        self._idle: list[httpcore.AsyncHTTPConnection] = []
+        self._closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """
+        Send one request; the response is read by whoever asked, and closed.
+
+        Raises:
+            NotPublic: The host has no public address.
+            httpx.TransportError: No response came.
+            OSError: No connection came about.
+        """
+        asked = httpcore.Request(
+            request.method,
+            httpcore.URL(
+                scheme=request.url.raw_scheme,
+                host=request.url.raw_host,
+                port=request.url.port,
+                target=request.url.raw_path,
+            ),
+            headers=request.headers.raw,
+            extensions=request.extensions,
+        )
+        connection = await self._connection(asked.url.origin)
+        try:
+            response = await connection.handle_async_request(asked)
+        except BaseException as fault:
+            await connection.aclose()
+            if isinstance(fault, _FAULTS):
+                raise _translated(fault) from fault
+            raise
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Body(response, connection, self),
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections that rest, and let none rest any more."""
+        self._closed = True
+        while self._idle:
+            await self._idle.pop().aclose()
+
+    async def rest(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        """Keep a connection for the next request to its origin, if it can carry one."""
+        if connection.is_idle() and not self._closed and len(self._idle) < _MOST_IDLE:
+            self._idle.append(connection)
+        else:
+            await connection.aclose()
+
+    async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+        # One after the other, since another request may look here while one is being closed.
+        while expired := next((each for each in self._idle if each.has_expired()), None):
+            self._idle.remove(expired)
+            await expired.aclose()
+        for connection in self._idle:
+            if connection.can_handle_request(origin):
+                self._idle.remove(connection)
+                return connection
+        return await self._made(origin)
+
+    async def _made(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+        trust = self._trust if origin.scheme == b"https" else None
+        dialer = _Dialer(trust, private=self._private)
+        # The context is for httpcore, which would load one of its own; ours is already in use then.
+        context = await trust.context() if trust else None
+        return httpcore.AsyncHTTPConnection(
+            origin, ssl_context=context, keepalive_expiry=_KEPT, network_backend=dialer
+        )
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of a response, and the end of what it came over."""
+
+    def __init__(
+        self,
+        response: httpcore.Response,
+        connection: httpcore.AsyncHTTPConnection,
+        transport: GuardedTransport,
+    ) -> None:
+        self._response = response
+        self._connection = connection
+        self._transport = transport
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._response.aiter_stream():
+                yield chunk
+        except _FAULTS as fault:
+            raise _translated(fault) from fault
+
+    async def aclose(self) -> None:
+        try:
+            await self._response.aclose()
+        finally:
+            # Also when cancelled in there: httpcore would leave the connection open then.
+            await self._transport.rest(self._connection)
+
+
+class _Dialer(httpcore.AsyncNetworkBackend):
+    """Resolves, checks, connects: the one place where a download meets the network."""
+
+    def __init__(self, trust: Trust | None, *, private: bool) -> None:
+        self._trust = trust
+        self._private = private
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ARG002 -- whoever asks has a deadline.
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002
+    ) -> httpcore.AsyncNetworkStream:
+        context = await self._trust.context() if self._trust else None
+        sock = await connected(await self._allowed(host, port))
+        reader, writer = await asyncio.open_connection(
+            sock=sock, ssl=context, server_hostname=host if context else None
+        )
+        return _Stream(reader, writer)
+
+    async def _allowed(self, host: str, port: int) -> list[Address]:
+        try:
+            found = await addresses_of(host, port)
+        except UnicodeError:
+            raise OSError(f"{host!r} is no name of a host") from None
+        allowed = [each for each in found if self._private or is_public(each[4][0])]
+        if not allowed:
+            addresses = ", ".join(str(each[4][0]) for each in found)
+            raise NotPublic(f"{host} is no public address but {addresses}")
+        return allowed
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection, with TLS from its beginning where its scheme wants that."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
+        return await self._reader.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        self._writer.write(buffer)
+        await self._writer.drain()
+
+    async def aclose(self) -> None:
+        # At once: nobody waits for a server that would rather talk on.
+        self._writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def start_tls(self, *_any: object, **_more: object) -> httpcore.AsyncNetworkStream:
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            # The question whether the server has gone while the connection was at rest.
+            return self._reader.at_eof() or self._writer.is_closing()
+        return self._writer.get_extra_info(info)
+
+
+_FAULTS = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+    httpcore.ConnectionNotAvailable,
+)
+
+
+def _translated(fault: Exception) -> httpx.TransportError:
+    """The error of the same name, by which httpx would call it."""
+    kind: type[httpx.TransportError] = getattr(httpx, type(fault).__name__, httpx.TransportError)
+    return kind(str(fault))

@@ -1,0 +1,5 @@
+"""
+What a misbehaving server does.
+
+It never runs unless `Faults` are given.
+"""

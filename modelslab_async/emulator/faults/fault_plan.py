@@ -1,0 +1,173 @@
+"""Faults: which faults a server commits, how often and in which order. Commits none itself."""
+
+import difflib
+from collections import deque
+from collections.abc import Mapping
+from random import Random
+from types import MappingProxyType
+from typing import Any, Self
+
+from attrs import field, fields, frozen
+from attrs.validators import ge, instance_of
+
+from .connection_faults import DEEDS, GREETINGS
+from .wrong_answers import ANSWERS, Means
+
+_ERRORS = ("status_500", "status_502", "status_503", "status_504")
+# A fault that is drawn once and then lasts for some requests.
+_BURSTS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {"burst": ("twenty errors of the server in a row", _ERRORS * 5)}
+)
+
+FAULTS: Mapping[str, str] = MappingProxyType(
+    {
+        name: says
+        for table in (GREETINGS, DEEDS, ANSWERS, _BURSTS)
+        for name, (says, *_) in table.items()
+    }
+)
+"""Every fault by its name, and what it is."""
+
+
+def _check_shares(_faults: object, _attribute: object, shares: Mapping[str, float]) -> None:
+    for name, share in shares.items():
+        _check_known(name)
+        if not 0 <= share <= 1:
+            raise ValueError(f"the share of {name!r} is a number from 0 to 1, got {share!r}")
+    for early in (True, False):
+        total = sum(share for name, share in shares.items() if (name in GREETINGS) == early)
+        if total > 1 + 1e-9:
+            what = "connections" if early else "requests"
+            raise ValueError(f"the shares of faults of {what} add up to {total:g}, at most 1 fits")
+
+
+def _check_script(_faults: object, attribute: Any, script: tuple[str | None, ...]) -> None:
+    early = attribute.name == "connections"
+    for name in script:
+        if name is None:
+            continue
+        _check_known(name)
+        if (name in GREETINGS) != early:
+            where = "script" if early else "connections"
+            raise ValueError(f"the fault {name!r} belongs into {where}, not {attribute.name}")
+
+
+def _check_known(name: str) -> None:
+    if name in FAULTS:
+        return
+    near = difflib.get_close_matches(name, FAULTS, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise ValueError(f"unknown fault {name!r}{hint}\nknown faults: {', '.join(sorted(FAULTS))}")
+
+
+@frozen(kw_only=True)
+class Faults:
+    """
+    Which faults a server commits.
+
+    Faults of a connection strike when it is opened, all others when a request was read. The
+    scripts come first; when they have ended, each is drawn by its share.
+
+    Args:
+        shares: Faults by name, each with its share, from 0 to 1.
+        script: What happens to the first requests, in turn; None stands for the truth.
+        connections: What happens to the first connections, in turn; None lets one live.
+        outage: Seconds from the start for which the port is closed.
+        seed: Where the draws start.
+        every: Seconds between two bytes that drip, until a slow answer, or that a port is closed.
+        hint: Seconds that the hints ask to wait.
+        elsewhere: The URL of another server, where redirects and links lead.
+
+    Raises:
+        ValueError: A fault is unknown, or an argument is out of its range.
+
+    Example:
+        >>> Faults.parse("html=0.1,outage=30").shares
+        {'html': 0.1}
+    """
+
+    shares: Mapping[str, float] = field(factory=dict[str, float], validator=_check_shares)
+    script: tuple[str | None, ...] = field(default=(), converter=tuple, validator=_check_script)
+    connections: tuple[str | None, ...] = field(
+        default=(), converter=tuple, validator=_check_script
+    )
+    outage: float = field(default=0.0, validator=ge(0.0))
+    seed: int = field(default=0, validator=instance_of(int))
+    every: float = field(default=1.0, validator=ge(0.0))
+    hint: float = field(default=30.0, validator=ge(0.0))
+    elsewhere: str = "http://elsewhere.invalid/"
+
+    @property
+    def means(self) -> Means:
+        """What some faults need to know."""
+        return Means(every=self.every, hint=self.hint, elsewhere=self.elsewhere)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """
+        Read the form of the command line: `reset_after=0.1,html=0.05,outage=30`.
+
+        A fault without a number strikes always. `outage`, `seed`, `every`, `hint` and `elsewhere`
+        stand among the faults.
+
+        Raises:
+            ValueError: A name is unknown, or a number is none or out of its range.
+        """
+        shares: dict[str, float] = {}
+        more: dict[str, Any] = {}
+        for part in filter(None, map(str.strip, text.split(","))):
+            name, equals, value = (each.strip() for each in part.partition("="))
+            if name == "elsewhere":
+                more[name] = value
+            elif name in _NUMBERS:
+                more[name] = _number(name, value, _NUMBERS[name])
+            else:
+                _check_known(name)
+                shares[name] = _number(name, value, float) if equals else 1.0
+        return cls(shares=shares, **more)
+
+
+_NUMBERS = {
+    each.name: each.type for each in fields(Faults) if each.type in (int, float) and each.type
+}
+
+
+def _number(name: str, value: str, kind: type) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name} takes {what}, as in {name}=1, got {value!r}") from None
+
+
+class Deck:
+    """Draws what happens next; the same faults with the same seed draw the same."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._random = Random(faults.seed)  # noqa: S311 -- draws are to be repeated, not kept secret.
+        self._script = deque(faults.script)
+        self._connections = deque(faults.connections)
+        self._shares = faults.shares
+
+    def greeting(self) -> str | None:
+        """What happens to the next connection; None: it lives."""
+        if self._connections:
+            return self._connections.popleft()
+        return self._draw(early=True)
+
+    def deed(self) -> str | None:
+        """What happens to the next request; None: it is told the truth."""
+        name = self._script.popleft() if self._script else self._draw(early=False)
+        if name is not None and name in _BURSTS:
+            self._script.extendleft(reversed(_BURSTS[name][1]))
+            return self._script.popleft()
+        return name
+
+    def _draw(self, *, early: bool) -> str | None:
+        chance = self._random.random()
+        for name, share in self._shares.items():
+            if (name in GREETINGS) == early:
+                chance -= share
+                if chance < 0:
+                    return name
+        return None

@@ -1,0 +1,82 @@
+"""Media: small real files of every type that results have. The same name gives the same bytes."""
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from attrs import frozen
+
+from .images import gif, jpeg, png
+from .mp4 import mp4
+
+_RATE = 8000
+_TETRAHEDRON = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+_SIDES = ((1, 3, 2), (1, 2, 4), (1, 4, 3), (2, 3, 4))
+
+
+@frozen
+class File:
+    """A file: its bytes, their type and the tag that changes when they do."""
+
+    content: bytes
+    content_type: str
+    etag: str
+
+
+def _wav(name: str) -> bytes:
+    """A tenth of a second of a tone whose pitch is the name's."""
+    pitch = 220 + zlib.crc32(name.encode()) % 660
+    sound = bytes(
+        128 + round(90 * math.sin(2 * math.pi * pitch * at / _RATE)) for at in range(_RATE // 10)
+    )
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, _RATE, _RATE, 1, 8)
+    data = form + struct.pack("<4sI", b"data", len(sound)) + sound
+    return struct.pack("<4sI4s", b"RIFF", len(data) + 4, b"WAVE") + data
+
+
+def _obj(name: str) -> bytes:
+    points = "".join(f"v {x} {y} {z}\n" for x, y, z in _TETRAHEDRON)
+    sides = "".join(f"f {a} {b} {c}\n" for a, b, c in _SIDES)
+    return f"# {name}\n{points}{sides}".encode()
+
+
+def _glb(name: str) -> bytes:
+    scene = json.dumps({"asset": {"version": "2.0", "generator": name}}).encode()
+    scene += b" " * (-len(scene) % 4)
+    chunk = struct.pack("<I4s", len(scene), b"JSON") + scene
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunk)) + chunk
+
+
+def _txt(name: str) -> bytes:
+    return f"This is the transcript of {name}.\n".encode()
+
+
+def _coloured(draw: Callable[[tuple[int, int, int]], bytes]) -> Callable[[str], bytes]:
+    def of(name: str) -> bytes:
+        red, green, blue, _ = struct.pack(">I", zlib.crc32(name.encode()))
+        return draw((red, green, blue))
+
+    return of
+
+
+_MAKERS: Mapping[str, tuple[str, Callable[[str], bytes]]] = {
+    "png": ("image/png", _coloured(png)),
+    "jpg": ("image/jpeg", _coloured(jpeg)),
+    "gif": ("image/gif", _coloured(gif)),
+    "mp4": ("video/mp4", _coloured(mp4)),
+    "wav": ("audio/wav", _wav),
+    "txt": ("text/plain; charset=utf-8", _txt),
+    "obj": ("model/obj", _obj),
+    "glb": ("model/gltf-binary", _glb),
+}
+
+
+@lru_cache(maxsize=256)
+def make_file(name: str, suffix: str) -> File:
+    """The file of this name and type."""
+    content_type, maker = _MAKERS[suffix]
+    content = maker(name)
+    return File(content, content_type, f'"{zlib.crc32(content):08x}-{len(content)}"')

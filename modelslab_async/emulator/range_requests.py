@@ -1,0 +1,49 @@
+"""Ranges: the reply to one request for a file, whole or in part. Only single ranges are cut."""
+
+import re
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from .media.files import File
+
+_ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+def send_file(file: File, headers: Headers, *, method: str = "GET") -> Response:
+    """Answer a GET or HEAD for a file as its headers ask."""
+    common = {"etag": file.etag, "accept-ranges": "bytes", "cache-control": "max-age=86400"}
+    if headers.get("if-none-match") == file.etag:
+        return Response(status_code=304, headers=common)
+    size = len(file.content)
+    if method == "HEAD":
+        return _response(file, 200, b"", {**common, "content-length": str(size)})
+    span = _span(file, headers)
+    if span is None:
+        return _response(file, 200, file.content, common)
+    first, last = span
+    if first > last:
+        return Response(status_code=416, headers={**common, "content-range": f"bytes */{size}"})
+    part = {**common, "content-range": f"bytes {first}-{last}/{size}"}
+    return _response(file, 206, file.content[first : last + 1], part)
+
+
+def _span(file: File, headers: Headers) -> tuple[int, int] | None:
+    """The first and last byte that are asked for; None: all of them; first > last: none fits."""
+    asked = _ONE_RANGE.fullmatch(headers.get("range", "").strip())
+    if asked is None or headers.get("if-range", file.etag) != file.etag:
+        return None
+    first, last = asked.groups()
+    end = len(file.content) - 1
+    if first:
+        # A last byte before the first one is not a range at all, and is ignored.
+        if last and int(last) < int(first):
+            return None
+        return int(first), min(int(last or end), end) if int(first) <= end else -1
+    if not last:
+        return None
+    return (max(0, end + 1 - int(last)), end) if int(last) else (1, 0)
+
+
+def _response(file: File, status_code: int, content: bytes, headers: dict[str, str]) -> Response:
+    return Response(content, status_code, {**headers, "content-type": file.content_type})

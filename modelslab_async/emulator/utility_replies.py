@@ -1,0 +1,26 @@
+"""Utilities: what is answered at once and makes no ticket. Never reads a clock."""
+
+from typing import Any
+
+from modelslab_async._registry.endpoint import Endpoint
+
+from .job_intake import Intake
+from .reply_bodies import Site
+from .served_endpoints import family_of
+
+# What the page of the wallet shows.
+_WALLET = {"status": "success", "data": {"balance": 43.6, "currency": "USD"}}
+
+
+def told(endpoint: Endpoint, intake: Intake, site: Site, *, key: str, now: float) -> dict[str, Any]:
+    """The reply to a question about the account, or to an upload."""
+    match endpoint.name.partition("/")[2]:
+        case "request_count":
+            return {"status": "success", "processing_count": intake.ledger.queued(key, now)}
+        case "wallet_balance":
+            return _WALLET
+        case "base64_to_url":
+            job = intake.upload(family_of(endpoint), now=now)
+            return {"status": "success", "id": int(job.ticket.id), "output": site.links(job)}
+        case _:
+            return {"status": "success"}

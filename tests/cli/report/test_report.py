@@ -1,0 +1,141 @@
+"""The page of a batch: what the journal knows, in one file that loads and runs nothing."""
+
+import re
+import sqlite3
+from contextlib import closing
+from html.parser import HTMLParser
+
+import pytest
+
+from modelslab_async._cli.report.svg_plots import bars, histogram, step_of, timeline
+from modelslab_async.emulator import Scripted
+
+HOSTILE = "<script>alert(1)</script> \"' & \u202e\x1b[31m"
+
+
+class Page(HTMLParser):
+    """The names of elements and the texts of a page; every element that is opened is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.texts, self.links, self._open = set(), [], [], []
+        self.feed(text)
+        assert [] == self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in ("meta", "link", "img", "br"):
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, _attrs):
+        self.elements.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture
+def journal(program, emulator, tmp_path):
+    """A batch with successes, files, failures with hostile words, and one given up."""
+    tickets = [str(emulator.plant(("images", n), fails=False)) for n in range(6001, 6011)]
+    failed = b'{"status": "failed", "message": %s}'
+    for number, word in ((6011, b'"%s"'), (6012, b'"%s"'), (6013, b'"Failed, Try Again"')):
+        words = HOSTILE.replace('"', '\\"').replace("\x1b", "\\u001b").encode()
+        text = failed % (word % words if b"%s" in word else word)
+        emulator.script(f"images:{number}", [Scripted(200, text)])
+        tickets.append(f"images:{number}")
+    emulator.script("images:6014", [Scripted(200, b'{"status": "processing"}')])
+    unsaved = b'{"status": "success", "generationTime": 2.5, "output": ["neither link nor bytes"]}'
+    emulator.script("images:6015", [Scripted(200, unsaved)])
+    soon = b'{"status": "processing", "eta": 0.1}'
+    emulator.script("images:6016", [Scripted(200, soon), Scripted(200, unsaved)])
+    tickets += [f"images:{number}" for number in (6014, 6015, 6016)]
+    (tmp_path / "ids").write_text("\n".join(tickets))
+    program(
+        *("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db")),
+        *("--out", str(tmp_path / "out"), "--private", "--timeout", "1"),
+    )
+    return tmp_path / "run.db"
+
+
+def test_the_page(program, journal, tmp_path):
+    """It has the counts and the reasons, and nothing in it is loaded, run or left unescaped."""
+    run = program("batch", "report", "--html", str(tmp_path / "r.html"), "--journal", str(journal))
+    assert (0, "") == (run.returncode, run.stdout), run.stderr
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    page = Page(text)
+    counts = dict(re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", text))
+    assert ("16", "12", "3", "1", "0", "10", "2") == tuple(
+        counts[name]
+        for name in ("tickets", "succeeded", "failed", "given up", "open", "files", "not saved")
+    )
+    assert {"script", "img", "link", "iframe"}.isdisjoint(page.elements)
+    assert [] == page.links
+    assert "http" not in text.replace("http-equiv", "")
+    assert "url(" not in text
+    assert any("<script>alert(1)</script>" in each for each in page.texts)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    titles = re.findall(r"<h2>([^<]+)</h2>", text)
+    assert any("neither a link" in each for each in page.texts)
+    for title in (
+        "Over time",
+        "How late an end was noticed, at most",
+        "Generation time",
+        "Looks",
+        "From outcome to files",
+        "What went wrong",
+    ):
+        assert title in titles
+    assert program.environment["MODELSLAB_API_KEY"] not in text
+
+
+def test_a_batch_that_has_only_begun(program, journal, tmp_path):
+    """Without outcomes there are counts and no plots."""
+    with closing(sqlite3.connect(journal)) as db:
+        db.executescript("DELETE FROM files; DELETE FROM saves; DELETE FROM replies;")
+        db.execute("UPDATE tickets SET state = 0, ended = NULL")
+        db.commit()
+    arguments = ("batch", "report", "--html", str(tmp_path / "r.html"))
+    assert 0 == program(*arguments, "--journal", str(journal)).returncode
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Nothing has ended yet." in text
+    assert "<svg" not in text
+
+
+def test_where_it_cannot_be_written(program, journal, tmp_path):
+    """One line says so."""
+    arguments = ("batch", "report", "--html", str(tmp_path / "nowhere" / "r.html"))
+    run = program(*arguments, "--journal", str(journal))
+    assert (2, 1) == (run.returncode, run.stderr.count("\n"))
+    assert "cannot be written" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "values", [[0.0], [0.0] * 50, [3.0], [1, 2, 2, 3], [*range(1000), 1e9], [1e-9, 2e-9]]
+)
+def test_every_value_is_in_a_bar(values):
+    """The counts of all bars are those of the values, however far out one lies."""
+    counts = re.findall(r": ([\d,]+)</title>", histogram(values, "seconds"))
+    assert len(values) == sum(int(count.replace(",", "")) for count in counts)
+    assert len(counts) < 100
+
+
+@pytest.mark.parametrize(("span", "step"), [(0, 1.0), (10, 2.0), (99, 20.0), (0.3, 0.1), (7, 2.0)])
+def test_steps_are_plain_numbers(span, step):
+    """One, two or five, times a power of ten, in five steps at the most."""
+    assert pytest.approx(step) == step_of(span, 5)
+
+
+def test_plots_are_well_formed():
+    """A line of one moment, and names that are markup."""
+    for plot in (
+        timeline([("good", "good", [0.0]), ("<b>", "wrong", [])]),
+        timeline([("good", "good", [86400.0 * 30])]),
+        bars([("<b>" * 100, 5), ("x", 1)]),
+    ):
+        assert "b" not in Page(plot).elements

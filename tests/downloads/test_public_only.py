@@ -1,0 +1,367 @@
+"""The guard: where links may lead, and that nothing but the link's own request goes there."""
+
+import asyncio
+import socket
+import ssl
+
+import httpx
+import pytest
+import trustme
+
+from modelslab_async import Client, Downloads, LinkRefused, TransferFailed, download
+from modelslab_async._transport.ip_ranges import is_public
+from modelslab_async._transport.public_only import GuardedTransport
+from modelslab_async.emulator import Emulator
+
+from .conftest import PNG, Server, names, success
+
+PUBLIC = "93.184.215.14"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "2002:808:808::1", "64:ff9b::808:808"],
+)
+def test_public_addresses(address):
+    """Also those that carry a public IPv4 address in them."""
+    assert is_public(address)
+
+
+OTHERS = """
+127.0.0.1 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 255.255.255.255
+224.0.0.1 239.1.1.1 240.0.0.1 192.0.2.1 198.18.0.1 ::1 :: fe80::1 fe80::1%eth0 fc00::1 fec0::1
+ff02::1 2001:db8::1 3fff::1 2001::1 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 2002:7f00:1::
+2002:a9fe:a9fe:: 64:ff9b::a00:1 64:ff9b:1::1 100::1 localhost
+""".split()  # noqa: SIM905 -- a column of quotation marks hides the addresses.
+
+
+@pytest.mark.parametrize("address", OTHERS)
+def test_other_addresses(address):
+    """This machine, its networks, groups, books, and every way to write them inside IPv6."""
+    assert not is_public(address)
+
+
+@pytest.fixture
+async def strict(folder):
+    async with Downloads(to=folder, patience=0) as downloads:
+        yield downloads
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://93.184.215.14/0.png",
+        "https://127.0.0.1/0.png",
+        "https://[::1]/0.png",
+        "https://[::ffff:169.254.169.254]/0.png",
+        "https://2130706433/0.png",
+        "https://0x7f.1/0.png",
+        "https://localhost/0.png",
+        "https:///0.png",
+        "https://x:port/0.png",
+    ],
+)
+async def test_links_that_are_not_followed(link, strict, folder):
+    """Plain http, this machine by any of its names, passwords, and what is no URL."""
+    with pytest.raises(LinkRefused):
+        await strict.save(success(link))
+
+    assert [] == names(folder)
+
+
+async def test_a_link_with_a_password_is_not_followed(folder):
+    """Nothing is logged in to."""
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=PNG))
+    async with Downloads(to=folder, http=transport) as downloads:
+        with pytest.raises(LinkRefused, match="user name") as caught:
+            await downloads.save(success("https://user:password@cdn.example/0.png"))
+
+    assert "password" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_followed(status, server, saving):
+    """To the file, also where they are relative; the record keeps the link that was given."""
+    server.at_path["old"] = (status, {"location": "/new/0.png"}, b"")
+
+    async with saving() as downloads:
+        (file,) = await downloads.save(success(server.link("old/0.png")))
+
+    assert server.link("old/0.png") == file.url
+    assert ["/old/0.png", "/new/0.png"] == [asked.path for asked in server.asked]
+
+
+async def test_a_circle_is_left(server, saving):
+    """Five redirects are enough."""
+    server.at_path["old"] = (302, {"location": "/old/again"}, b"")
+
+    async with saving() as downloads:
+        with pytest.raises(LinkRefused, match="more than 5"):
+            await downloads.save(success(server.link("old/0.png")))
+
+    assert 6 == len(server.asked)
+
+
+@pytest.mark.parametrize("place", ["ftp://127.0.0.1/x", "file:///etc/passwd", "http://x:port/"])
+async def test_a_redirect_elsewhere_is_not_followed(place, server, saving, folder):
+    """Not even where private networks are allowed."""
+    server.at_path["old"] = (302, {"location": place}, b"")
+
+    async with saving() as downloads:
+        with pytest.raises(LinkRefused):
+            await downloads.save(success(server.link("old/0.png")))
+
+    assert [] == names(folder)
+
+
+@pytest.mark.parametrize("place", ["https://10.0.0.1/x", "http://93.184.215.14/x", "//[::1]/x"])
+async def test_each_hop_is_checked(place, folder):
+    """A public link that redirects into a private network, or to plain http, ends there."""
+    seen = []
+
+    def answer(request):
+        seen.append(str(request.url))
+        return httpx.Response(302, headers={"location": place})
+
+    async with Downloads(to=folder, http=httpx.MockTransport(answer)) as downloads:
+        with pytest.raises(LinkRefused):
+            await downloads.save(success("https://cdn.example/0.png"))
+
+    assert ["https://cdn.example/0.png"] == seen
+
+
+async def test_a_client_that_follows_redirects_does_not_here(folder):
+    """Whatever a caller's client is set to, each hop is ours to check."""
+    seen = []
+
+    def answer(request):
+        seen.append(str(request.url))
+        return httpx.Response(302, headers={"location": "https://10.0.0.1/x"})
+
+    transport = httpx.MockTransport(answer)
+    async with (
+        httpx.AsyncClient(transport=transport, follow_redirects=True) as http,
+        Downloads(to=folder, http=http) as downloads,
+    ):
+        with pytest.raises(LinkRefused):
+            await downloads.save(success("https://cdn.example/0.png"))
+
+    assert ["https://cdn.example/0.png"] == seen
+
+
+class Resolver:
+    """Names mean these addresses, one list after the other; the last stays."""
+
+    def __init__(self, monkeypatch, *answers):
+        self.answers = list(answers)
+        self.asked = 0
+        self._real = asyncio.get_running_loop().getaddrinfo
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", self)
+
+    async def __call__(self, host, port, **_kind):
+        if host in ("127.0.0.1", b"127.0.0.1"):
+            return await self._real(host, port, type=socket.SOCK_STREAM)
+        self.asked += 1
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in answer]
+
+
+@pytest.fixture
+async def dialed(monkeypatch, server):
+    """Every connection goes to the server; the list says to which address it was meant."""
+    real, places = asyncio.get_running_loop().sock_connect, []
+
+    async def sock_connect(sock, place):
+        places.append(place[0])
+        await real(sock, ("127.0.0.1", server.port))
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", sock_connect)
+    return places
+
+
+async def test_a_name_of_a_private_address_is_refused(strict, monkeypatch, dialed):
+    """What counts is what the name means."""
+    Resolver(monkeypatch, ["192.168.0.1", "::1"])
+
+    with pytest.raises(LinkRefused, match="private=True"):
+        await strict.save(success("https://cdn.example/0.png"))
+
+    assert [] == dialed
+
+
+async def test_only_the_public_one_of_two_addresses_is_used(monkeypatch, dialed, server):
+    """A name with a private address among public ones never leads there."""
+    Resolver(monkeypatch, ["10.0.0.1", PUBLIC])
+
+    response = await _get(f"http://cdn.example:{server.port}/0.png", private=False)
+
+    assert ([PUBLIC], PNG) == (dialed, response)
+
+
+async def test_a_name_is_resolved_once(monkeypatch, dialed, server):
+    """Rebinding: the address that was checked is the one that is connected to."""
+    resolver = Resolver(monkeypatch, [PUBLIC], ["127.0.0.1"])
+
+    response = await _get(f"http://cdn.example:{server.port}/0.png", private=False)
+
+    assert ([PUBLIC], 1, PNG) == (dialed, resolver.asked, response)
+
+
+async def test_rebinding_between_two_requests_is_refused(monkeypatch, dialed, server):
+    """Each new connection is checked anew."""
+    Resolver(monkeypatch, [PUBLIC], ["127.0.0.1"])
+    server.answers = [(200, {"connection": "close"}, PNG)]
+    link = f"http://cdn.example:{server.port}/0.png"
+
+    transport = GuardedTransport(private=False)
+    await _read(transport, link)
+    with pytest.raises(Exception, match=r"127\.0\.0\.1") as caught:
+        await _read(transport, link)
+    await transport.aclose()
+
+    assert ("NotPublic", [PUBLIC]) == (caught.type.__name__, dialed)
+
+
+async def _read(transport, link):
+    response = await transport.handle_async_request(httpx.Request("GET", link))
+    content = await response.aread()
+    await response.aclose()
+    return content
+
+
+async def _get(link, *, private):
+    transport = GuardedTransport(private=private)
+    try:
+        return await _read(transport, link)
+    finally:
+        await transport.aclose()
+
+
+@pytest.mark.parametrize(("name", "is_fine"), [("cdn.example", True), ("other.example", False)])
+async def test_the_certificate_is_judged_by_the_name(name, is_fine, monkeypatch, tmp_path):
+    """Though the connection goes to an address, TLS wants the name of the link."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("cdn.example").configure_cert(context)
+    Resolver(monkeypatch, [PUBLIC])
+
+    async with SecureServer(context) as secure:
+        dialed_to(monkeypatch, secure)
+        async with Downloads(to=tmp_path / "out", patience=0) as downloads:
+            saving = downloads.save(success(f"https://{name}/0.png"))
+            if is_fine:
+                (file,) = await saving
+                assert PNG == file.path.read_bytes()
+            else:
+                with pytest.raises(LinkRefused, match="certificate"):
+                    await saving
+
+
+class SecureServer(Server):
+    def __init__(self, context):
+        super().__init__()
+        self._context = context
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._context)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+
+def dialed_to(monkeypatch, server):
+    loop = asyncio.get_running_loop()
+    real = loop.sock_connect
+
+    async def sock_connect(sock, _place):
+        await real(sock, ("127.0.0.1", server.port))
+
+    monkeypatch.setattr(loop, "sock_connect", sock_connect)
+
+
+async def test_a_second_address_is_tried(monkeypatch, server):
+    """A broken address is no wall."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        dead = closed.getsockname()[1]
+    real = asyncio.get_running_loop().sock_connect
+
+    async def sock_connect(sock, place):
+        port = dead if place[0] == "8.8.4.4" else server.port
+        await real(sock, ("127.0.0.1", port))
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", sock_connect)
+    Resolver(monkeypatch, ["8.8.4.4", PUBLIC])
+
+    assert PNG == await _get("http://cdn.example/0.png", private=False)
+
+
+@pytest.mark.parametrize("name", ["no-such-host.invalid", f"{'a' * 64}.invalid"])
+async def test_a_name_that_is_none(name, saving):
+    """What cannot be resolved is the network's trouble."""
+    async with saving() as downloads:
+        with pytest.raises(TransferFailed):
+            await downloads.save(success(f"http://{name}/0.png"))
+
+
+async def test_connections_are_used_again(server, saving):
+    """One after the other, files of one host come over one connection; it is closed in the end."""
+    async with saving(at_once=1) as downloads:
+        await downloads.save(success(*(server.link(str(n)) for n in range(5))))
+
+    assert (5, 1) == (len(server.asked), server.accepted)
+
+
+async def test_a_connection_that_the_server_closed_is_not_used_again(server, saving):
+    """A new one is made for the next file, and for another host."""
+
+    async def answer(_asked, writer):
+        await server.send(writer, 200, {}, PNG)
+        writer.close()
+
+    server.answers = [answer]
+    async with Server() as other, saving(at_once=1) as downloads:
+        await downloads.save(success(server.link()))
+        while not downloads._own._idle[0].has_expired():  # noqa: ASYNC110 -- no event tells it.
+            await asyncio.sleep(0.01)
+        await downloads.save(success(server.link("1"), other.link("2"), server.link("3")))
+
+    assert (2, 1) == (server.accepted, other.accepted)
+    assert (3, 1) == (len(server.asked), len(other.asked))
+
+
+async def test_no_more_than_allowed_come_at_once(server, saving):
+    """The bound holds over all tickets."""
+    server.gate.clear()
+    async with saving(at_once=3) as downloads:
+        many = [downloads.save(success(*(server.link(f"{n}") for n in range(4))))]
+        task = asyncio.ensure_future(asyncio.gather(*many))
+        while server.at_once < 3:  # noqa: ASYNC110 -- no event tells it.
+            await asyncio.sleep(0.01)
+        server.gate.set()
+        await task
+
+    assert 3 == server.most_at_once
+
+
+async def test_no_key_goes_to_a_link(tmp_path):
+    """What is sent to a link holds no key, no cookie and no body."""
+    emulator = Emulator()
+    requests = []
+
+    async def note(request):
+        requests.append((request, await request.aread()))
+
+    wire = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=emulator), event_hooks={"request": [note]}
+    )
+    ticket = emulator.plant("images:1", duration=0)
+    async with wire, Client("canary-key-Zq81", base_url="http://e.test/api", http=wire) as client:
+        result = await client.wait(ticket)
+        requests.clear()
+        files = await download(result, to=tmp_path, client=client, http=wire, private=True)
+
+    assert 1 == len(files)
+    for request, body in requests:
+        assert "canary" not in f"{request.url} {request.headers!r} {body!r}"
+        assert {"host", "accept", "accept-encoding", "user-agent"} == set(request.headers)

@@ -1,0 +1,120 @@
+"""Records: replies and outcomes as JSON, and back without loss."""
+
+import json
+
+import pytest
+from hypothesis import given
+from reply_strategies import REPLIES, TICKET
+
+from modelslab_async import (
+    ClientClosed,
+    Failed,
+    HandshakeFailed,
+    PaymentRequired,
+    Processing,
+    RateLimited,
+    SubmitUncertain,
+    Success,
+    TransportError,
+    Unresolved,
+    UntrustedServer,
+    UnusableProxy,
+    WaitTimeout,
+    from_dict,
+    to_dict,
+)
+
+RAW = {"status": "x", "nested": [{"a": None}, 1.5, "\ud800"]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Processing(ticket=TICKET, status="queued", eta=2.5, future_links=("a",), raw=RAW),
+        Success(ticket=TICKET, output=("a", "b"), meta={"W": 1}, nsfw=False, raw=RAW),
+        Failed(ticket=TICKET, message="no", reason="cancelled", raw=RAW),
+    ],
+)
+def test_a_reply_comes_back_as_it_was(value):
+    """Through a dictionary and JSON text nothing is lost."""
+    record = to_dict(value)
+    assert type(value).__name__.lower() == record["kind"]
+    assert "images:1" == record["ticket"]
+    assert value == from_dict(json.loads(json.dumps(record)))
+
+
+def test_an_unresolved_outcome_comes_back():
+    """Its cause is rebuilt with its data, about the same ticket."""
+    cause = PaymentRequired(
+        "no credits", ticket=TICKET, status_code=402, server_message="no credits"
+    )
+    value = Unresolved(ticket=TICKET, cause=cause, last=Processing(ticket=TICKET, raw=RAW))
+    twin = from_dict(json.loads(json.dumps(to_dict(value))))
+    assert (value.ticket, value.last) == (twin.ticket, twin.last)
+    assert type(cause) is type(twin.cause)
+    assert vars(cause) == vars(twin.cause)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        TransportError("cut", may_have_left=False),
+        TransportError("cut", may_have_left=True),
+        SubmitUncertain("who knows", endpoint="images/text2img", track_id="t-1"),
+        WaitTimeout("not over after 5 s", last=Processing(ticket=TICKET, eta=2.5, raw=RAW)),
+        RateLimited("slow", status_code=429, server_message="slow", retry_after=30.0),
+        ClientClosed("closed"),
+        UntrustedServer("expired"),
+        HandshakeFailed("certificate required", may_have_left=True),
+        UnusableProxy("no URL"),
+    ],
+    ids=lambda cause: type(cause).__name__,
+)
+def test_a_cause_keeps_what_only_its_kind_has(cause):
+    """Whatever ended the wait is told as fully the next day."""
+    cause = cause.about(TICKET)
+    value = Unresolved(ticket=TICKET, cause=cause, last=getattr(cause, "last", None))
+    twin = from_dict(json.loads(json.dumps(to_dict(value))))
+    assert type(cause) is type(twin.cause)
+    assert vars(cause) == vars(twin.cause)
+    assert str(cause) == str(twin.cause)
+
+
+def test_a_cause_that_was_kept_with_less_is_read():
+    """A record of an error that holds more by now has the default of what it lacks."""
+    record = json.loads(json.dumps(to_dict(Unresolved(ticket=TICKET, cause=UntrustedServer("x")))))
+    del record["cause"]["may_have_left"]
+    cause = from_dict(record).cause
+    assert isinstance(cause, UntrustedServer)
+    assert cause.may_have_left is False
+
+
+@given(value=REPLIES)
+def test_no_reply_is_changed_by_being_kept(value):
+    """Decoding what was encoded gives the same, whatever the fields hold."""
+    assert value == from_dict(json.loads(json.dumps(to_dict(value))))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"kind": "other"},
+        {"kind": ["success"]},
+        None,
+        [],
+        "success",
+        {"kind": "success"},
+        {"kind": "success", "ticket": "images"},
+        {"kind": "success", "ticket": "images:1", "surprise": 1},
+        {"kind": "success", "ticket": "images:1", "output": "abc"},
+        {"kind": "success", "ticket": "images:1", "output": [1]},
+        {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "copy", "message": ""}},
+        {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "nothing"}},
+        {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "Ticket", "message": ""}},
+    ],
+)
+def test_what_is_no_record_is_refused(record):
+    """The error says that this dictionary was not written here."""
+    with pytest.raises(ValueError, match="record"):
+        from_dict(record)

@@ -1,0 +1,159 @@
+"""Arguments: a wrong one is refused before anything begins, in a sentence that says what fits."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from modelslab_async import Batch, Client, Downloads
+from modelslab_async._models.validation import check_count, check_patience, check_rate, check_span
+
+KEY = "a-test-key-1234"
+
+
+def patience(value):
+    check_patience("timeout", value, optional=True)
+
+
+def queue(value):
+    check_count("queue", value, things="places", optional=True)
+
+
+def rate(value):
+    check_rate("rate", value, things="looks")
+
+
+def span(value):
+    check_span("lease", value)
+
+
+@pytest.mark.parametrize(
+    ("check", "values"),
+    [
+        (queue, [None, 1, 15]),
+        (rate, [None, 0.1, 5]),
+        (span, [0.001, 3, math.inf, Fraction(1, 3)]),
+        (patience, [None, 0, 0.0, 5, math.inf]),
+    ],
+)
+def test_what_fits_passes(check, values):
+    """Whole numbers will do for seconds, and None where there need be no bound."""
+    for value in values:
+        check(value)
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "error", "words"),
+    [
+        (queue, 0, ValueError, "queue is a number of places of at least 1 or None, got 0"),
+        (queue, "5", TypeError, "queue is a number of places .*a whole one, got .* type str"),
+        (queue, 1.5, TypeError, "type float"),
+        (queue, True, TypeError, "type bool"),
+        (rate, 0, ValueError, "rate is a number of looks a second above 0, or None, got 0"),
+        (rate, math.inf, ValueError, "got inf"),
+        (rate, math.nan, ValueError, "got nan"),
+        (span, 0, ValueError, "lease is a number of seconds above 0, got 0"),
+        (span, math.nan, ValueError, "got nan"),
+        (span, None, TypeError, "got None"),
+        (patience, -1, ValueError, "timeout is a number of seconds of at least 0 or None, got -1"),
+        (patience, math.nan, ValueError, "got nan"),
+        (patience, "5", TypeError, "timeout is a number of seconds .* got .* type str"),
+        (patience, True, TypeError, "type bool"),
+        (patience, Decimal(5), TypeError, "type Decimal"),
+    ],
+)
+def test_what_does_not_fit_is_refused(check, value, error, words):
+    """The message says what was expected and what came."""
+    with pytest.raises(error, match=words):
+        check(value)
+
+
+def test_no_value_of_another_kind_is_shown():
+    """The key in the wrong place shows in no message."""
+    with pytest.raises(TypeError) as refused:
+        span(KEY)
+    assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(("workers", value) for value in (0, "5", 1.5, None)),
+        *(("timeout", value) for value in (0, "5", None)),
+        *(("queue", value) for value in (0, "5", 1.5)),
+        *(("submit_timeout", value) for value in (0, "5", None)),
+        *(("rate", value) for value in (0, "5")),
+    ],
+)
+def test_a_client_is_not_made_of_wrong_arguments(name, wrong):
+    """Each is named."""
+    with pytest.raises((TypeError, ValueError), match=f"^{name} is a number"):
+        Client(KEY, **{name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "words"),
+    [
+        *(("api_key", value, "a text or None") for value in (b"a-key-1234", 5)),
+        ("enterprise_key", 5, "a text or None"),
+        ("base_url", 5, "a text or None"),
+        ("legacy_base_url", b"https://x.example", "a text or None"),
+        ("families", None, "a mapping of names to Family, got None"),
+        ("families", {"a": 5}, "a mapping of names to Family, got a value of type int"),
+        ("endpoints", [], "a mapping of names to Endpoint"),
+        ("pace", 3.0, r"a Pace, such as Pace.fixed\(3\).*, got a value of type float"),
+        ("on_submitted", 5, "a function or None"),
+    ],
+)
+def test_a_client_says_what_it_is_made_of(name, wrong, words):
+    """A thing of another kind is told by its name and kind, and is not shown."""
+    with pytest.raises(TypeError, match=f"^{name} is {words}"):
+        Client(**{"api_key": KEY, name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("at_once", "5"), ("longest", 1.5), ("timeout", "5"), ("patience", None)],
+)
+def test_downloads_are_not_made_of_wrong_arguments(name, wrong):
+    """Each is named."""
+    with pytest.raises(TypeError, match=f"^{name} is a number"):
+        Downloads(to="x", **{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", ["5", -1, math.nan])
+def test_a_wrong_patience_costs_nothing(wrong, virtually, world):
+    """Every way to wait refuses it before anything is sent."""
+    request = ("realtime/text2img", {"prompt": "a cat"})
+
+    async def main():
+        async with world() as here:
+            client = here.client
+            for waiting in (
+                client.wait("images:1", timeout=wrong),
+                client.gather(["images:1"], timeout=wrong),
+                anext(client.stream(["images:1"], timeout=wrong)),
+                client.generate(request[0], **request[1], timeout=wrong),
+                anext(client.generate_many([request], timeout=wrong)),
+            ):
+                with pytest.raises((TypeError, ValueError), match=r"^timeout is a number of sec"):
+                    await waiting
+            assert [] == here.wire.requests
+
+    virtually(main)
+
+
+async def test_a_batch_takes_no_wrong_arguments(tmp_path):
+    """Neither for its lease nor for a run."""
+    with pytest.raises(TypeError, match=r"^lease is a number"):
+        async with Batch.open(tmp_path / "a.journal", lease="60"):
+            pass
+    async with (
+        Client(KEY) as client,
+        Batch.open(tmp_path / "a.journal", client=client) as batch,
+    ):
+        with pytest.raises(TypeError, match=r"^timeout is a number"):
+            await anext(batch.run(timeout="5"))
+        with pytest.raises(TypeError, match=r"^window is a number"):
+            await anext(batch.run(window="5"))

@@ -1,0 +1,322 @@
+"""The schedule as a state machine: whatever happens in whatever order, its laws hold."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
+
+from modelslab_async import (
+    AuthenticationError,
+    ClientClosed,
+    Failed,
+    InvalidRequest,
+    Pace,
+    PermissionDenied,
+    Processing,
+    RateLimited,
+    ServerError,
+    Success,
+    Ticket,
+    TransportError,
+    Unresolved,
+)
+from modelslab_async._scheduling.schedule import Schedule
+
+TICKETS = [Ticket(family, id_) for family in ("images", "video", "legacy_v3") for id_ in "123"]
+HOSTS = {"images": "new", "video": "new", "legacy_v3": "old"}
+PACE = Pace(faults=3, grace=2.0)
+CHANCE = st.floats(0, 1)
+
+
+class Listener:
+    """Somebody who waits for one ticket."""
+
+    def __init__(self, ticket):
+        self.ticket = ticket
+        self.heard = []
+        self.left = False
+
+    def hear(self, news):
+        self.heard.append(news)
+
+
+class Machine(RuleBasedStateMachine):
+    """Adds, drops, takes and feeds at random; keeps its own account of what is open."""
+
+    flights = Bundle("flights")
+
+    def __init__(self):
+        super().__init__()
+        self.schedule = Schedule(PACE)
+        self.now = 0.0
+        self.listeners = []
+        self.flying = []
+        self.paused = {"standard": 0.0}
+
+    def waiting_for(self, ticket):
+        return [each for each in self.listeners if each.ticket == ticket]
+
+    def tell(self, endings):
+        for ending in endings:
+            for watcher in ending.watchers:
+                watcher.hear(ending.outcome)
+                assert watcher.ticket == ending.outcome.ticket
+                self.listeners.remove(watcher)
+        return [ending.outcome for ending in endings]
+
+    @rule(ticket=st.sampled_from(TICKETS), chance=CHANCE, eta=st.none() | st.floats(0, 99))
+    def add(self, ticket, chance, eta):
+        listener = Listener(ticket)
+        self.listeners.append(listener)
+        self.schedule.add(
+            ticket,
+            listener,
+            tier="standard",
+            host=HOSTS[ticket.family],
+            now=self.now,
+            chance=chance,
+            eta=eta,
+        )
+
+    @precondition(lambda self: self.listeners)
+    @rule(data=st.data())
+    def drop(self, data):
+        listener = data.draw(st.sampled_from(self.listeners))
+        self.listeners.remove(listener)
+        self.schedule.drop(listener.ticket, listener)
+        self.schedule.drop(listener.ticket, listener)
+
+    @rule(seconds=st.floats(0, 20) | st.just(3600.0))
+    def pass_time(self, seconds):
+        self.now += seconds
+
+    @rule()
+    def pass_time_until_due(self):
+        when = self.schedule.next_look()
+        if when is not None:
+            self.now = max(self.now, when)
+
+    @rule(target=flights)
+    def take(self):
+        when = self.schedule.next_look()
+        entry = self.schedule.take(self.now)
+        assert (entry is not None) == (when is not None and when <= self.now)
+        if entry is None:
+            return multiple()
+        assert entry.due <= self.now
+        assert self.waiting_for(entry.ticket)
+        assert entry.ticket not in [each.ticket for each in self.flying if each.watchers]
+        assert self.now >= self.paused["standard"]
+        self.flying.append(entry)
+        return entry
+
+    def feed(self, entry, result, chance):
+        self.flying.remove(entry)
+        effects = self.schedule.feed(entry, result, self.now, chance)
+        endings = [effects.ending] if effects.ending else []
+        while self.schedule.doomed:
+            endings += self.schedule.reap(2, self.now)
+        return self.tell(endings), effects
+
+    @rule(entry=consumes(flights), chance=CHANCE, eta=st.none() | st.floats(0, 99))
+    def still_running(self, entry, chance, eta):
+        outcomes, _ = self.feed(entry, Processing(ticket=entry.ticket, eta=eta), chance)
+        assert [] == outcomes
+
+    @rule(entry=consumes(flights), chance=CHANCE, well=st.booleans())
+    def over(self, entry, chance, well):
+        waited = entry.watchers
+        reply = Success(ticket=entry.ticket) if well else Failed(ticket=entry.ticket)
+        outcomes, _ = self.feed(entry, reply, chance)
+        assert ([reply] if waited else []) == outcomes
+
+    @rule(entry=consumes(flights), chance=CHANCE)
+    def unknown(self, entry, chance):
+        waited, age = entry.watchers, entry.began - entry.added
+        outcomes, _ = self.feed(entry, Failed(ticket=entry.ticket, reason="not_found"), chance)
+        assert bool(waited and age >= PACE.grace) == bool(outcomes)
+
+    @rule(entry=consumes(flights), chance=CHANCE, network=st.booleans())
+    def fault(self, entry, chance, network):
+        waited, before = entry.watchers, entry.faults
+        error = TransportError("cut") if network else ServerError("down")
+        outcomes, _ = self.feed(entry, error, chance)
+        spent = before + 1 >= PACE.faults
+        assert bool(waited and spent) == bool(outcomes)
+        assert all(isinstance(each, Unresolved) for each in outcomes)
+
+    @rule(entry=consumes(flights), chance=CHANCE, asked=st.none() | st.floats(0, 300))
+    def rate_limited(self, entry, chance, asked):
+        before = entry.faults
+        outcomes, effects = self.feed(entry, RateLimited("slow", retry_after=asked), chance)
+        assert [] == outcomes
+        assert before == entry.faults
+        if effects.paused is not None:
+            assert asked is None or effects.paused >= asked
+            self.paused["standard"] = self.now + effects.paused
+
+    @rule(entry=consumes(flights), chance=CHANCE)
+    def key_refused(self, entry, chance):
+        waiting = {each.ticket for each in self.listeners}
+        outcomes, _ = self.feed(entry, AuthenticationError("bad", ticket=entry.ticket), chance)
+        assert waiting == {each.ticket for each in outcomes}
+        assert all(each.ticket == each.cause.ticket for each in outcomes)
+        assert [] == self.listeners
+
+    @rule(entry=consumes(flights), chance=CHANCE)
+    def family_forbidden(self, entry, chance):
+        family = entry.ticket.family
+        waiting = {each.ticket for each in self.listeners if each.ticket.family == family}
+        outcomes, _ = self.feed(entry, PermissionDenied("no", ticket=entry.ticket), chance)
+        assert waiting == {each.ticket for each in outcomes}
+
+    @rule(entry=consumes(flights), chance=CHANCE)
+    def request_refused(self, entry, chance):
+        waited = entry.watchers
+        outcomes, _ = self.feed(entry, InvalidRequest("no", ticket=entry.ticket), chance)
+        assert ([entry.ticket] if waited else []) == [each.ticket for each in outcomes]
+
+    @invariant()
+    def everybody_hears_once(self):
+        assert all([] == each.heard for each in self.listeners)
+
+    @invariant()
+    def nothing_is_forgotten(self):
+        """Whoever waits is either on the way to be looked at, or being looked at."""
+        waiting = {each.ticket for each in self.listeners}
+        flying = {each.ticket for each in self.flying if each.watchers}
+        assert len(self.schedule) >= len(waiting)
+        if waiting - flying:
+            assert self.schedule.next_look() is not None
+
+    @invariant()
+    def nobody_starves(self):
+        """What is due and not paused has its turn soon, also when it is late and one of many."""
+        for lane in self.schedule._lanes.values():
+            if lane.next_look() is not None:
+                lines = lane._crowd._lines.values()
+                queues = [queue for line in lines for queue in line._queues if len(queue)]
+                due = min(queue.first().due for queue in queues)
+                # Where nothing is proven, looks that hang hold the next one up.
+                patience = 1 << min(max(len(lane._flying) - 1, 0), 5)
+                soon = max(self.now, due, lane.paused_until) + patience + 0.1
+                assert lane.next_look() <= soon + 1e-9
+
+    def teardown(self):
+        outcomes = []
+        while len(self.schedule):
+            outcomes += self.tell(self.schedule.close(ClientClosed("closed"), 3, self.now))
+        assert [] == self.listeners
+        assert all(isinstance(each.cause, ClientClosed) for each in outcomes)
+        assert 0 == len([each for each in outcomes if isinstance(each, Success)])
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+def open_tickets(count, **pace):
+    schedule = Schedule(Pace(**pace))
+    for number in range(count):
+        ticket = Ticket("images", number)
+        schedule.add(ticket, Listener(ticket), tier="standard", host="new", now=0.0, chance=0.0)
+    return schedule
+
+
+def test_every_open_ticket_gets_its_turn():
+    """With one worker and every look due, no ticket is looked at twice before all were once."""
+    schedule = open_tickets(50)
+    seen = []
+    for moment in range(50):
+        entry = schedule.take(float(moment))
+        schedule.feed(entry, Processing(ticket=entry.ticket), float(moment), 0.0)
+        seen.append(entry.ticket)
+    assert 50 == len(set(seen))
+
+
+def test_an_unproven_lane_lets_out_one_look():
+    """Until the first answer only one look is out; after it, all that are due."""
+    schedule = open_tickets(5)
+    probe = schedule.take(0.0)
+    assert schedule.take(0.0) is None
+    schedule.feed(probe, Processing(ticket=probe.ticket), 0.1, 0.0)
+    assert all(schedule.take(0.1) for _ in range(4))
+
+
+def test_a_slow_probe_does_not_hold_the_others_for_ever():
+    """Others go out when it stays without an answer, and the more of them hang, the fewer."""
+    schedule = open_tickets(9)
+    for moment in (0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 95.0):
+        assert moment == schedule.next_look()
+        assert schedule.take(moment)
+
+
+def test_abandoned_tickets_leave_nothing_behind():
+    """Tickets that nobody waits for any more are cleared away before they are due."""
+    schedule = Schedule(Pace())
+    for number in range(1000):
+        ticket = Ticket("images", number)
+        listener = Listener(ticket)
+        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, chance=0.0, eta=99.0)
+        schedule.drop(ticket, listener)
+    (lane,) = schedule._lanes.values()
+    assert 0 == len(schedule)
+    assert len(lane._crowd._lines["images"]) < 200
+
+
+def test_who_leaves_while_a_refusal_is_told_slows_nobody_down():
+    """After a standstill the tickets of another family share one step, as if nobody had left."""
+    schedule = Schedule(Pace(ceiling=10.0))
+    refused = [Ticket("images", number) for number in range(1500)]
+    listeners = {ticket: Listener(ticket) for ticket in refused}
+    for ticket in refused + [Ticket("video", number) for number in range(1000)]:
+        listener = listeners.get(ticket) or Listener(ticket)
+        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, chance=0.0)
+    schedule.feed(schedule.take(0.0), PermissionDenied("no"), 0.1, 0.0)
+    for ticket in refused[1:]:
+        schedule.drop(ticket, listeners[ticket])
+    while schedule.doomed:
+        schedule.reap(100, 0.1)
+    now = 100.0
+    while len(schedule):
+        entry = schedule.take(now)
+        schedule.feed(entry, Success(ticket=entry.ticket), now, 0.0)
+        now = max(now, schedule.next_look() or now)
+    assert now <= 111.0
+
+
+def test_who_leaves_while_a_refusal_is_told_harms_nobody():
+    """Many leave, a refusal comes, one more leaves: the tickets of another family go on."""
+    schedule = Schedule(Pace())
+    refused = [Ticket("images", number) for number in range(200)]
+    listeners = {ticket: Listener(ticket) for ticket in refused}
+    for ticket in [*refused, other := Ticket("video", 1)]:
+        listener = listeners.get(ticket) or Listener(ticket)
+        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, chance=0.0)
+    probe = schedule.take(0.0)
+    for ticket in refused[1:105]:
+        schedule.drop(ticket, listeners[ticket])
+    schedule.feed(probe, PermissionDenied("no"), 0.1, 0.0)
+    schedule.drop(refused[150], listeners[refused[150]])
+    while schedule.doomed:
+        schedule.reap(50, 0.1)
+    assert other == schedule.take(0.2).ticket
+    assert 1 == len(schedule)
+
+
+def test_every_rate_limit_in_a_row_pauses_for_longer():
+    """A look that begins after a pause and is limited again doubles the next pause."""
+    schedule = open_tickets(2, floor=1.0)
+    now, pauses = 0.0, []
+    for _ in range(3):
+        effects = schedule.feed(schedule.take(now), RateLimited("slow"), now, 0.0)
+        pauses.append(effects.paused)
+        now = schedule.next_look()
+    assert [1.0, 2.0, 4.0] == pauses

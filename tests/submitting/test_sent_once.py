@@ -1,0 +1,309 @@
+"""A submit over real connections that break at every step: nothing is started twice, or unsaid."""
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, suppress
+
+import httpx
+import pytest
+from submit.simulate import Tally
+
+from modelslab_async import (
+    AuthenticationError,
+    Client,
+    ModelsLabError,
+    Pace,
+    RateLimited,
+    Submitted,
+    SubmitUncertain,
+    TransportError,
+    UntrustedServer,
+)
+from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, faulty, running
+from modelslab_async.emulator.faults.connection_faults import DEEDS, GREETINGS
+
+KEY = "a-test-key-1234"
+MARK = "a-mark"
+QUICK = Pace(floor=0.01, faults=6)
+
+
+def fast():
+    pytest.importorskip("httptools", reason="the extra [fast] is not installed")
+    from modelslab_async.fast import FastTransport  # noqa: PLC0415 -- the extra may be missing.
+
+    return FastTransport(connections=4)
+
+
+class TriesTwice(httpx.AsyncBaseTransport):
+    """What some wrap around their transport: an exchange that broke is begun anew, elsewhere."""
+
+    def __init__(self):
+        self.inner = httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request):
+        try:
+            response = await self.inner.handle_async_request(request)
+            await response.aread()
+        except httpx.TransportError:
+            request.url = httpx.URL("http://127.0.0.1:1/")
+            return await self.inner.handle_async_request(request)
+        return httpx.Response(response.status_code, content=response.content)
+
+    async def aclose(self):
+        await self.inner.aclose()
+
+
+async def measured(_response):
+    """A hook of a caller that reports to where nobody listens."""
+    async with httpx.AsyncClient(trust_env=False) as metrics:
+        await metrics.post("http://127.0.0.1:1/metrics")
+
+
+KINDS = {
+    "own": lambda: None,
+    "fast": fast,
+    "transport": httpx.AsyncHTTPTransport,
+    "client": httpx.AsyncClient,
+    "hook": lambda: httpx.AsyncClient(event_hooks={"response": [measured]}),
+    "wrapper": TriesTwice,
+}
+
+
+@asynccontextmanager
+async def submitting(url, kind, **more):
+    http = KINDS[kind]() if isinstance(kind, str) else kind
+    options = {"pace": QUICK, "queue": None, "submit_timeout": 0.3} | more
+    try:
+        async with Client(KEY, base_url=url, http=http, **options) as client:
+            yield client
+    finally:
+        if isinstance(http, httpx.AsyncClient):
+            await http.aclose()
+
+
+async def end_of(client, mark=MARK):
+    try:
+        return await client.submit("realtime/text2img", prompt="a fox", track_id=mark)
+    except ModelsLabError as error:
+        return error
+
+
+def emulated():
+    return Emulator(jobs=Jobs(duration=(0.0, 0.0)))
+
+
+# What never ends is read up to the cap; the bytes of a reply are tried elsewhere.
+POINTS = sorted(
+    {*GREETINGS, *DEEDS} - {"endless_head", "endless_line", "endless_interim", "endless", "blanks"}
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", POINTS)
+async def test_a_fault_at_any_point_starts_nothing_twice(kind, name):
+    """The fault strikes once or always: at most one work is begun, and what is said of it holds."""
+    for always in (False, True):
+        emulator, tally = emulated(), Tally()
+        once = {"connections" if name in GREETINGS else "script": [name]}
+        faults = Faults(every=0.02, **({"shares": {name: 1.0}} if always else once))
+        async with faulty(emulator, faults) as url, submitting(url, kind) as client:
+            end = await end_of(client)
+            tally.judge(0, MARK, len(emulator.submits), end)
+        assert [] == tally.wrong
+
+
+@asynccontextmanager
+async def closed_port():
+    """A port where nobody listens yet."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    yield port
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hook"])
+async def test_a_submit_waits_for_a_port_to_open(kind):
+    """Where nobody listens nothing left: it is sent again, and is there once somebody listens."""
+    emulator, news = emulated(), []
+
+    async def store(submitted):
+        news.append(submitted)
+
+    async with closed_port() as port:
+        url = f"http://127.0.0.1:{port}/api"
+        pace = Pace(floor=0.05, faults=100)
+        async with submitting(
+            url, kind, pace=pace, submit_timeout=20.0, on_submitted=store
+        ) as client:
+            submit = asyncio.create_task(end_of(client))
+            await asyncio.sleep(0.2)
+            assert not submit.done()
+            async with running(emulator, port=port):
+                await submit
+    assert [MARK] == [each.track_id for each in news if isinstance(each, Submitted)]
+    assert 1 == len(emulator.submits)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_port_that_stays_closed_started_nothing(kind):
+    """After the budget the error says so, and it is no doubt."""
+    async with closed_port() as port, submitting(f"http://127.0.0.1:{port}/api", kind) as client:
+        end = await end_of(client)
+    assert type(end) is TransportError
+    assert not end.may_have_left
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_name_that_nobody_knows_started_nothing(monkeypatch, kind):
+    """No address, no connection: it is tried again and given up without a doubt."""
+    asked = []
+
+    def unknown(*args, **_more):
+        asked.append(args)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    async with submitting("http://service.example/api", kind) as client:
+        end = await end_of(client)
+    assert type(end) is TransportError
+    assert not end.may_have_left
+    assert len(asked) >= QUICK.faults
+
+
+@pytest.mark.parametrize("layers", ["transport", "client"])
+async def test_a_submit_waits_for_a_place_in_httpx_s_pool(layers):
+    """A pool with no connection to spare has sent nothing: it is asked again."""
+    emulator, full = emulated(), asyncio.Event()
+    limits, release = httpx.Limits(max_connections=1), asyncio.Event()
+
+    class Full(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request):
+            request.extensions["timeout"] = {"pool": 0.05}
+            try:
+                return await super().handle_async_request(request)
+            except httpx.PoolTimeout:
+                full.set()
+                raise
+
+    async def hold(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await release.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        with suppress(ConnectionError):
+            await writer.drain()
+        writer.close()
+
+    pool = Full(limits=limits)
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    place = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    http = pool if layers == "transport" else httpx.AsyncClient(transport=pool)
+    pace = Pace(floor=0.05, faults=100)
+    async with (
+        server,
+        running(emulator) as url,
+        submitting(url, http, pace=pace, submit_timeout=20.0) as client,
+    ):
+        request = httpx.Request("GET", place)
+        holding = asyncio.create_task(pool.handle_async_request(request))
+        await asyncio.sleep(0.01)
+        submit = asyncio.create_task(end_of(client))
+        async with asyncio.timeout(20):
+            await full.wait()
+            release.set()
+            await (await holding).aread()
+            await (await holding).aclose()
+            end = await submit
+    assert not isinstance(end, ModelsLabError)
+    assert 1 == len(emulator.submits)
+
+
+RAISED = [
+    httpx.ConnectError("x"),
+    httpx.ConnectTimeout("x"),
+    httpx.PoolTimeout("x"),
+    httpx.ProxyError("x"),
+    httpx.UnsupportedProtocol("x"),
+    httpx.LocalProtocolError("x"),
+    httpx.InvalidURL("x"),
+    TransportError("x", may_have_left=False),
+    RateLimited("x"),
+    AuthenticationError("x"),
+    UntrustedServer("x"),
+    OSError("x"),
+    ValueError("x"),
+]
+
+
+@pytest.mark.parametrize("fault", RAISED, ids=lambda fault: type(fault).__name__)
+async def test_what_a_hook_raises_after_the_answer_is_a_doubt(fault):
+    """The work is begun: whatever the hook stumbles over, nobody says that it is not."""
+
+    async def stumble(_response):
+        raise fault
+
+    emulator = emulated()
+    http = httpx.AsyncClient(event_hooks={"response": [stumble]})
+    async with running(emulator) as url, submitting(url, http, submit_timeout=20.0) as client:
+        end = await end_of(client)
+    assert isinstance(end, SubmitUncertain)
+    assert 1 == len(emulator.submits)
+
+
+LOCATIONS = {
+    "too long": b"/" + b"a" * 65_530,
+    "no port": b"http://:99999999/",
+    "no host": b"http:",
+    "no name": b"//xn--\xff/",
+    "no characters": b"http://x\x7f/",
+}
+
+
+@pytest.mark.parametrize("name", LOCATIONS)
+@pytest.mark.parametrize("kind", ["own", "fast", "transport", "client"])
+async def test_a_redirect_to_what_is_no_url_is_a_doubt(kind, name):
+    """The request was read; that httpx cannot make a URL of the answer takes nothing back."""
+    traffic = []
+
+    async def redirect(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        traffic.append(await reader.readexactly(int(length)))
+        location = LOCATIONS[name]
+        writer.write(b"HTTP/1.1 307 X\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % location)
+        with suppress(ConnectionError):
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(redirect, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api"
+    async with server, submitting(url, kind, submit_timeout=20.0) as client:
+        end = await end_of(client)
+    assert isinstance(end, SubmitUncertain)
+    assert 1 == len(traffic)
+
+
+async def test_a_submit_over_plain_http_goes_to_the_proxy():
+    """What a proxy has read has left, though it hangs up; a proxy that is closed has read none."""
+    emulator, traffic = emulated(), Traffic()
+    faults = Faults(script=["reset_after"])
+    async with faulty(emulator, faults, traffic=traffic) as proxy:
+        http = httpx.AsyncHTTPTransport(proxy=proxy.removesuffix("/api"))
+        async with submitting("http://service.example/api", http, submit_timeout=20.0) as client:
+            assert isinstance(await end_of(client), SubmitUncertain)
+    assert 1 == len(traffic.requests)
+    async with closed_port() as port:
+        http = httpx.AsyncHTTPTransport(proxy=f"http://127.0.0.1:{port}")
+        async with submitting("http://service.example/api", http) as client:
+            end = await end_of(client)
+    assert type(end) is TransportError
+    assert not end.may_have_left
+
+
+async def test_a_submit_of_nothing_but_its_name_waits_as_well():
+    """A workflow that takes no parameters has a body all the same, and so a proof."""
+    async with closed_port() as port:
+        url = f"http://127.0.0.1:{port}/api"
+        async with submitting(url, "transport") as client:
+            with pytest.raises(TransportError) as caught:
+                await client.submit("workflows/run", workflow_id="wf")
+    assert not caught.value.may_have_left

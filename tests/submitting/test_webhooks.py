@@ -1,0 +1,388 @@
+"""Webhooks: whatever is delivered, the client looks, and gives one result, once."""
+
+import asyncio
+import gc
+import json
+import tracemalloc
+from collections import Counter
+
+import httpx
+import pytest
+
+from modelslab_async import ENDPOINTS, Client, Failed, Pace, Success, webhooks
+from modelslab_async._parsing.webhook_payload import Hint, read_hint
+from modelslab_async.emulator import Jobs, Webhooks
+
+from .conftest import REALTIME, taken
+
+SUCCESS = {
+    "status": "success",
+    "id": "7",
+    "output": ["https://evil.example/x.png"],
+    "track_id": "t",
+}
+SHAPES = {
+    "success": (SUCCESS, Hint(("7",), "t")),
+    "failed": ({"status": "failed", "id": 7, "message": "x", "track_id": 5}, Hint(("7",), "5")),
+    "mark in meta": ({"id": "7", "meta": {"track_id": 9}}, Hint(("7",), "9")),
+    "training": (
+        {"status": "success", "training_status": "model_ready", "logs": "", "model_id": "abc"},
+        Hint(("abc",), ""),
+    ),
+    "workflow, nested": (
+        {"event": "workflow.completed", "workflow": {"id": "wf_1"}, "execution": {"id": "exec_2"}},
+        Hint(("wf_1/exec_2",), ""),
+    ),
+    "workflow, flat": (
+        {"event": "workflow.completed", "execution_id": 12, "workflow_id": "wf_1"},
+        Hint(("wf_1/12", "12"), ""),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_documented_shapes_name_their_work(name):
+    """Every documented shape says which work it speaks of."""
+    fields, hint = SHAPES[name]
+    assert hint == read_hint(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"x", b"{}", b'{"id": true}', b'{"id": [1]}'])
+def test_what_names_no_work_is_no_hint(body):
+    """A body that is none of these is refused, never raised."""
+    assert read_hint(body) is None
+
+
+def browser(app):
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://me.example")
+
+
+def test_a_delivery_brings_the_result_at_once(virtually, world):
+    """A job that nobody would look at for a while is looked at when its webhook comes."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(17.0, 17.0), eta="none")}
+        async with world(pace=Pace.fixed(100.0), emulated=emulated) as here:
+            app = webhooks.receiver(here.client)
+            url = here.client.webhook_url("http://me.example/hooks")
+            begun = await here.client.submit(REALTIME, prompt="a fox", webhook=url)
+            waiting = asyncio.create_task(here.client.wait(begun.ticket))
+            await asyncio.sleep(18.0)
+            assert not waiting.done()
+            async with browser(app) as service:
+                answer = await service.post(url, json={"status": "success", "id": begun.ticket.id})
+            assert 200 == answer.status_code
+            success = await waiting
+            assert isinstance(success, Success)
+            assert 18.0 == asyncio.get_running_loop().time()
+
+    virtually(main)
+
+
+def test_a_webhook_makes_looks_rarer_and_a_lost_one_costs_the_ceiling(virtually, world):
+    """Where a webhook is to come, looks are rarer; where it never does, one of them finds out."""
+
+    async def looks_at(hooked):
+        emulated = {"jobs": Jobs(duration=(60.0, 60.0), eta="none")}
+        async with world(pace=Pace(ceiling=30.0), emulated=emulated) as here:
+            started = asyncio.get_running_loop().time()
+            url = here.client.webhook_url("http://me.example") if hooked else "http://other.example"
+            await here.client.generate(REALTIME, prompt="a fox", webhook=url)
+            late = asyncio.get_running_loop().time() - started - 60.0
+            return len(here.wire.requests) - 1, late
+
+    async def main():
+        (rare, late), (many, _) = await looks_at(hooked=True), await looks_at(hooked=False)
+        assert rare < many / 2
+        assert late <= 30.0
+
+    virtually(main)
+
+
+def test_a_mark_alone_is_enough(virtually, world):
+    """The track_id finds the ticket where the id is unknown."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(17.0, 17.0), eta="none")}
+        async with world(pace=Pace.fixed(100.0), emulated=emulated) as here:
+            url = here.client.webhook_url("http://me.example")
+            begun = await here.client.submit(REALTIME, prompt="a fox", track_id="mine-1")
+            waiting = asyncio.create_task(here.client.wait(begun.ticket))
+            await asyncio.sleep(18.0)
+            async with browser(webhooks.receiver(here.client)) as service:
+                await service.post(url, json={"status": "success", "track_id": "mine-1"})
+            await waiting
+            assert 18.0 == asyncio.get_running_loop().time()
+
+    virtually(main)
+
+
+def test_a_forged_delivery_is_not_believed(virtually, world):
+    """Whoever knows the address can make the client look, and nothing else."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(50.0, 50.0))}
+        async with world(emulated=emulated) as here:
+            url = here.client.webhook_url("http://me.example")
+            begun = await here.client.submit(REALTIME, prompt="a fox")
+            waiting = asyncio.create_task(here.client.wait(begun.ticket))
+            await asyncio.sleep(5.0)
+            async with browser(webhooks.receiver(here.client)) as service:
+                await service.post(url, json={**SUCCESS, "id": begun.ticket.id})
+            await asyncio.sleep(1.0)
+            assert not waiting.done()
+            assert "evil" not in str(await waiting)
+
+    virtually(main)
+
+
+def test_a_hail_of_deliveries_costs_no_more_than_the_floor(virtually, world):
+    """However many deliveries come, they cost one look in each of the pace's floors."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(20.0, 20.0), eta="none")}
+        async with world(pace=Pace(floor=2.0), emulated=emulated) as here:
+            url = here.client.webhook_url("http://me.example")
+            begun = await here.client.submit(REALTIME, prompt="a fox")
+            waiting = asyncio.create_task(here.client.wait(begun.ticket))
+            async with browser(webhooks.receiver(here.client)) as service:
+                for _ in range(150):
+                    await service.post(url, json={**SUCCESS, "id": begun.ticket.id})
+                    await asyncio.sleep(0.1)
+            await waiting
+            looks = sum("/fetch/" in request.url.path for request in here.wire.requests)
+        # One in each floor of 2 s because of 150 deliveries, and one in each as always.
+        assert 8 <= looks <= 2 * 10 + 1
+
+    virtually(main)
+
+
+def test_a_delivery_before_the_reply_to_its_submit(virtually, service):
+    """Work that ended before its submit was answered is looked at at once, whatever the eta."""
+
+    async def main():
+        here, posted = service(), []
+
+        async def deliver(fields):
+            async with browser(webhooks.receiver(client)) as there:
+                posted.append(await there.post(url, json={"track_id": fields["track_id"]}))
+
+        class Hasty(service):
+            async def exchange(self, request, /):
+                if "/fetch" not in request.url:
+                    await deliver(json.loads(request.body))
+                return await super().exchange(request)
+
+        here = Hasty()
+        async with here.client(pace=Pace(floor=5.0)) as client:
+            url = client.webhook_url("http://me.example")
+            success = await client.generate(REALTIME, prompt="a fox", webhook=url)
+            assert success.output
+            assert asyncio.get_running_loop().time() < 0.1
+        assert [200] == [answer.status_code for answer in posted]
+        assert 1 == here.looks
+
+    virtually(main)
+
+
+def test_deliveries_of_nobodys_work_leave_little_behind(virtually, service):
+    """Whoever knows the address may post what is large, and it is not kept."""
+
+    async def main():
+        async with service().client() as client:
+            url = client.webhook_url("http://me.example")
+            async with browser(webhooks.receiver(client)) as there:
+                tracemalloc.start()
+                for number in range(60):
+                    long = {name: f"{number}{name * 30_000}" for name in ("id", "track_id")}
+                    assert 200 == (await there.post(url, json=long)).status_code
+                gc.collect()
+                kept, _ = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+        assert kept < 2_000_000
+
+    virtually(main)
+
+
+@pytest.mark.parametrize(
+    "base",
+    ["https://me.example/hooks?tenant=5&to=a/b", "https://me.example/hooks/?tenant=5&to=a/b"],
+)
+def test_an_address_may_have_a_query(virtually, world, base):
+    """The part that nobody can guess joins the path; it is known again in what was submitted."""
+
+    async def main():
+        emulated = {"jobs": Jobs(duration=(60.0, 60.0), eta="none")}
+        async with world(pace=Pace(ceiling=30.0), emulated=emulated) as here:
+            plain = here.client.webhook_url("https://me.example/hooks")
+            url = here.client.webhook_url(base)
+            assert f"{plain}?tenant=5&to=a/b" == url
+            async with browser(webhooks.receiver(here.client)) as service:
+                assert 200 == (await service.post(url, json={"id": "1"})).status_code
+            for webhook in (plain, url):
+                await here.client.generate(REALTIME, prompt=webhook, webhook=webhook)
+            looks = Counter(request.url.path for request in here.wire.requests)
+        # As rarely for the one as for the other: it is seen that a webhook is to come.
+        _, first, second = looks.values()
+        assert abs(first - second) <= 1
+        assert first < 10
+
+    virtually(main)
+
+
+def test_one_result_however_often_it_is_delivered(virtually, service):
+    """Copies and replays after the end start no further look."""
+
+    async def main():
+        here = service(taken)
+        async with here.client() as client:
+            url = client.webhook_url("http://me.example")
+            async with browser(webhooks.receiver(client)) as there:
+                success = await client.generate(REALTIME, prompt="a fox", webhook=url)
+                for _ in range(5):
+                    await there.post(url, json={**SUCCESS, "id": success.ticket.id})
+            await asyncio.sleep(60.0)
+        assert 1 == here.looks
+
+    virtually(main)
+
+
+@pytest.fixture
+def door(service):
+    """A receiver, its client and its address."""
+    client = service().client()
+    return client, webhooks.receiver(client), client.webhook_url("http://me.example/hooks")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "", b'{"id": 1}', 200),
+        ("POST", "/", b'{"id": 1}', 200),
+        ("GET", "", b"", 405),
+        ("POST", "x", b'{"id": 1}', 404),
+        ("POST", "/../guess", b'{"id": 1}', 404),
+        ("POST", "", b"not json", 400),
+        ("POST", "", b'{"hello": 1}', 400),
+        ("POST", "", b'{"id": "../../up"}', 200),
+        ("POST", "", b" " * (1024 * 1024 + 1), 413),
+    ],
+)
+async def test_the_door(door, method, path, body, status):
+    """What is no delivery is turned away with a status, and nothing breaks."""
+    client, app, url = door
+    async with client, browser(app) as there:
+        answer = await there.request(method, url + path, content=body)
+    assert status == answer.status_code
+
+
+async def test_a_closed_client_takes_no_delivery(door):
+    """The service hears that nobody is there."""
+    client, app, url = door
+    await client.aclose()
+    async with browser(app) as there:
+        assert 503 == (await there.post(url, json=SUCCESS)).status_code
+
+
+def test_a_delivery_that_never_ends_is_cut_off(virtually, service):
+    """A body that drips for ever holds nothing."""
+
+    async def main():
+        async with service().client() as client:
+            scope = {"type": "http", "method": "POST", "path": client.webhook_url("")}
+            sent = []
+
+            async def receive():
+                await asyncio.sleep(1.0)
+                return {"type": "http.request", "body": b" ", "more_body": True}
+
+            async def send(message):
+                sent.append(message)
+
+            await webhooks.receiver(client)(scope, receive, send)
+        assert 408 == sent[0]["status"]
+
+    virtually(main)
+
+
+async def test_it_is_an_application_of_its_own(door):
+    """A server may run it alone: it starts, stops, and takes no web socket."""
+    client, app, _ = door
+    told, sent = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}], []
+
+    async def receive():
+        return told.pop(0)
+
+    async def send(message):
+        sent.append(message["type"])
+
+    async with client:
+        await app({"type": "lifespan"}, receive, send)
+        await app({"type": "websocket", "path": "/"}, receive, send)
+    assert ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"] == sent
+
+
+def test_the_address_cannot_be_guessed(service):
+    """Each client has an address of its own; a secret makes one that outlives it."""
+    urls = [service().client().webhook_url("https://me.example/hooks/") for _ in range(2)]
+    assert urls[0] != urls[1]
+    assert urls[0].startswith("https://me.example/hooks/")
+    assert len(urls[0].rpartition("/")[2]) >= 32
+    first, second = (
+        service().client().webhook_url("https://me.example", secret="a secret") for _ in range(2)
+    )
+    assert first == second
+    assert "secret" not in first
+
+
+async def test_a_nudge_of_nobodys_ticket_does_nothing(service):
+    """A ticket that nobody waits for stays so, and an ill-formed one is said to be."""
+    here = service()
+    async with here.client() as client:
+        client.nudge("images:1")
+        await asyncio.sleep(0)
+        with pytest.raises(ValueError, match="family:id"):
+            client.nudge("images")
+    assert 0 == here.looks
+    assert "secret" not in repr(Client("a-key"))
+
+
+def test_bad_webhooks_lose_nothing_and_double_nothing(virtually, world):
+    """Late, repeated, lost, forged and early deliveries: each request has its one result."""
+    names = ["realtime/text2img", "video/text2video", "training/lora_fine_tune", "workflows/run"]
+    requests = [
+        (name, dict.fromkeys(ENDPOINTS[name].required, f"x{number}"))
+        for number in range(30)
+        for name in names
+    ]
+    doors = {}
+
+    async def door(scope, receive, send):
+        await doors["here"](scope, receive, send)
+
+    async def main():
+        hooks = Webhooks(
+            delay=(0.0, 5.0),
+            copies=2,
+            never=0.2,
+            forged=0.3,
+            before_reply=0.3,
+            transport=httpx.ASGITransport(app=door),
+            anywhere=True,
+        )
+        emulated = {"webhooks": hooks, "jobs": Jobs(duration=(2.0, 9.0), failing=0.2)}
+        ends = []
+        async with world(emulated=emulated, queue=10) as here, here.emulator.delivering():
+            doors["here"] = webhooks.receiver(here.client)
+            url = here.client.webhook_url("http://me.example/hooks")
+            hooked = [(name, {**params, "webhook": url}) for name, params in requests]
+            async for request, end in here.client.generate_many(hooked):
+                ends.append((request, end))
+            delivered = here.emulator.deliveries
+        assert len(requests) == len(ends)
+        assert {Success, Failed} == {type(end) for _, end in ends}
+        assert "nowhere" not in str(ends)
+        assert len(delivered) > len(requests)
+        assert {200} == {delivery.status_code for delivery in delivered}
+
+    virtually(main)
