@@ -1,4 +1,4 @@
-"""The house keeps its order: imports run one way, and the core touches nothing."""
+"""The folders of the package import one way, and the pure ones touch nothing outside."""
 
 import ast
 import sys
@@ -11,131 +11,111 @@ import pytest
 import modelslab_async
 
 PACKAGE = Path(modelslab_async.__file__).parent
-MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
-CORE = [path for path in MODULES if "_core" in path.parts]
-# Each may import those before it. What touches the world outside has no place in the core.
-CORE_ORDER = """
-arguments tickets replies files errors outcomes families spelling tables endpoints events catalog
-endpoint_rows endpoint_catalog bodies hints statuses refusals reading
-hooks receipts pending records rules inspecting intervals purse experience sightings learning
-pacing queues lines crowds lanes rates schedule
-""".split()  # noqa: SIM905
-OUTSIDE = {"time", "random", "os", "logging", "asyncio", "socket", "threading", "secrets", "ssl"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+# A folder or root module may import itself and those before it.
+ORDER = [
+    "_models",
+    "_aio",
+    "_registry",
+    "_parsing",
+    "_scheduling",
+    "_transport",
+    "_downloads",
+    "_polling",
+    "_submitting",
+    "_client",
+    "webhooks",
+    "_journal",
+    "journal",
+    "_batch",
+    "batch",
+    "fast",
+    "__init__",
+    "emulator",
+    "_cli",
+]
+PURE = ("_models", "_registry", "_parsing", "_scheduling")
+IMPURE_MODULES = {
+    "time",
+    "random",
+    "os",
+    "logging",
+    "asyncio",
+    "socket",
+    "threading",
+    "secrets",
+    "ssl",
+}
+
+
+def folder_of(path):
+    """The entry of `ORDER` that a module belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
 def imported(path):
     """The absolute names of the modules that a file imports."""
-    parts = (path.relative_to(PACKAGE.parent).with_suffix("")).parts
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = ".".join(parts[: -node.level]) if node.level else ""
             module = ".".join(filter(None, (base, node.module)))
-            yield module
             if node.level and not node.module:
                 yield from (f"{module}.{alias.name}" for alias in node.names)
+            else:
+                yield module
 
 
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
-def test_the_core_is_pure(path):
-    """No I/O, no clock, no chance: the standard library, attrs and cattrs only."""
-    allowed = (sys.stdlib_module_names - OUTSIDE) | {"attrs", "cattrs", "modelslab_async"}
+def imported_folders(path):
+    """The entries of `ORDER` that a module imports from."""
+    for name in imported(path):
+        package, *rest = name.split(".")
+        if package == "modelslab_async":
+            entry = rest[0] if rest else "__init__"
+            yield entry if entry in ORDER else "__init__"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_downwards(path):
+    """A module imports from its own folder and from those before it in `ORDER`."""
+    folder = folder_of(path)
+    if folder == "__main__":
+        return
+    allowed = ORDER[: ORDER.index(folder) + 1]
+    assert set() == set(imported_folders(path)) - set(allowed)
+
+
+PURE_MODULES = [path for path in MODULES if folder_of(path) in PURE]
+
+
+@pytest.mark.parametrize("path", PURE_MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_pure_folders_import_only_pure_modules(path):
+    """No I/O, clock or randomness: the standard library, attrs and cattrs only."""
+    allowed = (sys.stdlib_module_names - IMPURE_MODULES) | {"attrs", "cattrs", "modelslab_async"}
     assert set() == {name.partition(".")[0] for name in imported(path)} - allowed
-    inside = [name for name in imported(path) if name.startswith("modelslab_async")]
-    assert [] == [name for name in inside if not name.startswith("modelslab_async._core")]
     assert "TYPE_CHECKING" not in path.read_text()
     assert "__future__" not in path.read_text()
 
 
-def place_in_core(parts):
-    """The module of the core, or the folder of modules, that a dotted name leads to."""
-    return parts[parts.index("_core") + 1]
-
-
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
-def test_imports_run_downwards(path):
-    """A module of the core knows only those before it."""
-    place = place_in_core(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-    if place == "__init__":
-        return
-    before = CORE_ORDER[: CORE_ORDER.index(place)]
-    names = {place_in_core(name.split(".")) for name in imported(path) if "._core." in name}
-    assert set() == names - {*before, *([place] if path.parent.name == place else [])}
-
-
-LAYERS = [
-    "_core",
-    "_lasting",
-    "_journal",
-    "journal",
-    "_transport",
-    "_sources",
-    "_turns",
-    "_hearers",
-    "_guards",
-    "_waiters",
-    "_downloads",
-    "_inbox",
-    "_looker",
-    "_uploads",
-    "_orders",
-    "_uploader",
-    "_asker",
-    "_ledger",
-    "_doubts",
-    "_held",
-    "_twins",
-    "_places",
-    "_submitter",
-    "_deliveries",
-    "_poller",
-    "_ownership",
-    "_waiting",
-    "_client",
-    "webhooks",
-    "_batch",
-    "batch",
-    "fast",
-    "_cli",
-]
-
-
-def layer_of(name):
-    parts = name.split(".")
-    return parts[1] if len(parts) > 1 else ""
-
-
-@pytest.mark.parametrize("layer", LAYERS)
-def test_layers_run_downwards(layer):
-    """The way of a ticket is the order of the layers, and none looks up."""
-    above = LAYERS[LAYERS.index(layer) + 1 :]
+def test_emulator_imports_only_models_and_registry():
+    """The stand-in for the service is built from the registry, never from the client."""
     for path in MODULES:
-        if layer == path.relative_to(PACKAGE).with_suffix("").parts[0]:
-            assert set() == {layer_of(name) for name in imported(path)} & set(above)
+        if folder_of(path) == "emulator":
+            assert {*imported_folders(path)} <= {"emulator", "_models", "_registry"}
 
 
-def test_the_emulator_knows_no_client():
-    """What stands in for the service is built from the registry, never from the client."""
-    allowed = ("_core.tickets", "_core.families", "_core.catalog", "_core.endpoint", "emulator")
+def test_only_transport_imports_network_modules():
+    """No other folder of the library opens a connection or parses HTTP."""
+    network = {"httpcore", "h11", "httptools", "socket", "ssl"}
     for path in MODULES:
-        if path.relative_to(PACKAGE).parts[0] == "emulator":
-            inside = [name for name in imported(path) if name.startswith("modelslab_async")]
-            names = [name.removeprefix("modelslab_async.") for name in inside]
-            assert [] == [name for name in names if not name.startswith(allowed)]
-
-
-def test_only_the_transport_sends():
-    """No other layer of the library opens a connection, and only it imports parsers of HTTP."""
-    senders = {"httpcore", "h11", "httptools", "socket", "ssl"}
-    for path in MODULES:
-        first = path.relative_to(PACKAGE).parts[0]
-        if first not in ("_transport", "emulator", "_cli"):
-            assert set() == {name.partition(".")[0] for name in imported(path)} & senders
+        if folder_of(path) not in ("_transport", "emulator", "_cli"):
+            assert set() == {name.partition(".")[0] for name in imported(path)} & network
 
 
 def test_public_names():
-    """They are sorted, they exist, and they say where users find them."""
+    """Public names are sorted, exist, and report the package as their module."""
     names = modelslab_async.__all__
     assert sorted(names, key=lambda name: (not name.isupper(), name[0].islower(), name)) == names
     for name in names:

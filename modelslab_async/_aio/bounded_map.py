@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import Generic, TypeVar
 
-from .._polling.watchers import Bell
+from .bell import Bell
 from .cooperation import is_cancelled
 from .iteration import each
 

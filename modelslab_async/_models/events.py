@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from .._registry.family import Tier
+from .._models.tier import Tier
 from .errors import LookFault, ModelsLabError
 from .outcomes import Outcome
 from .replies import Processing, Reply, Success

@@ -9,19 +9,20 @@ from contextvars import Context
 import anyio
 import anyio.abc
 
+from .._aio.bell import Bell
 from .._aio.cooperation import Turns, is_cancelled
 from .._models.errors import ClientClosed, LookFault, ModelsLabError, TransportError
 from .._models.events import Faulted, Looked, Paused, Settled
 from .._models.outcomes import Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
+from .._models.tier import Tier
 from .._parsing.reply_cache import Pending, in_full
-from .._registry.family import Tier
 from .._scheduling.host_queue import Entry, Watcher
 from .._scheduling.schedule import Effects, Ending, Schedule
 from .listeners import Hearers
 from .poll_guards import Guards
-from .watchers import Bell, timed_out
+from .watchers import timed_out
 
 _logger = logging.getLogger("modelslab_async")
 

@@ -11,10 +11,11 @@ from urllib.parse import SplitResult, urlsplit
 from .._models.errors import ModelsLabError
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
+from .._models.tier import Tier
 from .._parsing.reply import read_reply
 from .._parsing.reply_cache import Pending, Reader
 from .._parsing.status import is_known
-from .._registry.family import BASE_URL, LEGACY_BASE_URL, Family, Tier
+from .._registry.family import BASE_URL, LEGACY_BASE_URL, Family
 from .._transport.base import Response
 from .._transport.sender import Sender
 

@@ -8,14 +8,14 @@ from typing import TypeAlias
 
 from attrs import Factory, define
 
+from .._aio.bell import Bell
 from .._aio.cooperation import Turns, is_cancelled
 from .._aio.iteration import each
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired, PermissionDenied
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket, TicketLike
-from .._registry.family import Tier
-from .watchers import Bell
+from .._models.tier import Tier
 
 _FEW = 64
 # What most open tickets share: named once, and without a deadline.

@@ -13,7 +13,7 @@ from .._models.validation import check_count, check_patience
 from .._scheduling.host_queue import Watcher
 from .._scheduling.policy import Rule
 from .._scheduling.schedule import Schedule
-from .._submitting.slot_record import Start
+from .._scheduling.start import Start
 from .listeners import Hearers
 from .poll_guards import Guards
 from .poller import Poller

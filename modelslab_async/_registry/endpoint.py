@@ -8,7 +8,8 @@ from urllib.parse import quote
 from attrs import evolve, field, frozen
 from attrs.validators import in_, matches_re
 
-from .family import BASE_URL, LEGACY_BASE_URL, Call, KeyPlace, Medium, Method, Tier, is_whole_url
+from .._models.tier import Tier
+from .family import BASE_URL, LEGACY_BASE_URL, Call, KeyPlace, Medium, Method, is_whole_url
 from .suggestions import meant
 
 _PLACE = re.compile(r"\{(\w+)\}")

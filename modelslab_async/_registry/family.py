@@ -9,10 +9,10 @@ from attrs import Factory, evolve, field, frozen
 from attrs.validators import in_, matches_re
 
 from .._models.ticket import Ticket
+from .._models.tier import Tier
 
 Method: TypeAlias = Literal["GET", "POST"]
 KeyPlace: TypeAlias = Literal["body", "header", "query"]
-Tier: TypeAlias = Literal["standard", "enterprise"]
 StatusRule: TypeAlias = Literal["generation", "training", "workflow"]
 Medium: TypeAlias = Literal["image", "video", "audio", "text", "3d"]
 

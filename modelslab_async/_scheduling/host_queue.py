@@ -9,8 +9,8 @@ from .._models.errors import LookFault, ModelsLabError
 from .._models.outcomes import Outcome
 from .._models.replies import Processing
 from .._models.ticket import Ticket
+from .._models.tier import Tier
 from .._parsing.reply_cache import Pending
-from .._registry.family import Tier
 from .fair_queue import Crowd
 from .policy import Limits
 

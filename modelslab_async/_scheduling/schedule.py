@@ -43,8 +43,8 @@ from .._models.errors import (
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.ticket import Ticket
+from .._models.tier import Tier
 from .._parsing.reply_cache import Pending, in_full
-from .._registry.family import Tier
 from .host_queue import Entry, Hook, Lane, Trouble, Watcher
 from .policy import Limits, Rule, Steps
 from .rate import Rate

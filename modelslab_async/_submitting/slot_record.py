@@ -1,25 +1,11 @@
 """Held: a place that a queued generation has, and what is known of that generation."""
 
-from attrs import define, frozen
+from attrs import define
+
+from .._scheduling.start import Start
 
 # So long after its submit a ticket is new.
 _FRESH = 1.0
-
-
-@frozen
-class Start:
-    """
-    What is known of a ticket when the poller first hears of it.
-
-    Attributes:
-        eta: Seconds until the server expects its end, if it said so.
-        fresh: Whether it was submitted just now, so that a look at once is for nothing.
-        calm: Whether a webhook is to tell of its end, so that looks may be rarer.
-    """
-
-    eta: float | None = None
-    fresh: bool = False
-    calm: bool = False
 
 
 @define(eq=False)

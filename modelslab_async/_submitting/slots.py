@@ -12,8 +12,9 @@ from attrs import Factory, define
 
 from .._models.errors import ModelsLabError
 from .._models.ticket import Ticket
+from .._scheduling.start import Start
 from .duplicate_payloads import Twins
-from .slot_record import Held, Start
+from .slot_record import Held
 from .uncertain_submits import Doubts
 
 # A ticket that nobody ever looks at again would hold its place for good.

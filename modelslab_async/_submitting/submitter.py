@@ -29,13 +29,14 @@ from .._models.errors import (
 from .._models.events import Submitted
 from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
+from .._models.tier import Tier
 from .._parsing.submit_reply import read_receipt
 from .._parsing.webhook_payload import Hint
-from .._registry.family import Family, Tier
+from .._registry.family import Family
 from .._scheduling.policy import Limits
+from .._scheduling.start import Start
 from .._transport.sender import Sender
 from .endpoint_service import CLOSED, Asker
-from .slot_record import Start
 from .slots import Places
 from .submit_log import Ledger, Raised, Receipt
 from .submit_request import Order

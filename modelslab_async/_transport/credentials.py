@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from attrs import Factory, field, frozen
 
-from .._registry.family import Tier
+from .._models.tier import Tier
 
 # A shorter key is a stand-in for a test; masking it would maim innocent bodies.
 _SHORTEST_SECRET = 8

@@ -8,7 +8,8 @@ from attrs import evolve
 
 from .._models.errors import TransportError
 from .._models.ticket import Ticket
-from .._registry.family import Call, Family, Tier
+from .._models.tier import Tier
+from .._registry.family import Call, Family
 from .base import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
 from .credentials import Keys
 from .deadlines import Deadlines
