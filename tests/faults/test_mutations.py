@@ -36,5 +36,7 @@ def test_a_broken_package_fails_its_tests(row, tmp_path):
 @pytest.mark.timeout(600)
 def test_a_package_that_is_not_broken_passes_them(tmp_path):
     """So it is the mutation that is seen, and not the way in which it is tried."""
-    nothing = Mutation("nothing", "_poller.py", "_SLICE = 256", "_SLICE = 256", STORIES, "rules")
+    nothing = Mutation(
+        "nothing", "_polling/poller.py", "_SLICE = 256", "_SLICE = 256", STORIES, "rules"
+    )
     assert survives(nothing, tmp_path)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from modelslab_async._journal import holders
+from modelslab_async._journal import process_identity
 from modelslab_async._journal.process_identity import has_died, this_process
 from modelslab_async.journal import Journal
 
@@ -91,7 +91,7 @@ def test_of_whom_nothing_is_known_nothing_is_said(name):
 def test_where_processes_have_no_names(monkeypatch, tmp_path):
     """On other systems a lease is all there is."""
     mine = this_process()
-    monkeypatch.setattr(holders, "_BOOT", tmp_path / "nothing")
+    monkeypatch.setattr(process_identity, "_BOOT", tmp_path / "nothing")
     assert this_process() is None
     assert not has_died(mine.replace(mine.split()[2], "1"))
 

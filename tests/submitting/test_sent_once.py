@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
-from submit.simulate import Tally
+from submitting.simulate import Tally
 
 from modelslab_async import (
     AuthenticationError,

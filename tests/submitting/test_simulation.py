@@ -1,7 +1,7 @@
 """A few thousand submits with a fault at every point; the program beside it plays any number."""
 
 import pytest
-from submit.simulate import POINTS, RAISED, UPLOADS, play
+from submitting.simulate import POINTS, RAISED, UPLOADS, play
 
 
 @pytest.mark.parametrize("seed", [1, 2])

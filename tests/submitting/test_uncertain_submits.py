@@ -10,7 +10,7 @@ from modelslab_async import Processing, SubmitUncertain, Success, TransportError
 from modelslab_async._submitting.uncertain_submits import Doubts
 
 from .conftest import REALTIME, Service, full, lost, lost_after_the_start, said, taken
-from .test_places import prompts
+from .test_slots import prompts
 
 
 def now():

@@ -26,8 +26,8 @@ from modelslab_async import (
     UntrustedServer,
     UnusableProxy,
 )
-from modelslab_async._transport import origin
 from modelslab_async._transport.credentials import Keys
+from modelslab_async._transport.http11 import origin_pool
 from modelslab_async._transport.http11.connect import Trust, addresses_of
 from modelslab_async._transport.http11.connection import Connection
 from modelslab_async._transport.http11.transport import OwnHTTP
@@ -511,7 +511,7 @@ async def test_a_silent_host_never_heard_the_request(http, monkeypatch):
 
     instantly(monkeypatch)
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", silent)
-    monkeypatch.setattr(origin, "_LONGEST_DIAL", 0.05)
+    monkeypatch.setattr(origin_pool, "_LONGEST_DIAL", 0.05)
     with pytest.raises(TransportError, match="no connection within") as caught:
         await http.exchange(Request(method="GET", url="http://127.0.0.1:9/x"))
     assert not caught.value.may_have_left
@@ -835,7 +835,7 @@ async def test_cancelled_at_any_step_it_leaks_nothing(own, monkeypatch, tmp_path
                 assert 200 == (await http.exchange(asking(server))).status_code
             (origin,) = http._ways.values()
             assert 1 == len(origin._idle)
-            assert set(origin._idle) == origin._open
+            assert set(origin._idle) == origin_pool._open
             await http.aclose()
             assert set() == origin._open
         assert 5 < cancelled < 61

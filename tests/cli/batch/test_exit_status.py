@@ -17,7 +17,7 @@ from modelslab_async._polling.watchers import timed_out
 from modelslab_async.emulator import Scripted
 from modelslab_async.journal import Report
 
-from .conftest import COMMAND
+from ..conftest import COMMAND
 
 SAVE = ("--out", "out", "--private")
 ROOT = Path(__file__).parents[3]

@@ -19,7 +19,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
-from modelslab_async._cli import batch_live
+from modelslab_async._cli.batch import progress_display
 from modelslab_async._cli.batch.progress import Figures, duration
 from modelslab_async._cli.batch.progress_display import picture
 
@@ -74,8 +74,8 @@ def test_others_count_for_the_time_that_is_left():
 
 async def test_the_journal_is_asked_while_a_run_goes(monkeypatch):
     """What others did is seen before this run has ended, and no trouble of a look ends it."""
-    monkeypatch.setattr(batch_live, "_SLOW", 0.01)
-    monkeypatch.setattr(batch_live, "_LAG", 0.0)
+    monkeypatch.setattr(progress_display, "_SLOW", 0.01)
+    monkeypatch.setattr(progress_display, "_LAG", 0.0)
     figures, asked, seen = Figures(), [], asyncio.Event()
     figures.begin(report(300), saves=False)
 
@@ -87,7 +87,7 @@ async def test_the_journal_is_asked_while_a_run_goes(monkeypatch):
             raise JournalLocked("for a while")
         return report(300, success=min(250, 50 * len(asked)))
 
-    async with asyncio.timeout(60), batch_live.shown(figures, ask, quiet=True):
+    async with asyncio.timeout(60), progress_display.shown(figures, ask, quiet=True):
         await seen.wait()
     assert [0, 0, 100] == asked[:3]
     assert (300, 0) == (figures.settled, figures.open)

@@ -16,7 +16,7 @@ import pytest
 from modelslab_async import Ticket
 from modelslab_async.emulator import Scripted
 
-from .conftest import COMMAND
+from ..conftest import COMMAND
 
 FOREVER = [Scripted(200, b'{"status": "processing"}')]
 DONE = [Scripted(200, b'{"status": "success", "output": []}')]

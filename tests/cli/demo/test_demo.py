@@ -13,7 +13,7 @@ from modelslab_async._cli.demo.command import demo
 from modelslab_async._cli.demo.planned_jobs import Order, Planted, draw
 from modelslab_async._cli.demo.statistics import Figures
 
-from .conftest import children, is_alive
+from ..conftest import children, is_alive
 
 HAS_PROC = Path("/proc/self/stat").exists()
 QUICK = ("--count", "60", "--duration", "0.1:0.4", "--pace-floor", "0.1")
