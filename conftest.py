@@ -14,7 +14,7 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 from modelslab_async import FAMILIES
-from modelslab_async.emulator import Emulator, Jobs, running
+from modelslab_async.emulator import Emulator, Jobs, run_server
 
 _TICKET = re.compile(rf"\b({'|'.join(FAMILIES)}):([\w/-]*\d[\w/-]*)")
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -28,7 +28,7 @@ def _served(emulator: Emulator) -> Iterator[str]:
 
     async def serve() -> None:
         nonlocal base_url
-        async with running(emulator) as base_url:
+        async with run_server(emulator) as base_url:
             up.set()
             await stop.wait()
 
@@ -48,7 +48,7 @@ def _emulator_for(text: str) -> Iterator[str]:
     """The emulator with every ticket that a page names."""
     emulator = Emulator(jobs=Jobs(duration=(0.2, 0.6), seed=1))
     for family, id_ in _TICKET.findall(text):
-        emulator.plant((family, id_))
+        emulator.add_job((family, id_))
     with _served(emulator) as base_url:
         yield base_url
 

@@ -20,11 +20,11 @@ from random import Random
 from rich.console import Console
 
 from modelslab_async import Batch, Client, Downloads, Pace
-from modelslab_async._cli.batch.progress import Figures
-from modelslab_async._cli.batch.progress_display import picture
-from modelslab_async._cli.report.html_page import page
-from modelslab_async._cli.report.journal_data import gather
-from modelslab_async.emulator import Emulator, Scripted, running
+from modelslab_async._cli.batch.progress import RunProgress
+from modelslab_async._cli.batch.progress_display import render_progress
+from modelslab_async._cli.report.html_page import render_page
+from modelslab_async._cli.report.journal_data import read_journal
+from modelslab_async.emulator import Emulator, ScriptedReply, run_server
 
 STATIC = Path(__file__).parent / "_static"
 TICKETS = 400
@@ -41,20 +41,21 @@ def planted(emulator: Emulator) -> list[str]:
     for number in range(13_443_927, 13_443_927 + TICKETS):
         family = chance.choice(["images", "realtime", "video", "voice"])
         seconds = chance.lognormvariate(1.2, 0.5)
-        ticket = emulator.plant((family, number), duration=seconds, fails=False)
+        ticket = emulator.add_job((family, number), duration=seconds, fails=False)
         if chance.random() < FAILING:
             why = chance.choices(WHY, weights=(6, 3, 2, 1))[0]
             emulator.script(
-                ticket, [Scripted(200, b'{"status": "failed", "message": "%s"}' % why.encode())]
+                ticket,
+                [ScriptedReply(200, b'{"status": "failed", "message": "%s"}' % why.encode())],
             )
         tickets.append(str(ticket))
     return tickets
 
 
-def keep_live(figures: Figures) -> None:
+def keep_live(progress: RunProgress) -> None:
     """Write the live display as SVG, with the fonts of whoever looks at it."""
     console = Console(width=88, record=True, file=io.StringIO(), force_terminal=True)
-    console.print(picture(figures))
+    console.print(render_progress(progress))
     svg = console.export_svg(title="modelslab-async batch run ids.txt --out pictures")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     (STATIC / "batch-live.svg").write_text(svg.replace("Fira Code", "ui-monospace"))
@@ -62,23 +63,23 @@ def keep_live(figures: Figures) -> None:
 
 async def run(folder: Path) -> str:
     """Run a batch, take its live display in the midst, and return the page of its report."""
-    emulator, figures = Emulator(), Figures()
+    emulator, progress = Emulator(), RunProgress()
     async with (
-        running(emulator) as url,
-        Client("any-key", base_url=url, pace=Pace(floor=0.5), on_event=figures.hear) as client,
+        run_server(emulator) as url,
+        Client("any-key", base_url=url, pace=Pace(floor=0.5), on_event=progress.on_event) as client,
         Batch.open(folder / "run.db", client=client) as batch,
-        Downloads(client, to=folder / "out", private=True) as downloads,
+        Downloads(client, to=folder / "out", allow_private=True) as downloads,
     ):
         await batch.add(planted(emulator))
-        figures.begin(await batch.report(), saves=True)
+        progress.begin(await batch.report(), is_saving=True)
         began = time.monotonic()
         async with aclosing(batch.save(downloads)) as deliveries:
             async for delivery in deliveries:
-                figures.take(delivery)
-                figures.at(time.monotonic() - began)
-                if figures.settled == MIDST:
-                    keep_live(figures)
-        return page(await gather(batch), "run.db")
+                progress.count_result(delivery)
+                progress.add_sample(time.monotonic() - began)
+                if progress.completed == MIDST:
+                    keep_live(progress)
+        return render_page(await read_journal(batch), "run.db")
 
 
 def photograph(text: str, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from types import FunctionType
 
 from ._client import Client, GenerationRequest
-from ._downloads import Delivery, Downloads, Saved, Unsaved, Verified, download, verify
+from ._downloads import Downloads, Saved, SaveResult, Unsaved, Verified, download, verify
 from ._models.errors import (
     AuthenticationError,
     ClientClosed,
@@ -21,7 +21,6 @@ from ._models.errors import (
     JournalReadOnly,
     LinkGone,
     LinkRefused,
-    LookFault,
     ModelsLabError,
     PaymentRequired,
     PermissionDenied,
@@ -31,6 +30,7 @@ from ._models.errors import (
     SubmitUncertain,
     TicketNotFound,
     TransferFailed,
+    TransientError,
     TransportError,
     UnreadableReply,
     UntrustedServer,
@@ -40,10 +40,10 @@ from ._models.errors import (
     WrongContent,
     WrongJournal,
 )
-from ._models.events import Event, Faulted, Looked, Paused, Settled, Submitted
+from ._models.events import Completed, Event, Paused, Polled, PollFailed, Submitted
 from ._models.outcomes import Outcome, Unresolved, Unsubmitted
 from ._models.replies import Failed, Processing, Reply, Success
-from ._models.saved_file import File
+from ._models.saved_file import SavedFile
 from ._models.serialization import from_dict, to_dict
 from ._models.ticket import Ticket, TicketLike
 from ._models.version import __version__
@@ -53,31 +53,29 @@ from ._registry.endpoint import Endpoint
 from ._registry.endpoints import ENDPOINTS
 from ._registry.families import FAMILIES
 from ._registry.family import Call, Family
-from ._scheduling.adaptive.adaptive_pace import Learned
+from ._scheduling.adaptive.adaptive_pace import AdaptivePace
 from ._scheduling.pace import Pace
-from ._transport.base import HTTP, Request, Response
+from ._transport.base import Request, Response, Transport
 from .batch import Batch
 from .journal import Report
 
 __all__ = [
     "ENDPOINTS",
     "FAMILIES",
-    "HTTP",
+    "AdaptivePace",
     "AuthenticationError",
     "Batch",
     "Call",
     "Client",
     "ClientClosed",
+    "Completed",
     "ConnectionImpossible",
-    "Delivery",
     "DownloadError",
     "Downloads",
     "Endpoint",
     "Event",
     "Failed",
     "Family",
-    "Faulted",
-    "File",
     "FileNotWritten",
     "FileTooLarge",
     "GenerationFailed",
@@ -89,17 +87,16 @@ __all__ = [
     "JournalFull",
     "JournalLocked",
     "JournalReadOnly",
-    "Learned",
     "LinkGone",
     "LinkRefused",
-    "LookFault",
-    "Looked",
     "ModelsLabError",
     "Outcome",
     "Pace",
     "Paused",
     "PaymentRequired",
     "PermissionDenied",
+    "PollFailed",
+    "Polled",
     "Processing",
     "RateLimited",
     "Refused",
@@ -107,9 +104,10 @@ __all__ = [
     "Report",
     "Request",
     "Response",
+    "SaveResult",
     "Saved",
+    "SavedFile",
     "ServerError",
-    "Settled",
     "SubmitUncertain",
     "Submitted",
     "Success",
@@ -118,6 +116,8 @@ __all__ = [
     "TicketNotFound",
     "Tickets",
     "TransferFailed",
+    "TransientError",
+    "Transport",
     "TransportError",
     "UnreadableReply",
     "Unresolved",

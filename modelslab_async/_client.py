@@ -18,41 +18,41 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from ._aio.bounded_map import Deliveries
+from ._aio.bounded_map import BoundedMap
 from ._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
 from ._models.events import Event, Submitted
 from ._models.outcomes import Outcome, Unsubmitted
 from ._models.replies import Processing, Success
 from ._models.ticket import Ticket
 from ._models.validation import (
+    check_callback,
     check_count,
-    check_function,
-    check_kind,
-    check_patience,
+    check_mapping,
+    check_nonnegative_seconds,
+    check_positive_seconds,
     check_rate,
-    check_span,
-    check_table,
+    check_type,
 )
-from ._parsing.webhook_payload import Hint
-from ._polling.listeners import Hearers
-from ._polling.status_client import Looker, rooted
+from ._parsing.webhook_payload import WebhookHint
+from ._polling.listeners import Listeners
+from ._polling.status_client import StatusClient, with_base_urls
 from ._polling.waits import Waits
-from ._polling.watchers import NOBODY
+from ._polling.watchers import NULL_WATCHER
 from ._registry.endpoint import Endpoint
 from ._registry.endpoints import ENDPOINTS
 from ._registry.families import FAMILIES
 from ._registry.family import Family
-from ._scheduling.adaptive.adaptive_pace import Learned
+from ._scheduling.adaptive.adaptive_pace import AdaptivePace
 from ._scheduling.pace import Pace
-from ._submitting.endpoint_service import Asker
-from ._submitting.slots import Places
-from ._submitting.submit_log import receipt_of
-from ._submitting.submit_request import Order
+from ._submitting.endpoint_service import EndpointService
+from ._submitting.slots import Slots
+from ._submitting.submit_log import reply_or_raise
+from ._submitting.submit_request import SubmitRequest
 from ._submitting.submitter import Submitter
-from ._submitting.uploader import as_it_came
-from ._transport.base import HTTP
-from ._transport.credentials import Keys
-from ._transport.sender import Sender, as_http
+from ._submitting.uploader import original_error
+from ._transport.base import Transport
+from ._transport.credentials import Credentials
+from ._transport.sender import Sender, as_transport
 
 GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]]
 """What `generate_many` takes: an endpoint and its parameters."""
@@ -76,13 +76,13 @@ class Client(Waits):
         endpoints: The table of what can be submitted to. Add to it in the same way.
         http: What to send through: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
-        pace: The rule that says when to look: a `Pace`, or one that learns, `Pace.learned()`.
+        pace: The rule that says when to look: a `Pace`, or one that learns, `Pace.adaptive()`.
         rate: The most looks a second over all tickets of a key that this client waits for; None for
             no such bound. When more is due than may be looked at, families take turns, and in each
             the most overdue ticket goes first. `fetch` looks at once and does not count.
         workers: How many looks may be on their way at once.
         timeout: The most seconds that one look may take.
-        queue: How many generations a key may have queued at once: 5, 10 or 15, as the plan says;
+        slots: How many generations a key may have queued at once: 5, 10 or 15, as the plan says;
             None for no bound. Submits wait for a place.
         submit_timeout: The most seconds that one submit may take, or one file that it needs; some
             endpoints answer with the result itself.
@@ -105,12 +105,12 @@ class Client(Waits):
         legacy_base_url: str | None = None,
         families: Mapping[str, Family] = FAMILIES,
         endpoints: Mapping[str, Endpoint] = ENDPOINTS,
-        http: HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
-        pace: Pace | Learned = Pace(),
+        http: Transport | httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
+        pace: Pace | AdaptivePace = Pace(),
         rate: float | None = None,
         workers: int = 32,
         timeout: float = 30.0,
-        queue: int | None = 5,
+        slots: int | None = 5,
         submit_timeout: float = 120.0,
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
@@ -121,42 +121,52 @@ class Client(Waits):
             ("base_url", base_url),
             ("legacy_base_url", legacy_base_url),
         ):
-            check_kind(name, text, str | None, "a text or None")
-        check_table("families", families, Family)
-        check_table("endpoints", endpoints, Endpoint)
-        check_kind("pace", pace, Pace | Learned, "a Pace, such as Pace.fixed(3) or Pace.learned()")
+            check_type(name, text, str | None, "a text or None")
+        check_mapping("families", families, Family)
+        check_mapping("endpoints", endpoints, Endpoint)
+        check_type(
+            "pace", pace, Pace | AdaptivePace, "a Pace, such as Pace.fixed(3) or Pace.adaptive()"
+        )
         check_count("workers", workers)
-        check_span("timeout", timeout)
-        check_count("queue", queue, things="places", optional=True)
-        check_span("submit_timeout", submit_timeout)
-        check_rate("rate", rate, things="looks")
-        check_function("on_submitted", on_submitted, awaited=True)
-        check_function("on_event", on_event, awaited=False)
-        sender = Sender(as_http(http, workers), Keys.find(api_key, enterprise_key), timeout=timeout)
-        places = rooted(families, base_url=base_url, legacy_base_url=legacy_base_url)
-        starts = rooted(endpoints, base_url=base_url, legacy_base_url=legacy_base_url)
-        self._queue = queue
-        self._secret = secrets.token_hex(32)
-        self._tokens: set[str] = set()
-        self._asker = Asker(starts, places, sender)
+        check_positive_seconds("timeout", timeout)
+        check_count("slots", slots, unit="slots", optional=True)
+        check_positive_seconds("submit_timeout", submit_timeout)
+        check_rate("rate", rate, unit="polls")
+        check_callback("on_submitted", on_submitted, allow_async=True)
+        check_callback("on_event", on_event, allow_async=False)
+        sender = Sender(
+            as_transport(http, workers),
+            Credentials.resolve(api_key, enterprise_key),
+            timeout=timeout,
+        )
+        rooted_families = with_base_urls(
+            families, base_url=base_url, legacy_base_url=legacy_base_url
+        )
+        rooted_endpoints = with_base_urls(
+            endpoints, base_url=base_url, legacy_base_url=legacy_base_url
+        )
+        self._slot_limit = slots
+        self._webhook_secret = secrets.token_hex(32)
+        self._webhook_tokens: set[str] = set()
+        self._endpoint_service = EndpointService(rooted_endpoints, rooted_families, sender)
         self._submitter = Submitter(
-            self._asker,
-            places,
+            self._endpoint_service,
+            rooted_families,
             sender,
-            places=self._places,
+            new_slots=self._new_slots,
             pace=pace.limits,
             timeout=submit_timeout,
-            on_submitted=on_submitted or _told_nobody,
-            is_hooked=self._is_hooked,
+            on_submitted=on_submitted or _ignore_submitted,
+            expects_webhook=self._expects_webhook,
         )
         super().__init__(
-            Looker(places, sender),
+            StatusClient(rooted_families, sender),
             pace=pace,
             rate=rate,
             workers=workers,
-            hearers=Hearers(on_event),
-            start_of=self._submitter.start_of,
-            settled=self._submitter.settled,
+            listeners=Listeners(on_event),
+            initial_state_of=self._submitter.initial_state_of,
+            on_completed=self._submitter.on_completed,
         )
 
     async def _close(self) -> None:
@@ -189,7 +199,7 @@ class Client(Waits):
             RateLimited: It was refused for its rate again and again. Nothing was started.
             TransportError: It never left this machine. Nothing was started.
             UnusableFile: A file cannot be read, is empty or too long. Nothing was started.
-            LookFault: A file was not taken by the service, again and again. Nothing was started.
+            TransientError: A file was not taken by the service, again and again. Nothing was started.
             ClientClosed: The client was closed before it was sent. Nothing was started.
             ValueError: The endpoint is unknown, a parameter is missing or misspelled, or a file
                 stands where none is taken. Nothing was sent.
@@ -200,7 +210,7 @@ class Client(Waits):
             print(begun.ticket)
             ```
         """
-        return receipt_of(await self._submitter.submit(await self._ordered(endpoint, params)))
+        return reply_or_raise(await self._submitter.submit(await self._prepare(endpoint, params)))
 
     async def generate(
         self, endpoint: str, /, *, timeout: float | None = None, **params: Any
@@ -224,11 +234,11 @@ class Client(Waits):
             print(picture.output)
             ```
         """
-        check_patience("timeout", timeout, optional=True)
-        begun = await self.submit(endpoint, **params)
-        if isinstance(begun, Success):
-            return begun
-        return await self.wait(begun.ticket, timeout=timeout)
+        check_nonnegative_seconds("timeout", timeout, optional=True)
+        reply = await self.submit(endpoint, **params)
+        if isinstance(reply, Success):
+            return reply
+        return await self.wait(reply.ticket, timeout=timeout)
 
     async def generate_many(
         self,
@@ -263,20 +273,20 @@ class Client(Waits):
             ```
         """
         self._check_usable()
-        check_patience("timeout", timeout, optional=True)
+        check_nonnegative_seconds("timeout", timeout, optional=True)
         check_count("window", window)
-        refused: list[ModelsLabError] = []
+        refusals: list[ModelsLabError] = []
 
-        async def bring(request: GenerationRequest) -> Outcome | Unsubmitted:
-            outcome = await self._outcome_of(request, timeout, refused)
+        async def generate_one(request: GenerationRequest) -> Outcome | Unsubmitted:
+            outcome = await self._generate_outcome(request, timeout, refusals)
             match outcome:
                 case Unsubmitted(cause=AuthenticationError() | PaymentRequired() as error):
-                    refused.append(as_it_came(error))
+                    refusals.append(original_error(error))
             return outcome
 
-        deliveries = Deliveries(bring, window)
-        async with aclosing(deliveries.of(requests, self._check_request)) as delivered:
-            async for request, outcome in delivered:
+        bounded = BoundedMap(generate_one, window)
+        async with aclosing(bounded.run(requests, self._check_request)) as finished:
+            async for request, outcome in finished:
                 yield request, outcome
 
     async def ask(self, endpoint: str, /, **params: Any) -> dict[str, Any]:
@@ -284,13 +294,13 @@ class Client(Waits):
         Ask what is answered at once, such as the balance of the account; give the body that came.
 
         Raises:
-            LookFault: There is no answer.
+            TransientError: There is no answer.
             Refused: The server refuses the key, the plan or the request.
             ClientClosed: The client was closed meanwhile.
             ValueError: The endpoint is unknown, a parameter is missing or misspelled.
         """
         self._check_usable()
-        return await self._asker.ask(endpoint, params)
+        return await self._endpoint_service.ask(endpoint, params)
 
     def webhook_url(self, base: str, *, secret: str | None = None) -> str:
         """
@@ -302,19 +312,19 @@ class Client(Waits):
             secret: What the part is made of; the receiver must be given the same. None for a secret
                 of this client's own, which lasts as long as the client.
         """
-        token = _token(secret or self._secret)
-        self._tokens.add(token)
-        path, mark, query = base.partition("?")
-        return f"{path.rstrip('/')}/{token}{mark}{query}"
+        token = _webhook_token(secret or self._webhook_secret)
+        self._webhook_tokens.add(token)
+        path, separator, query = base.partition("?")
+        return f"{path.rstrip('/')}/{token}{separator}{query}"
 
-    async def _ordered(self, endpoint: str, params: Mapping[str, Any]) -> Order:
+    async def _prepare(self, endpoint: str, params: Mapping[str, Any]) -> SubmitRequest:
         self._check_usable()
-        return await self._asker.order(endpoint, params)
+        return await self._endpoint_service.prepare(endpoint, params)
 
-    def _take_hint(self, hint: Hint) -> None:
+    def _handle_hint(self, hint: WebhookHint) -> None:
         self._check_usable()
-        tickets = self._submitter.hinted(hint)
-        for pair in product(self._looker.families, hint.ids):
+        tickets = self._submitter.tickets_for(hint)
+        for pair in product(self._status_client.families, hint.ids):
             with suppress(ValueError):
                 tickets.add(Ticket(*pair))
         for ticket in tickets:
@@ -323,56 +333,56 @@ class Client(Waits):
     def _check_request(self, request: GenerationRequest) -> None:
         match request:
             case (str(endpoint), Mapping() as params):
-                self._asker.check(endpoint, params)
+                self._endpoint_service.check(endpoint, params)
             case _:
                 raise ValueError(
                     "a request is a pair of an endpoint and its parameters, such as "
                     f"('realtime/text2img', {{'prompt': ...}}), got {type(request).__name__}"
                 )
 
-    async def _outcome_of(
+    async def _generate_outcome(
         self,
         request: GenerationRequest,
         timeout: float | None,
-        refused: Sequence[ModelsLabError],
+        refusals: Sequence[ModelsLabError],
     ) -> Outcome | Unsubmitted:
-        if refused:
-            return Unsubmitted(cause=refused[0])
+        if refusals:
+            return Unsubmitted(cause=refusals[0])
         endpoint, params = request
         try:
-            order = await self._ordered(endpoint, params)
-            if refused:  # While its files were read.
-                return Unsubmitted(cause=refused[0])
-            end = await self._submitter.submit(order)
+            submit_request = await self._prepare(endpoint, params)
+            if refusals:  # While its files were read.
+                return Unsubmitted(cause=refusals[0])
+            result = await self._submitter.submit(submit_request)
         except ModelsLabError as error:
             return Unsubmitted(cause=error)
         # Whatever the hook raised is no end of the request, which has a ticket.
-        begun = receipt_of(end)
-        if isinstance(begun, Success):
-            return begun
-        return await self._outcome(begun.ticket, timeout)
+        reply = reply_or_raise(result)
+        if isinstance(reply, Success):
+            return reply
+        return await self._outcome(reply.ticket, timeout)
 
-    def _places(self) -> Places:
-        return Places(self._queue, self._hasten, self._relax)
+    def _new_slots(self) -> Slots:
+        return Slots(self._slot_limit, self._poll_now, self._stop_polling)
 
-    def _is_hooked(self, order: Order) -> bool:
+    def _expects_webhook(self, submit_request: SubmitRequest) -> bool:
         """Whether a webhook of our own is to tell of the end."""
-        path = str(order.params.get("webhook")).partition("?")[0]
-        return path.rpartition("/")[2] in self._tokens
+        path = str(submit_request.params.get("webhook")).partition("?")[0]
+        return path.rpartition("/")[2] in self._webhook_tokens
 
-    def _hasten(self, ticket: Ticket) -> None:
-        poller = self._watch(ticket, NOBODY)
+    def _poll_now(self, ticket: Ticket) -> None:
+        poller = self._watch(ticket, NULL_WATCHER)
         poller.nudge(ticket)
 
-    def _relax(self, ticket: Ticket) -> None:
+    def _stop_polling(self, ticket: Ticket) -> None:
         if self._poller is not None:
-            self._poller.leave(ticket, NOBODY)
+            self._poller.unwatch(ticket, NULL_WATCHER)
 
 
-async def _told_nobody(_: Submitted) -> None:
+async def _ignore_submitted(_: Submitted) -> None:
     """What is awaited where no `on_submitted` was given."""
 
 
-def _token(secret: str) -> str:
+def _webhook_token(secret: str) -> str:
     """A part of an address, from which nobody learns the secret."""
     return hmac.new(secret.encode(), b"modelslab_async webhook", hashlib.sha256).hexdigest()

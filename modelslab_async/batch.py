@@ -6,26 +6,26 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self, TypeVar
 
-from ._aio.cooperation import Turns
-from ._aio.iteration import each
-from ._batch.journaled_submits import Submits
-from ._batch.poll_run import Shift
-from ._batch.run import Work
-from ._batch.save_run import Haul, file_of
+from ._aio.cooperation import Yielder
+from ._aio.iteration import iterate
+from ._batch.journaled_submits import JournaledSubmits
+from ._batch.poll_run import PollRun
+from ._batch.run import Run
+from ._batch.save_run import SaveRun, to_saved_file
 from ._client import Client
-from ._downloads import Delivery, Downloads, Verified, verify
-from ._journal.exports import Format
+from ._downloads import Downloads, SaveResult, Verified, verify
+from ._journal.exports import ExportFormat
 from ._journal.queries import Report
-from ._journal.submits import Intent
+from ._journal.submits import PendingSubmit
 from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
 from ._models.ticket import Ticket
-from ._models.validation import check_count, check_patience, check_span
-from ._polling.stream_buffer import Tickets, no_text
-from ._submitting.submit_log import receipt_of
+from ._models.validation import check_count, check_nonnegative_seconds, check_positive_seconds
+from ._polling.stream_buffer import Tickets, check_not_text
+from ._submitting.submit_log import reply_or_raise
 from .journal import Journal
 
-_CHUNK = 5000
+_CHUNK_SIZE = 5000
 T = TypeVar("T")
 
 
@@ -41,9 +41,9 @@ class Batch:
         self._journal = journal
         self._client = client
         self._lease = lease
-        self._submits = Submits(journal, lease=lease)
-        self._shifts: list[Work[Any]] = []
-        self._unended: list[int] = []
+        self._journaled_submits = JournaledSubmits(journal, lease=lease)
+        self._active_runs: list[Run[Any]] = []
+        self._runs_to_end: list[int] = []
         self._draining = False
 
     @classmethod
@@ -79,15 +79,15 @@ class Batch:
                     print(outcome)
             ```
         """
-        check_span("lease", lease)
+        check_positive_seconds("lease", lease)
         async with Journal.open(path, clock=clock) as journal:
             batch = cls(journal, client, lease=lease)
             try:
                 yield batch
             finally:
-                for shift in [*batch._shifts]:
-                    await batch._close(shift)
-                await batch._submits.close()
+                for active_run in [*batch._active_runs]:
+                    await batch._close(active_run)
+                await batch._journaled_submits.close()
 
     @property
     def journal(self) -> Journal:
@@ -109,30 +109,30 @@ class Batch:
                 it may have been added.
             JournalError: The journal cannot be written.
         """
-        no_text(tickets)
-        turns = Turns()
+        check_not_text(tickets)
+        yielder = Yielder()
         chunk: list[Ticket] = []
         added = 0
-        async with aclosing(each(tickets)) as source:
+        async with aclosing(iterate(tickets)) as source:
             async for given in source:
-                chunk.append(self._checked(Ticket.of(given)))
-                if len(chunk) == _CHUNK:
+                chunk.append(self._check_family(Ticket.of(given)))
+                if len(chunk) == _CHUNK_SIZE:
                     added += await self._journal.add(chunk)
                     chunk = []
-                await turns.give()
+                await yielder.maybe_yield()
         return added + (await self._journal.add(chunk) if chunk else 0)
 
-    def _checked(self, ticket: Ticket) -> Ticket:
+    def _check_family(self, ticket: Ticket) -> Ticket:
         if self._client is not None:
             # The batch belongs to the house: a family is refused here as `stream` refuses it.
-            self._client._looker.family_of(ticket)  # noqa: SLF001
+            self._client._status_client.family_of(ticket)  # noqa: SLF001
         return ticket
 
     async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success:
         """
         Start work as `Client.submit` does, written down before it is sent; `run` waits for it.
 
-        If the process dies meanwhile, `doubtful` lists it. Give each submit a `track_id` of your
+        If the process dies meanwhile, `uncertain` lists it. Give each submit a `track_id` of your
         own, and the same program can be started again: what was submitted before is not sent
         again, but answered from the journal.
 
@@ -156,13 +156,19 @@ class Batch:
                 await batch.submit("realtime/text2img", prompt=prompt, track_id=number)
             ```
         """
-        client = self._needed("a submit")
-        order = await client._ordered(endpoint, params)  # noqa: SLF001 -- the batch is of the house.
+        client = self._require_client("a submit")
+        submit_request = await client._prepare(endpoint, params)  # noqa: SLF001 -- the batch is of the house.
         # Only a mark of the caller's own can stand in the journal already.
-        known = await self._submits.answer(order) if params.get("track_id") is not None else None
-        if known is not None:
-            return known
-        return receipt_of(await client._submitter.submit(order, self._submits))  # noqa: SLF001
+        earlier = (
+            await self._journaled_submits.recorded_reply(submit_request)
+            if params.get("track_id") is not None
+            else None
+        )
+        if earlier is not None:
+            return earlier
+        return reply_or_raise(
+            await client._submitter.submit(submit_request, self._journaled_submits)
+        )  # noqa: SLF001
 
     async def run(
         self, *, timeout: float | None = None, window: int = 10_000
@@ -183,18 +189,20 @@ class Batch:
             ValueError: The batch has no client, an argument is out of its range, or a ticket's
                 family is unknown to the client; the last is raised when all others have ended.
         """
-        client = self._looking(timeout, window)
+        client = self._checked_client(timeout, window)
 
-        def work(run: int, before: int) -> Shift:
-            return Shift(client, self._journal, run=run, before=before, lease=self._lease)
+        def make_run(run: int, before_run: int) -> PollRun:
+            return PollRun(
+                client, self._journal, run_id=run, before_run=before_run, lease=self._lease
+            )
 
-        async with aclosing(self._all_of(work, timeout, window)) as outcomes:
+        async with aclosing(self._all_results(make_run, timeout, window)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
     async def save(
         self, downloads: Downloads, *, timeout: float | None = None, window: int = 10_000
-    ) -> AsyncGenerator[Delivery, None]:
+    ) -> AsyncGenerator[SaveResult, None]:
         """
         Do what `run` does, and save what the successes made, also those of earlier runs.
 
@@ -219,46 +227,52 @@ class Batch:
                     print(delivery)
             ```
         """
-        client = self._looking(timeout, window)
+        client = self._checked_client(timeout, window)
         downloads.check_open()
 
-        def work(run: int, before: int) -> Haul:
-            shift = Shift(
-                *(client, self._journal), run=run, before=before, lease=self._lease, owing=True
+        def make_run(run: int, before_run: int) -> SaveRun:
+            poll_run = PollRun(
+                *(client, self._journal),
+                run_id=run,
+                before_run=before_run,
+                lease=self._lease,
+                save_files=True,
             )
-            return Haul(shift, downloads, self._journal, before=before, lease=self._lease)
+            return SaveRun(
+                poll_run, downloads, self._journal, before_run=before_run, lease=self._lease
+            )
 
-        async with aclosing(self._all_of(work, timeout, window)) as deliveries:
-            async for delivery in deliveries:
-                yield delivery
+        async with aclosing(self._all_results(make_run, timeout, window)) as save_results:
+            async for save_result in save_results:
+                yield save_result
 
-    def _looking(self, timeout: float | None, window: int) -> Client:
-        client = self._needed("a run")
-        check_patience("timeout", timeout, optional=True)
+    def _checked_client(self, timeout: float | None, window: int) -> Client:
+        client = self._require_client("a run")
+        check_nonnegative_seconds("timeout", timeout, optional=True)
         check_count("window", window)
         return client
 
-    async def _all_of(
-        self, work: Callable[[int, int], Work[T]], timeout: float | None, window: int
+    async def _all_results(
+        self, make_run: Callable[[int, int], Run[T]], timeout: float | None, window: int
     ) -> AsyncGenerator[T, None]:
         first: int | None = None
         while not self._draining:
             run = await self._begin()
             first = first or run
-            shift = work(run, first)
-            self._shifts.append(shift)
-            shift.start(timeout=timeout, window=window)
+            active_run = make_run(run, first)
+            self._active_runs.append(active_run)
+            active_run.start(timeout=timeout, window=window)
             try:
-                while (settled := await shift.settled()) is not None:
-                    for each_settled in settled:
-                        yield each_settled
+                while (results := await active_run.next_results()) is not None:
+                    for result in results:
+                        yield result
             finally:
-                await self._close(shift)
+                await self._close(active_run)
             # Who slept for longer than a lease begins again, with what is still open.
-            if not shift.lapsed:
+            if not active_run.has_lost_lease:
                 return
 
-    def _needed(self, what: str) -> Client:
+    def _require_client(self, what: str) -> Client:
         if self._client is None:
             raise ValueError(f"{what} needs a client: Batch.open(path, client=...)")
         return self._client
@@ -271,22 +285,22 @@ class Batch:
         that is opened anew, here or in another process.
         """
         self._draining = True
-        for shift in self._shifts:
-            shift.drain()
+        for active_run in self._active_runs:
+            active_run.drain()
 
     async def _begin(self) -> int:
         """Start a run, and end those that there was no room to end."""
-        while self._unended:
-            await self._journal.end(self._unended[-1])
-            self._unended.pop()
-        return await self._journal.begin(lease=self._lease)
+        while self._runs_to_end:
+            await self._journal.end_run(self._runs_to_end[-1])
+            self._runs_to_end.pop()
+        return await self._journal.begin_run(lease=self._lease)
 
-    async def _close(self, shift: Work[Any]) -> None:
-        if shift in self._shifts:
-            self._shifts.remove(shift)
-            await shift.close()
-            if not shift.left:
-                self._unended.append(shift.run)
+    async def _close(self, active_run: Run[Any]) -> None:
+        if active_run in self._active_runs:
+            self._active_runs.remove(active_run)
+            await active_run.close()
+            if not active_run.is_released:
+                self._runs_to_end.append(active_run.run_id)
 
     async def retry_failed(self) -> int:
         """
@@ -300,20 +314,20 @@ class Batch:
         return await self._journal.reopen_failed()
 
     async def verify(
-        self, folder: str | os.PathLike[str] | None = None, *, mend: bool = False
+        self, folder: str | os.PathLike[str] | None = None, *, repair: bool = False
     ) -> Verified:
         """
         Compare all files that were recorded with what is on the disk.
 
         Args:
             folder: Where the files are now; None: each where it was saved.
-            mend: Have the next `save` get what is changed or missing.
+            repair: Have the next `save` get what is changed or missing.
         """
-        files = [file_of(record) async for record in self._journal.all_files()]
+        files = [to_saved_file(record) async for record in self._journal.all_files()]
         found = await verify(None if folder is None else os.fspath(folder), files)
-        if mend:
+        if repair:
             bad = dict.fromkeys(file.ticket for file in (*found.changed, *found.missing))
-            await self._journal.owe_again([*bad])
+            await self._journal.requeue_saves([*bad])
         return found
 
     async def report(self) -> Report:
@@ -326,11 +340,11 @@ class Batch:
 
         Those are among them that a process recorded and did not live to hand to its caller.
         """
-        async with aclosing(self._journal.ended()) as ended:
-            async for each_ended in ended:
-                yield each_ended.outcome
+        async with aclosing(self._journal.recorded_outcomes()) as outcomes:
+            async for recorded in outcomes:
+                yield recorded.outcome
 
-    async def doubtful(self) -> list[Intent]:
+    async def uncertain(self) -> list[PendingSubmit]:
         """
         The submits of which nobody knows whether they started work, the oldest first.
 
@@ -338,9 +352,11 @@ class Batch:
         `journal.confirm` which ticket it is, or `journal.withdraw` that there is none. Those of
         another process are listed once it has died or its lease is over, since it may hear more.
         """
-        return await self._journal.doubtful()
+        return await self._journal.uncertain()
 
-    async def export(self, path: str | os.PathLike[str], *, form: Format | None = None) -> int:
+    async def export(
+        self, path: str | os.PathLike[str], *, file_format: ExportFormat | None = None
+    ) -> int:
         """
         Write all outcomes to a file, which is replaced once it is complete.
 
@@ -348,7 +364,7 @@ class Batch:
 
         Args:
             path: The file.
-            form: `"jsonl"`, `"csv"` or `"parquet"`; None: as the name of the file ends.
+            file_format: `"jsonl"`, `"csv"` or `"parquet"`; None: as the name of the file ends.
 
         Returns:
             How many outcomes it holds.
@@ -358,4 +374,4 @@ class Batch:
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """
-        return await self._journal.export(path, form=form)
+        return await self._journal.export(path, file_format=file_format)

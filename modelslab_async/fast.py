@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 try:
-    from ._transport.http11.httptools_codec import HttptoolsMessages
+    from ._transport.http11.httptools_codec import HttptoolsCodec
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         'the fast transport needs httptools: pip install "modelslab-async[fast]"',
@@ -16,7 +16,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 from ._models.validation import check_count
 from ._transport.base import Request, Response
-from ._transport.http11.transport import OwnHTTP
+from ._transport.http11.transport import HTTP11Transport
 
 __all__ = ["FastTransport"]
 
@@ -42,12 +42,12 @@ class FastTransport:
 
     def __init__(self, *, connections: int = 1000) -> None:
         check_count("connections", connections)
-        self._own = OwnHTTP(connections=connections, messages=HttptoolsMessages)
+        self._inner = HTTP11Transport(connections=connections, make_codec=HttptoolsCodec)
 
     def exchange(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """See `HTTP.exchange`."""
-        return self._own.exchange(request)
+        """See `Transport.exchange`."""
+        return self._inner.exchange(request)
 
     async def aclose(self) -> None:
         """Close every connection. The client does it at its own end."""
-        await self._own.aclose()
+        await self._inner.aclose()

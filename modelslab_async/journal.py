@@ -21,25 +21,25 @@ from ._journal import (
     submits,
 )
 from ._journal import tickets as ticket_rows
-from ._journal.exports import Format, form_of
-from ._journal.pending_files import Lacking, SaveClaim
-from ._journal.queries import Ended, Report
+from ._journal.exports import ExportFormat, format_from_path
+from ._journal.pending_files import SaveClaim, UnsavedTicket
+from ._journal.queries import RecordedOutcome, Report
 from ._journal.recorded_files import RecordedFile
 from ._journal.runs import Claim
-from ._journal.sqlite_errors import gone
-from ._journal.submits import Intent
-from ._journal.tickets import End, Note
-from ._journal.writer import Barred, Writer
+from ._journal.sqlite_errors import file_gone_error
+from ._journal.submits import PendingSubmit
+from ._journal.tickets import Completion, PollUpdate
+from ._journal.writer import ReadOnlyWriter, Writer
 from ._models.errors import JournalError, JournalReadOnly
 from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
 from ._models.ticket import Ticket, TicketLike
 
-__all__ = ["Ended", "Intent", "Journal", "Lacking", "RecordedFile", "Report"]
+__all__ = ["Journal", "PendingSubmit", "RecordedFile", "RecordedOutcome", "Report", "UnsavedTicket"]
 
 T = TypeVar("T")
 
-_PAGE = 1000
+_PAGE_SIZE = 1000
 
 
 class Journal:
@@ -51,12 +51,17 @@ class Journal:
     """
 
     def __init__(
-        self, path: str, writer: Writer | Barred, *, clock: Callable[[], float], patience: float
+        self,
+        path: str,
+        writer: Writer | ReadOnlyWriter,
+        *,
+        clock: Callable[[], float],
+        lock_timeout: float,
     ) -> None:
         self._path = path
         self._writer = writer
         self._clock = clock
-        self._patience = patience
+        self._lock_timeout = lock_timeout
         self._closed = False
 
     @classmethod
@@ -66,7 +71,7 @@ class Journal:
         path: str | os.PathLike[str],
         *,
         clock: Callable[[], float] = time.time,
-        patience: float = 30.0,
+        lock_timeout: float = 30.0,
     ) -> AsyncGenerator[Self, None]:
         """
         Open a journal while the block runs; make the file if there is none.
@@ -77,22 +82,22 @@ class Journal:
         Args:
             path: The file. SQLite keeps two more beside it while it is open.
             clock: Where the time in seconds since 1970 comes from.
-            patience: How many seconds to wait for another process that holds the file locked.
+            lock_timeout: How many seconds to wait for another process that holds the file locked.
 
         Raises:
             JournalError: That is not possible, and why; or, at the end of the block, the file was
                 deleted or replaced meanwhile.
         """
-        writer = await _writer(os.fspath(path), patience)
-        journal = cls(os.fspath(path), writer, clock=clock, patience=patience)
+        writer = await _open_writer(os.fspath(path), lock_timeout)
+        journal = cls(os.fspath(path), writer, clock=clock, lock_timeout=lock_timeout)
         try:
             yield journal
         finally:
             journal._closed = True
-            is_gone = writer.is_gone
+            is_file_gone = writer.is_file_gone
             await writer.aclose()
-        if is_gone:
-            raise gone(os.fspath(path))
+        if is_file_gone:
+            raise file_gone_error(os.fspath(path))
 
     @property
     def path(self) -> str:
@@ -116,105 +121,136 @@ class Journal:
         """
         given = [Ticket.of(ticket) for ticket in tickets]
         for ticket in given:
-            ticket.check_id()
-        return await self._writer.do(partial(ticket_rows.add, tickets=given, now=self._clock()))
+            ticket.require_id()
+        return await self._writer.enqueue(
+            partial(ticket_rows.add, tickets=given, now=self._clock())
+        )
 
-    async def begin(self, *, lease: float) -> int:
+    async def begin_run(self, *, lease: float) -> int:
         """
         Start a run, which may claim tickets.
 
         Args:
             lease: For how many seconds it keeps them unless it renews.
         """
-        return await self._writer.do(partial(runs.begin, now=self._clock(), lease=lease))
+        return await self._writer.enqueue(partial(runs.begin, now=self._clock(), lease=lease))
 
-    async def renew(self, run: int, *, lease: float) -> bool:
+    async def renew_lease(self, run_id: int, *, lease: float) -> bool:
         """Prolong a run's lease; False: it has none any more, and others have its tickets."""
-        return await self._writer.do(partial(runs.renew, run=run, now=self._clock(), lease=lease))
+        return await self._writer.enqueue(
+            partial(runs.renew, run_id=run_id, now=self._clock(), lease=lease)
+        )
 
-    async def end(self, run: int, notes: Sequence[Note] = ()) -> None:
+    async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
         """End a run, with its last notes: what it did not settle is anybody's."""
 
-        def work(db: sqlite3.Connection) -> None:
-            ticket_rows.note(db, run, notes)
-            runs.end(db, run)
+        def operation(db: sqlite3.Connection) -> None:
+            ticket_rows.record_polls(db, run_id, updates)
+            runs.end(db, run_id)
 
-        await self._writer.do(work)
+        await self._writer.enqueue(operation)
 
-    async def claim(self, run: int, *, before: int, most: int, lease: float) -> Claim | None:
+    async def claim(
+        self, run_id: int, *, before_run: int, limit: int, lease: float
+    ) -> Claim | None:
         """
         Take tickets that no living run holds, and renew the lease; None: the run has none any more.
 
         Args:
-            run: Whose they shall be.
-            before: What runs before this one left unresolved is taken, too.
-            most: How many at the most.
+            run_id: Whose they shall be.
+            before_run: What runs before this one left unresolved is taken, too.
+            limit: How many at the most.
             lease: For how many seconds.
         """
-        return await self._writer.do(
-            partial(runs.claim, run=run, before=before, most=most, now=self._clock(), lease=lease)
-        )
-
-    async def settle(self, run: int, ends: Sequence[End], *, owing: bool = False) -> list[bool]:
-        """
-        End tickets; says of each whether it was this run's to end, and so was written.
-
-        With `owing`, the files of the successes are to be saved.
-        """
-        return await self._writer.do(
-            partial(ticket_rows.settle, run=run, ends=ends, now=self._clock(), owing=owing)
-        )
-
-    async def reopen_failed(self) -> int:
-        """Open again what failed; returns how many they were."""
-        return await self._writer.do(ticket_rows.reopen_failed)
-
-    async def owe(self) -> int:
-        """Have every success saved that nobody has saved; returns how many are new."""
-        return await self._writer.do(pending_files.owe)
-
-    async def owe_again(self, tickets: Sequence[Ticket]) -> None:
-        """Have successes saved once more, as far as their files are not what is on record."""
-        await self._writer.do(partial(pending_files.owe_again, tickets=tickets))
-
-    async def claim_saves(
-        self, run: int, *, before: int, most: int, lease: float
-    ) -> SaveClaim | None:
-        """Take successes whose files are to be saved; as `claim`."""
-        return await self._writer.do(
+        return await self._writer.enqueue(
             partial(
-                pending_files.claim,
-                run=run,
-                before=before,
-                most=most,
+                runs.claim,
+                run_id=run_id,
+                before_run=before_run,
+                limit=limit,
                 now=self._clock(),
                 lease=lease,
             )
         )
 
-    async def end_save(self, run: int, number: int, *, why: str | None) -> bool:
-        """Write down that all files of a ticket are saved, or why not; says if it was written."""
-        return await self._writer.do(
-            partial(pending_files.end_save, run=run, number=number, why=why, now=self._clock())
+    async def complete(
+        self, run_id: int, completions: Sequence[Completion], *, save_files: bool = False
+    ) -> list[bool]:
+        """
+        End tickets; says of each whether it was this run's to end, and so was written.
+
+        With `owing`, the files of the successes are to be saved.
+        """
+        return await self._writer.enqueue(
+            partial(
+                ticket_rows.complete,
+                run_id=run_id,
+                completions=completions,
+                now=self._clock(),
+                save_files=save_files,
+            )
         )
 
-    async def lacking(self) -> list[Lacking]:
-        """The successes of which not all files could be saved, in the order of adding."""
-        return await self._read(pending_files.lacking)
+    async def reopen_failed(self) -> int:
+        """Open again what failed; returns how many they were."""
+        return await self._writer.enqueue(ticket_rows.reopen_failed)
 
-    async def note(self, run: int, notes: Sequence[Note]) -> None:
+    async def queue_saves(self) -> int:
+        """Have every success saved that nobody has saved; returns how many are new."""
+        return await self._writer.enqueue(pending_files.queue_saves)
+
+    async def requeue_saves(self, tickets: Sequence[Ticket]) -> None:
+        """Have successes saved once more, as far as their files are not what is on record."""
+        await self._writer.enqueue(partial(pending_files.requeue_saves, tickets=tickets))
+
+    async def claim_saves(
+        self, run_id: int, *, before_run: int, limit: int, lease: float
+    ) -> SaveClaim | None:
+        """Take successes whose files are to be saved; as `claim`."""
+        return await self._writer.enqueue(
+            partial(
+                pending_files.claim,
+                run_id=run_id,
+                before_run=before_run,
+                limit=limit,
+                now=self._clock(),
+                lease=lease,
+            )
+        )
+
+    async def complete_save(self, run_id: int, row_id: int, *, error: str | None) -> bool:
+        """Write down that all files of a ticket are saved, or why not; says if it was written."""
+        return await self._writer.enqueue(
+            partial(
+                pending_files.complete_save,
+                run_id=run_id,
+                row_id=row_id,
+                error=error,
+                now=self._clock(),
+            )
+        )
+
+    async def unsaved(self) -> list[UnsavedTicket]:
+        """The successes of which not all files could be saved, in the order of adding."""
+        return await self._read(pending_files.unsaved)
+
+    async def record_polls(self, run_id: int, updates: Sequence[PollUpdate]) -> None:
         """Write down looks and last replies of tickets that are still open."""
-        await self._writer.do(partial(ticket_rows.note, run=run, notes=notes))
+        await self._writer.enqueue(
+            partial(ticket_rows.record_polls, run_id=run_id, updates=updates)
+        )
 
     async def report(self) -> Report:
         """Count everything."""
         return await self._read(partial(queries.report, now=self._clock()))
 
-    async def ended(self) -> AsyncGenerator[Ended, None]:
+    async def recorded_outcomes(self) -> AsyncGenerator[RecordedOutcome, None]:
         """Every ticket that has an outcome, in the order in which they were added."""
-        stop: int | None = 0
-        while stop is not None:
-            page, stop = await self._read(partial(queries.ended, after=stop, most=_PAGE))
+        cursor: int | None = 0
+        while cursor is not None:
+            page, cursor = await self._read(
+                partial(queries.outcome_page, after=cursor, limit=_PAGE_SIZE)
+            )
             for each in page:
                 yield each
 
@@ -222,7 +258,9 @@ class Journal:
         """The last word on a ticket: its outcome, or the last reply that was noted, if any."""
         return await self._read(partial(queries.last, ticket=Ticket.of(ticket)))
 
-    async def export(self, path: str | os.PathLike[str], *, form: Format | None = None) -> int:
+    async def export(
+        self, path: str | os.PathLike[str], *, file_format: ExportFormat | None = None
+    ) -> int:
         """
         Write all outcomes to a file, which is replaced once it is complete; see `Batch.export`.
 
@@ -232,19 +270,22 @@ class Journal:
             OSError: The file cannot be written.
         """
         target = os.fspath(path)
-        stop = threading.Event()
-        work = partial(
-            exports.export, path=target, form=form or form_of(target), stopped=stop.is_set
+        cancelled = threading.Event()
+        operation = partial(
+            exports.export,
+            path=target,
+            file_format=file_format or format_from_path(target),
+            is_cancelled=cancelled.is_set,
         )
         try:
-            return await self._read(work)
+            return await self._read(operation)
         finally:
-            stop.set()
+            cancelled.set()
 
     async def record_file(
         self,
         ticket: TicketLike,
-        number: int,
+        output_index: int,
         *,
         path: str | os.PathLike[str],
         sha256: str,
@@ -256,7 +297,7 @@ class Journal:
 
         Args:
             ticket: Whose result it is.
-            number: Which of the ticket's outputs, counted from 0.
+            output_index: Which of the ticket's outputs, counted from 0.
             path: Where it was written.
             sha256: The digest of its bytes, in hexadecimal digits.
             size: How many bytes it has.
@@ -267,14 +308,14 @@ class Journal:
         """
         file = RecordedFile(
             ticket=Ticket.of(ticket),
-            number=number,
+            output_index=output_index,
             path=os.fspath(path),
             sha256=sha256,
             size=size,
             url=url,
-            at=self._clock(),
+            recorded_at=self._clock(),
         )
-        await self._writer.do(partial(recorded_files.record_file, file=file))
+        await self._writer.enqueue(partial(recorded_files.record_file, file=file))
 
     async def files(self, ticket: TicketLike) -> list[RecordedFile]:
         """
@@ -287,21 +328,21 @@ class Journal:
 
     async def all_files(self) -> AsyncGenerator[RecordedFile, None]:
         """Every file that was recorded, in the order in which the tickets were added."""
-        stop: tuple[int, int] | None = (0, -1)
-        while stop is not None:
-            page, stop = await self._read(
-                partial(recorded_files.page_of_files, after=stop, most=_PAGE)
+        cursor: tuple[int, int] | None = (0, -1)
+        while cursor is not None:
+            page, cursor = await self._read(
+                partial(recorded_files.page_of_files, after=cursor, limit=_PAGE_SIZE)
             )
             for each in page:
                 yield each
 
-    async def intend(
+    async def record_submit(
         self,
         track_id: str,
         *,
         endpoint: str,
         payload_hash: str,
-        run: int | None = None,
+        run_id: int | None = None,
     ) -> None:
         """
         Write down that a submit is about to be sent. Its payload is not kept, only a hash of it.
@@ -310,21 +351,21 @@ class Journal:
             track_id: The mark that the request carries.
             endpoint: What it is sent to.
             payload_hash: What tells its payload from others.
-            run: Whose it is. While that run lives, nobody calls the submit doubtful.
+            run_id: Whose it is. While that run lives, nobody calls the submit uncertain.
 
         Raises:
             ValueError: The track_id was used before.
         """
-        intent = Intent(
+        submit = PendingSubmit(
             track_id=track_id,
             endpoint=endpoint,
             payload_hash=payload_hash,
-            at=self._clock(),
+            recorded_at=self._clock(),
         )
-        await self._writer.do(partial(submits.intend, intent=intent, run=run))
+        await self._writer.enqueue(partial(submits.record_submit, submit=submit, run_id=run_id))
 
     async def confirm(
-        self, track_id: str, ticket: TicketLike, *, done: Success | None = None
+        self, track_id: str, ticket: TicketLike, *, result: Success | None = None
     ) -> None:
         """
         Write down which ticket a submit started, and add that ticket.
@@ -332,61 +373,61 @@ class Journal:
         Args:
             track_id: The mark that the request carries.
             ticket: What was started.
-            done: Its result, if the reply to the submit brought that.
+            result: Its result, if the reply to the submit brought that.
 
         Raises:
             ValueError: No such submit was written down, or the service gave no id for the ticket
                 and there is no result.
         """
         named = Ticket.of(ticket)
-        if done is None:
-            named.check_id()
-        await self._writer.do(
+        if result is None:
+            named.require_id()
+        await self._writer.enqueue(
             partial(
                 submits.confirm,
                 track_id=track_id,
                 ticket=named,
-                done=done,
+                result=result,
                 now=self._clock(),
             )
         )
 
     async def withdraw(self, track_id: str) -> None:
         """
-        Forget a doubtful submit that started nothing: it was refused, or provably never left.
+        Forget a uncertain submit that started nothing: it was refused, or provably never left.
 
         Raises:
             ValueError: No such submit was written down, or it is confirmed.
         """
-        await self._writer.do(partial(submits.withdraw, track_id=track_id))
+        await self._writer.enqueue(partial(submits.withdraw, track_id=track_id))
 
-    async def intent(self, track_id: str) -> Intent | None:
+    async def find_submit(self, track_id: str) -> PendingSubmit | None:
         """The submit with that mark; None if it was never written down, or withdrawn."""
         return await self._read(partial(submits.find, track_id=track_id))
 
-    async def doubtful(self) -> list[Intent]:
+    async def uncertain(self) -> list[PendingSubmit]:
         """The submits of which nobody knows whether they started work, the oldest first."""
-        return await self._read(partial(submits.doubtful, now=self._clock()))
+        return await self._read(partial(submits.uncertain, now=self._clock()))
 
-    async def lessons(self) -> dict[str, Any] | None:
+    async def load_pace(self) -> dict[str, Any] | None:
         """What a pace that learns knew when it was last kept here; None if none was."""
-        return await self._read(pace_state.kept)
+        return await self._read(pace_state.load)
 
-    async def keep_lessons(self, learned: Mapping[str, Any]) -> None:
+    async def save_pace(self, state: Mapping[str, Any]) -> None:
         """Keep what a pace has learned, in place of what was kept before."""
-        await self._writer.do(partial(pace_state.keep, learned=learned))
+        await self._writer.enqueue(partial(pace_state.save, state=state))
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
             raise JournalError("this journal is closed; open it again", path=self._path)
-        return await asyncio.to_thread(reader.read, self._path, self._patience, work)
+        return await asyncio.to_thread(reader.read, self._path, self._lock_timeout, operation)
 
 
-async def _writer(path: str, patience: float) -> Writer | Barred:
-    writer = Writer(path, patience)
+async def _open_writer(path: str, lock_timeout: float) -> Writer | ReadOnlyWriter:
+    writer = Writer(path, lock_timeout)
     try:
         await writer.open()
     except JournalReadOnly as error:
-        await asyncio.to_thread(reader.check_readable, path, patience)
-        return Barred(error)
+        await asyncio.to_thread(reader.check_readable, path, lock_timeout)
+        return ReadOnlyWriter(error)
     return writer

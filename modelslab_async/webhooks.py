@@ -7,13 +7,13 @@ from typing import Any, TypeAlias
 
 from ._client import Client
 from ._models.errors import ClientClosed
-from ._parsing.webhook_payload import read_hint
+from ._parsing.webhook_payload import read_webhook
 
 __all__ = ["receiver"]
 
-_LONGEST_BODY = 1024 * 1024
+_MAX_BODY_BYTES = 1024 * 1024
 # The service waits 30 seconds for an answer; who has not sent its delivery by then never will.
-_LONGEST_WAIT = 30.0
+_BODY_TIMEOUT_S = 30.0
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -45,60 +45,60 @@ def receiver(client: Client, *, secret: str | None = None) -> ASGIApp:
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _handle_lifespan(receive, send)
         elif scope["type"] == "http":
-            await _answer(send, await _taken(client, token, scope, receive))
+            await _respond(send, await _receive_webhook(client, token, scope, receive))
         else:
             await send({"type": "websocket.close", "code": 1000})
 
     return app
 
 
-async def _taken(client: Client, token: bytes, scope: Message, receive: Receive) -> int:
+async def _receive_webhook(client: Client, token: bytes, scope: Message, receive: Receive) -> int:
     """Take one delivery; give the status to answer with."""
-    last = str(scope["path"]).rstrip("/").rpartition("/")[2]
-    if not hmac.compare_digest(last.encode(), token):
+    path_token = str(scope["path"]).rstrip("/").rpartition("/")[2]
+    if not hmac.compare_digest(path_token.encode(), token):
         return 404
     if scope["method"] != "POST":
         return 405
     try:
-        async with asyncio.timeout(_LONGEST_WAIT):
-            body = await _body(receive)
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            body = await _read_body(receive)
     except TimeoutError:
         return 408
-    return 413 if body is None else _passed_on(client, body)
+    return 413 if body is None else _apply_hint(client, body)
 
 
-def _passed_on(client: Client, body: bytes) -> int:
-    hint = read_hint(body)
+def _apply_hint(client: Client, body: bytes) -> int:
+    hint = read_webhook(body)
     if hint is None:
         return 400
     try:
-        client._take_hint(hint)  # noqa: SLF001 -- this is the other half of the client's own.
+        client._handle_hint(hint)  # noqa: SLF001 -- this is the other half of the client's own.
     except ClientClosed:
         return 503
     return 200
 
 
-async def _body(receive: Receive) -> bytes | None:
+async def _read_body(receive: Receive) -> bytes | None:
     """The body of a request; None if it is too long."""
     body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > _LONGEST_BODY:
+        if len(body) > _MAX_BODY_BYTES:
             return None
         if not message.get("more_body"):
             return bytes(body)
 
 
-async def _answer(send: Send, status: int) -> None:
+async def _respond(send: Send, status: int) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _handle_lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -3,24 +3,27 @@
 import asyncio
 
 # After so many steps of a list, a look at the clock; after so many seconds, a turn for others.
-_FEW = 32
-_LONG = 0.004
+_ITEMS_PER_CLOCK_CHECK = 32
+_MAX_BUSY_S = 0.004
 
 
-class Turns:
+class Yielder:
     """Lets the other tasks of the loop have their turn in the midst of a long list."""
 
     def __init__(self) -> None:
         self._clock = asyncio.get_running_loop().time
-        self._since = self._clock()
+        self._last_yield = self._clock()
         self._count = 0
 
-    async def give(self) -> None:
+    async def maybe_yield(self) -> None:
         """Let the others run, if it is time."""
         self._count += 1
-        if self._count % _FEW == 0 and self._clock() - self._since > _LONG:
+        if (
+            self._count % _ITEMS_PER_CLOCK_CHECK == 0
+            and self._clock() - self._last_yield > _MAX_BUSY_S
+        ):
             await asyncio.sleep(0)
-            self._since = self._clock()
+            self._last_yield = self._clock()
 
 
 def is_cancelled() -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 _IS_WINDOWS = os.name == "nt"
 
 
-def sync(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
     """Make the names in a folder last, where it can be opened for that."""
     if _IS_WINDOWS:  # pragma: no cover -- a folder cannot be opened there.
         return
@@ -27,11 +27,11 @@ def make_folder(folder: Path) -> None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
-        sync(each.parent)
+        fsync_folder(each.parent)
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[Path, None, None]:
+def atomic_replace(path: Path) -> Generator[Path, None, None]:
     """A draft beside a file, which takes its place when the block has ended well."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
@@ -39,6 +39,6 @@ def replacing(path: Path) -> Generator[Path, None, None]:
         with draft.open("rb+") as written:
             os.fsync(written.fileno())
         draft.replace(path)
-        sync(path.parent)
+        fsync_folder(path.parent)
     finally:
         draft.unlink(missing_ok=True)

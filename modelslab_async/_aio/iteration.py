@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def each(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+async def iterate(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
     """Read a source of either kind; an async generator is closed when nobody reads on."""
     if isinstance(source, AsyncGenerator):
         async with aclosing(source):

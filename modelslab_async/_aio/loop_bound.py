@@ -9,7 +9,7 @@ from typing import Self
 from .._models.errors import ClientClosed
 
 
-class Owned:
+class LoopBound:
     """
     Something that may be opened and closed in different tasks, and shared by all tasks of one loop.
 
@@ -20,7 +20,7 @@ class Owned:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
         self._closed = False
-        self._closing: asyncio.Task[None] | None = None
+        self._close_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._check_usable()
@@ -38,10 +38,10 @@ class Owned:
         """End every wait (its tickets can be waited for again) and close the connections."""
         self._check_loop()
         self._closed = True
-        if self._closing is None:
-            self._closing = asyncio.create_task(self._close(), name="modelslab_async close")
+        if self._close_task is None:
+            self._close_task = asyncio.create_task(self._close(), name="modelslab_async close")
         # Whoever is cancelled here leaves the closing to itself; who comes later waits for it.
-        await asyncio.shield(self._closing)
+        await asyncio.shield(self._close_task)
 
     @abstractmethod
     async def _close(self) -> None: ...

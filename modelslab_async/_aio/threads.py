@@ -10,8 +10,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-async def in_thread(
-    work: Callable[[*Ts], T], *given: *Ts, undo: Callable[[T], object] | None = None
+async def run_in_thread(
+    function: Callable[[*Ts], T], *args: *Ts, undo: Callable[[T], object] | None = None
 ) -> T:
     """
     Do blocking work in a thread, and see it end even if the caller is cancelled meanwhile.
@@ -20,20 +20,20 @@ async def in_thread(
     whichever file is opened next.
 
     Args:
-        work: The work.
-        given: What it is called with.
+        function: The work.
+        args: What it is called with.
         undo: Called with a result that nobody waits for any more.
     """
-    doing = asyncio.ensure_future(anyio.to_thread.run_sync(work, *given))
+    future = asyncio.ensure_future(anyio.to_thread.run_sync(function, *args))
     cancelled: asyncio.CancelledError | None = None
-    while not doing.done():
+    while not future.done():
         try:
-            await asyncio.wait((doing,))
-        except asyncio.CancelledError as fault:
-            cancelled = fault
+            await asyncio.wait((future,))
+        except asyncio.CancelledError as error:
+            cancelled = error
     if cancelled is not None:
         # The exception is looked at, so that asyncio does not complain about it later.
-        if doing.exception() is None and undo is not None:
-            undo(doing.result())
+        if future.exception() is None and undo is not None:
+            undo(future.result())
         raise cancelled
-    return doing.result()
+    return future.result()

@@ -4,7 +4,7 @@ import sys
 
 __all__ = ["main"]
 
-_EXTRA = ("click", "rich")
+_EXTRA_PACKAGES = ("click", "rich")
 
 
 def main() -> int:
@@ -12,7 +12,7 @@ def main() -> int:
     try:
         from .app import run  # noqa: PLC0415 -- importing it needs what may be missing.
     except ModuleNotFoundError as missing:
-        if missing.name not in _EXTRA:
+        if missing.name not in _EXTRA_PACKAGES:
             raise
         print(  # noqa: T201 -- there is no click to say it with.
             f"modelslab-async: the command line needs {missing.name}; "

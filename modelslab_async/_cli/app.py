@@ -16,7 +16,7 @@ from .batch.group import batch
 from .demo.command import demo
 from .download import download
 from .emulate import emulate
-from .exit_codes import CUT_OFF, DEFECT, USAGE, exit_codes, exit_of, explained
+from .exit_codes import BROKEN_PIPE, INTERNAL_ERROR, USAGE, exit_code_for, exit_codes, explain
 from .fetch_and_wait import fetch, wait
 from .list_endpoints import endpoints
 from .list_families import families
@@ -34,7 +34,7 @@ class App(click.Group):
         except BrokenPipeError:
             # Whatever is left in the buffer must not be written at the end of the process.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(CUT_OFF)
+            ctx.exit(BROKEN_PIPE)
 
 
 @click.group(cls=App, epilog=exit_codes(), invoke_without_command=True)
@@ -57,50 +57,52 @@ for _command in (fetch, wait, download, batch, families, endpoints, demo, emulat
     app.add_command(_command)
 
 
-class _OneLine(logging.Formatter):
+class _OneLineFormatter(logging.Formatter):
     """A log record without its traceback, safe for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{output.PROGRAM}: {output.plain(record.getMessage())}"
+        return f"{output.PROGRAM}: {output.sanitize(record.getMessage())}"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give its exit code."""
     settings = Settings()
-    _prepare()
+    _configure_output()
     try:
         code = app.main(arguments, prog_name=output.PROGRAM, standalone_mode=False, obj=settings)
     except Exception as error:  # noqa: BLE001 -- a user gets one line, whatever it is.
         if settings.debug:
             for line in traceback.format_exc().splitlines():
-                click.echo(output.plain(line), err=True)
-        return _told(error)
+                click.echo(output.sanitize(line), err=True)
+        return _report_error(error)
     return code if isinstance(code, int) else 0
 
 
-def _prepare() -> None:
+def _configure_output() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         # A character that cannot be read or shown is no reason to stop.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()
-    handler.setFormatter(_OneLine())
+    handler.setFormatter(_OneLineFormatter())
     logging.getLogger("modelslab_async").addHandler(handler)
 
 
-def _told(error: Exception) -> int:
+def _report_error(error: Exception) -> int:
     """Say what went wrong in one line, and give the exit code."""
     match error:
         case click.UsageError(ctx=context):
             path = context.command_path if context else output.PROGRAM
-            output.say(f"{error.format_message()} (see `{path} --help`)")
+            output.print_message(f"{error.format_message()} (see `{path} --help`)")
             return error.exit_code
         case click.ClickException():
-            output.say(error.format_message())
+            output.print_message(error.format_message())
             return error.exit_code
         case ModelsLabError():
-            output.say(explained(error))
-            return exit_of(error).code
+            output.print_message(explain(error))
+            return exit_code_for(error).code
         case _:
-            output.say(f"{type(error).__name__}: {error}; this is a defect, --debug shows more")
-            return DEFECT
+            output.print_message(
+                f"{type(error).__name__}: {error}; this is a defect, --debug shows more"
+            )
+            return INTERNAL_ERROR

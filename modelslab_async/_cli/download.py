@@ -10,19 +10,25 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from .. import Client, Delivery, Downloads, File, Saved, Unsaved
-from .._transport.credentials import Keys
+from .. import Client, Downloads, Saved, SavedFile, SaveResult, Unsaved
+from .._transport.credentials import Credentials
 from . import options, output
 from .event_loop import run_async
-from .exit_codes import exit_codes, exit_of, explained
-from .fetch_and_wait import Tally
-from .ticket_arguments import STDIN, checked, find_keys, given, make_client
+from .exit_codes import exit_code_for, exit_codes, explain
+from .fetch_and_wait import ExitTally
+from .ticket_arguments import (
+    STDIN,
+    find_credentials,
+    iter_tickets,
+    make_client,
+    parse_pollable_ticket,
+)
 
 
 @click.command(epilog=exit_codes())
 @options.tickets
 @click.option(
-    "--to",
+    "--out",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     default=".",
@@ -31,12 +37,12 @@ from .ticket_arguments import STDIN, checked, find_keys, given, make_client
 )
 @click.option(
     "--timeout",
-    type=options.Numbers(min=0),
+    type=options.NumberRange(min=0),
     metavar="SECONDS",
     help="The most seconds to wait for each ticket; 0 gives up at once.",
 )
-@options.transfers
-@options.hosts
+@options.download_options
+@options.host_options
 @options.as_json
 @options.debug
 def download(
@@ -44,10 +50,10 @@ def download(
     *,
     folder: Path,
     timeout: float | None,
-    at_once: int,
-    longest: int,
-    patience: float,
-    private: bool,
+    concurrency: int,
+    max_bytes: int,
+    link_timeout: float,
+    allow_private: bool,
     base_url: str | None,
     legacy_base_url: str | None,
     as_json: bool,
@@ -59,78 +65,89 @@ def download(
     input. The paths of the files are printed as they are there, one a line. Saving can be
     repeated: what is there already is not saved twice, and what was cut is gone on with.
     """
-    keys = find_keys()
+    credentials = find_credentials()
     for text in tickets:
         if text != STDIN:
-            checked(text, keys)
+            parse_pollable_ticket(text, credentials)
     client = make_client(base_url, legacy_base_url)
     downloads = Downloads(
-        client, to=folder, at_once=at_once, longest=longest, patience=patience, private=private
+        client,
+        to=folder,
+        concurrency=concurrency,
+        max_bytes=max_bytes,
+        link_timeout=link_timeout,
+        allow_private=allow_private,
     )
-    report = _Report(None if as_json or not output.is_terminal() else output.terminal(), as_json)
+    printer = _Printer(
+        None if as_json or not output.is_terminal() else output.make_console(), as_json
+    )
     try:
-        run_async(_download(client, downloads, tickets, keys, timeout=timeout, report=report))
+        run_async(
+            _download(client, downloads, tickets, credentials, timeout=timeout, printer=printer)
+        )
     except KeyboardInterrupt:
         raise options.Interrupted(
-            f"interrupted after {report.tally.ended} ended; download again to resume"
+            f"interrupted after {printer.tally.handled} ended; download again to resume"
         ) from None
-    return report.tally.sum_up()
+    return printer.tally.print_summary()
 
 
 async def _download(
     client: Client,
     downloads: Downloads,
     texts: Iterable[str],
-    keys: Keys,
+    credentials: Credentials,
     *,
     timeout: float | None,
-    report: "_Report",
+    printer: "_Printer",
 ) -> None:
-    status = report.console.status("waiting") if report.console else nullcontext()
+    status = printer.console.status("waiting") if printer.console else nullcontext()
     async with client, downloads:
         with status:
-            outcomes = client.stream(given(texts, keys, report.tally.skip), timeout=timeout)
-            async for delivery in downloads.stream(outcomes):
-                report.tell(delivery)
+            outcomes = client.stream(
+                iter_tickets(texts, credentials, printer.tally.count_skipped), timeout=timeout
+            )
+            async for save_result in downloads.stream(outcomes):
+                printer.print_delivery(save_result)
                 await asyncio.sleep(0)
 
 
-class _Report:
+class _Printer:
     """Prints what was saved, and says what was not."""
 
     def __init__(self, console: Console | None, as_json: bool) -> None:  # noqa: FBT001
         self.console = console
-        self.tally = Tally()
+        self.tally = ExitTally()
         self._as_json = as_json
 
-    def tell(self, delivery: Delivery) -> None:
+    def print_delivery(self, save_result: SaveResult) -> None:
         """Tell of one ticket."""
-        match delivery:
+        match save_result:
             case Saved(files=files, success=success):
-                self._print(files)
+                self._print_files(files)
                 self.tally.count(success)
                 if not files:
-                    output.say(f"{delivery.ticket}: there is nothing to save")
+                    output.print_message(f"{save_result.ticket}: there is nothing to save")
             case Unsaved(files=files, cause=cause):
-                self._print(files)
-                output.say(explained(cause))
-                self.tally.codes[exit_of(cause).code] += 1
+                self._print_files(files)
+                output.print_message(explain(cause))
+                self.tally.codes[exit_code_for(cause).code] += 1
             case outcome:
                 self.tally.count(outcome)
                 if self.console:
-                    output.print_news(self.console, outcome)
+                    output.print_result(self.console, outcome)
 
-    def _print(self, files: Iterable[File]) -> None:
+    def _print_files(self, files: Iterable[SavedFile]) -> None:
         for file in files:
             if self._as_json:
-                click.echo(json.dumps(_record(file)))
+                click.echo(json.dumps(_file_record(file)))
             elif self.console:
-                self.console.print(Text(output.plain(str(file.path))), soft_wrap=True)
+                self.console.print(Text(output.sanitize(str(file.path))), soft_wrap=True)
             else:
                 click.echo(str(file.path))
 
 
-def _record(file: File) -> dict[str, str | int]:
+def _file_record(file: SavedFile) -> dict[str, str | int]:
     return {
         "ticket": str(file.ticket),
         "n": file.n,

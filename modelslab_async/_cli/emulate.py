@@ -11,16 +11,16 @@ import click
 from .. import Ticket
 from . import options
 from .event_loop import run_async
-from .ticket_arguments import well_formed
+from .ticket_arguments import parse_ticket
 
 if TYPE_CHECKING:
     from ..emulator import Emulator, Faults
 
-_ANY_KEY = "any-key"
+_PLACEHOLDER_KEY = "any-key"
 
 
-def _introduction(base_url: str, keys: tuple[str, ...]) -> str:
-    key = keys[0] if keys else _ANY_KEY
+def _instructions(base_url: str, keys: tuple[str, ...]) -> str:
+    key = keys[0] if keys else _PLACEHOLDER_KEY
     url, body = quote(f"{base_url}/v6/realtime/text2img"), {"key": key, "prompt": "a cat"}
     lines = (
         f"The emulator answers at {base_url} until you press Ctrl-C.",
@@ -36,25 +36,25 @@ def _introduction(base_url: str, keys: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def _read_faults(
+def _read_fault_plan(
     _context: click.Context, _option: click.Parameter, text: str | None
 ) -> "Faults | None":
     if text is None:
         return None
-    options.need_emulator()
+    options.require_emulator()
     from ..emulator import Faults  # noqa: PLC0415 -- an extra.
 
     try:
         return Faults.parse(text)
-    except ValueError as fault:
-        raise click.BadParameter("; ".join(str(fault).splitlines())) from None
+    except ValueError as error:
+        raise click.BadParameter("; ".join(str(error).splitlines())) from None
 
 
-def _read_plants(
+def _read_jobs_to_add(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[int | Ticket, ...]:
     """`3`, that many jobs of all families, or `images:7`, the job of that ticket."""
-    return tuple(int(text) if text.isdecimal() else well_formed(text) for text in texts)
+    return tuple(int(text) if text.isdecimal() else parse_ticket(text) for text in texts)
 
 
 async def _serve(
@@ -64,12 +64,12 @@ async def _serve(
     port: int,
     ready: Callable[[str], object],
 ) -> None:
-    from ..emulator import faulty, serve  # noqa: PLC0415 -- an extra.
+    from ..emulator import run_faulty_server, serve  # noqa: PLC0415 -- an extra.
 
     if faults is None:
         await serve(emulator, host=host, port=port, ready=ready)
         return
-    async with faulty(emulator, faults, host=host, port=port) as base_url:
+    async with run_faulty_server(emulator, faults, host=host, port=port) as base_url:
         ready(base_url)
         await asyncio.Event().wait()
 
@@ -84,7 +84,7 @@ async def _serve(
     help="The port; 0 takes a free one.",
 )
 @options.duration
-@options.failing(0.1)
+@options.failure_rate(0.1)
 @click.option(
     "--eta",
     type=click.Choice(["honest", "none", "pessimistic"]),
@@ -99,24 +99,24 @@ async def _serve(
 )
 @click.option(
     "--spam-window",
-    type=options.Numbers(min=0),
+    type=options.NumberRange(min=0),
     metavar="SECONDS",
     help="Refuse the same submit, whatever its track_id, for so long (the service: 30).",
 )
 @click.option("--key", "keys", multiple=True, help="A key to accept; without one any will do.")
 @options.seed
 @click.option(
-    "--plant",
-    "plants",
+    "--job",
+    "jobs_to_add",
     multiple=True,
-    callback=_read_plants,
+    callback=_read_jobs_to_add,
     metavar="N|TICKET",
     help="Start N jobs of all families, or the job of a ticket such as images:7, and print their "
     "tickets, one a line. May be given more than once.",
 )
 @click.option(
     "--faults",
-    callback=_read_faults,
+    callback=_read_fault_plan,
     metavar="NAME=SHARE,...",
     help="Misbehave: faults with their shares, such as reset_after=0.1,html=0.05,outage=30.",
 )
@@ -126,13 +126,13 @@ def emulate(
     host: str,
     port: int,
     duration: tuple[float, float],
-    failing: float,
+    failure_rate: float,
     eta: Literal["honest", "none", "pessimistic"],
     queue_limit: int | None,
     spam_window: float | None,
     keys: tuple[str, ...],
     seed: int,
-    plants: tuple[int | Ticket, ...],
+    jobs_to_add: tuple[int | Ticket, ...],
     faults: "Faults | None",
 ) -> None:
     """
@@ -140,23 +140,23 @@ def emulate(
 
     Only planted tickets go to standard output.
     """
-    options.need_emulator()
+    options.require_emulator()
     from ..emulator import Emulator, Jobs  # noqa: PLC0415 -- an extra.
 
     emulator = Emulator(
-        jobs=Jobs(duration=duration, failing=failing, eta=eta, seed=seed),
+        jobs=Jobs(duration=duration, failure_rate=failure_rate, eta=eta, seed=seed),
         keys=keys or None,
         queue_limit=queue_limit,
         spam_window=spam_window,
     )
 
     def ready(base_url: str) -> None:
-        click.echo(_introduction(base_url, keys), err=True)
-        for plant in plants:
-            if isinstance(plant, Ticket):
-                click.echo(str(emulator.plant(plant)))
+        click.echo(_instructions(base_url, keys), err=True)
+        for add_job in jobs_to_add:
+            if isinstance(add_job, Ticket):
+                click.echo(str(emulator.add_job(add_job)))
                 continue
-            for ticket in emulator.plant_many(plant):
+            for ticket in emulator.add_jobs(add_job):
                 click.echo(str(ticket))
 
     try:
@@ -165,8 +165,8 @@ def emulate(
         raise options.Interrupted(f"stopped after {emulator.requests} requests") from None
     except BrokenPipeError:
         raise
-    except OSError as fault:
+    except OSError as error:
         raise click.UsageError(
-            f"cannot listen on {host}:{port}: {fault.strerror or fault}; "
+            f"cannot listen on {host}:{port}: {error.strerror or error}; "
             "choose another --port (0 takes a free one) or --host"
         ) from None

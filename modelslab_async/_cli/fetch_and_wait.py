@@ -11,49 +11,55 @@ from attrs import define, field
 from rich.console import Console
 
 from .. import Client, Outcome, Reply, Ticket, Unresolved
-from .._transport.credentials import Keys
+from .._transport.credentials import Credentials
 from . import options, output
 from .event_loop import run_async
-from .exit_codes import USAGE, code_of, exit_codes, explained, worst
-from .ticket_arguments import STDIN, checked, find_keys, given, make_client
+from .exit_codes import USAGE, code_for, exit_codes, explain, worst_code
+from .ticket_arguments import (
+    STDIN,
+    find_credentials,
+    iter_tickets,
+    make_client,
+    parse_pollable_ticket,
+)
 
 
 @define
-class Tally:
+class ExitTally:
     """How a run went: each outcome's exit code, and the errors that left tickets open."""
 
     codes: Counter[int] = field(factory=Counter[int])
-    left_open: dict[int, Unresolved] = field(factory=dict[int, Unresolved])
+    first_unresolved: dict[int, Unresolved] = field(factory=dict[int, Unresolved])
 
     def count(self, outcome: Outcome) -> None:
         """Count an outcome."""
-        code = code_of(outcome)
+        code = code_for(outcome)
         self.codes[code] += 1
         if isinstance(outcome, Unresolved):
-            self.left_open.setdefault(code, outcome)
+            self.first_unresolved.setdefault(code, outcome)
 
-    def skip(self, fault: str) -> None:
+    def count_skipped(self, problem: str) -> None:
         """Count a line that is no ticket, and say so."""
-        output.say(fault)
+        output.print_message(problem)
         self.codes[USAGE] += 1
 
     @property
-    def ended(self) -> int:
+    def handled(self) -> int:
         """How many tickets or lines are dealt with."""
         return self.codes.total()
 
-    def sum_up(self) -> int:
+    def print_summary(self) -> int:
         """Say what the worst trouble was, if any left tickets open, and give the exit code."""
-        if self.left_open:
-            code = worst(self.left_open)
+        if self.first_unresolved:
+            code = worst_code(self.first_unresolved)
             more = f" ({self.codes[code]} tickets ended so)" if self.codes[code] > 1 else ""
-            output.say(f"{explained(self.left_open[code].cause)}{more}")
-        return worst(self.codes)
+            output.print_message(f"{explain(self.first_unresolved[code].cause)}{more}")
+        return worst_code(self.codes)
 
 
 @click.command(epilog=exit_codes())
 @click.argument("ticket", shell_complete=options.complete_ticket)
-@options.hosts
+@options.host_options
 @options.as_json
 @options.debug
 def fetch(ticket: str, *, base_url: str | None, legacy_base_url: str | None, as_json: bool) -> int:
@@ -65,13 +71,13 @@ def fetch(ticket: str, *, base_url: str | None, legacy_base_url: str | None, as_
     MODELSLAB_ENTERPRISE_API_KEY.
     """
     text = sys.stdin.read().strip() if ticket == STDIN else ticket
-    wanted = checked(text, find_keys())
-    reply = run_async(_fetch(make_client(base_url, legacy_base_url), wanted))
+    parsed = parse_pollable_ticket(text, find_credentials())
+    reply = run_async(_fetch(make_client(base_url, legacy_base_url), parsed))
     if as_json or not output.is_terminal():
-        output.print_record(reply)
+        output.print_json(reply)
     else:
-        output.print_news(output.terminal(), reply)
-    return code_of(reply)
+        output.print_result(output.make_console(), reply)
+    return code_for(reply)
 
 
 async def _fetch(client: Client, ticket: Ticket) -> Reply:
@@ -83,11 +89,11 @@ async def _fetch(client: Client, ticket: Ticket) -> Reply:
 @options.tickets
 @click.option(
     "--timeout",
-    type=options.Numbers(min=0),
+    type=options.NumberRange(min=0),
     metavar="SECONDS",
     help="The most seconds to wait for each ticket; 0 gives up at once.",
 )
-@options.hosts
+@options.host_options
 @options.as_json
 @options.debug
 def wait(
@@ -105,39 +111,43 @@ def wait(
     input. The key is taken from MODELSLAB_API_KEY, for enterprise families from
     MODELSLAB_ENTERPRISE_API_KEY. Outcomes are JSON lines on a pipe. Waiting can be repeated.
     """
-    keys = find_keys()
+    credentials = find_credentials()
     for text in tickets:
         if text != STDIN:
-            checked(text, keys)
+            parse_pollable_ticket(text, credentials)
     client = make_client(base_url, legacy_base_url)
-    tally = Tally()
-    console = None if as_json or not output.is_terminal() else output.terminal()
+    tally = ExitTally()
+    console = None if as_json or not output.is_terminal() else output.make_console()
     try:
-        run_async(_wait(client, tickets, keys, timeout=timeout, tally=tally, console=console))
+        run_async(
+            _wait(client, tickets, credentials, timeout=timeout, tally=tally, console=console)
+        )
     except KeyboardInterrupt:
         raise options.Interrupted(
-            f"interrupted after {tally.ended} ended; wait for the others again to resume"
+            f"interrupted after {tally.handled} ended; wait for the others again to resume"
         ) from None
-    return tally.sum_up()
+    return tally.print_summary()
 
 
 async def _wait(
     client: Client,
     texts: Iterable[str],
-    keys: Keys,
+    credentials: Credentials,
     *,
     timeout: float | None,
-    tally: Tally,
+    tally: ExitTally,
     console: Console | None,
 ) -> None:
     # Taking in a long list must not keep the event loop from looking.
     status = console.status("waiting") if console else nullcontext()
     async with client:
         with status:
-            async for outcome in client.stream(given(texts, keys, tally.skip), timeout=timeout):
+            async for outcome in client.stream(
+                iter_tickets(texts, credentials, tally.count_skipped), timeout=timeout
+            ):
                 tally.count(outcome)
                 if console:
-                    output.print_news(console, outcome)
+                    output.print_result(console, outcome)
                 else:
-                    output.print_record(outcome)
+                    output.print_json(outcome)
                 await asyncio.sleep(0)

@@ -28,7 +28,7 @@ _COLUMNS = (
 )
 
 
-def _found(pattern: str) -> list[Endpoint]:
+def _find_endpoints(pattern: str) -> list[Endpoint]:
     """
     The endpoints that a name, a family's name or a pattern means.
 
@@ -47,8 +47,8 @@ def _found(pattern: str) -> list[Endpoint]:
     if pattern in FAMILIES:
         raise click.UsageError(f"family {pattern!r} has no endpoint that a page describes")
     families = dict.fromkeys(name.partition("/")[0] for name in ENDPOINTS)
-    near = difflib.get_close_matches(pattern, (*ENDPOINTS, *families), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    suggestions = difflib.get_close_matches(pattern, (*ENDPOINTS, *families), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(suggestions)}? " if suggestions else ""
     raise click.UsageError(
         f"unknown endpoint {pattern!r}; {hint}`{output.PROGRAM} endpoints` lists all of them"
     )
@@ -63,7 +63,7 @@ def _record(endpoint: Endpoint) -> dict[str, object]:
         "required": list(endpoint.required),
         "any_of": [list(group) for group in endpoint.any_of],
         "optional": list(endpoint.optional),
-        "files": _files(endpoint),
+        "files": _file_parameters(endpoint),
         "output": list(endpoint.output),
         "key_in": endpoint.key_in,
         "key": endpoint.tier,
@@ -72,18 +72,18 @@ def _record(endpoint: Endpoint) -> dict[str, object]:
     }
 
 
-def _files(endpoint: Endpoint) -> list[str]:
+def _file_parameters(endpoint: Endpoint) -> list[str]:
     """The parameters that take a file, where work is started."""
     names = endpoint.parameters if endpoint.resolved_by else ()
     return [name for name in names if endpoint.takes_file(name)]
 
 
-def _needs(endpoint: Endpoint) -> str:
+def _required_text(endpoint: Endpoint) -> str:
     """What must be given, as it is read aloud."""
     return ", ".join((*endpoint.required, *map(" or ".join, endpoint.any_of)))
 
 
-def _line(endpoint: Endpoint) -> str:
+def _tsv_line(endpoint: Endpoint) -> str:
     """One endpoint as fields for a program; alternatives are parted by a bar."""
     row = _record(endpoint) | {"resolved_by": endpoint.resolved_by or ""}
     row["any_of"] = ["|".join(group) for group in endpoint.any_of]
@@ -91,37 +91,37 @@ def _line(endpoint: Endpoint) -> str:
     return "\t".join(",".join(each) if isinstance(each, list) else str(each) for each in fields)
 
 
-def _list(endpoints: Iterable[Endpoint]) -> None:
+def _print_list(endpoints: Iterable[Endpoint]) -> None:
     """Show many endpoints to a reader, a row each."""
     rows = (
         (
             Text(endpoint.name, "bold"),
             Text(endpoint.resolved_by or "answered at once"),
-            Text(_needs(endpoint) or "nothing"),
+            Text(_required_text(endpoint) or "nothing"),
         )
         for endpoint in endpoints
     )
     columns = ("endpoint", "family of its tickets", "required")
     title = f"`{output.PROGRAM} endpoints NAME` lists every parameter of one"
-    output.terminal().print(output.table(title, columns, rows, lines=False))
+    output.make_console().print(output.table(title, columns, rows, lines=False))
 
 
-def _detail(endpoint: Endpoint) -> None:
+def _print_detail(endpoint: Endpoint) -> None:
     """Show one endpoint to a reader, with all that is known about it."""
     tickets = f"tickets of family {endpoint.resolved_by}" if endpoint.resolved_by else "an answer"
-    made = f", which bring {', '.join(endpoint.output)}" if endpoint.output else ""
-    facts = {
+    output_text = f", which bring {', '.join(endpoint.output)}" if endpoint.output else ""
+    properties = {
         "request": f"{endpoint.method} {endpoint.url}",
         "key": f"{endpoint.tier}, in {endpoint.key_in}",
-        "gives": f"{tickets}{made}",
-        "required": _needs(endpoint) or "nothing",
+        "gives": f"{tickets}{output_text}",
+        "required": _required_text(endpoint) or "nothing",
         "optional": ", ".join(endpoint.optional) or "nothing",
-        "take a file": ", ".join(_files(endpoint)),
+        "take a file": ", ".join(_file_parameters(endpoint)),
         "document": endpoint.doc,
         "note": endpoint.note,
     }
-    rows = [(Text(name), Text(fact)) for name, fact in facts.items() if fact]
-    output.terminal().print(output.table("", ("endpoint", endpoint.name), rows, lines=False))
+    rows = [(Text(name), Text(value)) for name, value in properties.items() if value]
+    output.make_console().print(output.table("", ("endpoint", endpoint.name), rows, lines=False))
 
 
 @click.command()
@@ -136,14 +136,14 @@ def endpoints(pattern: str | None, *, as_json: bool) -> None:
     such as '*/text2img'. Prints a table on a terminal, and lines of tab-separated fields under a
     header on a pipe.
     """
-    chosen = list(ENDPOINTS.values()) if pattern is None else _found(pattern)
+    selected = list(ENDPOINTS.values()) if pattern is None else _find_endpoints(pattern)
     if as_json:
-        for endpoint in chosen:
+        for endpoint in selected:
             click.echo(json.dumps(_record(endpoint)))
     elif not output.is_terminal():
-        for line in ("\t".join(_COLUMNS), *map(_line, chosen)):
+        for line in ("\t".join(_COLUMNS), *map(_tsv_line, selected)):
             click.echo(line)
-    elif len(chosen) == 1:
-        _detail(chosen[0])
+    elif len(selected) == 1:
+        _print_detail(selected[0])
     else:
-        _list(chosen)
+        _print_list(selected)

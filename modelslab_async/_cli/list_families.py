@@ -7,18 +7,18 @@ from rich.text import Text
 
 from .. import FAMILIES, Family
 from . import options, output
-from .ticket_arguments import family_of
+from .ticket_arguments import find_family
 
 _COLUMNS = ("name", "method", "url", "id_in", "key_in", "key", "status", "output", "doc", "note")
 
 
 def _row(family: Family) -> dict[str, str]:
-    place = f"body field {family.id_field}" if family.id_field else "url"
+    id_location = f"body field {family.id_field}" if family.id_field else "url"
     return {
         "name": family.name,
         "method": family.method,
         "url": family.url,
-        "id_in": place,
+        "id_in": id_location,
         "key_in": family.key_in,
         "key": family.tier,
         "status": family.status,
@@ -50,14 +50,14 @@ def families(names: tuple[str, ...], *, as_json: bool) -> None:
 
     Prints a table on a terminal, and lines of tab-separated fields under a header on a pipe.
     """
-    chosen = [family_of(name) for name in names] or list(FAMILIES.values())
+    selected = [find_family(name) for name in names] or list(FAMILIES.values())
     if as_json:
-        for family in chosen:
+        for family in selected:
             click.echo(json.dumps(_row(family) | {"output": list(family.output)}))
     elif output.is_terminal():
         columns = ("family, output", "how its tickets are fetched, document, note")
         title = "{base} and {legacy} stand for the two hosts of the service"
-        output.terminal().print(output.table(title, columns, map(_cells, chosen)))
+        output.make_console().print(output.table(title, columns, map(_cells, selected)))
     else:
-        for line in (_COLUMNS, *(tuple(_row(family).values()) for family in chosen)):
+        for line in (_COLUMNS, *(tuple(_row(family).values()) for family in selected)):
             click.echo("\t".join(line))

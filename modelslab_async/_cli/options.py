@@ -9,10 +9,10 @@ import click
 from attrs import define
 
 from .. import FAMILIES
-from .._downloads.manager import LONGEST
-from .._journal.exports import Format, form_of
+from .._downloads.manager import DEFAULT_MAX_BYTES
+from .._journal.exports import ExportFormat, format_from_path
 from .exit_codes import INTERRUPTED, USAGE
-from .option_names import in_options
+from .option_names import with_option_names
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -24,7 +24,7 @@ class Settings:
     debug: bool = False
 
 
-class Numbers(click.FloatRange):
+class NumberRange(click.FloatRange):
     """A range of numbers; "nan" is in none."""
 
     def convert(
@@ -43,13 +43,13 @@ class Interrupted(click.ClickException):
     exit_code = INTERRUPTED
 
 
-class Unusable(click.ClickException):
+class MissingExtra(click.ClickException):
     """What the command needs is not installed."""
 
     exit_code = USAGE
 
 
-def _read_range(
+def _parse_range(
     _context: click.Context, _parameter: click.Parameter, value: str
 ) -> tuple[float, float]:
     """`2:6`, from two seconds to six, or `3`, always three."""
@@ -98,7 +98,7 @@ as_json = click.option(
 )
 duration = click.option(
     "--duration",
-    callback=_read_range,
+    callback=_parse_range,
     metavar="SECONDS[:SECONDS]",
     default="2:6",
     show_default=True,
@@ -109,18 +109,18 @@ seed = click.option(
 )
 
 
-def failing(default: float) -> Callable[[F], F]:
+def failure_rate(default: float) -> Callable[[F], F]:
     """The option `--failing`."""
     return click.option(
-        "--failing",
-        type=Numbers(0, 1),
+        "--failure-rate",
+        type=NumberRange(0, 1),
         default=default,
         show_default=True,
         help="The share of jobs that fail.",
     )
 
 
-def hosts(command: F) -> F:
+def host_options(command: F) -> F:
     """The options that say where the service is."""
     legacy = click.option(
         "--legacy-base-url",
@@ -133,32 +133,32 @@ def hosts(command: F) -> F:
     return base(legacy(command))
 
 
-def transfers(command: F) -> F:
+def download_options(command: F) -> F:
     """The options of every command that saves files."""
     for option in (
         click.option(
-            "--private",
+            "--allow-private",
             is_flag=True,
             help="Allow plain http and addresses that are not public, as the emulator's.",
         ),
         click.option(
-            "--patience",
-            type=Numbers(min=0),
+            "--link-timeout",
+            type=NumberRange(min=0),
             default=60.0,
             show_default=True,
             metavar="SECONDS",
             help="How long a file may need to appear behind its link; 0 for links of old results.",
         ),
         click.option(
-            "--longest",
+            "--max-bytes",
             type=click.IntRange(min=1),
-            default=LONGEST,
+            default=DEFAULT_MAX_BYTES,
             show_default=True,
             metavar="BYTES",
             help="The most bytes of a file; one that has more is not saved.",
         ),
         click.option(
-            "--at-once",
+            "--concurrency",
             type=click.IntRange(min=1),
             default=8,
             show_default=True,
@@ -169,7 +169,7 @@ def transfers(command: F) -> F:
     return command
 
 
-def check_export(file: str, form: str | None = None) -> Format:
+def check_export_format(file: str, file_format: str | None = None) -> ExportFormat:
     """
     The form of an export.
 
@@ -178,21 +178,21 @@ def check_export(file: str, form: str | None = None) -> Format:
         Unusable: What it needs is not installed.
     """
     try:
-        known = form_of(file if form is None else f"out.{form}")
-    except ValueError as fault:
-        raise click.UsageError(in_options(str(fault))) from None
-    if known == "parquet":
+        export_format = format_from_path(file if file_format is None else f"out.{file_format}")
+    except ValueError as error:
+        raise click.UsageError(with_option_names(str(error))) from None
+    if export_format == "parquet":
         try:
             importlib.import_module("pyarrow")
         except ModuleNotFoundError:
-            raise Unusable(
+            raise MissingExtra(
                 "an export as Parquet needs pyarrow; install it with: "
                 'pip install "modelslab-async[parquet]"'
             ) from None
-    return known
+    return export_format
 
 
-def need_emulator() -> None:
+def require_emulator() -> None:
     """
     Make sure that the emulator can be imported.
 
@@ -202,4 +202,4 @@ def need_emulator() -> None:
     try:
         from .. import emulator  # noqa: F401, PLC0415 -- an extra.
     except ModuleNotFoundError as missing:
-        raise Unusable(str(missing)) from None
+        raise MissingExtra(str(missing)) from None

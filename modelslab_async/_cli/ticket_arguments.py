@@ -11,23 +11,23 @@ from typing import TypeVar
 import click
 
 from .. import FAMILIES, Client, Event, Family, Ticket
-from .._transport.credentials import Keys
-from .exit_codes import KEY
-from .option_names import in_options
+from .._transport.credentials import Credentials
+from .exit_codes import BAD_KEY
+from .option_names import with_option_names
 
 T = TypeVar("T")
 STDIN = "-"
-_CHUNK = 65536
-_MOST_CHUNKS = 4
+_CHUNK_BYTES = 65536
+_MAX_BUFFERED_CHUNKS = 4
 
 
-class NoKey(click.ClickException):
+class MissingKey(click.ClickException):
     """There is no key, or none that fits."""
 
-    exit_code = KEY
+    exit_code = BAD_KEY
 
 
-def family_of(name: str) -> Family:
+def find_family(name: str) -> Family:
     """
     The family of this name.
 
@@ -37,14 +37,14 @@ def family_of(name: str) -> Family:
     family = FAMILIES.get(name)
     if family is not None:
         return family
-    near = difflib.get_close_matches(name, FAMILIES, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    suggestions = difflib.get_close_matches(name, FAMILIES, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(suggestions)}? " if suggestions else ""
     raise click.UsageError(
         f"unknown family {name!r}; {hint}`modelslab-async families` lists all of them"
     )
 
 
-def well_formed(text: str) -> Ticket:
+def parse_ticket(text: str) -> Ticket:
     """
     Read a ticket of a family that there is.
 
@@ -53,13 +53,13 @@ def well_formed(text: str) -> Ticket:
     """
     try:
         ticket = Ticket.parse(text)
-        family_of(ticket.family).check(ticket)
-    except ValueError as fault:
-        raise click.UsageError(str(fault)) from None
+        find_family(ticket.family).check(ticket)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     return ticket
 
 
-def checked(text: str, keys: Keys) -> Ticket:
+def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
     """
     Read a ticket, and make sure that it could be asked about.
 
@@ -67,27 +67,27 @@ def checked(text: str, keys: Keys) -> Ticket:
         click.UsageError: It is ill-formed or of no family.
         NoKey: There is no key for its family.
     """
-    ticket = well_formed(text)
-    _require(lambda: keys.of(family_of(ticket.family).tier))
+    ticket = parse_ticket(text)
+    _require_key(lambda: credentials.of(find_family(ticket.family).tier))
     return ticket
 
 
-def find_keys() -> Keys:
+def find_credentials() -> Credentials:
     """
     The keys of the environment.
 
     Raises:
         NoKey: There is none, or one is garbled.
     """
-    return _require(lambda: Keys.find(None, None))
+    return _require_key(lambda: Credentials.resolve(None, None))
 
 
-def _require(get: Callable[[], T]) -> T:
+def _require_key(get: Callable[[], T]) -> T:
     try:
         return get()
-    except ValueError as fault:
+    except ValueError as error:
         # The library's message names an argument that the command line does not have.
-        raise NoKey(in_options(str(fault))) from None
+        raise MissingKey(with_option_names(str(error))) from None
 
 
 def make_client(
@@ -103,12 +103,12 @@ def make_client(
     """
     try:
         return Client(base_url=base_url, legacy_base_url=legacy_base_url, on_event=on_event)
-    except ValueError as fault:
-        raise click.UsageError(str(fault)) from None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
-async def given(
-    texts: Iterable[str], keys: Keys, skip: Callable[[str], None]
+async def iter_tickets(
+    texts: Iterable[str], credentials: Credentials, on_skipped: Callable[[str], None]
 ) -> AsyncGenerator[Ticket, None]:
     """
     The tickets of the arguments, those of standard input where one of them is `-`.
@@ -120,30 +120,30 @@ async def given(
     """
     for text in texts:
         if text != STDIN:
-            yield checked(text, keys)
+            yield parse_pollable_ticket(text, credentials)
             continue
         number = 0
-        async for line in _lines():
+        async for line in _stdin_lines():
             number += 1
             if not line.strip():
                 continue
             try:
-                ticket = checked(line.strip(), keys)
-            except click.UsageError as fault:
-                skip(f"line {number} of standard input skipped: {fault.format_message()}")
+                ticket = parse_pollable_ticket(line.strip(), credentials)
+            except click.UsageError as error:
+                on_skipped(f"line {number} of standard input skipped: {error.format_message()}")
             else:
                 yield ticket
 
 
-async def _lines() -> AsyncGenerator[str, None]:
+async def _stdin_lines() -> AsyncGenerator[str, None]:
     """The lines of standard input as they come, without holding up the event loop."""
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes] = asyncio.Queue()
-    room = threading.Semaphore(_MOST_CHUNKS)
+    free_chunks = threading.Semaphore(_MAX_BUFFERED_CHUNKS)
 
     def read() -> None:
-        while room.acquire():
-            chunk = os.read(0, _CHUNK)
+        while free_chunks.acquire():
+            chunk = os.read(0, _CHUNK_BYTES)
             try:
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)
             except RuntimeError:  # The loop is closed: nobody reads any more.
@@ -157,7 +157,7 @@ async def _lines() -> AsyncGenerator[str, None]:
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     rest = ""
     while chunk := await chunks.get():
-        room.release()
+        free_chunks.release()
         *lines, rest = (rest + decoder.decode(chunk)).split("\n")
         for line in lines:
             yield line

@@ -7,7 +7,7 @@ from typing import Any
 
 # The elements that a page may begin with, those of old pages included, without those that a text
 # may begin with as well: https://html.spec.whatwg.org/multipage/indices.html#elements-3
-_ELEMENTS = (
+_HTML_ELEMENTS = (
     "html head title base link meta style script noscript template body article section nav aside "
     "h1 h2 h3 h4 h5 h6 hgroup header footer address main p hr pre blockquote ol ul menu li dl dt "
     "dd figure figcaption div a em strong small cite abbr samp kbd i b u mark span br wbr picture "
@@ -15,40 +15,40 @@ _ELEMENTS = (
     "fieldset legend details summary dialog canvas center font big tt frameset frame noframes "
     "marquee basefont"
 )
-_BEFORE = rb"\s*+(?:<!--.*?-->\s*+|<\?.*?\?>\s*+)*+"
+_PREAMBLE = rb"\s*+(?:<!--.*?-->\s*+|<\?.*?\?>\s*+)*+"
 _HTML = re.compile(
-    _BEFORE
+    _PREAMBLE
     + rb"<(?:!doctype\s+html|(?:"
-    + _ELEMENTS.replace(" ", "|").encode()
+    + _HTML_ELEMENTS.replace(" ", "|").encode()
     + rb")(?=[\s/>]|$))",
     re.IGNORECASE | re.DOTALL,
 )
 # XML is nothing that is made here, but for pictures in SVG.
-_XML = re.compile(_BEFORE + rb"(?:<!doctype\b[^>]*>\s*+)?+<(?!svg\b)", re.IGNORECASE | re.DOTALL)
-_STORE = re.compile(_BEFORE + rb"<error\b", re.IGNORECASE | re.DOTALL)
-_STATED = ("text/html", "application/xhtml+xml")
-_FAILED = ("error", "failed", "failure", "fail")
-_SAYS = ("error", "errors", "message", "messege", "detail", "details", "msg", "reason")
-_BESIDE = (
+_XML = re.compile(_PREAMBLE + rb"(?:<!doctype\b[^>]*>\s*+)?+<(?!svg\b)", re.IGNORECASE | re.DOTALL)
+_STORAGE_ERROR = re.compile(_PREAMBLE + rb"<error\b", re.IGNORECASE | re.DOTALL)
+_HTML_TYPES = ("text/html", "application/xhtml+xml")
+_FAILED_STATUSES = ("error", "failed", "failure", "fail")
+_MESSAGE_FIELDS = ("error", "errors", "message", "messege", "detail", "details", "msg", "reason")
+_OTHER_FIELDS = (
     *("status", "statuscode", "status_code", "code", "success", "ok", "type", "title", "tip"),
     *("timestamp", "path", "instance", "requestid", "request_id", "traceid", "trace_id", "id"),
 )
 
 
-def is_page(head: bytes) -> bool:
+def is_web_page(head: bytes) -> bool:
     """Whether these bytes begin a web page, in whatever encoding, or the XML of a refusal."""
-    text = _plain(head)
-    if _HTML.match(text) or _STORE.match(text):
+    text = _to_utf8(head)
+    if _HTML.match(text) or _STORAGE_ERROR.match(text):
         return True
     return text.lstrip().startswith(b"<?xml") and _XML.match(text) is not None
 
 
-def is_stated_page(content_type: str) -> bool:
+def is_html_type(content_type: str) -> bool:
     """Whether a server calls what it sends a web page."""
-    return content_type.partition(";")[0].strip().lower() in _STATED
+    return content_type.partition(";")[0].strip().lower() in _HTML_TYPES
 
 
-def is_error(text: bytes) -> bool:
+def is_json_error(text: bytes) -> bool:
     """Whether this is a whole JSON body that tells of an error and of nothing else."""
     if text.lstrip()[:1] != b"{":
         return False
@@ -56,21 +56,24 @@ def is_error(text: bytes) -> bool:
         body: Any = json.loads(text)
     except (ValueError, RecursionError):
         return False
-    told = {str(name).lower(): value for name, value in body.items()}
-    if str(told.get("status")).lower() in _FAILED:
+    fields = {str(name).lower(): value for name, value in body.items()}
+    if str(fields.get("status")).lower() in _FAILED_STATUSES:
         return True
-    return any(told.get(name) for name in _SAYS) and told.keys() <= {*_SAYS, *_BESIDE}
+    return any(fields.get(name) for name in _MESSAGE_FIELDS) and fields.keys() <= {
+        *_MESSAGE_FIELDS,
+        *_OTHER_FIELDS,
+    }
 
 
-def _plain(head: bytes) -> bytes:
+def _to_utf8(head: bytes) -> bytes:
     """The same text in UTF-8, as far as it has a mark or a blank byte that tells what it is in."""
-    for mark, encoding in _MARKS:
-        if head.startswith(mark):
+    for prefix, encoding in _ENCODING_PREFIXES:
+        if head.startswith(prefix):
             return head.decode(encoding, "ignore").removeprefix("\ufeff").encode()
     return head
 
 
-_MARKS = (
+_ENCODING_PREFIXES = (
     (codecs.BOM_UTF8, "utf-8"),
     # The longer marks first: that of UTF-16 begins that of UTF-32.
     (codecs.BOM_UTF32_LE, "utf-32"),

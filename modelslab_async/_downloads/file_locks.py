@@ -4,21 +4,21 @@ import os
 import sys
 
 # Far behind the last byte of any file, since a locked byte cannot be read on Windows.
-_PLACE = 1 << 60
+_LOCK_OFFSET = 1 << 60
 
 if sys.platform == "win32":  # pragma: no cover -- the one with locks of its own.
     import msvcrt
 
     def try_lock(descriptor: int) -> bool:
         """Lock an open file for this descriptor alone, if nobody else has."""
-        place = os.lseek(descriptor, 0, os.SEEK_CUR)
-        os.lseek(descriptor, _PLACE, os.SEEK_SET)
+        position = os.lseek(descriptor, 0, os.SEEK_CUR)
+        os.lseek(descriptor, _LOCK_OFFSET, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
         finally:
-            os.lseek(descriptor, place, os.SEEK_SET)
+            os.lseek(descriptor, position, os.SEEK_SET)
         return True
 
 else:

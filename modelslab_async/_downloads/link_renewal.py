@@ -8,7 +8,7 @@ from .._models.replies import Reply, Success
 from .._models.ticket import Ticket
 
 
-class Fetches(Protocol):
+class SupportsFetch(Protocol):
     """What can look at a ticket once: a `Client`."""
 
     async def fetch(self, ticket: Ticket, /) -> Reply:
@@ -16,7 +16,7 @@ class Fetches(Protocol):
         ...
 
 
-class Renewal:
+class LinkRenewal:
     """
     Looks once, and tells everybody who asks what it saw.
 
@@ -25,11 +25,11 @@ class Renewal:
         ticket: The ticket.
     """
 
-    def __init__(self, client: Fetches, ticket: Ticket) -> None:
+    def __init__(self, client: SupportsFetch, ticket: Ticket) -> None:
         self._client = client
         self._ticket = ticket
-        self._looking = asyncio.Lock()
-        self._seen: Reply | ModelsLabError | None = None
+        self._lock = asyncio.Lock()
+        self._result: Reply | ModelsLabError | None = None
 
     async def success(self) -> Success:
         """
@@ -38,16 +38,16 @@ class Renewal:
         Raises:
             ModelsLabError: There is none.
         """
-        async with self._looking:
-            if self._seen is None:
-                self._seen = await self._look()
-        if isinstance(self._seen, Success):
-            return self._seen
-        if isinstance(self._seen, ModelsLabError):
-            raise self._seen
-        raise LinkGone(f"the service says {type(self._seen).__name__.lower()} now")
+        async with self._lock:
+            if self._result is None:
+                self._result = await self._poll()
+        if isinstance(self._result, Success):
+            return self._result
+        if isinstance(self._result, ModelsLabError):
+            raise self._result
+        raise LinkGone(f"the service says {type(self._result).__name__.lower()} now")
 
-    async def _look(self) -> Reply | ModelsLabError:
+    async def _poll(self) -> Reply | ModelsLabError:
         if not self._ticket.has_id:
             return LinkGone("the service gave no id, so it cannot be asked for new links")
         try:

@@ -13,21 +13,21 @@ from attrs import frozen
 from .._models.errors import ClientClosed, DownloadError
 from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
-from .._models.saved_file import File
+from .._models.saved_file import SavedFile
 from .._models.ticket import Ticket
-from .._models.validation import check_count, check_patience, check_span
+from .._models.validation import check_count, check_nonnegative_seconds, check_positive_seconds
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
-from .._transport.public_only import GuardedTransport
-from .delivery import Delivery, Saved, Unsaved
-from .http_get import ClientTransport, Hops
-from .link_renewal import Fetches, Renewal
+from .._transport.public_only import PublicOnlyTransport
+from .http_get import ClientTransport, LinkOpener
+from .link_renewal import LinkRenewal, SupportsFetch
 from .outcome_source import each_outcome
-from .save_output import Keep, Saving
+from .save_output import OnSaved, OutputSaver
+from .save_result import Saved, SaveResult, Unsaved
 from .transfer import Transfer
 from .verify import is_unchanged
 
-LONGEST = 4 << 30
+DEFAULT_MAX_BYTES = 4 << 30
 
 
 class Downloads:
@@ -40,7 +40,7 @@ class Downloads:
         client: Asked once for a new link where one has expired; None: it is an error then.
         to: The folder. It is made if it is not there.
         at_once: How many transfers may be on their way at once.
-        longest: The most bytes of one file.
+        max_bytes: The most bytes of one file.
         patience: How many seconds a file may need to appear behind its link: a link may be dead for
             a while after the success.
         timeout: The most seconds that a server may be silent.
@@ -66,35 +66,41 @@ class Downloads:
 
     def __init__(
         self,
-        client: Fetches | None = None,
+        client: SupportsFetch | None = None,
         *,
         to: str | Path,
-        at_once: int = 8,
-        longest: int = LONGEST,
-        patience: float = 60.0,
+        concurrency: int = 8,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        link_timeout: float = 60.0,
         timeout: float = 30.0,
-        private: bool = False,
+        allow_private: bool = False,
         http: httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
         families: Mapping[str, Family] = FAMILIES,
-        known: Iterable[File] = (),
+        known: Iterable[SavedFile] = (),
     ) -> None:
-        check_count("at_once", at_once)
-        check_count("longest", longest, things="bytes")
-        check_span("timeout", timeout)
-        check_patience("patience", patience)
+        check_count("concurrency", concurrency)
+        check_count("max_bytes", max_bytes, unit="bytes")
+        check_positive_seconds("timeout", timeout)
+        check_nonnegative_seconds("link_timeout", link_timeout)
         self._client = client
-        self._own = GuardedTransport(private=private) if http is None else None
-        hops = Hops(self._own or _as_transport(http), timeout=timeout, private=private)
-        self._saving = Saving(
-            transfer=Transfer(hops, longest=longest),
-            slots=asyncio.Semaphore(at_once),
+        self._own_transport = (
+            PublicOnlyTransport(allow_private=allow_private) if http is None else None
+        )
+        opener = LinkOpener(
+            self._own_transport or _as_httpx_transport(http),
+            timeout=timeout,
+            allow_private=allow_private,
+        )
+        self._saver = OutputSaver(
+            transfer=Transfer(opener, max_bytes=max_bytes),
+            transfer_limit=asyncio.Semaphore(concurrency),
             folder=Path(to),
-            longest=longest,
-            patience=patience,
+            max_bytes=max_bytes,
+            link_timeout=link_timeout,
         )
         self._families = families
         self._known = {(file.ticket, file.n): file for file in known}
-        self._window = 8 * at_once
+        self._window = 8 * concurrency
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -111,10 +117,10 @@ class Downloads:
     async def aclose(self) -> None:
         """Close the connections that rest; one that is in use closes after its transfer."""
         self._closed = True
-        if self._own is not None:
-            await self._own.aclose()
+        if self._own_transport is not None:
+            await self._own_transport.aclose()
 
-    async def save(self, success: Success) -> tuple[File, ...]:
+    async def save(self, success: Success) -> tuple[SavedFile, ...]:
         """
         Save all outputs of a generation.
 
@@ -123,24 +129,24 @@ class Downloads:
             ClientClosed: This was closed before.
         """
         self.check_open()
-        delivery = await self.deliver(success)
-        if isinstance(delivery, Unsaved):
-            raise delivery.cause
-        return delivery.files
+        save_result = await self.try_save(success)
+        if isinstance(save_result, Unsaved):
+            raise save_result.cause
+        return save_result.files
 
     @overload
     def stream(
         self, outcomes: AsyncIterable[Outcome] | Iterable[Outcome]
-    ) -> AsyncGenerator[Delivery, None]: ...
+    ) -> AsyncGenerator[SaveResult, None]: ...
 
     @overload
     def stream(
         self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
-    ) -> AsyncGenerator[Delivery | Unsubmitted, None]: ...
+    ) -> AsyncGenerator[SaveResult | Unsubmitted, None]: ...
 
     async def stream(
         self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
-    ) -> AsyncGenerator[Delivery | Unsubmitted, None]:
+    ) -> AsyncGenerator[SaveResult | Unsubmitted, None]:
         """
         Save the outputs of many, as they come: give it `client.stream(...)`.
 
@@ -154,16 +160,16 @@ class Downloads:
                 deliveries of all outcomes before it.
         """
         self.check_open()
-        deliveries: asyncio.Queue[Delivery | Unsubmitted | None] = asyncio.Queue()
-        places = asyncio.Semaphore(self._window)
+        save_results: asyncio.Queue[SaveResult | Unsubmitted | None] = asyncio.Queue()
+        in_flight_limit = asyncio.Semaphore(self._window)
         feeder = asyncio.create_task(
-            self._feed(outcomes, places, deliveries), name="modelslab_async downloads"
+            self._feed(outcomes, in_flight_limit, save_results), name="modelslab_async downloads"
         )
-        feeder.add_done_callback(lambda _: deliveries.put_nowait(None))
+        feeder.add_done_callback(lambda _: save_results.put_nowait(None))
         try:
-            while (delivery := await deliveries.get()) is not None:
-                places.release()
-                yield delivery
+            while (save_result := await save_results.get()) is not None:
+                in_flight_limit.release()
+                yield save_result
             feeder.result()
         finally:
             feeder.cancel()
@@ -172,28 +178,28 @@ class Downloads:
     async def _feed(
         self,
         outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted],
-        places: asyncio.Semaphore,
-        deliveries: asyncio.Queue[Delivery | Unsubmitted | None],
+        in_flight_limit: asyncio.Semaphore,
+        save_results: asyncio.Queue[SaveResult | Unsubmitted | None],
     ) -> None:
-        async def deliver(success: Success) -> None:
-            deliveries.put_nowait(await self.deliver(success))
+        async def try_save(success: Success) -> None:
+            save_results.put_nowait(await self.try_save(success))
 
         error: Exception | None = None
         async with asyncio.TaskGroup() as group, aclosing(each_outcome(outcomes)) as source:
             try:
                 async for outcome in source:
-                    await places.acquire()
+                    await in_flight_limit.acquire()
                     if isinstance(outcome, Success):
-                        group.create_task(deliver(outcome))
+                        group.create_task(try_save(outcome))
                     else:
-                        deliveries.put_nowait(outcome)
+                        save_results.put_nowait(outcome)
             except Exception as fault:  # noqa: BLE001 -- what the source raises is raised at the end.
                 error = fault
         if error is not None:
             raise error
 
-    async def deliver(
-        self, success: Success, known: Iterable[File] = (), keep: Keep | None = None
+    async def try_save(
+        self, success: Success, known: Iterable[SavedFile] = (), on_saved: OnSaved | None = None
     ) -> Saved | Unsaved:
         """
         Save all outputs of a generation, and tell how that ended.
@@ -201,32 +207,32 @@ class Downloads:
         Args:
             success: The generation.
             known: Those of its files that earlier runs saved.
-            keep: Awaited with each file that is saved anew, before it counts as saved.
+            on_saved: Awaited with each file that is saved anew, before it counts as saved.
         """
-        order = _Order(
+        job = _SaveJob(
             success=success,
             media=self._media_of(success.ticket),
             renewal=self._renewal(success.ticket),
             known={file.n: file for file in known},
-            keep=keep,
+            on_saved=on_saved,
         )
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._saved(order, n)) for n in range(len(success.output))]
+            tasks = [group.create_task(self._save_one(job, n)) for n in range(len(success.output))]
         results = [task.result() for task in tasks]
-        files = tuple(result for result in results if isinstance(result, File))
+        files = tuple(result for result in results if isinstance(result, SavedFile))
         cause = next((result for result in results if isinstance(result, DownloadError)), None)
         if cause is None:
             return Saved(ticket=success.ticket, files=files, success=success)
         cause.saved = files
         return Unsaved(ticket=success.ticket, cause=cause, files=files, success=success)
 
-    async def _saved(self, order: "_Order", n: int) -> File | DownloadError:
-        ticket = order.success.ticket
-        known = order.known.get(n) or self._known.get((ticket, n))
+    async def _save_one(self, job: "_SaveJob", n: int) -> SavedFile | DownloadError:
+        ticket = job.success.ticket
+        known = job.known.get(n) or self._known.get((ticket, n))
         if known is not None and await is_unchanged(known, known.path):
             return known
         try:
-            return await self._saving.save(order.success, n, order.media, order.renewal, order.keep)
+            return await self._saver.save(job.success, n, job.media, job.renewal, job.on_saved)
         except DownloadError as fault:
             fault.ticket, fault.n = ticket, n
             return fault
@@ -249,35 +255,35 @@ class Downloads:
     @property
     def folder(self) -> Path:
         """The folder that files are saved in."""
-        return self._saving.folder
+        return self._saver.folder
 
     def _media_of(self, ticket: Ticket) -> Collection[Medium]:
         family = self._families.get(ticket.family)
         return family.output if family else ()
 
-    def _renewal(self, ticket: Ticket) -> Renewal | None:
-        return None if self._client is None else Renewal(self._client, ticket)
+    def _renewal(self, ticket: Ticket) -> LinkRenewal | None:
+        return None if self._client is None else LinkRenewal(self._client, ticket)
 
 
 @frozen(kw_only=True)
-class _Order:
+class _SaveJob:
     """The saving of one generation."""
 
     success: Success
     media: Collection[Medium]
-    renewal: Renewal | None
-    known: Mapping[int, File]
-    keep: Keep | None
+    renewal: LinkRenewal | None
+    known: Mapping[int, SavedFile]
+    on_saved: OnSaved | None
 
 
 async def download(
     success: Success,
     *,
     to: str | Path,
-    client: Fetches | None = None,
-    private: bool = False,
+    client: SupportsFetch | None = None,
+    allow_private: bool = False,
     http: httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
-) -> tuple[File, ...]:
+) -> tuple[SavedFile, ...]:
     """
     Save all outputs of one generation. For more than one, `Downloads` keeps its connections.
 
@@ -291,11 +297,11 @@ async def download(
     Raises:
         DownloadError: An output could not be saved.
     """
-    async with Downloads(client, to=to, private=private, http=http) as downloads:
+    async with Downloads(client, to=to, allow_private=allow_private, http=http) as downloads:
         return await downloads.save(success)
 
 
-def _as_transport(
+def _as_httpx_transport(
     http: httpx.AsyncBaseTransport | httpx.AsyncClient | None,
 ) -> httpx.AsyncBaseTransport:
     match http:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 
-from .._aio.iteration import each
+from .._aio.iteration import iterate
 from .._models.outcomes import Outcome, Unresolved, Unsubmitted
 from .._models.replies import Failed, Success
 
@@ -18,12 +18,12 @@ async def each_outcome(
         TypeError: It holds something else than outcomes. This is raised after those before it.
     """
     # Whoever wrote `stream(client.stream(...))` has no other hand on that stream.
-    async with aclosing(each(outcomes)) as source:
+    async with aclosing(iterate(outcomes)) as source:
         async for outcome in source:
-            yield _checked(outcome)
+            yield _check_outcome(outcome)
 
 
-def _checked(outcome: Outcome | Unsubmitted) -> Outcome | Unsubmitted:
+def _check_outcome(outcome: Outcome | Unsubmitted) -> Outcome | Unsubmitted:
     given: object = outcome
     if isinstance(given, (Success, Failed, Unresolved, Unsubmitted)):
         return outcome

@@ -7,7 +7,7 @@ from pathlib import Path
 _IS_WINDOWS = os.name == "nt"
 
 
-def name(part: Path, path: Path) -> bool:
+def link_or_move(part: Path, path: Path) -> bool:
     """
     Give a file its name, unless that is taken. Returns whether it has it.
 
@@ -21,11 +21,11 @@ def name(part: Path, path: Path) -> bool:
     except FileExistsError:
         return False
     except OSError:
-        return _reserved(part, path)
+        return _reserve_and_move(part, path)
     return True
 
 
-def _reserved(part: Path, path: Path) -> bool:
+def _reserve_and_move(part: Path, path: Path) -> bool:
     """The same where a file system has no hard links: the name is taken first, then filled."""
     try:
         path.open("xb").close()

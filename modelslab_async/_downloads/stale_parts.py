@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from .part_file import Part, left_in
+from .part_file import PartFile, part_paths
 
 
-def begun(folder: Path) -> set[str]:
+def part_stems(folder: Path) -> set[str]:
     """The names, without their endings, of the parts in a folder."""
-    return {path.name.partition(".")[0] for path in left_in(folder)}
+    return {path.name.partition(".")[0] for path in part_paths(folder)}
 
 
-def sweep(folder: Path, stem: str) -> None:
+def remove_stale(folder: Path, stem: str) -> None:
     """Remove the parts of this name, but for those that somebody is writing."""
-    Part.sweep(folder, stem)
+    PartFile.remove_stale(folder, stem)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from .._aio.threads import in_thread
-from .._models.saved_file import File
+from .._aio.threads import run_in_thread
+from .._models.saved_file import SavedFile
 
 
 @frozen(kw_only=True)
@@ -16,17 +16,17 @@ class Verified:
     What became of saved files.
 
     Args:
-        fine: Those whose bytes are the same.
+        unchanged: Those whose bytes are the same.
         changed: Those whose bytes are others, or cannot be read.
         missing: Those that are not there.
     """
 
-    fine: tuple[File, ...]
-    changed: tuple[File, ...]
-    missing: tuple[File, ...]
+    unchanged: tuple[SavedFile, ...]
+    changed: tuple[SavedFile, ...]
+    missing: tuple[SavedFile, ...]
 
 
-async def verify(folder: str | Path | None, files: Iterable[File]) -> Verified:
+async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verified:
     """
     Compare the files of a folder with what is on record. The folder may have been moved since.
 
@@ -34,26 +34,26 @@ async def verify(folder: str | Path | None, files: Iterable[File]) -> Verified:
         folder: Where the files are now; None: each where it was saved.
         files: The records. With a folder, only the last part of their paths counts.
     """
-    fine: list[File] = []
-    changed: list[File] = []
-    missing: list[File] = []
+    unchanged: list[SavedFile] = []
+    changed: list[SavedFile] = []
+    missing: list[SavedFile] = []
     for file in files:
         path = file.path if folder is None else Path(folder) / file.path.name
         if await is_unchanged(file, path):
-            fine.append(file)
-        elif await in_thread(path.exists):
+            unchanged.append(file)
+        elif await run_in_thread(path.exists):
             changed.append(file)
         else:
             missing.append(file)
-    return Verified(fine=tuple(fine), changed=tuple(changed), missing=tuple(missing))
+    return Verified(unchanged=tuple(unchanged), changed=tuple(changed), missing=tuple(missing))
 
 
-async def is_unchanged(file: File, path: Path) -> bool:
+async def is_unchanged(file: SavedFile, path: Path) -> bool:
     """Whether there is a file with these bytes."""
-    return await in_thread(_is_unchanged, file, path)
+    return await run_in_thread(_is_unchanged, file, path)
 
 
-def _is_unchanged(file: File, path: Path) -> bool:
+def _is_unchanged(file: SavedFile, path: Path) -> bool:
     try:
         if path.stat().st_size != file.size:
             return False

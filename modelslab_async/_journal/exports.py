@@ -9,22 +9,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from .._aio.durable_files import replacing
+from .._aio.durable_files import atomic_replace
 from .._models.outcomes import Unresolved
 from .._models.replies import Failed, Success
 from .._models.serialization import to_dict
-from .queries import Ended, ended
+from .queries import RecordedOutcome, outcome_page
 
-Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
-_Page: TypeAlias = list[Ended]
+ExportFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
+_Page: TypeAlias = list[RecordedOutcome]
 
-_PAGE: Final = 5000
+_PAGE_SIZE: Final = 5000
 _COLUMNS: Final = (
-    *("ticket", "state", "reason", "output", "message", "looks", "added", "ended", "body"),
+    *(
+        "ticket",
+        "state",
+        "reason",
+        "output",
+        "message",
+        "polls",
+        "added_at",
+        "completed_at",
+        "body",
+    ),
 )
 
 
-def form_of(path: str) -> Format:
+def format_from_path(path: str) -> ExportFormat:
     """
     The form that the name of a file stands for.
 
@@ -32,38 +42,40 @@ def form_of(path: str) -> Format:
         ValueError: It stands for none.
     """
     suffix = Path(path).suffix.removeprefix(".").lower()
-    for form in get_args(Format):
-        if suffix == form:
-            known: Format = form
+    for file_format in get_args(ExportFormat):
+        if suffix == file_format:
+            known: ExportFormat = file_format
             return known
     raise ValueError(
         f"an export is a file such as out.jsonl, out.csv or out.parquet, got {path!r}; "
-        "give form= for another name"
+        "give file_format= for another name"
     )
 
 
-def export(db: sqlite3.Connection, path: str, form: Format, stopped: Callable[[], bool]) -> int:
+def export(
+    db: sqlite3.Connection, path: str, file_format: ExportFormat, is_cancelled: Callable[[], bool]
+) -> int:
     """Write all outcomes, as they are at this moment, and return how many they are."""
     count = 0
 
     def pages() -> Iterator[_Page]:
         nonlocal count
         for page in _pages(db):
-            if stopped():
+            if is_cancelled():
                 raise InterruptedError("the export was cancelled")
             count += len(page)
             yield page
 
-    with replacing(Path(path)) as draft:
-        _WRITERS[form](draft, pages())
+    with atomic_replace(Path(path)) as draft:
+        _WRITERS[file_format](draft, pages())
     return count
 
 
 def _pages(db: sqlite3.Connection) -> Iterator[_Page]:
     db.execute("BEGIN")
-    stop: int | None = 0
-    while stop is not None:
-        page, stop = ended(db, stop, _PAGE)
+    cursor: int | None = 0
+    while cursor is not None:
+        page, cursor = outcome_page(db, cursor, _PAGE_SIZE)
         yield page
 
 
@@ -75,14 +87,17 @@ def _write_jsonl(draft: Path, pages: Iterable[_Page]) -> None:
 
 def _write_csv(draft: Path, pages: Iterable[_Page]) -> None:
     with draft.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(_COLUMNS)
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
         for page in pages:
             for each in page:
                 row = _row(each)
                 row["output"] = json.dumps(row["output"])
-                row["added"], row["ended"] = row["added"].isoformat(), row["ended"].isoformat()
-                table.writerow(row.values())
+                row["added_at"], row["completed_at"] = (
+                    row["added_at"].isoformat(),
+                    row["completed_at"].isoformat(),
+                )
+                writer.writerow(row.values())
 
 
 def _write_parquet(draft: Path, pages: Iterable[_Page]) -> None:
@@ -93,10 +108,10 @@ def _write_parquet(draft: Path, pages: Iterable[_Page]) -> None:
         raise ImportError(
             'an export as Parquet needs pyarrow: pip install "modelslab-async[parquet]"'
         ) from missing
-    moment = arrow.timestamp("us", tz="UTC")
+    timestamp_type = arrow.timestamp("us", tz="UTC")
     types = {name: arrow.string() for name in _COLUMNS}
-    types |= {"output": arrow.list_(arrow.string()), "looks": arrow.int64()}
-    types |= {"added": moment, "ended": moment}
+    types |= {"output": arrow.list_(arrow.string()), "polls": arrow.int64()}
+    types |= {"added_at": timestamp_type, "completed_at": timestamp_type}
     schema = arrow.schema([(name, types[name]) for name in _COLUMNS])
     with parquet.ParquetWriter(str(draft), schema) as file:
         for page in pages:
@@ -104,14 +119,14 @@ def _write_parquet(draft: Path, pages: Iterable[_Page]) -> None:
             file.write_table(arrow.Table.from_pylist(rows, schema=schema))
 
 
-_WRITERS: Final[dict[Format, Callable[[Path, Iterable[_Page]], None]]] = {
+_WRITERS: Final[dict[ExportFormat, Callable[[Path, Iterable[_Page]], None]]] = {
     "jsonl": _write_jsonl,
     "csv": _write_csv,
     "parquet": _write_parquet,
 }
 
 
-def _row(each: Ended) -> dict[str, Any]:
+def _row(each: RecordedOutcome) -> dict[str, Any]:
     match each.outcome:
         case Success(output=output, message=message, raw=raw):
             state, reason = "success", ""
@@ -121,11 +136,11 @@ def _row(each: Ended) -> dict[str, Any]:
             state, reason, output, message = "unresolved", type(cause).__name__, (), cause.message
             raw = last.raw if last else {}
     values = (
-        *(str(each.outcome.ticket), state, reason, list(output), message, each.looks),
-        *(_moment(each.added), _moment(each.ended), json.dumps(raw)),
+        *(str(each.outcome.ticket), state, reason, list(output), message, each.polls),
+        *(_utc(each.added_at), _utc(each.completed_at), json.dumps(raw)),
     )
     return dict(zip(_COLUMNS, values, strict=True))
 
 
-def _moment(seconds: float) -> datetime:
+def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

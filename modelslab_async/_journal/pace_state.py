@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def keep(db: sqlite3.Connection, learned: Mapping[str, Any]) -> None:
+def save(db: sqlite3.Connection, state: Mapping[str, Any]) -> None:
     """Write down what was learned, in place of what was kept before."""
-    db.execute("REPLACE INTO lessons (one, learned) VALUES (1, ?)", (json.dumps(learned),))
+    db.execute("REPLACE INTO pace_state (id, state) VALUES (1, ?)", (json.dumps(state),))
 
 
-def kept(db: sqlite3.Connection) -> dict[str, Any] | None:
+def load(db: sqlite3.Connection) -> dict[str, Any] | None:
     """What was kept last; None if nothing was."""
-    row = db.execute("SELECT learned FROM lessons").fetchone()
+    row = db.execute("SELECT state FROM pace_state").fetchone()
     return None if row is None else json.loads(row[0])

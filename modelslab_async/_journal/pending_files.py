@@ -8,27 +8,27 @@ from attrs import frozen
 
 from .._models.replies import Success
 from .._models.ticket import Ticket
-from .compact_ids import names_of, number_of
+from .compact_ids import family_names, row_id_of
 from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
-from .runs import end_the_dead, renew
-from .schema import OWED, SAVED, SUCCESS, UNSAVED
+from .runs import expire_runs, renew
+from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
 # SQLite uses the partial index only for queries that repeat its condition.
-_UNFINISHED: Final = f"saves.state <= {UNSAVED}"
-_OWED: Final = f"{_UNFINISHED} AND saves.state = {OWED}"
-_SUCCESS: Final = """
-    SELECT saves.ticket, family, id, replies.state, body, rest
+_UNFINISHED: Final = f"saves.state <= {SAVE_FAILED}"
+_PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
+_SELECT_SUCCESSES: Final = """
+    SELECT saves.ticket, family, id, replies.state, body, extra
     FROM saves JOIN tickets ON tickets.ticket = saves.ticket
         JOIN replies ON replies.ticket = saves.ticket
 """
 
 
 @frozen
-class Owed:
+class PendingSave:
     """A success whose files are to be saved, its number, and those of its files that are."""
 
-    number: int
+    row_id: int
     success: Success
     files: tuple[RecordedFile, ...]
 
@@ -39,31 +39,31 @@ class SaveClaim:
     What a run may save.
 
     Attributes:
-        owed: The successes.
-        others: Whether other runs are at some, so that more may come.
+        pending: The successes.
+        has_others: Whether other runs are at some, so that more may come.
     """
 
-    owed: list[Owed]
-    others: bool
+    pending: list[PendingSave]
+    has_others: bool
 
 
 @frozen(kw_only=True)
-class Lacking:
+class UnsavedTicket:
     """
     A success of which not all files could be saved.
 
     Attributes:
         ticket: The ticket.
-        why: What was in the way at the last try.
-        at: When that was, in seconds since 1970.
+        error: What was in the way at the last try.
+        failed_at: When that was, in seconds since 1970.
     """
 
     ticket: Ticket
-    why: str
-    at: float
+    error: str
+    failed_at: float
 
 
-def owe(db: sqlite3.Connection) -> int:
+def queue_saves(db: sqlite3.Connection) -> int:
     """Have every success saved that no run has saved so far. Returns how many are new."""
     return db.execute(
         f"INSERT INTO saves (ticket) SELECT ticket FROM tickets WHERE state = {SUCCESS} "
@@ -71,7 +71,7 @@ def owe(db: sqlite3.Connection) -> int:
     ).rowcount
 
 
-def owe_again(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
+def requeue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
     """
     Have successes saved once more; what is on record and on the disk is not fetched again.
 
@@ -81,64 +81,68 @@ def owe_again(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
     db.executemany(
         f"INSERT OR REPLACE INTO saves (ticket) SELECT ticket FROM tickets "
         f"WHERE ticket = ? AND state = {SUCCESS}",
-        [(number_of(db, ticket),) for ticket in tickets],
+        [(row_id_of(db, ticket),) for ticket in tickets],
     )
 
 
 def claim(
-    db: sqlite3.Connection, run: int, *, before: int, most: int, now: float, lease: float
+    db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
     """
     Take some successes that nobody is saving, or that runs before a certain one could not save.
 
     Returns None where the run has no lease any more.
     """
-    if not renew(db, run, now=now, lease=lease):
+    if not renew(db, run_id, now=now, lease=lease):
         return None
-    end_the_dead(db, now)
-    rows = db.execute(f"{_SUCCESS} WHERE {_OWED} AND saves.run = 0 LIMIT ?", (most,)).fetchall()
+    expire_runs(db, now)
+    rows = db.execute(
+        f"{_SELECT_SUCCESSES} WHERE {_PENDING} AND saves.run = 0 LIMIT ?", (limit,)
+    ).fetchall()
     rows += db.execute(
-        f"{_SUCCESS} WHERE {_UNFINISHED} AND saves.state = {UNSAVED} AND saves.run < ? LIMIT ?",
-        (before, most - len(rows)),
+        f"{_SELECT_SUCCESSES} WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} AND saves.run < ? LIMIT ?",
+        (before_run, limit - len(rows)),
     ).fetchall()
     db.executemany(
-        f"UPDATE saves SET state = {OWED}, run = ? WHERE ticket = ?",
-        [(run, row[0]) for row in rows],
+        f"UPDATE saves SET state = {SAVE_PENDING}, run = ? WHERE ticket = ?",
+        [(run_id, row[0]) for row in rows],
     )
-    names = names_of(db)
-    owed: list[Owed] = []
-    for number, family, id_, *columns in rows:
+    names = family_names(db)
+    pending: list[PendingSave] = []
+    for row_id, family, id_, *columns in rows:
         ticket = Ticket(names[family], str(id_))
         success = decode(ticket, (columns[0], columns[1], columns[2]))
         if isinstance(success, Success):
-            owed.append(Owed(number, success, tuple(files_of(db, ticket))))
-    return SaveClaim(owed, others=_others(db, run))
+            pending.append(PendingSave(row_id, success, tuple(files_of(db, ticket))))
+    return SaveClaim(pending, has_others=_others_have_some(db, run_id))
 
 
-def end_save(db: sqlite3.Connection, run: int, number: int, *, why: str | None, now: float) -> bool:
+def complete_save(
+    db: sqlite3.Connection, run_id: int, row_id: int, *, error: str | None, now: float
+) -> bool:
     """Write down that all files are saved, or why not. Returns whether it was this run's to do."""
-    ended = db.execute(
-        f"UPDATE saves SET state = ?, ended = ?, why = ? WHERE ticket = ? AND {_OWED} AND run = ?",
-        (SAVED if why is None else UNSAVED, now, why, number, run),
+    updated = db.execute(
+        f"UPDATE saves SET state = ?, completed_at = ?, error = ? WHERE ticket = ? AND {_PENDING} AND run = ?",
+        (SAVED if error is None else SAVE_FAILED, now, error, row_id, run_id),
     )
-    return ended.rowcount == 1
+    return updated.rowcount == 1
 
 
-def lacking(db: sqlite3.Connection) -> list[Lacking]:
+def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
     """What could not be saved at the last try, in the order of adding."""
-    names = names_of(db)
+    names = family_names(db)
     rows = db.execute(
-        "SELECT family, id, why, saves.ended FROM saves JOIN tickets USING (ticket) "
-        f"WHERE {_UNFINISHED} AND saves.state = {UNSAVED} ORDER BY saves.ticket"
+        "SELECT family, id, error, saves.completed_at FROM saves JOIN tickets USING (ticket) "
+        f"WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
     )
     return [
-        Lacking(ticket=Ticket(names[family], str(id_)), why=why, at=at)
-        for family, id_, why, at in rows
+        UnsavedTicket(ticket=Ticket(names[family], str(id_)), error=error, failed_at=failed_at)
+        for family, id_, error, failed_at in rows
     ]
 
 
-def _others(db: sqlite3.Connection, run: int) -> bool:
+def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:
     (found,) = db.execute(
-        f"SELECT EXISTS (SELECT 1 FROM saves WHERE {_OWED} AND run > 0 AND run <> ?)", (run,)
+        f"SELECT EXISTS (SELECT 1 FROM saves WHERE {_PENDING} AND run > 0 AND run <> ?)", (run_id,)
     ).fetchone()
     return bool(found)

@@ -4,26 +4,26 @@ import os
 from pathlib import Path
 from typing import Final
 
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
-_NAMESPACE: Final = Path("/proc/self/ns/pid")
+_BOOT_ID_PATH: Final = Path("/proc/sys/kernel/random/boot_id")
+_PID_NAMESPACE_PATH: Final = Path("/proc/self/ns/pid")
 # What `stat` says of a process: its state, and later when it began, counted from the boot.
-_STATE: Final = 0
-_BEGAN: Final = 19
-_DEAD: Final = "ZX"
+_STATE_FIELD: Final = 0
+_START_TIME_FIELD: Final = 19
+_DEAD_STATES: Final = "ZX"
 
 
 def this_process() -> str | None:
     """The name of this process; None where the system has nothing that would name it for good."""
-    machine, pid = _machine(), os.getpid()
-    stat = _stat(pid)
-    return f"{machine} {pid} {stat[_BEGAN]}" if machine and stat else None
+    machine_id, pid = _machine_id(), os.getpid()
+    fields = _stat_fields(pid)
+    return f"{machine_id} {pid} {fields[_START_TIME_FIELD]}" if machine_id and fields else None
 
 
-def has_died(holder: str | None) -> bool:
+def has_died(identity: str | None) -> bool:
     """Whether a process is dead beyond doubt. Of another machine's, this one knows nothing."""
-    machine, _, process = (holder or "").partition(" ")
-    pid, _, began = process.partition(" ")
-    if not machine or machine != _machine() or not pid.isdecimal():
+    machine_id, _, process = (identity or "").partition(" ")
+    pid, _, start_time = process.partition(" ")
+    if not machine_id or machine_id != _machine_id() or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)
@@ -31,20 +31,22 @@ def has_died(holder: str | None) -> bool:
         return True
     except (OSError, OverflowError):
         return False
-    stat = _stat(int(pid))
+    fields = _stat_fields(int(pid))
     # A number may have gone to another process since, and a killed child waits for its parent.
-    return bool(stat) and (stat[_BEGAN] != began or stat[_STATE] in _DEAD)
+    return bool(fields) and (
+        fields[_START_TIME_FIELD] != start_time or fields[_STATE_FIELD] in _DEAD_STATES
+    )
 
 
-def _machine() -> str:
+def _machine_id() -> str:
     """This boot of this machine, and who shares its numbers; "" where there is no telling."""
     try:
-        return f"{_BOOT.read_text().strip()}/{_NAMESPACE.readlink()}"
+        return f"{_BOOT_ID_PATH.read_text().strip()}/{_PID_NAMESPACE_PATH.readlink()}"
     except OSError:
         return ""
 
 
-def _stat(pid: int) -> list[str]:
+def _stat_fields(pid: int) -> list[str]:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

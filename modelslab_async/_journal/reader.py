@@ -8,21 +8,21 @@ from typing import Final, TypeVar
 
 from .._models.errors import JournalDamaged, JournalError, JournalReadOnly
 from .schema import check_current
-from .sqlite_errors import check_file, code_of, explained, gone
-from .writer import set_up
+from .sqlite_errors import check_file, file_gone_error, primary_code, to_journal_error
+from .writer import configured
 
 T = TypeVar("T")
 
 # What SQLite says where it may make no file beside a journal.
-_NOT_BESIDE: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
-_UNCLOSED: Final = (
+_NO_WAL_CODES: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+_UNCLEAN_MESSAGE: Final = (
     "this journal was not closed in good order, and SQLite has to write beside it to read it; "
     "let somebody open it who may write there, or copy it with its -wal to a folder of your own"
 )
-_WRITTEN: Final = "somebody began to write this journal while it was read; read it again"
+_CHANGED_MESSAGE: Final = "somebody began to write this journal while it was read; read it again"
 
 
-def read(path: str, patience: float, work: Callable[[sqlite3.Connection], T]) -> T:
+def read(path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection], T]) -> T:
     """
     Read a journal.
 
@@ -31,56 +31,64 @@ def read(path: str, patience: float, work: Callable[[sqlite3.Connection], T]) ->
     """
     check_file(path)
     try:
-        db = _opened(path, patience, "mode=rw")
+        db = _open_read_only(path, lock_timeout, "mode=rw")
     except sqlite3.Error as error:
         if not Path(path).exists():
-            raise gone(path) from error
-        if code_of(error) not in _NOT_BESIDE:
-            raise explained(error, path) from error
-        return _read_at_rest(path, patience, work)
-    return _done(db, work, path)
+            raise file_gone_error(path) from error
+        if primary_code(error) not in _NO_WAL_CODES:
+            raise to_journal_error(error, path) from error
+        return _read_immutable(path, lock_timeout, operation)
+    return _run_operation(db, operation, path)
 
 
-def check_readable(path: str, patience: float) -> None:
+def check_readable(path: str, lock_timeout: float) -> None:
     """
     See that a journal that may not be written can be read.
 
     Raises:
         JournalError: It cannot, and why.
     """
-    read(path, patience, lambda db: check_current(db, path))
+    read(path, lock_timeout, lambda db: check_current(db, path))
 
 
-def _read_at_rest(path: str, patience: float, work: Callable[[sqlite3.Connection], T]) -> T:
+def _read_immutable(
+    path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection], T]
+) -> T:
     """Read a file beside which SQLite may make none, and which nobody has open for writing."""
-    before = _state(path)
+    before = _file_state(path)
     if before[-1]:
-        raise JournalReadOnly(_UNCLOSED, path=path)
-    result = _done(_opened(path, patience, "mode=ro&immutable=1"), work, path)
-    if _state(path) != before:
-        raise JournalError(_WRITTEN, path=path)
+        raise JournalReadOnly(_UNCLEAN_MESSAGE, path=path)
+    result = _run_operation(
+        _open_read_only(path, lock_timeout, "mode=ro&immutable=1"), operation, path
+    )
+    if _file_state(path) != before:
+        raise JournalError(_CHANGED_MESSAGE, path=path)
     return result
 
 
-def _done(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], path: str) -> T:
+def _run_operation(
+    db: sqlite3.Connection, operation: Callable[[sqlite3.Connection], T], path: str
+) -> T:
     with closing(db):
         try:
-            return work(db)
+            return operation(db)
         except sqlite3.Error as error:
-            raise explained(error, path) from error
-        except JournalDamaged as damaged:
-            damaged.path = path
+            raise to_journal_error(error, path) from error
+        except JournalDamaged as error:
+            error.path = path
             raise
 
 
-def _opened(path: str, patience: float, how: str) -> sqlite3.Connection:
-    uri = f"{Path(path).absolute().as_uri()}?{how}"
-    db = set_up(lambda: sqlite3.connect(uri, timeout=patience, isolation_level=None, uri=True))
+def _open_read_only(path: str, lock_timeout: float, mode: str) -> sqlite3.Connection:
+    uri = f"{Path(path).absolute().as_uri()}?{mode}"
+    db = configured(
+        lambda: sqlite3.connect(uri, timeout=lock_timeout, isolation_level=None, uri=True)
+    )
     db.execute("PRAGMA query_only = ON")
     return db
 
 
-def _state(path: str) -> tuple[int, int, bool]:
+def _file_state(path: str) -> tuple[int, int, bool]:
     """What changes when a journal is written, and whether something waits to be written."""
     state = Path(path).stat()
     return state.st_size, state.st_mtime_ns, Path(f"{path}-wal").is_file()

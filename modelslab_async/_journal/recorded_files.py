@@ -6,7 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from .._models.ticket import Ticket
-from .compact_ids import names_of, number_of
+from .compact_ids import family_names, row_id_of
 
 
 @frozen(kw_only=True)
@@ -16,21 +16,21 @@ class RecordedFile:
 
     Attributes:
         ticket: Whose result it is.
-        number: Which of the ticket's outputs, counted from 0.
+        output_index: Which of the ticket's outputs, counted from 0.
         path: Where it was written.
         sha256: The digest of its bytes, in hexadecimal digits.
         size: How many bytes it has.
         url: Where it came from.
-        at: When it was recorded, in seconds since 1970.
+        recorded_at: When it was recorded, in seconds since 1970.
     """
 
     ticket: Ticket
-    number: int
+    output_index: int
     path: str
     sha256: str
     size: int
     url: str
-    at: float
+    recorded_at: float
 
 
 def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
@@ -41,11 +41,11 @@ def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
         ValueError: The ticket is not in this journal.
     """
     db.execute(
-        "INSERT OR REPLACE INTO files (ticket, number, path, sha256, size, url, at) "
+        "INSERT OR REPLACE INTO files (ticket, output_index, path, sha256, size, url, recorded_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            *(number_of(db, file.ticket), file.number, file.path),
-            *(file.sha256, file.size, file.url, file.at),
+            *(row_id_of(db, file.ticket), file.output_index, file.path),
+            *(file.sha256, file.size, file.url, file.recorded_at),
         ),
     )
 
@@ -53,29 +53,35 @@ def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
 def files_of(db: sqlite3.Connection, ticket: Ticket) -> list[RecordedFile]:
     """The files of a ticket, in the order of its outputs."""
     rows = db.execute(
-        "SELECT number, path, sha256, size, url, at FROM files WHERE ticket = ? ORDER BY number",
-        (number_of(db, ticket),),
+        "SELECT output_index, path, sha256, size, url, recorded_at FROM files WHERE ticket = ? ORDER BY output_index",
+        (row_id_of(db, ticket),),
     )
     return [_recorded(ticket, row) for row in rows]
 
 
 def page_of_files(
-    db: sqlite3.Connection, after: tuple[int, int], most: int
+    db: sqlite3.Connection, after: tuple[int, int], limit: int
 ) -> tuple[list[RecordedFile], tuple[int, int] | None]:
     """A page of all files, in the order of tickets and outputs, and where it stops."""
-    names = names_of(db)
+    names = family_names(db)
     rows = db.execute(
-        "SELECT files.ticket, family, id, number, path, sha256, size, url, at "
+        "SELECT files.ticket, family, id, output_index, path, sha256, size, url, recorded_at "
         "FROM files JOIN tickets ON tickets.ticket = files.ticket "
-        "WHERE (files.ticket, number) > (?, ?) ORDER BY files.ticket, number LIMIT ?",
-        (*after, most),
+        "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
+        (*after, limit),
     ).fetchall()
     page = [_recorded(Ticket(names[row[1]], str(row[2])), row[3:]) for row in rows]
-    return page, (rows[-1][0], rows[-1][3]) if len(rows) == most else None
+    return page, (rows[-1][0], rows[-1][3]) if len(rows) == limit else None
 
 
 def _recorded(ticket: Ticket, row: tuple[Any, ...]) -> RecordedFile:
-    number, path, sha256, size, url, at = row
+    output_index, path, sha256, size, url, recorded_at = row
     return RecordedFile(
-        ticket=ticket, number=number, path=path, sha256=sha256, size=size, url=url, at=at
+        ticket=ticket,
+        output_index=output_index,
+        path=path,
+        sha256=sha256,
+        size=size,
+        url=url,
+        recorded_at=recorded_at,
     )

@@ -12,48 +12,48 @@ from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.serialization import from_dict, to_dict
 from .._models.ticket import Ticket
-from .._parsing.json_body import number
+from .._parsing.json_body import to_number
 from .schema import FAILED, OPEN, SUCCESS, UNRESOLVED
 
 Columns: TypeAlias = tuple[int, str | None, str | None]
 
 
-def _texts(value: object) -> tuple[Any, ...]:
+def _strings(value: object) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list) else ()
 
 
-def _text(value: object) -> str:
+def _string(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _said_processing(raw: Mapping[str, Any]) -> tuple[object, ...]:
+def _processing_fields(raw: Mapping[str, Any]) -> tuple[object, ...]:
     return (
-        _text(raw.get("status")) or "processing",
-        number(raw.get("eta")),
-        _text(raw.get("message")),
-        _texts(raw.get("future_links")),
-        _text(raw.get("fetch_result")) or None,
+        _string(raw.get("status")) or "processing",
+        to_number(raw.get("eta")),
+        _string(raw.get("message")),
+        _strings(raw.get("future_links")),
+        _string(raw.get("fetch_result")) or None,
     )
 
 
-def _said_success(raw: Mapping[str, Any]) -> tuple[object, ...]:
+def _success_fields(raw: Mapping[str, Any]) -> tuple[object, ...]:
     meta = raw.get("meta")
     return (
-        _texts(raw.get("output")),
-        _texts(raw.get("proxy_links")),
-        number(raw.get("generationTime")),
-        _text(raw.get("message")),
+        _strings(raw.get("output")),
+        _strings(raw.get("proxy_links")),
+        to_number(raw.get("generationTime")),
+        _string(raw.get("message")),
         None,
         meta if isinstance(meta, dict) else {},
     )
 
 
-def _said_failed(raw: Mapping[str, Any]) -> tuple[object, ...]:
-    return _text(raw.get("message")), "failed"
+def _failed_fields(raw: Mapping[str, Any]) -> tuple[object, ...]:
+    return _string(raw.get("message")), "failed"
 
 
 @frozen
-class _Kind:
+class _ReplyCodec:
     """
     How one kind of reply is written.
 
@@ -61,32 +61,32 @@ class _Kind:
     """
 
     make: Callable[..., Processing | Success | Failed]
-    names: tuple[str, ...]
-    said: Callable[[Mapping[str, Any]], tuple[object, ...]]
+    field_names: tuple[str, ...]
+    from_body: Callable[[Mapping[str, Any]], tuple[object, ...]]
     fields: Callable[[object], tuple[object, ...]]
 
 
-def _kind(
+def _codec(
     make: Callable[..., Processing | Success | Failed],
-    said: Callable[[Mapping[str, Any]], tuple[object, ...]],
-    *names: str,
-) -> _Kind:
-    return _Kind(make, names, said, attrgetter(*names))
+    from_body: Callable[[Mapping[str, Any]], tuple[object, ...]],
+    *field_names: str,
+) -> _ReplyCodec:
+    return _ReplyCodec(make, field_names, from_body, attrgetter(*field_names))
 
 
-_KINDS: Final[Mapping[int, _Kind]] = {
-    OPEN: _kind(
-        *(Processing, _said_processing),
+_CODECS: Final[Mapping[int, _ReplyCodec]] = {
+    OPEN: _codec(
+        *(Processing, _processing_fields),
         *("status", "eta", "message", "future_links", "fetch_result"),
     ),
-    SUCCESS: _kind(
-        *(Success, _said_success),
+    SUCCESS: _codec(
+        *(Success, _success_fields),
         *("output", "proxy_links", "generation_time", "message", "nsfw", "meta"),
     ),
-    FAILED: _kind(Failed, _said_failed, "message", "reason"),
+    FAILED: _codec(Failed, _failed_fields, "message", "reason"),
 }
-_STATES: Final[Mapping[type, int]] = {Processing: OPEN, Success: SUCCESS, Failed: FAILED}
-_TUPLES: Final = ("output", "proxy_links", "future_links")
+_STATE_BY_TYPE: Final[Mapping[type, int]] = {Processing: OPEN, Success: SUCCESS, Failed: FAILED}
+_TUPLE_FIELDS: Final = ("output", "proxy_links", "future_links")
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -95,14 +95,14 @@ def encode(value: Reply | Outcome) -> Columns:
     """The state that a reply or an outcome stands for, the server's body, and what is not in it."""
     if isinstance(value, Unresolved):
         return _encode_unresolved(value)
-    state = _STATES[type(value)]
-    kind, raw = _KINDS[state], value.raw
-    fields, said = kind.fields(value), kind.said(raw)
-    rest = None
-    if fields != said:
-        columns = zip(kind.names, fields, said, strict=True)
-        rest = _encode({name: field for name, field, same in columns if field != same})
-    return state, _encode(raw) if raw else None, rest
+    state = _STATE_BY_TYPE[type(value)]
+    codec, raw = _CODECS[state], value.raw
+    fields, from_body = codec.fields(value), codec.from_body(raw)
+    extra = None
+    if fields != from_body:
+        columns = zip(codec.field_names, fields, from_body, strict=True)
+        extra = _encode({name: field for name, field, body_value in columns if field != body_value})
+    return state, _encode(raw) if raw else None, extra
 
 
 def decode(ticket: Ticket, columns: Columns) -> Reply | Outcome:
@@ -113,28 +113,30 @@ def decode(ticket: Ticket, columns: Columns) -> Reply | Outcome:
         JournalDamaged: The row makes no sense.
     """
     try:
-        return _decoded(ticket, columns)
+        return _decode_row(ticket, columns)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        damaged = JournalDamaged(
+        journal_error = JournalDamaged(
             f"the reply of {ticket} makes no sense ({type(error).__name__}: {error}); keep a copy "
             "of this journal, and delete that row of the table replies to have the others"
         )
-        damaged.ticket = ticket
-        raise damaged from error
+        journal_error.ticket = ticket
+        raise journal_error from error
 
 
-def _decoded(ticket: Ticket, columns: Columns) -> Reply | Outcome:
-    state, body, rest = columns
+def _decode_row(ticket: Ticket, columns: Columns) -> Reply | Outcome:
+    state, body, extra = columns
     raw: dict[str, Any] = json.loads(body) if body else {}
-    more: dict[str, Any] = json.loads(rest) if rest else {}
+    extra_fields: dict[str, Any] = json.loads(extra) if extra else {}
     if state == UNRESOLVED:
-        if more["last"]:
-            more["last"]["raw"] = raw
-        return from_dict({**more, "kind": "unresolved", "ticket": str(ticket)})
-    kind = _KINDS[state]
-    fields = dict(zip(kind.names, kind.said(raw), strict=True))
-    more |= {name: tuple(more[name]) for name in _TUPLES if name in more}
-    return kind.make(ticket=ticket, raw=raw, **(fields | more))
+        if extra_fields["last"]:
+            extra_fields["last"]["raw"] = raw
+        return from_dict({**extra_fields, "kind": "unresolved", "ticket": str(ticket)})
+    codec = _CODECS[state]
+    fields = dict(zip(codec.field_names, codec.from_body(raw), strict=True))
+    extra_fields |= {
+        name: tuple(extra_fields[name]) for name in _TUPLE_FIELDS if name in extra_fields
+    }
+    return codec.make(ticket=ticket, raw=raw, **(fields | extra_fields))
 
 
 def _encode_unresolved(outcome: Unresolved) -> Columns:

@@ -6,13 +6,13 @@ from typing import Final
 from attrs import frozen
 
 from .._models.ticket import Ticket
-from .compact_ids import names_of
+from .compact_ids import family_names
 from .process_identity import this_process
-from .schema import ALIVE, OPEN, OWED, UNRESOLVED, UNSAVED
+from .schema import OPEN, RUN_IS_ALIVE, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 
 # SQLite uses the partial index only for queries that repeat its condition.
 _UNFINISHED: Final = f"state <= {UNRESOLVED}"
-_LEASED: Final = f"{_UNFINISHED} AND state = {OPEN}"
+_OPEN_TICKETS: Final = f"{_UNFINISHED} AND state = {OPEN}"
 
 
 @frozen
@@ -26,76 +26,78 @@ class Claim:
     """
 
     tickets: list[tuple[int, Ticket]]
-    others: bool
+    has_others: bool
 
 
 def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
     """Start a run of this process. Its number is higher than those of all before it."""
     db.execute(
-        "INSERT INTO runs (began, lease_until, holder) VALUES (?, ?, ?)",
+        "INSERT INTO runs (started_at, lease_until, process) VALUES (?, ?, ?)",
         (now, now + lease, this_process()),
     )
     return int(db.execute("SELECT last_insert_rowid()").fetchone()[0])
 
 
-def renew(db: sqlite3.Connection, run: int, *, now: float, lease: float) -> bool:
+def renew(db: sqlite3.Connection, run_id: int, *, now: float, lease: float) -> bool:
     """Prolong a run's lease. Returns whether it still has one: another run may have ended it."""
     renewed = db.execute(
         "UPDATE runs SET lease_until = ? WHERE run = ? AND lease_until IS NOT NULL",
-        (now + lease, run),
+        (now + lease, run_id),
     )
     return renewed.rowcount == 1
 
 
-def end(db: sqlite3.Connection, run: int) -> None:
+def end(db: sqlite3.Connection, run_id: int) -> None:
     """End a run: what it did not settle or save is anybody's."""
-    db.execute(f"UPDATE tickets SET run = 0 WHERE {_LEASED} AND run = ?", (run,))
+    db.execute(f"UPDATE tickets SET run = 0 WHERE {_OPEN_TICKETS} AND run = ?", (run_id,))
     db.execute(
-        f"UPDATE saves SET run = 0 WHERE state <= {UNSAVED} AND state = {OWED} AND run = ?", (run,)
+        f"UPDATE saves SET run = 0 WHERE state <= {SAVE_FAILED} AND state = {SAVE_PENDING} AND run = ?",
+        (run_id,),
     )
-    db.execute("UPDATE runs SET lease_until = NULL WHERE run = ?", (run,))
+    db.execute("UPDATE runs SET lease_until = NULL WHERE run = ?", (run_id,))
 
 
 def claim(
-    db: sqlite3.Connection, run: int, *, before: int, most: int, now: float, lease: float
+    db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
     Take some tickets that are open, or that runs before a certain one left unresolved.
 
     Returns None where the run has no lease any more.
     """
-    if not renew(db, run, now=now, lease=lease):
+    if not renew(db, run_id, now=now, lease=lease):
         return None
-    end_the_dead(db, now)
+    expire_runs(db, now)
     rows = db.execute(
-        f"SELECT ticket, family, id FROM tickets WHERE {_LEASED} AND run = 0 LIMIT ?", (most,)
+        f"SELECT ticket, family, id FROM tickets WHERE {_OPEN_TICKETS} AND run = 0 LIMIT ?",
+        (limit,),
     ).fetchall()
     rows += db.execute(
         f"SELECT ticket, family, id FROM tickets WHERE {_UNFINISHED} AND state = {UNRESOLVED} "
         "AND run < ? LIMIT ?",
-        (before, most - len(rows)),
+        (before_run, limit - len(rows)),
     ).fetchall()
     db.executemany(
-        f"UPDATE tickets SET state = {OPEN}, run = ?, ended = NULL WHERE ticket = ?",
-        [(run, number) for number, _, _ in rows],
+        f"UPDATE tickets SET state = {OPEN}, run = ?, completed_at = NULL WHERE ticket = ?",
+        [(run_id, row_id) for row_id, _, _ in rows],
     )
-    names = names_of(db)
-    tickets = [(number, Ticket(names[family], str(id_))) for number, family, id_ in rows]
-    return Claim(tickets, others=_others(db, run))
+    names = family_names(db)
+    tickets = [(row_id, Ticket(names[family], str(id_))) for row_id, family, id_ in rows]
+    return Claim(tickets, has_others=_others_have_some(db, run_id))
 
 
-def end_the_dead(db: sqlite3.Connection, now: float) -> None:
+def expire_runs(db: sqlite3.Connection, now: float) -> None:
     """End the runs whose lease is over, or whose process has died."""
-    dead = f"SELECT run FROM runs WHERE lease_until IS NOT NULL AND NOT ({ALIVE})"
-    for (run,) in db.execute(dead, (now,)).fetchall():
-        end(db, run)
+    expired = f"SELECT run FROM runs WHERE lease_until IS NOT NULL AND NOT ({RUN_IS_ALIVE})"
+    for (run_id,) in db.execute(expired, (now,)).fetchall():
+        end(db, run_id)
 
 
-def _others(db: sqlite3.Connection, run: int) -> bool:
+def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:
     """Whether other runs hold tickets; asked in two ranges so that one's own are not counted."""
     below, above = db.execute(
-        f"SELECT EXISTS (SELECT 1 FROM tickets WHERE {_LEASED} AND run > 0 AND run < ?), "
-        f"EXISTS (SELECT 1 FROM tickets WHERE {_LEASED} AND run > ?)",
-        (run, run),
+        f"SELECT EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > 0 AND run < ?), "
+        f"EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > ?)",
+        (run_id, run_id),
     ).fetchone()
     return bool(below or above)

@@ -13,19 +13,19 @@ from .._models.errors import (
     WrongJournal,
 )
 
-_NO_DATABASE: Final = (
+_NOT_A_DATABASE_MESSAGE: Final = (
     "this is no SQLite database, or its beginning is destroyed; it was left as it is; "
     "give the path of a journal, or of a file that does not exist yet"
 )
-_EMPTIED: Final = (
+_EMPTIED_MESSAGE: Final = (
     "this journal is empty, though there is a -wal beside it; it was left as it is; keep both, and "
     "put back a copy of the journal, or move them away to begin anew"
 )
 # The least page, and so the least database: https://sqlite.org/fileformat.html
-_LEAST: Final = 512
+_MIN_DATABASE_BYTES: Final = 512
 
 # By SQLite's result code, the extended one first: https://sqlite.org/rescode.html
-_KINDS: Final[dict[int, tuple[type[JournalError], str]]] = {
+_ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
     sqlite3.SQLITE_BUSY: (
         JournalLocked,
         "another process holds this journal locked; end it, or try again when it is done",
@@ -67,32 +67,36 @@ _KINDS: Final[dict[int, tuple[type[JournalError], str]]] = {
             "`sqlite3 FILE .recover`"
         ),
     ),
-    sqlite3.SQLITE_NOTADB: (WrongJournal, _NO_DATABASE),
+    sqlite3.SQLITE_NOTADB: (WrongJournal, _NOT_A_DATABASE_MESSAGE),
 }
-_OTHER = (JournalError, "the journal could not be read or written")
+_UNKNOWN_ERROR = (JournalError, "the journal could not be read or written")
 
 
-def code_of(error: sqlite3.Error) -> int:
+def primary_code(error: sqlite3.Error) -> int:
     """Which kind of error it is, without the finer distinctions of its kind; 0 for none."""
-    return _extended(error) & 0xFF
+    return _extended_code(error) & 0xFF
 
 
-def _extended(error: sqlite3.Error) -> int:
+def _extended_code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0)
 
 
-def explained(error: sqlite3.Error, path: str) -> JournalError:
+def to_journal_error(error: sqlite3.Error, path: str) -> JournalError:
     """The error of ours that stands for one of SQLite's."""
-    if code_of(error) == sqlite3.SQLITE_CANTOPEN:
-        kind, advice = _unopened(Path(path))
+    if primary_code(error) == sqlite3.SQLITE_CANTOPEN:
+        error_type, advice = _cannot_open(Path(path))
     else:
-        kind, advice = _KINDS.get(_extended(error)) or _KINDS.get(code_of(error)) or _OTHER
-    explained = kind(f"{advice} (SQLite: {error})", path=path)
-    explained.__cause__ = error
-    return explained
+        error_type, advice = (
+            _ERRORS_BY_CODE.get(_extended_code(error))
+            or _ERRORS_BY_CODE.get(primary_code(error))
+            or _UNKNOWN_ERROR
+        )
+    to_journal_error = error_type(f"{advice} (SQLite: {error})", path=path)
+    to_journal_error.__cause__ = error
+    return to_journal_error
 
 
-def _unopened(path: Path) -> tuple[type[JournalError], str]:
+def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
     if path.is_dir():
         return WrongJournal, "this is a folder; give the path of a file"
     if path.exists():
@@ -111,19 +115,19 @@ def check_file(path: str) -> None:
         JournalDamaged: It was emptied, and what waits beside it to be written shows that.
     """
     # In this order: who makes a journal has written to it before anything is beside it.
-    beside = Path(f"{path}-wal")
-    waits = beside.is_file() and beside.stat().st_size > 0
+    wal = Path(f"{path}-wal")
+    has_unmerged_wal = wal.is_file() and wal.stat().st_size > 0
     file = Path(path)
     if not file.is_file():
         return
     size = file.stat().st_size
-    if not size and waits:
-        raise JournalDamaged(_EMPTIED, path=path)
-    if 0 < size < _LEAST:
-        raise WrongJournal(_NO_DATABASE, path=path)
+    if not size and has_unmerged_wal:
+        raise JournalDamaged(_EMPTIED_MESSAGE, path=path)
+    if 0 < size < _MIN_DATABASE_BYTES:
+        raise WrongJournal(_NOT_A_DATABASE_MESSAGE, path=path)
 
 
-def gone(path: str) -> JournalError:
+def file_gone_error(path: str) -> JournalError:
     """The error for a journal that is not where it was when it was opened."""
     return JournalError(
         "this journal was deleted or replaced while it was open, and nothing more is written; put "

@@ -6,16 +6,16 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
-from .sqlite_errors import code_of
+from .sqlite_errors import primary_code
 
 T = TypeVar("T")
 
 # Seconds between two questions whether the file is free, ...
-_ASK: Final = 0.0004
+_RETRY_INTERVAL_S: Final = 0.0004
 # ... and for how long it is left free, by one who has held it for so long in all since the last
 # time.
-_GAP: Final = 0.001
-_HOLD: Final = 0.025
+_YIELD_S: Final = 0.001
+_MAX_HOLD_S: Final = 0.025
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
         raise
 
 
-class Turns:
+class WriteLock:
     """
     One writer's turns at a file.
 
@@ -44,36 +44,36 @@ class Turns:
         patience: For how many seconds another may hold the file.
     """
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._held = 0.0
-        self._left = time.monotonic()
+    def __init__(self, lock_timeout: float) -> None:
+        self._lock_timeout = lock_timeout
+        self._hold_s = 0.0
+        self._released_at = time.monotonic()
 
-    def take(self, write: Callable[[], T]) -> T:
+    def run_exclusive(self, write: Callable[[], T]) -> T:
         """
         Write when it is this one's turn, all or nothing.
 
         Raises:
             sqlite3.OperationalError: Another holds the file for longer than is waited for.
         """
-        self._leave_gap()
-        deadline = time.monotonic() + self._patience
+        self._yield_to_others()
+        deadline = time.monotonic() + self._lock_timeout
         while True:
-            began = time.monotonic()
+            started = time.monotonic()
             try:
                 return write()
             except sqlite3.OperationalError as error:
-                if code_of(error) != sqlite3.SQLITE_BUSY or began > deadline:
+                if primary_code(error) != sqlite3.SQLITE_BUSY or started > deadline:
                     raise
-                time.sleep(_ASK)
+                time.sleep(_RETRY_INTERVAL_S)
             finally:
-                self._left = time.monotonic()
-                self._held += self._left - began
+                self._released_at = time.monotonic()
+                self._hold_s += self._released_at - started
 
-    def _leave_gap(self) -> None:
-        gap = time.monotonic() - self._left
-        if gap < _GAP:
-            if self._held < _HOLD:
+    def _yield_to_others(self) -> None:
+        idle_s = time.monotonic() - self._released_at
+        if idle_s < _YIELD_S:
+            if self._hold_s < _MAX_HOLD_S:
                 return
-            time.sleep(_GAP - gap)
-        self._held = 0.0
+            time.sleep(_YIELD_S - idle_s)
+        self._hold_s = 0.0

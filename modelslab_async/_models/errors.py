@@ -2,7 +2,7 @@
 Everything that can go wrong, as one tree. Errors carry data; they never hold a key.
 
     ModelsLabError
-    ├── LookFault               one look went wrong; the job is not over: look again later
+    ├── TransientError               one look went wrong; the job is not over: look again later
     │   ├── TransportError      no usable answer came: network, timeout, cut connection
     │   ├── ServerError         the server is in trouble: 408, 425, 5xx
     │   ├── UnreadableReply     an answer came that says nothing: no JSON, no status, a redirect
@@ -41,7 +41,7 @@ from copy import copy
 from typing import ClassVar, Self
 
 from .replies import Failed, Processing
-from .saved_file import File
+from .saved_file import SavedFile
 from .ticket import Ticket
 
 
@@ -75,46 +75,46 @@ class ModelsLabError(Exception):
         self.server_message = server_message
         self.retry_after = retry_after
 
-    def about(self, ticket: Ticket) -> Self:
+    def with_ticket(self, ticket: Ticket) -> Self:
         """The same error as a fresh object that speaks of this ticket: one for each who waits."""
-        twin = copy(self)
-        twin.ticket = ticket
-        twin.__cause__ = self.__cause__
-        return twin
+        clone = copy(self)
+        clone.ticket = ticket
+        clone.__cause__ = self.__cause__
+        return clone
 
     def __str__(self) -> str:
-        said = f"{self.ticket}: {self.message}" if self.ticket else self.message
-        return f"{said.rstrip('.')}; {self.advice}" if self.advice else said
+        text = f"{self.ticket}: {self.message}" if self.ticket else self.message
+        return f"{text.rstrip('.')}; {self.advice}" if self.advice else text
 
 
-class LookFault(ModelsLabError):
+class TransientError(ModelsLabError):
     """One look went wrong. The job is not over; the poller looks again within its budget."""
 
 
-class TransportError(LookFault):
+class TransportError(TransientError):
     """
     No usable answer came: the network, a timeout, a connection that was cut.
 
     Attributes:
-        may_have_left: False only if the request provably never left this machine.
+        may_have_been_sent: False only if the request provably never left this machine.
     """
 
     def __init__(
-        self, message: str = "", *, ticket: Ticket | None = None, may_have_left: bool = True
+        self, message: str = "", *, ticket: Ticket | None = None, may_have_been_sent: bool = True
     ) -> None:
         super().__init__(message, ticket=ticket)
-        self.may_have_left = may_have_left
+        self.may_have_been_sent = may_have_been_sent
 
 
-class ServerError(LookFault):
+class ServerError(TransientError):
     """The server is in trouble (408, 425 or 5xx)."""
 
 
-class UnreadableReply(LookFault):
+class UnreadableReply(TransientError):
     """An answer came that says nothing about the job: not JSON, no status, a redirect."""
 
 
-class RateLimited(LookFault):
+class RateLimited(TransientError):
     """Too many requests, by status 429 or by the words of the body."""
 
 
@@ -244,7 +244,7 @@ class DownloadError(ModelsLabError):
         status_code: int | None = None,
         url: str = "",
         n: int = 0,
-        saved: tuple[File, ...] = (),
+        saved: tuple[SavedFile, ...] = (),
     ) -> None:
         super().__init__(message, ticket=ticket, status_code=status_code)
         self.url = url
@@ -281,15 +281,15 @@ class ConnectionImpossible(ModelsLabError):
     As things are set up, no connection comes about. Nothing is retried, since nothing would change.
 
     Attributes:
-        may_have_left: Whether the request may have left this machine all the same. Only TLS 1.3 has
+        may_have_been_sent: Whether the request may have left this machine all the same. Only TLS 1.3 has
             such a case: there a server may ask for a certificate after the request went out.
     """
 
     def __init__(
-        self, message: str = "", *, ticket: Ticket | None = None, may_have_left: bool = False
+        self, message: str = "", *, ticket: Ticket | None = None, may_have_been_sent: bool = False
     ) -> None:
         super().__init__(message, ticket=ticket)
-        self.may_have_left = may_have_left
+        self.may_have_been_sent = may_have_been_sent
 
 
 class UntrustedServer(ConnectionImpossible):

@@ -5,14 +5,14 @@ from typing import TypeAlias
 from attrs import frozen
 
 from .._models.tier import Tier
-from .errors import LookFault, ModelsLabError
+from .errors import ModelsLabError, TransientError
 from .outcomes import Outcome
 from .replies import Processing, Reply, Success
 from .ticket import Ticket
 
 
 @frozen(kw_only=True)
-class Looked:
+class Polled:
     """
     One look was answered.
 
@@ -25,24 +25,24 @@ class Looked:
 
     ticket: Ticket
     reply: Reply
-    took: float
-    late: float
+    elapsed: float
+    overdue: float
 
 
 @frozen(kw_only=True)
-class Faulted:
+class PollFailed:
     """
     One look went wrong; the ticket will be looked at again unless its budget is spent.
 
     Attributes:
         ticket: What was asked about.
         error: What went wrong.
-        faults: How many looks at this ticket have now gone wrong in a row.
+        failures: How many looks at this ticket have now gone wrong in a row.
     """
 
     ticket: Ticket
-    error: LookFault
-    faults: int
+    error: TransientError
+    failures: int
 
 
 @frozen(kw_only=True)
@@ -62,7 +62,7 @@ class Paused:
 
 
 @frozen(kw_only=True)
-class Settled:
+class Completed:
     """
     A ticket's wait ended.
 
@@ -73,7 +73,7 @@ class Settled:
     """
 
     outcome: Outcome
-    looks: int
+    polls: int
     waited: float
 
 
@@ -98,4 +98,4 @@ class Submitted:
     reply: Processing | Success
 
 
-Event: TypeAlias = Looked | Faulted | Paused | Settled
+Event: TypeAlias = Polled | PollFailed | Paused | Completed

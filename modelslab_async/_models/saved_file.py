@@ -8,7 +8,7 @@ from .ticket import Ticket
 
 
 @frozen(kw_only=True)
-class File:
+class SavedFile:
     """
     One saved output.
 

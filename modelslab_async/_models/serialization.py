@@ -13,17 +13,17 @@ from .replies import Failed, Processing, Reply, Success
 from .ticket import Ticket
 
 Record: TypeAlias = dict[str, Any]
-_Recorded: TypeAlias = Processing | Success | Failed | Unresolved
-_KINDS: Mapping[type, str] = {
+_Serializable: TypeAlias = Processing | Success | Failed | Unresolved
+_KIND_NAMES: Mapping[type, str] = {
     Processing: "processing",
     Success: "success",
     Failed: "failed",
     Unresolved: "unresolved",
 }
 # What errors hold beside their message; a ticket and a last reply stand in the outcome.
-_DETAILS = (
+_ERROR_FIELDS = (
     *("status_code", "server_message", "retry_after"),
-    *("may_have_left", "endpoint", "track_id"),
+    *("may_have_been_sent", "endpoint", "track_id"),
 )
 
 
@@ -33,7 +33,7 @@ def to_dict(value: Reply | Outcome) -> Record:
 
     Its `kind` says which one it is; the ticket is in its text form; `raw` is the whole body.
     """
-    record: Record = _converter.unstructure(value, unstructure_as=_Recorded)
+    record: Record = _converter.unstructure(value, unstructure_as=_Serializable)
     return record
 
 
@@ -45,10 +45,10 @@ def from_dict(record: Mapping[str, Any]) -> Reply | Outcome:
         ValueError: The dictionary does not come from `to_dict`.
     """
     match record:
-        case {"kind": kind} if kind in _KINDS.values():
+        case {"kind": kind} if kind in _KIND_NAMES.values():
             value = _read(record, kind)
         case _:
-            kinds = ", ".join(_KINDS.values())
+            kinds = ", ".join(_KIND_NAMES.values())
             raise ValueError(
                 f"a record is a dictionary with a 'kind' of {kinds}; got {record!r:.80}"
             )
@@ -61,14 +61,14 @@ def from_dict(record: Mapping[str, Any]) -> Reply | Outcome:
 
 def _read(record: Mapping[str, Any], kind: str) -> Reply | Outcome:
     try:
-        value: Reply | Outcome = _converter.structure(dict(record), _Recorded)  # type: ignore[arg-type]
-    except Exception as fault:
-        raise ValueError(f"no record of {kind!r} that to_dict could have written") from fault
+        value: Reply | Outcome = _converter.structure(dict(record), _Serializable)  # type: ignore[arg-type]
+    except Exception as error:
+        raise ValueError(f"no record of {kind!r} that to_dict could have written") from error
     return value
 
 
 def _write_error(error: ModelsLabError) -> Record:
-    details = {name: getattr(error, name) for name in _DETAILS if hasattr(error, name)}
+    details = {name: getattr(error, name) for name in _ERROR_FIELDS if hasattr(error, name)}
     return {"error": type(error).__name__, "message": error.message, **details}
 
 
@@ -77,14 +77,14 @@ def _read_error(record: Mapping[str, Any], _type: object) -> ModelsLabError:
     if not issubclass(kind, ModelsLabError):
         raise TypeError(record["error"])
     error: ModelsLabError = kind(record["message"])
-    for name in _DETAILS:
+    for name in _ERROR_FIELDS:
         # What an error of this kind did not hold yet when it was written down keeps its default.
         if hasattr(error, name) and name in record:
             setattr(error, name, record[name])
     return error
 
 
-def _read_texts(value: object, _type: object) -> tuple[str, ...]:
+def _read_strings(value: object, _type: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
         raise TypeError(f"a list of texts, got {value!r:.80}")
     return tuple(value)
@@ -92,7 +92,7 @@ def _read_texts(value: object, _type: object) -> tuple[str, ...]:
 
 def _make_converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
-    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _read_texts)
+    converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _read_strings)
     converter.register_unstructure_hook(Ticket, str)
     converter.register_structure_hook(Ticket, lambda text, _: Ticket.parse(text))
     converter.register_unstructure_hook_func(
@@ -100,7 +100,7 @@ def _make_converter() -> Converter:
     )
     converter.register_structure_hook(ModelsLabError, _read_error)
     configure_tagged_union(
-        _Recorded, converter, tag_name="kind", tag_generator=lambda cls: _KINDS[cls]
+        _Serializable, converter, tag_name="kind", tag_generator=lambda cls: _KIND_NAMES[cls]
     )
     return converter
 

@@ -8,14 +8,14 @@ from typing import Any, Self, TypeAlias
 
 from attrs import field, frozen
 
-_FAMILY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_LONGEST_ID = 200
-_MOST_BITS = 4 * _LONGEST_ID
+_FAMILY_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_MAX_ID_LENGTH = 200
+_MAX_ID_BITS = 4 * _MAX_ID_LENGTH
 # Ids of ours for work that the service did not name. What it says that begins so is no id.
-_NO_ID = "no-id:"
+_NO_ID_PREFIX = "no-id:"
 
 
-def _id_text(value: int | str) -> str:
+def _id_to_str(value: int | str) -> str:
     if isinstance(value, str):
         return value
     try:
@@ -28,18 +28,18 @@ def _id_text(value: int | str) -> str:
             f"an id is a string or an int, got {type(value).__name__}; "
             "write the id exactly as the submit reply gave it"
         )
-    if number.bit_length() > _MOST_BITS:
+    if number.bit_length() > _MAX_ID_BITS:
         # Python writes no number of that size, and says so in words of its own.
         raise ValueError(
-            f"an id has at most {_LONGEST_ID} characters, got a number of {number.bit_length()} "
+            f"an id has at most {_MAX_ID_LENGTH} characters, got a number of {number.bit_length()} "
             "bits; write the id exactly as the submit reply gave it"
         )
     return str(number)
 
 
-def _fault_of(text: str) -> str | None:
-    if len(text) > _LONGEST_ID:
-        return f"is {len(text)} characters long, at most {_LONGEST_ID} are allowed"
+def _find_problem(text: str) -> str | None:
+    if len(text) > _MAX_ID_LENGTH:
+        return f"is {len(text)} characters long, at most {_MAX_ID_LENGTH} are allowed"
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         return "holds a control character or half a surrogate pair"
     if text != text.strip():
@@ -53,25 +53,25 @@ def _fault_of(text: str) -> str | None:
 
 
 def _check_family(_instance: object, _attribute: object, value: Any) -> None:
-    if not isinstance(value, str) or not _FAMILY.fullmatch(value):
+    if not isinstance(value, str) or not _FAMILY_PATTERN.fullmatch(value):
         raise ValueError(
             f"a family is a name such as 'images' (letters, digits, '_' and '-'), got {value!r}"
         )
 
 
-def _family_text(value: Any) -> Any:
+def _intern_family(value: Any) -> Any:
     # A million tickets of a family hold its name once.
     return sys.intern(value) if type(value) is str else value
 
 
 def _check_id(_instance: object, _attribute: object, value: str) -> None:
     # Nearly every id is letters and digits alone, and there is nothing else to find fault with.
-    plain = value.isascii() and value.isalnum() and len(value) <= _LONGEST_ID
-    fault = None if plain else _fault_of(value)
-    if fault:
+    plain = value.isascii() and value.isalnum() and len(value) <= _MAX_ID_LENGTH
+    problem = None if plain else _find_problem(value)
+    if problem:
         raise ValueError(
             f"an id is one non-empty path segment of the characters the service gave, but "
-            f"{value[:_LONGEST_ID]!r} {fault}"
+            f"{value[:_MAX_ID_LENGTH]!r} {problem}"
         )
 
 
@@ -98,8 +98,8 @@ class Ticket:
         'images:13443927'
     """
 
-    family: str = field(converter=_family_text, validator=_check_family)
-    id: str = field(converter=_id_text, validator=_check_id)
+    family: str = field(converter=_intern_family, validator=_check_family)
+    id: str = field(converter=_id_to_str, validator=_check_id)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -136,7 +136,7 @@ class Ticket:
                 )
 
     @classmethod
-    def without_id(cls, family: str, mark: str) -> Self:
+    def without_id(cls, family: str, local_id: str) -> Self:
         """
         Name work that the service named no id for.
 
@@ -147,14 +147,14 @@ class Ticket:
         Raises:
             ValueError: See `Ticket`.
         """
-        return cls(family, f"{_NO_ID}{mark}")
+        return cls(family, f"{_NO_ID_PREFIX}{local_id}")
 
     @property
     def has_id(self) -> bool:
         """Whether the service gave an id, so that the work can be looked up by it."""
-        return not self.id.startswith(_NO_ID)
+        return not self.id.startswith(_NO_ID_PREFIX)
 
-    def check_id(self) -> None:
+    def require_id(self) -> None:
         """
         Make sure that the work can be looked up, before anything is sent.
 

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from types import UnionType
 
 
-def check_count(name: str, value: object, *, things: str = "", optional: bool = False) -> None:
+def check_count(name: str, value: object, *, unit: str = "", optional: bool = False) -> None:
     """
     Make sure that an argument counts something, from one on.
 
@@ -20,16 +20,16 @@ def check_count(name: str, value: object, *, things: str = "", optional: bool = 
         TypeError: It is no whole number.
         ValueError: It is less than one.
     """
-    wanted = f"a number{_of(things)} of at least 1{' or None' * optional}"
+    expected = f"a number{_of_unit(unit)} of at least 1{' or None' * optional}"
     if value is None and optional:
         return
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name} is {wanted}, a whole one, got {_kind(value)}")
+        raise TypeError(f"{name} is {expected}, a whole one, got {_describe_type(value)}")
     if value < 1:
-        raise ValueError(f"{name} is {wanted}, got {value}")
+        raise ValueError(f"{name} is {expected}, got {value}")
 
 
-def check_rate(name: str, value: object, *, things: str) -> None:
+def check_rate(name: str, value: object, *, unit: str) -> None:
     """
     Make sure that an argument says how many a second, or is None.
 
@@ -37,12 +37,12 @@ def check_rate(name: str, value: object, *, things: str) -> None:
         TypeError: It is no number.
         ValueError: It is not above zero, or has no bound.
     """
-    wanted = f"a number of {things} a second above 0, or None"
-    if value is not None and not 0 < _number(name, value, wanted) < float("inf"):
-        raise ValueError(f"{name} is {wanted}, got {value}")
+    expected = f"a number of {unit} a second above 0, or None"
+    if value is not None and not 0 < _to_float(name, value, expected) < float("inf"):
+        raise ValueError(f"{name} is {expected}, got {value}")
 
 
-def check_span(name: str, value: object) -> None:
+def check_positive_seconds(name: str, value: object) -> None:
     """
     Make sure that an argument is a number of seconds above zero.
 
@@ -50,13 +50,13 @@ def check_span(name: str, value: object) -> None:
         TypeError: It is no number.
         ValueError: It is zero or less.
     """
-    wanted = "a number of seconds above 0"
+    expected = "a number of seconds above 0"
     # Written so that nan fails as well.
-    if not _number(name, value, wanted) > 0:
-        raise ValueError(f"{name} is {wanted}, got {value}")
+    if not _to_float(name, value, expected) > 0:
+        raise ValueError(f"{name} is {expected}, got {value}")
 
 
-def check_patience(name: str, value: object, *, optional: bool = False) -> None:
+def check_nonnegative_seconds(name: str, value: object, *, optional: bool = False) -> None:
     """
     Make sure that an argument is a number of seconds that somebody waits; with 0 at once.
 
@@ -64,40 +64,42 @@ def check_patience(name: str, value: object, *, optional: bool = False) -> None:
         TypeError: It is no number.
         ValueError: It is less than zero.
     """
-    wanted = f"a number of seconds of at least 0{' or None' * optional}"
+    expected = f"a number of seconds of at least 0{' or None' * optional}"
     if value is None and optional:
         return
-    if not _number(name, value, wanted) >= 0:
-        raise ValueError(f"{name} is {wanted}, got {value}")
+    if not _to_float(name, value, expected) >= 0:
+        raise ValueError(f"{name} is {expected}, got {value}")
 
 
-def check_kind(name: str, value: object, kind: type | UnionType, wanted: str) -> None:
+def check_type(name: str, value: object, expected_type: type | UnionType, expected: str) -> None:
     """
     Make sure that an argument is of one kind.
 
     Raises:
         TypeError: It is not what is `wanted`.
     """
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is {wanted}, got {_kind(value)}")
+    if not isinstance(value, expected_type):
+        raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
 
 
-def check_table(name: str, value: object, row: type) -> None:
+def check_mapping(name: str, value: object, row_type: type) -> None:
     """
     Make sure that an argument is a table: names, and a row for each.
 
     Raises:
         TypeError: It is none, or something in it is no such row.
     """
-    wanted = f"a mapping of names to {row.__name__}"
+    expected = f"a mapping of names to {row_type.__name__}"
     if not isinstance(value, Mapping):
-        raise TypeError(f"{name} is {wanted}, got {_kind(value)}")
+        raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
     for key, each in value.items():
-        if not isinstance(key, str) or not isinstance(each, row):
-            raise TypeError(f"{name} is {wanted}, got {_kind(each)} for {_kind(key)}")
+        if not isinstance(key, str) or not isinstance(each, row_type):
+            raise TypeError(
+                f"{name} is {expected}, got {_describe_type(each)} for {_describe_type(key)}"
+            )
 
 
-def check_function(name: str, value: object, *, awaited: bool) -> None:
+def check_callback(name: str, value: object, *, allow_async: bool) -> None:
     """
     Make sure that an argument is a function or None; and none to be awaited, where nobody does.
 
@@ -107,8 +109,8 @@ def check_function(name: str, value: object, *, awaited: bool) -> None:
     if value is None:
         return
     if not callable(value):
-        raise TypeError(f"{name} is a function or None, got {_kind(value)}")
-    if awaited:
+        raise TypeError(f"{name} is a function or None, got {_describe_type(value)}")
+    if allow_async:
         return
     if iscoroutinefunction(value) or iscoroutinefunction(type(value).__call__):
         raise TypeError(
@@ -117,16 +119,16 @@ def check_function(name: str, value: object, *, awaited: bool) -> None:
         )
 
 
-def _number(name: str, value: object, wanted: str) -> float:
+def _to_float(name: str, value: object, expected: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} is {wanted}, got {_kind(value)}")
+        raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
     return float(value)
 
 
-def _of(things: str) -> str:
-    return f" of {things}" if things else ""
+def _of_unit(unit: str) -> str:
+    return f" of {unit}" if unit else ""
 
 
-def _kind(value: object) -> str:
+def _describe_type(value: object) -> str:
     # Its type and not itself: whatever was given by mistake may be the key.
     return "None" if value is None else f"a value of type {type(value).__name__}"

@@ -6,26 +6,26 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_DEEPEST = 64
+_MAX_DEPTH = 64
 # For each of the marks around it a value of JSON takes up to 90 bytes of memory, so that these make
 # 9 MB. A small body has no room for many, and a picture is one string, however large it is.
-_MOST_MARKS = 100_000
-_LARGE = 64 * 1024
-_A_PAGE = re.compile(rb"[^\x21-\x7e]*<")
-_AN_OBJECT = re.compile(rb"[^\x21-\x7e]*\{")
+_MAX_SEPARATORS = 100_000
+_LARGE_BODY_BYTES = 64 * 1024
+_HTML_START = re.compile(rb"[^\x21-\x7e]*<")
+_OBJECT_START = re.compile(rb"[^\x21-\x7e]*\{")
 # How far a text is searched for words. Refusals are short, and a pattern takes time.
-_FAR_ENOUGH = 500
-_OUTPUTS = ("output", "links", "output_url", "link", "proxy_links")
-_RESULT_KEYS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUTS)
+_MAX_SEARCHED_CHARS = 500
+_OUTPUT_FIELDS = ("output", "links", "output_url", "link", "proxy_links")
+_RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUT_FIELDS)
 
 
-def _finite(text: str) -> float | str:
+def _parse_float(to_text: str) -> float | str:
     # JSON has no infinity. What overflows stays a text, so that a body can be written again.
-    number = float(text)
-    return number if math.isfinite(number) else text
+    to_number = float(to_text)
+    return to_number if math.isfinite(to_number) else to_text
 
 
-_decode = json.JSONDecoder(parse_constant=str, parse_float=_finite).decode
+_decode = json.JSONDecoder(parse_constant=str, parse_float=_parse_float).decode
 
 
 class UnreadableBodyError(ValueError):
@@ -41,8 +41,8 @@ def parse_body(body: bytes) -> dict[str, Any]:
     """
     if not body or body.isspace():
         raise UnreadableBodyError("an empty body")
-    if len(body) > _LARGE:
-        body = _worth_reading(body)
+    if len(body) > _LARGE_BODY_BYTES:
+        body = _check_large_body(body)
     try:
         # One broken byte in an echoed prompt must not cost the result beside it.
         value = _decode(body.decode(json.detect_encoding(body), "replace"))
@@ -52,28 +52,32 @@ def parse_body(body: bytes) -> dict[str, Any]:
         raise UnreadableBodyError(f"no JSON but {excerpt(body)}") from None
     if not isinstance(value, dict):
         raise UnreadableBodyError(f"a JSON {type(value).__name__} in place of an object")
-    if body.count(b"{") + body.count(b"[") > _DEEPEST and _deeper_than(value, _DEEPEST):
-        raise UnreadableBodyError(f"JSON nested deeper than {_DEEPEST} levels")
+    if body.count(b"{") + body.count(b"[") > _MAX_DEPTH and _is_deeper_than(value, _MAX_DEPTH):
+        raise UnreadableBodyError(f"JSON nested deeper than {_MAX_DEPTH} levels")
     return value
 
 
-def is_page(body: bytes) -> bool:
+def is_html(body: bytes) -> bool:
     """Whether some bytes are a page of HTML: what a firewall shows, and never the service."""
-    return _A_PAGE.match(body) is not None
+    return _HTML_START.match(body) is not None
 
 
-def _worth_reading(body: bytes) -> bytes:
+def _check_large_body(body: bytes) -> bytes:
     """A large body without the blanks around it, if it is none that would fill the memory."""
-    if not _AN_OBJECT.match(body):
+    if not _OBJECT_START.match(body):
         raise UnreadableBodyError(f"no JSON object but {excerpt(body)}")
-    if _marks(body) > _MOST_MARKS:
-        raise UnreadableBodyError(f"JSON with more than {_MOST_MARKS} commas, colons and brackets")
+    if _count_separators(body) > _MAX_SEPARATORS:
+        raise UnreadableBodyError(
+            f"JSON with more than {_MAX_SEPARATORS} commas, colons and brackets"
+        )
     return body.strip()
 
 
-def _marks(body: bytes) -> int:
+def _count_separators(body: bytes) -> int:
     """How many values could begin in a body. Piece by piece: a copy of it all would take memory."""
-    pieces = (body[start : start + _LARGE] for start in range(0, len(body), _LARGE))
+    pieces = (
+        body[start : start + _LARGE_BODY_BYTES] for start in range(0, len(body), _LARGE_BODY_BYTES)
+    )
     return len(body) - sum(len(piece.translate(None, b",:[{")) for piece in pieces)
 
 
@@ -83,21 +87,21 @@ def excerpt(body: bytes, length: int = 80) -> str:
     return repr(line if len(line) <= length else line[:length] + "...")
 
 
-def _deeper_than(value: dict[str, Any], levels: int) -> bool:
+def _is_deeper_than(value: dict[str, Any], levels: int) -> bool:
     layer: list[dict[str, Any] | list[Any]] = [value]
     for _ in range(levels):
-        layer = [inner for outer in layer for inner in _inside(outer)]
+        layer = [inner for outer in layer for inner in _children(outer)]
         if not layer:
             return False
     return True
 
 
-def _inside(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
-    inside = value.values() if isinstance(value, dict) else value
-    return (inner for inner in inside if isinstance(inner, (dict, list)))
+def _children(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
+    children = value.values() if isinstance(value, dict) else value
+    return (inner for inner in children if isinstance(inner, (dict, list)))
 
 
-def text(value: object) -> str:
+def to_text(value: object) -> str:
     """The text of a message field: a string, a list of them, or a map of field names to them."""
     match value:
         case str():
@@ -106,31 +110,31 @@ def text(value: object) -> str:
             # A lone surrogate is legal in JSON and breaks whoever prints it.
             return value.strip().encode("utf-8", "replace").decode()
         case list():
-            return " ".join(filter(None, map(text, value)))
+            return " ".join(filter(None, map(to_text, value)))
         case dict():
             if "message" in value:
-                return text(value["message"])
+                return to_text(value["message"])
             return " ".join(
-                f"{name}: {said}" for name, inner in value.items() if (said := text(inner))
+                f"{name}: {message}" for name, inner in value.items() if (message := to_text(inner))
             )
         case _:
             return ""
 
 
-def opening(said: str) -> str:
+def searchable_part(message: str) -> str:
     """The beginning of a text, where its meaning is."""
-    return said[:_FAR_ENOUGH]
+    return message[:_MAX_SEARCHED_CHARS]
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:
     """The first of these fields that says something."""
     for name in names:
-        if said := text(body.get(name)):
-            return said
+        if message := to_text(body.get(name)):
+            return message
     return ""
 
 
-def number(value: object) -> float | None:
+def to_number(value: object) -> float | None:
     """A finite, non-negative number, also one written as a string; else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
@@ -141,7 +145,7 @@ def number(value: object) -> float | None:
     return seconds if 0.0 <= seconds < math.inf else None
 
 
-def links(value: object) -> tuple[str, ...]:
+def find_links(value: object) -> tuple[str, ...]:
     """
     Every result in a field, whatever its shape.
 
@@ -150,27 +154,27 @@ def links(value: object) -> tuple[str, ...]:
     """
     match value:
         case str():
-            return (found,) if (found := text(value)) else ()
+            return (found,) if (found := to_text(value)) else ()
         case list():
-            return tuple(found for inner in value for found in links(inner))
+            return tuple(found for inner in value for found in find_links(inner))
         case dict():
-            return _links_of_object(value)
+            return _find_links_in_object(value)
         case _:
             return ()
 
 
-def _links_of_object(value: Mapping[str, Any]) -> tuple[str, ...]:
-    for key in _RESULT_KEYS:
-        if found := links(value.get(key)):
+def _find_links_in_object(value: Mapping[str, Any]) -> tuple[str, ...]:
+    for key in _RESULT_FIELDS:
+        if found := find_links(value.get(key)):
             return found
     # PHP writes a list with gaps as a map; other objects give up whatever looks like a result.
     listed = all(key.isdecimal() for key in value)
     return tuple(
         found
         for key, inner in value.items()
-        if key not in _RESULT_KEYS
+        if key not in _RESULT_FIELDS
         if listed or not isinstance(inner, str) or _is_link(inner)
-        for found in links(inner)
+        for found in find_links(inner)
     )
 
 
@@ -178,11 +182,11 @@ def _is_link(value: str) -> bool:
     return value.startswith(("http://", "https://", "data:"))
 
 
-def results(body: Mapping[str, Any]) -> tuple[str, ...]:
+def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
     """The results that a finished body names; mirrors only where there is nothing else."""
-    for place in (body, body.get("data"), body.get("result")):
-        if isinstance(place, dict):
-            for name in _OUTPUTS:
-                if found := links(place.get(name)):
+    for container in (body, body.get("data"), body.get("result")):
+        if isinstance(container, dict):
+            for name in _OUTPUT_FIELDS:
+                if found := find_links(container.get(name)):
                     return found
     return ()

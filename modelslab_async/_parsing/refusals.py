@@ -12,17 +12,17 @@ from .._models.errors import (
     RateLimited,
     ServerError,
 )
-from .json_body import opening
+from .json_body import searchable_part
 
 # Taking a job's own failure for a refusal would end every other ticket of the key, so the phrases
 # are whole ones that open a sentence ("Unable to download x: 429 Too Many Requests" speaks of
 # somebody else), and a job that `failed` is searched for those of the account only. What upstream
 # providers say of their own keys ("Incorrect API key provided") is left out.
-_OPENING = (
+_SENTENCE_START = (
     r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"
     r"(?:(?:your|the|this|you|please|have|are|provided) )*"
 )
-_OF_THE_ACCOUNT: Mapping[type[ModelsLabError], tuple[str, ...]] = {
+_ACCOUNT_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
     AuthenticationError: (
         r"(provide a valid|invalid|expired|missing|wrong|unknown|no) api[ _-]?key\b",
         r"api[ _-]?key (field |you provided )?(is |was |has )?(required|missing|invalid|wrong)",
@@ -42,7 +42,7 @@ _OF_THE_ACCOUNT: Mapping[type[ModelsLabError], tuple[str, ...]] = {
         r"payment required\W*$",
     ),
 }
-_AT_THE_DOOR: Mapping[type[ModelsLabError], tuple[str, ...]] = {
+_ALL_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
     RateLimited: (
         r"(api )?rate limit(s|ed)?\b( \w+){0,2} (exceeded|reached|hit)",
         r"(exceeded|reached|hit) (your |the )?(api )?rate limit",
@@ -51,7 +51,7 @@ _AT_THE_DOOR: Mapping[type[ModelsLabError], tuple[str, ...]] = {
         r"(reached )?(the )?maximum (number of |of )?(\d+ )?queued requests",
         r"[^.:]{0,80}\bspam filter",
     ),
-    **_OF_THE_ACCOUNT,
+    **_ACCOUNT_PHRASES,
     PermissionDenied: (
         r"[\w ]{0,60}\brequires? an? (\w+ )?subscription\b",
         r"[\w ]{0,60}\brequires? an? (premium|paid|pro|unlimited|enterprise|higher) plan\b",
@@ -73,20 +73,20 @@ _AT_THE_DOOR: Mapping[type[ModelsLabError], tuple[str, ...]] = {
 }
 
 
-def _compiled(
+def _compile(
     table: Mapping[type[ModelsLabError], tuple[str, ...]],
 ) -> dict[type[ModelsLabError], re.Pattern[str]]:
     return {
-        error: re.compile(f"{_OPENING}(?:{'|'.join(phrases)})", re.IGNORECASE)
+        error: re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)
         for error, phrases in table.items()
     }
 
 
-_ACCOUNT = _compiled(_OF_THE_ACCOUNT)
-_DOOR = _compiled(_AT_THE_DOOR)
+_ACCOUNT_PATTERNS = _compile(_ACCOUNT_PHRASES)
+_ALL_PATTERNS = _compile(_ALL_PHRASES)
 
 
-def refusal_in(said: str, *, at_the_door: bool) -> type[ModelsLabError] | None:
+def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None:
     """
     The refusal that a message is, if it is one.
 
@@ -95,6 +95,6 @@ def refusal_in(said: str, *, at_the_door: bool) -> type[ModelsLabError] | None:
         at_the_door: Whether the status is `error` or missing, and so may be any refusal; a job that
             `failed` has passed the door.
     """
-    table = _DOOR if at_the_door else _ACCOUNT
-    start = opening(said)
+    table = _ALL_PATTERNS if any_kind else _ACCOUNT_PATTERNS
+    start = searchable_part(message)
     return next((error for error, pattern in table.items() if pattern.search(start)), None)

@@ -27,21 +27,21 @@ from .._registry.families import FAMILIES
 from .._registry.family import Family
 from .json_body import (
     UnreadableBodyError,
+    find_links,
+    find_results,
     first_text,
-    is_page,
-    links,
-    number,
-    opening,
+    is_html,
     parse_body,
-    results,
+    searchable_part,
+    to_number,
 )
-from .refusals import refusal_in
+from .refusals import find_refusal
 from .retry_after import Headers, header, retry_after
-from .status import Meaning, State, read_state
+from .status import JobState, Meaning, read_state
 
-_MESSAGE = ("message", "messege", "error", "errors")
+_MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 
-_BY_CODE: Mapping[int, type[ModelsLabError]] = {
+_ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     401: AuthenticationError,
     402: PaymentRequired,
     403: PermissionDenied,
@@ -51,13 +51,13 @@ _BY_CODE: Mapping[int, type[ModelsLabError]] = {
 }
 
 # Who is not let through by a firewall has not heard from the service.
-_OF_THE_SERVICE = (AuthenticationError, PaymentRequired, PermissionDenied)
+_ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
-_JOB = r"(request|execution|run|job|task|generation|training|id)"
+_JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
 _NO_SUCH_TICKET = re.compile(
-    rf"^(the |this |your )?{_JOB}([ _]id)?( with id)?( [\w-]+)? (was |is |does |could )?"
+    rf"^(the |this |your )?{_JOB_WORDS}([ _]id)?( with id)?( [\w-]+)? (was |is |does |could )?"
     r"(not (be )?(found|exist)\b|unknown\W*$)"
-    rf"|^no such {_JOB}\b|^no {_JOB} (was )?found\b|^invalid {_JOB}[ _]id\b",
+    rf"|^no such {_JOB_WORDS}\b|^no {_JOB_WORDS} (was )?found\b|^invalid {_JOB_WORDS}[ _]id\b",
     re.IGNORECASE,
 )
 
@@ -88,68 +88,74 @@ def read_reply(
             reply has no `Date`.
 
     Raises:
-        LookFault: The reply says nothing about the job.
+        TransientError: The reply says nothing about the job.
         Refused: The server refuses the key, the plan or the request.
     """
     if 300 <= status_code < 400:
-        raise _redirected(ticket, status_code, headers)
-    fields = _fields(ticket, status_code, headers, body, received_at)
+        raise _redirect_error(ticket, status_code, headers)
+    fields = _parse_fields(ticket, status_code, headers, body, received_at)
     family = families.get(ticket.family)
     state = read_state(fields, family.status if family else "generation")
-    said = state.message or first_text(fields, *_MESSAGE)
-    trouble = _trouble(status_code, fields, state, said)
-    if trouble is None:
-        return _reply(ticket, status_code, state, said, fields)
-    raise _Troubled(status_code, headers, fields, state, received_at).error(trouble, said, ticket)
+    message = state.message or first_text(fields, *_MESSAGE_FIELDS)
+    error_type = _error_type(status_code, fields, state, message)
+    if error_type is None:
+        return _reply(ticket, status_code, state, message, fields)
+    raise _ErrorReply(status_code, headers, fields, state, received_at).to_error(
+        error_type, message, ticket
+    )
 
 
-def read_answer(
+def read_utility_reply(
     *, status_code: int, headers: Headers = (), body: bytes, received_at: float | None = None
 ) -> dict[str, Any]:
     """
     Read what a server said to a question that is about no job.
 
     Raises:
-        LookFault: The reply is no answer.
+        TransientError: The reply is no answer.
         Refused: The server refuses the key, the plan or the request.
     """
     if 300 <= status_code < 400:
-        raise _redirected(None, status_code, headers)
-    fields = _fields(None, status_code, headers, body, received_at)
+        raise _redirect_error(None, status_code, headers)
+    fields = _parse_fields(None, status_code, headers, body, received_at)
     state = read_state(fields, "generation")
-    said = first_text(fields, *_MESSAGE)
-    trouble = _trouble(status_code, fields, state, said)
-    if trouble is UnreadableReply and status_code < 400:
+    message = first_text(fields, *_MESSAGE_FIELDS)
+    error_type = _error_type(status_code, fields, state, message)
+    if error_type is UnreadableReply and status_code < 400:
         return fields
-    if trouble is None and state.meaning is Meaning.FAILED:
-        trouble = InvalidRequest
-    if trouble is None:
+    if error_type is None and state.meaning is Meaning.FAILED:
+        error_type = InvalidRequest
+    if error_type is None:
         return fields
-    raise _Troubled(status_code, headers, fields, state, received_at).error(trouble, said, None)
+    raise _ErrorReply(status_code, headers, fields, state, received_at).to_error(
+        error_type, message, None
+    )
 
 
 @frozen
-class _Troubled:
+class _ErrorReply:
     """A reply that is an error."""
 
     status_code: int
     headers: Headers
     fields: Mapping[str, Any]
-    state: State
+    state: JobState
     received_at: float | None
 
-    def error(self, kind: type[ModelsLabError], said: str, ticket: Ticket | None) -> ModelsLabError:
+    def to_error(
+        self, kind: type[ModelsLabError], message: str, ticket: Ticket | None
+    ) -> ModelsLabError:
         status = f"the status {self.state.word!r} and no" if self.state.word else "no status and no"
         return kind(
-            said or f"the server answered {self.status_code} with {status} message",
+            message or f"the server answered {self.status_code} with {status} message",
             ticket=ticket,
             status_code=self.status_code,
-            server_message=" ".join(filter(None, (said, first_text(self.fields, "tips")))),
+            server_message=" ".join(filter(None, (message, first_text(self.fields, "tips")))),
             retry_after=retry_after(self.fields, self.headers, self.received_at),
         )
 
 
-def _fields(
+def _parse_fields(
     ticket: Ticket | None,
     status_code: int,
     headers: Headers,
@@ -159,8 +165,8 @@ def _fields(
     try:
         return parse_body(body)
     except UnreadableBodyError as unreadable:
-        known = _by_code(status_code)
-        if known in _OF_THE_SERVICE and is_page(body):
+        known = _error_for_status(status_code)
+        if known in _ACCOUNT_ERRORS and is_html(body):
             known = None
         raise (known or UnreadableReply)(
             f"the server answered {status_code} with {unreadable}",
@@ -170,75 +176,86 @@ def _fields(
         ) from None
 
 
-def _redirected(ticket: Ticket | None, status_code: int, headers: Headers) -> UnreadableReply:
-    place = (header(headers, "location") or "nowhere").partition("?")[0]
+def _redirect_error(ticket: Ticket | None, status_code: int, headers: Headers) -> UnreadableReply:
+    result_body = (header(headers, "location") or "nowhere").partition("?")[0]
     return UnreadableReply(
-        f"the server redirects to {place!r}; redirects are not followed because the key would go "
+        f"the server redirects to {result_body!r}; redirects are not followed because the key would go "
         "along; if the service has moved, set base_url",
         ticket=ticket,
         status_code=status_code,
     )
 
 
-def _by_code(status_code: int) -> type[ModelsLabError] | None:
-    return ServerError if status_code >= 500 else _BY_CODE.get(status_code)
+def _error_for_status(status_code: int) -> type[ModelsLabError] | None:
+    return ServerError if status_code >= 500 else _ERRORS_BY_STATUS.get(status_code)
 
 
-def _trouble(
-    status_code: int, fields: Mapping[str, Any], state: State, said: str
+def _error_type(
+    status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
     """The error that this reply is, or None if it speaks of the job."""
-    if by_code := _by_code(status_code):
-        return by_code
+    if status_error := _error_for_status(status_code):
+        return status_error
     if state.meaning in (Meaning.RUNNING, Meaning.DONE):
         return None if status_code < 400 else UnreadableReply
-    words = said or first_text(fields, "tips")
-    if refusal := refusal_in(words, at_the_door=state.word in ("error", "")):
+    text = message or first_text(fields, "tips")
+    if refusal := find_refusal(text, any_kind=state.word in ("error", "")):
         return refusal
-    silent = state.meaning is Meaning.SILENT
+    has_no_status = state.meaning is Meaning.NO_STATUS
     if status_code < 400:
-        return UnreadableReply if silent else None
+        return UnreadableReply if has_no_status else None
     # A 404 that speaks of a route, or has no status word, is a wrong base_url and no lost job.
-    unknown = status_code == 404 and not silent and not _NO_SUCH_ROUTE.search(opening(said))
-    return None if unknown or _NO_SUCH_TICKET.search(opening(said)) else InvalidRequest
+    is_job_missing = (
+        status_code == 404
+        and not has_no_status
+        and not _NO_SUCH_ROUTE.search(searchable_part(message))
+    )
+    return (
+        None
+        if is_job_missing or _NO_SUCH_TICKET.search(searchable_part(message))
+        else InvalidRequest
+    )
 
 
 def _reply(
-    ticket: Ticket, status_code: int, state: State, said: str, fields: dict[str, Any]
+    ticket: Ticket, status_code: int, state: JobState, message: str, fields: dict[str, Any]
 ) -> Reply:
     match state.meaning:
         case Meaning.DONE:
-            return _success(ticket, state, said, fields)
+            return _success(ticket, state, message, fields)
         case Meaning.RUNNING:
             return Processing(
                 ticket=ticket,
                 status=state.word,
-                eta=number(fields.get("eta")),
-                message=said,
-                future_links=links(fields.get("future_links")),
+                eta=to_number(fields.get("eta")),
+                message=message,
+                future_links=find_links(fields.get("future_links")),
                 fetch_result=first_text(fields, "fetch_result", "status_url") or None,
                 raw=fields,
             )
         case _:
             return Failed(
-                ticket=ticket, message=said, reason=_reason(status_code, state, said), raw=fields
+                ticket=ticket,
+                message=message,
+                reason=_reason(status_code, state, message),
+                raw=fields,
             )
 
 
-def _reason(status_code: int, state: State, said: str) -> FailureReason:
-    if status_code == 404 or _NO_SUCH_TICKET.search(opening(said)):
+def _reason(status_code: int, state: JobState, message: str) -> FailureReason:
+    if status_code == 404 or _NO_SUCH_TICKET.search(searchable_part(message)):
         return "not_found"
     return "cancelled" if state.meaning is Meaning.CANCELLED else "failed"
 
 
-def _success(ticket: Ticket, state: State, said: str, fields: dict[str, Any]) -> Success:
+def _success(ticket: Ticket, state: JobState, message: str, fields: dict[str, Any]) -> Success:
     meta = fields.get("meta")
     return Success(
         ticket=ticket,
-        output=results(fields),
-        proxy_links=links(state.place.get("proxy_links")),
-        generation_time=number(state.took),
-        message=said,
+        output=find_results(fields),
+        proxy_links=find_links(state.result_body.get("proxy_links")),
+        generation_time=to_number(state.generation_time),
+        message=message,
         nsfw=_nsfw(fields),
         meta=meta if isinstance(meta, dict) else {},
         raw=fields,

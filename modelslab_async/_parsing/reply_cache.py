@@ -19,17 +19,17 @@ from .reply import read_reply
 from .retry_after import Headers
 
 # No JSON holds this byte, so it may stand where the id stood.
-_HOLE = b"\0"
-_STAND_IN = b"1"
-_OK = 200
+_ID_PLACEHOLDER = b"\0"
+_PROBE_ID = b"1"
+_HTTP_OK = 200
 # A shorter id stands in many a body by chance; one of other signs may be written in another way.
-_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
-_LONGEST_SHAPE = 4096
-_MOST_SHAPES = 1024
+_is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
+_MAX_TEMPLATE_BYTES = 4096
+_MAX_TEMPLATES = 1024
 
 
 @define(eq=False, weakref_slot=False)
-class Pending:
+class CachedProcessing:
     """
     A "not over", for every ticket that was told it in the same words.
 
@@ -42,35 +42,35 @@ class Pending:
     eta: float | None
     _families: Mapping[str, Family] = field(repr=False)
     _rule: StatusRule
-    _shape: bytes = field(repr=False)
+    _template: bytes = field(repr=False)
     # Whether this status and this eta are told whatever the id is; None until that was tried.
-    _holds: bool | None = None
+    _is_id_independent: bool | None = None
 
-    def of(self, ticket: Ticket) -> Processing:
+    def to_processing(self, ticket: Ticket) -> Processing:
         """The reply in full, as this ticket was told it."""
         return self._read(ticket, ticket.id.encode()) or Processing(
             ticket=ticket, status=self.status, eta=self.eta
         )
 
-    def holds_for(self, ticket: Ticket, rule: StatusRule) -> bool:
+    def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
         """Whether this is what the shape says to this ticket too."""
-        if self._holds is None:
-            twin = self._read(ticket, _STAND_IN)
-            said = twin and (twin.status, twin.eta)
-            self._holds = (self.status, self.eta) == said
-        return self._holds and rule == self._rule
+        if self._is_id_independent is None:
+            probe = self._read(ticket, _PROBE_ID)
+            probed = probe and (probe.status, probe.eta)
+            self._is_id_independent = (self.status, self.eta) == probed
+        return self._is_id_independent and rule == self._rule
 
     def _read(self, ticket: Ticket, id_: bytes) -> Processing | None:
-        body = self._shape.replace(_HOLE, id_)
+        body = self._template.replace(_ID_PLACEHOLDER, id_)
         try:
-            reply = read_reply(ticket, status_code=_OK, body=body, families=self._families)
+            reply = read_reply(ticket, status_code=_HTTP_OK, body=body, families=self._families)
         except ModelsLabError:
             return None
         return reply if isinstance(reply, Processing) else None
 
 
 @define(eq=False)
-class Reader:
+class ReplyCache:
     """
     Reads what looks brought, and knows by heart the shapes it met last.
 
@@ -78,8 +78,8 @@ class Reader:
     """
 
     _families: Mapping[str, Family]
-    _told: Callable[[Processing], object] = lambda _: None
-    _known: dict[bytes, Pending] = Factory(dict)
+    _on_processing: Callable[[Processing], object] = lambda _: None
+    _cached: dict[bytes, CachedProcessing] = Factory(dict)
 
     def read(
         self,
@@ -89,20 +89,20 @@ class Reader:
         headers: Headers,
         body: bytes,
         received_at: float | None,
-    ) -> Reply | Pending:
+    ) -> Reply | CachedProcessing:
         """
         Read what a server said to one look, no further than need be.
 
         Raises:
-            LookFault: The reply says nothing about the job.
+            TransientError: The reply says nothing about the job.
             Refused: The server refuses the key, the plan or the request.
         """
         rule = self._families[ticket.family].status
-        shape = _shape_of(body, ticket.id) if status_code == _OK else None
-        if shape is not None:
-            known = self._known.get(shape)
-            if known is not None and known.holds_for(ticket, rule):
-                return known
+        template = _make_template(body, ticket.id) if status_code == _HTTP_OK else None
+        if template is not None:
+            cached = self._cached.get(template)
+            if cached is not None and cached.matches(ticket, rule):
+                return cached
         reply = read_reply(
             ticket,
             status_code=status_code,
@@ -113,26 +113,28 @@ class Reader:
         )
         if not isinstance(reply, Processing):
             return reply
-        self._told(reply)
-        if shape is None:
+        self._on_processing(reply)
+        if template is None:
             return reply
-        return self._learn(shape, Pending(reply.status, reply.eta, self._families, rule, shape))
+        return self._store(
+            template, CachedProcessing(reply.status, reply.eta, self._families, rule, template)
+        )
 
-    def _learn(self, shape: bytes, pending: Pending) -> Pending:
-        if shape not in self._known:
-            if len(self._known) >= _MOST_SHAPES:
-                del self._known[next(iter(self._known))]
-            self._known[shape] = pending
+    def _store(self, template: bytes, pending: CachedProcessing) -> CachedProcessing:
+        if template not in self._cached:
+            if len(self._cached) >= _MAX_TEMPLATES:
+                del self._cached[next(iter(self._cached))]
+            self._cached[template] = pending
         return pending
 
 
-def _shape_of(body: bytes, id_: str) -> bytes | None:
+def _make_template(body: bytes, id_: str) -> bytes | None:
     """The body without the id; None where it is none that the id could be put back into."""
-    if len(body) > _LONGEST_SHAPE or _HOLE in body or not _PLAIN_ID(id_):
+    if len(body) > _MAX_TEMPLATE_BYTES or _ID_PLACEHOLDER in body or not _is_plain_id(id_):
         return None
-    return body.replace(id_.encode(), _HOLE)
+    return body.replace(id_.encode(), _ID_PLACEHOLDER)
 
 
-def in_full(reply: Processing | Pending, ticket: Ticket) -> Processing:
+def as_processing(reply: Processing | CachedProcessing, ticket: Ticket) -> Processing:
     """What a user sees of a reply."""
-    return reply.of(ticket) if isinstance(reply, Pending) else reply
+    return reply.to_processing(ticket) if isinstance(reply, CachedProcessing) else reply

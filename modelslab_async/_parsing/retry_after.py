@@ -6,13 +6,13 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
-from .json_body import first_text, number, opening
+from .json_body import first_text, searchable_part, to_number
 
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]] | Sequence[tuple[bytes, bytes]]
 
-LONGEST_WAIT = 300.0
-_FIRST_EPOCH = 1e9
-_WORDS = re.compile(r"(?:wait|retry|again)\D{0,30}(\d{1,6})\s*(s\b|sec|min)", re.IGNORECASE)
+MAX_RETRY_AFTER_S = 300.0
+_MIN_EPOCH_S = 1e9
+_WAIT_PHRASE = re.compile(r"(?:wait|retry|again)\D{0,30}(\d{1,6})\s*(s\b|sec|min)", re.IGNORECASE)
 
 
 def header(headers: Headers, name: str) -> str | None:
@@ -36,33 +36,33 @@ def retry_after(
     own `Date`, which no skewed clock can spoil; without one against `received_at` (seconds since
     1970).
     """
-    sent_at = _epoch(header(headers, "date"))
+    sent_at = _parse_date(header(headers, "date"))
     now = received_at if sent_at is None else sent_at
     found = (
-        number(body.get("retry_after")),
-        _delay(header(headers, "retry-after"), now),
-        _reset(number(header(headers, "x-ratelimit-reset")), now),
-        _spoken(first_text(body, "message", "messege")),
-        _spoken(first_text(body, "tips")),
+        to_number(body.get("retry_after")),
+        _parse_retry_after(header(headers, "retry-after"), now),
+        _parse_reset(to_number(header(headers, "x-ratelimit-reset")), now),
+        _delay_in_text(first_text(body, "message", "messege")),
+        _delay_in_text(first_text(body, "tips")),
     )
-    return next((min(seconds, LONGEST_WAIT) for seconds in found if seconds is not None), None)
+    return next((min(seconds, MAX_RETRY_AFTER_S) for seconds in found if seconds is not None), None)
 
 
-def _delay(value: str | None, now: float | None) -> float | None:
-    seconds = number(value)
-    return _until(_epoch(value), now) if seconds is None else seconds
+def _parse_retry_after(value: str | None, now: float | None) -> float | None:
+    seconds = to_number(value)
+    return _seconds_until(_parse_date(value), now) if seconds is None else seconds
 
 
-def _reset(value: float | None, now: float | None) -> float | None:
+def _parse_reset(value: float | None, now: float | None) -> float | None:
     # Documented as seconds since 1970; what is far too small for that is meant as a delay.
-    return value if value is not None and value < _FIRST_EPOCH else _until(value, now)
+    return value if value is not None and value < _MIN_EPOCH_S else _seconds_until(value, now)
 
 
-def _until(moment: float | None, now: float | None) -> float | None:
+def _seconds_until(moment: float | None, now: float | None) -> float | None:
     return None if moment is None or now is None else max(0.0, moment - now)
 
 
-def _epoch(value: str | None) -> float | None:
+def _parse_date(value: str | None) -> float | None:
     try:
         moment = parsedate_to_datetime(value or "")
     except (TypeError, ValueError, OverflowError):
@@ -70,8 +70,8 @@ def _epoch(value: str | None) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _spoken(words: str) -> float | None:
-    found = _WORDS.search(opening(words))
+def _delay_in_text(text: str) -> float | None:
+    found = _WAIT_PHRASE.search(searchable_part(text))
     if not found:
         return None
     return float(found[1]) * (60.0 if found[2].lower() == "min" else 1.0)

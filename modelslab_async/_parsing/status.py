@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from .._registry.family import StatusRule
-from .json_body import first_text, results, text
+from .json_body import find_results, first_text, to_text
 
 
 class Meaning(Enum):
@@ -17,10 +17,10 @@ class Meaning(Enum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    SILENT = "silent"
+    NO_STATUS = "silent"
 
 
-_WORDS: Mapping[str, Meaning] = {
+_STATUS_MEANINGS: Mapping[str, Meaning] = {
     **dict.fromkeys(("success", "succeeded", "completed", "complete", "done"), Meaning.DONE),
     **dict.fromkeys(("error", "failed", "failure", "expired", "rejected"), Meaning.FAILED),
     **dict.fromkeys(("cancelled", "canceled", "aborted"), Meaning.CANCELLED),
@@ -31,7 +31,7 @@ _WORDS: Mapping[str, Meaning] = {
 }
 
 # Training keeps "success" as its status from the first moment on; the stage is in the message.
-_STAGES: Mapping[str, Meaning] = {
+_TRAINING_STAGES: Mapping[str, Meaning] = {
     **dict.fromkeys(
         (
             "",
@@ -51,7 +51,7 @@ _STAGES: Mapping[str, Meaning] = {
 
 
 @frozen
-class State:
+class JobState:
     """
     What a body says about the job.
 
@@ -65,73 +65,73 @@ class State:
 
     word: str
     meaning: Meaning
-    place: Mapping[str, Any]
+    result_body: Mapping[str, Any]
     message: str = ""
-    took: object = None
+    generation_time: object = None
 
 
-def _word(fields: Mapping[str, Any]) -> str:
+def _status_word(fields: Mapping[str, Any]) -> str:
     return first_text(fields, "status", "state").casefold()
 
 
-def _generation(fields: Mapping[str, Any]) -> State:
-    word = _word(fields)
-    meaning = _WORDS.get(word.replace(" ", "_"), Meaning.RUNNING)
+def _generation(fields: Mapping[str, Any]) -> JobState:
+    word = _status_word(fields)
+    meaning = _STATUS_MEANINGS.get(word.replace(" ", "_"), Meaning.RUNNING)
     if not word:
         # Recorded: a finished voice_cover has links and no status at all.
-        meaning = Meaning.DONE if results(fields) else Meaning.SILENT
-    took = fields.get("generationTime", fields.get("generation_time"))
-    return State(word, meaning, fields, "", took)
+        meaning = Meaning.DONE if find_results(fields) else Meaning.NO_STATUS
+    generation_time = fields.get("generationTime", fields.get("generation_time"))
+    return JobState(word, meaning, fields, "", generation_time)
 
 
-def _training(fields: Mapping[str, Any]) -> State:
+def _training(fields: Mapping[str, Any]) -> JobState:
     envelope = _generation(fields)
     if envelope.meaning is not Meaning.DONE:
         return envelope
     stage = first_text(fields, "messege", "message", "training_status").casefold()
     key = stage.replace(" ", "_")
-    meaning = _STAGES.get(key, _failure(key))
-    return State(stage or envelope.word, meaning, fields)
+    meaning = _TRAINING_STAGES.get(key, _stage_failure(key))
+    return JobState(stage or envelope.word, meaning, fields)
 
 
-def _workflow(fields: Mapping[str, Any]) -> State:
-    run = fields.get("execution")
-    if not isinstance(run, dict):
+def _workflow(fields: Mapping[str, Any]) -> JobState:
+    execution = fields.get("execution")
+    if not isinstance(execution, dict):
         # A submit is answered by an envelope alone: the run has just been accepted.
         envelope = _generation(fields)
         return evolve(envelope, meaning=Meaning.RUNNING) if envelope.word == "success" else envelope
-    word = _word(run) or "pending"
-    place = fields.get("output")
-    return State(
+    word = _status_word(execution) or "pending"
+    result_body = fields.get("output")
+    return JobState(
         word,
-        _WORDS.get(word, Meaning.RUNNING),
-        place if isinstance(place, dict) else fields,
-        text(fields.get("error")),
-        run.get("execution_time"),
+        _STATUS_MEANINGS.get(word, Meaning.RUNNING),
+        result_body if isinstance(result_body, dict) else fields,
+        to_text(fields.get("error")),
+        execution.get("execution_time"),
     )
 
 
-def _failure(word: str) -> Meaning:
+def _stage_failure(word: str) -> Meaning:
     """A training stage without an entry: the plain words of failure still count."""
-    meaning = _WORDS.get(word, Meaning.RUNNING)
+    meaning = _STATUS_MEANINGS.get(word, Meaning.RUNNING)
     return Meaning.RUNNING if meaning is Meaning.DONE else meaning
 
 
-_RULES: Mapping[StatusRule, Callable[[Mapping[str, Any]], State]] = {
+_READERS: Mapping[StatusRule, Callable[[Mapping[str, Any]], JobState]] = {
     "generation": _generation,
     "training": _training,
     "workflow": _workflow,
 }
 
 
-def read_state(fields: Mapping[str, Any], rule: StatusRule) -> State:
+def read_state(fields: Mapping[str, Any], rule: StatusRule) -> JobState:
     """What a body says about the job, read by the rule of its family."""
-    return _RULES[rule](fields)
+    return _READERS[rule](fields)
 
 
-def is_known(word: str, rule: StatusRule) -> bool:
+def is_known_status(word: str, rule: StatusRule) -> bool:
     """Whether a status word stands in the table of its rule."""
-    if word in _WORDS:
+    if word in _STATUS_MEANINGS:
         return True
     key = word.replace(" ", "_")
-    return key in _WORDS or (rule == "training" and key in _STAGES)
+    return key in _STATUS_MEANINGS or (rule == "training" and key in _TRAINING_STAGES)

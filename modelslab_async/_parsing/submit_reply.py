@@ -11,10 +11,10 @@ from .json_body import UnreadableBodyError, first_text, parse_body
 from .reply import read_reply
 from .retry_after import Headers
 
-_IDS = ("training_id", "execution_id", "id", "request_id", "taskId")
+_ID_FIELDS = ("training_id", "execution_id", "id", "request_id", "taskId")
 
 
-def read_receipt(
+def read_submit_reply(
     family: Family,
     params: Mapping[str, Any],
     *,
@@ -22,7 +22,7 @@ def read_receipt(
     headers: Headers = (),
     body: bytes,
     families: Mapping[str, Family],
-    unnamed: str,
+    local_id: str,
     received_at: float | None = None,
 ) -> Processing | Success:
     """
@@ -45,12 +45,12 @@ def read_receipt(
         Refused: The server refuses the key, the plan or the request; nothing was started.
         RateLimited: Too many requests; nothing was started.
         GenerationFailed: The work was taken and failed at once.
-        LookFault: The reply does not say whether anything was started.
+        TransientError: The reply does not say whether anything was started.
     """
-    ticket = _ticket_in(body, family, params, families)
+    ticket = _find_ticket(body, family, params, families)
     try:
         reply = read_reply(
-            ticket or Ticket.without_id(family.name, unnamed),
+            ticket or Ticket.without_id(family.name, local_id),
             status_code=status_code,
             headers=headers,
             body=body,
@@ -70,13 +70,13 @@ def read_receipt(
                 "the server took the work and named no id", server_message=reply.message
             )
         case Failed():
-            raise _failure(reply, ticket, status_code)
+            raise _submit_error(reply, ticket, status_code)
 
 
-def _failure(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLabError:
+def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLabError:
     """Work that failed at once has an id, or the status `failed`; all else never began."""
-    began = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
-    if began and reply.reason != "not_found":
+    has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
+    if has_started and reply.reason != "not_found":
         error = GenerationFailed.of(reply)
         error.ticket = ticket
         return error
@@ -87,37 +87,37 @@ def _failure(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLa
     )
 
 
-def _ticket_in(
+def _find_ticket(
     body: bytes, family: Family, params: Mapping[str, Any], families: Mapping[str, Family]
 ) -> Ticket | None:
     try:
         fields = parse_body(body)
     except UnreadableBodyError:
         return None
-    for id_ in _ids_in(fields, family, params):
-        if ticket := _ticket(family, id_):
+    for id_ in _candidate_ids(fields, family, params):
+        if ticket := _make_ticket(family, id_):
             return ticket
-    return _announced(first_text(fields, "fetch_result"), families)
+    return _ticket_from_url(first_text(fields, "fetch_result"), families)
 
 
-def _ids_in(
+def _candidate_ids(
     fields: Mapping[str, Any], family: Family, params: Mapping[str, Any]
 ) -> Iterator[object]:
     first, *others = family.id_parts or ("id",)
     if others:
-        *given, own = (first, *others)
-        found = [fields.get(name) or params.get(name) for name in given]
-        last = next((fields[name] for name in (own, *_IDS) if fields.get(name)), None)
-        if all(found) and last:
-            yield "/".join(map(str, (*found, last)))
+        *parent_fields, run_field = (first, *others)
+        parent_ids = [fields.get(name) or params.get(name) for name in parent_fields]
+        run_id = next((fields[name] for name in (run_field, *_ID_FIELDS) if fields.get(name)), None)
+        if all(parent_ids) and run_id:
+            yield "/".join(map(str, (*parent_ids, run_id)))
         return
-    for name in _IDS:
+    for name in _ID_FIELDS:
         value = fields.get(name)
         if value and isinstance(value, (int, str)) and not isinstance(value, bool):
             yield value
 
 
-def _ticket(family: Family, id_: object) -> Ticket | None:
+def _make_ticket(family: Family, id_: object) -> Ticket | None:
     try:
         ticket = Ticket(family.name, str(id_))
         family.check(ticket)
@@ -126,12 +126,12 @@ def _ticket(family: Family, id_: object) -> Ticket | None:
     return ticket
 
 
-def _announced(url: str, families: Mapping[str, Family]) -> Ticket | None:
+def _ticket_from_url(url: str, families: Mapping[str, Family]) -> Ticket | None:
     """The ticket that an address stands for, if a family is fetched there."""
     for family in families.values():
         # The service names the path form also where its documents put the id into the body.
         prefix = f"{family.url}/" if family.id_field else family.url.partition("{")[0]
         id_ = url.removeprefix(prefix)
         if url.startswith(prefix) and id_.isalnum():
-            return _ticket(family, id_)
+            return _make_ticket(family, id_)
     return None

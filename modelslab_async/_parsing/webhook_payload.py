@@ -7,11 +7,11 @@ from attrs import frozen
 
 from .json_body import UnreadableBodyError, parse_body
 
-_IDS = ("id", "request_id", "training_id", "model_id", "execution_id")
+_ID_FIELDS = ("id", "request_id", "training_id", "model_id", "execution_id")
 
 
 @frozen
-class Hint:
+class WebhookHint:
     """
     Which work a delivery speaks of.
 
@@ -24,7 +24,7 @@ class Hint:
     track_id: str
 
 
-def read_hint(body: bytes) -> Hint | None:
+def read_webhook(body: bytes) -> WebhookHint | None:
     """
     Read a delivery, in any of the documented shapes; None if it names no work.
 
@@ -35,15 +35,15 @@ def read_hint(body: bytes) -> Hint | None:
         fields = parse_body(body)
     except UnreadableBodyError:
         return None
-    ids = [*_workflow(fields), *(_text(fields.get(name)) for name in _IDS)]
-    hint = Hint(tuple(dict.fromkeys(filter(None, ids))), _track_id(fields))
+    ids = [*_workflow(fields), *(_text(fields.get(name)) for name in _ID_FIELDS)]
+    hint = WebhookHint(tuple(dict.fromkeys(filter(None, ids))), _track_id(fields))
     return hint if hint.ids or hint.track_id else None
 
 
 def _workflow(fields: Mapping[str, Any]) -> list[str]:
-    flow, run = fields.get("workflow"), fields.get("execution")
-    if isinstance(flow, dict) and isinstance(run, dict):
-        pair = _text(flow.get("id")), _text(run.get("id"))
+    workflow, execution = fields.get("workflow"), fields.get("execution")
+    if isinstance(workflow, dict) and isinstance(execution, dict):
+        pair = _text(workflow.get("id")), _text(execution.get("id"))
     else:
         pair = _text(fields.get("workflow_id")), _text(fields.get("execution_id"))
     return ["/".join(pair)] if all(pair) else []

@@ -7,32 +7,32 @@ from typing import TypeAlias
 
 from .._models.events import Event
 
-Hearer: TypeAlias = Callable[[Event], object]
+Listener: TypeAlias = Callable[[Event], object]
 
 _logger = logging.getLogger("modelslab_async")
 
 
-class Hearers:
+class Listeners:
     """A caller's `on_event`, and whoever else of the house wants to hear."""
 
-    def __init__(self, on_event: Hearer | None) -> None:
-        self._hearers = [on_event] if on_event is not None else []
+    def __init__(self, on_event: Listener | None) -> None:
+        self._listeners = [on_event] if on_event is not None else []
 
     def __bool__(self) -> bool:
-        return bool(self._hearers)
+        return bool(self._listeners)
 
     def __call__(self, event: Event) -> None:
-        for hearer in self._hearers:
+        for listener in self._listeners:
             try:
-                hearer(event)
+                listener(event)
             # A hearer may ask a future of its own that was cancelled: nobody here is meant by that.
             except (Exception, asyncio.CancelledError):
                 _logger.exception("on_event raised; the poller goes on")
 
-    def join(self, hearer: Hearer) -> None:
+    def add(self, listener: Listener) -> None:
         """Tell one more of the house, and first: a caller's own may take its time."""
-        self._hearers = [hearer, *self._hearers]
+        self._listeners = [listener, *self._listeners]
 
-    def leave(self, hearer: Hearer) -> None:
+    def remove(self, listener: Listener) -> None:
         """Tell that one nothing more."""
-        self._hearers = [each for each in self._hearers if each != hearer]
+        self._listeners = [each for each in self._listeners if each != listener]

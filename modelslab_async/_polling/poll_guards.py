@@ -5,23 +5,23 @@ from typing import TypeAlias
 
 from .._models.ticket import Ticket
 
-Guard: TypeAlias = Callable[[Ticket], bool]
+PollGuard: TypeAlias = Callable[[Ticket], bool]
 
 
-class Guards:
+class PollGuards:
     """Whoever of the house has a say in the looks of one poller."""
 
     def __init__(self) -> None:
-        self._guards: list[Guard] = []
+        self._poll_guards: list[PollGuard] = []
 
-    def admit(self, ticket: Ticket) -> bool:
+    def allows(self, ticket: Ticket) -> bool:
         """Whether a ticket may be looked at."""
-        return all(guard(ticket) for guard in self._guards)
+        return all(poll_guard(ticket) for poll_guard in self._poll_guards)
 
-    def join(self, guard: Guard) -> None:
+    def add(self, poll_guard: PollGuard) -> None:
         """Ask one more."""
-        self._guards.append(guard)
+        self._poll_guards.append(poll_guard)
 
-    def leave(self, guard: Guard) -> None:
+    def remove(self, poll_guard: PollGuard) -> None:
         """Ask one no more."""
-        self._guards = [each for each in self._guards if each != guard]
+        self._poll_guards = [each for each in self._poll_guards if each != poll_guard]

@@ -9,25 +9,25 @@ from contextvars import Context
 import anyio
 import anyio.abc
 
-from .._aio.bell import Bell
-from .._aio.cooperation import Turns, is_cancelled
-from .._models.errors import ClientClosed, LookFault, ModelsLabError, TransportError
-from .._models.events import Faulted, Looked, Paused, Settled
+from .._aio.cooperation import Yielder, is_cancelled
+from .._aio.wakeup import Wakeup
+from .._models.errors import ClientClosed, ModelsLabError, TransientError, TransportError
+from .._models.events import Completed, Paused, Polled, PollFailed
 from .._models.outcomes import Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
 from .._models.tier import Tier
-from .._parsing.reply_cache import Pending, in_full
+from .._parsing.reply_cache import CachedProcessing, as_processing
 from .._scheduling.host_queue import Entry, Watcher
-from .._scheduling.schedule import Effects, Ending, Schedule
-from .listeners import Hearers
-from .poll_guards import Guards
+from .._scheduling.schedule import Completion, Effects, Schedule
+from .listeners import Listeners
+from .poll_guards import PollGuards
 from .watchers import timed_out
 
 _logger = logging.getLogger("modelslab_async")
 
 # So many tickets are ended before other tasks get their turn.
-_SLICE = 256
+_COMPLETIONS_PER_YIELD = 256
 
 
 class Poller:
@@ -41,32 +41,32 @@ class Poller:
     def __init__(
         self,
         schedule: Schedule,
-        look: Callable[[Ticket], Awaitable[Reply | Pending]],
+        poll: Callable[[Ticket], Awaitable[Reply | CachedProcessing]],
         *,
         workers: int,
-        on_settled: Callable[[Ticket], object] = lambda _: None,
-        hearers: Hearers,
-        guards: Guards | None = None,
-        chance: Callable[[], float] = random.random,
+        on_completed: Callable[[Ticket], object] = lambda _: None,
+        listeners: Listeners,
+        poll_guards: PollGuards | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._schedule = schedule
-        self._look = look
-        self._most_workers = workers
-        self._on_settled = on_settled
-        self._hearers = hearers
-        self._guards = guards or Guards()
-        self._chance = chance
+        self._poll = poll
+        self._max_workers = workers
+        self._on_completed = on_completed
+        self._listeners = listeners
+        self._poll_guards = poll_guards or PollGuards()
+        self._jitter = jitter
         self._loop = asyncio.get_running_loop()
-        self._idle: list[asyncio.Future[None]] = []
+        self._idle_workers: list[asyncio.Future[None]] = []
         self._workers = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = 0.0
-        self._bell = Bell()
-        self._dropped: list[tuple[Sequence[Ticket], Watcher]] = []
-        self._leaving = 0
-        self._broken: BaseException | None = None
-        self._closing = False
-        self._reaping = False
+        self._timer_due = 0.0
+        self._wakeup = Wakeup()
+        self._pending_drops: list[tuple[Sequence[Ticket], Watcher]] = []
+        self._unfinished_drops = 0
+        self._fatal_error: BaseException | None = None
+        self._is_closing = False
+        self._is_completing_refused = False
         self._task = self._loop.create_task(
             self._run(), name="modelslab_async poller", context=Context()
         )
@@ -79,12 +79,12 @@ class Poller:
         tier: Tier,
         host: str,
         eta: float | None = None,
-        fresh: bool = False,
-        calm: bool = False,
+        just_submitted: bool = False,
+        expects_webhook: bool = False,
     ) -> None:
         """Look after a ticket until the watcher heard how it ended. See `Schedule.add`."""
-        if self._broken is not None:
-            watcher.fail(self._broken)
+        if self._fatal_error is not None:
+            watcher.fail(self._fatal_error)
             return
         self._schedule.add(
             ticket,
@@ -92,131 +92,135 @@ class Poller:
             tier=tier,
             host=host,
             now=self._loop.time(),
-            chance=self._chance(),
+            jitter=self._jitter(),
             eta=eta,
-            fresh=fresh,
-            calm=calm,
+            just_submitted=just_submitted,
+            expects_webhook=expects_webhook,
         )
-        self._arm()
+        self._arm_timer()
 
-    def nudge(self, ticket: Ticket, *, gap: float = 0.0, news: bool = False) -> None:
+    def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
         """Look at an open ticket now. See `Schedule.nudge`."""
-        if self._schedule.nudge(ticket, self._loop.time(), gap, news=news):
-            self._arm()
+        if self._schedule.nudge(ticket, self._loop.time(), gap, is_hint=is_hint):
+            self._arm_timer()
 
-    def leave(self, ticket: Ticket, watcher: Watcher) -> None:
+    def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
         """Stop waiting. A request on its way goes on; its reply is dropped."""
         self._schedule.drop(ticket, watcher)
 
-    def leave_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
+    def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
         """Stop waiting for many, a few at a time, whatever becomes of who calls this."""
-        self._dropped.append((tickets, watcher))
-        self._leaving += 1
-        self._bell.ring()
+        self._pending_drops.append((tickets, watcher))
+        self._unfinished_drops += 1
+        self._wakeup.wake()
 
     @property
-    def is_leaving(self) -> bool:
+    def is_dropping(self) -> bool:
         """Whether some that nobody waits for any more may still be looked at."""
-        return self._leaving > 0 and not self._task.done()
+        return self._unfinished_drops > 0 and not self._task.done()
 
-    async def _drop(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        turns = Turns()
+    async def _drop_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
+        yielder = Yielder()
         for ticket in tickets:
             self._schedule.drop(ticket, watcher)
-            await turns.give()
-        self._leaving -= 1
+            await yielder.maybe_yield()
+        self._unfinished_drops -= 1
 
     def last(self, ticket: Ticket) -> Processing | None:
         """The last reply for an open ticket."""
         return self._schedule.last(ticket)
 
-    def give_up(self, ticket: Ticket, seconds: float | None) -> Unresolved:
+    def time_out(self, ticket: Ticket, seconds: float | None) -> Unresolved:
         """The outcome for a caller who will not wait for any longer."""
-        last, fault = self._schedule.last(ticket), self._schedule.fault(ticket)
-        return timed_out(ticket, seconds or 0.0, last, fault)
+        last, last_error = self._schedule.last(ticket), self._schedule.last_error(ticket)
+        return timed_out(ticket, seconds or 0.0, last, last_error)
 
     async def aclose(self) -> None:
         """End every wait as unresolved, and the workers with it."""
-        self._closing = True
+        self._is_closing = True
         self._task.cancel()
         await asyncio.wait((self._task,))
         while len(self._schedule):
-            self._end_some()
+            self._complete_some()
             await asyncio.sleep(0)
 
     async def _run(self) -> None:
         try:
             async with anyio.create_task_group() as group:
-                self._arm()
+                self._arm_timer()
                 while True:
-                    await self._bell.wait()
-                    self._hire(group)
+                    await self._wakeup.wait()
+                    self._start_tasks(group)
         except asyncio.CancelledError:
-            self._broken = _closed()
+            self._fatal_error = _client_closed()
             # The loop itself is ending, and there is no time left to do it a few at a time.
-            while len(self._schedule) and not self._closing:
-                self._end_some()
+            while len(self._schedule) and not self._is_closing:
+                self._complete_some()
             raise
         except Exception as error:
-            self._broken = _first(error)
+            self._fatal_error = _first_error(error)
             _logger.exception("the poller broke")
         else:
-            self._broken = RuntimeError("a worker of the poller was cancelled from outside")
+            self._fatal_error = RuntimeError("a worker of the poller was cancelled from outside")
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            if not self._closing and self._broken is not None:
+            if not self._is_closing and self._fatal_error is not None:
                 for watcher in self._schedule.abandon():
-                    watcher.fail(self._broken)
+                    watcher.fail(self._fatal_error)
 
-    def _hire(self, group: anyio.abc.TaskGroup) -> None:
+    def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
         """Start what was asked for. Only here: a task group takes tasks from a task alone."""
-        while self._dropped:
-            group.start_soon(self._drop, *self._dropped.pop())
-        if self._workers < self._most_workers and not self._idle:
+        while self._pending_drops:
+            group.start_soon(self._drop_all, *self._pending_drops.pop())
+        if self._workers < self._max_workers and not self._idle_workers:
             self._workers += 1
-            group.start_soon(self._work)
+            group.start_soon(self._run_worker)
 
-    def _end_some(self) -> None:
-        for ending in self._schedule.close(_closed(), _SLICE, self._loop.time()):
-            self._tell(ending)
+    def _complete_some(self) -> None:
+        for completion in self._schedule.close(
+            _client_closed(), _COMPLETIONS_PER_YIELD, self._loop.time()
+        ):
+            self._notify(completion)
 
-    async def _reap(self) -> None:
+    async def _complete_refused(self) -> None:
         """End what a refusal met, a few in each turn of the loop, however many were refused."""
-        if self._reaping:
+        if self._is_completing_refused:
             return
-        self._reaping = True
+        self._is_completing_refused = True
         try:
-            while self._schedule.doomed:
-                for ending in self._schedule.reap(_SLICE, self._loop.time()):
-                    self._tell(ending)
+            while self._schedule.has_pending_refusals:
+                for completion in self._schedule.pop_refused(
+                    _COMPLETIONS_PER_YIELD, self._loop.time()
+                ):
+                    self._notify(completion)
                 await asyncio.sleep(0)
         finally:
-            self._reaping = False
+            self._is_completing_refused = False
 
-    async def _work(self) -> None:
+    async def _run_worker(self) -> None:
         while True:
             entry = self._schedule.take(self._loop.time())
             if entry is None:
-                await self._rest()
+                await self._wait_until_woken()
                 continue
-            self._arm()
-            if self._guards.admit(entry.ticket):
-                await self._ask(entry)
+            self._arm_timer()
+            if self._poll_guards.allows(entry.ticket):
+                await self._poll_entry(entry)
             else:
-                self._schedule.put_back(entry, self._loop.time())
+                self._schedule.return_unpolled(entry, self._loop.time())
                 await asyncio.sleep(0)
 
-    async def _rest(self) -> None:
+    async def _wait_until_woken(self) -> None:
         woken = self._loop.create_future()
-        self._idle.append(woken)
-        self._arm()
+        self._idle_workers.append(woken)
+        self._arm_timer()
         await woken
 
-    async def _ask(self, entry: Entry) -> None:
-        began, due = entry.began, entry.due
+    async def _poll_entry(self, entry: Entry) -> None:
+        poll_started, due = entry.poll_started, entry.due
         try:
-            result: Reply | Pending | ModelsLabError = await self._look(entry.ticket)
+            result: Reply | CachedProcessing | ModelsLabError = await self._poll(entry.ticket)
         except ModelsLabError as error:
             result = error
         except asyncio.CancelledError:
@@ -225,83 +229,102 @@ class Poller:
             result = TransportError("the exchange was cancelled from within", ticket=entry.ticket)
         now = self._loop.time()
         watchers = entry.watchers
-        effects = self._schedule.feed(entry, result, now, self._chance())
+        effects = self._schedule.feed(entry, result, now, self._jitter())
         for watcher in watchers:
-            if watcher.follows and isinstance(result, Pending | Processing):
-                watcher.hear(in_full(result, entry.ticket))
+            if watcher.wants_updates and isinstance(result, CachedProcessing | Processing):
+                watcher.notify(as_processing(result, entry.ticket))
         if effects.paused is not None:
             _logger.warning(
-                "trouble at %s, no look for %.1f s: %s", entry.lane.host, effects.paused, result
+                "trouble at %s, no look for %.1f s: %s",
+                entry.host_queue.host,
+                effects.paused,
+                result,
             )
-        if self._hearers:
-            self._report(entry, result, effects, late=began - due, took=now - began)
-        if effects.ending is not None:
-            self._tell(effects.ending)
-        if self._schedule.doomed:
-            await self._reap()
+        if self._listeners:
+            self._emit_events(
+                entry, result, effects, overdue=poll_started - due, elapsed=now - poll_started
+            )
+        if effects.completion is not None:
+            self._notify(effects.completion)
+        if self._schedule.has_pending_refusals:
+            await self._complete_refused()
 
-    def _arm(self) -> None:
+    def _arm_timer(self) -> None:
         """Wake a worker if something is due, else set the timer to when something will be."""
-        if not self._idle and self._workers == self._most_workers:
+        if not self._idle_workers and self._workers == self._max_workers:
             # Whoever is ready first sees to it.
             return
-        when = self._schedule.next_look()
+        when = self._schedule.next_poll_at()
         if when is None:
             return
         if when <= self._loop.time():
-            self._wake()
-        elif self._timer is None or self._rings_at != when:
+            self._wake_worker()
+        elif self._timer is None or self._timer_due != when:
             if self._timer is not None:
                 self._timer.cancel()
-            self._rings_at = when
-            self._timer = self._loop.call_at(when, self._ring, context=Context())
+            self._timer_due = when
+            self._timer = self._loop.call_at(when, self._on_timer, context=Context())
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        self._arm()
+        self._arm_timer()
 
-    def _wake(self) -> None:
-        while self._idle:
-            woken = self._idle.pop()
+    def _wake_worker(self) -> None:
+        while self._idle_workers:
+            woken = self._idle_workers.pop()
             if not woken.done():
                 woken.set_result(None)
                 return
-        if self._workers < self._most_workers:
-            self._bell.ring()
+        if self._workers < self._max_workers:
+            self._wakeup.wake()
 
-    def _tell(self, ending: Ending) -> None:
-        for watcher in ending.watchers:
-            watcher.hear(ending.outcome)
-        self._on_settled(ending.outcome.ticket)
-        if self._hearers:
-            self._hearers(Settled(outcome=ending.outcome, looks=ending.looks, waited=ending.waited))
+    def _notify(self, completion: Completion) -> None:
+        for watcher in completion.watchers:
+            watcher.notify(completion.outcome)
+        self._on_completed(completion.outcome.ticket)
+        if self._listeners:
+            self._listeners(
+                Completed(
+                    outcome=completion.outcome, polls=completion.polls, waited=completion.waited
+                )
+            )
 
-    def _report(
+    def _emit_events(
         self,
         entry: Entry,
-        result: Reply | Pending | ModelsLabError,
+        result: Reply | CachedProcessing | ModelsLabError,
         effects: Effects,
         *,
-        late: float,
-        took: float,
+        overdue: float,
+        elapsed: float,
     ) -> None:
         match result:
-            case LookFault():
-                self._hearers(Faulted(ticket=entry.ticket, error=result, faults=entry.faults))
+            case TransientError():
+                self._listeners(
+                    PollFailed(ticket=entry.ticket, error=result, failures=entry.failures)
+                )
             case ModelsLabError():
                 pass
             case _:
-                reply = in_full(result, entry.ticket) if isinstance(result, Pending) else result
-                self._hearers(Looked(ticket=entry.ticket, reply=reply, took=took, late=late))
+                reply = (
+                    as_processing(result, entry.ticket)
+                    if isinstance(result, CachedProcessing)
+                    else result
+                )
+                self._listeners(
+                    Polled(ticket=entry.ticket, reply=reply, elapsed=elapsed, overdue=overdue)
+                )
         if effects.paused is not None and isinstance(result, ModelsLabError):
-            self._hearers(Paused(tier=entry.lane.tier, seconds=effects.paused, cause=result))
+            self._listeners(
+                Paused(tier=entry.host_queue.tier, seconds=effects.paused, cause=result)
+            )
 
 
-def _closed() -> ClientClosed:
+def _client_closed() -> ClientClosed:
     return ClientClosed("the client was closed; wait for the ticket again to resume")
 
 
-def _first(error: Exception) -> BaseException:
+def _first_error(error: Exception) -> BaseException:
     """What broke first: workers that break on the same thing come as a group of it."""
     found: BaseException = error
     while isinstance(found, BaseExceptionGroup):

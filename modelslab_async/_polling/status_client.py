@@ -13,8 +13,8 @@ from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
 from .._models.tier import Tier
 from .._parsing.reply import read_reply
-from .._parsing.reply_cache import Pending, Reader
-from .._parsing.status import is_known
+from .._parsing.reply_cache import CachedProcessing, ReplyCache
+from .._parsing.status import is_known_status
 from .._registry.family import BASE_URL, LEGACY_BASE_URL, Family
 from .._transport.base import Response
 from .._transport.sender import Sender
@@ -22,19 +22,19 @@ from .._transport.sender import Sender
 _logger = logging.getLogger("modelslab_async")
 
 # A server that makes up a word for each reply fills neither the log nor the memory.
-_LONGEST_WORD = 80
-_MOST_STRANGE = 1000
+_MAX_STATUS_CHARS = 80
+_MAX_LOGGED_STATUSES = 1000
 
 
-class Looker:
+class StatusClient:
     """Knows where every family is fetched, and looks there."""
 
     def __init__(self, families: Mapping[str, Family], sender: Sender) -> None:
         self._families = families
         self._sender = sender
-        self._reader = Reader(families, self._check_word)
-        self._strange: set[tuple[str, str]] = set()
-        self._places: dict[str, tuple[Tier, str]] = {}
+        self._reader = ReplyCache(families, self._log_unknown_status)
+        self._logged_statuses: set[tuple[str, str]] = set()
+        self._tiers_and_hosts: dict[str, tuple[Tier, str]] = {}
 
     @property
     def families(self) -> Iterable[str]:
@@ -50,17 +50,23 @@ class Looker:
         """
         family = self._families.get(ticket.family)
         if family is None:
-            near = difflib.get_close_matches(ticket.family, self._families, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "none is like it;"
+            close_matches = difflib.get_close_matches(
+                ticket.family, self._families, n=3, cutoff=0.4
+            )
+            hint = (
+                f"did you mean {' or '.join(map(repr, close_matches))}?"
+                if close_matches
+                else "none is like it;"
+            )
             raise ValueError(
                 f"unknown family {ticket.family!r}; {hint} "
                 "`modelslab-async families` lists all, and Client(families=...) takes more"
             )
         family.check(ticket)
-        self._sender.key_of(family.tier)
+        self._sender.key_tier(family.tier)
         return family
 
-    def place_of(self, ticket: Ticket) -> tuple[Tier, str]:
+    def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
         With which key, and at which host, a ticket is looked at.
 
@@ -68,22 +74,22 @@ class Looker:
             ValueError: See `family_of`.
         """
         family = self.family_of(ticket)
-        place = self._places.get(ticket.family)
-        if place is None:
-            place = self._sender.key_of(family.tier), urlsplit(family.url).netloc
-            self._places[ticket.family] = place
-        return place
+        tier_and_host = self._tiers_and_hosts.get(ticket.family)
+        if tier_and_host is None:
+            tier_and_host = self._sender.key_tier(family.tier), urlsplit(family.url).netloc
+            self._tiers_and_hosts[ticket.family] = tier_and_host
+        return tier_and_host
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """Whom a refusal of this ticket concerns: those of the same key, or of the same family."""
-        return self._sender.key_of(self.family_of(ticket).tier), ticket.family
+        return self._sender.key_tier(self.family_of(ticket).tier), ticket.family
 
     async def fetch(self, ticket: Ticket) -> Reply:
         """
         Ask once about a ticket whose family is known, and read the whole reply.
 
         Raises:
-            LookFault: The reply says nothing about the job.
+            TransientError: The reply says nothing about the job.
             Refused: The server refuses.
         """
         response = await self._response(ticket)
@@ -96,15 +102,15 @@ class Looker:
             received_at=time.time(),
         )
         if isinstance(reply, Processing):
-            self._check_word(reply)
+            self._log_unknown_status(reply)
         return reply
 
-    async def look(self, ticket: Ticket) -> Reply | Pending:
+    async def poll(self, ticket: Ticket) -> Reply | CachedProcessing:
         """
         Ask once about a ticket whose family is known, and read no more than the poller needs.
 
         Raises:
-            LookFault: The reply says nothing about the job.
+            TransientError: The reply says nothing about the job.
             Refused: The server refuses.
         """
         response = await self._response(ticket)
@@ -121,19 +127,21 @@ class Looker:
 
     async def _response(self, ticket: Ticket) -> Response:
         try:
-            return await self._sender.look(self._families[ticket.family], ticket)
+            return await self._sender.poll(self._families[ticket.family], ticket)
         except ModelsLabError as error:
             error.ticket = ticket
             raise
 
-    def _check_word(self, reply: Processing) -> None:
+    def _log_unknown_status(self, reply: Processing) -> None:
         family, word = reply.ticket.family, reply.status
-        if is_known(word, self._families[family].status):
+        if is_known_status(word, self._families[family].status):
             return
-        status = word[:_LONGEST_WORD]
-        if (family, status) in self._strange or len(self._strange) >= _MOST_STRANGE:
+        status = word[:_MAX_STATUS_CHARS]
+        if (family, status) in self._logged_statuses or len(
+            self._logged_statuses
+        ) >= _MAX_LOGGED_STATUSES:
             return
-        self._strange.add((family, status))
+        self._logged_statuses.add((family, status))
         _logger.warning(
             "family %s answers the unknown status %r; it is taken for 'not over yet'",
             family,
@@ -144,13 +152,13 @@ class Looker:
 class _Row(Protocol):
     """A row of a table, whose URL names one of the two hosts."""
 
-    def at(self, *, base: str, legacy: str) -> Self: ...
+    def with_hosts(self, *, base: str, legacy: str) -> Self: ...
 
 
 _RowT = TypeVar("_RowT", bound=_Row)
 
 
-def rooted(
+def with_base_urls(
     rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
 ) -> dict[str, _RowT]:
     """
@@ -159,14 +167,14 @@ def rooted(
     Raises:
         ValueError: A base URL is not one.
     """
-    base = _base(base_url, "MODELSLAB_BASE_URL", BASE_URL)
-    legacy = _base(legacy_base_url, "MODELSLAB_LEGACY_BASE_URL", LEGACY_BASE_URL)
-    return {name: row.at(base=base, legacy=legacy) for name, row in rows.items()}
+    base = _checked_base_url(base_url, "MODELSLAB_BASE_URL", BASE_URL)
+    legacy = _checked_base_url(legacy_base_url, "MODELSLAB_LEGACY_BASE_URL", LEGACY_BASE_URL)
+    return {name: row.with_hosts(base=base, legacy=legacy) for name, row in rows.items()}
 
 
-def _base(given: str | None, variable: str, default: str) -> str:
+def _checked_base_url(given: str | None, variable: str, default: str) -> str:
     url = (given or os.environ.get(variable) or default).rstrip("/")
-    parts = _parts(url)
+    parts = _split_plain_url(url)
     if parts is None:
         source = "base_url" if given else variable
         raise ValueError(f"{source} is an URL such as {default!r}, got {url!r}")
@@ -176,13 +184,13 @@ def _base(given: str | None, variable: str, default: str) -> str:
     return url if parts.path else f"{url}/api"
 
 
-def _parts(url: str) -> SplitResult | None:
+def _split_plain_url(url: str) -> SplitResult | None:
     """The parts of a plain URL of HTTP; None if it is none."""
     if not (url.isascii() and url.isprintable()) or set(url) & set(" {}?#"):
         return None
     try:
         parts = urlsplit(url)
-        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         return None
-    return parts if whole else None
+    return parts if is_valid else None

@@ -1,4 +1,4 @@
-"""Inbox: many tickets of one caller, read from a source as a window allows. It sends nothing."""
+"""StreamBuffer: many tickets of one caller, read from a source as a window allows. It sends nothing."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -8,24 +8,24 @@ from typing import TypeAlias
 
 from attrs import Factory, define
 
-from .._aio.bell import Bell
-from .._aio.cooperation import Turns, is_cancelled
-from .._aio.iteration import each
+from .._aio.cooperation import Yielder, is_cancelled
+from .._aio.iteration import iterate
+from .._aio.wakeup import Wakeup
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired, PermissionDenied
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket, TicketLike
 from .._models.tier import Tier
 
-_FEW = 64
+_MAX_STALE_DEADLINES = 64
 # What most open tickets share: named once, and without a deadline.
-_ONCE = (1, 0.0)
+_ONCE_NO_DEADLINE = (1, 0.0)
 
 Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
 
 
 @define(eq=False)
-class Inbox:
+class StreamBuffer:
     """
     Many tickets: outcomes that were not taken yet, and what is still open, up to a window.
 
@@ -37,53 +37,55 @@ class Inbox:
     window: int
     timeout: float | None
     scope_of: Callable[[Ticket], tuple[Tier, str]]
-    sealed: bool = False
+    is_source_read: bool = False
     source_error: Exception | None = None
     _open: dict[Ticket, tuple[int, float]] = Factory(dict)
     _unread: deque[Outcome] = Factory(deque)
-    _recent: OrderedDict[Ticket, Outcome] = Factory(OrderedDict)
-    _refused: dict[Tier | tuple[Tier, str], ModelsLabError] = Factory(dict)
+    _recent_outcomes: OrderedDict[Ticket, Outcome] = Factory(OrderedDict)
+    _refusals: dict[Tier | tuple[Tier, str], ModelsLabError] = Factory(dict)
     _deadlines: deque[tuple[float, Ticket]] = Factory(deque)
-    _held: int = 0
+    _used_window: int = 0
     _error: BaseException | None = None
-    _bell: Bell = Factory(Bell)
-    _room: Bell = Factory(Bell)
+    _wakeup: Wakeup = Factory(Wakeup)
+    _room_wakeup: Wakeup = Factory(Wakeup)
 
     @property
-    def follows(self) -> bool:
+    def wants_updates(self) -> bool:
         """See `Watcher`: only how it ended is news."""
         return False
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether every ticket that will ever come has been taken."""
-        return self.sealed and not self._open and not self._unread
+        return self.is_source_read and not self._open and not self._unread
 
     @property
-    def open(self) -> tuple[Ticket, ...]:
+    def open_tickets(self) -> tuple[Ticket, ...]:
         """The tickets that have no outcome yet."""
         return tuple(self._open)
 
-    def expect(self, ticket: Ticket, now: float) -> bool:
+    def register(self, ticket: Ticket, now: float) -> bool:
         """Count a ticket in. Returns whether it is to be watched, or known here already."""
-        self._held += 1
-        known = self._recent.get(ticket) or self._refusal(ticket)
-        if known is not None:
-            self._unread.append(known)
-            self._bell.ring()
+        self._used_window += 1
+        outcome = self._recent_outcomes.get(ticket) or self._known_refusal(ticket)
+        if outcome is not None:
+            self._unread.append(outcome)
+            self._wakeup.wake()
             return False
         if ticket in self._open:
             times, deadline = self._open[ticket]
             self._open[ticket] = (times + 1, deadline)
             return False
         if self.timeout is None:
-            self._open[ticket] = _ONCE
+            self._open[ticket] = _ONCE_NO_DEADLINE
         else:
             self._open[ticket] = (1, now + self.timeout)
-            self._line_up(now + self.timeout, ticket)
+            self._add_deadline(now + self.timeout, ticket)
         return True
 
-    def watched(self, ticket: Ticket, watch: "Callable[[Ticket, Inbox], object]") -> None:
+    def start_watching(
+        self, ticket: Ticket, watch: "Callable[[Ticket, StreamBuffer], object]"
+    ) -> None:
         """Have a ticket watched; where that is refused, it is not expected any more."""
         try:
             watch(ticket, self)
@@ -91,53 +93,53 @@ class Inbox:
             del self._open[ticket]
             raise
 
-    def hear(self, news: Processing | Outcome) -> None:
+    def notify(self, update: Processing | Outcome) -> None:
         """See `Watcher.hear`."""
-        if isinstance(news, Processing):
+        if isinstance(update, Processing):
             return
-        self._unread.extend([news] * self._open.pop(news.ticket, (0, 0.0))[0])
-        self._bell.ring()
-        match news:
+        self._unread.extend([update] * self._open.pop(update.ticket, (0, 0.0))[0])
+        self._wakeup.wake()
+        match update:
             case Unresolved(cause=AuthenticationError() | PaymentRequired()):
-                self._refused[self.scope_of(news.ticket)[0]] = news.cause
+                self._refusals[self.scope_of(update.ticket)[0]] = update.cause
             case Unresolved(cause=PermissionDenied()):
-                self._refused[self.scope_of(news.ticket)] = news.cause
+                self._refusals[self.scope_of(update.ticket)] = update.cause
             case Unresolved():
                 pass
             case _:
-                self._recent[news.ticket] = news
-                if len(self._recent) > self.window:
-                    self._recent.popitem(last=False)
+                self._recent_outcomes[update.ticket] = update
+                if len(self._recent_outcomes) > self.window:
+                    self._recent_outcomes.popitem(last=False)
 
     def fail(self, error: BaseException) -> None:
         """See `Watcher.fail`."""
         self._error = error
-        self._bell.ring()
+        self._wakeup.wake()
 
-    def seal(self, error: Exception | None = None) -> None:
+    def finish_source(self, error: Exception | None = None) -> None:
         """No more tickets will come, be it because their source raised an error."""
-        self.sealed = True
+        self.is_source_read = True
         self.source_error = error
-        self._bell.ring()
+        self._wakeup.wake()
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until the window has room for one more ticket."""
-        while self._held >= self.window:
-            await self._room.wait()
+        while self._used_window >= self.window:
+            await self._room_wakeup.wait()
 
     async def take(self) -> Outcome | None:
         """The next outcome; None when all have been taken, or when a deadline has passed."""
-        while not self._unread and not (self.sealed and not self._open):
+        while not self._unread and not (self.is_source_read and not self._open):
             if self._error is not None:
                 raise self._error
-            left = self._left()
-            if left is not None and left <= 0:
+            seconds_left = self._seconds_left()
+            if seconds_left is not None and seconds_left <= 0:
                 return None
-            await self._bell.wait(left)
+            await self._wakeup.wait(seconds_left)
         if not self._unread:
             return None
-        self._held -= 1
-        self._room.ring()
+        self._used_window -= 1
+        self._room_wakeup.wake()
         return self._unread.popleft()
 
     def overdue(self, now: float, limit: int) -> list[Ticket]:
@@ -145,59 +147,61 @@ class Inbox:
         late: dict[Ticket, None] = {}
         while len(late) < limit and self._deadlines and self._deadlines[0][0] <= now:
             deadline, ticket = self._deadlines.popleft()
-            if self._is_due(deadline, ticket):
+            if self._is_current(deadline, ticket):
                 late[ticket] = None
         return list(late)
 
-    def _line_up(self, deadline: float, ticket: Ticket) -> None:
+    def _add_deadline(self, deadline: float, ticket: Ticket) -> None:
         if not self._deadlines:
             # Who waits already waits without an end; it is to learn of this one.
-            self._bell.ring()
+            self._wakeup.wake()
         self._deadlines.append((deadline, ticket))
-        if len(self._deadlines) > 2 * len(self._open) + _FEW:
-            self._deadlines = deque(each for each in self._deadlines if self._is_due(*each))
+        if len(self._deadlines) > 2 * len(self._open) + _MAX_STALE_DEADLINES:
+            self._deadlines = deque(each for each in self._deadlines if self._is_current(*each))
 
-    def _is_due(self, deadline: float, ticket: Ticket) -> bool:
+    def _is_current(self, deadline: float, ticket: Ticket) -> bool:
         """Whether a deadline still counts: the ticket may have ended, and been asked for again."""
         return self._open.get(ticket, (0, -1.0))[1] == deadline
 
-    def _refusal(self, ticket: Ticket) -> Unresolved | None:
-        if not self._refused:
+    def _known_refusal(self, ticket: Ticket) -> Unresolved | None:
+        if not self._refusals:
             return None
         scope = self.scope_of(ticket)
-        error = self._refused.get(scope[0]) or self._refused.get(scope)
-        return Unresolved(ticket=ticket, cause=error.about(ticket)) if error else None
+        error = self._refusals.get(scope[0]) or self._refusals.get(scope)
+        return Unresolved(ticket=ticket, cause=error.with_ticket(ticket)) if error else None
 
-    def _left(self) -> float | None:
-        while self._deadlines and not self._is_due(*self._deadlines[0]):
+    def _seconds_left(self) -> float | None:
+        while self._deadlines and not self._is_current(*self._deadlines[0]):
             self._deadlines.popleft()
         if not self._deadlines:
             return None
         return self._deadlines[0][0] - asyncio.get_running_loop().time()
 
 
-async def feed(tickets: Tickets, inbox: Inbox, watch: Callable[[Ticket, Inbox], object]) -> None:
+async def fill_buffer(
+    tickets: Tickets, buffer: StreamBuffer, watch: Callable[[Ticket, StreamBuffer], object]
+) -> None:
     """Read a source into an inbox, and have each new ticket watched, as its window allows."""
     clock = asyncio.get_running_loop().time
-    turns = Turns()
+    yielder = Yielder()
     try:
-        async with aclosing(each(tickets)) as source:
+        async with aclosing(iterate(tickets)) as source:
             async for given in source:
                 ticket = Ticket.of(given)
-                await inbox.room()
-                if inbox.expect(ticket, clock()):
-                    inbox.watched(ticket, watch)
-                await turns.give()
-        inbox.seal()
+                await buffer.wait_for_room()
+                if buffer.register(ticket, clock()):
+                    buffer.start_watching(ticket, watch)
+                await yielder.maybe_yield()
+        buffer.finish_source()
     except asyncio.CancelledError:
         if is_cancelled():
             raise
-        inbox.seal(RuntimeError("the source of tickets was cancelled"))
+        buffer.finish_source(RuntimeError("the source of tickets was cancelled"))
     except Exception as error:  # noqa: BLE001 -- whatever the source raises is the reader's.
-        inbox.seal(error)
+        buffer.finish_source(error)
 
 
-def no_text(tickets: Tickets) -> None:
+def check_not_text(tickets: Tickets) -> None:
     """
     Refuse a text where many tickets are wanted: it would be taken for its letters.
 

@@ -3,90 +3,90 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 
-from .._aio.cooperation import Turns
-from .._aio.loop_bound import Owned
+from .._aio.cooperation import Yielder
+from .._aio.loop_bound import LoopBound
 from .._models.errors import ClientClosed, GenerationFailed, TransportError
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.ticket import Ticket, TicketLike
-from .._models.validation import check_count, check_patience
+from .._models.validation import check_count, check_nonnegative_seconds
 from .._scheduling.host_queue import Watcher
-from .._scheduling.policy import Rule
+from .._scheduling.initial_state import InitialState
+from .._scheduling.policy import PacePolicy
 from .._scheduling.schedule import Schedule
-from .._scheduling.start import Start
-from .listeners import Hearers
-from .poll_guards import Guards
+from .listeners import Listeners
+from .poll_guards import PollGuards
 from .poller import Poller
-from .status_client import Looker
-from .stream_buffer import Inbox, Tickets, feed, no_text
-from .watchers import Answer, Changes
+from .status_client import StatusClient
+from .stream_buffer import StreamBuffer, Tickets, check_not_text, fill_buffer
+from .watchers import OutcomeWatcher, UpdateWatcher
 
 # So many are given up before those who wait for them, and others, have their turn.
-_FEW = 64
+_TIMEOUTS_PER_YIELD = 64
 
 
-class Waits(Owned):
+class Waits(LoopBound):
     """
     Waits for tickets, wherever they were started.
 
     Args:
-        looker: Who looks.
+        status_client: Who looks.
         pace: When.
         rate: How often at the most.
         workers: How many at once.
-        hearers: Who is told of it.
+        listeners: Who is told of it.
         start_of: What is known of a ticket that was started here.
-        settled: Told of each ticket that has ended.
+        on_completed: Told of each ticket that has ended.
     """
 
     def __init__(
         self,
-        looker: Looker,
+        status_client: StatusClient,
         *,
-        pace: Rule,
+        pace: PacePolicy,
         rate: float | None,
         workers: int,
-        hearers: Hearers,
-        start_of: Callable[[Ticket], Start],
-        settled: Callable[[Ticket], object],
+        listeners: Listeners,
+        initial_state_of: Callable[[Ticket], InitialState],
+        on_completed: Callable[[Ticket], object],
     ) -> None:
         super().__init__()
-        self._looker = looker
+        self._status_client = status_client
         self._pace = pace
         self._rate = rate
         self._workers = workers
-        self._hearers = hearers
-        self._guards = Guards()
-        self._start_of = start_of
-        self._settled = settled
+        self._listeners = listeners
+        self._poll_guards = PollGuards()
+        self._initial_state_of = initial_state_of
+        self._on_completed = on_completed
         self._poller: Poller | None = None
 
     async def _close(self) -> None:
         if self._poller is not None:
             await self._poller.aclose()
-        await self._looker.aclose()
+        await self._status_client.aclose()
 
     async def fetch(self, ticket: TicketLike) -> Reply:
         """
         Look once.
 
         Raises:
-            LookFault: The look went wrong; the job may still be fine.
+            TransientError: The look went wrong; the job may still be fine.
             Refused: The server refuses the key, the plan or the request.
             ClientClosed: The client was closed meanwhile.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
         self._check_usable()
         ticket = Ticket.of(ticket)
-        self._looker.family_of(ticket)
+        self._status_client.family_of(ticket)
         try:
-            reply = await self._looker.fetch(ticket)
+            reply = await self._status_client.fetch(ticket)
         except TransportError:
             if not self._closed:
                 raise
         else:
             if not isinstance(reply, Processing):
-                self._settled(ticket)
+                self._on_completed(ticket)
             return reply
         raise ClientClosed("the client was closed; fetch the ticket again to resume", ticket=ticket)
 
@@ -102,7 +102,7 @@ class Waits(Owned):
             GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
             WaitTimeout: The time is up. Wait for the same ticket again to resume.
             Refused: The server refuses the key, the plan or the request.
-            LookFault: More looks in a row went wrong than the pace allows.
+            TransientError: More looks in a row went wrong than the pace allows.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
 
         Example:
@@ -111,7 +111,7 @@ class Waits(Owned):
             print(picture.output)
             ```
         """
-        check_patience("timeout", timeout, optional=True)
+        check_nonnegative_seconds("timeout", timeout, optional=True)
         ticket = Ticket.of(ticket)
         outcome = await self._outcome(ticket, timeout)
         match outcome:
@@ -120,17 +120,17 @@ class Waits(Owned):
             case Failed():
                 raise GenerationFailed.of(outcome)
             case Unresolved():
-                raise outcome.cause.about(ticket)
+                raise outcome.cause.with_ticket(ticket)
 
     async def _outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
-        answer = Answer()
-        poller = self._watch(ticket, answer)
+        watcher = OutcomeWatcher()
+        poller = self._watch(ticket, watcher)
         try:
-            outcome = await answer.outcome(timeout)
+            outcome = await watcher.outcome(timeout)
             if outcome is None:
-                outcome = poller.give_up(ticket, timeout)
+                outcome = poller.time_out(ticket, timeout)
         finally:
-            poller.leave(ticket, answer)
+            poller.unwatch(ticket, watcher)
         return outcome
 
     async def gather(
@@ -146,14 +146,14 @@ class Waits(Owned):
         Raises:
             ValueError: A ticket is ill-formed, or its family unknown. Nothing was sent.
         """
-        check_patience("timeout", timeout, optional=True)
-        no_text(tickets)
-        turns = Turns()
+        check_nonnegative_seconds("timeout", timeout, optional=True)
+        check_not_text(tickets)
+        yielder = Yielder()
         wanted: list[Ticket] = []
         for given in tickets:
             wanted.append(ticket := Ticket.of(given))
-            self._looker.family_of(ticket)
-            await turns.give()
+            self._status_client.family_of(ticket)
+            await yielder.maybe_yield()
         # The inbox takes a ticket that comes twice for one, and gives its outcome twice.
         outcomes = {
             outcome.ticket: outcome
@@ -162,7 +162,7 @@ class Waits(Owned):
         ordered: list[Outcome] = []
         for ticket in wanted:
             ordered.append(outcomes[ticket])
-            await turns.give()
+            await yielder.maybe_yield()
         return ordered
 
     async def stream(
@@ -183,32 +183,36 @@ class Waits(Owned):
             ValueError: A ticket is ill-formed, or its family unknown. This, and whatever else the
                 source raises, is raised after the outcomes of all tickets before it.
         """
-        check_patience("timeout", timeout, optional=True)
+        check_nonnegative_seconds("timeout", timeout, optional=True)
         check_count("window", window)
-        no_text(tickets)
-        poller = self._poller_here()
-        turns = Turns()
-        inbox = Inbox(window=window, timeout=timeout, scope_of=self._looker.scope_of)
-        feeder = asyncio.create_task(feed(tickets, inbox, self._watch), name="modelslab_async feed")
+        check_not_text(tickets)
+        poller = self._get_poller()
+        yielder = Yielder()
+        buffer = StreamBuffer(window=window, timeout=timeout, scope_of=self._status_client.scope_of)
+        reader_task = asyncio.create_task(
+            fill_buffer(tickets, buffer, self._watch), name="modelslab_async feed"
+        )
         try:
             while True:
-                outcome = await inbox.take()
+                outcome = await buffer.take()
                 if outcome is not None:
                     yield outcome
-                    await turns.give()
+                    await yielder.maybe_yield()
                     continue
-                late = inbox.overdue(asyncio.get_running_loop().time(), _FEW)
-                for ticket in late:
-                    inbox.hear(poller.give_up(ticket, timeout))
-                    poller.leave(ticket, inbox)
-                if not late and inbox.finished:
+                overdue_tickets = buffer.overdue(
+                    asyncio.get_running_loop().time(), _TIMEOUTS_PER_YIELD
+                )
+                for ticket in overdue_tickets:
+                    buffer.notify(poller.time_out(ticket, timeout))
+                    poller.unwatch(ticket, buffer)
+                if not overdue_tickets and buffer.is_finished:
                     break
-            if inbox.source_error is not None:
-                raise inbox.source_error
+            if buffer.source_error is not None:
+                raise buffer.source_error
         finally:
-            feeder.cancel()
-            poller.leave_all(inbox.open, inbox)
-            await asyncio.wait((feeder,))
+            reader_task.cancel()
+            poller.unwatch_all(buffer.open_tickets, buffer)
+            await asyncio.wait((reader_task,))
 
     async def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
         """
@@ -221,20 +225,20 @@ class Waits(Owned):
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
         ticket = Ticket.of(ticket)
-        changes = Changes()
-        poller = self._watch(ticket, changes)
+        watcher = UpdateWatcher()
+        poller = self._watch(ticket, watcher)
         seen: Processing | None = None
         if (last := poller.last(ticket)) is not None:
-            changes.hear(last)
+            watcher.notify(last)
         try:
             while True:
-                news = await changes.change(seen)
-                yield news
-                if not isinstance(news, Processing):
+                update = await watcher.next_update(seen)
+                yield update
+                if not isinstance(update, Processing):
                     return
-                seen = news
+                seen = update
         finally:
-            poller.leave(ticket, changes)
+            poller.unwatch(ticket, watcher)
 
     def nudge(self, ticket: TicketLike) -> None:
         """
@@ -247,29 +251,29 @@ class Waits(Owned):
             ValueError: The ticket is ill-formed.
         """
         self._check_usable()
-        self._poller_here().nudge(Ticket.of(ticket), gap=self._pace.limits.floor, news=True)
+        self._get_poller().nudge(Ticket.of(ticket), gap=self._pace.limits.floor, is_hint=True)
 
-    async def _left(self) -> None:
+    async def _wait_for_drops(self) -> None:
         """Wait until nothing is looked at that nobody waits for any more."""
-        while self._poller is not None and self._poller.is_leaving:  # noqa: ASYNC110
+        while self._poller is not None and self._poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     def _watch(self, ticket: Ticket, watcher: Watcher) -> Poller:
-        tier, host = self._looker.place_of(ticket)
-        poller = self._poller_here()
-        start = self._start_of(ticket)
+        tier, host = self._status_client.tier_and_host_of(ticket)
+        poller = self._get_poller()
+        initial_state = self._initial_state_of(ticket)
         poller.watch(
             ticket,
             watcher,
             tier=tier,
             host=host,
-            eta=start.eta,
-            fresh=start.fresh,
-            calm=start.calm,
+            eta=initial_state.eta,
+            just_submitted=initial_state.just_submitted,
+            expects_webhook=initial_state.expects_webhook,
         )
         return poller
 
-    def _poller_here(self) -> Poller:
+    def _get_poller(self) -> Poller:
         self._check_usable()
         if self._poller is None:
             self._poller = self._new_poller()
@@ -278,9 +282,9 @@ class Waits(Owned):
     def _new_poller(self) -> Poller:
         return Poller(
             Schedule(self._pace, self._rate),
-            self._looker.look,
+            self._status_client.poll,
             workers=self._workers,
-            on_settled=self._settled,
-            hearers=self._hearers,
-            guards=self._guards,
+            on_completed=self._on_completed,
+            listeners=self._listeners,
+            poll_guards=self._poll_guards,
         )

@@ -4,46 +4,46 @@ import asyncio
 
 from attrs import Factory, define
 
-from .._aio.bell import Bell
-from .._models.errors import LookFault, WaitTimeout
+from .._aio.wakeup import Wakeup
+from .._models.errors import TransientError, WaitTimeout
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket
 
 
 def timed_out(
-    ticket: Ticket, seconds: float, last: Processing | None, fault: LookFault | None
+    ticket: Ticket, seconds: float, last: Processing | None, last_error: TransientError | None
 ) -> Unresolved:
     """The outcome of a ticket that a caller would not wait for any longer."""
-    why = f" (the last look went wrong: {fault.message})" if fault else ""
+    why = f" (the last look went wrong: {last_error.message})" if last_error else ""
     cause = WaitTimeout(
         f"not over after {seconds:g} s{why}; wait for the same ticket again to resume",
         ticket=ticket,
         last=last,
     )
-    cause.__cause__ = fault
+    cause.__cause__ = last_error
     return Unresolved(ticket=ticket, cause=cause, last=last)
 
 
-class Nobody:
+class NullWatcher:
     """Has a ticket looked after without waiting for it."""
 
-    follows = False
+    wants_updates = False
 
-    def hear(self, news: Processing | Outcome) -> None:
+    def notify(self, update: Processing | Outcome) -> None:
         """See `Watcher.hear`."""
 
     def fail(self, error: BaseException) -> None:
         """See `Watcher.fail`."""
 
 
-NOBODY = Nobody()
+NULL_WATCHER = NullWatcher()
 
 
-class Answer:
+class OutcomeWatcher:
     """One ticket: how it ended."""
 
-    follows = False
+    wants_updates = False
 
     def __init__(self) -> None:
         # Errors are results here too: an exception that nobody comes to fetch would be warned of.
@@ -51,10 +51,10 @@ class Answer:
             asyncio.get_running_loop().create_future()
         )
 
-    def hear(self, news: Processing | Outcome) -> None:
+    def notify(self, update: Processing | Outcome) -> None:
         """See `Watcher.hear`."""
-        if not isinstance(news, Processing) and not self._future.done():
-            self._future.set_result(news)
+        if not isinstance(update, Processing) and not self._future.done():
+            self._future.set_result(update)
 
     def fail(self, error: BaseException) -> None:
         """See `Watcher.fail`."""
@@ -73,33 +73,33 @@ class Answer:
 
 
 @define(eq=False)
-class Changes:
+class UpdateWatcher:
     """One ticket: the newest change that was not taken yet, and how it ended."""
 
     _newest: Processing | None = None
     _outcome: Outcome | None = None
     _error: BaseException | None = None
-    _bell: Bell = Factory(Bell)
+    _wakeup: Wakeup = Factory(Wakeup)
 
     @property
-    def follows(self) -> bool:
+    def wants_updates(self) -> bool:
         """See `Watcher`: every change is news."""
         return True
 
-    def hear(self, news: Processing | Outcome) -> None:
+    def notify(self, update: Processing | Outcome) -> None:
         """See `Watcher.hear`."""
-        if not isinstance(news, Processing):
-            self._outcome = news
+        if not isinstance(update, Processing):
+            self._outcome = update
         else:
-            self._newest = news
-        self._bell.ring()
+            self._newest = update
+        self._wakeup.wake()
 
     def fail(self, error: BaseException) -> None:
         """See `Watcher.fail`."""
         self._error = error
-        self._bell.ring()
+        self._wakeup.wake()
 
-    async def change(self, seen: Processing | None) -> Processing | Outcome:
+    async def next_update(self, seen: Processing | None) -> Processing | Outcome:
         """The next change after the one that was seen, or how it ended."""
         while True:
             if self._error is not None:
@@ -108,4 +108,4 @@ class Changes:
                 return self._outcome
             if self._newest is not None and self._newest != seen:
                 return self._newest
-            await self._bell.wait()
+            await self._wakeup.wait()

@@ -9,19 +9,19 @@ from attrs import evolve, field, frozen
 from attrs.validators import in_, matches_re
 
 from .._models.tier import Tier
-from .family import BASE_URL, LEGACY_BASE_URL, Call, KeyPlace, Medium, Method, is_whole_url
-from .suggestions import meant
+from .family import BASE_URL, LEGACY_BASE_URL, Call, KeyLocation, Medium, Method, is_absolute_url
+from .suggestions import closest_name
 
-_PLACE = re.compile(r"\{(\w+)\}")
-_HOSTS = ("base", "legacy")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_HOST_NAMES = ("base", "legacy")
 # What stands for a file has one of these words in its name, in every documented row but one; and
 # what has such a word stands for a file, but for two that are switches.
-_OF_FILES = frozenset({"image", "images", "audio", "video"})
-_SWITCHES = frozenset({"multi_image", "generate_audio"})
+_FILE_WORDS = frozenset({"image", "images", "audio", "video"})
+_NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio"})
 
 
 def _check_url(endpoint: "Endpoint", _attribute: object, value: str) -> None:
-    if not is_whole_url(value):
+    if not is_absolute_url(value):
         raise ValueError(
             f"the url of endpoint {endpoint.name!r} starts with {{base}}, {{legacy}} or https:// "
             f"and has no query and no fragment, got {value!r}"
@@ -75,28 +75,28 @@ class Endpoint:
     optional: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     method: Method = field(default="POST", validator=in_(("GET", "POST")))
-    key_in: KeyPlace = field(default="body", validator=in_(("body", "header", "query")))
+    key_in: KeyLocation = field(default="body", validator=in_(("body", "header", "query")))
     tier: Tier = field(default="standard", validator=in_(("standard", "enterprise")))
     output: tuple[Medium, ...] = ()
     repeatable: bool = False
-    any_names: bool = False
-    vocabulary: frozenset[str] = field(default=frozenset(), repr=False, eq=False)
+    allows_extra: bool = False
+    known_elsewhere: frozenset[str] = field(default=frozenset(), repr=False, eq=False)
     doc: str = ""
     note: str = ""
 
     def __attrs_post_init__(self) -> None:
         if self.method == "GET" and self.key_in == "body":
             raise ValueError(f"endpoint {self.name!r}: a GET carries no body for the key")
-        if unsaid := [name for name in self.places if name not in self.required]:
+        if undeclared := [name for name in self.path_params if name not in self.required]:
             raise ValueError(
-                f"endpoint {self.name!r} has {', '.join(unsaid)} in its url, which therefore must "
+                f"endpoint {self.name!r} has {', '.join(undeclared)} in its url, which therefore must "
                 f"be among its required parameters, got {self.required!r}"
             )
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def path_params(self) -> tuple[str, ...]:
         """The names of the parameters that go into the path."""
-        return tuple(name for name in _PLACE.findall(self.url) if name not in _HOSTS)
+        return tuple(name for name in _PLACEHOLDER.findall(self.url) if name not in _HOST_NAMES)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ class Endpoint:
         alternatives = (name for group in self.any_of for name in group)
         return tuple(dict.fromkeys((*self.required, *alternatives, *self.optional)))
 
-    def at(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Endpoint":
+    def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Endpoint":
         """The same endpoint on other hosts."""
         return evolve(self, url=self.url.replace("{base}", base).replace("{legacy}", legacy))
 
@@ -116,9 +116,9 @@ class Endpoint:
         of its name, such as `init_image`. The switches `multi_image` and `generate_audio` are none.
         Where the caller names the parameters, so is every other than those that the row knows.
         """
-        if name in self.files or (self.any_names and name not in self.parameters):
+        if name in self.files or (self.allows_extra and name not in self.parameters):
             return True
-        return name not in _SWITCHES and not _OF_FILES.isdisjoint(name.split("_"))
+        return name not in _NOT_FILE_PARAMETERS and not _FILE_WORDS.isdisjoint(name.split("_"))
 
     def check(self, params: Mapping[str, Any]) -> None:
         """
@@ -133,7 +133,7 @@ class Endpoint:
                 f"{self.name} takes its parameters without `key`, which the client adds when it "
                 f"sends; leave it out"
             )
-        if not self.any_names:
+        if not self.allows_extra:
             self._check_spelling(params)
         given = [name for name, value in params.items() if value is not None]
         missing = [name for name in self.required if name not in given]
@@ -141,25 +141,25 @@ class Endpoint:
         if missing:
             raise ValueError(
                 f"{self.name} needs {', '.join(missing)}, got {', '.join(given) or 'nothing'}; "
-                f"{self._where_to_look}"
+                f"{self._help_hint}"
             )
 
     def _check_spelling(self, params: Mapping[str, Any]) -> None:
         known = self.parameters
         for name in params:
-            if name in known or name in self.vocabulary:
+            if name in known or name in self.known_elsewhere:
                 continue
-            if (right := meant(name, known)) is not None:
+            if (suggestion := closest_name(name, known)) is not None:
                 raise ValueError(
-                    f"{self.name} expects {right!r}, got {name!r}, which looks like a "
-                    f"misspelling of it; {self._where_to_look}"
+                    f"{self.name} expects {suggestion!r}, got {name!r}, which looks like a "
+                    f"misspelling of it; {self._help_hint}"
                 )
 
     @property
-    def _where_to_look(self) -> str:
+    def _help_hint(self) -> str:
         return f"`modelslab-async endpoints {self.name}` lists its parameters"
 
-    def start(self, params: Mapping[str, Any]) -> Call:
+    def build_submit(self, params: Mapping[str, Any]) -> Call:
         """
         The call that starts the work. A parameter that is None is left out.
 
@@ -168,18 +168,18 @@ class Endpoint:
         """
         self.check(params)
         given = {name: value for name, value in params.items() if value is not None}
-        places = {name: self._segment(name, given.pop(name)) for name in self.places}
-        url = self.at().url
+        path_params = {name: self._path_segment(name, given.pop(name)) for name in self.path_params}
+        url = self.with_hosts().url
         return Call(
             method=self.method,
-            url=url.format_map(places) if places else url,
+            url=url.format_map(path_params) if path_params else url,
             fields=given,
             key_in=self.key_in,
             tier=self.tier,
             repeatable=self.repeatable,
         )
 
-    def _segment(self, name: str, value: object) -> str:
+    def _path_segment(self, name: str, value: object) -> str:
         text = str(value)
         if text.strip() in ("", ".", ".."):
             raise ValueError(

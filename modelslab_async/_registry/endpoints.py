@@ -38,9 +38,9 @@ _ROWS = (
     *utilities.ROWS,
 )
 # What one endpoint knows is a word of the service, and no misspelling anywhere else.
-_WORDS = frozenset(name for row in _ROWS for name in row.parameters)
+_ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: Table[Endpoint] = Table(
-    "endpoints", {row.name: evolve(row, vocabulary=_WORDS) for row in _ROWS}
+    "endpoints", {row.name: evolve(row, known_elsewhere=_ALL_PARAMETERS) for row in _ROWS}
 )
 """The table. Extend it with `ENDPOINTS | {"family/name": Endpoint(...)}`; it is never changed."""

@@ -16,30 +16,34 @@ _OLD_DOCS = "https://stablediffusionapi.com/docs/"
 _IMAGE: tuple[Medium, ...] = ("image",)
 _VIDEO: tuple[Medium, ...] = ("video",)
 _AUDIO: tuple[Medium, ...] = ("audio",)
-_FACES: tuple[Medium, ...] = ("image", "video")
-_VOICE: tuple[Medium, ...] = ("audio", "video", "text")
+_IMAGE_VIDEO: tuple[Medium, ...] = ("image", "video")
+_AUDIO_VIDEO_TEXT: tuple[Medium, ...] = ("audio", "video", "text")
 _TEXT: tuple[Medium, ...] = ("text",)
-_MODEL: tuple[Medium, ...] = ("3d",)
+_THREE_D: tuple[Medium, ...] = ("3d",)
 
-_RENAMED = "The older name of faceswap; SDKs and older fetch_result links still use it."
-_UNSEEN = "No fetch page was seen; the URL follows its sibling families."
+_OLD_NAME_NOTE = "The older name of faceswap; SDKs and older fetch_result links still use it."
+_NO_PAGE_NOTE = "No fetch page was seen; the URL follows its sibling families."
 
 
 def _standard(
-    name: str, path: str, output: tuple[Medium, ...], page: str, **more: Any
+    name: str, path: str, output: tuple[Medium, ...], page: str, **overrides: Any
 ) -> tuple[str, Family]:
-    return name, Family(name=name, url=f"{{base}}/{path}", output=output, doc=_DOCS + page, **more)
+    return name, Family(
+        name=name, url=f"{{base}}/{path}", output=output, doc=_DOCS + page, **overrides
+    )
 
 
 def _legacy(
-    name: str, path: str, output: tuple[Medium, ...], page: str, **more: Any
+    name: str, path: str, output: tuple[Medium, ...], page: str, **overrides: Any
 ) -> tuple[str, Family]:
-    row = Family(name=name, url=f"{{legacy}}/{path}", output=output, doc=_OLD_DOCS + page, **more)
+    row = Family(
+        name=name, url=f"{{legacy}}/{path}", output=output, doc=_OLD_DOCS + page, **overrides
+    )
     return name, row
 
 
 def _enterprise(
-    name: str, path: str, output: tuple[Medium, ...], page: str, **more: Any
+    name: str, path: str, output: tuple[Medium, ...], page: str, **overrides: Any
 ) -> tuple[str, Family]:
     return _standard(
         f"enterprise_{name}",
@@ -47,7 +51,7 @@ def _enterprise(
         output,
         f"enterprise-api/{page}",
         tier="enterprise",
-        **more,
+        **overrides,
     )
 
 
@@ -77,7 +81,9 @@ FAMILIES: Table[Family] = Table(
             ),
             _standard("interior", "v6/interior/fetch/{id}", _IMAGE, "interior-api/fetch"),
             _standard("video", "v6/video/fetch/{id}", _VIDEO, "video-api/fetch-video"),
-            _standard("voice", "v6/voice/fetch/{id}", _VOICE, "voice-cloning/fetch-voice"),
+            _standard(
+                "voice", "v6/voice/fetch/{id}", _AUDIO_VIDEO_TEXT, "voice-cloning/fetch-voice"
+            ),
             _standard(
                 "whisper",
                 "v6/whisper/fetch/{id}",
@@ -85,10 +91,14 @@ FAMILIES: Table[Family] = Table(
                 "voice-cloning/speech-to-text",
                 note="Named only by the fetch_result of transcriptions.",
             ),
-            _standard("three_d", "v6/3d/fetch/{id}", _MODEL, "3d-api/fetch"),
-            _standard("faceswap", "v6/faceswap/fetch/{id}", _FACES, "faceswap-api/fetch"),
+            _standard("three_d", "v6/3d/fetch/{id}", _THREE_D, "3d-api/fetch"),
+            _standard("faceswap", "v6/faceswap/fetch/{id}", _IMAGE_VIDEO, "faceswap-api/fetch"),
             _standard(
-                "deepfake", "v6/deepfake/fetch/{id}", _FACES, "faceswap-api/fetch", note=_RENAMED
+                "deepfake",
+                "v6/deepfake/fetch/{id}",
+                _IMAGE_VIDEO,
+                "faceswap-api/fetch",
+                note=_OLD_NAME_NOTE,
             ),
             _standard(
                 "controlnet_v5",
@@ -123,7 +133,7 @@ FAMILIES: Table[Family] = Table(
             _standard(
                 "workflows",
                 "v1/workflows/{workflow_id}/runs/{id}",
-                _FACES,
+                _IMAGE_VIDEO,
                 "workflows-api/get-execution-status",
                 method="GET",
                 key_in="header",
@@ -147,7 +157,7 @@ FAMILIES: Table[Family] = Table(
             _legacy(
                 "legacy_v3",
                 "v3/fetch/{id}",
-                _FACES,
+                _IMAGE_VIDEO,
                 "category/stable-diffusion-api",
                 note="Also resolves v5/text2video.",
             ),
@@ -163,10 +173,16 @@ FAMILIES: Table[Family] = Table(
                 "image_editing", "image_editing/fetch/{id}", _IMAGE, "image-editing/fetchimage"
             ),
             _enterprise("interior", "interior/fetch/{id}", _IMAGE, "interior/fetch"),
-            _enterprise("three_d", "3d/fetch/{id}", _MODEL, "3d-api/fetch"),
+            _enterprise("three_d", "3d/fetch/{id}", _THREE_D, "3d-api/fetch"),
             _enterprise("face_gen", "face_gen/fetch/{id}", _IMAGE, "face-gen/fetch"),
-            _enterprise("faceswap", "faceswap/fetch/{id}", _FACES, "faceswap/fetch"),
-            _enterprise("deepfake", "deepfake/fetch/{id}", _FACES, "faceswap/fetch", note=_RENAMED),
+            _enterprise("faceswap", "faceswap/fetch/{id}", _IMAGE_VIDEO, "faceswap/fetch"),
+            _enterprise(
+                "deepfake",
+                "deepfake/fetch/{id}",
+                _IMAGE_VIDEO,
+                "faceswap/fetch",
+                note=_OLD_NAME_NOTE,
+            ),
             _enterprise("flux", "flux/fetch/{id}", _IMAGE, "flux/fetch"),
             _enterprise(
                 "flux_2_dev",
@@ -211,12 +227,14 @@ FAMILIES: Table[Family] = Table(
                 "ultra_video", "ultra_video/fetch/{id}", _VIDEO, "text-to-video-ultra/fetch-video"
             ),
             _enterprise("video", "video/fetch/{id}", _VIDEO, "video/fetch-video"),
-            _enterprise("voice", "voice/fetch/{id}", _VOICE, "voice-cloning/fetch"),
+            _enterprise("voice", "voice/fetch/{id}", _AUDIO_VIDEO_TEXT, "voice-cloning/fetch"),
             _enterprise("nano_banana", "nano_banana/fetch/{id}", _IMAGE, "nano-banana/fetch"),
             _enterprise("qwen_edit_2_1", "qwen_edit_2_1/fetch/{id}", _IMAGE, "qwen-2-1/fetch"),
             _enterprise("minimax_h3", "minimax_h3/fetch/{id}", _VIDEO, "minimax-h3/fetch"),
-            _enterprise("ltx_2_3", "ltx_2_3/fetch/{id}", _VIDEO, "ltx-2-3/overview", note=_UNSEEN),
-            _enterprise("pony", "pony/fetch/{id}", _IMAGE, "pony-model", note=_UNSEEN),
+            _enterprise(
+                "ltx_2_3", "ltx_2_3/fetch/{id}", _VIDEO, "ltx-2-3/overview", note=_NO_PAGE_NOTE
+            ),
+            _enterprise("pony", "pony/fetch/{id}", _IMAGE, "pony-model", note=_NO_PAGE_NOTE),
         ]
     ),
 )

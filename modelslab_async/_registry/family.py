@@ -12,14 +12,14 @@ from .._models.ticket import Ticket
 from .._models.tier import Tier
 
 Method: TypeAlias = Literal["GET", "POST"]
-KeyPlace: TypeAlias = Literal["body", "header", "query"]
+KeyLocation: TypeAlias = Literal["body", "header", "query"]
 StatusRule: TypeAlias = Literal["generation", "training", "workflow"]
 Medium: TypeAlias = Literal["image", "video", "audio", "text", "3d"]
 
 BASE_URL = "https://modelslab.com/api"
 LEGACY_BASE_URL = "https://stablediffusionapi.com/api"
-_HOSTS = ("{base}", "{legacy}")
-_PLACE = re.compile(r"\{(\w+)\}")
+_HOST_PLACEHOLDERS = ("{base}", "{legacy}")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @frozen(kw_only=True)
@@ -40,27 +40,27 @@ class Call:
     method: Method
     url: str
     fields: Mapping[str, Any] = field(factory=dict, hash=False)
-    key_in: KeyPlace = "body"
+    key_in: KeyLocation = "body"
     tier: Tier = "standard"
     repeatable: bool
 
 
-def is_whole_url(template: str) -> bool:
+def is_absolute_url(template: str) -> bool:
     """Whether a template has a host of its own, and neither query nor fragment."""
     parts = urlsplit(template.replace("{base}", BASE_URL).replace("{legacy}", LEGACY_BASE_URL))
-    whole = parts.scheme in ("http", "https") and parts.hostname and "{" not in parts.netloc
-    return bool(whole) and not parts.query and not parts.fragment
+    is_absolute = parts.scheme in ("http", "https") and parts.hostname and "{" not in parts.netloc
+    return bool(is_absolute) and not parts.query and not parts.fragment
 
 
 def _check_url(family: "Family", _attribute: object, value: str) -> None:
-    if not is_whole_url(value):
+    if not is_absolute_url(value):
         raise ValueError(
             f"the url of family {family.name!r} starts with {{base}}, {{legacy}} or https:// and "
             f"has its id in the path, no query and no fragment, got {value!r}"
         )
 
 
-def _pieces_of(family: "Family") -> tuple[str, ...]:
+def _split_url(family: "Family") -> tuple[str, ...]:
     url = family.url.replace("{base}", BASE_URL).replace("{legacy}", LEGACY_BASE_URL)
     return tuple(re.split(r"\{\w+\}", url))
 
@@ -93,7 +93,7 @@ class Family:
     url: str = field(validator=_check_url)
     method: Method = field(default="POST", validator=in_(("GET", "POST")))
     id_field: str | None = None
-    key_in: KeyPlace = field(default="body", validator=in_(("body", "header", "query")))
+    key_in: KeyLocation = field(default="body", validator=in_(("body", "header", "query")))
     tier: Tier = field(default="standard", validator=in_(("standard", "enterprise")))
     status: StatusRule = field(
         default="generation", validator=in_(("generation", "training", "workflow"))
@@ -102,8 +102,8 @@ class Family:
     doc: str = ""
     note: str = ""
     # What stands before, between and after the parts of the id: cut once, joined for each look.
-    _pieces: tuple[str, ...] = field(
-        init=False, repr=False, eq=False, default=Factory(_pieces_of, takes_self=True)
+    _url_pieces: tuple[str, ...] = field(
+        init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )
 
     def __attrs_post_init__(self) -> None:
@@ -118,9 +118,13 @@ class Family:
     @property
     def id_parts(self) -> tuple[str, ...]:
         """The names of the id's parts in the URL; none where the id stands in the body."""
-        return tuple(name for name in _PLACE.findall(self.url) if f"{{{name}}}" not in _HOSTS)
+        return tuple(
+            name
+            for name in _PLACEHOLDER.findall(self.url)
+            if f"{{{name}}}" not in _HOST_PLACEHOLDERS
+        )
 
-    def at(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Family":
+    def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Family":
         """The same family on other hosts."""
         url = self.url.replace("{base}", base).replace("{legacy}", legacy)
         return evolve(self, url=url)
@@ -133,16 +137,16 @@ class Family:
             ValueError: The id has more or fewer parts than the family's URL, or is none that the
                 service gave.
         """
-        ticket.check_id()
-        wanted, got = max(1, len(self._pieces) - 1), ticket.id.count("/") + 1
-        if wanted != got:
-            shape = "/".join(self.id_parts) or "id"
+        ticket.require_id()
+        expected, got = max(1, len(self._url_pieces) - 1), ticket.id.count("/") + 1
+        if expected != got:
+            id_format = "/".join(self.id_parts) or "id"
             raise ValueError(
-                f"an id of family {self.name!r} has {wanted} part(s), written '{shape}', "
+                f"an id of family {self.name!r} has {expected} part(s), written '{id_format}', "
                 f"got {ticket.id!r}"
             )
 
-    def fetch(self, ticket: Ticket) -> Call:
+    def build_poll(self, ticket: Ticket) -> Call:
         """
         The call that asks about one ticket.
 
@@ -152,7 +156,7 @@ class Family:
         self.check(ticket)
         return Call(
             method=self.method,
-            url=self._pieces[0] if self.id_field else self._url(ticket),
+            url=self._url_pieces[0] if self.id_field else self._url(ticket),
             fields={self.id_field: ticket.id} if self.id_field else {},
             key_in=self.key_in,
             tier=self.tier,
@@ -160,10 +164,10 @@ class Family:
         )
 
     def _url(self, ticket: Ticket) -> str:
-        first, *others = self._pieces
+        first, *others = self._url_pieces
         parts = zip(ticket.id.split("/"), others, strict=True)
-        return first + "".join(_quoted(part) + piece for part, piece in parts)
+        return first + "".join(_quote_part(part) + piece for part, piece in parts)
 
 
-def _quoted(part: str) -> str:
+def _quote_part(part: str) -> str:
     return part if part.isascii() and part.isalnum() else quote(part, safe="")

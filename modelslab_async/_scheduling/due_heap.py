@@ -9,11 +9,11 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, field
 
 # In a crowd of more than so many, all that fall due in one such part of a second share a moment.
-_CROWD = 4096
-_PARTS = 128
+_MIN_SIZE_TO_ROUND = 4096
+_BUCKETS_PER_S = 128
 
 
-class Waited(Protocol):
+class QueueEntry(Protocol):
     """What can be lined up: somebody waits for it, or nobody does any more."""
 
     due: float
@@ -22,11 +22,11 @@ class Waited(Protocol):
     def watchers(self) -> Sequence[object]: ...
 
 
-E = TypeVar("E", bound=Waited)
+E = TypeVar("E", bound=QueueEntry)
 
 
 @define(eq=False)
-class Queue(Generic[E]):
+class DueHeap(Generic[E]):
     """
     Entries by their due times.
 
@@ -35,8 +35,8 @@ class Queue(Generic[E]):
     a small company. An entry in a crowd may be due later by a part of a second than was said.
     """
 
-    _moments: list[float] = field(factory=list[float])
-    _places: dict[float, list[E] | deque[E]] = field(factory=dict[float, list[E] | deque[E]])
+    _due_times: list[float] = field(factory=list[float])
+    _buckets: dict[float, list[E] | deque[E]] = field(factory=dict[float, list[E] | deque[E]])
     _count: int = 0
 
     def __len__(self) -> int:
@@ -44,51 +44,51 @@ class Queue(Generic[E]):
 
     def push(self, due: float, entry: E) -> None:
         """Line an entry up, and tell it when it is due."""
-        if self._count >= _CROWD and isfinite(due):
-            due = ceil(due * _PARTS) / _PARTS
+        if self._count >= _MIN_SIZE_TO_ROUND and isfinite(due):
+            due = ceil(due * _BUCKETS_PER_S) / _BUCKETS_PER_S
         self._count += 1
-        place = self._places.get(due)
-        if place is None:
-            heappush(self._moments, due)
-            self._places[due] = [entry]
+        bucket = self._buckets.get(due)
+        if bucket is None:
+            heappush(self._due_times, due)
+            self._buckets[due] = [entry]
             entry.due = due
             return
         # A million entries hold the moments that they share once.
-        entry.due = place[0].due
-        place.append(entry)
+        entry.due = bucket[0].due
+        bucket.append(entry)
 
-    def when(self) -> float | None:
+    def next_due(self) -> float | None:
         """When the first one is due; None if there is none."""
-        return self._moments[0] if self._moments else None
+        return self._due_times[0] if self._due_times else None
 
-    def first(self) -> E:
+    def peek(self) -> E:
         """Who goes next. Only if there is one."""
-        return self._places[self._moments[0]][0]
+        return self._buckets[self._due_times[0]][0]
 
     def pop(self) -> E:
         """Let the one go who goes next. Only if there is one."""
         self._count -= 1
-        place = self._places[self._moments[0]]
-        if len(place) == 1:
-            del self._places[heappop(self._moments)]
-            return place[0]
-        if isinstance(place, list):
+        bucket = self._buckets[self._due_times[0]]
+        if len(bucket) == 1:
+            del self._buckets[heappop(self._due_times)]
+            return bucket[0]
+        if isinstance(bucket, list):
             # A deque is quick at its front, and large: only a place that is let out becomes one.
-            place = self._places[self._moments[0]] = deque(place)
-        return place.popleft()
+            bucket = self._buckets[self._due_times[0]] = deque(bucket)
+        return bucket.popleft()
 
-    def some(self) -> E:
+    def pop_any(self) -> E:
         """Let one go, but who goes next only if nobody else is there. Only if there is one."""
         # The end of a heap can go without a change of the others.
-        place = self._places[self._moments[-1]]
-        entry = place.pop()
-        if not place:
-            del self._places[self._moments.pop()]
+        bucket = self._buckets[self._due_times[-1]]
+        entry = bucket.pop()
+        if not bucket:
+            del self._buckets[self._due_times.pop()]
         self._count -= 1
         return entry
 
     def drain(self) -> list[E]:
         """Take all out, in no order."""
-        entries = [entry for place in self._places.values() for entry in place]
-        self._moments, self._places, self._count = [], {}, 0
+        entries = [entry for bucket in self._buckets.values() for entry in bucket]
+        self._due_times, self._buckets, self._count = [], {}, 0
         return entries

@@ -6,22 +6,22 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, field
 
 from .._models.ticket import Ticket
-from .due_heap import Waited
-from .ready_queue import Line
+from .due_heap import QueueEntry
+from .ready_queue import ReadyQueue
 
 
-class Member(Waited, Protocol):
+class FamilyEntry(QueueEntry, Protocol):
     """What stands in line: an entry that belongs to a family."""
 
     @property
     def ticket(self) -> Ticket: ...
 
 
-M = TypeVar("M", bound=Member)
+M = TypeVar("M", bound=FamilyEntry)
 
 
 @define(eq=False)
-class Crowd(Generic[M]):
+class FairQueue(Generic[M]):
     """
     A line for each family, the one that was served the longest ago first.
 
@@ -29,47 +29,51 @@ class Crowd(Generic[M]):
     a family the most overdue goes first.
     """
 
-    _lines: dict[str, Line[M]] = field(factory=dict[str, Line[M]])
+    _queues: dict[str, ReadyQueue[M]] = field(factory=dict[str, ReadyQueue[M]])
 
-    def push(self, member: M) -> None:
+    def push(self, entry: M) -> None:
         """Line a member up by its due time."""
-        line = self._lines.get(member.ticket.family)
-        if line is None:
-            line = self._lines[member.ticket.family] = Line()
-        line.push(member.due, member)
+        queue = self._queues.get(entry.ticket.family)
+        if queue is None:
+            queue = self._queues[entry.ticket.family] = ReadyQueue()
+        queue.push(entry.due, entry)
 
-    def forget(self, member: M) -> None:
+    def mark_stale(self, entry: M) -> None:
         """Count a member in line that nobody watches."""
-        self._lines[member.ticket.family].forget()
+        self._queues[entry.ticket.family].mark_stale()
 
-    def strike(self, members: Sequence[M]) -> None:
+    def unmark_stale(self, entries: Sequence[M]) -> None:
         """Count some no more that were taken out, and forgotten after that."""
-        for member in members:
-            self._lines[member.ticket.family].strike()
+        for entry in entries:
+            self._queues[entry.ticket.family].unmark_stale()
 
-    def when(self) -> float | None:
+    def next_due(self) -> float | None:
         """When the first one may go; None if nobody stands in line."""
-        moments = [when for line in self._lines.values() if (when := line.when()) is not None]
-        return min(moments, default=None)
+        due_times = [
+            next_due
+            for queue in self._queues.values()
+            if (next_due := queue.next_due()) is not None
+        ]
+        return min(due_times, default=None)
 
     def pop(self, now: float, step: Callable[[M], float]) -> M:
         """Whose turn it is. Only once `when` has come."""
-        family, line = next(each for each in self._lines.items() if _may_go(each[1], now))
-        if len(self._lines) > 1:
-            self._lines[family] = self._lines.pop(family)
-        return line.pop(now, step)
+        family, queue = next(each for each in self._queues.items() if _is_due(each[1], now))
+        if len(self._queues) > 1:
+            self._queues[family] = self._queues.pop(family)
+        return queue.pop(now, step)
 
-    def resume(self, now: float) -> None:
+    def spread_backlog(self, now: float) -> None:
         """After a standstill: what is in line goes out bit by bit."""
-        for line in self._lines.values():
-            line.resume(now)
+        for queue in self._queues.values():
+            queue.spread_backlog(now)
 
     def drain(self, family: str | None) -> list[M]:
         """Take all out that somebody watches, or those of one family, in no order."""
-        lines = [line for name, line in self._lines.items() if family in (None, name)]
-        return [member for line in lines for member in line.drain()]
+        queues = [queue for name, queue in self._queues.items() if family in (None, name)]
+        return [entry for queue in queues for entry in queue.drain()]
 
 
-def _may_go(line: Line[M], now: float) -> bool:
-    when = line.when()
-    return when is not None and when <= now
+def _is_due(queue: ReadyQueue[M], now: float) -> bool:
+    next_due = queue.next_due()
+    return next_due is not None and next_due <= now

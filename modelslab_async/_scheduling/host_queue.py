@@ -5,19 +5,19 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
-from .._models.errors import LookFault, ModelsLabError
+from .._models.errors import ModelsLabError, TransientError
 from .._models.outcomes import Outcome
 from .._models.replies import Processing
 from .._models.ticket import Ticket
 from .._models.tier import Tier
-from .._parsing.reply_cache import Pending
-from .fair_queue import Crowd
-from .policy import Limits
+from .._parsing.reply_cache import CachedProcessing
+from .fair_queue import FairQueue
+from .policy import RetryLimits
 
-_OUTAGE = 10
-_LONGEST_GAP = 120.0
-_PROBE_PATIENCE = 1.0
-_MOST_DOUBLINGS = 5
+_FAILURES_BEFORE_PAUSE = 10
+_MAX_SILENCE_GAP_S = 120.0
+_PROBE_INTERVAL_S = 1.0
+_MAX_PROBE_DOUBLINGS = 5
 _NEVER = -math.inf
 
 
@@ -26,13 +26,13 @@ class Watcher(Protocol):
     Somebody who waits for a ticket. The schedule hands watchers back, it never calls them.
 
     Attributes:
-        follows: Whether every change is to be heard, or only how it ended.
+        wants_updates: Whether every change is to be heard, or only how it ended.
     """
 
     @property
-    def follows(self) -> bool: ...
+    def wants_updates(self) -> bool: ...
 
-    def hear(self, news: Processing | Outcome) -> None:
+    def notify(self, update: Processing | Outcome) -> None:
         """Take a change of a watched ticket, or how it ended."""
 
     def fail(self, error: BaseException) -> None:
@@ -40,27 +40,27 @@ class Watcher(Protocol):
 
 
 @frozen(weakref_slot=False)
-class Trouble:
+class PollFailures:
     """The looks at one ticket that went wrong in a row: how many, and how the last one did."""
 
-    faults: int
-    fault: LookFault
+    failures: int
+    last_error: TransientError
 
 
 @define(eq=False, weakref_slot=False)
-class Hook:
+class WebhookState:
     """
     What a webhook has to do with one ticket.
 
     Attributes:
-        calm: Whether a webhook is to tell of its end.
-        nudged: Whether one came while the ticket was looked at.
-        heeded: When the ticket was, or will be, looked at because one came.
+        expects_webhook: Whether a webhook is to tell of its end.
+        nudged_in_flight: Whether one came while the ticket was looked at.
+        last_nudge_due: When the ticket was, or will be, looked at because one came.
     """
 
-    calm: bool = False
-    nudged: bool = False
-    heeded: float = -math.inf
+    expects_webhook: bool = False
+    nudged_in_flight: bool = False
+    last_nudge_due: float = -math.inf
 
 
 @define(eq=False, weakref_slot=False)
@@ -73,42 +73,42 @@ class Entry:
 
     Attributes:
         due: When it is to be looked at, or was to be if that is going on.
-        began: When the look that is going on began.
-        running: When it was last seen running, or else when it was added.
-        over: When the server first said that it would be over, if it did.
+        poll_started: When the look that is going on began.
+        last_running: When it was last seen running, or else when it was added.
+        expected_done: When the server first said that it would be over, if it did.
     """
 
     ticket: Ticket
-    lane: "Lane"
+    host_queue: "HostQueue"
     added: float
     due: float
     watchers: tuple[Watcher, ...]
-    running: float
-    over: float | None = None
-    began: float = _NEVER
-    looks: int = 0
-    trouble: Trouble | None = None
-    hook: Hook | None = None
-    last: Processing | Pending | None = None
+    last_running: float
+    expected_done: float | None = None
+    poll_started: float = _NEVER
+    polls: int = 0
+    poll_failures: PollFailures | None = None
+    webhook: WebhookState | None = None
+    last: Processing | CachedProcessing | None = None
 
     @property
-    def lined_up(self) -> bool:
+    def is_queued(self) -> bool:
         """Whether no look is going on."""
-        return self.began == _NEVER
+        return self.poll_started == _NEVER
 
     @property
     def eta(self) -> float | None:
         """The age at which the server said that it would be over."""
-        return None if self.over is None else self.over - self.added
+        return None if self.expected_done is None else self.expected_done - self.added
 
     @property
-    def faults(self) -> int:
+    def failures(self) -> int:
         """How many looks in a row went wrong."""
-        return self.trouble.faults if self.trouble else 0
+        return self.poll_failures.failures if self.poll_failures else 0
 
 
 @define(eq=False)
-class Doom:
+class PendingRefusal:
     """
     A refusal, and whom it meets: everything that was open when it came, or one family of that.
 
@@ -118,11 +118,11 @@ class Doom:
     error: ModelsLabError
     entries: list[Entry]
     # Who was looked at when it came may be back in line by now; who stood in line is taken out.
-    flying: bool
+    in_flight: bool
 
 
 @define(eq=False)
-class Lane:
+class HostQueue:
     """
     The tickets of one key at one host share one fate: they are refused, slowed or cut off together.
 
@@ -134,131 +134,134 @@ class Lane:
 
     tier: Tier
     host: str
-    pace: Limits
+    limits: RetryLimits
     paused_until: float = -math.inf
-    proven: bool = False
-    fault: LookFault | None = None
-    silence: float = 0.0
+    is_proven: bool = False
+    last_error: TransientError | None = None
+    silent_s: float = 0.0
     _paused_at: float = -math.inf
     _probed_at: float = -math.inf
-    _faulted_at: float = math.inf
-    _setbacks: int = 0
-    _streak: int = 0
-    _halted: bool = False
-    _flying: set[Entry] = field(factory=set[Entry], repr=False)
-    _dooms: list[Doom] = field(factory=list[Doom], repr=False)
-    _crowd: Crowd[Entry] = field(factory=Crowd[Entry], repr=False)
+    _failed_at: float = math.inf
+    _pause_streak: int = 0
+    _failure_streak: int = 0
+    _was_paused: bool = False
+    _in_flight: set[Entry] = field(factory=set[Entry], repr=False)
+    _pending_refusals: list[PendingRefusal] = field(factory=list[PendingRefusal], repr=False)
+    _fair_queue: FairQueue[Entry] = field(factory=FairQueue[Entry], repr=False)
 
     def push(self, entry: Entry) -> None:
         """Line an entry up by its due time."""
-        entry.began = _NEVER
-        self._crowd.push(entry)
+        entry.poll_started = _NEVER
+        self._fair_queue.push(entry)
 
-    def forget(self, entry: Entry) -> None:
+    def mark_stale(self, entry: Entry) -> None:
         """Let go of an entry that nobody watches."""
-        if entry.lined_up:
-            self._crowd.forget(entry)
+        if entry.is_queued:
+            self._fair_queue.mark_stale(entry)
 
-    def next_look(self) -> float | None:
+    def next_poll_at(self) -> float | None:
         """When the next look may go out, as far as is known now; None if nothing is lined up."""
-        due = self._crowd.when()
+        due = self._fair_queue.next_due()
         if due is None:
             return None
-        when = max(due, self.paused_until)
-        if self.proven or not self._flying:
-            return when
+        next_due = max(due, self.paused_until)
+        if self.is_proven or not self._in_flight:
+            return next_due
         # The more of them hang, the less another one would tell.
-        doublings = min(len(self._flying) - 1, _MOST_DOUBLINGS)
-        return max(when, self._probed_at + _PROBE_PATIENCE * (1 << doublings))
+        doublings = min(len(self._in_flight) - 1, _MAX_PROBE_DOUBLINGS)
+        return max(next_due, self._probed_at + _PROBE_INTERVAL_S * (1 << doublings))
 
     def take(self, now: float) -> Entry:
         """Let the entry out whose turn it is. Only after `next_look` said that it may go."""
-        entry = self._crowd.pop(now, lambda entry: self.pace.step(now - entry.added, 0.0))
-        entry.began = self._probed_at = now
-        entry.looks += 1
-        self._flying.add(entry)
+        entry = self._fair_queue.pop(now, lambda entry: self.limits.step(now - entry.added, 0.0))
+        entry.poll_started = self._probed_at = now
+        entry.polls += 1
+        self._in_flight.add(entry)
         return entry
 
-    def stood_still(self, now: float, seconds: float) -> None:
+    def note_stall(self, now: float, seconds: float) -> None:
         """For so long nothing was looked at, though nothing was wrong: the machine slept."""
-        when = self._crowd.when() if self.proven else None
-        if when is not None and when < now - seconds:
-            self._crowd.resume(now)
+        next_due = self._fair_queue.next_due() if self.is_proven else None
+        if next_due is not None and next_due < now - seconds:
+            self._fair_queue.spread_backlog(now)
 
-    def put_back(self, entry: Entry) -> None:
+    def return_unpolled(self, entry: Entry) -> None:
         """Take an entry back that was let out and not looked at."""
-        self._flying.discard(entry)
-        entry.looks -= 1
+        self._in_flight.discard(entry)
+        entry.polls -= 1
 
-    def back(self, entry: Entry) -> None:
+    def finish_poll(self, entry: Entry) -> None:
         """Take an entry back whose look is over, however it ended."""
-        self._flying.discard(entry)
+        self._in_flight.discard(entry)
 
-    def spoke(self) -> None:
+    def reset_silence(self) -> None:
         """The server said something, if only no: it is not silent."""
-        self.silence = 0.0
-        self._faulted_at = math.inf
-        self.fault = None
+        self.silent_s = 0.0
+        self._failed_at = math.inf
+        self.last_error = None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is looked at and nothing lined up."""
-        return not self._flying and self.next_look() is None
+        return not self._in_flight and self.next_poll_at() is None
 
-    def answered(self, now: float) -> None:
+    def record_answer(self, now: float) -> None:
         """The server spoke: nothing is wrong with the key, the network or the host."""
-        if self._halted:
-            self._halted = False
-            self._crowd.resume(now)
-        self.proven = True
-        self.spoke()
-        self._streak = self._setbacks = 0
+        if self._was_paused:
+            self._was_paused = False
+            self._fair_queue.spread_backlog(now)
+        self.is_proven = True
+        self.reset_silence()
+        self._failure_streak = self._pause_streak = 0
 
-    def doom(self, error: ModelsLabError, family: str | None) -> None:
+    def refuse_open(self, error: ModelsLabError, family: str | None) -> None:
         """End what is open now, or one family of it: `reap` hands it out."""
-        self._dooms = [doom for doom in self._dooms if doom.entries]
-        met = [entry for entry in self._flying if family in (None, entry.ticket.family)]
-        lined_up = self._crowd.drain(family)
-        self._dooms += [Doom(error, met, flying=True), Doom(error, lined_up, flying=False)]
+        self._pending_refusals = [refusal for refusal in self._pending_refusals if refusal.entries]
+        refused = [entry for entry in self._in_flight if family in (None, entry.ticket.family)]
+        is_queued = self._fair_queue.drain(family)
+        self._pending_refusals += [
+            PendingRefusal(error, refused, in_flight=True),
+            PendingRefusal(error, is_queued, in_flight=False),
+        ]
 
     @property
-    def doomed(self) -> bool:
+    def has_pending_refusals(self) -> bool:
         """Whether there is something to reap."""
-        return any(doom.entries for doom in self._dooms)
+        return any(refusal.entries for refusal in self._pending_refusals)
 
-    def reap(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
+    def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
         """Some of the doomed entries, each with its refusal."""
-        doom = next(doom for doom in self._dooms if doom.entries)
-        some = doom.entries[-limit:]
-        del doom.entries[-limit:]
+        refusal = next(refusal for refusal in self._pending_refusals if refusal.entries)
+        some = refusal.entries[-limit:]
+        del refusal.entries[-limit:]
         watched = [entry for entry in some if entry.watchers]
-        if doom.flying:
+        if refusal.in_flight:
             for entry in watched:
-                self.forget(entry)
+                self.mark_stale(entry)
         else:
-            self._crowd.strike([entry for entry in some if not entry.watchers])
-        return [(entry, doom.error) for entry in watched]
+            self._fair_queue.unmark_stale([entry for entry in some if not entry.watchers])
+        return [(entry, refusal.error) for entry in watched]
 
-    def faulted(self, began: float, now: float) -> int:
+    def record_failure(self, poll_started: float, now: float) -> int:
         """Count a look that went wrong; say how many pauses in a row that makes, 0 for none."""
         # Time that passed without a look, as while a machine sleeps, is no silence of the server.
-        self.silence += min(max(0.0, now - self._faulted_at), _LONGEST_GAP)
-        self._faulted_at = now
-        self._streak += 1
-        if self.proven and self._streak < _OUTAGE:
+        self.silent_s += min(max(0.0, now - self._failed_at), _MAX_SILENCE_GAP_S)
+        self._failed_at = now
+        self._failure_streak += 1
+        if self.is_proven and self._failure_streak < _FAILURES_BEFORE_PAUSE:
             return 0
-        return self.set_back(began)
+        return self.record_pause(poll_started)
 
-    def set_back(self, began: float) -> int:
+    def record_pause(self, poll_started: float) -> int:
         """Count a pause, unless the look began before the last pause: it says nothing new."""
-        if began < self._paused_at:
+        if poll_started < self._paused_at:
             return 0
-        self._setbacks += 1
-        return self._setbacks
+        self._pause_streak += 1
+        return self._pause_streak
 
     def pause(self, now: float, seconds: float) -> None:
         """Let nothing out for some seconds, and then one look alone."""
-        self.proven = False
-        self._halted = True
+        self.is_proven = False
+        self._was_paused = True
         self._paused_at = now
         self.paused_until = max(self.paused_until, now + seconds)

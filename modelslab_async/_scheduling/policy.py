@@ -3,23 +3,25 @@
 from typing import Protocol
 
 
-class Steps(Protocol):
+class FamilyPace(Protocol):
     """When the tickets of one family are looked at."""
 
-    def first(self, eta: float | None, chance: float, *, fresh: bool = False) -> float:
+    def first_step(
+        self, eta: float | None, jitter: float, *, just_submitted: bool = False
+    ) -> float:
         """Seconds until the first look, given the seconds that the server says are left."""
         ...
 
-    def step(self, age: float, chance: float, *, eta: float | None = None) -> float:
+    def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
         """Seconds from one look to the next, given the age at which it should be over."""
         ...
 
-    def learn(self, running: float, over: float | None, eta: float | None) -> None:
+    def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
         """Hear of a job: the age when last seen running, and when first seen over, if it was."""
         ...
 
 
-class Limits(Protocol):
+class RetryLimits(Protocol):
     """How to back off from trouble, and when to stop asking."""
 
     @property
@@ -33,7 +35,7 @@ class Limits(Protocol):
         ...
 
     @property
-    def faults(self) -> int:
+    def max_failures(self) -> int:
         """How many looks in a row may go wrong before a ticket's wait ends."""
         ...
 
@@ -47,31 +49,31 @@ class Limits(Protocol):
         """Seconds for which "request not found" is taken for "not known yet"."""
         ...
 
-    def step(self, age: float, chance: float, *, eta: float | None = None) -> float:
+    def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
         """Seconds until the next look at a ticket that the server does not know yet."""
         ...
 
-    def backoff(self, setbacks: int, chance: float) -> float:
+    def backoff(self, failures: int, jitter: float) -> float:
         """Seconds to leave alone what has gone wrong `setbacks` times in a row."""
         ...
 
 
-class Rule(Protocol):
+class PacePolicy(Protocol):
     """What a client is given for a pace."""
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> RetryLimits:
         """What holds in trouble, for every family alike."""
         ...
 
-    def of(self, family: str, /) -> Steps:
+    def for_family(self, family: str, /) -> FamilyPace:
         """The steps of one family."""
         ...
 
 
-class Plain(Steps, Limits, Protocol):
+class PlainPace(FamilyPace, RetryLimits, Protocol):
     """A rule to begin with, and to measure others by."""
 
-    def longest(self, age: float) -> float:
+    def base_step(self, age: float) -> float:
         """The seconds of a step at that age, before chance shortens it."""
         ...

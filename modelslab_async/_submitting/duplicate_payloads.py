@@ -9,35 +9,35 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 
 # What the filter asks for where it says nothing else.
-_APART = 30.0
+_SPAM_INTERVAL_S = 30.0
 # No two clocks run alike.
-_MARGIN = 0.1
+_CLOCK_MARGIN_S = 0.1
 
-Turn = asyncio.Future[ModelsLabError | None]
+Waiter = asyncio.Future[ModelsLabError | None]
 
 
 @define(eq=False)
-class _Row:
+class _PayloadQueue:
     """
     Those of one payload.
 
     Attributes:
-        free_at: When the next one may go.
-        apart: Seconds from the answer to one until the next.
-        going: The number of whose turn it is.
-        line: Who waits, the lowest number first.
+        next_send_at: When the next one may go.
+        interval: Seconds from the answer to one until the next.
+        current: The number of whose turn it is.
+        waiters: Who waits, the lowest number first.
         timer: What wakes the next one.
     """
 
-    free_at: float
-    apart: float
-    going: int | None = None
-    line: list[tuple[int, Turn]] = Factory(list)
+    next_send_at: float
+    interval: float
+    current: int | None = None
+    waiters: list[tuple[int, Waiter]] = Factory(list)
     timer: asyncio.TimerHandle | None = None
 
 
 @define(eq=False)
-class Twins:
+class DuplicatePayloads:
     """
     Submits whose payloads are the same, of one account.
 
@@ -46,88 +46,90 @@ class Twins:
     knows sooner that the service has seen it. When none waits any more, that is over.
     """
 
-    _rows: dict[str, _Row] = Factory(dict)
+    _queues: dict[str, _PayloadQueue] = Factory(dict)
 
-    async def turn(self, payload: str, number: int) -> None:
+    async def acquire(self, payload: str, number: int) -> None:
         """
         Wait for one's turn among those of a payload. The lowest number goes first.
 
         Raises:
             ModelsLabError: Those in line are sent away.
         """
-        row = self._rows.get(payload)
-        if row is None:
+        queue = self._queues.get(payload)
+        if queue is None:
             return
-        turn: Turn = asyncio.get_running_loop().create_future()
-        heappush(row.line, (number, turn))
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        heappush(queue.waiters, (number, waiter))
         try:
-            error = await turn
+            error = await waiter
         except asyncio.CancelledError:
-            self.leave(payload, number)
+            self.release(payload, number)
             raise
         if error is not None:
             raise error
 
-    def may_go(self, payload: str, number: int) -> bool:
+    def may_submit(self, payload: str, number: int) -> bool:
         """Whether it is its turn, or everybody's."""
-        row = self._rows.get(payload)
-        return row is None or row.going == number
+        queue = self._queues.get(payload)
+        return queue is None or queue.current == number
 
-    def leave(self, payload: str, number: int) -> None:
+    def release(self, payload: str, number: int) -> None:
         """It will not be sent: its turn, if it had it, is the next one's."""
-        row = self._rows.get(payload)
-        if row is not None and row.going == number:
-            row.going = None
-            self._arm(payload, row)
+        queue = self._queues.get(payload)
+        if queue is not None and queue.current == number:
+            queue.current = None
+            self._arm_timer(payload, queue)
 
-    def answered(self, payload: str, number: int) -> None:
+    def on_reply(self, payload: str, number: int) -> None:
         """It was sent, and is over: the service may have seen it until now."""
-        row = self._rows.get(payload)
-        if row is None:
+        queue = self._queues.get(payload)
+        if queue is None:
             return
-        row.free_at = asyncio.get_running_loop().time() + row.apart
-        if row.going == number:
-            row.going = None
-        self._arm(payload, row)
+        queue.next_send_at = asyncio.get_running_loop().time() + queue.interval
+        if queue.current == number:
+            queue.current = None
+        self._arm_timer(payload, queue)
 
-    def refused(self, payload: str, seconds: float | None) -> None:
+    def space_out(self, payload: str, seconds: float | None) -> None:
         """The filter has answered, and asks to wait for so long."""
-        apart = max(seconds or 0.0, _APART) + _MARGIN
-        free_at = asyncio.get_running_loop().time() + apart
-        row = self._rows.setdefault(payload, _Row(free_at, apart))
-        row.free_at, row.apart = free_at, apart
-        self._arm(payload, row)
+        interval = max(seconds or 0.0, _SPAM_INTERVAL_S) + _CLOCK_MARGIN_S
+        next_send_at = asyncio.get_running_loop().time() + interval
+        queue = self._queues.setdefault(payload, _PayloadQueue(next_send_at, interval))
+        queue.next_send_at, queue.interval = next_send_at, interval
+        self._arm_timer(payload, queue)
 
-    def send_away(self, error: ModelsLabError) -> None:
+    def reject_waiting(self, error: ModelsLabError) -> None:
         """Those who are in line now will not be sent, for this reason."""
-        for row in self._rows.values():
-            line, row.line = row.line, []
-            for _, turn in line:
-                if not turn.done():
-                    turn.set_result(error)
+        for queue in self._queues.values():
+            waiters, queue.waiters = queue.waiters, []
+            for _, waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(error)
 
     def close(self) -> None:
         """Nobody waits for a turn any more."""
-        rows, self._rows = self._rows, {}
-        for row in rows.values():
-            if row.timer is not None:
-                row.timer.cancel()
+        queues, self._queues = self._queues, {}
+        for queue in queues.values():
+            if queue.timer is not None:
+                queue.timer.cancel()
 
-    def _arm(self, payload: str, row: _Row) -> None:
-        if row.timer is not None:
-            row.timer.cancel()
-            row.timer = None
-        if row.going is None:
+    def _arm_timer(self, payload: str, queue: _PayloadQueue) -> None:
+        if queue.timer is not None:
+            queue.timer.cancel()
+            queue.timer = None
+        if queue.current is None:
             loop = asyncio.get_running_loop()
-            row.timer = loop.call_at(row.free_at, self._next, payload, row, context=Context())
+            queue.timer = loop.call_at(
+                queue.next_send_at, self._admit_next, payload, queue, context=Context()
+            )
 
-    def _next(self, payload: str, row: _Row) -> None:
+    def _admit_next(self, payload: str, queue: _PayloadQueue) -> None:
         """Give the turn to who comes next; where there is nobody, nobody needs one."""
-        row.timer = None
-        while row.line:
-            number, turn = heappop(row.line)
-            if not turn.done():
-                row.going = number
-                turn.set_result(None)
+        queue.timer = None
+        while queue.waiters:
+            number, waiter = heappop(queue.waiters)
+            if not waiter.done():
+                queue.current = number
+                waiter.set_result(None)
                 return
-        del self._rows[payload]
+        del self._queues[payload]

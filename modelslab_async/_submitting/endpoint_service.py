@@ -8,18 +8,18 @@ from contextlib import suppress
 from typing import Any
 
 from .._models.errors import ClientClosed, TransportError
-from .._parsing.reply import read_answer
+from .._parsing.reply import read_utility_reply
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
 from .._transport.sender import Sender
 from .file_parameters import files_in, with_uploads
-from .submit_request import Order
-from .uploader import UPLOAD
+from .submit_request import SubmitRequest
+from .uploader import UPLOAD_ENDPOINT
 
-CLOSED = "the client was closed; nothing was started"
+CLOSED_MESSAGE = "the client was closed; nothing was started"
 
 
-class Asker:
+class EndpointService:
     """
     Checks whatever is asked of an endpoint before anything is sent.
 
@@ -51,13 +51,13 @@ class Asker:
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
-        self._sender.key_of(endpoint.tier)
+        self._sender.key_tier(endpoint.tier)
         endpoint.check(params)
         for parameter, file in files_in(params):
             self._check_file(endpoint, parameter, file)
         return endpoint
 
-    async def order(self, name: str, params: Mapping[str, Any]) -> Order:
+    async def prepare(self, name: str, params: Mapping[str, Any]) -> SubmitRequest:
         """
         Make what is to be started an order: checked, marked, its files known.
 
@@ -66,7 +66,7 @@ class Asker:
             UnusableFile: A file cannot be read, or is too long.
         """
         endpoint = self.check(name, params)
-        return Order.of(endpoint, await with_uploads(params))
+        return SubmitRequest.of(endpoint, await with_uploads(params))
 
     async def ask(
         self, name: str, params: Mapping[str, Any], *, timeout: float | None = None
@@ -80,7 +80,7 @@ class Asker:
             timeout: The most seconds that it may take; None for as long as a look may.
 
         Raises:
-            LookFault: There is no answer.
+            TransientError: There is no answer.
             Refused: The server refuses.
             ClientClosed: The client was closed meanwhile.
             ValueError: The endpoint is unknown, makes tickets, or the parameters do not fit.
@@ -90,12 +90,12 @@ class Asker:
             raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
         self.check_open()
         try:
-            response = await self._sender.send(endpoint.start(params), timeout=timeout)
+            response = await self._sender.send(endpoint.build_submit(params), timeout=timeout)
         except TransportError:
             if not self._closing.is_set():
                 raise
         else:
-            return read_answer(
+            return read_utility_reply(
                 status_code=response.status_code,
                 headers=response.headers,
                 body=response.body,
@@ -103,10 +103,10 @@ class Asker:
             )
         raise ClientClosed("the client was closed before an answer came; nothing was started")
 
-    def uploads_as(self, order: Order) -> bool:
+    def shares_upload_key(self, submit_request: SubmitRequest) -> bool:
         """Whether an order's files go up with the key that it is submitted with."""
-        tiers = (order.endpoint.tier, self._endpoint(UPLOAD).tier)
-        return len(set(map(self._sender.key_of, tiers))) == 1
+        tiers = (submit_request.endpoint.tier, self._endpoint(UPLOAD_ENDPOINT).tier)
+        return len(set(map(self._sender.key_tier, tiers))) == 1
 
     def close(self) -> None:
         """Nothing is asked or ordered any more, and nobody rests."""
@@ -120,9 +120,9 @@ class Asker:
             ClientClosed: The client was closed.
         """
         if self._closing.is_set():
-            raise ClientClosed(CLOSED)
+            raise ClientClosed(CLOSED_MESSAGE)
 
-    async def rest(self, seconds: float) -> None:
+    async def sleep_while_open(self, seconds: float) -> None:
         """Wait, but no longer than the client is open."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -136,20 +136,24 @@ class Asker:
                 "is a str"
             )
         try:
-            self._sender.key_of(self._endpoint(UPLOAD).tier)
+            self._sender.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
         except ValueError as error:
             raise ValueError(
-                f"the file for {parameter!r} would be sent to {UPLOAD} first, which cannot be: "
+                f"the file for {parameter!r} would be sent to {UPLOAD_ENDPOINT} first, which cannot be: "
                 f"{error}; or give a link instead of the file"
             ) from None
 
     def _endpoint(self, name: str) -> Endpoint:
         endpoint = self._endpoints.get(name)
         if endpoint is None:
-            near = difflib.get_close_matches(name, self._endpoints, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "none is like it;"
+            similar = difflib.get_close_matches(name, self._endpoints, n=3, cutoff=0.5)
+            suggestion = (
+                f"did you mean {' or '.join(map(repr, similar))}?"
+                if similar
+                else "none is like it;"
+            )
             raise ValueError(
-                f"unknown endpoint {name!r}; {hint} "
+                f"unknown endpoint {name!r}; {suggestion} "
                 "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"
             )
         if endpoint.resolved_by is not None and endpoint.resolved_by not in self._families:

@@ -12,14 +12,14 @@ from typing import Any, BinaryIO, TypeVar
 import anyio.to_thread
 from attrs import field, frozen
 
-from .._downloads.content_sniffing import HEAD, binary_suffix_of
+from .._downloads.content_sniffing import SNIFF_BYTES, binary_suffix_of
 from .._models.errors import UnusableFile
 
 # The service takes no longer file in this way.
-LONGEST = 5_000_000
-_PIECE = 1 << 16
+MAX_FILE_BYTES = 5_000_000
+_CHUNK_BYTES = 1 << 16
 # Less than this is worked on sooner than a thread is found for it.
-_LITTLE = 1 << 18
+_THREAD_THRESHOLD_BYTES = 1 << 18
 
 T = TypeVar("T")
 
@@ -33,12 +33,12 @@ class Upload:
     no memory for them.
 
     Attributes:
-        name: The parameter that it stands in.
+        parameter: The parameter that it stands in.
         digest: What tells it from other files.
         source: Where it is, or its bytes.
     """
 
-    name: str
+    parameter: str
     digest: str
     source: Path | bytes = field(repr=False)
 
@@ -49,25 +49,26 @@ class Upload:
         Raises:
             UnusableFile: It cannot be read any more, or is another one by now.
         """
-        return await _worked(self.name, self.source, self._data_url)
+        return await _run_blocking(self.parameter, self.source, self._data_url)
 
     def _data_url(self) -> str:
-        data = self.source if isinstance(self.source, bytes) else _start_of(self.source)
-        if _checked(self.name, data) != self.digest:
+        data = self.source if isinstance(self.source, bytes) else _read_path(self.source)
+        if _checked_digest(self.parameter, data) != self.digest:
             raise _unusable(
-                self.name, "has changed since the request was made; submit it again as it is now"
+                self.parameter,
+                "has changed since the request was made; submit it again as it is now",
             )
-        suffix = binary_suffix_of(data[:HEAD], ())
-        kind = mimetypes.guess_type(f"a.{suffix}")[0] or "application/octet-stream"
-        return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+        suffix = binary_suffix_of(data[:SNIFF_BYTES], ())
+        mime_type = mimetypes.guess_type(f"a.{suffix}")[0] or "application/octet-stream"
+        return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
 
 
 def files_in(params: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """The files among the parameters, each with the name of its own: paths, bytes, open files."""
-    for name, value in params.items():
-        for each in value if isinstance(value, (list, tuple)) else (value,):
-            if _is_file(each):
-                yield name, each
+    for parameter, value in params.items():
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            if _is_file(item):
+                yield parameter, item
 
 
 async def with_uploads(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,32 +78,35 @@ async def with_uploads(params: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnusableFile: A file cannot be read, or is too long, empty, or a text.
     """
-    return {name: await _each(value, partial(_upload, name)) for name, value in params.items()}
+    return {
+        parameter: await _convert(value, partial(_upload, parameter))
+        for parameter, value in params.items()
+    }
 
 
 async def with_links(
-    params: Mapping[str, Any], link: Callable[[Upload], Awaitable[str]]
+    params: Mapping[str, Any], get_link: Callable[[Upload], Awaitable[str]]
 ) -> dict[str, Any]:
     """The parameters with a link in the place of each upload."""
 
-    async def linked(value: Any) -> Any:
-        return await link(value) if isinstance(value, Upload) else value
+    async def to_link(value: Any) -> Any:
+        return await get_link(value) if isinstance(value, Upload) else value
 
-    return {name: await _each(value, linked) for name, value in params.items()}
+    return {parameter: await _convert(value, to_link) for parameter, value in params.items()}
 
 
-async def _each(value: Any, change: Callable[[Any], Awaitable[Any]]) -> Any:
+async def _convert(value: Any, convert: Callable[[Any], Awaitable[Any]]) -> Any:
     if isinstance(value, (list, tuple)):
-        return [await change(each) for each in value]
-    return await change(value)
+        return [await convert(item) for item in value]
+    return await convert(value)
 
 
 def _is_file(value: object) -> bool:
-    kinds = (bytes, bytearray, memoryview, os.PathLike)
-    return isinstance(value, kinds) or callable(getattr(value, "read", None))
+    file_types = (bytes, bytearray, memoryview, os.PathLike)
+    return isinstance(value, file_types) or callable(getattr(value, "read", None))
 
 
-async def _upload(name: str, value: Any) -> Any:
+async def _upload(parameter: str, value: Any) -> Any:
     if not _is_file(value):
         return value
     source: Path | bytes
@@ -113,61 +117,70 @@ async def _upload(name: str, value: Any) -> Any:
             source = Path(value)
         case _:
             # It may stand elsewhere, or be closed, by the time there is a place.
-            source = await _worked(name, value, partial(_read, name, value))
-    return Upload(name, await _worked(name, source, partial(_checked, name, source)), source)
-
-
-async def _worked(name: str, source: object, work: Callable[[], T]) -> T:
-    """What a work on a file gives, which is done in a thread where it may take its time."""
-    try:
-        if isinstance(source, bytes) and len(source) < _LITTLE:
-            return work()
-        return await anyio.to_thread.run_sync(work)
-    except UnusableFile:
-        raise
-    except Exception as error:
-        why = f"cannot be read: {type(error).__name__}: {error}"
-        raise _unusable(name, why) from error
-
-
-def _read(name: str, file: BinaryIO) -> bytes:
-    data: object = file.read(LONGEST + 1)
-    if isinstance(data, bytes):
-        return data
-    raise _unusable(
-        name, f"gives a {type(data).__name__} and no bytes when it is read; open it with mode 'rb'"
+            source = await _run_blocking(
+                parameter, value, partial(_read_open_file, parameter, value)
+            )
+    return Upload(
+        parameter,
+        await _run_blocking(parameter, source, partial(_checked_digest, parameter, source)),
+        source,
     )
 
 
-def _checked(name: str, source: Path | bytes) -> str:
+async def _run_blocking(parameter: str, source: object, function: Callable[[], T]) -> T:
+    """What a work on a file gives, which is done in a thread where it may take its time."""
+    try:
+        if isinstance(source, bytes) and len(source) < _THREAD_THRESHOLD_BYTES:
+            return function()
+        return await anyio.to_thread.run_sync(function)
+    except UnusableFile:
+        raise
+    except Exception as error:
+        reason = f"cannot be read: {type(error).__name__}: {error}"
+        raise _unusable(parameter, reason) from error
+
+
+def _read_open_file(parameter: str, file: BinaryIO) -> bytes:
+    data: object = file.read(MAX_FILE_BYTES + 1)
+    if isinstance(data, bytes):
+        return data
+    raise _unusable(
+        parameter,
+        f"gives a {type(data).__name__} and no bytes when it is read; open it with mode 'rb'",
+    )
+
+
+def _checked_digest(parameter: str, source: Path | bytes) -> str:
     """The digest of a file that is neither empty nor too long."""
-    pieces = [source] if isinstance(source, bytes) else _pieces_of(source)
+    chunks = [source] if isinstance(source, bytes) else _chunks_of(source)
     length, digest = 0, hashlib.sha256()
-    for piece in pieces:
-        length += len(piece)
-        digest.update(piece)
+    for chunk in chunks:
+        length += len(chunk)
+        digest.update(chunk)
     if not length:
-        raise _unusable(name, "is an empty file")
-    if length > LONGEST:
+        raise _unusable(parameter, "is an empty file")
+    if length > MAX_FILE_BYTES:
         raise _unusable(
-            name,
-            f"is longer than the {LONGEST} bytes that the service takes as a file; put it where "
+            parameter,
+            f"is longer than the {MAX_FILE_BYTES} bytes that the service takes as a file; put it where "
             "the service can reach it, and give the link",
         )
     return f"sha256:{digest.hexdigest()}"
 
 
-def _pieces_of(path: Path) -> Iterator[bytes]:
+def _chunks_of(path: Path) -> Iterator[bytes]:
     """A file, as far as it may be too long; piece by piece, since many are read at once."""
     with path.open("rb") as file:
-        while file.tell() <= LONGEST and (piece := file.read(_PIECE)):
-            yield piece
+        while file.tell() <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
+            yield chunk
 
 
-def _start_of(path: Path) -> bytes:
+def _read_path(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(LONGEST + 1)
+        return file.read(MAX_FILE_BYTES + 1)
 
 
-def _unusable(name: str, why: str) -> UnusableFile:
-    return UnusableFile(f"the file for {name} {why}; nothing was started", parameter=name)
+def _unusable(parameter: str, reason: str) -> UnusableFile:
+    return UnusableFile(
+        f"the file for {parameter} {reason}; nothing was started", parameter=parameter
+    )

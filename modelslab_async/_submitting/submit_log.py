@@ -7,14 +7,14 @@ from attrs import frozen
 from .._models.errors import ModelsLabError
 from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
-from .submit_request import Order
+from .submit_request import SubmitRequest
 
-Receipt: TypeAlias = Processing | Success
+SubmitReply: TypeAlias = Processing | Success
 """What tells that work was started."""
 
 
 @frozen
-class Raised:
+class CallbackFailure:
     """
     What a ledger or a hook raised. It is the caller's, and no word of the service on the submit.
 
@@ -29,23 +29,25 @@ class Raised:
     ticket: Ticket | None = None
 
 
-def receipt_of(end: Receipt | Raised) -> Receipt:
+def reply_or_raise(result: SubmitReply | CallbackFailure) -> SubmitReply:
     """
     What tells that work was started.
 
     Raises:
         BaseException: Whatever the ledger or the hook raised.
     """
-    if isinstance(end, Raised):
-        raise end.error
-    return end
+    if isinstance(result, CallbackFailure):
+        raise result.error
+    return result
 
 
-class Ledger:
+class SubmitLog:
     """Hears of every submit that is about to be sent, and of what came of it."""
 
-    async def begin(self, order: Order) -> None:
+    async def begin(self, submit_request: SubmitRequest) -> None:
         """An order is about to be sent; if this raises, it is not."""
 
-    async def end(self, order: Order, end: Receipt | ModelsLabError) -> None:
+    async def finish(
+        self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
+    ) -> None:
         """What came of an order that was sent."""

@@ -12,13 +12,13 @@ from .._registry.endpoint import Endpoint
 from .file_parameters import Upload
 
 # A whole number that every JSON reader keeps exactly; the documents disagree on text or number.
-_MARKS = 2**53
+_TRACK_ID_LIMIT = 2**53
 # What differs between two requests for the same thing.
-_OWN = ("track_id", "webhook")
+_UNHASHED_PARAMETERS = ("track_id", "webhook")
 
 
 @frozen(kw_only=True)
-class Order:
+class SubmitRequest:
     """
     What is to be started.
 
@@ -26,42 +26,42 @@ class Order:
         endpoint: Where it is submitted.
         params: The parameters, with a track_id where the endpoint takes one.
         payload_hash: The SHA-256 of the endpoint and its parameters, without marks.
-        name: What it is called where it is written down: its mark, if it has one.
+        submit_id: What it is called where it is written down: its mark, if it has one.
     """
 
     endpoint: Endpoint
     params: Mapping[str, Any] = field(repr=False)
     payload_hash: str
-    name: str
+    submit_id: str
 
     @classmethod
-    def of(cls, endpoint: Endpoint, params: Mapping[str, Any]) -> "Order":
+    def of(cls, endpoint: Endpoint, params: Mapping[str, Any]) -> "SubmitRequest":
         """
         Check the parameters and mark them.
 
         Raises:
             ValueError: They do not fit the endpoint, or JSON cannot carry them.
         """
-        marked = dict(params)
-        if marked.get("track_id") is None and "track_id" in endpoint.parameters:
-            marked["track_id"] = secrets.randbelow(_MARKS)
-        endpoint.check(marked)
+        with_track_id = dict(params)
+        if with_track_id.get("track_id") is None and "track_id" in endpoint.parameters:
+            with_track_id["track_id"] = secrets.randbelow(_TRACK_ID_LIMIT)
+        endpoint.check(with_track_id)
         return cls(
             endpoint=endpoint,
-            params=marked,
+            params=with_track_id,
             payload_hash=_hash(endpoint, params),
-            name=_mark(marked) or secrets.token_hex(8),
+            submit_id=_track_id(with_track_id) or secrets.token_hex(8),
         )
 
     @property
     def track_id(self) -> str:
         """The mark, as text; "" where there is none."""
-        return _mark(self.params)
+        return _track_id(self.params)
 
 
-def _mark(params: Mapping[str, Any]) -> str:
-    mark = params.get("track_id")
-    return "" if mark is None else str(mark)
+def _track_id(params: Mapping[str, Any]) -> str:
+    track_id = params.get("track_id")
+    return "" if track_id is None else str(track_id)
 
 
 def _digest(value: object) -> str:
@@ -71,7 +71,7 @@ def _digest(value: object) -> str:
 
 
 def _hash(endpoint: Endpoint, params: Mapping[str, Any]) -> str:
-    payload = {name: value for name, value in params.items() if name not in _OWN}
+    payload = {name: value for name, value in params.items() if name not in _UNHASHED_PARAMETERS}
     try:
         text = json.dumps(
             [endpoint.name, payload], sort_keys=True, separators=(",", ":"), default=_digest

@@ -18,44 +18,44 @@ from .._models.errors import (
     ClientClosed,
     ConnectionImpossible,
     GenerationFailed,
-    LookFault,
     ModelsLabError,
     PaymentRequired,
     RateLimited,
     ServerError,
     SubmitUncertain,
+    TransientError,
     TransportError,
 )
 from .._models.events import Submitted
 from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
 from .._models.tier import Tier
-from .._parsing.submit_reply import read_receipt
-from .._parsing.webhook_payload import Hint
+from .._parsing.submit_reply import read_submit_reply
+from .._parsing.webhook_payload import WebhookHint
 from .._registry.family import Family
-from .._scheduling.policy import Limits
-from .._scheduling.start import Start
+from .._scheduling.initial_state import InitialState
+from .._scheduling.policy import RetryLimits
 from .._transport.sender import Sender
-from .endpoint_service import CLOSED, Asker
-from .slots import Places
-from .submit_log import Ledger, Raised, Receipt
-from .submit_request import Order
-from .uploader import UPLOAD, Uploader, as_it_came
+from .endpoint_service import CLOSED_MESSAGE, EndpointService
+from .slots import Slots
+from .submit_log import CallbackFailure, SubmitLog, SubmitReply
+from .submit_request import SubmitRequest
+from .uploader import UPLOAD_ENDPOINT, Uploader, original_error
 
 _logger = logging.getLogger("modelslab_async")
 
 # What the service asks for where it says nothing else.
-_PATIENCE = 30.0
+_DEFAULT_RETRY_AFTER_S = 30.0
 
 # What came of one submit: a server's word, ours, or an exception that is none of both.
-_End: TypeAlias = Receipt | ModelsLabError | Raised
+_SubmitResult: TypeAlias = SubmitReply | ModelsLabError | CallbackFailure
 
 # So many ids of deliveries that came before the reply to their submit are remembered: no more than
 # a number of each, since whoever knows the address may post what is large.
-_EARLY = 1024
+_MAX_EARLY_WEBHOOK_IDS = 1024
 
-_UNKNOWN = Start()
-_NO_LEDGER = Ledger()
+_DEFAULT_START = InitialState()
+_NO_SUBMIT_LOG = SubmitLog()
 
 
 class Submitter:
@@ -67,39 +67,41 @@ class Submitter:
 
     def __init__(
         self,
-        asker: Asker,
+        endpoint_service: EndpointService,
         families: Mapping[str, Family],
         sender: Sender,
         *,
-        places: Callable[[], Places],
-        pace: Limits,
+        new_slots: Callable[[], Slots],
+        pace: RetryLimits,
         timeout: float,
         on_submitted: Callable[[Submitted], Awaitable[object]],
-        is_hooked: Callable[[Order], bool] = lambda _: False,
-        chance: Callable[[], float] = random.random,
+        expects_webhook: Callable[[SubmitRequest], bool] = lambda _: False,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._asker = asker
+        self._endpoint_service = endpoint_service
         self._families = families
         self._sender = sender
-        self._new_places = places
+        self._new_slots = new_slots
         self._pace = pace
         self._timeout = timeout
         self._on_submitted = on_submitted
-        self._is_hooked = is_hooked
-        self._chance = chance
-        self._places: dict[Tier, Places] = {}
+        self._expects_webhook = expects_webhook
+        self._jitter = jitter
+        self._slots: dict[Tier, Slots] = {}
         self._numbers = itertools.count()
-        self._starting: set[asyncio.Task[_End]] = set()
-        self._early: deque[int] = deque(maxlen=_EARLY)
-        self._uploader = Uploader(partial(asker.ask, UPLOAD, timeout=timeout))
+        self._submit_tasks: set[asyncio.Task[_SubmitResult]] = set()
+        self._early_webhook_ids: deque[int] = deque(maxlen=_MAX_EARLY_WEBHOOK_IDS)
+        self._uploader = Uploader(partial(endpoint_service.ask, UPLOAD_ENDPOINT, timeout=timeout))
 
-    async def submit(self, order: Order, ledger: Ledger = _NO_LEDGER) -> Receipt | Raised:
+    async def submit(
+        self, submit_request: SubmitRequest, submit_log: SubmitLog = _NO_SUBMIT_LOG
+    ) -> SubmitReply | CallbackFailure:
         """
         Start one piece of work, as soon as there is a place for it.
 
         Args:
-            order: What is to be started.
-            ledger: Where it is written down.
+            submit_request: What is to be started.
+            submit_log: Where it is written down.
 
         Returns:
             What tells that it was started, or what the ledger or the hook raised.
@@ -112,258 +114,284 @@ class Submitter:
             TransportError: It never left this machine, again and again.
             ClientClosed: The client was closed; nothing was started.
         """
-        self._asker.check_open()
-        places = self._places_of(self._sender.key_of(order.endpoint.tier))
+        self._endpoint_service.check_open()
+        slots = self._slots_of(self._sender.key_tier(submit_request.endpoint.tier))
         number = next(self._numbers)
         links: dict[str, str] = {}
-        for setbacks in itertools.count(1):
-            await self._admitted(order, number, places)
-            end = await self._attempt(order, number, links, places, ledger)
-            if not isinstance(end, ModelsLabError):
-                return end
-            if setbacks >= self._pace.faults or not _is_passing(end):
-                raise end
-            if not isinstance(end, RateLimited):
-                pause = self._pace.backoff(setbacks, self._chance())
-                await self._asker.rest(max(pause, end.retry_after or 0.0))
+        for failures in itertools.count(1):
+            await self._acquire_slot(submit_request, number, slots)
+            result = await self._attempt(submit_request, number, links, slots, submit_log)
+            if not isinstance(result, ModelsLabError):
+                return result
+            if failures >= self._pace.max_failures or not _is_retryable(result):
+                raise result
+            if not isinstance(result, RateLimited):
+                pause = self._pace.backoff(failures, self._jitter())
+                await self._endpoint_service.sleep_while_open(max(pause, result.retry_after or 0.0))
         raise AssertionError("unreachable")
 
     async def _attempt(
-        self, order: Order, number: int, links: dict[str, str], places: Places, ledger: Ledger
-    ) -> _End:
+        self,
+        submit_request: SubmitRequest,
+        number: int,
+        links: dict[str, str],
+        slots: Slots,
+        submit_log: SubmitLog,
+    ) -> _SubmitResult:
         """Within a place, send the files of an order, and then itself."""
         try:
             # It may have been closed since the place was given.
-            self._asker.check_open()
-            linked = await self._uploader.linked(order, links)
-            self._asker.check_open()
+            self._endpoint_service.check_open()
+            linked_request = await self._uploader.upload_files(submit_request, links)
+            self._endpoint_service.check_open()
         except ModelsLabError as error:
             match error:
                 case RateLimited():
-                    self._slow_down(order, places, error)
-                case AuthenticationError() | PaymentRequired() if self._asker.uploads_as(order):
-                    places.send_away(as_it_came(error))
-            self._not_sent(order, number, places)
+                    self._apply_rate_limit(submit_request, slots, error)
+                case AuthenticationError() | PaymentRequired() if (
+                    self._endpoint_service.shares_upload_key(submit_request)
+                ):
+                    slots.reject_waiting(original_error(error))
+            self._release_unsent(submit_request, number, slots)
             return error
         except BaseException:
-            self._not_sent(order, number, places)
+            self._release_unsent(submit_request, number, slots)
             raise
-        return await self._run(linked, number, places, ledger)
+        return await self._submit_in_task(linked_request, number, slots, submit_log)
 
-    def _not_sent(self, order: Order, number: int, places: Places) -> None:
-        places.give_back()
-        places.twins.leave(order.payload_hash, number)
+    def _release_unsent(self, submit_request: SubmitRequest, number: int, slots: Slots) -> None:
+        slots.release()
+        slots.duplicates.release(submit_request.payload_hash, number)
 
-    def settled(self, ticket: Ticket) -> None:
+    def on_completed(self, ticket: Ticket) -> None:
         """A ticket has ended, or is given up."""
-        for places in self._places.values():
-            places.settled(ticket)
+        for slots in self._slots.values():
+            slots.on_completed(ticket)
 
-    def start_of(self, ticket: Ticket) -> Start:
+    def initial_state_of(self, ticket: Ticket) -> InitialState:
         """What is known of a ticket that may have been started here."""
-        found = (places.start_of(ticket) for places in self._places.values())
-        return next(filter(None, found), None) or _UNKNOWN
+        found = (slots.initial_state_of(ticket) for slots in self._slots.values())
+        return next(filter(None, found), None) or _DEFAULT_START
 
-    def hinted(self, hint: Hint) -> set[Ticket]:
+    def tickets_for(self, hint: WebhookHint) -> set[Ticket]:
         """The open tickets that a webhook speaks of by the mark of their request."""
-        found = {places.marked(hint.track_id) for places in self._places.values()} - {None}
+        found = {slots.ticket_of(hint.track_id) for slots in self._slots.values()} - {None}
         if not found:
             # It may come before the reply to its submit, whose ticket is then due at once.
-            self._early.extend(map(hash, filter(None, (hint.track_id, *hint.ids))))
+            self._early_webhook_ids.extend(map(hash, filter(None, (hint.track_id, *hint.ids))))
         return {ticket for ticket in found if ticket is not None}
 
     async def aclose(self) -> None:
         """Send away those in line, and wait for what is on its way: it may be paid for."""
-        self._asker.close()
-        for places in self._places.values():
-            places.close(ClientClosed(CLOSED))
-        while self._starting:
-            await asyncio.wait(self._starting)
+        self._endpoint_service.close()
+        for slots in self._slots.values():
+            slots.close(ClientClosed(CLOSED_MESSAGE))
+        while self._submit_tasks:
+            await asyncio.wait(self._submit_tasks)
 
-    def _places_of(self, tier: Tier) -> Places:
-        if tier not in self._places:
-            self._places[tier] = self._new_places()
-        return self._places[tier]
+    def _slots_of(self, tier: Tier) -> Slots:
+        if tier not in self._slots:
+            self._slots[tier] = self._new_slots()
+        return self._slots[tier]
 
-    async def _admitted(self, order: Order, number: int, places: Places) -> None:
+    async def _acquire_slot(self, submit_request: SubmitRequest, number: int, slots: Slots) -> None:
         """Wait for a place, and first for the turn of a payload that the server saw too often."""
         while True:
-            await places.twins.turn(order.payload_hash, number)
+            await slots.duplicates.acquire(submit_request.payload_hash, number)
             try:
-                await places.take(number)
+                await slots.acquire(number)
             except BaseException:
-                places.twins.leave(order.payload_hash, number)
+                slots.duplicates.release(submit_request.payload_hash, number)
                 raise
-            if places.twins.may_go(order.payload_hash, number):
+            if slots.duplicates.may_submit(submit_request.payload_hash, number):
                 return
-            places.give_back()
+            slots.release()
 
-    async def _run(self, order: Order, number: int, places: Places, ledger: Ledger) -> _End:
-        starting = asyncio.create_task(
-            self._start(order, number, places, ledger), name="modelslab_async submit"
+    async def _submit_in_task(
+        self, submit_request: SubmitRequest, number: int, slots: Slots, submit_log: SubmitLog
+    ) -> _SubmitResult:
+        submit_task = asyncio.create_task(
+            self._send_and_record(submit_request, number, slots, submit_log),
+            name="modelslab_async submit",
         )
-        self._starting.add(starting)
-        starting.add_done_callback(self._starting.discard)
-        starting.add_done_callback(lambda _: places.twins.leave(order.payload_hash, number))
+        self._submit_tasks.add(submit_task)
+        submit_task.add_done_callback(self._submit_tasks.discard)
+        submit_task.add_done_callback(
+            lambda _: slots.duplicates.release(submit_request.payload_hash, number)
+        )
         try:
-            return await asyncio.shield(starting)
+            return await asyncio.shield(submit_task)
         except asyncio.CancelledError:
-            starting.add_done_callback(_mourn)
+            submit_task.add_done_callback(_log_abandoned)
             raise
 
-    async def _start(self, order: Order, number: int, places: Places, ledger: Ledger) -> _End:
+    async def _send_and_record(
+        self, submit_request: SubmitRequest, number: int, slots: Slots, submit_log: SubmitLog
+    ) -> _SubmitResult:
         """Send it, once, and give the place to what came of it."""
         try:
-            await ledger.begin(order)
+            await submit_log.begin(submit_request)
         except BaseException as error:
-            places.give_back()
+            slots.release()
             if isinstance(error, Exception):
-                return Raised(error)
+                return CallbackFailure(error)
             raise
         try:
-            end = await self._send(order)
+            result = await self._send(submit_request)
         except BaseException:
-            places.doubt(order.endpoint.name)
-            _logger.warning("cut off while on its way: %s", _uncertain(order, "it was cut off"))
+            slots.hold_uncertain(submit_request.endpoint.name)
+            _logger.warning(
+                "cut off while on its way: %s", _uncertain_error(submit_request, "it was cut off")
+            )
             raise
-        places.twins.answered(order.payload_hash, number)
-        match end:
+        slots.duplicates.on_reply(submit_request.payload_hash, number)
+        match result:
             case Processing():
-                places.keep(
-                    end.ticket,
-                    endpoint=order.endpoint.name,
-                    eta=end.eta,
-                    mark=order.track_id,
-                    calm=self._is_hooked(order),
-                    hinted=not {hash(order.track_id), hash(end.ticket.id)}.isdisjoint(self._early),
+                slots.assign(
+                    result.ticket,
+                    endpoint=submit_request.endpoint.name,
+                    eta=result.eta,
+                    track_id=submit_request.track_id,
+                    expects_webhook=self._expects_webhook(submit_request),
+                    has_early_webhook=not {
+                        hash(submit_request.track_id),
+                        hash(result.ticket.id),
+                    }.isdisjoint(self._early_webhook_ids),
                 )
             case RateLimited():
-                self._slow_down(order, places, end)
-                places.give_back()
+                self._apply_rate_limit(submit_request, slots, result)
+                slots.release()
             case AuthenticationError() | PaymentRequired():
-                places.send_away(end)
-                places.give_back()
+                slots.reject_waiting(result)
+                slots.release()
             case SubmitUncertain():
-                places.doubt(order.endpoint.name)
+                slots.hold_uncertain(submit_request.endpoint.name)
             case _:
-                places.give_back(welcome=isinstance(end, (Success, GenerationFailed)))
-        return await self._tell(order, end, ledger)
+                slots.release(is_key_accepted=isinstance(result, (Success, GenerationFailed)))
+        return await self._report_result(submit_request, result, submit_log)
 
-    async def _tell(self, order: Order, end: Receipt | ModelsLabError, ledger: Ledger) -> _End:
+    async def _report_result(
+        self,
+        submit_request: SubmitRequest,
+        result: SubmitReply | ModelsLabError,
+        submit_log: SubmitLog,
+    ) -> _SubmitResult:
         """Write down what came of it, then tell; what started work is told whatever happens."""
-        if isinstance(end, ModelsLabError):
-            await ledger.end(order, end)
-            return end
+        if isinstance(result, ModelsLabError):
+            await submit_log.finish(submit_request, result)
+            return result
         try:
-            await ledger.end(order, end)
-            await self._on_submitted(_news(order, end))
+            await submit_log.finish(submit_request, result)
+            await self._on_submitted(_submitted_event(submit_request, result))
         except BaseException as error:
-            note = f"it was raised after the work was started as {end.ticket}"
+            note = f"it was raised after the work was started as {result.ticket}"
             with suppress(Exception):
                 # Not every exception takes a note.
                 error.add_note(note)
             if isinstance(error, (KeyboardInterrupt, SystemExit)) or is_cancelled():
                 _logger.warning("%s: %s", type(error).__name__, note)
                 raise
-            return Raised(error, end.ticket)
-        return end
+            return CallbackFailure(error, result.ticket)
+        return result
 
-    async def _send(self, order: Order) -> Receipt | ModelsLabError:
-        family = self._families[order.endpoint.resolved_by or ""]
+    async def _send(self, submit_request: SubmitRequest) -> SubmitReply | ModelsLabError:
+        family = self._families[submit_request.endpoint.resolved_by or ""]
         try:
             response = await self._sender.send(
-                order.endpoint.start(order.params), timeout=self._timeout
+                submit_request.endpoint.build_submit(submit_request.params), timeout=self._timeout
             )
-            return read_receipt(
+            return read_submit_reply(
                 family,
-                order.params,
+                submit_request.params,
                 status_code=response.status_code,
                 headers=response.headers,
                 body=response.body,
                 families=self._families,
-                unnamed=secrets.token_hex(8),
+                local_id=secrets.token_hex(8),
                 received_at=time.time(),
             )
         except ModelsLabError as error:
-            if not _is_doubtful(error):
+            if not _may_have_started(error):
                 return error
-            doubt = error
+            cause = error
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
-            doubt = TransportError("the exchange was cancelled from within")
+            cause = TransportError("the exchange was cancelled from within")
         except Exception as error:  # noqa: BLE001 -- whatever a transport raises, it may have sent.
             # Only its name: what is not ours may hold the key.
-            doubt = TransportError(f"the transport broke: {type(error).__name__}")
-        uncertain = _uncertain(order, doubt.message)
-        uncertain.__cause__ = doubt
+            cause = TransportError(f"the transport broke: {type(error).__name__}")
+        uncertain = _uncertain_error(submit_request, cause.message)
+        uncertain.__cause__ = cause
         return uncertain
 
-    def _slow_down(self, order: Order, places: Places, error: RateLimited) -> None:
-        words = error.server_message.casefold()
-        if "spam filter" in words:
-            places.twins.refused(order.payload_hash, error.retry_after)
-        elif "queued" in words:
-            places.full(error.retry_after or _PATIENCE)
+    def _apply_rate_limit(
+        self, submit_request: SubmitRequest, slots: Slots, error: RateLimited
+    ) -> None:
+        message = error.server_message.casefold()
+        if "spam filter" in message:
+            slots.duplicates.space_out(submit_request.payload_hash, error.retry_after)
+        elif "queued" in message:
+            slots.mark_full(error.retry_after or _DEFAULT_RETRY_AFTER_S)
         else:
-            places.pause(error.retry_after or _PATIENCE)
+            slots.pause(error.retry_after or _DEFAULT_RETRY_AFTER_S)
 
 
-def _news(order: Order, reply: Receipt) -> Submitted:
+def _submitted_event(submit_request: SubmitRequest, reply: SubmitReply) -> Submitted:
     return Submitted(
         ticket=reply.ticket,
-        endpoint=order.endpoint.name,
-        track_id=order.track_id,
-        payload_hash=order.payload_hash,
+        endpoint=submit_request.endpoint.name,
+        track_id=submit_request.track_id,
+        payload_hash=submit_request.payload_hash,
         reply=reply,
     )
 
 
-def _is_passing(error: ModelsLabError) -> bool:
+def _is_retryable(error: ModelsLabError) -> bool:
     """Whether what started nothing may go well a little later. A doubt is none of these."""
     match error:
         case TransportError():
-            return not error.may_have_left
+            return not error.may_have_been_sent
         case _:
             # A server in trouble, when a file was sent to it; else that is a doubt.
             return isinstance(error, (RateLimited, ServerError))
 
 
-def _is_doubtful(error: ModelsLabError) -> bool:
+def _may_have_started(error: ModelsLabError) -> bool:
     """Whether a submit that ended so may have started work all the same."""
     match error:
         case TransportError() | ConnectionImpossible():
-            return error.may_have_left
+            return error.may_have_been_sent
         case RateLimited():
             return False
         case _:
-            return isinstance(error, LookFault)
+            return isinstance(error, TransientError)
 
 
-def _uncertain(order: Order, why: str) -> SubmitUncertain:
-    mark = f"track_id {order.track_id}" if order.track_id else "no track_id"
-    where = "or in a webhook with that track_id" if order.track_id else "by its time"
+def _uncertain_error(submit_request: SubmitRequest, reason: str) -> SubmitUncertain:
+    id_text = f"track_id {submit_request.track_id}" if submit_request.track_id else "no track_id"
+    where = "or in a webhook with that track_id" if submit_request.track_id else "by its time"
     return SubmitUncertain(
-        f"{order.endpoint.name} ({mark}): {why}; the work may or may not have been started; look "
+        f"{submit_request.endpoint.name} ({id_text}): {reason}; the work may or may not have been started; look "
         f"for it in what the service shows of your account {where} before you submit, and pay, "
         "again",
-        endpoint=order.endpoint.name,
-        track_id=order.track_id,
-        payload_hash=order.payload_hash,
+        endpoint=submit_request.endpoint.name,
+        track_id=submit_request.track_id,
+        payload_hash=submit_request.payload_hash,
     )
 
 
-def _mourn(starting: "asyncio.Task[_End]") -> None:
+def _log_abandoned(submit_task: "asyncio.Task[_SubmitResult]") -> None:
     """Say what became of a submit whose caller has gone."""
-    if starting.cancelled():
+    if submit_task.cancelled():
         return
-    end = starting.exception() or starting.result()
-    match end:
+    result = submit_task.exception() or submit_task.result()
+    match result:
         case Processing() | Success():
-            _logger.warning("started, though nobody waits for it any more: %s", end.ticket)
+            _logger.warning("started, though nobody waits for it any more: %s", result.ticket)
         case SubmitUncertain():
-            _logger.warning("nobody waits for it any more: %s", end)
-        case Raised(error, Ticket() as ticket):
+            _logger.warning("nobody waits for it any more: %s", result)
+        case CallbackFailure(error, Ticket() as ticket):
             # Only its name: what is not ours may hold the key.
             name = type(error).__name__
             _logger.warning("started, though nobody hears of the %s: %s", name, ticket)

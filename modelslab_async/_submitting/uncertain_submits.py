@@ -5,14 +5,14 @@ from collections import deque
 from attrs import Factory, define
 
 # How long the work of an endpoint is taken to last while none of it has ended here.
-_UNKNOWN = 120.0
+_DEFAULT_DURATION_S = 120.0
 # However long it lasts, nobody keeps a place for longer for work that may not be there.
-_LONGEST = 600.0
-_FEW = 8
+_MAX_DURATION_S = 600.0
+_DURATIONS_KEPT = 8
 
 
 @define(eq=False)
-class Doubts:
+class UncertainSubmits:
     """
     Counts the submits of which nobody knows whether they started work.
 
@@ -24,26 +24,28 @@ class Doubts:
     """
 
     count: int = 0
-    _since: dict[str, deque[float]] = Factory(dict)
-    _took: dict[str, deque[float]] = Factory(dict)
+    _submit_times: dict[str, deque[float]] = Factory(dict)
+    _durations: dict[str, deque[float]] = Factory(dict)
 
     def add(self, endpoint: str, now: float) -> None:
         """A submit may have started work at this endpoint."""
-        self._since.setdefault(endpoint, deque()).append(now)
+        self._submit_times.setdefault(endpoint, deque()).append(now)
         self.count += 1
 
-    def learn(self, endpoint: str, seconds: float) -> None:
+    def record_duration(self, endpoint: str, seconds: float) -> None:
         """Work of this endpoint took so long."""
-        self._took.setdefault(endpoint, deque(maxlen=_FEW)).append(seconds)
+        self._durations.setdefault(endpoint, deque(maxlen=_DURATIONS_KEPT)).append(seconds)
 
-    def forget(self, now: float) -> float | None:
+    def expire(self, now: float) -> float | None:
         """Stop counting those whose work would be over; says when the next one would be."""
-        ends = []
-        for endpoint, since in self._since.items():
-            lasts = min(max(self._took.get(endpoint, (_UNKNOWN,))), _LONGEST)
-            while since and since[0] + lasts <= now:
-                since.popleft()
+        expiries = []
+        for endpoint, submit_times in self._submit_times.items():
+            duration = min(
+                max(self._durations.get(endpoint, (_DEFAULT_DURATION_S,))), _MAX_DURATION_S
+            )
+            while submit_times and submit_times[0] + duration <= now:
+                submit_times.popleft()
                 self.count -= 1
-            if since:
-                ends.append(since[0] + lasts)
-        return min(ends, default=None)
+            if submit_times:
+                expiries.append(submit_times[0] + duration)
+        return min(expiries, default=None)

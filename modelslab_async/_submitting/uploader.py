@@ -15,11 +15,11 @@ from .._models.errors import (
     TransportError,
     UnreadableReply,
 )
-from .._parsing.json_body import first_text, results
+from .._parsing.json_body import find_results, first_text
 from .file_parameters import Upload, with_links
-from .submit_request import Order
+from .submit_request import SubmitRequest
 
-UPLOAD = "general/base64_to_url"
+UPLOAD_ENDPOINT = "general/base64_to_url"
 
 
 class Uploader:
@@ -33,12 +33,14 @@ class Uploader:
     def __init__(self, ask: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]) -> None:
         self._ask = ask
 
-    async def linked(self, order: Order, links: dict[str, str]) -> Order:
+    async def upload_files(
+        self, submit_request: SubmitRequest, links: dict[str, str]
+    ) -> SubmitRequest:
         """
         The order with a link in the place of each file.
 
         Args:
-            order: What is to be started.
+            submit_request: What is to be started.
             links: The links that its files have by now, to which new ones are added: should this
                 be tried again, no file is sent twice.
 
@@ -48,50 +50,50 @@ class Uploader:
             ModelsLabError: A file was not taken. It says so, and its `__cause__` what came.
         """
 
-        async def link(upload: Upload) -> str:
+        async def get_link(upload: Upload) -> str:
             if upload.digest not in links:
-                links[upload.digest] = await self._sent(upload)
+                links[upload.digest] = await self._upload_file(upload)
             return links[upload.digest]
 
-        return evolve(order, params=await with_links(order.params, link))
+        return evolve(submit_request, params=await with_links(submit_request.params, get_link))
 
-    async def _sent(self, upload: Upload) -> str:
+    async def _upload_file(self, upload: Upload) -> str:
         data_url = await upload.data_url()
         try:
             return _link_in(await self._ask({"base64_string": data_url}))
         except ClientClosed:
             raise
         except ModelsLabError as error:
-            fault = error
+            failure = error
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
-            fault = TransportError("the exchange was cancelled from within")
+            failure = TransportError("the exchange was cancelled from within")
         except Exception as error:  # noqa: BLE001 -- whatever a transport raises.
             # Only its name: what is not ours may hold the key.
-            fault = TransportError(f"the transport broke: {type(error).__name__}")
-        raise _of_upload(upload, fault) from fault
+            failure = TransportError(f"the transport broke: {type(error).__name__}")
+        raise _as_upload_error(upload, failure) from failure
 
 
 def _link_in(body: dict[str, Any]) -> str:
-    links = results(body) or tuple(filter(None, (first_text(body, "link", "url"),)))
+    links = find_results(body) or tuple(filter(None, (first_text(body, "link", "url"),)))
     if not links:
         raise UnreadableReply("the service took the file and gave no link to it")
     return links[0]
 
 
-def _of_upload(upload: Upload, fault: ModelsLabError) -> ModelsLabError:
+def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
     """The same error, which says that it was the upload, and that nothing was started."""
-    error = copy(fault)
-    error.message = f"the file for {upload.name} could not be sent: {fault.message}"
+    error = copy(failure)
+    error.message = f"the file for {upload.parameter} could not be sent: {failure.message}"
     error.message = f"{error.message.rstrip('.')}; nothing was started"
     error.args = (error.message,)
     if isinstance(error, (TransportError, ConnectionImpossible)):
-        error.may_have_left = False
+        error.may_have_been_sent = False
     return error
 
 
-def as_it_came(error: ModelsLabError) -> ModelsLabError:
+def original_error(error: ModelsLabError) -> ModelsLabError:
     """An error for those whose file it was not: without what was said of an upload."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

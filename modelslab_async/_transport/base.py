@@ -7,15 +7,13 @@ from typing import Protocol
 from attrs import field, frozen
 
 # With what a process needs beside it to read it, 16 MiB of memory.
-LONGEST_BODY = 14_000_000
-TOO_LONG = f"the reply is longer than {LONGEST_BODY} bytes"
+MAX_BODY_BYTES = 14_000_000
+BODY_TOO_LONG = f"the reply is longer than {MAX_BODY_BYTES} bytes"
 # Each piece of a body costs time, however short it is; what is larger than these has pieces of a
 # thousand bytes and more.
-FEW_PIECES = 10_000
-SHORT_PIECE = 64
-IN_CRUMBS = (
-    f"the reply comes in more than {FEW_PIECES} chunks of less than {SHORT_PIECE} bytes on average"
-)
+MAX_SMALL_CHUNKS = 10_000
+SMALL_CHUNK_BYTES = 64
+BODY_TOO_FRAGMENTED = f"the reply comes in more than {MAX_SMALL_CHUNKS} chunks of less than {SMALL_CHUNK_BYTES} bytes on average"
 
 
 def _without_query(url: str) -> str:
@@ -34,7 +32,7 @@ class Request:
         url: The whole URL.
         headers: Names and values.
         body: The bytes to send; empty for none.
-        fresh: Whether it must not go over a connection that was used before. The other side may be
+        needs_new_connection: Whether it must not go over a connection that was used before. The other side may be
             closing such a one, and then nobody can tell whether the request was read.
     """
 
@@ -42,7 +40,7 @@ class Request:
     url: str = field(repr=_without_query)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
-    fresh: bool = False
+    needs_new_connection: bool = False
 
 
 @frozen(kw_only=True)
@@ -61,22 +59,22 @@ class Response:
     body: bytes = b""
 
 
-class Body:
+class BodyBuffer:
     """A body as it comes. It is kept once: BytesIO grows in place, and gives away what it holds."""
 
     def __init__(self) -> None:
         self._bytes = BytesIO()
-        self.pieces = 0
+        self.chunk_count = 0
 
     def add(self, data: bytes) -> str:
         """Take what has come; say why it may not go on like that, or "" where it may."""
-        self.pieces += 1
+        self.chunk_count += 1
         self._bytes.write(data)
         length = self._bytes.tell()
-        if length > LONGEST_BODY:
-            return TOO_LONG
-        if self.pieces > FEW_PIECES + length // SHORT_PIECE:
-            return IN_CRUMBS
+        if length > MAX_BODY_BYTES:
+            return BODY_TOO_LONG
+        if self.chunk_count > MAX_SMALL_CHUNKS + length // SMALL_CHUNK_BYTES:
+            return BODY_TOO_FRAGMENTED
         return ""
 
     @property
@@ -84,7 +82,7 @@ class Body:
         """How many bytes have come."""
         return self._bytes.tell()
 
-    def whole(self) -> bytes:
+    def getvalue(self) -> bytes:
         """All that has come."""
         return self._bytes.getvalue()
 
@@ -92,14 +90,14 @@ class Body:
 def is_too_long(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Whether a response says itself that nobody will read its body."""
     lengths = (value for name, value in headers if name.lower() == b"content-length")
-    return any(value.isdigit() and int(value[:20]) > LONGEST_BODY for value in lengths)
+    return any(value.isdigit() and int(value[:20]) > MAX_BODY_BYTES for value in lengths)
 
 
-class HTTP(Protocol):
+class Transport(Protocol):
     """
     Whatever can exchange a request for a response.
 
-    It follows no redirect, decodes no content, retries nothing, and reads at most `LONGEST_BODY`
+    It follows no redirect, decodes no content, retries nothing, and reads at most `MAX_BODY_BYTES`
     bytes. If it has an `aclose`, the client calls it at its own end.
     """
 
@@ -108,9 +106,9 @@ class HTTP(Protocol):
         Send one request and read its response.
 
         Raises:
-            TransportError: There is no response. `may_have_left` is False only where the request
+            TransportError: There is no response. `may_have_been_sent` is False only where the request
                 provably never left.
             ConnectionImpossible: There will be none: an invalid certificate, no common TLS, a proxy
-                that cannot be used. `may_have_left` is True only where that is not certain.
+                that cannot be used. `may_have_been_sent` is True only where that is not certain.
         """
         ...

@@ -7,27 +7,27 @@ from typing import Any, Final, TypeVar
 
 from attrs import define
 
-from .unsent import held_back, is_held_back
+from .unsent import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
 # A timer that rings so late tells that the process stood still.
-_LATE: Final = 0.1
+_MAX_TIMER_LAG_S: Final = 0.1
 # So long is what came meanwhile given to be read.
-_REST: Final = 1.0
+_GRACE_S: Final = 1.0
 # So many times in a row is that heeded, ...
-_MOST: Final = 10
+_MAX_GRACES_IN_A_ROW: Final = 10
 # ... and so many turns a loop takes from what lies in a socket to the task that waits for it.
-_TURNS: Final = 3
+_ITERATIONS_BEFORE_EXPIRY: Final = 3
 
 
 @define(eq=False, weakref_slot=False)
 class _Exchange:
     task: "asyncio.Task[Any]"
-    began: float
+    started_at: float
     due: float
     cancelling: int
-    cut: bool = False
+    timed_out: bool = False
 
 
 class Deadlines:
@@ -44,12 +44,12 @@ class Deadlines:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._flying: dict[_Exchange, None] = {}
+        self._in_flight: dict[_Exchange, None] = {}
         self._timer: asyncio.Handle | None = None
-        self._rings_at = 0.0
-        self._standstills = 0
+        self._timer_due = 0.0
+        self._grace_count = 0
 
-    async def within(self, exchange: Awaitable[T]) -> T:
+    async def wait_for(self, awaitable: Awaitable[T]) -> T:
         """
         Wait for an exchange, as long as it may take.
 
@@ -61,24 +61,24 @@ class Deadlines:
         if task is None:
             raise RuntimeError("an exchange needs a task, which its deadline could cancel")
         loop = task.get_loop()
-        began = loop.time()
-        flying = _Exchange(task, began, began + self.seconds, task.cancelling())
-        self._flying[flying] = None
+        started_at = loop.time()
+        entry = _Exchange(task, started_at, started_at + self.seconds, task.cancelling())
+        self._in_flight[entry] = None
         if self._timer is None:
-            self._set(flying.due, loop)
+            self._set_timer(entry.due, loop)
         try:
-            return await exchange
+            return await awaitable
         except asyncio.CancelledError as cancelled:
             # Whoever else cancelled the task meanwhile means it, and goes first.
-            if flying.cut and task.cancelling() <= flying.cancelling + 1:
+            if entry.timed_out and task.cancelling() <= entry.cancelling + 1:
                 late = TimeoutError()
-                if is_held_back(cancelled):
-                    held_back(late)
+                if is_unsent(cancelled):
+                    mark_unsent(late)
                 raise late from None
             raise
         finally:
-            del self._flying[flying]
-            if flying.cut:
+            del self._in_flight[entry]
+            if entry.timed_out:
                 task.uncancel()
 
     def close(self) -> None:
@@ -87,35 +87,37 @@ class Deadlines:
             self._timer.cancel()
             self._timer = None
 
-    def _set(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
-        self._rings_at = when
-        self._timer = loop.call_at(when, self._ring, loop, context=Context())
+    def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer_due = when
+        self._timer = loop.call_at(when, self._on_timer, loop, context=Context())
 
-    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        late = now - self._rings_at
-        if late <= _LATE or self._standstills == _MOST:
-            self._standstills = 0
-            self._soon(_TURNS, now, loop)
+        late = now - self._timer_due
+        if late <= _MAX_TIMER_LAG_S or self._grace_count == _MAX_GRACES_IN_A_ROW:
+            self._grace_count = 0
+            self._expire_soon(_ITERATIONS_BEFORE_EXPIRY, now, loop)
             return
-        self._standstills += 1
-        for flying in self._flying:
-            flying.due += min(late, now - flying.began)
-        self._set(now + _REST, loop)
+        self._grace_count += 1
+        for entry in self._in_flight:
+            entry.due += min(late, now - entry.started_at)
+        self._set_timer(now + _GRACE_S, loop)
 
-    def _soon(self, turns: int, now: float, loop: asyncio.AbstractEventLoop) -> None:
+    def _expire_soon(self, iterations: int, now: float, loop: asyncio.AbstractEventLoop) -> None:
         """Cut off what is due by now, some turns of the loop later."""
-        if turns:
-            self._timer = loop.call_soon(self._soon, turns - 1, now, loop, context=Context())
+        if iterations:
+            self._timer = loop.call_soon(
+                self._expire_soon, iterations - 1, now, loop, context=Context()
+            )
         else:
-            self._cut(now, loop)
+            self._expire(now, loop)
 
-    def _cut(self, now: float, loop: asyncio.AbstractEventLoop) -> None:
+    def _expire(self, now: float, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        for flying in self._flying:
-            if flying.due > now:
-                self._set(flying.due, loop)
+        for entry in self._in_flight:
+            if entry.due > now:
+                self._set_timer(entry.due, loop)
                 return
-            if not flying.cut:
-                flying.cut = True
-                flying.task.cancel()
+            if not entry.timed_out:
+                entry.timed_out = True
+                entry.task.cancel()

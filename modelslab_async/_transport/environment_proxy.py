@@ -8,10 +8,10 @@ import httpx
 from .._models.errors import UnusableProxy
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
-_NO_URL = "is no URL with a host and a port, such as http://proxy.example:3128"
+_NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:3128"
 
 
-def through(
+def proxy_transport(
     proxy: str, scheme: str, *, verify: ssl.SSLContext | bool, limits: httpx.Limits
 ) -> httpx.AsyncHTTPTransport:
     """
@@ -23,14 +23,14 @@ def through(
     try:
         parts = urlsplit(proxy)
         if parts.scheme not in _SCHEMES:
-            trouble = f"has the scheme {parts.scheme!r}, expected {', '.join(_SCHEMES)}"
+            problem = f"has the scheme {parts.scheme!r}, expected {', '.join(_SCHEMES)}"
         elif not parts.hostname or parts.port == 0 or any(map(str.isspace, proxy)):
-            trouble = _NO_URL
+            problem = _NOT_A_URL
         else:
             return httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=proxy)
     except ImportError:
-        trouble = 'speaks SOCKS, which needs socksio: pip install "httpx[socks]"'
+        problem = 'speaks SOCKS, which needs socksio: pip install "httpx[socks]"'
     except (httpx.InvalidURL, ValueError):
-        trouble = _NO_URL
-    names = f"{scheme.upper()}_PROXY or ALL_PROXY"
-    raise UnusableProxy(f"the proxy that {names} names for this server {trouble}")
+        problem = _NOT_A_URL
+    variables = f"{scheme.upper()}_PROXY or ALL_PROXY"
+    raise UnusableProxy(f"the proxy that {variables} names for this server {problem}")

@@ -7,69 +7,69 @@ from urllib.request import getproxies_environment
 import httpx
 
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
-from .base import TOO_LONG, Body, Request, Response, is_too_long
-from .send_proof import SealedBody, SealedRequest
-from .tls_errors import final_fault
-from .unsent import held_back
+from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
+from .send_proof import TrackedBody, TrackedRequest
+from .tls_errors import permanent_tls_error
+from .unsent import mark_unsent
 
 # Bytes that come behind one answer stay in httpx, unseen, and would be read as the answer to the
 # next request: so no connection of HTTP/1.1 has a next one. HTTP/2 knows whose each answer is, and
 # drops this header (RFC 9113, section 8.2.2).
-_ONCE = ("connection", "close")
+_CONNECTION_CLOSE = ("connection", "close")
 # So many pieces of a body are read before other tasks get their turn.
-_TURN = 100
+_CHUNKS_PER_YIELD = 100
 # What a caller's client or transport may raise. Ours are among them: its hooks may send as well,
 # and what they say is not said of this request.
-_FAULTS = (httpx.HTTPError, httpx.InvalidURL, ModelsLabError)
+_SEND_ERRORS = (httpx.HTTPError, httpx.InvalidURL, ModelsLabError)
 
 
-class TransportHTTP:
+class HttpxTransportAdapter:
     """Sends through one `httpx.AsyncBaseTransport`, without the layers of a client."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
 
     async def exchange(self, request: Request) -> Response:
-        """See `HTTP.exchange`."""
+        """See `Transport.exchange`."""
         send = self._transport.handle_async_request
-        return await _read(await _answered(request, _to_httpx, send))
+        return await _read_response(await _send_tracked(request, _to_httpx, send))
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
 
-class _QuietURL(httpx.URL):
+class _RedactedURL(httpx.URL):
     """A URL whose text ends before its query: httpx logs URLs, and a query may hold the key."""
 
     def __str__(self) -> str:
         return super().__str__().partition("?")[0]
 
 
-class ClientHTTP:
+class HttpxClientAdapter:
     """Sends through a caller's `httpx.AsyncClient`, with its settings, and never closes it."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
     async def exchange(self, request: Request) -> Response:
-        """See `HTTP.exchange`."""
-        return await _read(await _answered(request, self._built, self._sent))
+        """See `Transport.exchange`."""
+        return await _read_response(await _send_tracked(request, self._build, self._send))
 
-    def _built(self, request: Request) -> httpx.Request:
+    def _build(self, request: Request) -> httpx.Request:
         built = self._client.build_request(
             request.method,
             request.url,
-            headers=(*request.headers, _ONCE),
+            headers=(*request.headers, _CONNECTION_CLOSE),
             content=request.body or None,
         )
-        built.url = _QuietURL(built.url)
+        built.url = _RedactedURL(built.url)
         return built
 
-    async def _sent(self, request: httpx.Request) -> httpx.Response:
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         return await self._client.send(request, stream=True, follow_redirects=False)
 
 
-async def _answered(
+async def _send_tracked(
     request: Request,
     build: Callable[[Request], httpx.Request],
     send: Callable[[httpx.Request], Awaitable[httpx.Response]],
@@ -81,27 +81,29 @@ async def _answered(
     are no URL raise what is raised where no connection came about. What nobody took the body of
     has not left, whatever was raised.
     """
-    body = SealedBody(request.body)
-    sealed: httpx.Request | None = None
+    body = TrackedBody(request.body)
+    tracked: httpx.Request | None = None
     try:
-        sealed = SealedRequest(build(request), body)
-        return await send(sealed)
+        tracked = TrackedRequest(build(request), body)
+        return await send(tracked)
     except asyncio.CancelledError as cancelled:
         if body.withdraw():
-            held_back(cancelled)
+            mark_unsent(cancelled)
         raise
-    except _FAULTS as fault:
-        if isinstance(fault, httpx.HTTPStatusError) and _is_answer_to(sealed, fault.response):
+    except _SEND_ERRORS as fault:
+        if isinstance(fault, httpx.HTTPStatusError) and _is_response_to(tracked, fault.response):
             # A client's hook that takes the answer for a fault has had an answer.
             return fault.response
-        error = translated(fault, never_left=body.withdraw(), trusting=not request.fresh)
+        error = translate_error(
+            fault, is_unsent=body.withdraw(), believe_tls_error=not request.needs_new_connection
+        )
     finally:
-        del sealed
+        del tracked
     # Raised out here, in a frame without httpx's request: its repr shows the query.
     raise error
 
 
-def _is_answer_to(request: httpx.Request | None, response: httpx.Response) -> bool:
+def _is_response_to(request: httpx.Request | None, response: httpx.Response) -> bool:
     try:
         return response.request is request
     except RuntimeError:
@@ -112,82 +114,86 @@ def _is_answer_to(request: httpx.Request | None, response: httpx.Response) -> bo
 def environment_proxy(scheme: str, host: str) -> str | None:
     """The proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for a host."""
     proxies: Mapping[str, str] = getproxies_environment()
-    if any(_covers(pattern.strip(), host) for pattern in proxies.get("no", "").split(",")):
+    if any(
+        _matches_no_proxy(pattern.strip(), host) for pattern in proxies.get("no", "").split(",")
+    ):
         return None
     proxy = proxies.get(scheme) or proxies.get("all")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
-def _covers(pattern: str, host: str) -> bool:
+def _matches_no_proxy(pattern: str, host: str) -> bool:
     domain = pattern.lstrip("*.").lower()
     return pattern == "*" or (bool(domain) and f".{host.lower()}".endswith(f".{domain}"))
 
 
-def translated(
-    fault: Exception, *, never_left: bool = False, trusting: bool = True
+def translate_error(
+    fault: Exception, *, is_unsent: bool = False, believe_tls_error: bool = True
 ) -> ModelsLabError:
     """
     What an httpx error means to us. httpx errors hold the request, and so the key: drop them.
 
     Args:
         fault: The error.
-        never_left: Whether the request provably never left.
-        trusting: Whether the fault of a certificate is believed to be that of our server without
+        is_unsent: Whether the request provably never left.
+        believe_tls_error: Whether the fault of a certificate is believed to be that of our server without
             that proof.
     """
-    untrusted = _untrusted(fault) if trusting or never_left else None
-    return untrusted or _cut(fault, str(fault), may_have_left=not never_left)
+    tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
+    return tls_error or _transport_error(fault, str(fault), may_have_been_sent=not is_unsent)
 
 
-def unreachable(fault: OSError | UnicodeError) -> ModelsLabError:
+def connect_error(fault: OSError | UnicodeError) -> ModelsLabError:
     """What it means that no connection came about. A name that is none is a `UnicodeError`."""
-    said = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
-    return _untrusted(fault) or _cut(fault, said, may_have_left=False)
+    message = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
+    return _tls_error(fault) or _transport_error(fault, message, may_have_been_sent=False)
 
 
-def _cut(fault: Exception, said: str, *, may_have_left: bool) -> TransportError:
+def _transport_error(fault: Exception, message: str, *, may_have_been_sent: bool) -> TransportError:
     name = type(fault).__name__
-    return TransportError(f"{name}: {said}" if said else name, may_have_left=may_have_left)
+    return TransportError(
+        f"{name}: {message}" if message else name, may_have_been_sent=may_have_been_sent
+    )
 
 
-def _untrusted(fault: Exception) -> ConnectionImpossible | None:
-    return final_fault(fault, shaking=isinstance(fault, (httpx.ConnectError, OSError)))
+def _tls_error(fault: Exception) -> ConnectionImpossible | None:
+    return permanent_tls_error(fault, in_handshake=isinstance(fault, (httpx.ConnectError, OSError)))
 
 
 def _to_httpx(request: Request) -> httpx.Request:
     return httpx.Request(
         request.method,
         request.url,
-        headers=(*request.headers, _ONCE),
+        headers=(*request.headers, _CONNECTION_CLOSE),
         content=request.body or None,
     )
 
 
-async def _read(response: httpx.Response) -> Response:
-    headers, body = response.headers.raw, Body()
+async def _read_response(response: httpx.Response) -> Response:
+    headers, body = response.headers.raw, BodyBuffer()
     try:
-        trouble = TOO_LONG if is_too_long(headers) else await _trouble_with(response, body)
-        if not trouble:
-            return Response(status_code=response.status_code, headers=headers, body=body.whole())
-        error: ModelsLabError = TransportError(trouble)
-    except _FAULTS as fault:
-        error = translated(fault, trusting=False)
+        problem = BODY_TOO_LONG if is_too_long(headers) else await _read_body(response, body)
+        if not problem:
+            return Response(status_code=response.status_code, headers=headers, body=body.getvalue())
+        error: ModelsLabError = TransportError(problem)
+    except _SEND_ERRORS as fault:
+        error = translate_error(fault, believe_tls_error=False)
     finally:
         await response.aclose()
     raise error
 
 
-async def _trouble_with(response: httpx.Response, body: Body) -> str:
-    async for chunk in _raw(response):
-        if trouble := body.add(chunk):
-            return trouble
-        if not body.pieces % _TURN:
+async def _read_body(response: httpx.Response, body: BodyBuffer) -> str:
+    async for chunk in _raw_chunks(response):
+        if problem := body.add(chunk):
+            return problem
+        if not body.chunk_count % _CHUNKS_PER_YIELD:
             # httpx gives nobody else a turn while it has something left of what it has received.
             await asyncio.sleep(0)
     return ""
 
 
-async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
+async def _raw_chunks(response: httpx.Response) -> AsyncIterator[bytes]:
     # A caller's own event hook may have read the response already.
     if response.is_stream_consumed:
         yield await response.aread()

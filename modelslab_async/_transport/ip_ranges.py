@@ -3,10 +3,10 @@
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 # The only space that IPv6 hands out to the internet, and what in it is set aside for books.
-_HANDED_OUT = IPv6Network("2000::/3")
-_BOOKS = (IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_DOCUMENTATION = (IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
 # Translators put an IPv4 address into the last bits of these (RFC 6052).
-_TRANSLATED = IPv6Network("64:ff9b::/96")
+_NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
@@ -20,15 +20,17 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, IPv6Address):
-        inner = _inner(ip)
-        if inner is None:
-            in_use = ip in _HANDED_OUT and not any(ip in books for books in _BOOKS)
-            return in_use and ip.is_global
-        ip = inner
+        embedded = _embedded_ipv4(ip)
+        if embedded is None:
+            is_unicast = ip in _GLOBAL_UNICAST and not any(
+                ip in network for network in _DOCUMENTATION
+            )
+            return is_unicast and ip.is_global
+        ip = embedded
     return ip.is_global and not ip.is_multicast
 
 
-def _inner(ip: IPv6Address) -> IPv4Address | None:
-    if ip in _TRANSLATED:
+def _embedded_ipv4(ip: IPv6Address) -> IPv4Address | None:
+    if ip in _NAT64:
         return IPv4Address(int(ip) & 0xFFFF_FFFF)
     return ip.ipv4_mapped or ip.sixtofour

@@ -7,19 +7,19 @@ from typing import Any
 import httpcore
 import httpx
 
-from .http11.connect import Address, Trust, addresses_of, connected
+from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
 from .ip_ranges import is_public
 
 # Shorter than the times after which servers close a connection that rests.
-_KEPT = 15.0
-_MOST_IDLE = 32
+_KEEPALIVE_S = 15.0
+_MAX_IDLE_CONNECTIONS = 32
 
 
 class NotPublic(Exception):
     """A host has no public address."""
 
 
-class GuardedTransport(httpx.AsyncBaseTransport):
+class PublicOnlyTransport(httpx.AsyncBaseTransport):
     """
     An httpx transport whose names are resolved here, once, and connected to as they were checked.
 
@@ -31,9 +31,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         private: Whether addresses that are not public are allowed too.
     """
 
-    def __init__(self, *, private: bool) -> None:
-        self._private = private
-        self._trust = Trust()
+    def __init__(self, *, allow_private: bool) -> None:
+        self._private = allow_private
+        self._ssl_loader = SSLContextLoader()
         self._idle: list[httpcore.AsyncHTTPConnection] = []
         self._closed = False
 
@@ -46,7 +46,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             httpx.TransportError: No response came.
             OSError: No connection came about.
         """
-        asked = httpcore.Request(
+        core_request = httpcore.Request(
             request.method,
             httpcore.URL(
                 scheme=request.url.raw_scheme,
@@ -57,18 +57,18 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             headers=request.headers.raw,
             extensions=request.extensions,
         )
-        connection = await self._connection(asked.url.origin)
+        connection = await self._connection(core_request.url.origin)
         try:
-            response = await connection.handle_async_request(asked)
+            response = await connection.handle_async_request(core_request)
         except BaseException as fault:
             await connection.aclose()
-            if isinstance(fault, _FAULTS):
-                raise _translated(fault) from fault
+            if isinstance(fault, _HTTPCORE_ERRORS):
+                raise _to_httpx_error(fault) from fault
             raise
         return httpx.Response(
             response.status,
             headers=response.headers,
-            stream=_Body(response, connection, self),
+            stream=_ResponseBody(response, connection, self),
         )
 
     async def aclose(self) -> None:
@@ -77,9 +77,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         while self._idle:
             await self._idle.pop().aclose()
 
-    async def rest(self, connection: httpcore.AsyncHTTPConnection) -> None:
+    async def release(self, connection: httpcore.AsyncHTTPConnection) -> None:
         """Keep a connection for the next request to its origin, if it can carry one."""
-        if connection.is_idle() and not self._closed and len(self._idle) < _MOST_IDLE:
+        if connection.is_idle() and not self._closed and len(self._idle) < _MAX_IDLE_CONNECTIONS:
             self._idle.append(connection)
         else:
             await connection.aclose()
@@ -93,26 +93,26 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             if connection.can_handle_request(origin):
                 self._idle.remove(connection)
                 return connection
-        return await self._made(origin)
+        return await self._new_connection(origin)
 
-    async def _made(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        trust = self._trust if origin.scheme == b"https" else None
-        dialer = _Dialer(trust, private=self._private)
+    async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+        ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
+        backend = _CheckedBackend(ssl_loader, allow_private=self._private)
         # The context is for httpcore, which would load one of its own; ours is already in use then.
-        context = await trust.context() if trust else None
+        context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
-            origin, ssl_context=context, keepalive_expiry=_KEPT, network_backend=dialer
+            origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend
         )
 
 
-class _Body(httpx.AsyncByteStream):
+class _ResponseBody(httpx.AsyncByteStream):
     """The body of a response, and the end of what it came over."""
 
     def __init__(
         self,
         response: httpcore.Response,
         connection: httpcore.AsyncHTTPConnection,
-        transport: GuardedTransport,
+        transport: PublicOnlyTransport,
     ) -> None:
         self._response = response
         self._connection = connection
@@ -122,23 +122,23 @@ class _Body(httpx.AsyncByteStream):
         try:
             async for chunk in self._response.aiter_stream():
                 yield chunk
-        except _FAULTS as fault:
-            raise _translated(fault) from fault
+        except _HTTPCORE_ERRORS as fault:
+            raise _to_httpx_error(fault) from fault
 
     async def aclose(self) -> None:
         try:
             await self._response.aclose()
         finally:
             # Also when cancelled in there: httpcore would leave the connection open then.
-            await self._transport.rest(self._connection)
+            await self._transport.release(self._connection)
 
 
-class _Dialer(httpcore.AsyncNetworkBackend):
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
     """Resolves, checks, connects: the one place where a download meets the network."""
 
-    def __init__(self, trust: Trust | None, *, private: bool) -> None:
-        self._trust = trust
-        self._private = private
+    def __init__(self, ssl_loader: SSLContextLoader | None, *, allow_private: bool) -> None:
+        self._ssl_loader = ssl_loader
+        self._private = allow_private
 
     async def connect_tcp(
         self,
@@ -148,16 +148,16 @@ class _Dialer(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,  # noqa: ARG002
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
-        context = await self._trust.context() if self._trust else None
-        sock = await connected(await self._allowed(host, port))
+        context = await self._ssl_loader.context() if self._ssl_loader else None
+        sock = await connect_socket(await self._resolve_allowed(host, port))
         reader, writer = await asyncio.open_connection(
             sock=sock, ssl=context, server_hostname=host if context else None
         )
         return _Stream(reader, writer)
 
-    async def _allowed(self, host: str, port: int) -> list[Address]:
+    async def _resolve_allowed(self, host: str, port: int) -> list[Address]:
         try:
-            found = await addresses_of(host, port)
+            found = await resolve_host(host, port)
         except UnicodeError:
             raise OSError(f"{host!r} is no name of a host") from None
         allowed = [each for each in found if self._private or is_public(each[4][0])]
@@ -196,7 +196,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         return self._writer.get_extra_info(info)
 
 
-_FAULTS = (
+_HTTPCORE_ERRORS = (
     httpcore.NetworkError,
     httpcore.ProtocolError,
     httpcore.TimeoutException,
@@ -204,7 +204,7 @@ _FAULTS = (
 )
 
 
-def _translated(fault: Exception) -> httpx.TransportError:
+def _to_httpx_error(fault: Exception) -> httpx.TransportError:
     """The error of the same name, by which httpx would call it."""
     kind: type[httpx.TransportError] = getattr(httpx, type(fault).__name__, httpx.TransportError)
     return kind(str(fault))

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from .._models.errors import ModelsLabError
-from .credentials import Keys
+from .credentials import Credentials
 
 
-def quieted(error: BaseException, keys: Keys) -> BaseException:
+def redacted_error(error: BaseException, credentials: Credentials) -> BaseException:
     """
     The error to raise in the place of one, so that neither it nor what it came from tells a key.
 
@@ -18,48 +18,48 @@ def quieted(error: BaseException, keys: Keys) -> BaseException:
     if not isinstance(error, Exception):
         return error
     if isinstance(error, ModelsLabError):
-        _mask(error, keys)
-        if any(_tells(each, keys) for each in _chain(error)):
+        _redact_attributes(error, credentials)
+        if any(_contains_key(each, credentials) for each in _exception_chain(error)):
             error.__cause__ = error.__context__ = None
             error.with_traceback(None)
         return error
-    if any(_tells(each, keys) for each in _chain(error)):
-        return RuntimeError(f"{type(error).__name__}: {keys.masked_text(str(error))}")
+    if any(_contains_key(each, credentials) for each in _exception_chain(error)):
+        return RuntimeError(f"{type(error).__name__}: {credentials.redact_text(str(error))}")
     return error
 
 
-def _mask(error: ModelsLabError, keys: Keys) -> None:
+def _redact_attributes(error: ModelsLabError, credentials: Credentials) -> None:
     for name, value in vars(error).items():
-        setattr(error, name, _masked(value, keys))
-    error.args = tuple(_masked(each, keys) for each in error.args)
+        setattr(error, name, _redacted_value(value, credentials))
+    error.args = tuple(_redacted_value(each, credentials) for each in error.args)
 
 
-def _masked(value: object, keys: Keys) -> object:
+def _redacted_value(value: object, credentials: Credentials) -> object:
     match value:
         case str():
-            return keys.masked_text(value)
+            return credentials.redact_text(value)
         case list():
             # The notes.
-            return [_masked(each, keys) for each in value]
+            return [_redacted_value(each, credentials) for each in value]
         case _:
             return value
 
 
-def _tells(error: BaseException, keys: Keys) -> bool:
-    said = f"{error} {error!r} {error.args!r} {getattr(error, '__notes__', '')}"
-    return keys.masked_text(said) != said
+def _contains_key(error: BaseException, credentials: Credentials) -> bool:
+    text = f"{error} {error!r} {error.args!r} {getattr(error, '__notes__', '')}"
+    return credentials.redact_text(text) != text
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def _exception_chain(error: BaseException) -> Iterator[BaseException]:
     """An error and all that a traceback shows with it."""
     seen: set[int] = set()
-    ahead: list[BaseException | None] = [error]
-    while ahead:
-        each = ahead.pop()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        each = pending.pop()
         if each is None or id(each) in seen:
             continue
         seen.add(id(each))
         yield each
-        ahead += [each.__cause__, each.__context__]
+        pending += [each.__cause__, each.__context__]
         if isinstance(each, BaseExceptionGroup):
-            ahead += each.exceptions
+            pending += each.exceptions

@@ -11,7 +11,7 @@ from .._models.ticket import Ticket
 from .._models.version import __version__
 from .._registry.family import Call, Family
 from .base import Request
-from .credentials import Keys
+from .credentials import Credentials
 
 # Identity, since a body that must be unpacked first is a body without a bound.
 _HEADERS: tuple[tuple[str, str], ...] = (
@@ -20,12 +20,12 @@ _HEADERS: tuple[tuple[str, str], ...] = (
     ("user-agent", f"modelslab-async/{__version__}"),
 )
 # Stands where the id will stand, and by no chance anywhere else.
-_STAND_IN: Final = secrets.token_hex(16)
-_json = json.JSONEncoder(separators=(",", ":")).encode
+_ID_PLACEHOLDER: Final = secrets.token_hex(16)
+_encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @frozen(repr=False)
-class _Form:
+class _RequestTemplate:
     """A request whose id is not filled in yet. It holds the key, and shows nothing."""
 
     method: str
@@ -34,16 +34,16 @@ class _Form:
     body: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, request: Request) -> "_Form":
+    def of(cls, request: Request) -> "_RequestTemplate":
         """The form of a request whose id is the stand-in."""
         return cls(
             request.method,
-            tuple(request.url.split(_STAND_IN)),
+            tuple(request.url.split(_ID_PLACEHOLDER)),
             request.headers,
-            tuple(request.body.split(_STAND_IN.encode())),
+            tuple(request.body.split(_ID_PLACEHOLDER.encode())),
         )
 
-    def filled(self, id_: str) -> Request:
+    def fill(self, id_: str) -> Request:
         """The request for an id that needs no quotation."""
         return Request(
             method=self.method,
@@ -53,16 +53,16 @@ class _Form:
         )
 
 
-class Requests:
+class RequestBuilder:
     """Knows the keys, so its repr is the plain one of an object."""
 
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
-        self._forms: dict[str, _Form] = {}
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._templates: dict[str, _RequestTemplate] = {}
 
     def of(self, call: Call) -> Request:
         """The request for a call."""
-        key = self._keys.of(call.tier)
+        key = self._credentials.of(call.tier)
         url, headers, fields = call.url, _HEADERS, call.fields
         match call.key_in:
             case "body":
@@ -79,11 +79,11 @@ class Requests:
             method=call.method,
             url=url,
             headers=headers,
-            body=_json(fields).encode() if has_body else b"",
-            fresh=not call.repeatable,
+            body=_encode_json(fields).encode() if has_body else b"",
+            needs_new_connection=not call.repeatable,
         )
 
-    def look(self, family: Family, ticket: Ticket) -> Request:
+    def poll(self, family: Family, ticket: Ticket) -> Request:
         """
         The request that asks about a ticket.
 
@@ -95,9 +95,9 @@ class Requests:
         """
         id_ = ticket.id
         if not (id_.isascii() and id_.isalnum()):
-            return self.of(family.fetch(ticket))
-        form = self._forms.get(ticket.family)
-        if form is None:
-            sample = self.of(family.fetch(Ticket(ticket.family, _STAND_IN)))
-            form = self._forms[ticket.family] = _Form.of(sample)
-        return form.filled(id_)
+            return self.of(family.build_poll(ticket))
+        template = self._templates.get(ticket.family)
+        if template is None:
+            sample = self.of(family.build_poll(Ticket(ticket.family, _ID_PLACEHOLDER)))
+            template = self._templates[ticket.family] = _RequestTemplate.of(sample)
+        return template.fill(id_)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 
 
-class SealedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
+class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
     """
     The body of one request.
 
@@ -16,14 +16,14 @@ class SealedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._is_taken = False
+        self._was_read = False
         self._is_withdrawn = False
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._take()
+        yield self._read()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._take()
+        yield self._read()
 
     def withdraw(self) -> bool:
         """
@@ -32,24 +32,28 @@ class SealedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
         Returns whether it never left, nor ever will. Of an empty one nobody can tell.
         """
         self._is_withdrawn = True
-        return bool(self._data) and not self._is_taken
+        return bool(self._data) and not self._was_read
 
-    def _take(self) -> bytes:
+    def _read(self) -> bytes:
         if self._is_withdrawn:
             raise httpx.StreamClosed
-        self._is_taken = True
+        self._was_read = True
         return self._data
 
 
-class SealedRequest(httpx.Request):
-    """A request as httpx made it, but for its body, which it has from a `SealedBody` alone."""
+class TrackedRequest(httpx.Request):
+    """A request as httpx made it, but for its body, which it has from a `TrackedBody` alone."""
 
-    def __init__(self, made: httpx.Request, body: SealedBody) -> None:
+    def __init__(self, request: httpx.Request, body: TrackedBody) -> None:
         super().__init__(
-            made.method, made.url, headers=made.headers, stream=body, extensions=made.extensions
+            request.method,
+            request.url,
+            headers=request.headers,
+            stream=body,
+            extensions=request.extensions,
         )
         # As it is: it may be of a kind that shows less of itself.
-        self.url = made.url
+        self.url = request.url
 
     @property
     def content(self) -> bytes:

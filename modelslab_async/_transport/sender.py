@@ -10,38 +10,38 @@ from .._models.errors import TransportError
 from .._models.ticket import Ticket
 from .._models.tier import Tier
 from .._registry.family import Call, Family
-from .base import HTTP, LONGEST_BODY, TOO_LONG, Request, Response
-from .credentials import Keys
+from .base import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
+from .credentials import Credentials
 from .deadlines import Deadlines
-from .http11.transport import OwnHTTP
-from .httpx_adapter import ClientHTTP, TransportHTTP
-from .redaction import quieted
-from .request_builder import Requests
-from .tls_errors import final_fault
-from .unsent import is_held_back
+from .http11.transport import HTTP11Transport
+from .httpx_adapter import HttpxClientAdapter, HttpxTransportAdapter
+from .redaction import redacted_error
+from .request_builder import RequestBuilder
+from .tls_errors import permanent_tls_error
+from .unsent import is_unsent
 
-_ERRORS = 300
+_FIRST_ERROR_STATUS = 300
 
 
 class Sender:
     """Sends calls and looks. Holds the keys, so its repr is the plain one of an object."""
 
-    def __init__(self, http: HTTP, keys: Keys, *, timeout: float) -> None:
-        self._http = http
-        self._keys = keys
-        self._requests = Requests(keys)
+    def __init__(self, transport: Transport, credentials: Credentials, *, timeout: float) -> None:
+        self._transport = transport
+        self._credentials = credentials
+        self._request_builder = RequestBuilder(credentials)
         self._timeout = timeout
         self._deadlines: dict[float, Deadlines] = {}
 
-    def key_of(self, tier: Tier) -> Tier:
+    def key_tier(self, tier: Tier) -> Tier:
         """
         Which key a tier's requests carry.
 
         Raises:
             ValueError: There is none.
         """
-        self._keys.of(tier)
-        return self._keys.which(tier)
+        self._credentials.of(tier)
+        return self._credentials.key_tier(tier)
 
     async def send(self, call: Call, *, timeout: float | None = None) -> Response:
         """
@@ -55,9 +55,9 @@ class Sender:
             TransportError: No response came within the deadline.
             ConnectionImpossible: There will be none.
         """
-        return await self._exchange(self._requests.of(call), self._deadlines_of(timeout))
+        return await self._exchange(self._request_builder.of(call), self._deadlines_for(timeout))
 
-    async def look(self, family: Family, ticket: Ticket) -> Response:
+    async def poll(self, family: Family, ticket: Ticket) -> Response:
         """
         Ask about a ticket, once.
 
@@ -66,65 +66,65 @@ class Sender:
             ConnectionImpossible: There will be none.
             ValueError: The ticket's id does not fit the family.
         """
-        request = self._requests.look(family, ticket)
-        return await self._exchange(request, self._deadlines_of(None))
+        request = self._request_builder.poll(family, ticket)
+        return await self._exchange(request, self._deadlines_for(None))
 
     async def _exchange(self, request: Request, deadlines: Deadlines) -> Response:
         try:
-            response = await deadlines.within(self._http.exchange(request))
-            if len(response.body) <= LONGEST_BODY:
-                return self._masked(response)
-            error: BaseException = TransportError(TOO_LONG)
+            response = await deadlines.wait_for(self._transport.exchange(request))
+            if len(response.body) <= MAX_BODY_BYTES:
+                return self._redacted(response)
+            error: BaseException = TransportError(BODY_TOO_LONG)
         except asyncio.CancelledError as cancelled:
-            error = asyncio.CancelledError(*_said_by(cancelled))
+            error = asyncio.CancelledError(*_cancel_message(cancelled))
         except TimeoutError as late:
-            error = _timed_out(deadlines.seconds, late)
+            error = _timeout_error(deadlines.seconds, late)
         except OSError as fault:
-            error = final_fault(fault, shaking=False, may_have_left=True) or TransportError(
-                f"{type(fault).__name__}: {fault.strerror or fault}"
-            )
+            tls_error = permanent_tls_error(fault, in_handshake=False, may_have_been_sent=True)
+            message = f"{type(fault).__name__}: {fault.strerror or fault}"
+            error = tls_error or TransportError(message)
         except Exception as fault:  # noqa: BLE001 -- whatever it is, it may quote the key.
             error = fault
         # Raised out here, most of them made anew: what came through the network's frames holds the
         # key there.
-        raise quieted(error, self._keys)
+        raise redacted_error(error, self._credentials)
 
     async def aclose(self) -> None:
         """Close what this sender sends through, unless it stays the caller's."""
         for deadlines in self._deadlines.values():
             deadlines.close()
-        close: Callable[[], Awaitable[None]] | None = getattr(self._http, "aclose", None)
+        close: Callable[[], Awaitable[None]] | None = getattr(self._transport, "aclose", None)
         if close is not None:
             await close()
 
-    def _deadlines_of(self, timeout: float | None) -> Deadlines:
+    def _deadlines_for(self, timeout: float | None) -> Deadlines:
         seconds = self._timeout if timeout is None else timeout
         if seconds not in self._deadlines:
             self._deadlines[seconds] = Deadlines(seconds)
         return self._deadlines[seconds]
 
-    def _masked(self, response: Response) -> Response:
-        body, headers = self._keys.masked(response.body), response.headers
-        if response.status_code >= _ERRORS:
+    def _redacted(self, response: Response) -> Response:
+        body, headers = self._credentials.redact(response.body), response.headers
+        if response.status_code >= _FIRST_ERROR_STATUS:
             # Only of these are headers read and quoted.
-            headers = [(name, self._masked_header(value)) for name, value in headers]
+            headers = [(name, self._redacted_header(value)) for name, value in headers]
         elif body is response.body:
             return response
         return evolve(response, headers=headers, body=body)
 
-    def _masked_header(self, value: bytes) -> bytes:
-        return self._keys.masked_text(value.decode("latin-1")).encode("latin-1")
+    def _redacted_header(self, value: bytes) -> bytes:
+        return self._credentials.redact_text(value.decode("latin-1")).encode("latin-1")
 
 
-def _timed_out(seconds: float, late: TimeoutError) -> TransportError:
-    if is_held_back(late):
+def _timeout_error(seconds: float, late: TimeoutError) -> TransportError:
+    if is_unsent(late):
         return TransportError(
-            f"no connection was to be had within {seconds:g} s", may_have_left=False
+            f"no connection was to be had within {seconds:g} s", may_have_been_sent=False
         )
     return TransportError(f"no whole answer came within {seconds:g} s")
 
 
-def _said_by(cancelled: BaseException | None) -> tuple[object, ...]:
+def _cancel_message(cancelled: BaseException | None) -> tuple[object, ...]:
     """What a cancellation says, be it in the one that it took the place of: anyio looks there."""
     while isinstance(cancelled, asyncio.CancelledError):
         if cancelled.args:
@@ -133,7 +133,9 @@ def _said_by(cancelled: BaseException | None) -> tuple[object, ...]:
     return ()
 
 
-def as_http(given: "HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None", size: int) -> HTTP:
+def as_transport(
+    given: "Transport | httpx.AsyncBaseTransport | httpx.AsyncClient | None", connections: int
+) -> Transport:
     """
     Make whatever a caller hands in the seam's one method.
 
@@ -142,11 +144,11 @@ def as_http(given: "HTTP | httpx.AsyncBaseTransport | httpx.AsyncClient | None",
     """
     match given:
         case None:
-            return OwnHTTP(connections=size)
+            return HTTP11Transport(connections=connections)
         case httpx.AsyncClient():
-            return ClientHTTP(given)
+            return HttpxClientAdapter(given)
         case httpx.AsyncBaseTransport():
-            return TransportHTTP(given)
+            return HttpxTransportAdapter(given)
         case _ if callable(getattr(given, "exchange", None)):
             return given
         case _:

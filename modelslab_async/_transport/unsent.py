@@ -1,15 +1,15 @@
 """Holding back: a call that is cut off before its request left says so. It cuts nothing off."""
 
 # A note, since it goes wherever the very exception goes, and changes nothing about it.
-_NEVER_LEFT = "the request had not left this machine"
+_UNSENT_NOTE = "the request had not left this machine"
 
 
-def held_back(end: BaseException) -> None:
+def mark_unsent(error: BaseException) -> None:
     """Say of a cancellation, or of a deadline that has passed, that the request never left."""
-    if not is_held_back(end):
-        end.add_note(_NEVER_LEFT)
+    if not is_unsent(error):
+        error.add_note(_UNSENT_NOTE)
 
 
-def is_held_back(end: BaseException) -> bool:
+def is_unsent(error: BaseException) -> bool:
     """Whether somebody who knows said so."""
-    return _NEVER_LEFT in getattr(end, "__notes__", ())
+    return _UNSENT_NOTE in getattr(error, "__notes__", ())

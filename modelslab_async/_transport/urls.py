@@ -9,25 +9,25 @@ from .._models.errors import TransportError
 
 _PORTS = {"http": 80, "https": 443}
 # An URL of which nothing has to be changed or left out: its path and query are the target.
-_PLAIN = re.compile(r"https?://[^/?#\s]+(/[!-\"$-~]*)", re.ASCII).fullmatch
+_match_simple_url = re.compile(r"https?://[^/?#\s]+(/[!-\"$-~]*)", re.ASCII).fullmatch
 
 
-def place_of(url: str) -> tuple[str, str]:
+def origin_of(url: str) -> tuple[str, str]:
     """The scheme and the host, with its port, as the URL writes them."""
     scheme, _, rest = url.partition("://")
     return scheme, rest.partition("/")[0]
 
 
-def target_of(url: str) -> str:
+def request_target(url: str) -> str:
     """The path and the query."""
-    if plain := _PLAIN(url):
-        return plain[1]
-    parts = urlsplit(_ascii(url))
+    if simple := _match_simple_url(url):
+        return simple[1]
+    parts = urlsplit(_to_ascii(url))
     path = parts.path or "/"
     return f"{path}?{parts.query}" if parts.query else path
 
 
-def address_of(url: str) -> tuple[str, str, int]:
+def split_origin(url: str) -> tuple[str, str, int]:
     """
     The scheme, the host's bare name and the port.
 
@@ -35,13 +35,13 @@ def address_of(url: str) -> tuple[str, str, int]:
         TransportError: The URL names no host that HTTP could reach.
     """
     try:
-        parts = urlsplit(_ascii(url))
+        parts = urlsplit(_to_ascii(url))
         scheme, host, port = parts.scheme, parts.hostname, parts.port
     except (ValueError, httpx.InvalidURL):
         scheme, host, port = "", None, None
     if scheme not in _PORTS or not host:
         raise TransportError(
-            "an URL starts with http:// or https:// and a host", may_have_left=False
+            "an URL starts with http:// or https:// and a host", may_have_been_sent=False
         )
     return scheme, host, port or _PORTS[scheme]
 
@@ -52,5 +52,5 @@ def host_header(scheme: str, host: str, port: int) -> str:
     return name if port == _PORTS[scheme] else f"{name}:{port}"
 
 
-def _ascii(url: str) -> str:
+def _to_ascii(url: str) -> str:
     return url if url.isascii() else str(httpx.URL(url))

@@ -3,27 +3,27 @@
 from . import missing_extra as missing_extra
 from .app import Emulator
 from .faults.fault_plan import Faults
-from .faults.faulty_server import Traffic, faulty
-from .file_links import Links
-from .job_intake import Submitted
-from .job_store import Scripted
+from .faults.faulty_server import Traffic, run_faulty_server
+from .file_links import FileLinks
+from .job_intake import ReceivedSubmit
+from .job_store import ScriptedReply
 from .jobs import Jobs
-from .server import running, serve
-from .webhook_sender import Delivery
+from .server import run_server, serve
+from .webhook_sender import WebhookDelivery
 from .webhook_settings import Webhooks
 
 __all__ = [
-    "Delivery",
     "Emulator",
     "Faults",
+    "FileLinks",
     "Jobs",
-    "Links",
-    "Scripted",
-    "Submitted",
+    "ReceivedSubmit",
+    "ScriptedReply",
     "Traffic",
+    "WebhookDelivery",
     "Webhooks",
-    "faulty",
-    "running",
+    "run_faulty_server",
+    "run_server",
     "serve",
 ]
 

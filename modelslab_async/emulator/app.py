@@ -16,19 +16,25 @@ from modelslab_async._registry.families import FAMILIES
 from modelslab_async._registry.family import Family
 
 from . import messages, reply_bodies
-from .file_links import Links, not_found
-from .job_intake import Intake, Submitted
-from .job_store import Scripted
+from .file_links import FileLinks, not_found
+from .job_intake import JobIntake, ReceivedSubmit
+from .job_store import ScriptedReply
 from .jobs import Jobs
-from .poll_counts import Tally
-from .reply_bodies import Site
+from .poll_counts import PollCounts
+from .reply_bodies import URLBuilder
 from .request_fields import UnreadableBodyError, find_key, read_fields
-from .responses import JSON, as_json, site_of, spelling_of, take_part
-from .routes import Ask, Fetch, File, Routes, Submit
-from .served_endpoints import SERVED
-from .submit_checks import Gate, missing
-from .utility_replies import told
-from .webhook_sender import Courier, Delivery
+from .responses import (
+    JSON_HEADERS,
+    answer_non_http,
+    json_response,
+    message_field_of,
+    url_builder_of,
+)
+from .routes import FetchRoute, FileRoute, Routes, SubmitRoute, UtilityRoute
+from .served_endpoints import SERVED_ENDPOINTS
+from .submit_checks import SubmitChecks, missing
+from .utility_replies import utility_reply
+from .webhook_sender import WebhookDelivery, WebhookSender
 from .webhook_settings import Webhooks
 
 
@@ -69,34 +75,34 @@ class Emulator:
         self,
         *,
         families: Mapping[str, Family] = FAMILIES,
-        endpoints: Mapping[str, Endpoint] = SERVED,
+        endpoints: Mapping[str, Endpoint] = SERVED_ENDPOINTS,
         jobs: Jobs | None = None,
         keys: Collection[str] | None = None,
-        broke: Collection[str] = (),
+        keys_without_credits: Collection[str] = (),
         queue_limit: int | None = None,
         spam_window: float | None = None,
         webhooks: Webhooks | None = None,
-        links: Links | None = None,
+        links: FileLinks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.looks = Tally()
+        self.polls = PollCounts()
         self.requests = 0
-        self.submits: list[Submitted] = []
-        self._keys = None if keys is None else frozenset((*keys, *broke))
-        self._links = links or Links()
+        self.submits: list[ReceivedSubmit] = []
+        self._keys = None if keys is None else frozenset((*keys, *keys_without_credits))
+        self._links = links or FileLinks()
         self._clock = clock
         self._routes = Routes(families, endpoints)
-        self._intake = Intake(self._routes, families=families, jobs=jobs or Jobs())
-        self._ledger = self._intake.ledger
-        self._gate = Gate(
-            self._ledger,
-            broke=frozenset(broke),
+        self._intake = JobIntake(self._routes, families=families, jobs=jobs or Jobs())
+        self._job_store = self._intake.job_store
+        self._submit_checks = SubmitChecks(
+            self._job_store,
+            keys_without_credits=frozenset(keys_without_credits),
             queue_limit=queue_limit,
             spam_window=spam_window,
         )
-        self._courier = Courier(webhooks or Webhooks(), clock)
+        self._webhook_sender = WebhookSender(webhooks or Webhooks(), clock)
 
-    def plant(
+    def add_job(
         self,
         ticket: TicketLike,
         *,
@@ -116,21 +122,24 @@ class Emulator:
         Raises:
             ValueError: No such family, or the id does not fit it.
         """
-        return self._intake.plant(
+        return self._intake.add_job(
             Ticket.of(ticket), now=self._clock(), duration=duration, fails=fails, output=output
         ).ticket
 
-    def plant_many(self, count: int, families: Iterable[str] | None = None) -> list[Ticket]:
+    def add_jobs(self, count: int, families: Iterable[str] | None = None) -> list[Ticket]:
         """
         Start many jobs now, of these families (or all) in turn.
 
         Raises:
             ValueError: No such family.
         """
-        names = [*(self._intake.families if families is None else families)]
-        return [self.plant(self._intake.new_ticket(name)) for name in islice(cycle(names), count)]
+        family_names = [*(self._intake.families if families is None else families)]
+        return [
+            self.add_job(self._intake.new_ticket(name))
+            for name in islice(cycle(family_names), count)
+        ]
 
-    def script(self, ticket: TicketLike, replies: Iterable[Scripted | None]) -> None:
+    def script(self, ticket: TicketLike, replies: Iterable[ScriptedReply | None]) -> None:
         """
         Answer the fetches of one ticket with these replies, in turn. The last one repeats.
 
@@ -143,14 +152,16 @@ class Emulator:
         """
         scripted = Ticket.of(ticket)
         self._intake.family(scripted.family)
-        self._ledger.set_script(self._routes.shelves[scripted.family], scripted.id, replies)
+        self._job_store.script_replies(
+            self._routes.family_groups[scripted.family], scripted.id, replies
+        )
 
     @property
-    def deliveries(self) -> Sequence[Delivery]:
+    def webhook_deliveries(self) -> Sequence[WebhookDelivery]:
         """The webhooks that were sent, or kept back, in their order."""
-        return self._courier.deliveries
+        return self._webhook_sender.webhook_deliveries
 
-    def delivering(self) -> AbstractAsyncContextManager[None]:
+    def deliver_webhooks(self) -> AbstractAsyncContextManager[None]:
         """
         Deliver webhooks while the block runs; served emulators do so anyway.
 
@@ -162,12 +173,12 @@ class Emulator:
             async with emulator.delivering():
                 ...
         """
-        return self._courier.at_work()
+        return self._webhook_sender.sending()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await take_part(scope, receive, send)
+            await answer_non_http(scope, receive, send)
             return
         self.requests += 1
         try:
@@ -176,7 +187,7 @@ class Emulator:
             return
         except Exception:
             # A fault of the emulator is the caller's 500 at once, and still somebody's traceback.
-            await as_json(500, messages.SERVER_ERROR)(scope, receive, send)
+            await json_response(500, messages.SERVER_ERROR)(scope, receive, send)
             raise
         await response(scope, receive, send)
 
@@ -185,74 +196,80 @@ class Emulator:
         match route:
             case None:
                 text = f"The route {request.scope['path'].strip('/')} could not be found."
-                return as_json(404, messages.refusal(text))
-            case File(path):
-                return self._file(path, request)
-            case Fetch(shelf):
-                methods: tuple[str, ...] = (shelf.family.method,)
-            case Submit():
+                return json_response(404, messages.refusal(text))
+            case FileRoute(path):
+                return self._answer_file(path, request)
+            case FetchRoute(family_group):
+                methods: tuple[str, ...] = (family_group.family.method,)
+            case SubmitRoute():
                 methods = ("POST",)
-            case Ask():
+            case UtilityRoute():
                 # The documents ask by both methods.
                 methods = ("POST", "GET")
             case _:
                 assert_never(route)
         if request.method not in methods:
             text = f"The {request.method} method is not supported for this route."
-            return as_json(405, messages.refusal(text), allow=", ".join(methods))
-        return await self._asked(route, request)
+            return json_response(405, messages.refusal(text), allow=", ".join(methods))
+        return await self._dispatch(route, request)
 
-    async def _asked(self, route: Fetch | Submit | Ask, request: Request) -> Response:
+    async def _dispatch(
+        self, route: FetchRoute | SubmitRoute | UtilityRoute, request: Request
+    ) -> Response:
         try:
             fields = await read_fields(request)
         except UnreadableBodyError:
-            return as_json(200, messages.UNREADABLE)
+            return json_response(200, messages.INVALID_REQUEST)
         key = find_key(fields, request)
         fields.pop("key", None)
         if not key or (self._keys is not None and key not in self._keys):
-            text = messages.BAD_KEY if key else messages.NO_KEY
-            return as_json(401, messages.refusal(text, spelled=spelling_of(route)))
+            text = messages.INVALID_KEY if key else messages.KEY_REQUIRED
+            return json_response(401, messages.refusal(text, message_field=message_field_of(route)))
         match route:
-            case Fetch():
-                return self._fetch(route, fields, self._site(request))
-            case Submit():
-                return await self._submit(route, fields, key, self._site(request))
-            case Ask(endpoint):
-                return self._told(endpoint, fields, key, self._site(request))
+            case FetchRoute():
+                return self._answer_fetch(route, fields, self._url_builder(request))
+            case SubmitRoute():
+                return await self._answer_submit(route, fields, key, self._url_builder(request))
+            case UtilityRoute(endpoint):
+                return self._answer_utility(endpoint, fields, key, self._url_builder(request))
             case _:
                 assert_never(route)
 
-    def _fetch(self, route: Fetch, fields: Mapping[str, Any], site: Site) -> Response:
-        shelf = route.shelf
+    def _answer_fetch(
+        self, route: FetchRoute, fields: Mapping[str, Any], urls: URLBuilder
+    ) -> Response:
+        family_group = route.family_group
         id_ = route.id or str(fields.get("request_id") or fields.get("id") or "")
         try:
-            ticket = Ticket(shelf.family.name, id_)
+            ticket = Ticket(family_group.family.name, id_)
         except ValueError:
-            return as_json(400, messages.refusal(messages.NO_ID))
-        job = self._ledger.find(shelf, id_)
-        work = ticket.family
-        if job is not None and job.ticket.family in shelf.names:
-            ticket, work = job.ticket, job.work
-        self.looks[ticket] += 1
-        scripted = self._ledger.scripted(shelf, id_)
+            return json_response(400, messages.refusal(messages.ID_REQUIRED))
+        job = self._job_store.find(family_group, id_)
+        job_type = ticket.family
+        if job is not None and job.ticket.family in family_group.family_names:
+            ticket, job_type = job.ticket, job.job_type
+        self.polls[ticket] += 1
+        scripted = self._job_store.scripted(family_group, id_)
         if scripted is not None:
-            return Response(scripted.body, scripted.status_code, {**JSON, **scripted.headers})
-        rule = shelf.family.status
+            return Response(
+                scripted.body, scripted.status_code, {**JSON_HEADERS, **scripted.headers}
+            )
+        rule = family_group.family.status
         if job is None:
             status_code, body = reply_bodies.missing(rule)
-            return Response(body, status_code, JSON)
-        body = reply_bodies.fetched(job, rule, work=work, now=self._clock(), site=site)
-        return Response(body, 200, JSON)
+            return Response(body, status_code, JSON_HEADERS)
+        body = reply_bodies.fetched(job, rule, job_type=job_type, now=self._clock(), urls=urls)
+        return Response(body, 200, JSON_HEADERS)
 
-    async def _submit(
-        self, route: Submit, fields: Mapping[str, Any], key: str, site: Site
+    async def _answer_submit(
+        self, route: SubmitRoute, fields: Mapping[str, Any], key: str, urls: URLBuilder
     ) -> Response:
         endpoint, now = route.endpoint, self._clock()
-        asked = {**fields, **route.places}
-        refused = self._gate.refusal(endpoint, asked, key, now)
+        parameters = {**fields, **route.path_params}
+        refused = self._submit_checks.refusal(endpoint, parameters, key, now)
         job = None if refused else self._intake.start(route, fields, now=now)
         self.submits.append(
-            Submitted(
+            ReceivedSubmit(
                 family=job.ticket.family if job else str(endpoint.resolved_by),
                 endpoint=endpoint.name,
                 path=route.path,
@@ -261,42 +278,46 @@ class Emulator:
             )
         )
         if job is None:
-            return as_json(*(refused or (500, messages.SERVER_ERROR)))
-        self._gate.remember(endpoint, asked, key, now)
-        self._ledger.enqueue(key, job)
-        reply = self._intake.reply(job, site, now=now)
-        await self._courier.announce(job, self._intake.family(job.ticket.family).status, site)
-        return as_json(*reply)
+            return json_response(*(refused or (500, messages.SERVER_ERROR)))
+        self._submit_checks.record(endpoint, parameters, key, now)
+        self._job_store.enqueue(key, job)
+        reply = self._intake.reply(job, urls, now=now)
+        await self._webhook_sender.start_deliveries(
+            job, self._intake.family(job.ticket.family).status, urls
+        )
+        return json_response(*reply)
 
-    def _told(
-        self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, site: Site
+    def _answer_utility(
+        self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, urls: URLBuilder
     ) -> Response:
         now = self._clock()
         refused = missing(endpoint, fields)
         if refused:
-            return as_json(*refused)
-        return as_json(200, told(endpoint, self._intake, site, key=key, now=now))
+            return json_response(*refused)
+        return json_response(200, utility_reply(endpoint, self._intake, urls, key=key, now=now))
 
-    def _file(self, path: str, request: Request) -> Response:
+    def _answer_file(self, path: str, request: Request) -> Response:
         """A file of a finished job; links to unfinished work lead nowhere yet."""
         _folder, _, rest = path.partition("/")
         family, _, name = rest.partition("/")
         id_, _, last = name.rpartition("-")
         number, _, suffix = last.partition(".")
-        shelf = self._routes.shelves.get(family)
-        job = self._ledger.find(shelf, id_) if shelf else None
-        there = (
+        family_group = self._routes.family_groups.get(family)
+        job = self._job_store.find(family_group, id_) if family_group else None
+        exists = (
             job is not None
-            and job.done(self._clock())
+            and job.has_succeeded(self._clock())
             and job.suffix == suffix
             and number.isdecimal()
             and int(number) < job.files
         )
-        if job is None or not there:
+        if job is None or not exists:
             return not_found()
         now = self._clock()
         age = now - job.started - job.duration
-        return self._links.answer(reply_bodies.file_of(job, int(number)), request, age=age, now=now)
+        return self._links.answer(
+            reply_bodies.output_file(job, int(number)), request, age=age, now=now
+        )
 
-    def _site(self, request: Request) -> Site:
-        return site_of(request, query=self._links.query(self._clock()))
+    def _url_builder(self, request: Request) -> URLBuilder:
+        return url_builder_of(request, query=self._links.query(self._clock()))

@@ -7,10 +7,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .media.files import File
-from .range_requests import send_file
+from .media.files import MediaFile
+from .range_requests import file_response
 
-_PAGE = b"<!DOCTYPE html>\n<html><head><title>Just a moment...</title></head></html>\n"
+_HTML_PAGE = b"<!DOCTYPE html>\n<html><head><title>Just a moment...</title></head></html>\n"
 _EXPIRES, _HOPS = "expires", "hops"
 
 
@@ -21,7 +21,7 @@ def _check_seconds(_instance: object, attribute: object, value: float | None) ->
 
 
 @frozen(kw_only=True)
-class Links:
+class FileLinks:
     """
     How links behave.
 
@@ -38,10 +38,10 @@ class Links:
         ValueError: An argument is out of its range.
     """
 
-    late: float = field(default=0.0, validator=_check_seconds)
+    delay: float = field(default=0.0, validator=_check_seconds)
     lifetime: float | None = field(default=None, validator=_check_seconds)
     redirects: int = field(default=0, validator=_check_seconds)
-    page: bool = False
+    html_page: bool = False
     ranges: bool = True
     etags: bool = True
 
@@ -49,7 +49,7 @@ class Links:
         """What a link that is named now has behind its path."""
         return "" if self.lifetime is None else f"?{_EXPIRES}={now + self.lifetime!r}"
 
-    def answer(self, file: File, request: Request, *, age: float, now: float) -> Response:
+    def answer(self, file: MediaFile, request: Request, *, age: float, now: float) -> Response:
         """
         Answer a request for a file.
 
@@ -59,25 +59,25 @@ class Links:
             age: Seconds since the end of its job.
             now: The time.
         """
-        asked = {name: values[0] for name, values in parse_qs(request.url.query).items()}
-        if age < self.late:
+        query_params = {name: values[0] for name, values in parse_qs(request.url.query).items()}
+        if age < self.delay:
             return not_found()
-        if self.lifetime is not None and not now < float(asked.get(_EXPIRES, "0")):
+        if self.lifetime is not None and not now < float(query_params.get(_EXPIRES, "0")):
             return Response(b"Request has expired", 403, {"content-type": "text/plain"})
-        hops = int(asked.get(_HOPS, "0"))
+        hops = int(query_params.get(_HOPS, "0"))
         if hops < self.redirects:
-            further = str(request.url.include_query_params(**{_HOPS: hops + 1}))
-            return Response(b"", 302, {"location": further})
-        if self.page:
-            return Response(_PAGE, 200, {"content-type": "text/html"})
-        return self._whole_or_part(file, request)
+            next_url = str(request.url.include_query_params(**{_HOPS: hops + 1}))
+            return Response(b"", 302, {"location": next_url})
+        if self.html_page:
+            return Response(_HTML_PAGE, 200, {"content-type": "text/html"})
+        return self._file_response(file, request)
 
-    def _whole_or_part(self, file: File, request: Request) -> Response:
+    def _file_response(self, file: MediaFile, request: Request) -> Response:
         headers = request.headers
         if not self.ranges:
-            kept = [(name, value) for name, value in headers.raw if name != b"range"]
-            headers = Headers(raw=kept)
-        response = send_file(file, headers, method=request.method)
+            other_headers = [(name, value) for name, value in headers.raw if name != b"range"]
+            headers = Headers(raw=other_headers)
+        response = file_response(file, headers, method=request.method)
         if not self.etags:
             del MutableHeaders(raw=response.raw_headers)["etag"]
         return response

@@ -9,11 +9,11 @@ from uuid import UUID
 from attrs import field, frozen
 
 from .jobs import Job
-from .routes import Shelf
+from .routes import FamilyGroup
 
 _FIRST_ID = 134_000_001
-_LETTERS = ascii_letters + digits
-_WITH_UUID = ("enterprise_voice/sfx",)
+_ID_CHARACTERS = ascii_letters + digits
+_UUID_JOB_TYPES = ("enterprise_voice/sfx",)
 
 
 def _no_headers() -> dict[str, str]:
@@ -21,7 +21,7 @@ def _no_headers() -> dict[str, str]:
 
 
 @frozen
-class Scripted:
+class ScriptedReply:
     """
     One reply, byte by byte.
 
@@ -36,7 +36,7 @@ class Scripted:
     headers: Mapping[str, str] = field(factory=_no_headers, hash=False)
 
 
-class Ledger:
+class JobStore:
     """
     Every job, by shelf and id.
 
@@ -47,36 +47,38 @@ class Ledger:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._jobs: dict[tuple[str, str], Job] = {}
-        self._scripts: dict[tuple[str, str], deque[Scripted | None]] = {}
+        self._scripts: dict[tuple[str, str], deque[ScriptedReply | None]] = {}
         self._queues: dict[str, list[Job]] = {}
         self._next_id = _FIRST_ID
 
-    def put(self, job: Job, shelves: Iterable[Shelf]) -> None:
+    def put(self, job: Job, family_groups: Iterable[FamilyGroup]) -> None:
         """Keep a job where these shelves find it."""
-        for shelf in shelves:
-            self._jobs[shelf.path, job.ticket.id] = job
+        for family_group in family_groups:
+            self._jobs[family_group.path, job.ticket.id] = job
 
-    def find(self, shelf: Shelf, id_: str) -> Job | None:
+    def find(self, family_group: FamilyGroup, id_: str) -> Job | None:
         """The job of this id on this shelf."""
-        return self._jobs.get((shelf.path, id_))
+        return self._jobs.get((family_group.path, id_))
 
-    def set_script(self, shelf: Shelf, id_: str, replies: Iterable[Scripted | None]) -> None:
+    def script_replies(
+        self, family_group: FamilyGroup, id_: str, replies: Iterable[ScriptedReply | None]
+    ) -> None:
         """Answer fetches of this id with these replies, the last one again and again."""
         script = deque(replies)
         if not script:
             raise ValueError("a script has at least one reply")
-        self._scripts[shelf.path, id_] = script
+        self._scripts[family_group.path, id_] = script
 
-    def scripted(self, shelf: Shelf, id_: str) -> Scripted | None:
+    def scripted(self, family_group: FamilyGroup, id_: str) -> ScriptedReply | None:
         """The next reply of a script; None: the truth is to be told."""
-        script = self._scripts.get((shelf.path, id_))
+        script = self._scripts.get((family_group.path, id_))
         if not script:
             return None
         return script.popleft() if len(script) > 1 else script[0]
 
-    def queued(self, key: str, now: float) -> int:
+    def queued_count(self, key: str, now: float) -> int:
         """How many submitted jobs of this key are unfinished."""
-        queue = [job for job in self._queues.get(key, ()) if not job.ended(now)]
+        queue = [job for job in self._queues.get(key, ()) if not job.has_ended(now)]
         self._queues[key] = queue
         return len(queue)
 
@@ -84,19 +86,19 @@ class Ledger:
         """Count a submitted job for its key."""
         self._queues.setdefault(key, []).append(job)
 
-    def new_id(self, shelf: Shelf, *, work: str, workflow: str = "") -> str:
+    def new_id(self, family_group: FamilyGroup, *, job_type: str, workflow: str = "") -> str:
         """An id that this shelf does not know yet, in the form of its family."""
         while True:
-            id_ = self._form(shelf, work, workflow)
-            if (shelf.path, id_) not in self._jobs:
+            id_ = self._make_id(family_group, job_type, workflow)
+            if (family_group.path, id_) not in self._jobs:
                 return id_
 
-    def _form(self, shelf: Shelf, work: str, workflow: str) -> str:
-        if shelf.family.status == "training":
-            return "".join(self._random.choices(_LETTERS, k=10))
-        if work in _WITH_UUID:
+    def _make_id(self, family_group: FamilyGroup, job_type: str, workflow: str) -> str:
+        if family_group.family.status == "training":
+            return "".join(self._random.choices(_ID_CHARACTERS, k=10))
+        if job_type in _UUID_JOB_TYPES:
             return str(UUID(int=self._random.getrandbits(128), version=4))
         number = str(self._next_id)
         self._next_id += 1
-        parts = len(shelf.family.id_parts)
+        parts = len(family_group.family.id_parts)
         return number if parts <= 1 else "/".join((*(workflow,) * (parts - 1), number))

@@ -11,8 +11,12 @@ from modelslab_async._models.ticket import Ticket
 Eta: TypeAlias = Literal["honest", "none", "pessimistic"] | float
 
 # Recorded: 960 seconds announced for a video that took nine.
-_PESSIMISM = 100.0
-_FACTORS: Mapping[str, float | None] = {"honest": 1.0, "none": None, "pessimistic": _PESSIMISM}
+_PESSIMISTIC_FACTOR = 100.0
+_ETA_FACTORS: Mapping[str, float | None] = {
+    "honest": 1.0,
+    "none": None,
+    "pessimistic": _PESSIMISTIC_FACTOR,
+}
 
 
 def _check_share(_instance: object, attribute: "Attribute[float]", value: float) -> None:
@@ -21,7 +25,7 @@ def _check_share(_instance: object, attribute: "Attribute[float]", value: float)
 
 
 def _check_eta(_instance: object, _attribute: object, value: Eta) -> None:
-    known = value in _FACTORS if isinstance(value, str) else value >= 0
+    known = value in _ETA_FACTORS if isinstance(value, str) else value >= 0
     if not known:
         raise ValueError(
             f"eta is 'honest', 'none', 'pessimistic' or a factor of at least 0, got {value!r}"
@@ -51,8 +55,8 @@ class Jobs:
     """
 
     duration: tuple[float, float] | Callable[[Random], float] = (2.0, 6.0)
-    failing: float = field(default=0.0, validator=_check_share)
-    at_once: float = field(default=0.0, validator=_check_share)
+    failure_rate: float = field(default=0.0, validator=_check_share)
+    immediate: float = field(default=0.0, validator=_check_share)
     eta: Eta = field(default="honest", validator=_check_eta)
     seed: int = 0
 
@@ -70,19 +74,19 @@ class Jobs:
         seconds = (
             self.duration(random) if callable(self.duration) else random.uniform(*self.duration)
         )
-        return seconds, random.random() < self.failing
+        return seconds, random.random() < self.failure_rate
 
-    def submitted(self, random: Random) -> tuple[float, bool]:
+    def draw_submitted(self, random: Random) -> tuple[float, bool]:
         """Draw for a submit: some of them are over before they are answered."""
         seconds, fails = self.draw(random)
         # No draw where none is wanted, so that the jobs of a seed stay what they were.
-        if self.at_once and random.random() < self.at_once:
+        if self.immediate and random.random() < self.immediate:
             seconds = 0.0
         return seconds, fails
 
-    def announced(self, seconds: float) -> float | None:
+    def announced_eta(self, seconds: float) -> float | None:
         """What a submit reply says about work that will take so many seconds."""
-        factor = _FACTORS[self.eta] if isinstance(self.eta, str) else self.eta
+        factor = _ETA_FACTORS[self.eta] if isinstance(self.eta, str) else self.eta
         return None if factor is None else max(0.0, seconds) * factor
 
 
@@ -104,7 +108,7 @@ class Job:
     """
 
     ticket: Ticket
-    work: str
+    job_type: str
     suffix: str
     started: float
     duration: float
@@ -117,10 +121,10 @@ class Job:
         """Seconds since the start, at most those that the job takes."""
         return min(now - self.started, self.duration)
 
-    def ended(self, now: float) -> bool:
+    def has_ended(self, now: float) -> bool:
         """Whether it has come to its end, good or bad."""
         return now - self.started >= self.duration
 
-    def done(self, now: float) -> bool:
+    def has_succeeded(self, now: float) -> bool:
         """Whether it has ended well, so that its files are there."""
-        return not self.fails and self.ended(now)
+        return not self.fails and self.has_ended(now)

@@ -7,45 +7,45 @@ UPSELL = (
     "Get 20x faster image generation using enterprise plan. Click here : "
     "https://modelslab.com/enterprise"
 )
-HOW = (
+FETCH_HOW_TO = (
     "Your image is processing in background, you can get this image using fetch API: here is link "
     "for fetch api : https://docs.modelslab.com/image-generation/community-models/"
     "dreamboothfetchqueimg"
 )
-WAIT = "Try to fetch request after seconds estimated"
-LATER = "try again later."
-QUEUED = "Request has been queued"
-NO_KEY = "API key required"
-BAD_KEY = "Invalid API key"
+WAIT_FOR_ETA = "Try to fetch request after seconds estimated"
+TRY_LATER = "try again later."
+REQUEST_QUEUED = "Request has been queued"
+KEY_REQUIRED = "API key required"
+INVALID_KEY = "Invalid API key"
 NO_CREDITS = "Insufficient credits. Please add credits to your account."
-NO_ID = "The request_id field is required."
-NO_RUN = "Execution not found"
-NO_TRAINING = "Training not found"
+ID_REQUIRED = "The request_id field is required."
+EXECUTION_NOT_FOUND = "Execution not found"
+TRAINING_NOT_FOUND = "Training not found"
 TRAINING_FAILED = "Training failed"
 PROCESSING_FAILED = "Processing failed: Invalid input dimensions"
 TRAINING_LOG = "it will take upto 25 minutes"
-RUN_FAILED = "Image generation failed: Invalid prompt"
-_RETRY_AFTER = 30
-_SPAM = (
+EXECUTION_FAILED = "Image generation failed: Invalid prompt"
+_RETRY_AFTER_S = 30
+_SPAM_FILTER_TIP = (
     "you are sending same request multiple times, spam filter is enabled, please wait for 30 "
     "seconds and try again"
 )
 
-_THINGS = {"wav": "audio", "mp4": "video", "gif": "video", "txt": "transcription"}
-_MODELS = ("obj", "glb")
+_MEDIA_WORDS = {"wav": "audio", "mp4": "video", "gif": "video", "txt": "transcription"}
+_MODEL_3D_SUFFIXES = ("obj", "glb")
 
 
-def in_background(suffix: str) -> str:
+def background_tip(suffix: str) -> str:
     """The hint of a submit reply, which names what is being made."""
-    if suffix in _MODELS:
+    if suffix in _MODEL_3D_SUFFIXES:
         return "Your 3D model is processing in background, you can get this model using fetch API"
-    thing = _THINGS.get(suffix, "image")
-    return f"Your {thing} is processing in background, you can get this {thing} using fetch API"
+    media_word = _MEDIA_WORDS.get(suffix, "image")
+    return f"Your {media_word} is processing in background, you can get this {media_word} using fetch API"
 
 
-def refusal(text: str, *, spelled: str = "message", **more: object) -> dict[str, Any]:
+def refusal(text: str, *, message_field: str = "message", **extra: object) -> dict[str, Any]:
     """The body of a refusal."""
-    return {"status": "error", spelled: text, **more}
+    return {"status": "error", message_field: text, **extra}
 
 
 def required(name: str) -> str:
@@ -53,15 +53,15 @@ def required(name: str) -> str:
     return f"{name} is required"
 
 
-def spam(*, spelled: str) -> dict[str, Any]:
+def spam_refusal(*, message_field: str) -> dict[str, Any]:
     """The body for a submit that repeats another. It comes under 200, and its wait is in words."""
-    return refusal("Rate limit exceeded", spelled=spelled, tips=_SPAM)
+    return refusal("Rate limit exceeded", message_field=message_field, tips=_SPAM_FILTER_TIP)
 
 
-def queue_full(limit: int, *, spelled: str) -> dict[str, Any]:
+def queue_full_refusal(limit: int, *, message_field: str) -> dict[str, Any]:
     """The body of a 429. The wait stands in the body; no header was ever seen."""
     text = f"Rate limit exceeded. Maximum {limit} queued requests allowed."
-    return refusal(text, spelled=spelled, retry_after=_RETRY_AFTER)
+    return refusal(text, message_field=message_field, retry_after=_RETRY_AFTER_S)
 
 
 def encode(body: object) -> bytes:
@@ -77,5 +77,5 @@ NOT_FOUND = {
     "output": "",
     "tip": UPSELL,
 }
-UNREADABLE = {"status": "error", "message": "Invalid API Request", "tip": UPSELL}
+INVALID_REQUEST = {"status": "error", "message": "Invalid API Request", "tip": UPSELL}
 SERVER_ERROR = {"message": "Server Error"}

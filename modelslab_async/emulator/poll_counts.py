@@ -6,7 +6,7 @@ from typing import Any
 from modelslab_async._models.ticket import Ticket, TicketLike
 
 
-class Tally(Counter[Ticket]):
+class PollCounts(Counter[Ticket]):
     """
     A counter of tickets; one that never came counts 0.
 

@@ -5,12 +5,12 @@ import re
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from .media.files import File
+from .media.files import MediaFile
 
-_ONE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_SINGLE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-def send_file(file: File, headers: Headers, *, method: str = "GET") -> Response:
+def file_response(file: MediaFile, headers: Headers, *, method: str = "GET") -> Response:
     """Answer a GET or HEAD for a file as its headers ask."""
     common = {"etag": file.etag, "accept-ranges": "bytes", "cache-control": "max-age=86400"}
     if headers.get("if-none-match") == file.etag:
@@ -18,22 +18,22 @@ def send_file(file: File, headers: Headers, *, method: str = "GET") -> Response:
     size = len(file.content)
     if method == "HEAD":
         return _response(file, 200, b"", {**common, "content-length": str(size)})
-    span = _span(file, headers)
-    if span is None:
+    byte_range = _requested_range(file, headers)
+    if byte_range is None:
         return _response(file, 200, file.content, common)
-    first, last = span
+    first, last = byte_range
     if first > last:
         return Response(status_code=416, headers={**common, "content-range": f"bytes */{size}"})
     part = {**common, "content-range": f"bytes {first}-{last}/{size}"}
     return _response(file, 206, file.content[first : last + 1], part)
 
 
-def _span(file: File, headers: Headers) -> tuple[int, int] | None:
+def _requested_range(file: MediaFile, headers: Headers) -> tuple[int, int] | None:
     """The first and last byte that are asked for; None: all of them; first > last: none fits."""
-    asked = _ONE_RANGE.fullmatch(headers.get("range", "").strip())
-    if asked is None or headers.get("if-range", file.etag) != file.etag:
+    requested = _SINGLE_RANGE.fullmatch(headers.get("range", "").strip())
+    if requested is None or headers.get("if-range", file.etag) != file.etag:
         return None
-    first, last = asked.groups()
+    first, last = requested.groups()
     end = len(file.content) - 1
     if first:
         # A last byte before the first one is not a range at all, and is ignored.
@@ -45,5 +45,7 @@ def _span(file: File, headers: Headers) -> tuple[int, int] | None:
     return (max(0, end + 1 - int(last)), end) if int(last) else (1, 0)
 
 
-def _response(file: File, status_code: int, content: bytes, headers: dict[str, str]) -> Response:
+def _response(
+    file: MediaFile, status_code: int, content: bytes, headers: dict[str, str]
+) -> Response:
     return Response(content, status_code, {**headers, "content-type": file.content_type})

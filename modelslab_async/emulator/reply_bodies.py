@@ -12,10 +12,10 @@ from attrs import frozen
 from modelslab_async._registry.family import StatusRule
 
 from . import messages
-from .family_formats import Dialect, dialect_of
+from .family_formats import FamilyFormat, format_of
 from .jobs import Job
-from .media.files import File, make_file
-from .routes import MEDIA
+from .media.files import MediaFile, make_file
+from .routes import MEDIA_PATH
 
 STAGES = (
     "deploying_gpu",
@@ -26,15 +26,20 @@ STAGES = (
     "trained_model_uploaded",
     "deploying_model",
 )
-READY = "model_ready"
+READY_STAGE = "model_ready"
 _PENDING_SHARE = 0.1
 # Runs have dates while the emulator's clock only counts seconds, so its zero is given one.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-_RENAMED = {"width": "W", "height": "H", "samples": "n_samples", "num_inference_steps": "steps"}
+_MODEL_PARAMETER_NAMES = {
+    "width": "W",
+    "height": "H",
+    "samples": "n_samples",
+    "num_inference_steps": "steps",
+}
 
 
 @frozen
-class Site:
+class URLBuilder:
     """
     Where the emulator is reached, as the request at hand says.
 
@@ -44,60 +49,60 @@ class Site:
         query: What stands behind the paths of files.
     """
 
-    root: str
-    mount: str
+    origin: str
+    path_prefix: str
     query: str = ""
 
     def url(self, path: str) -> str:
         """The URL of a path of the API."""
-        return f"{self.root}{self.mount}/{path}"
+        return f"{self.origin}{self.path_prefix}/{path}"
 
     def links(self, job: Job, *, folder: str = "generations") -> list[str]:
         """The links to the files of a job."""
-        stem = f"{self.root}/{MEDIA}/{folder}/{job.ticket.family}/{quote(job.ticket.id, safe='')}"
+        stem = f"{self.origin}/{MEDIA_PATH}/{folder}/{job.ticket.family}/{quote(job.ticket.id, safe='')}"
         return [f"{stem}-{number}.{job.suffix}{self.query}" for number in range(job.files)]
 
 
-def file_of(job: Job, number: int) -> File:
+def output_file(job: Job, number: int) -> MediaFile:
     """One of the files of a job."""
     return make_file(f"{job.ticket}#{number}", job.suffix)
 
 
-def _written(id_: str) -> int | str:
+def _json_id(id_: str) -> int | str:
     return int(id_) if id_.isascii() and id_.isdigit() else id_
 
 
-def _results(job: Job, site: Site) -> dict[str, Any]:
+def _output_values(job: Job, urls: URLBuilder) -> dict[str, Any]:
     """The facts about the output of a finished job."""
     if job.output is None:
-        links = site.links(job)
-        mirrors = site.links(job, folder="cdn")
+        links = urls.links(job)
+        mirrors = urls.links(job, folder="cdn")
         return {"output": links, "file": links[0], "proxy_links": mirrors, "mirror": mirrors[0]}
     given: Any = job.output
-    copies: Any = given if isinstance(given, list) else []
-    return {"output": given, "file": given, "proxy_links": copies, "mirror": ""}
+    given_list: Any = given if isinstance(given, list) else []
+    return {"output": given, "file": given, "proxy_links": given_list, "mirror": ""}
 
 
-def links_of(job: Job, site: Site) -> object:
+def output_of(job: Job, urls: URLBuilder) -> object:
     """What a job gives as its output: links, or what was planted instead."""
-    return _results(job, site)["output"]
+    return _output_values(job, urls)["output"]
 
 
-def _common(job: Job) -> dict[str, Any]:
+def _common_values(job: Job) -> dict[str, Any]:
     return {
-        "id": _written(job.ticket.id),
+        "id": _json_id(job.ticket.id),
         "text": job.ticket.id,
-        "in_background": messages.in_background(job.suffix),
+        "in_background": messages.background_tip(job.suffix),
         "upsell": messages.UPSELL,
-        "how": messages.HOW,
-        "wait": messages.WAIT,
-        "has_been_queued": messages.QUEUED,
+        "how": messages.FETCH_HOW_TO,
+        "wait": messages.WAIT_FOR_ETA,
+        "has_been_queued": messages.REQUEST_QUEUED,
     }
 
 
-def meta_of(job: Job, dialect: Dialect) -> dict[str, Any]:
+def meta_of(job: Job, family_format: FamilyFormat) -> dict[str, Any]:
     """The parameters of a job as replies repeat them."""
-    names = _RENAMED if dialect.renamed else {}
+    names = _MODEL_PARAMETER_NAMES if family_format.uses_model_names else {}
     return {
         **{names.get(name, name): value for name, value in job.fields.items()},
         "webhook": job.fields.get("webhook"),
@@ -107,69 +112,71 @@ def meta_of(job: Job, dialect: Dialect) -> dict[str, Any]:
     }
 
 
-def _etas(seconds: float | None) -> dict[str, Any]:
+def _eta_values(seconds: float | None) -> dict[str, Any]:
     if seconds is None:
         return {}
     return {"eta": ceil(seconds), "fraction": round(float(seconds), 2)}
 
 
-def queued(job: Job, site: Site, *, fetch_result: str, eta: float | None) -> dict[str, Any]:
+def queued(job: Job, urls: URLBuilder, *, fetch_result: str, eta: float | None) -> dict[str, Any]:
     """The submit reply of work that has just begun."""
-    dialect = dialect_of(job.work)
-    links = site.links(job)
-    facts = {
-        **_common(job),
-        **_etas(eta),
+    family_format = format_of(job.job_type)
+    links = urls.links(job)
+    values = {
+        **_common_values(job),
+        **_eta_values(eta),
         "fetch_result": fetch_result,
         "future_links": links,
-        "proxy_links": site.links(job, folder="cdn"),
+        "proxy_links": urls.links(job, folder="cdn"),
         "file_name": links[0].partition("?")[0].rpartition("/")[2],
-        "meta": meta_of(job, dialect),
+        "meta": meta_of(job, family_format),
     }
-    return dialect.queued.body(facts)
+    return family_format.queued.body(values)
 
 
-def at_once(job: Job, site: Site, *, eta: float | None) -> dict[str, Any]:
+def immediate(job: Job, urls: URLBuilder, *, eta: float | None) -> dict[str, Any]:
     """The submit reply of work that is already over."""
     if job.fails:
         return messages.FAILED
-    dialect = dialect_of(job.work)
-    facts = {
-        **_common(job),
-        **_results(job, site),
-        **_etas(eta),
+    family_format = format_of(job.job_type)
+    values = {
+        **_common_values(job),
+        **_output_values(job, urls),
+        **_eta_values(eta),
         "generationTime": max(0.0, float(job.duration)),
-        "future_links": site.links(job),
-        "meta": meta_of(job, dialect),
+        "future_links": urls.links(job),
+        "meta": meta_of(job, family_format),
     }
-    return dialect.at_once.body(facts)
+    return family_format.immediate.body(values)
 
 
 @lru_cache(maxsize=256)
-def _running(work: str) -> bytes:
-    shape = dialect_of(work).running
-    return messages.encode(shape.body({"later": messages.LATER, "upsell": messages.UPSELL}))
+def _running_body(job_type: str) -> bytes:
+    template = format_of(job_type).running
+    return messages.encode(template.body({"later": messages.TRY_LATER, "upsell": messages.UPSELL}))
 
 
-def _generation(job: Job, work: str, now: float, site: Site) -> bytes:
-    if not job.ended(now):
-        return _running(work)
+def _generation(job: Job, job_type: str, now: float, urls: URLBuilder) -> bytes:
+    if not job.has_ended(now):
+        return _running_body(job_type)
     if job.fails:
         return messages.encode(messages.FAILED)
-    shape = dialect_of(work).done
-    return messages.encode(shape.body({**_common(job), **_results(job, site)}))
+    template = format_of(job_type).done
+    return messages.encode(template.body({**_common_values(job), **_output_values(job, urls)}))
 
 
-def _training(job: Job, _work: str, now: float, _site: Site) -> bytes:
-    if job.ended(now):
+def _training(job: Job, _job_type: str, now: float, _urls: URLBuilder) -> bytes:
+    if job.has_ended(now):
         if job.fails:
-            return messages.encode(messages.refusal(messages.TRAINING_FAILED, spelled="messege"))
-        stage, passed = READY, len(STAGES)
+            return messages.encode(
+                messages.refusal(messages.TRAINING_FAILED, message_field="messege")
+            )
+        stage, finished_count = READY_STAGE, len(STAGES)
     else:
-        passed = int(job.age(now) / job.duration * len(STAGES))
-        stage = STAGES[passed]
+        finished_count = int(job.age(now) / job.duration * len(STAGES))
+        stage = STAGES[finished_count]
     log = "".join(
-        f" /n Step:{step} {name}" for step, name in enumerate((*STAGES[:passed], stage), 1)
+        f" /n Step:{step} {name}" for step, name in enumerate((*STAGES[:finished_count], stage), 1)
     )
     return messages.encode({"status": "success", "messege": stage, "data": log})
 
@@ -189,32 +196,32 @@ def date_of(seconds: float) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _workflow(job: Job, _work: str, now: float, site: Site) -> bytes:
+def _workflow(job: Job, _job_type: str, now: float, urls: URLBuilder) -> bytes:
     workflow_id, _, run_id = job.ticket.id.partition("/")
-    ended = job.ended(now)
-    if ended:
+    has_ended = job.has_ended(now)
+    if has_ended:
         word = "failed" if job.fails else "completed"
     else:
         word = "running" if job.age(now) >= job.duration * _PENDING_SHARE else "pending"
     times = {
         "started_at": date_of(job.started),
-        "completed_at": date_of(job.started + job.duration) if ended else None,
+        "completed_at": date_of(job.started + job.duration) if has_ended else None,
     }
     body: dict[str, Any] = {
         "status": "success",
         "execution": {
-            "id": _written(run_id),
+            "id": _json_id(run_id),
             "workflow_id": workflow_id,
             "status": word,
             **times,
-            "execution_time": round(float(job.duration), 3) if ended else None,
+            "execution_time": round(float(job.duration), 3) if has_ended else None,
         },
         "steps": [{"name": "Text to Image", "status": word, **times}],
     }
-    if ended and job.fails:
-        body["error"] = messages.RUN_FAILED
-    elif ended:
-        results = _results(job, site)
+    if has_ended and job.fails:
+        body["error"] = messages.EXECUTION_FAILED
+    elif has_ended:
+        results = _output_values(job, urls)
         body["output"] = {name: results[name] for name in ("output", "proxy_links")} | {
             "status": "success"
         }
@@ -227,7 +234,7 @@ def workflow_started(job: Job, status_url: str) -> dict[str, Any]:
     body = {
         "status": "success",
         "message": "Workflow execution started.",
-        "execution_id": _written(run_id),
+        "execution_id": _json_id(run_id),
         "workflow_id": workflow_id,
         "status_url": status_url,
     }
@@ -235,7 +242,7 @@ def workflow_started(job: Job, status_url: str) -> dict[str, Any]:
     return body if webhook is None else {**body, "webhook_url": webhook}
 
 
-_BY_RULE: Mapping[StatusRule, Callable[[Job, str, float, Site], bytes]] = {
+_BY_RULE: Mapping[StatusRule, Callable[[Job, str, float, URLBuilder], bytes]] = {
     "generation": _generation,
     "training": _training,
     "workflow": _workflow,
@@ -243,14 +250,14 @@ _BY_RULE: Mapping[StatusRule, Callable[[Job, str, float, Site], bytes]] = {
 
 _MISSING: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
     "generation": (200, messages.NOT_FOUND),
-    "training": (404, messages.refusal(messages.NO_TRAINING, spelled="messege")),
-    "workflow": (404, messages.refusal(messages.NO_RUN)),
+    "training": (404, messages.refusal(messages.TRAINING_NOT_FOUND, message_field="messege")),
+    "workflow": (404, messages.refusal(messages.EXECUTION_NOT_FOUND)),
 }
 
 
-def fetched(job: Job, rule: StatusRule, *, work: str, now: float, site: Site) -> bytes:
+def fetched(job: Job, rule: StatusRule, *, job_type: str, now: float, urls: URLBuilder) -> bytes:
     """The fetch reply about a job, in the words of the family that was asked."""
-    return _BY_RULE[rule](job, work, now, site)
+    return _BY_RULE[rule](job, job_type, now, urls)
 
 
 def missing(rule: StatusRule) -> tuple[int, bytes]:

@@ -9,19 +9,19 @@ from attrs import field, frozen
 from modelslab_async._registry.endpoint import Endpoint
 from modelslab_async._registry.family import Family
 
-from .served_endpoints import SUBMITTED_ALSO_AT, served_by
+from .served_endpoints import SECOND_SUBMIT_PATHS, endpoints_of
 
-_PLACE = re.compile(r"\{(\w+)\}")
+_PATH_PARAM = re.compile(r"\{(\w+)\}")
 _SLASHES = re.compile("/{2,}")
 
 # The official clients fetch this family below `images`; the documents do not.
-_ALSO_AT: Mapping[str, str] = {"enterprise_text_to_image": "v1/enterprise/images/fetch"}
+_SECOND_FETCH_PATHS: Mapping[str, str] = {"enterprise_text_to_image": "v1/enterprise/images/fetch"}
 
-MEDIA = "media"
+MEDIA_PATH = "media"
 
 
 @frozen(kw_only=True)
-class Shelf:
+class FamilyGroup:
     """
     Where the jobs of one fetch URL are kept. Families that share the URL share the shelf.
 
@@ -33,7 +33,7 @@ class Shelf:
 
     path: str
     families: tuple[Family, ...]
-    names: frozenset[str]
+    family_names: frozenset[str]
 
     @property
     def family(self) -> Family:
@@ -42,51 +42,51 @@ class Shelf:
 
 
 @frozen
-class Fetch:
+class FetchRoute:
     """A fetch: the shelf, and the id if it stands in the path."""
 
-    shelf: Shelf
+    family_group: FamilyGroup
     id: str | None
 
 
 @frozen
-class Submit:
+class SubmitRoute:
     """A submit: the endpoint, its path, and what of its parameters stands in there."""
 
     endpoint: Endpoint
     path: str
-    places: Mapping[str, str] = field(factory=dict, hash=False)
+    path_params: Mapping[str, str] = field(factory=dict, hash=False)
 
 
 @frozen
-class File:
+class FileRoute:
     """A result's file, by the rest of its path."""
 
     path: str
 
 
 @frozen
-class Ask:
+class UtilityRoute:
     """A question that is answered at once, or an upload."""
 
     endpoint: Endpoint
 
 
-Route = Fetch | Submit | File | Ask
+Route = FetchRoute | SubmitRoute | FileRoute | UtilityRoute
 
 
-def below_root(path: str) -> str:
+def normalize_path(path: str) -> str:
     """The path without the root of the API, its outer slashes and doubled ones."""
-    bare = path.strip("/")
-    if "//" in bare:
+    normalized = path.strip("/")
+    if "//" in normalized:
         # Recorded: the old documents of one family double a slash.
-        bare = _SLASHES.sub("/", bare)
-    return bare.removeprefix("api/")
+        normalized = _SLASHES.sub("/", normalized)
+    return normalized.removeprefix("api/")
 
 
 def _path_of(url: str) -> str:
     path = url.replace("{base}", "").replace("{legacy}", "")
-    return below_root(urlsplit(path).path)
+    return normalize_path(urlsplit(path).path)
 
 
 class Routes:
@@ -100,63 +100,71 @@ class Routes:
 
     def __init__(self, families: Mapping[str, Family], endpoints: Mapping[str, Endpoint]) -> None:
         self.endpoints: dict[str, Endpoint] = {}
-        self._runs: list[tuple[re.Pattern[str], Endpoint]] = []
-        for endpoint in served_by(families, endpoints):
-            self._open(endpoint)
-        self.shelves: dict[str, Shelf] = {}
-        self._by_path: dict[str, Shelf] = {}
-        self._by_pattern: list[tuple[re.Pattern[str], Shelf]] = []
+        self._submit_patterns: list[tuple[re.Pattern[str], Endpoint]] = []
+        for endpoint in endpoints_of(families, endpoints):
+            self._add_endpoint(endpoint)
+        self.family_groups: dict[str, FamilyGroup] = {}
+        self._fetch_paths: dict[str, FamilyGroup] = {}
+        self._fetch_patterns: list[tuple[re.Pattern[str], FamilyGroup]] = []
         shared: dict[str, list[Family]] = {}
         for family in families.values():
             shared.setdefault(_path_of(family.url), []).append(family)
         for path, group in shared.items():
-            names = frozenset(family.name for family in group)
+            family_names = frozenset(family.name for family in group)
             stem = path.removesuffix("/{id}")
-            self._add(path, Shelf(path=stem, families=tuple(group), names=names))
+            self._add_family_group(
+                path, FamilyGroup(path=stem, families=tuple(group), family_names=family_names)
+            )
 
-    def _open(self, endpoint: Endpoint) -> None:
+    def _add_endpoint(self, endpoint: Endpoint) -> None:
         path = _path_of(endpoint.url)
-        if endpoint.places:
-            self._runs.append((re.compile(_PLACE.sub(r"(?P<\1>[^/]+)", path)), endpoint))
+        if endpoint.path_params:
+            self._submit_patterns.append(
+                (re.compile(_PATH_PARAM.sub(r"(?P<\1>[^/]+)", path)), endpoint)
+            )
             return
         self.endpoints[path] = endpoint
-        if endpoint.name in SUBMITTED_ALSO_AT:
-            self.endpoints[_path_of(SUBMITTED_ALSO_AT[endpoint.name])] = endpoint
+        if endpoint.name in SECOND_SUBMIT_PATHS:
+            self.endpoints[_path_of(SECOND_SUBMIT_PATHS[endpoint.name])] = endpoint
 
-    def _add(self, path: str, shelf: Shelf) -> None:
-        self.shelves |= dict.fromkeys(shelf.names, shelf)
-        if "{" in shelf.path:
-            pattern = _PLACE.sub(r"([^/]+)", path)
-            self._by_pattern.append((re.compile(pattern), shelf))
+    def _add_family_group(self, path: str, family_group: FamilyGroup) -> None:
+        self.family_groups |= dict.fromkeys(family_group.family_names, family_group)
+        if "{" in family_group.path:
+            pattern = _PATH_PARAM.sub(r"([^/]+)", path)
+            self._fetch_patterns.append((re.compile(pattern), family_group))
         else:
-            self._by_path[shelf.path] = shelf
-        for name in shelf.names & _ALSO_AT.keys():
-            self._by_path[_ALSO_AT[name]] = shelf
+            self._fetch_paths[family_group.path] = family_group
+        for name in family_group.family_names & _SECOND_FETCH_PATHS.keys():
+            self._fetch_paths[_SECOND_FETCH_PATHS[name]] = family_group
 
     def find(self, path: str) -> Route | None:
         """What a request's path asks for; None: nothing is there."""
-        bare = below_root(path)
-        head, _, last = bare.rpartition("/")
-        shelf = self._by_path.get(head)
-        if shelf is not None:
-            return Fetch(shelf, last)
-        shelf = self._by_path.get(bare)
-        if shelf is not None:
-            return Fetch(shelf, None)
-        endpoint = self.endpoints.get(bare)
+        normalized = normalize_path(path)
+        head, _, last = normalized.rpartition("/")
+        family_group = self._fetch_paths.get(head)
+        if family_group is not None:
+            return FetchRoute(family_group, last)
+        family_group = self._fetch_paths.get(normalized)
+        if family_group is not None:
+            return FetchRoute(family_group, None)
+        endpoint = self.endpoints.get(normalized)
         if endpoint is not None:
-            return Submit(endpoint, bare) if endpoint.resolved_by else Ask(endpoint)
-        return self._rare(bare)
+            return (
+                SubmitRoute(endpoint, normalized)
+                if endpoint.resolved_by
+                else UtilityRoute(endpoint)
+            )
+        return self._find_by_pattern(normalized)
 
-    def _rare(self, bare: str) -> Route | None:
-        if bare.startswith(f"{MEDIA}/"):
-            return File(bare.removeprefix(f"{MEDIA}/"))
-        for pattern, endpoint in self._runs:
-            run = pattern.fullmatch(bare)
-            if run:
-                return Submit(endpoint, bare, run.groupdict())
-        for pattern, shelf in self._by_pattern:
-            ids = pattern.fullmatch(bare)
+    def _find_by_pattern(self, normalized: str) -> Route | None:
+        if normalized.startswith(f"{MEDIA_PATH}/"):
+            return FileRoute(normalized.removeprefix(f"{MEDIA_PATH}/"))
+        for pattern, endpoint in self._submit_patterns:
+            matched = pattern.fullmatch(normalized)
+            if matched:
+                return SubmitRoute(endpoint, normalized, matched.groupdict())
+        for pattern, family_group in self._fetch_patterns:
+            ids = pattern.fullmatch(normalized)
             if ids:
-                return Fetch(shelf, "/".join(ids.groups()))
+                return FetchRoute(family_group, "/".join(ids.groups()))
         return None

@@ -8,10 +8,10 @@ from modelslab_async._registry.endpoints import ENDPOINTS
 from modelslab_async._registry.families import FAMILIES
 from modelslab_async._registry.family import Family, Medium
 
-from .family_formats import USUAL, usual_suffix
+from .family_formats import DEFAULT_SUFFIXES, default_suffix
 
-_ENTERPRISE = "{base}/v1/enterprise"
-_SWAPS: Mapping[str, Medium] = {
+_ENTERPRISE_URL = "{base}/v1/enterprise"
+_FACE_SWAP_MEDIA: Mapping[str, Medium] = {
     "multiple_face_swap": "image",
     "single_face_swap": "image",
     "single_video_swap": "video",
@@ -19,7 +19,7 @@ _SWAPS: Mapping[str, Medium] = {
 }
 
 
-def _undescribed(family: str, root: str, media: Mapping[str, Medium]) -> Iterator[Endpoint]:
+def _undocumented(family: str, root: str, media: Mapping[str, Medium]) -> Iterator[Endpoint]:
     for name, medium in media.items():
         yield Endpoint(
             name=f"{family}/{name}",
@@ -27,18 +27,18 @@ def _undescribed(family: str, root: str, media: Mapping[str, Medium]) -> Iterato
             resolved_by=family,
             tier=FAMILIES[family].tier,
             output=(medium,),
-            any_names=True,
+            allows_extra=True,
         )
 
 
 # No submit page was seen for these; their names follow their siblings or older clients, and
 # nothing is known to be required.
-_UNDESCRIBED = (
-    *_undescribed("legacy_v3", "{legacy}/v5", {"text2video": "video"}),
-    *_undescribed("enterprise_deepfake", f"{_ENTERPRISE}/deepfake", _SWAPS),
-    *_undescribed(
+_UNDOCUMENTED = (
+    *_undocumented("legacy_v3", "{legacy}/v5", {"text2video": "video"}),
+    *_undocumented("enterprise_deepfake", f"{_ENTERPRISE_URL}/deepfake", _FACE_SWAP_MEDIA),
+    *_undocumented(
         "enterprise_voice",
-        f"{_ENTERPRISE}/voice",
+        f"{_ENTERPRISE_URL}/voice",
         {
             "text_to_speech": "audio",
             "song_generator": "audio",
@@ -46,46 +46,48 @@ _UNDESCRIBED = (
             "lyrics_generator": "text",
         },
     ),
-    *_undescribed(
+    *_undocumented(
         "enterprise_nano_banana",
-        f"{_ENTERPRISE}/nano_banana",
+        f"{_ENTERPRISE_URL}/nano_banana",
         {"text2img": "image", "img2img": "image"},
     ),
-    *_undescribed("enterprise_qwen_edit_2_1", f"{_ENTERPRISE}/qwen_edit_2_1", {"img2img": "image"}),
-    *_undescribed(
+    *_undocumented(
+        "enterprise_qwen_edit_2_1", f"{_ENTERPRISE_URL}/qwen_edit_2_1", {"img2img": "image"}
+    ),
+    *_undocumented(
         "enterprise_minimax_h3",
-        f"{_ENTERPRISE}/minimax_h3",
+        f"{_ENTERPRISE_URL}/minimax_h3",
         {"text2video": "video", "img2video": "video"},
     ),
-    *_undescribed(
+    *_undocumented(
         "enterprise_ltx_2_3",
-        f"{_ENTERPRISE}/ltx_2_3",
+        f"{_ENTERPRISE_URL}/ltx_2_3",
         {"text2video": "video", "img2video": "video"},
     ),
-    *_undescribed(
-        "enterprise_pony", f"{_ENTERPRISE}/pony", {"text2img": "image", "img2img": "image"}
+    *_undocumented(
+        "enterprise_pony", f"{_ENTERPRISE_URL}/pony", {"text2img": "image", "img2img": "image"}
     ),
 )
 
-SERVED: Mapping[str, Endpoint] = MappingProxyType(
-    {row.name: row for row in _UNDESCRIBED} | dict(ENDPOINTS)
+SERVED_ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
+    {row.name: row for row in _UNDOCUMENTED} | dict(ENDPOINTS)
 )
 """What the emulator serves unless it is told otherwise."""
 
-SUBMITTED_ALSO_AT: Mapping[str, str] = MappingProxyType(
+SECOND_SUBMIT_PATHS: Mapping[str, str] = MappingProxyType(
     {
-        f"enterprise_text_to_image/{name}": f"{_ENTERPRISE}/images/{name}"
+        f"enterprise_text_to_image/{name}": f"{_ENTERPRISE_URL}/images/{name}"
         for name in ("text2img", "img2img", "inpaint", "controlnet")
     }
 )
 """Second paths: the official clients of this family put `images` in, the documents do not."""
 
-DEPLOYED_AS: Mapping[tuple[str, str], str] = MappingProxyType(
+FAMILY_BY_DEPLOY_TYPE: Mapping[tuple[str, str], str] = MappingProxyType(
     {("enterprise_flux", "flux_2_dev"): "enterprise_flux_2_dev"}
 )
 """Families that share the paths of another one and are told apart by the field `deploy_type`."""
 
-NAMED_FETCH: Mapping[str, str] = MappingProxyType(
+FETCH_RESULT_FAMILY: Mapping[str, str] = MappingProxyType(
     {
         "voice/speech_to_text": "whisper",
         "enterprise_voice/speech_to_text": "whisper",
@@ -114,21 +116,21 @@ def suffix_of(endpoint: Endpoint, family: Family) -> str:
     if endpoint.name in _SUFFIXES:
         return _SUFFIXES[endpoint.name]
     if endpoint.output and endpoint.output[0] != family.output[0]:
-        return USUAL[endpoint.output[0]]
-    return usual_suffix(endpoint.name, family.output)
+        return DEFAULT_SUFFIXES[endpoint.output[0]]
+    return default_suffix(endpoint.name, family.output)
 
 
-def family_of(endpoint: Endpoint) -> str:
+def family_name_of(endpoint: Endpoint) -> str:
     """The family that an endpoint is named by."""
     return endpoint.name.partition("/")[0]
 
 
-def served_by(families: Iterable[str], endpoints: Mapping[str, Endpoint]) -> list[Endpoint]:
+def endpoints_of(families: Iterable[str], endpoints: Mapping[str, Endpoint]) -> list[Endpoint]:
     """Those whose tickets can be fetched from these families, and those that make no tickets."""
     wanted = set(families)
     return [
         endpoint
         for endpoint in endpoints.values()
         if endpoint.resolved_by in wanted
-        or (endpoint.resolved_by is None and family_of(endpoint) in {"general", *wanted})
+        or (endpoint.resolved_by is None and family_name_of(endpoint) in {"general", *wanted})
     ]

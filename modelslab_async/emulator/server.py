@@ -9,7 +9,7 @@ import uvicorn
 
 from .app import Emulator
 
-_LONGEST_CLOSE = 1
+_SHUTDOWN_TIMEOUT_S = 1
 
 
 class _Server(uvicorn.Server):
@@ -17,7 +17,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.up = asyncio.Event()
+        self.startup_done = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -25,11 +25,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.up.set()
+        self.startup_done.set()
 
 
 @asynccontextmanager
-async def running(
+async def run_server(
     emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncGenerator[str, None]:
     """
@@ -47,18 +47,18 @@ async def running(
         async with running(Emulator()) as base_url:
             ...  # base_url is something like http://127.0.0.1:50123/api
     """
-    async with emulator.delivering(), _listening(emulator, host, port) as base_url:
+    async with emulator.deliver_webhooks(), _run_uvicorn(emulator, host, port) as base_url:
         yield base_url
 
 
 @asynccontextmanager
-async def _listening(emulator: Emulator, host: str, port: int) -> AsyncGenerator[str, None]:
+async def _run_uvicorn(emulator: Emulator, host: str, port: int) -> AsyncGenerator[str, None]:
     config = uvicorn.Config(
         emulator,
         access_log=False,
         lifespan="off",
         log_config=None,
-        timeout_graceful_shutdown=_LONGEST_CLOSE,
+        timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
         ws="none",
     )
     server = _Server(config)
@@ -67,14 +67,16 @@ async def _listening(emulator: Emulator, host: str, port: int) -> AsyncGenerator
         # waits for the client's delayed acknowledgement: 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="emulator")
-        up = asyncio.create_task(server.up.wait())
+        startup_done = asyncio.create_task(server.startup_done.wait())
         try:
-            first, _ = await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
+            first, _ = await asyncio.wait(
+                {serving, startup_done}, return_when=asyncio.FIRST_COMPLETED
+            )
             for task in first:
                 task.result()
             yield f"http://{host}:{listener.getsockname()[1]}/api"
         finally:
-            up.cancel()
+            startup_done.cancel()
             server.should_exit = True
             await serving
 
@@ -98,7 +100,7 @@ async def serve(
     Raises:
         OSError: The address is taken or not ours.
     """
-    async with running(emulator, host=host, port=port) as base_url:
+    async with run_server(emulator, host=host, port=port) as base_url:
         if ready is not None:
             ready(base_url)
         await asyncio.Event().wait()

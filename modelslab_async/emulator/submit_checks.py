@@ -8,16 +8,16 @@ from typing import Any
 from modelslab_async._registry.endpoint import Endpoint
 
 from . import messages
-from .family_formats import dialect_of
-from .job_store import Ledger
+from .family_formats import format_of
+from .job_store import JobStore
 
 Refusal = tuple[int, dict[str, Any]]
 
 # What tells two requests for the same work apart, and is no part of what is asked for.
-_MARKS = ("track_id", "webhook")
+_IGNORED_FIELDS = ("track_id", "webhook")
 
 
-class Gate:
+class SubmitChecks:
     """
     Keeps out what the service would not take.
 
@@ -31,18 +31,18 @@ class Gate:
 
     def __init__(
         self,
-        ledger: Ledger,
+        job_store: JobStore,
         *,
-        broke: Collection[str],
+        keys_without_credits: Collection[str],
         queue_limit: int | None,
         spam_window: float | None,
     ) -> None:
-        self._ledger = ledger
-        self._broke = broke
+        self._job_store = job_store
+        self._broke = keys_without_credits
         self._queue_limit = queue_limit
         self._spam_window = spam_window
         # When each submit was last taken, oldest first.
-        self._taken: dict[bytes, float] = {}
+        self._accepted_at: dict[bytes, float] = {}
 
     def refusal(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float
@@ -51,47 +51,49 @@ class Gate:
         incomplete = missing(endpoint, fields)
         if incomplete:
             return incomplete
-        spelled = dialect_of(endpoint.name).message
+        message_field = format_of(endpoint.name).message
         if key in self._broke:
-            return 402, messages.refusal(messages.NO_CREDITS, spelled=spelled)
-        if self._repeats(endpoint, fields, key, now):
-            return 200, messages.spam(spelled=spelled)
+            return 402, messages.refusal(messages.NO_CREDITS, message_field=message_field)
+        if self._is_repeat(endpoint, fields, key, now):
+            return 200, messages.spam_refusal(message_field=message_field)
         limit = self._queue_limit
-        if limit is not None and self._ledger.queued(key, now) >= limit:
-            return 429, messages.queue_full(limit, spelled=spelled)
+        if limit is not None and self._job_store.queued_count(key, now) >= limit:
+            return 429, messages.queue_full_refusal(limit, message_field=message_field)
         return None
 
-    def remember(self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float) -> None:
+    def record(self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float) -> None:
         """Take note of a submit that came in."""
         if self._spam_window is not None:
-            self._taken[_mark(endpoint, fields, key)] = now
+            self._accepted_at[_payload_digest(endpoint, fields, key)] = now
 
-    def _repeats(self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float) -> bool:
+    def _is_repeat(
+        self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float
+    ) -> bool:
         if self._spam_window is None:
             return False
-        while self._taken:
-            mark, taken = next(iter(self._taken.items()))
-            if now - taken < self._spam_window:
+        while self._accepted_at:
+            digest, accepted_at = next(iter(self._accepted_at.items()))
+            if now - accepted_at < self._spam_window:
                 break
-            del self._taken[mark]
-        return _mark(endpoint, fields, key) in self._taken
+            del self._accepted_at[digest]
+        return _payload_digest(endpoint, fields, key) in self._accepted_at
 
 
 def missing(endpoint: Endpoint, fields: Mapping[str, Any]) -> Refusal | None:
     """The refusal that names the first required parameter that is not given."""
     for group in (*((name,) for name in endpoint.required), *endpoint.any_of):
-        if not any(_given(fields.get(name)) for name in group):
-            spelled = dialect_of(endpoint.name).message
-            return 400, messages.refusal(messages.required(group[0]), spelled=spelled)
+        if not any(_is_given(fields.get(name)) for name in group):
+            message_field = format_of(endpoint.name).message
+            return 400, messages.refusal(messages.required(group[0]), message_field=message_field)
     return None
 
 
-def _given(value: object) -> bool:
+def _is_given(value: object) -> bool:
     return value is not None and value not in ("", [])
 
 
-def _mark(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> bytes:
+def _payload_digest(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> bytes:
     """What tells one submit from another. The key is in it, so nothing but a digest is kept."""
-    asked = {name: value for name, value in fields.items() if name not in _MARKS}
-    text = json.dumps([key, endpoint.name, asked], sort_keys=True)
+    compared = {name: value for name, value in fields.items() if name not in _IGNORED_FIELDS}
+    text = json.dumps([key, endpoint.name, compared], sort_keys=True)
     return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -8,15 +8,15 @@ from attrs import frozen
 from modelslab_async._registry.family import StatusRule
 
 from . import messages
-from .family_formats import dialect_of
+from .family_formats import format_of
 from .jobs import Job
-from .reply_bodies import READY, STAGES, Site, date_of, links_of, meta_of
+from .reply_bodies import READY_STAGE, STAGES, URLBuilder, date_of, meta_of, output_of
 
-_NOWHERE = "https://forged.invalid/generations"
+_FORGED_URL = "https://forged.invalid/generations"
 
 
 @frozen
-class Notice:
+class PlannedWebhook:
     """
     One webhook of one job.
 
@@ -27,17 +27,17 @@ class Notice:
     """
 
     body: Mapping[str, Any]
-    after: float
+    due_after: float
     attempts: int = 1
 
 
-def url_of(job: Job) -> str | None:
+def webhook_url_of(job: Job) -> str | None:
     """Where the webhooks of a job are to go; None: nowhere."""
     url = job.fields.get("webhook_url") or job.fields.get("webhook")
     return url if isinstance(url, str) and url else None
 
 
-def _generation(job: Job, site: Site, _shape: str) -> list[Notice]:
+def _generation(job: Job, urls: URLBuilder, _workflow_format: str) -> list[PlannedWebhook]:
     track_id = job.fields.get("track_id")
     if job.fails:
         body: dict[str, Any] = {
@@ -50,41 +50,41 @@ def _generation(job: Job, site: Site, _shape: str) -> list[Notice]:
         body = {
             "status": "success",
             "id": job.ticket.id,
-            "output": links_of(job, site),
+            "output": output_of(job, urls),
             "generationTime": max(0.0, float(job.duration)),
             "track_id": track_id,
-            "meta": meta_of(job, dialect_of(job.work)),
+            "meta": meta_of(job, format_of(job.job_type)),
         }
-    return [Notice(body, job.duration)]
+    return [PlannedWebhook(body, job.duration)]
 
 
-def _training(job: Job, _site: Site, _shape: str) -> list[Notice]:
+def _training(job: Job, _urls: URLBuilder, _workflow_format: str) -> list[PlannedWebhook]:
     # No page shows how a training fails; the word is the one that its status has then.
-    last, status = ("training_failed", "failed") if job.fails else (READY, "success")
+    last, status = ("training_failed", "failed") if job.fails else (READY_STAGE, "success")
     moments = (("success", STAGES[0], 0.0), (status, last, job.duration))
     return [
-        Notice(
+        PlannedWebhook(
             {
                 "status": word,
                 "training_status": stage,
                 "logs": messages.TRAINING_LOG,
                 "model_id": job.ticket.id,
             },
-            after,
+            due_after,
         )
-        for word, stage, after in moments
+        for word, stage, due_after in moments
     ]
 
 
-def _workflow(job: Job, site: Site, shape: str) -> list[Notice]:
-    body = _flat(job, site) if shape == "flat" else _nested(job, site)
+def _workflow(job: Job, urls: URLBuilder, workflow_format: str) -> list[PlannedWebhook]:
+    body = _flat(job, urls) if workflow_format == "flat" else _nested(job, urls)
     # Documented: tried again up to three times, which generations are not.
-    return [Notice(body, job.duration, attempts=4)]
+    return [PlannedWebhook(body, job.duration, attempts=4)]
 
 
-def _nested(job: Job, site: Site) -> dict[str, Any]:
+def _nested(job: Job, urls: URLBuilder) -> dict[str, Any]:
     workflow_id, _, run_id = job.ticket.id.partition("/")
-    word = _ended(job)
+    word = _final_status(job)
     return {
         "event": f"workflow.{word}",
         "workflow": {"id": workflow_id, "name": "Emulated workflow", "user_id": 1},
@@ -95,51 +95,51 @@ def _nested(job: Job, site: Site) -> dict[str, Any]:
             "completed_at": date_of(job.started + job.duration),
             "execution_time": round(float(job.duration), 3),
             "input_data": dict(job.fields),
-            "output_data": {} if job.fails else {"images": links_of(job, site)},
+            "output_data": {} if job.fails else {"images": output_of(job, urls)},
         },
     }
 
 
-def _flat(job: Job, site: Site) -> dict[str, Any]:
+def _flat(job: Job, urls: URLBuilder) -> dict[str, Any]:
     workflow_id, _, run_id = job.ticket.id.partition("/")
-    word = _ended(job)
+    word = _final_status(job)
     return {
         "event": f"workflow.{word}",
         "execution_id": int(run_id) if run_id.isdecimal() else run_id,
         "workflow_id": workflow_id,
         "status": word,
-        "output": {"output": [] if job.fails else links_of(job, site)},
+        "output": {"output": [] if job.fails else output_of(job, urls)},
         "completed_at": date_of(job.started + job.duration),
     }
 
 
-def _ended(job: Job) -> str:
+def _final_status(job: Job) -> str:
     # Only the name of the good event was seen; the other follows it.
     return "failed" if job.fails else "completed"
 
 
-_BY_RULE: Mapping[StatusRule, Callable[[Job, Site, str], list[Notice]]] = {
+_BY_RULE: Mapping[StatusRule, Callable[[Job, URLBuilder, str], list[PlannedWebhook]]] = {
     "generation": _generation,
     "training": _training,
     "workflow": _workflow,
 }
 
 
-def notices_of(
-    job: Job, rule: StatusRule, site: Site, *, shape: Literal["nested", "flat"]
-) -> list[Notice]:
+def plan_webhooks(
+    job: Job, rule: StatusRule, urls: URLBuilder, *, workflow_format: Literal["nested", "flat"]
+) -> list[PlannedWebhook]:
     """The webhooks of a job, in the order in which they are due."""
-    return _BY_RULE[rule](job, site, shape)
+    return _BY_RULE[rule](job, urls, workflow_format)
 
 
-def forged(job: Job) -> Notice:
+def forged(job: Job) -> PlannedWebhook:
     """A success that never was, halfway through the job."""
     body: dict[str, Any] = {
         "status": "success",
         "id": job.ticket.id,
-        "output": [f"{_NOWHERE}/{number}.{job.suffix}" for number in range(job.files)],
+        "output": [f"{_FORGED_URL}/{number}.{job.suffix}" for number in range(job.files)],
         "generationTime": 0.1,
         "track_id": job.fields.get("track_id"),
         "meta": {},
     }
-    return Notice(body, max(0.0, job.duration) / 2)
+    return PlannedWebhook(body, max(0.0, job.duration) / 2)

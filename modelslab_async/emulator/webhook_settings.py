@@ -15,7 +15,7 @@ def _check_share(_instance: object, attribute: "Attribute[float]", value: float)
 
 def _check_copies(_instance: object, _attribute: object, value: int) -> None:
     if value < 1:
-        raise ValueError(f"copies is at least 1 (never=1.0 delivers none), got {value!r}")
+        raise ValueError(f"copies is at least 1 (lost=1.0 delivers none), got {value!r}")
 
 
 def _as_range(value: float | tuple[float, float]) -> tuple[float, float]:
@@ -53,7 +53,7 @@ class Webhooks:
         ValueError: An argument is out of its range.
 
     Example:
-        >>> Webhooks(delay=(0.0, 5.0), copies=2, never=0.1).copies
+        >>> Webhooks(delay=(0.0, 5.0), copies=2, lost=0.1).copies
         2
     """
 
@@ -61,15 +61,15 @@ class Webhooks:
         default=(0.0, 0.0), converter=_as_range, validator=_check_range
     )
     copies: int = field(default=1, validator=_check_copies)
-    never: float = field(default=0.0, validator=_check_share)
+    lost: float = field(default=0.0, validator=_check_share)
     forged: float = field(default=0.0, validator=_check_share)
     before_reply: float = field(default=0.0, validator=_check_share)
-    workflow: Literal["nested", "flat"] = "nested"
-    anywhere: bool = False
+    workflow_format: Literal["nested", "flat"] = "nested"
+    allow_remote: bool = False
     transport: httpx.AsyncBaseTransport | None = None
     seed: int = 0
 
-    def reach(self, url: str) -> bool:
+    def may_deliver_to(self, url: str) -> bool:
         """Whether a webhook may be delivered there."""
         try:
             parts = urlsplit(url)
@@ -78,7 +78,7 @@ class Webhooks:
             return False
         if parts.scheme not in ("http", "https") or not host:
             return False
-        return self.anywhere or _is_loopback(host)
+        return self.allow_remote or _is_loopback(host)
 
 
 def _is_loopback(host: str) -> bool:

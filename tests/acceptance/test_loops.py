@@ -7,8 +7,8 @@ import pytest
 import uvloop
 
 from modelslab_async import Client, Pace, Request, Success
-from modelslab_async._transport.http11.transport import OwnHTTP
-from modelslab_async.emulator import Emulator, Jobs, running
+from modelslab_async._transport.http11.transport import HTTP11Transport
+from modelslab_async.emulator import Emulator, Jobs, run_server
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -20,7 +20,7 @@ def test_the_poller_keeps_time_on_every_loop(factory, floor):
     async def main():
         pace = Pace(floor=floor)
         async with Client("k", http=httpx.ASGITransport(app=emulator), pace=pace) as client:
-            return await client.gather(emulator.plant_many(60))
+            return await client.gather(emulator.add_jobs(60))
 
     with asyncio.Runner(loop_factory=factory) as runner:
         assert all(isinstance(each, Success) for each in runner.run(main()))
@@ -32,10 +32,10 @@ def test_a_socket_on_uvloop():
 
     async def main():
         async with (
-            running(emulator) as url,
+            run_server(emulator) as url,
             Client("k", base_url=url, legacy_base_url=url, pace=Pace(floor=0.05)) as client,
         ):
-            return await client.gather(emulator.plant_many(100))
+            return await client.gather(emulator.add_jobs(100))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert all(isinstance(each, Success) for each in runner.run(main()))
@@ -47,19 +47,23 @@ def test_a_connection_whose_making_was_cancelled_is_forgotten(factory):
 
     async def cancelled(url, steps):
         """Cancel an exchange after so many steps; say whether it was, and what is left then."""
-        http = OwnHTTP(connections=1)
+        http = HTTP11Transport(connections=1)
         task = asyncio.create_task(http.exchange(Request(method="GET", url=url)))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
         await asyncio.sleep(0.002)
-        left = sum(len(origin._open) for origin in http._ways.values()) if task.cancelled() else 0
+        left = (
+            sum(len(origin._open_connections) for origin in http._routes.values())
+            if task.cancelled()
+            else 0
+        )
         await http.aclose()
         return task.cancelled(), left
 
     async def main():
-        async with running(Emulator()) as url:
+        async with run_server(Emulator()) as url:
             for steps in range(2000):
                 again, left = await cancelled(url, steps)
                 assert 0 == left, f"cancelled at step {steps}"

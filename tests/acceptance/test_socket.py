@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from modelslab_async import FAMILIES, Client, Failed, GenerationFailed, Pace, Success
-from modelslab_async.emulator import Emulator, Jobs, running
+from modelslab_async.emulator import Emulator, Jobs, run_server
 
 QUICK = Pace(floor=0.05)
 OPEN_FILES = Path("/proc/self/fd")
@@ -34,7 +34,7 @@ async def emulator():
 
 @pytest.fixture
 async def base_url(emulator):
-    async with running(emulator) as url:
+    async with run_server(emulator) as url:
         yield url
 
 
@@ -48,7 +48,10 @@ async def client(base_url):
 @pytest.mark.parametrize("family", SEEDS)
 async def test_a_seed_family_ends_well_and_badly(client, emulator, family):
     """Each family of the first documents is awaited to success and to failure."""
-    good, bad = emulator.plant((family, 1), fails=False), emulator.plant((family, 2), fails=True)
+    good, bad = (
+        emulator.add_job((family, 1), fails=False),
+        emulator.add_job((family, 2), fails=True),
+    )
     reply = await client.wait(good)
     async with httpx.AsyncClient() as browser:
         file = await browser.get(reply.output[0])
@@ -60,17 +63,17 @@ async def test_a_seed_family_ends_well_and_badly(client, emulator, family):
 
 async def test_every_family_is_awaited(client, emulator):
     """One ticket of each family in one batch."""
-    outcomes = await client.gather(emulator.plant_many(len(FAMILIES)))
+    outcomes = await client.gather(emulator.add_jobs(len(FAMILIES)))
     assert set(FAMILIES) == {each.ticket.family for each in outcomes if isinstance(each, Success)}
 
 
 async def test_many_waiters_share_the_looks(client, emulator):
     """200 tasks that wait for 50 tickets look no more often than 50 would."""
-    tickets = emulator.plant_many(50, ["images", "video"])
+    tickets = emulator.add_jobs(50, ["images", "video"])
     replies = await asyncio.gather(*(client.wait(tickets[n % 50]) for n in range(200)))
     assert 200 == len(replies)
     # A job of 0.3 s is looked at every 0.05 s, a tenth sooner at most.
-    assert max(emulator.looks.values()) <= 9
+    assert max(emulator.polls.values()) <= 9
 
 
 async def test_a_web_app_leaks_nothing(emulator, base_url):
@@ -83,7 +86,7 @@ async def test_a_web_app_leaks_nothing(emulator, base_url):
     before = sockets()
     tasks = asyncio.all_tasks()
     async with Client("any-key", base_url=base_url, pace=QUICK, workers=8) as client:
-        tickets = emulator.plant_many(50, ["images", "video", "realtime"])
+        tickets = emulator.add_jobs(50, ["images", "video", "realtime"])
         waits = [asyncio.create_task(client.wait(tickets[n % 50])) for n in range(200)]
         await asyncio.sleep(0.05)
         for wait in waits[::3]:
@@ -119,7 +122,7 @@ async def test_any_other_client_can_use_the_emulator(base_url):
 
 async def test_a_mixed_batch_streams(client, emulator):
     """Failures and successes come as they end, each once."""
-    tickets = [emulator.plant(("video", n), fails=n % 3 == 0) for n in range(30)]
+    tickets = [emulator.add_job(("video", n), fails=n % 3 == 0) for n in range(30)]
     outcomes = [each async for each in client.stream(tickets)]
     assert set(tickets) == {each.ticket for each in outcomes}
     assert 30 == len(outcomes)
@@ -141,7 +144,7 @@ def test_one_client_a_thread():
 
     async def work(number):
         async with Client("k", http=httpx.ASGITransport(app=emulator), pace=QUICK) as client:
-            ends.append(await client.wait(emulator.plant(("images", number))))
+            ends.append(await client.wait(emulator.add_job(("images", number))))
 
     threads = [threading.Thread(target=asyncio.run, args=(work(n),)) for n in range(4)]
     for thread in threads:
@@ -154,7 +157,7 @@ def test_one_client_a_thread():
 async def test_opened_and_closed_in_different_tasks(emulator, base_url):
     """A bot's set-up hook opens the client, its shut-down hook closes it."""
     client = Client("k", base_url=base_url, pace=QUICK)
-    ticket = emulator.plant("images:1")
+    ticket = emulator.add_job("images:1")
     await asyncio.create_task(client.__aenter__())
     assert isinstance(await asyncio.create_task(client.wait(ticket)), Success)
     await asyncio.create_task(client.__aexit__(None, None, None))
@@ -167,7 +170,7 @@ def test_it_ends_with_its_loop():
 
     async def main():
         client = Client("k", http=httpx.ASGITransport(app=emulator))
-        waiting = asyncio.create_task(client.wait(emulator.plant("images:1")))
+        waiting = asyncio.create_task(client.wait(emulator.add_job("images:1")))
         await asyncio.sleep(0.1)
         return waiting
 

@@ -19,7 +19,7 @@ def emulator() -> Emulator:
 @pytest.fixture
 def a_client(emulator: Emulator) -> Callable[..., Client]:
     def make(key: str = "a-key-for-tests", **more: Any) -> Client:
-        pace = Pace(floor=0.05, faults=1000)
+        pace = Pace(floor=0.05, max_failures=1000)
         return Client(key, http=httpx.ASGITransport(app=emulator), pace=pace, **more)
 
     return make

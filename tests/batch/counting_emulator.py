@@ -30,12 +30,12 @@ class Watched:
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self.emulator = emulator
         self.journal = folder / "journal"
-        self.looks, self.served, self.again = (
-            (folder / name).open("a", buffering=1) for name in ("looks", "served", "again")
+        self.polls, self.served, self.again = (
+            (folder / name).open("a", buffering=1) for name in ("polls", "served", "again")
         )
 
-    def delivering(self) -> AbstractAsyncContextManager[None]:
-        return self.emulator.delivering()
+    def deliver_webhooks(self) -> AbstractAsyncContextManager[None]:
+        return self.emulator.deliver_webhooks()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["method"] == "GET":
@@ -49,7 +49,7 @@ class Watched:
             body += message.get("body", b"")
             if message["type"] == "http.request" and not message.get("more_body"):
                 asked = json.loads(body)
-                self.looks.write(f"{asked['request_id']} {asked['key']}\n")
+                self.polls.write(f"{asked['request_id']} {asked['key']}\n")
             return message
 
         await self.emulator(scope, noted if scope["type"] == "http" else receive, send)

@@ -45,7 +45,6 @@ from counting_emulator import Watched
 from modelslab_async import (
     Batch,
     Client,
-    Delivery,
     Downloads,
     Failed,
     FileNotWritten,
@@ -53,12 +52,13 @@ from modelslab_async import (
     Outcome,
     Pace,
     Saved,
+    SaveResult,
     Success,
     Ticket,
     Unsaved,
 )
 from modelslab_async._downloads import transfer
-from modelslab_async.emulator import Emulator, running
+from modelslab_async.emulator import Emulator, run_server
 
 # Long enough that no worker loses its lease to a busy machine.
 LEASE = 4.0
@@ -72,7 +72,7 @@ PATIENCE = 3
 # Files of a ticket: two, so that a kill finds one on record and the other on its way.
 OUTPUTS = 2
 STATES = {Saved: "success", Success: "success", Failed: "failed"}
-QUICK = Pace(floor=0.1, ceiling=0.2, faults=1000)
+QUICK = Pace(floor=0.1, ceiling=0.2, max_failures=1000)
 
 
 def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
@@ -81,11 +81,11 @@ def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
     async def main() -> None:
         emulator = Emulator()
         app: Any = Watched(emulator, folder)
-        async with running(app) as url:
+        async with run_server(app) as url:
             for number, duration in enumerate(durations, 1):
                 links = [f"{url}/made/{number}-{n}.png" for n in range(OUTPUTS)]
                 fails = number % 7 == 0
-                emulator.plant(("images", number), duration=duration, fails=fails, output=links)
+                emulator.add_job(("images", number), duration=duration, fails=fails, output=links)
             pipe.send(url)
             await asyncio.Event().wait()
 
@@ -106,7 +106,7 @@ def work(
     # What a worker says of its trouble in the log is not what this is about.
     logging.getLogger("modelslab_async").addHandler(logging.NullHandler())
     # Small files are written in many pieces too, so that kills leave parts with bytes in them.
-    transfer._PIECE = 32
+    transfer._CHUNK_BYTES = 32
     if room is not None:
         largest = max((file.stat().st_size for file in folder.glob("journal*")), default=0)
         limit = max(largest, LEAST) + room
@@ -122,9 +122,9 @@ def work(
             Batch.open(folder / "journal", client=client, lease=LEASE, clock=clock) as batch,
         ):
             await batch.add(("images", number) for number in range(1, tickets + 1))
-            downloads = Downloads(client, to=folder / "out", at_once=16, private=True)
+            downloads = Downloads(client, to=folder / "out", concurrency=16, allow_private=True)
             window = tickets // 2
-            news: AsyncGenerator[Outcome | Delivery, None] = (
+            news: AsyncGenerator[Outcome | SaveResult, None] = (
                 batch.save(downloads, window=window) if files else batch.run(window=window)
             )
             async with downloads, aclosing(news):
@@ -192,7 +192,7 @@ def check_files(folder: Path, tickets: int) -> int:
 def check_looks(folder: Path) -> None:
     """Who has lost a ticket does not look at it any more."""
     seen: dict[str, list[str]] = {}
-    for id_, worker in lines(folder, "looks"):
+    for id_, worker in lines(folder, "polls"):
         workers = seen.setdefault(id_, [])
         if not workers or workers[-1] != worker:
             workers.append(worker)

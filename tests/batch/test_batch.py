@@ -18,21 +18,21 @@ from modelslab_async import (
     JournalError,
     JournalFull,
     JournalLocked,
-    Looked,
     Pace,
+    Polled,
     Processing,
     Success,
     Ticket,
     Unresolved,
     WaitTimeout,
 )
-from modelslab_async._polling.watchers import NOBODY
-from modelslab_async.emulator import Emulator, Scripted
+from modelslab_async._polling.watchers import NULL_WATCHER
+from modelslab_async.emulator import Emulator, ScriptedReply
 from modelslab_async.journal import Journal
 
 KEY = "a-key-for-tests"
 
-RUNNING = Scripted(body=json.dumps({"status": "processing", "id": 1, "output": []}).encode())
+RUNNING = ScriptedReply(body=json.dumps({"status": "processing", "id": 1, "output": []}).encode())
 
 
 async def all_of(outcomes, seen=None):
@@ -60,7 +60,7 @@ async def until(condition):
 
 async def test_a_batch_does_what_a_stream_does(a_client, emulator, path):
     """Each ticket gives one outcome, well or badly, with all that the reply told."""
-    tickets = [emulator.plant(("images", n), fails=n % 5 == 0) for n in range(1, 101)]
+    tickets = [emulator.add_job(("images", n), fails=n % 5 == 0) for n in range(1, 101)]
     async with a_client() as client, Batch.open(path, client=client) as batch:
         assert 100 == await batch.add(tickets)
         outcomes = {each.ticket: each for each in await all_of(batch.run())}
@@ -68,14 +68,14 @@ async def test_a_batch_does_what_a_stream_does(a_client, emulator, path):
         assert 20 == sum(isinstance(each, Failed) for each in outcomes.values())
         assert [outcomes[ticket] for ticket in tickets] == await all_of(batch.outcomes())
         report = await batch.report()
-    assert (100, 100, 80, 20) == (report.tickets, report.over, report.success, report.failed)
+    assert (100, 100, 80, 20) == (report.tickets, report.finished, report.success, report.failed)
     # The second asking of `gather` is none of the batch's.
-    assert report.looks == emulator.looks.total() - 100
+    assert report.polls == emulator.polls.total() - 100
 
 
 async def test_nothing_is_handed_out_before_it_is_kept(a_client, emulator, path):
     """When an outcome is in the caller's hand, anybody can read it in the file."""
-    tickets = emulator.plant_many(60, ["images"])
+    tickets = emulator.add_jobs(60, ["images"])
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(tickets)
         count = 0
@@ -112,7 +112,9 @@ async def test_a_family_that_this_client_does_not_know(a_client, emulator, path)
     """It is told when all others have ended, and its tickets stay open."""
     async with a_client() as client:
         async with Batch.open(path) as batch:
-            await batch.add(["their_own:1", emulator.plant("images:1"), emulator.plant("images:2")])
+            await batch.add(
+                ["their_own:1", emulator.add_job("images:1"), emulator.add_job("images:2")]
+            )
         async with Batch.open(path, client=client) as batch:
             with pytest.raises(ValueError, match="their_own"):
                 await all_of(batch.run(window=1))
@@ -122,14 +124,14 @@ async def test_a_family_that_this_client_does_not_know(a_client, emulator, path)
 
 async def test_leaving_early_leaves_the_rest_to_the_next_run(a_client, emulator, path):
     """At once, also for another process; what was kept and not handed out is in the journal."""
-    tickets = emulator.plant_many(300, ["images", "video"])
+    tickets = emulator.add_jobs(300, ["images", "video"])
     async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
         await batch.add(tickets)
         async with aclosing(batch.run(window=50)) as outcomes:
             seen = [await anext(outcomes) for _ in range(20)]
         report = await batch.report()
         assert 0 == report.running
-        assert 20 <= report.over < 300
+        assert 20 <= report.finished < 300
         async with Batch.open(path, client=client) as other:
             seen += await all_of(other.run())
         assert len(seen) == len({outcome.ticket for outcome in seen})
@@ -140,7 +142,7 @@ async def test_a_loop_that_is_left_holds_nothing_up(a_client, emulator, path):
     """The block closes what a `break` left to the garbage collector."""
     async with a_client() as client:
         async with Batch.open(path, client=client, lease=1000) as batch:
-            await batch.add(emulator.plant_many(30, ["images"]))
+            await batch.add(emulator.add_jobs(30, ["images"]))
             running = batch.run()
             await anext(running)
         async with Batch.open(path) as batch:
@@ -150,7 +152,7 @@ async def test_a_loop_that_is_left_holds_nothing_up(a_client, emulator, path):
 
 async def test_a_batch_that_is_closed_ends_its_runs(a_client, emulator, path):
     """Who still waits for outcomes in another task is told so, and not left waiting."""
-    emulator.plant("images:1", duration=1000)
+    emulator.add_job("images:1", duration=1000)
     async with a_client() as client:
         async with Batch.open(path, client=client, lease=1000) as batch:
             await batch.add(["images:1"])
@@ -168,7 +170,7 @@ async def test_a_batch_that_is_closed_ends_its_runs(a_client, emulator, path):
 
 async def test_a_run_that_is_cancelled_leaves_its_tickets(a_client, emulator, path):
     """Cancellation is heeded, and what was open is open for others."""
-    emulator.plant("images:1", duration=1000)
+    emulator.add_job("images:1", duration=1000)
     async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
         await batch.add(["images:1"])
         task = await begun(batch)
@@ -180,8 +182,8 @@ async def test_a_run_that_is_cancelled_leaves_its_tickets(a_client, emulator, pa
 
 async def test_unresolved_is_open_on_the_next_run(a_client, emulator, path):
     """One that was given up is told as that once a run, until its outcome comes."""
-    emulator.plant("images:1", duration=0.0)
-    emulator.plant("images:2", duration=1.5)
+    emulator.add_job("images:1", duration=0.0)
+    emulator.add_job("images:2", duration=1.5)
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(["images:1", "images:2"])
         first = {each.ticket.id: each for each in await all_of(batch.run(timeout=0.3))}
@@ -199,7 +201,7 @@ async def test_unresolved_is_open_on_the_next_run(a_client, emulator, path):
 async def test_a_refused_key_loses_nothing(path):
     """All that was open is unresolved, and a run with the right key ends it."""
     emulator = Emulator(keys=["the-right-key"])
-    tickets = [emulator.plant(("images", number), duration=0) for number in range(1, 51)]
+    tickets = [emulator.add_job(("images", number), duration=0) for number in range(1, 51)]
     for key, kind in (("the-wrong-key", Unresolved), ("the-right-key", Success)):
         transport = httpx.ASGITransport(app=emulator)
         async with Client(key, http=transport) as client, Batch.open(path, client=client) as batch:
@@ -213,7 +215,7 @@ async def test_a_refused_key_loses_nothing(path):
 
 async def test_two_processes_share_one_journal(a_client, emulator, path):
     """No ticket is asked about by both, and each outcome is handed to one of them."""
-    tickets = emulator.plant_many(400, ["images", "video"])
+    tickets = emulator.add_jobs(400, ["images", "video"])
     looked = {"one": set(), "two": set()}
 
     async def share(name):
@@ -240,12 +242,12 @@ async def test_two_processes_share_one_journal(a_client, emulator, path):
 
 async def test_a_run_takes_over_from_the_dead(a_client, emulator, path):
     """It waits for tickets that another run holds, and takes them when that lease is over."""
-    emulator.plant("images:1", duration=0)
+    emulator.add_job("images:1", duration=0)
     now = 1_800_000_000.0
     async with Journal.open(path, clock=lambda: now) as dead:
         await dead.add(["images:1"])
-        run = await dead.begin(lease=60)
-        assert 1 == len((await dead.claim(run, before=run, most=1, lease=60)).tickets)
+        run = await dead.begin_run(lease=60)
+        assert 1 == len((await dead.claim(run, before_run=run, limit=1, lease=60)).tickets)
     async with (
         a_client() as client,
         Batch.open(path, client=client, lease=1.0, clock=lambda: now) as batch,
@@ -253,14 +255,14 @@ async def test_a_run_takes_over_from_the_dead(a_client, emulator, path):
         task = asyncio.create_task(all_of(batch.run()))
         await asyncio.sleep(0.5)
         assert not task.done()
-        assert 0 == emulator.looks.total()
+        assert 0 == emulator.polls.total()
         now += 60
         assert ["images:1"] == [str(each.ticket) for each in await task]
 
 
 async def test_a_run_that_slept_too_long_begins_again(a_client, emulator, path):
     """It stops looking at what others may look at now, and goes on with what is open."""
-    tickets = [emulator.plant(("images", n), duration=0.8 + n % 2) for n in range(1, 41)]
+    tickets = [emulator.add_job(("images", n), duration=0.8 + n % 2) for n in range(1, 41)]
     now = 1_800_000_000.0
     async with (
         a_client() as client,
@@ -275,13 +277,13 @@ async def test_a_run_that_slept_too_long_begins_again(a_client, emulator, path):
         await until(running)
         async with Journal.open(path, clock=lambda: now + 1) as other:
             # Another process finds the lease over, and takes a ticket.
-            run = await other.begin(lease=10)
-            ((_, taken),) = (await other.claim(run, before=run, most=1, lease=10)).tickets
+            run = await other.begin_run(lease=10)
+            ((_, taken),) = (await other.claim(run, before_run=run, limit=1, lease=10)).tickets
             await asyncio.sleep(0.5)
-            looks = emulator.looks[taken]
+            polls = emulator.polls[taken]
             await asyncio.sleep(0.5)
-            assert looks == emulator.looks[taken]
-            await other.end(run)
+            assert polls == emulator.polls[taken]
+            await other.end_run(run)
         outcomes = await task
         assert sorted(tickets) == sorted(each.ticket for each in outcomes)
         assert {Success} == {type(each) for each in outcomes}
@@ -304,8 +306,8 @@ def taken_by_another(path, count):
 
     async def take():
         async with Journal.open(path) as other:
-            run = await other.begin(lease=60)
-            claim = await other.claim(run, before=run, most=count, lease=60)
+            run = await other.begin_run(lease=60)
+            claim = await other.claim(run, before_run=run, limit=count, lease=60)
             return run, {ticket.id for _, ticket in claim.tickets}
 
     with ThreadPoolExecutor() as thread:
@@ -316,7 +318,7 @@ def taken_by_another(path, count):
 async def test_who_stood_still_looks_at_nothing_of_others(emulator, path, taken):
     """Whoever was stopped for longer than its lease renews it before it looks again."""
     for number in range(40):
-        emulator.plant(("images", number), duration=1000)
+        emulator.add_job(("images", number), duration=1000)
     way = Begun(emulator)
     lease = 0.5
     async with (
@@ -348,19 +350,19 @@ async def test_who_stood_still_looks_at_nothing_of_others(emulator, path, taken)
 
 async def test_who_leaves_knows_when_it_is_gone(a_client, emulator):
     """Nothing that was left is looked at once `_left` returns, however much it was."""
-    tickets = emulator.plant_many(3000, ["images"])
+    tickets = emulator.add_jobs(3000, ["images"])
     async with a_client() as client:
         for ticket in tickets:
-            poller = client._watch(ticket, NOBODY)
-        poller.leave_all(tickets, NOBODY)
-        assert poller.is_leaving
-        await client._left()
-        assert not any(entry.lined_up for entry in poller._schedule._open.values())
+            poller = client._watch(ticket, NULL_WATCHER)
+        poller.unwatch_all(tickets, NULL_WATCHER)
+        assert poller.is_dropping
+        await client._wait_for_drops()
+        assert not any(entry.is_queued for entry in poller._schedule._open.values())
 
 
 async def test_a_commit_without_a_lease_begins_again(a_client, emulator, path):
     """Also where all looks are over: what was not this run's to write is looked at again."""
-    tickets = [emulator.plant(("images", n), duration=0.5 * (n > 1)) for n in range(1, 31)]
+    tickets = [emulator.add_job(("images", n), duration=0.5 * (n > 1)) for n in range(1, 31)]
     now = 1_800_000_000.0
     async with (
         a_client() as client,
@@ -373,16 +375,16 @@ async def test_a_commit_without_a_lease_begins_again(a_client, emulator, path):
             # Since nobody reads, what ends now waits to be written.
             await asyncio.sleep(1.5)
             async with Journal.open(path, clock=lambda: now + 2000) as other:
-                run = await other.begin(lease=10)
-                await other.claim(run, before=run, most=1, lease=10)
-                await other.end(run)
+                run = await other.begin_run(lease=10)
+                await other.claim(run, before_run=run, limit=1, lease=10)
+                await other.end_run(run)
             await all_of(outcomes, seen)
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
 
 
 async def test_a_claim_without_a_lease_begins_again(a_client, emulator, path):
     """A run learns from its next claim, too, that others may have its tickets."""
-    tickets = [emulator.plant(("images", n), duration=0.0) for n in range(1, 31)]
+    tickets = [emulator.add_job(("images", n), duration=0.0) for n in range(1, 31)]
     now = 1_800_000_000.0
     async with (
         a_client() as client,
@@ -392,9 +394,9 @@ async def test_a_claim_without_a_lease_begins_again(a_client, emulator, path):
         async with aclosing(batch.run(window=2)) as outcomes:
             seen = [await anext(outcomes)]
             async with Journal.open(path, clock=lambda: now + 2000) as other:
-                run = await other.begin(lease=10)
-                await other.claim(run, before=run, most=1, lease=10)
-                await other.end(run)
+                run = await other.begin_run(lease=10)
+                await other.claim(run, before_run=run, limit=1, lease=10)
+                await other.end_run(run)
             await all_of(outcomes, seen)
         assert len(seen) == len({each.ticket for each in seen})
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
@@ -402,7 +404,7 @@ async def test_a_claim_without_a_lease_begins_again(a_client, emulator, path):
 
 async def test_looks_and_last_replies_are_noted(a_client, emulator, path):
     """While a ticket is open, the file says how it stands."""
-    ticket = emulator.plant("images:1", duration=1000)
+    ticket = emulator.add_job("images:1", duration=1000)
     async with a_client() as client, Batch.open(path, client=client, lease=0.2) as batch:
         await batch.add([ticket])
         task = asyncio.create_task(all_of(batch.run()))
@@ -412,26 +414,26 @@ async def test_looks_and_last_replies_are_noted(a_client, emulator, path):
 
         await until(noted)
         assert isinstance(await batch.journal.last(ticket), Processing)
-        assert (await batch.report()).looks >= 1
+        assert (await batch.report()).polls >= 1
         task.cancel()
         await asyncio.wait([task])
-        assert (await batch.report()).looks == emulator.looks.total()
+        assert (await batch.report()).polls == emulator.polls.total()
 
 
 async def test_the_last_looks_are_noted_when_a_run_is_left(a_client, emulator, path):
     """However long it is until a lease would be renewed."""
-    ticket = emulator.plant("images:1", duration=1000)
+    ticket = emulator.add_job("images:1", duration=1000)
     async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
         await batch.add([ticket])
         task = await begun(batch)
 
         async def looked():
-            return emulator.looks.total() >= 3
+            return emulator.polls.total() >= 3
 
         await until(looked)
         task.cancel()
         await asyncio.wait([task])
-        assert 2 <= (await batch.report()).looks <= emulator.looks.total()
+        assert 2 <= (await batch.report()).polls <= emulator.polls.total()
         assert isinstance(await batch.journal.last(ticket), Processing)
 
 
@@ -453,7 +455,7 @@ async def test_faults_are_looks(path):
     ):
         await batch.add(["images:1"])
         assert 1 == len(await all_of(batch.run()))
-        assert 4 == (await batch.report()).looks
+        assert 4 == (await batch.report()).polls
 
 
 async def test_the_callers_own_events_go_on(a_client, emulator, path):
@@ -461,26 +463,26 @@ async def test_the_callers_own_events_go_on(a_client, emulator, path):
     events = []
     async with a_client(on_event=events.append) as client:
         async with Batch.open(path, client=client) as batch:
-            await batch.add(emulator.plant_many(5, ["images"]))
+            await batch.add(emulator.add_jobs(5, ["images"]))
             await all_of(batch.run())
         heard = len(events)
         assert heard >= 10
-        assert [events.append] == client._hearers._hearers
+        assert [events.append] == client._listeners._listeners
 
 
 async def test_a_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path):
     """What was handed out is in the file; with room again, the next run does the rest."""
-    tickets = emulator.plant_many(300, ["images"])
+    tickets = emulator.add_jobs(300, ["images"])
     seen = []
     async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
         await batch.add(tickets)
-        await batch.journal._writer.do(lambda db: db.execute("PRAGMA max_page_count = 1"))
+        await batch.journal._writer.enqueue(lambda db: db.execute("PRAGMA max_page_count = 1"))
         with pytest.raises(JournalFull):
             await all_of(batch.run(), seen)
         assert len(seen) < 300
         kept = {each.ticket for each in await all_of(batch.outcomes())}
         assert {each.ticket for each in seen} <= kept
-        await batch.journal._writer.do(lambda db: db.execute("PRAGMA max_page_count = 100000"))
+        await batch.journal._writer.enqueue(lambda db: db.execute("PRAGMA max_page_count = 100000"))
         seen += await all_of(batch.run())
         assert len(seen) == len({each.ticket for each in seen})
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
@@ -488,16 +490,18 @@ async def test_a_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path
 
 async def test_how_late_an_end_was_noticed_is_written_down(a_client, emulator, path):
     """At most the time between two looks; nothing where none saw it running, or it was given up."""
-    emulator.plant("images:1", duration=0.0)
+    emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING, None])
-    emulator.plant("images:2", duration=0.0)
-    emulator.plant("images:3", duration=1000)
+    emulator.add_job("images:2", duration=0.0)
+    emulator.add_job("images:3", duration=1000)
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(["images:1", "images:2", "images:3"])
         began = asyncio.get_running_loop().time()
         await all_of(batch.run(timeout=1))
         took = asyncio.get_running_loop().time() - began
-        late = {each.outcome.ticket.id: each.late async for each in batch.journal.ended()}
+        late = {
+            each.outcome.ticket.id: each.max_lag async for each in batch.journal.recorded_outcomes()
+        }
     assert {"2": None, "3": None} == {id_: late[id_] for id_ in "23"}
     # The shortest step, less the part of it that is left to chance, and no more than all of it.
     assert 0.9 * 0.05 <= late["1"] <= took
@@ -506,17 +510,17 @@ async def test_how_late_an_end_was_noticed_is_written_down(a_client, emulator, p
 async def test_a_slow_listener_hides_no_lateness(a_client, emulator, path):
     """While `on_event` holds all up a job may end: what is written down has room for that."""
     held_up = 0.3
-    emulator.plant("images:1", duration=0.0)
+    emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING, None])
 
     def on_event(event):
-        if isinstance(event, Looked) and isinstance(event.reply, Processing):
+        if isinstance(event, Polled) and isinstance(event.reply, Processing):
             time.sleep(held_up)
 
     async with a_client(on_event=on_event) as client, Batch.open(path, client=client) as batch:
         await batch.add(["images:1"])
         await all_of(batch.run())
-        (late,) = [each.late async for each in batch.journal.ended()]
+        (late,) = [each.max_lag async for each in batch.journal.recorded_outcomes()]
     assert held_up <= late
 
 
@@ -533,13 +537,13 @@ async def begun(batch):
 
 async def test_a_lock_that_passes_is_outlived(a_client, emulator, path, caplog):
     """A lease that could not be renewed at once is renewed later."""
-    emulator.plant("images:1", duration=0.0)
+    emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING])
 
     async def told():
         return "the lease could not be renewed" in caplog.text
 
-    async with a_client() as client, Journal.open(path, patience=0.01) as journal:
+    async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
         batch = Batch(journal, client, lease=2.0)
         await batch.add(["images:1"])
         task = await begun(batch)
@@ -553,8 +557,8 @@ async def test_a_lock_that_passes_is_outlived(a_client, emulator, path, caplog):
 
 async def test_a_lock_that_stays_ends_the_run(a_client, emulator, path, caplog):
     """Who cannot renew for a whole lease looks no more, and says why."""
-    emulator.plant("images:1", duration=1000)
-    async with a_client() as client, Journal.open(path, patience=0.01) as journal:
+    emulator.add_job("images:1", duration=1000)
+    async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
         batch = Batch(journal, client, lease=0.6)
         await batch.add(["images:1"])
         task = await begun(batch)
@@ -592,7 +596,7 @@ async def test_what_a_run_needs(a_client, path):
     async with Batch.open(path) as batch:
         await batch.add(["images:1"])
         assert 1 == (await batch.report()).open
-        assert [] == await batch.doubtful()
+        assert [] == await batch.uncertain()
         with pytest.raises(ValueError, match="needs a client"):
             await anext(batch.run())
     async with a_client() as client:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from modelslab_async import Batch, Failed, Success, Unresolved, WaitTimeout, from_dict
-from modelslab_async._journal.tickets import End
+from modelslab_async._journal.tickets import Completion
 
 BODY = {"status": "success", "output": ["https://a/1.png", 'b,"c"\n'], "message": "é"}
 NOW = 1_800_000_000.0
@@ -21,20 +21,20 @@ async def batch(path):
     """Three tickets that ended each in its way, and an open one."""
     async with Batch.open(path, clock=lambda: NOW) as batch:
         await batch.add(["images:1", "images:2", "video:3", "video:4"])
-        run = await batch.journal.begin(lease=60)
-        claim = await batch.journal.claim(run, before=run, most=3, lease=60)
+        run = await batch.journal.begin_run(lease=60)
+        claim = await batch.journal.claim(run, before_run=run, limit=3, lease=60)
         (one, first), (two, second), (three, third) = claim.tickets
         success = Success(
             ticket=first, output=tuple(BODY["output"]), message="é", raw=BODY, nsfw=True
         )
         cause = WaitTimeout("late", ticket=third)
         ends = [
-            End(one, 2, success),
-            End(two, 1, Failed(ticket=second, message="no", reason="not_found")),
-            End(three, 0, Unresolved(ticket=third, cause=cause)),
+            Completion(one, 2, success),
+            Completion(two, 1, Failed(ticket=second, message="no", reason="not_found")),
+            Completion(three, 0, Unresolved(ticket=third, cause=cause)),
         ]
-        await batch.journal.settle(run, ends)
-        await batch.journal.end(run)
+        await batch.journal.complete(run, ends)
+        await batch.journal.end_run(run)
         yield batch
 
 
@@ -58,23 +58,23 @@ async def test_csv(batch, tmp_path):
     assert ["success", "failed", "unresolved"] == [row["state"] for row in rows]
     assert ["", "not_found", "WaitTimeout"] == [row["reason"] for row in rows]
     assert ["é", "no", "late"] == [row["message"] for row in rows]
-    assert ["2", "1", "0"] == [row["looks"] for row in rows]
+    assert ["2", "1", "0"] == [row["polls"] for row in rows]
     assert BODY["output"] == json.loads(rows[0]["output"])
     assert BODY == json.loads(rows[0]["body"])
-    assert datetime.fromtimestamp(NOW, UTC) == datetime.fromisoformat(rows[0]["ended"])
+    assert datetime.fromtimestamp(NOW, UTC) == datetime.fromisoformat(rows[0]["completed_at"])
 
 
 async def test_parquet(batch, tmp_path):
     """The same columns, with their types."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     file = tmp_path / "out"
-    assert 3 == await batch.export(file, form="parquet")
+    assert 3 == await batch.export(file, file_format="parquet")
     rows = parquet.read_table(file).to_pylist()
     assert ["images:1", "images:2", "video:3"] == [row["ticket"] for row in rows]
     assert [BODY["output"], [], []] == [row["output"] for row in rows]
     assert ["", "not_found", "WaitTimeout"] == [row["reason"] for row in rows]
-    assert [2, 1, 0] == [row["looks"] for row in rows]
-    assert {datetime.fromtimestamp(NOW, UTC)} == {row["ended"] for row in rows}
+    assert [2, 1, 0] == [row["polls"] for row in rows]
+    assert {datetime.fromtimestamp(NOW, UTC)} == {row["completed_at"] for row in rows}
     assert BODY == json.loads(rows[0]["body"])
 
 
@@ -114,12 +114,12 @@ async def drafts(folder, count):
 
 async def test_an_export_that_is_cancelled_stops(batch, tmp_path, monkeypatch):
     """It leaves no file behind, neither then nor later."""
-    monkeypatch.setattr("modelslab_async._journal.exports._PAGE", 1)
+    monkeypatch.setattr("modelslab_async._journal.exports._PAGE_SIZE", 1)
     await batch.add(("images", number) for number in range(100, 5000))
-    run = await batch.journal.begin(lease=60)
-    claim = await batch.journal.claim(run, before=run, most=5000, lease=60)
-    ends = [End(number, 0, Failed(ticket=ticket)) for number, ticket in claim.tickets]
-    await batch.journal.settle(run, ends)
+    run = await batch.journal.begin_run(lease=60)
+    claim = await batch.journal.claim(run, before_run=run, limit=5000, lease=60)
+    ends = [Completion(number, 0, Failed(ticket=ticket)) for number, ticket in claim.tickets]
+    await batch.journal.complete(run, ends)
     task = asyncio.create_task(batch.export(tmp_path / "out.jsonl"))
     await drafts(tmp_path, 1)
     task.cancel()

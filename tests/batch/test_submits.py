@@ -23,7 +23,7 @@ from modelslab_async import (
     Ticket,
     TransportError,
 )
-from modelslab_async.emulator import Emulator, Jobs, running
+from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
 
 REALTIME = "realtime/text2img"
@@ -39,7 +39,7 @@ class Broken:
     async def exchange(self, request):
         if self.after:
             await self.inner.exchange(request)
-        raise TransportError("the connection broke", may_have_left=self.after)
+        raise TransportError("the connection broke", may_have_been_sent=self.after)
 
 
 def client_of(emulator, key="a-key-for-tests"):
@@ -51,8 +51,8 @@ def broken(a_client):
     """A client whose every exchange breaks."""
 
     def make(*, after):
-        http = a_client()._submitter._sender._http
-        return Client("a-key-for-tests", http=Broken(http, after=after), pace=Pace(faults=1))
+        http = a_client()._submitter._sender._transport
+        return Client("a-key-for-tests", http=Broken(http, after=after), pace=Pace(max_failures=1))
 
     return make
 
@@ -61,8 +61,8 @@ async def test_what_is_submitted_joins_the_batch(a_client, emulator, path):
     """Its ticket is in the file when it is handed out, and `run` waits for it."""
     async with a_client() as client, Batch.open(path, client=client) as batch:
         begun = await batch.submit(REALTIME, prompt="a cat", track_id=7)
-        assert begun.ticket == (await batch.journal.intent("7")).ticket
-        assert [] == await batch.doubtful()
+        assert begun.ticket == (await batch.journal.find_submit("7")).ticket
+        assert [] == await batch.uncertain()
         assert [begun.ticket] == [each.ticket async for each in batch.run()]
     assert 1 == len(emulator.submits)
 
@@ -83,7 +83,7 @@ async def test_the_same_program_again_sends_nothing_again(a_client, emulator, pa
 
 async def test_what_failed_stays_failed(path):
     """A failed job is not started again by the same program."""
-    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), failing=1.0, seed=1))
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), failure_rate=1.0, seed=1))
     async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
         await batch.submit(REALTIME, prompt="a cat", track_id=7)
         assert 1 == len([each async for each in batch.run()])
@@ -94,13 +94,13 @@ async def test_what_failed_stays_failed(path):
 
 async def test_a_result_that_comes_at_once_is_kept(path):
     """Where the reply to the submit is the result, nothing is left to look at."""
-    emulator = Emulator(jobs=Jobs(at_once=1.0, seed=1))
+    emulator = Emulator(jobs=Jobs(immediate=1.0, seed=1))
     async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
         done = await batch.submit(REALTIME, prompt="a cat", track_id=7)
         assert isinstance(done, Success)
         assert [] == [each async for each in batch.run()]
         assert [done] == [each async for each in batch.outcomes()]
-    assert 0 == emulator.looks.total()
+    assert 0 == emulator.polls.total()
 
 
 async def test_a_doubtful_submit_is_listed_and_never_sent_again(broken, a_client, emulator, path):
@@ -110,15 +110,15 @@ async def test_a_doubtful_submit_is_listed_and_never_sent_again(broken, a_client
             await batch.submit(REALTIME, prompt="a cat", track_id=7)
     assert 1 == len(emulator.submits)
     async with a_client() as client, Batch.open(path, client=client) as batch:
-        (intent,) = await batch.doubtful()
+        (intent,) = await batch.uncertain()
         with pytest.raises(SubmitUncertain, match="look for it") as caught:
             await batch.submit(REALTIME, prompt="a cat", track_id=7)
         assert (intent.track_id, intent.payload_hash) == (
             *(caught.value.track_id, caught.value.payload_hash),
         )
-        assert 1 == (await batch.report()).doubtful
+        assert 1 == (await batch.report()).uncertain
         await batch.journal.confirm("7", emulator.submits[0].ticket)
-        assert [] == await batch.doubtful()
+        assert [] == await batch.uncertain()
         begun = await batch.submit(REALTIME, prompt="a cat", track_id=7)
         assert emulator.submits[0].ticket == begun.ticket
     assert 1 == len(emulator.submits)
@@ -130,11 +130,11 @@ async def test_what_started_nothing_can_be_sent_again(broken, path):
     async with client_of(emulator, "another-key") as client, Batch.open(path, client=client) as b:
         with pytest.raises(AuthenticationError):
             await b.submit(REALTIME, prompt="a cat", track_id=7)
-        assert await b.journal.intent("7") is None
+        assert await b.journal.find_submit("7") is None
     async with broken(after=False) as client, Batch.open(path, client=client) as batch:
         with pytest.raises(TransportError):
             await batch.submit(REALTIME, prompt="a cat", track_id=7)
-        assert await batch.journal.intent("7") is None
+        assert await batch.journal.find_submit("7") is None
     async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
         begun = await batch.submit(REALTIME, prompt="a cat", track_id=7)
     assert [begun.ticket] == [each.ticket for each in emulator.submits if each.ticket]
@@ -146,8 +146,8 @@ async def test_nothing_is_sent_that_is_not_written_down(a_client, emulator, path
     async def full(*_args, **_more):
         raise JournalFull("there is no room")
 
-    monkeypatch.setattr(Journal, "intend", full)
-    async with a_client(queue=1) as client, Batch.open(path, client=client) as batch:
+    monkeypatch.setattr(Journal, "record_submit", full)
+    async with a_client(slots=1) as client, Batch.open(path, client=client) as batch:
         for _ in range(2):  # The place that was taken is free again.
             with pytest.raises(JournalFull):
                 await batch.submit(REALTIME, prompt="a cat")
@@ -155,7 +155,7 @@ async def test_nothing_is_sent_that_is_not_written_down(a_client, emulator, path
 
 
 async def test_work_that_could_not_be_written_down_is_told(a_client, emulator, path, monkeypatch):
-    """The error names the ticket, and the file says that a submit is doubtful."""
+    """The error names the ticket, and the file says that a submit is uncertain."""
 
     async def full(*_args, **_more):
         raise JournalFull("there is no room")
@@ -167,19 +167,19 @@ async def test_work_that_could_not_be_written_down_is_told(a_client, emulator, p
                 await batch.submit(REALTIME, prompt="a cat", track_id=7)
         ticket = emulator.submits[0].ticket
         assert str(ticket) in "".join(caught.value.__notes__)
-        assert (await batch.journal.intent("7")).ticket is None
+        assert (await batch.journal.find_submit("7")).ticket is None
 
 
 async def test_whoever_gives_up_waiting_leaves_no_doubt(a_client, emulator, path):
     """A cancelled submit that is on its way is waited for, and its ticket kept."""
     async with a_client() as client, Batch.open(path, client=client) as batch:
         submit = asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7))
-        while await batch.journal.intent("7") is None:
+        while await batch.journal.find_submit("7") is None:
             await asyncio.wait([submit], timeout=0.001)
         submit.cancel()
     async with Batch.open(path) as batch:
-        assert [] == await batch.doubtful()
-        assert emulator.submits[0].ticket == (await batch.journal.intent("7")).ticket
+        assert [] == await batch.uncertain()
+        assert emulator.submits[0].ticket == (await batch.journal.find_submit("7")).ticket
 
 
 async def test_what_another_process_sends_is_not_doubtful(path):
@@ -195,7 +195,7 @@ async def test_what_another_process_sends_is_not_doubtful(path):
         async def exchange(self, _request):
             lost.set()
             await found.wait()
-            raise TransportError("the connection broke", may_have_left=True)
+            raise TransportError("the connection broke", may_have_been_sent=True)
 
     async with (
         Client("a-key-for-tests", http=Slow()) as client,
@@ -204,9 +204,9 @@ async def test_what_another_process_sends_is_not_doubtful(path):
     ):
         submit = asyncio.create_task(theirs.submit(REALTIME, prompt="a cat", track_id=7))
         await lost.wait()
-        assert [] == await ours.doubtful()
+        assert [] == await ours.uncertain()
         ahead = 1001.0
-        assert ["7"] == [each.track_id for each in await ours.doubtful()]
+        assert ["7"] == [each.track_id for each in await ours.uncertain()]
         ahead = 0.0
         found.set()
         with pytest.raises(SubmitUncertain):
@@ -223,7 +223,7 @@ async def test_without_a_client(path):
 async def test_a_process_that_is_killed_loses_and_repeats_nothing(path):
     """However often it dies: nothing is paid twice, and all work is in the file or in doubt."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.05), seed=1))
-    async with running(emulator) as url:
+    async with run_server(emulator) as url:
         for round_ in range(1, 13):
             worker = await asyncio.create_subprocess_exec(
                 *(sys.executable, WORKER, path, url, str(round_))
@@ -240,7 +240,7 @@ async def test_a_process_that_is_killed_loses_and_repeats_nothing(path):
         assert 1 == max(started.values())
         async with Journal.open(path) as journal:
             for each in emulator.submits:
-                intent = await journal.intent(str(each.fields["track_id"]))
+                intent = await journal.find_submit(str(each.fields["track_id"]))
                 assert intent is not None
                 assert intent.ticket in (None, Ticket.of(each.ticket))
 
@@ -253,14 +253,14 @@ async def test_a_lease_that_another_ended_is_taken_anew(a_client, path):
         Journal.open(path, clock=lambda: time.time() + 1000) as other,
     ):
         await batch.submit(REALTIME, prompt="a cat", track_id=1)
-        first = batch._submits._run
-        run = await other.begin(lease=10)
-        await other.claim(run, before=run, most=1, lease=10)
-        beating = batch._submits._beating
+        first = batch._journaled_submits._run_id
+        run = await other.begin_run(lease=10)
+        await other.claim(run, before_run=run, limit=1, lease=10)
+        beating = batch._journaled_submits._renewal_task
         await asyncio.wait([beating], timeout=60)
         assert beating.done()
         await batch.submit(REALTIME, prompt="a dog", track_id=2)
-        assert batch._submits._run > run > first
+        assert batch._journaled_submits._run_id > run > first
 
 
 async def test_trouble_with_the_journal_is_told_and_outlived(
@@ -273,15 +273,15 @@ async def test_trouble_with_the_journal_is_told_and_outlived(
 
     async with a_client() as client, Batch.open(path, client=client, lease=0.2) as batch:
         await batch.submit(REALTIME, prompt="a cat", track_id=1)
-        monkeypatch.setattr(Journal, "renew", locked)
+        monkeypatch.setattr(Journal, "renew_lease", locked)
         async with asyncio.timeout(30):
             while "could not be renewed" not in caplog.text:
-                await asyncio.wait([batch._submits._beating], timeout=0.01)
-        monkeypatch.setattr(Journal, "end", locked)
+                await asyncio.wait([batch._journaled_submits._renewal_task], timeout=0.01)
+        monkeypatch.setattr(Journal, "end_run", locked)
     assert "a run stays open for up to 0.2 s" in caplog.text
     monkeypatch.undo()
     monkeypatch.setattr(Journal, "withdraw", locked)
     async with broken(after=False) as client, Batch.open(path, client=client) as batch:
         with pytest.raises(TransportError):
             await batch.submit(REALTIME, prompt="a cat", track_id=2)
-    assert "submit 2 started nothing, and stays among the doubtful" in caplog.text
+    assert "submit 2 started nothing, and stays among the uncertain" in caplog.text

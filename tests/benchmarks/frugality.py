@@ -39,13 +39,13 @@ Quantile = Callable[[float], float]
 class Figures(NamedTuple):
     """Means over all tickets; `long` are the looks at jobs of more than `LONG` seconds."""
 
-    looks: float
+    polls: float
     late: float
     long: float | None
 
     def beats(self, other: "Figures") -> bool:
         """Fewer looks and less lateness at once."""
-        return self.looks < other.looks and self.late < other.late
+        return self.polls < other.polls and self.late < other.late
 
 
 def spread(quantile: Quantile, count: int = COUNT) -> Shape:
@@ -131,7 +131,7 @@ def paced(pace: Pace, eta: float | None) -> Rule:
     """When a pace looks at a job that was just submitted."""
 
     def moments(chances: Chances) -> Iterator[float]:
-        now = pace.first(eta, next(chances), fresh=True)
+        now = pace.first_step(eta, next(chances), just_submitted=True)
         while True:
             yield now
             now += pace.step(now, next(chances), eta=eta)
@@ -235,18 +235,18 @@ def lines(found: Mapping[str, Mapping[str, Mapping[str, Figures]]]) -> Iterator[
     for shape, groups in found.items():
         yield f"\n{shape:40} looks    late"
         for peer, figures in groups["peers"].items():
-            yield f"  {peer:36} {figures.looks:7.2f} {figures.late:7.2f}"
+            yield f"  {peer:36} {figures.polls:7.2f} {figures.late:7.2f}"
         for eta, ours in groups["ours"].items():
             beaten = [peer for peer, theirs in groups["peers"].items() if ours.beats(theirs)]
             beating = [peer for peer, theirs in groups["peers"].items() if theirs.beats(ours)]
             yield (
-                f"  {'ours, eta: ' + eta:36} {ours.looks:7.2f} {ours.late:7.2f}"
+                f"  {'ours, eta: ' + eta:36} {ours.polls:7.2f} {ours.late:7.2f}"
                 f"  beats {len(beaten)} of {len(groups['peers'])}"
                 + (f", is beaten by {', '.join(beating)}" if beating else "")
             )
         for cost, figures in groups["best"].items():
             name = f"best if a look costs {cost} s"
-            yield f"  {name:36} {figures.looks:7.2f} {figures.late:7.2f}"
+            yield f"  {name:36} {figures.polls:7.2f} {figures.late:7.2f}"
 
 
 def main() -> None:
@@ -260,7 +260,7 @@ def main() -> None:
     if options.json:
         plain = {
             shape: {
-                group: {name: [round(f.looks, 3), round(f.late, 3)] for name, f in rows.items()}
+                group: {name: [round(f.polls, 3), round(f.late, 3)] for name, f in rows.items()}
                 for group, rows in groups.items()
             }
             for shape, groups in found.items()

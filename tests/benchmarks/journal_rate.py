@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from modelslab_async import Success, Ticket
 from modelslab_async._journal.runs import Claim
-from modelslab_async._journal.tickets import End
+from modelslab_async._journal.tickets import Completion
 from modelslab_async.journal import Journal
 
 LEASE = 3600.0
@@ -71,20 +71,20 @@ async def added(journal: Journal, tickets: int, group: int) -> float:
 
 async def settled(journal: Journal, group: int, body: dict[str, Any]) -> tuple[float, float]:
     """Claim and settle all; returns how many a second were claimed, and how many settled."""
-    run = await journal.begin(lease=LEASE)
+    run = await journal.begin_run(lease=LEASE)
     claiming = settling = 0.0
     count = 0
     while True:
         began = time.perf_counter()
-        claim = await journal.claim(run, before=run, most=group, lease=LEASE)
+        claim = await journal.claim(run, before_run=run, limit=group, lease=LEASE)
         claiming += time.perf_counter() - began
         assert isinstance(claim, Claim)
         if not claim.tickets:
             return count / claiming, count / settling
-        ends = [End(number, 3, success(ticket, body)) for number, ticket in claim.tickets]
+        ends = [Completion(number, 3, success(ticket, body)) for number, ticket in claim.tickets]
         random.Random(count).shuffle(ends)
         began = time.perf_counter()
-        assert all(await journal.settle(run, ends))
+        assert all(await journal.complete(run, ends))
         settling += time.perf_counter() - began
         count += len(ends)
 

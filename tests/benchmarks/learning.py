@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from frugality import QUANTILES, SHAPES, Quantile, Shape, best, spread
 
-from modelslab_async import Learned, Pace
-from modelslab_async._scheduling.policy import Steps
+from modelslab_async import AdaptivePace, Pace
+from modelslab_async._scheduling.policy import FamilyPace
 
 _FINE = 2000
 
@@ -40,70 +40,79 @@ SAID: Mapping[str, Eta] = {
 class Walk(NamedTuple):
     """How one job was waited for."""
 
-    looks: int
+    polls: int
     running: float
     over: float
 
-    def cost(self, job: float, look: float) -> float:
-        return self.looks * look + self.over - job
+    def cost(self, job: float, poll_cost: float) -> float:
+        return self.polls * poll_cost + self.over - job
 
 
 class Trial(NamedTuple):
     """Sums of costs beside the plain pace's, job after job, and what it knows at the end."""
 
     along: list[float]
-    pupil: Learned
+    pupil: AdaptivePace
 
 
-def walked(steps: Steps, job: float, chance: Callable[[], float], eta: float | None = None) -> Walk:
+def walked(
+    steps: FamilyPace, job: float, chance: Callable[[], float], eta: float | None = None
+) -> Walk:
     """Look at a job that was just submitted until it is over."""
-    looks, running, now = 1, 0.0, steps.first(eta, chance(), fresh=True)
+    polls, running, now = 1, 0.0, steps.first_step(eta, chance(), just_submitted=True)
     while now < job:
         running = now
         now += steps.step(now, chance(), eta=eta)
-        looks += 1
-    return Walk(looks, running, now)
+        polls += 1
+    return Walk(polls, running, now)
 
 
-def taught(quantile: Quantile, said: Eta, *, jobs: int, look: float, seed: int) -> Trial:
+def taught(quantile: Quantile, said: Eta, *, jobs: int, poll_cost: float, seed: int) -> Trial:
     """A pace that has waited for so many jobs, and what each cost it and the plain pace."""
-    learned, plain = Pace.learned(look=look), Pace()
+    learned, plain = Pace.adaptive(poll_cost=poll_cost), Pace()
     draw, guess = random.Random(seed).random, random.Random(f"eta {seed}").random
     costs, usual = list[float](), list[float]()
     for number in range(jobs):
         job = quantile(draw())
-        eta, steps = said(job, guess()), learned.of("images")
+        eta, steps = said(job, guess()), learned.for_family("images")
         walk = walked(steps, job, random.Random(f"{seed} {number}").random, eta)
         steps.learn(walk.running, walk.over, eta)
-        costs.append(walk.cost(job, look))
+        costs.append(walk.cost(job, poll_cost))
         other = walked(plain, job, random.Random(f"{seed} {number}").random, eta)
-        usual.append(other.cost(job, look))
+        usual.append(other.cost(job, poll_cost))
     pairs = zip(accumulate(costs), accumulate(usual), strict=True)
     return Trial([mine / theirs for mine, theirs in pairs], learned)
 
 
-def expected(steps: Steps, shape: Shape, look: float) -> float:
+def expected(steps: FamilyPace, shape: Shape, poll_cost: float) -> float:
     """What the steps cost a job of that shape, on average."""
     chance = random.Random(1).random
-    return sum(walked(steps, job, chance).cost(job, look) for job in shape) / len(shape)
+    return sum(walked(steps, job, chance).cost(job, poll_cost) for job in shape) / len(shape)
 
 
-def least(quantile: Quantile, look: float) -> float:
+def least(quantile: Quantile, poll_cost: float) -> float:
     """What the best of all rules costs."""
-    found = best(spread(quantile, _FINE), look)
-    return found.looks * look + found.late
+    found = best(spread(quantile, _FINE), poll_cost)
+    return found.polls * poll_cost + found.late
 
 
-def trials(name: str, *, jobs: int, seeds: int, look: float, said: str = "none") -> list[Trial]:
+def trials(
+    name: str, *, jobs: int, seeds: int, poll_cost: float, said: str = "none"
+) -> list[Trial]:
     """So many pupils, each with jobs of its own."""
     quantile, eta = QUANTILES[name], SAID[said]
-    return [taught(quantile, eta, jobs=jobs, look=look, seed=seed) for seed in range(seeds)]
+    return [
+        taught(quantile, eta, jobs=jobs, poll_cost=poll_cost, seed=seed) for seed in range(seeds)
+    ]
 
 
-def beside_the_best(found: list[Trial], name: str, look: float) -> list[float]:
+def beside_the_best(found: list[Trial], name: str, poll_cost: float) -> list[float]:
     """What each pupil costs by the end, without an eta, beside the best rule for the shape."""
-    bound = least(QUANTILES[name], look)
-    return [expected(trial.pupil.of("images"), SHAPES[name], look) / bound for trial in found]
+    bound = least(QUANTILES[name], poll_cost)
+    return [
+        expected(trial.pupil.for_family("images"), SHAPES[name], poll_cost) / bound
+        for trial in found
+    ]
 
 
 def means(found: list[Trial]) -> list[float]:
@@ -112,11 +121,13 @@ def means(found: list[Trial]) -> list[float]:
     return [sum(ratios) / len(found) for ratios in rows]
 
 
-def lines(*, jobs: int, seeds: int, look: float) -> Iterator[str]:
+def lines(*, jobs: int, seeds: int, poll_cost: float) -> Iterator[str]:
     """A line a shape and kind of eta."""
     yield f"after {jobs} jobs without an eta, costs beside the best: mean, worst of {seeds}"
     for name in QUANTILES:
-        ends = beside_the_best(trials(name, jobs=jobs, seeds=seeds, look=look), name, look)
+        ends = beside_the_best(
+            trials(name, jobs=jobs, seeds=seeds, poll_cost=poll_cost), name, poll_cost
+        )
         yield f"{name:54} {sum(ends) / seeds:6.3f} {max(ends):6.3f}"
     yield (
         f"all {jobs} jobs, costs beside the plain pace: mean, worst of {seeds}; "
@@ -124,7 +135,7 @@ def lines(*, jobs: int, seeds: int, look: float) -> Iterator[str]:
     )
     for said in SAID:
         for name in QUANTILES:
-            found = trials(name, jobs=jobs, seeds=seeds, look=look, said=said)
+            found = trials(name, jobs=jobs, seeds=seeds, poll_cost=poll_cost, said=said)
             along = means(found)
             highest = [max(trial.along) for trial in found]
             over = sum(ratio > 1.05 for ratio in highest) / seeds
@@ -142,7 +153,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--look", type=float, default=1.0)
     options = parser.parse_args()
-    for line in lines(jobs=options.jobs, seeds=options.seeds, look=options.look):
+    for line in lines(jobs=options.jobs, seeds=options.seeds, poll_cost=options.poll_cost):
         print(line, flush=True)
 
 

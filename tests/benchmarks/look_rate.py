@@ -21,7 +21,7 @@ from typing import NamedTuple, cast
 import httpx
 
 from modelslab_async import Client, Request
-from modelslab_async._transport.http11.transport import OwnHTTP
+from modelslab_async._transport.http11.transport import HTTP11Transport
 
 KEY = "a-benchmark-key-0123456789"
 BODY = json.dumps(
@@ -85,7 +85,7 @@ def serve(pipe: Pipe) -> None:
     asyncio.run(main())
 
 
-async def gathered(look: Look, *, looks: int, connections: int) -> None:
+async def gathered(look: Look, *, polls: int, connections: int) -> None:
     """So many looks, no more of them at once than there are connections."""
     places = asyncio.Semaphore(connections)
 
@@ -93,7 +93,7 @@ async def gathered(look: Look, *, looks: int, connections: int) -> None:
         async with places:
             await look()
 
-    await asyncio.gather(*(one() for _ in range(looks)))
+    await asyncio.gather(*(one() for _ in range(polls)))
 
 
 @asynccontextmanager
@@ -126,7 +126,7 @@ async def over_client(url: str, connections: int) -> AsyncGenerator[Look, None]:
 @asynccontextmanager
 async def over_transport(url: str, connections: int) -> AsyncGenerator[Look, None]:
     """The default transport alone: the same bytes, nothing read."""
-    http = OwnHTTP(connections=connections)
+    http = HTTP11Transport(connections=connections)
     request = Request(
         method="POST",
         url=f"{url}/v6/realtime/fetch/13443927",
@@ -150,22 +150,22 @@ WAYS: dict[str, Callable[[str, int], AbstractAsyncContextManager[Look]]] = {
 }
 
 
-async def measured(way: str, url: str, *, looks: int, connections: int) -> Figures:
+async def measured(way: str, url: str, *, polls: int, connections: int) -> Figures:
     """One round: the connections are opened first, and then the looks timed."""
     async with WAYS[way](url, connections) as look:
-        await gathered(look, looks=connections, connections=connections)
+        await gathered(look, polls=connections, connections=connections)
         began, used = time.perf_counter(), time.process_time()
-        await gathered(look, looks=looks, connections=connections)
+        await gathered(look, polls=polls, connections=connections)
         took, spent = time.perf_counter() - began, time.process_time() - used
-    return Figures(rate=looks / took, cpu=spent / looks * 1e6)
+    return Figures(rate=polls / took, cpu=spent / polls * 1e6)
 
 
-def compared(url: str, *, looks: int, connections: int, rounds: int) -> dict[str, Figures]:
+def compared(url: str, *, polls: int, connections: int, rounds: int) -> dict[str, Figures]:
     """The medians of some rounds of each way, in turns."""
     figures: dict[str, list[Figures]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way, found in figures.items():
-            found.append(asyncio.run(measured(way, url, looks=looks, connections=connections)))
+            found.append(asyncio.run(measured(way, url, polls=polls, connections=connections)))
     return {
         way: Figures(*(statistics.median(column) for column in zip(*found, strict=True)))
         for way, found in figures.items()
@@ -197,7 +197,7 @@ def main() -> None:
         url = f"http://127.0.0.1:{ours.recv()}"
         for connections in options.connections:
             figures = compared(
-                url, looks=options.looks, connections=connections, rounds=options.rounds
+                url, polls=options.polls, connections=connections, rounds=options.rounds
             )
             print(table(figures, connections), flush=True)
     finally:

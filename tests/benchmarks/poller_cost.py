@@ -71,15 +71,15 @@ class Memory:
     """Answers every look from memory, after one turn of the loop: no socket answers at once."""
 
     def __init__(self, *, own: bool) -> None:
-        self.looks = 0
+        self.polls = 0
         self.own = own
         self.wanted = 0
         self.reached: asyncio.Event | None = None
 
     async def exchange(self, request: Request) -> Response:
         await asyncio.sleep(0)
-        self.looks += 1
-        if self.looks == self.wanted and self.reached is not None:
+        self.polls += 1
+        if self.polls == self.wanted and self.reached is not None:
             self.reached.set()
         id_ = request.url.rpartition("/")[2].encode()
         body = id_.join(PIECES)
@@ -88,9 +88,9 @@ class Memory:
             body = body.replace(b'"ppp', b'"' + id_[::-1])
         return Response(status_code=200, headers=HEADERS, body=body)
 
-    async def until(self, looks: int) -> None:
+    async def until(self, polls: int) -> None:
         """Wait until so many more looks have come."""
-        self.reached, self.wanted = asyncio.Event(), self.looks + looks
+        self.reached, self.wanted = asyncio.Event(), self.polls + polls
         await self.reached.wait()
 
 
@@ -100,17 +100,17 @@ def resident() -> int:
     return pages * 4096
 
 
-async def bare_cost(http: Memory, *, looks: int, workers: int) -> float:
+async def bare_cost(http: Memory, *, polls: int, workers: int) -> float:
     """Microseconds of CPU that the transport itself takes for a look."""
     request = Request(method="POST", url=f"https://modelslab.com/api/v6/fetch/{FIRST_ID}")
 
     async def work() -> None:
-        for _ in range(looks // workers):
+        for _ in range(polls // workers):
             await http.exchange(request)
 
     used = time.process_time()
     await asyncio.gather(*(work() for _ in range(workers)))
-    return (time.process_time() - used) / (looks // workers * workers) * 1e6
+    return (time.process_time() - used) / (polls // workers * workers) * 1e6
 
 
 async def drain(stream: AsyncGenerator[object, None]) -> None:
@@ -123,10 +123,10 @@ def looks_at(count: int, most: int) -> int:
     return min(most, round(count * LONGEST / STEP))
 
 
-async def measured(count: int, *, looks: int, workers: int, own: bool) -> Figures:
+async def measured(count: int, *, polls: int, workers: int, own: bool) -> Figures:
     """Open so many, let each be looked at, and then measure so many looks."""
     http = Memory(own=own)
-    bare = await bare_cost(http, looks=looks, workers=workers)
+    bare = await bare_cost(http, polls=polls, workers=workers)
     async with Client(KEY, http=http, pace=Pace.fixed(STEP), workers=workers) as client:
         gc.collect()
         before = resident()
@@ -137,17 +137,17 @@ async def measured(count: int, *, looks: int, workers: int, own: bool) -> Figure
         await http.until(count)
         await http.until(max(count, WARM))
         used = time.process_time()
-        await http.until(looks)
+        await http.until(polls)
         spent = time.process_time() - used
         weight = resident() - before
         reader.cancel()
         await asyncio.wait((reader,))
-    return Figures(spent / looks * 1e6, bare, weight / count)
+    return Figures(spent / polls * 1e6, bare, weight / count)
 
 
 def in_process(count: int, options: argparse.Namespace) -> Figures:
-    looks = looks_at(count, options.looks)
-    return asyncio.run(measured(count, looks=looks, workers=options.workers, own=options.own))
+    polls = looks_at(count, options.polls)
+    return asyncio.run(measured(count, polls=polls, workers=options.workers, own=options.own))
 
 
 def compared(options: argparse.Namespace) -> dict[int, Figures]:
@@ -176,7 +176,7 @@ def record(figures: dict[int, Figures], options: argparse.Namespace) -> dict[str
         "own": options.own,
         "figures": {
             str(count): {
-                "looks": looks_at(count, options.looks),
+                "polls": looks_at(count, options.polls),
                 "cpu": round(found.cpu, 2),
                 "above": round(found.above, 2),
                 "bytes_each": round(found.bytes_each, 1) if count >= WEIGHED else None,

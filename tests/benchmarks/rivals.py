@@ -42,8 +42,8 @@ class Figures(NamedTuple):
 def at_once(look: Look, connections: int) -> Run:
     """Looks, so many at once as there are connections, as fast workers with a loop each do them."""
 
-    async def run(looks: int) -> None:
-        left = iter(range(looks))
+    async def run(polls: int) -> None:
+        left = iter(range(polls))
 
         async def work() -> None:
             for _ in left:
@@ -140,10 +140,10 @@ async def over_fast_stream(url: str, connections: int) -> AsyncGenerator[Run, No
     async with Client(KEY, base_url=url, http=http, workers=connections) as client:
         first = ID
 
-        async def run(looks: int) -> None:
+        async def run(polls: int) -> None:
             nonlocal first
-            tickets = (("realtime", number) for number in range(first, first + looks))
-            first += looks
+            tickets = (("realtime", number) for number in range(first, first + polls))
+            first += polls
             async for outcome in client.stream(tickets):
                 assert outcome.output
 
@@ -161,10 +161,10 @@ class Bare(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
-    def ask(self, looks: int) -> asyncio.Future[None]:
-        self.left = self.wanted = looks
+    def ask(self, polls: int) -> asyncio.Future[None]:
+        self.left = self.wanted = polls
         self.done = asyncio.get_running_loop().create_future()
-        first = min(self.ahead, looks)
+        first = min(self.ahead, polls)
         self.left -= first
         self.transport.write(self.request * first)
         return self.done
@@ -198,8 +198,8 @@ async def over_sockets(url: str, connections: int, ahead: int = 1) -> AsyncGener
         for _ in range(connections)
     ]
 
-    async def run(looks: int) -> None:
-        await asyncio.gather(*(bare.ask(-(-looks // connections)) for _, bare in pairs))
+    async def run(polls: int) -> None:
+        await asyncio.gather(*(bare.ask(-(-polls // connections)) for _, bare in pairs))
 
     yield run
     for transport, _ in pairs:
@@ -220,16 +220,16 @@ RIVALS = ("aiohttp", "modelslab-py", "httpx")
 PACKAGES = ("httpx", "aiohttp", "modelslab_py", "pyreqwest", "httptools", "uvloop")
 
 
-async def measured(way: str, url: str, looks: int, connections: int) -> Figures:
+async def measured(way: str, url: str, polls: int, connections: int) -> Figures:
     """One round: the connections are opened first, and then the looks timed."""
     before = _most_resident()
     async with WAYS[way](url, connections) as run:
         await run(2 * connections)
         began, used = time.perf_counter(), time.process_time()
-        await run(looks)
+        await run(polls)
         took, spent = time.perf_counter() - began, time.process_time() - used
         memory = _most_resident() - before
-    return Figures(looks / took, spent / looks * 1e6, memory / 2**20)
+    return Figures(polls / took, spent / polls * 1e6, memory / 2**20)
 
 
 def _most_resident() -> float:
@@ -243,7 +243,7 @@ def in_process(way: str, url: str, options: argparse.Namespace) -> Figures:
         import uvloop
 
         runner = uvloop.run
-    return runner(measured(way, url, options.looks, options.connections))
+    return runner(measured(way, url, options.polls, options.connections))
 
 
 async def capacity(url: str) -> float:

@@ -70,8 +70,8 @@ def test_without_an_eta_nobody_could_beat_them_all(found, shape):
     """
     peers = found[shape]["peers"]
     least = best(SHAPES[shape], 3.0)
-    few, early = peers["official Python, 60 s"].looks, peers["official JS and Go, 2 s"].late
-    assert few * 3.0 + early < least.looks * 3.0 + least.late
+    few, early = peers["official Python, 60 s"].polls, peers["official JS and Go, 2 s"].late
+    assert few * 3.0 + early < least.polls * 3.0 + least.late
 
 
 @pytest.mark.parametrize("cost", [0.1, 1.0, 10.0])
@@ -81,7 +81,7 @@ def test_the_best_rule_is_the_best(shape, cost):
     least = best(SHAPES[shape], cost)
     others = [blind(rule, SHAPES[shape]) for rule in PEERS.values()]
     others += [with_eta(Pace(floor=f), SHAPES[shape], ETAS["none"]) for f in (0.5, 2.5, 8.0)]
-    assert least.looks * cost + least.late <= min(o.looks * cost + o.late for o in others)
+    assert least.polls * cost + least.late <= min(o.polls * cost + o.late for o in others)
 
 
 def test_the_record_is_what_the_program_finds(found):
@@ -90,13 +90,13 @@ def test_the_record_is_what_the_program_finds(found):
     for shape, groups in found.items():
         for group, rows in groups.items():
             for name, figures in rows.items():
-                looks, late = recorded[shape][group][name]
+                polls, late = recorded[shape][group][name]
                 if group == "best":
                     # Many rules may be equally cheap; which of them is found hangs by a hair.
-                    total = figures.looks * float(name) + figures.late
-                    assert total == pytest.approx(looks * float(name) + late, abs=0.02)
+                    total = figures.polls * float(name) + figures.late
+                    assert total == pytest.approx(polls * float(name) + late, abs=0.02)
                 else:
-                    assert figures[:2] == pytest.approx((looks, late), abs=2e-3)
+                    assert figures[:2] == pytest.approx((polls, late), abs=2e-3)
     assert drawn(found).count("<circle") == (RECORD / "frugality.svg").read_text().count("<circle")
 
 
@@ -109,12 +109,12 @@ def scheduled(pace, job, eta, chances):
         tier="standard",
         host="h",
         now=0.0,
-        chance=next(chances),
+        jitter=next(chances),
         eta=eta,
-        fresh=True,
+        just_submitted=True,
     )
     while len(schedule):
-        now = schedule.next_look()
+        now = schedule.next_poll_at()
         entry = schedule.take(now)
         moments.append(now)
         over = now >= job - 1e-9

@@ -17,13 +17,13 @@ def shape(request):
 
 @pytest.fixture(scope="module")
 def pupils(shape):
-    return trials(shape, jobs=JOBS, seeds=PUPILS, look=1.0)
+    return trials(shape, jobs=JOBS, seeds=PUPILS, poll_cost=1.0)
 
 
 @pytest.fixture(scope="module", params=[said for said in SAID if said != "none"])
 def told(request, shape):
     """Pupils that hear an eta with each job."""
-    return request.param, trials(shape, jobs=JOBS, seeds=PUPILS, look=1.0, said=request.param)
+    return request.param, trials(shape, jobs=JOBS, seeds=PUPILS, poll_cost=1.0, said=request.param)
 
 
 def test_two_hundred_jobs_teach_almost_the_best_rule(pupils, shape):

@@ -97,7 +97,7 @@ def test_a_picture_that_is_there_at_once_is_shown_at_once(browser, serve_app):
         ask(browser, "a lighthouse")
         until_drawn(browser)
         until_line_is(browser, "Done.")
-        assert 0 == emulator.looks.total()
+        assert 0 == emulator.polls.total()
 
 
 def test_the_key_never_reaches_the_browser(browser, serve_app):
@@ -116,7 +116,7 @@ def test_the_key_never_reaches_the_browser(browser, serve_app):
 
 def test_a_failed_generation_is_said_in_words(browser, serve_app):
     """The visitor reads what the service says, and sees no picture."""
-    with serve_app(Emulator(jobs=Jobs(duration=(1.0, 1.0), failing=1.0))) as app:
+    with serve_app(Emulator(jobs=Jobs(duration=(1.0, 1.0), failure_rate=1.0))) as app:
         browser.get(app.url)
         ask(browser, "a lighthouse")
         until_shown(browser, "It failed.")
@@ -166,13 +166,13 @@ def test_a_browser_connects_again_after_a_crash_of_the_app(browser, serve_app):
 def test_a_visitor_who_leaves_ends_the_wait_and_not_the_job(browser, serve_app):
     """Nobody looks at the ticket after that, and it is there for whoever comes back."""
     work = Work()
-    looks = work.emulator.looks
+    polls = work.emulator.polls
     with serve_app(work.emulator) as app:
         browser.get(app.url)
         ask(browser, "a lighthouse")
         until_line_is(browser, "processing")
         browser.get("about:blank")
-        WebDriverWait(browser, PATIENCE).until(lambda _: is_still(looks.total))
+        WebDriverWait(browser, PATIENCE).until(lambda _: is_still(polls.total))
         work.end()
         browser.back()
         until_drawn(browser)
@@ -181,12 +181,12 @@ def test_a_visitor_who_leaves_ends_the_wait_and_not_the_job(browser, serve_app):
 def test_only_names_that_the_app_signed_are_followed(browser, serve_app):
     """A ticket that the app did not start is refused, and the service is not asked about it."""
     emulator = Emulator()
-    theirs = emulator.plant("realtime:13443927", duration=0)
+    theirs = emulator.add_job("realtime:13443927", duration=0)
     with serve_app(emulator) as app:
         browser.get(f"{app.url}#{theirs}.{'0' * 64}")
         until_shown(browser, "There is no news of this picture.")
         assert 404 == browser.execute_script(FETCHED, f"/pictures/{theirs}", {})
-        assert 0 == emulator.looks[theirs]
+        assert 0 == emulator.polls[theirs]
 
 
 def test_a_visitor_chooses_nothing_but_the_prompt(browser, serve_app):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from modelslab_async.emulator import Emulator, Jobs, running
+from modelslab_async.emulator import Emulator, Jobs, run_server
 
 KEY = "a-secret-key-for-the-command-line"
 COMMAND = [sys.executable, "-m", "modelslab_async._cli"]
@@ -31,7 +31,7 @@ class Service:
         self._loop = asyncio.new_event_loop()
 
     async def _serve(self) -> None:
-        async with running(self.emulator) as self.base_url:
+        async with run_server(self.emulator) as self.base_url:
             self._up.set()
             await self._stop.wait()
 

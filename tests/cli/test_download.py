@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import modelslab_async
-from modelslab_async.emulator import Scripted
+from modelslab_async.emulator import ScriptedReply
 
 
 def names(folder):
@@ -17,11 +17,11 @@ def names(folder):
 
 def test_files_are_saved_and_their_paths_printed(program, emulator, tmp_path):
     """One path a line and nothing else; a second run saves nothing twice."""
-    tickets = [str(emulator.plant(("images", n), fails=False)) for n in range(70, 73)]
+    tickets = [str(emulator.add_job(("images", n), fails=False)) for n in range(70, 73)]
     paths = {str(tmp_path / "out" / f"images-{n}-0.png") for n in range(70, 73)}
 
     for _ in range(2):
-        run = program("download", *tickets, "--to", str(tmp_path / "out"), "--private")
+        run = program("download", *tickets, "--out", str(tmp_path / "out"), "--allow-private")
         assert (0, "") == (run.returncode, run.stderr)
         assert paths == set(run.stdout.splitlines())
     assert ["images-70-0.png", "images-71-0.png", "images-72-0.png"] == names(tmp_path / "out")
@@ -29,9 +29,11 @@ def test_files_are_saved_and_their_paths_printed(program, emulator, tmp_path):
 
 def test_records_for_programs(program, emulator, tmp_path):
     """With --json each file is a line with its checksum; tickets come from standard input."""
-    ticket = str(emulator.plant("video:70", fails=False))
+    ticket = str(emulator.add_job("video:70", fails=False))
 
-    run = program("download", "-", "--to", str(tmp_path), "--private", "--json", given=ticket)
+    run = program(
+        "download", "-", "--out", str(tmp_path), "--allow-private", "--json", given=ticket
+    )
 
     record = json.loads(run.stdout)
     content = (tmp_path / "video-70-0.mp4").read_bytes()
@@ -41,11 +43,11 @@ def test_records_for_programs(program, emulator, tmp_path):
 
 def test_the_folder_of_now_is_the_default(program, emulator, tmp_path, monkeypatch):
     """Without --to files go where the user is."""
-    emulator.plant("images:73", fails=False)
+    emulator.add_job("images:73", fails=False)
     monkeypatch.chdir(tmp_path)
 
     here = str(Path(modelslab_async.__file__).parents[1])
-    run = program("download", "images:73", "--private", PYTHONPATH=here)
+    run = program("download", "images:73", "--allow-private", PYTHONPATH=here)
 
     assert "images-73-0.png" == run.stdout.strip()
     assert ["images-73-0.png"] == names(tmp_path)
@@ -53,15 +55,15 @@ def test_the_folder_of_now_is_the_default(program, emulator, tmp_path, monkeypat
 
 def test_what_cannot_be_saved_is_told(program, emulator, tmp_path):
     """Its exit code is its own, the line says what to do, and other tickets are saved."""
-    emulator.plant("images:74", fails=False, output=["https://127.0.0.1:9/x.png"])
-    emulator.plant("images:75", fails=False)
+    emulator.add_job("images:74", fails=False, output=["https://127.0.0.1:9/x.png"])
+    emulator.add_job("images:75", fails=False)
 
-    arguments = ("images:74", "images:75", "--to", str(tmp_path))
+    arguments = ("images:74", "images:75", "--out", str(tmp_path))
     run = program("download", *arguments)
     assert (8, "", 2) == (run.returncode, run.stdout, run.stderr.count("\n"))
-    assert "allow it with --private" in run.stderr
+    assert "allow it with --allow-private" in run.stderr
 
-    run = program("download", *arguments[:1], arguments[1], *arguments[2:], "--private")
+    run = program("download", *arguments[:1], arguments[1], *arguments[2:], "--allow-private")
     assert 8 == run.returncode
     assert ["images-75-0.png"] == names(tmp_path)
 
@@ -76,20 +78,20 @@ def test_what_cannot_be_saved_is_told(program, emulator, tmp_path):
 )
 def test_what_has_no_files(program, emulator, tmp_path, body, code):
     """Failed, empty and unfinished tickets print no path and keep their exit codes."""
-    emulator.script("images:76", [Scripted(200, body)])
+    emulator.script("images:76", [ScriptedReply(200, body)])
 
-    run = program("download", "images:76", "--to", str(tmp_path), "--timeout", "0.3")
+    run = program("download", "images:76", "--out", str(tmp_path), "--timeout", "0.3")
 
     assert (code, "", []) == (run.returncode, run.stdout, names(tmp_path))
 
 
 def test_on_a_terminal(program, emulator, tmp_path):
     """A reader sees the path whole, and the words of a failed job."""
-    emulator.plant("images:77", fails=False)
-    emulator.plant("images:78", fails=True)
+    emulator.add_job("images:77", fails=False)
+    emulator.add_job("images:78", fails=True)
 
     code, shown = program.on_terminal(
-        "download", "images:77", "images:78", "--to", str(tmp_path), "--private"
+        "download", "images:77", "images:78", "--out", str(tmp_path), "--allow-private"
     )
 
     assert 1 == code
@@ -99,10 +101,10 @@ def test_on_a_terminal(program, emulator, tmp_path):
 
 def test_ctrl_c(program, emulator, tmp_path):
     """An interrupted download says one line and can be repeated."""
-    emulator.plant("images:79", fails=False)
-    emulator.script("images:80", [Scripted(200, b'{"status": "processing"}')])
+    emulator.add_job("images:79", fails=False)
+    emulator.script("images:80", [ScriptedReply(200, b'{"status": "processing"}')])
 
-    arguments = ("download", "images:79", "images:80", "--to", str(tmp_path), "--private")
+    arguments = ("download", "images:79", "images:80", "--out", str(tmp_path), "--allow-private")
     with program.start(*arguments) as process:
         assert process.stdout.readline().strip().endswith("images-79-0.png")
         process.send_signal(signal.SIGINT)
@@ -112,10 +114,10 @@ def test_ctrl_c(program, emulator, tmp_path):
     assert "download again to resume" in told
 
 
-@pytest.mark.parametrize("arguments", [(), ("images:1", "--at-once", "0"), ("images",)])
+@pytest.mark.parametrize("arguments", [(), ("images:1", "--concurrency", "0"), ("images",)])
 def test_usage(program, tmp_path, arguments):
     """What is ill-formed is told in one line, and no folder is made."""
-    run = program("download", *arguments, "--to", str(tmp_path / "out"))
+    run = program("download", *arguments, "--out", str(tmp_path / "out"))
 
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
     assert [] == names(tmp_path)

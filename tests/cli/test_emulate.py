@@ -17,7 +17,7 @@ from .conftest import KEY
 def emulating(program):
     """The running program, the tickets that it planted, and what it said."""
     with program.start(
-        "emulate", "--port", "0", "--plant", "3", "--duration", "0", "--failing", "0",
+        "emulate", "--port", "0", "--job", "3", "--duration", "0", "--failure-rate", "0",
         "--key", KEY, "--seed", "3", "--eta", "none", "--queue-limit", "5",
         "--spam-window", "3600",
     ) as process:  # fmt: skip
@@ -29,8 +29,8 @@ def emulating(program):
 def test_tickets_of_ones_own_are_planted(program):
     """They are printed where they were named, and one of no family is told before anything."""
     with program.start(
-        "emulate", "--port", "0", "--plant", "images:7", "--plant", "2", "--plant",
-        "workflows:wf_1/8", "--duration", "0", "--failing", "0",
+        "emulate", "--port", "0", "--job", "images:7", "--job", "2", "--job",
+        "workflows:wf_1/8", "--duration", "0", "--failure-rate", "0",
     ) as process:  # fmt: skip
         tickets = [process.stdout.readline().strip() for _ in range(4)]
         lines = [process.stderr.readline() for _ in range(9)]
@@ -39,7 +39,7 @@ def test_tickets_of_ones_own_are_planted(program):
         process.kill()
     assert ["images:7", "workflows:wf_1/8"] == [tickets[0], tickets[3]]
     assert 0 == found.returncode
-    wrong = program("emulate", "--plant", "imges:7")
+    wrong = program("emulate", "--job", "imges:7")
     assert (2, 1) == (wrong.returncode, wrong.stderr.count("\n"))
     assert "did you mean images" in wrong.stderr
 
@@ -80,7 +80,7 @@ def test_a_duration_is_a_range(duration):
 def test_it_misbehaves_when_told(program):
     """With faults the emulator stays an emulator: a client gets its result all the same."""
     with program.start(
-        "emulate", "--port", "0", "--plant", "1", "--duration", "0", "--failing", "0",
+        "emulate", "--port", "0", "--job", "1", "--duration", "0", "--failure-rate", "0",
         "--faults", "html=0.5,reset_after=0.5,seed=4",
     ) as process:  # fmt: skip
         ticket = process.stdout.readline().strip()

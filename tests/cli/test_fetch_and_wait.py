@@ -7,7 +7,7 @@ import time
 import pytest
 
 from modelslab_async import Failed, Success, Unresolved, WaitTimeout, from_dict
-from modelslab_async.emulator import Scripted
+from modelslab_async.emulator import ScriptedReply
 
 from .conftest import KEY
 
@@ -30,7 +30,7 @@ REPLIES = {
 def scripted(emulator, name, *, family="images"):
     _code, status_code, body = REPLIES[name]
     ticket = f"{family}:{name}"
-    emulator.script(ticket, [Scripted(status_code, body)])
+    emulator.script(ticket, [ScriptedReply(status_code, body)])
     return ticket
 
 
@@ -114,7 +114,7 @@ def test_a_missing_key(program, command, environment, ticket):
 
 def test_the_key_is_never_printed(program, emulator):
     """Not even where the server echoes it and a traceback is asked for."""
-    emulator.script("images:echo", [Scripted(401, json.dumps({"message": KEY}).encode())])
+    emulator.script("images:echo", [ScriptedReply(401, json.dumps({"message": KEY}).encode())])
     run = program("fetch", "images:echo", "--debug")
     assert 3 == run.returncode
     assert "Traceback" in run.stderr
@@ -123,8 +123,8 @@ def test_the_key_is_never_printed(program, emulator):
 
 def test_many_are_waited_for(program, emulator):
     """Every outcome is a JSON line; a failed job gives its exit code, duplicates come once."""
-    good = [str(emulator.plant(("video", n), fails=False)) for n in range(3)]
-    bad = str(emulator.plant(("video", 3), fails=True))
+    good = [str(emulator.add_job(("video", n), fails=False)) for n in range(3)]
+    bad = str(emulator.add_job(("video", 3), fails=True))
     run = program("wait", *good, bad, good[0])
     assert 1 == run.returncode
     assert {*good, bad} == {str(each.ticket) for each in records(run)}
@@ -134,7 +134,7 @@ def test_many_are_waited_for(program, emulator):
 def test_the_worst_code_wins(program, emulator):
     """A refusal that leaves a ticket open is worse than a failed job, and is told in one line."""
     refused = scripted(emulator, "not_allowed", family="voice")
-    failed = str(emulator.plant("video:10", fails=True))
+    failed = str(emulator.add_job("video:10", fails=True))
     run = program("wait", refused, failed)
     assert (3, 1) == (run.returncode, run.stderr.count("\n"))
     assert {Unresolved, Failed} == {type(each) for each in records(run)}
@@ -142,7 +142,7 @@ def test_the_worst_code_wins(program, emulator):
 
 def test_standard_input(program, emulator):
     """Tickets come one a line; a line that is none is named and costs the others nothing."""
-    tickets = [str(emulator.plant(("interior", n), fails=False)) for n in range(3)]
+    tickets = [str(emulator.add_job(("interior", n), fails=False)) for n in range(3)]
     run = program("wait", "-", given="\r\n".join([tickets[0], "", "nonsense", *tickets[1:]]))
     assert (2, 1) == (run.returncode, run.stderr.count("\n"))
     assert "line 3" in run.stderr
@@ -171,14 +171,16 @@ def test_no_time_at_all_gives_up_at_once(program, emulator):
 
 def test_words_that_end_with_a_full_stop(program, emulator):
     """What to do follows them in the same sentence."""
-    emulator.script("images:stop", [Scripted(404, b'{"error": "The route x could not be found."}')])
+    emulator.script(
+        "images:stop", [ScriptedReply(404, b'{"error": "The route x could not be found."}')]
+    )
     told = program("fetch", "images:stop").stderr
     assert "could not be found; check the ticket" in told
 
 
 def test_ctrl_c(program, emulator):
     """An interrupted wait prints what had ended, says one line and exits with 130."""
-    good = str(emulator.plant("three_d:1", fails=False))
+    good = str(emulator.add_job("three_d:1", fails=False))
     with program.start("wait", good, scripted(emulator, "processing")) as process:
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
@@ -190,7 +192,7 @@ def test_ctrl_c(program, emulator):
 
 def test_outcomes_are_printed_as_they_come(program, emulator):
     """A reader on a pipe gets each line at once, while standard input is still open."""
-    ticket = str(emulator.plant("three_d:2", fails=False))
+    ticket = str(emulator.add_job("three_d:2", fails=False))
     with program.start("wait", ticket, scripted(emulator, "processing")) as process:
         began = time.monotonic()
         assert ticket in process.stdout.readline()
@@ -201,7 +203,7 @@ def test_outcomes_are_printed_as_they_come(program, emulator):
 
 def test_a_reader_who_has_gone(program, emulator):
     """A closed pipe ends the program without a word."""
-    ticket = str(emulator.plant("three_d:3", fails=False))
+    ticket = str(emulator.add_job("three_d:3", fails=False))
     with program.start("wait", ticket) as process:
         process.stdout.close()
         assert "" == process.stderr.read()
@@ -211,8 +213,8 @@ def test_a_reader_who_has_gone(program, emulator):
 def test_a_terminal_gets_readable_lines(program, emulator):
     """On a terminal every outcome is a line of words with its links whole."""
     link = f"https://x.test/{'long' * 60}.png"
-    emulator.plant("images:61", fails=False, output=[link, "https://x.test/2.png"])
-    emulator.plant("images:62", fails=True)
+    emulator.add_job("images:61", fails=False, output=[link, "https://x.test/2.png"])
+    emulator.add_job("images:62", fails=True)
     code, shown = program.on_terminal("wait", "images:61", "images:62")
     assert 1 == code
     assert link in shown
@@ -231,8 +233,8 @@ def test_a_terminal_is_safe_from_the_server(program, emulator):
     """Escape sequences, control characters and markup in a message are shown, not obeyed."""
     message = "\x1b]0;owned\x07\r[red]markup[/red]\u202e :smile:" + "x" * 5000
     body = json.dumps({"status": "failed", "message": message}).encode()
-    emulator.script("images:evil", [Scripted(200, body)])
-    emulator.script("images:rude", [Scripted(500, body.replace(b"failed", b"what"))])
+    emulator.script("images:evil", [ScriptedReply(200, body)])
+    emulator.script("images:rude", [ScriptedReply(500, body.replace(b"failed", b"what"))])
     _, shown = program.on_terminal("fetch", "images:evil")
     _, told = program.on_terminal("fetch", "images:rude")
     _, traced = program.on_terminal("fetch", "images:rude", "--debug")

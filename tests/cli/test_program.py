@@ -3,7 +3,7 @@
 import pytest
 
 from modelslab_async import ModelsLabError, TicketNotFound, __version__
-from modelslab_async._cli.exit_codes import exit_of, explained, worst
+from modelslab_async._cli.exit_codes import exit_code_for, explain, worst_code
 from modelslab_async._models import errors
 from modelslab_async._models.replies import Failed
 from modelslab_async._models.ticket import Ticket
@@ -23,14 +23,14 @@ def test_every_error_has_an_exit_code():
         for kind in KINDS
         if kind is not errors.Refused
     ]
-    assert {1, 2, 3, 4, 5, 6, 7, 8, 10} == {exit_of(error).code for error in made}
-    assert 5 == exit_of(TicketNotFound(FAILED)).code
+    assert {1, 2, 3, 4, 5, 6, 7, 8, 10} == {exit_code_for(error).code for error in made}
+    assert 5 == exit_code_for(TicketNotFound(FAILED)).code
 
 
 @pytest.mark.parametrize("kind", [errors.AuthenticationError, errors.InvalidRequest])
 def test_what_to_do_is_said_once(kind):
     """By the error where it knows, else by the table of exits."""
-    said = explained(kind("no."))
+    said = explain(kind("no."))
     assert 1 == said.count("; ")
     assert said.startswith("no; check the ")
 
@@ -38,8 +38,8 @@ def test_what_to_do_is_said_once(kind):
 def test_the_worst_code_is_what_waiting_does_not_mend():
     """Codes are ranked by the table: key, payment, usage, network, rate, time, disk, the job."""
     ranked = [3, 6, 2, 10, 4, 7, 8, 5, 1, 0]
-    assert ranked == [worst(ranked[place:]) for place in range(len(ranked))]
-    assert 0 == worst([])
+    assert ranked == [worst_code(ranked[place:]) for place in range(len(ranked))]
+    assert 0 == worst_code([])
 
 
 @pytest.mark.parametrize("arguments", [(), ("fetch",), ("wait",)])
@@ -97,7 +97,7 @@ def test_a_defect_is_one_line(program, without, tmp_path):
 
 def test_it_runs_without_uvloop(program, emulator, without):
     """Uvloop is used where it is installed and missed nowhere."""
-    ticket = str(emulator.plant("realtime:90", fails=False))
+    ticket = str(emulator.add_job("realtime:90", fails=False))
     assert 0 == program("wait", ticket, PYTHONPATH=without("uvloop")).returncode
 
 

@@ -198,7 +198,7 @@ def test_an_update_that_telegram_repeats_is_drawn_once(run, telegram):
 
 def test_a_failed_generation_is_said_in_words(run, telegram):
     """The server's words are passed on, and there is no picture."""
-    work = Work(failing=1.0)
+    work = Work(failure_rate=1.0)
 
     async def story() -> None:
         telegram.people_say(7, "/draw a lighthouse")

@@ -71,7 +71,7 @@ async def test_a_submit_that_may_have_been_read_is_not_asked_for_again(visiting)
 
 async def test_a_generation_that_fails_at_once_is_said_in_words(visiting):
     """The service takes it and fails it in the same answer; its words are passed on."""
-    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0), failing=1.0))
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0), failure_rate=1.0))
     transport = httpx.ASGITransport(app=emulator)
     async with visiting(Client("a-key", http=transport)) as visitor:
         answer = await visitor.post("/pictures", json=WISH)

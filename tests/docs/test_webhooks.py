@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from modelslab_async.emulator import Emulator, Jobs, Webhooks, running
+from modelslab_async.emulator import Emulator, Jobs, Webhooks, run_server
 
 PATIENCE = 60.0
 
@@ -45,10 +45,10 @@ def serving_program(program_of: Callable[[str], str], monkeypatch, tmp_path):
     return serve
 
 
-def emulated(door: Door, duration: float, *, failing: float = 0.0) -> Emulator:
+def emulated(door: Door, duration: float, *, failure_rate: float = 0.0) -> Emulator:
     return Emulator(
-        jobs=Jobs(duration=(duration, duration), failing=failing),
-        webhooks=Webhooks(transport=httpx.ASGITransport(app=door), anywhere=True),
+        jobs=Jobs(duration=(duration, duration), failure_rate=failure_rate),
+        webhooks=Webhooks(transport=httpx.ASGITransport(app=door), allow_remote=True),
     )
 
 
@@ -70,22 +70,22 @@ async def ended(visitor: httpx.AsyncClient, id_: str) -> dict[str, Any]:
 async def delivered(emulator: Emulator) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
-            if emulator.deliveries:
+            if emulator.webhook_deliveries:
                 return
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize(("failing", "status"), [(0.0, "done"), (1.0, "failed")])
-async def test_a_picture_is_begun_and_its_webhook_taken(serving_program, failing, status):
+@pytest.mark.parametrize(("failure_rate", "status"), [(0.0, "done"), (1.0, "failed")])
+async def test_a_picture_is_begun_and_its_webhook_taken(serving_program, failure_rate, status):
     """The visitor has an id of their own, the webhook finds the receiver, and the end is told."""
     door = Door()
-    emulator = emulated(door, 0.3, failing=failing)
-    async with running(emulator) as url, serving_program(door, url) as visitor:
+    emulator = emulated(door, 0.3, failure_rate=failure_rate)
+    async with run_server(emulator) as url, serving_program(door, url) as visitor:
         told = await ended(visitor, id_ := await begun(visitor))
         await delivered(emulator)
         assert 404 == (await visitor.get("/status/another")).status_code
     assert status == told["status"]
-    assert [200] == [delivery.status_code for delivery in emulator.deliveries]
+    assert [200] == [delivery.status_code for delivery in emulator.webhook_deliveries]
     assert [id_] == [submit.fields["track_id"] for submit in emulator.submits]
 
 
@@ -93,7 +93,7 @@ async def test_a_restart_loses_no_picture(serving_program):
     """What was begun before it has a waiter again, although its webhook came in between."""
     door = Door()
     emulator = emulated(door, 0.5)
-    async with running(emulator) as url:
+    async with run_server(emulator) as url:
         async with serving_program(door, url) as visitor:
             id_ = await begun(visitor)
         await delivered(emulator)
@@ -107,7 +107,7 @@ async def test_a_wrong_key_begins_nothing(serving_program):
     """The visitor is told, and no id is handed out."""
     door = Door()
     emulator = Emulator(keys=["another key"])
-    async with running(emulator) as url, serving_program(door, url) as visitor:
+    async with run_server(emulator) as url, serving_program(door, url) as visitor:
         answer = await visitor.post("/pictures", json={"prompt": "a lighthouse"})
     assert 502 == answer.status_code
     assert {"status"} == set(answer.json())

@@ -50,7 +50,7 @@ class Server:
         self.answers = []
         self.at_path = {}
         self.asked = []
-        self.at_once = self.most_at_once = 0
+        self.concurrency = self.most_at_once = 0
         self.accepted = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -81,13 +81,13 @@ class Server:
                 while True:
                     head = (await reader.readuntil(b"\r\n\r\n")).decode()
                     self.asked.append(asked := Asked(head))
-                    self.at_once += 1
-                    self.most_at_once = max(self.at_once, self.most_at_once)
+                    self.concurrency += 1
+                    self.most_at_once = max(self.concurrency, self.most_at_once)
                     try:
                         await self.gate.wait()
                         await self._answer(asked, writer)
                     finally:
-                        self.at_once -= 1
+                        self.concurrency -= 1
         except asyncio.CancelledError:
             pass
         finally:
@@ -150,10 +150,10 @@ class Looks:
 
     def __init__(self, *replies):
         self.replies = list(replies)
-        self.looks = 0
+        self.polls = 0
 
     async def fetch(self, _ticket, /):
-        self.looks += 1
+        self.polls += 1
         reply = self.replies.pop(0)
         if isinstance(reply, Exception):
             raise reply
@@ -163,7 +163,7 @@ class Looks:
 @pytest.fixture(autouse=True)
 def _short_steps(monkeypatch):
     """What waits half a second and more between its tries does so for a moment here."""
-    monkeypatch.setattr("modelslab_async._downloads.save_output._PAUSES", (0.02,))
+    monkeypatch.setattr("modelslab_async._downloads.save_output._RETRY_DELAYS_S", (0.02,))
 
 
 @pytest.fixture
@@ -182,7 +182,9 @@ def saving(folder):
     """Makes downloads that may go to a loopback server and do not wait for long."""
 
     def make(client=None, **more):
-        return Downloads(client, **{"to": folder, "private": True, "patience": 30, **more})
+        return Downloads(
+            client, **{"to": folder, "allow_private": True, "link_timeout": 30, **more}
+        )
 
     return make
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelslab_async import Batch, Failed
-from modelslab_async._aio.durable_files import make_folder, replacing, sync
+from modelslab_async._aio.durable_files import atomic_replace, fsync_folder, make_folder
 from modelslab_async._journal.tickets import End
 
 from .conftest import success
@@ -55,11 +55,11 @@ async def test_a_file_is_on_the_disk_before_it_is_on_record(deeds, server, savin
     """Its folder first, then its bytes, then its name, and only then its record."""
     folder = tmp_path / "new" / "out"
 
-    async def keep(file):
+    async def on_saved(file):
         deeds.seen.append(("record", file.path.name))
 
     async with saving(to=folder) as downloads:
-        await downloads.deliver(success(server.link()), keep=keep)
+        await downloads.try_save(success(server.link()), on_saved=on_saved)
 
     assert [
         ("sync", "new"),
@@ -79,8 +79,8 @@ async def test_an_export_is_on_the_disk_when_it_has_its_name(deeds, form, tmp_pa
     async with Batch.open(tmp_path / "journal") as batch:
         await batch.add(["images:1"])
         journal = batch.journal
-        run = await journal.begin(lease=60)
-        ((number, ticket),) = (await journal.claim(run, before=run, most=1, lease=60)).tickets
+        run = await journal.begin_run(lease=60)
+        ((number, ticket),) = (await journal.claim(run, before_run=run, limit=1, lease=60)).tickets
         await journal.settle(run, [End(number, 1, Failed(ticket=ticket))])
         await batch.export(file := folder / f"out.{form}")
 
@@ -104,7 +104,7 @@ def test_a_draft_that_fails_leaves_what_was_there(tmp_path):
     file.write_text("precious")
 
     def broken():
-        with replacing(file) as draft:
+        with atomic_replace(file) as draft:
             draft.write_text("half")
             raise KeyError
 
@@ -121,4 +121,4 @@ def test_a_folder_that_may_not_be_opened(monkeypatch, tmp_path):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refuse)
-    sync(tmp_path)
+    fsync_folder(tmp_path)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from modelslab_async import FAMILIES, Ticket
 from modelslab_async._downloads.content_sniffing import suffix_of
-from modelslab_async._downloads.error_pages import is_error, is_page
+from modelslab_async._downloads.error_pages import is_json_error, is_web_page
 from modelslab_async._downloads.filenames import stem_of
-from modelslab_async._downloads.inline_data import decoded, payload_of, unquoted
+from modelslab_async._downloads.inline_data import decode_base64, decode_percent, find_encoded
 from modelslab_async.emulator.media.files import make_file
 
 from .conftest import PAGE, PNG
@@ -157,7 +157,7 @@ def test_a_page_is_none_of_them(tag, before, encoding):
     page = f"{before}<{tag}>502 Bad Gateway</x>".encode(encoding)
     known = before != " \n" or encoding not in ("utf-16-le", "utf-16-be")
 
-    assert is_page(page) is known
+    assert is_web_page(page) is known
     for media in (TEXTS, SOUNDS, MODELS, ("image",)):
         assert suffix_of(page, media) is None
 
@@ -183,7 +183,7 @@ def test_an_error_is_none_of_them(body):
 )
 def test_what_is_no_error(body):
     """Other JSON is taken for what it is, and none of it breaks anything."""
-    assert not is_error(body)
+    assert not is_json_error(body)
 
 
 @given(data=st.binary(max_size=60), size=st.integers(1, 9))
@@ -191,7 +191,9 @@ def test_quoted_bytes_come_back_however_they_are_cut(data, size):
     """Pieces may end in the midst of an escape."""
     text = quote_from_bytes(data).encode()
 
-    assert data == b"".join(unquoted(text[at : at + size] for at in range(0, len(text), size)))
+    assert data == b"".join(
+        decode_percent(text[at : at + size] for at in range(0, len(text), size))
+    )
 
 
 @given(data=st.binary(max_size=300), size=st.integers(1, 50), padded=st.booleans())
@@ -200,7 +202,7 @@ def test_base64_comes_back_however_it_is_cut(data, size, padded):
     text = base64.b64encode(data)
     text = text if padded else text.rstrip(b"=")
 
-    assert data == b"".join(decoded(text[at : at + size] for at in range(0, len(text), size)))
+    assert data == b"".join(decode_base64(text[at : at + size] for at in range(0, len(text), size)))
 
 
 @given(st.binary(max_size=200))
@@ -208,4 +210,4 @@ def test_no_bytes_are_a_surprise(data):
     """Whatever comes is a kind, or none."""
     for media in ((), TEXTS, MODELS, ("image",)):
         suffix_of(data, media)
-        payload_of(data, media)
+        find_encoded(data, media)

@@ -33,13 +33,13 @@ def tickets(count):
 async def test_a_batch_is_saved_as_it_comes(tmp_path):
     """Failures and unresolved tickets go by as they are, and every success has its files."""
     emulator = Emulator()
-    good = [emulator.plant(ticket, duration=0) for ticket in tickets(20)]
-    bad = emulator.plant("images:bad", duration=0, fails=True)
+    good = [emulator.add_job(ticket, duration=0) for ticket in tickets(20)]
+    bad = emulator.add_job("images:bad", duration=0, fails=True)
     wire = httpx.ASGITransport(app=emulator)
 
     async with (
         Client("any-key", base_url="http://e.test/api", http=wire) as client,
-        Downloads(client, to=tmp_path, http=wire, private=True) as downloads,
+        Downloads(client, to=tmp_path, http=wire, allow_private=True) as downloads,
     ):
         ended = [each async for each in downloads.stream(client.stream([*good, bad]))]
 
@@ -61,7 +61,7 @@ async def test_what_cannot_be_saved_is_a_value(server, saving):
         success(ticket=Ticket("images", 4)),
     ]
 
-    async with saving(patience=0) as downloads:
+    async with saving(link_timeout=0) as downloads:
         ended = {each.ticket.id: each async for each in downloads.stream(outcomes)}
 
     assert [Unsaved, Saved, Unresolved, Saved] == [type(ended[id_]) for id_ in "1234"]
@@ -108,7 +108,7 @@ async def test_many_generations_are_saved_as_they_come(tmp_path):
     async def kinds(key):
         async with (
             Client(key, base_url="http://e.test/api", http=wire) as client,
-            Downloads(client, to=tmp_path, http=wire, private=True) as downloads,
+            Downloads(client, to=tmp_path, http=wire, allow_private=True) as downloads,
         ):
             generated = client.generate_many(requests)
             outcomes = (outcome async for _, outcome in generated)
@@ -130,7 +130,7 @@ async def test_a_batch_that_is_left_early(server, saving):
         finally:
             closed.set()
 
-    async with saving(at_once=2) as downloads:
+    async with saving(concurrency=2) as downloads:
         stream = downloads.stream(source())
         assert isinstance(await anext(stream), Saved)
         await stream.aclose()
@@ -166,7 +166,7 @@ async def test_a_folder_is_verified(server, saving, folder):
 
     result = await verify(moved, files)
 
-    assert (files[:1], files[1:3], files[3:]) == (result.fine, result.changed, result.missing)
+    assert (files[:1], files[1:3], files[3:]) == (result.unchanged, result.changed, result.missing)
 
 
 async def test_after_the_end(server, saving):
@@ -181,14 +181,14 @@ async def test_after_the_end(server, saving):
 
 async def test_the_short_way(server, folder):
     """One function for one generation."""
-    (file,) = await download(success(server.link()), to=folder, private=True)
+    (file,) = await download(success(server.link()), to=folder, allow_private=True)
 
     assert PNG == file.path.read_bytes()
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"at_once": 0}, {"longest": 0}, {"timeout": 0}, {"patience": -1}],
+    [{"concurrency": 0}, {"max_bytes": 0}, {"timeout": 0}, {"link_timeout": -1}],
 )
 def test_arguments_out_of_range(wrong):
     """They are refused at once, with what they may be."""

@@ -12,17 +12,17 @@ import textwrap
 import pytest
 
 from modelslab_async import FileNotWritten, JournalFull
-from modelslab_async._downloads.part_file import Mark, Part
-from modelslab_async._downloads.stale_parts import begun, sweep
-from modelslab_async._downloads.transfer import not_written
+from modelslab_async._downloads.part_file import PartFile, PartMetadata
+from modelslab_async._downloads.stale_parts import part_stems, remove_stale
+from modelslab_async._downloads.transfer import write_error
 
 from .conftest import names, picture, success
 
-MARK = Mark("https://x.test/0", '"v1"', 4)
+MARK = PartMetadata("https://x.test/0", '"v1"', 4)
 
 
 def part(folder, content=b"data", *, mark=MARK, stem="a-1-0"):
-    made = Part.open(folder, stem)
+    made = PartFile.open(folder, stem)
     made.restart(mark)
     made.append(content)
     return made
@@ -30,31 +30,31 @@ def part(folder, content=b"data", *, mark=MARK, stem="a-1-0"):
 
 def published(made, suffix="bin"):
     path = made.publish(suffix).path
-    made.drop()
+    made.delete()
     return path
 
 
 def test_a_part_is_taken_up_where_it_was_left(folder):
     """With its mark, so that the server can be asked for the rest of the same version."""
-    part(folder).leave()
+    part(folder).close()
 
-    again = Part.open(folder, "a-1-0")
+    again = PartFile.open(folder, "a-1-0")
 
-    assert (4, MARK, True) == (again.size, again.mark, again.is_whole)
-    again.drop()
+    assert (4, MARK, True) == (again.size, again.metadata, again.is_complete)
+    again.delete()
     assert [] == names(folder)
 
 
 @pytest.mark.parametrize("note", ["", "null", '{"url": 1}', '{"url": "x", "validator": "y'])
 def test_a_part_whose_mark_is_broken_is_nobodys(note, folder):
     """Without knowing the version nothing is joined."""
-    part(folder).leave()
+    part(folder).close()
     (folder / "a-1-0.part.json").write_text(note)
 
-    again = Part.open(folder, "a-1-0")
+    again = PartFile.open(folder, "a-1-0")
 
-    assert again.mark is None
-    again.drop()
+    assert again.metadata is None
+    again.delete()
 
 
 def test_two_do_not_write_one_part(folder):
@@ -103,7 +103,7 @@ def test_a_name_that_was_taken_is_given_back(folder, monkeypatch):
         published(made)
 
     assert "a-1-0.bin" not in names(folder)
-    made.leave()
+    made.close()
 
 
 def without_hard_links(monkeypatch):
@@ -131,15 +131,15 @@ async def test_a_run_that_ended_before_its_file_was_on_record(server, saving, fo
 
     async with saving() as downloads:
         with pytest.raises(ExceptionGroup):
-            await downloads.deliver(success(server.link()), keep=killed)
+            await downloads.try_save(success(server.link()), on_saved=killed)
     server.answers = [(404, {}, b"gone")] * 9
     kept = []
 
-    async def keep(file):
+    async def on_saved(file):
         kept.append(file)
 
-    async with saving(patience=0) as downloads:
-        told = await downloads.deliver(success(server.link() + "?sig=new"), keep=keep)
+    async with saving(link_timeout=0) as downloads:
+        told = await downloads.try_save(success(server.link() + "?sig=new"), on_saved=on_saved)
 
     assert 1 == len(server.asked)
     (file,) = kept
@@ -152,9 +152,11 @@ async def test_a_run_that_ended_before_its_file_was_on_record(server, saving, fo
 @pytest.mark.usefixtures("links")
 async def test_a_file_that_was_changed_before_it_was_on_record(server, saving, folder):
     """It is not told as the result; that is got anew, and the changed file stays as it is."""
-    made = part(folder, server.content, mark=Mark(server.link(), '"v1"', 1), stem="images-1-0")
+    made = part(
+        folder, server.content, mark=PartMetadata(server.link(), '"v1"', 1), stem="images-1-0"
+    )
     made.publish("png")
-    made.leave()
+    made.close()
     with (folder / "images-1-0.png").open("r+b") as file:
         file.write(b"mine")
 
@@ -168,15 +170,15 @@ async def test_a_file_that_was_changed_before_it_was_on_record(server, saving, f
 
 def test_bytes_that_somebody_else_holds_too_are_not_written(folder):
     """Half a part in a backup of hard links stays what it was; the file is begun anew."""
-    part(folder, b"da").leave()
+    part(folder, b"da").close()
     os.link(folder / "a-1-0.part", folder / "backup")
 
-    again = Part.open(folder, "a-1-0")
+    again = PartFile.open(folder, "a-1-0")
     again.restart(MARK)
     again.append(b"other")
 
     assert b"da" == (folder / "backup").read_bytes()
-    again.drop()
+    again.delete()
     assert ["backup"] == names(folder)
 
 
@@ -184,15 +186,15 @@ def test_a_finished_part_that_is_begun_anew_leaves_the_file(folder):
     """The bytes are the file's, too."""
     made = part(folder)
     made.publish("bin")
-    made.leave()
+    made.close()
 
-    again = Part.open(folder, "a-1-0")
-    assert again.is_whole
+    again = PartFile.open(folder, "a-1-0")
+    assert again.is_complete
     again.restart(MARK)
     again.append(b"other")
 
     assert b"data" == (folder / "a-1-0.bin").read_bytes()
-    again.drop()
+    again.delete()
 
 
 @pytest.mark.usefixtures("links")
@@ -202,10 +204,10 @@ def test_who_comes_between_naming_and_dropping(folder, content):
     first = part(folder)
     named = first.publish("bin").path
     second = part(folder, content)
-    first.drop()
+    first.delete()
 
     assert content == second.publish("bin").path.read_bytes()
-    second.drop()
+    second.delete()
     assert b"data" == named.read_bytes()
     left = {"a-1-0.bin"} if content == b"data" else {"a-1-0.bin", "a-1-0.2.bin"}
     assert left == set(names(folder))
@@ -216,19 +218,19 @@ def test_what_is_swept(folder, monkeypatch):
     without_hard_links(monkeypatch)
     made = part(folder)
     made.publish("bin")
-    made.leave()
-    part(folder, stem="a-1-1").leave()
+    made.close()
+    part(folder, stem="a-1-1").close()
     held = part(folder)
 
-    assert {"a-1-0", "a-1-1"} == begun(folder)
-    sweep(folder, "a-1-0")
+    assert {"a-1-0", "a-1-1"} == part_stems(folder)
+    remove_stale(folder, "a-1-0")
 
     assert ["a-1-0.bin", "a-1-0.part", "a-1-0.part.json", "a-1-1.part", "a-1-1.part.json"] == names(
         folder
     )
-    held.drop()
-    sweep(folder, "a-1-0")
-    sweep(folder, "a-1-1")
+    held.delete()
+    remove_stale(folder, "a-1-0")
+    remove_stale(folder, "a-1-1")
     assert ["a-1-0.bin"] == names(folder)
 
 
@@ -239,7 +241,7 @@ def test_a_link_that_somebody_laid_is_not_followed(folder):
     (folder / "precious").write_bytes(b"precious")
 
     with pytest.raises(OSError, match="symbolic"):
-        Part.open(folder, "a-1-0")
+        PartFile.open(folder, "a-1-0")
 
     assert b"precious" == (folder / "precious").read_bytes()
 
@@ -312,7 +314,7 @@ async def test_a_folder_that_cannot_be_made(server, saving, folder):
 def test_what_to_do_fits_what_is_wrong(number, remedy):
     """Only a full disk asks for room."""
     fault = OSError("odd") if number is None else OSError(number, os.strerror(number))
-    assert remedy in str(not_written(fault))
+    assert remedy in str(write_error(fault))
 
 
 PROGRAM = """
@@ -323,7 +325,7 @@ PROGRAM = """
         if most:
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
         result = Success(ticket=Ticket("images", 1), output=(link,))
-        async with Downloads(to=to, private=True) as downloads:
+        async with Downloads(to=to, allow_private=True) as downloads:
             try:
                 for file in await downloads.save(result):
                     print(file.sha256)

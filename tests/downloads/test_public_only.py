@@ -10,7 +10,7 @@ import trustme
 
 from modelslab_async import Client, Downloads, LinkRefused, TransferFailed, download
 from modelslab_async._transport.ip_ranges import is_public
-from modelslab_async._transport.public_only import GuardedTransport
+from modelslab_async._transport.public_only import PublicOnlyTransport
 from modelslab_async.emulator import Emulator
 
 from .conftest import PNG, Server, names, success
@@ -43,7 +43,7 @@ def test_other_addresses(address):
 
 @pytest.fixture
 async def strict(folder):
-    async with Downloads(to=folder, patience=0) as downloads:
+    async with Downloads(to=folder, link_timeout=0) as downloads:
         yield downloads
 
 
@@ -183,7 +183,7 @@ async def test_a_name_of_a_private_address_is_refused(strict, monkeypatch, diale
     """What counts is what the name means."""
     Resolver(monkeypatch, ["192.168.0.1", "::1"])
 
-    with pytest.raises(LinkRefused, match="private=True"):
+    with pytest.raises(LinkRefused, match="allow_private=True"):
         await strict.save(success("https://cdn.example/0.png"))
 
     assert [] == dialed
@@ -193,7 +193,7 @@ async def test_only_the_public_one_of_two_addresses_is_used(monkeypatch, dialed,
     """A name with a private address among public ones never leads there."""
     Resolver(monkeypatch, ["10.0.0.1", PUBLIC])
 
-    response = await _get(f"http://cdn.example:{server.port}/0.png", private=False)
+    response = await _get(f"http://cdn.example:{server.port}/0.png", allow_private=False)
 
     assert ([PUBLIC], PNG) == (dialed, response)
 
@@ -202,7 +202,7 @@ async def test_a_name_is_resolved_once(monkeypatch, dialed, server):
     """Rebinding: the address that was checked is the one that is connected to."""
     resolver = Resolver(monkeypatch, [PUBLIC], ["127.0.0.1"])
 
-    response = await _get(f"http://cdn.example:{server.port}/0.png", private=False)
+    response = await _get(f"http://cdn.example:{server.port}/0.png", allow_private=False)
 
     assert ([PUBLIC], 1, PNG) == (dialed, resolver.asked, response)
 
@@ -213,7 +213,7 @@ async def test_rebinding_between_two_requests_is_refused(monkeypatch, dialed, se
     server.answers = [(200, {"connection": "close"}, PNG)]
     link = f"http://cdn.example:{server.port}/0.png"
 
-    transport = GuardedTransport(private=False)
+    transport = PublicOnlyTransport(allow_private=False)
     await _read(transport, link)
     with pytest.raises(Exception, match=r"127\.0\.0\.1") as caught:
         await _read(transport, link)
@@ -229,8 +229,8 @@ async def _read(transport, link):
     return content
 
 
-async def _get(link, *, private):
-    transport = GuardedTransport(private=private)
+async def _get(link, *, allow_private):
+    transport = PublicOnlyTransport(allow_private=allow_private)
     try:
         return await _read(transport, link)
     finally:
@@ -249,7 +249,7 @@ async def test_the_certificate_is_judged_by_the_name(name, is_fine, monkeypatch,
 
     async with SecureServer(context) as secure:
         dialed_to(monkeypatch, secure)
-        async with Downloads(to=tmp_path / "out", patience=0) as downloads:
+        async with Downloads(to=tmp_path / "out", link_timeout=0) as downloads:
             saving = downloads.save(success(f"https://{name}/0.png"))
             if is_fine:
                 (file,) = await saving
@@ -293,7 +293,7 @@ async def test_a_second_address_is_tried(monkeypatch, server):
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", sock_connect)
     Resolver(monkeypatch, ["8.8.4.4", PUBLIC])
 
-    assert PNG == await _get("http://cdn.example/0.png", private=False)
+    assert PNG == await _get("http://cdn.example/0.png", allow_private=False)
 
 
 @pytest.mark.parametrize("name", ["no-such-host.invalid", f"{'a' * 64}.invalid"])
@@ -306,7 +306,7 @@ async def test_a_name_that_is_none(name, saving):
 
 async def test_connections_are_used_again(server, saving):
     """One after the other, files of one host come over one connection; it is closed in the end."""
-    async with saving(at_once=1) as downloads:
+    async with saving(concurrency=1) as downloads:
         await downloads.save(success(*(server.link(str(n)) for n in range(5))))
 
     assert (5, 1) == (len(server.asked), server.accepted)
@@ -320,9 +320,9 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(server, sav
         writer.close()
 
     server.answers = [answer]
-    async with Server() as other, saving(at_once=1) as downloads:
+    async with Server() as other, saving(concurrency=1) as downloads:
         await downloads.save(success(server.link()))
-        while not downloads._own._idle[0].has_expired():  # noqa: ASYNC110 -- no event tells it.
+        while not downloads._own_transport._idle[0].has_expired():  # noqa: ASYNC110 -- no event tells it.
             await asyncio.sleep(0.01)
         await downloads.save(success(server.link("1"), other.link("2"), server.link("3")))
 
@@ -333,10 +333,10 @@ async def test_a_connection_that_the_server_closed_is_not_used_again(server, sav
 async def test_no_more_than_allowed_come_at_once(server, saving):
     """The bound holds over all tickets."""
     server.gate.clear()
-    async with saving(at_once=3) as downloads:
+    async with saving(concurrency=3) as downloads:
         many = [downloads.save(success(*(server.link(f"{n}") for n in range(4))))]
         task = asyncio.ensure_future(asyncio.gather(*many))
-        while server.at_once < 3:  # noqa: ASYNC110 -- no event tells it.
+        while server.concurrency < 3:  # noqa: ASYNC110 -- no event tells it.
             await asyncio.sleep(0.01)
         server.gate.set()
         await task
@@ -355,11 +355,11 @@ async def test_no_key_goes_to_a_link(tmp_path):
     wire = httpx.AsyncClient(
         transport=httpx.ASGITransport(app=emulator), event_hooks={"request": [note]}
     )
-    ticket = emulator.plant("images:1", duration=0)
+    ticket = emulator.add_job("images:1", duration=0)
     async with wire, Client("canary-key-Zq81", base_url="http://e.test/api", http=wire) as client:
         result = await client.wait(ticket)
         requests.clear()
-        files = await download(result, to=tmp_path, client=client, http=wire, private=True)
+        files = await download(result, to=tmp_path, client=client, http=wire, allow_private=True)
 
     assert 1 == len(files)
     for request, body in requests:

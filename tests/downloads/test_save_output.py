@@ -11,16 +11,16 @@ from modelslab_async import (
     Client,
     DownloadError,
     Failed,
-    File,
     FileTooLarge,
     LinkGone,
+    SavedFile,
     ServerError,
     Ticket,
     TransferFailed,
     WrongContent,
 )
-from modelslab_async._downloads.part_file import Mark, Part
-from modelslab_async.emulator import Emulator, Links, running
+from modelslab_async._downloads.part_file import PartFile, PartMetadata
+from modelslab_async.emulator import Emulator, FileLinks, run_server
 from modelslab_async.emulator.media.files import make_file
 
 from .conftest import PAGE, PNG, TICKET, Looks, Server, names, picture, success
@@ -33,7 +33,7 @@ async def test_an_output_becomes_a_file(server, saving, folder):
     async with saving() as downloads:
         files = await downloads.save(success(server.link("x.php?sig=secret"), server.link("y")))
 
-    first = File(
+    first = SavedFile(
         ticket=TICKET,
         n=0,
         path=folder / "images-1-0.png",
@@ -169,7 +169,7 @@ async def test_a_file_that_never_comes(server, saving, folder):
     """Patience has an end, and the error says what the server said."""
     server.answers = [NOT_FOUND] * 99
 
-    async with saving(patience=0.6) as downloads:
+    async with saving(link_timeout=0.6) as downloads:
         with pytest.raises(LinkGone, match="404") as caught:
             await downloads.save(success(server.link("a?sig=secret")))
 
@@ -199,7 +199,7 @@ async def test_mirrors_of_other_outputs_are_left_alone(server, saving):
     server.answers = [(410, {}, b"")] * 9
     result = success(server.link("a"), server.link("b"), mirrors=[server.link("m")])
 
-    async with saving(patience=0) as downloads:
+    async with saving(link_timeout=0) as downloads:
         with pytest.raises(LinkGone):
             await downloads.save(result)
 
@@ -211,12 +211,12 @@ async def test_an_expired_link_is_asked_for_anew_once(status, server, saving):
     """One look for the whole ticket gives new links; nobody waits for the old ones."""
     server.at_path["old"] = (status, {}, b"expired")
     fresh = success(server.link("new/0"), server.link("new/1"))
-    looks = Looks(fresh)
+    polls = Looks(fresh)
 
-    async with saving(looks) as downloads:
+    async with saving(polls) as downloads:
         files = await downloads.save(success(server.link("old/0"), server.link("old/1")))
 
-    assert 1 == looks.looks
+    assert 1 == polls.polls
     assert 4 == len(server.asked)
     assert [server.link("new/0"), server.link("new/1")] == [file.url for file in files]
 
@@ -224,12 +224,12 @@ async def test_an_expired_link_is_asked_for_anew_once(status, server, saving):
 async def test_a_dead_link_is_asked_for_anew_when_patience_ends(server, saving):
     """A 404 may be a file that is late, so the look comes last."""
     server.answers = [NOT_FOUND]
-    looks = Looks(success(server.link("new")))
+    polls = Looks(success(server.link("new")))
 
-    async with saving(looks, patience=0) as downloads:
+    async with saving(polls, link_timeout=0) as downloads:
         (file,) = await downloads.save(success(server.link("old")))
 
-    assert (1, server.link("new")) == (looks.looks, file.url)
+    assert (1, server.link("new")) == (polls.polls, file.url)
 
 
 @pytest.mark.parametrize(
@@ -248,13 +248,13 @@ async def test_a_look_that_does_not_help(reply, server, saving):
     server.answers = [(410, {}, b"expired")] * 99
     if "dead" in str(reply):
         reply = success(server.link("still-dead"))
-    looks = Looks(reply)
+    polls = Looks(reply)
 
-    async with saving(looks, patience=0) as downloads:
+    async with saving(polls, link_timeout=0) as downloads:
         with pytest.raises(LinkGone, match="410"):
             await downloads.save(success(server.link("a"), server.link("b")))
 
-    assert 1 == looks.looks
+    assert 1 == polls.polls
     assert len(server.asked) <= 3
 
 
@@ -262,7 +262,7 @@ async def test_a_page_is_no_picture(server, saving, folder):
     """An HTML page with status 200 is refused, whatever it calls itself, and not kept."""
     server.answers = [(200, {"content-type": "image/png", "etag": '"p"'}, PAGE)]
 
-    async with saving(patience=0) as downloads:
+    async with saving(link_timeout=0) as downloads:
         with pytest.raises(WrongContent, match=r"web page.* save again later") as caught:
             await downloads.save(success(server.link()))
 
@@ -300,12 +300,12 @@ async def test_a_page_that_goes_by(family, answer, server, saving, folder):
 async def test_a_page_in_the_end_asks_for_a_new_link(server, saving):
     """Some stores answer an expired link with a page; what the look brings is taken."""
     server.at_path["old"] = (200, {}, PAGE)
-    looks = Looks(success(server.link("new/0")))
+    polls = Looks(success(server.link("new/0")))
 
-    async with saving(looks, patience=0) as downloads:
+    async with saving(polls, link_timeout=0) as downloads:
         (file,) = await downloads.save(success(server.link("old/0")))
 
-    assert (1, server.link("new/0")) == (looks.looks, file.url)
+    assert (1, server.link("new/0")) == (polls.polls, file.url)
 
 
 async def test_a_picture_that_is_called_a_page(server, saving):
@@ -354,8 +354,8 @@ async def test_a_file_above_the_cap_is_not_begun(server, saving, folder):
     """Its announced length is enough to refuse it."""
     server.content = picture(4000)
 
-    async with saving(longest=3999) as downloads:
-        with pytest.raises(FileTooLarge, match="longest="):
+    async with saving(max_bytes=3999) as downloads:
+        with pytest.raises(FileTooLarge, match="max_bytes="):
             await downloads.save(success(server.link()))
 
     assert [] == names(folder)
@@ -371,7 +371,7 @@ async def test_a_file_that_grows_above_the_cap_is_cut_off(server, saving, folder
             await writer.drain()
 
     server.answers = [endless]
-    async with saving(longest=3_000_000) as downloads:
+    async with saving(max_bytes=3_000_000) as downloads:
         with pytest.raises(FileTooLarge):
             await downloads.save(success(server.link()))
 
@@ -516,14 +516,14 @@ async def test_what_is_no_output_is_refused(output, saving, folder):
 
 async def test_inline_data_has_the_same_cap(saving):
     """A reply is no way around it."""
-    async with saving(longest=len(PNG) - 1) as downloads:
+    async with saving(max_bytes=len(PNG) - 1) as downloads:
         with pytest.raises(FileTooLarge):
             await downloads.save(success(base64.b64encode(PNG).decode()))
 
 
 async def test_one_failure_does_not_cost_the_others(server, saving):
     """The error tells which outputs are there."""
-    async with saving(patience=0) as downloads:
+    async with saving(link_timeout=0) as downloads:
         with pytest.raises(DownloadError) as caught:
             await downloads.save(success(server.link(), "no picture", server.link("2")))
 
@@ -575,7 +575,7 @@ async def test_a_part_of_another_link_is_not_resumed(server, saving):
     server.content = picture(4000)
     server.answers = [server.cut(2000), NOT_FOUND]
 
-    async with saving(patience=0) as downloads:
+    async with saving(link_timeout=0) as downloads:
         with pytest.raises(LinkGone):
             await downloads.save(success(server.link("a")))
         (file,) = await downloads.save(success(server.link("b")))
@@ -587,10 +587,10 @@ async def test_a_part_of_another_link_is_not_resumed(server, saving):
 async def test_a_whole_part_needs_no_request(server, saving, folder):
     """What had come before a run was ended is checked and named, and not asked for again."""
     folder.mkdir()
-    part = Part.open(folder, "images-1-0")
-    part.restart(Mark(server.link(), '"v1"', len(PNG)))
+    part = PartFile.open(folder, "images-1-0")
+    part.restart(PartMetadata(server.link(), '"v1"', len(PNG)))
     part.append(PNG)
-    part.leave()
+    part.close()
 
     async with saving() as downloads:
         (file,) = await downloads.save(success(server.link() + "?sig=new"))
@@ -658,13 +658,13 @@ async def test_base64_in_a_reply_that_breaks_off(saving):
 async def test_a_link_of_the_emulator_that_expires(saving):
     """The whole way: a job, an expired link, one more look, two redirects, a file."""
     now = [0.0]
-    emulator = Emulator(clock=lambda: now[0], links=Links(lifetime=60.0, redirects=2))
-    ticket = emulator.plant("images:9", duration=0)
-    async with running(emulator) as base_url, Client("any-key", base_url=base_url) as client:
+    emulator = Emulator(clock=lambda: now[0], links=FileLinks(lifetime=60.0, redirects=2))
+    ticket = emulator.add_job("images:9", duration=0)
+    async with run_server(emulator) as base_url, Client("any-key", base_url=base_url) as client:
         result = await client.wait(ticket)
         now[0] += 60.0
         async with saving(client) as downloads:
             (file,) = await downloads.save(result)
 
-    assert 2 == emulator.looks[ticket]
+    assert 2 == emulator.polls[ticket]
     assert make_file("images:9#0", "png").content == file.path.read_bytes()

@@ -27,7 +27,7 @@ class Visitor:
 
     async def fetch(self, ticket, *, key="k"):
         ticket = Ticket.of(ticket)
-        call = FAMILIES[ticket.family].at(base=BASE, legacy=BASE).fetch(ticket)
+        call = FAMILIES[ticket.family].with_hosts(base=BASE, legacy=BASE).build_poll(ticket)
         if call.key_in == "body":
             return await self.http.request(call.method, call.url, json={**call.fields, "key": key})
         place = {"header": "headers", "query": "params"}[call.key_in]

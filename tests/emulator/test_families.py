@@ -4,8 +4,8 @@ import pytest
 
 from modelslab_async._registry.families import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs
-from modelslab_async.emulator.family_formats import dialect_of
-from modelslab_async.emulator.served_endpoints import SERVED, family_of
+from modelslab_async.emulator.family_formats import format_of
+from modelslab_async.emulator.served_endpoints import SERVED_ENDPOINTS, family_name_of
 
 MAGIC = {
     "png": b"\x89PNG\r\n\x1a\n",
@@ -20,7 +20,7 @@ MAGIC = {
 GENERATIONS = [name for name, family in FAMILIES.items() if family.status == "generation"]
 ENDPOINTS = [
     endpoint
-    for endpoint in SERVED.values()
+    for endpoint in SERVED_ENDPOINTS.values()
     if endpoint.resolved_by and FAMILIES[endpoint.resolved_by].status == "generation"
 ]
 
@@ -44,7 +44,7 @@ async def check_files(visitor, body):
 @pytest.mark.parametrize("name", GENERATIONS)
 async def test_a_planted_job_runs_and_then_gives_its_files(name, emulator, visitor, clock):
     """Before its time a job is processing; after it there is a body with links to real files."""
-    ticket = emulator.plant((name, 77), duration=5)
+    ticket = emulator.add_job((name, 77), duration=5)
 
     clock.now += 4.9
     running = (await visitor.fetch(ticket)).json()
@@ -57,13 +57,13 @@ async def test_a_planted_job_runs_and_then_gives_its_files(name, emulator, visit
     assert "eta" not in running
     assert done["status"] == "success"
     await check_files(visitor, done)
-    assert emulator.looks[ticket] == 2
+    assert emulator.polls[ticket] == 2
 
 
 @pytest.mark.parametrize("name", GENERATIONS)
 async def test_a_failing_job_is_processing_and_then_failed(name, emulator, visitor, clock):
     """A failed job says so in the service's words, and without its id."""
-    ticket = emulator.plant((name, 77), duration=5, fails=True)
+    ticket = emulator.add_job((name, 77), duration=5, fails=True)
 
     running = (await visitor.fetch(ticket)).json()
     clock.now += 5
@@ -75,7 +75,7 @@ async def test_a_failing_job_is_processing_and_then_failed(name, emulator, visit
 
 def test_every_family_has_an_endpoint():
     """Each family can be submitted to, the one that shares its paths by its deploy_type."""
-    reached = {family_of(endpoint) for endpoint in SERVED.values()}
+    reached = {family_name_of(endpoint) for endpoint in SERVED_ENDPOINTS.values()}
 
     assert {"enterprise_flux_2_dev"} == FAMILIES.keys() - reached
 
@@ -119,9 +119,9 @@ async def test_work_that_takes_no_time_is_answered_at_once(endpoint, visit, cloc
 )
 async def test_instant_work_can_fail_at_once(name, visit, clock):
     """A submit may already be told that its work failed."""
-    emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0), failing=1.0))
+    emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0), failure_rate=1.0))
 
-    reply = (await visit(emulator).start(SERVED[name])).json()
+    reply = (await visit(emulator).start(SERVED_ENDPOINTS[name])).json()
 
     assert reply["status"] == "failed"
 
@@ -140,7 +140,7 @@ async def test_instant_work_can_fail_at_once(name, visit, clock):
 )
 async def test_fetch_result_may_name_another_family(name, fetched_at, visitor):
     """The reply names the fetch that the service was seen to name, on the request's own host."""
-    queued = (await visitor.start(SERVED[name])).json()
+    queued = (await visitor.start(SERVED_ENDPOINTS[name])).json()
 
     expected = f"http://emulator.test/api/{fetched_at}/{queued['id']}"
     assert expected == queued["fetch_result"]
@@ -150,10 +150,10 @@ async def test_fetch_result_may_name_another_family(name, fetched_at, visitor):
 @pytest.mark.parametrize("asked", ["enterprise_flux:5", "enterprise_flux_2_dev:5"])
 async def test_families_that_share_a_url_find_each_others_jobs(planted, asked, emulator, visitor):
     """One URL knows one job of an id, and counts the look for the ticket that was planted."""
-    ticket = emulator.plant(planted, duration=5)
+    ticket = emulator.add_job(planted, duration=5)
 
     assert (await visitor.fetch(asked)).json()["status"] == "processing"
-    assert {ticket: 1} == emulator.looks
+    assert {ticket: 1} == emulator.polls
 
 
 async def test_a_shared_path_is_told_apart_by_its_deploy_type(emulator, visitor):
@@ -170,15 +170,15 @@ async def test_a_shared_path_is_told_apart_by_its_deploy_type(emulator, visitor)
 
 async def test_a_planted_ticket_belongs_to_its_family_alone(emulator, visitor):
     """An id of one family means nothing to another."""
-    emulator.plant("video:5", duration=0)
+    emulator.add_job("video:5", duration=0)
 
     assert (await visitor.fetch("images:5")).json()["message"] == "Request not found"
 
 
 async def test_a_planted_output_is_given_as_it_is(emulator, visitor):
     """Whatever output was planted stands in the reply."""
-    emulator.plant("realtime:1", duration=0, output=["https://cdn.test/a.png"])
-    emulator.plant("realtime:2", duration=0, output="")
+    emulator.add_job("realtime:1", duration=0, output=["https://cdn.test/a.png"])
+    emulator.add_job("realtime:2", duration=0, output="")
 
     first = (await visitor.fetch("realtime:1")).json()
     second = (await visitor.fetch("realtime:2")).json()
@@ -189,4 +189,4 @@ async def test_a_planted_output_is_given_as_it_is(emulator, visitor):
 
 def test_an_unknown_work_speaks_plainly():
     """A family of the user's own has the most usual dialect."""
-    assert dialect_of("v8_images") is dialect_of("interior")
+    assert format_of("v8_images") is format_of("interior")

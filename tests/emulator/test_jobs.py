@@ -4,14 +4,14 @@ import pytest
 
 from modelslab_async._models.ticket import Ticket
 from modelslab_async._registry.family import Family
-from modelslab_async.emulator import Emulator, Jobs, Scripted
+from modelslab_async.emulator import Emulator, Jobs, ScriptedReply
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"duration": (3.0, 2.0)}, "duration is"),
-        ({"failing": 1.5}, "failing is a share"),
+        ({"failure_rate": 1.5}, "failure_rate is a share"),
         ({"eta": "wild"}, "eta is"),
         ({"eta": -1.0}, "eta is"),
     ],
@@ -26,8 +26,10 @@ async def test_the_same_seed_gives_the_same_jobs(visit, clock):
     """Planting many is deterministic, over all families in turn."""
 
     async def told(seed):
-        emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 9.0), failing=0.5, seed=seed))
-        tickets = emulator.plant_many(92)
+        emulator = Emulator(
+            clock=clock, jobs=Jobs(duration=(0.0, 9.0), failure_rate=0.5, seed=seed)
+        )
+        tickets = emulator.add_jobs(92)
         visitor = visit(emulator)
         start, clock.now = clock.now, clock.now + 4
         said = [(await visitor.fetch(ticket)).json()["status"] for ticket in tickets]
@@ -45,7 +47,7 @@ async def test_the_same_seed_gives_the_same_jobs(visit, clock):
 
 def test_planting_can_be_limited_to_some_families(emulator):
     """The families that are named take turns."""
-    tickets = emulator.plant_many(3, ["video", "images"])
+    tickets = emulator.add_jobs(3, ["video", "images"])
 
     assert [ticket.family for ticket in tickets] == ["video", "images", "video"]
 
@@ -53,7 +55,7 @@ def test_planting_can_be_limited_to_some_families(emulator):
 async def test_durations_may_be_drawn_by_a_callable(visit, clock):
     """Any distribution can be had."""
     emulator = Emulator(clock=clock, jobs=Jobs(duration=lambda random: 7 + random.random()))
-    (ticket,) = emulator.plant_many(1, ["images"])
+    (ticket,) = emulator.add_jobs(1, ["images"])
     visitor = visit(emulator)
 
     clock.now += 7
@@ -66,23 +68,23 @@ async def test_durations_may_be_drawn_by_a_callable(visit, clock):
 def test_a_ticket_that_fits_no_family_cannot_be_planted(ticket, emulator):
     """The fault is named at once."""
     with pytest.raises(ValueError, match=r"famil"):
-        emulator.plant(ticket)
+        emulator.add_job(ticket)
 
 
 def test_new_ids_avoid_planted_ones(clock):
     """A planted id is never given out a second time."""
-    taken = Emulator(clock=clock).plant_many(1, ["images"])[0]
+    taken = Emulator(clock=clock).add_jobs(1, ["images"])[0]
     emulator = Emulator(clock=clock)
-    emulator.plant(taken)
+    emulator.add_job(taken)
 
-    assert taken not in emulator.plant_many(3, ["images"])
+    assert taken not in emulator.add_jobs(3, ["images"])
 
 
 async def test_a_family_of_ones_own_is_served(visit, clock):
     """The registry may be extended, and cut."""
     v8 = Family(name="v8_images", url="https://v8.example.test/api/v8/images/fetch/{id}")
     emulator = Emulator(clock=clock, families={"v8_images": v8})
-    emulator.plant("v8_images:5", duration=0)
+    emulator.add_job("v8_images:5", duration=0)
     visitor = visit(emulator)
 
     assert (await visitor.submit("v8/images/fetch/5")).json()["status"] == "success"
@@ -95,8 +97,8 @@ async def test_a_script_answers_byte_by_byte_and_its_last_reply_repeats(emulator
     emulator.script(
         "images:5",
         [
-            Scripted(502, b"<html>bad gateway</html>", {"content-type": "text/html"}),
-            Scripted(body=b'{"status":"succ'),
+            ScriptedReply(502, b"<html>bad gateway</html>", {"content-type": "text/html"}),
+            ScriptedReply(body=b'{"status":"succ'),
         ],
     )
 
@@ -105,19 +107,19 @@ async def test_a_script_answers_byte_by_byte_and_its_last_reply_repeats(emulator
     assert [reply.status_code for reply in replies] == [502, 200, 200]
     assert replies[0].headers["content-type"] == "text/html"
     assert [reply.content for reply in replies[1:]] == [b'{"status":"succ'] * 2
-    assert emulator.looks[Ticket("images", 5)] == 3
-    assert (3, 3) == (emulator.looks["images:5"], emulator.looks["images", 5])
-    assert (3, 0) == (emulator.looks.get("images:5", 0), emulator.looks.get("images:6", 0))
-    assert (True, False) == ("images:5" in emulator.looks, "images:6" in emulator.looks)
-    assert {Ticket("images", 5): 3} == emulator.looks
+    assert emulator.polls[Ticket("images", 5)] == 3
+    assert (3, 3) == (emulator.polls["images:5"], emulator.polls["images", 5])
+    assert (3, 0) == (emulator.polls.get("images:5", 0), emulator.polls.get("images:6", 0))
+    assert (True, False) == ("images:5" in emulator.polls, "images:6" in emulator.polls)
+    assert {Ticket("images", 5): 3} == emulator.polls
     with pytest.raises(ValueError, match="family:id"):
-        emulator.looks["images"]
+        emulator.polls["images"]
 
 
 async def test_a_script_may_end_with_the_truth(emulator, visitor):
     """None stands for what the emulator itself would say."""
-    emulator.plant("images:5", duration=0)
-    emulator.script("images:5", [Scripted(500), None])
+    emulator.add_job("images:5", duration=0)
+    emulator.script("images:5", [ScriptedReply(500), None])
 
     replies = [await visitor.fetch("images:5") for _ in range(3)]
 

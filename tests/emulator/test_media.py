@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelslab_async.emulator import Emulator, Links
+from modelslab_async.emulator import Emulator, FileLinks
 from modelslab_async.emulator.media.files import make_file
 
 LINK = "http://emulator.test/media/generations/images/5-0.png"
@@ -11,7 +11,7 @@ CONTENT = make_file("images:5#0", "png").content
 
 @pytest.fixture(autouse=True)
 def planted(emulator):
-    return emulator.plant("images:5", duration=0)
+    return emulator.add_job("images:5", duration=0)
 
 
 async def test_a_file_has_its_type_its_length_and_its_tag(visitor):
@@ -109,7 +109,7 @@ async def test_other_names_lead_nowhere(name, visitor):
 
 async def test_a_failed_job_has_no_files(emulator, visitor):
     """Its future links stay empty for good."""
-    emulator.plant("images:5", duration=0, fails=True)
+    emulator.add_job("images:5", duration=0, fails=True)
 
     assert (await visitor.http.get(LINK)).status_code == 404
 
@@ -134,8 +134,8 @@ def test_files_differ_by_their_name_and_never_by_time():
 
 async def test_links_that_are_late(clock, visit):
     """The file appears some seconds after its job has ended."""
-    emulator = Emulator(clock=clock, links=Links(late=5.0))
-    emulator.plant("images:5", duration=1.0)
+    emulator = Emulator(clock=clock, links=FileLinks(delay=5.0))
+    emulator.add_job("images:5", duration=1.0)
     visitor = visit(emulator)
 
     clock.now += 5.9
@@ -146,8 +146,8 @@ async def test_links_that_are_late(clock, visit):
 
 async def test_links_that_expire(clock, visit):
     """Each reply names a link that is good for a while."""
-    emulator = Emulator(clock=clock, links=Links(lifetime=10.0))
-    emulator.plant("images:5", duration=0)
+    emulator = Emulator(clock=clock, links=FileLinks(lifetime=10.0))
+    emulator.add_job("images:5", duration=0)
     visitor = visit(emulator)
 
     (old,) = (await visitor.fetch("images:5")).json()["output"]
@@ -160,8 +160,8 @@ async def test_links_that_expire(clock, visit):
 
 async def test_links_that_redirect(clock, visit):
     """So often, and then there is the file; the links of replies expire all the same."""
-    emulator = Emulator(clock=clock, links=Links(redirects=2, lifetime=5.0))
-    emulator.plant("images:5", duration=0)
+    emulator = Emulator(clock=clock, links=FileLinks(redirects=2, lifetime=5.0))
+    emulator.add_job("images:5", duration=0)
     visitor = visit(emulator)
     (link,) = (await visitor.fetch("images:5")).json()["output"]
 
@@ -172,19 +172,19 @@ async def test_links_that_redirect(clock, visit):
 
 async def test_links_to_pages_and_plain_files(clock, visit):
     """A page in place of the file; a file without ranges or tags."""
-    emulator = Emulator(clock=clock, links=Links(page=True))
-    emulator.plant("images:5", duration=0)
+    emulator = Emulator(clock=clock, links=FileLinks(html_page=True))
+    emulator.add_job("images:5", duration=0)
     reply = await visit(emulator).http.get(LINK)
     assert (200, "text/html") == (reply.status_code, reply.headers["content-type"])
 
-    emulator = Emulator(clock=clock, links=Links(ranges=False, etags=False))
-    emulator.plant("images:5", duration=0)
+    emulator = Emulator(clock=clock, links=FileLinks(ranges=False, etags=False))
+    emulator.add_job("images:5", duration=0)
     reply = await visit(emulator).http.get(LINK, headers={"range": "bytes=4-"})
     assert (200, CONTENT, False) == (reply.status_code, reply.content, "etag" in reply.headers)
 
 
-@pytest.mark.parametrize("wrong", [{"late": -1}, {"lifetime": -1}, {"redirects": -1}])
+@pytest.mark.parametrize("wrong", [{"delay": -1}, {"lifetime": -1}, {"redirects": -1}])
 def test_links_out_of_range(wrong):
     """They are refused, by name."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        Links(**wrong)
+        FileLinks(**wrong)

@@ -8,8 +8,8 @@ import pytest
 
 from modelslab_async._registry.families import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs
-from modelslab_async.emulator.routes import Routes, Submit
-from modelslab_async.emulator.served_endpoints import SERVED
+from modelslab_async.emulator.routes import Routes, SubmitRoute
+from modelslab_async.emulator.served_endpoints import SERVED_ENDPOINTS
 
 FOLDER = Path(__file__).parents[3] / "shared" / "facts" / "samples"
 RECORDED = sorted(FOLDER.glob("*.json"))
@@ -18,7 +18,7 @@ RECORDED = sorted(FOLDER.glob("*.json"))
 ODD = {"148", "161", "207", "155", "158", "159"}
 # The emulator never leaves the hint out, nor ids where its family has them.
 SOMETIMES = {"tip", "id", "proxy_links", "future_links", "webhook_url", "eta"}
-ROUTES = Routes(FAMILIES, SERVED)
+ROUTES = Routes(FAMILIES, SERVED_ENDPOINTS)
 
 
 def recordings(kind):
@@ -52,7 +52,7 @@ async def test_submit_replies_look_like_the_recorded_ones(recording, visit, cloc
     """Queued and instant replies have the fields that were recorded for their endpoint."""
     path, body = path_of(recording), recording["body"]
     route = ROUTES.find(path)
-    if not isinstance(route, Submit):
+    if not isinstance(route, SubmitRoute):
         pytest.skip(f"the emulator has no endpoint {path}")
     seconds = 0.0 if body.get("status", "success") == "success" else 3.0
     emulator = Emulator(clock=clock, jobs=Jobs(duration=(seconds, seconds)))
@@ -75,7 +75,7 @@ async def test_fetch_replies_look_like_the_recorded_ones(recording, emulator, vi
     )
     failed = "error" in body
     ticket = (name, "wf/5" if name == "workflows" else 5)
-    emulator.plant(ticket, duration=3, fails=failed)
+    emulator.add_job(ticket, duration=3, fails=failed)
     clock.now += 0 if body["status"] == "processing" else 3
 
     said = (await visitor.fetch(ticket)).json()

@@ -10,7 +10,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture
 def planted(emulator):
-    return emulator.plant("images:5", duration=0)
+    return emulator.add_job("images:5", duration=0)
 
 
 @pytest.mark.parametrize(
@@ -75,22 +75,22 @@ async def test_an_unknown_id_is_a_failed_body_under_200(emulator, visitor):
         "Request not found",
         "",
     )
-    assert emulator.looks.total() == 1
+    assert emulator.polls.total() == 1
 
 
 async def test_keys_are_checked(visit, clock):
     """Without a key, with a wrong one and with a right one."""
-    emulator = Emulator(clock=clock, keys={"right"}, broke={"broke"})
-    emulator.plant("images:5", duration=0)
+    emulator = Emulator(clock=clock, keys={"right"}, keys_without_credits={"broke"})
+    emulator.add_job("images:5", duration=0)
     visitor = visit(emulator)
 
-    missing, wrong, right, broke = [
+    missing, wrong, right, keys_without_credits = [
         await visitor.fetch("images:5", key=key) for key in ("", "wrong", "right", "broke")
     ]
 
     assert (missing.status_code, missing.json()["message"]) == (401, "API key required")
     assert (wrong.status_code, wrong.json()["message"]) == (401, "Invalid API key")
-    assert [right.status_code, broke.status_code] == [200, 200]
+    assert [right.status_code, keys_without_credits.status_code] == [200, 200]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ async def test_old_families_misspell_their_refusals(path, spelled, visitor):
 
 async def test_a_key_without_credits_submits_nothing(visit, clock):
     """402, and the submit is on record as refused."""
-    emulator = Emulator(clock=clock, broke={"broke"})
+    emulator = Emulator(clock=clock, keys_without_credits={"broke"})
 
     reply = await visit(emulator).submit("v6/realtime/text2img", key="broke", prompt="a cat")
 

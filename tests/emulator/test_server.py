@@ -6,14 +6,14 @@ import socket
 import httpx
 import pytest
 
-from modelslab_async.emulator import Emulator, running, serve
+from modelslab_async.emulator import Emulator, run_server, serve
 
 
 async def test_it_is_served_on_a_socket_and_closes_cleanly(emulator):
     """Requests, files and links work over a real connection; afterwards the port is closed."""
-    emulator.plant("realtime:5", duration=0)
+    emulator.add_job("realtime:5", duration=0)
 
-    async with running(emulator) as base_url, httpx.AsyncClient() as http:
+    async with run_server(emulator) as base_url, httpx.AsyncClient() as http:
         reply = await http.post(f"{base_url}/v6/realtime/fetch/5", json={"key": "k"})
         (link,) = reply.json()["output"]
         file = await http.get(link)
@@ -29,7 +29,7 @@ async def test_it_is_served_on_a_socket_and_closes_cleanly(emulator):
 async def test_a_taken_port_is_an_error(emulator):
     """Nothing is served where somebody else is."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        serving = running(emulator, port=taken.getsockname()[1])
+        serving = run_server(emulator, port=taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             await serving.__aenter__()
 
@@ -122,7 +122,7 @@ async def test_a_fault_of_the_emulator_is_a_500_and_a_traceback():
         raise RuntimeError("the clock is broken")
 
     emulator = Emulator(clock=lambda: 0.0)
-    emulator.plant("images:5")
+    emulator.add_job("images:5")
     emulator._clock = broken
     sent = []
 

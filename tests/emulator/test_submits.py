@@ -35,9 +35,9 @@ async def test_what_the_table_starts_is_fetched_by_the_family_it_names(
     name, emulator, visitor, clock
 ):
     """The call of a row is taken as it is, and its ticket is of the family that the row says."""
-    endpoint = ENDPOINTS[name].at(base=BASE, legacy=BASE)
+    endpoint = ENDPOINTS[name].with_hosts(base=BASE, legacy=BASE)
     needed = (*endpoint.required, *(group[-1] for group in endpoint.any_of))
-    call = endpoint.start(dict.fromkeys(needed, "x"))
+    call = endpoint.build_submit(dict.fromkeys(needed, "x"))
     place = {"json": {**call.fields, "key": "k"}}
     if call.key_in == "header":
         place = {"json": dict(call.fields), "headers": {"key": "k"}}
@@ -55,7 +55,7 @@ async def test_what_the_table_starts_is_fetched_by_the_family_it_names(
     (submitted,) = emulator.submits
     assert (name, ticket) == (submitted.endpoint, submitted.ticket)
     assert dict(call.fields) == submitted.fields
-    assert {ticket: 2} == emulator.looks
+    assert {ticket: 2} == emulator.polls
 
 
 async def test_work_is_found_by_the_family_that_names_it_as_well(visitor, clock):
@@ -141,7 +141,7 @@ async def test_what_was_refused_is_no_spam_afterwards(visit, clock):
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 async def test_a_share_of_submits_is_over_at_once(share, visit, clock):
     """As many replies are results as were asked for, and the others come in their time."""
-    emulator = Emulator(clock=clock, jobs=Jobs(duration=(4.0, 4.0), at_once=share, seed=3))
+    emulator = Emulator(clock=clock, jobs=Jobs(duration=(4.0, 4.0), immediate=share, seed=3))
     visitor = visit(emulator)
 
     said = [

@@ -41,7 +41,7 @@ async def test_a_training_walks_through_its_stages(visitor, clock):
 
 async def test_a_training_can_fail(emulator, visitor, clock):
     """No word is recorded for it, so it is an error with a message."""
-    ticket = emulator.plant("training:F5jvdzGnYi", duration=70, fails=True)
+    ticket = emulator.add_job("training:F5jvdzGnYi", duration=70, fails=True)
 
     clock.now += 69
     running = (await visitor.fetch(ticket)).json()
@@ -83,7 +83,7 @@ async def test_a_workflow_echoes_its_webhook(visitor):
 
 async def test_a_workflow_can_fail(emulator, visitor, clock):
     """The reason stands beside the execution."""
-    ticket = emulator.plant("workflows:wf_1/5", duration=1, fails=True)
+    ticket = emulator.add_job("workflows:wf_1/5", duration=1, fails=True)
 
     clock.now += 1
     body = (await visitor.fetch(ticket)).json()

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from modelslab_async._registry.endpoints import ENDPOINTS
-from modelslab_async.emulator import Emulator, Faults, Jobs, Webhooks, faulty, running
+from modelslab_async.emulator import Emulator, Faults, Jobs, Webhooks, run_faulty_server, run_server
 
 HOOK = "http://127.0.0.1:9/hook"
 
@@ -38,7 +38,7 @@ async def served(receiver, visit, *, jobs=None, **webhooks):
     clock = asyncio.get_running_loop().time
     jobs = jobs or Jobs(duration=(4.0, 4.0))
     emulator = Emulator(clock=clock, jobs=jobs, webhooks=description)
-    async with emulator.delivering():
+    async with emulator.deliver_webhooks():
         yield emulator, visit(emulator)
 
 
@@ -69,7 +69,7 @@ def test_a_success_is_told_when_its_job_ends(virtually, visit):
     )
     assert body["output"][0].endswith(f"{ticket.id}-0.jpg")
     assert "x" == body["meta"]["prompt"]
-    (delivery,) = emulator.deliveries
+    (delivery,) = emulator.webhook_deliveries
     assert (ticket, HOOK, body, 204, "", False) == (
         delivery.ticket,
         delivery.url,
@@ -82,7 +82,7 @@ def test_a_success_is_told_when_its_job_ends(virtually, visit):
 
 def test_a_failure_is_told_as_failed(virtually, visit):
     """The documented shape of a failure has a message and no output."""
-    jobs = Jobs(duration=(4.0, 4.0), failing=1.0)
+    jobs = Jobs(duration=(4.0, 4.0), failure_rate=1.0)
     emulator, receiver = run(virtually, visit, "video/text2video", jobs=jobs)
 
     ticket = emulator.submits[0].ticket
@@ -97,15 +97,15 @@ def test_a_failure_is_told_as_failed(virtually, visit):
 
 
 @pytest.mark.parametrize(
-    ("failing", "expected"),
+    ("failure_rate", "expected"),
     [
         (0.0, [("success", "deploying_gpu"), ("success", "model_ready")]),
         (1.0, [("success", "deploying_gpu"), ("failed", "training_failed")]),
     ],
 )
-def test_a_training_tells_its_stages(failing, expected, virtually, visit):
+def test_a_training_tells_its_stages(failure_rate, expected, virtually, visit):
     """Its webhooks have a stage and the model's id, and neither id nor output."""
-    jobs = Jobs(duration=(4.0, 4.0), failing=failing)
+    jobs = Jobs(duration=(4.0, 4.0), failure_rate=failure_rate)
     emulator, receiver = run(virtually, visit, "training/lora_fine_tune", jobs=jobs)
 
     assert [0.0, 4.0] == receiver.moments
@@ -114,19 +114,19 @@ def test_a_training_tells_its_stages(failing, expected, virtually, visit):
     assert emulator.submits[0].ticket.id == receiver.told[0]["model_id"]
 
 
-@pytest.mark.parametrize("failing", [0.0, 1.0])
-def test_a_workflow_tells_in_one_of_two_shapes(failing, virtually, visit):
+@pytest.mark.parametrize("failure_rate", [0.0, 1.0])
+def test_a_workflow_tells_in_one_of_two_shapes(failure_rate, virtually, visit):
     """Nested with a text as its run's id, or flat with a number, as two pages have it."""
-    jobs = Jobs(duration=(4.0, 4.0), failing=failing)
+    jobs = Jobs(duration=(4.0, 4.0), failure_rate=failure_rate)
     told = {}
     for shape in ("nested", "flat"):
         emulator, receiver = run(
-            virtually, visit, "workflows/run", jobs=jobs, workflow=shape, submits=1
+            virtually, visit, "workflows/run", jobs=jobs, workflow_format=shape, submits=1
         )
         (told[shape],) = receiver.told
     run_id = emulator.submits[0].ticket.id.partition("/")[2]
 
-    word = "failed" if failing else "completed"
+    word = "failed" if failure_rate else "completed"
     assert {f"workflow.{word}"} == {body["event"] for body in told.values()}
     nested, flat = told["nested"], told["flat"]
     assert {"event", "workflow", "execution"} == nested.keys()
@@ -138,8 +138,8 @@ def test_a_workflow_tells_in_one_of_two_shapes(failing, virtually, visit):
     assert (int(run_id), "wf", word) == tuple(
         flat[name] for name in ("execution_id", "workflow_id", "status")
     )
-    assert bool(failing) is not bool(flat["output"]["output"])
-    assert bool(failing) is not bool(nested["execution"]["output_data"])
+    assert bool(failure_rate) is not bool(flat["output"]["output"])
+    assert bool(failure_rate) is not bool(nested["execution"]["output_data"])
 
 
 def test_webhooks_come_late_and_more_than_once(virtually, visit):
@@ -154,7 +154,7 @@ def test_webhooks_come_late_and_more_than_once(virtually, visit):
 def test_some_webhooks_never_come(virtually, visit):
     """The share is that of jobs, and the same seed loses the same ones."""
     counts = [
-        len(run(virtually, visit, "realtime/text2img", submits=40, never=share, seed=2)[1].told)
+        len(run(virtually, visit, "realtime/text2img", submits=40, lost=share, seed=2)[1].told)
         for share in (0.0, 0.5, 0.5, 1.0)
     ]
 
@@ -165,7 +165,7 @@ def test_some_webhooks_never_come(virtually, visit):
 
 def test_a_forged_webhook_comes_before_the_truth(virtually, visit):
     """It claims a success of a job that is not over, or fails, and links to nowhere."""
-    jobs = Jobs(duration=(4.0, 4.0), failing=1.0)
+    jobs = Jobs(duration=(4.0, 4.0), failure_rate=1.0)
     emulator, receiver = run(virtually, visit, "realtime/text2img", jobs=jobs, forged=1.0)
 
     lie, truth = receiver.told
@@ -173,7 +173,7 @@ def test_a_forged_webhook_comes_before_the_truth(virtually, visit):
     assert [2.0, 4.0] == receiver.moments
     assert lie["id"] == truth["id"]
     assert lie["output"][0].startswith("https://forged.invalid/")
-    assert [True, False] == [delivery.forged for delivery in emulator.deliveries]
+    assert [True, False] == [delivery.forged for delivery in emulator.webhook_deliveries]
 
 
 def test_a_webhook_may_overtake_the_reply_to_its_submit(virtually, visit):
@@ -213,7 +213,7 @@ def test_only_workflows_try_again(name, moments, virtually, visit):
     emulator, _ = run(virtually, visit, name, receiver=receiver)
 
     assert moments == receiver.moments
-    assert "answered 500, not a 2xx" == emulator.deliveries[0].error
+    assert "answered 500, not a 2xx" == emulator.webhook_deliveries[0].error
 
 
 def test_a_taken_webhook_is_not_tried_again(virtually, visit):
@@ -250,14 +250,14 @@ def test_only_loopback_addresses_are_reached(url, reached, virtually, visit):
         async with served(receiver, visit) as (emulator, visitor):
             await visitor.start(ENDPOINTS["realtime/text2img"], webhook=url)
             await asyncio.sleep(9)
-            return emulator.deliveries
+            return emulator.webhook_deliveries
 
     (delivery,) = virtually(main)
     assert (url, reached, int(reached)) == (delivery.url, not delivery.error, len(receiver.told))
     assert reached or "only loopback addresses" in delivery.error
-    assert reached or not Webhooks().reach(url)
-    assert Webhooks(anywhere=True).reach("https://example.com/hook")
-    assert not Webhooks(anywhere=True).reach("file:///etc/passwd")
+    assert reached or not Webhooks().may_deliver_to(url)
+    assert Webhooks(allow_remote=True).may_deliver_to("https://example.com/hook")
+    assert not Webhooks(allow_remote=True).may_deliver_to("file:///etc/passwd")
 
 
 @pytest.mark.parametrize("field", [{}, {"webhook": ""}, {"webhook": None}, {"webhook": 5}])
@@ -269,7 +269,7 @@ def test_nobody_is_told_who_did_not_ask(field, virtually, visit):
         async with served(receiver, visit) as (emulator, visitor):
             await visitor.start(ENDPOINTS["realtime/text2img"], **field)
             await asyncio.sleep(9)
-            return emulator.deliveries
+            return emulator.webhook_deliveries
 
     assert [] == virtually(main)
 
@@ -280,12 +280,12 @@ def test_webhooks_end_with_the_block(virtually, visit):
 
     async def main():
         async with served(receiver, visit) as (emulator, visitor):
-            async with emulator.delivering():
+            async with emulator.deliver_webhooks():
                 await visitor.start(ENDPOINTS["realtime/text2img"], webhook=HOOK)
             await asyncio.sleep(3.9)
         await visitor.start(ENDPOINTS["realtime/text2img"], webhook=HOOK)
         await asyncio.sleep(9)
-        return emulator.deliveries
+        return emulator.webhook_deliveries
 
     assert [] == virtually(main)
 
@@ -299,14 +299,14 @@ def test_the_key_is_in_no_webhook(virtually, visit):
             for name in ("realtime/text2img", "workflows/run", "training/lora_fine_tune"):
                 await visitor.start(ENDPOINTS[name], webhook=HOOK, key="sesame")
             await asyncio.sleep(9)
-            return repr(emulator.deliveries) + json.dumps(receiver.told)
+            return repr(emulator.webhook_deliveries) + json.dumps(receiver.told)
 
     text = virtually(main)
     assert "realtime" in text
     assert "sesame" not in text
 
 
-@pytest.mark.parametrize("serve", [running, lambda each: faulty(each, Faults())])
+@pytest.mark.parametrize("serve", [run_server, lambda each: run_faulty_server(each, Faults())])
 async def test_a_served_emulator_delivers(serve):
     """Over real sockets; a receiver that is not there is written down and nothing else."""
     taken = asyncio.get_running_loop().create_future()
@@ -334,19 +334,19 @@ async def test_a_served_emulator_delivers(serve):
             hook = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
             await http.post(url, json={**body, "webhook": hook})
             async with asyncio.timeout(60):
-                while len(emulator.deliveries) < 2:  # noqa: ASYNC110 -- nobody is told of it.
+                while len(emulator.webhook_deliveries) < 2:  # noqa: ASYNC110 -- nobody is told of it.
                     await asyncio.sleep(0.01)
 
     assert str(here.json()["id"]) == told["id"]
     assert told["output"][0].startswith(base_url.removesuffix("/api"))
-    assert [200, None] == [delivery.status_code for delivery in emulator.deliveries]
-    assert emulator.deliveries[1].error.startswith("Connect")
+    assert [200, None] == [delivery.status_code for delivery in emulator.webhook_deliveries]
+    assert emulator.webhook_deliveries[1].error.startswith("Connect")
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"never": 1.1}, "never is a share"),
+        ({"lost": 1.1}, "never is a share"),
         ({"forged": -0.1}, "forged is a share"),
         ({"before_reply": 2}, "before_reply is a share"),
         ({"copies": 0}, "copies is at least 1"),

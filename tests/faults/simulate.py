@@ -35,19 +35,19 @@ from modelslab_async import (
     Client,
     ClientClosed,
     Failed,
-    LookFault,
     ModelsLabError,
     Outcome,
     Pace,
     Processing,
     Success,
     Ticket,
+    TransientError,
     Unresolved,
     WaitTimeout,
 )
 from modelslab_async._polling.poller import Poller
 from modelslab_async.emulator import Emulator, Jobs
-from modelslab_async.emulator.faults.wrong_answers import Means
+from modelslab_async.emulator.faults.wrong_replies import FaultSettings
 
 KEY = "a-simulated-key-1234"
 FAMILIES = ("images", "video", "realtime", "voice", "training", "workflows", "legacy_v3")
@@ -61,10 +61,10 @@ class Story:
         self.dice = dice = random.Random(seed)
         self.pace = Pace(
             floor=dice.choice((0.5, 1.0, 3.0)),
-            share=dice.choice((0.0, 0.1, 0.3)),
+            age_fraction=dice.choice((0.0, 0.1, 0.3)),
             ceiling=dice.choice((10.0, 60.0, 300.0)),
             jitter=dice.choice((0.0, 0.1, 0.5)),
-            faults=dice.choice((3, 10, 30)),
+            max_failures=dice.choice((3, 10, 30)),
             grace=dice.choice((0.0, 5.0, 20.0)),
         )
         self.workers = dice.choice((1, 2, 7, 32))
@@ -77,7 +77,7 @@ class Story:
         """Play it, and check everything that must hold."""
         loop, dice = asyncio.get_running_loop(), self.dice
         emulator = Emulator(jobs=Jobs(duration=(0.0, 90.0), seed=self.seed), clock=loop.time)
-        self.plant(emulator)
+        self.add_job(emulator)
         self.network = network = self.network_to(emulator)
         client = self.client(network)
         close_at = dice.choice((None, None, None, dice.uniform(0.0, 100.0)))
@@ -104,7 +104,7 @@ class Story:
             random.Random(self.seed + 1),
             share=dice.choice((0.0, 0.1, 0.3, 0.6)),
             latency=dice.choice((0.0, 0.2, 2.0, 2.0)),
-            means=Means(hint=dice.choice((0.0, 3.0, 40.0))),
+            means=FaultSettings(hint=dice.choice((0.0, 3.0, 40.0))),
         )
         if dice.random() < 0.3:
             network.down_from = dice.uniform(0.0, 60.0)
@@ -125,10 +125,10 @@ class Story:
         )
         client._poller = Poller(
             self.rules.schedule(),
-            self.rules.looking(client._looker.look, LOOK.set),
+            self.rules.looking(client._status_client.poll, LOOK.set),
             workers=self.workers,
-            hearers=client._hearers,
-            chance=random.Random(self.seed + 2).random,
+            listeners=client._listeners,
+            jitter=random.Random(self.seed + 2).random,
         )
         return client
 
@@ -136,15 +136,15 @@ class Story:
         assert isinstance(loop, JumpingLoop)
         loop.now += seconds
 
-    def plant(self, emulator: Emulator) -> None:
+    def add_job(self, emulator: Emulator) -> None:
         """Start the jobs; the truth about each is what the emulator would say at the end."""
         dice = self.dice
-        self.tickets = emulator.plant_many(self.count, FAMILIES)
+        self.tickets = emulator.add_jobs(self.count, FAMILIES)
         self.fates = {}
         for ticket in self.tickets:
             fails = dice.random() < 0.2
             self.fates[ticket] = fails
-            emulator.plant(ticket, duration=dice.choice((0.0, 1.0, 30.0, 300.0)), fails=fails)
+            emulator.add_job(ticket, duration=dice.choice((0.0, 1.0, 30.0, 300.0)), fails=fails)
 
     def callers(self, client: Client) -> Iterator[Any]:
         """Some wait, some gather, some stream, some leave early, many share their tickets."""
@@ -275,7 +275,7 @@ class Story:
                 assert outcome in settled, f"{ticket}: a Failed that was never settled"
             case Unresolved(cause=WaitTimeout() | ClientClosed()):
                 pass
-            case Unresolved(cause=LookFault() | AuthenticationError() as cause):
+            case Unresolved(cause=TransientError() | AuthenticationError() as cause):
                 kinds = [type(each.cause) for each in settled if isinstance(each, Unresolved)]
                 assert type(cause) in kinds, f"{ticket}: {cause!r} was never settled"
             case _:

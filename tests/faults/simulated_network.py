@@ -11,18 +11,24 @@ from faults.simulated_rules import Look
 
 from modelslab_async import Request, Response, TransportError
 from modelslab_async.emulator import Emulator
-from modelslab_async.emulator.faults.wrong_answers import ANSWERS, Means
+from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES, FaultSettings
 
 # What no look may be ended by; refusals have stories of their own.
 PASSING = tuple(
     name
-    for name in ANSWERS
-    if not name.startswith(("words_", "limit_huge", "redirect_", "nested", "gzip_bomb"))
+    for name in WRONG_REPLIES
+    if not name.startswith(("message_", "rate_limit_huge", "redirect_", "nested", "gzip_bomb"))
     and name not in ("status_400", "status_401", "status_402", "status_403", "status_422")
 )
 # Whose hint says how long is to be waited.
-_LIMITS = ("limit_seconds", "limit_date", "limit_reset", "limit_body", "limit_words")
-_HINTED = (*_LIMITS, "busy")
+_LIMITS = (
+    "rate_limit_seconds",
+    "rate_limit_date",
+    "rate_limit_reset",
+    "rate_limit_body",
+    "rate_limit_message",
+)
+_HINTED = (*_LIMITS, "status_503_retry_after")
 # Drawn more often than other answers; an id that is not known yet is among them.
 OWN = ("lost", "lost_reply", "hang", "late", "delayed", "stale", "again", "echo", "status_404")
 
@@ -45,7 +51,7 @@ class Network:
     dice: random.Random
     share: float
     latency: float
-    means: Means = Factory(Means)
+    means: FaultSettings = Factory(FaultSettings)
     down_from: float = 1e18
     down_until: float = 1e18
     refusals: list[float] = Factory(list)
@@ -73,14 +79,14 @@ class Network:
         fault = self._fault(now())
         await asyncio.sleep(self.latency * self.dice.random())
         if self.down_from <= now() < self.down_until:
-            raise TransportError("connection refused", may_have_left=False)
+            raise TransportError("connection refused", may_have_been_sent=False)
         if fault == "lost":
-            raise TransportError("the connection broke", may_have_left=True)
+            raise TransportError("the connection broke", may_have_been_sent=True)
         if fault == "hang":
             await asyncio.sleep(1e6)
         if fault == "late":
             await asyncio.sleep(5.0)
-        if fault in ANSWERS:
+        if fault in WRONG_REPLIES:
             return self._answer(fault, look)
         response = await self._told(request, fault)
         if fault == "echo":
@@ -91,15 +97,15 @@ class Network:
         if fault == "delayed":
             await asyncio.sleep(self.dice.uniform(0.0, 30.0))
         if fault == "lost_reply":
-            raise TransportError("the connection broke", may_have_left=True)
+            raise TransportError("the connection broke", may_have_been_sent=True)
         return response
 
     def _answer(self, fault: str, look: Look | None) -> Response:
         if look is not None and fault in _HINTED:
             look.hint = self.means.hint
-        elif look is not None and fault == "limit_past":
+        elif look is not None and fault == "rate_limit_past":
             look.hint = 0.0
-        answer = ANSWERS[fault][1](self.means)
+        answer = WRONG_REPLIES[fault][1](self.means)
         headers = [(name.encode(), value.encode()) for name, value in answer.headers]
         return Response(status_code=answer.status_code, headers=headers, body=answer.body)
 

@@ -16,17 +16,17 @@ from attrs import Factory, define
 from modelslab_async import (
     AuthenticationError,
     ClientClosed,
+    Completed,
     Event,
     Failed,
-    LookFault,
     ModelsLabError,
     Outcome,
     Pace,
     Paused,
     Processing,
     RateLimited,
-    Settled,
     Ticket,
+    TransientError,
     Unresolved,
 )
 from modelslab_async._scheduling.host_queue import Watcher
@@ -69,7 +69,7 @@ class Opening:
     eta: float | None = None
     answered: bool = False
     faults: int = 0
-    looks: int = 0
+    polls: int = 0
     ends: list[object] = Factory(list)
 
 
@@ -91,12 +91,12 @@ class Told:
     rules: "Rules"
 
     @property
-    def follows(self) -> bool:
-        return self.watcher.follows
+    def wants_updates(self) -> bool:
+        return self.watcher.wants_updates
 
-    def hear(self, news: Processing | Outcome) -> None:
+    def notify(self, news: Processing | Outcome) -> None:
         self.rules.told(self, news)
-        self.watcher.hear(news)
+        self.watcher.notify(news)
 
     def fail(self, error: BaseException) -> None:
         self.rules.wrong.append(f"the poller broke: {error!r}")
@@ -133,7 +133,7 @@ class Rules:
         self.rate = rate
         self.wrong: list[str] = []
         self.settled: defaultdict[Ticket, list[Outcome]] = defaultdict(list)
-        self.looks: Counter[Ticket] = Counter()
+        self.polls: Counter[Ticket] = Counter()
         self.overtaken = 0
         self.closing = False
         self._open: dict[Ticket, Opening] = {}
@@ -192,7 +192,9 @@ class Rules:
     def told(self, told: Told, news: Processing | Outcome) -> None:
         """Somebody is told: how it ended once at the most, and only while he waits for it."""
         if isinstance(news, Processing):
-            self._demand(told.follows, f"{news.ticket}: who waits for its end was told {news}")
+            self._demand(
+                told.wants_updates, f"{news.ticket}: who waits for its end was told {news}"
+            )
             return
         opening = self._open.get(news.ticket)
         waits = opening is not None and told in opening.waiting
@@ -204,7 +206,7 @@ class Rules:
         """An event of the client, who would do no more than log that a check broke."""
         try:
             match event:
-                case Settled():
+                case Completed():
                     self._settled(event)
                 case Paused():
                     self._paused(event)
@@ -252,8 +254,8 @@ class Rules:
             lane.proven or alone, f"{where} beside {lane.flying}, though none was answered"
         )
         self._count(now)
-        self.looks[ticket] += 1
-        opening.looks += 1
+        self.polls[ticket] += 1
+        opening.polls += 1
         opening.flying = True
         lane.flying += 1
         lane.last_began = now
@@ -273,7 +275,7 @@ class Rules:
         match result:
             case RateLimited():
                 self._limited(look)
-            case LookFault():
+            case TransientError():
                 self._faulted(look.lane, look.began)
             case AuthenticationError():
                 self._refused(result)
@@ -334,9 +336,9 @@ class Rules:
         match result:
             case RateLimited():
                 pass
-            case LookFault():
+            case TransientError():
                 opening.faults += 1
-                if opening.faults >= self.pace.faults:
+                if opening.faults >= self.pace.max_failures:
                     opening.ends.append(result)
                 else:
                     opening.due = now + max(self._backoff(opening.faults), look.hint or 0.0)
@@ -368,7 +370,7 @@ class Rules:
         longest = max(self.pace.floor, _LONGEST_BACKOFF)
         return min(self.pace.floor * 2.0 ** (setbacks - 1), longest) / 2
 
-    def _settled(self, event: Settled) -> None:
+    def _settled(self, event: Completed) -> None:
         outcome = event.outcome
         ticket = outcome.ticket
         self.settled[ticket].append(outcome)
@@ -377,7 +379,7 @@ class Rules:
             self.wrong.append(f"at {self._now:.3f}, {ticket}: settled, though it was not open")
             return
         self._demand(not opening.waiting, f"{ticket}: settled, and not everybody was told")
-        self._demand(opening.looks == event.looks, f"{ticket}: {opening.looks} looks, not {event}")
+        self._demand(opening.polls == event.polls, f"{ticket}: {opening.polls} looks, not {event}")
         if isinstance(outcome, Unresolved) and isinstance(outcome.cause, ClientClosed):
             self._demand(self.closing, f"{ticket}: nobody closed the client")
             return

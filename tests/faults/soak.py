@@ -25,8 +25,8 @@ sys.path.append(str(Path(__file__).parents[1]))
 from virtual_time import JumpingLoop
 
 from modelslab_async import Client, Pace, Request, Response, Ticket
-from modelslab_async._transport.http11.transport import OwnHTTP
-from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, faulty
+from modelslab_async._transport.http11.transport import HTTP11Transport
+from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, run_faulty_server
 
 KEY = "a-soaked-key-1234"
 HOURS = 24
@@ -34,8 +34,8 @@ EVERY = 60.0
 TICKETS = int(HOURS * 3600 / EVERY)
 _HOUR = TICKETS // HOURS
 OFTEN = (
-    *("html", "close_after", "reset_after", "cut"),
-    *("twice", "unasked", "close_idle", "reset_idle"),
+    *("html", "close_after", "reset_after", "close_in_body"),
+    *("extra_reply", "late_extra_reply", "close_idle", "reset_idle"),
 )
 SHARES = {**dict.fromkeys(OFTEN, 0.015), "hang": 0.002}
 
@@ -57,7 +57,7 @@ class Sockets:
     """The client's own connections; it knows whether a reply is on its way."""
 
     def __init__(self) -> None:
-        self.own = OwnHTTP(connections=8)
+        self.own = HTTP11Transport(connections=8)
         self.flying = 0
 
     async def exchange(self, request: Request, /) -> Response:
@@ -77,7 +77,7 @@ class Day:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.emulator = Emulator(
-            jobs=Jobs(duration=(1.0, 120.0), failing=0.1), clock=self.loop.time
+            jobs=Jobs(duration=(1.0, 120.0), failure_rate=0.1), clock=self.loop.time
         )
         self.traffic = Traffic(requests=deque(maxlen=1))  # type: ignore[arg-type]
         self.kinds: Counter[str] = Counter()
@@ -91,16 +91,18 @@ class Day:
         # In no thread, which would have a time and a memory of its own; here is no name to look up.
         self.loop.getaddrinfo = _looked_up  # type: ignore[method-assign]
         faults = Faults(shares=SHARES, seed=1)
-        async with faulty(self.emulator, faults, traffic=self.traffic) as base_url:
+        async with run_faulty_server(self.emulator, faults, traffic=self.traffic) as base_url:
             self.before = files()
-            async with Client(KEY, base_url=base_url, http=http, pace=Pace(stride=5.0)) as client:
+            async with Client(
+                KEY, base_url=base_url, http=http, pace=Pace(growth_cap=5.0)
+            ) as client:
                 async for outcome in client.stream(self.tickets(), timeout=100.0, window=50):
                     self.kinds[type(outcome).__name__] += 1
 
     async def tickets(self) -> AsyncIterator[Ticket]:
         for number in range(TICKETS):
             # Ids come again, so that the emulator too holds no more at the end.
-            yield self.emulator.plant(("images", number % 60))
+            yield self.emulator.add_job(("images", number % 60))
             await asyncio.sleep(EVERY)
             if (number + 1) % _HOUR == 0:
                 # All that is open ends, and kept connections grow too old.
@@ -134,7 +136,7 @@ async def lived() -> dict[str, Any]:
         "before": day.before,
         "hours": day.marks,
         "kinds": day.kinds,
-        "faults": day.traffic.committed,
+        "faults": day.traffic.injected,
         "connections": day.traffic.connections,
     }
 

@@ -10,18 +10,18 @@ import httpx
 import pytest
 
 from modelslab_async import Client, TransportError, UnreadableReply
-from modelslab_async._transport.base import LONGEST_BODY
-from modelslab_async.emulator import Emulator, Faults, Scripted, Traffic, faulty
+from modelslab_async._transport.base import MAX_BODY_BYTES
+from modelslab_async.emulator import Emulator, Faults, ScriptedReply, Traffic, run_faulty_server
 
 MIB = 1 << 20
 HOSTILE = [
     "gzip_bomb",
-    "nested",
+    "nested_lists",
     "nested_objects",
-    "digits",
-    "endless_head",
-    "endless_line",
-    "blanks",
+    "huge_number",
+    "endless_headers",
+    "endless_header_value",
+    "huge_body",
     "endless",
 ]
 TRANSPORTS = {"own": lambda: None, "httpx": httpx.AsyncHTTPTransport}
@@ -71,7 +71,7 @@ async def looked_at(url):
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_a_hostile_reply_takes_little_memory(name):
     """No hostile reply makes the process grow by more than 16 MiB."""
-    async with faulty(Emulator(), Faults(script=[None, name])) as url:
+    async with run_faulty_server(Emulator(), Faults(script=[None, name])) as url:
         said, grown = await looked_at(url)
     assert said in ("TransportError", "UnreadableReply")
     assert grown <= 16 * MIB
@@ -79,8 +79,8 @@ async def test_a_hostile_reply_takes_little_memory(name):
 
 def below_the_cap():
     """Bodies just below the cap that are JSON, and hostile once they are read."""
-    size = LONGEST_BODY - 200
-    yield "blanks", b" " * size
+    size = MAX_BODY_BYTES - 200
+    yield "huge_body", b" " * size
     yield "text", '{"status":"processing","x":"\U0001f600"}'.encode().ljust(size)
     for name, each in {"numbers": b"1.5", "lists": b"[]", "objects": b'{"a":{}}'}.items():
         yield name, b'{"status":"processing","x":[' + b",".join([each] * (size // 9)) + b"]}"
@@ -91,19 +91,19 @@ def below_the_cap():
 async def test_a_body_below_the_cap_takes_little_memory(name):
     """A body that is as long as a body may be makes the process grow by 16 MiB at the most."""
     emulator = Emulator()
-    emulator.script("realtime:2", [Scripted(200, dict(below_the_cap())[name])])
-    async with faulty(emulator) as url:
+    emulator.script("realtime:2", [ScriptedReply(200, dict(below_the_cap())[name])])
+    async with run_faulty_server(emulator) as url:
         _, grown = await looked_at(url)
     assert grown <= 16 * MIB
 
 
 async def test_a_large_result_takes_three_times_its_length():
     """A picture in a reply is held as bytes, as a text and as a result; later only as this one."""
-    picture = "A" * (LONGEST_BODY - 200)
+    picture = "A" * (MAX_BODY_BYTES - 200)
     emulator = Emulator()
     body = b'{"status":"success","output":["%s"]}' % picture.encode()
-    emulator.script("realtime:2", [Scripted(200, body)])
-    async with faulty(emulator) as url:
+    emulator.script("realtime:2", [ScriptedReply(200, body)])
+    async with run_faulty_server(emulator) as url:
         said, grown = await looked_at(url)
     assert "Success" == said
     assert grown <= 3.3 * len(body)
@@ -114,37 +114,37 @@ async def test_a_body_that_says_it_is_too_long_is_not_read(kind):
     """Where the length is named beforehand, no byte of the body is waited for."""
     traffic = Traffic()
     async with (
-        faulty(Emulator(), Faults(shares={"blanks": 1.0}), traffic=traffic) as url,
+        run_faulty_server(Emulator(), Faults(shares={"huge_body": 1.0}), traffic=traffic) as url,
         Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
     ):
         tracemalloc.start()
         try:
-            with pytest.raises(TransportError, match=f"longer than {LONGEST_BODY} bytes"):
+            with pytest.raises(TransportError, match=f"longer than {MAX_BODY_BYTES} bytes"):
                 await client.fetch("realtime:1")
             _, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert most < LONGEST_BODY / 3
+        assert most < MAX_BODY_BYTES / 3
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
 async def test_a_body_is_cut_off_at_the_cap(kind):
     """Little more than the cap is read of a body, whether it names its length or never ends."""
-    for name in ("blanks", "endless"):
+    for name in ("huge_body", "endless"):
         async with (
-            faulty(Emulator(), Faults(shares={name: 1.0})) as url,
+            run_faulty_server(Emulator(), Faults(shares={name: 1.0})) as url,
             Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
         ):
-            with pytest.raises(TransportError, match=f"longer than {LONGEST_BODY} bytes"):
+            with pytest.raises(TransportError, match=f"longer than {MAX_BODY_BYTES} bytes"):
                 await client.fetch("realtime:1")
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
-@pytest.mark.parametrize("name", ["endless_head", "endless_line"])
+@pytest.mark.parametrize("name", ["endless_headers", "endless_header_value"])
 async def test_headers_are_cut_off_early(name, kind):
     """Headers that never end are given up long before the deadline."""
     async with (
-        faulty(Emulator(), Faults(shares={name: 1.0})) as url,
+        run_faulty_server(Emulator(), Faults(shares={name: 1.0})) as url,
         Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
     ):
         began = time.monotonic()
@@ -160,7 +160,7 @@ async def test_the_deadline_holds(name, kind):
     kinds = {"connections": [name]} if name == "hang_before" else {"shares": {name: 1.0}}
     traffic = Traffic()
     async with (
-        faulty(Emulator(), Faults(every=0.01, **kinds), traffic=traffic) as url,
+        run_faulty_server(Emulator(), Faults(delay=0.01, **kinds), traffic=traffic) as url,
         Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=0.3) as client,
     ):
         began = time.monotonic()
@@ -169,14 +169,14 @@ async def test_the_deadline_holds(name, kind):
         assert time.monotonic() - began < 1.0
         # Its connection is not kept: nobody knows what else would come.
         await asyncio.sleep(0.05)
-        assert 0 == traffic.open
+        assert 0 == traffic.open_connections
 
 
 async def test_a_server_that_makes_up_words_fills_no_log(caplog):
     """What is written down of unknown status words is a little, however long or many they are."""
     emulator = Emulator()
     words = ["x" * 1_000_000, *map(str, range(2000))]
-    said = [Scripted(200, b'{"status":"%s"}' % word.encode()) for word in words]
+    said = [ScriptedReply(200, b'{"status":"%s"}' % word.encode()) for word in words]
     async with Client("k", http=httpx.ASGITransport(app=emulator)) as client:
         for number, each in enumerate(said):
             emulator.script(("realtime", number), [each])
@@ -191,21 +191,23 @@ async def test_interim_replies_end(kind):
     """Replies before the reply are given up at a hundred, or over httpx with the deadline."""
     traffic = Traffic()
     async with (
-        faulty(Emulator(), Faults(shares={"endless_interim": 1.0}), traffic=traffic) as url,
+        run_faulty_server(
+            Emulator(), Faults(shares={"endless_interim": 1.0}), traffic=traffic
+        ) as url,
         Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=1.0) as client,
     ):
         said = "interim replies came without an end" if kind == "own" else r"within 1 s"
         with pytest.raises(TransportError, match=said):
             await client.fetch("realtime:1")
         await asyncio.sleep(0.05)
-        assert 0 == traffic.open
+        assert 0 == traffic.open_connections
 
 
 async def test_packed_replies_are_not_unpacked():
     """A reply in an encoding that was not asked for is a fault, however it is wrapped."""
-    for name in ("packed", "packed_six_times", "gzip_bomb"):
+    for name in ("unrequested_gzip", "six_encodings", "gzip_bomb"):
         async with (
-            faulty(Emulator(), Faults(shares={name: 1.0})) as url,
+            run_faulty_server(Emulator(), Faults(shares={name: 1.0})) as url,
             Client("k", base_url=url) as client,
         ):
             with pytest.raises(UnreadableReply):

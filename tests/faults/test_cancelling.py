@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from modelslab_async import Client, ClientClosed, Outcome, Pace, Success
-from modelslab_async.emulator import Emulator, Jobs, running
+from modelslab_async.emulator import Emulator, Jobs, run_server
 
-QUICK = Pace(floor=0.002, share=0.0, ceiling=0.002)
+QUICK = Pace(floor=0.002, age_fraction=0.0, ceiling=0.002)
 TICKETS = ["realtime:1", "images:2", "video:3"]
 
 
@@ -120,12 +120,12 @@ async def over_all_steps(
     complaints: list[str] = []
     loop.set_exception_handler(lambda _loop, context: complaints.append(str(context)))
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.004)))
-    async with running(emulator) as url:
+    async with run_server(emulator) as url:
         nth = 0
         while True:
             nth += 1
             for ticket in TICKETS:
-                emulator.plant(ticket)
+                emulator.add_job(ticket)
             before = asyncio.all_tasks()
             reached = await one(way, url, nth, closing=closing)
             for _ in range(100):

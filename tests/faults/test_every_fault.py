@@ -10,64 +10,64 @@ from faults.simulate import KEY, Network
 from modelslab_async import (
     AuthenticationError,
     Client,
-    Faulted,
     InvalidRequest,
-    LookFault,
     Pace,
     Paused,
     PaymentRequired,
     PermissionDenied,
+    PollFailed,
     ServerError,
     Success,
+    TransientError,
 )
-from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, faulty
-from modelslab_async.emulator.faults.connection_faults import GREETINGS
+from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, run_faulty_server
+from modelslab_async.emulator.faults.connection_faults import CONNECTION_FAULTS
 from modelslab_async.emulator.faults.fault_plan import FAULTS
-from modelslab_async.emulator.faults.wrong_answers import ANSWERS, Means
+from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES, FaultSettings
 
 TRANSPORTS = {"own": lambda: None, "httpx": httpx.AsyncHTTPTransport}
-QUICK = Pace(floor=0.02, faults=30)
+QUICK = Pace(floor=0.02, max_failures=30)
 REFUSED = {
     "status_400": InvalidRequest,
     "status_401": AuthenticationError,
     "status_402": PaymentRequired,
     "status_403": PermissionDenied,
     "status_422": InvalidRequest,
-    "words_401": AuthenticationError,
-    "words_402": PaymentRequired,
-    "words_403": PermissionDenied,
-    "words_422": InvalidRequest,
+    "message_401": AuthenticationError,
+    "message_402": PaymentRequired,
+    "message_403": PermissionDenied,
+    "message_422": InvalidRequest,
 }
 # The server may say these as often as it likes; they are answers, or harmless.
 NO_FAULT = {
-    "slow", "no_length", "interim", "twice", "unasked", "close_idle", "nan", "misdirect",
+    "slow", "no_content_length", "interim", "extra_reply", "late_extra_reply", "close_idle", "nan", "foreign_links",
     "status_404",
 }  # fmt: skip
 HINTS = {
-    "limit": (0.5, 1.0),
-    "limit_seconds": (30.0, 30.0),
-    "limit_date": (30.0, 30.0),
-    "limit_past": (1.0, 1.0),
-    "limit_reset": (30.0, 30.0),
-    "limit_huge": (300.0, 300.0),
-    "limit_garbage": (0.5, 1.0),
-    "limit_negative": (0.5, 1.0),
-    "limit_nan": (0.5, 1.0),
-    "limit_body": (30.0, 30.0),
-    "limit_words": (30.0, 30.0),
-    "busy": (30.0, 30.0),
+    "rate_limit": (0.5, 1.0),
+    "rate_limit_seconds": (30.0, 30.0),
+    "rate_limit_date": (30.0, 30.0),
+    "rate_limit_past": (1.0, 1.0),
+    "rate_limit_reset": (30.0, 30.0),
+    "rate_limit_huge": (300.0, 300.0),
+    "rate_limit_garbage": (0.5, 1.0),
+    "rate_limit_negative": (0.5, 1.0),
+    "rate_limit_nan": (0.5, 1.0),
+    "rate_limit_body": (30.0, 30.0),
+    "rate_limit_message": (30.0, 30.0),
+    "status_503_retry_after": (30.0, 30.0),
 }
 # These strike again and again; a rate limit charges nobody's budget, so it is not among them.
 STAYING = {
     name
     for name in FAULTS.keys() - REFUSED.keys() - NO_FAULT
-    if not name.startswith("limit") and name not in ("reset_idle", "burst")
+    if not name.startswith("rate_limit") and name not in ("reset_idle", "burst")
 }
 
 
 def striking(name, times=2, **more):
     """The fault, so many times, and then the truth."""
-    if name in GREETINGS:
+    if name in CONNECTION_FAULTS:
         return Faults(connections=[name] * times, **more)
     return Faults(script=[name] * times, **more)
 
@@ -80,7 +80,7 @@ def a_client(url, **more):
     return Client("any-key-1234", base_url=url, **{"pace": QUICK, "timeout": 0.12, **more})
 
 
-SURVIVED = sorted(FAULTS.keys() - REFUSED.keys() - {"limit_huge", "burst"})
+SURVIVED = sorted(FAULTS.keys() - REFUSED.keys() - {"rate_limit_huge", "burst"})
 
 
 @pytest.mark.parametrize(
@@ -88,55 +88,55 @@ SURVIVED = sorted(FAULTS.keys() - REFUSED.keys() - {"limit_huge", "burst"})
     [
         *(("own", name) for name in SURVIVED),
         # What is answered is read alike; what is done to a connection is not.
-        *(("httpx", name) for name in SURVIVED if name not in ANSWERS),
+        *(("httpx", name) for name in SURVIVED if name not in WRONG_REPLIES),
     ],
 )
 async def test_a_wait_survives(leaks, kind, name):
     """The fault strikes twice; the wait goes on, succeeds with its own result, leaks nothing."""
     emulator, traffic, events = emulated(), Traffic(), []
-    faults = striking(name, every=0.05, hint=0.05)
+    faults = striking(name, delay=0.05, hint=0.05)
     async with (
         leaks(),
-        faulty(emulator, faults, traffic=traffic) as url,
+        run_faulty_server(emulator, faults, traffic=traffic) as url,
         a_client(url, http=TRANSPORTS[kind](), workers=1, on_event=events.append) as client,
     ):
         for number in (1, 2):
-            emulator.plant(("realtime", number))
+            emulator.add_job(("realtime", number))
             success = await asyncio.wait_for(client.wait(("realtime", number)), 10.0)
             assert isinstance(success, Success)
             assert f"/{number}-0." in success.output[0]
             # Whatever follows an answer has time to come, as it has between two looks.
             await asyncio.sleep(0.02)
-    assert traffic.committed.total() >= 2
+    assert traffic.injected.total() >= 2
     # Over httpx no connection of HTTP/1.1 is used again, so none breaks then.
     harmless = NO_FAULT | {"reset_idle"} if kind == "httpx" else NO_FAULT
-    assert (name in harmless) == (not any(isinstance(each, Faulted) for each in events))
+    assert (name in harmless) == (not any(isinstance(each, PollFailed) for each in events))
 
 
 @pytest.mark.parametrize("name", sorted(STAYING))
 async def test_a_fault_that_stays_ends_the_wait_within_its_budget(leaks, name):
     """A fault that never goes away ends the wait after as many looks as the pace allows."""
     events = []
-    faults = Faults(shares={name: 1.0}, every=0.05, hint=0.05)
+    faults = Faults(shares={name: 1.0}, delay=0.05, hint=0.05)
     async with (
         leaks(),
-        faulty(emulated(), faults) as url,
-        a_client(url, pace=Pace(floor=0.02, faults=3), on_event=events.append) as client,
+        run_faulty_server(emulated(), faults) as url,
+        a_client(url, pace=Pace(floor=0.02, max_failures=3), on_event=events.append) as client,
     ):
-        with pytest.raises(LookFault) as caught:
+        with pytest.raises(TransientError) as caught:
             await asyncio.wait_for(client.wait("realtime:1"), 10.0)
         assert "realtime:1" == str(caught.value.ticket)
-        assert [1, 2, 3] == [each.faults for each in events if isinstance(each, Faulted)]
+        assert [1, 2, 3] == [each.failures for each in events if isinstance(each, PollFailed)]
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 async def test_a_refusal_ends_all_that_it_concerns(leaks, name):
     """A refused key costs one request, whatever waits; afterwards every ticket can be resumed."""
     emulator, traffic = emulated(), Traffic()
-    tickets = emulator.plant_many(100, ["realtime"])
+    tickets = emulator.add_jobs(100, ["realtime"])
     async with (
         leaks(),
-        faulty(emulator, striking(name, 1), traffic=traffic) as url,
+        run_faulty_server(emulator, striking(name, 1), traffic=traffic) as url,
         a_client(url, workers=1) as client,
     ):
         ends = await asyncio.gather(*map(client.wait, tickets), return_exceptions=True)
@@ -162,17 +162,17 @@ async def test_what_a_hint_says_is_heard_over_the_wire(leaks, name):
 
     async with (
         leaks(),
-        faulty(emulator, striking(name, hint=30)) as url,
+        run_faulty_server(emulator, striking(name, hint=30)) as url,
         a_client(url, pace=Pace(floor=1.0, jitter=0.0), on_event=hear) as client,
     ):
-        waiting = asyncio.create_task(client.wait(emulator.plant("realtime:1")))
+        waiting = asyncio.create_task(client.wait(emulator.add_job("realtime:1")))
         await asyncio.wait_for(heard.wait(), 5.0)
         # The events of one look come in one turn of the event loop.
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait([waiting])
     (pause,) = [each.seconds for each in events if isinstance(each, Paused)]
-    low, high = (0.5, 1.0) if name == "busy" else HINTS[name]
+    low, high = (0.5, 1.0) if name == "status_503_retry_after" else HINTS[name]
     assert low <= pause <= high
 
 
@@ -182,19 +182,21 @@ def test_the_pause_that_follows_a_hint(virtually, name):
 
     async def main():
         clock = asyncio.get_running_loop().time
-        looks = []
+        polls = []
         emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), clock=clock)
-        network = Network(emulator, random.Random(1), 0.0, 0.0, Means(hint=30.0), script=[name])
+        network = Network(
+            emulator, random.Random(1), 0.0, 0.0, FaultSettings(hint=30.0), script=[name]
+        )
 
         class Clocked:
             async def exchange(self, request):
-                looks.append(clock())
+                polls.append(clock())
                 return await network.exchange(request)
 
         async with Client(KEY, http=Clocked(), pace=Pace(floor=1.0)) as client:
-            assert isinstance(await client.wait(emulator.plant("realtime:1")), Success)
+            assert isinstance(await client.wait(emulator.add_job("realtime:1")), Success)
         low, high = HINTS[name]
-        assert low - 1e-6 <= looks[1] - looks[0] <= high + 1e-6
+        assert low - 1e-6 <= polls[1] - polls[0] <= high + 1e-6
 
     virtually(main)
 
@@ -205,10 +207,10 @@ def test_a_burst_is_survived_by_a_budget_that_is_larger(virtually):
     async def main():
         loop = asyncio.get_running_loop()
         emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), clock=loop.time)
-        ticket = emulator.plant("realtime:1")
+        ticket = emulator.add_job("realtime:1")
         for faults in (10, 30):
             network = Network(emulator, random.Random(1), 0.0, 0.0, script=["status_502"] * 20)
-            async with Client(KEY, http=network, pace=Pace(faults=faults)) as client:
+            async with Client(KEY, http=network, pace=Pace(max_failures=faults)) as client:
                 if faults == 10:
                     with pytest.raises(ServerError):
                         await client.wait(ticket)

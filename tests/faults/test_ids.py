@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelslab_async import Client, Ticket
-from modelslab_async.emulator import Emulator, Traffic, faulty
+from modelslab_async.emulator import Emulator, Traffic, run_faulty_server
 
 # `FAULTS_EXAMPLES=10000 pytest tests/faults/test_ids.py` tries more.
 EXAMPLES = int(os.environ.get("FAULTS_EXAMPLES", "125"))
@@ -43,7 +43,7 @@ def accepted(family, id_):
 def test_no_id_leads_elsewhere(family):
     """Prefix, host and query stay what they are, byte by byte, and the id arrives as it was."""
     traffic, runner = Traffic(), asyncio.Runner()
-    server = faulty(Emulator(), traffic=traffic)
+    server = run_faulty_server(Emulator(), traffic=traffic)
     url = runner.run(server.__aenter__())
     host = url.split("/")[2]
     client = Client("a-key-1234", base_url=url, legacy_base_url=url)

@@ -16,8 +16,15 @@ import httpx
 import pytest
 
 from modelslab_async import Client, ModelsLabError, Pace, Request, Ticket, TransportError
-from modelslab_async.emulator import Emulator, Faults, Jobs, Scripted, Traffic, faulty
-from modelslab_async.emulator.faults.connection_faults import GREETINGS
+from modelslab_async.emulator import (
+    Emulator,
+    Faults,
+    Jobs,
+    ScriptedReply,
+    Traffic,
+    run_faulty_server,
+)
+from modelslab_async.emulator.faults.connection_faults import CONNECTION_FAULTS
 from modelslab_async.emulator.faults.fault_plan import FAULTS
 
 TICKETS = ["realtime:1", "workflows:wf/1", "controlnet_v5:1"]  # The key in body, header and query.
@@ -27,8 +34,17 @@ TRANSPORTS = {
     "client": lambda: httpx.AsyncClient(follow_redirects=True, trust_env=False),
 }
 # What never ends keeps the one loop busy, and bytes are counted in a test of their own.
-EACH = [name for name in FAULTS if not name.startswith(("endless", "blanks", "limit_h"))]
-SOME = ["hang", "cut", "reset_after", "refuse", "no_http", "html", "redirect_307", "misdirect"]
+EACH = [name for name in FAULTS if not name.startswith(("endless", "huge_body", "rate_limit_h"))]
+SOME = [
+    "hang",
+    "close_in_body",
+    "reset_after",
+    "refuse_connection",
+    "not_http",
+    "html",
+    "redirect_307",
+    "foreign_links",
+]
 SOME += ["redirect_301", "redirect_303", "status_401", "status_500", "gzip_bomb"]
 WAYS = list(product(TRANSPORTS, TICKETS))
 
@@ -90,7 +106,7 @@ async def opened(kind, key, url, **more):
         legacy_base_url=url,
         http=http,
         timeout=1.0,
-        pace=Pace(floor=0.01, faults=2),
+        pace=Pace(floor=0.01, max_failures=2),
         **more,
     )
     async with client:
@@ -118,26 +134,28 @@ async def ended(client, ticket, events):
 async def test_no_fault_shows_the_key(canary, shown, kind, ticket):
     """Under every fault the key is in no text, log, traceback or pickle, and on no other host."""
     asyncio.get_running_loop().set_debug(True)
-    elsewhere, here, parts = Traffic(), Traffic(), []
+    foreign_url, here, parts = Traffic(), Traffic(), []
 
     async def strike(name, other):
         emulator, events = Emulator(jobs=Jobs(duration=(0.0, 0.0))), []
-        emulator.plant(ticket)
-        kinds = {"connections": [name] * 6} if name in GREETINGS else {"shares": {name: 1.0}}
-        faults = Faults(every=0.02, hint=0.02, elsewhere=f"{other}/v6/realtime/fetch/1", **kinds)
+        emulator.add_job(ticket)
+        kinds = (
+            {"connections": [name] * 6} if name in CONNECTION_FAULTS else {"shares": {name: 1.0}}
+        )
+        faults = Faults(delay=0.02, hint=0.02, foreign_url=f"{other}/v6/realtime/fetch/1", **kinds)
         async with (
-            faulty(emulator, faults, traffic=here) as url,
+            run_faulty_server(emulator, faults, traffic=here) as url,
             opened(kind, canary, url, on_event=events.append) as client,
         ):
             parts.append(told(*await ended(client, ticket, events)))
 
-    async with faulty(Emulator(), traffic=elsewhere) as other:
+    async with run_faulty_server(Emulator(), traffic=foreign_url) as other:
         names = EACH if kind == "own" else SOME
         for start in range(0, len(names), 16):
             await asyncio.gather(*(strike(name, other) for name in names[start : start + 16]))
     assert here.requests, "nothing was sent, so nothing was tried"
     assert all(canary in str((each.headers, each.body, each.target)) for each in here.requests)
-    assert 0 == elsewhere.connections
+    assert 0 == foreign_url.connections
     assert [] == lines_with(canary, "\n".join(parts))
     assert [] == lines_with(canary, shown.getvalue())
 
@@ -145,18 +163,21 @@ async def test_no_fault_shows_the_key(canary, shown, kind, ticket):
 def echoes(key):
     """Replies of a server that repeats the key it was sent."""
     said = json.dumps({"status": "error", "message": f"Invalid API key {key}"}).encode()
-    yield "refusal", Scripted(401, said)
-    yield "trouble", Scripted(500, said)
-    yield "words", Scripted(200, said)
-    yield "html", Scripted(502, b"<html>" + key.encode() + b"</html>")
-    yield "list", Scripted(200, json.dumps([key]).encode())
+    yield "refusal", ScriptedReply(401, said)
+    yield "trouble", ScriptedReply(500, said)
+    yield "words", ScriptedReply(200, said)
+    yield "html", ScriptedReply(502, b"<html>" + key.encode() + b"</html>")
+    yield "list", ScriptedReply(200, json.dumps([key]).encode())
     done = {"status": "success", "output": [f"https://x.example/{key}.png?key={key}"], "key": key}
-    yield "success", Scripted(200, json.dumps(done).encode())
-    yield "running", Scripted(200, json.dumps({"status": "processing", "message": key}).encode())
-    yield "strange", Scripted(200, json.dumps({"status": key}).encode())
-    yield "limit", Scripted(429, said, {"retry-after": key, "x-request": key})
-    yield "query", Scripted(307, b"", {"location": f"https://x.example/?key={key}"})
-    yield "path", Scripted(307, b"", {"location": f"https://x.example/{key}/1"})
+    yield "success", ScriptedReply(200, json.dumps(done).encode())
+    yield (
+        "running",
+        ScriptedReply(200, json.dumps({"status": "processing", "message": key}).encode()),
+    )
+    yield "strange", ScriptedReply(200, json.dumps({"status": key}).encode())
+    yield "limit", ScriptedReply(429, said, {"retry-after": key, "x-request": key})
+    yield "query", ScriptedReply(307, b"", {"location": f"https://x.example/?key={key}"})
+    yield "path", ScriptedReply(307, b"", {"location": f"https://x.example/{key}/1"})
 
 
 ECHOES = [name for name, _ in echoes("k")]
@@ -169,7 +190,7 @@ async def test_a_server_that_repeats_the_key_is_masked(canary, shown, name, kind
     emulator, events = Emulator(), []
     emulator.script("realtime:1", [dict(echoes(canary))[name]])
     async with (
-        faulty(emulator) as url,
+        run_faulty_server(emulator) as url,
         opened(kind, canary, url, on_event=events.append) as client,
     ):
         parts = told(*await ended(client, "realtime:1", events))
@@ -261,7 +282,7 @@ async def test_the_errors_of_an_own_http_show_no_key(canary, shown, ours):
         async def exchange(self, _request):
             raise chained(canary, ours=ours)
 
-    async with Client(canary, http=Own(), pace=Pace(floor=0.01, faults=2)) as client:
+    async with Client(canary, http=Own(), pace=Pace(floor=0.01, max_failures=2)) as client:
         things = await ended(client, "realtime:1", [])
     kind = TransportError if ours else RuntimeError
     assert [kind, kind] == [type(each) for each in things[:2]]
@@ -300,7 +321,7 @@ async def cancelled(client, ticket):
 async def test_a_cancelled_look_shows_no_key(canary, kind, ticket):
     """A look that its caller cancels raises nothing that holds the key, not even in its frames."""
     async with (
-        faulty(Emulator(), Faults(shares={"hang": 1.0})) as url,
+        run_faulty_server(Emulator(), Faults(shares={"hang": 1.0})) as url,
         opened(kind, canary, url) as client,
     ):
         found = lines_with(canary, told(await cancelled(client, ticket)))
@@ -331,7 +352,7 @@ async def test_a_look_can_be_left_in_every_way(canary, leave):
     """A timeout, a cancel scope and a task group know their own cancellation when it comes out."""
     task = asyncio.current_task()
     async with (
-        faulty(Emulator(), Faults(shares={"hang": 1.0})) as url,
+        run_faulty_server(Emulator(), Faults(shares={"hang": 1.0})) as url,
         opened("transport", canary, url) as client,
     ):
         try:
@@ -365,21 +386,33 @@ async def test_what_a_cancellation_says_comes_through(canary):
 def test_what_holds_the_key_does_not_show_it(canary):
     """The client, its parts and a request hold the key, and none of them shows it."""
     client = Client(canary, http=httpx.AsyncHTTPTransport())
-    sender = client._looker._sender
+    sender = client._status_client._sender
     ticket = Ticket("realtime", 1)
-    requests = sender._requests
-    request = requests.look(client._looker.family_of(ticket), ticket)
+    requests = sender._request_builder
+    request = requests.poll(client._status_client.family_of(ticket), ticket)
     assert isinstance(request, Request)
     assert canary.encode() in request.body
-    (form,) = requests._forms.values()
+    (form,) = requests._templates.values()
     assert canary.encode() in b"".join(form.body)
-    for thing in (client, client._looker, sender, sender._keys, requests, form, request):
+    for thing in (
+        client,
+        client._status_client,
+        sender,
+        sender._credentials,
+        requests,
+        form,
+        request,
+    ):
         assert 0 == f"{thing!r} {thing!s} {[thing]}".count(canary)
 
 
 def test_no_pickle_carries_the_key_away(canary):
     """Whatever holds the key cannot be pickled, as it would be for another process or a cache."""
     client = Client(canary)
-    for thing in (client, client._looker._sender, client._looker._sender._keys):
+    for thing in (
+        client,
+        client._status_client._sender,
+        client._status_client._sender._credentials,
+    ):
         with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
             pickle.dumps(thing)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from virtual_time import JumpingLoop
 
-from modelslab_async import Client, Looked, Pace, Response, Settled
+from modelslab_async import Client, Completed, Pace, Polled, Response
 
 pytestmark = pytest.mark.alone
 
@@ -18,7 +18,9 @@ LOOKS = OPEN // 2
 # Steps of 54 to 60 seconds: once all are open, some 1,700 looks fall due in a second, and 1,850 at
 # the most.
 SHORTEST, LONGEST = 54.0, 60.0
-PACE = Pace(floor=LONGEST, rise=0.0, share=0.0, ceiling=LONGEST, patience=0.0, jitter=0.1)
+PACE = Pace(
+    floor=LONGEST, growth=0.0, age_fraction=0.0, ceiling=LONGEST, max_eta_wait=0.0, jitter=0.1
+)
 # About a hundred looks are on their way at once.
 LATENCY, WORKERS = 0.05, 256
 
@@ -57,11 +59,11 @@ class Lateness:
 
     def hear(self, event):
         match event:
-            case Looked():
-                self._heard.append(event.late)
+            case Polled():
+                self._heard.append(event.overdue)
                 if len(self._heard) == LOOKS:
                     self._enough.set()
-            case Settled():
+            case Completed():
                 pass
             case _:
                 self.troubles.append(event)

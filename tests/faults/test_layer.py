@@ -9,10 +9,10 @@ import httpx
 import pytest
 import trustme
 
-from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, faulty, running
-from modelslab_async.emulator.faults.connection_faults import DEEDS, GREETINGS
-from modelslab_async.emulator.faults.fault_plan import FAULTS, Deck
-from modelslab_async.emulator.faults.wrong_answers import ANSWERS, Means
+from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, run_faulty_server, run_server
+from modelslab_async.emulator.faults.connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
+from modelslab_async.emulator.faults.fault_plan import FAULTS, FaultSequence
+from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES, FaultSettings
 
 ASK = {"key": "k"}
 
@@ -24,18 +24,18 @@ async def ask(url, **more):
 
 def planted():
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
-    emulator.plant("realtime:1")
+    emulator.add_job("realtime:1")
     return emulator
 
 
 def test_the_command_line_names_faults():
     """Shares, and what stands among them, are read from one line."""
     faults = Faults.parse(
-        "reset_after=0.1, html=0.05,outage=30,seed=7,every=0.5,hint=2,elsewhere=http://x.example/a"
+        "reset_after=0.1, html=0.05,outage=30,seed=7,delay=0.5,hint=2,foreign_url=http://x.example/a"
     )
     assert {"reset_after": 0.1, "html": 0.05} == faults.shares
-    assert (30.0, 7, 0.5, 2.0) == (faults.outage, faults.seed, faults.every, faults.hint)
-    assert "http://x.example/a" == faults.elsewhere
+    assert (30.0, 7, 0.5, 2.0) == (faults.outage, faults.seed, faults.delay, faults.hint)
+    assert "http://x.example/a" == faults.foreign_url
     assert {"hang": 1.0} == Faults.parse("hang").shares
     assert Faults() == Faults.parse("")
 
@@ -44,14 +44,20 @@ def test_the_command_line_names_faults():
     ("text", "says"),
     [
         ("htlm=0.1", "unknown fault 'htlm'; did you mean 'html'"),
-        ("zzz", "unknown fault 'zzz'\nknown faults: bad_chunk, "),
+        ("zzz", "unknown fault 'zzz'\nknown faults: bad_chunk_size, "),
         ("html=much", "html takes a number, as in html=1, got 'much'"),
         ("html=", "html takes a number, as in html=1, got ''"),
         ("seed=0.5", "seed takes a whole number, as in seed=1, got '0.5'"),
         ("html=1.5", "the share of 'html' is a number from 0 to 1, got 1.5"),
         ("html=nan", "the share of 'html' is a number from 0 to 1, got nan"),
-        ("html=0.6,cut=0.6", "the shares of faults of requests add up to 1.2, at most 1 fits"),
-        ("refuse,hang_up", "the shares of faults of connections add up to 2, at most 1 fits"),
+        (
+            "html=0.6,close_in_body=0.6",
+            "the shares of faults of requests add up to 1.2, at most 1 fits",
+        ),
+        (
+            "refuse_connection,close_before",
+            "the shares of faults of connections add up to 2, at most 1 fits",
+        ),
         ("outage=-1", "'outage' must be >= 0.0: -1.0"),
     ],
 )
@@ -64,8 +70,10 @@ def test_a_slip_is_told(text, says):
 
 def test_a_script_has_its_place():
     """Faults of connections and of requests have a script each, of known names."""
-    with pytest.raises(ValueError, match="'refuse' belongs into connections, not script"):
-        Faults(script=["refuse"])
+    with pytest.raises(
+        ValueError, match="'refuse_connection' belongs into connections, not script"
+    ):
+        Faults(script=["refuse_connection"])
     with pytest.raises(ValueError, match="'html' belongs into script, not connections"):
         Faults(connections=[None, "html"])
     with pytest.raises(ValueError, match="unknown fault 'htlm'"):
@@ -74,37 +82,41 @@ def test_a_script_has_its_place():
 
 def test_the_same_seed_draws_the_same():
     """Draws follow the shares, scripts come first, and a seed repeats them."""
-    faults = Faults(shares={"html": 0.3, "cut": 0.2, "refuse": 0.5}, script=["nan", None], seed=3)
-    deck = Deck(faults)
-    drawn = [deck.deed() for _ in range(1000)]
+    faults = Faults(
+        shares={"html": 0.3, "close_in_body": 0.2, "refuse_connection": 0.5},
+        script=["nan", None],
+        seed=3,
+    )
+    sequence = FaultSequence(faults)
+    drawn = [sequence.next_request_fault() for _ in range(1000)]
     assert ["nan", None] == drawn[:2]
     assert 240 < drawn.count("html") < 360
-    assert 140 < drawn.count("cut") < 260
-    assert "refuse" not in drawn
-    again = Deck(faults)
-    assert drawn == [again.deed() for _ in range(1000)]
-    assert {None, "refuse"} == {again.greeting() for _ in range(100)}
+    assert 140 < drawn.count("close_in_body") < 260
+    assert "refuse_connection" not in drawn
+    again = FaultSequence(faults)
+    assert drawn == [again.next_request_fault() for _ in range(1000)]
+    assert {None, "refuse_connection"} == {again.next_connection_fault() for _ in range(100)}
 
 
 def test_a_burst_lasts():
     """One drawn burst is twenty errors of the server, and then the truth."""
-    deck = Deck(Faults(script=["burst", None]))
+    sequence = FaultSequence(Faults(script=["burst", None]))
     errors = {"status_500", "status_502", "status_503", "status_504"}
-    assert errors == {deck.deed() for _ in range(20)}
-    assert deck.deed() is None
+    assert errors == {sequence.next_request_fault() for _ in range(20)}
+    assert sequence.next_request_fault() is None
 
 
 def test_every_fault_has_one_table():
     """No name stands for two faults, and each says what it is."""
-    tables = (GREETINGS, DEEDS, ANSWERS)
+    tables = (CONNECTION_FAULTS, REQUEST_FAULTS, WRONG_REPLIES)
     assert len(FAULTS) == sum(map(len, tables)) + 1
     assert all(says and not says.endswith(".") for says in FAULTS.values())
 
 
 def test_every_answer_can_be_written():
     """Each answer is one that HTTP can carry."""
-    for name, (_, make) in ANSWERS.items():
-        answer = make(Means())
+    for name, (_, make) in WRONG_REPLIES.items():
+        answer = make(FaultSettings())
         assert 100 < answer.status_code < 600, name
         assert all("\n" not in value and value.isascii() for _, value in answer.headers), name
 
@@ -113,9 +125,9 @@ def test_every_answer_can_be_written():
 async def test_without_faults_it_is_the_emulator(leaks, upstream):
     """Requests are passed on, and links lead back to the faulty server."""
     emulator, traffic = planted(), Traffic()
-    async with leaks(), running(emulator) as served:
+    async with leaks(), run_server(emulator) as served:
         to = emulator if upstream == "in process" else served
-        async with faulty(to, traffic=traffic) as url:
+        async with run_faulty_server(to, traffic=traffic) as url:
             reply = await ask(url)
             (link,) = reply.json()["output"]
             assert link.startswith(url.removesuffix("/api"))
@@ -130,7 +142,7 @@ async def test_without_faults_it_is_the_emulator(leaks, upstream):
 
 async def test_an_outage_closes_the_port(leaks):
     """For so many seconds connections are refused, and then the port is the same one."""
-    async with leaks(), faulty(planted(), Faults(outage=0.2)) as url:
+    async with leaks(), run_faulty_server(planted(), Faults(outage=0.2)) as url:
         with pytest.raises(httpx.ConnectError):
             await ask(url)
         await asyncio.sleep(0.25)
@@ -139,8 +151,8 @@ async def test_an_outage_closes_the_port(leaks):
 
 async def test_refused_twice_is_closed_once(leaks):
     """Connections that are refused together close the port together."""
-    faults = Faults(connections=["refuse"] * 2, every=0.1)
-    async with leaks(), faulty(planted(), faults) as url:
+    faults = Faults(connections=["refuse_connection"] * 2, delay=0.1)
+    async with leaks(), run_faulty_server(planted(), faults) as url:
         ends = await asyncio.gather(ask(url), ask(url), return_exceptions=True)
         assert all(isinstance(each, httpx.TransportError) for each in ends)
         with pytest.raises(httpx.ConnectError):
@@ -152,7 +164,7 @@ async def test_refused_twice_is_closed_once(leaks):
 async def test_it_ends_while_its_port_is_closed(leaks):
     """A server that is closed in an outage does not open its port any more."""
     async with leaks():
-        async with faulty(planted(), Faults(outage=0.01)) as url:
+        async with run_faulty_server(planted(), Faults(outage=0.01)) as url:
             pass
         await asyncio.sleep(0.03)
         with pytest.raises(httpx.ConnectError):
@@ -161,26 +173,28 @@ async def test_it_ends_while_its_port_is_closed(leaks):
 
 async def test_a_taken_port_is_an_error():
     """Nothing is served where somebody else is, or where nobody may be."""
-    async with faulty(planted()) as url:
+    async with run_faulty_server(planted()) as url:
         port = httpx.URL(url).port
         with pytest.raises(OSError, match="in use"):
-            await faulty(planted(), port=port).__aenter__()
+            await run_faulty_server(planted(), port=port).__aenter__()
     with pytest.raises(OSError, match=r"."):
-        await faulty(planted(), host="203.0.113.1").__aenter__()
+        await run_faulty_server(planted(), host="203.0.113.1").__aenter__()
 
 
 async def test_connections_are_bounded_and_end(leaks):
     """More than so many connections are reset, and all of them end with the server."""
     traffic = Traffic()
     async with leaks():
-        async with faulty(planted(), Faults(shares={"hang": 1.0}), traffic=traffic, most=3) as url:
+        async with run_faulty_server(
+            planted(), Faults(shares={"hang": 1.0}), traffic=traffic, max_connections=3
+        ) as url:
             address = ("127.0.0.1", httpx.URL(url).port)
             held = [await asyncio.open_connection(*address) for _ in range(5)]
             ends = [asyncio.create_task(reader.read()) for reader, _ in held]
             await asyncio.sleep(0.05)
             assert 2 == sum(end.done() for end in ends)
-            assert 3 == traffic.open
-        assert 0 == traffic.open
+            assert 3 == traffic.open_connections
+        assert 0 == traffic.open_connections
         await asyncio.wait(ends)
         for end in ends:
             assert isinstance(end.exception(), ConnectionResetError) or b"" == end.result()
@@ -201,7 +215,7 @@ async def test_connections_are_bounded_and_end(leaks):
 )
 async def test_what_is_no_request_is_hung_up_on(leaks, said):
     """Whoever speaks no HTTP, or too much of it, is cut off without a word."""
-    async with leaks(), faulty(planted()) as url:
+    async with leaks(), run_faulty_server(planted()) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
         writer.write(said)
         with contextlib.suppress(ConnectionResetError):
@@ -216,8 +230,11 @@ async def test_ipv6_and_tls(leaks):
     authority.issue_cert("::1").configure_cert(context)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    faults = Faults(script=["redirect_plain"], elsewhere="https://x.example/")
-    async with leaks(), faulty(planted(), faults, host="::1", tls=context) as url:
+    faults = Faults(script=["redirect_to_http"], foreign_url="https://x.example/")
+    async with (
+        leaks(),
+        run_faulty_server(planted(), faults, host="::1", ssl_context=context) as url,
+    ):
         assert url.startswith("https://[::1]:")
         assert "http://x.example/" == (await ask(url, verify=trusting)).headers["location"]
 
@@ -230,14 +247,17 @@ async def test_a_fault_of_the_emulator_is_a_500(leaks):
 
     emulator = planted()
     emulator._clock = broken
-    async with leaks(), faulty(emulator) as url:
+    async with leaks(), run_faulty_server(emulator) as url:
         assert 500 == (await ask(url)).status_code
 
 
 async def test_what_never_ends_does_end(leaks, monkeypatch):
     """A forgotten endless reply stops by itself."""
-    monkeypatch.setattr("modelslab_async.emulator.faults.connection_faults._MOST", 1 << 20)
-    async with leaks(), faulty(planted(), Faults(script=["endless", "blanks"])) as url:
+    monkeypatch.setattr("modelslab_async.emulator.faults.connection_faults._MAX_BYTES", 1 << 20)
+    async with (
+        leaks(),
+        run_faulty_server(planted(), Faults(script=["endless", "huge_body"])) as url,
+    ):
         with pytest.raises(httpx.RemoteProtocolError):
             await ask(url)
         # As long as it says it is.
@@ -248,9 +268,9 @@ async def test_it_takes_many_at_once(leaks):
     """Thirty callers at once, some of them with a broken connection, are all counted."""
     traffic = Traffic()
     faults = Faults(shares={"reset_after": 0.2, "reset_before": 0.3}, seed=5)
-    async with leaks(), faulty(planted(), faults, traffic=traffic) as url:
+    async with leaks(), run_faulty_server(planted(), faults, traffic=traffic) as url:
         ends = await asyncio.gather(*(ask(url) for _ in range(30)), return_exceptions=True)
     broken = sum(isinstance(each, httpx.TransportError) for each in ends)
-    assert broken == traffic.committed.total()
+    assert broken == traffic.injected.total()
     assert 30 == traffic.connections
-    assert 30 - traffic.committed["reset_before"] == len(traffic.requests)
+    assert 30 - traffic.injected["reset_before"] == len(traffic.requests)

@@ -38,7 +38,7 @@ class Server:
             if self.away[0] <= clock() < self.away[1]:
                 if self.dies == "hangs":
                     await asyncio.sleep(1e6)
-                raise TransportError("connection refused", may_have_left=False)
+                raise TransportError("connection refused", may_have_been_sent=False)
             await asyncio.sleep(self.latency * (0.5 + self.dice.random()))
         finally:
             self.flying -= 1
@@ -59,7 +59,7 @@ class Server:
 def through_an_outage(*, latency=0.05, dies="refuses", rate=None, count=COUNT):
     """Wait for many tickets, each looked at every 15 to 30 s; half an hour the server is away."""
     server = Server(latency, away=(BEGIN, END), until=END + 100.0, dies=dies)
-    pace = Pace(floor=STEP, share=0.0, ceiling=STEP, jitter=0.5)
+    pace = Pace(floor=STEP, age_fraction=0.0, ceiling=STEP, jitter=0.5)
 
     async def wait():
         async with Client("a-key-1234", http=server, pace=pace, workers=64, rate=rate) as client:
@@ -156,7 +156,7 @@ def test_after_a_sleep_of_the_machine_nothing_is_lost(latency):
 def test_after_a_sleep_of_the_machine_there_is_no_burst():
     """What fell due in an hour of sleep goes out within a step, as it does in any other one."""
     server = Server(0.05, until=5000.0)
-    pace = Pace(floor=STEP, share=0.0, ceiling=STEP, jitter=0.5)
+    pace = Pace(floor=STEP, age_fraction=0.0, ceiling=STEP, jitter=0.5)
 
     async def sleep():
         loop = asyncio.get_running_loop()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from modelslab_async.emulator import Emulator, Faults, Traffic, faulty
-from modelslab_async.emulator.faults.connection_faults import GREETINGS
+from modelslab_async.emulator import Emulator, Faults, Traffic, run_faulty_server
+from modelslab_async.emulator.faults.connection_faults import CONNECTION_FAULTS
 from modelslab_async.emulator.faults.fault_plan import FAULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "faults.md"
@@ -49,14 +49,14 @@ async def submitted(base_url):
 async def test_the_page_tells_whether_a_submit_begins_work(name):
     """As it is: a fault in place of the answer comes before the work, a broken answer after it."""
     emulator, traffic = Emulator(), Traffic()
-    early = name in GREETINGS
+    early = name in CONNECTION_FAULTS
     faults = Faults(
-        script=() if early else (name,), connections=(name,) if early else (), every=0.001
+        script=() if early else (name,), connections=(name,) if early else (), delay=0.001
     )
     async with (
         asyncio.timeout(60),
-        faulty(emulator, faults, traffic=traffic) as base_url,
+        run_faulty_server(emulator, faults, traffic=traffic) as base_url,
     ):
         await submitted(base_url)
-        assert 1 == traffic.committed.total()
+        assert 1 == traffic.injected.total()
     assert BEGINS[name] == ("yes" if emulator.submits else "no")

@@ -9,8 +9,8 @@ from faults.simulated_network import OWN
 from faults.simulated_rules import Rules
 from virtual_time import JumpingLoop
 
-from modelslab_async import ClientClosed, Pace, Settled, Success, Ticket
-from modelslab_async._polling.watchers import Answer
+from modelslab_async import ClientClosed, Completed, Pace, Success, Ticket
+from modelslab_async._polling.watchers import OutcomeWatcher
 
 pytestmark = pytest.mark.alone
 
@@ -23,14 +23,14 @@ def test_a_story_ends_well(seed):
     story = play(seed)
     causes = {type(getattr(end, "cause", end)) for ends in story.given.values() for end in ends}
     # In some the client is closed before anybody comes.
-    assert story.rules.looks or causes <= {ClientClosed}
+    assert story.rules.polls or causes <= {ClientClosed}
 
 
 def test_the_stories_hold_what_they_are_to_hold():
     """Every fault of the network, limits, refusals, and replies that were overtaken by an end."""
     stories = [play(seed) for seed in range(60)]
     committed = sum((story.network.committed for story in stories), Counter())
-    assert {*OWN, "status_401", "limit_seconds", "limit_garbage"} <= set(committed)
+    assert {*OWN, "status_401", "rate_limit_seconds", "rate_limit_garbage"} <= set(committed)
     assert any(story.rules.overtaken for story in stories)
 
 
@@ -38,7 +38,7 @@ def told_badly(wrongly):
     """What the rules hold against a poller that does something wrong."""
 
     async def tell():
-        rules, answer = Rules(Pace(), None), Answer()
+        rules, answer = Rules(Pace(), None), OutcomeWatcher()
         told = rules.watched(TICKET, answer, "here")
         wrongly(rules, told, Success(ticket=TICKET))
         return rules.wrong
@@ -51,8 +51,8 @@ def test_the_rules_see_an_end_that_is_told_twice():
     """Who was told how it ended does not wait any more."""
 
     def twice(_rules, told, success):
-        told.hear(success)
-        told.hear(success)
+        told.notify(success)
+        told.notify(success)
 
     assert 1 == len(told_badly(twice))
 
@@ -61,7 +61,7 @@ def test_the_rules_see_an_end_that_is_told_to_nobody():
     """A ticket is not settled before everybody was told; and not without any reply."""
 
     def untold(rules, _told, success):
-        rules.heard(Settled(outcome=success, looks=0, waited=0.0))
+        rules.heard(Completed(outcome=success, polls=0, waited=0.0))
 
     assert 2 == len(told_badly(untold))
 

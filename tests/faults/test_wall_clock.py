@@ -22,8 +22,8 @@ from modelslab_async import (
     TransportError,
     WaitTimeout,
 )
-from modelslab_async._transport.httpx_adapter import TransportHTTP
-from modelslab_async.emulator import Emulator, Jobs, Scripted
+from modelslab_async._transport.httpx_adapter import HttpxTransportAdapter
+from modelslab_async.emulator import Emulator, Jobs, ScriptedReply
 
 KEY = "a-key-for-tests"
 HOUR = 3600.0
@@ -48,7 +48,7 @@ class Trail:
     """A way to the emulator that notes what is sent when; what it is told to leave hangs."""
 
     def __init__(self, emulator, leave):
-        self.inner = TransportHTTP(httpx.ASGITransport(app=emulator))
+        self.inner = HttpxTransportAdapter(httpx.ASGITransport(app=emulator))
         self.leave = leave
         self.sent = []
 
@@ -75,14 +75,14 @@ async def life(monkeypatch, jumps):
         loop.call_at(when, setattr, wall, "ahead", hours * HOUR)
     emulator = Emulator(jobs=Jobs(duration=(5.0, 30.0), seed=1), clock=loop.time)
     for number in range(1, 10):
-        emulator.plant(("images", number), duration=4.0 * number, fails=number % 3 == 0)
-    emulator.plant("images:10", duration=1e6)
-    emulator.script("images:3", [Scripted(502, BUSY)] * 3 + [None])
-    emulator.script("images:4", [Scripted(503, BUSY, {"retry-after": "12"}), None])
-    emulator.script("images:5", [None, Scripted(429, LIMIT, {"retry-after": "6"}), None])
+        emulator.add_job(("images", number), duration=4.0 * number, fails=number % 3 == 0)
+    emulator.add_job("images:10", duration=1e6)
+    emulator.script("images:3", [ScriptedReply(502, BUSY)] * 3 + [None])
+    emulator.script("images:4", [ScriptedReply(503, BUSY, {"retry-after": "12"}), None])
+    emulator.script("images:5", [None, ScriptedReply(429, LIMIT, {"retry-after": "6"}), None])
     # A time of day is measured once, when it comes.
     reset = {"x-ratelimit-reset": f"{NOON + 2.0:.0f}"}
-    emulator.script("images:6", [Scripted(429, LIMIT, reset), None])
+    emulator.script("images:6", [ScriptedReply(429, LIMIT, reset), None])
     trail = Trail(emulator, b'"7"')
 
     async def noted(work):
@@ -93,8 +93,8 @@ async def life(monkeypatch, jumps):
         kinds = [type(each) for each in (said if isinstance(said, list) else [said])]
         ends.append((loop.time(), kinds))
 
-    pace = Pace(faults=3)
-    async with Client(KEY, http=trail, pace=pace, timeout=8.0, queue=2) as client:
+    pace = Pace(max_failures=3)
+    async with Client(KEY, http=trail, pace=pace, timeout=8.0, slots=2) as client:
         waits = [client.wait(("images", n), timeout=60.0) for n in range(1, 11)]
         prompts = [client.generate("realtime/text2img", prompt=f"{n}") for n in range(5)]
         await asyncio.gather(*map(noted, [*waits, *prompts, late(client)]))

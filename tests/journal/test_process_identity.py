@@ -25,9 +25,9 @@ from modelslab_async.journal import Journal
 async def main():
     async with Journal.open(sys.argv[1]) as journal:
         await journal.add(["images:1"])
-        run = await journal.begin(lease=10_000)
-        await journal.claim(run, before=run, most=1, lease=10_000)
-        await journal.intend("t-1", endpoint="e", payload_hash="ab", run=run)
+        run = await journal.begin_run(lease=10_000)
+        await journal.claim(run, before_run=run, limit=1, lease=10_000)
+        await journal.record_submit("t-1", endpoint="e", payload_hash="ab", run_id=run)
         print("held", flush=True)
         await asyncio.sleep(60)
 
@@ -97,18 +97,18 @@ def test_where_processes_have_no_names(monkeypatch, tmp_path):
 
 
 async def test_a_killed_process_leaves_its_tickets_at_once(begun, path):
-    """However long its lease is; and its submit without an answer is doubtful at once."""
+    """However long its lease is; and its submit without an answer is uncertain at once."""
     process, said = begun(HOLDING, path)
     assert "held" == said
     async with Journal.open(path) as journal:
-        heir = await journal.begin(lease=60)
-        claim = await journal.claim(heir, before=heir, most=1, lease=60)
-        assert ([], True) == (claim.tickets, claim.others)
-        assert [] == await journal.doubtful()
+        heir = await journal.begin_run(lease=60)
+        claim = await journal.claim(heir, before_run=heir, limit=1, lease=60)
+        assert ([], True) == (claim.tickets, claim.has_others)
+        assert [] == await journal.uncertain()
         assert 1 == (await journal.report()).running
         process.kill()
         process.wait()
         assert 0 == (await journal.report()).running
-        assert ["t-1"] == [each.track_id for each in await journal.doubtful()]
-        claim = await journal.claim(heir, before=heir, most=1, lease=60)
+        assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
+        claim = await journal.claim(heir, before_run=heir, limit=1, lease=60)
         assert ["images:1"] == [str(ticket) for _, ticket in claim.tickets]

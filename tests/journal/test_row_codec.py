@@ -41,9 +41,9 @@ def test_the_usual_reply_is_its_body_alone():
     """What stands in the body is not repeated beside it."""
     body = {"status": "success", "output": ["https://a"], "meta": {"W": 1}, "generationTime": 1.5}
     reply = read_reply(TICKET, status_code=200, headers={}, body=json.dumps(body).encode())
-    _, written, rest = encode(reply)
+    _, written, extra = encode(reply)
     assert body == json.loads(written)
-    assert rest is None
+    assert extra is None
 
 
 @given(value=REPLIES)
@@ -64,7 +64,7 @@ def test_no_reply_is_changed_by_being_kept(value):
 @given(last=st.none() | PROCESSING)
 def test_an_unresolved_outcome_comes_back(cause, last):
     """With its cause, all that the cause tells, and the last reply."""
-    cause = cause.about(TICKET)
+    cause = cause.with_ticket(TICKET)
     if isinstance(cause, WaitTimeout):
         cause.last = last
     twin = decode(TICKET, encode(Unresolved(ticket=TICKET, cause=cause, last=last)))

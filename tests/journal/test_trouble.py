@@ -24,9 +24,9 @@ from modelslab_async import (
     WrongJournal,
 )
 from modelslab_async._journal import schema
-from modelslab_async._journal.reader import _read_at_rest, read
-from modelslab_async._journal.sqlite_errors import explained
-from modelslab_async._journal.tickets import End
+from modelslab_async._journal.reader import _read_immutable, read
+from modelslab_async._journal.sqlite_errors import to_journal_error
+from modelslab_async._journal.tickets import Completion
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal
 
@@ -46,7 +46,7 @@ async def counted(path):
 
 async def test_a_locked_journal(path):
     """Who holds it too long is an error that names the file; afterwards it goes on."""
-    async with Journal.open(path, patience=0.05) as journal:
+    async with Journal.open(path, lock_timeout=0.05) as journal:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(JournalLocked, match="another process holds") as caught:
@@ -62,7 +62,7 @@ async def test_a_journal_that_is_locked_when_it_is_opened(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(JournalLocked):
-            async with Journal.open(path, patience=0.05):
+            async with Journal.open(path, lock_timeout=0.05):
                 pass
         other.execute("ROLLBACK")
     assert 0 == await counted(path)
@@ -83,7 +83,7 @@ async def test_a_full_file(path):
     """SQLite's own limit on pages stands for a full disk: nothing is half written."""
     await filled(path, 10)
     async with Journal.open(path) as journal:
-        await journal._writer.do(_no_more_pages)
+        await journal._writer.enqueue(_no_more_pages)
         with pytest.raises(JournalFull, match="no room"):
             await journal.add([Ticket("images", number) for number in range(100_000, 200_000)])
         assert 10 == (await journal.report()).tickets
@@ -193,7 +193,7 @@ def test_a_journal_that_may_only_be_read(theirs, open_elsewhere):
         async with Journal.open(theirs) as journal:
             with pytest.raises(JournalReadOnly, match=r"may not write|not written"):
                 await journal.add([A])
-            ended = [each async for each in journal.ended()]
+            ended = [each async for each in journal.recorded_outcomes()]
             return (await journal.report()).tickets, ended, await journal.last(A)
 
     with closing(sqlite3.connect(theirs)) as owner:
@@ -223,7 +223,7 @@ def test_a_journal_that_is_written_while_it_is_read(theirs):
         os.utime(theirs, (1, 1))
 
     with pytest.raises(JournalError, match="read it again"):
-        _read_at_rest(str(theirs), 1.0, work)
+        _read_immutable(str(theirs), 1.0, work)
 
 
 def test_a_file_that_became_something_else(path):
@@ -312,9 +312,9 @@ async def test_a_page_that_makes_no_sense(path):
 
 async def _scan(path):
     async with Journal.open(path) as journal:
-        run = await journal.begin(lease=60)
+        run = await journal.begin_run(lease=60)
         await journal.report()
-        while (await journal.claim(run, before=run, most=5000, lease=60)).tickets:
+        while (await journal.claim(run, before_run=run, limit=5000, lease=60)).tickets:
             pass
 
 
@@ -371,9 +371,9 @@ async def test_an_older_journal_migrates(path):
     step = ("ALTER TABLE tickets ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'",)
     with closing(connect(str(path), 5)) as db:
         for _ in range(2):
-            schema.prepare(db, str(path), (*schema.STEPS, step))
+            schema.prepare(db, str(path), (*schema.MIGRATIONS, step))
         assert ("blue", 1000) == db.execute("SELECT colour, count(*) FROM tickets").fetchone()
-        assert len(schema.STEPS) + 1 == db.execute("PRAGMA user_version").fetchone()[0]
+        assert len(schema.MIGRATIONS) + 1 == db.execute("PRAGMA user_version").fetchone()[0]
         with pytest.raises(WrongJournal, match="upgrade"):
             schema.prepare(db, str(path))
 
@@ -384,7 +384,7 @@ async def test_a_migration_that_fails_changes_nothing(path):
     bad = ("CREATE TABLE extra (a)", "CREATE TABLE tickets (a)")
     with closing(connect(str(path), 5)) as db:
         with pytest.raises(sqlite3.OperationalError):
-            schema.prepare(db, str(path), (*schema.STEPS, bad))
+            schema.prepare(db, str(path), (*schema.MIGRATIONS, bad))
         assert [] == db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'extra'").fetchall()
     assert 1000 == await counted(path)
 
@@ -397,23 +397,25 @@ async def test_a_commit_is_on_the_disk(journal):
             db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
         ]
 
-    assert ["wal", 2] == await journal._writer.do(settings)
+    assert ["wal", 2] == await journal._writer.enqueue(settings)
 
 
 async def test_a_settled_ticket_fails_to_be_written(path):
     """Where there is no room for an outcome, the ticket stays open, and its run's."""
     async with Journal.open(path) as journal:
         await journal.add([A])
-        run = await journal.begin(lease=60)
-        ((number, _),) = (await journal.claim(run, before=run, most=1, lease=60)).tickets
-        await journal._writer.do(_no_more_pages)
-        end = End(number, 1, Success(ticket=A, raw={"status": "success", "output": "x" * 100_000}))
+        run = await journal.begin_run(lease=60)
+        ((number, _),) = (await journal.claim(run, before_run=run, limit=1, lease=60)).tickets
+        await journal._writer.enqueue(_no_more_pages)
+        end = Completion(
+            number, 1, Success(ticket=A, raw={"status": "success", "output": "x" * 100_000})
+        )
         with pytest.raises(JournalFull):
-            await journal.settle(run, [end])
+            await journal.complete(run, [end])
         report = await journal.report()
         assert (1, 1, 0) == (report.open, report.running, report.success)
-        await journal._writer.do(lambda db: db.execute("PRAGMA max_page_count = 100000"))
-        assert [True] == await journal.settle(run, [end])
+        await journal._writer.enqueue(lambda db: db.execute("PRAGMA max_page_count = 100000"))
+        assert [True] == await journal.complete(run, [end])
 
 
 @pytest.mark.parametrize("body", ['{"cut', "5", '{"output": 1}}', "[" * 5000])
@@ -421,37 +423,39 @@ async def test_a_reply_that_cannot_be_read(path, body):
     """The error names the file and the ticket, wherever it is met, and what to do."""
     async with Journal.open(path) as journal:
         await journal.add([A])
-        run = await journal.begin(lease=60)
-        ((number, _),) = (await journal.claim(run, before=run, most=1, lease=60)).tickets
-        await journal.settle(run, [End(number, 1, Success(ticket=A, raw={}))], owing=True)
-        await journal._writer.do(lambda db: db.execute("UPDATE replies SET body = ?", (body,)))
+        run = await journal.begin_run(lease=60)
+        ((number, _),) = (await journal.claim(run, before_run=run, limit=1, lease=60)).tickets
+        await journal.complete(
+            run, [Completion(number, 1, Success(ticket=A, raw={}))], save_files=True
+        )
+        await journal._writer.enqueue(lambda db: db.execute("UPDATE replies SET body = ?", (body,)))
 
         async def page():
-            return [each async for each in journal.ended()]
+            return [each async for each in journal.recorded_outcomes()]
 
         for met in (
             journal.last(A),
             page(),
-            journal.claim_saves(run, before=run, most=1, lease=60),
+            journal.claim_saves(run, before_run=run, limit=1, lease=60),
         ):
             with pytest.raises(JournalDamaged, match=r"images:1 makes no sense") as caught:
                 await met
             assert (A, str(path)) == (caught.value.ticket, caught.value.path)
         # What the page on batches says.
-        await journal._writer.do(lambda db: [db.execute(each) for each in MENDED.split(";")])
+        await journal._writer.enqueue(lambda db: [db.execute(each) for each in MENDED.split(";")])
         assert (1, 0) == ((await journal.report()).open, (await journal.report()).success)
         assert await journal.last(A) is None
 
 
 MENDED = """
-UPDATE tickets SET state = 0, run = 0, ended = NULL WHERE id = 1;
+UPDATE tickets SET state = 0, run = 0, completed_at = NULL WHERE id = 1;
 DELETE FROM replies WHERE ticket IN (SELECT ticket FROM tickets WHERE id = 1)
 """
 
 
 def test_what_sqlite_says_is_kept():
     """Whatever is not foreseen is an error of ours too, with SQLite's words."""
-    error = explained(sqlite3.OperationalError("gremlins"), "a/b")
+    error = to_journal_error(sqlite3.OperationalError("gremlins"), "a/b")
     assert type(error) is JournalError
     assert "a/b: the journal could not be read or written (SQLite: gremlins)" == str(error)
 
@@ -483,7 +487,7 @@ async def test_a_new_journal_waits_for_who_reads_the_file(path):
         other.execute("BEGIN")
         other.execute("SELECT * FROM sqlite_schema").fetchall()
         with pytest.raises(JournalLocked):
-            async with Journal.open(path, patience=0.1):
+            async with Journal.open(path, lock_timeout=0.1):
                 pass
         opening = asyncio.create_task(_add(path))
         await asyncio.sleep(0.1)
@@ -525,9 +529,11 @@ async def test_a_reply_that_makes_no_sense(tmp_path, body):
     path = tmp_path / "batch.journal"
     async with Journal.open(path) as journal:
         await journal.add([A])
-        run = await journal.begin(lease=60)
-        claim = await journal.claim(run, before=run, most=1, lease=60)
-        await journal.settle(run, [End(claim.tickets[0][0], 1, Success(ticket=A, raw={"id": 1}))])
+        run = await journal.begin_run(lease=60)
+        claim = await journal.claim(run, before_run=run, limit=1, lease=60)
+        await journal.complete(
+            run, [Completion(claim.tickets[0][0], 1, Success(ticket=A, raw={"id": 1}))]
+        )
         with closing(sqlite3.connect(path)) as db, db:
             db.execute("UPDATE replies SET body = ?", (body,))
         with pytest.raises(JournalDamaged, match="the reply of images:1 makes no sense"):

@@ -53,7 +53,7 @@ def test_the_tree_is_the_one_that_is_drawn():
     "error",
     [
         RateLimited("slow", ticket=TICKET, status_code=429, server_message="x", retry_after=3.0),
-        TransportError("cut", ticket=TICKET, may_have_left=False),
+        TransportError("cut", ticket=TICKET, may_have_been_sent=False),
         WaitTimeout("late", ticket=TICKET, last=Processing(ticket=TICKET)),
         GenerationFailed.of(Failed(ticket=TICKET, message="no", reason="not_found", raw={"a": 1})),
     ],
@@ -71,12 +71,12 @@ def test_errors_keep_their_data(error, way):
 def test_an_error_can_be_told_of_another_ticket():
     """Each who waits gets an error object of its own."""
     error = RateLimited("slow", ticket=TICKET, retry_after=3.0)
-    other = error.about(Ticket("video", 2))
+    other = error.with_ticket(Ticket("video", 2))
     assert ("video:2: slow", 3.0) == (str(other), other.retry_after)
     assert "images:1: slow" == str(error)
-    assert error.about(TICKET) is not error
+    assert error.with_ticket(TICKET) is not error
     error.__cause__ = OSError("cut")
-    assert error.__cause__ is error.about(TICKET).__cause__
+    assert error.__cause__ is error.with_ticket(TICKET).__cause__
 
 
 def test_kinds_that_python_knows():
@@ -116,7 +116,7 @@ def test_advice_is_given_once(virtually, world):
         async with world(emulated={"keys": ["another key"]}) as here:
             [outcome] = await here.client.gather(["images:1"])
         twin = from_dict(to_dict(outcome)).cause
-        for error in (outcome.cause, twin, twin.about(Ticket("images", 2))):
+        for error in (outcome.cause, twin, twin.with_ticket(Ticket("images", 2))):
             assert 1 == str(error).count(error.advice)
 
     virtually(main)

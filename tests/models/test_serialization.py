@@ -58,21 +58,21 @@ def test_an_unresolved_outcome_comes_back():
 @pytest.mark.parametrize(
     "cause",
     [
-        TransportError("cut", may_have_left=False),
-        TransportError("cut", may_have_left=True),
+        TransportError("cut", may_have_been_sent=False),
+        TransportError("cut", may_have_been_sent=True),
         SubmitUncertain("who knows", endpoint="images/text2img", track_id="t-1"),
         WaitTimeout("not over after 5 s", last=Processing(ticket=TICKET, eta=2.5, raw=RAW)),
         RateLimited("slow", status_code=429, server_message="slow", retry_after=30.0),
         ClientClosed("closed"),
         UntrustedServer("expired"),
-        HandshakeFailed("certificate required", may_have_left=True),
+        HandshakeFailed("certificate required", may_have_been_sent=True),
         UnusableProxy("no URL"),
     ],
     ids=lambda cause: type(cause).__name__,
 )
 def test_a_cause_keeps_what_only_its_kind_has(cause):
     """Whatever ended the wait is told as fully the next day."""
-    cause = cause.about(TICKET)
+    cause = cause.with_ticket(TICKET)
     value = Unresolved(ticket=TICKET, cause=cause, last=getattr(cause, "last", None))
     twin = from_dict(json.loads(json.dumps(to_dict(value))))
     assert type(cause) is type(twin.cause)
@@ -83,10 +83,10 @@ def test_a_cause_keeps_what_only_its_kind_has(cause):
 def test_a_cause_that_was_kept_with_less_is_read():
     """A record of an error that holds more by now has the default of what it lacks."""
     record = json.loads(json.dumps(to_dict(Unresolved(ticket=TICKET, cause=UntrustedServer("x")))))
-    del record["cause"]["may_have_left"]
+    del record["cause"]["may_have_been_sent"]
     cause = from_dict(record).cause
     assert isinstance(cause, UntrustedServer)
-    assert cause.may_have_left is False
+    assert cause.may_have_been_sent is False
 
 
 @given(value=REPLIES)

@@ -7,34 +7,39 @@ from fractions import Fraction
 import pytest
 
 from modelslab_async import Batch, Client, Downloads
-from modelslab_async._models.validation import check_count, check_patience, check_rate, check_span
+from modelslab_async._models.validation import (
+    check_count,
+    check_nonnegative_seconds,
+    check_positive_seconds,
+    check_rate,
+)
 
 KEY = "a-test-key-1234"
 
 
-def patience(value):
-    check_patience("timeout", value, optional=True)
+def link_timeout(value):
+    check_nonnegative_seconds("timeout", value, optional=True)
 
 
-def queue(value):
-    check_count("queue", value, things="places", optional=True)
+def slots(value):
+    check_count("slots", value, unit="slots", optional=True)
 
 
 def rate(value):
-    check_rate("rate", value, things="looks")
+    check_rate("rate", value, unit="polls")
 
 
 def span(value):
-    check_span("lease", value)
+    check_positive_seconds("lease", value)
 
 
 @pytest.mark.parametrize(
     ("check", "values"),
     [
-        (queue, [None, 1, 15]),
+        (slots, [None, 1, 15]),
         (rate, [None, 0.1, 5]),
         (span, [0.001, 3, math.inf, Fraction(1, 3)]),
-        (patience, [None, 0, 0.0, 5, math.inf]),
+        (link_timeout, [None, 0, 0.0, 5, math.inf]),
     ],
 )
 def test_what_fits_passes(check, values):
@@ -46,21 +51,26 @@ def test_what_fits_passes(check, values):
 @pytest.mark.parametrize(
     ("check", "value", "error", "words"),
     [
-        (queue, 0, ValueError, "queue is a number of places of at least 1 or None, got 0"),
-        (queue, "5", TypeError, "queue is a number of places .*a whole one, got .* type str"),
-        (queue, 1.5, TypeError, "type float"),
-        (queue, True, TypeError, "type bool"),
-        (rate, 0, ValueError, "rate is a number of looks a second above 0, or None, got 0"),
+        (slots, 0, ValueError, "slots is a number of slots of at least 1 or None, got 0"),
+        (slots, "5", TypeError, "slots is a number of slots .*a whole one, got .* type str"),
+        (slots, 1.5, TypeError, "type float"),
+        (slots, True, TypeError, "type bool"),
+        (rate, 0, ValueError, "rate is a number of polls a second above 0, or None, got 0"),
         (rate, math.inf, ValueError, "got inf"),
         (rate, math.nan, ValueError, "got nan"),
         (span, 0, ValueError, "lease is a number of seconds above 0, got 0"),
         (span, math.nan, ValueError, "got nan"),
         (span, None, TypeError, "got None"),
-        (patience, -1, ValueError, "timeout is a number of seconds of at least 0 or None, got -1"),
-        (patience, math.nan, ValueError, "got nan"),
-        (patience, "5", TypeError, "timeout is a number of seconds .* got .* type str"),
-        (patience, True, TypeError, "type bool"),
-        (patience, Decimal(5), TypeError, "type Decimal"),
+        (
+            link_timeout,
+            -1,
+            ValueError,
+            "timeout is a number of seconds of at least 0 or None, got -1",
+        ),
+        (link_timeout, math.nan, ValueError, "got nan"),
+        (link_timeout, "5", TypeError, "timeout is a number of seconds .* got .* type str"),
+        (link_timeout, True, TypeError, "type bool"),
+        (link_timeout, Decimal(5), TypeError, "type Decimal"),
     ],
 )
 def test_what_does_not_fit_is_refused(check, value, error, words):
@@ -81,7 +91,7 @@ def test_no_value_of_another_kind_is_shown():
     [
         *(("workers", value) for value in (0, "5", 1.5, None)),
         *(("timeout", value) for value in (0, "5", None)),
-        *(("queue", value) for value in (0, "5", 1.5)),
+        *(("slots", value) for value in (0, "5", 1.5)),
         *(("submit_timeout", value) for value in (0, "5", None)),
         *(("rate", value) for value in (0, "5")),
     ],
@@ -114,7 +124,7 @@ def test_a_client_says_what_it_is_made_of(name, wrong, words):
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("at_once", "5"), ("longest", 1.5), ("timeout", "5"), ("patience", None)],
+    [("concurrency", "5"), ("max_bytes", 1.5), ("timeout", "5"), ("link_timeout", None)],
 )
 def test_downloads_are_not_made_of_wrong_arguments(name, wrong):
     """Each is named."""

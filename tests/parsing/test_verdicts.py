@@ -28,7 +28,7 @@ from modelslab_async import (
     UnreadableReply,
     read_reply,
 )
-from modelslab_async._parsing.status import is_known
+from modelslab_async._parsing.status import is_known_status
 
 # Generous, for slow machines and coverage; what grows with the square takes minutes.
 PATIENCE = 15.0
@@ -257,7 +257,7 @@ def test_the_envelope_of_training_counts_where_it_is_no_success():
 )
 def test_words_that_nobody_knows_are_told_apart(word, rule, known):
     """Who looks may log a word of no table once; it is not terminal."""
-    assert known is is_known(word, rule)
+    assert known is is_known_status(word, rule)
 
 
 @pytest.mark.parametrize("status", ["success", "processing", "queued"])

@@ -28,11 +28,11 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
-from modelslab_async.emulator import Jobs, Scripted
+from modelslab_async.emulator import Jobs, ScriptedReply
 
 
 def said(status_code=200, headers=None, **body):
-    return Scripted(status_code, json.dumps(body).encode(), headers or {})
+    return ScriptedReply(status_code, json.dumps(body).encode(), headers or {})
 
 
 def test_wait_gives_the_result(virtually, world):
@@ -40,7 +40,7 @@ def test_wait_gives_the_result(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=7.0)
+            here.emulator.add_job("images:1", duration=7.0)
             reply = await here.client.wait("images:1")
             assert Ticket("images", 1) == reply.ticket
             assert 1 == len(reply.output)
@@ -56,7 +56,7 @@ def test_a_ticket_may_come_in_any_form(virtually, world, ticket):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=0.0)
+            here.emulator.add_job("images:1", duration=0.0)
             assert "images:1" == str((await here.client.wait(ticket)).ticket)
             assert isinstance(await here.client.fetch(ticket), Success)
 
@@ -68,7 +68,7 @@ def test_a_failed_job_raises(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("video:1", duration=3.0, fails=True)
+            here.emulator.add_job("video:1", duration=3.0, fails=True)
             with pytest.raises(GenerationFailed, match="Try Again") as caught:
                 await here.client.wait("video:1")
             assert isinstance(caught.value.reply, Failed)
@@ -81,7 +81,7 @@ def test_an_unknown_id_has_a_grace(virtually, world):
 
     async def main():
         async with world() as here:
-            asyncio.get_running_loop().call_later(2.0, here.emulator.plant, "realtime:1")
+            asyncio.get_running_loop().call_later(2.0, here.emulator.add_job, "realtime:1")
             assert isinstance(await here.client.wait("realtime:1"), Success)
             with pytest.raises(TicketNotFound):
                 await here.client.wait("realtime:2")
@@ -94,16 +94,16 @@ def test_wait_ends_when_patience_does(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=100.0)
+            here.emulator.add_job("images:1", duration=100.0)
             with pytest.raises(TimeoutError) as caught:
                 await here.client.wait("images:1", timeout=10.0)
             assert isinstance(caught.value, WaitTimeout)
             assert Ticket("images", 1) == caught.value.ticket
             assert isinstance(caught.value.last, Processing)
             assert 10.0 == pytest.approx(asyncio.get_running_loop().time())
-            looks = here.wire.requests.copy()
+            polls = here.wire.requests.copy()
             await asyncio.sleep(50.0)
-            assert looks == here.wire.requests
+            assert polls == here.wire.requests
 
     virtually(main)
 
@@ -113,9 +113,9 @@ def test_gather_keeps_the_order_and_hides_nothing(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=9.0)
-            here.emulator.plant("video:2", duration=1.0, fails=True)
-            here.emulator.plant("voice:3", duration=1000.0)
+            here.emulator.add_job("images:1", duration=9.0)
+            here.emulator.add_job("video:2", duration=1.0, fails=True)
+            here.emulator.add_job("voice:3", duration=1000.0)
             tickets = ["images:1", "video:2", "voice:3", "images:1"]
             outcomes = await here.client.gather(tickets, timeout=20.0)
             assert [Success, Failed, Unresolved, Success] == [type(each) for each in outcomes]
@@ -144,10 +144,10 @@ def test_gather_sends_nothing_if_a_ticket_is_wrong(virtually, world):
 def test_given_twice_costs_no_more(virtually, world, how):
     """A thousand tickets given twice cost no more looks than given once."""
 
-    def looks(times):
+    def polls(times):
         async def main():
             async with world(emulated={"jobs": Jobs(seed=1)}) as here:
-                tickets = here.emulator.plant_many(1000) * times
+                tickets = here.emulator.add_jobs(1000) * times
                 if how == "gather":
                     outcomes = await here.client.gather(tickets)
                 else:
@@ -159,7 +159,7 @@ def test_given_twice_costs_no_more(virtually, world, how):
 
         return len(virtually(main))
 
-    assert looks(2) == pytest.approx(looks(1), rel=0.02)
+    assert polls(2) == pytest.approx(polls(1), rel=0.02)
 
 
 def test_stream_reads_its_source_lazily(virtually, world):
@@ -174,7 +174,7 @@ def test_stream_reads_its_source_lazily(virtually, world):
 
     async def main():
         async with world() as here:
-            tickets = here.emulator.plant_many(100)
+            tickets = here.emulator.add_jobs(100)
             stream = here.client.stream(source(tickets), window=10)
             assert isinstance(await anext(stream), Success)
             await asyncio.sleep(100.0)
@@ -193,10 +193,10 @@ def test_stream_takes_an_async_source(virtually, world):
         async with world() as here:
 
             async def source() -> AsyncIterator[str]:
-                here.emulator.plant("images:1", duration=1.0)
+                here.emulator.add_job("images:1", duration=1.0)
                 yield "images:1"
                 await asyncio.sleep(1000.0)
-                here.emulator.plant("images:2", duration=1.0)
+                here.emulator.add_job("images:2", duration=1.0)
                 yield "images:2"
 
             clock = asyncio.get_running_loop().time
@@ -230,8 +230,8 @@ def test_leaving_a_stream_drops_what_it_had_open(virtually, world, leave):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=0.0)
-            others = [here.emulator.plant(("images", n), duration=1000.0) for n in range(2, 20)]
+            here.emulator.add_job("images:1", duration=0.0)
+            others = [here.emulator.add_job(("images", n), duration=1000.0) for n in range(2, 20)]
 
             async def read():
                 stream = here.client.stream(["images:1", *others])
@@ -260,7 +260,7 @@ def test_stream_times_out_each_ticket(virtually, world):
     async def main():
         async with world() as here:
             for number in range(4):
-                here.emulator.plant(("images", number), duration=1000.0)
+                here.emulator.add_job(("images", number), duration=1000.0)
             clock = asyncio.get_running_loop().time
             stream = here.client.stream([("images", n) for n in range(4)], timeout=5.0, window=2)
             ends = [clock() async for each in stream if isinstance(each, Unresolved)]
@@ -274,7 +274,7 @@ def test_watch_tells_every_change(virtually, world):
 
     async def main():
         async with world(pace=Pace(jitter=0.0)) as here:
-            here.emulator.plant("training:abc", duration=40.0)
+            here.emulator.add_job("training:abc", duration=40.0)
             news = [each async for each in here.client.watch("training:abc")]
             stages = [each.status for each in news[:-1]]
             assert len(stages) == len(set(stages)) >= 5
@@ -289,7 +289,7 @@ def test_watching_late_begins_with_what_is_known(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=1000.0)
+            here.emulator.add_job("images:1", duration=1000.0)
             waiting = asyncio.create_task(here.client.wait("images:1"))
             await asyncio.sleep(500.0)
             sent = len(here.wire.requests)
@@ -307,7 +307,7 @@ def test_cancelling_one_waiter_disturbs_nobody(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=30.0)
+            here.emulator.add_job("images:1", duration=30.0)
             first = asyncio.create_task(here.client.wait("images:1"))
             second = asyncio.create_task(here.client.wait("images:1"))
             await asyncio.sleep(5.0)
@@ -323,7 +323,7 @@ def test_cancelling_a_waiter_never_cancels_a_request(virtually, world):
 
     async def main():
         async with world(latency=4.0) as here:
-            here.emulator.plant("images:1", duration=0.0)
+            here.emulator.add_job("images:1", duration=0.0)
             waiting = asyncio.create_task(here.client.wait("images:1"))
             await asyncio.sleep(1.0)
             waiting.cancel()
@@ -348,7 +348,7 @@ def test_a_refused_key_costs_one_request(virtually, world, reply, error):
 
     async def main():
         async with world(latency=0.1) as here:
-            tickets = here.emulator.plant_many(500, ["images", "video", "realtime"])
+            tickets = here.emulator.add_jobs(500, ["images", "video", "realtime"])
             for ticket in tickets:
                 here.emulator.script(ticket, [reply])
             waits = (here.client.wait(ticket) for ticket in tickets)
@@ -365,8 +365,8 @@ def test_a_refused_key_leaves_the_other_key_alone(virtually, world):
 
     async def main():
         async with world(enterprise_key="another-key-5678") as here:
-            here.emulator.plant("enterprise_video:1", duration=60.0)
-            here.emulator.plant("video:1", duration=60.0)
+            here.emulator.add_job("enterprise_video:1", duration=60.0)
+            here.emulator.add_job("video:1", duration=60.0)
             here.emulator.script("video:1", [None, said(401, status="error", message="no")])
             good, bad = await here.client.gather(["enterprise_video:1", "video:1"])
             assert isinstance(good, Success)
@@ -382,7 +382,7 @@ def test_permission_denied_ends_its_family(virtually, world):
     async def main():
         async with world() as here:
             for ticket in ("video:1", "video:2", "images:1"):
-                here.emulator.plant(ticket, duration=60.0)
+                here.emulator.add_job(ticket, duration=60.0)
             here.emulator.script("video:1", [None, denied])
             ends = await here.client.gather(["video:1", "video:2", "images:1"])
             assert [PermissionDenied, PermissionDenied] == [type(end.cause) for end in ends[:2]]
@@ -397,7 +397,7 @@ def test_an_invalid_request_ends_alone(virtually, world):
     async def main():
         async with world() as here:
             for ticket in ("video:1", "video:2"):
-                here.emulator.plant(ticket, duration=60.0)
+                here.emulator.add_job(ticket, duration=60.0)
             here.emulator.script("video:1", [said(400, status="error", message="no")])
             bad, good = await here.client.gather(["video:1", "video:2"])
             assert isinstance(bad.cause, InvalidRequest)
@@ -422,7 +422,7 @@ def test_a_rate_limit_pauses_the_key(virtually, world, hint):
 
     async def main():
         async with world() as here:
-            tickets = here.emulator.plant_many(20, ["images", "video", "legacy_v3"])
+            tickets = here.emulator.add_jobs(20, ["images", "video", "legacy_v3"])
             here.emulator.script(tickets[0], [limited, None])
             outcomes = await here.client.gather(tickets)
             assert all(isinstance(each, Success) for each in outcomes)
@@ -437,9 +437,9 @@ def test_faults_of_a_look_end_nothing_before_the_budget(virtually, world):
     """Server errors, HTML, cut JSON and rate limits are survived; the result comes all the same."""
     faults = [
         said(500, status="error", message="Internal server error. Please try again."),
-        Scripted(502, b"<html>Bad gateway</html>", {"content-type": "text/html"}),
-        Scripted(200, b'{"status": "suc'),
-        Scripted(200, b""),
+        ScriptedReply(502, b"<html>Bad gateway</html>", {"content-type": "text/html"}),
+        ScriptedReply(200, b'{"status": "suc'),
+        ScriptedReply(200, b""),
         said(200, message="Server Error"),
         said(429, status="error", message="Rate limit exceeded."),
         None,
@@ -447,7 +447,7 @@ def test_faults_of_a_look_end_nothing_before_the_budget(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=5.0)
+            here.emulator.add_job("images:1", duration=5.0)
             here.emulator.script("images:1", faults)
             assert isinstance(await here.client.wait("images:1"), Success)
 
@@ -458,8 +458,8 @@ def test_faults_beyond_the_budget_leave_the_ticket_unresolved(virtually, world):
     """After so many faults in a row the wait ends with the last one, and can be resumed."""
 
     async def main():
-        async with world(pace=Pace(faults=4)) as here:
-            here.emulator.plant("images:1", duration=5.0)
+        async with world(pace=Pace(max_failures=4)) as here:
+            here.emulator.add_job("images:1", duration=5.0)
             here.emulator.script("images:1", [said(500, message="down")] * 4 + [None])
             with pytest.raises(ServerError, match="down"):
                 await here.client.wait("images:1")
@@ -474,7 +474,7 @@ def test_an_outage_is_probed_and_survived(virtually, world):
 
     async def main():
         async with world(latency=0.05) as here:
-            tickets = here.emulator.plant_many(1000)
+            tickets = here.emulator.add_jobs(1000)
             loop = asyncio.get_running_loop()
             here.wire.down = True
             loop.call_later(1800.0, operator.setitem, vars(here.wire), "down", 0)
@@ -493,7 +493,7 @@ def test_no_more_looks_than_workers_at_once(virtually, world):
 
     async def main():
         async with world(latency=0.5, workers=7) as here:
-            await here.client.gather(here.emulator.plant_many(200))
+            await here.client.gather(here.emulator.add_jobs(200))
             assert 7 == here.wire.most_flying
 
     virtually(main)
@@ -503,8 +503,8 @@ def test_nothing_is_looked_at_before_it_is_due(virtually, world):
     """Between two looks at a ticket lies at least the pace's step."""
 
     async def main():
-        async with world(pace=Pace(floor=2.0, rise=0.0, share=0.1, jitter=0.0)) as here:
-            here.emulator.plant("images:1", duration=200.0)
+        async with world(pace=Pace(floor=2.0, growth=0.0, age_fraction=0.1, jitter=0.0)) as here:
+            here.emulator.add_job("images:1", duration=200.0)
             await here.client.wait("images:1")
             moments = here.wire.moments
             for early, late in pairwise(moments):
@@ -518,7 +518,7 @@ def test_closing_ends_every_wait(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=100.0)
+            here.emulator.add_job("images:1", duration=100.0)
             waiting = asyncio.create_task(here.client.wait("images:1"))
             await asyncio.sleep(5.0)
             await here.client.aclose()
@@ -542,7 +542,7 @@ def test_a_broken_poller_is_heard_by_all(virtually, world):
 
     async def main():
         async with world() as here:
-            here.client._looker._sender._http = Broken()
+            here.client._status_client._sender._transport = Broken()
             waits = [here.client.wait(("images", number)) for number in range(5)]
             ends = await asyncio.gather(*waits, return_exceptions=True)
             assert {ZeroDivisionError} == {type(end) for end in ends}
@@ -562,7 +562,7 @@ def test_a_raising_hook_harms_nothing(virtually, world, caplog, error):
     async def main():
         async with world(on_event=hook) as here:
             for ticket in ("images:1", "images:2"):
-                here.emulator.plant(ticket, duration=3.0)
+                here.emulator.add_job(ticket, duration=3.0)
                 assert isinstance(await here.client.wait(ticket), Success)
 
     virtually(main)
@@ -594,15 +594,15 @@ def test_events_are_enough_for_metrics(virtually, world):
 
     async def main():
         async with world(on_event=events.append) as here:
-            here.emulator.plant("images:1", duration=3.0)
+            here.emulator.add_job("images:1", duration=3.0)
             here.emulator.script(
                 "images:1", [said(429, message="x", retry_after=7), said(500), None]
             )
             await here.client.wait("images:1")
             kinds = [type(event).__name__ for event in events]
-            assert ["Faulted", "Paused", "Faulted", "Paused", "Looked", "Settled"] == kinds
+            assert ["PollFailed", "Paused", "PollFailed", "Paused", "Polled", "Completed"] == kinds
             assert 7.0 == events[1].seconds
-            assert 3 == events[-1].looks
+            assert 3 == events[-1].polls
 
     virtually(main)
 
@@ -612,12 +612,12 @@ def test_fetch_looks_once(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=3.0)
+            here.emulator.add_job("images:1", duration=3.0)
             assert isinstance(await here.client.fetch("images:1"), Processing)
             here.wire.down = True
             with pytest.raises(TransportError) as caught:
                 await here.client.fetch("images:1")
-            assert not caught.value.may_have_left
+            assert not caught.value.may_have_been_sent
             assert Ticket("images", 1) == caught.value.ticket
 
     virtually(main)
@@ -628,7 +628,7 @@ def test_an_unknown_status_is_not_the_end(virtually, world, caplog):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=3.0)
+            here.emulator.add_job("images:1", duration=3.0)
             here.emulator.script("images:1", [said(status="pondering")] * 3 + [None])
             assert isinstance(await here.client.wait("images:1"), Success)
 
@@ -641,7 +641,7 @@ def test_a_source_that_repeats_itself_costs_no_second_look(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=0.0)
+            here.emulator.add_job("images:1", duration=0.0)
 
             async def source() -> AsyncIterator[str]:
                 for _ in range(5):
@@ -661,7 +661,7 @@ def test_a_rate_bounds_every_second(virtually, world, rate):
     async def main():
         async with world(rate=rate, latency=0.01) as here:
             families = ["images", "video", "legacy_v3"]
-            tickets = here.emulator.plant_many(int(20 * rate), families)
+            tickets = here.emulator.add_jobs(int(20 * rate), families)
             outcomes = await here.client.gather(tickets)
             assert all(isinstance(each, Success) for each in outcomes)
             moments = here.wire.moments
@@ -680,9 +680,9 @@ def test_a_rate_lets_nobody_starve(virtually, world):
 
     async def main():
         async with world(rate=10.0) as here:
-            tickets = [here.emulator.plant(("images", n), duration=1e6) for n in range(100)]
+            tickets = [here.emulator.add_job(("images", n), duration=1e6) for n in range(100)]
             await here.client.gather(tickets, timeout=15.0)
-            assert {1, 2} == set(here.emulator.looks.values())
+            assert {1, 2} == set(here.emulator.polls.values())
 
     virtually(main)
 
@@ -693,17 +693,17 @@ def test_families_share_what_may_be_looked_at(virtually, world, rate):
 
     async def main():
         async with world(rate=rate, workers=2, latency=0.1, pace=Pace.fixed(1.0)) as here:
-            many = [here.emulator.plant(("images", n), duration=1e6) for n in range(1000)]
+            many = [here.emulator.add_job(("images", n), duration=1e6) for n in range(1000)]
             waiting = asyncio.create_task(here.client.gather(many))
             await asyncio.sleep(20.0)
             for family in ("video", "legacy_v3"):
-                here.emulator.plant((family, 1), duration=0.0)
+                here.emulator.add_job((family, 1), duration=0.0)
                 began = asyncio.get_running_loop().time()
                 await here.client.wait((family, 1))
                 assert asyncio.get_running_loop().time() <= began + 1.0
-            seen = here.emulator.looks.total()
+            seen = here.emulator.polls.total()
             await asyncio.sleep(10.0)
-            assert here.emulator.looks.total() >= seen + 150
+            assert here.emulator.polls.total() >= seen + 150
             waiting.cancel()
 
     virtually(main)
@@ -714,7 +714,7 @@ def test_after_a_long_sleep_the_rate_holds(virtually, world):
 
     async def main():
         async with world(rate=10.0, workers=5) as here:
-            tickets = [here.emulator.plant(("images", n), duration=3000.0) for n in range(200)]
+            tickets = [here.emulator.add_job(("images", n), duration=3000.0) for n in range(200)]
             loop = asyncio.get_running_loop()
             waiting = asyncio.create_task(here.client.gather(tickets))
             await asyncio.sleep(100.0)
@@ -735,7 +735,7 @@ def test_a_refused_key_costs_one_request_a_stream(virtually, world, window):
 
     async def main():
         async with world() as here:
-            tickets = here.emulator.plant_many(1000, ["images", "video"])
+            tickets = here.emulator.add_jobs(1000, ["images", "video"])
             for ticket in tickets:
                 here.emulator.script(ticket, [refused])
             outcomes = [each async for each in here.client.stream(tickets, window=window)]
@@ -752,7 +752,7 @@ def test_a_dead_host_ends_every_wait_in_the_end(virtually, world):
 
     async def main():
         async with world(pace=Pace(outage=600.0)) as here:
-            tickets = here.emulator.plant_many(1000, ["images", "video"])
+            tickets = here.emulator.add_jobs(1000, ["images", "video"])
             here.wire.down = True
             outcomes = await here.client.gather(tickets)
             assert {TransportError} == {type(each.cause) for each in outcomes}
@@ -768,7 +768,7 @@ def test_a_missing_key_disturbs_nobody_else(virtually, world):
 
     async def main():
         async with world(api_key=None, enterprise_key="e-key-1234567") as here:
-            here.emulator.plant("enterprise_video:1", duration=30.0)
+            here.emulator.add_job("enterprise_video:1", duration=30.0)
             waiting = asyncio.create_task(here.client.wait("enterprise_video:1"))
             await asyncio.sleep(1.0)
             for ask in (here.client.wait, here.client.fetch):
@@ -784,8 +784,8 @@ def test_only_faults_in_a_row_count(virtually, world):
     fault = said(500, message="down")
 
     async def main():
-        async with world(pace=Pace(faults=3)) as here:
-            here.emulator.plant("images:1", duration=1.0)
+        async with world(pace=Pace(max_failures=3)) as here:
+            here.emulator.add_job("images:1", duration=1.0)
             running = said(status="processing")
             here.emulator.script("images:1", [fault, fault, running] * 4 + [fault, fault, None])
             assert isinstance(await here.client.wait("images:1"), Success)
@@ -805,7 +805,7 @@ def test_a_timeout_says_what_was_in_the_way(virtually, world):
                 assert isinstance(outcome.cause.__cause__, TransportError)
                 assert "All connection attempts failed" in str(outcome.cause)
             here.wire.down = False
-            here.emulator.plant("images:1", duration=1000.0)
+            here.emulator.add_job("images:1", duration=1000.0)
             with pytest.raises(WaitTimeout) as caught:
                 await here.client.wait("images:1", timeout=100.0)
             assert caught.value.__cause__ is None
@@ -818,7 +818,7 @@ def test_outcomes_come_before_the_error_of_their_source(virtually, world):
 
     async def main():
         async with world() as here:
-            tickets = here.emulator.plant_many(50)
+            tickets = here.emulator.add_jobs(50)
             stream = here.client.stream([*tickets, "imges:7", "images:8"])
             outcomes = [await anext(stream) for _ in tickets]
             with pytest.raises(ValueError, match="did you mean 'images'"):
@@ -845,10 +845,10 @@ def test_a_timer_starts_workers_too(virtually, world):
     """While one look hangs, another ticket that becomes due is looked at in time."""
 
     async def main():
-        async with world(pace=Pace(floor=1.0, rise=0.0, jitter=0.0)) as here:
-            here.emulator.plant("images:1", duration=0.0)
+        async with world(pace=Pace(floor=1.0, growth=0.0, jitter=0.0)) as here:
+            here.emulator.add_job("images:1", duration=0.0)
             await here.client.wait("images:1")
-            here.emulator.plant("images:2", duration=5.0)
+            here.emulator.add_job("images:2", duration=5.0)
             moment = asyncio.get_running_loop().time
             here.wire.latency = 50.0
             slow = asyncio.create_task(here.client.wait("video:1"))
@@ -868,9 +868,9 @@ def test_an_exchange_that_is_cancelled_from_within_is_a_fault(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=0.0)
-            sender = here.client._looker._sender
-            whole, calls = sender._http, []
+            here.emulator.add_job("images:1", duration=0.0)
+            sender = here.client._status_client._sender
+            whole, calls = sender._transport, []
 
             class Odd:
                 async def exchange(self, request):
@@ -879,21 +879,21 @@ def test_an_exchange_that_is_cancelled_from_within_is_a_fault(virtually, world):
                         raise asyncio.CancelledError
                     return await whole.exchange(request)
 
-            sender._http = Odd()
+            sender._transport = Odd()
             assert isinstance(await here.client.wait("images:1"), Success)
             assert 2 == len(calls)
-            sender._http = whole
+            sender._transport = whole
 
     virtually(main)
 
 
-@pytest.mark.parametrize("victim", ["modelslab_async poller", "Poller._work"])
+@pytest.mark.parametrize("victim", ["modelslab_async poller", "Poller._run_worker"])
 def test_a_poller_that_is_cancelled_hangs_nobody(virtually, world, victim):
     """Whoever cancels all tasks of a loop ends the waits, those of now and those to come."""
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=1000.0)
+            here.emulator.add_job("images:1", duration=1000.0)
             waiting = asyncio.create_task(here.client.wait("images:1"))
             await asyncio.sleep(5.0)
             for task in asyncio.all_tasks():
@@ -913,7 +913,7 @@ def test_a_source_that_is_cancelled_hangs_nobody(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=3.0)
+            here.emulator.add_job("images:1", duration=3.0)
 
             async def source():
                 try:
@@ -937,12 +937,12 @@ def test_silence_is_not_counted_while_nobody_asks(virtually, world):
 
     async def main():
         async with world(pace=Pace(outage=600.0)) as here:
-            here.emulator.plant("images:1", duration=0.0)
+            here.emulator.add_job("images:1", duration=0.0)
             here.emulator.script("images:1", [blip, None])
             with pytest.raises(WaitTimeout):
                 await here.client.wait("images:1", timeout=0.5)
             await asyncio.sleep(7200.0)
-            tickets = [here.emulator.plant(("images", n), duration=0.0) for n in range(2, 50)]
+            tickets = [here.emulator.add_job(("images", n), duration=0.0) for n in range(2, 50)]
             here.emulator.script(tickets[0], [blip, said(429, retry_after=300)] * 8 + [None])
             outcomes = await here.client.gather(tickets)
             assert {Success} == {type(each) for each in outcomes}
@@ -956,8 +956,8 @@ def test_tiers_that_share_a_key_share_its_fate(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("enterprise_interior:1", duration=60.0)
-            here.emulator.plant("interior:1", duration=60.0)
+            here.emulator.add_job("enterprise_interior:1", duration=60.0)
+            here.emulator.add_job("interior:1", duration=60.0)
             here.emulator.script("interior:1", [None, refused])
             ends = await here.client.gather(["enterprise_interior:1", "interior:1"])
             assert {AuthenticationError} == {type(end.cause) for end in ends}
@@ -988,9 +988,9 @@ def test_each_asking_has_its_own_time(virtually, world):
 
     async def main():
         async with world() as here:
-            here.emulator.plant("images:1", duration=1000.0)
+            here.emulator.add_job("images:1", duration=1000.0)
             here.emulator.script("images:2", [said(400, status="error", message="x"), None])
-            here.emulator.plant("images:2", duration=150.0)
+            here.emulator.add_job("images:2", duration=150.0)
 
             async def source():
                 yield "images:1"
@@ -1010,7 +1010,7 @@ def test_the_longest_hint_counts(virtually, world):
 
     async def main():
         async with world(latency=0.1) as here:
-            tickets = [here.emulator.plant(("images", n), duration=60.0) for n in range(10)]
+            tickets = [here.emulator.add_job(("images", n), duration=60.0) for n in range(10)]
             for number, ticket in enumerate(tickets):
                 hint = 1 if number == 1 else 60
                 here.emulator.script(ticket, [None, said(429, retry_after=hint), None])

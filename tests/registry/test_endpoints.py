@@ -101,15 +101,15 @@ def test_a_row_has_the_tier_and_makes_a_part_of_what_its_family_makes(name):
 def test_the_table_has_every_recorded_endpoint_that_queues(facts):
     """None is left out but those of v8, which no page describes, and none is made up."""
     recorded = {url for url, row in facts.items() if row["mode"] == "queued" and "/v8/" not in url}
-    assert recorded == {ENDPOINTS[name].at().url for name in QUEUED}
-    assert {ENDPOINTS[name].at().url for name in UTILITIES} <= facts.keys() - recorded
+    assert recorded == {ENDPOINTS[name].with_hosts().url for name in QUEUED}
+    assert {ENDPOINTS[name].with_hosts().url for name in UTILITIES} <= facts.keys() - recorded
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_a_row_agrees_with_what_is_recorded(name, facts):
     """Parameters, method and family are the recorded ones; less may be required, never more."""
     endpoint = ENDPOINTS[name]
-    row = facts[endpoint.at().url]
+    row = facts[endpoint.with_hosts().url]
     required = set(row["required"]) - {"key"}
     assert required | set(row["optional"]) - {"key"} == set(endpoint.parameters)
     assert row["method"] == endpoint.method
@@ -125,20 +125,20 @@ def test_what_a_row_requires_is_enough(name):
     """Each endpoint starts with its required parameters alone, and not without one of them."""
     endpoint = ENDPOINTS[name]
     params = filled(endpoint)
-    call = endpoint.start(params)
+    call = endpoint.build_submit(params)
     assert (SITE if "{base}" in endpoint.url else OLD_SITE) in call.url
     assert "{" not in call.url
     assert "key" not in call.fields
     assert (endpoint.tier, endpoint.key_in, "POST") == (call.tier, call.key_in, call.method)
     for left_out in params:
         with pytest.raises(ValueError, match=f"needs {left_out}"):
-            endpoint.start({**params, left_out: None})
+            endpoint.build_submit({**params, left_out: None})
 
 
 def test_parameters_pass_untouched():
     """Values are the caller's; what is None is left out, what is falsy is not."""
     row = ENDPOINTS["realtime/text2img"]
-    call = row.start({"prompt": "a lighthouse", "width": "512", "samples": 0, "seed": None})
+    call = row.build_submit({"prompt": "a lighthouse", "width": "512", "samples": 0, "seed": None})
     assert SITE + "v6/realtime/text2img" == call.url
     assert {"prompt": "a lighthouse", "width": "512", "samples": 0} == call.fields
     assert not call.repeatable
@@ -146,7 +146,9 @@ def test_parameters_pass_untouched():
 
 def test_only_questions_may_be_repeated():
     """Work is paid for and files are stored; two questions do no harm."""
-    repeatable = {name for name, row in ENDPOINTS.items() if row.start(filled(row)).repeatable}
+    repeatable = {
+        name for name, row in ENDPOINTS.items() if row.build_submit(filled(row)).repeatable
+    }
     assert {"general/request_count", "general/wallet_balance"} == repeatable
 
 
@@ -181,27 +183,27 @@ def test_what_is_missing_or_misspelled_is_refused(params, complaint):
 )
 def test_a_new_parameter_passes(name):
     """What the service adds, or takes elsewhere, is nobody's misspelling."""
-    call = ENDPOINTS["realtime/img2img"].start({"prompt": "x", "init_image": "y", name: 1})
+    call = ENDPOINTS["realtime/img2img"].build_submit({"prompt": "x", "init_image": "y", name: 1})
     assert 1 == call.fields[name]
 
 
 def test_one_of_a_group_is_enough():
     """Alternatives are named together, and any of them will do."""
     endpoint = ENDPOINTS["voice/vocal_isolator"]
-    assert {"init_audio": "a"} == endpoint.start({"init_audio": "a"}).fields
-    assert {"init_video": "v"} == endpoint.start({"init_video": "v"}).fields
+    assert {"init_audio": "a"} == endpoint.build_submit({"init_audio": "a"}).fields
+    assert {"init_video": "v"} == endpoint.build_submit({"init_video": "v"}).fields
     with pytest.raises(ValueError, match="needs init_video or init_audio, got seed"):
-        endpoint.start({"seed": 1})
+        endpoint.build_submit({"seed": 1})
 
 
 def test_a_workflow_takes_its_own_words():
     """Its id goes into the path, its key into a header, and no name is misspelled."""
-    call = ENDPOINTS["workflows/run"].start({"workflow_id": "wf/1", "promt": "x"})
+    call = ENDPOINTS["workflows/run"].build_submit({"workflow_id": "wf/1", "promt": "x"})
     assert SITE + "v1/workflows/wf%2F1/run" == call.url
     assert ({"promt": "x"}, "header") == (call.fields, call.key_in)
     for bad in ("", " ", ".", ".."):
         with pytest.raises(ValueError, match="as one segment"):
-            ENDPOINTS["workflows/run"].start({"workflow_id": bad})
+            ENDPOINTS["workflows/run"].build_submit({"workflow_id": bad})
 
 
 @given(st.dictionaries(st.text(max_size=12), st.none() | st.integers(), max_size=4))
@@ -209,7 +211,7 @@ def test_no_parameters_do_anything_but_start_or_be_refused(params):
     """Whatever the names are, there is a call with exactly them or a ValueError."""
     row = a_row(required=("prompt",), any_of=(("a", "b"),))
     try:
-        call = row.start(params)
+        call = row.build_submit(params)
     except ValueError:
         return
     assert {name: value for name, value in params.items() if value is not None} == call.fields
@@ -218,10 +220,10 @@ def test_no_parameters_do_anything_but_start_or_be_refused(params):
 def test_a_user_adds_endpoints_and_loosens_them():
     """The table is never changed; a union makes another, and a row may require less."""
     table = ENDPOINTS | {"v8_images/paint": a_row()}
-    assert SITE + "v8/paint" == table["v8_images/paint"].start({}).url
+    assert SITE + "v8/paint" == table["v8_images/paint"].build_submit({}).url
     assert "v8_images/paint" not in ENDPOINTS
     loose = evolve(ENDPOINTS["realtime/text2img"], required=())
-    assert {"seed": 1} == loose.start({"seed": 1}).fields
+    assert {"seed": 1} == loose.build_submit({"seed": 1}).fields
     with pytest.raises(TypeError):
         ENDPOINTS["v8_images/paint"] = a_row()
 
@@ -229,7 +231,10 @@ def test_a_user_adds_endpoints_and_loosens_them():
 def test_hosts_move_apart():
     """The two hosts of the service are moved by two names."""
     moved = [
-        ENDPOINTS[name].at(base="http://a", legacy="http://b").start({"prompt": "x"}).url
+        ENDPOINTS[name]
+        .with_hosts(base="http://a", legacy="http://b")
+        .build_submit({"prompt": "x"})
+        .url
         for name in ("realtime/text2img", "legacy_v3/text2img")
     ]
     assert ["http://a/v6/realtime/text2img", "http://b/v3/text2img"] == moved
@@ -279,7 +284,7 @@ def test_a_row_may_say_that_a_parameter_takes_a_file():
     assert a_row(files=("portrait",)).takes_file("portrait")
     assert not a_row().takes_file("portrait")
     assert a_row().takes_file("init_image_7")
-    named = a_row(any_names=True, optional=("prompt",))
+    named = a_row(allows_extra=True, optional=("prompt",))
     assert [True, False] == [named.takes_file(name) for name in ("portrait", "prompt")]
 
 
@@ -296,7 +301,7 @@ def test_every_link_of_the_facts_takes_a_file():
     seen = 0
     for endpoint in map(ENDPOINTS.get, QUEUED):
         for name in endpoint.parameters:
-            fact = rows.get((endpoint.at().url, name))
+            fact = rows.get((endpoint.with_hosts().url, name))
             if fact is None:
                 continue
             seen += 1

@@ -68,7 +68,7 @@ def test_every_row(name):
     short = name.removeprefix("enterprise_")
     area = "v6/" if short == name else ENTERPRISE
     path = PATHS.get(name, f"{area}{short}/fetch/{{id}}")
-    assert (OLD_SITE if name.startswith("legacy") else SITE) + path == family.at().url
+    assert (OLD_SITE if name.startswith("legacy") else SITE) + path == family.with_hosts().url
     assert ("GET" if name in READ_BY_GET else "POST") == family.method
     assert READ_BY_GET.get(name, "body") == family.key_in
     assert ("enterprise" if name.startswith("enterprise") else "standard") == family.tier
@@ -86,7 +86,7 @@ def test_the_table_agrees_with_what_is_recorded():
     for recorded, row in facts.items():
         if recorded in LEFT_OUT:
             continue
-        family = FAMILIES[recorded.replace("ent_", "enterprise_", 1)].at()
+        family = FAMILIES[recorded.replace("ent_", "enterprise_", 1)].with_hosts()
         assert row["url_template"] == family.url
         assert row["method"] == family.method
         assert row["tier"].replace("legacy", "standard") == family.tier
@@ -110,7 +110,7 @@ def test_the_table_agrees_with_what_is_recorded():
 def test_a_ticket_becomes_a_call(ticket, url, fields):
     """The id stands in the path or in a field; the call holds no key and may be repeated."""
     ticket = Ticket.parse(ticket)
-    call = FAMILIES[ticket.family].fetch(ticket)
+    call = FAMILIES[ticket.family].build_poll(ticket)
     assert (url, fields, True) == (call.url, call.fields, call.repeatable)
     assert "key" not in call.fields
 
@@ -126,9 +126,9 @@ def test_an_id_is_never_more_than_its_segment(name, parts):
     family = FAMILIES[name]
     wanted = max(1, len(family.id_parts))
     ticket = Ticket(name, "/".join(parts[:wanted]))
-    call = family.fetch(ticket)
+    call = family.build_poll(ticket)
     places = {part: f"\0{n}" for n, part in enumerate(family.id_parts)}
-    plain = urlsplit(family.at().url.format(**places))
+    plain = urlsplit(family.with_hosts().url.format(**places))
     made = urlsplit(call.url)
     assert (plain.scheme, plain.netloc, "", "") == (
         made.scheme,
@@ -158,14 +158,14 @@ def test_an_id_has_the_parts_of_its_family(ticket, complaint):
     """A slash parts an id only where the family's URL has two places."""
     ticket = Ticket.parse(ticket)
     with pytest.raises(ValueError, match=complaint):
-        FAMILIES[ticket.family].fetch(ticket)
+        FAMILIES[ticket.family].build_poll(ticket)
 
 
 def test_a_user_adds_and_replaces_families():
     """The table is never changed; a union with it makes another one."""
     own = Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
     table = FAMILIES | {"v8_images": own}
-    assert SITE + "v8/images/fetch/5" == table["v8_images"].fetch(Ticket("v8_images", 5)).url
+    assert SITE + "v8/images/fetch/5" == table["v8_images"].build_poll(Ticket("v8_images", 5)).url
     assert "v8_images" not in FAMILIES
     with pytest.raises(TypeError):
         FAMILIES["v8_images"] = own
@@ -173,7 +173,7 @@ def test_a_user_adds_and_replaces_families():
 
 def test_hosts_move_apart():
     """The two hosts of the service are moved by two names."""
-    moved = {name: FAMILIES[name].at(base="http://a", legacy="http://b") for name in NAMES}
+    moved = {name: FAMILIES[name].with_hosts(base="http://a", legacy="http://b") for name in NAMES}
     assert "http://a/v6/realtime/fetch/{id}" == moved["realtime"].url
     assert "http://b/v3/fetch/{id}" == moved["legacy_v3"].url
 

@@ -12,9 +12,9 @@ CHANCE = st.floats(0, 1)
 PACES = st.builds(
     Pace,
     floor=st.floats(0.05, 5),
-    rise=st.floats(0.01, 1.0),
-    stride=st.floats(0.0, 60.0),
-    share=st.floats(0.05, 0.5),
+    growth=st.floats(0.01, 1.0),
+    growth_cap=st.floats(0.0, 60.0),
+    age_fraction=st.floats(0.05, 0.5),
     ceiling=st.just(1e9),
     jitter=st.floats(0, 0.5),
 )
@@ -22,12 +22,12 @@ PACES = st.builds(
 
 def watch(pace, seconds, chances):
     """When a job of so many seconds is looked at, until it is noticed; replies take no time."""
-    now = pace.first(None, next(chances))
-    looks = [now]
+    now = pace.first_step(None, next(chances))
+    polls = [now]
     while now < seconds:
         now += pace.step(now, next(chances))
-        looks.append(now)
-    return looks
+        polls.append(now)
+    return polls
 
 
 def forever(value):
@@ -37,36 +37,36 @@ def forever(value):
 
 def pieces(pace, seconds):
     """How many steps of full length fit into a job, were each as long as its every moment says."""
-    stride = max(pace.stride, pace.floor)
-    level = (stride - pace.floor) / pace.rise if pace.rise else math.inf
-    grown = max(level, stride / pace.share)
-    count = math.log1p(pace.rise / pace.floor * min(seconds, level)) / pace.rise
-    count += max(0.0, min(seconds, grown) - level) / stride
-    return count + math.log(max(1.0, seconds / grown)) / pace.share
+    growth_cap = max(pace.growth_cap, pace.floor)
+    level = (growth_cap - pace.floor) / pace.growth if pace.growth else math.inf
+    grown = max(level, growth_cap / pace.age_fraction)
+    count = math.log1p(pace.growth / pace.floor * min(seconds, level)) / pace.growth
+    count += max(0.0, min(seconds, grown) - level) / growth_cap
+    return count + math.log(max(1.0, seconds / grown)) / pace.age_fraction
 
 
 def bound(pace, seconds):
     """The most looks that the pace may spend on a job of so many seconds."""
-    most = 1.0 / (1.0 - pace.jitter) + max(pace.rise, pace.share)
+    most = 1.0 / (1.0 - pace.jitter) + max(pace.growth, pace.age_fraction)
     return 2 + most * pieces(pace, seconds)
 
 
 @given(pace=PACES, seconds=st.floats(0.01, 3000), chance=CHANCE)
 def test_both_promises_hold_for_any_pace(pace, seconds, chance):
     """Noticed within the step of its age, and for no more looks than its steps allow."""
-    looks = watch(pace, seconds, forever(chance))
-    assert looks[-1] - seconds <= pace.longest(seconds) + 1e-6
-    assert len(looks) <= bound(pace, seconds) + 1e-6
+    polls = watch(pace, seconds, forever(chance))
+    assert polls[-1] - seconds <= pace.base_step(seconds) + 1e-6
+    assert len(polls) <= bound(pace, seconds) + 1e-6
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 2.0, 10.0, 60.0, 600.0, 3000.0])
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
 def test_the_default_s_promises_in_figures(seconds, chance):
     """Ten seconds or a twentieth; after three minutes looks grow with the logarithm."""
-    looks = watch(Pace(), seconds, forever(chance))
-    assert looks[-1] - seconds <= max(min(2.5 + 0.3 * seconds, 9.5), 0.05 * seconds) + 1e-9
-    assert len(looks) <= 6 + seconds / 8.5
-    assert len(looks) <= 29 + 23 * math.log(max(1.0, seconds / 190))
+    polls = watch(Pace(), seconds, forever(chance))
+    assert polls[-1] - seconds <= max(min(2.5 + 0.3 * seconds, 9.5), 0.05 * seconds) + 1e-9
+    assert len(polls) <= 6 + seconds / 8.5
+    assert len(polls) <= 29 + 23 * math.log(max(1.0, seconds / 190))
 
 
 def test_the_ceiling_bounds_the_step():
@@ -77,9 +77,9 @@ def test_the_ceiling_bounds_the_step():
 
 def test_work_just_submitted_is_not_asked_about_at_once():
     """Its submit was the first look already; the next one is due after a step."""
-    assert 0.0 == Pace().first(None, 0.5)
-    assert Pace().step(0.0, 0.5) == Pace().first(None, 0.5, fresh=True)
-    assert 2.0 == Pace.fixed(2.0).first(None, 0.5, fresh=True)
+    assert 0.0 == Pace().first_step(None, 0.5)
+    assert Pace().step(0.0, 0.5) == Pace().first_step(None, 0.5, just_submitted=True)
+    assert 2.0 == Pace.fixed(2.0).first_step(None, 0.5, just_submitted=True)
 
 
 @given(eta=st.floats(0.001, 1e6), age=st.floats(0, 1e5), chance=CHANCE)
@@ -89,14 +89,14 @@ def test_an_eta_is_waited_for_with_patience(eta, age, chance):
     step = pace.step(age, chance, eta=age + eta)
     believed = min(max(75.0, age), 300.0)
     assert min(eta, 0.9 * believed) - 1e-6 <= step
-    assert step <= min(eta + 0.1 * pace.longest(age + eta), believed) + 1e-6
+    assert step <= min(eta + 0.1 * pace.base_step(age + eta), believed) + 1e-6
 
 
 @given(seconds=st.floats(0.01, 3000), eta=st.floats(0.01, 1e6), chance=CHANCE)
 def test_an_eta_that_is_wrong_makes_it_late_by_patience_or_as_much_again(seconds, eta, chance):
     """The default notices within 75 seconds or T, whichever is more, and within 300 at any rate."""
     pace = Pace()
-    now = pace.first(eta, chance, fresh=True)
+    now = pace.first_step(eta, chance, just_submitted=True)
     while now < seconds:
         now += pace.step(now, chance, eta=eta)
     assert now - seconds <= min(max(75.0, seconds), 300.0) + 1e-6
@@ -106,7 +106,7 @@ def test_an_eta_that_is_wrong_makes_it_late_by_patience_or_as_much_again(seconds
 def test_chance_parts_a_herd_with_one_long_eta(eta, one, other):
     """Tickets submitted together are not looked at in the same moment, however long the eta."""
     pace = Pace()
-    apart = abs(pace.first(eta, one) - pace.first(eta, other))
+    apart = abs(pace.first_step(eta, one) - pace.first_step(eta, other))
     assert abs(one - other) * 0.9 <= apart + 1e-6
 
 
@@ -118,15 +118,15 @@ def test_an_eta_that_has_passed_says_nothing():
 
 def test_without_patience_no_eta_is_heeded():
     """Whoever trusts no eta says so."""
-    pace = Pace(patience=0.0)
-    assert 0.0 == pace.first(60.0, 0.0)
+    pace = Pace(max_eta_wait=0.0)
+    assert 0.0 == pace.first_step(60.0, 0.0)
     assert pace.step(5.0, 0.5) == pace.step(5.0, 0.5, eta=60.0)
 
 
 def test_a_plain_pace_is_the_rule_for_everything():
     """The same steps for every family, and nothing is learned."""
     pace = Pace()
-    assert pace is pace.limits is pace.of("images")
+    assert pace is pace.limits is pace.for_family("images")
     pace.learn(1.0, 2.0, None)
     assert Pace() == pace
 
@@ -136,7 +136,7 @@ def test_a_fixed_pace_keeps_its_step():
     pace = Pace.fixed(2.5)
     assert {2.5} == {pace.step(age, chance) for age in (0, 50, 1e6) for chance in (0.0, 1.0)}
     assert 2.5 == pace.step(50.0, 0.5, eta=960.0)
-    assert 0.0 == pace.first(960, 0.5)
+    assert 0.0 == pace.first_step(960, 0.5)
 
 
 @given(setbacks=st.integers(1, 10_000), chance=CHANCE)
@@ -154,14 +154,14 @@ def test_backing_off_grows_and_ends(setbacks, chance):
         {"floor": -1},
         {"floor": math.nan},
         {"floor": "1"},
-        {"rise": -0.1},
-        {"stride": -1},
-        {"patience": math.nan},
-        {"share": -0.1},
-        {"share": math.nan},
+        {"growth": -0.1},
+        {"growth_cap": -1},
+        {"max_eta_wait": math.nan},
+        {"age_fraction": -0.1},
+        {"age_fraction": math.nan},
         {"ceiling": 0.5},
         {"jitter": 1.5},
-        {"faults": 0},
+        {"max_failures": 0},
         {"grace": -1},
     ],
 )

@@ -17,19 +17,19 @@ def looks_at(pace, seconds, chances, eta=None):
 
     Replies take no time. The chances come round and round.
     """
-    now, looks = pace.first(eta, chances[0]), []
+    now, polls = pace.first_step(eta, chances[0]), []
     while True:
-        looks.append(now)
+        polls.append(now)
         if now >= seconds:
-            return looks
-        now += pace.step(now, chances[len(looks) % len(chances)])
+            return polls
+        now += pace.step(now, chances[len(polls) % len(chances)])
 
 
 def fewest_steps(pace, seconds):
     """The integral of one step over its own length, from nothing to so many seconds."""
     count, width = 0.0, seconds / 4000.0
     for part in range(4000):
-        count += width / pace.longest((part + 0.5) * width)
+        count += width / pace.base_step((part + 0.5) * width)
     return count
 
 
@@ -40,7 +40,7 @@ def most_looks(pace, seconds):
     So there is one look at the start, one to notice the end, and for each length of a step in
     between no more than one for what chance took away and a part for what it grew meanwhile.
     """
-    growth = max(pace.rise, pace.share)
+    growth = max(pace.growth, pace.age_fraction)
     return 2 + (1.0 / (1.0 - pace.jitter) + growth) * fewest_steps(pace, seconds)
 
 
@@ -49,9 +49,9 @@ def most_looks(pace, seconds):
 def test_the_default_pace_keeps_both_promises(seconds, chances):
     """Whatever chance does, the end is noticed in time and the looks are bounded."""
     pace = Pace()
-    looks = looks_at(pace, seconds, chances)
-    assert looks[-1] - seconds <= max(min(2.5 + 0.3 * seconds, 9.5), 0.05 * seconds) + 1e-9
-    assert len(looks) <= most_looks(pace, seconds) * 1.001
+    polls = looks_at(pace, seconds, chances)
+    assert polls[-1] - seconds <= max(min(2.5 + 0.3 * seconds, 9.5), 0.05 * seconds) + 1e-9
+    assert len(polls) <= most_looks(pace, seconds) * 1.001
 
 
 @settings(max_examples=100)
@@ -61,44 +61,44 @@ def test_the_default_pace_keeps_both_promises(seconds, chances):
     pace=st.builds(
         Pace,
         floor=st.floats(0.1, 10.0),
-        rise=st.floats(0.0, 1.0),
-        share=st.floats(0.02, 1.0),
+        growth=st.floats(0.0, 1.0),
+        age_fraction=st.floats(0.02, 1.0),
         jitter=st.floats(0.0, 0.9),
         ceiling=st.just(1e6),
     ),
 )
 def test_any_pace_below_its_ceiling_keeps_them(seconds, chances, pace):
     """The same laws hold for floors, rises, shares and jitters of one's own."""
-    looks = looks_at(pace, seconds, chances)
-    rising = min(pace.floor + pace.rise * seconds, 9.5)
-    late = max(pace.floor, rising, pace.share * seconds)
-    assert looks[-1] - seconds <= late * (1 + 1e-9)
-    assert len(looks) <= most_looks(pace, seconds) * 1.001
+    polls = looks_at(pace, seconds, chances)
+    rising = min(pace.floor + pace.growth * seconds, 9.5)
+    late = max(pace.floor, rising, pace.age_fraction * seconds)
+    assert polls[-1] - seconds <= late * (1 + 1e-9)
+    assert len(polls) <= most_looks(pace, seconds) * 1.001
 
 
 @pytest.mark.parametrize("seconds", [1.0, 60.0, 3600.0])
 def test_a_share_of_nothing_is_the_loop_by_hand(seconds):
     """Without a share every step is the floor: late by a floor, looks in proportion to the time."""
-    looks = looks_at(Pace.fixed(2.0), seconds, [0.5])
-    assert looks[-1] - seconds <= 2.0
-    assert math.ceil(seconds / 2.0) + 1 == len(looks)
+    polls = looks_at(Pace.fixed(2.0), seconds, [0.5])
+    assert polls[-1] - seconds <= 2.0
+    assert math.ceil(seconds / 2.0) + 1 == len(polls)
 
 
 @given(seconds=st.floats(0.1, 3000.0), eta=st.floats(0.1, 1e5), chances=CHANCES)
 def test_a_wrong_eta_costs_no_more_than_patience(seconds, eta, chances):
     """A job is noticed within 75 s, or its own time again, whatever its eta said."""
     pace = Pace()
-    now, turn = pace.first(eta, chances[0]), 0
+    now, turn = pace.first_step(eta, chances[0]), 0
     while now < seconds:
         turn += 1
         now += pace.step(now, chances[turn % len(chances)], eta=eta)
-    assert now - seconds <= max(75.0, seconds, pace.longest(seconds))
+    assert now - seconds <= max(75.0, seconds, pace.base_step(seconds))
 
 
 @pytest.mark.parametrize("eta", [None, 0, 0.0])
 def test_without_an_eta_the_first_look_is_due_at_once(eta):
     """Who asks about an old ticket gets its answer at once."""
-    assert 0.0 == Pace().first(eta, 1.0)
+    assert 0.0 == Pace().first_step(eta, 1.0)
 
 
 @given(age=st.floats(0, 1e6), older=st.floats(0, 1e6), chance=st.floats(0, 1))

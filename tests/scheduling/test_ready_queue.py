@@ -7,7 +7,7 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelslab_async._scheduling.ready_queue import Line
+from modelslab_async._scheduling.ready_queue import ReadyQueue
 
 
 @define(eq=False)
@@ -19,7 +19,7 @@ class One:
 
 
 def lined_up(dues):
-    line = Line()
+    line = ReadyQueue()
     for due in dues:
         line.push(due, One(due))
     return line
@@ -28,8 +28,8 @@ def lined_up(dues):
 def let_out(line, now, step, until=1e9):
     """Let out all that may go until then; give when each went, and when it was due."""
     went = []
-    while (when := line.when()) is not None and when <= until:
-        now = max(now, when)
+    while (next_due := line.next_due()) is not None and next_due <= until:
+        now = max(now, next_due)
         one = line.pop(now, lambda _: step)
         went.append((now, one.due))
     return went
@@ -44,7 +44,7 @@ def test_the_most_overdue_goes_first():
 def test_after_a_standstill_the_late_ones_share_one_step():
     """They go out evenly, most overdue first, the last one a step after the first."""
     line = lined_up(float(n % 97) for n in range(3000))
-    line.resume(100.0)
+    line.spread_backlog(100.0)
     went = let_out(line, 100.0, 30.0)
     assert sorted(due for _, due in went) == [due for _, due in went]
     assert 130.0 == pytest.approx(went[-1][0], abs=0.1)
@@ -55,14 +55,16 @@ def test_after_a_standstill_the_late_ones_share_one_step():
 def test_a_few_late_ones_need_not_wait_long():
     """Ten looks a second are no burst, however long the step is."""
     line = lined_up([1.0, 2.0, 3.0])
-    line.resume(100.0)
-    assert [100.0, 100.1, 100.2] == pytest.approx([when for when, _ in let_out(line, 100.0, 300.0)])
+    line.spread_backlog(100.0)
+    assert [100.0, 100.1, 100.2] == pytest.approx(
+        [next_due for next_due, _ in let_out(line, 100.0, 300.0)]
+    )
 
 
 def test_what_is_pushed_after_a_standstill_waits_for_nobody():
     """A new ticket is looked at at once."""
     line = lined_up([1.0] * 1000)
-    line.resume(100.0)
+    line.spread_backlog(100.0)
     line.push(105.0, One(105.0))
     went = let_out(line, 100.0, 300.0)
     assert (105.0, 105.0) in [(round(now, 6), due) for now, due in went]
@@ -71,7 +73,7 @@ def test_what_is_pushed_after_a_standstill_waits_for_nobody():
 def test_what_falls_due_while_the_late_ones_go_out_makes_no_burst():
     """Half of them are late and half of them not yet due: all share the step, in their order."""
     line = lined_up(float(n) for n in range(1000))
-    line.resume(500.0)
+    line.spread_backlog(500.0)
     went = let_out(line, 500.0, 1000.0)
     assert sorted(due for _, due in went) == [due for _, due in went]
     assert all(now >= due for now, due in went)
@@ -83,12 +85,12 @@ def test_what_falls_due_while_the_late_ones_go_out_makes_no_burst():
 def test_a_second_standstill_makes_no_burst_either():
     """Those that are late already, and those that are late now, share one step again."""
     line = lined_up([1.0] * 500)
-    line.resume(100.0)
+    line.spread_backlog(100.0)
     let_out(line, 100.0, 30.0, until=115.0)
     for _ in range(250):
         line.push(130.0, One(130.0))
     for moment in (200.0, 200.1, 200.2):
-        line.resume(moment)
+        line.spread_backlog(moment)
     line.push(201.0, One(201.0))
     went = let_out(line, 200.2, 30.0)
     assert 501 == len(went)
@@ -102,7 +104,7 @@ def test_standstills_without_an_end_leave_few_queues():
     """A server that comes and goes costs no more time with each of its returns."""
     line = lined_up(float(n) for n in range(1000))
     for number in range(200):
-        line.resume(float(number))
+        line.spread_backlog(float(number))
         for _ in range(20):
             line.push(2000.0, One(2000.0))
     assert len(line._queues) < 30
@@ -111,7 +113,7 @@ def test_standstills_without_an_end_leave_few_queues():
 
 def test_forgetting_is_done_in_small_pieces():
     """However many nobody wants any more, one call clears away a few of them."""
-    line = Line()
+    line = ReadyQueue()
     ones = [One(float(n)) for n in range(20_000)]
     for one in ones:
         line.push(one.due, one)
@@ -119,11 +121,11 @@ def test_forgetting_is_done_in_small_pieces():
     for one in ones:
         before = len(line)
         one.watchers = ()
-        line.forget()
+        line.mark_stale()
         most = max(most, before - len(line))
     assert 0 < most <= 8
     assert len(line) < 200
-    assert line.when() is None
+    assert line.next_due() is None
 
 
 def half_forgotten(line, count):
@@ -134,31 +136,31 @@ def half_forgotten(line, count):
     gone, kept = ones[: count // 5 * 3], ones[count // 5 * 3 :]
     for one in gone:
         one.watchers = ()
-        line.forget()
+        line.mark_stale()
     return kept
 
 
 def test_a_line_that_is_emptied_while_it_is_cleared_goes_on():
     """Who leaves and who comes after all was taken out finds a line as good as new."""
-    line = Line()
+    line = ReadyQueue()
     kept = half_forgotten(line, 400)
     assert set(map(id, kept)) == set(map(id, line.drain()))
-    line.forget()
+    line.mark_stale()
     line.push(3.0, One(3.0))
-    assert 3.0 == line.when()
+    assert 3.0 == line.next_due()
     assert [(5.0, 3.0)] == let_out(line, 5.0, 30.0)
 
 
 @pytest.mark.parametrize("emptied", [False, True])
 def test_once_a_standstill_is_made_up_for_clearing_makes_no_gaps(emptied):
     """However few stood still then, those that are cleared of others now go when they are due."""
-    line, few = Line(), [One(1.0) for _ in range(150)]
+    line, few = ReadyQueue(), [One(1.0) for _ in range(150)]
     for one in few:
         line.push(one.due, one)
-    line.resume(5.0)
+    line.spread_backlog(5.0)
     for one in few[:100]:
         one.watchers = ()
-        line.forget()
+        line.mark_stale()
     if emptied:
         line.drain()
     kept = half_forgotten(line, 5000)
@@ -170,13 +172,13 @@ def test_once_a_standstill_is_made_up_for_clearing_makes_no_gaps(emptied):
 @given(st.lists(st.tuples(st.sampled_from("ppppfros"), st.floats(0, 50)), max_size=200))
 def test_whatever_happens_everybody_wanted_goes_once(deeds):
     """Nobody is lost or comes twice, and a turn is never more than a little way off."""
-    line, wanted, now = Line(), [], 0.0
+    line, wanted, now = ReadyQueue(), [], 0.0
     for deed, value in deeds:
         now += value / 10
-        when = line.when()
-        assert (when is None) == (not wanted)
-        if when is not None:
-            assert when <= max(now, min(one.due for one in wanted)) + 0.1 + 1e-9
+        next_due = line.next_due()
+        assert (next_due is None) == (not wanted)
+        if next_due is not None:
+            assert next_due <= max(now, min(one.due for one in wanted)) + 0.1 + 1e-9
         match deed:
             case "p":
                 wanted.append(one := One(now + value - 25))
@@ -184,15 +186,15 @@ def test_whatever_happens_everybody_wanted_goes_once(deeds):
             case "f" if wanted:
                 one = wanted.pop(int(value) % len(wanted))
                 one.watchers = ()
-                line.forget()
+                line.mark_stale()
             case "r":
-                line.resume(now)
-            case "o" if when is not None:
-                now = max(now, when)
+                line.spread_backlog(now)
+            case "o" if next_due is not None:
+                now = max(now, next_due)
                 one = line.pop(now, lambda _, step=value: step)
                 assert one.due <= now
                 wanted.remove(one)
             case "s":
                 now += 100.0
     assert set(map(id, wanted)) == {id(one) for one in line.drain() if one.watchers}
-    assert line.when() is None
+    assert line.next_due() is None

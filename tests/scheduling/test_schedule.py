@@ -31,7 +31,7 @@ from modelslab_async._scheduling.schedule import Schedule
 
 TICKETS = [Ticket(family, id_) for family in ("images", "video", "legacy_v3") for id_ in "123"]
 HOSTS = {"images": "new", "video": "new", "legacy_v3": "old"}
-PACE = Pace(faults=3, grace=2.0)
+PACE = Pace(max_failures=3, grace=2.0)
 CHANCE = st.floats(0, 1)
 
 
@@ -43,7 +43,7 @@ class Listener:
         self.heard = []
         self.left = False
 
-    def hear(self, news):
+    def notify(self, news):
         self.heard.append(news)
 
 
@@ -63,16 +63,16 @@ class Machine(RuleBasedStateMachine):
     def waiting_for(self, ticket):
         return [each for each in self.listeners if each.ticket == ticket]
 
-    def tell(self, endings):
-        for ending in endings:
-            for watcher in ending.watchers:
-                watcher.hear(ending.outcome)
-                assert watcher.ticket == ending.outcome.ticket
+    def tell(self, completions):
+        for completion in completions:
+            for watcher in completion.watchers:
+                watcher.notify(completion.outcome)
+                assert watcher.ticket == completion.outcome.ticket
                 self.listeners.remove(watcher)
-        return [ending.outcome for ending in endings]
+        return [completion.outcome for completion in completions]
 
-    @rule(ticket=st.sampled_from(TICKETS), chance=CHANCE, eta=st.none() | st.floats(0, 99))
-    def add(self, ticket, chance, eta):
+    @rule(ticket=st.sampled_from(TICKETS), jitter=CHANCE, eta=st.none() | st.floats(0, 99))
+    def add(self, ticket, jitter, eta):
         listener = Listener(ticket)
         self.listeners.append(listener)
         self.schedule.add(
@@ -81,7 +81,7 @@ class Machine(RuleBasedStateMachine):
             tier="standard",
             host=HOSTS[ticket.family],
             now=self.now,
-            chance=chance,
+            jitter=jitter,
             eta=eta,
         )
 
@@ -99,13 +99,13 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def pass_time_until_due(self):
-        when = self.schedule.next_look()
+        when = self.schedule.next_poll_at()
         if when is not None:
             self.now = max(self.now, when)
 
     @rule(target=flights)
     def take(self):
-        when = self.schedule.next_look()
+        when = self.schedule.next_poll_at()
         entry = self.schedule.take(self.now)
         assert (entry is not None) == (when is not None and when <= self.now)
         if entry is None:
@@ -117,70 +117,70 @@ class Machine(RuleBasedStateMachine):
         self.flying.append(entry)
         return entry
 
-    def feed(self, entry, result, chance):
+    def feed(self, entry, result, jitter):
         self.flying.remove(entry)
-        effects = self.schedule.feed(entry, result, self.now, chance)
-        endings = [effects.ending] if effects.ending else []
-        while self.schedule.doomed:
-            endings += self.schedule.reap(2, self.now)
-        return self.tell(endings), effects
+        effects = self.schedule.feed(entry, result, self.now, jitter)
+        completions = [effects.completion] if effects.completion else []
+        while self.schedule.has_pending_refusals:
+            completions += self.schedule.pop_refused(2, self.now)
+        return self.tell(completions), effects
 
-    @rule(entry=consumes(flights), chance=CHANCE, eta=st.none() | st.floats(0, 99))
-    def still_running(self, entry, chance, eta):
-        outcomes, _ = self.feed(entry, Processing(ticket=entry.ticket, eta=eta), chance)
+    @rule(entry=consumes(flights), jitter=CHANCE, eta=st.none() | st.floats(0, 99))
+    def still_running(self, entry, jitter, eta):
+        outcomes, _ = self.feed(entry, Processing(ticket=entry.ticket, eta=eta), jitter)
         assert [] == outcomes
 
-    @rule(entry=consumes(flights), chance=CHANCE, well=st.booleans())
-    def over(self, entry, chance, well):
+    @rule(entry=consumes(flights), jitter=CHANCE, well=st.booleans())
+    def over(self, entry, jitter, well):
         waited = entry.watchers
         reply = Success(ticket=entry.ticket) if well else Failed(ticket=entry.ticket)
-        outcomes, _ = self.feed(entry, reply, chance)
+        outcomes, _ = self.feed(entry, reply, jitter)
         assert ([reply] if waited else []) == outcomes
 
-    @rule(entry=consumes(flights), chance=CHANCE)
-    def unknown(self, entry, chance):
-        waited, age = entry.watchers, entry.began - entry.added
-        outcomes, _ = self.feed(entry, Failed(ticket=entry.ticket, reason="not_found"), chance)
+    @rule(entry=consumes(flights), jitter=CHANCE)
+    def unknown(self, entry, jitter):
+        waited, age = entry.watchers, entry.poll_started - entry.added
+        outcomes, _ = self.feed(entry, Failed(ticket=entry.ticket, reason="not_found"), jitter)
         assert bool(waited and age >= PACE.grace) == bool(outcomes)
 
-    @rule(entry=consumes(flights), chance=CHANCE, network=st.booleans())
-    def fault(self, entry, chance, network):
-        waited, before = entry.watchers, entry.faults
+    @rule(entry=consumes(flights), jitter=CHANCE, network=st.booleans())
+    def fault(self, entry, jitter, network):
+        waited, before = entry.watchers, entry.failures
         error = TransportError("cut") if network else ServerError("down")
-        outcomes, _ = self.feed(entry, error, chance)
-        spent = before + 1 >= PACE.faults
+        outcomes, _ = self.feed(entry, error, jitter)
+        spent = before + 1 >= PACE.max_failures
         assert bool(waited and spent) == bool(outcomes)
         assert all(isinstance(each, Unresolved) for each in outcomes)
 
-    @rule(entry=consumes(flights), chance=CHANCE, asked=st.none() | st.floats(0, 300))
-    def rate_limited(self, entry, chance, asked):
-        before = entry.faults
-        outcomes, effects = self.feed(entry, RateLimited("slow", retry_after=asked), chance)
+    @rule(entry=consumes(flights), jitter=CHANCE, asked=st.none() | st.floats(0, 300))
+    def rate_limited(self, entry, jitter, asked):
+        before = entry.failures
+        outcomes, effects = self.feed(entry, RateLimited("slow", retry_after=asked), jitter)
         assert [] == outcomes
-        assert before == entry.faults
+        assert before == entry.failures
         if effects.paused is not None:
             assert asked is None or effects.paused >= asked
             self.paused["standard"] = self.now + effects.paused
 
-    @rule(entry=consumes(flights), chance=CHANCE)
-    def key_refused(self, entry, chance):
+    @rule(entry=consumes(flights), jitter=CHANCE)
+    def key_refused(self, entry, jitter):
         waiting = {each.ticket for each in self.listeners}
-        outcomes, _ = self.feed(entry, AuthenticationError("bad", ticket=entry.ticket), chance)
+        outcomes, _ = self.feed(entry, AuthenticationError("bad", ticket=entry.ticket), jitter)
         assert waiting == {each.ticket for each in outcomes}
         assert all(each.ticket == each.cause.ticket for each in outcomes)
         assert [] == self.listeners
 
-    @rule(entry=consumes(flights), chance=CHANCE)
-    def family_forbidden(self, entry, chance):
+    @rule(entry=consumes(flights), jitter=CHANCE)
+    def family_forbidden(self, entry, jitter):
         family = entry.ticket.family
         waiting = {each.ticket for each in self.listeners if each.ticket.family == family}
-        outcomes, _ = self.feed(entry, PermissionDenied("no", ticket=entry.ticket), chance)
+        outcomes, _ = self.feed(entry, PermissionDenied("no", ticket=entry.ticket), jitter)
         assert waiting == {each.ticket for each in outcomes}
 
-    @rule(entry=consumes(flights), chance=CHANCE)
-    def request_refused(self, entry, chance):
+    @rule(entry=consumes(flights), jitter=CHANCE)
+    def request_refused(self, entry, jitter):
         waited = entry.watchers
-        outcomes, _ = self.feed(entry, InvalidRequest("no", ticket=entry.ticket), chance)
+        outcomes, _ = self.feed(entry, InvalidRequest("no", ticket=entry.ticket), jitter)
         assert ([entry.ticket] if waited else []) == [each.ticket for each in outcomes]
 
     @invariant()
@@ -194,20 +194,20 @@ class Machine(RuleBasedStateMachine):
         flying = {each.ticket for each in self.flying if each.watchers}
         assert len(self.schedule) >= len(waiting)
         if waiting - flying:
-            assert self.schedule.next_look() is not None
+            assert self.schedule.next_poll_at() is not None
 
     @invariant()
     def nobody_starves(self):
         """What is due and not paused has its turn soon, also when it is late and one of many."""
-        for lane in self.schedule._lanes.values():
-            if lane.next_look() is not None:
-                lines = lane._crowd._lines.values()
+        for host_queue in self.schedule._host_queues.values():
+            if host_queue.next_poll_at() is not None:
+                lines = host_queue._fair_queue._queues.values()
                 queues = [queue for line in lines for queue in line._queues if len(queue)]
-                due = min(queue.first().due for queue in queues)
+                due = min(queue.peek().due for queue in queues)
                 # Where nothing is proven, looks that hang hold the next one up.
-                patience = 1 << min(max(len(lane._flying) - 1, 0), 5)
-                soon = max(self.now, due, lane.paused_until) + patience + 0.1
-                assert lane.next_look() <= soon + 1e-9
+                patience = 1 << min(max(len(host_queue._in_flight) - 1, 0), 5)
+                soon = max(self.now, due, host_queue.paused_until) + patience + 0.1
+                assert host_queue.next_poll_at() <= soon + 1e-9
 
     def teardown(self):
         outcomes = []
@@ -226,7 +226,7 @@ def open_tickets(count, **pace):
     schedule = Schedule(Pace(**pace))
     for number in range(count):
         ticket = Ticket("images", number)
-        schedule.add(ticket, Listener(ticket), tier="standard", host="new", now=0.0, chance=0.0)
+        schedule.add(ticket, Listener(ticket), tier="standard", host="new", now=0.0, jitter=0.0)
     return schedule
 
 
@@ -254,7 +254,7 @@ def test_a_slow_probe_does_not_hold_the_others_for_ever():
     """Others go out when it stays without an answer, and the more of them hang, the fewer."""
     schedule = open_tickets(9)
     for moment in (0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 95.0):
-        assert moment == schedule.next_look()
+        assert moment == schedule.next_poll_at()
         assert schedule.take(moment)
 
 
@@ -264,11 +264,11 @@ def test_abandoned_tickets_leave_nothing_behind():
     for number in range(1000):
         ticket = Ticket("images", number)
         listener = Listener(ticket)
-        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, chance=0.0, eta=99.0)
+        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, jitter=0.0, eta=99.0)
         schedule.drop(ticket, listener)
-    (lane,) = schedule._lanes.values()
+    (host_queue,) = schedule._host_queues.values()
     assert 0 == len(schedule)
-    assert len(lane._crowd._lines["images"]) < 200
+    assert len(host_queue._fair_queue._queues["images"]) < 200
 
 
 def test_who_leaves_while_a_refusal_is_told_slows_nobody_down():
@@ -278,17 +278,17 @@ def test_who_leaves_while_a_refusal_is_told_slows_nobody_down():
     listeners = {ticket: Listener(ticket) for ticket in refused}
     for ticket in refused + [Ticket("video", number) for number in range(1000)]:
         listener = listeners.get(ticket) or Listener(ticket)
-        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, chance=0.0)
+        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, jitter=0.0)
     schedule.feed(schedule.take(0.0), PermissionDenied("no"), 0.1, 0.0)
     for ticket in refused[1:]:
         schedule.drop(ticket, listeners[ticket])
-    while schedule.doomed:
-        schedule.reap(100, 0.1)
+    while schedule.has_pending_refusals:
+        schedule.pop_refused(100, 0.1)
     now = 100.0
     while len(schedule):
         entry = schedule.take(now)
         schedule.feed(entry, Success(ticket=entry.ticket), now, 0.0)
-        now = max(now, schedule.next_look() or now)
+        now = max(now, schedule.next_poll_at() or now)
     assert now <= 111.0
 
 
@@ -299,14 +299,14 @@ def test_who_leaves_while_a_refusal_is_told_harms_nobody():
     listeners = {ticket: Listener(ticket) for ticket in refused}
     for ticket in [*refused, other := Ticket("video", 1)]:
         listener = listeners.get(ticket) or Listener(ticket)
-        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, chance=0.0)
+        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, jitter=0.0)
     probe = schedule.take(0.0)
     for ticket in refused[1:105]:
         schedule.drop(ticket, listeners[ticket])
     schedule.feed(probe, PermissionDenied("no"), 0.1, 0.0)
     schedule.drop(refused[150], listeners[refused[150]])
-    while schedule.doomed:
-        schedule.reap(50, 0.1)
+    while schedule.has_pending_refusals:
+        schedule.pop_refused(50, 0.1)
     assert other == schedule.take(0.2).ticket
     assert 1 == len(schedule)
 
@@ -318,5 +318,5 @@ def test_every_rate_limit_in_a_row_pauses_for_longer():
     for _ in range(3):
         effects = schedule.feed(schedule.take(now), RateLimited("slow"), now, 0.0)
         pauses.append(effects.paused)
-        now = schedule.next_look()
+        now = schedule.next_poll_at()
     assert [1.0, 2.0, 4.0] == pauses

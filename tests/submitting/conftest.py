@@ -33,12 +33,12 @@ class Service:
         self.starts: Counter[str] = Counter()
         self.submits: list[dict[str, Any]] = []
         self.moments: list[float] = []
-        self.looks = 0
+        self.polls = 0
 
     async def exchange(self, request: Request, /) -> Response:
         await asyncio.sleep(0.01)
         if "/fetch" in request.url:
-            self.looks += 1
+            self.polls += 1
             return said(status="success", output=["https://x.example/1.png"])
         fields = json.loads(request.body)
         self.submits.append(fields)
@@ -63,16 +63,16 @@ def done(service: Service, fields: dict[str, Any]) -> Response:
 
 
 def never_left(*_: object) -> Response:
-    raise TransportError("connection refused", may_have_left=False)
+    raise TransportError("connection refused", may_have_been_sent=False)
 
 
 def lost(*_: object) -> Response:
-    raise TransportError("the connection broke", may_have_left=True)
+    raise TransportError("the connection broke", may_have_been_sent=True)
 
 
 def lost_after_the_start(service: Service, fields: dict[str, Any]) -> Response:
     service.start(fields)
-    raise TransportError("the connection broke", may_have_left=True)
+    raise TransportError("the connection broke", may_have_been_sent=True)
 
 
 def full(*_: object) -> Response:

@@ -75,8 +75,8 @@ POINTS = ("none", "done", *BEFORE, *ON_THE_WAY, *AFTER, *FOREIGN, *REFUSALS)
 TROUBLE = (*BEFORE, *ON_THE_WAY, "reset after reading", "500 after", "html after", *FOREIGN)
 UPLOADS = (*TROUBLE, *(each for each in REFUSALS if each != "failed"))
 RAISED = {
-    "left": lambda: TransportError("the hook's own request broke", may_have_left=True),
-    "never left": lambda: TransportError("the hook's own request broke", may_have_left=False),
+    "left": lambda: TransportError("the hook's own request broke", may_have_been_sent=True),
+    "never left": lambda: TransportError("the hook's own request broke", may_have_been_sent=False),
     "rate": lambda: RateLimited("the hook asks too often", retry_after=1.0),
     "doubt": lambda: SubmitUncertain("another submit"),
     "disk": lambda: OSError("the disk is full"),
@@ -160,7 +160,7 @@ class Service:
     async def _arrive(self, point: str) -> None:
         await asyncio.sleep(self.dice.random() * 0.01)
         if point in BEFORE:
-            raise TransportError(point, may_have_left=False)
+            raise TransportError(point, may_have_been_sent=False)
         if point in ON_THE_WAY:
             if point == "never read":
                 await asyncio.sleep(1e6)
@@ -188,7 +188,7 @@ class Service:
             case "cancelled within":
                 raise asyncio.CancelledError(point)
             case "deep error":
-                raise ExceptionGroup(point, [TransportError(point, may_have_left=False)])
+                raise ExceptionGroup(point, [TransportError(point, may_have_been_sent=False)])
         raise TransportError(point)
 
     def _look(self, id_: int) -> Response:
@@ -269,9 +269,9 @@ class Runs:
         client = Client(
             "a-simulated-key",
             http=self.service,
-            queue=places,
+            slots=places,
             submit_timeout=5.0,
-            pace=Pace(floor=0.01, faults=6),
+            pace=Pace(floor=0.01, max_failures=6),
             on_submitted=self.store,
         )
         async with client:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from modelslab_async import Client, ClientClosed, TransportError
-from modelslab_async.emulator import Emulator, Jobs, running
+from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.fast import FastTransport
 
 from .conftest import KEY, REALTIME, never_left
@@ -51,10 +51,10 @@ async def clients(kind, app):
     asgi = httpx.ASGITransport(app=app)
     match kind:
         case "own":
-            async with running(app) as url:
+            async with run_server(app) as url:
                 yield Client(KEY, base_url=url)
         case "fast":
-            async with running(app) as url:
+            async with run_server(app) as url:
                 yield Client(KEY, base_url=url, http=FastTransport())
         case "httpx client":
             async with httpx.AsyncClient(transport=asgi) as http:
@@ -188,12 +188,12 @@ def test_a_place_that_is_given_while_the_client_closes(virtually, service):
 
     async def main():
         here = service()
-        client = here.client(queue=1)
+        client = here.client(slots=1)
         begun = await client.submit(REALTIME, prompt="a fox")
         waiting = asyncio.create_task(client.submit(REALTIME, prompt="a dog"))
         await asyncio.sleep(0)
         # Both within one step of the loop, which no caller can bring about at will.
-        client._submitter.settled(begun.ticket)
+        client._submitter.on_completed(begun.ticket)
         await client._submitter.aclose()
         with pytest.raises(ClientClosed, match="nothing was started"):
             await waiting

@@ -15,7 +15,7 @@ from modelslab_async import (
     RateLimited,
     Success,
 )
-from modelslab_async._submitting.submit_log import Ledger, Raised
+from modelslab_async._submitting.submit_log import CallbackFailure, SubmitLog
 from modelslab_async.emulator import Jobs
 
 from .conftest import REALTIME, Service, said, spam
@@ -59,13 +59,13 @@ def jittered(_):
     return random.uniform(0.02, 0.4), random.uniform(0.02, 0.4)
 
 
-@pytest.mark.parametrize(("count", "queue"), [(3, 5), (12, 5), (15, None), (40, 3)])
-def test_only_what_was_on_its_way_is_refused(virtually, count, queue):
+@pytest.mark.parametrize(("count", "slots"), [(3, 5), (12, 5), (15, None), (40, 3)])
+def test_only_what_was_on_its_way_is_refused(virtually, count, slots):
     """After the first refusal was heard none of the same payload is refused, and none is lost."""
 
     async def main():
         here = Filter(jittered)
-        async with here.client(queue=queue) as client:
+        async with here.client(slots=slots) as client:
             same = (client.generate(REALTIME, prompt="a fox") for _ in range(count))
             ends = await asyncio.gather(*same, return_exceptions=True)
         assert {Success} == set(map(type, ends))
@@ -114,7 +114,7 @@ def test_other_payloads_are_not_held_up(virtually):
 
     async def main():
         here = Filter()
-        async with here.client(queue=2) as client:
+        async with here.client(slots=2) as client:
             same = [
                 asyncio.create_task(client.generate(REALTIME, prompt="a fox")) for _ in range(6)
             ]
@@ -148,7 +148,7 @@ def test_a_filter_of_others_has_the_last_word(virtually):
 
     async def main():
         here = Filter()
-        async with here.client(pace=Pace(faults=3)) as client:
+        async with here.client(pace=Pace(max_failures=3)) as client:
             here.last["a fox"] = 1e9
             with pytest.raises(RateLimited):
                 await client.submit(REALTIME, prompt="a fox")
@@ -226,7 +226,7 @@ def test_who_goes_away_holds_no_turn(virtually):
 
     async def main():
         here = Endless()
-        async with here.client(queue=2) as client:
+        async with here.client(slots=2) as client:
             same = [
                 asyncio.create_task(client.submit(REALTIME, prompt="a fox", track_id=number))
                 for number in range(5)
@@ -268,7 +268,7 @@ def test_a_hook_may_submit_the_same_again(virtually):
 def test_a_turn_that_is_not_used_is_the_next_ones(virtually):
     """A submit that could not be written down is not sent, and holds nobody up."""
 
-    class Torn(Ledger):
+    class Torn(SubmitLog):
         async def begin(self, order):
             if order.track_id == "1" and here[0].refusals:
                 raise OSError("the disk is full")
@@ -279,14 +279,14 @@ def test_a_turn_that_is_not_used_is_the_next_ones(virtually):
         here.append(Filter())
         async with here[0].client() as client:
             orders = [
-                await client._ordered(REALTIME, {"prompt": "a fox", "track_id": number})
+                await client._prepare(REALTIME, {"prompt": "a fox", "track_id": number})
                 for number in range(3)
             ]
             ends = await asyncio.gather(
                 *(client._submitter.submit(order, Torn()) for order in orders),
                 return_exceptions=True,
             )
-        assert [Processing, Raised, Processing] == list(map(type, ends))
+        assert [Processing, CallbackFailure, Processing] == list(map(type, ends))
         assert isinstance(ends[1].error, OSError)
         assert now() < 31.0
 
@@ -333,8 +333,8 @@ def test_a_turn_that_comes_as_its_owner_goes_is_the_next_ones(virtually):
         async with here.client() as client:
             same = [asyncio.create_task(client.submit(REALTIME, prompt="a fox")) for _ in range(3)]
             await asyncio.sleep(1.0)
-            (row,) = client._submitter._places["standard"].twins._rows.values()
-            asyncio.get_running_loop().call_at(row.free_at, same[1].cancel)
+            (row,) = client._submitter._slots["standard"].duplicates._queues.values()
+            asyncio.get_running_loop().call_at(row.next_send_at, same[1].cancel)
             await asyncio.wait(same)
             assert [False, True, False] == [task.cancelled() for task in same]
         assert 2 == here.starts.total()

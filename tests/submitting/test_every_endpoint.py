@@ -27,7 +27,7 @@ def test_it_is_submitted_and_awaited(virtually, world, name):
             assert isinstance(await here.client.wait(begun.ticket), Success)
             (submitted,) = here.emulator.submits
             assert name == submitted.endpoint
-            in_body = {*needed(name), "zebras"} - {*ENDPOINTS[name].places}
+            in_body = {*needed(name), "zebras"} - {*ENDPOINTS[name].path_params}
             assert in_body == in_body & {*submitted.fields}
             assert 7 == submitted.fields["zebras"]
 

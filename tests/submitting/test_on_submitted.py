@@ -29,8 +29,8 @@ class Sealed(Exception):
 
 
 RAISED = {
-    "left": TransportError("the hook's own request broke", may_have_left=True),
-    "never left": TransportError("no route", may_have_left=False),
+    "left": TransportError("the hook's own request broke", may_have_been_sent=True),
+    "never left": TransportError("no route", may_have_been_sent=False),
     "rate": RateLimited("too many questions", retry_after=1.0),
     "doubt": SubmitUncertain("another one"),
     "key": AuthenticationError("bad key"),
@@ -80,7 +80,7 @@ def test_a_hook_whose_own_question_breaks(virtually, service):
 
         async def exchange(request):
             if "request_count" in request.url:
-                raise TransportError("broke", may_have_left=True)
+                raise TransportError("broke", may_have_been_sent=True)
             return await answer(request)
 
         here.exchange = exchange
@@ -110,7 +110,7 @@ def test_among_many_it_is_raised_as_well(virtually, service, kind):
             async for _, end in client.generate_many(prompts):
                 ends.append(end)
 
-        async with here.client(queue=1, on_submitted=store) as client:
+        async with here.client(slots=1, on_submitted=store) as client:
             with pytest.raises(kind, match="the hook broke") as caught:
                 await collect()
         assert "realtime:2" in noted(caught.value)

@@ -19,12 +19,12 @@ from modelslab_async import (
     TransportError,
     UntrustedServer,
 )
-from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, faulty, running
-from modelslab_async.emulator.faults.connection_faults import DEEDS, GREETINGS
+from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, run_faulty_server, run_server
+from modelslab_async.emulator.faults.connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
 
 KEY = "a-test-key-1234"
 MARK = "a-mark"
-QUICK = Pace(floor=0.01, faults=6)
+QUICK = Pace(floor=0.01, max_failures=6)
 
 
 def fast():
@@ -72,7 +72,7 @@ KINDS = {
 @asynccontextmanager
 async def submitting(url, kind, **more):
     http = KINDS[kind]() if isinstance(kind, str) else kind
-    options = {"pace": QUICK, "queue": None, "submit_timeout": 0.3} | more
+    options = {"pace": QUICK, "slots": None, "submit_timeout": 0.3} | more
     try:
         async with Client(KEY, base_url=url, http=http, **options) as client:
             yield client
@@ -94,7 +94,8 @@ def emulated():
 
 # What never ends is read up to the cap; the bytes of a reply are tried elsewhere.
 POINTS = sorted(
-    {*GREETINGS, *DEEDS} - {"endless_head", "endless_line", "endless_interim", "endless", "blanks"}
+    {*CONNECTION_FAULTS, *REQUEST_FAULTS}
+    - {"endless_headers", "endless_header_value", "endless_interim", "endless", "huge_body"}
 )
 
 
@@ -104,9 +105,9 @@ async def test_a_fault_at_any_point_starts_nothing_twice(kind, name):
     """The fault strikes once or always: at most one work is begun, and what is said of it holds."""
     for always in (False, True):
         emulator, tally = emulated(), Tally()
-        once = {"connections" if name in GREETINGS else "script": [name]}
-        faults = Faults(every=0.02, **({"shares": {name: 1.0}} if always else once))
-        async with faulty(emulator, faults) as url, submitting(url, kind) as client:
+        once = {"connections" if name in CONNECTION_FAULTS else "script": [name]}
+        faults = Faults(delay=0.02, **({"shares": {name: 1.0}} if always else once))
+        async with run_faulty_server(emulator, faults) as url, submitting(url, kind) as client:
             end = await end_of(client)
             tally.judge(0, MARK, len(emulator.submits), end)
         assert [] == tally.wrong
@@ -131,14 +132,14 @@ async def test_a_submit_waits_for_a_port_to_open(kind):
 
     async with closed_port() as port:
         url = f"http://127.0.0.1:{port}/api"
-        pace = Pace(floor=0.05, faults=100)
+        pace = Pace(floor=0.05, max_failures=100)
         async with submitting(
             url, kind, pace=pace, submit_timeout=20.0, on_submitted=store
         ) as client:
             submit = asyncio.create_task(end_of(client))
             await asyncio.sleep(0.2)
             assert not submit.done()
-            async with running(emulator, port=port):
+            async with run_server(emulator, port=port):
                 await submit
     assert [MARK] == [each.track_id for each in news if isinstance(each, Submitted)]
     assert 1 == len(emulator.submits)
@@ -150,7 +151,7 @@ async def test_a_port_that_stays_closed_started_nothing(kind):
     async with closed_port() as port, submitting(f"http://127.0.0.1:{port}/api", kind) as client:
         end = await end_of(client)
     assert type(end) is TransportError
-    assert not end.may_have_left
+    assert not end.may_have_been_sent
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -166,8 +167,8 @@ async def test_a_name_that_nobody_knows_started_nothing(monkeypatch, kind):
     async with submitting("http://service.example/api", kind) as client:
         end = await end_of(client)
     assert type(end) is TransportError
-    assert not end.may_have_left
-    assert len(asked) >= QUICK.faults
+    assert not end.may_have_been_sent
+    assert len(asked) >= QUICK.max_failures
 
 
 @pytest.mark.parametrize("layers", ["transport", "client"])
@@ -197,10 +198,10 @@ async def test_a_submit_waits_for_a_place_in_httpx_s_pool(layers):
     server = await asyncio.start_server(hold, "127.0.0.1", 0)
     place = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     http = pool if layers == "transport" else httpx.AsyncClient(transport=pool)
-    pace = Pace(floor=0.05, faults=100)
+    pace = Pace(floor=0.05, max_failures=100)
     async with (
         server,
-        running(emulator) as url,
+        run_server(emulator) as url,
         submitting(url, http, pace=pace, submit_timeout=20.0) as client,
     ):
         request = httpx.Request("GET", place)
@@ -225,7 +226,7 @@ RAISED = [
     httpx.UnsupportedProtocol("x"),
     httpx.LocalProtocolError("x"),
     httpx.InvalidURL("x"),
-    TransportError("x", may_have_left=False),
+    TransportError("x", may_have_been_sent=False),
     RateLimited("x"),
     AuthenticationError("x"),
     UntrustedServer("x"),
@@ -243,7 +244,7 @@ async def test_what_a_hook_raises_after_the_answer_is_a_doubt(fault):
 
     emulator = emulated()
     http = httpx.AsyncClient(event_hooks={"response": [stumble]})
-    async with running(emulator) as url, submitting(url, http, submit_timeout=20.0) as client:
+    async with run_server(emulator) as url, submitting(url, http, submit_timeout=20.0) as client:
         end = await end_of(client)
     assert isinstance(end, SubmitUncertain)
     assert 1 == len(emulator.submits)
@@ -286,7 +287,7 @@ async def test_a_submit_over_plain_http_goes_to_the_proxy():
     """What a proxy has read has left, though it hangs up; a proxy that is closed has read none."""
     emulator, traffic = emulated(), Traffic()
     faults = Faults(script=["reset_after"])
-    async with faulty(emulator, faults, traffic=traffic) as proxy:
+    async with run_faulty_server(emulator, faults, traffic=traffic) as proxy:
         http = httpx.AsyncHTTPTransport(proxy=proxy.removesuffix("/api"))
         async with submitting("http://service.example/api", http, submit_timeout=20.0) as client:
             assert isinstance(await end_of(client), SubmitUncertain)
@@ -296,7 +297,7 @@ async def test_a_submit_over_plain_http_goes_to_the_proxy():
         async with submitting("http://service.example/api", http) as client:
             end = await end_of(client)
     assert type(end) is TransportError
-    assert not end.may_have_left
+    assert not end.may_have_been_sent
 
 
 async def test_a_submit_of_nothing_but_its_name_waits_as_well():
@@ -306,4 +307,4 @@ async def test_a_submit_of_nothing_but_its_name_waits_as_well():
         async with submitting(url, "transport") as client:
             with pytest.raises(TransportError) as caught:
                 await client.submit("workflows/run", workflow_id="wf")
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent

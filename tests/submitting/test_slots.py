@@ -11,10 +11,10 @@ import pytest
 from modelslab_async import (
     AuthenticationError,
     Client,
+    Completed,
     Failed,
     GenerationFailed,
     PaymentRequired,
-    Settled,
     SubmitUncertain,
     Success,
     TransportError,
@@ -22,7 +22,7 @@ from modelslab_async import (
     Unsubmitted,
     WaitTimeout,
 )
-from modelslab_async._submitting.slots import Places
+from modelslab_async._submitting.slots import Slots
 from modelslab_async.emulator import Jobs
 
 from .conftest import REALTIME, Service, done, full, lost, said, taken
@@ -118,7 +118,7 @@ def test_a_refused_key_costs_one_submit(virtually, service, refusal):
 
     async def main():
         here = service(*[lambda *_: said(refusal, status="error", message="no")] * 20)
-        async with here.client(queue=5) as client:
+        async with here.client(slots=5) as client:
             tries = [client.submit(REALTIME, prompt=str(number)) for number in range(8)]
             ends = await asyncio.gather(*tries, return_exceptions=True)
         assert 1 == len(here.submits)
@@ -141,7 +141,7 @@ def test_a_first_submit_that_takes_long_holds_nobody_for_long(virtually, service
             return await answer(request)
 
         here.exchange = slowly
-        async with here.client(queue=8) as client:
+        async with here.client(slots=8) as client:
             tries = [client.submit(REALTIME, prompt=str(number)) for number in range(8)]
             await asyncio.gather(*tries)
         assert [0.0, 1.0, 2.0] == sent[:3]
@@ -156,7 +156,7 @@ def test_after_a_refusal_one_goes_alone_again(virtually, service):
     async def main():
         refused = lambda *_: said(401, status="error", message="no")  # noqa: E731
         here = service(done, done, done, *[refused] * 20)
-        async with here.client(queue=5) as client:
+        async with here.client(slots=5) as client:
             for count in (3, 1, 4):
                 tries = [client.submit(REALTIME, prompt=str(number)) for number in range(count)]
                 await asyncio.gather(*tries, return_exceptions=True)
@@ -170,7 +170,7 @@ def test_requests_get_places_in_order(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 5.0))}
-        async with world(queue=1, emulated=emulated) as here:
+        async with world(slots=1, emulated=emulated) as here:
             await asyncio.gather(
                 *(here.client.generate(REALTIME, prompt=str(number)) for number in range(5))
             )
@@ -194,7 +194,7 @@ def test_who_is_sent_back_keeps_its_turn(virtually, service, setback):
 
     async def main():
         here = service(*[second_is_sent_back] * 6)
-        async with here.client(queue=1) as client:
+        async with here.client(slots=1) as client:
             tries = (client.generate(REALTIME, prompt=str(number)) for number in range(5))
             await asyncio.gather(*tries)
         assert list("011234") == [each["prompt"] for each in here.submits]
@@ -228,7 +228,7 @@ def test_a_place_is_free_when_its_ticket_ends(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0)), "queue_limit": 1}
-        async with world(queue=1, emulated=emulated) as here:
+        async with world(slots=1, emulated=emulated) as here:
             await here.client.submit(REALTIME, prompt="a fox")
             await here.client.submit(REALTIME, prompt="a dog")
             assert 20.0 <= asyncio.get_running_loop().time() < 21.0
@@ -242,7 +242,7 @@ def test_a_place_is_free_when_its_end_was_seen(virtually, world, how):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0)), "queue_limit": 1}
-        async with world(queue=1, emulated=emulated) as here:
+        async with world(slots=1, emulated=emulated) as here:
             begun = await here.client.submit(REALTIME, prompt="a fox")
             await asyncio.sleep(30.0)
             await getattr(here.client, how)(begun.ticket)
@@ -262,7 +262,7 @@ def test_a_place_is_free_when_nothing_came_of_it(virtually, service):
             done,
             done,
         )
-        async with here.client(queue=1) as client:
+        async with here.client(slots=1) as client:
             ends = [end async for _, end in client.generate_many(prompts(4))]
         assert 4 == len(here.submits)
         assert 2 == sum(isinstance(end, Success) for end in ends)
@@ -276,7 +276,7 @@ def test_a_place_is_free_when_its_ticket_is_given_up(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0))}
-        async with world(queue=1, emulated=emulated) as here:
+        async with world(slots=1, emulated=emulated) as here:
             begun = await here.client.submit(REALTIME, prompt="a fox")
             here.wire.down = True
             with pytest.raises(TransportError):
@@ -302,7 +302,7 @@ def test_a_place_that_nobody_hears_of_is_free_after_an_hour(virtually):
     """Work that never ends does not hold up the others for good."""
 
     async def main():
-        async with Endless().client(queue=1) as client:
+        async with Endless().client(slots=1) as client:
             await client.submit(REALTIME, prompt="a fox")
             await client.submit(REALTIME, prompt="a dog")
             assert 3600.0 <= asyncio.get_running_loop().time() < 3700.0
@@ -315,14 +315,14 @@ def test_those_who_wait_may_go_away(virtually, world):
 
     def second_goes_away(event):
         # The place was just given to the second, who does not know yet.
-        if isinstance(event, Settled):
+        if isinstance(event, Completed):
             line[1].cancel()
 
     line = []
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 5.0)), "queue_limit": 1}
-        async with world(queue=1, emulated=emulated, on_event=second_goes_away) as here:
+        async with world(slots=1, emulated=emulated, on_event=second_goes_away) as here:
             await here.client.submit(REALTIME, prompt="a fox")
             line.extend(
                 asyncio.create_task(here.client.submit(REALTIME, prompt=f"dog {number}"))
@@ -343,7 +343,7 @@ def test_a_full_queue_lowers_the_places_for_a_while(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(10.0, 10.0)), "queue_limit": 3}
-        async with world(queue=5, emulated=emulated) as here:
+        async with world(slots=5, emulated=emulated) as here:
             ends = [end async for _, end in here.client.generate_many(prompts(30))]
         assert {Success: 30} == Counter(map(type, ends))
         sent = sum(each.url.path.endswith("text2img") for each in here.wire.requests)
@@ -360,7 +360,7 @@ def test_a_refused_key_ends_a_long_source(virtually, service, kind):
 
     async def main():
         here = service(*[lambda *_: said(code, status="error", message="no")] * 500)
-        async with here.client(queue=5) as client:
+        async with here.client(slots=5) as client:
             ends = [end async for _, end in client.generate_many(prompts(500))]
         assert 500 == len(ends)
         assert all(isinstance(end, Unsubmitted) for end in ends)
@@ -381,7 +381,7 @@ def test_many_outcomes_of_every_kind(virtually, service):
 
     async def main():
         here = service(*steps)
-        async with here.client(queue=1) as client:
+        async with here.client(slots=1) as client:
             found = {
                 request[1]["prompt"][-1]: end
                 async for request, end in client.generate_many(prompts(5))
@@ -412,7 +412,7 @@ def test_a_failed_job_is_an_outcome(virtually, world):
     """A job that fails later is `Failed`, and its place is free."""
 
     async def main():
-        async with world(queue=1, emulated={"jobs": Jobs(failing=1.0)}) as here:
+        async with world(slots=1, emulated={"jobs": Jobs(failure_rate=1.0)}) as here:
             ends = [end async for _, end in here.client.generate_many(prompts(3))]
         assert {Failed: 3} == Counter(map(type, ends))
 
@@ -464,7 +464,7 @@ def test_leaving_early_starts_nothing_more(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 9.0)), "queue_limit": 2}
-        async with world(queue=2, emulated=emulated) as here:
+        async with world(slots=2, emulated=emulated) as here:
             ends = here.client.generate_many(prompts(50))
             async for _ in ends:
                 break
@@ -477,7 +477,7 @@ def test_leaving_early_starts_nothing_more(virtually, world):
     virtually(main)
 
 
-@pytest.mark.parametrize("wrong", [{"queue": 0}, {"submit_timeout": 0.0}])
+@pytest.mark.parametrize("wrong", [{"slots": 0}, {"submit_timeout": 0.0}])
 def test_what_is_out_of_range_is_said(wrong):
     """A number that makes no sense is refused with what was expected."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -489,7 +489,7 @@ def test_no_bound_is_no_bound(virtually, service):
 
     async def main():
         here = service()
-        async with here.client(queue=None) as client:
+        async with here.client(slots=None) as client:
             tickets = await asyncio.gather(
                 *(client.submit(REALTIME, prompt=str(number)) for number in range(50))
             )
@@ -526,9 +526,9 @@ def test_a_second_is_over_when_its_timer_rings(virtually):
     async def main():
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(moment)
-        places = Places(None, look=lambda _: None, leave=lambda _: None)
+        places = Slots(None, poll_now=lambda _: None, stop_polling=lambda _: None)
         for number, after in enumerate((0.0, 1.0, 2.0)):
-            await places.take(number)
+            await places.acquire(number)
             assert moment + after == pytest.approx(clock())
 
     virtually(main)

@@ -141,10 +141,10 @@ def test_what_never_leaves_is_given_up(virtually, service):
 
     async def main():
         here = service(*[never_left] * 9)
-        async with here.client(pace=Pace(faults=3)) as client:
+        async with here.client(pace=Pace(max_failures=3)) as client:
             with pytest.raises(TransportError) as caught:
                 await client.submit(REALTIME, prompt="a fox")
-        assert not caught.value.may_have_left
+        assert not caught.value.may_have_been_sent
         assert 3 == len(here.submits)
 
     virtually(main)
@@ -165,7 +165,9 @@ DOUBTS = {
     "the system's": after_the_start(OSError("broken pipe")),
     "timeout": after_the_start(TimeoutError()),
     "cancelled within": after_the_start(asyncio.CancelledError("within")),
-    "several": after_the_start(ExceptionGroup("several", [TransportError(may_have_left=False)])),
+    "several": after_the_start(
+        ExceptionGroup("several", [TransportError(may_have_been_sent=False)])
+    ),
     "lost": lost,
     "lost after the start": lost_after_the_start,
     "500": lambda *_: said(500, status="error", message="Internal server error."),
@@ -292,7 +294,7 @@ def test_a_queue_that_stays_full_is_given_up(virtually, service):
 
     async def main():
         here = service(*[full] * 9)
-        async with here.client(pace=Pace(faults=3)) as client:
+        async with here.client(pace=Pace(max_failures=3)) as client:
             with pytest.raises(RateLimited):
                 await client.submit(REALTIME, prompt="a fox")
         assert 3 == len(here.submits)
@@ -411,7 +413,7 @@ def test_closing_sends_away_those_in_line(virtually, world):
     """Who waits for a place hears that the client was closed, and nothing was started for them."""
 
     async def main():
-        async with world(queue=1, emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
+        async with world(slots=1, emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
             await here.client.submit(REALTIME, prompt="a fox")
             waiting = asyncio.create_task(here.client.submit(REALTIME, prompt="a dog"))
             await asyncio.sleep(1.0)

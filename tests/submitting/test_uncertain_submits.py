@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from modelslab_async import Processing, SubmitUncertain, Success, TransportError
-from modelslab_async._submitting.uncertain_submits import Doubts
+from modelslab_async._submitting.uncertain_submits import UncertainSubmits
 
 from .conftest import REALTIME, Service, full, lost, lost_after_the_start, said, taken
 from .test_slots import prompts
@@ -35,7 +35,7 @@ class Account(Service):
         id_ = self.start(json.loads(request.body))
         self.ends[id_] = now() + self.duration
         if self.lossy and id_ % self.lossy == 0:
-            raise TransportError("the connection broke", may_have_left=True)
+            raise TransportError("the connection broke", may_have_been_sent=True)
         return said(status="processing", id=id_, output=[])
 
 
@@ -62,7 +62,7 @@ def test_where_nothing_is_known_it_is_two_minutes(virtually, service):
 
     async def main():
         here = service(lost)
-        async with here.client(queue=1) as client:
+        async with here.client(slots=1) as client:
             with pytest.raises(SubmitUncertain):
                 await client.submit(REALTIME, prompt="a fox")
             await client.submit(REALTIME, prompt="a dog")
@@ -76,7 +76,7 @@ def test_where_work_has_ended_it_is_as_long_as_that_took(virtually):
 
     async def main():
         here = Account(20.0, lossy=2)
-        async with here.client(queue=1) as client:
+        async with here.client(slots=1) as client:
             await client.generate(REALTIME, prompt="a fox")
             before = now()
             with pytest.raises(SubmitUncertain):
@@ -92,7 +92,7 @@ def test_the_other_places_are_used_meanwhile(virtually, service):
 
     async def main():
         here = service(taken, lost_after_the_start)
-        async with here.client(queue=2) as client:
+        async with here.client(slots=2) as client:
             ends = [end async for _, end in client.generate_many(prompts(10))]
             assert 9 == sum(isinstance(end, Success) for end in ends)
             assert now() < 120.0
@@ -105,7 +105,7 @@ def test_a_submit_that_is_cut_off_keeps_its_place_for_a_while(virtually, service
 
     async def main():
         here = service()
-        async with here.client(queue=1) as client:
+        async with here.client(slots=1) as client:
             submit = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
             await asyncio.sleep(0.005)
             (sending,) = [
@@ -122,26 +122,26 @@ def test_a_submit_that_is_cut_off_keeps_its_place_for_a_while(virtually, service
 
 def test_long_work_holds_no_place_for_ever():
     """Work that takes hours, and may not be there, holds a place for ten minutes."""
-    doubts = Doubts()
-    doubts.learn("training/lora_fine_tune", 7200.0)
+    doubts = UncertainSubmits()
+    doubts.record_duration("training/lora_fine_tune", 7200.0)
     doubts.add("training/lora_fine_tune", 50.0)
-    assert 650.0 == doubts.forget(649.0)
+    assert 650.0 == doubts.expire(649.0)
     assert 1 == doubts.count
-    assert doubts.forget(650.0) is None
+    assert doubts.expire(650.0) is None
     assert 0 == doubts.count
 
 
 def test_it_is_the_longest_of_the_last_eight():
     """What once took long is forgotten, and what another endpoint takes does not count."""
-    doubts = Doubts()
+    doubts = UncertainSubmits()
     for seconds in (90.0, 5.0, 20.0, 5.0):
-        doubts.learn("a", seconds)
+        doubts.record_duration("a", seconds)
     doubts.add("a", 0.0)
-    assert 90.0 == doubts.forget(0.0)
+    assert 90.0 == doubts.expire(0.0)
     for _ in range(5):
-        doubts.learn("a", 6.0)
-    assert 20.0 == doubts.forget(0.0)
-    doubts.learn("b", 1.0)
+        doubts.record_duration("a", 6.0)
+    assert 20.0 == doubts.expire(0.0)
+    doubts.record_duration("b", 1.0)
     doubts.add("b", 2.0)
-    assert 3.0 == doubts.forget(0.0)
+    assert 3.0 == doubts.expire(0.0)
     assert 2 == doubts.count

@@ -156,8 +156,8 @@ async def test_a_file_that_changes_while_its_request_waits(here, tmp_path, chang
     """What is sent is what was asked for, or nothing; and the place is free again."""
     path = tmp_path / "house.png"
     path.write_bytes(PNG)
-    async with here.client(queue=1) as client:
-        order = await client._ordered(IMG2IMG, {"prompt": "winter", "init_image": path})
+    async with here.client(slots=1) as client:
+        order = await client._prepare(IMG2IMG, {"prompt": "winter", "init_image": path})
         match change:
             case "other":
                 path.write_bytes(PNG + b"!")
@@ -360,13 +360,13 @@ def test_an_upload_that_never_succeeds_is_given_up(virtually, name):
 
     async def main():
         here = Site(*[PASSING[name]] * 9)
-        async with here.client(pace=Pace(faults=3), queue=1) as client:
+        async with here.client(pace=Pace(max_failures=3), slots=1) as client:
             with pytest.raises(FINAL[name], match=r"file for init_image.*nothing was") as caught:
                 await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
             assert ["upload"] * 3 == here.asked
             here.on_upload = []
             await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
-        assert not getattr(caught.value, "may_have_left", False)
+        assert not getattr(caught.value, "may_have_been_sent", False)
         assert 1 == here.starts.total()
 
     virtually(main)
@@ -380,7 +380,7 @@ REFUSED = {
     "no link": (answered(status="success"), UnreadableReply),
     "a page": (lambda: Response(status_code=200, body=b"<html>"), UnreadableReply),
     "certificate": (raised(UntrustedServer("expired")), UntrustedServer),
-    "TLS": (raised(HandshakeFailed("no certificate", may_have_left=True)), HandshakeFailed),
+    "TLS": (raised(HandshakeFailed("no certificate", may_have_been_sent=True)), HandshakeFailed),
 }
 
 
@@ -391,11 +391,11 @@ def test_an_upload_that_is_refused_is_not_tried_again(virtually, name):
 
     async def main():
         here = Site(step)
-        async with here.client(queue=1) as client:
+        async with here.client(slots=1) as client:
             with pytest.raises(kind, match=r"file for init_image.*nothing was started") as caught:
                 await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
             assert ["upload"] == here.asked
-            assert not getattr(caught.value, "may_have_left", False)
+            assert not getattr(caught.value, "may_have_been_sent", False)
             await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
 
     virtually(main)
@@ -423,7 +423,7 @@ def test_a_refused_key_ends_nothing_of_another_key(virtually):
     async def main():
         here = Site(answered(401, status="error", message="no"))
         name = "enterprise_realtime/img2img"
-        async with here.client(enterprise_key="an-enterprise-key", queue=1) as client:
+        async with here.client(enterprise_key="an-enterprise-key", slots=1) as client:
             ends = await asyncio.gather(
                 client.submit(name, prompt="winter", init_image=PNG),
                 client.submit(name, prompt="summer", init_image=LINK),
@@ -454,7 +454,7 @@ def test_a_file_goes_up_when_its_request_has_a_place(virtually):
 
     async def main():
         here = Site()
-        async with here.client(queue=3) as client:
+        async with here.client(slots=3) as client:
             requests = [(IMG2IMG, {"prompt": str(n), "init_image": PNG}) for n in range(30)]
             async for _ in client.generate_many(requests, window=30):
                 assert here.uploads <= here.asked.count("img2img") + 3
@@ -509,7 +509,7 @@ def test_who_goes_while_a_file_is_sent_leaves_no_place(virtually):
 
     async def main():
         here = Site()
-        async with here.client(queue=1) as client:
+        async with here.client(slots=1) as client:
             submit = client.submit(IMG2IMG, prompt="winter", init_image=PNG)
             submitting = asyncio.create_task(submit)
             await asyncio.sleep(0.01)
@@ -568,7 +568,7 @@ async def test_a_batch_writes_a_submit_down_once_its_files_are_up(tmp_path):
     async with here.client() as client, Batch.open(path, client=client) as batch:
         with pytest.raises(InvalidRequest, match="file for init_image"):
             await batch.submit(IMG2IMG, prompt="winter", init_image=PNG, track_id=1)
-        assert await batch.journal.intent("1") is None
+        assert await batch.journal.find_submit("1") is None
         begun = await batch.submit(IMG2IMG, prompt="winter", init_image=PNG, track_id=1)
         again = await batch.submit(IMG2IMG, prompt="winter", init_image=PNG, track_id=1)
     assert begun.ticket == again.ticket
@@ -580,9 +580,9 @@ async def test_files_in_line_take_no_memory(tmp_path):
     path = tmp_path / "house.png"
     path.write_bytes(PNG + bytes(4_900_000))
     here = Site()
-    async with here.client(queue=1) as client:
+    async with here.client(slots=1) as client:
         orders = [
-            await client._ordered(IMG2IMG, {"prompt": str(number), "init_image": path})
+            await client._prepare(IMG2IMG, {"prompt": str(number), "init_image": path})
             for number in range(10)
         ]
         (upload,) = {order.params["init_image"] for order in orders}

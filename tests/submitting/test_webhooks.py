@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from modelslab_async import ENDPOINTS, Client, Failed, Pace, Success, webhooks
-from modelslab_async._parsing.webhook_payload import Hint, read_hint
+from modelslab_async._parsing.webhook_payload import WebhookHint, read_webhook
 from modelslab_async.emulator import Jobs, Webhooks
 
 from .conftest import REALTIME, taken
@@ -22,20 +22,23 @@ SUCCESS = {
     "track_id": "t",
 }
 SHAPES = {
-    "success": (SUCCESS, Hint(("7",), "t")),
-    "failed": ({"status": "failed", "id": 7, "message": "x", "track_id": 5}, Hint(("7",), "5")),
-    "mark in meta": ({"id": "7", "meta": {"track_id": 9}}, Hint(("7",), "9")),
+    "success": (SUCCESS, WebhookHint(("7",), "t")),
+    "failed": (
+        {"status": "failed", "id": 7, "message": "x", "track_id": 5},
+        WebhookHint(("7",), "5"),
+    ),
+    "mark in meta": ({"id": "7", "meta": {"track_id": 9}}, WebhookHint(("7",), "9")),
     "training": (
         {"status": "success", "training_status": "model_ready", "logs": "", "model_id": "abc"},
-        Hint(("abc",), ""),
+        WebhookHint(("abc",), ""),
     ),
     "workflow, nested": (
         {"event": "workflow.completed", "workflow": {"id": "wf_1"}, "execution": {"id": "exec_2"}},
-        Hint(("wf_1/exec_2",), ""),
+        WebhookHint(("wf_1/exec_2",), ""),
     ),
     "workflow, flat": (
         {"event": "workflow.completed", "execution_id": 12, "workflow_id": "wf_1"},
-        Hint(("wf_1/12", "12"), ""),
+        WebhookHint(("wf_1/12", "12"), ""),
     ),
 }
 
@@ -44,13 +47,13 @@ SHAPES = {
 def test_the_documented_shapes_name_their_work(name):
     """Every documented shape says which work it speaks of."""
     fields, hint = SHAPES[name]
-    assert hint == read_hint(json.dumps(fields).encode())
+    assert hint == read_webhook(json.dumps(fields).encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"x", b"{}", b'{"id": true}', b'{"id": [1]}'])
 def test_what_names_no_work_is_no_hint(body):
     """A body that is none of these is refused, never raised."""
-    assert read_hint(body) is None
+    assert read_webhook(body) is None
 
 
 def browser(app):
@@ -150,9 +153,9 @@ def test_a_hail_of_deliveries_costs_no_more_than_the_floor(virtually, world):
                     await service.post(url, json={**SUCCESS, "id": begun.ticket.id})
                     await asyncio.sleep(0.1)
             await waiting
-            looks = sum("/fetch/" in request.url.path for request in here.wire.requests)
+            polls = sum("/fetch/" in request.url.path for request in here.wire.requests)
         # One in each floor of 2 s because of 150 deliveries, and one in each as always.
-        assert 8 <= looks <= 2 * 10 + 1
+        assert 8 <= polls <= 2 * 10 + 1
 
     virtually(main)
 
@@ -180,7 +183,7 @@ def test_a_delivery_before_the_reply_to_its_submit(virtually, service):
             assert success.output
             assert asyncio.get_running_loop().time() < 0.1
         assert [200] == [answer.status_code for answer in posted]
-        assert 1 == here.looks
+        assert 1 == here.polls
 
     virtually(main)
 
@@ -221,9 +224,9 @@ def test_an_address_may_have_a_query(virtually, world, base):
                 assert 200 == (await service.post(url, json={"id": "1"})).status_code
             for webhook in (plain, url):
                 await here.client.generate(REALTIME, prompt=webhook, webhook=webhook)
-            looks = Counter(request.url.path for request in here.wire.requests)
+            polls = Counter(request.url.path for request in here.wire.requests)
         # As rarely for the one as for the other: it is seen that a webhook is to come.
-        _, first, second = looks.values()
+        _, first, second = polls.values()
         assert abs(first - second) <= 1
         assert first < 10
 
@@ -242,7 +245,7 @@ def test_one_result_however_often_it_is_delivered(virtually, service):
                 for _ in range(5):
                     await there.post(url, json={**SUCCESS, "id": success.ticket.id})
             await asyncio.sleep(60.0)
-        assert 1 == here.looks
+        assert 1 == here.polls
 
     virtually(main)
 
@@ -343,7 +346,7 @@ async def test_a_nudge_of_nobodys_ticket_does_nothing(service):
         await asyncio.sleep(0)
         with pytest.raises(ValueError, match="family:id"):
             client.nudge("images")
-    assert 0 == here.looks
+    assert 0 == here.polls
     assert "secret" not in repr(Client("a-key"))
 
 
@@ -364,21 +367,21 @@ def test_bad_webhooks_lose_nothing_and_double_nothing(virtually, world):
         hooks = Webhooks(
             delay=(0.0, 5.0),
             copies=2,
-            never=0.2,
+            lost=0.2,
             forged=0.3,
             before_reply=0.3,
             transport=httpx.ASGITransport(app=door),
-            anywhere=True,
+            allow_remote=True,
         )
-        emulated = {"webhooks": hooks, "jobs": Jobs(duration=(2.0, 9.0), failing=0.2)}
+        emulated = {"webhooks": hooks, "jobs": Jobs(duration=(2.0, 9.0), failure_rate=0.2)}
         ends = []
-        async with world(emulated=emulated, queue=10) as here, here.emulator.delivering():
+        async with world(emulated=emulated, slots=10) as here, here.emulator.deliver_webhooks():
             doors["here"] = webhooks.receiver(here.client)
             url = here.client.webhook_url("http://me.example/hooks")
             hooked = [(name, {**params, "webhook": url}) for name, params in requests]
             async for request, end in here.client.generate_many(hooked):
                 ends.append((request, end))
-            delivered = here.emulator.deliveries
+            delivered = here.emulator.webhook_deliveries
         assert len(requests) == len(ends)
         assert {Success, Failed} == {type(end) for _, end in ends}
         assert "nowhere" not in str(ends)

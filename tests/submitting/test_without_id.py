@@ -80,7 +80,7 @@ def test_results_at_once_are_told_apart_at_every_endpoint(virtually, world):
     async def main():
         nameless = set()
         emulated = {"jobs": Jobs(duration=(0.0, 0.0))}
-        async with world(emulated=emulated, queue=None) as here:
+        async with world(emulated=emulated, slots=None) as here:
             for name in QUEUED:
                 first, second = [await here.client.submit(name, **needed(name)) for _ in range(2)]
                 assert first.ticket != second.ticket
@@ -126,7 +126,7 @@ def test_it_is_not_looked_up(virtually, service, how):
             for form in (ticket, str(ticket)):
                 with pytest.raises(ValueError, match=f"{ticket} .*the service gave no id"):
                     await LOOKS[how](client, form)
-        assert 0 == here.looks
+        assert 0 == here.polls
 
     virtually(main)
 
@@ -160,7 +160,7 @@ async def test_a_journal_takes_none_that_would_stay_open(tmp_path):
     async with Journal.open(tmp_path / "pets.journal") as journal:
         with pytest.raises(ValueError, match="the service gave no id"):
             await journal.add(["realtime:1", ticket])
-        await journal.intend("7", endpoint=REALTIME, payload_hash="0" * 64)
+        await journal.record_submit("7", endpoint=REALTIME, payload_hash="0" * 64)
         with pytest.raises(ValueError, match="the service gave no id"):
             await journal.confirm("7", ticket)
         assert 0 == (await journal.report()).tickets
@@ -169,7 +169,10 @@ async def test_a_journal_takes_none_that_would_stay_open(tmp_path):
 async def test_their_files_are_told_apart(service, tmp_path):
     """Each result becomes a file of its own name, with its own bytes."""
     here, wanted = service(unnamed, unnamed, unnamed), {}
-    async with here.client() as client, Downloads(client, to=tmp_path, private=True) as downloads:
+    async with (
+        here.client() as client,
+        Downloads(client, to=tmp_path, allow_private=True) as downloads,
+    ):
         for name in ANIMALS:
             success = await client.generate(REALTIME, prompt=name)
             (file,) = await downloads.save(success)
@@ -185,11 +188,13 @@ async def test_a_link_that_is_gone_is_not_asked_for_anew(service, tmp_path):
     here = service(lambda *_: said(status="success", output=["http://127.0.0.1:9/1.png"]))
     async with (
         here.client() as client,
-        Downloads(client, to=tmp_path, private=True, http=GONE, patience=0.0) as downloads,
+        Downloads(
+            client, to=tmp_path, allow_private=True, http=GONE, link_timeout=0.0
+        ) as downloads,
     ):
         success = await client.generate(REALTIME, prompt="cat")
         with pytest.raises(LinkGone, match="the service gave no id"):
             await downloads.save(success)
-        (delivery,) = [each async for each in downloads.stream([success])]
-        assert isinstance(delivery, Unsaved)
-    assert 0 == here.looks
+        (save_result,) = [each async for each in downloads.stream([success])]
+        assert isinstance(save_result, Unsaved)
+    assert 0 == here.polls

@@ -26,13 +26,13 @@ from modelslab_async import (
     UntrustedServer,
     UnusableProxy,
 )
-from modelslab_async._transport.credentials import Keys
+from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.http11 import origin_pool
-from modelslab_async._transport.http11.connect import Trust, addresses_of
+from modelslab_async._transport.http11.connect import SSLContextLoader, resolve_host
 from modelslab_async._transport.http11.connection import Connection
-from modelslab_async._transport.http11.transport import OwnHTTP
-from modelslab_async._transport.sender import Sender, as_http
-from modelslab_async.emulator import Emulator, faulty
+from modelslab_async._transport.http11.transport import HTTP11Transport
+from modelslab_async._transport.sender import Sender, as_transport
+from modelslab_async.emulator import Emulator, run_faulty_server
 
 KEY = "canary-key-Zq81"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -104,11 +104,11 @@ async def read_request(reader):
 @pytest.fixture(params=["h11", "httptools"])
 def own(request):
     """Connections of our own over each of the parsers: all keep the same promises."""
-    name = f"modelslab_async._transport.over_{request.param}"
-    kind = {"h11": "H11Messages", "httptools": "HttptoolsMessages"}[request.param]
+    name = f"modelslab_async._transport.http11.over_{request.param}"
+    kind = {"h11": "H11Codec", "httptools": "HttptoolsCodec"}[request.param]
     if request.param == "httptools":
         pytest.importorskip("httptools", reason="the extra [fast] is not installed")
-    return partial(OwnHTTP, messages=getattr(importlib.import_module(name), kind))
+    return partial(HTTP11Transport, make_codec=getattr(importlib.import_module(name), kind))
 
 
 @pytest.fixture
@@ -170,8 +170,8 @@ async def test_a_connection_is_used_again(http):
 async def test_a_fresh_request_takes_no_used_connection(http):
     """What must not be repeated has a connection of its own, which others may use after it."""
     async with Server() as server:
-        for fresh in (False, True, False):
-            await http.exchange(asking(server, fresh=fresh))
+        for needs_new_connection in (False, True, False):
+            await http.exchange(asking(server, needs_new_connection=needs_new_connection))
         await http.aclose()
     assert [1, 2] == [len(requests) for requests in server.seen]
 
@@ -241,7 +241,7 @@ async def test_bytes_that_nobody_asked_for_close_a_connection(http):
         await http.exchange(asking(server))
         server.writers[0].write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
         await server.writers[0].drain()
-        (origin,) = http._ways.values()
+        (origin,) = http._routes.values()
         await until(lambda: not origin._idle)
         assert 200 == (await http.exchange(asking(server))).status_code
         await http.aclose()
@@ -281,7 +281,7 @@ async def test_a_closed_connection_is_noticed_though_the_loop_has_not_looked(htt
 
 async def test_an_old_connection_is_closed(http, monkeypatch):
     """What nobody has used for a while is closed by a timer, and a younger one is left alone."""
-    monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEPT", 0.2)
+    monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEEPALIVE_S", 0.2)
     async with Server() as server:
         await asyncio.gather(*(http.exchange(asking(server)) for _ in range(2)))
         await asyncio.sleep(0.12)
@@ -298,7 +298,7 @@ async def test_an_old_connection_is_not_used_though_the_timer_is_late(http, monk
     """Age is looked at where a connection is taken, too."""
     async with Server() as server:
         await http.exchange(asking(server))
-        monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEPT", 0.0)
+        monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEEPALIVE_S", 0.0)
         await http.exchange(asking(server))
         assert 2 == len(server.seen)
         await http.aclose()
@@ -386,7 +386,7 @@ async def test_what_is_no_whole_response_is_a_fault(http, answer, words):
     async with Server(answer, closes=True) as server:
         with pytest.raises(TransportError, match=words) as caught:
             await http.exchange(asking(server))
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
         await http.aclose()
 
 
@@ -405,7 +405,7 @@ async def test_a_reset_is_a_fault(http):
     async with Breaking() as server:
         with pytest.raises(TransportError, match="ConnectionResetError") as caught:
             await http.exchange(asking(server))
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
 
 
 async def test_a_used_connection_that_dies_may_have_carried_the_request(http):
@@ -421,7 +421,7 @@ async def test_a_used_connection_that_dies_may_have_carried_the_request(http):
         await http.exchange(asking(server))
         with pytest.raises(TransportError) as caught:
             await http.exchange(asking(server))
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
         assert [2] == [len(requests) for requests in server.seen]
         await http.exchange(asking(server))
         await http.aclose()
@@ -430,7 +430,7 @@ async def test_a_used_connection_that_dies_may_have_carried_the_request(http):
 @pytest.mark.parametrize("told", [b"", b"Transfer-Encoding: chunked\r\n"])
 async def test_bodies_are_bounded(http, monkeypatch, told):
     """A body beyond the cap is not read to its end."""
-    monkeypatch.setattr("modelslab_async._transport.base.LONGEST_BODY", 100_000)
+    monkeypatch.setattr("modelslab_async._transport.base.MAX_BODY_BYTES", 100_000)
     written = 0
 
     class Endless(Server):
@@ -476,22 +476,22 @@ async def test_a_connection_that_was_lost_before_its_exchange_carried_nothing(ow
     """Between its coming about and the request it may be reset; nobody waits for an answer then."""
     loop = asyncio.get_running_loop()
     async with Server() as server:
-        lost = asyncio.Event()
+        on_closed = asyncio.Event()
         _, connection = await loop.create_connection(
             lambda: Connection(
-                own(connections=1)._messages,
-                made=lambda _: None,
-                lost=lambda _: lost.set(),
+                own(connections=1)._make_codec,
+                on_connected=lambda _: None,
+                on_closed=lambda _: on_closed.set(),
             ),
             "127.0.0.1",
             server.port,
         )
         connection.abort()
-        await lost.wait()
+        await on_closed.wait()
         with pytest.raises(TransportError) as caught:
             async with asyncio.timeout(5):
                 await connection.exchange(asking(server), "x")
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 async def test_a_refused_connection_never_left(http):
@@ -500,7 +500,7 @@ async def test_a_refused_connection_never_left(http):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(TransportError, match="ConnectionRefusedError") as caught:
         await http.exchange(Request(method="GET", url=url))
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 async def test_a_silent_host_never_heard_the_request(http, monkeypatch):
@@ -511,10 +511,10 @@ async def test_a_silent_host_never_heard_the_request(http, monkeypatch):
 
     instantly(monkeypatch)
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", silent)
-    monkeypatch.setattr(origin_pool, "_LONGEST_DIAL", 0.05)
+    monkeypatch.setattr(origin_pool, "_CONNECT_TIMEOUT_S", 0.05)
     with pytest.raises(TransportError, match="no connection within") as caught:
         await http.exchange(Request(method="GET", url="http://127.0.0.1:9/x"))
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 async def test_an_unknown_host_never_left(http, monkeypatch):
@@ -526,7 +526,7 @@ async def test_an_unknown_host_never_left(http, monkeypatch):
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
     with pytest.raises(TransportError, match="Name or service not known") as caught:
         await http.exchange(Request(method="GET", url="https://nowhere.invalid"))
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 @pytest.mark.parametrize(
@@ -549,7 +549,7 @@ async def test_a_url_that_is_none_never_left(http, url, monkeypatch):
             instantly(monkeypatch, ("127.0.0.1", server.port))
         with pytest.raises(TransportError) as caught:
             await http.exchange(Request(method="GET", url=url))
-        assert not caught.value.may_have_left
+        assert not caught.value.may_have_been_sent
 
 
 async def test_a_host_in_another_script(http, monkeypatch):
@@ -622,7 +622,7 @@ async def test_both_families_take_turns(monkeypatch):
         return [(family, socket.SOCK_STREAM, 6, "", n) for n, family in enumerate(families)]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-    assert [0, 3, 1, 2] == [address[4] for address in await addresses_of("some.example", 443)]
+    assert [0, 3, 1, 2] == [address[4] for address in await resolve_host("some.example", 443)]
 
 
 async def test_tls_trusts_whom_the_environment_trusts(http, monkeypatch, tmp_path):
@@ -666,7 +666,7 @@ async def test_a_failed_handshake_never_left(http):
         request = Request(method="GET", url=server.url.replace("http:", "https:"))
         with pytest.raises(HandshakeFailed, match="wrong version number") as caught:
             await http.exchange(request)
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 async def test_certificates_that_cannot_be_read_never_left(http, monkeypatch):
@@ -674,7 +674,7 @@ async def test_certificates_that_cannot_be_read_never_left(http, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
     with pytest.raises(TransportError, match="FileNotFoundError") as caught:
         await http.exchange(Request(method="GET", url="https://127.0.0.1:1/"))
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 async def test_certificates_are_loaded_once_and_not_in_the_loop(http, monkeypatch, tmp_path):
@@ -711,7 +711,7 @@ async def test_a_proxy_gets_what_it_is_for(own, monkeypatch):
             http.exchange(secret), http.exchange(secret), return_exceptions=True
         ):
             assert isinstance(end, TransportError)
-            assert not end.may_have_left
+            assert not end.may_have_been_sent
         await http.aclose()
     firsts = [head.split("\r\n")[0] for requests in server.seen for head, _ in requests]
     assert 2 == firsts.count("GET http://some.example/x HTTP/1.1")
@@ -742,8 +742,8 @@ async def test_a_proxy_that_cannot_be_used_is_told(own, monkeypatch, proxy, sche
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv("ALL_PROXY", proxy)
     emulator = Emulator()
-    emulator.plant("images:1", duration=0)
-    async with faulty(emulator) as url:
+    emulator.add_job("images:1", duration=0)
+    async with run_faulty_server(emulator) as url:
         where = url if scheme == "http" else "https://127.0.0.1:1"
         async with Client(KEY, base_url=where, http=own(connections=4)) as client:
             for _ in range(2):
@@ -751,7 +751,7 @@ async def test_a_proxy_that_cannot_be_used_is_told(own, monkeypatch, proxy, sche
                 assert [UnusableProxy] * 2 == [type(end.cause) for end in ends]
             with pytest.raises(UnusableProxy) as caught:
                 await client.submit("realtime/text2img", prompt="x")
-            assert not caught.value.may_have_left
+            assert not caught.value.may_have_been_sent
             said = str(caught.value)
             assert BAD_PROXIES[proxy] in said
             assert f"{scheme.upper()}_PROXY or ALL_PROXY" in said
@@ -768,21 +768,21 @@ async def test_certificates_that_cannot_be_read_for_a_proxy_never_left(own, monk
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     with pytest.raises(TransportError, match="FileNotFoundError") as caught:
         await own(connections=1).exchange(Request(method="GET", url="https://127.0.0.1:1/"))
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 async def test_a_call_cut_off_while_certificates_load_for_a_proxy_never_left(own, monkeypatch):
     """Its deadline may end before there is a way at all."""
 
-    async def context(_trust):
+    async def context(_ssl_loader):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(Trust, "context", context)
+    monkeypatch.setattr(SSLContextLoader, "context", context)
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    sender = Sender(own(connections=1), Keys.find(KEY, None), timeout=0.05)
+    sender = Sender(own(connections=1), Credentials.resolve(KEY, None), timeout=0.05)
     with pytest.raises(TransportError, match="no connection was to be had") as caught:
         await sender.send(Call(method="POST", url="https://127.0.0.1:1/", repeatable=False))
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 @pytest.mark.parametrize("kind", ["proxy", "transport", "client"])
@@ -801,7 +801,7 @@ async def test_two_answers_in_one_packet_over_httpx(monkeypatch, kind):
         if kind == "proxy":
             monkeypatch.setenv("HTTP_PROXY", server.url)
         given = {"transport": httpx.AsyncHTTPTransport(), "client": own}.get(kind)
-        http = as_http(given, 1)
+        http = as_transport(given, 1)
         for path in (b"/1", b"/2"):
             response = await http.exchange(asking(server, path.decode()))
             assert path == response.body
@@ -823,7 +823,7 @@ async def test_cancelled_at_any_step_it_leaks_nothing(own, monkeypatch, tmp_path
         for steps in range(61):
             http = own(connections=1)
             if secure:
-                await http._trust.context()
+                await http._ssl_loader.context()
             task = asyncio.create_task(http.exchange(asking(server)))
             for _ in range(steps):
                 await asyncio.sleep(0)
@@ -833,11 +833,11 @@ async def test_cancelled_at_any_step_it_leaks_nothing(own, monkeypatch, tmp_path
             cancelled += task.cancelled()
             async with asyncio.timeout(5):
                 assert 200 == (await http.exchange(asking(server))).status_code
-            (origin,) = http._ways.values()
+            (origin,) = http._routes.values()
             assert 1 == len(origin._idle)
-            assert set(origin._idle) == origin_pool._open
+            assert set(origin._idle) == origin_pool._open_connections
             await http.aclose()
-            assert set() == origin._open
+            assert set() == origin._open_connections
         assert 5 < cancelled < 61
 
 
@@ -867,7 +867,7 @@ async def test_a_deadline_leaves_no_connection_and_takes_no_place(own, secure):
 
     async with Silent() as server:
         url = server.url.replace("http:", "https:") if secure else server.url
-        sender = Sender(own(connections=1), Keys.find(KEY, None), timeout=0.1)
+        sender = Sender(own(connections=1), Credentials.resolve(KEY, None), timeout=0.1)
         for _ in range(3):
             with pytest.raises(TransportError, match=r"within 0.1 s"):
                 await sender.send(Call(method="POST", url=url, repeatable=True))
@@ -888,16 +888,16 @@ async def test_closing_ends_what_is_on_its_way(own):
         for end in ends:
             with pytest.raises(TransportError, match="the client was closed") as caught:
                 await end
-            left.append(caught.value.may_have_left)
+            left.append(caught.value.may_have_been_sent)
         assert [False, False, True, True] == sorted(left)
         server.gate.set()
         for url in (server.url, "http://another.example"):
             with pytest.raises(TransportError, match="the client was closed") as caught:
                 await http.exchange(Request(method="GET", url=url))
-            assert not caught.value.may_have_left
+            assert not caught.value.may_have_been_sent
         assert 2 == len(server.seen)
-        (origin,) = http._ways.values()
-        assert origin._sweep.cancelled()
+        (origin,) = http._routes.values()
+        assert origin._expiry_timer.cancelled()
         await http.aclose()
 
 
@@ -945,7 +945,7 @@ async def test_the_key_is_in_no_error(own, how):
 
     async with Odd() as server:
         url = "http://127.0.0.1:1" if how == "refused" else server.url
-        sender = Sender(own(connections=1), Keys.find(KEY, None), timeout=5.0)
+        sender = Sender(own(connections=1), Credentials.resolve(KEY, None), timeout=5.0)
         for place in ("body", "header", "query"):
             call = Call(method="POST", url=url, key_in=place, repeatable=True)
             with pytest.raises(TransportError) as caught:

@@ -21,8 +21,8 @@ from modelslab_async import (
     TransportError,
     UntrustedServer,
 )
-from modelslab_async._transport.credentials import Keys
-from modelslab_async._transport.sender import Sender, as_http
+from modelslab_async._transport.credentials import Credentials
+from modelslab_async._transport.sender import Sender, as_transport
 
 KEY = "canary-key-Zq81"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -53,7 +53,7 @@ KINDS = {
 @pytest.fixture(params=KINDS)
 async def http(request):
     given = KINDS[request.param]()
-    http = as_http(given, 4)
+    http = as_transport(given, 4)
     yield http
     for thing in (http, given):
         if aclose := getattr(thing, "aclose", None):
@@ -155,7 +155,7 @@ async def test_what_the_server_has_read_may_have_left(http, answer):
     async with served(answering(answer, closes=True)) as (url, heard):
         with pytest.raises(TransportError) as caught:
             await http.exchange(asking(url))
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
         assert 1 == len(heard)
         assert KEY not in f"{caught.value!r}{caught.value.__cause__!r}"
 
@@ -166,7 +166,7 @@ async def test_a_refused_connection_never_left(http):
         pass
     with pytest.raises(TransportError) as caught:
         await http.exchange(asking(url))
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 async def test_a_bad_certificate_is_told_apart(http):
@@ -242,7 +242,7 @@ async def test_a_failed_handshake_is_final(kind, settings, monkeypatch, tmp_path
     authority, context = tls(**settings)
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    pace = Pace(floor=0.01, faults=4)
+    pace = Pace(floor=0.01, max_failures=4)
     async with shaking(context) as (url, handshakes):
         async with Client(KEY, base_url=url, http=KINDS[kind](), pace=pace) as client:
             with pytest.raises(HandshakeFailed, match="no TLS with the server"):
@@ -265,7 +265,7 @@ async def test_a_submit_whose_handshake_failed(kind, name, monkeypatch, tmp_path
         assert 1 == len(handshakes)
     error = caught.value.__cause__ if expected is SubmitUncertain else caught.value
     assert isinstance(error, HandshakeFailed)
-    assert error.may_have_left == (expected is SubmitUncertain)
+    assert error.may_have_been_sent == (expected is SubmitUncertain)
 
 
 async def test_a_server_without_tls_is_final(http):
@@ -278,11 +278,11 @@ async def test_a_server_without_tls_is_final(http):
 
     async with served(plain) as (url, heard):
         where = url.replace("http:", "https:")
-        async with Client(KEY, base_url=where, http=http, pace=Pace(faults=4)) as client:
+        async with Client(KEY, base_url=where, http=http, pace=Pace(max_failures=4)) as client:
             with pytest.raises(HandshakeFailed, match="wrong version number") as caught:
                 await client.wait("images:1")
         assert 1 == len(heard)
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 @pytest.mark.parametrize("after", ["", "half a handshake"])
@@ -308,10 +308,10 @@ async def test_a_silent_server_is_cut_off(http):
         await writer.drain()
 
     async with served(silent) as (url, _):
-        sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=0.3)
+        sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=0.3)
         with pytest.raises(TransportError, match=r"within 0\.3 s") as caught:
             await sender.send(Call(method="POST", url=f"{url}/x", repeatable=True))
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
         assert 200 == (await http.exchange(asking(url))).status_code
 
 
@@ -328,19 +328,19 @@ async def test_a_submit_that_got_no_connection_never_left(kind):
 
     async with served(hang) as (url, heard):
         given = NARROW[kind]()
-        http = as_http(given, 2)
-        sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=30.0)
-        looks = [asyncio.create_task(http.exchange(asking(url))) for _ in range(2)]
+        http = as_transport(given, 2)
+        sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
+        polls = [asyncio.create_task(http.exchange(asking(url))) for _ in range(2)]
         async with asyncio.timeout(10):
             while len(heard) < 2:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
         with pytest.raises(TransportError) as caught:
             await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.3)
-        assert not caught.value.may_have_left
+        assert not caught.value.may_have_been_sent
         assert 2 == len(heard)
-        for look in looks:
+        for look in polls:
             look.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
+        await asyncio.gather(*polls, return_exceptions=True)
         for thing in (http, given):
             if aclose := getattr(thing, "aclose", None):
                 await aclose()
@@ -353,13 +353,13 @@ async def test_a_submit_that_got_through_to_nobody_never_left(http, monkeypatch)
         await asyncio.Event().wait()
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-    sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=30.0)
+    sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
     call = evolve(SUBMIT, url="http://somewhere.invalid/y")
     with pytest.raises(
         TransportError, match=r"no connection was to be had within 0\.3 s"
     ) as caught:
         await sender.send(call, timeout=0.3)
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
 
 
 async def test_a_submit_that_was_heard_may_have_left(http):
@@ -370,10 +370,10 @@ async def test_a_submit_that_was_heard_may_have_left(http):
         await reader.read()
 
     async with served(hang) as (url, _):
-        sender = Sender(http, Keys(standard=KEY, enterprise=None), timeout=30.0)
+        sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
         with pytest.raises(TransportError, match=r"no whole answer came within 0\.5 s") as caught:
             await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.5)
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
 
 
 async def test_cancelled_at_any_moment_it_serves_the_next(http):

@@ -10,16 +10,16 @@ from transport.test_connections import Server, asking, certified
 from transport.test_contract import http, served
 
 from modelslab_async import Request, TransportError
-from modelslab_async._transport.base import FEW_PIECES
-from modelslab_async._transport.http11.transport import OwnHTTP
-from modelslab_async._transport.httpx_adapter import TransportHTTP
+from modelslab_async._transport.base import MAX_SMALL_CHUNKS
+from modelslab_async._transport.http11.transport import HTTP11Transport
+from modelslab_async._transport.httpx_adapter import HttpxTransportAdapter
 
 __all__ = ["http"]
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CRUMB = b"1\r\nx\r\n"
 LONG = bytes(range(256)) * 4096
-MESSAGES = {"h11": "H11Messages", "httptools": "HttptoolsMessages"}
+MESSAGES = {"h11": "H11Codec", "httptools": "HttptoolsCodec"}
 ANSWERS = {
     "length": b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(LONG), LONG),
     "chunked": HEAD + b"%x\r\n%b\r\n" % (len(LONG), LONG) + b"0\r\n\r\n",
@@ -46,24 +46,24 @@ def own(parser, reads=None, ticks=None):
     """Connections of our own that note how much is read at which turn."""
     if parser == "httptools":
         pytest.importorskip("httptools", reason="the extra [fast] is not installed")
-    module = importlib.import_module(f"modelslab_async._transport.over_{parser}")
+    module = importlib.import_module(f"modelslab_async._transport.http11.over_{parser}")
 
     class Noting(getattr(module, MESSAGES[parser])):
-        def read(self, data):
+        def feed(self, data):
             if reads is not None:
                 reads.append((ticks[0], len(data)))
-            return super().read(data)
+            return super().feed(data)
 
-    return OwnHTTP(connections=4, messages=Noting)
+    return HTTP11Transport(connections=4, make_codec=Noting)
 
 
 @pytest.mark.parametrize("parser", MESSAGES)
 async def test_what_comes_at_once_is_read_by_turns(parser):
     """However much has come, a turn reads 8 KiB of it at the most."""
     reads = []
-    async with ticking() as ticks, Server(HEAD + CRUMB * FEW_PIECES + b"0\r\n\r\n") as server:
+    async with ticking() as ticks, Server(HEAD + CRUMB * MAX_SMALL_CHUNKS + b"0\r\n\r\n") as server:
         http = own(parser, reads, ticks)
-        assert b"x" * FEW_PIECES == (await http.exchange(asking(server))).body
+        assert b"x" * MAX_SMALL_CHUNKS == (await http.exchange(asking(server))).body
         assert 200 == (await http.exchange(asking(server))).status_code
         assert 1 == len(server.seen)
         await http.aclose()
@@ -77,17 +77,17 @@ async def test_what_comes_at_once_over_httpx_is_read_by_turns():
 
     class Crumbs(httpx.AsyncByteStream):
         async def __aiter__(self):
-            for _ in range(FEW_PIECES):
+            for _ in range(MAX_SMALL_CHUNKS):
                 yield b"x"
 
     async def answer(_request):
         return httpx.Response(200, stream=Crumbs())
 
-    http = TransportHTTP(httpx.MockTransport(answer))
+    http = HttpxTransportAdapter(httpx.MockTransport(answer))
     async with ticking() as ticks:
         response = await http.exchange(Request(method="GET", url="http://x.example/"))
-        assert ticks[0] >= FEW_PIECES // 100
-    assert b"x" * FEW_PIECES == response.body
+        assert ticks[0] >= MAX_SMALL_CHUNKS // 100
+    assert b"x" * MAX_SMALL_CHUNKS == response.body
 
 
 async def test_a_reply_in_crumbs_that_never_ends(http):
@@ -104,7 +104,7 @@ async def test_a_reply_in_crumbs_that_never_ends(http):
         with pytest.raises(TransportError, match="chunks of less than 64 bytes") as caught:
             async with asyncio.timeout(20):
                 await http.exchange(Request(method="POST", url=f"{url}/x", body=b"{}"))
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
         assert 1 == len(heard)
 
 
@@ -141,7 +141,7 @@ async def test_a_long_reply_that_is_cut_is_no_reply(parser):
         http = own(parser)
         with pytest.raises(TransportError, match="closed before the whole answer") as caught:
             await http.exchange(asking(server))
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
         await http.aclose()
 
 

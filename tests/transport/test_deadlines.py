@@ -18,7 +18,7 @@ def test_each_has_its_own_time(virtually):
         async def one(start, takes):
             await asyncio.sleep(start)
             try:
-                await deadlines.within(asyncio.sleep(takes))
+                await deadlines.wait_for(asyncio.sleep(takes))
             except TimeoutError:
                 assert 0 == asyncio.current_task().cancelling()
                 return "cut", loop.time()
@@ -35,8 +35,8 @@ def test_a_cancellation_stays_one(virtually):
 
     async def main():
         loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
-        first = asyncio.create_task(deadlines.within(asyncio.sleep(99)))
-        second = asyncio.create_task(deadlines.within(asyncio.sleep(99)))
+        first = asyncio.create_task(deadlines.wait_for(asyncio.sleep(99)))
+        second = asyncio.create_task(deadlines.wait_for(asyncio.sleep(99)))
         loop.call_at(5.0, first.cancel)
         loop.call_at(10.0, second.cancel)
         for task in (first, second):
@@ -61,8 +61,8 @@ def test_a_slow_end_is_cut_once(virtually):
                 await asyncio.sleep(50)
             return "after all"
 
-        other = asyncio.create_task(deadlines.within(asyncio.sleep(5)))
-        assert "after all" == await deadlines.within(stubborn())
+        other = asyncio.create_task(deadlines.wait_for(asyncio.sleep(5)))
+        assert "after all" == await deadlines.wait_for(stubborn())
         assert 0 == asyncio.current_task().cancelling()
         assert 60.0 == asyncio.get_running_loop().time()
         await other
@@ -78,7 +78,7 @@ async def test_an_answer_that_came_while_the_process_stood_still_is_read(seconds
     ours.settimeout(0.0)
     with ours, theirs:
         answer = asyncio.create_task(
-            deadlines.within(asyncio.get_running_loop().sock_recv(ours, 10))
+            deadlines.wait_for(asyncio.get_running_loop().sock_recv(ours, 10))
         )
         await asyncio.sleep(0)
         theirs.send(b"answer")
@@ -94,7 +94,7 @@ def test_what_is_still_not_answered_after_a_standstill_is_cut(virtually):
 
         async def one():
             with pytest.raises(TimeoutError):
-                await deadlines.within(asyncio.sleep(1e6))
+                await deadlines.wait_for(asyncio.sleep(1e6))
             return loop.time()
 
         async def sleep():
@@ -120,7 +120,7 @@ def test_what_others_take_is_not_counted(virtually):
                 loop.now += 5.0
             return "done"
 
-        assert "done" == await deadlines.within(six_turns())
+        assert "done" == await deadlines.wait_for(six_turns())
 
     virtually(main)
 
@@ -139,7 +139,7 @@ def test_a_loop_that_is_always_late_cuts_all_the_same(virtually, seconds):
 
         holding = asyncio.create_task(hold_up())
         with pytest.raises(TimeoutError):
-            await deadlines.within(asyncio.sleep(1e6))
+            await deadlines.wait_for(asyncio.sleep(1e6))
         assert loop.time() <= 10.0 + 12 * (1.0 + 2 * seconds)
         await holding
 
@@ -152,7 +152,7 @@ def test_one_timer_for_all(virtually):
     async def main():
         loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
         for _ in range(1000):
-            await deadlines.within(asyncio.sleep(0))
+            await deadlines.wait_for(asyncio.sleep(0))
         assert 1 == len(loop._scheduled)
         deadlines.close()
         assert loop._scheduled[0].cancelled()

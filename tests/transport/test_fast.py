@@ -8,12 +8,12 @@ import pytest
 
 from modelslab_async import Client, Request, TransportError
 from modelslab_async._transport.http11.codec import UnreadableError
-from modelslab_async._transport.urls import target_of
+from modelslab_async._transport.urls import request_target
 
 pytest.importorskip("httptools", reason="the extra [fast] is not installed")
 
-from modelslab_async._transport.http11.h11_codec import H11Messages
-from modelslab_async._transport.http11.httptools_codec import HttptoolsMessages
+from modelslab_async._transport.http11.h11_codec import H11Codec
+from modelslab_async._transport.http11.httptools_codec import HttptoolsCodec
 from modelslab_async.fast import FastTransport
 
 BODY = b'{"status": "success", "output": ["https://x/1.png"]}'
@@ -76,12 +76,12 @@ async def test_what_http_cannot_carry_never_left(method, url, headers):
     request = Request(method=method, url=url.replace("//x", f"//127.0.0.1:{port}"), headers=headers)
     with pytest.raises(TransportError, match="cannot carry") as caught:
         await http.exchange(request)
-    assert not caught.value.may_have_left
+    assert not caught.value.may_have_been_sent
     await http.aclose()
     server.close()
 
 
-@pytest.mark.parametrize("make", [H11Messages, HttptoolsMessages])
+@pytest.mark.parametrize("make", [H11Codec, HttptoolsCodec])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_both_parsers_write_the_same(make, method):
     """However often: what is prepared once fits the next request too, or is made anew."""
@@ -90,10 +90,10 @@ def test_both_parsers_write_the_same(make, method):
         url, body = f"https://x/api/{number}?q={value}", b"{}" if method == "POST" else b""
         headers = (("accept", value), ("x-two", ""))
         seen.append(
-            messages.written(Request(method=method, url=url, headers=headers, body=body), "x:81")
+            messages.encode(Request(method=method, url=url, headers=headers, body=body), "x:81")
         )
-        assert messages.read(ANSWER) is not None
-        assert messages.renew()
+        assert messages.feed(ANSWER) is not None
+        assert messages.prepare_next()
     length = b"Content-Length: 2\r\n\r\n{}" if method == "POST" else b"\r\n"
     line = b"%b /api/%d?q=%b HTTP/1.1\r\nHost: x:81\r\naccept: %b\r\nx-two: \r\n" + length
     said = ((1, b"a"), (2, b"a"), (3, b"b"))
@@ -103,14 +103,14 @@ def test_both_parsers_write_the_same(make, method):
 
 def test_no_end_of_trailers_is_no_response():
     """What comes behind the chunks is bounded like the head."""
-    messages = HttptoolsMessages()
-    messages.written(Request(method="GET", url="http://x/"), "x")
-    messages.read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
+    messages = HttptoolsCodec()
+    messages.encode(Request(method="GET", url="http://x/"), "x")
+    messages.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
     trailers = b"a: bcdefghijklmnop\r\n" * 1000
     for _ in range(3):
-        assert messages.read(trailers) is None
+        assert messages.feed(trailers) is None
     with pytest.raises(UnreadableError):
-        messages.read(trailers)
+        messages.feed(trailers)
 
 
 @pytest.mark.parametrize(
@@ -127,4 +127,4 @@ def test_no_end_of_trailers_is_no_response():
 )
 def test_targets(url, target):
     """What stands behind the host, without the fragment, in ASCII."""
-    assert target == target_of(url)
+    assert target == request_target(url)

@@ -6,19 +6,19 @@ from urllib.parse import urlsplit
 import pytest
 
 from modelslab_async import FAMILIES, Family, Ticket
-from modelslab_async._polling.status_client import Looker
-from modelslab_async._transport.credentials import Keys
-from modelslab_async._transport.request_builder import Requests
+from modelslab_async._polling.status_client import StatusClient
+from modelslab_async._transport.credentials import Credentials
+from modelslab_async._transport.request_builder import RequestBuilder
 from modelslab_async._transport.sender import Sender
 
-KEYS = Keys(standard='a-key/with"marks', enterprise="another-key-0")
+KEYS = Credentials(standard='a-key/with"marks', enterprise="another-key-0")
 OWN = [
     Family(name="own_header", url="{base}/own/{id}", key_in="header", method="GET"),
     Family(name="own_query", url="{base}/own/{id}/state", key_in="query", method="GET"),
     Family(name="own_two", url="{base}/own/{id}/of/{part}"),
     Family(name="own_body", url="{base}/own", id_field="job", key_in="header"),
 ]
-TABLE = {family.name: family.at() for family in (*FAMILIES.values(), *OWN)}
+TABLE = {family.name: family.with_hosts() for family in (*FAMILIES.values(), *OWN)}
 
 
 def ids_of(family):
@@ -29,33 +29,33 @@ def ids_of(family):
 @pytest.mark.parametrize("name", TABLE)
 def test_a_look_is_what_its_call_is(name):
     """Made once and filled in, or made anew: the same bytes for every id, at any time."""
-    family, requests = TABLE[name], Requests(KEYS)
+    family, requests = TABLE[name], RequestBuilder(KEYS)
     for id_ in [*ids_of(family), *ids_of(family)]:
         ticket = Ticket(name, id_)
-        assert requests.of(family.fetch(ticket)) == requests.look(family, ticket)
+        assert requests.of(family.build_poll(ticket)) == requests.poll(family, ticket)
 
 
 def test_an_id_in_the_body_is_there_wherever_the_key_is():
     """A key in the header or the query leaves the body to the id."""
     for key_in in ("header", "query", "body"):
-        family = Family(name="own", url="{base}/own", id_field="job", key_in=key_in).at()
-        body = json.loads(Requests(KEYS).look(family, Ticket("own", 5)).body)
+        family = Family(name="own", url="{base}/own", id_field="job", key_in=key_in).with_hosts()
+        body = json.loads(RequestBuilder(KEYS).poll(family, Ticket("own", 5)).body)
         assert ({"job": "5"} | ({"key": KEYS.standard} if key_in == "body" else {})) == body
 
 
 def test_a_row_under_another_name_than_its_own_keeps_its_place_and_its_key():
     """Tickets name a row as the registry does: two rows that call themselves alike are two."""
     ours = Family(name="images", url="https://own.example/fetch/{id}", tier="enterprise")
-    table, requests = {"ours": ours, "images": TABLE["images"]}, Requests(KEYS)
-    looker = Looker(table, Sender(None, KEYS, timeout=1.0))
+    table, requests = {"ours": ours, "images": TABLE["images"]}, RequestBuilder(KEYS)
+    status_client = StatusClient(table, Sender(None, KEYS, timeout=1.0))
     for name, family in table.items():
         ticket = Ticket(name, 5)
-        assert requests.of(family.fetch(ticket)) == requests.look(family, ticket)
-        assert (family.tier, urlsplit(family.url).netloc) == looker.place_of(ticket)
+        assert requests.of(family.build_poll(ticket)) == requests.poll(family, ticket)
+        assert (family.tier, urlsplit(family.url).netloc) == status_client.tier_and_host_of(ticket)
 
 
 @pytest.mark.parametrize("id_", ["1", "1/2/3", "a-b"])
 def test_an_id_that_does_not_fit_makes_no_request(id_):
     """A family with two ids takes no ticket with one or three, however plain they are."""
     with pytest.raises(ValueError, match="2 part"):
-        Requests(KEYS).look(TABLE["own_two"], Ticket("own_two", id_))
+        RequestBuilder(KEYS).poll(TABLE["own_two"], Ticket("own_two", id_))

@@ -14,8 +14,8 @@ from modelslab_async import (
     TransportError,
     UntrustedServer,
 )
-from modelslab_async._transport.send_proof import SealedBody
-from modelslab_async._transport.sender import as_http
+from modelslab_async._transport.send_proof import TrackedBody
+from modelslab_async._transport.sender import as_transport
 
 BODY = b'{"key": "a-key-1234", "prompt": "a fox"}'
 SUBMIT = Request(
@@ -23,7 +23,7 @@ SUBMIT = Request(
     url="https://service.example/api/v6/realtime/text2img",
     headers=(("content-type", "application/json"),),
     body=BODY,
-    fresh=True,
+    needs_new_connection=True,
 )
 
 
@@ -43,7 +43,7 @@ FAULTS = {
         for kind in vars(httpx).values()
         if inspect.isclass(kind) and issubclass(kind, (httpx.HTTPError, httpx.InvalidURL))
     },
-    "ours, never left": TransportError("x", may_have_left=False),
+    "ours, never left": TransportError("x", may_have_been_sent=False),
     "ours, a rate": RateLimited("x"),
     "ours, a key": AuthenticationError("x"),
     "ours, a certificate": UntrustedServer("x"),
@@ -105,7 +105,7 @@ TAKING = [
 
 @pytest.fixture(params=THROUGH)
 def through(request):
-    return lambda deed: as_http(THROUGH[request.param](deed), 1)
+    return lambda deed: as_transport(THROUGH[request.param](deed), 1)
 
 
 async def fault_of(http, request=SUBMIT):
@@ -122,7 +122,7 @@ async def test_what_nobody_took_never_left(through, name):
     async def fail(_request):
         raise FAULTS[name]
 
-    assert not (await fault_of(through(fail))).may_have_left
+    assert not (await fault_of(through(fail))).may_have_been_sent
 
 
 @pytest.mark.parametrize("take", TAKING)
@@ -134,7 +134,7 @@ async def test_what_was_taken_may_have_left(through, name, take):
         assert BODY == await take(request)
         raise FAULTS[name]
 
-    assert (await fault_of(through(fail))).may_have_left
+    assert (await fault_of(through(fail))).may_have_been_sent
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -148,7 +148,7 @@ async def test_what_was_answered_has_left(through, name):
     async def answer(_request):
         return httpx.Response(200, content=broken())
 
-    assert (await fault_of(through(answer))).may_have_left
+    assert (await fault_of(through(answer))).may_have_been_sent
 
 
 async def test_a_wrapper_that_tries_twice_has_sent_it(through):
@@ -158,7 +158,7 @@ async def test_a_wrapper_that_tries_twice_has_sent_it(through):
         await from_the_stream(request)
         raise httpx.ConnectError("the second attempt was refused")
 
-    assert (await fault_of(through(try_twice))).may_have_left
+    assert (await fault_of(through(try_twice))).may_have_been_sent
 
 
 async def test_what_never_left_cannot_leave_later(through):
@@ -169,7 +169,7 @@ async def test_what_never_left_cannot_leave_later(through):
         late.append((request, asyncio.create_task(asyncio.sleep(0.01))))
         raise httpx.ConnectError("refused")
 
-    assert not (await fault_of(through(race))).may_have_left
+    assert not (await fault_of(through(race))).may_have_been_sent
     [(request, task)] = late
     await task
     for take in TAKING:
@@ -183,16 +183,16 @@ async def test_of_a_request_without_a_body_nobody_can_tell(through):
     async def fail(_request):
         raise httpx.ConnectError("refused")
 
-    bare = Request(method="GET", url=SUBMIT.url, fresh=True)
-    assert (await fault_of(through(fail), bare)).may_have_left
-    assert not SealedBody(b"").withdraw()
+    bare = Request(method="GET", url=SUBMIT.url, needs_new_connection=True)
+    assert (await fault_of(through(fail), bare)).may_have_been_sent
+    assert not TrackedBody(b"").withdraw()
 
 
 async def test_what_cannot_be_built_never_left(through):
     """A URL that is none is refused before anybody is handed the request."""
     url = "https://service.example/" + "a" * 70_000
-    request = Request(method="POST", url=url, body=BODY, fresh=True)
-    assert not (await fault_of(through(from_the_stream), request)).may_have_left
+    request = Request(method="POST", url=url, body=BODY, needs_new_connection=True)
+    assert not (await fault_of(through(from_the_stream), request)).may_have_been_sent
 
 
 async def test_a_request_is_what_httpx_makes_of_it(through):
@@ -235,14 +235,14 @@ async def test_hooks_and_signatures_see_the_body():
             transport=Scripted(deed), auth=Signing(), event_hooks={"request": [look]}
         )
         if deed is answer:
-            assert b"%d" % len(BODY) == (await as_http(client, 1).exchange(SUBMIT)).body
+            assert b"%d" % len(BODY) == (await as_transport(client, 1).exchange(SUBMIT)).body
         else:
-            assert (await fault_of(as_http(client, 1))).may_have_left
+            assert (await fault_of(as_transport(client, 1))).may_have_been_sent
     assert [BODY] * 3 == seen
 
 
-@pytest.mark.parametrize("fresh", [True, False])
-async def test_whose_certificate_it_is_shows_only_before_anything_left(fresh):
+@pytest.mark.parametrize("needs_new_connection", [True, False])
+async def test_whose_certificate_it_is_shows_only_before_anything_left(needs_new_connection):
     """A hook that meets a bad certificate says nothing of the service's; a look costs nothing."""
     bad = ssl.SSLCertVerificationError("expired")
     bad.verify_message = "expired"
@@ -255,6 +255,8 @@ async def test_whose_certificate_it_is_shows_only_before_anything_left(fresh):
         return httpx.Response(200)
 
     client = httpx.AsyncClient(transport=Scripted(answer), event_hooks={"response": [measure]})
-    request = Request(method="POST", url=SUBMIT.url, body=BODY, fresh=fresh)
-    with pytest.raises(TransportError if fresh else UntrustedServer):
-        await as_http(client, 1).exchange(request)
+    request = Request(
+        method="POST", url=SUBMIT.url, body=BODY, needs_new_connection=needs_new_connection
+    )
+    with pytest.raises(TransportError if needs_new_connection else UntrustedServer):
+        await as_transport(client, 1).exchange(request)

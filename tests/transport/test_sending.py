@@ -22,10 +22,10 @@ from modelslab_async import (
     UnreadableReply,
     UntrustedServer,
 )
-from modelslab_async._transport.base import LONGEST_BODY
-from modelslab_async._transport.credentials import Keys
-from modelslab_async._transport.httpx_adapter import environment_proxy, translated
-from modelslab_async._transport.sender import Sender, as_http
+from modelslab_async._transport.base import MAX_BODY_BYTES
+from modelslab_async._transport.credentials import Credentials
+from modelslab_async._transport.httpx_adapter import environment_proxy, translate_error
+from modelslab_async._transport.sender import Sender, as_transport
 
 KEY = "canary-key-Zq81/x"
 RUNNING = {"status": "processing", "message": "try again later.", "output": ""}
@@ -151,9 +151,9 @@ def test_every_httpx_error_becomes_ours(kind):
     extra = {"response": httpx.Response(500)} if kind is httpx.HTTPStatusError else {}
     known = "request" in inspect.signature(kind).parameters
     fault = kind("x", request=request, **extra) if known else kind("x")
-    error = translated(fault)
+    error = translate_error(fault)
     assert isinstance(error, TransportError)
-    assert error.may_have_left
+    assert error.may_have_been_sent
     assert KEY not in repr(vars(error))
 
 
@@ -257,12 +257,12 @@ async def test_httpx_does_not_log_the_key(caplog):
 
 def test_no_repr_shows_the_key():
     """Neither the client nor what it is made of, nor a request, shows it."""
-    keys = Keys.find(KEY, KEY)
+    keys = Credentials.resolve(KEY, KEY)
     request = Request(
         method="GET", url=f"https://x/?key={KEY}", headers=(("key", KEY),), body=KEY.encode()
     )
     client = Client(KEY)
-    shown = [repr(each) for each in (keys, request, client, client._looker, vars(client))]
+    shown = [repr(each) for each in (keys, request, client, client._status_client, vars(client))]
     assert KEY not in "".join(shown)
 
 
@@ -280,7 +280,7 @@ async def test_bodies_are_bounded(client):
     respx.post(URLS["realtime:1"]).mock(return_value=httpx.Response(200, content=endless()))
     with pytest.raises(TransportError, match="longer than"):
         await client.fetch("realtime:1")
-    assert read <= LONGEST_BODY // (1024 * 1024) + 2
+    assert read <= MAX_BODY_BYTES // (1024 * 1024) + 2
 
 
 @respx.mock
@@ -307,11 +307,11 @@ def test_one_deadline_covers_the_whole_exchange(virtually):
     """However the time is spent, a look ends after its timeout."""
 
     async def main():
-        sender = Sender(Dripping(), Keys.find(KEY, None), timeout=7.0)
+        sender = Sender(Dripping(), Credentials.resolve(KEY, None), timeout=7.0)
         call = Call(method="POST", url="https://x", repeatable=True)
         with pytest.raises(TransportError, match="within 7 s") as caught:
             await sender.send(call)
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
         assert 7.0 == pytest.approx(asyncio.get_running_loop().time())
 
     virtually(main)
@@ -349,7 +349,7 @@ async def test_a_caller_s_own_http_is_closed_with_the_client():
 def test_http_is_one_of_four_things():
     """Anything else is refused with the list of what it may be."""
     with pytest.raises(TypeError, match="async def exchange"):
-        as_http(object(), 1)
+        as_transport(object(), 1)
 
 
 async def test_a_bad_certificate_is_final():
@@ -484,10 +484,10 @@ async def test_what_may_not_be_repeated_asks_for_a_fresh_connection():
 
     class Recorder:
         async def exchange(self, request, /):
-            sent.append(request.fresh)
+            sent.append(request.needs_new_connection)
             return Response(status_code=200, body=b"{}")
 
-    sender = Sender(Recorder(), Keys.find(KEY, None), timeout=5.0)
+    sender = Sender(Recorder(), Credentials.resolve(KEY, None), timeout=5.0)
     for repeatable in (True, False):
         await sender.send(Call(method="POST", url="https://x.example/y", repeatable=repeatable))
     assert [False, True] == sent
@@ -501,11 +501,11 @@ def test_a_call_may_have_a_deadline_of_its_own(virtually):
             await asyncio.Event().wait()
 
     async def main():
-        sender = Sender(Silent(), Keys.find(KEY, None), timeout=5.0)
+        sender = Sender(Silent(), Credentials.resolve(KEY, None), timeout=5.0)
         call = Call(method="POST", url="https://x.example/y", repeatable=False)
         with pytest.raises(TransportError, match="within 90 s") as caught:
             await sender.send(call, timeout=90.0)
-        assert caught.value.may_have_left
+        assert caught.value.may_have_been_sent
         return asyncio.get_running_loop().time()
 
     assert 90.0 == virtually(main)

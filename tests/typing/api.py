@@ -8,32 +8,32 @@ import httpx
 from modelslab_async import (
     ENDPOINTS,
     FAMILIES,
-    HTTP,
+    AdaptivePace,
     Batch,
     Call,
     Client,
-    Delivery,
+    Completed,
     Downloads,
     Endpoint,
     Event,
     Failed,
     Family,
-    Faulted,
-    File,
-    Learned,
-    Looked,
     Outcome,
     Pace,
     Paused,
+    Polled,
+    PollFailed,
     Processing,
     Reply,
     Report,
     Request,
     Response,
     Saved,
-    Settled,
+    SavedFile,
+    SaveResult,
     Success,
     Ticket,
+    Transport,
     Unresolved,
     Unsaved,
     Unsubmitted,
@@ -91,12 +91,12 @@ def told(outcome: Outcome) -> str:
             assert_never(outcome)
 
 
-async def saved(client: Client, success: Success) -> tuple[File, ...]:
-    assert_type(await download(success, to="out", client=client), tuple[File, ...])
-    async with Downloads(client, to="out", at_once=4, longest=1 << 30) as downloads:
-        async for delivery in downloads.stream(client.stream(["images:1"])):
-            assert_type(delivery, Saved | Unsaved | Failed | Unresolved)
-            kept(delivery)
+async def saved(client: Client, success: Success) -> tuple[SavedFile, ...]:
+    assert_type(await download(success, to="out", client=client), tuple[SavedFile, ...])
+    async with Downloads(client, to="out", concurrency=4, max_bytes=1 << 30) as downloads:
+        async for save_result in downloads.stream(client.stream(["images:1"])):
+            assert_type(save_result, Saved | Unsaved | Failed | Unresolved)
+            kept(save_result)
         generated = client.generate_many([("realtime/text2img", {"prompt": "a lighthouse"})])
         async for each in downloads.stream(outcome async for _, outcome in generated):
             assert_type(each, Saved | Unsaved | Failed | Unresolved | Unsubmitted)
@@ -105,28 +105,28 @@ async def saved(client: Client, success: Success) -> tuple[File, ...]:
     return files
 
 
-def kept(delivery: Delivery) -> str:
-    match delivery:
+def kept(save_result: SaveResult) -> str:
+    match save_result:
         case Saved(files=files):
             return str(files[0].path)
         case Unsaved(cause=cause):
             return cause.url
         case Failed() | Unresolved():
-            return str(delivery.ticket)
+            return str(save_result.ticket)
         case _:
-            assert_never(delivery)
+            assert_never(save_result)
 
 
 def counted(event: Event) -> float:
     match event:
-        case Looked(took=took):
-            return took
-        case Faulted(faults=faults):
-            return faults
+        case Polled(elapsed=elapsed):
+            return elapsed
+        case PollFailed(failures=failures):
+            return failures
         case Paused(seconds=seconds):
             return seconds
-        case Settled(looks=looks):
-            return looks
+        case Completed(polls=polls):
+            return polls
         case _:
             assert_never(event)
 
@@ -136,13 +136,13 @@ class Own:
         return Response(status_code=200, body=request.body)
 
 
-def learned(saved: Mapping[str, Any] | None) -> Learned:
-    pace = Pace.learned(Pace(floor=1), look=0.5, saved=saved)
+def learned(saved: Mapping[str, Any] | None) -> AdaptivePace:
+    pace = Pace.adaptive(Pace(floor=1), poll_cost=0.5, saved=saved)
     assert_type(pace.to_dict(), dict[str, Any])
-    return Pace.learned(saved=pace.to_dict())
+    return Pace.adaptive(saved=pace.to_dict())
 
 
-def clients(own: HTTP) -> list[Client]:
+def clients(own: Transport) -> list[Client]:
     families = FAMILIES | {"v8_images": Family(name="v8_images", url="{base}/v8/images/fetch/{id}")}
     assert_type(families, dict[str, Family])
     return [
@@ -160,7 +160,7 @@ def started(endpoints: Mapping[str, Endpoint] = ENDPOINTS) -> Call:
     own = Endpoint(name="v8_images/paint", url="{base}/v8/images/paint", resolved_by="v8_images")
     table = {**endpoints, own.name: own}
     assert_type(table[own.name].parameters, tuple[str, ...])
-    return table[own.name].start({"prompt": "a lighthouse", "seed": None})
+    return table[own.name].build_submit({"prompt": "a lighthouse", "seed": None})
 
 
 def read(body: bytes) -> dict[str, Any]:

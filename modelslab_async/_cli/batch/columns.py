@@ -7,16 +7,16 @@ from typing import Any
 from attrs import frozen
 
 # Names of columns, the surest first, in lower case and without what stands between words.
-_NAMES = (
+_TICKET_COLUMNS = (
     *("ticket", "tickets"),
     *("requestid", "id", "fetchid", "generationid", "jobid", "taskid", "ids"),
 )
-_FAMILIES = ("family", "modelfamily", "api", "endpoint")
-_LONGEST = 60
+_FAMILY_COLUMNS = ("family", "modelfamily", "api", "endpoint")
+_MAX_SHOWN_CHARS = 60
 
 
 @frozen(kw_only=True)
-class Form:
+class InputSpec:
     """
     What the user says of a file.
 
@@ -32,17 +32,17 @@ class Form:
     @property
     def number(self) -> int | None:
         """Which column it is, counted from 1, where the user says a number."""
-        given = self.column or ""
-        return int(given) if given.isascii() and given.isdecimal() and given != "0" else None
+        value = self.column or ""
+        return int(value) if value.isascii() and value.isdecimal() and value != "0" else None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names that a column of tickets or ids may have, the surest first."""
-        return _NAMES if self.column is None else (_plain(self.column),)
+        return _TICKET_COLUMNS if self.column is None else (_normalize(self.column),)
 
 
 @frozen(kw_only=True)
-class Row:
+class InputRow:
     """
     What one line says.
 
@@ -54,51 +54,63 @@ class Row:
         fault: Why there is none.
     """
 
-    place: str
+    location: str
     text: str = ""
     family: str | None = None
-    named: bool = False
-    fault: str = ""
+    has_column_name: bool = False
+    problem: str = ""
 
 
-def is_known(name: str, form: Form) -> bool:
+def is_ticket_column(name: str, spec: InputSpec) -> bool:
     """Whether a column of that name holds tickets or ids."""
-    return _plain(name) in form.names
+    return _normalize(name) in spec.names
 
 
-def row_of(place: str, cells: Mapping[str, Any], form: Form) -> Row:
+def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> InputRow:
     """The cells that count, found by their names."""
-    filled = {_plain(key): value for key, value in cells.items() if value not in (None, "")}
-    found = next((name for name in form.names if name in filled), None)
+    filled_cells = {
+        _normalize(key): value for key, value in cells.items() if value not in (None, "")
+    }
+    found = next((name for name in spec.names if name in filled_cells), None)
     if found is None:
-        wanted = "id" if form.column is None else repr(form.column)
+        expected = "id" if spec.column is None else repr(spec.column)
         advice = ", and --column names another column"
-        return Row(place=place, fault=f"it has no {wanted}; it has {listed(cells)}{advice}")
-    family = next((filled[name] for name in _FAMILIES if is_text(filled.get(name))), None)
-    given = filled[found]
-    if not is_text(given):
-        return Row(place=place, fault=f"its id is a {type(given).__name__}, not a text or a number")
-    return Row(
-        place=place, text=str(given).strip(), family=family and str(family).strip(), named=True
+        return InputRow(
+            location=location, problem=f"it has no {expected}; it has {format_names(cells)}{advice}"
+        )
+    family = next(
+        (filled_cells[name] for name in _FAMILY_COLUMNS if is_id_value(filled_cells.get(name))),
+        None,
+    )
+    value = filled_cells[found]
+    if not is_id_value(value):
+        return InputRow(
+            location=location, problem=f"its id is a {type(value).__name__}, not a text or a number"
+        )
+    return InputRow(
+        location=location,
+        text=str(value).strip(),
+        family=family and str(family).strip(),
+        has_column_name=True,
     )
 
 
-def is_text(value: object) -> bool:
+def is_id_value(value: object) -> bool:
     """Whether a value of JSON can be an id: a text or a whole number."""
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
-def listed(names: Iterable[object]) -> str:
+def format_names(names: Iterable[object]) -> str:
     """The columns that came, for a message."""
-    return ", ".join(repr(shortened(str(name))) for name in names) or "nothing"
+    return ", ".join(repr(shorten(str(name))) for name in names) or "nothing"
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """A text that may be long, for a message."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}..."
 
 
 # The names of a table are the same on every line.
 @lru_cache(maxsize=1024)
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     return "".join(filter(str.isalnum, name)).lower()

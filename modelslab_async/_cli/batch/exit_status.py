@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from ... import Report
-from ..exit_codes import FAILED, NOT_FOUND, TIME_UP, UNSAVED
-from .missing_files import Absent
+from ..exit_codes import FAILED, NOT_FOUND, TIMED_OUT, UNSAVED
+from .missing_files import MissingFiles
 
 
 @frozen
-class End:
+class BatchSummary:
     """
     What a journal holds after a run.
 
@@ -20,7 +20,7 @@ class End:
     """
 
     report: Report
-    absent: Absent | None = None
+    missing_files: MissingFiles | None = None
 
     def codes(self, given_up: int) -> dict[int, int]:
         """
@@ -30,27 +30,29 @@ class End:
             given_up: How many the run itself gave up, whose causes it knows better.
         """
         report = self.report
-        held = {
+        counts = {
             FAILED: report.failed - report.not_found,
             NOT_FOUND: report.not_found,
-            TIME_UP: report.open + max(0, report.unresolved - given_up),
-            UNSAVED: report.owed + report.unsaved + (self.absent.files if self.absent else 0),
+            TIMED_OUT: report.open + max(0, report.unresolved - given_up),
+            UNSAVED: report.save_pending
+            + report.unsaved
+            + (self.missing_files.count if self.missing_files else 0),
         }
-        return {code: count for code, count in held.items() if count}
+        return {code: count for code, count in counts.items() if count}
 
-    def lines(self, failed: int) -> Iterator[str]:
+    def messages(self, failed: int) -> Iterator[str]:
         """
         What is not as it should be and the run did not tell, in words.
 
         Args:
             failed: How many failures the run has told.
         """
-        if (others := self.report.failed - failed) > 0:
+        if (failed_elsewhere := self.report.failed - failed) > 0:
             yield (
-                f"{others:,} tickets failed in other runs; `batch export` lists why, and "
+                f"{failed_elsewhere:,} tickets failed in other runs; `batch export` lists why, and "
                 "`batch retry --failed` asks again"
             )
-        if self.absent is not None:
-            yield from self.absent.lines()
-        elif lacking := self.report.owed + self.report.unsaved:
+        if self.missing_files is not None:
+            yield from self.missing_files.messages()
+        elif lacking := self.report.save_pending + self.report.unsaved:
             yield f"the files of {lacking:,} tickets are not saved; give --out FOLDER to save them"

@@ -10,35 +10,37 @@ from .. import output
 
 
 @contextmanager
-def stoppable(drain: Callable[[], object]) -> Generator[None, None, None]:
+def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None]:
     """
     Take Ctrl-C while the block runs.
 
     Args:
         drain: Called in the event loop at the first one. The second cancels the block's task.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
+    previous_handler = signal.getsignal(signal.SIGINT)
+    if previous_handler is signal.SIG_IGN:
         # Who started this in the background wants no Ctrl-C to end it.
         yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    pressed = 0
+    interrupts = 0
 
-    def stop() -> None:
-        if pressed == 1:
-            output.say("stopping when what is on its way is saved; Ctrl-C again stops at once")
+    def on_interrupt() -> None:
+        if interrupts == 1:
+            output.print_message(
+                "stopping when what is on its way is saved; Ctrl-C again stops at once"
+            )
             drain()
         elif task is not None:
             task.cancel()
 
-    def take(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed += 1
-        loop.call_soon_threadsafe(stop)
+    def on_signal(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal interrupts
+        interrupts += 1
+        loop.call_soon_threadsafe(on_interrupt)
 
-    signal.signal(signal.SIGINT, take)
+    signal.signal(signal.SIGINT, on_signal)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous_handler)

@@ -6,28 +6,30 @@ from typing import Any
 
 import click
 
-from .columns import Form, Row, is_text, row_of, shortened
+from .columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
 
 _TOO_DEEP = "it is nested too deep"
 
 
-def lines_of(lines: Iterable[str], form: Form) -> Iterator[Row]:
+def rows_from_json_lines(lines: Iterable[str], spec: InputSpec) -> Iterator[InputRow]:
     """The objects of JSON lines."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        place = f"line {number}"
+        location = f"line {number}"
         try:
             value = json.loads(line)
         except RecursionError:
-            yield Row(place=place, fault=_TOO_DEEP)
+            yield InputRow(location=location, problem=_TOO_DEEP)
         except ValueError:
-            yield Row(place=place, fault=f"{shortened(line.strip())!r} is no JSON on one line")
+            yield InputRow(
+                location=location, problem=f"{shorten(line.strip())!r} is no JSON on one line"
+            )
         else:
-            yield _row(place, value, form)
+            yield _row_from_value(location, value, spec)
 
 
-def array_of(lines: Iterable[str], name: str, form: Form) -> Iterator[Row]:
+def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> Iterator[InputRow]:
     """
     The items of one array, over however many lines.
 
@@ -36,20 +38,20 @@ def array_of(lines: Iterable[str], name: str, form: Form) -> Iterator[Row]:
     """
     try:
         items = json.loads("".join(lines))
-    except (RecursionError, ValueError) as fault:
-        why = _TOO_DEEP if isinstance(fault, RecursionError) else fault
+    except (RecursionError, ValueError) as problem:
+        why = _TOO_DEEP if isinstance(problem, RecursionError) else problem
         raise click.UsageError(
             f"{name} begins like a JSON array and is none: {why}; "
             "give an array, an object a line, or a ticket a line"
         ) from None
     for number, item in enumerate(items, 1):
-        yield _row(f"item {number}", item, form)
+        yield _row_from_value(f"item {number}", item, spec)
 
 
-def _row(place: str, value: Any, form: Form) -> Row:
+def _row_from_value(location: str, value: Any, spec: InputSpec) -> InputRow:
     """An object by its names; a text or a whole number as what it is."""
     if isinstance(value, dict):
-        return row_of(place, value, form)
-    if is_text(value):
-        return Row(place=place, text=str(value).strip())
-    return Row(place=place, fault=f"{type(value).__name__} is no object with an id")
+        return row_from_cells(location, value, spec)
+    if is_id_value(value):
+        return InputRow(location=location, text=str(value).strip())
+    return InputRow(location=location, problem=f"{type(value).__name__} is no object with an id")

@@ -9,11 +9,11 @@ from attrs import define
 from ... import Batch
 from ...journal import RecordedFile
 
-_CHUNK = 1000
+_FILES_PER_CHECK = 1000
 
 
 @define
-class Absent:
+class MissingFiles:
     """
     Files on record that are not in the folder where they are wanted.
 
@@ -26,54 +26,54 @@ class Absent:
 
     folder: Path
     missing: int = 0
-    elsewhere: int = 0
-    where: Path | None = None
+    in_other_folder: int = 0
+    other_folder: Path | None = None
 
     @property
-    def files(self) -> int:
+    def count(self) -> int:
         """How many there are."""
-        return self.missing + self.elsewhere
+        return self.missing + self.in_other_folder
 
-    def look(self, records: Iterable[RecordedFile]) -> None:
+    def check(self, records: Iterable[RecordedFile]) -> None:
         """Look for some files."""
         for record in records:
             path = Path(record.path)
-            if _is_there(self.folder / path.name, record.size):
+            if _exists_with_size(self.folder / path.name, record.size):
                 continue
-            if _is_there(path, record.size):
-                self.elsewhere += 1
-                self.where = path.parent
+            if _exists_with_size(path, record.size):
+                self.in_other_folder += 1
+                self.other_folder = path.parent
             else:
                 self.missing += 1
 
-    def lines(self) -> Iterator[str]:
+    def messages(self) -> Iterator[str]:
         """What to do about them."""
         if self.missing:
             yield (
                 f"{self.missing:,} files that were saved are gone or changed; "
-                "`batch verify --mend` has the next run with --out save them again"
+                "`batch verify --repair` has the next run with --out save them again"
             )
-        if self.elsewhere:
+        if self.in_other_folder:
             yield (
-                f"{self.elsewhere:,} files that were saved are not in {self.folder} but in "
-                f"{self.where}; move them, or give that folder to --out"
+                f"{self.in_other_folder:,} files that were saved are not in {self.folder} but in "
+                f"{self.other_folder}; move them, or give that folder to --out"
             )
 
 
-async def absent_from(folder: Path, batch: Batch) -> Absent:
+async def find_missing_files(folder: Path, batch: Batch) -> MissingFiles:
     """Look for every file on record in a folder."""
-    absent = Absent(folder)
-    some: list[RecordedFile] = []
+    missing_files = MissingFiles(folder)
+    chunk: list[RecordedFile] = []
     async for record in batch.journal.all_files():
-        some.append(record)
-        if len(some) == _CHUNK:
-            await asyncio.to_thread(absent.look, some)
-            some = []
-    await asyncio.to_thread(absent.look, some)
-    return absent
+        chunk.append(record)
+        if len(chunk) == _FILES_PER_CHECK:
+            await asyncio.to_thread(missing_files.check, chunk)
+            chunk = []
+    await asyncio.to_thread(missing_files.check, chunk)
+    return missing_files
 
 
-def _is_there(path: Path, size: int) -> bool:
+def _exists_with_size(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size
     except OSError:

@@ -9,10 +9,10 @@ import click
 from ... import Ticket
 from .. import options
 from ..exit_codes import exit_codes
-from ..fetch_and_wait import Tally
-from ..ticket_arguments import family_of, find_keys
-from .columns import Form
-from .runner import Plan, go, need_journal
+from ..fetch_and_wait import ExitTally
+from ..ticket_arguments import find_credentials, find_family
+from .columns import InputSpec
+from .runner import Plan, require_journal, run_batch
 from .ticket_input import read_tickets
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -39,8 +39,8 @@ def run_options(command: F) -> F:
             help="Print each outcome as a line of JSON, with its files.",
         ),
         click.option("--quiet", is_flag=True, help="Show nothing but what goes wrong."),
-        options.hosts,
-        options.transfers,
+        options.host_options,
+        options.download_options,
         click.option(
             "--window",
             type=click.IntRange(min=1),
@@ -51,7 +51,7 @@ def run_options(command: F) -> F:
         ),
         click.option(
             "--timeout",
-            type=options.Numbers(min=0, min_open=True),
+            type=options.NumberRange(min=0, min_open=True),
             metavar="SECONDS",
             help="The most seconds to wait for each ticket; the next run waits again.",
         ),
@@ -97,7 +97,7 @@ def run(
     strict: bool,
     base_url: str | None,
     legacy_base_url: str | None,
-    **wanted: Any,
+    **plan_arguments: Any,
 ) -> int:
     """
     Wait for all tickets of IDS, and go on where an earlier run stopped.
@@ -109,40 +109,44 @@ def run(
 
     Ctrl-C once stops when what is on its way is saved, twice at once.
     """
-    plan = _planned(wanted)
+    plan = _make_plan(plan_arguments)
     if ids is None:
-        need_journal(plan.path, "give IDS to begin a batch")
+        require_journal(plan.path, "give IDS to begin a batch")
     if family is not None:
-        family_of(family)
-    keys = find_keys()
-    tally = Tally()
+        find_family(family)
+    credentials = find_credentials()
+    tally = ExitTally()
     tickets: list[Ticket] = []
     if ids is not None:
-        tickets += read_tickets(ids, Form(family=family, column=column), keys, tally.skip)
-    if strict and tally.ended:
-        raise click.UsageError(f"{tally.ended} lines are no tickets, and nothing was started")
-    return go(plan, (base_url, legacy_base_url), tickets=tickets, tally=tally)
+        tickets += read_tickets(
+            ids, InputSpec(family=family, column=column), credentials, tally.count_skipped
+        )
+    if strict and tally.handled:
+        raise click.UsageError(f"{tally.handled} lines are no tickets, and nothing was started")
+    return run_batch(plan, (base_url, legacy_base_url), tickets=tickets, tally=tally)
 
 
 @click.command(epilog=exit_codes())
 @click.option("--failed", is_flag=True, help="Ask again about what failed by the server's word.")
 @run_options
-def retry(*, failed: bool, base_url: str | None, legacy_base_url: str | None, **wanted: Any) -> int:
+def retry(
+    *, failed: bool, base_url: str | None, legacy_base_url: str | None, **plan_arguments: Any
+) -> int:
     """
     Ask again about the tickets of a journal that ended badly.
 
     Those that were given up, and files that could not be saved, are tried again by every run;
     --failed opens again those that the server called failed, too. Nothing is submitted anew.
     """
-    plan = _planned(wanted)
-    need_journal(plan.path, "begin a batch with `batch run`")
-    find_keys()
-    return go(plan, (base_url, legacy_base_url), failed=failed)
+    plan = _make_plan(plan_arguments)
+    require_journal(plan.path, "begin a batch with `batch run`")
+    find_credentials()
+    return run_batch(plan, (base_url, legacy_base_url), failed=failed)
 
 
-def _planned(wanted: dict[str, Any]) -> Plan:
+def _make_plan(plan_arguments: dict[str, Any]) -> Plan:
     """What is wanted, once it is clear that it can be had."""
-    plan = Plan(**wanted)
+    plan = Plan(**plan_arguments)
     if plan.export is not None:
-        options.check_export(str(plan.export))
+        options.check_export_format(str(plan.export))
     return plan

@@ -13,10 +13,10 @@ from attrs import frozen
 from ... import (
     Batch,
     Client,
-    Delivery,
     Downloads,
     Outcome,
     Saved,
+    SaveResult,
     Ticket,
     Unresolved,
     Unsaved,
@@ -24,17 +24,17 @@ from ... import (
 )
 from .. import options, output
 from ..event_loop import run_async
-from ..fetch_and_wait import Tally
-from ..option_names import in_options
-from ..ticket_arguments import NoKey, make_client
-from .exit_status import End
+from ..fetch_and_wait import ExitTally
+from ..option_names import with_option_names
+from ..ticket_arguments import MissingKey, make_client
+from .exit_status import BatchSummary
 from .export_file import write_export
-from .interrupt import stoppable
-from .missing_files import absent_from
-from .progress import Figures
-from .progress_display import shown, sum_up
+from .interrupt import handle_interrupts
+from .missing_files import find_missing_files
+from .progress import RunProgress
+from .progress_display import print_summary, show_progress
 
-_News: TypeAlias = AsyncGenerator[Outcome, None] | AsyncGenerator[Delivery, None]
+_ResultStream: TypeAlias = AsyncGenerator[Outcome, None] | AsyncGenerator[SaveResult, None]
 
 
 @frozen(kw_only=True)
@@ -46,15 +46,15 @@ class Plan:
     export: Path | None
     timeout: float | None
     window: int
-    at_once: int
-    longest: int
-    patience: float
-    private: bool
+    concurrency: int
+    max_bytes: int
+    link_timeout: float
+    allow_private: bool
     quiet: bool
     as_json: bool
 
 
-def need_journal(path: Path, advice: str) -> None:
+def require_journal(path: Path, advice: str) -> None:
     """
     Make sure that there is a journal to go on with.
 
@@ -65,59 +65,57 @@ def need_journal(path: Path, advice: str) -> None:
         raise click.UsageError(f"there is no journal {path}; {advice}, or name one with --journal")
 
 
-def go(
+def run_batch(
     plan: Plan,
-    hosts: tuple[str | None, str | None],
+    base_urls: tuple[str | None, str | None],
     *,
     tickets: Sequence[Ticket] = (),
-    tally: Tally | None = None,
+    tally: ExitTally | None = None,
     failed: bool = False,
 ) -> int:
     """Run a batch as planned, and give the exit code: that of the whole journal."""
-    figures, tally = Figures(), tally or Tally()
-    client = make_client(*hosts, on_event=figures.hear)
-    work = _Work(plan, client, figures, tally)
+    progress, tally = RunProgress(), tally or ExitTally()
+    client = make_client(*base_urls, on_event=progress.on_event)
+    batch_run = _BatchRun(plan, client, progress, tally)
     try:
-        end = run_async(work.do(tickets, failed=failed))
+        summary = run_async(batch_run.execute(tickets, failed=failed))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise options.Interrupted(_stopped(figures)) from None
-    except ValueError as fault:
-        raise _refused(str(fault)) from None
+        raise options.Interrupted(_interrupted_message(progress)) from None
+    except ValueError as error:
+        raise _ticket_error(str(error)) from None
     if plan.quiet:
-        for line in figures.troubles():
-            output.say(line)
+        for line in progress.failure_lines():
+            output.print_message(line)
     elif not plan.as_json:
-        sum_up(output.terminal(), figures)
-    if figures.stopping:
-        raise options.Interrupted(_stopped(figures))
-    for line in end.lines(figures.failed):
-        output.say(line)
-    tally.codes.update(end.codes(figures.given_up))
-    return tally.sum_up()
+        print_summary(output.make_console(), progress)
+    if progress.is_stopping:
+        raise options.Interrupted(_interrupted_message(progress))
+    for line in summary.messages(progress.failed):
+        output.print_message(line)
+    tally.codes.update(summary.codes(progress.given_up))
+    return tally.print_summary()
 
 
-def _refused(fault: str) -> click.ClickException:
+def _ticket_error(error: str) -> click.ClickException:
     """What is said where a journal holds tickets that nobody here can ask about."""
-    told = (
-        f"all others have ended, but the journal holds a ticket with a fault: {in_options(fault)}"
-    )
-    return NoKey(told) if "API_KEY" in fault else click.UsageError(told)
+    message = f"all others have ended, but the journal holds a ticket with a fault: {with_option_names(error)}"
+    return MissingKey(message) if "API_KEY" in error else click.UsageError(message)
 
 
-def _stopped(figures: Figures) -> str:
-    return f"interrupted with {figures.open:,} open; the same command again goes on"
+def _interrupted_message(progress: RunProgress) -> str:
+    return f"interrupted with {progress.open:,} open; the same command again goes on"
 
 
-class _Work:
+class _BatchRun:
     """One run of a batch."""
 
-    def __init__(self, plan: Plan, client: Client, figures: Figures, tally: Tally) -> None:
+    def __init__(self, plan: Plan, client: Client, progress: RunProgress, tally: ExitTally) -> None:
         self._plan = plan
         self._client = client
-        self._figures = figures
+        self._progress = progress
         self._tally = tally
 
-    async def do(self, tickets: Sequence[Ticket], *, failed: bool) -> End:
+    async def execute(self, tickets: Sequence[Ticket], *, failed: bool) -> BatchSummary:
         """Do all of it; what the journal holds in the end is returned."""
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(self._client)
@@ -125,30 +123,30 @@ class _Work:
             await batch.add(tickets)
             if failed:
                 await batch.retry_failed()
-            self._figures.begin(await batch.report(), saves=self._plan.folder is not None)
-            stack.enter_context(stoppable(lambda: self._drain(batch)))
+            self._progress.begin(await batch.report(), is_saving=self._plan.folder is not None)
+            stack.enter_context(handle_interrupts(lambda: self._drain(batch)))
             await self._run(batch)
-            if self._plan.export is not None and not self._figures.stopping:
+            if self._plan.export is not None and not self._progress.is_stopping:
                 await write_export(batch, self._plan.export)
             folder = self._plan.folder
-            absent = None if folder is None else await absent_from(folder, batch)
-            return End(await batch.report(), absent)
+            missing_files = None if folder is None else await find_missing_files(folder, batch)
+            return BatchSummary(await batch.report(), missing_files)
 
     def _drain(self, batch: Batch) -> None:
-        self._figures.stopping = True
+        self._progress.is_stopping = True
         batch.drain()
 
     async def _run(self, batch: Batch) -> None:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(
-                shown(self._figures, batch.report, quiet=self._plan.quiet)
+                show_progress(self._progress, batch.report, quiet=self._plan.quiet)
             )
-            async for news in await stack.enter_async_context(self._news(batch)):
-                self._take(news)
+            async for result in await stack.enter_async_context(self._results(batch)):
+                self._handle_result(result)
                 await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def _news(self, batch: Batch) -> AsyncGenerator[_News, None]:
+    async def _results(self, batch: Batch) -> AsyncGenerator[_ResultStream, None]:
         """What the run gives, be files saved or not."""
         plan = self._plan
         if plan.folder is None:
@@ -158,30 +156,30 @@ class _Work:
         downloads = Downloads(
             self._client,
             to=plan.folder,
-            at_once=plan.at_once,
-            longest=plan.longest,
-            patience=plan.patience,
-            private=plan.private,
+            concurrency=plan.concurrency,
+            max_bytes=plan.max_bytes,
+            link_timeout=plan.link_timeout,
+            allow_private=plan.allow_private,
         )
-        deliveries = batch.save(downloads, timeout=plan.timeout, window=plan.window)
-        async with downloads, aclosing(deliveries):
-            yield deliveries
+        save_results = batch.save(downloads, timeout=plan.timeout, window=plan.window)
+        async with downloads, aclosing(save_results):
+            yield save_results
 
-    def _take(self, news: Outcome | Delivery) -> None:
-        self._figures.take(news)
-        if isinstance(news, Unresolved):
-            self._tally.count(news)
+    def _handle_result(self, result: Outcome | SaveResult) -> None:
+        self._progress.count_result(result)
+        if isinstance(result, Unresolved):
+            self._tally.count(result)
         if self._plan.as_json:
-            click.echo(json.dumps(_record(news)))
+            click.echo(json.dumps(_result_record(result)))
 
 
-def _record(news: Outcome | Delivery) -> dict[str, Any]:
+def _result_record(result: Outcome | SaveResult) -> dict[str, Any]:
     """One line for a program: the outcome, and the files where some are saved."""
-    if not isinstance(news, (Saved, Unsaved)):
-        return to_dict(news)
+    if not isinstance(result, (Saved, Unsaved)):
+        return to_dict(result)
     files = [
         {"n": file.n, "path": str(file.path), "sha256": file.sha256, "size": file.size}
-        for file in news.files
+        for file in result.files
     ]
-    why = str(news.cause) if isinstance(news, Unsaved) else None
-    return {**to_dict(news.success), "files": files, "unsaved": why}
+    reason = str(result.cause) if isinstance(result, Unsaved) else None
+    return {**to_dict(result.success), "files": files, "save_error": reason}

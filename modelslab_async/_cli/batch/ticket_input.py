@@ -10,18 +10,18 @@ from typing import TextIO
 import click
 
 from ... import FAMILIES, Ticket
-from ..._transport.credentials import Keys
-from ..ticket_arguments import STDIN, checked
-from .columns import Form, Row, is_known, shortened
-from .csv_input import delimiter_of, is_id, is_plainly_id, rows_of
-from .json_input import array_of, lines_of
+from ..._transport.credentials import Credentials
+from ..ticket_arguments import STDIN, parse_pollable_ticket
+from .columns import InputRow, InputSpec, is_ticket_column, shorten
+from .csv_input import detect_delimiter, is_id, looks_like_id, rows_from_csv
+from .json_input import rows_from_json_array, rows_from_json_lines
 
 # So many lines say which form a file has.
-_SAMPLE = 200
+_SAMPLE_LINES = 200
 
 
 def read_tickets(
-    source: str, form: Form, keys: Keys, skip: Callable[[str], None]
+    source: str, spec: InputSpec, credentials: Credentials, on_skipped: Callable[[str], None]
 ) -> Iterator[Ticket]:
     """
     The tickets of a file, or of standard input.
@@ -37,86 +37,94 @@ def read_tickets(
     """
     name = "standard input" if source == STDIN else source
     try:
-        with _opened(source) as file:
-            for row in _each(file, name, form):
+        with _open_source(source) as file:
+            for row in _rows_from_file(file, name, spec):
                 try:
-                    yield checked(_text_of(row, form), keys)
-                except (click.UsageError, ValueError) as fault:
-                    told = fault.format_message() if isinstance(fault, click.UsageError) else fault
-                    skip(f"{row.place} of {name} skipped: {told}")
-    except OSError as fault:
+                    yield parse_pollable_ticket(_ticket_text(row, spec), credentials)
+                except (click.UsageError, ValueError) as problem:
+                    message = (
+                        problem.format_message()
+                        if isinstance(problem, click.UsageError)
+                        else problem
+                    )
+                    on_skipped(f"{row.location} of {name} skipped: {message}")
+    except OSError as problem:
         raise click.UsageError(
-            f"{name} cannot be read: {fault.strerror or fault}; give a file of ids, or `-`"
+            f"{name} cannot be read: {problem.strerror or problem}; give a file of ids, or `-`"
         ) from None
 
 
-def _opened(source: str) -> AbstractContextManager[TextIO]:
+def _open_source(source: str) -> AbstractContextManager[TextIO]:
     if source == STDIN:
         return nullcontext(sys.stdin)
     return Path(source).open(encoding="utf-8-sig", errors="backslashreplace")
 
 
-def _each(file: Iterable[str], name: str, form: Form) -> Iterator[Row]:
+def _rows_from_file(file: Iterable[str], name: str, spec: InputSpec) -> Iterator[InputRow]:
     """The rows of a file whose form its first lines show."""
     lines = iter(file)
-    sample = [line.removeprefix("\ufeff") for line in islice(lines, _SAMPLE)]
+    sample = [line.removeprefix("\ufeff") for line in islice(lines, _SAMPLE_LINES)]
     first = next((line.strip() for line in sample if line.strip()), "")
     if any("\0" in line for line in sample):
         raise click.UsageError(f"{name} is no text in UTF-8; save it as CSV in UTF-8")
-    every = chain(sample, lines)
+    all_lines = chain(sample, lines)
     if first.startswith("["):
-        return array_of(every, name, form)
+        return rows_from_json_array(all_lines, name, spec)
     if first.startswith("{"):
-        return lines_of(every, form)
-    delimiter = delimiter_of(sample, form) if first else None
+        return rows_from_json_lines(all_lines, spec)
+    delimiter = detect_delimiter(sample, spec) if first else None
     if delimiter is not None:
-        return rows_of(every, delimiter, name, form)
-    return _plain_lines(every, first, name, form)
+        return rows_from_csv(all_lines, delimiter, name, spec)
+    return _rows_from_text(all_lines, first, name, spec)
 
 
-def _plain_lines(lines: Iterable[str], first: str, name: str, form: Form) -> Iterator[Row]:
+def _rows_from_text(
+    lines: Iterable[str], first: str, name: str, spec: InputSpec
+) -> Iterator[InputRow]:
     """A ticket or an id a line, perhaps under the name of the only column."""
-    named = is_known(_bare(first), form)
-    if form.column is not None and first and not named and form.number != 1:
+    has_column_name = is_ticket_column(_unquote(first), spec)
+    if spec.column is not None and first and not has_column_name and spec.number != 1:
         raise click.UsageError(
-            f"{name} has no column {form.column!r}; it has one, {_bare(first)!r}"
+            f"{name} has no column {spec.column!r}; it has one, {_unquote(first)!r}"
         )
-    head = named
+    is_header = has_column_name
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        if not head:
-            yield Row(place=f"line {number}", text=_bare(line), named=named)
-        head = False
+        if not is_header:
+            yield InputRow(
+                location=f"line {number}", text=_unquote(line), has_column_name=has_column_name
+            )
+        is_header = False
 
 
-def _bare(line: str) -> str:
+def _unquote(line: str) -> str:
     """A line without the quotes of a table of one column."""
     text = line.strip()
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def _text_of(row: Row, form: Form) -> str:
+def _ticket_text(row: InputRow, spec: InputSpec) -> str:
     """
     A ticket as text.
 
     Raises:
         ValueError: There is no id, or no family.
     """
-    if row.fault or not row.text:
-        raise ValueError(row.fault or "it has no id")
+    if row.problem or not row.text:
+        raise ValueError(row.problem or "it has no id")
     before, colon, after = row.text.partition(":")
-    family = form.family or row.family
-    alone = not colon or (before not in FAMILIES and family is not None)
-    id_ = row.text if alone else after
+    family = spec.family or row.family
+    is_bare_id = not colon or (before not in FAMILIES and family is not None)
+    id_ = row.text if is_bare_id else after
     if not is_id(id_):
         raise ValueError(
-            f"{shortened(row.text)!r} is no ticket; an id is letters, digits, '-' and '_', "
+            f"{shorten(row.text)!r} is no ticket; an id is letters, digits, '-' and '_', "
             "as in images:13443927"
         )
-    if not alone:
+    if not is_bare_id:
         return row.text
-    if not row.named and not is_plainly_id(id_):
+    if not row.has_column_name and not looks_like_id(id_):
         raise ValueError(
             f"{id_!r} has no digit, as words have; write {family or 'images'}:{id_} if it is an id"
         )

@@ -12,7 +12,7 @@ _FIRST_ID = 13_443_927
 
 
 @frozen(kw_only=True)
-class Order:
+class DemoPlan:
     """
     What the demo's service is to plant.
 
@@ -26,13 +26,13 @@ class Order:
 
     count: int
     seed: int
-    failing: float
-    shortest: float
-    longest: float
+    failure_rate: float
+    min_duration: float
+    max_duration: float
 
 
 @frozen
-class Planted:
+class PlannedJob:
     """The truth about one job: its ticket, how many seconds it takes, whether it fails."""
 
     ticket: str
@@ -40,15 +40,15 @@ class Planted:
     fails: bool
 
 
-def draw(order: Order) -> Iterator[Planted]:
+def plan_jobs(plan: DemoPlan) -> Iterator[PlannedJob]:
     """The jobs of an order."""
-    random = Random(order.seed)  # noqa: S311 -- a demo wants the same jobs from the same seed.
-    families = islice(cycle(FAMILIES.values()), order.count)
+    random = Random(plan.seed)  # noqa: S311 -- a demo wants the same jobs from the same seed.
+    families = islice(cycle(FAMILIES.values()), plan.count)
     for number, family in enumerate(families, _FIRST_ID):
         parts = max(1, len(family.id_parts))
         id_ = "/".join((*("demo",) * (parts - 1), str(number)))
-        yield Planted(
+        yield PlannedJob(
             ticket=str(Ticket(family.name, id_)),
-            duration=random.uniform(order.shortest, order.longest),
-            fails=random.random() < order.failing,
+            duration=random.uniform(plan.min_duration, plan.max_duration),
+            fails=random.random() < plan.failure_rate,
         )

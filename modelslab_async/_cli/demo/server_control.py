@@ -10,27 +10,27 @@ from typing import Any, Self
 
 import click
 
-from ..exit_codes import DEFECT
-from .planned_jobs import Order, Planted
-from .server_process import command
+from ..exit_codes import INTERNAL_ERROR
+from .planned_jobs import DemoPlan, PlannedJob
+from .server_process import process_command
 
-_LONGEST_GOODBYE = 5.0
+_SHUTDOWN_TIMEOUT_S = 5.0
 
 
-class Died(click.ClickException):
+class ProcessDied(click.ClickException):
     """The process is gone."""
 
-    exit_code = DEFECT
+    exit_code = INTERNAL_ERROR
 
 
-def _apart() -> dict[str, Any]:
+def _process_group_options() -> dict[str, Any]:
     # Ctrl-C reaches every process of a group; the service is to outlive the client's goodbye.
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"process_group": 0}
 
 
-class Service:
+class EmulatorProcess:
     """
     The emulator in a process of its own. It ends with the block, and with this process.
 
@@ -39,30 +39,30 @@ class Service:
         jobs: What it planted.
     """
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, plan: DemoPlan) -> None:
         # Loopback only, with a key that is no secret: it gets none of ours.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MODELSLAB_")
         }
         self._process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 -- this very interpreter, no shell.
-            command(order),
+            process_command(plan),
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            **_apart(),
+            **_process_group_options(),
         )
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("both pipes were asked for")
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        self._count = order.count
+        self._count = plan.count
         self.base_url = ""
-        self.jobs: list[Planted] = []
+        self.jobs: list[PlannedJob] = []
 
     def __enter__(self) -> Self:
         try:
             self.base_url = self._read()
-            self.jobs = [Planted(*json.loads(self._read())) for _ in range(self._count)]
+            self.jobs = [PlannedJob(*json.loads(self._read())) for _ in range(self._count)]
         except BaseException:
             self.close()
             raise
@@ -89,7 +89,7 @@ class Service:
         with suppress(BrokenPipeError):
             self._stdin.close()
         try:
-            self._process.wait(_LONGEST_GOODBYE)
+            self._process.wait(_SHUTDOWN_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -102,5 +102,5 @@ class Service:
     def _read(self) -> str:
         line = self._stdout.readline()
         if not line:
-            raise Died("the emulator's process ended by itself")
+            raise ProcessDied("the emulator's process ended by itself")
         return line.strip()

@@ -20,15 +20,15 @@ from collections.abc import Callable
 
 from attrs import asdict, astuple, define, field
 
-from ...emulator import Emulator, running
+from ...emulator import Emulator, run_server
 from ..event_loop import run_async
-from .planned_jobs import Order, draw
+from .planned_jobs import DemoPlan, plan_jobs
 
-_LONGEST_GOODBYE = 5.0
+_SHUTDOWN_TIMEOUT_S = 5.0
 
 
 @define
-class Clock:
+class JobClock:
     """Seconds since the jobs began; zero before that."""
 
     began: float | None = None
@@ -38,52 +38,52 @@ class Clock:
 
 
 @define(eq=False)
-class Signals:
+class ParentMessages:
     """What the demo said."""
 
-    go: asyncio.Event = field(factory=asyncio.Event)
-    gone: asyncio.Event = field(factory=asyncio.Event)
+    start_received: asyncio.Event = field(factory=asyncio.Event)
+    parent_exited: asyncio.Event = field(factory=asyncio.Event)
 
-    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+    def read_stdin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read standard input to its end, in a thread of its own."""
         line = sys.stdin.readline()
         if line:
-            _tell(loop, self.go.set)
+            _call_in_loop(loop, self.start_received.set)
             sys.stdin.read()
-        _tell(loop, self.go.set, self.gone.set)
+        _call_in_loop(loop, self.start_received.set, self.parent_exited.set)
         # A demo that was killed cannot do it for us: whatever hangs here, end.
-        time.sleep(_LONGEST_GOODBYE)
+        time.sleep(_SHUTDOWN_TIMEOUT_S)
         os._exit(1)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, *calls: Callable[[], None]) -> None:
+def _call_in_loop(loop: asyncio.AbstractEventLoop, *calls: Callable[[], None]) -> None:
     for call in calls:
         loop.call_soon_threadsafe(call)
 
 
-def command(order: Order) -> list[str]:
+def process_command(plan: DemoPlan) -> list[str]:
     """The command line of this process."""
-    return [sys.executable, "-m", __name__, json.dumps(asdict(order))]
+    return [sys.executable, "-m", __name__, json.dumps(asdict(plan))]
 
 
-async def _serve(order: Order) -> None:
-    signals = Signals()
+async def _serve(plan: DemoPlan) -> None:
+    messages = ParentMessages()
     loop = asyncio.get_running_loop()
-    threading.Thread(target=signals.listen, args=(loop,), daemon=True).start()
-    clock = Clock()
+    threading.Thread(target=messages.read_stdin, args=(loop,), daemon=True).start()
+    clock = JobClock()
     emulator = Emulator(clock=clock)
-    jobs = list(draw(order))
+    jobs = list(plan_jobs(plan))
     for job in jobs:
-        emulator.plant(job.ticket, duration=job.duration, fails=job.fails)
-    async with running(emulator) as base_url:
-        _write(base_url, *(json.dumps(astuple(job)) for job in jobs))
-        await signals.go.wait()
+        emulator.add_job(job.ticket, duration=job.duration, fails=job.fails)
+    async with run_server(emulator) as base_url:
+        _write_lines(base_url, *(json.dumps(astuple(job)) for job in jobs))
+        await messages.start_received.wait()
         clock.began = time.monotonic()
-        _write(repr(clock.began))
-        await signals.gone.wait()
+        _write_lines(repr(clock.began))
+        await messages.parent_exited.wait()
 
 
-def _write(*lines: str) -> None:
+def _write_lines(*lines: str) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
@@ -91,7 +91,7 @@ def _write(*lines: str) -> None:
 def main() -> int:
     """Serve the order that is the one argument."""
     try:
-        run_async(_serve(Order(**json.loads(sys.argv[1]))))
+        run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
     except BrokenPipeError:
         # The demo has gone before it had read everything.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,49 +5,49 @@ from statistics import median
 
 from attrs import define, field
 
-from ... import Event, Failed, Faulted, Looked, Outcome, Pace, Success, Unresolved
-from ..exit_codes import DEFECT, code_of, worst
-from .planned_jobs import Planted
+from ... import Event, Failed, Outcome, Pace, Polled, PollFailed, Success, Unresolved
+from ..exit_codes import INTERNAL_ERROR, code_for, worst_code
+from .planned_jobs import PlannedJob
 
 # Looks that begin later than this are held up by the machine, not by the pace.
-_BUSY = 0.5
+_MAX_OVERDUE_S = 0.5
 
 
 @define(eq=False)
-class Figures:
+class DemoStatistics:
     """One run, as it is going."""
 
     count: int = 0
     longest: float = 0.0
-    looks: int = 0
+    polls: int = 0
     overdue: float = 0.0
     succeeded: int = 0
     failed: int = 0
-    mistaken: int = 0
+    mismatched: int = 0
     seconds: float = 0.0
     unresolved: list[Unresolved] = field(factory=list[Unresolved])
     lateness: list[float] = field(factory=list[float])
-    _open: dict[str, Planted] = field(factory=dict[str, Planted])
+    _open_jobs: dict[str, PlannedJob] = field(factory=dict[str, PlannedJob])
 
-    def expect(self, jobs: Iterable[Planted]) -> None:
+    def expect(self, jobs: Iterable[PlannedJob]) -> None:
         """Take in the truth, as the service planted it."""
-        self._open = {job.ticket: job for job in jobs}
-        self.count = len(self._open)
-        self.longest = max(job.duration for job in self._open.values())
+        self._open_jobs = {job.ticket: job for job in jobs}
+        self.count = len(self._open_jobs)
+        self.longest = max(job.duration for job in self._open_jobs.values())
 
     @property
     def tickets(self) -> list[str]:
         """What is still open."""
-        return list(self._open)
+        return list(self._open_jobs)
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Count what the poller tells."""
-        if isinstance(event, (Looked, Faulted)):
-            self.looks += 1
-        if isinstance(event, Looked):
-            self.overdue = max(self.overdue, event.late)
+        if isinstance(event, (Polled, PollFailed)):
+            self.polls += 1
+        if isinstance(event, Polled):
+            self.overdue = max(self.overdue, event.overdue)
 
-    def take(self, outcome: Outcome, now: float) -> None:
+    def count_outcome(self, outcome: Outcome, now: float) -> None:
         """
         Count an outcome.
 
@@ -55,62 +55,64 @@ class Figures:
             outcome: The outcome.
             now: Seconds since the jobs began.
         """
-        job = self._open.pop(str(outcome.ticket))
+        job = self._open_jobs.pop(str(outcome.ticket))
         if isinstance(outcome, Unresolved):
             self.unresolved.append(outcome)
             return
         self.lateness.append(now - job.duration)
-        self.mistaken += job.fails is not isinstance(outcome, Failed)
+        self.mismatched += job.fails is not isinstance(outcome, Failed)
         if isinstance(outcome, Success):
             self.succeeded += 1
         else:
             self.failed += 1
 
     @property
-    def settled(self) -> int:
+    def completed(self) -> int:
         """How many tickets have ended by the server's word."""
         return self.succeeded + self.failed
 
     @property
-    def line(self) -> str:
+    def status_line(self) -> str:
         """How far the run has come, on one line."""
         return (
-            f"{self.settled:,} of {self.count:,} settled "
-            f"({self.succeeded:,} succeeded, {self.failed:,} failed), {self.looks:,} looks"
+            f"{self.completed:,} of {self.count:,} completed "
+            f"({self.succeeded:,} succeeded, {self.failed:,} failed), {self.polls:,} polls"
         )
 
     @property
-    def code(self) -> int:
+    def exit_code(self) -> int:
         """The exit code: a job that failed as planted is a success of the demo."""
-        if self.mistaken or self._open:
-            return DEFECT
-        return worst(map(code_of, self.unresolved))
+        if self.mismatched or self._open_jobs:
+            return INTERNAL_ERROR
+        return worst_code(map(code_for, self.unresolved))
 
     def summary(self, families: int, pace: Pace) -> list[tuple[str, str]]:
         """What a user wants to see, as names and values."""
-        settled = f"{self.settled:,} ({self.succeeded:,} succeeded, {self.failed:,} failed)"
+        completed = f"{self.completed:,} ({self.succeeded:,} succeeded, {self.failed:,} failed)"
         return [
             ("tickets", f"{self.count:,} of {families} families"),
-            ("settled", settled),
-            *self._troubles(),
-            *self._noticed(pace),
-            ("looks", f"{self.looks:,}, {self.looks / self.count:.1f} a ticket"),
-            ("requests", f"{self.looks / self.seconds:,.0f} a second"),
+            ("completed", completed),
+            *self._problem_rows(),
+            *self._delay_rows(pace),
+            ("polls", f"{self.polls:,}, {self.polls / self.count:.1f} a ticket"),
+            ("requests", f"{self.polls / self.seconds:,.0f} a second"),
             ("time", f"{self.seconds:.1f} s; the longest job ran {self.longest:.1f} s"),
         ]
 
-    def _troubles(self) -> Iterator[tuple[str, str]]:
+    def _problem_rows(self) -> Iterator[tuple[str, str]]:
         if self.unresolved:
             yield "unresolved", f"{len(self.unresolved):,}: {self.unresolved[0].cause}"
-        if wrong := self.mistaken + len(self._open):
+        if wrong := self.mismatched + len(self._open_jobs):
             yield "WRONG", f"{wrong:,} outcomes are missing or not what was planted"
 
-    def _noticed(self, pace: Pace) -> Iterator[tuple[str, str]]:
+    def _delay_rows(self, pace: Pace) -> Iterator[tuple[str, str]]:
         if self.lateness:
-            allowed = pace.longest(self.longest)
-            middle, worst_of_all = median(self.lateness), max(self.lateness)
-            late = f"median {middle:.2f} s, worst {worst_of_all:.2f} s after the job's true end"
-            yield "noticed", f"{late}; the pace allows {allowed:.2g} s and a round trip"
-        if self.overdue > _BUSY:
+            allowed = pace.base_step(self.longest)
+            median_delay, max_delay = median(self.lateness), max(self.lateness)
+            overdue = (
+                f"median {median_delay:.2f} s, worst {max_delay:.2f} s after the job's true end"
+            )
+            yield "noticed", f"{overdue}; the pace allows {allowed:.2g} s and a round trip"
+        if self.overdue > _MAX_OVERDUE_S:
             more = "more was due than this machine can look at"
-            yield "overdue", f"looks began up to {self.overdue:.2f} s after they were due: {more}"
+            yield "overdue", f"polls began up to {self.overdue:.2f} s after they were due: {more}"

@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 from ... import Batch
-from ..._aio.durable_files import replacing
+from ..._aio.durable_files import atomic_replace
 from .. import options, output
 from ..batch.run_commands import journal
-from ..batch.runner import need_journal
+from ..batch.runner import require_journal
 from ..event_loop import run_async
-from .html_page import page
-from .journal_data import Facts, gather
+from .html_page import render_page
+from .journal_data import ReportData, read_journal
 
 
 @click.command()
@@ -31,16 +31,16 @@ def report(*, file: Path, path: Path) -> None:
 
     It is one file that loads nothing, and can be opened in any browser, mailed or kept.
     """
-    need_journal(path, "begin a batch with `batch run`")
+    require_journal(path, "begin a batch with `batch run`")
 
-    async def read() -> Facts:
+    async def read() -> ReportData:
         async with Batch.open(path) as batch:
-            return await gather(batch)
+            return await read_journal(batch)
 
-    text = page(run_async(read()), path.name)
+    text = render_page(run_async(read()), path.name)
     try:
-        with replacing(file) as draft:
+        with atomic_replace(file) as draft:
             draft.write_text(text, encoding="utf-8")
-    except OSError as fault:
-        raise click.UsageError(f"{file} cannot be written: {fault.strerror or fault}") from None
-    output.say(f"the page is {file}")
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be written: {error.strerror or error}") from None
+    output.print_message(f"the page is {file}")

@@ -6,12 +6,12 @@ from html import escape
 from typing import Final
 
 from .. import output
-from .journal_data import Facts
+from .journal_data import ReportData
 from .svg_plots import bars, histogram, timeline
 
-_REASONS: Final = 12
+_MAX_REASONS: Final = 12
 _THOUSAND: Final = 1000
-_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+_CONTENT_SECURITY_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1c2430; --faint: #687385; --line: #d9dee6;
   --paper: #ffffff; --card: #f6f8fa; --blue: #3b6fb6; --green: #23855a; --red: #bf3b2f; }
@@ -38,7 +38,7 @@ tspan.kept { fill: var(--blue); }
 """
 
 
-def page(facts: Facts, name: str) -> str:
+def render_page(data: ReportData, name: str) -> str:
     """
     Write the page.
 
@@ -46,100 +46,104 @@ def page(facts: Facts, name: str) -> str:
         facts: What the journal knows.
         name: How the journal is called.
     """
-    began = datetime.fromtimestamp(facts.began, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    when = f"The first ticket was added on {began}." if facts.began else "Nothing has ended yet."
+    began = datetime.fromtimestamp(data.began, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    when = f"The first ticket was added on {began}." if data.began else "Nothing has ended yet."
     return "\n".join(
         (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            f"<title>{_safe(name)}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{_safe(name)}</h1><p>{when}</p>",
-            f"<dl>{''.join(_counts(facts))}</dl><main>",
-            *_sections(facts),
+            f'<meta http-equiv="Content-Security-Policy" content="{_CONTENT_SECURITY_POLICY}">',
+            f"<title>{_escape(name)}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>{_escape(name)}</h1><p>{when}</p>",
+            f"<dl>{''.join(_counts(data))}</dl><main>",
+            *_sections(data),
             "</main></body></html>",
         )
     )
 
 
-def _counts(facts: Facts) -> Iterator[str]:
-    report = facts.report
+def _counts(data: ReportData) -> Iterator[str]:
+    report = data.report
     counts = {
         "tickets": report.tickets,
         "succeeded": report.success,
         "failed": report.failed,
         "given up": report.unresolved,
         "open": report.open,
-        "looks": report.looks,
+        "polls": report.polls,
         "files": report.files,
         "not saved": report.unsaved,
     }
     for name, count in counts.items():
         yield f"<div><dt>{name}</dt><dd>{count:,}</dd></div>"
-    if facts.size:
-        yield f"<div><dt>saved</dt><dd>{_bytes(facts.size)}</dd></div>"
+    if data.size:
+        yield f"<div><dt>saved</dt><dd>{_format_bytes(data.size)}</dd></div>"
 
 
-def _sections(facts: Facts) -> Iterator[str]:
-    series = [("succeeded", "good", facts.succeeded), ("failed", "wrong", facts.failed)]
-    if facts.saved:
-        series.append(("all files saved", "kept", facts.saved))
-    if facts.succeeded or facts.failed:
+def _sections(data: ReportData) -> Iterator[str]:
+    series = [("succeeded", "good", data.succeeded), ("failed", "wrong", data.failed)]
+    if data.saved:
+        series.append(("all files saved", "kept", data.saved))
+    if data.succeeded or data.failed:
         yield _section("Over time", "How many had an outcome until when.", timeline(series))
-    yield from _spread(
+    yield from _distribution_section(
         "From adding to outcome",
         "How long tickets were in the journal until their outcome was written. Pauses between "
         "runs are in it.",
-        facts.took,
+        data.outcome_times,
         "seconds",
     )
-    yield from _spread(
+    yield from _distribution_section(
         "How late an end was noticed, at most",
-        "How long before it was noticed a job may have ended: from the last look that saw it "
+        "How long before it was noticed a job may have ended: from the last poll that saw it "
         "running to the one that saw it over. On average it is half of that.",
-        facts.late,
+        data.late,
         "seconds",
     )
-    yield from _spread(
+    yield from _distribution_section(
         "Generation time",
         "How long the server worked, by its own word, where it gave one.",
-        facts.generation,
+        data.generation_times,
         "seconds",
     )
-    yield from _spread("Looks", "How many looks a ticket took.", facts.looks, "")
-    yield from _spread(
+    yield from _distribution_section("Polls", "How many polls a ticket took.", data.polls, "")
+    yield from _distribution_section(
         "From outcome to files",
         "How long after its outcome a ticket's last file was saved.",
-        facts.saving,
+        data.save_times,
         "seconds",
     )
-    if facts.reasons:
-        rows = [(output.plain(why), count) for why, count in facts.reasons.most_common(_REASONS)]
-        more = len(facts.reasons) - len(rows)
+    if data.reasons:
+        rows = [
+            (output.sanitize(why), count) for why, count in data.reasons.most_common(_MAX_REASONS)
+        ]
+        more = len(data.reasons) - len(rows)
         rest = f" {more:,} more reasons are left out." if more else ""
-        words = f"Why tickets failed, were given up, or could not be saved.{rest}"
-        yield _section("What went wrong", words, bars(rows))
+        description = f"Why tickets failed, were given up, or could not be saved.{rest}"
+        yield _section("What went wrong", description, bars(rows))
 
 
-def _spread(title: str, words: str, values: Sequence[float], unit: str) -> Iterator[str]:
+def _distribution_section(
+    title: str, description: str, values: Sequence[float], unit: str
+) -> Iterator[str]:
     if not values:
         return
     ordered = sorted(values)
-    middle, most = ordered[len(ordered) // 2], ordered[-1]
+    median, maximum = ordered[len(ordered) // 2], ordered[-1]
     late = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
-    told = f"Median {middle:,.3g}, 95 % within {late:,.3g}, most {most:,.3g} {unit}".rstrip()
-    yield _section(title, words, f"<p>{told}.</p>{histogram(values, unit)}")
+    summary = f"Median {median:,.3g}, 95 % within {late:,.3g}, most {maximum:,.3g} {unit}".rstrip()
+    yield _section(title, description, f"<p>{summary}.</p>{histogram(values, unit)}")
 
 
-def _section(title: str, words: str, plot: str) -> str:
-    return f"<section><h2>{title}</h2><p>{words}</p>{plot}</section>"
+def _section(title: str, description: str, plot: str) -> str:
+    return f"<section><h2>{title}</h2><p>{description}</p>{plot}</section>"
 
 
-def _safe(text: str) -> str:
-    return escape(output.plain(text))
+def _escape(text: str) -> str:
+    return escape(output.sanitize(text))
 
 
-def _bytes(size: float) -> str:
+def _format_bytes(size: float) -> str:
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < _THOUSAND:
             return f"{size:,.3g} {unit}"

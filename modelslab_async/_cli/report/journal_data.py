@@ -7,25 +7,25 @@ from collections.abc import Callable
 from attrs import define, field
 
 from ... import Batch, Failed, Report, Success, Unresolved
-from ...journal import Ended
-from ..option_names import in_options
+from ...journal import RecordedOutcome
+from ..option_names import with_option_names
 
 
-def _numbers() -> "array[float]":
+def _float_array() -> "array[float]":
     return array("d")
 
 
 @define(eq=False)
-class Facts:
+class ReportData:
     """
     Numbers of a batch. Moments are seconds since the first ticket was added.
 
     Attributes:
         report: What is counted.
         took: From the adding of each ticket to its outcome, in seconds.
-        late: At most how late each end was noticed, where a look saw the ticket running.
+        late: At most how late each end was noticed, where a poll saw the ticket running.
         generation: What the server said of how long it worked, in seconds.
-        looks: How many looks each ticket took.
+        polls: How many polls each ticket took.
         succeeded: When the successes were written down.
         failed: When the failures were.
         saving: From each success to its last file, in seconds.
@@ -36,32 +36,32 @@ class Facts:
     """
 
     report: Report
-    took: "array[float]" = field(factory=_numbers)
-    late: "array[float]" = field(factory=_numbers)
-    generation: "array[float]" = field(factory=_numbers)
-    looks: "array[float]" = field(factory=_numbers)
-    succeeded: "array[float]" = field(factory=_numbers)
-    failed: "array[float]" = field(factory=_numbers)
-    saving: "array[float]" = field(factory=_numbers)
-    saved: "array[float]" = field(factory=_numbers)
+    outcome_times: "array[float]" = field(factory=_float_array)
+    late: "array[float]" = field(factory=_float_array)
+    generation_times: "array[float]" = field(factory=_float_array)
+    polls: "array[float]" = field(factory=_float_array)
+    succeeded: "array[float]" = field(factory=_float_array)
+    failed: "array[float]" = field(factory=_float_array)
+    save_times: "array[float]" = field(factory=_float_array)
+    saved: "array[float]" = field(factory=_float_array)
     reasons: Counter[str] = field(factory=Counter[str])
     size: int = 0
     began: float = 0.0
 
-    def take(self, ended: Ended) -> None:
+    def add_ticket(self, ended: RecordedOutcome) -> None:
         """Count one ticket."""
-        self.began = min(self.began or ended.added, ended.added)
-        self.took.append(max(0.0, ended.ended - ended.added))
-        self.looks.append(ended.looks)
-        if ended.late is not None:
-            self.late.append(ended.late)
+        self.began = min(self.began or ended.added_at, ended.added_at)
+        self.outcome_times.append(max(0.0, ended.completed_at - ended.added_at))
+        self.polls.append(ended.polls)
+        if ended.max_lag is not None:
+            self.late.append(ended.max_lag)
         match ended.outcome:
             case Success(generation_time=seconds):
-                self.succeeded.append(ended.ended)
+                self.succeeded.append(ended.completed_at)
                 if seconds is not None:
-                    self.generation.append(seconds)
+                    self.generation_times.append(seconds)
             case Failed(message=message, reason=reason):
-                self.failed.append(ended.ended)
+                self.failed.append(ended.completed_at)
                 self.reasons[message or reason] += 1
             case Unresolved(cause=cause):
                 self.reasons[cause.message] += 1
@@ -73,27 +73,31 @@ class Facts:
             moments[:] = array("d", ordered)
 
 
-async def gather(batch: Batch) -> Facts:
+async def read_journal(batch: Batch) -> ReportData:
     """Read a journal from its beginning to its end."""
-    facts = Facts(report=await batch.report())
-    ends: dict[str, float] = {}
-    saves = facts.report.files > 0
-    async for ended in batch.journal.ended():
-        facts.take(ended)
+    data = ReportData(report=await batch.report())
+    ended_at: dict[str, float] = {}
+    saves = data.report.files > 0
+    async for ended in batch.journal.recorded_outcomes():
+        data.add_ticket(ended)
         if saves and isinstance(ended.outcome, Success):
-            ends[str(ended.outcome.ticket)] = ended.ended
-    await _files(batch, facts, ends.pop)
-    for lacking in await batch.journal.lacking():
-        facts.reasons[in_options(lacking.why)] += 1
-    facts.finish()
-    return facts
+            ended_at[str(ended.outcome.ticket)] = ended.completed_at
+    await _add_files(batch, data, ended_at.pop)
+    for lacking in await batch.journal.unsaved():
+        data.reasons[with_option_names(lacking.error)] += 1
+    data.finish()
+    return data
 
 
-async def _files(batch: Batch, facts: Facts, end_of: Callable[[str, float], float]) -> None:
-    lasts: dict[str, float] = {}
+async def _add_files(
+    batch: Batch, data: ReportData, pop_ended_at: Callable[[str, float], float]
+) -> None:
+    last_saved_at: dict[str, float] = {}
     async for file in batch.journal.all_files():
-        facts.size += file.size
-        lasts[str(file.ticket)] = max(file.at, lasts.get(str(file.ticket), 0.0))
-    for ticket, at in lasts.items():
-        facts.saved.append(at)
-        facts.saving.append(max(0.0, at - end_of(ticket, at)))
+        data.size += file.size
+        last_saved_at[str(file.ticket)] = max(
+            file.recorded_at, last_saved_at.get(str(file.ticket), 0.0)
+        )
+    for ticket, at in last_saved_at.items():
+        data.saved.append(at)
+        data.save_times.append(max(0.0, at - pop_ended_at(ticket, at)))

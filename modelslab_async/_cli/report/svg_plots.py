@@ -13,14 +13,14 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 40
 _BINS: Final = 32
 _TICKS: Final = 5
 # Beyond this share of the values a tail is told in one bar.
-_BULK: Final = 0.99
-_ROW: Final = 26
-_LONGEST: Final = 90
+_TAIL_QUANTILE: Final = 0.99
+_ROW_HEIGHT: Final = 26
+_MAX_LABEL_CHARS: Final = 90
 # From here on numbers have no fractions.
-_LARGE: Final = 1000
+_MIN_WITHOUT_FRACTION: Final = 1000
 
 
-def step_of(span: float, count: int) -> float:
+def nice_step(span: float, count: int) -> float:
     """The least of 1, 2 and 5, times a power of ten, that covers a span in so many steps."""
     if span <= 0:
         return 1.0
@@ -31,30 +31,30 @@ def step_of(span: float, count: int) -> float:
 def histogram(values: Sequence[float], unit: str) -> str:
     """How often which value occurs; the last bar holds whatever is far out."""
     ordered = sorted(values)
-    bulk = ordered[min(len(ordered) - 1, int(_BULK * len(ordered)))]
-    step = step_of(bulk, _BINS)
+    tail_start = ordered[min(len(ordered) - 1, int(_TAIL_QUANTILE * len(ordered)))]
+    step = nice_step(tail_start, _BINS)
     if unit == "":
         step = max(1.0, step)
-    bins = max(1, floor(bulk / step) + 1)
+    bins = max(1, floor(tail_start / step) + 1)
     edges = [number * step for number in range(bins + 1)]
-    places = [bisect_left(ordered, edge) for edge in edges]
-    counts = [after - before for before, after in pairwise(places)]
-    beyond = len(ordered) - places[-1]
-    most, slots = max(*counts, beyond, 1), bins + (2 if beyond else 0)
-    width = (_WIDTH - _LEFT - _RIGHT) / slots
-    body = [*_grid(most)]
+    positions = [bisect_left(ordered, edge) for edge in edges]
+    counts = [after - before for before, after in pairwise(positions)]
+    tail_count = len(ordered) - positions[-1]
+    max_count, columns = max(*counts, tail_count, 1), bins + (2 if tail_count else 0)
+    width = (_WIDTH - _LEFT - _RIGHT) / columns
+    body = [*_grid(max_count)]
     for number, count in enumerate(counts):
-        told = f"{_number(edges[number])} to {_number(edges[number + 1])} {unit}: {count:,}"
-        body.append(_bar(number * width, width, count / most, told))
-    if beyond:
-        told = f"{_number(edges[-1])} {unit} and more: {beyond:,}"
-        body.append(_bar((slots - 1) * width, width, beyond / most, told, "tail"))
+        tooltip = f"{_format_number(edges[number])} to {_format_number(edges[number + 1])} {unit}: {count:,}"
+        body.append(_bar(number * width, width, count / max_count, tooltip))
+    if tail_count:
+        tooltip = f"{_format_number(edges[-1])} {unit} and more: {tail_count:,}"
+        body.append(_bar((columns - 1) * width, width, tail_count / max_count, tooltip, "tail"))
         body.append(_text(_WIDTH - _RIGHT, _HEIGHT - 24, "more", "end"))
     body += [
-        _text(_LEFT + tick / step * width, _HEIGHT - 24, _number(tick))
+        _text(_LEFT + tick / step * width, _HEIGHT - 24, _format_number(tick))
         for tick in _ticks(edges[-1])
         # The last bar has its own word below it.
-        if not beyond or tick <= edges[-2]
+        if not tail_count or tick <= edges[-2]
     ]
     body.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 6, unit))
     return _svg(body, _HEIGHT)
@@ -67,89 +67,92 @@ def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
     Args:
         series: A name, a class of style, and the moments in seconds, in their order.
     """
-    longest = max((moments[-1] for _, _, moments in series if moments), default=0.0) or 1.0
-    most = max(1, *(len(moments) for _, _, moments in series))
-    scale, unit = _time_unit(longest)
-    across, down = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
-    body = [*_grid(most)]
+    max_time = max((times[-1] for _, _, times in series if times), default=0.0) or 1.0
+    max_count = max(1, *(len(times) for _, _, times in series))
+    scale, unit = _time_unit(max_time)
+    plot_width, plot_height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    body = [*_grid(max_count)]
     body += [
-        _text(_LEFT + tick * scale / longest * across, _HEIGHT - 24, _number(tick))
-        for tick in _ticks(longest / scale)
+        _text(_LEFT + tick * scale / max_time * plot_width, _HEIGHT - 24, _format_number(tick))
+        for tick in _ticks(max_time / scale)
     ]
     body.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 6, unit))
     names: list[str] = []
-    for name, style, moments in series:
-        points = [(0.0, 0.0), *((at, bisect_left(moments, at)) for at in _sampled(longest))]
+    for name, style, times in series:
+        points = [(0.0, 0.0), *((at, bisect_left(times, at)) for at in _sample_times(max_time))]
         path = " ".join(
-            f"{_LEFT + at / longest * across:.1f},{_TOP + down * (1 - count / most):.1f}"
-            for at, count in [*points, (longest, len(moments))]
+            f"{_LEFT + at / max_time * plot_width:.1f},{_TOP + plot_height * (1 - count / max_count):.1f}"
+            for at, count in [*points, (max_time, len(times))]
         )
         body.append(f'<polyline class="{style}" points="{path}"/>')
-        names.append(f'<tspan class="{style}" dx="8">{escape(name)}: {len(moments):,}</tspan>')
+        names.append(f'<tspan class="{style}" dx="8">{escape(name)}: {len(times):,}</tspan>')
     legend = f'<text x="{_LEFT - 8}" y="14">{"".join(names)}</text>'
-    return _svg([legend, f'<g transform="translate(0,{_ROW})">', *body, "</g>"], _HEIGHT + _ROW)
+    return _svg(
+        [legend, f'<g transform="translate(0,{_ROW_HEIGHT})">', *body, "</g>"],
+        _HEIGHT + _ROW_HEIGHT,
+    )
 
 
 def bars(rows: Sequence[tuple[str, int]]) -> str:
     """Counts with their names, the largest first."""
-    most = max(count for _, count in rows)
-    across = _WIDTH - _LEFT - _RIGHT
+    max_count = max(count for _, count in rows)
+    plot_width = _WIDTH - _LEFT - _RIGHT
     body: list[str] = []
     for number, (name, count) in enumerate(rows):
-        top = number * 2 * _ROW
-        words = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
-        body.append(_text(_LEFT - 8, top + _ROW + 14, f"{count:,}", "end"))
-        body.append(f"<g>{_text(_LEFT, top + 18, words, 'start')}<title>{escape(name)}</title></g>")
+        top = number * 2 * _ROW_HEIGHT
+        label = name if len(name) <= _MAX_LABEL_CHARS else f"{name[:_MAX_LABEL_CHARS]}..."
+        body.append(_text(_LEFT - 8, top + _ROW_HEIGHT + 14, f"{count:,}", "end"))
+        body.append(f"<g>{_text(_LEFT, top + 18, label, 'start')}<title>{escape(name)}</title></g>")
         body.append(
-            f'<rect class="bad" x="{_LEFT}" y="{top + _ROW}" height="{_ROW - 8}" '
-            f'width="{max(1.0, count / most * across):.1f}"/>'
+            f'<rect class="bad" x="{_LEFT}" y="{top + _ROW_HEIGHT}" height="{_ROW_HEIGHT - 8}" '
+            f'width="{max(1.0, count / max_count * plot_width):.1f}"/>'
         )
-    return _svg(body, 2 * _ROW * len(rows))
+    return _svg(body, 2 * _ROW_HEIGHT * len(rows))
 
 
-def _sampled(longest: float) -> Iterator[float]:
-    yield from (longest * number / 200 for number in range(1, 200))
+def _sample_times(max_time: float) -> Iterator[float]:
+    yield from (max_time * number / 200 for number in range(1, 200))
 
 
-def _grid(most: int) -> Iterator[str]:
-    down = _HEIGHT - _TOP - _BOTTOM
-    step = max(1, ceil(step_of(most, 4)))
-    for count in range(0, most + 1, step):
-        y = _TOP + down * (1 - count / most)
+def _grid(max_count: int) -> Iterator[str]:
+    plot_height = _HEIGHT - _TOP - _BOTTOM
+    step = max(1, ceil(nice_step(max_count, 4)))
+    for count in range(0, max_count + 1, step):
+        y = _TOP + plot_height * (1 - count / max_count)
         x = _WIDTH - _RIGHT
         yield f'<line class="grid" x1="{_LEFT}" x2="{x}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield _text(_LEFT - 8, y + 4, f"{count:,}", "end")
 
 
-def _bar(left: float, width: float, share: float, told: str, style: str = "bar") -> str:
-    down = _HEIGHT - _TOP - _BOTTOM
+def _bar(left: float, width: float, share: float, tooltip: str, style: str = "bar") -> str:
+    plot_height = _HEIGHT - _TOP - _BOTTOM
     return (
-        f'<rect class="{style}" x="{_LEFT + left + 0.5:.1f}" y="{_TOP + down * (1 - share):.1f}" '
-        f'width="{max(1.0, width - 1):.1f}" height="{down * share:.1f}">'
-        f"<title>{escape(told)}</title></rect>"
+        f'<rect class="{style}" x="{_LEFT + left + 0.5:.1f}" y="{_TOP + plot_height * (1 - share):.1f}" '
+        f'width="{max(1.0, width - 1):.1f}" height="{plot_height * share:.1f}">'
+        f"<title>{escape(tooltip)}</title></rect>"
     )
 
 
 def _ticks(end: float) -> Iterator[float]:
-    step = step_of(end, _TICKS)
+    step = nice_step(end, _TICKS)
     yield from (number * step for number in range(int(end / step + 1e-9) + 1))
 
 
-def _time_unit(longest: float) -> tuple[float, str]:
+def _time_unit(max_time: float) -> tuple[float, str]:
     units = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"))
-    found = next(((scale, name) for scale, name in units if longest >= 3 * scale), None)
+    found = next(((scale, name) for scale, name in units if max_time >= 3 * scale), None)
     scale, name = found or (1.0, "seconds")
     return scale, f"{name} since the first ticket was added"
 
 
-def _number(value: float) -> str:
-    return f"{value:,.6g}" if value < _LARGE else f"{value:,.0f}"
+def _format_number(value: float) -> str:
+    return f"{value:,.6g}" if value < _MIN_WITHOUT_FRACTION else f"{value:,.0f}"
 
 
-def _text(x: float, y: float, words: str, anchor: str = "middle", style: str = "") -> str:
+def _text(x: float, y: float, label: str, anchor: str = "middle", style: str = "") -> str:
     return (
         f'<text class="{style}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">'
-        f"{escape(words)}</text>"
+        f"{escape(label)}</text>"
     )
 
 

@@ -1,48 +1,50 @@
 """Faces swapped in pictures and films, by the new name of the family and by the older one."""
 
 from ..endpoint import Endpoint
-from .row_group import Area
+from .endpoint_group import EndpointGroup
 
-_FACESWAP = Area(family="faceswap", root="{base}/v6/faceswap", docs="faceswap-api")
-_DEEPFAKE = Area(family="deepfake", root="{base}/v6/deepfake", docs="faceswap-api")
-_ENTERPRISE = Area(
+_FACESWAP = EndpointGroup(family="faceswap", root="{base}/v6/faceswap", docs="faceswap-api")
+_DEEPFAKE = EndpointGroup(family="deepfake", root="{base}/v6/deepfake", docs="faceswap-api")
+_ENTERPRISE = EndpointGroup(
     family="enterprise_faceswap",
     root="{base}/v1/enterprise/faceswap",
     docs="enterprise-api/faceswap",
 )
 
 
-def _swaps(area: Area, *, pictures: str, films: str, note: str = "") -> tuple[Endpoint, ...]:
-    films = f"output_format {films}"
+def _face_swaps(
+    group: EndpointGroup, *, image_options: str, video_options: str, note: str = ""
+) -> tuple[Endpoint, ...]:
+    video_options = f"output_format {video_options}"
     return (
-        area.row(
+        group.endpoint(
             "multiple_face_swap",
             "init_image target_image",
-            pictures,
+            image_options,
             page="multiple-face-swap",
             output=("image",),
             note=note,
         ),
-        area.row(
+        group.endpoint(
             "single_face_swap",
             "init_image target_image reference_image",
-            pictures,
+            image_options,
             page="specific-face-swap",
             output=("image",),
             note=note,
         ),
-        area.row(
+        group.endpoint(
             "single_video_swap",
             "init_image init_video",
-            films,
+            video_options,
             page="single-video-swap",
             output=("video",),
             note=note,
         ),
-        area.row(
+        group.endpoint(
             "specific_video_swap",
             "init_image init_video reference_image",
-            films,
+            video_options,
             page="specific-video-swap",
             output=("video",),
             note=note,
@@ -51,16 +53,16 @@ def _swaps(area: Area, *, pictures: str, films: str, note: str = "") -> tuple[En
 
 
 ROWS = (
-    *_swaps(_FACESWAP, pictures="watermark base64", films="watermark"),
-    *_swaps(
+    *_face_swaps(_FACESWAP, image_options="watermark base64", video_options="watermark"),
+    *_face_swaps(
         _DEEPFAKE,
-        pictures="watermark",
-        films="watermark",
+        image_options="watermark",
+        video_options="watermark",
         note="The older name of faceswap, which SDKs still use.",
     ),
-    *_swaps(
+    *_face_swaps(
         _ENTERPRISE,
-        pictures="watermark watermark_image base64",
-        films="watermark watermark_image",
+        image_options="watermark watermark_image base64",
+        video_options="watermark watermark_image",
     ),
 )

@@ -1,13 +1,13 @@
 """Pictures from words and pictures: the community models, the fast ones and the newer v7."""
 
-from .row_group import Area
+from .endpoint_group import EndpointGroup
 
 _IP_ADAPTER = "ip_adapter_id ip_adapter_scale ip_adapter_image"
 _LORA = "vae lora_strength lora_model"
-_FAST = "negative_prompt width height samples safety_checker seed instant_response base64"
+_COMMON = "negative_prompt width height samples safety_checker seed instant_response base64"
 _SIZE = "width height samples"
 _STEPS = "num_inference_steps guidance_scale"
-_OLD = "multi_lingual panorama self_attention upscale"
+_LEGACY = "multi_lingual panorama self_attention upscale"
 _SAMPLER = "scheduler use_karras_sigmas algorithm_type"
 _SAFETY = "safety_checker safety_checker_type"
 _CONTROL = (
@@ -15,65 +15,69 @@ _CONTROL = (
     "controlnet_conditioning_scale"
 )
 
-_IMAGES = Area(family="images", root="{base}/v6/images", docs="image-generation/community-models")
-_REALTIME = Area(
+_IMAGES = EndpointGroup(
+    family="images", root="{base}/v6/images", docs="image-generation/community-models"
+)
+_REALTIME = EndpointGroup(
     family="realtime", root="{base}/v6/realtime", docs="image-generation/realtime-stable-diffusion"
 )
-_CONTROLNET_V5 = Area(family="controlnet_v5", root="{base}/v5", docs="image-generation/controlnet")
-_V7_IMAGES = Area(family="v7_images", root="{base}/v7/images", docs="mcp-web-api")
-_ENTERPRISE_TEXT_TO_IMAGE = Area(
+_CONTROLNET_V5 = EndpointGroup(
+    family="controlnet_v5", root="{base}/v5", docs="image-generation/controlnet"
+)
+_V7_IMAGES = EndpointGroup(family="v7_images", root="{base}/v7/images", docs="mcp-web-api")
+_ENTERPRISE_TEXT_TO_IMAGE = EndpointGroup(
     family="enterprise_text_to_image",
     root="{base}/v1/enterprise",
     docs="enterprise-api/text-to-image",
 )
-_ENTERPRISE_REALTIME = Area(
+_ENTERPRISE_REALTIME = EndpointGroup(
     family="enterprise_realtime",
     root="{base}/v1/enterprise/realtime",
     docs="enterprise-api/realtime",
 )
 
 ROWS = (
-    _IMAGES.row(
+    _IMAGES.endpoint(
         "controlnet",
         "",
-        f"{_SIZE} {_STEPS} {_OLD} prompt model_id init_image mask_image negative_prompt "
+        f"{_SIZE} {_STEPS} {_LEGACY} prompt model_id init_image mask_image negative_prompt "
         "safety_checker seed enhance_prompt lora_model lora_strength scheduler "
         "clip_skip controlnet_model controlnet_type strength",
     ),
-    _IMAGES.row(
+    _IMAGES.endpoint(
         "img2img",
         "init_image",
-        f"{_IP_ADAPTER} {_LORA} {_SIZE} {_STEPS} {_OLD} {_SAMPLER} {_SAFETY} model_id "
+        f"{_IP_ADAPTER} {_LORA} {_SIZE} {_STEPS} {_LEGACY} {_SAMPLER} {_SAFETY} model_id "
         "prompt negative_prompt init_image_2 strength guidance enhance_prompt seed "
         "base64 temp clip_skip",
         page="dreambooth-image-to-image",
     ),
-    _IMAGES.row(
+    _IMAGES.endpoint(
         "inpaint",
         "model_id init_image mask_image",
-        f"{_IP_ADAPTER} {_LORA} {_SIZE} {_STEPS} {_OLD} {_SAMPLER} {_SAFETY} prompt "
+        f"{_IP_ADAPTER} {_LORA} {_SIZE} {_STEPS} {_LEGACY} {_SAMPLER} {_SAFETY} prompt "
         "negative_prompt enhance_prompt seed clip_skip base64 temp strength steps",
         page="dreambooth-inpainting",
     ),
-    _IMAGES.row(
+    _IMAGES.endpoint(
         "text2img",
         "prompt model_id",
-        f"{_IP_ADAPTER} {_LORA} {_SIZE} {_STEPS} {_OLD} {_SAMPLER} {_SAFETY} "
+        f"{_IP_ADAPTER} {_LORA} {_SIZE} {_STEPS} {_LEGACY} {_SAMPLER} {_SAFETY} "
         "negative_prompt enhance_prompt seed clip_skip base64 temp highres_fix "
         "injected_noise_alpha sigma_threshold true_cfg_scale use_cfg_zero_star "
         "use_zero_init zero_steps",
         page="dreambooth-text-to-image",
     ),
-    _REALTIME.row(
-        "img2img", "prompt init_image", f"{_FAST} {_STEPS} strength temp", page="image-to-image"
+    _REALTIME.endpoint(
+        "img2img", "prompt init_image", f"{_COMMON} {_STEPS} strength temp", page="image-to-image"
     ),
-    _REALTIME.row(
-        "inpaint", "prompt init_image mask_image", f"{_FAST} {_STEPS} strength", page="inpaint"
+    _REALTIME.endpoint(
+        "inpaint", "prompt init_image mask_image", f"{_COMMON} {_STEPS} strength", page="inpaint"
     ),
-    _REALTIME.row(
-        "text2img", "prompt", f"{_FAST} {_STEPS} init_image strength", page="text-to-image"
+    _REALTIME.endpoint(
+        "text2img", "prompt", f"{_COMMON} {_STEPS} init_image strength", page="text-to-image"
     ),
-    _CONTROLNET_V5.row(
+    _CONTROLNET_V5.endpoint(
         "controlnet",
         "",
         f"{_IP_ADAPTER} {_LORA} {_SIZE} {_STEPS} {_SAMPLER} {_CONTROL} model_id prompt "
@@ -82,25 +86,25 @@ ROWS = (
         resolved_by="images",
         page="controlnet-main",
     ),
-    _V7_IMAGES.row(
+    _V7_IMAGES.endpoint(
         "image-to-image",
         "model_id init_image prompt",
         f"{_SIZE} aspect_ratio init_image_2 negative_prompt strength",
         page="tools-reference",
     ),
-    _V7_IMAGES.row(
+    _V7_IMAGES.endpoint(
         "inpaint",
         "model_id prompt init_image mask_image",
         "negative_prompt strength",
         page="tools-reference",
     ),
-    _V7_IMAGES.row(
+    _V7_IMAGES.endpoint(
         "text-to-image",
         "model_id prompt",
         f"{_SIZE} {_STEPS} aspect_ratio negative_prompt seed scheduler",
         page="tools-reference",
     ),
-    _ENTERPRISE_TEXT_TO_IMAGE.row(
+    _ENTERPRISE_TEXT_TO_IMAGE.endpoint(
         "controlnet",
         "model_id",
         f"{_LORA} {_SIZE} {_STEPS} {_SAMPLER} {_CONTROL} prompt negative_prompt "
@@ -108,14 +112,14 @@ ROWS = (
         "strength seed upscale clip_skip base64 temp",
         page="controlnet-ep",
     ),
-    _ENTERPRISE_TEXT_TO_IMAGE.row(
+    _ENTERPRISE_TEXT_TO_IMAGE.endpoint(
         "img2img",
         "model_id prompt",
         f"{_LORA} {_SIZE} {_STEPS} {_SAFETY} negative_prompt init_image strength "
         "clip_skip seed enhance_prompt scheduler tomesd use_karras_sigmas",
         page="img2img",
     ),
-    _ENTERPRISE_TEXT_TO_IMAGE.row(
+    _ENTERPRISE_TEXT_TO_IMAGE.endpoint(
         "inpaint",
         "",
         f"{_LORA} {_SIZE} {_STEPS} {_SAMPLER} {_SAFETY} model_id prompt negative_prompt "
@@ -123,29 +127,31 @@ ROWS = (
         "temp",
         page="inpainting",
     ),
-    _ENTERPRISE_TEXT_TO_IMAGE.row(
+    _ENTERPRISE_TEXT_TO_IMAGE.endpoint(
         "super_resolution",
         "url",
         "scale model_id face_enhance ultra_resolution",
         files=("url",),
-        told="webhook",
+        callback_params="webhook",
         page="super-resolution",
     ),
-    _ENTERPRISE_TEXT_TO_IMAGE.row(
+    _ENTERPRISE_TEXT_TO_IMAGE.endpoint(
         "text2img",
         "model_id prompt",
         f"{_LORA} {_SIZE} {_STEPS} {_SAMPLER} {_SAFETY} negative_prompt enhance_prompt "
         "seed panorama self_attention upscale tomesd clip_skip base64 highres_fix temp",
         page="text2img",
     ),
-    _ENTERPRISE_REALTIME.row(
-        "img2img", "prompt", f"{_FAST} init_image strength enhance_prompt temp", page="img2img"
+    _ENTERPRISE_REALTIME.endpoint(
+        "img2img", "prompt", f"{_COMMON} init_image strength enhance_prompt temp", page="img2img"
     ),
-    _ENTERPRISE_REALTIME.row(
+    _ENTERPRISE_REALTIME.endpoint(
         "inpaint",
         "prompt",
-        f"{_FAST} init_image mask_image enhance_prompt strength",
+        f"{_COMMON} init_image mask_image enhance_prompt strength",
         page="inpaint",
     ),
-    _ENTERPRISE_REALTIME.row("text2img", "prompt", f"{_FAST} enhance_prompt", page="text2img"),
+    _ENTERPRISE_REALTIME.endpoint(
+        "text2img", "prompt", f"{_COMMON} enhance_prompt", page="text2img"
+    ),
 )

@@ -1,39 +1,39 @@
 """Models in three dimensions, from words or pictures."""
 
-from .row_group import Area
+from .endpoint_group import EndpointGroup
 
-_SHAPE = (
+_MESH = (
     "output_format render ss_guidance_strength ss_sampling_steps slat_guidance_strength "
     "slat_sampling_steps mesh_simplify chunk_size seed temp"
 )
 
-_THREE_D = Area(family="three_d", root="{base}/v6/3d", docs="3d-api")
-_ENTERPRISE_THREE_D = Area(
+_THREE_D = EndpointGroup(family="three_d", root="{base}/v6/3d", docs="3d-api")
+_ENTERPRISE_THREE_D = EndpointGroup(
     family="enterprise_three_d", root="{base}/v1/enterprise/3d", docs="enterprise-api/3d-api"
 )
 
 ROWS = (
-    _THREE_D.row(
+    _THREE_D.endpoint(
         "image_to_3d",
         "",
-        f"{_SHAPE} resolution multi_image",
+        f"{_MESH} resolution multi_image",
         any_of=(("init_image", "image"),),
         page="image-to-3d",
     ),
-    _THREE_D.row(
+    _THREE_D.endpoint(
         "text_to_3d",
         "prompt",
-        f"{_SHAPE} resolution negative_prompt guidance_scale num_inference_steps "
+        f"{_MESH} resolution negative_prompt guidance_scale num_inference_steps "
         "foreground_ratio remove_bg",
         page="text-to-3d",
     ),
-    _ENTERPRISE_THREE_D.row(
-        "image_to_3d", "image", f"{_SHAPE} resolution multi_image", page="image-to-3d"
+    _ENTERPRISE_THREE_D.endpoint(
+        "image_to_3d", "image", f"{_MESH} resolution multi_image", page="image-to-3d"
     ),
-    _ENTERPRISE_THREE_D.row(
+    _ENTERPRISE_THREE_D.endpoint(
         "text_to_3d",
         "prompt",
-        f"{_SHAPE} model_id negative_prompt guidance_scale num_inference_steps "
+        f"{_MESH} model_id negative_prompt guidance_scale num_inference_steps "
         "foreground_ratio remove_bg resolution",
         page="text-to-3d",
     ),

@@ -3,10 +3,10 @@
 from ..endpoint import Endpoint
 
 _DOCS = "https://docs.modelslab.com/"
-_TEMPORARY = "The link that it gives ends after 24 hours."
+_EXPIRY_NOTE = "The link that it gives ends after 24 hours."
 
 
-def _asked(name: str, path: str) -> Endpoint:
+def _query(name: str, path: str) -> Endpoint:
     page = {"request_count": "check-requests"}.get(name, name.replace("_", "-"))
     return Endpoint(
         name=f"general/{name}",
@@ -17,21 +17,21 @@ def _asked(name: str, path: str) -> Endpoint:
     )
 
 
-def _upload(family: str, area: str, field: str, docs: str) -> Endpoint:
+def _upload(family: str, path_prefix: str, field: str, docs: str) -> Endpoint:
     # Each upload stores one more file, and whether it costs anything is written nowhere.
     return Endpoint(
         name=f"{family}/base64_to_url",
-        url=f"{{base}}/v6/{area}base64_to_url",
+        url=f"{{base}}/v6/{path_prefix}base64_to_url",
         resolved_by=None,
         required=(field,),
         doc=f"{_DOCS}{docs}/base64-to-url",
-        note=_TEMPORARY,
+        note=_EXPIRY_NOTE,
     )
 
 
 ROWS = (
-    _asked("request_count", "v6/processing/request_count"),
-    _asked("wallet_balance", "wallet_balance"),
+    _query("request_count", "v6/processing/request_count"),
+    _query("wallet_balance", "wallet_balance"),
     _upload("general", "", "base64_string", "general-api"),
     _upload("image_editing", "image_editing/", "init_image", "image-editing"),
     _upload("video", "video/", "init_obj", "video-api"),

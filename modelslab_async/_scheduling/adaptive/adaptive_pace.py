@@ -8,110 +8,124 @@ from typing import Any
 from attrs import Factory, define, field
 from attrs.validators import and_, gt, instance_of, lt
 
-from ..policy import Limits, Plain
+from ..policy import PlainPace, RetryLimits
 from .histogram import EDGES
-from .history import Experience
-from .replay import Sighting, walk
+from .history import JobHistory
+from .replay import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
 # A look may be so much of a step, or of its age, away from where another chance has it.
-_SLACK_OF_STEP = 0.1
-_SLACK_OF_AGE = 0.025
+_STEP_TOLERANCE = 0.1
+_AGE_TOLERANCE = 0.025
 # While it is tried whether etas are wrong, a look must be worth twice what it costs.
-_TRIED = 2.0
+_TRIAL_COST_FACTOR = 2.0
 # No eta of a service is shorter; to divide by one that is nearly nothing makes no sense.
-_SHORTEST_ETA = 0.01
-_OF_ETAS = partial(Experience, enough=50, believed=0.6)
-FACTOR = 20.0
+_MIN_ETA_S = 0.01
+_EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
+MAX_STEP_RATIO = 20.0
 """How many times shorter or longer than the plain pace's a learned step may be."""
 
 
 @define(eq=False)
-class Lessons:
+class AdaptiveFamilyPace:
     """The steps of one family: learned where that has not cost too much, else the plain pace's."""
 
-    plain: Plain
-    look: float
-    ages: Experience = Factory(Experience)
-    ratios: Experience = Factory(_OF_ETAS)
+    plain: PlainPace
+    poll_cost: float
+    ages: JobHistory = Factory(JobHistory)
+    ratios: JobHistory = Factory(_EtaHistory)
 
-    def first(self, eta: float | None, chance: float, *, fresh: bool = False) -> float:
+    def first_step(
+        self, eta: float | None, jitter: float, *, just_submitted: bool = False
+    ) -> float:
         """Seconds until the first look."""
-        if fresh or eta:
-            return self.step(0.0, chance, eta=eta)
-        return self.plain.first(eta, chance)
+        if just_submitted or eta:
+            return self.step(0.0, jitter, eta=eta)
+        return self.plain.first_step(eta, jitter)
 
-    def step(self, age: float, chance: float, *, eta: float | None = None) -> float:
+    def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
         """Seconds from one look to the next, given the age at which it should be over."""
-        step = self._learned(age, chance, eta)
-        if step is None or not self._may(age, eta):
-            return self.plain.step(age, chance, eta=eta)
+        step = self._learned_step(age, jitter, eta)
+        if step is None or not self._may_use(age, eta):
+            return self.plain.step(age, jitter, eta=eta)
         return step
 
-    def learn(self, running: float, over: float | None, eta: float | None) -> None:
+    def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
         """Hear of a job. One that was over at the first look, or never looked at, tells nothing."""
-        if over == 0.0 or (over is None and running == 0.0):
+        if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
-        if over is not None and running < over < EDGES[-1]:
-            self._account(running, over, eta)
-        self.ages.add(running, over)
-        kind, unit = self._kind(eta)
-        if kind is self.ratios:
-            kind.add(running / unit, None if over is None else over / unit)
+        if first_done is not None and last_running < first_done < EDGES[-1]:
+            self._record_cost(last_running, first_done, eta)
+        self.ages.add(last_running, first_done)
+        history, unit = self._history_for(eta)
+        if history is self.ratios:
+            history.add(last_running / unit, None if first_done is None else first_done / unit)
 
-    def _kind(self, eta: float | None) -> tuple[Experience, float]:
+    def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
         """What it goes by with that eta, and how many seconds that counts as one."""
-        if eta and eta >= _SHORTEST_ETA:
+        if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
         return self.ages, 1.0
 
-    def _learned(self, age: float, chance: float, eta: float | None) -> float | None:
-        kind, unit = self._kind(eta)
-        look = self.look
-        if kind is self.ratios and not kind.purse.proves(look):
-            look *= _TRIED
-        after = kind.after(age / unit, look / unit)
-        if after is None:
+    def _learned_step(self, age: float, jitter: float, eta: float | None) -> float | None:
+        history, unit = self._history_for(eta)
+        poll_cost = self.poll_cost
+        if history is self.ratios and not history.budget.has_paid_off(poll_cost):
+            poll_cost *= _TRIAL_COST_FACTOR
+        next_poll_age = history.next_poll_age(age / unit, poll_cost / unit)
+        if next_poll_age is None:
             return None
-        moment, usual = after * unit, self.plain.longest(age)
-        if kind is self.ratios:
+        moment, usual = next_poll_age * unit, self.plain.base_step(age)
+        if history is self.ratios:
             # A look just before an eta that is honest would be for nothing.
-            moment += chance * min(_JITTER * moment, _SLACK_OF_STEP * usual)
+            moment += jitter * min(_JITTER * moment, _STEP_TOLERANCE * usual)
             usual = max(usual, self.plain.step(age, 0.0, eta=eta))
         else:
-            moment *= 1.0 + _JITTER * (chance - 0.5)
-        return min(max(moment - age, usual / FACTOR), usual * FACTOR, self.plain.ceiling)
+            moment *= 1.0 + _JITTER * (jitter - 0.5)
+        return min(
+            max(moment - age, usual / MAX_STEP_RATIO), usual * MAX_STEP_RATIO, self.plain.ceiling
+        )
 
-    def _may(self, age: float, eta: float | None) -> bool:
+    def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether a learned step can be afforded."""
-        kind, _ = self._kind(eta)
+        history, _ = self._history_for(eta)
         # No look but the first has its step at such an age, so that here a job begins.
-        begins = age < self.plain.longest(0.0) / FACTOR
-        if kind is self.ratios and begins and not kind.purse.proves(self.look):
-            return kind.purse.lend(self.look)
-        return kind.purse.affords
+        is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
+        if (
+            history is self.ratios
+            and is_first_step
+            and not history.budget.has_paid_off(self.poll_cost)
+        ):
+            return history.budget.try_reserve(self.poll_cost)
+        return history.budget.is_affordable
 
-    def _account(self, running: float, over: float, eta: float | None) -> None:
+    def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
         """Count what the plain pace's looks at a job cost, and the learned ones' beside them."""
-        kind, unit = self._kind(eta)
-        seen = Sighting(running, over, lambda age: kind.share(age / unit))
-        mine = seen.aligned(walk(lambda age: self._replayed(age, eta), over), self._slack)
-        theirs = walk(lambda age: self.plain.step(age, 0.5, eta=eta), over)
-        usual = seen.cost(seen.aligned(theirs, self._slack), self.look)
-        more = seen.cost(mine, self.look) - usual if seen.tells(mine) else None
-        kind.purse.hear(max(self.look, usual - over), more, self.look)
+        history, unit = self._history_for(eta)
+        job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))
+        learned_polls = job.aligned(
+            simulate_polls(lambda age: self._replayed_step(age, eta), first_done), self._tolerance
+        )
+        plain_polls = simulate_polls(lambda age: self.plain.step(age, 0.5, eta=eta), first_done)
+        usual = job.cost(job.aligned(plain_polls, self._tolerance), self.poll_cost)
+        extra = (
+            job.cost(learned_polls, self.poll_cost) - usual
+            if job.is_conclusive(learned_polls)
+            else None
+        )
+        history.budget.record(max(self.poll_cost, usual - first_done), extra, self.poll_cost)
 
-    def _replayed(self, age: float, eta: float | None) -> float:
-        step = self._learned(age, 0.5, eta)
+    def _replayed_step(self, age: float, eta: float | None) -> float:
+        step = self._learned_step(age, 0.5, eta)
         return self.plain.step(age, 0.5, eta=eta) if step is None else step
 
-    def _slack(self, moment: float) -> float:
-        return max(_SLACK_OF_AGE * moment, _SLACK_OF_STEP * self.plain.longest(moment))
+    def _tolerance(self, moment: float) -> float:
+        return max(_AGE_TOLERANCE * moment, _STEP_TOLERANCE * self.plain.base_step(moment))
 
 
 @define(eq=False)
-class Learned:
+class AdaptivePace:
     """
     A pace that learns how long the jobs of each family take, and how wrong their etas are.
 
@@ -120,47 +134,49 @@ class Learned:
     costs beside the plain pace, to which it goes back where it does not pay. A step is never more
     than 20 times as long as the plain pace's at that age and eta, nor less than a twentieth of it.
 
-    Make it with `Pace.learned`. Give it to one client, or to all clients of one event loop.
+    Make it with `Pace.adaptive`. Give it to one client, or to all clients of one event loop.
 
     Args:
         plain: The pace to begin with, and to keep to in trouble.
-        look: What a look costs: as much as a result that is noticed so many seconds late.
+        poll_cost: What a look costs: as much as a result that is noticed so many seconds late.
     """
 
-    plain: Plain
-    look: float = field(
+    plain: PlainPace
+    poll_cost: float = field(
         default=1.0, validator=and_(instance_of((int, float)), gt(0.0), lt(math.inf))
     )
-    _families: dict[str, Lessons] = field(factory=dict[str, Lessons], repr=False)
+    _families: dict[str, AdaptiveFamilyPace] = field(
+        factory=dict[str, AdaptiveFamilyPace], repr=False
+    )
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> RetryLimits:
         """The plain pace: trouble is met as ever."""
         return self.plain
 
-    def of(self, family: str, /) -> Lessons:
+    def for_family(self, family: str, /) -> AdaptiveFamilyPace:
         """The steps of one family."""
-        lessons = self._families.get(family)
-        if lessons is None:
-            lessons = self._families[family] = Lessons(self.plain, self.look)
-        return lessons
+        family_pace = self._families.get(family)
+        if family_pace is None:
+            family_pace = self._families[family] = AdaptiveFamilyPace(self.plain, self.poll_cost)
+        return family_pace
 
     @property
     def has_learned(self) -> bool:
         """Whether it has heard of a job."""
-        return any(lessons.ages.intervals.count for lessons in self._families.values())
+        return any(family_pace.ages.intervals.count for family_pace in self._families.values())
 
     def to_dict(self) -> dict[str, Any]:
         """What was learned, for JSON. It names families, and no ticket, key or time of day."""
         return {
             "version": _VERSION,
             "families": {
-                name: {"ages": lessons.ages.to_dict(), "ratios": lessons.ratios.to_dict()}
-                for name, lessons in self._families.items()
+                name: {"ages": family_pace.ages.to_dict(), "ratios": family_pace.ratios.to_dict()}
+                for name, family_pace in self._families.items()
             },
         }
 
-    def recall(self, saved: Mapping[str, Any]) -> None:
+    def restore(self, saved: Mapping[str, Any]) -> None:
         """
         Go on from what `to_dict` gave, in place of what was learned since.
 
@@ -171,7 +187,7 @@ class Learned:
             if saved["version"] != _VERSION:
                 raise ValueError(f"its version is {saved['version']!r}")  # noqa: TRY301
             self._families = {
-                name: self._recalled(each) for name, each in saved["families"].items()
+                name: self._restored(each) for name, each in saved["families"].items()
             }
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(
@@ -179,7 +195,7 @@ class Learned:
                 f"got something else: {error!r}; leave it out to learn anew"
             ) from error
 
-    def _recalled(self, saved: Mapping[str, Any]) -> Lessons:
-        blank = Lessons(self.plain, self.look)
-        ages, ratios = blank.ages.recall(saved["ages"]), blank.ratios.recall(saved["ratios"])
-        return Lessons(self.plain, self.look, ages, ratios)
+    def _restored(self, saved: Mapping[str, Any]) -> AdaptiveFamilyPace:
+        blank = AdaptiveFamilyPace(self.plain, self.poll_cost)
+        ages, ratios = blank.ages.restore(saved["ages"]), blank.ratios.restore(saved["ratios"])
+        return AdaptiveFamilyPace(self.plain, self.poll_cost, ages, ratios)

@@ -2,52 +2,52 @@
 
 from attrs import define
 
-_SHARE = 0.02
-_MEMORY = 200.0
+_ALLOWED_FRACTION = 0.02
+_MEMORY_JOBS = 200.0
 # Luck alone does not save so many looks.
-_LUCK = 5.0
+_LUCKY_POLLS = 5.0
 # What was saved long ago does not pay for what is lost today.
-_MOST = 2.0
+_MAX_SAVED_RATIO = 2.0
 
 
 @define(eq=False)
-class Purse:
+class TrialBudget:
     """
     Counts in seconds of lateness; the older, the less.
 
     Attributes:
         allowed: What may be spent: a fiftieth of what the plain pace would have cost.
         spent: What learned looks cost above the plain pace's; less than nothing where they saved.
-        lent: What looks may cost that were tried, and of which nobody heard yet.
+        reserved: What looks may cost that were tried, and of which nobody heard yet.
     """
 
     allowed: float = 0.0
     spent: float = 0.0
-    lent: float = 0.0
+    reserved: float = 0.0
 
     @property
-    def affords(self) -> bool:
+    def is_affordable(self) -> bool:
         """Whether learned looks cost no more than they may."""
         return self.spent <= self.allowed
 
-    def proves(self, look: float) -> bool:
+    def has_paid_off(self, poll_cost: float) -> bool:
         """Whether learned looks have saved more than they may cost, at that price of a look."""
-        return self.spent < -self.allowed - _LUCK * look
+        return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
-    def lend(self, look: float) -> bool:
+    def try_reserve(self, poll_cost: float) -> bool:
         """Have one more job tried, if there is enough for a look more."""
-        if self.spent + self.lent > self.allowed:
+        if self.spent + self.reserved > self.allowed:
             return False
-        self.lent += look
+        self.reserved += poll_cost
         return True
 
-    def hear(self, usual: float, more: float | None, look: float) -> None:
+    def record(self, plain_cost: float, extra: float | None, poll_cost: float) -> None:
         """Count a job: what it cost as usual, and how much more with learned looks, if known."""
-        kept = 1.0 - 1.0 / _MEMORY
-        self.allowed = self.allowed * kept + _SHARE * usual
-        self.spent *= kept
-        self.lent *= kept
-        if more is not None:
-            lowest = -_MOST * (self.allowed + _LUCK * look)
-            self.spent = max(self.spent + more, lowest)
-            self.lent = max(0.0, self.lent - look)
+        decay = 1.0 - 1.0 / _MEMORY_JOBS
+        self.allowed = self.allowed * decay + _ALLOWED_FRACTION * plain_cost
+        self.spent *= decay
+        self.reserved *= decay
+        if extra is not None:
+            lowest = -_MAX_SAVED_RATIO * (self.allowed + _LUCKY_POLLS * poll_cost)
+            self.spent = max(self.spent + extra, lowest)
+            self.reserved = max(0.0, self.reserved - poll_cost)

@@ -13,88 +13,88 @@ from itertools import accumulate
 
 from attrs import Factory, define, field
 
-_A_HUNDREDFOLD = 94
-_GROWTH = 100.0 ** (1.0 / _A_HUNDREDFOLD)
-_SHORTEST = 0.01
+_BINS_PER_HUNDREDFOLD = 94
+_GROWTH = 100.0 ** (1.0 / _BINS_PER_HUNDREDFOLD)
+_FIRST_EDGE = 0.01
 _BINS = 330
-_MEMORY = 500.0
-_FORGOTTEN = 1e-3
+_MEMORY_JOBS = 500.0
+_MIN_WEIGHT = 1e-3
 # All jobs together weigh no more than the memory, and the last one weighs one.
-_HEAVIEST = _MEMORY + 2.0
-_LATEST = 0.99
-_ROUNDS = 10
+_MAX_WEIGHT = _MEMORY_JOBS + 2.0
+_MIN_LATEST_WEIGHT = 0.99
+_EM_ROUNDS = 10
 # A bin lends to its neighbours until they hold together what so many jobs would.
-_COMPANY = 10.0
+_SMOOTHING_JOBS = 10.0
 # Half a job is thought to take longer than any that was seen, up to twenty times as long.
-_UNSEEN = 0.5
-_BEYOND = round(math.log(20.0) / math.log(_GROWTH))
+_UNSEEN_JOBS = 0.5
+_UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
 # A job that nobody saw over is thought to take up to twice as long as it was seen to run.
-_TWICE = round(math.log(2.0) / math.log(_GROWTH))
-_NOTHING = 1e-9
+_BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
+_EPSILON = 1e-9
 
 # There is an edge at 1, to the digit: an honest eta is over just before it.
 EDGES: tuple[float, ...] = (
     0.0,
-    *(100.0 ** (number / _A_HUNDREDFOLD - 1.0) for number in range(_BINS)),
+    *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
 )
 
 
-def place(length: float) -> int:
+def nearest_edge(length: float) -> int:
     """The edge that is nearest to a length."""
-    if length <= _SHORTEST / 2:
+    if length <= _FIRST_EDGE / 2:
         return 0
-    number = round(math.log(min(length, EDGES[-1]) / _SHORTEST) / math.log(_GROWTH))
+    number = round(math.log(min(length, EDGES[-1]) / _FIRST_EDGE) / math.log(_GROWTH))
     return max(1 + number, 1)
 
 
-_ONE = place(1.0)
-_JUST_BEFORE = 3
+_EDGE_OF_ONE = nearest_edge(1.0)
+_BINS_BEFORE_ONE = 3
 
 
 @define(eq=False)
-class Intervals:
+class IntervalHistogram:
     """How often each interval was seen, the older the less."""
 
     count: int = 0
-    _seen: dict[tuple[int, int], float] = Factory(dict)
-    _weight: float = field(default=1.0, repr=False)
+    _weights: dict[tuple[int, int], float] = Factory(dict)
+    _newest_weight: float = field(default=1.0, repr=False)
 
-    def add(self, running: float, over: float | None) -> None:
+    def add(self, last_running: float, first_done: float | None) -> None:
         """Count one job, last seen running and first seen over; None if it was not seen over."""
-        high = _BINS if over is None else max(place(over), 1)
-        key = min(place(running), high - 1), high
+        high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
+        key = min(nearest_edge(last_running), high - 1), high
         # To let the newer weigh more is to let the older weigh less.
-        self._weight *= 1.0 + 1.0 / _MEMORY
-        self._seen[key] = self._seen.get(key, 0.0) + self._weight
+        self._newest_weight *= 1.0 + 1.0 / _MEMORY_JOBS
+        self._weights[key] = self._weights.get(key, 0.0) + self._newest_weight
         self.count += 1
 
-    def density(self, believed: float = 0.0) -> list[float]:
+    def density(self, eta_prior: float = 0.0) -> list[float]:
         """
         How likely it is that a job ends in each of the bins, from the first on.
 
         Args:
-            believed: How likely it is thought, for want of better knowledge, to end just before 1.
+            eta_prior: How likely it is thought, for want of better knowledge, to end just before 1.
         """
-        self._forget()
-        ends = (low + _TWICE if high == _BINS else high for low, high in self._seen)
+        self._decay()
+        ends = (low + _BINS_PER_DOUBLING if high == _BINS else high for low, high in self._weights)
         top = min(max(ends), _BINS)
-        chances = [(EDGES[k + 1] - EDGES[k]) * (EDGES[k] + EDGES[k + 1]) for k in range(top)]
-        if believed and top >= _ONE:
-            chances = _raised(_scaled(chances), believed)
-        for _ in range(_ROUNDS):
-            chances = _scaled(_blurred(self._explained(chances)))
-        if believed:
+        probabilities = [(EDGES[k + 1] - EDGES[k]) * (EDGES[k] + EDGES[k + 1]) for k in range(top)]
+        if eta_prior and top >= _EDGE_OF_ONE:
+            probabilities = _with_eta_prior(_normalized(probabilities), eta_prior)
+        for _ in range(_EM_ROUNDS):
+            probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
+        if eta_prior:
             # What is blurred over 1 would have a second look follow the one at an honest eta.
-            chances = _scaled(self._explained(chances))
-        return self._lent(chances)
+            probabilities = _normalized(self._redistributed(probabilities))
+        return self._kernel_smoothed(probabilities)
 
     def to_list(self) -> list[tuple[int, int, float]]:
         """What is kept, for JSON."""
-        self._forget()
-        return [(low, high, round(weight, 4)) for (low, high), weight in self._seen.items()]
+        self._decay()
+        return [(low, high, round(weight, 4)) for (low, high), weight in self._weights.items()]
 
     @classmethod
-    def from_list(cls, count: int, seen: Iterable[tuple[int, int, float]]) -> "Intervals":
+    def from_list(cls, count: int, seen: Iterable[tuple[int, int, float]]) -> "IntervalHistogram":
         """
         Take back what `to_list` gave.
 
@@ -103,71 +103,77 @@ class Intervals:
         """
         found = {(int(low), int(high)): float(weight) for low, high, weight in seen}
         for (low, high), weight in found.items():
-            if not (0 <= low < high <= _BINS and _FORGOTTEN / 2 < weight <= _HEAVIEST):
+            if not (0 <= low < high <= _BINS and _MIN_WEIGHT / 2 < weight <= _MAX_WEIGHT):
                 raise ValueError(f"no interval: from {low} to {high}, seen {weight} times")
-        if count < 0 or (found and max(found.values()) < _LATEST):
+        if count < 0 or (found and max(found.values()) < _MIN_LATEST_WEIGHT):
             raise ValueError("no count of jobs: too few, or the last one weighs less than one")
         return cls(int(count) if found else 0, found)
 
-    def _forget(self) -> None:
-        weights = {key: weight / self._weight for key, weight in self._seen.items()}
-        self._seen = {key: weight for key, weight in weights.items() if weight > _FORGOTTEN}
-        self._weight = 1.0
+    def _decay(self) -> None:
+        weights = {key: weight / self._newest_weight for key, weight in self._weights.items()}
+        self._weights = {key: weight for key, weight in weights.items() if weight > _MIN_WEIGHT}
+        self._newest_weight = 1.0
 
-    def _explained(self, chances: Sequence[float]) -> list[float]:
+    def _redistributed(self, probabilities: Sequence[float]) -> list[float]:
         """Each interval shared out among its bins, as they are likely by themselves."""
-        top, below = len(chances), [0.0, *accumulate(chances)]
+        top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         factors = [0.0] * (top + 1)
-        for (low, high), weight in self._seen.items():
+        for (low, high), weight in self._weights.items():
             end = min(high, top)
-            if (mass := below[end] - below[low]) > _NOTHING**2:
+            if (mass := cumulative[end] - cumulative[low]) > _EPSILON**2:
                 factors[low] += weight / mass
                 factors[end] -= weight / mass
         # Sums of what is taken away again leave crumbs, and some are less than nothing.
-        shares = zip(chances, accumulate(factors), strict=False)
-        return [max(0.0, chance * factor) for chance, factor in shares]
+        shares = zip(probabilities, accumulate(factors), strict=False)
+        return [max(0.0, probability * factor) for probability, factor in shares]
 
-    def _lent(self, chances: Sequence[float]) -> list[float]:
+    def _kernel_smoothed(self, probabilities: Sequence[float]) -> list[float]:
         """Spread each bin's mass over as many neighbours as it needs for company."""
-        top, below = len(chances), [0.0, *accumulate(chances)]
-        full = min(_BINS, top + _BEYOND)
-        jobs = sum(self._seen.values())
-        company = min(0.5, _COMPANY / jobs)
-        slopes, width = [0.0] * (full + 1), 0
-        for here, mass in enumerate(chances):
-            if mass < _NOTHING:
+        top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
+        all_bins = min(_BINS, top + _UNSEEN_BINS)
+        jobs = sum(self._weights.values())
+        min_mass = min(0.5, _SMOOTHING_JOBS / jobs)
+        slopes, width = [0.0] * (all_bins + 1), 0
+        for edge, mass in enumerate(probabilities):
+            if mass < _EPSILON:
                 continue
-            while _within(below, here, width) < company:
+            while _mass_around(cumulative, edge, width) < min_mass:
                 width += 1
-            while width and _within(below, here, width - 1) >= company:
+            while width and _mass_around(cumulative, edge, width - 1) >= min_mass:
                 width -= 1
-            _raise(slopes, max(0, here - width), min(full, here + width + 1), mass)
-        if full > top:
-            _raise(slopes, top, full, _UNSEEN / jobs)
-        return _scaled([max(0.0, height) for height in accumulate(slopes[:-1])])
+            _spread_mass(slopes, max(0, edge - width), min(all_bins, edge + width + 1), mass)
+        if all_bins > top:
+            _spread_mass(slopes, top, all_bins, _UNSEEN_JOBS / jobs)
+        return _normalized([max(0.0, height) for height in accumulate(slopes[:-1])])
 
 
-def _within(below: Sequence[float], here: int, width: int) -> float:
-    return below[min(len(below) - 1, here + width + 1)] - below[max(0, here - width)]
+def _mass_around(cumulative: Sequence[float], edge: int, width: int) -> float:
+    return cumulative[min(len(cumulative) - 1, edge + width + 1)] - cumulative[max(0, edge - width)]
 
 
-def _raise(slopes: list[float], low: int, high: int, mass: float) -> None:
+def _spread_mass(slopes: list[float], low: int, high: int, mass: float) -> None:
     slopes[low] += mass / (high - low)
     slopes[high] -= mass / (high - low)
 
 
-def _raised(chances: Sequence[float], share: float) -> list[float]:
+def _with_eta_prior(probabilities: Sequence[float], share: float) -> list[float]:
     """Have so much of the whole lie just before 1."""
-    low = _ONE - _JUST_BEFORE
-    peak = [share / _JUST_BEFORE if low <= k < _ONE else 0.0 for k in range(len(chances))]
-    return [(1.0 - share) * chance + more for chance, more in zip(chances, peak, strict=True)]
+    low = _EDGE_OF_ONE - _BINS_BEFORE_ONE
+    peak = [
+        share / _BINS_BEFORE_ONE if low <= k < _EDGE_OF_ONE else 0.0
+        for k in range(len(probabilities))
+    ]
+    return [
+        (1.0 - share) * probability + more
+        for probability, more in zip(probabilities, peak, strict=True)
+    ]
 
 
-def _blurred(values: Sequence[float]) -> list[float]:
+def _smoothed(values: Sequence[float]) -> list[float]:
     rows = zip([values[0], *values], values, [*values[1:], values[-1]], strict=False)
     return [(left + 2.0 * middle + right) / 4.0 for left, middle, right in rows]
 
 
-def _scaled(values: Sequence[float]) -> list[float]:
+def _normalized(values: Sequence[float]) -> list[float]:
     total = sum(values)
     return [value / total for value in values]

@@ -9,10 +9,10 @@ coarse, and dynamic programming finds the looks one by one (Barlow, Hunter and P
 from collections.abc import Sequence
 from itertools import accumulate
 
-_NOTHING = 1e-6
+_EPSILON = 1e-6
 
 
-def best_next(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
+def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
     For each edge, at which edge to look next if it has not ended there.
 
@@ -22,20 +22,24 @@ def best_next(edges: Sequence[float], density: Sequence[float], cost: float) -> 
         cost: What a look costs, as the lateness that is as bad.
     """
     bins = len(density)
-    below = [0.0, *accumulate(density)]
+    cumulative = [0.0, *accumulate(density)]
     middles = ((edges[k] + edges[k + 1]) / 2.0 for k in range(bins))
-    moments = [0.0, *accumulate(p * m for p, m in zip(density, middles, strict=True))]
-    least, following = [0.0] * (bins + 1), [bins] * (bins + 1)
-    for here in range(bins - 1, -1, -1):
-        if density[here] < _NOTHING and here + 1 < bins:
-            least[here], following[here] = least[here + 1], following[here + 1]
+    first_moments = [0.0, *accumulate(p * m for p, m in zip(density, middles, strict=True))]
+    least_cost, next_edges = [0.0] * (bins + 1), [bins] * (bins + 1)
+    for edge in range(bins - 1, -1, -1):
+        if density[edge] < _EPSILON and edge + 1 < bins:
+            least_cost[edge], next_edges[edge] = least_cost[edge + 1], next_edges[edge + 1]
             continue
-        looking, cheapest = cost * (below[-1] - below[here]), float("inf")
-        for there in range(here + 1, bins + 1):
-            late = edges[there] * (below[there] - below[here]) - moments[there] + moments[here]
-            if late >= cheapest:
+        poll_cost, cheapest = cost * (cumulative[-1] - cumulative[edge]), float("inf")
+        for next_edge in range(edge + 1, bins + 1):
+            lateness = (
+                edges[next_edge] * (cumulative[next_edge] - cumulative[edge])
+                - first_moments[next_edge]
+                + first_moments[edge]
+            )
+            if lateness >= cheapest:
                 break
-            if (total := looking + late + least[there]) < cheapest:
-                cheapest, following[here] = total, there
-        least[here] = cheapest
-    return following
+            if (total := poll_cost + lateness + least_cost[next_edge]) < cheapest:
+                cheapest, next_edges[edge] = total, next_edge
+        least_cost[edge] = cheapest
+    return next_edges

@@ -5,61 +5,67 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-_NOTHING = 1e-9
+_EPSILON = 1e-9
 
 
-def walk(step: Callable[[float], float], until: float) -> list[float]:
+def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
     """The moments of the looks at a job, up to the first that is not before `until`."""
-    moments = [step(0.0)]
-    while moments[-1] < until:
-        moments.append(moments[-1] + step(moments[-1]))
-    return moments
+    poll_ages = [step(0.0)]
+    while poll_ages[-1] < until:
+        poll_ages.append(poll_ages[-1] + step(poll_ages[-1]))
+    return poll_ages
 
 
 @frozen
-class Sighting:
+class ObservedJob:
     """
     What is known of one job's end.
 
     Attributes:
-        running: The age when it was last seen running.
-        over: The age when it was first seen over.
+        last_running: The age when it was last seen running.
+        first_done: The age when it was first seen over.
         share: Which part of all jobs is over by an age.
     """
 
-    running: float
-    over: float
-    share: Callable[[float], float]
+    last_running: float
+    first_done: float
+    fraction_done: Callable[[float], float]
 
-    def aligned(self, moments: Sequence[float], slack: Callable[[float], float]) -> list[float]:
+    def aligned(
+        self, poll_ages: Sequence[float], tolerance: Callable[[float], float]
+    ) -> list[float]:
         """The same moments, but those that only chance parts from a real look are that look."""
         found = list[float]()
-        for moment in moments:
-            found.append(self._aligned(moment, slack(moment)))
-            if found[-1] >= self.over:
+        for poll_age in poll_ages:
+            found.append(self._aligned(poll_age, tolerance(poll_age)))
+            if found[-1] >= self.first_done:
                 break
         return found
 
-    def tells(self, moments: Sequence[float]) -> bool:
+    def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """Whether it is certain which of these looks would have found the job over."""
-        return not any(self.running < moment < self.over for moment in moments)
+        return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
-    def cost(self, moments: Sequence[float], look: float) -> float:
+    def cost(self, poll_ages: Sequence[float], poll_cost: float) -> float:
         """What these looks cost on average, together with the age at which they find it over."""
-        total, low = 0.0, self.running
-        for number in range(bisect_right(moments, self.running), len(moments)):
-            high = min(moments[number], self.over)
-            total += self._part(low, high) * ((number + 1) * look + moments[number])
+        total, low = 0.0, self.last_running
+        for number in range(bisect_right(poll_ages, self.last_running), len(poll_ages)):
+            high = min(poll_ages[number], self.first_done)
+            total += self._fraction(low, high) * ((number + 1) * poll_cost + poll_ages[number])
             low = high
         return total
 
-    def _aligned(self, moment: float, near: float) -> float:
-        if moment > self.running and abs(moment - self.over) <= near:
-            return max(moment, self.over)
-        return min(moment, self.running) if abs(moment - self.running) <= near else moment
+    def _aligned(self, poll_age: float, tolerance: float) -> float:
+        if poll_age > self.last_running and abs(poll_age - self.first_done) <= tolerance:
+            return max(poll_age, self.first_done)
+        return (
+            min(poll_age, self.last_running)
+            if abs(poll_age - self.last_running) <= tolerance
+            else poll_age
+        )
 
-    def _part(self, low: float, high: float) -> float:
-        among = self.share(self.over) - self.share(self.running)
-        if among > _NOTHING:
-            return (self.share(high) - self.share(low)) / among
-        return (high - low) / (self.over - self.running)
+    def _fraction(self, low: float, high: float) -> float:
+        whole = self.fraction_done(self.first_done) - self.fraction_done(self.last_running)
+        if whole > _EPSILON:
+            return (self.fraction_done(high) - self.fraction_done(low)) / whole
+        return (high - low) / (self.first_done - self.last_running)

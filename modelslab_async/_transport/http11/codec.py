@@ -1,16 +1,16 @@
-"""Messages: what a connection needs of HTTP/1.1: requests to bytes, bytes to responses. No I/O."""
+"""Codec: what a connection needs of HTTP/1.1: requests to bytes, bytes to responses. No I/O."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from ..base import Request, Response
 
-LONGEST_HEAD = 64 * 1024
-NO_RESPONSE = "what came is not an HTTP response"
+MAX_HEAD_BYTES = 64 * 1024
+NOT_HTTP = "what came is not an HTTP response"
 # Replies that go before the answer: whoever sends more of them never comes to it.
-MOST_INTERIM = 100
-ENDLESS_INTERIM = "interim replies came without an end"
-CUT = "the connection was closed before the whole answer had come"
+MAX_INTERIM_RESPONSES = 100
+TOO_MANY_INTERIM = "interim replies came without an end"
+CONNECTION_CLOSED = "the connection was closed before the whole answer had come"
 
 
 class UnsendableError(ValueError):
@@ -21,7 +21,7 @@ class UnreadableError(ValueError):
     """What came is no response, or none that may be read to its end; the message says why."""
 
 
-class Messages(Protocol):
+class Codec(Protocol):
     """
     One connection's side of HTTP/1.1: one exchange after the other, each to its end.
 
@@ -29,11 +29,11 @@ class Messages(Protocol):
     """
 
     @property
-    def in_one_piece(self) -> bool:
+    def is_unchunked(self) -> bool:
         """Whether the body being read is not chunked: to read much of it is as little work."""
         ...
 
-    def written(self, request: Request, host: str) -> bytes:
+    def encode(self, request: Request, host: str) -> bytes:
         """
         The bytes of a request.
 
@@ -42,7 +42,7 @@ class Messages(Protocol):
         """
         ...
 
-    def read(self, data: bytes) -> Response | None:
+    def feed(self, data: bytes) -> Response | None:
         """
         Take what came, b"" for the end of the connection; the response, once it is whole.
 
@@ -51,7 +51,7 @@ class Messages(Protocol):
         """
         ...
 
-    def renew(self) -> bool:
+    def prepare_next(self) -> bool:
         """
         Make ready for another exchange.
 
@@ -61,4 +61,4 @@ class Messages(Protocol):
         ...
 
 
-MakeMessages: TypeAlias = Callable[[], Messages]
+CodecFactory: TypeAlias = Callable[[], Codec]

@@ -9,46 +9,46 @@ from typing import TypeAlias, cast
 
 from ..._models.errors import ModelsLabError, TransportError
 from ..base import Request, Response
-from ..tls_errors import final_fault
-from .codec import CUT, MakeMessages, UnreadableError, UnsendableError
+from ..tls_errors import permanent_tls_error
+from .codec import CONNECTION_CLOSED, CodecFactory, UnreadableError, UnsendableError
 
 # So many bytes are read before others get their turn: some 8 ms, if they are chunks of one byte.
-_SLICE = 8 * 1024
-_End: TypeAlias = Response | ModelsLabError
+_SLICE_BYTES = 8 * 1024
+_Result: TypeAlias = Response | ModelsLabError
 
 
 class Connection(asyncio.Protocol):
     """
-    Stands between a socket and the `Messages` that its bytes are.
+    Stands between a socket and the `Codec` that its bytes are.
 
     It has no task and no stream: the loop hands it bytes, it answers one future. Once anything
     about it is doubtful it closes at once, so that only a connection at rest is used again.
 
     Args:
-        messages: Who writes and reads the bytes.
-        made: Called when it is connected.
-        lost: Called when it is closed, whoever closed it.
+        make_codec: Who writes and reads the bytes.
+        on_connected: Called when it is connected.
+        on_closed: Called when it is closed, whoever closed it.
     """
 
     _transport: asyncio.Transport
-    _has_news: Callable[[], bool]
+    _has_unread_data: Callable[[], bool]
 
     def __init__(
         self,
-        messages: MakeMessages,
+        make_codec: CodecFactory,
         *,
-        made: Callable[["Connection"], None],
-        lost: Callable[["Connection"], None],
+        on_connected: Callable[["Connection"], None],
+        on_closed: Callable[["Connection"], None],
     ) -> None:
-        self._made = made
-        self._lost = lost
-        self._messages = messages()
-        self._connected = False
+        self._on_connected = on_connected
+        self._on_closed = on_closed
+        self._codec = make_codec()
+        self._is_connected = False
         self._aborted = False
-        self._answer: asyncio.Future[_End] | None = None
+        self._pending: asyncio.Future[_Result] | None = None
         self._unread = bytearray()
-        self._ended = False
-        self._gone: ModelsLabError | None = None
+        self._eof_seen = False
+        self._close_error: ModelsLabError | None = None
 
     async def exchange(self, request: Request, host: str) -> Response:
         """
@@ -58,120 +58,122 @@ class Connection(asyncio.Protocol):
             TransportError: There is no response.
             ConnectionImpossible: The other side wants another kind of TLS.
         """
-        answer = self._answer = asyncio.get_running_loop().create_future()
+        future = self._pending = asyncio.get_running_loop().create_future()
         if self._transport.is_closing():
             # It was lost since it came about, and has told so by now.
-            self._settle(TransportError(CUT, may_have_left=False))
+            self._set_result(TransportError(CONNECTION_CLOSED, may_have_been_sent=False))
         try:
-            self._transport.write(self._messages.written(request, host))
+            self._transport.write(self._codec.encode(request, host))
         except UnsendableError:
-            end: _End = TransportError(
-                "the request has a URL or a header that HTTP cannot carry", may_have_left=False
+            result: _Result = TransportError(
+                "the request has a URL or a header that HTTP cannot carry", may_have_been_sent=False
             )
         else:
-            end = await answer
+            result = await future
         # Raised out here, in a frame without the bytes of the request: they hold the key.
-        if isinstance(end, ModelsLabError):
-            raise end
-        return end
+        if isinstance(result, ModelsLabError):
+            raise result
+        return result
 
     @property
     def is_closing(self) -> bool:
         """Whether the last exchange left nothing that another one could use."""
         return self._transport.is_closing()
 
-    def is_at_rest(self) -> bool:
+    def is_reusable(self) -> bool:
         """Whether it is open for another exchange, and has been silent since the last one."""
-        return not (self._transport.is_closing() or self._has_news())
+        return not (self._transport.is_closing() or self._has_unread_data())
 
-    def abort(self, why: str = CUT) -> None:
+    def abort(self, reason: str = CONNECTION_CLOSED) -> None:
         """Close at once. An exchange on its way ends with a `TransportError` that says why."""
         self._aborted = True
         self._unread.clear()
-        self._settle(TransportError(why))
-        if self._connected:
+        self._set_result(TransportError(reason))
+        if self._is_connected:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # No isinstance: uvloop's transports are none of asyncio's.
         self._transport = cast(asyncio.Transport, transport)
-        self._has_news = _watched(transport.get_extra_info("socket"))
-        self._connected = True
+        self._has_unread_data = _readable_check(transport.get_extra_info("socket"))
+        self._is_connected = True
         if self._aborted:
             self._transport.abort()
         else:
-            self._made(self)
+            self._on_connected(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None:
+        if self._pending is None:
             # Bytes that nobody asked for would be read as the answer to the next request.
             self.abort()
             return
-        if not self._unread and (len(data) <= _SLICE or self._messages.in_one_piece):
-            self._read(data)
+        if not self._unread and (len(data) <= _SLICE_BYTES or self._codec.is_unchunked):
+            self._feed(data)
             return
-        begun = bool(self._unread)
+        had_unread = bool(self._unread)
         self._unread += data
-        if not begun:
+        if not had_unread:
             self._transport.pause_reading()
-            self._read_some()
+            self._feed_slice()
 
     def eof_received(self) -> None:
-        self._ended = True
-        if self._answer is not None and not self._unread:
-            self._read(b"")
+        self._eof_seen = True
+        if self._pending is not None and not self._unread:
+            self._feed(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        final = final_fault(exc, shaking=False, may_have_left=True)
-        self._gone = final or TransportError(f"{CUT} ({type(exc).__name__})" if exc else CUT)
+        final = permanent_tls_error(exc, in_handshake=False, may_have_been_sent=True)
+        self._close_error = final or TransportError(
+            f"{CONNECTION_CLOSED} ({type(exc).__name__})" if exc else CONNECTION_CLOSED
+        )
         if not self._unread:
-            self._settle(self._gone)
-        self._lost(self)
+            self._set_result(self._close_error)
+        self._on_closed(self)
 
-    def _read_some(self) -> None:
+    def _feed_slice(self) -> None:
         """Read some of what has come, and the next of it after everybody else's turn."""
-        size = len(self._unread) if self._messages.in_one_piece else _SLICE
-        some = bytes(self._unread[:size])
+        size = len(self._unread) if self._codec.is_unchunked else _SLICE_BYTES
+        chunk = bytes(self._unread[:size])
         del self._unread[:size]
-        if some:
-            self._read(some)
-        if self._unread and self._answer is None:
+        if chunk:
+            self._feed(chunk)
+        if self._unread and self._pending is None:
             # Bytes behind the answer, as in `data_received`.
             self.abort()
         elif self._unread:
-            asyncio.get_running_loop().call_soon(self._read_some)
+            asyncio.get_running_loop().call_soon(self._feed_slice)
         else:
-            self._read_all()
+            self._finish_feeding()
 
-    def _read_all(self) -> None:
+    def _finish_feeding(self) -> None:
         """Go on after the last slice: with what came meanwhile, be it the end."""
-        if self._ended and self._answer is not None:
-            self._read(b"")
-        if self._gone is not None:
-            self._settle(self._gone)
+        if self._eof_seen and self._pending is not None:
+            self._feed(b"")
+        if self._close_error is not None:
+            self._set_result(self._close_error)
         elif not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _read(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
         try:
-            response = self._messages.read(data)
+            response = self._codec.feed(data)
         except UnreadableError as unreadable:
             self.abort(str(unreadable))
             return
         if response is not None:
-            self._settle(response)
+            self._set_result(response)
             # A response that overtook its request leaves half a request behind.
-            if not self._messages.renew() or self._transport.get_write_buffer_size():
+            if not self._codec.prepare_next() or self._transport.get_write_buffer_size():
                 self.abort()
 
-    def _settle(self, end: _End) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
+    def _set_result(self, result: _Result) -> None:
+        future, self._pending = self._pending, None
+        if future is not None and not future.done():
             # An error goes in as a result, since nobody may be left to retrieve an exception.
-            answer.set_result(end)
+            future.set_result(result)
 
 
-def _watched(sock: socket.socket) -> Callable[[], bool]:
+def _readable_check(sock: socket.socket) -> Callable[[], bool]:
     """Tells whether bytes or the end wait at a socket, though the loop may not have seen them."""
     if sys.platform == "win32":  # pragma: no cover -- the only one without poll.
         return lambda: bool(select.select([sock], [], [], 0)[0])

@@ -5,91 +5,98 @@ from typing import NoReturn
 
 import httptools
 
-from ..base import TOO_LONG, Body, Request, Response, is_too_long
-from ..urls import target_of
+from ..base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
+from ..urls import request_target
 from .codec import (
-    CUT,
-    ENDLESS_INTERIM,
-    LONGEST_HEAD,
-    MOST_INTERIM,
-    NO_RESPONSE,
+    CONNECTION_CLOSED,
+    MAX_HEAD_BYTES,
+    MAX_INTERIM_RESPONSES,
+    NOT_HTTP,
+    TOO_MANY_INTERIM,
     UnreadableError,
     UnsendableError,
 )
 
 # The tokens, targets and values that RFC 9110 and 9112 let stand in a head.
-_NAME = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
-_LINE = re.compile(rf"{_NAME} [\x21-\x7e]+ ").fullmatch
-_FIELD = re.compile(rf"{_NAME}: (?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?").fullmatch
-_VERSIONS = ("1.1", "1.0")
-_CODING = b"transfer-encoding"
-_LENGTHS = (b"content-length", _CODING)
-_SWITCHING = 101
-_FINAL = 200
+_TOKEN_PATTERN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
+_match_request_line = re.compile(rf"{_TOKEN_PATTERN} [\x21-\x7e]+ ").fullmatch
+_match_header_line = re.compile(
+    rf"{_TOKEN_PATTERN}: (?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?"
+).fullmatch
+_HTTP_VERSIONS = ("1.1", "1.0")
+_TRANSFER_ENCODING = b"transfer-encoding"
+_LENGTH_HEADERS = (b"content-length", _TRANSFER_ENCODING)
+_SWITCHING_PROTOCOLS = 101
+_FIRST_FINAL_STATUS = 200
 # A byte in a chunk of its own takes six: wasteful but legal. What takes far more is no body.
-_FRAME = 8
+_MAX_WIRE_BYTES_PER_BODY_BYTE = 8
 
 
-class HttptoolsMessages:
-    """See `Messages`. The parser calls the methods whose names begin with `on_`."""
+class HttptoolsCodec:
+    """See `Codec`. The parser calls the methods whose names begin with `on_`."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         # What the request before said beside its target: most of the next say the same.
-        self._prepared: tuple[str, tuple[tuple[str, str], ...], str] = ("", (), "")
-        self._interim = 0
-        self._begin()
+        self._cached_head: tuple[str, tuple[tuple[str, str], ...], str] = ("", (), "")
+        self._interim_count = 0
+        self._reset()
 
     @property
-    def in_one_piece(self) -> bool:
-        """See `Messages.in_one_piece`."""
-        return self._in_body and all(name.lower() != _CODING for name, _ in self._headers)
+    def is_unchunked(self) -> bool:
+        """See `Codec.is_unchunked`."""
+        return self._in_body and all(
+            name.lower() != _TRANSFER_ENCODING for name, _ in self._headers
+        )
 
-    def written(self, request: Request, host: str) -> bytes:
-        """See `Messages.written`."""
+    def encode(self, request: Request, host: str) -> bytes:
+        """See `Codec.written`."""
         if request.method == "HEAD":
             # The parser cannot be told that the answer has no body, whatever length it tells.
             raise UnsendableError
-        target = target_of(request.url)
-        if not _LINE(f"{request.method} {target} "):
+        target = request_target(request.url)
+        if not _match_request_line(f"{request.method} {target} "):
             raise UnsendableError
-        if self._prepared[:2] != (host, request.headers):
-            self._prepared = (host, request.headers, _fields(host, request.headers))
+        if self._cached_head[:2] != (host, request.headers):
+            self._cached_head = (host, request.headers, _encode_headers(host, request.headers))
         length = ""
         if request.body or request.method != "GET":
             length = f"Content-Length: {len(request.body)}\r\n"
-        head = f"{request.method} {target} HTTP/1.1\r\n{self._prepared[2]}{length}\r\n"
+        head = f"{request.method} {target} HTTP/1.1\r\n{self._cached_head[2]}{length}\r\n"
         return head.encode() + request.body
 
-    def read(self, data: bytes) -> Response | None:
-        """See `Messages.read`."""
+    def feed(self, data: bytes) -> Response | None:
+        """See `Codec.read`."""
         if not data:
-            return self._ended()
-        self._taken += len(data)
+            return self._finish_at_eof()
+        self._received_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if self._response is None:
-                raise UnreadableError(self._trouble) from None
+                raise UnreadableError(self._problem) from None
             # Nobody has asked what it is that comes behind a whole response.
-            self._renewable = False
+            self._is_reusable = False
         if self._response is None:
-            if self._taken > LONGEST_HEAD + _FRAME * self._body.length:
-                raise UnreadableError(NO_RESPONSE)
-        elif data.endswith(b"\r\n") and self._has_a_line_too_much(data):
-            self._renewable = False
+            if (
+                self._received_bytes
+                > MAX_HEAD_BYTES + _MAX_WIRE_BYTES_PER_BODY_BYTE * self._body.length
+            ):
+                raise UnreadableError(NOT_HTTP)
+        elif data.endswith(b"\r\n") and self._has_extra_line(data):
+            self._is_reusable = False
         return self._response
 
-    def renew(self) -> bool:
-        """See `Messages.renew`."""
-        renewable = self._renewable
-        self._begin()
-        return renewable
+    def prepare_next(self) -> bool:
+        """See `Codec.renew`."""
+        is_reusable = self._is_reusable
+        self._reset()
+        return is_reusable
 
     def on_message_begin(self) -> None:
         """A response begins: the one that was asked for, or one too many."""
         if self._response is not None:
-            self._renewable = False
+            self._is_reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header has come or, behind the chunks, a trailer."""
@@ -101,70 +108,72 @@ class HttptoolsMessages:
         if self._response is None:
             self._in_body = True
             if is_too_long(self._headers):
-                self._give_up(TOO_LONG)
-            self._renewable = self._parser.should_keep_alive()
-            if self._parser.get_http_version() not in _VERSIONS:
-                raise ValueError(self._trouble)
+                self._fail(BODY_TOO_LONG)
+            self._is_reusable = self._parser.should_keep_alive()
+            if self._parser.get_http_version() not in _HTTP_VERSIONS:
+                raise ValueError(self._problem)
 
     def on_chunk_header(self) -> None:
         """Some of the body is announced by its length."""
-        self._chunked = True
+        self._is_chunked = True
 
     def on_body(self, data: bytes) -> None:
         """Some of the body has come."""
-        if self._response is None and (trouble := self._body.add(data)):
-            self._give_up(trouble)
+        if self._response is None and (problem := self._body.add(data)):
+            self._fail(problem)
 
     def on_message_complete(self) -> None:
         """The response is whole, or it was one of those that may go before it."""
         if self._response is not None:
             return
         status_code = self._parser.get_status_code()
-        if status_code >= _FINAL:
+        if status_code >= _FIRST_FINAL_STATUS:
             self._complete(status_code)
-        elif status_code != _SWITCHING:
-            self._begin()
-            self._interim += 1
-            if self._interim > MOST_INTERIM:
-                self._give_up(ENDLESS_INTERIM)
+        elif status_code != _SWITCHING_PROTOCOLS:
+            self._reset()
+            self._interim_count += 1
+            if self._interim_count > MAX_INTERIM_RESPONSES:
+                self._fail(TOO_MANY_INTERIM)
 
-    def _give_up(self, why: str) -> NoReturn:
+    def _fail(self, reason: str) -> NoReturn:
         """Leave the parser, which asks nobody why."""
-        self._trouble = why
-        raise ValueError(why)
+        self._problem = reason
+        raise ValueError(reason)
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body = Body()
-        self._taken = 0
-        self._in_body = self._chunked = self._renewable = False
-        self._trouble = NO_RESPONSE
+        self._body = BodyBuffer()
+        self._received_bytes = 0
+        self._in_body = self._is_chunked = self._is_reusable = False
+        self._problem = NOT_HTTP
         self._response: Response | None = None
 
     def _complete(self, status_code: int) -> None:
-        self._interim = 0
+        self._interim_count = 0
         self._response = Response(
-            status_code=status_code, headers=self._headers, body=self._body.whole()
+            status_code=status_code, headers=self._headers, body=self._body.getvalue()
         )
 
-    def _ended(self) -> Response | None:
+    def _finish_at_eof(self) -> Response | None:
         """What a connection that has ended leaves: a body may be as long as it lasted."""
-        told = self._chunked or any(name.lower() in _LENGTHS for name, _ in self._headers)
-        if not self._in_body or told:
-            raise UnreadableError(CUT)
+        has_length = self._is_chunked or any(
+            name.lower() in _LENGTH_HEADERS for name, _ in self._headers
+        )
+        if not self._in_body or has_length:
+            raise UnreadableError(CONNECTION_CLOSED)
         self._complete(self._parser.get_status_code())
         return self._response
 
-    def _has_a_line_too_much(self, data: bytes) -> bool:
+    def _has_extra_line(self, data: bytes) -> bool:
         """Whether an empty line follows the response: the parser passes it over."""
-        if self._response is not None and self._response.body and not self._chunked:
+        if self._response is not None and self._response.body and not self._is_chunked:
             return not self._response.body.endswith(b"\r\n")
         return data.endswith(b"\r\n\r\n\r\n")
 
 
-def _fields(host: str, headers: tuple[tuple[str, str], ...]) -> str:
+def _encode_headers(host: str, headers: tuple[tuple[str, str], ...]) -> str:
     fields = [f"{name}: {value}" for name, value in (("Host", host), *headers)]
     # Each for itself: a value with a line break in it would pass for two fields.
-    if not all(map(_FIELD, fields)):
+    if not all(map(_match_header_line, fields)):
         raise UnsendableError
     return "".join(f"{field}\r\n" for field in fields)

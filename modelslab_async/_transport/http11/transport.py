@@ -1,4 +1,4 @@
-"""OwnHTTP: the default way to send. It finds a request's origin or proxy, and retries nothing."""
+"""HTTP11Transport: the default way to send. It finds a request's origin or proxy, and retries nothing."""
 
 import asyncio
 from typing import TypeAlias
@@ -7,19 +7,19 @@ import httpx
 
 from ..._models.errors import TransportError
 from ..base import Request, Response
-from ..environment_proxy import through
-from ..httpx_adapter import TransportHTTP, environment_proxy, unreachable
-from ..unsent import held_back
-from ..urls import address_of, place_of
-from .codec import MakeMessages
-from .connect import Trust
-from .h11_codec import H11Messages
-from .origin_pool import Origin
+from ..environment_proxy import proxy_transport
+from ..httpx_adapter import HttpxTransportAdapter, connect_error, environment_proxy
+from ..unsent import mark_unsent
+from ..urls import origin_of, split_origin
+from .codec import CodecFactory
+from .connect import SSLContextLoader
+from .h11_codec import H11Codec
+from .origin_pool import OriginPool
 
-_Way: TypeAlias = Origin | TransportHTTP
+_Route: TypeAlias = OriginPool | HttpxTransportAdapter
 
 
-class OwnHTTP:
+class HTTP11Transport:
     """
     Sends through connections of our own: HTTP/1.1, over TLS for https.
 
@@ -27,55 +27,57 @@ class OwnHTTP:
     `httpx.AsyncHTTPTransport(http2=True)` to the client.
     """
 
-    def __init__(self, *, connections: int, messages: MakeMessages = H11Messages) -> None:
+    def __init__(self, *, connections: int, make_codec: CodecFactory = H11Codec) -> None:
         self._connections = connections
-        self._messages = messages
-        self._trust = Trust()
-        self._ways: dict[tuple[str, str], _Way] = {}
+        self._make_codec = make_codec
+        self._ssl_loader = SSLContextLoader()
+        self._routes: dict[tuple[str, str], _Route] = {}
         self._closed = False
 
     async def exchange(self, request: Request) -> Response:
-        """See `HTTP.exchange`."""
-        way = self._ways.get(place_of(request.url)) or await self._way(request.url)
-        return await way.exchange(request)
+        """See `Transport.exchange`."""
+        route = self._routes.get(origin_of(request.url)) or await self._open_route(request.url)
+        return await route.exchange(request)
 
     async def aclose(self) -> None:
         """Close every connection. Whoever still exchanges hears a `TransportError`."""
         self._closed = True
-        for way in self._ways.values():
-            await way.aclose()
+        for route in self._routes.values():
+            await route.aclose()
 
-    async def _way(self, url: str) -> _Way:
-        scheme, host, port = address_of(url)
+    async def _open_route(self, url: str) -> _Route:
+        scheme, host, port = split_origin(url)
         proxy = environment_proxy(scheme, host)
-        way: _Way
+        route: _Route
         if proxy is None:
-            way = Origin(
+            route = OriginPool(
                 scheme,
                 host,
                 port,
-                trust=self._trust,
+                ssl_loader=self._ssl_loader,
                 connections=self._connections,
-                messages=self._messages,
+                make_codec=self._make_codec,
             )
         else:
-            way = await self._through(proxy, scheme)
+            route = await self._proxy_route(proxy, scheme)
         if self._closed:
-            raise TransportError("the client was closed", may_have_left=False)
+            raise TransportError("the client was closed", may_have_been_sent=False)
         # Another call may have opened the same way meanwhile.
-        return self._ways.setdefault(place_of(url), way)
+        return self._routes.setdefault(origin_of(url), route)
 
-    async def _through(self, proxy: str, scheme: str) -> TransportHTTP:
+    async def _proxy_route(self, proxy: str, scheme: str) -> HttpxTransportAdapter:
         limits = httpx.Limits(
             max_connections=self._connections, max_keepalive_connections=self._connections
         )
         # Plain http needs no certificates, and they take longer to load than many looks.
         try:
-            verify = await self._trust.context() if scheme == "https" else False
-            return TransportHTTP(through(proxy, scheme, verify=verify, limits=limits))
+            verify = await self._ssl_loader.context() if scheme == "https" else False
+            return HttpxTransportAdapter(
+                proxy_transport(proxy, scheme, verify=verify, limits=limits)
+            )
         except asyncio.CancelledError as cancelled:
-            held_back(cancelled)
+            mark_unsent(cancelled)
             raise
         except OSError as fault:
-            error = unreachable(fault)
+            error = connect_error(fault)
         raise error

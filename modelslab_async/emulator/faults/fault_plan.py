@@ -10,20 +10,20 @@ from typing import Any, Self
 from attrs import field, fields, frozen
 from attrs.validators import ge, instance_of
 
-from .connection_faults import DEEDS, GREETINGS
-from .wrong_answers import ANSWERS, Means
+from .connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
+from .wrong_replies import WRONG_REPLIES, FaultSettings
 
-_ERRORS = ("status_500", "status_502", "status_503", "status_504")
+_SERVER_ERRORS = ("status_500", "status_502", "status_503", "status_504")
 # A fault that is drawn once and then lasts for some requests.
 _BURSTS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
-    {"burst": ("twenty errors of the server in a row", _ERRORS * 5)}
+    {"burst": ("twenty errors of the server in a row", _SERVER_ERRORS * 5)}
 )
 
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
-        name: says
-        for table in (GREETINGS, DEEDS, ANSWERS, _BURSTS)
-        for name, (says, *_) in table.items()
+        name: description
+        for table in (CONNECTION_FAULTS, REQUEST_FAULTS, WRONG_REPLIES, _BURSTS)
+        for name, (description, *_) in table.items()
     }
 )
 """Every fault by its name, and what it is."""
@@ -34,29 +34,31 @@ def _check_shares(_faults: object, _attribute: object, shares: Mapping[str, floa
         _check_known(name)
         if not 0 <= share <= 1:
             raise ValueError(f"the share of {name!r} is a number from 0 to 1, got {share!r}")
-    for early in (True, False):
-        total = sum(share for name, share in shares.items() if (name in GREETINGS) == early)
+    for at_connect in (True, False):
+        total = sum(
+            share for name, share in shares.items() if (name in CONNECTION_FAULTS) == at_connect
+        )
         if total > 1 + 1e-9:
-            what = "connections" if early else "requests"
+            what = "connections" if at_connect else "requests"
             raise ValueError(f"the shares of faults of {what} add up to {total:g}, at most 1 fits")
 
 
 def _check_script(_faults: object, attribute: Any, script: tuple[str | None, ...]) -> None:
-    early = attribute.name == "connections"
+    at_connect = attribute.name == "connections"
     for name in script:
         if name is None:
             continue
         _check_known(name)
-        if (name in GREETINGS) != early:
-            where = "script" if early else "connections"
+        if (name in CONNECTION_FAULTS) != at_connect:
+            where = "script" if at_connect else "connections"
             raise ValueError(f"the fault {name!r} belongs into {where}, not {attribute.name}")
 
 
 def _check_known(name: str) -> None:
     if name in FAULTS:
         return
-    near = difflib.get_close_matches(name, FAULTS, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    matches = difflib.get_close_matches(name, FAULTS, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, matches))}?" if matches else ""
     raise ValueError(f"unknown fault {name!r}{hint}\nknown faults: {', '.join(sorted(FAULTS))}")
 
 
@@ -93,14 +95,14 @@ class Faults:
     )
     outage: float = field(default=0.0, validator=ge(0.0))
     seed: int = field(default=0, validator=instance_of(int))
-    every: float = field(default=1.0, validator=ge(0.0))
+    delay: float = field(default=1.0, validator=ge(0.0))
     hint: float = field(default=30.0, validator=ge(0.0))
-    elsewhere: str = "http://elsewhere.invalid/"
+    foreign_url: str = "http://elsewhere.invalid/"
 
     @property
-    def means(self) -> Means:
+    def settings(self) -> FaultSettings:
         """What some faults need to know."""
-        return Means(every=self.every, hint=self.hint, elsewhere=self.elsewhere)
+        return FaultSettings(delay=self.delay, hint=self.hint, foreign_url=self.foreign_url)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -114,33 +116,33 @@ class Faults:
             ValueError: A name is unknown, or a number is none or out of its range.
         """
         shares: dict[str, float] = {}
-        more: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         for part in filter(None, map(str.strip, text.split(","))):
             name, equals, value = (each.strip() for each in part.partition("="))
-            if name == "elsewhere":
-                more[name] = value
-            elif name in _NUMBERS:
-                more[name] = _number(name, value, _NUMBERS[name])
+            if name == "foreign_url":
+                options[name] = value
+            elif name in _NUMBER_TYPES:
+                options[name] = _parse_number(name, value, _NUMBER_TYPES[name])
             else:
                 _check_known(name)
-                shares[name] = _number(name, value, float) if equals else 1.0
-        return cls(shares=shares, **more)
+                shares[name] = _parse_number(name, value, float) if equals else 1.0
+        return cls(shares=shares, **options)
 
 
-_NUMBERS = {
+_NUMBER_TYPES = {
     each.name: each.type for each in fields(Faults) if each.type in (int, float) and each.type
 }
 
 
-def _number(name: str, value: str, kind: type) -> Any:
+def _parse_number(name: str, value: str, number_type: type) -> Any:
     try:
-        return kind(value)
+        return number_type(value)
     except ValueError:
-        what = "a whole number" if kind is int else "a number"
+        what = "a whole number" if number_type is int else "a number"
         raise ValueError(f"{name} takes {what}, as in {name}=1, got {value!r}") from None
 
 
-class Deck:
+class FaultSequence:
     """Draws what happens next; the same faults with the same seed draw the same."""
 
     def __init__(self, faults: Faults) -> None:
@@ -149,25 +151,25 @@ class Deck:
         self._connections = deque(faults.connections)
         self._shares = faults.shares
 
-    def greeting(self) -> str | None:
+    def next_connection_fault(self) -> str | None:
         """What happens to the next connection; None: it lives."""
         if self._connections:
             return self._connections.popleft()
-        return self._draw(early=True)
+        return self._draw(at_connect=True)
 
-    def deed(self) -> str | None:
+    def next_request_fault(self) -> str | None:
         """What happens to the next request; None: it is told the truth."""
-        name = self._script.popleft() if self._script else self._draw(early=False)
+        name = self._script.popleft() if self._script else self._draw(at_connect=False)
         if name is not None and name in _BURSTS:
             self._script.extendleft(reversed(_BURSTS[name][1]))
             return self._script.popleft()
         return name
 
-    def _draw(self, *, early: bool) -> str | None:
-        chance = self._random.random()
+    def _draw(self, *, at_connect: bool) -> str | None:
+        remaining = self._random.random()
         for name, share in self._shares.items():
-            if (name in GREETINGS) == early:
-                chance -= share
-                if chance < 0:
+            if (name in CONNECTION_FAULTS) == at_connect:
+                remaining -= share
+                if remaining < 0:
                     return name
         return None

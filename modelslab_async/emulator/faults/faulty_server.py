@@ -13,12 +13,12 @@ from typing import Any
 from attrs import Factory, define
 
 from ..app import Emulator
-from .connection_faults import Exchange, Received, deed_of, encoded
-from .fault_plan import Deck, Faults
+from .connection_faults import FaultyConnection, ReceivedRequest, encode_reply, fault_action
+from .fault_plan import Faults, FaultSequence
 from .upstream import Upstream, read_request
 
 # On macOS a port can be held by one socket and served by another only with this option.
-_SHARED = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
+_REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
 @define(eq=False)
@@ -33,22 +33,22 @@ class Traffic:
         committed: How often each fault was committed.
     """
 
-    requests: list[Received] = Factory(list[Received])
+    requests: list[ReceivedRequest] = Factory(list[ReceivedRequest])
     connections: int = 0
-    open: int = 0
-    committed: Counter[str] = Factory(Counter[str])
+    open_connections: int = 0
+    injected: Counter[str] = Factory(Counter[str])
 
 
 @asynccontextmanager
-async def faulty(
+async def run_faulty_server(
     upstream: Emulator | str,
     faults: Faults | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     traffic: Traffic | None = None,
-    most: int = 1000,
-    tls: ssl.SSLContext | None = None,
+    max_connections: int = 1000,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[str, None]:
     """
     Serve an emulator badly while the block runs, and give the base URL of its API.
@@ -69,8 +69,10 @@ async def faulty(
         async with faulty(Emulator(), Faults(shares={"reset_after": 0.1})) as base_url:
             ...
     """
-    server = _Server(upstream, faults or Faults(), traffic or Traffic(), most, tls)
-    async with upstream.delivering() if isinstance(upstream, Emulator) else nullcontext():
+    server = _Server(
+        upstream, faults or Faults(), traffic or Traffic(), max_connections, ssl_context
+    )
+    async with upstream.deliver_webhooks() if isinstance(upstream, Emulator) else nullcontext():
         try:
             await server.start(host, port)
             yield server.base_url
@@ -86,22 +88,22 @@ class _Server:
         upstream: Emulator | str,
         faults: Faults,
         traffic: Traffic,
-        most: int,
-        tls: ssl.SSLContext | None,
+        max_connections: int,
+        ssl_context: ssl.SSLContext | None,
     ) -> None:
         self.base_url = ""
         self._upstream = Upstream(upstream)
         self._faults = faults
-        self._deck = Deck(faults)
+        self._fault_sequence = FaultSequence(faults)
         self._traffic = traffic
-        self._most = most
-        self._tls = tls
+        self._max_connections = max_connections
+        self._ssl_context = ssl_context
         self._tasks: set[asyncio.Task[None]] = set()
-        self._holder: socket.socket | None = None
-        self._place: tuple[str, int] = ("", 0)
+        self._reserved_socket: socket.socket | None = None
+        self._address: tuple[str, int] = ("", 0)
         self._listener: asyncio.Server | None = None
         self._closed = False
-        self._reopening: asyncio.TimerHandle | None = None
+        self._reopen_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     async def start(self, host: str, port: int) -> None:
@@ -111,53 +113,53 @@ class _Server:
         Raises:
             OSError: The address is taken or not ours.
         """
-        self._holder = self._bound(host, port)
-        host, port = self._place = self._holder.getsockname()[:2]
-        scheme = "https" if self._tls else "http"
+        self._reserved_socket = self._bind(host, port)
+        host, port = self._address = self._reserved_socket.getsockname()[:2]
+        scheme = "https" if self._ssl_context else "http"
         name = f"[{host}]" if ":" in host else host
         self.base_url = f"{scheme}://{name}:{port}{self._upstream.path}"
         if self._faults.outage:
-            self._shut(self._faults.outage)
+            self._close_port_for(self._faults.outage)
         else:
-            await self._open()
+            await self._open_port()
 
     async def aclose(self) -> None:
         """Close the port and end all connections."""
         self._closed = True
-        self._close()
+        self._close_port()
         while self._tasks:
             for task in self._tasks:
                 task.cancel()
             await asyncio.wait(self._tasks)
-        self._close()
-        if self._reopening is not None:
-            self._reopening.cancel()
-        if self._holder is not None:
-            self._holder.close()
+        self._close_port()
+        if self._reopen_timer is not None:
+            self._reopen_timer.cancel()
+        if self._reserved_socket is not None:
+            self._reserved_socket.close()
         await self._upstream.aclose()
         # The event loop hands over what it accepted, and closes it, in turns of its own.
         for _ in range(4):
             await asyncio.sleep(0)
 
-    def _bound(self, host: str, port: int) -> socket.socket:
-        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    def _bind(self, host: str, port: int) -> socket.socket:
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
-            bound.setsockopt(socket.SOL_SOCKET, _SHARED, 1)
-            bound.bind((host, port))
+            sock.setsockopt(socket.SOL_SOCKET, _REUSE_OPTION, 1)
+            sock.bind((host, port))
         except OSError:
-            bound.close()
+            sock.close()
             raise
-        return bound
+        return sock
 
-    async def _open(self) -> None:
-        listening = self._bound(*self._place)
+    async def _open_port(self) -> None:
+        listening = self._bind(*self._address)
         # In two steps, so that whoever is cancelled in between leaves no socket behind.
         self._listener = await asyncio.start_server(
-            self._taken, sock=listening, backlog=2048, ssl=self._tls, start_serving=False
+            self._accept, sock=listening, backlog=2048, ssl=self._ssl_context, start_serving=False
         )
         await self._listener.start_serving()
 
-    def _close(self) -> None:
+    def _close_port(self) -> None:
         listener, self._listener = self._listener, None
         if listener is None:
             return
@@ -168,67 +170,71 @@ class _Server:
                 self._loop.remove_reader(listening)
         self._loop.call_soon(listener.close)
 
-    def _shut(self, seconds: float) -> None:
+    def _close_port_for(self, seconds: float) -> None:
         """Close the port for some seconds; the socket that holds it never listens."""
-        if self._reopening is None:
-            self._close()
-            self._reopening = self._loop.call_later(seconds, self._reopen)
+        if self._reopen_timer is None:
+            self._close_port()
+            self._reopen_timer = self._loop.call_later(seconds, self._reopen)
 
     def _reopen(self) -> None:
-        self._reopening = None
-        self._start(self._open())
+        self._reopen_timer = None
+        self._start_task(self._open_port())
 
-    def _taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._closed:
             writer.transport.abort()
             return
         self._traffic.connections += 1
-        serving = self._start(self._serve(reader, writer, self._traffic.connections))
+        serving = self._start_task(
+            self._serve_connection(reader, writer, self._traffic.connections)
+        )
         # Not in the task itself, which may be cancelled before its first step.
         serving.add_done_callback(lambda _: writer.transport.abort())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work, name="faulty emulator")
+    def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(coroutine, name="faulty emulator")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _serve(
+    async def _serve_connection(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
-        self._traffic.open += 1
+        self._traffic.open_connections += 1
         try:
             # The other side goes away, or speaks no HTTP: nobody is left to be told.
             with suppress(OSError, EOFError, ValueError):
-                await self._converse(reader, writer, number)
+                await self._answer_requests(reader, writer, number)
             writer.transport.abort()
             # How a broken connection ended is asked for here, or asyncio complains, at any time
             # later, that nobody did.
             with suppress(OSError):
                 await writer.wait_closed()
         finally:
-            self._traffic.open -= 1
+            self._traffic.open_connections -= 1
 
-    async def _converse(
+    async def _answer_requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
-        turn = Exchange(reader, writer, self._faults.means, shut=self._shut)
-        if self._traffic.open > self._most:
-            turn.reset()
+        connection = FaultyConnection(
+            reader, writer, self._faults.settings, close_port=self._close_port_for
+        )
+        if self._traffic.open_connections > self._max_connections:
+            connection.reset()
             return
-        await self._commit(self._deck.greeting(), turn)
+        await self._inject(self._fault_sequence.next_connection_fault(), connection)
         while not writer.is_closing():
             request = await read_request(reader, clock=self._loop.time, connection=number)
             self._traffic.requests.append(request)
-            turn.truth = partial(self._upstream.ask, request)
-            name = self._deck.deed()
+            connection.get_true_reply = partial(self._upstream.forward, request)
+            name = self._fault_sequence.next_request_fault()
             if name is None:
-                await turn.send(encoded(await turn.truth()))
-            await self._commit(name, turn)
+                await connection.send(encode_reply(await connection.get_true_reply()))
+            await self._inject(name, connection)
         # What was sent before a polite end is to arrive.
         await writer.wait_closed()
 
-    async def _commit(self, name: str | None, turn: Exchange) -> None:
+    async def _inject(self, name: str | None, connection: FaultyConnection) -> None:
         if name is not None:
-            self._traffic.committed[name] += 1
-            await deed_of(name)(turn)
+            self._traffic.injected[name] += 1
+            await fault_action(name)(connection)

@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..app import Emulator
-from .connection_faults import Received
-from .wrong_answers import Answer
+from .connection_faults import ReceivedRequest
+from .wrong_replies import RawReply
 
-_LONGEST_BODY = 1 << 20
+_MAX_BODY_BYTES = 1 << 20
 # These speak of one connection, not of the request or the reply.
 _HOP_BY_HOP = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
 
 
 async def read_request(
     reader: asyncio.StreamReader, *, clock: Callable[[], float], connection: int
-) -> Received:
+) -> ReceivedRequest:
     """
     Read one HTTP/1.1 request with a length, or without a body.
 
@@ -29,19 +29,19 @@ async def read_request(
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
         raise ValueError("the headers are too long") from None
-    first, *lines = head[:-4].decode("latin-1").split("\r\n")
-    method, target, _version = first.split(" ")
+    request_line, *lines = head[:-4].decode("latin-1").split("\r\n")
+    method, target, _version = request_line.split(" ")
     pairs = (line.partition(":") for line in lines)
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     length = int(headers.get("content-length", "0"))
-    if not 0 <= length <= _LONGEST_BODY or "transfer-encoding" in headers:
+    if not 0 <= length <= _MAX_BODY_BYTES or "transfer-encoding" in headers:
         raise ValueError("the body is too long, or of unknown length")
-    return Received(
+    return ReceivedRequest(
         method=method,
         target=target,
         headers=headers,
         body=await reader.readexactly(length),
-        at=clock(),
+        received_at=clock(),
         connection=connection,
     )
 
@@ -60,7 +60,7 @@ class Upstream:
             self._origin, self.path = "http://emulator", "/api"
             self._transport = httpx.ASGITransport(upstream, raise_app_exceptions=False)
 
-    async def ask(self, request: Received) -> Answer:
+    async def forward(self, request: ReceivedRequest) -> RawReply:
         """What the emulator answers."""
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
@@ -76,7 +76,7 @@ class Upstream:
         )
         body = await response.aread()
         await response.aclose()
-        return Answer(
+        return RawReply(
             status_code=response.status_code,
             headers=tuple(
                 (name.decode("latin-1"), value.decode("latin-1"))

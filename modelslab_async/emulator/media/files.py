@@ -12,13 +12,13 @@ from attrs import frozen
 from .images import gif, jpeg, png
 from .mp4 import mp4
 
-_RATE = 8000
-_TETRAHEDRON = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
-_SIDES = ((1, 3, 2), (1, 2, 4), (1, 4, 3), (2, 3, 4))
+_SAMPLE_RATE_HZ = 8000
+_TETRAHEDRON_POINTS = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+_TETRAHEDRON_FACES = ((1, 3, 2), (1, 2, 4), (1, 4, 3), (2, 3, 4))
 
 
 @frozen
-class File:
+class MediaFile:
     """A file: its bytes, their type and the tag that changes when they do."""
 
     content: bytes
@@ -30,17 +30,20 @@ def _wav(name: str) -> bytes:
     """A tenth of a second of a tone whose pitch is the name's."""
     pitch = 220 + zlib.crc32(name.encode()) % 660
     sound = bytes(
-        128 + round(90 * math.sin(2 * math.pi * pitch * at / _RATE)) for at in range(_RATE // 10)
+        128 + round(90 * math.sin(2 * math.pi * pitch * sample / _SAMPLE_RATE_HZ))
+        for sample in range(_SAMPLE_RATE_HZ // 10)
     )
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, _RATE, _RATE, 1, 8)
-    data = form + struct.pack("<4sI", b"data", len(sound)) + sound
+    format_chunk = struct.pack(
+        "<4sIHHIIHH", b"fmt ", 16, 1, 1, _SAMPLE_RATE_HZ, _SAMPLE_RATE_HZ, 1, 8
+    )
+    data = format_chunk + struct.pack("<4sI", b"data", len(sound)) + sound
     return struct.pack("<4sI4s", b"RIFF", len(data) + 4, b"WAVE") + data
 
 
 def _obj(name: str) -> bytes:
-    points = "".join(f"v {x} {y} {z}\n" for x, y, z in _TETRAHEDRON)
-    sides = "".join(f"f {a} {b} {c}\n" for a, b, c in _SIDES)
-    return f"# {name}\n{points}{sides}".encode()
+    points = "".join(f"v {x} {y} {z}\n" for x, y, z in _TETRAHEDRON_POINTS)
+    faces = "".join(f"f {a} {b} {c}\n" for a, b, c in _TETRAHEDRON_FACES)
+    return f"# {name}\n{points}{faces}".encode()
 
 
 def _glb(name: str) -> bytes:
@@ -54,19 +57,19 @@ def _txt(name: str) -> bytes:
     return f"This is the transcript of {name}.\n".encode()
 
 
-def _coloured(draw: Callable[[tuple[int, int, int]], bytes]) -> Callable[[str], bytes]:
-    def of(name: str) -> bytes:
+def _coloured_by_name(draw: Callable[[tuple[int, int, int]], bytes]) -> Callable[[str], bytes]:
+    def make(name: str) -> bytes:
         red, green, blue, _ = struct.pack(">I", zlib.crc32(name.encode()))
         return draw((red, green, blue))
 
-    return of
+    return make
 
 
 _MAKERS: Mapping[str, tuple[str, Callable[[str], bytes]]] = {
-    "png": ("image/png", _coloured(png)),
-    "jpg": ("image/jpeg", _coloured(jpeg)),
-    "gif": ("image/gif", _coloured(gif)),
-    "mp4": ("video/mp4", _coloured(mp4)),
+    "png": ("image/png", _coloured_by_name(png)),
+    "jpg": ("image/jpeg", _coloured_by_name(jpeg)),
+    "gif": ("image/gif", _coloured_by_name(gif)),
+    "mp4": ("video/mp4", _coloured_by_name(mp4)),
     "wav": ("audio/wav", _wav),
     "txt": ("text/plain; charset=utf-8", _txt),
     "obj": ("model/obj", _obj),
@@ -75,8 +78,8 @@ _MAKERS: Mapping[str, tuple[str, Callable[[str], bytes]]] = {
 
 
 @lru_cache(maxsize=256)
-def make_file(name: str, suffix: str) -> File:
+def make_file(name: str, suffix: str) -> MediaFile:
     """The file of this name and type."""
-    content_type, maker = _MAKERS[suffix]
-    content = maker(name)
-    return File(content, content_type, f'"{zlib.crc32(content):08x}-{len(content)}"')
+    content_type, make_content = _MAKERS[suffix]
+    content = make_content(name)
+    return MediaFile(content, content_type, f'"{zlib.crc32(content):08x}-{len(content)}"')

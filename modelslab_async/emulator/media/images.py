@@ -5,18 +5,18 @@ import zlib
 
 Colour = tuple[int, int, int]
 
-SIDE = 32
-_BLOCK = 8
+SIDE_PX = 32
+_BLOCK_PX = 8
 
 
 def png(colour: Colour) -> bytes:
     """A PNG of one colour."""
-    row = b"\x00" + bytes(colour) * SIDE
+    row = b"\x00" + bytes(colour) * SIDE_PX
     return b"".join(
         (
             b"\x89PNG\r\n\x1a\n",
-            _png_chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)),
-            _png_chunk(b"IDAT", zlib.compress(row * SIDE)),
+            _png_chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE_PX, SIDE_PX, 8, 2, 0, 0, 0)),
+            _png_chunk(b"IDAT", zlib.compress(row * SIDE_PX)),
             _png_chunk(b"IEND", b""),
         )
     )
@@ -30,8 +30,8 @@ def gif(colour: Colour) -> bytes:
     """A GIF of one colour."""
     # With two palette entries, codes are three bits wide until the table has seen four more; a
     # clear code before every pixel keeps them that narrow, so no dictionary is needed.
-    codes = [code for _ in range(SIDE * SIDE) for code in (4, 0)] + [5]
-    bits = sum(code << (3 * place) for place, code in enumerate(codes))
+    codes = [code for _ in range(SIDE_PX * SIDE_PX) for code in (4, 0)] + [5]
+    bits = sum(code << (3 * position) for position, code in enumerate(codes))
     data = bits.to_bytes((3 * len(codes) + 7) // 8, "little")
     blocks = b"".join(
         bytes((len(part),)) + part
@@ -39,9 +39,9 @@ def gif(colour: Colour) -> bytes:
     )
     return b"".join(
         (
-            b"GIF89a" + struct.pack("<HHBBB", SIDE, SIDE, 0x80, 0, 0),
+            b"GIF89a" + struct.pack("<HHBBB", SIDE_PX, SIDE_PX, 0x80, 0, 0),
             bytes(colour) + bytes(3),
-            b"\x2c" + struct.pack("<HHHHB", 0, 0, SIDE, SIDE, 0),
+            b"\x2c" + struct.pack("<HHHHB", 0, 0, SIDE_PX, SIDE_PX, 0),
             b"\x02" + blocks + b"\x00",
             b"\x3b",
         )
@@ -50,12 +50,12 @@ def gif(colour: Colour) -> bytes:
 
 def jpeg(colour: Colour) -> bytes:
     """A baseline JPEG of one colour."""
-    frame = struct.pack(">BHHB", 8, SIDE, SIDE, 3) + b"".join(
+    frame = struct.pack(">BHHB", 8, SIDE_PX, SIDE_PX, 3) + b"".join(
         bytes((component, 0x11, 0)) for component in (1, 2, 3)
     )
     # Sizes of differences all have codes of four bits; the only other symbol ends a block.
     sizes = b"\x00" + bytes((0, 0, 0, 12)) + bytes(12) + bytes(range(12))
-    ends = b"\x10" + b"\x01" + bytes(15) + b"\x00"
+    end_codes = b"\x10" + b"\x01" + bytes(15) + b"\x00"
     scan = b"\x03" + b"".join(bytes((component, 0)) for component in (1, 2, 3)) + b"\x00\x3f\x00"
     return b"".join(
         (
@@ -64,7 +64,7 @@ def jpeg(colour: Colour) -> bytes:
             _jpeg_segment(0xDB, b"\x00" + bytes((8,)) * 64),
             _jpeg_segment(0xC0, frame),
             _jpeg_segment(0xC4, sizes),
-            _jpeg_segment(0xC4, ends),
+            _jpeg_segment(0xC4, end_codes),
             _jpeg_segment(0xDA, scan),
             _jpeg_data(colour),
             b"\xff\xd9",
@@ -78,14 +78,14 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 def _jpeg_data(colour: Colour) -> bytes:
     """One block that sets the colour, and the same again for the rest of the picture."""
-    first = "".join(_difference(value - 128) + "0" for value in _luma_and_chroma(colour))
-    bits = first + "00000" * 3 * ((SIDE // _BLOCK) ** 2 - 1)
+    first = "".join(_dc_code(value - 128) + "0" for value in _luma_and_chroma(colour))
+    bits = first + "00000" * 3 * ((SIDE_PX // _BLOCK_PX) ** 2 - 1)
     padded = bits + "1" * (-len(bits) % 8)
     data = bytes(int(padded[at : at + 8], 2) for at in range(0, len(padded), 8))
     return data.replace(b"\xff", b"\xff\x00")
 
 
-def _difference(value: int) -> str:
+def _dc_code(value: int) -> str:
     size = abs(value).bit_length()
     written = value if value > 0 else value + (1 << size) - 1
     return f"{size:04b}" + (f"{written:0{size}b}" if size else "")

@@ -2,13 +2,13 @@
 
 import struct
 
-from .images import SIDE, Colour, jpeg
+from .images import SIDE_PX, Colour, jpeg
 
-_MILLISECONDS = 1000
-_FRAMES = 4
-_FRAME_TIME = 250
+_UNITS_PER_S = 1000
+_FRAME_COUNT = 4
+_FRAME_DURATION_MS = 250
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
-_JPEG_OBJECT = 0x6C
+_JPEG_OBJECT_TYPE = 0x6C
 
 
 def mp4(colour: Colour) -> bytes:
@@ -17,8 +17,8 @@ def mp4(colour: Colour) -> bytes:
     head = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso2mp41")
     # Where the pictures start depends on how long what stands before them is; numbers have a fixed
     # width, so any guess has the right length.
-    start = len(head) + len(_movie(len(picture), 0)) + 8
-    return head + _movie(len(picture), start) + _box(b"mdat", picture * _FRAMES)
+    data_offset = len(head) + len(_movie(len(picture), 0)) + 8
+    return head + _movie(len(picture), data_offset) + _box(b"mdat", picture * _FRAME_COUNT)
 
 
 def _box(kind: bytes, *parts: bytes) -> bytes:
@@ -26,60 +26,60 @@ def _box(kind: bytes, *parts: bytes) -> bytes:
     return struct.pack(">I", len(data) + 8) + kind + data
 
 
-def _full(kind: bytes, *parts: bytes, flags: int = 0) -> bytes:
+def _full_box(kind: bytes, *parts: bytes, flags: int = 0) -> bytes:
     return _box(kind, struct.pack(">I", flags), *parts)
 
 
-def _movie(picture: int, start: int) -> bytes:
-    length = _FRAMES * _FRAME_TIME
-    header = _full(
+def _movie(picture: int, data_offset: int) -> bytes:
+    length = _FRAME_COUNT * _FRAME_DURATION_MS
+    header = _full_box(
         b"mvhd",
-        struct.pack(">4IIH10x", 0, 0, _MILLISECONDS, length, 0x10000, 0x100),
+        struct.pack(">4IIH10x", 0, 0, _UNITS_PER_S, length, 0x10000, 0x100),
         _MATRIX,
         bytes(24),
         struct.pack(">I", 2),
     )
-    track_header = _full(
+    track_header = _full_box(
         b"tkhd",
         struct.pack(">5I8x4H", 0, 0, 1, 0, length, 0, 0, 0, 0),
         _MATRIX,
-        struct.pack(">2I", SIDE << 16, SIDE << 16),
+        struct.pack(">2I", SIDE_PX << 16, SIDE_PX << 16),
         flags=3,
     )
     media = _box(
         b"mdia",
-        _full(b"mdhd", struct.pack(">4I2H", 0, 0, _MILLISECONDS, length, 0x55C4, 0)),
-        _full(b"hdlr", bytes(4), b"vide", bytes(12), b"video\x00"),
+        _full_box(b"mdhd", struct.pack(">4I2H", 0, 0, _UNITS_PER_S, length, 0x55C4, 0)),
+        _full_box(b"hdlr", bytes(4), b"vide", bytes(12), b"video\x00"),
         _box(
             b"minf",
-            _full(b"vmhd", bytes(8), flags=1),
-            _box(b"dinf", _full(b"dref", struct.pack(">I", 1), _full(b"url ", flags=1))),
-            _samples(picture, start),
+            _full_box(b"vmhd", bytes(8), flags=1),
+            _box(b"dinf", _full_box(b"dref", struct.pack(">I", 1), _full_box(b"url ", flags=1))),
+            _sample_table(picture, data_offset),
         ),
     )
     return _box(b"moov", header, _box(b"trak", track_header, media))
 
 
-def _samples(picture: int, start: int) -> bytes:
+def _sample_table(picture: int, data_offset: int) -> bytes:
     """Where the frames lie: one chunk, all of one size and one length."""
     return _box(
         b"stbl",
-        _full(b"stsd", struct.pack(">I", 1), _entry()),
-        _full(b"stts", struct.pack(">3I", 1, _FRAMES, _FRAME_TIME)),
-        _full(b"stsc", struct.pack(">4I", 1, 1, _FRAMES, 1)),
-        _full(b"stsz", struct.pack(">2I", picture, _FRAMES)),
-        _full(b"stco", struct.pack(">2I", 1, start)),
+        _full_box(b"stsd", struct.pack(">I", 1), _sample_entry()),
+        _full_box(b"stts", struct.pack(">3I", 1, _FRAME_COUNT, _FRAME_DURATION_MS)),
+        _full_box(b"stsc", struct.pack(">4I", 1, 1, _FRAME_COUNT, 1)),
+        _full_box(b"stsz", struct.pack(">2I", picture, _FRAME_COUNT)),
+        _full_box(b"stco", struct.pack(">2I", 1, data_offset)),
     )
 
 
-def _entry() -> bytes:
-    decoder = _descriptor(4, struct.pack(">BB3sII", _JPEG_OBJECT, 0x11, bytes(3), 0, 0))
+def _sample_entry() -> bytes:
+    decoder = _descriptor(4, struct.pack(">BB3sII", _JPEG_OBJECT_TYPE, 0x11, bytes(3), 0, 0))
     stream = _descriptor(3, struct.pack(">HB", 1, 0), decoder, _descriptor(6, b"\x02"))
     return _box(
         b"mp4v",
-        struct.pack(">6xH16x2H", 1, SIDE, SIDE),
+        struct.pack(">6xH16x2H", 1, SIDE_PX, SIDE_PX),
         struct.pack(">2I4xH32x2H", 0x480000, 0x480000, 1, 24, 0xFFFF),
-        _full(b"esds", stream),
+        _full_box(b"esds", stream),
     )
 
 

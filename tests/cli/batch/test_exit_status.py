@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from modelslab_async import Failed, LookFault, RateLimited, Ticket, TransportError, Unresolved
-from modelslab_async._cli.batch.exit_status import End
-from modelslab_async._cli.exit_codes import code_of
+from modelslab_async import Failed, RateLimited, Ticket, TransientError, TransportError, Unresolved
+from modelslab_async._cli.batch.exit_status import BatchSummary
+from modelslab_async._cli.exit_codes import code_for
 from modelslab_async._polling.watchers import timed_out
-from modelslab_async.emulator import Scripted
+from modelslab_async.emulator import ScriptedReply
 from modelslab_async.journal import Report
 
 from ..conftest import COMMAND
 
-SAVE = ("--out", "out", "--private")
+SAVE = ("--out", "out", "--allow-private")
 ROOT = Path(__file__).parents[3]
 
 
@@ -28,13 +28,13 @@ def saved(here, emulator):
     """A batch of two whose files were saved in `out`."""
     ids = "images:6001\nimages:6002\n"
     for ticket in ids.split():
-        emulator.plant(ticket, fails=False)
+        emulator.add_job(ticket, fails=False)
     assert 0 == here("run", "-", *SAVE, given=ids).returncode
     return here.folder / "out"
 
 
 def counts(**some):
-    names = "tickets open running unresolved success failed looks files owed unsaved saved doubtful"
+    names = "tickets open running unresolved success failed polls files save_pending unsaved saved uncertain"
     return Report(**(dict.fromkeys(names.split(), 0) | some))
 
 
@@ -47,20 +47,20 @@ def counts(**some):
         ({"open": 4}, 0, {7: 4}),
         ({"unresolved": 5}, 5, {}),
         ({"unresolved": 5}, 3, {7: 2}),
-        ({"owed": 6}, 0, {8: 6}),
-        ({"owed": 6, "unsaved": 1}, 0, {8: 7}),
+        ({"save_pending": 6}, 0, {8: 6}),
+        ({"save_pending": 6, "unsaved": 1}, 0, {8: 7}),
     ],
 )
 def test_every_count_has_its_code(some, given_up, codes):
-    """What is open, given up by others, owed or not saved is no success."""
-    assert codes == End(counts(**some)).codes(given_up)
+    """What is open, given up by others, save_pending or not saved is no success."""
+    assert codes == BatchSummary(counts(**some)).codes(given_up)
 
 
 def test_files_that_are_owed(here, saved):
     """A run that saves nothing does not call a batch well whose files are still to be saved."""
     for file in saved.iterdir():
         file.unlink()
-    assert 8 == here("verify", "out", "--mend").returncode
+    assert 8 == here("verify", "out", "--repair").returncode
     run = here("run", "--quiet")
     assert 8 == run.returncode
     assert "the files of 2 tickets are not saved; give --out FOLDER" in run.stderr
@@ -69,23 +69,23 @@ def test_files_that_are_owed(here, saved):
 
 
 def test_files_that_are_gone(here, saved):
-    """They are missed, though the journal has them; `verify --mend` has them saved again."""
+    """They are missed, though the journal has them; `verify --repair` has them saved again."""
     (saved / "images-6001-0.png").unlink()
     (saved / "images-6002-0.png").write_bytes(b"cut")
     run = here("run", *SAVE, "--quiet")
     assert 8 == run.returncode
-    assert "2 files that were saved are gone or changed; `batch verify --mend`" in run.stderr
-    here("verify", "--mend")
+    assert "2 files that were saved are gone or changed; `batch verify --repair`" in run.stderr
+    here("verify", "--repair")
     assert 0 == here("run", *SAVE).returncode
 
 
 def test_files_that_are_elsewhere(here, saved):
     """Another folder does not have them; once they are moved there, all is well."""
-    run = here("run", "--out", "new", "--private")
+    run = here("run", "--out", "new", "--allow-private")
     assert 8 == run.returncode
     assert f"2 files that were saved are not in new but in {saved}; move them" in run.stderr
     shutil.move(saved, here.folder / "new")
-    again = here("run", "--out", "new", "--private")
+    again = here("run", "--out", "new", "--allow-private")
     assert 0 == again.returncode, again.stderr
 
 
@@ -101,12 +101,12 @@ def test_a_time_that_was_up_in_trouble():
     """It is that trouble; nothing was heard that would speak of the job."""
     ticket = Ticket("images", 1)
 
-    def code(fault: LookFault | None) -> int:
-        return code_of(timed_out(ticket, 3.0, None, fault))
+    def code(fault: TransientError | None) -> int:
+        return code_for(timed_out(ticket, 3.0, None, fault))
 
     assert (7, 10, 4) == (code(None), code(TransportError("cut")), code(RateLimited("no")))
-    assert 5 == code_of(Failed(ticket=ticket, reason="not_found"))
-    assert 10 == code_of(Unresolved(ticket=ticket, cause=TransportError("cut")))
+    assert 5 == code_for(Failed(ticket=ticket, reason="not_found"))
+    assert 10 == code_for(Unresolved(ticket=ticket, cause=TransportError("cut")))
 
 
 def test_no_network(here):
@@ -124,13 +124,13 @@ def test_the_recipe_of_the_documentation(here, emulator, program):
     (recipe,) = re.findall(r"^\$ (until .*)$", page, re.MULTILINE)
     for ours, theirs in (
         ("modelslab-async", shlex.join(COMMAND)),
-        ("--timeout 3600", "--private --timeout 1"),
+        ("--timeout 3600", "--allow-private --timeout 1"),
         ("sleep 60", "echo again"),
     ):
         assert ours in recipe
         recipe = recipe.replace(ours, theirs)
     (here.folder / "ids.txt").write_text("images:6301\n")
-    emulator.script("images:6301", [Scripted(503, b"down")])
+    emulator.script("images:6301", [ScriptedReply(503, b"down")])
     environment = program.changed({"PYTHONPATH": str(Path.cwd()), "PATH": os.environ["PATH"]})
     with subprocess.Popen(
         ["bash", "-c", recipe],
@@ -141,6 +141,6 @@ def test_the_recipe_of_the_documentation(here, emulator, program):
         encoding="utf-8",
     ) as process:
         assert "again\n" == process.stdout.readline()
-        emulator.script("images:6301", [Scripted(200, b'{"status": "success", "output": []}')])
+        emulator.script("images:6301", [ScriptedReply(200, b'{"status": "success", "output": []}')])
         _, told = process.communicate(timeout=60)
     assert 0 == process.returncode, told

@@ -3,8 +3,8 @@
 import asyncio
 
 from modelslab_async import Batch
-from modelslab_async._cli.option_names import in_options
-from modelslab_async.emulator import Scripted
+from modelslab_async._cli.option_names import with_option_names
+from modelslab_async.emulator import ScriptedReply
 
 
 def add(path, *tickets):
@@ -19,48 +19,48 @@ def add(path, *tickets):
 
 def test_a_link_that_is_refused(here, emulator):
     """It is an option that allows it, in the run, in the status and in the download alike."""
-    emulator.plant("images:7001", fails=False)
+    emulator.add_job("images:7001", fails=False)
     run = here("run", "-", "--out", "out", given="images:7001")
     assert 8 == run.returncode
     assert 0 == here("report", "--html", "page.html").returncode
     page = (here.folder / "page.html").read_text(encoding="utf-8")
     for told in (run.stdout, here("status").stdout, page):
-        assert "--private allows plain http" in told
-        assert "private=True" not in told
+        assert "--allow-private allows plain http" in told
+        assert "allow_private=True" not in told
 
 
 def test_a_file_that_is_too_large(here, emulator, program, tmp_path):
     """The message names an option that there is, and it helps."""
-    emulator.plant("images:7011", fails=False)
-    arguments = ("run", "-", "--out", "out", "--private")
-    run = here(*arguments, "--longest", "10", given="images:7011")
+    emulator.add_job("images:7011", fails=False)
+    arguments = ("run", "-", "--out", "out", "--allow-private")
+    run = here(*arguments, "--max-bytes", "10", given="images:7011")
     assert 8 == run.returncode
-    assert "allow more with --longest" in run.stdout
-    assert 0 == here(*arguments, "--patience", "0", given="").returncode
-    single = program("download", "images:7011", "--to", str(tmp_path), "--longest", "10")
-    assert (8, True) == (single.returncode, "--private" in single.stderr)
+    assert "allow more with --max-bytes" in run.stdout
+    assert 0 == here(*arguments, "--link-timeout", "0", given="").returncode
+    single = program("download", "images:7011", "--out", str(tmp_path), "--max-bytes", "10")
+    assert (8, True) == (single.returncode, "--allow-private" in single.stderr)
 
 
 def test_no_argument_of_the_library_is_named():
     """The table knows what its messages say, and leaves the rest as it is."""
     page = "a web page came; if the family makes such files, say so in its Family(output=...)"
-    assert "a web page came" == in_options(page)
-    assert "allow more with --longest" == in_options("allow more with longest=...")
-    assert "set X" == in_options("pass api_key=... or set X")
-    assert "nothing of it" == in_options("nothing of it")
+    assert "a web page came" == with_option_names(page)
+    assert "allow more with --max-bytes" == with_option_names("allow more with max_bytes=...")
+    assert "set X" == with_option_names("pass api_key=... or set X")
+    assert "nothing of it" == with_option_names("nothing of it")
 
 
 def test_quiet_tells_what_goes_wrong(here, emulator):
     """How many failed, and why; and the next run says that there are some."""
     for n in (7021, 7022):
-        emulator.plant(("images", n), fails=True)
-    emulator.script("images:7023", [Scripted(200, b'{"status": "processing"}')])
+        emulator.add_job(("images", n), fails=True)
+    emulator.script("images:7023", [ScriptedReply(200, b'{"status": "processing"}')])
     ids = "images:7021\nimages:7022\nimages:7023\n"
     run = here("run", "-", "--quiet", "--timeout", "2", given=ids)
     assert (7, "") == (run.returncode, run.stdout)
     assert "2 failed, 1 given up" in run.stderr
     assert "2 x Failed, Try Again" in run.stderr
-    emulator.script("images:7023", [Scripted(200, b'{"status": "success", "output": []}')])
+    emulator.script("images:7023", [ScriptedReply(200, b'{"status": "success", "output": []}')])
     again = here("run", "--quiet")
     assert (1, 1) == (again.returncode, again.stderr.count("\n"))
     assert "2 tickets failed in other runs; `batch export` lists why" in again.stderr
@@ -68,7 +68,7 @@ def test_quiet_tells_what_goes_wrong(here, emulator):
 
 def test_a_family_of_ones_own(here, emulator):
     """All others are run; what is left is told as no defect, with what to do."""
-    emulator.plant("images:7031", fails=False)
+    emulator.add_job("images:7031", fails=False)
     add(here.folder / "run.db", "their_own:1", "images:7031")
     run = here("run", "--quiet")
     assert (2, 1) == (run.returncode, run.stderr.count("\n"))

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from modelslab_async import Ticket
-from modelslab_async.emulator import Scripted
+from modelslab_async.emulator import ScriptedReply
 
 from ..conftest import COMMAND
 
-FOREVER = [Scripted(200, b'{"status": "processing"}')]
-DONE = [Scripted(200, b'{"status": "success", "output": []}')]
+FOREVER = [ScriptedReply(200, b'{"status": "processing"}')]
+DONE = [ScriptedReply(200, b'{"status": "success", "output": []}')]
 
 
 def names(folder):
@@ -38,13 +38,13 @@ def state_of(path):
 
 def test_all_in_one_command(here, emulator, tmp_path):
     """Ids in; files, an export and a journal out; and again, it asks and saves nothing more."""
-    tickets = [str(emulator.plant(("images", n), fails=n == 4003)) for n in range(4001, 4006)]
+    tickets = [str(emulator.add_job(("images", n), fails=n == 4003)) for n in range(4001, 4006)]
     (tmp_path / "ids.txt").write_text("\n".join(tickets))
-    arguments = ("run", "ids.txt", "--out", "out", "--export", "all.jsonl", "--private")
+    arguments = ("run", "ids.txt", "--out", "out", "--export", "all.jsonl", "--allow-private")
 
     run = here(*arguments)
     assert 1 == run.returncode, run.stderr
-    assert "5 of 5 settled (4 succeeded, 1 failed, 4 saved)" in run.stdout
+    assert "5 of 5 completed (4 succeeded, 1 failed, 4 saved)" in run.stdout
     assert [f"images-{n}-0.png" for n in (4001, 4002, 4004, 4005)] == names(tmp_path / "out")
     records = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert tickets == [record["ticket"] for record in records]
@@ -52,7 +52,7 @@ def test_all_in_one_command(here, emulator, tmp_path):
     before = emulator.requests
     again = here(*arguments)
     assert (1, before) == (again.returncode, emulator.requests)
-    assert "5 of 5 settled (0 succeeded, 0 failed, 0 saved, 5 before this run)" in again.stdout
+    assert "5 of 5 completed (0 succeeded, 0 failed, 0 saved, 5 before this run)" in again.stdout
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_all_in_one_command(here, emulator, tmp_path):
 def test_forms_of_ids(here, service, name, text, more):
     """Text, CSV with and without a head, JSON lines; bare ids with a family."""
     for ticket in ("images:4101", "images:4102", "video:4103"):
-        service.emulator.plant(ticket, fails=False)
+        service.emulator.add_job(ticket, fails=False)
     (here.folder / name).write_text(text, encoding="utf-8")
     run = here("run", name, *more)
     assert (0, {"images:4101", "images:4102", "video:4103"}) == (
@@ -93,7 +93,7 @@ def test_forms_of_ids(here, service, name, text, more):
 
 def test_bad_lines(here, emulator, tmp_path):
     """Each is told by its number and stops no other; with --strict nothing is started."""
-    emulator.plant("images:4201", fails=False)
+    emulator.add_job("images:4201", fails=False)
     text = "images:4201\nnonsense\n\nno_such_family:1\n4202\n"
     run = here("run", "-", given=text)
     assert (2, 3) == (run.returncode, run.stderr.count("skipped:"))
@@ -131,7 +131,7 @@ def test_usage(here, tmp_path, arguments, told):
 
 def test_bad_rows(here, emulator):
     """A row that is no JSON, or names no id or no family, is told by its number too."""
-    emulator.plant("images:4251", fails=False)
+    emulator.add_job("images:4251", fails=False)
     rows = '{"ticket": "images:4251"}\nnonsense\n{"name": "cat"}\n{"id": 7}\n{"id": "no:7"}\n'
     run = here("run", "-", given=rows)
     assert (2, 4) == (run.returncode, run.stderr.count("skipped:"))
@@ -143,7 +143,7 @@ def test_bad_rows(here, emulator):
 def test_a_journal_that_is_none(here, emulator, tmp_path):
     """What is wrong with the file is told in one line, and it is left alone."""
     (tmp_path / "run.db").write_text("a letter")
-    emulator.plant("images:4301", fails=False)
+    emulator.add_job("images:4301", fails=False)
     run = here("run", "-", "--quiet", given="images:4301")
     assert (8, 1) == (run.returncode, run.stderr.count("\n")), run.stderr
     assert "a letter" == (tmp_path / "run.db").read_text()
@@ -151,12 +151,14 @@ def test_a_journal_that_is_none(here, emulator, tmp_path):
 
 def test_json_and_quiet(here, emulator):
     """Programs get a line an outcome with its files; --quiet shows nothing that is well."""
-    emulator.plant("images:4401", fails=False)
-    run = here("run", "-", "--json", "--quiet", "--out", "o", "--private", given="images:4401")
+    emulator.add_job("images:4401", fails=False)
+    run = here(
+        "run", "-", "--json", "--quiet", "--out", "o", "--allow-private", given="images:4401"
+    )
     record = json.loads(run.stdout)
     assert (0, "") == (run.returncode, run.stderr)
     assert ("success", "images:4401", None) == (
-        *(record["kind"], record["ticket"], record["unsaved"]),
+        *(record["kind"], record["ticket"], record["save_error"]),
     )
     assert 64 == len(record["files"][0]["sha256"])
     assert ("", "") == (here("run", "--quiet").stdout, here("run", "--quiet").stderr)
@@ -164,8 +166,8 @@ def test_json_and_quiet(here, emulator):
 
 def test_status(here, emulator):
     """It counts without a key, for readers and for programs."""
-    emulator.plant("images:4501", fails=False)
-    emulator.plant("images:4502", fails=True)
+    emulator.add_job("images:4501", fails=False)
+    emulator.add_job("images:4502", fails=True)
     here("run", "-", given="images:4501\nimages:4502")
     run = here("status", MODELSLAB_API_KEY=None)
     assert (0, "") == (run.returncode, run.stderr)
@@ -178,24 +180,24 @@ def test_status(here, emulator):
 
 def test_what_cannot_be_saved(here, emulator, tmp_path):
     """It has its exit code and its reason in the status; the next run saves it."""
-    emulator.plant("images:4601", fails=False)
+    emulator.add_job("images:4601", fails=False)
     (tmp_path / "out").write_text("a file where the folder should be")
-    run = here("run", "-", "--out", "out", "--private", given="images:4601")
+    run = here("run", "-", "--out", "out", "--allow-private", given="images:4601")
     assert 2 == run.returncode
-    run = here("run", "-", "--out", "out/x", "--private", given="images:4601")
+    run = here("run", "-", "--out", "out/x", "--allow-private", given="images:4601")
     assert 8 == run.returncode
     assert "1 not saved" in run.stdout
     assert "not saved: 1 x the file cannot be written" in here("status").stdout
     (tmp_path / "out").unlink()
-    assert 0 == here("run", "--out", "out/x", "--private").returncode
+    assert 0 == here("run", "--out", "out/x", "--allow-private").returncode
     assert ["images-4601-0.png"] == names(tmp_path / "out" / "x")
 
 
 def test_retry_failed(here, emulator, tmp_path):
     """What the server called failed is asked about again."""
-    emulator.plant("images:4701", fails=True)
+    emulator.add_job("images:4701", fails=True)
     assert 1 == here("run", "-", given="images:4701").returncode
-    emulator.script("images:4701", [Scripted(200, b'{"status": "success", "output": []}')])
+    emulator.script("images:4701", [ScriptedReply(200, b'{"status": "success", "output": []}')])
     assert 1 == here("retry").returncode
     assert 0 == here("retry", "--failed").returncode
     assert {"images:4701": "success"} == state_of(tmp_path / "run.db")
@@ -203,10 +205,10 @@ def test_retry_failed(here, emulator, tmp_path):
 
 def test_export(here, emulator, tmp_path):
     """In the form that the name says, or that is named."""
-    emulator.plant("images:4801", fails=False)
+    emulator.add_job("images:4801", fails=False)
     here("run", "-", given="images:4801")
     assert 0 == here("export", "all.csv").returncode
-    assert 0 == here("export", "all.txt", "--form", "jsonl").returncode
+    assert 0 == here("export", "all.txt", "--file-format", "jsonl").returncode
     assert (tmp_path / "all.csv").read_text().startswith("ticket,state,reason,output")
     assert "images:4801" == json.loads((tmp_path / "all.txt").read_text())["ticket"]
     assert 2 == here("run", "--export", "nowhere/all.csv").returncode
@@ -217,9 +219,9 @@ def test_export(here, emulator, tmp_path):
 
 def test_export_to_what_is_no_file(here, emulator, tmp_path):
     """Standard output, a pipe and a link are written to, and stay what they are."""
-    emulator.plant("images:4811", fails=False)
+    emulator.add_job("images:4811", fails=False)
     here("run", "-", given="images:4811")
-    out = here("export", "-", "--form", "jsonl")
+    out = here("export", "-", "--file-format", "jsonl")
     assert (0, "images:4811") == (out.returncode, json.loads(out.stdout)["ticket"])
     assert (2, False) == (here("export", "-").returncode, (tmp_path / "-").exists())
 
@@ -247,21 +249,23 @@ def test_parquet_without_its_extra(here, without):
 
 
 def test_verify(here, emulator, tmp_path):
-    """What is changed or missing is a line each; --mend has the next run get it."""
+    """What is changed or missing is a line each; --repair has the next run get it."""
     for n in range(4901, 4904):
-        emulator.plant(("images", n), fails=False)
+        emulator.add_job(("images", n), fails=False)
     ids = "images:4901\nimages:4902\nimages:4903\n"
-    here("run", "-", "--out", "out", "--private", given=ids)
+    here("run", "-", "--out", "out", "--allow-private", given=ids)
     assert (0, "") == ((fine := here("verify")).returncode, fine.stdout)
     (tmp_path / "out" / "images-4901-0.png").write_bytes(b"scribbled over")
     (tmp_path / "out" / "images-4902-0.png").unlink()
     found = here("verify", "out")
     assert 8 == found.returncode
     assert ["changed", "missing"] == [line.split()[0] for line in found.stdout.splitlines()]
-    assert "1 files are as they were saved, 2 are not; --mend" in found.stderr
-    records = [json.loads(line) for line in here("verify", "--mend", "--json").stdout.splitlines()]
+    assert "1 files are as they were saved, 2 are not; --repair" in found.stderr
+    records = [
+        json.loads(line) for line in here("verify", "--repair", "--json").stdout.splitlines()
+    ]
     assert ["images:4901", "images:4902"] == [record["ticket"] for record in records]
-    assert 0 == here("run", "--out", "out", "--private").returncode
+    assert 0 == here("run", "--out", "out", "--allow-private").returncode
     assert 0 == here("verify").returncode
 
 
@@ -278,7 +282,7 @@ def wait_for(condition):
 
 def test_ctrl_c(program, emulator, tmp_path):
     """It stops in good order; the same command goes on, and loses nothing."""
-    emulator.plant("images:5011", fails=False)
+    emulator.add_job("images:5011", fails=False)
     emulator.script("images:5012", FOREVER)
     journal, out = tmp_path / "run.db", tmp_path / "out"
     (tmp_path / "ids").write_text("images:5011\nimages:5012\n")
@@ -286,7 +290,7 @@ def test_ctrl_c(program, emulator, tmp_path):
     arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal), "--out", str(out))
     arguments += ("--export", str(exported))
 
-    with started(program, *arguments, "--private") as process:
+    with started(program, *arguments, "--allow-private") as process:
         wait_for(lambda: journal.exists() and out.exists() and "images-5011-0.png" in names(out))
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
@@ -295,8 +299,8 @@ def test_ctrl_c(program, emulator, tmp_path):
     assert "stopping when what is on its way is saved" in told
     assert "1 open; the same command again goes on" in told
     assert {"images:5011": "success", "images:5012": "open"} == state_of(journal)
-    emulator.script("images:5012", [Scripted(200, b'{"status": "success", "output": []}')])
-    assert 0 == program("batch", *arguments, "--private").returncode
+    emulator.script("images:5012", [ScriptedReply(200, b'{"status": "success", "output": []}')])
+    assert 0 == program("batch", *arguments, "--allow-private").returncode
     assert 2 == len(exported.read_text().splitlines())
 
 
@@ -310,15 +314,15 @@ def test_two_processes(program, emulator, tmp_path):
     (tmp_path / "ids").write_text("\n".join(tickets))
     arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal))
     with started(program, *arguments) as one:
-        wait_for(lambda: all(emulator.looks[Ticket.parse(ticket)] for ticket in tickets))
+        wait_for(lambda: all(emulator.polls[Ticket.parse(ticket)] for ticket in tickets))
         with started(program, *arguments) as other:
             wait_for(lambda: len(runs_of(journal)) == 2)
             for ticket in tickets:
                 emulator.script(ticket, DONE)
             ends = [process.communicate(timeout=60) for process in (one, other)]
     for out, told in ends:
-        assert out.startswith("10 of 10 settled ("), (out, told)
-        assert told.splitlines()[-1].startswith("10 of 10 settled ("), told
+        assert out.startswith("10 of 10 completed ("), (out, told)
+        assert told.splitlines()[-1].startswith("10 of 10 completed ("), told
     assert (0, 0) == (one.returncode, other.returncode)
     assert "by other processes" in ends[1][0]
 
@@ -326,9 +330,9 @@ def test_two_processes(program, emulator, tmp_path):
 def test_a_window(here, emulator):
     """It bounds what a process holds; the rest is open to others."""
     for n in range(5061, 5064):
-        emulator.plant(("images", n), fails=False)
+        emulator.add_job(("images", n), fails=False)
     run = here("run", "-", "--window", "1", given="images:5061\nimages:5062\nimages:5063\n")
-    assert (0, "3 of 3 settled (3 succeeded, 0 failed)\n") == (run.returncode, run.stdout)
+    assert (0, "3 of 3 completed (3 succeeded, 0 failed)\n") == (run.returncode, run.stdout)
     assert 2 == here("run", "--window", "0").returncode
 
 
@@ -337,10 +341,10 @@ def test_ctrl_c_twice(program, emulator, tmp_path):
     journal, out = tmp_path / "run.db", tmp_path / "out"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         link = f"http://127.0.0.1:{silent.getsockname()[1]}/x.png"
-        emulator.plant("images:5021", fails=False, output=[link])
+        emulator.add_job("images:5021", fails=False, output=[link])
         (tmp_path / "ids").write_text("images:5021\n")
         arguments = ("run", str(tmp_path / "ids"), "--journal", str(journal), "--out", str(out))
-        with started(program, *arguments, "--private", "--quiet") as process:
+        with started(program, *arguments, "--allow-private", "--quiet") as process:
             wait_for(lambda: out.exists() and names(out))
             process.send_signal(signal.SIGINT)
             assert "Ctrl-C again stops at once" in process.stderr.readline()
@@ -364,32 +368,32 @@ def test_ctrl_c_where_it_is_ignored(program, emulator, tmp_path):
     finally:
         signal.signal(signal.SIGINT, before)
     with process:
-        wait_for(lambda: emulator.looks[Ticket("images", 5031)])
+        wait_for(lambda: emulator.polls[Ticket("images", 5031)])
         process.send_signal(signal.SIGINT)
-        emulator.script("images:5031", [Scripted(200, b'{"status": "success", "output": []}')])
+        emulator.script("images:5031", [ScriptedReply(200, b'{"status": "success", "output": []}')])
         assert 0 == process.wait(60)
 
 
 def test_on_a_terminal(program, emulator, tmp_path):
     """A reader sees how far it is, the last failures, and no key."""
-    emulator.plant("images:5101", fails=False)
-    emulator.plant("images:5102", fails=True)
+    emulator.add_job("images:5101", fails=False)
+    emulator.add_job("images:5102", fails=True)
     (tmp_path / "ids").write_text("images:5101\nimages:5102\n")
     code, shown = program.on_terminal(
         *("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db"))
     )
     assert 1 == code
-    assert "2 of 2 settled (1 succeeded, 1 failed)" in shown
+    assert "2 of 2 completed (1 succeeded, 1 failed)" in shown
     assert "last failures:" in shown
     assert "Failed, Try Again" in shown
-    assert "looks/s" in shown
+    assert "polls/s" in shown
     assert program.environment["MODELSLAB_API_KEY"] not in shown
 
 
 def test_files_are_those_of_the_journal(here, emulator, tmp_path):
     """The digest that is recorded is that of the file."""
-    emulator.plant("images:5201", fails=False)
-    here("run", "-", "--out", "out", "--private", given="images:5201")
+    emulator.add_job("images:5201", fails=False)
+    here("run", "-", "--out", "out", "--allow-private", given="images:5201")
     content = (tmp_path / "out" / "images-5201-0.png").read_bytes()
     with closing(sqlite3.connect(tmp_path / "run.db")) as db:
         ((digest,),) = db.execute("SELECT sha256 FROM files").fetchall()

@@ -5,10 +5,10 @@ import csv
 import click
 import pytest
 
-from modelslab_async._cli.batch.ticket_input import Form, read_tickets
-from modelslab_async._transport.credentials import Keys
+from modelslab_async._cli.batch.ticket_input import InputSpec, read_tickets
+from modelslab_async._transport.credentials import Credentials
 
-KEYS = Keys.find("any-key", None)
+KEYS = Credentials.resolve("any-key", None)
 LONG = 200_000
 MANY = "10,y\n" * 30_000
 DEEP = "[" * 200_000
@@ -22,7 +22,7 @@ def read(tmp_path):
         path = tmp_path / "ids"
         path.write_text(text, encoding="utf-8")
         told = []
-        tickets = [*map(str, read_tickets(str(path), Form(**said), KEYS, told.append))]
+        tickets = [*map(str, read_tickets(str(path), InputSpec(**said), KEYS, told.append))]
         return tickets, [line.replace(str(path), "ids") for line in told]
 
     return tickets_of

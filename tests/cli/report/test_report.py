@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from modelslab_async._cli.report.svg_plots import bars, histogram, step_of, timeline
-from modelslab_async.emulator import Scripted
+from modelslab_async._cli.report.svg_plots import bars, histogram, nice_step, timeline
+from modelslab_async.emulator import ScriptedReply
 
 HOSTILE = "<script>alert(1)</script> \"' & \u202e\x1b[31m"
 
@@ -41,23 +41,23 @@ class Page(HTMLParser):
 @pytest.fixture
 def journal(program, emulator, tmp_path):
     """A batch with successes, files, failures with hostile words, and one given up."""
-    tickets = [str(emulator.plant(("images", n), fails=False)) for n in range(6001, 6011)]
+    tickets = [str(emulator.add_job(("images", n), fails=False)) for n in range(6001, 6011)]
     failed = b'{"status": "failed", "message": %s}'
     for number, word in ((6011, b'"%s"'), (6012, b'"%s"'), (6013, b'"Failed, Try Again"')):
         words = HOSTILE.replace('"', '\\"').replace("\x1b", "\\u001b").encode()
         text = failed % (word % words if b"%s" in word else word)
-        emulator.script(f"images:{number}", [Scripted(200, text)])
+        emulator.script(f"images:{number}", [ScriptedReply(200, text)])
         tickets.append(f"images:{number}")
-    emulator.script("images:6014", [Scripted(200, b'{"status": "processing"}')])
+    emulator.script("images:6014", [ScriptedReply(200, b'{"status": "processing"}')])
     unsaved = b'{"status": "success", "generationTime": 2.5, "output": ["neither link nor bytes"]}'
-    emulator.script("images:6015", [Scripted(200, unsaved)])
+    emulator.script("images:6015", [ScriptedReply(200, unsaved)])
     soon = b'{"status": "processing", "eta": 0.1}'
-    emulator.script("images:6016", [Scripted(200, soon), Scripted(200, unsaved)])
+    emulator.script("images:6016", [ScriptedReply(200, soon), ScriptedReply(200, unsaved)])
     tickets += [f"images:{number}" for number in (6014, 6015, 6016)]
     (tmp_path / "ids").write_text("\n".join(tickets))
     program(
         *("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db")),
-        *("--out", str(tmp_path / "out"), "--private", "--timeout", "1"),
+        *("--out", str(tmp_path / "out"), "--allow-private", "--timeout", "1"),
     )
     return tmp_path / "run.db"
 
@@ -86,7 +86,7 @@ def test_the_page(program, journal, tmp_path):
         "Over time",
         "How late an end was noticed, at most",
         "Generation time",
-        "Looks",
+        "Polls",
         "From outcome to files",
         "What went wrong",
     ):
@@ -98,7 +98,7 @@ def test_a_batch_that_has_only_begun(program, journal, tmp_path):
     """Without outcomes there are counts and no plots."""
     with closing(sqlite3.connect(journal)) as db:
         db.executescript("DELETE FROM files; DELETE FROM saves; DELETE FROM replies;")
-        db.execute("UPDATE tickets SET state = 0, ended = NULL")
+        db.execute("UPDATE tickets SET state = 0, completed_at = NULL")
         db.commit()
     arguments = ("batch", "report", "--html", str(tmp_path / "r.html"))
     assert 0 == program(*arguments, "--journal", str(journal)).returncode
@@ -128,7 +128,7 @@ def test_every_value_is_in_a_bar(values):
 @pytest.mark.parametrize(("span", "step"), [(0, 1.0), (10, 2.0), (99, 20.0), (0.3, 0.1), (7, 2.0)])
 def test_steps_are_plain_numbers(span, step):
     """One, two or five, times a power of ten, in five steps at the most."""
-    assert pytest.approx(step) == step_of(span, 5)
+    assert pytest.approx(step) == nice_step(span, 5)
 
 
 def test_plots_are_well_formed():

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelslab_async import Learned, Pace, Success, Ticket
-from modelslab_async._scheduling.adaptive.adaptive_pace import FACTOR, Lessons
-from modelslab_async._scheduling.adaptive.histogram import EDGES, Intervals, place
-from modelslab_async._scheduling.adaptive.planner import best_next
+from modelslab_async import AdaptivePace, Pace, Success, Ticket
+from modelslab_async._scheduling.adaptive.adaptive_pace import MAX_STEP_RATIO, AdaptiveFamilyPace
+from modelslab_async._scheduling.adaptive.histogram import EDGES, IntervalHistogram, nearest_edge
+from modelslab_async._scheduling.adaptive.planner import best_next_edges
 
 JOBS = st.lists(
     st.tuples(st.floats(0, 1e5), st.none() | st.floats(0, 1e5), st.none() | st.floats(0, 1e4)),
@@ -26,7 +26,7 @@ def jobs_of(lessons, draw, *, count=200, eta=None, timeout=math.inf):
     for _ in range(count):
         job = draw()
         said = None if eta is None else eta(job)
-        running, now = 0.0, lessons.first(said, chance(), fresh=True)
+        running, now = 0.0, lessons.first_step(said, chance(), just_submitted=True)
         while now < job and now < timeout:
             running = now
             now += lessons.step(now, chance(), eta=said)
@@ -39,11 +39,11 @@ def cost(steps, jobs, eta):
     chance = random.Random(2).random
     total = 0.0
     for job in jobs:
-        now, looks = steps.first(eta(job), chance(), fresh=True), 1
+        now, polls = steps.first_step(eta(job), chance(), just_submitted=True), 1
         while now < job:
             now += steps.step(now, chance(), eta=eta(job))
-            looks += 1
-        total += looks + now - job
+            polls += 1
+        total += polls + now - job
     return total / len(jobs)
 
 
@@ -53,13 +53,17 @@ def cost(steps, jobs, eta):
 )
 def test_no_step_breaks_the_promises_by_more_than_the_factor(jobs, age, chance, eta):
     """Whatever it was taught, a step is between a twentieth and twenty times the plain one."""
-    lessons = Lessons(Pace(), 1.0)
+    lessons = AdaptiveFamilyPace(Pace(), 1.0)
     for running, over, said in jobs:
         lessons.learn(running, None if over is None else max(over, running), said)
     step = lessons.step(age, chance, eta=eta)
-    usual = Pace().longest(age)
+    usual = Pace().base_step(age)
     if eta is None or eta <= age or lessons.ratios.intervals.count >= 20:
-        assert usual / FACTOR * 0.9 <= step <= max(usual * FACTOR, 300.0 if eta else 0.0)
+        assert (
+            usual / MAX_STEP_RATIO * 0.9
+            <= step
+            <= max(usual * MAX_STEP_RATIO, 300.0 if eta else 0.0)
+        )
     else:
         assert Pace().step(age, chance, eta=eta) == step
     assert 0.0 < step <= 300.0
@@ -74,7 +78,10 @@ def test_it_learns_how_wrong_the_etas_are(wrong):
         return job * wrong
 
     lessons = jobs_of(
-        Lessons(Pace(), 1.0), lambda: draw.lognormvariate(math.log(12), 0.4), eta=eta, count=300
+        AdaptiveFamilyPace(Pace(), 1.0),
+        lambda: draw.lognormvariate(math.log(12), 0.4),
+        eta=eta,
+        count=300,
     )
     jobs = [draw.lognormvariate(math.log(12), 0.4) for _ in range(300)]
     assert cost(lessons, jobs, eta) <= 2.4
@@ -88,24 +95,29 @@ def test_honest_etas_stay_the_plain_pace_s():
     def eta(job):
         return float(math.ceil(job))
 
-    lessons = jobs_of(Lessons(Pace(), 1.0), lambda: draw.uniform(5.0, 70.0), eta=eta, count=400)
+    lessons = jobs_of(
+        AdaptiveFamilyPace(Pace(), 1.0), lambda: draw.uniform(5.0, 70.0), eta=eta, count=400
+    )
     jobs = [draw.uniform(5.0, 70.0) for _ in range(1000)]
     assert cost(lessons, jobs, eta) <= 1.05 * cost(Pace(), jobs, eta)
 
 
 def test_a_wave_of_jobs_is_not_tried_on_a_guess():
     """Of a thousand jobs begun at once, only so many are looked at otherwise as can be afforded."""
-    lessons = jobs_of(Lessons(Pace(), 1.0), lambda: 29.5, eta=lambda _: 30.0, count=60)
+    lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 29.5, eta=lambda _: 30.0, count=60)
     plain = {Pace().step(0.0, chance, eta=30.0) for chance in (0.0, 1.0)}
-    firsts = [lessons.first(30.0, 0.5, fresh=True) for _ in range(1000)]
-    assert 990 <= sum(min(plain) <= first <= max(plain) for first in firsts)
+    firsts = [lessons.first_step(30.0, 0.5, just_submitted=True) for _ in range(1000)]
+    assert 990 <= sum(min(plain) <= first_step <= max(plain) for first_step in firsts)
 
 
 def test_what_was_saved_once_is_not_lost_for_long():
     """Etas that become honest after long being wrong soon are waited for as with the plain pace."""
     draw = random.Random(6)
     lessons = jobs_of(
-        Lessons(Pace(), 1.0), lambda: draw.uniform(5.0, 70.0), eta=lambda _: 960.0, count=500
+        AdaptiveFamilyPace(Pace(), 1.0),
+        lambda: draw.uniform(5.0, 70.0),
+        eta=lambda _: 960.0,
+        count=500,
     )
 
     def eta(job):
@@ -118,55 +130,57 @@ def test_what_was_saved_once_is_not_lost_for_long():
 
 def test_each_family_has_its_own_lessons():
     """What videos take says nothing of images."""
-    learned = Pace.learned()
-    jobs_of(learned.of("video"), lambda: 60.0)
-    assert Pace().step(0.0, 0.5) == learned.of("images").step(0.0, 0.5)
-    assert Pace().step(0.0, 0.5) * 4 < learned.of("video").step(0.0, 0.5)
+    learned = Pace.adaptive()
+    jobs_of(learned.for_family("video"), lambda: 60.0)
+    assert Pace().step(0.0, 0.5) == learned.for_family("images").step(0.0, 0.5)
+    assert Pace().step(0.0, 0.5) * 4 < learned.for_family("video").step(0.0, 0.5)
 
 
 def test_what_changes_is_learned_anew():
     """The older a job, the less it counts: a service that became slow is looked at later."""
-    lessons = jobs_of(Lessons(Pace(), 1.0), lambda: 3.0)
+    lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 3.0)
     young = lessons.step(0.0, 0.5)
     jobs_of(lessons, lambda: 30.0, count=1500)
     assert 2.5 < young < 4.0
     assert 20.0 < lessons.step(4.0, 0.5)
-    assert sum(lessons.ages.intervals.density()[: place(6.0)]) < 0.05
+    assert sum(lessons.ages.intervals.density()[: nearest_edge(6.0)]) < 0.05
 
 
 def test_a_gap_is_crossed_in_steps_of_the_factor():
     """Where nothing ever ended for long, a step is as long as it may be, and no longer."""
     draw = random.Random(7)
-    lessons = jobs_of(Lessons(Pace(), 1.0), lambda: draw.choice((3.0, 3000.0)))
-    assert FACTOR * Pace().longest(5.0) == lessons.step(5.0, 0.5)
+    lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: draw.choice((3.0, 3000.0)))
+    assert MAX_STEP_RATIO * Pace().base_step(5.0) == lessons.step(5.0, 0.5)
     assert Pace().ceiling == lessons.step(500.0, 0.5)
 
 
 def test_who_stopped_waiting_saw_that_it_runs():
     """A wait that ended too early counts for what it saw: the job takes longer than that."""
-    seen = Intervals()
+    seen = IntervalHistogram()
     for _ in range(50):
         seen.add(4.0, 6.0)
         seen.add(10.0, None)
     density = seen.density()
-    assert 0.5 == pytest.approx(sum(density[place(9.0) :]), abs=0.05)
-    assert 0.4 <= sum(density[place(3.5) : place(7.0)]) <= 0.55
+    assert 0.5 == pytest.approx(sum(density[nearest_edge(9.0) :]), abs=0.05)
+    assert 0.4 <= sum(density[nearest_edge(3.5) : nearest_edge(7.0)]) <= 0.55
 
 
 def test_short_patience_does_not_make_long_jobs_seem_short():
     """Half of the waits end before the job does, and the median is learned all the same."""
     draw = random.Random(5)
     lessons = jobs_of(
-        Lessons(Pace(), 1.0), lambda: draw.lognormvariate(math.log(12), 0.6), timeout=12.0
+        AdaptiveFamilyPace(Pace(), 1.0),
+        lambda: draw.lognormvariate(math.log(12), 0.6),
+        timeout=12.0,
     )
     density = lessons.ages.intervals.density()
-    below = sum(density[: place(11.6)])
+    below = sum(density[: nearest_edge(11.6)])
     assert 0.35 <= below <= 0.65
 
 
 def test_a_job_that_was_over_at_once_tells_nothing():
     """An old ticket says only that it is old; one that was never looked at says nothing."""
-    lessons = Lessons(Pace(), 1.0)
+    lessons = AdaptiveFamilyPace(Pace(), 1.0)
     lessons.learn(0.0, 0.0, None)
     lessons.learn(0.0, None, 5.0)
     assert 0 == lessons.ages.intervals.count == lessons.ratios.intervals.count
@@ -174,24 +188,24 @@ def test_a_job_that_was_over_at_once_tells_nothing():
 
 def test_a_ticket_of_unknown_age_is_looked_at_at_once():
     """As with the plain pace: its job may be over."""
-    lessons = jobs_of(Lessons(Pace(), 1.0), lambda: 60.0)
-    assert 0.0 == lessons.first(None, 0.5)
-    assert lessons.step(0.0, 0.5) == lessons.first(None, 0.5, fresh=True)
+    lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 60.0)
+    assert 0.0 == lessons.first_step(None, 0.5)
+    assert lessons.step(0.0, 0.5) == lessons.first_step(None, 0.5, just_submitted=True)
 
 
 def test_it_is_saved_and_loaded_as_json():
     """What comes back looks at the same ages, and goes on learning."""
-    learned = Pace.learned(look=0.5)
+    learned = Pace.adaptive(poll_cost=0.5)
     draw = random.Random(1)
-    jobs_of(learned.of("images"), lambda: draw.uniform(5, 30), eta=lambda job: 2 * job)
+    jobs_of(learned.for_family("images"), lambda: draw.uniform(5, 30), eta=lambda job: 2 * job)
     text = json.dumps(learned.to_dict())
-    again = Pace.learned(look=0.5, saved=json.loads(text))
+    again = Pace.adaptive(poll_cost=0.5, saved=json.loads(text))
     assert text == json.dumps(again.to_dict())
     assert 0.0 > json.loads(text)["families"]["images"]["ratios"]["spent"]
-    for steps in (learned.of("images"), again.of("images")):
+    for steps in (learned.for_family("images"), again.for_family("images")):
         jobs_of(steps, lambda: 9.0, count=30)
     for age in (0.0, 7.0, 15.0, 60.0):
-        steps = [each.of("images").step(age, 0.5) for each in (learned, again)]
+        steps = [each.for_family("images").step(age, 0.5) for each in (learned, again)]
         assert steps[0] == pytest.approx(steps[1], rel=0.06)
     assert len(text) < 20_000
 
@@ -208,7 +222,7 @@ def saved(**ages):
 
 def test_what_looks_saved_is_read():
     """Or the refusals below would prove nothing."""
-    assert Pace.learned(saved=saved()).has_learned
+    assert Pace.adaptive(saved=saved()).has_learned
 
 
 @pytest.mark.parametrize(
@@ -234,17 +248,17 @@ def test_what_looks_saved_is_read():
 )
 def test_what_was_not_saved_by_it_is_refused(wrong):
     """With what was expected and how to go on; and nothing of it is taken in."""
-    learned = Pace.learned()
+    learned = Pace.adaptive()
     with pytest.raises(ValueError, match="leave it out to learn anew"):
-        learned.recall(wrong)
+        learned.restore(wrong)
     assert {} == learned.to_dict()["families"]
 
 
-@pytest.mark.parametrize("look", [0.0, -1.0, math.inf, math.nan])
-def test_a_look_costs_something(look):
+@pytest.mark.parametrize("poll_cost", [0.0, -1.0, math.inf, math.nan])
+def test_a_look_costs_something(poll_cost):
     """A look that costs nothing, or all, has no best rule."""
-    with pytest.raises(ValueError, match="look"):
-        Pace.learned(look=look)
+    with pytest.raises(ValueError, match="poll_cost"):
+        Pace.adaptive(poll_cost=poll_cost)
 
 
 def spent(density, moments, price):
@@ -266,7 +280,7 @@ def spent(density, moments, price):
 def test_no_other_looks_cost_less(weights, price, data):
     """The plan is the best of all: no set of edges that ends with the last one is cheaper."""
     density = [weight / sum(weights) for weight in weights]
-    plan = best_next(EDGES, density, price)
+    plan = best_next_edges(EDGES, density, price)
     moments = []
     here = 0
     while here < len(density):
@@ -281,16 +295,16 @@ def test_the_client_teaches_its_pace(virtually, world):
     """After some tickets of one family, the next ones take fewer looks, and are noticed in time."""
 
     async def main():
-        pace = Pace.learned()
+        pace = Pace.adaptive()
         async with world(pace=pace) as here:
-            looks = []
+            polls = []
             for number in range(120):
-                ticket = here.emulator.plant(("images", number), duration=40.0)
+                ticket = here.emulator.add_job(("images", number), duration=40.0)
                 assert isinstance(await here.client.wait(ticket), Success)
-                looks.append(here.emulator.looks[Ticket("images", number)])
-            assert 8 <= looks[0]
-            assert looks[-1] <= 4
-            assert 120 == pace.of("images").ages.intervals.count
+                polls.append(here.emulator.polls[Ticket("images", number)])
+            assert 8 <= polls[0]
+            assert polls[-1] <= 4
+            assert 120 == pace.for_family("images").ages.intervals.count
 
     virtually(main)
 
@@ -299,13 +313,13 @@ def test_waits_that_are_left_teach_too(virtually, world):
     """A timeout tells that the job ran for so long; an id that nobody knows tells nothing."""
 
     async def main():
-        pace = Pace.learned()
+        pace = Pace.adaptive()
         async with world(pace=pace) as here:
-            here.emulator.plant("images:1", duration=1000.0)
+            here.emulator.add_job("images:1", duration=1000.0)
             outcomes = await here.client.gather(["images:1", "images:2"], timeout=30.0)
             assert ["Unresolved", "Failed"] == [type(each).__name__ for each in outcomes]
             await asyncio.sleep(0)
-            ((low, high, _),) = pace.of("images").ages.intervals.to_list()
+            ((low, high, _),) = pace.for_family("images").ages.intervals.to_list()
             assert 20.0 < EDGES[low] <= 30.0
             assert len(EDGES) - 1 == high
 
@@ -314,7 +328,7 @@ def test_waits_that_are_left_teach_too(virtually, world):
 
 def test_a_learned_pace_meets_trouble_as_the_plain_one():
     """The limits are those of the pace that it began with."""
-    plain = Pace(faults=3, outage=60.0)
-    learned = Pace.learned(plain)
-    assert isinstance(learned, Learned)
+    plain = Pace(max_failures=3, outage=60.0)
+    learned = Pace.adaptive(plain)
+    assert isinstance(learned, AdaptivePace)
     assert plain is learned.limits

@@ -7,7 +7,7 @@ from attrs import frozen
 from .._models.errors import DownloadError
 from .._models.outcomes import Unresolved
 from .._models.replies import Failed, Success
-from .._models.saved_file import File
+from .._models.saved_file import SavedFile
 from .._models.ticket import Ticket
 
 
@@ -23,7 +23,7 @@ class Saved:
     """
 
     ticket: Ticket
-    files: tuple[File, ...]
+    files: tuple[SavedFile, ...]
     success: Success
 
 
@@ -41,8 +41,8 @@ class Unsaved:
 
     ticket: Ticket
     cause: DownloadError
-    files: tuple[File, ...]
+    files: tuple[SavedFile, ...]
     success: Success
 
 
-Delivery: TypeAlias = Saved | Unsaved | Failed | Unresolved
+SaveResult: TypeAlias = Saved | Unsaved | Failed | Unresolved

@@ -6,11 +6,11 @@ from math import ceil
 from attrs import define, field
 
 # A timer that rings late may be made up for within this time, so that lateness costs no looks.
-_SLACK = 0.05
+_MAX_CATCH_UP_S = 0.05
 
 
 @define(eq=False)
-class Rate:
+class RateLimiter:
     """
     Lets looks pass one by one, `rate` in a second.
 
@@ -20,21 +20,21 @@ class Rate:
     """
 
     rate: float
-    _slot: float = 0.0
-    _passed: deque[float] = field(init=False)
+    _next_even: float = 0.0
+    _recent: deque[float] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._passed = deque(maxlen=ceil(self.rate))
+        self._recent = deque(maxlen=ceil(self.rate))
 
     @property
-    def opens(self) -> float:
+    def next_allowed(self) -> float:
         """When the next look may pass."""
-        most = ceil(self.rate)
-        if len(self._passed) < most:
-            return self._slot
-        return max(self._slot, self._passed[0] + most / self.rate)
+        burst = ceil(self.rate)
+        if len(self._recent) < burst:
+            return self._next_even
+        return max(self._next_even, self._recent[0] + burst / self.rate)
 
-    def passed(self, now: float) -> None:
+    def record(self, now: float) -> None:
         """Count a look that goes out now."""
-        self._passed.append(now)
-        self._slot = max(self._slot, now - _SLACK) + 1.0 / self.rate
+        self._recent.append(now)
+        self._next_even = max(self._next_even, now - _MAX_CATCH_UP_S) + 1.0 / self.rate

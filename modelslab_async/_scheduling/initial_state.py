@@ -4,16 +4,16 @@ from attrs import frozen
 
 
 @frozen
-class Start:
+class InitialState:
     """
     What is known of a ticket when the poller first hears of it.
 
     Attributes:
         eta: Seconds until the server expects its end, if it said so.
-        fresh: Whether it was submitted just now, so that a look at once is for nothing.
-        calm: Whether a webhook is to tell of its end, so that looks may be rarer.
+        just_submitted: Whether it was submitted just now, so that a look at once is for nothing.
+        expects_webhook: Whether a webhook is to tell of its end, so that looks may be rarer.
     """
 
     eta: float | None = None
-    fresh: bool = False
-    calm: bool = False
+    just_submitted: bool = False
+    expects_webhook: bool = False

@@ -6,22 +6,22 @@ from attrs import define
 
 
 @define(eq=False)
-class Bell:
+class Wakeup:
     """Wakes the one caller who waits, now or when it comes to wait."""
 
     _future: asyncio.Future[None] | None = None
-    _rung: bool = False
+    _is_set: bool = False
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the caller."""
-        self._rung = True
+        self._is_set = True
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
-    async def wait(self, seconds: float | None = None) -> None:
+    async def wait(self, timeout: float | None = None) -> None:
         """Wait for a ring, for some seconds at the most."""
-        if not self._rung:
+        if not self._is_set:
             self._future = asyncio.get_running_loop().create_future()
-            await asyncio.wait((self._future,), timeout=seconds)
+            await asyncio.wait((self._future,), timeout=timeout)
             self._future = None
-        self._rung = False
+        self._is_set = False

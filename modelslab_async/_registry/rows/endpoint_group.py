@@ -12,7 +12,7 @@ _DOCS = "https://docs.modelslab.com/"
 
 
 @frozen(kw_only=True)
-class Area:
+class EndpointGroup:
     """
     The endpoints of one family.
 
@@ -28,17 +28,17 @@ class Area:
     docs: str = ""
     output: tuple[Medium, ...] = ()
 
-    def row(
+    def endpoint(
         self,
         name: str,
         required: str = "",
         optional: str = "",
         *,
-        at: str | None = None,
-        told: str = "webhook track_id",
+        subpath: str | None = None,
+        callback_params: str = "webhook track_id",
         page: str = "",
         resolved_by: str = "",
-        **more: Any,
+        **overrides: Any,
     ) -> Endpoint:
         """
         One endpoint.
@@ -53,15 +53,19 @@ class Area:
             resolved_by: The family of its tickets, where that is not its own.
             more: What else an Endpoint takes.
         """
-        path = name if at is None else at
+        path = name if subpath is None else subpath
         family = FAMILIES[resolved_by or self.family]
-        rest: dict[str, Any] = {"tier": family.tier, "output": self.output or family.output, **more}
+        rest: dict[str, Any] = {
+            "tier": family.tier,
+            "output": self.output or family.output,
+            **overrides,
+        }
         return Endpoint(
             name=f"{self.family}/{name}",
             url=f"{self.root}/{path}".rstrip("/"),
             resolved_by=family.name,
             required=tuple(required.split()),
-            optional=(*optional.split(), *told.split()),
+            optional=(*optional.split(), *callback_params.split()),
             doc=self._document(page) or family.doc,
             **rest,
         )

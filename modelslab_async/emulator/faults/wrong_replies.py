@@ -1,0 +1,260 @@
+"""Answers: whole replies that a server in trouble gives in place of the truth. Sends nothing."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+_NESTING_DEPTH = 1_000_000
+_ENCODINGS = ("gzip", "deflate", "gzip", "deflate", "gzip", "deflate")
+_REPLY_TIME_S = (
+    1_795_168_800  # Friday, 20 November 2026, 10:00 UTC: hints count from the reply's own date.
+)
+_HTML_PAGE = b"<!doctype html><html><head><title>%s</title></head><body><h1>%s</h1></body></html>"
+
+
+@frozen(kw_only=True)
+class FaultSettings:
+    """
+    What some faults need to know.
+
+    Args:
+        every: Seconds between two bytes that drip, until a slow answer, or that a port is closed.
+        hint: Seconds that the hints ask to wait.
+        elsewhere: The URL of another server, where redirects and links lead.
+    """
+
+    delay: float = 1.0
+    hint: float = 30.0
+    foreign_url: str = "http://elsewhere.invalid/"
+
+
+@frozen(kw_only=True)
+class RawReply:
+    """One whole reply."""
+
+    status_code: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)
+
+
+def _json_reply(value: object, status_code: int = 200, *headers: tuple[str, str]) -> RawReply:
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return RawReply(
+        status_code=status_code,
+        headers=(("content-type", "application/json"), *headers),
+        body=body,
+    )
+
+
+def _error_reply(
+    status_code: int, message: str, *headers: tuple[str, str], **extra: object
+) -> RawReply:
+    return _json_reply({"status": "error", "message": message, **extra}, status_code, *headers)
+
+
+def _html_reply(status_code: int, title: bytes) -> RawReply:
+    headers = (("content-type", "text/html; charset=UTF-8"),)
+    return RawReply(status_code=status_code, headers=headers, body=_HTML_PAGE % (title, title))
+
+
+def _rate_limit_reply(*headers: tuple[str, str], **extra: object) -> RawReply:
+    return _error_reply(429, "Too many requests.", *headers, **extra)
+
+
+def _http_date(seconds: float) -> str:
+    return formatdate(_REPLY_TIME_S + seconds, usegmt=True)
+
+
+def _redirect(status_code: int, location: str) -> RawReply:
+    return RawReply(status_code=status_code, headers=(("location", location),))
+
+
+def _encode_six_times(body: bytes) -> bytes:
+    for encoding in _ENCODINGS:
+        body = gzip.compress(body) if encoding == "gzip" else zlib.compress(body)
+    return body
+
+
+def _gzip_bomb(mebibytes: int = 1024) -> bytes:
+    """A gzip stream of so many MiB of blanks; its end is missing, which is noticed too late."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    block = compressor.compress(b" " * 2**20) + compressor.flush(zlib.Z_FULL_FLUSH)
+    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + block * mebibytes
+
+
+_SUCCESS_BODY = {"status": "success", "id": 1, "output": ["https://elsewhere.invalid/wrong.png"]}
+
+# What each answer is, and how it is made.
+WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = MappingProxyType(
+    {
+        "html": (
+            "a page of HTML with status 200",
+            lambda _: _html_reply(200, b"Just a moment..."),
+        ),
+        "html_502": ("a page of HTML with status 502", lambda _: _html_reply(502, b"Bad gateway")),
+        "html_404": ("a page of HTML with status 404", lambda _: _html_reply(404, b"Not Found")),
+        "empty_body": ("no body at all", lambda _: _json_reply(b"")),
+        "no_content": ("status 204", lambda _: RawReply(status_code=204)),
+        "half_json": ("half a JSON object", lambda _: _json_reply(b'{"status": "success", "outp')),
+        "json_list": ("a JSON list", lambda _: _json_reply([_SUCCESS_BODY])),
+        "json_null": ("a JSON null", lambda _: _json_reply(None)),
+        "nan": ("a status that is NaN", lambda _: _json_reply(b'{"status": NaN, "eta": Infinity}')),
+        "huge_number": (
+            "a number of 10,000 digits",
+            lambda _: _json_reply(b'{"status": ' + b"9" * 10_000 + b"}"),
+        ),
+        "nested_lists": (
+            "a million nested brackets",
+            lambda _: _json_reply(b"[" * _NESTING_DEPTH + b"]" * _NESTING_DEPTH),
+        ),
+        "nested_objects": (
+            "a hundred thousand nested objects",
+            lambda _: _json_reply(b'{"status":' * 100_000 + b"1" + b"}" * 100_000),
+        ),
+        "no_status": ("JSON without a status", lambda _: _json_reply({"message": "Server Error"})),
+        "not_utf8": ("bytes that are no text", lambda _: _json_reply(b'{"status": "\xff\xfe\x80"')),
+        "gzip_bomb": (
+            "a gigabyte packed into a megabyte, though no packing was asked for",
+            lambda _: _json_reply(_gzip_bomb(), 200, ("content-encoding", "gzip")),
+        ),
+        "unrequested_gzip": (
+            "a reply packed with gzip, though no packing was asked for",
+            lambda _: _json_reply(
+                gzip.compress(json.dumps(_SUCCESS_BODY).encode()), 200, ("content-encoding", "gzip")
+            ),
+        ),
+        "six_encodings": (
+            "a reply packed six times over",
+            lambda _: _json_reply(
+                _encode_six_times(json.dumps(_SUCCESS_BODY).encode()),
+                200,
+                ("content-encoding", ", ".join(_ENCODINGS)),
+            ),
+        ),
+        "redirect_301": (
+            "a 301 to another host",
+            lambda settings: _redirect(301, settings.foreign_url),
+        ),
+        "redirect_302": (
+            "a 302 to another host",
+            lambda settings: _redirect(302, settings.foreign_url),
+        ),
+        "redirect_303": (
+            "a 303 to another host",
+            lambda settings: _redirect(303, settings.foreign_url),
+        ),
+        "redirect_307": (
+            "a 307 to another host",
+            lambda settings: _redirect(307, settings.foreign_url),
+        ),
+        "redirect_308": (
+            "a 308 to another host",
+            lambda settings: _redirect(308, settings.foreign_url),
+        ),
+        "redirect_to_http": (
+            "a 307 from https to http",
+            lambda settings: _redirect(307, settings.foreign_url.replace("https://", "http://", 1)),
+        ),
+        "redirect_loop": ("a 307 to the same place again", lambda _: _redirect(307, "")),
+        "foreign_links": (
+            "an honest-looking reply whose links lead to another host",
+            lambda settings: _json_reply(
+                {
+                    "status": "processing",
+                    "eta": 1,
+                    "fetch_result": settings.foreign_url,
+                    "future_links": [settings.foreign_url],
+                }
+            ),
+        ),
+        "status_400": ("status 400", lambda _: _error_reply(400, "The request is wrong.")),
+        "status_401": ("status 401", lambda _: _error_reply(401, "Invalid API key")),
+        "status_402": ("status 402", lambda _: _error_reply(402, "Payment required.")),
+        "status_403": ("status 403", lambda _: _error_reply(403, "Not for this plan.")),
+        "status_404": ("status 404 for the id", lambda _: _error_reply(404, "Request not found")),
+        "status_408": ("status 408", lambda _: _error_reply(408, "Request timeout.")),
+        "status_422": ("status 422", lambda _: _error_reply(422, "The id is wrong.")),
+        "status_425": ("status 425", lambda _: _error_reply(425, "Too early.")),
+        "status_500": ("status 500", lambda _: _json_reply({"message": "Server Error"}, 500)),
+        "status_502": ("status 502", lambda _: _error_reply(502, "Bad gateway.")),
+        "status_503": ("status 503", lambda _: _error_reply(503, "Busy.")),
+        "status_504": ("status 504", lambda _: _error_reply(504, "Gateway timeout.")),
+        "message_401": (
+            "the words of a refused key in a 200",
+            lambda _: _error_reply(200, "Invalid API key"),
+        ),
+        "message_402": (
+            "the words of an empty account in a 200",
+            lambda _: _error_reply(200, "Insufficient credits."),
+        ),
+        "message_403": (
+            "the words of a plan that does not cover it in a 200",
+            lambda _: _error_reply(200, "This feature requires a premium subscription"),
+        ),
+        "message_422": (
+            "the words of a wrong request in a 200",
+            lambda _: _error_reply(200, "Invalid API Request"),
+        ),
+        "status_503_retry_after": (
+            "status 503 with `Retry-After` in seconds",
+            lambda settings: _error_reply(503, "Busy.", ("retry-after", f"{settings.hint:g}")),
+        ),
+        "rate_limit": ("status 429 without a hint", lambda _: _rate_limit_reply()),
+        "rate_limit_seconds": (
+            "status 429 with `Retry-After` in seconds",
+            lambda settings: _rate_limit_reply(("retry-after", f"{settings.hint:g}")),
+        ),
+        "rate_limit_date": (
+            "status 429 with `Retry-After` as an HTTP date",
+            lambda settings: _rate_limit_reply(
+                ("date", _http_date(0.0)), ("retry-after", _http_date(settings.hint))
+            ),
+        ),
+        "rate_limit_past": (
+            "status 429 with `Retry-After` as a date long past",
+            lambda _: _rate_limit_reply(
+                ("date", _http_date(0.0)), ("retry-after", _http_date(-86_400.0))
+            ),
+        ),
+        "rate_limit_reset": (
+            "status 429 with `X-RateLimit-Reset` in seconds since 1970",
+            lambda settings: _rate_limit_reply(
+                ("date", _http_date(0.0)),
+                ("x-ratelimit-reset", f"{_REPLY_TIME_S + settings.hint:.0f}"),
+            ),
+        ),
+        "rate_limit_huge": (
+            "status 429 that asks for 10^12 seconds",
+            lambda _: _rate_limit_reply(("retry-after", "1000000000000")),
+        ),
+        "rate_limit_garbage": (
+            "status 429 with a `Retry-After` that is neither number nor date",
+            lambda _: _rate_limit_reply(("retry-after", "in a while")),
+        ),
+        "rate_limit_negative": (
+            "status 429 with a negative `Retry-After`",
+            lambda _: _rate_limit_reply(("retry-after", "-30")),
+        ),
+        "rate_limit_nan": (
+            "status 429 with a `Retry-After` of NaN",
+            lambda _: _rate_limit_reply(("retry-after", "nan")),
+        ),
+        "rate_limit_body": (
+            "status 429 with the hint in its body alone",
+            lambda settings: _rate_limit_reply(retry_after=settings.hint),
+        ),
+        "rate_limit_message": (
+            "a 200 whose words are those of a rate limit",
+            lambda settings: _error_reply(
+                200,
+                "Rate limit exceeded",
+                tips=f"spam filter is enabled, please wait for {settings.hint:.0f} seconds and try again",
+            ),
+        ),
+    }
+)
