@@ -104,7 +104,7 @@ async def read_request(reader):
 @pytest.fixture(params=["h11", "httptools"])
 def own(request):
     """Connections of our own over each of the parsers: all keep the same promises."""
-    name = f"modelslab_async._transport.http11.over_{request.param}"
+    name = f"modelslab_async._transport.http11.{request.param}_codec"
     kind = {"h11": "H11Codec", "httptools": "HttptoolsCodec"}[request.param]
     if request.param == "httptools":
         pytest.importorskip("httptools", reason="the extra [fast] is not installed")
@@ -835,7 +835,7 @@ async def test_cancelled_at_any_step_it_leaks_nothing(own, monkeypatch, tmp_path
                 assert 200 == (await http.exchange(asking(server))).status_code
             (origin,) = http._routes.values()
             assert 1 == len(origin._idle)
-            assert set(origin._idle) == origin_pool._open_connections
+            assert set(origin._idle) == origin._open_connections
             await http.aclose()
             assert set() == origin._open_connections
         assert 5 < cancelled < 61

@@ -46,7 +46,7 @@ def own(parser, reads=None, ticks=None):
     """Connections of our own that note how much is read at which turn."""
     if parser == "httptools":
         pytest.importorskip("httptools", reason="the extra [fast] is not installed")
-    module = importlib.import_module(f"modelslab_async._transport.http11.over_{parser}")
+    module = importlib.import_module(f"modelslab_async._transport.http11.{parser}_codec")
 
     class Noting(getattr(module, MESSAGES[parser])):
         def feed(self, data):
