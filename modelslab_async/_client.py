@@ -375,8 +375,7 @@ class Client(Waits):
         poller.nudge(ticket)
 
     def _stop_polling(self, ticket: Ticket) -> None:
-        if self._poller is not None:
-            self._poller.unwatch(ticket, NULL_WATCHER)
+        self._poller.unwatch(ticket, NULL_WATCHER)
 
 
 async def _ignore_submitted(_: Submitted) -> None:

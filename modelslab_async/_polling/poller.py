@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
+from typing import Protocol
 
 import anyio
 import anyio.abc
@@ -19,6 +20,7 @@ from .._models.ticket import Ticket
 from .._models.tier import Tier
 from .._parsing.reply_cache import CachedProcessing, as_processing
 from .._scheduling.host_queue import Entry, Watcher
+from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Completion, Effects, Schedule
 from .listeners import Listeners
 from .poll_guards import PollGuards
@@ -28,6 +30,14 @@ _logger = logging.getLogger("modelslab_async")
 
 # So many tickets are ended before other tasks get their turn.
 _COMPLETIONS_PER_YIELD = 256
+_UNKNOWN_STATE = InitialState()
+
+
+class TicketStatusClient(Protocol):
+    """Knows where a ticket is polled, and polls it once."""
+
+    def tier_and_host_of(self, ticket: Ticket, /) -> tuple[Tier, str]: ...
+    async def poll(self, ticket: Ticket, /) -> Reply | CachedProcessing: ...
 
 
 class Poller:
@@ -36,27 +46,28 @@ class Poller:
 
     A fixed number of workers take what is due, look, and feed the schedule what came. One timer
     wakes them. Workers own the requests, so nobody who stops waiting cancels one.
+
+    Attributes:
+        on_completed: Called with each ticket that has ended. The owner of the slots sets it.
     """
 
     def __init__(
         self,
         schedule: Schedule,
-        poll: Callable[[Ticket], Awaitable[Reply | CachedProcessing]],
+        status_client: TicketStatusClient,
         *,
         workers: int,
-        on_completed: Callable[[Ticket], object] = lambda _: None,
         listeners: Listeners,
         poll_guards: PollGuards | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        self.on_completed: Callable[[Ticket], object] = _ignore_completed
         self._schedule = schedule
-        self._poll = poll
+        self._status_client = status_client
         self._max_workers = workers
-        self._on_completed = on_completed
         self._listeners = listeners
         self._poll_guards = poll_guards or PollGuards()
         self._jitter = jitter
-        self._loop = asyncio.get_running_loop()
         self._idle_workers: list[asyncio.Future[None]] = []
         self._workers = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -67,22 +78,20 @@ class Poller:
         self._fatal_error: BaseException | None = None
         self._is_closing = False
         self._is_completing_refused = False
-        self._task = self._loop.create_task(
-            self._run(), name="modelslab_async poller", context=Context()
-        )
+        self._task: asyncio.Task[None] | None = None
 
     def watch(
-        self,
-        ticket: Ticket,
-        watcher: Watcher,
-        *,
-        tier: Tier,
-        host: str,
-        eta: float | None = None,
-        just_submitted: bool = False,
-        expects_webhook: bool = False,
+        self, ticket: Ticket, watcher: Watcher, initial_state: InitialState = _UNKNOWN_STATE
     ) -> None:
-        """Look after a ticket until the watcher heard how it ended. See `Schedule.add`."""
+        """
+        Poll a ticket until it ends, and tell the watcher how. The first call starts the poller.
+
+        Raises:
+            ValueError: The ticket's family is unknown or its key is missing.
+        """
+        tier, host = self._status_client.tier_and_host_of(ticket)
+        if self._task is None:
+            self._start()
         if self._fatal_error is not None:
             watcher.fail(self._fatal_error)
             return
@@ -93,15 +102,17 @@ class Poller:
             host=host,
             now=self._loop.time(),
             jitter=self._jitter(),
-            eta=eta,
-            just_submitted=just_submitted,
-            expects_webhook=expects_webhook,
+            eta=initial_state.eta,
+            just_submitted=initial_state.just_submitted,
+            expects_webhook=initial_state.expects_webhook,
         )
         self._arm_timer()
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
         """Look at an open ticket now. See `Schedule.nudge`."""
-        if self._schedule.nudge(ticket, self._loop.time(), gap, is_hint=is_hint):
+        if self._task is not None and self._schedule.nudge(
+            ticket, self._loop.time(), gap, is_hint=is_hint
+        ):
             self._arm_timer()
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
@@ -110,6 +121,8 @@ class Poller:
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
         """Stop waiting for many, a few at a time, whatever becomes of who calls this."""
+        if self._task is None:
+            return
         self._pending_drops.append((tickets, watcher))
         self._unfinished_drops += 1
         self._wakeup.wake()
@@ -117,7 +130,7 @@ class Poller:
     @property
     def is_dropping(self) -> bool:
         """Whether some that nobody waits for any more may still be looked at."""
-        return self._unfinished_drops > 0 and not self._task.done()
+        return self._unfinished_drops > 0 and self._task is not None and not self._task.done()
 
     async def _drop_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
         yielder = Yielder()
@@ -138,11 +151,19 @@ class Poller:
     async def aclose(self) -> None:
         """End every wait as unresolved, and the workers with it."""
         self._is_closing = True
+        if self._task is None:
+            return
         self._task.cancel()
         await asyncio.wait((self._task,))
         while len(self._schedule):
             self._complete_some()
             await asyncio.sleep(0)
+
+    def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(
+            self._run(), name="modelslab_async poller", context=Context()
+        )
 
     async def _run(self) -> None:
         try:
@@ -220,7 +241,9 @@ class Poller:
     async def _poll_entry(self, entry: Entry) -> None:
         poll_started, due = entry.poll_started, entry.due
         try:
-            result: Reply | CachedProcessing | ModelsLabError = await self._poll(entry.ticket)
+            result: Reply | CachedProcessing | ModelsLabError = await self._status_client.poll(
+                entry.ticket
+            )
         except ModelsLabError as error:
             result = error
         except asyncio.CancelledError:
@@ -281,7 +304,7 @@ class Poller:
     def _notify(self, completion: Completion) -> None:
         for watcher in completion.watchers:
             watcher.notify(completion.outcome)
-        self._on_completed(completion.outcome.ticket)
+        self.on_completed(completion.outcome.ticket)
         if self._listeners:
             self._listeners(
                 Completed(
@@ -318,6 +341,10 @@ class Poller:
             self._listeners(
                 Paused(tier=entry.host_queue.tier, seconds=effects.paused, cause=result)
             )
+
+
+def _ignore_completed(_: Ticket) -> None:
+    """What is called where there are no slots to free."""
 
 
 def _client_closed() -> ClientClosed:

@@ -53,17 +53,21 @@ class Waits(LoopBound):
         super().__init__()
         self._status_client = status_client
         self._pace = pace
-        self._rate = rate
-        self._workers = workers
         self._listeners = listeners
         self._poll_guards = PollGuards()
         self._initial_state_of = initial_state_of
         self._on_completed = on_completed
-        self._poller: Poller | None = None
+        self._poller = Poller(
+            Schedule(pace, rate),
+            status_client,
+            workers=workers,
+            listeners=listeners,
+            poll_guards=self._poll_guards,
+        )
+        self._poller.on_completed = on_completed
 
     async def _close(self) -> None:
-        if self._poller is not None:
-            await self._poller.aclose()
+        await self._poller.aclose()
         await self._status_client.aclose()
 
     async def fetch(self, ticket: TicketLike) -> Reply:
@@ -186,7 +190,8 @@ class Waits(LoopBound):
         check_nonnegative_seconds("timeout", timeout, optional=True)
         check_count("window", window)
         check_not_text(tickets)
-        poller = self._get_poller()
+        self._check_usable()
+        poller = self._poller
         yielder = Yielder()
         buffer = StreamBuffer(window=window, timeout=timeout, scope_of=self._status_client.scope_of)
         reader_task = asyncio.create_task(
@@ -251,40 +256,14 @@ class Waits(LoopBound):
             ValueError: The ticket is ill-formed.
         """
         self._check_usable()
-        self._get_poller().nudge(Ticket.of(ticket), gap=self._pace.limits.floor, is_hint=True)
+        self._poller.nudge(Ticket.of(ticket), gap=self._pace.limits.floor, is_hint=True)
 
     async def _wait_for_drops(self) -> None:
         """Wait until nothing is looked at that nobody waits for any more."""
-        while self._poller is not None and self._poller.is_dropping:  # noqa: ASYNC110
+        while self._poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     def _watch(self, ticket: Ticket, watcher: Watcher) -> Poller:
-        tier, host = self._status_client.tier_and_host_of(ticket)
-        poller = self._get_poller()
-        initial_state = self._initial_state_of(ticket)
-        poller.watch(
-            ticket,
-            watcher,
-            tier=tier,
-            host=host,
-            eta=initial_state.eta,
-            just_submitted=initial_state.just_submitted,
-            expects_webhook=initial_state.expects_webhook,
-        )
-        return poller
-
-    def _get_poller(self) -> Poller:
         self._check_usable()
-        if self._poller is None:
-            self._poller = self._new_poller()
+        self._poller.watch(ticket, watcher, self._initial_state_of(ticket))
         return self._poller
-
-    def _new_poller(self) -> Poller:
-        return Poller(
-            Schedule(self._pace, self._rate),
-            self._status_client.poll,
-            workers=self._workers,
-            on_completed=self._on_completed,
-            listeners=self._listeners,
-            poll_guards=self._poll_guards,
-        )

@@ -819,7 +819,7 @@ MUTATIONS = [
     Mutation(
         "a day: the tickets that ended are remembered",
         "_polling/poller.py",
-        "        self._on_completed(completion.outcome.ticket)\n",
+        "        self.on_completed(completion.outcome.ticket)\n",
         "        self.__dict__.setdefault('ends', []).append(completion)\n",
         "test_soak.py",
     ),
@@ -842,7 +842,7 @@ MUTATIONS = [
     Mutation(
         "a story: a ticket settles twice",
         "_polling/poller.py",
-        "        self._on_completed(completion.outcome.ticket)\n",
+        "        self.on_completed(completion.outcome.ticket)\n",
         "        if self._listeners:\n"
         "            self._listeners(Completed(outcome=completion.outcome, polls=completion.polls, "
         "waited=completion.waited))\n",

@@ -123,9 +123,11 @@ class Story:
             timeout=self.dice.choice((3.0, 30.0)),
             on_event=self.rules.heard,
         )
+        status_client = client._status_client
+        status_client.poll = self.rules.looking(status_client.poll, LOOK.set)
         client._poller = Poller(
             self.rules.schedule(),
-            self.rules.looking(client._status_client.poll, LOOK.set),
+            status_client,
             workers=self.workers,
             listeners=client._listeners,
             jitter=random.Random(self.seed + 2).random,
