@@ -1,13 +1,12 @@
-"""Deliveries: many orders of one caller, each brought to its outcome, a bounded number at once."""
+"""Maps an async function over a source, a bounded number of items at once. It never retries."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-from contextlib import aclosing
 from typing import Generic, TypeVar
 
 from .cooperation import is_cancelled
-from .iteration import iterate
+from .iteration import read_source
 from .wakeup import Wakeup
 
 ItemT = TypeVar("ItemT")
@@ -16,11 +15,14 @@ ResultT = TypeVar("ResultT")
 
 class BoundedMap(Generic[ItemT, ResultT]):
     """
-    Reads a source of orders as far as the window allows, and hands out each with its end.
+    Calls a function for each item of a source, and yields the results in the order they finish.
+
+    The source is read lazily: an item counts against the window from its read until its result is
+    taken. Use each map for one `run`.
 
     Args:
-        function: Brings one order to its end; called in a task of its own.
-        window: The most orders that are begun or not yet taken at once.
+        function: Awaited for each item, in a task of its own. If it raises, the run stops.
+        window: The most items that are in progress or not yet taken.
     """
 
     def __init__(self, function: Callable[[ItemT], Awaitable[ResultT]], window: int) -> None:
@@ -30,29 +32,38 @@ class BoundedMap(Generic[ItemT, ResultT]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakeup = Wakeup()
         self._reader_task: asyncio.Task[None] | None = None
-        self._error: BaseException | None = None
+        self._source_error: Exception | None = None
+        self._function_error: BaseException | None = None
         self._is_source_read = False
 
     async def run(
         self,
         source: Iterable[ItemT] | AsyncIterable[ItemT],
-        check: Callable[[ItemT], object],
+        check: Callable[[ItemT], object] = lambda _: None,
     ) -> AsyncGenerator[tuple[ItemT, ResultT], None]:
-        """Each order with its end, as they end. What the source raises comes after all of them."""
+        """
+        Yield each item with its result. Leaving early cancels what is in progress.
+
+        Args:
+            source: The items. What it raises is raised after the results of all earlier items.
+            check: Called with each item before the window is asked for room. What it raises counts
+                as raised by the source.
+        """
         reader_task = asyncio.create_task(
-            self._read_source(source, check), name="modelslab_async orders"
+            self._read_source(source, check), name="modelslab_async map source"
         )
         self._reader_task = reader_task
         try:
             while True:
                 while self._results:
-                    yield self._results.popleft()
+                    result = self._results.popleft()
                     self._window.release()
+                    yield result
                 if self._is_source_read and not self._tasks:
                     break
                 await self._wakeup.wait()
-            if self._error is not None:
-                raise self._error
+            if (error := self._function_error or self._source_error) is not None:
+                raise error
         finally:
             reader_task.cancel()
             for task in self._tasks:
@@ -64,20 +75,15 @@ class BoundedMap(Generic[ItemT, ResultT]):
         source: Iterable[ItemT] | AsyncIterable[ItemT],
         check: Callable[[ItemT], object],
     ) -> None:
+        async def start(item: ItemT) -> None:
+            check(item)
+            await self._window.acquire()
+            task = asyncio.create_task(self._process(item), name="modelslab_async map item")
+            self._tasks.add(task)
+            task.add_done_callback(self._on_task_done)
+
         try:
-            async with aclosing(iterate(source)) as items:
-                async for item in items:
-                    check(item)
-                    await self._window.acquire()
-                    task = asyncio.create_task(self._process(item), name="modelslab_async order")
-                    self._tasks.add(task)
-                    task.add_done_callback(self._on_task_done)
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            self._error = RuntimeError("the source of orders was cancelled")
-        except Exception as error:  # noqa: BLE001 -- whatever the source raises is the reader's.
-            self._error = error
+            self._source_error = await read_source(source, start)
         finally:
             self._is_source_read = True
             self._wakeup.wake()
@@ -88,14 +94,14 @@ class BoundedMap(Generic[ItemT, ResultT]):
         except asyncio.CancelledError as cancelled:
             if is_cancelled():
                 raise
-            # A task that ends so says nothing, and its order would be lost.
-            raise RuntimeError("an order was cancelled from within") from cancelled
+            # A cancelled task would drop its item without a word.
+            raise RuntimeError("a task of the bounded map was cancelled from within") from cancelled
         self._results.append((item, result))
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._error = self._error or error
+            self._function_error = self._function_error or error
             if self._reader_task is not None:
                 self._reader_task.cancel()
         self._wakeup.wake()

@@ -3,13 +3,12 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterable, Callable, Iterable
-from contextlib import aclosing
 from typing import TypeAlias
 
 from attrs import Factory, define
 
-from .._aio.cooperation import Yielder, is_cancelled
-from .._aio.iteration import iterate
+from .._aio.cooperation import Yielder
+from .._aio.iteration import read_source
 from .._aio.wakeup import Wakeup
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired, PermissionDenied
 from .._models.outcomes import Outcome, Unresolved
@@ -184,21 +183,15 @@ async def fill_buffer(
     """Read a source into an inbox, and have each new ticket watched, as its window allows."""
     clock = asyncio.get_running_loop().time
     yielder = Yielder()
-    try:
-        async with aclosing(iterate(tickets)) as source:
-            async for given in source:
-                ticket = Ticket.of(given)
-                await buffer.wait_for_room()
-                if buffer.register(ticket, clock()):
-                    buffer.start_watching(ticket, watch)
-                await yielder.maybe_yield()
-        buffer.finish_source()
-    except asyncio.CancelledError:
-        if is_cancelled():
-            raise
-        buffer.finish_source(RuntimeError("the source of tickets was cancelled"))
-    except Exception as error:  # noqa: BLE001 -- whatever the source raises is the reader's.
-        buffer.finish_source(error)
+
+    async def register(given: TicketLike) -> None:
+        ticket = Ticket.of(given)
+        await buffer.wait_for_room()
+        if buffer.register(ticket, clock()):
+            buffer.start_watching(ticket, watch)
+        await yielder.maybe_yield()
+
+    buffer.finish_source(await read_source(tickets, register, contents="tickets"))
 
 
 def check_not_text(tickets: Tickets) -> None:
