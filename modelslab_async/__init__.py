@@ -4,23 +4,22 @@ from types import FunctionType
 
 from ._client import Client, GenerationRequest
 from ._downloads import Downloads, Saved, SaveResult, Unsaved, Verified, download, verify
+from ._models.download_errors import (
+    DownloadError,
+    FileNotWritten,
+    FileTooLarge,
+    LinkGone,
+    LinkRefused,
+    TransferFailed,
+    WrongContent,
+)
 from ._models.errors import (
     AuthenticationError,
     ClientClosed,
     ConnectionImpossible,
-    DownloadError,
-    FileNotWritten,
-    FileTooLarge,
     GenerationFailed,
     HandshakeFailed,
     InvalidRequest,
-    JournalDamaged,
-    JournalError,
-    JournalFull,
-    JournalLocked,
-    JournalReadOnly,
-    LinkGone,
-    LinkRefused,
     ModelsLabError,
     PaymentRequired,
     PermissionDenied,
@@ -29,7 +28,6 @@ from ._models.errors import (
     ServerError,
     SubmitUncertain,
     TicketNotFound,
-    TransferFailed,
     TransientError,
     TransportError,
     UnreadableReply,
@@ -37,10 +35,16 @@ from ._models.errors import (
     UnusableFile,
     UnusableProxy,
     WaitTimeout,
-    WrongContent,
-    WrongJournal,
 )
 from ._models.events import Completed, Event, Paused, Polled, PollFailed, Submitted
+from ._models.journal_errors import (
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    JournalLocked,
+    JournalReadOnly,
+    WrongJournal,
+)
 from ._models.outcomes import Outcome, Unresolved, Unsubmitted
 from ._models.replies import Failed, Processing, Reply, Success
 from ._models.saved_file import SavedFile

@@ -30,7 +30,7 @@ from ._journal.sqlite_errors import file_gone_error
 from ._journal.submits import PendingSubmit
 from ._journal.tickets import Completion, PollUpdate
 from ._journal.writer import ReadOnlyWriter, Writer
-from ._models.errors import JournalError, JournalReadOnly
+from ._models.journal_errors import JournalError, JournalReadOnly
 from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
 from ._models.ticket import Ticket, TicketLike

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 
-from .._models.errors import GenerationFailed, JournalError, ModelsLabError, SubmitUncertain
+from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
+from .._models.journal_errors import JournalError
 from .._models.replies import Failed, Processing, Success
 from .._submitting.submit_log import SubmitLog, SubmitReply
 from .._submitting.submit_request import SubmitRequest

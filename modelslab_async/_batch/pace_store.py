@@ -2,7 +2,7 @@
 
 import logging
 
-from .._models.errors import JournalError
+from .._models.journal_errors import JournalError
 from .._scheduling.adaptive.adaptive_pace import AdaptivePace
 from .._scheduling.policy import PacePolicy
 from ..journal import Journal

@@ -10,8 +10,8 @@ from attrs import define
 
 from .._client import Client
 from .._journal.tickets import Completion, PollUpdate
-from .._models.errors import JournalError
 from .._models.events import Event, Polled, PollFailed
+from .._models.journal_errors import JournalError
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket

@@ -11,7 +11,7 @@ from .._downloads.save_result import Saved, SaveResult, Unsaved
 from .._downloads.stale_parts import part_stems, remove_stale
 from .._journal.pending_files import PendingSave
 from .._journal.recorded_files import RecordedFile
-from .._models.errors import JournalError
+from .._models.journal_errors import JournalError
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from ..journal import Journal

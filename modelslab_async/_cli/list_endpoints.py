@@ -1,6 +1,5 @@
 """The command `endpoints`: the ways to start work, and the parameters that each of them knows."""
 
-import difflib
 import json
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -9,6 +8,7 @@ import click
 from rich.text import Text
 
 from .. import ENDPOINTS, FAMILIES, Endpoint
+from .._registry.suggestions import did_you_mean
 from . import options, output
 
 _COLUMNS = (
@@ -47,10 +47,9 @@ def _find_endpoints(pattern: str) -> list[Endpoint]:
     if pattern in FAMILIES:
         raise click.UsageError(f"family {pattern!r} has no endpoint that a page describes")
     families = dict.fromkeys(name.partition("/")[0] for name in ENDPOINTS)
-    suggestions = difflib.get_close_matches(pattern, (*ENDPOINTS, *families), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(suggestions)}? " if suggestions else ""
+    hint = did_you_mean(pattern, (*ENDPOINTS, *families)) or "none is like it;"
     raise click.UsageError(
-        f"unknown endpoint {pattern!r}; {hint}`{output.PROGRAM} endpoints` lists all of them"
+        f"unknown endpoint {pattern!r}; {hint} `{output.PROGRAM} endpoints` lists all of them"
     )
 
 

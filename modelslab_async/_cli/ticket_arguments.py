@@ -2,7 +2,6 @@
 
 import asyncio
 import codecs
-import difflib
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -11,6 +10,7 @@ from typing import TypeVar
 import click
 
 from .. import FAMILIES, Client, Event, Family, Ticket
+from .._registry.suggestions import did_you_mean
 from .._transport.credentials import Credentials
 from .exit_codes import BAD_KEY
 from .option_names import with_option_names
@@ -37,10 +37,9 @@ def find_family(name: str) -> Family:
     family = FAMILIES.get(name)
     if family is not None:
         return family
-    suggestions = difflib.get_close_matches(name, FAMILIES, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(suggestions)}? " if suggestions else ""
+    hint = did_you_mean(name, FAMILIES) or "none is like it;"
     raise click.UsageError(
-        f"unknown family {name!r}; {hint}`modelslab-async families` lists all of them"
+        f"unknown family {name!r}; {hint} `modelslab-async families` lists all of them"
     )
 
 

@@ -7,13 +7,8 @@ from ipaddress import ip_address
 
 import httpx
 
-from .._models.errors import (
-    DownloadError,
-    LinkRefused,
-    ModelsLabError,
-    TransferFailed,
-    UntrustedServer,
-)
+from .._models.download_errors import DownloadError, LinkRefused, TransferFailed
+from .._models.errors import ModelsLabError, UntrustedServer
 from .._transport.httpx_adapter import connect_error, translate_error
 from .._transport.ip_ranges import is_public
 from .._transport.public_only import NotPublic

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Protocol
 
-from .._models.errors import LinkGone, ModelsLabError
+from .._models.download_errors import LinkGone
+from .._models.errors import ModelsLabError
 from .._models.replies import Reply, Success
 from .._models.ticket import Ticket
 

@@ -10,7 +10,8 @@ from typing import Self, overload
 import httpx
 from attrs import frozen
 
-from .._models.errors import ClientClosed, DownloadError
+from .._models.download_errors import DownloadError
+from .._models.errors import ClientClosed
 from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
 from .._models.saved_file import SavedFile

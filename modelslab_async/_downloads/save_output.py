@@ -8,15 +8,15 @@ from typing import TypeAlias
 from attrs import frozen
 
 from .._aio.threads import run_in_thread
-from .._models.errors import (
+from .._models.download_errors import (
     DownloadError,
     FileNotWritten,
     FileTooLarge,
     LinkGone,
-    ModelsLabError,
     TransferFailed,
     WrongContent,
 )
+from .._models.errors import ModelsLabError
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from .._registry.family import Medium

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from .._models.errors import DownloadError
+from .._models.download_errors import DownloadError
 from .._models.outcomes import Unresolved
 from .._models.replies import Failed, Success
 from .._models.saved_file import SavedFile

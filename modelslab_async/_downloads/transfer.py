@@ -9,7 +9,13 @@ from typing import TypeVar
 import httpx
 
 from .._aio.threads import run_in_thread
-from .._models.errors import FileNotWritten, FileTooLarge, LinkGone, TransferFailed, WrongContent
+from .._models.download_errors import (
+    FileNotWritten,
+    FileTooLarge,
+    LinkGone,
+    TransferFailed,
+    WrongContent,
+)
 from .._models.version import __version__
 from .content_sniffing import SNIFF_BYTES, binary_suffix_of
 from .error_pages import is_html_type, is_web_page

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeVar
 
-from .._models.errors import JournalDamaged, JournalError, JournalReadOnly
+from .._models.journal_errors import JournalDamaged, JournalError, JournalReadOnly
 from .schema import check_current
 from .sqlite_errors import check_file, file_gone_error, primary_code, to_journal_error
 from .writer import configured

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
-from .._models.errors import JournalDamaged
+from .._models.journal_errors import JournalDamaged
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.serialization import from_dict, to_dict

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from .._models.errors import JournalReadOnly, WrongJournal
+from .._models.journal_errors import JournalReadOnly, WrongJournal
 from .write_lock import transaction
 
 Migration: TypeAlias = Sequence[str]

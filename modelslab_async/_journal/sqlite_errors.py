@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-from .._models.errors import (
+from .._models.journal_errors import (
     JournalDamaged,
     JournalError,
     JournalFull,

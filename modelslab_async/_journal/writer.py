@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
-from .._models.errors import JournalError
+from .._models.journal_errors import JournalError
 from .process_identity import has_died
 from .schema import prepare
 from .sqlite_errors import check_file, file_gone_error, to_journal_error

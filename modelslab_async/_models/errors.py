@@ -2,46 +2,45 @@
 Everything that can go wrong, as one tree. Errors carry data; they never hold a key.
 
     ModelsLabError
-    ├── TransientError               one look went wrong; the job is not over: look again later
-    │   ├── TransportError      no usable answer came: network, timeout, cut connection
+    ├── TransientError          one request went wrong; the job goes on: poll again later
+    │   ├── TransportError      no usable reply: network, timeout, cut connection
     │   ├── ServerError         the server is in trouble: 408, 425, 5xx
-    │   ├── UnreadableReply     an answer came that says nothing: no JSON, no status, a redirect
-    │   └── RateLimited         too many requests, by status 429 or by its words
-    ├── Refused                 asking again cannot help until somebody acts
+    │   ├── UnreadableReply     the reply says nothing: no JSON, no status, a redirect
+    │   └── RateLimited         too many requests, by status 429 or by the server's words
+    ├── Refused                 the same request is refused until its cause is removed
     │   ├── AuthenticationError the key is missing, wrong or expired: ends all tickets of that key
     │   ├── PaymentRequired     no credits or no plan: ends all tickets of that key
-    │   ├── PermissionDenied    this plan may not do that: ends all tickets of that family
+    │   ├── PermissionDenied    the plan does not include this: ends all tickets of that family
     │   └── InvalidRequest      the request itself is wrong: ends that ticket alone
-    ├── GenerationFailed        the job itself failed; this is the server's last word
+    ├── GenerationFailed        the job itself failed; the server's word is final
     │   └── TicketNotFound      the server knows no such id
-    ├── WaitTimeout             the caller's patience ended, not the job (also a TimeoutError)
-    ├── SubmitUncertain         work may or may not have been started; look before paying again
-    ├── UnusableFile            a file to be submitted cannot be read, or is too long (a ValueError)
-    ├── DownloadError           the job is done, one of its outputs could not be saved
-    │   ├── LinkGone            nothing is behind the link: expired, or not there in time
-    │   ├── LinkRefused         the link leads where no download goes: not https, not public
-    │   ├── TransferFailed      the bytes did not come: network, server, cut again and again
-    │   ├── WrongContent        what came is no such file: an error page, another kind of data
+    ├── WaitTimeout             the caller's timeout passed, the job goes on (also a TimeoutError)
+    ├── SubmitUncertain         the work may have been started; check before paying again
+    ├── UnusableFile            a file to submit cannot be read or is too long (a ValueError)
+    ├── DownloadError           the job is done, but one of its outputs could not be saved
+    │   ├── LinkGone            the link has no file: expired, or not there in time
+    │   ├── LinkRefused         the link is not one to download from: not https, not public
+    │   ├── TransferFailed      the bytes did not arrive: network, server, repeated cuts
+    │   ├── WrongContent        the bytes are no such file: an error page, another kind of data
     │   ├── FileTooLarge        there are more bytes than allowed
     │   └── FileNotWritten      this machine could not write the file: disk full, no permission
-    ├── ConnectionImpossible    as things are set up, no connection comes about: nothing is retried
+    ├── ConnectionImpossible    the settings allow no connection: nothing is retried
     │   ├── UntrustedServer     the server's certificate is not valid: nothing was sent
-    │   ├── HandshakeFailed     the server and this machine agree on no TLS
+    │   ├── HandshakeFailed     the server and this machine have no TLS setting in common
     │   └── UnusableProxy       the environment's proxy cannot be used: nothing was sent
-    ├── ClientClosed            the client was closed while waiting, or used after that
-    └── JournalError            the file of a batch cannot be used; nothing that it holds is lost
-        ├── JournalLocked       another process holds it for longer than we wait
+    ├── ClientClosed            the client was closed during the wait or before the call
+    └── JournalError            the journal of a batch cannot be used; what it holds is not lost
+        ├── JournalLocked       another process holds it for longer than the wait allows
         ├── JournalFull         there is no room to write: a full disk, a quota, a limit
-        ├── JournalReadOnly     it may not be written
-        ├── JournalDamaged      it is torn, or its pages make no sense
-        └── WrongJournal        it is no journal, or one of a newer version
+        ├── JournalReadOnly     writing to it is not allowed
+        ├── JournalDamaged      its file is incomplete or inconsistent
+        └── WrongJournal        the file is no journal, or one of a newer version
 """
 
 from copy import copy
 from typing import ClassVar, Self
 
 from .replies import Failed, Processing
-from .saved_file import SavedFile
 from .ticket import Ticket
 
 
@@ -50,9 +49,10 @@ class ModelsLabError(Exception):
     The base of every error of this package.
 
     Attributes:
-        advice: What to do about it, where that is the same for all errors of a kind. `str` adds it.
-        ticket: The ticket it is about, if it is about one.
-        status_code: The HTTP status that came, if one came.
+        advice: What the caller can do about it, where all errors of the class have the same
+            remedy. `str` appends it.
+        ticket: The ticket it is about, if any.
+        status_code: The HTTP status of the reply, if there was one.
         server_message: The server's own words, if any.
         retry_after: Seconds the server asked to wait, if it did.
     """
@@ -76,7 +76,7 @@ class ModelsLabError(Exception):
         self.retry_after = retry_after
 
     def with_ticket(self, ticket: Ticket) -> Self:
-        """The same error as a fresh object that speaks of this ticket: one for each who waits."""
+        """Return a copy of this error for another ticket, so that each waiter gets its own."""
         clone = copy(self)
         clone.ticket = ticket
         clone.__cause__ = self.__cause__
@@ -88,12 +88,12 @@ class ModelsLabError(Exception):
 
 
 class TransientError(ModelsLabError):
-    """One look went wrong. The job is not over; the poller looks again within its budget."""
+    """One request went wrong. The job goes on, and the poller retries within its limits."""
 
 
 class TransportError(TransientError):
     """
-    No usable answer came: the network, a timeout, a connection that was cut.
+    No usable reply came: a network fault, a timeout, or a cut connection.
 
     Attributes:
         may_have_been_sent: False only if the request provably never left this machine.
@@ -111,7 +111,7 @@ class ServerError(TransientError):
 
 
 class UnreadableReply(TransientError):
-    """An answer came that says nothing about the job: not JSON, no status, a redirect."""
+    """The reply says nothing about the job: it is not JSON, has no status, or is a redirect."""
 
 
 class RateLimited(TransientError):
@@ -119,7 +119,7 @@ class RateLimited(TransientError):
 
 
 class Refused(ModelsLabError):
-    """The server refuses, and asking again cannot help until somebody acts. The job goes on."""
+    """The server refuses the request. Retrying cannot help until its cause is removed."""
 
 
 class AuthenticationError(Refused):
@@ -133,7 +133,7 @@ class PaymentRequired(Refused):
 
 
 class PermissionDenied(Refused):
-    """The account's plan may not use this."""
+    """The account's plan does not include this."""
 
 
 class InvalidRequest(Refused):
@@ -142,7 +142,7 @@ class InvalidRequest(Refused):
 
 class GenerationFailed(ModelsLabError):
     """
-    The job itself failed; this is the server's last word.
+    The job itself failed; the server's word is final.
 
     Attributes:
         reply: The whole reply, with the server's message and the body as it came.
@@ -159,19 +159,19 @@ class GenerationFailed(ModelsLabError):
 
     @staticmethod
     def of(reply: Failed) -> "GenerationFailed":
-        """Make the error that stands for a failed reply."""
+        """Make the error for a failed reply."""
         return (TicketNotFound if reply.reason == "not_found" else GenerationFailed)(reply)
 
 
 class TicketNotFound(GenerationFailed):
-    """The server knows no such id: a mistyped one, another family's, or one long gone."""
+    """The server knows no such id: it is mistyped, of another family, or expired."""
 
     advice = "check the id and the family; results are kept for a limited time"
 
 
 class WaitTimeout(ModelsLabError, TimeoutError):
     """
-    The caller's patience ended, not the job: wait for the same ticket again to resume.
+    The caller's timeout passed, but the job goes on. Wait for the same ticket again to resume.
 
     Attributes:
         last: The last reply that came, if any.
@@ -186,14 +186,15 @@ class WaitTimeout(ModelsLabError, TimeoutError):
 
 class SubmitUncertain(ModelsLabError):
     """
-    Work may or may not have been started. Look for its `track_id` before paying again.
+    The work may or may not have been started. Search for its `track_id` before paying again.
 
-    It is in webhooks, and in what the service shows of your account. The `__cause__` went wrong.
+    Webhooks carry the `track_id`, and the service's account pages show it. The `__cause__` is
+    the error of the request.
 
     Attributes:
-        endpoint: What was submitted to.
-        track_id: The mark that the request carried: the caller's own, or one that was made for it;
-            "" where none was given and the endpoint takes none.
+        endpoint: The endpoint of the submit.
+        track_id: The mark in the request: the caller's own, or one that the client made. It is
+            "" where the caller gave none and the endpoint takes none.
         payload_hash: The SHA-256 of the endpoint and its parameters, without the mark.
     """
 
@@ -213,12 +214,12 @@ class SubmitUncertain(ModelsLabError):
 
 class UnusableFile(ModelsLabError, ValueError):
     """
-    A file among the parameters of a submit is not there, empty, too long, or has changed since.
+    A file among the parameters of a submit is missing, empty, too long, or has changed.
 
-    Nothing was started. Where the system said why, the `__cause__` is its error.
+    Nothing was started. Where the operating system gave a reason, the `__cause__` is its error.
 
     Attributes:
-        parameter: Where it stood.
+        parameter: The parameter that holds the file.
     """
 
     def __init__(self, message: str = "", *, parameter: str = "") -> None:
@@ -226,63 +227,13 @@ class UnusableFile(ModelsLabError, ValueError):
         self.parameter = parameter
 
 
-class DownloadError(ModelsLabError):
-    """
-    The job is done, but one of its outputs could not be saved. Saving can be repeated.
-
-    Attributes:
-        url: The link, without its query; "" where the reply itself held the bytes.
-        n: Which of the ticket's outputs, counted from 0.
-        saved: The outputs of the ticket that were saved.
-    """
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        ticket: Ticket | None = None,
-        status_code: int | None = None,
-        url: str = "",
-        n: int = 0,
-        saved: tuple[SavedFile, ...] = (),
-    ) -> None:
-        super().__init__(message, ticket=ticket, status_code=status_code)
-        self.url = url
-        self.n = n
-        self.saved = saved
-
-
-class LinkGone(DownloadError):
-    """Nothing is behind the link: it has expired, or the file did not appear in time."""
-
-
-class LinkRefused(DownloadError):
-    """The link leads where no download goes: not https, not a public address, in a circle."""
-
-
-class TransferFailed(DownloadError):
-    """The bytes did not come: the network, the server, or a transfer that was cut every time."""
-
-
-class WrongContent(DownloadError):
-    """What came is no file of this family: an error page, or another kind of data."""
-
-
-class FileTooLarge(DownloadError):
-    """There are more bytes than allowed."""
-
-
-class FileNotWritten(DownloadError):
-    """This machine could not write the file: a full disk, a missing permission."""
-
-
 class ConnectionImpossible(ModelsLabError):
     """
-    As things are set up, no connection comes about. Nothing is retried, since nothing would change.
+    With the present settings no connection can be made. A retry would fail the same way.
 
     Attributes:
-        may_have_been_sent: Whether the request may have left this machine all the same. Only TLS 1.3 has
-            such a case: there a server may ask for a certificate after the request went out.
+        may_have_been_sent: Whether the request may have left this machine. Only TLS 1.3 makes
+            that possible: a server may ask for a certificate after the request went out.
     """
 
     def __init__(
@@ -297,7 +248,7 @@ class UntrustedServer(ConnectionImpossible):
 
 
 class HandshakeFailed(ConnectionImpossible):
-    """The server and this machine agree on no TLS: on no version, cipher or certificate."""
+    """The server and this machine have no TLS version, cipher or certificate in common."""
 
     advice = "check the scheme and the port of the base URL, and which TLS the server asks for"
 
@@ -309,40 +260,4 @@ class UnusableProxy(ConnectionImpossible):
 
 
 class ClientClosed(ModelsLabError):
-    """The client was closed while waiting, or used after that. Tickets can be waited for again."""
-
-
-class JournalError(ModelsLabError):
-    """
-    The file of a batch cannot be used. What was committed to it before is not lost.
-
-    Attributes:
-        path: The file.
-    """
-
-    def __init__(self, message: str = "", *, path: str = "") -> None:
-        super().__init__(message)
-        self.path = path
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
-
-
-class JournalLocked(JournalError):
-    """Another process holds the journal locked for longer than we wait."""
-
-
-class JournalFull(JournalError):
-    """There is no room to write the journal: the disk is full, or a quota or a limit is reached."""
-
-
-class JournalReadOnly(JournalError):
-    """The journal may not be written."""
-
-
-class JournalDamaged(JournalError):
-    """The journal is torn, or its pages make no sense."""
-
-
-class WrongJournal(JournalError):
-    """The file is no journal, or one of a newer version. It is left as it was."""
+    """The client was closed during the wait or before the call. A new client can resume."""

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from cattrs import Converter
 from cattrs.strategies import configure_tagged_union
 
-from . import errors
+from . import download_errors, errors, journal_errors
 from .errors import ModelsLabError, WaitTimeout
 from .outcomes import Outcome, Unresolved
 from .replies import Failed, Processing, Reply, Success
@@ -19,6 +19,12 @@ _KIND_NAMES: Mapping[type, str] = {
     Success: "success",
     Failed: "failed",
     Unresolved: "unresolved",
+}
+_ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
+    name: kind
+    for module in (errors, download_errors, journal_errors)
+    for name, kind in vars(module).items()
+    if isinstance(kind, type) and issubclass(kind, ModelsLabError)
 }
 # What errors hold beside their message; a ticket and a last reply stand in the outcome.
 _ERROR_FIELDS = (
@@ -73,10 +79,7 @@ def _write_error(error: ModelsLabError) -> Record:
 
 
 def _read_error(record: Mapping[str, Any], _type: object) -> ModelsLabError:
-    kind = getattr(errors, record["error"])
-    if not issubclass(kind, ModelsLabError):
-        raise TypeError(record["error"])
-    error: ModelsLabError = kind(record["message"])
+    error: ModelsLabError = _ERRORS_BY_NAME[record["error"]](record["message"])
     for name in _ERROR_FIELDS:
         # What an error of this kind did not hold yet when it was written down keeps its default.
         if hasattr(error, name) and name in record:

@@ -1,6 +1,5 @@
 """Looker: one look at one ticket, over the wire to a reply. It never waits and never repeats."""
 
-import difflib
 import logging
 import os
 import time
@@ -15,7 +14,9 @@ from .._models.tier import Tier
 from .._parsing.reply import read_reply
 from .._parsing.reply_cache import CachedProcessing, ReplyCache
 from .._parsing.status import is_known_status
-from .._registry.family import BASE_URL, LEGACY_BASE_URL, Family
+from .._registry.family import Family
+from .._registry.suggestions import did_you_mean
+from .._registry.url_template import BASE_URL, LEGACY_BASE_URL
 from .._transport.base import Response
 from .._transport.sender import Sender
 
@@ -50,14 +51,7 @@ class StatusClient:
         """
         family = self._families.get(ticket.family)
         if family is None:
-            close_matches = difflib.get_close_matches(
-                ticket.family, self._families, n=3, cutoff=0.4
-            )
-            hint = (
-                f"did you mean {' or '.join(map(repr, close_matches))}?"
-                if close_matches
-                else "none is like it;"
-            )
+            hint = did_you_mean(ticket.family, self._families) or "none is like it;"
             raise ValueError(
                 f"unknown family {ticket.family!r}; {hint} "
                 "`modelslab-async families` lists all, and Client(families=...) takes more"

@@ -1,6 +1,5 @@
 """Endpoint: a named way to start work, and how parameters become a Call. Sends nothing."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -9,11 +8,10 @@ from attrs import evolve, field, frozen
 from attrs.validators import in_, matches_re
 
 from .._models.tier import Tier
-from .family import BASE_URL, LEGACY_BASE_URL, Call, KeyLocation, Medium, Method, is_absolute_url
+from .family import Call, KeyLocation, Medium, Method
 from .suggestions import closest_name
+from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders
 
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_HOST_NAMES = ("base", "legacy")
 # What stands for a file has one of these words in its name, in every documented row but one; and
 # what has such a word stands for a file, but for two that are switches.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
@@ -96,7 +94,7 @@ class Endpoint:
     @property
     def path_params(self) -> tuple[str, ...]:
         """The names of the parameters that go into the path."""
-        return tuple(name for name in _PLACEHOLDER.findall(self.url) if name not in _HOST_NAMES)
+        return placeholders(self.url)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -106,7 +104,7 @@ class Endpoint:
 
     def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Endpoint":
         """The same endpoint on other hosts."""
-        return evolve(self, url=self.url.replace("{base}", base).replace("{legacy}", legacy))
+        return evolve(self, url=fill_hosts(self.url, base=base, legacy=legacy))
 
     def takes_file(self, name: str) -> bool:
         """
@@ -169,7 +167,7 @@ class Endpoint:
         self.check(params)
         given = {name: value for name, value in params.items() if value is not None}
         path_params = {name: self._path_segment(name, given.pop(name)) for name in self.path_params}
-        url = self.with_hosts().url
+        url = fill_hosts(self.url)
         return Call(
             method=self.method,
             url=url.format_map(path_params) if path_params else url,

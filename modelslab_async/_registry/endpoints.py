@@ -6,6 +6,8 @@ anything is sent, while one that is required wrongly would stop a request that t
 Left out on purpose: chat, which answers at once; administration; and v8, which no page describes.
 """
 
+from types import MappingProxyType
+
 from attrs import evolve
 
 from .endpoint import Endpoint
@@ -22,7 +24,6 @@ from .rows import (
     videos,
     voices,
 )
-from .tables import Table
 
 _ROWS = (
     *images.ROWS,
@@ -40,7 +41,7 @@ _ROWS = (
 # What one endpoint knows is a word of the service, and no misspelling anywhere else.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
-ENDPOINTS: Table[Endpoint] = Table(
-    "endpoints", {row.name: evolve(row, known_elsewhere=_ALL_PARAMETERS) for row in _ROWS}
+ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(
+    {row.name: evolve(row, known_elsewhere=_ALL_PARAMETERS) for row in _ROWS}
 )
-"""The table. Extend it with `ENDPOINTS | {"family/name": Endpoint(...)}`; it is never changed."""
+"""Every endpoint by its name. Read-only: add with `ENDPOINTS | {"family/name": Endpoint(...)}`."""

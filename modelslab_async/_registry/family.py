@@ -1,25 +1,27 @@
-"""Family: one API family, and how a ticket becomes a Call. Holds no key and sends nothing."""
+"""Family: one API family, and how a ticket becomes a request. Holds no key and sends nothing."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from attrs import Factory, evolve, field, frozen
 from attrs.validators import in_, matches_re
 
 from .._models.ticket import Ticket
 from .._models.tier import Tier
+from .url_template import (
+    BASE_URL,
+    LEGACY_BASE_URL,
+    fill_hosts,
+    is_absolute_url,
+    placeholders,
+    split_at_placeholders,
+)
 
 Method: TypeAlias = Literal["GET", "POST"]
 KeyLocation: TypeAlias = Literal["body", "header", "query"]
 StatusRule: TypeAlias = Literal["generation", "training", "workflow"]
 Medium: TypeAlias = Literal["image", "video", "audio", "text", "3d"]
-
-BASE_URL = "https://modelslab.com/api"
-LEGACY_BASE_URL = "https://stablediffusionapi.com/api"
-_HOST_PLACEHOLDERS = ("{base}", "{legacy}")
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @frozen(kw_only=True)
@@ -45,13 +47,6 @@ class Call:
     repeatable: bool
 
 
-def is_absolute_url(template: str) -> bool:
-    """Whether a template has a host of its own, and neither query nor fragment."""
-    parts = urlsplit(template.replace("{base}", BASE_URL).replace("{legacy}", LEGACY_BASE_URL))
-    is_absolute = parts.scheme in ("http", "https") and parts.hostname and "{" not in parts.netloc
-    return bool(is_absolute) and not parts.query and not parts.fragment
-
-
 def _check_url(family: "Family", _attribute: object, value: str) -> None:
     if not is_absolute_url(value):
         raise ValueError(
@@ -61,8 +56,7 @@ def _check_url(family: "Family", _attribute: object, value: str) -> None:
 
 
 def _split_url(family: "Family") -> tuple[str, ...]:
-    url = family.url.replace("{base}", BASE_URL).replace("{legacy}", LEGACY_BASE_URL)
-    return tuple(re.split(r"\{\w+\}", url))
+    return split_at_placeholders(family.url)
 
 
 @frozen(kw_only=True)
@@ -118,16 +112,11 @@ class Family:
     @property
     def id_parts(self) -> tuple[str, ...]:
         """The names of the id's parts in the URL; none where the id stands in the body."""
-        return tuple(
-            name
-            for name in _PLACEHOLDER.findall(self.url)
-            if f"{{{name}}}" not in _HOST_PLACEHOLDERS
-        )
+        return placeholders(self.url)
 
     def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Family":
         """The same family on other hosts."""
-        url = self.url.replace("{base}", base).replace("{legacy}", legacy)
-        return evolve(self, url=url)
+        return evolve(self, url=fill_hosts(self.url, base=base, legacy=legacy))
 
     def check(self, ticket: Ticket) -> None:
         """

@@ -1,21 +1,32 @@
-"""Spelling: which known name a stranger was meant to be, if any."""
+"""Suggestions for a name that is not known. They are only shown, never used in its place."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# Low enough for two letters that changed places in a word of five, `witdh`.
-_MIN_SIMILARITY = 0.8
+# Low enough for two swapped letters in a word of five, such as `witdh`.
+_MISSPELLING_SIMILARITY = 0.8
+# Lower, since this name is wrong for certain and a distant suggestion does no harm.
+_SUGGESTION_SIMILARITY = 0.5
+_MAX_SUGGESTIONS = 3
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question that lists the most similar known names; "" if none is similar."""
+    matches = get_close_matches(
+        name, list(known), n=_MAX_SUGGESTIONS, cutoff=_SUGGESTION_SIMILARITY
+    )
+    return f"did you mean {' or '.join(map(repr, matches))}?" if matches else ""
 
 
 def closest_name(name: str, known: Iterable[str]) -> str | None:
     """
-    The known name that this one looks like a misspelling of; None: it is a name of its own.
+    The known name that this name probably misspells, or None.
 
-    A known name with a word added, such as `prompt_2`, is a name of its own: so do services grow.
+    A known name with a word added, such as `prompt_2`, is no misspelling: services grow that way.
     """
     lowered = {other.casefold(): other for other in known}
     matches = get_close_matches(
-        name.casefold(), lowered, n=len(lowered) or 1, cutoff=_MIN_SIMILARITY
+        name.casefold(), lowered, n=len(lowered) or 1, cutoff=_MISSPELLING_SIMILARITY
     )
     if not matches or any(_words(name) > _words(lowered[other]) for other in matches):
         return None

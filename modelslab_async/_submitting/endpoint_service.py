@@ -1,7 +1,6 @@
 """Asker: checks what is ordered, and asks what is answered at once. It starts no work."""
 
 import asyncio
-import difflib
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from .._models.errors import ClientClosed, TransportError
 from .._parsing.reply import read_utility_reply
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
+from .._registry.suggestions import did_you_mean
 from .._transport.sender import Sender
 from .file_parameters import files_in, with_uploads
 from .submit_request import SubmitRequest
@@ -146,14 +146,9 @@ class EndpointService:
     def _endpoint(self, name: str) -> Endpoint:
         endpoint = self._endpoints.get(name)
         if endpoint is None:
-            similar = difflib.get_close_matches(name, self._endpoints, n=3, cutoff=0.5)
-            suggestion = (
-                f"did you mean {' or '.join(map(repr, similar))}?"
-                if similar
-                else "none is like it;"
-            )
+            hint = did_you_mean(name, self._endpoints) or "none is like it;"
             raise ValueError(
-                f"unknown endpoint {name!r}; {suggestion} "
+                f"unknown endpoint {name!r}; {hint} "
                 "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"
             )
         if endpoint.resolved_by is not None and endpoint.resolved_by not in self._families:

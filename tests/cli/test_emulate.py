@@ -41,7 +41,7 @@ def test_tickets_of_ones_own_are_planted(program):
     assert 0 == found.returncode
     wrong = program("emulate", "--job", "imges:7")
     assert (2, 1) == (wrong.returncode, wrong.stderr.count("\n"))
-    assert "did you mean images" in wrong.stderr
+    assert "did you mean 'images'" in wrong.stderr
 
 
 def test_other_programs_can_use_it(program, emulating):

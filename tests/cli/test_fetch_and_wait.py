@@ -77,7 +77,7 @@ def test_a_proxy_that_cannot_be_used(program, command):
         (("fetch", "images"), "family:id"),
         (("fetch", "images:a//b"), "empty part"),
         (("fetch", "workflows:1"), "2 part(s)"),
-        (("wait", "images:1", "vidio:1"), "did you mean video"),
+        (("wait", "images:1", "vidio:1"), "did you mean 'video'"),
         (("wait", "images:1", "--timeout", "-1"), "--timeout"),
         (("wait", "images:1", "--timeout", "nan"), "--timeout"),
         (("fetch", "images:1", "--base-url", "modelslab"), "base_url"),

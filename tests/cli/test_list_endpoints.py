@@ -95,8 +95,8 @@ def test_a_terminal_gets_all_about_one(program, name):
 @pytest.mark.parametrize(
     ("pattern", "complaint"),
     [
-        ("realtime/txt2img", "did you mean realtime/text2img"),
-        ("realtme", "did you mean realtime"),
+        ("realtime/txt2img", "did you mean 'realtime/text2img'"),
+        ("realtme", "did you mean 'realtime'"),
         ("*/nothing", "unknown endpoint '*/nothing'"),
         ("enterprise_pony", "has no endpoint that a page describes"),
     ],

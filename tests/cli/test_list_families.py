@@ -48,7 +48,7 @@ def test_an_unknown_family(program):
     """A name that is none is a usage error with those that are like it."""
     run = program("families", "vidio")
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
-    assert "did you mean video" in run.stderr
+    assert "did you mean 'video'" in run.stderr
 
 
 def test_no_key_is_needed(program):

@@ -2,6 +2,7 @@
 
 import pytest
 
+import modelslab_async
 from modelslab_async import ModelsLabError, TicketNotFound, __version__
 from modelslab_async._cli.exit_codes import exit_code_for, explain, worst_code
 from modelslab_async._models import errors
@@ -11,7 +12,7 @@ from modelslab_async._models.ticket import Ticket
 FAILED = Failed(ticket=Ticket("images", 1))
 KINDS = [
     kind
-    for kind in vars(errors).values()
+    for kind in map(vars(modelslab_async).get, modelslab_async.__all__)
     if isinstance(kind, type) and issubclass(kind, ModelsLabError) and kind is not ModelsLabError
 ]
 

@@ -21,7 +21,7 @@ from modelslab_async import (
     from_dict,
     to_dict,
 )
-from modelslab_async._models import errors
+from modelslab_async._models import download_errors, errors, journal_errors
 
 TICKET = Ticket("images", 1)
 
@@ -42,11 +42,15 @@ def test_the_tree_is_the_one_that_is_drawn():
     for name, depth in drawn():
         line[depth] = name
         if depth:
-            assert issubclass(getattr(errors, name), getattr(errors, line[depth - 1]))
+            parent = getattr(modelslab_async, line[depth - 1])
+            assert issubclass(getattr(modelslab_async, name), parent)
     names = {name for name, _ in drawn()}
-    kinds = [kind for kind in vars(errors).values() if inspect.isclass(kind)]
-    assert names == {kind.__name__ for kind in kinds if issubclass(kind, ModelsLabError)}
-    assert names <= set(modelslab_async.__all__)
+    public = [getattr(modelslab_async, name) for name in modelslab_async.__all__]
+    kinds = [kind for kind in public if inspect.isclass(kind) and issubclass(kind, ModelsLabError)]
+    assert names == {kind.__name__ for kind in kinds}
+    modules = (errors, download_errors, journal_errors)
+    defined = {name for module in modules for name, kind in vars(module).items() if kind in kinds}
+    assert names == defined
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Faults: which faults a server commits, how often and in which order. Commits none itself."""
 
-import difflib
 from collections import deque
 from collections.abc import Mapping
 from random import Random
@@ -10,6 +9,7 @@ from typing import Any, Self
 from attrs import field, fields, frozen
 from attrs.validators import ge, instance_of
 
+from ..._registry.suggestions import did_you_mean
 from .connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
 from .wrong_replies import WRONG_REPLIES, FaultSettings
 
@@ -57,9 +57,8 @@ def _check_script(_faults: object, attribute: Any, script: tuple[str | None, ...
 def _check_known(name: str) -> None:
     if name in FAULTS:
         return
-    matches = difflib.get_close_matches(name, FAULTS, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(map(repr, matches))}?" if matches else ""
-    raise ValueError(f"unknown fault {name!r}{hint}\nknown faults: {', '.join(sorted(FAULTS))}")
+    problem = "; ".join(filter(None, (f"unknown fault {name!r}", did_you_mean(name, FAULTS))))
+    raise ValueError(f"{problem}\nknown faults: {', '.join(sorted(FAULTS))}")
 
 
 @frozen(kw_only=True)

@@ -112,7 +112,7 @@ def test_bad_lines(here, emulator, tmp_path):
     [
         (("run",), "there is no journal run.db; give IDS"),
         (("run", "nowhere.txt"), "nowhere.txt cannot be read"),
-        (("run", "-", "--family", "image"), "did you mean images"),
+        (("run", "-", "--family", "image"), "did you mean 'images'"),
         (("run", "-", "--export", "out.doc"), "out.parquet"),
         (("run", "-", "--column", "nope"), "has no column 'nope'; it has a, b"),
         (("status",), "there is no journal"),

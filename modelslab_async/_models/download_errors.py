@@ -1,0 +1,55 @@
+"""Errors of saving one output to a file. They never mean that the job itself failed."""
+
+from .errors import ModelsLabError
+from .saved_file import SavedFile
+from .ticket import Ticket
+
+
+class DownloadError(ModelsLabError):
+    """
+    The job is done, but one of its outputs could not be saved. Saving can be repeated.
+
+    Attributes:
+        url: The link, without its query; "" where the reply itself held the bytes.
+        n: The number of the output, counted from 0.
+        saved: The outputs of the ticket that were saved.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        ticket: Ticket | None = None,
+        status_code: int | None = None,
+        url: str = "",
+        n: int = 0,
+        saved: tuple[SavedFile, ...] = (),
+    ) -> None:
+        super().__init__(message, ticket=ticket, status_code=status_code)
+        self.url = url
+        self.n = n
+        self.saved = saved
+
+
+class LinkGone(DownloadError):
+    """The link has no file: it has expired, or the file did not appear in time."""
+
+
+class LinkRefused(DownloadError):
+    """The link is not one to download from: not https, not public, or a redirect loop."""
+
+
+class TransferFailed(DownloadError):
+    """The bytes did not arrive: the network or the server failed, or every transfer was cut."""
+
+
+class WrongContent(DownloadError):
+    """The bytes are no file of this family: an error page, or another kind of data."""
+
+
+class FileTooLarge(DownloadError):
+    """There are more bytes than allowed."""
+
+
+class FileNotWritten(DownloadError):
+    """This machine could not write the file: a full disk, a missing permission."""

@@ -1,0 +1,39 @@
+"""Errors of a batch's journal. They never mean that committed data is lost."""
+
+from .errors import ModelsLabError
+
+
+class JournalError(ModelsLabError):
+    """
+    The journal of a batch cannot be used. What was committed to it before is not lost.
+
+    Attributes:
+        path: The journal's file.
+    """
+
+    def __init__(self, message: str = "", *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class JournalLocked(JournalError):
+    """Another process holds the journal locked for longer than the wait allows."""
+
+
+class JournalFull(JournalError):
+    """There is no room to write the journal: the disk is full, or a quota or limit is reached."""
+
+
+class JournalReadOnly(JournalError):
+    """Writing to the journal is not allowed."""
+
+
+class JournalDamaged(JournalError):
+    """The journal's file is incomplete or inconsistent."""
+
+
+class WrongJournal(JournalError):
+    """The file is no journal, or one of a newer version. It is left as it was."""
