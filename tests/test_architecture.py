@@ -29,7 +29,6 @@ ORDER = [
     "journal",
     "_batch",
     "batch",
-    "fast",
     "__init__",
     "emulator",
     "_cli",

@@ -112,7 +112,7 @@ async def over_pyreqwest(url: str, connections: int) -> AsyncGenerator[Run, None
 
 @asynccontextmanager
 async def over_default(url: str, connections: int) -> AsyncGenerator[Run, None]:
-    """`Client.fetch`, as it comes."""
+    """`Client.fetch` as it is with httptools."""
     from modelslab_async import Client
 
     async with Client(KEY, base_url=url, workers=connections) as client:
@@ -120,24 +120,23 @@ async def over_default(url: str, connections: int) -> AsyncGenerator[Run, None]:
 
 
 @asynccontextmanager
-async def over_fast(url: str, connections: int) -> AsyncGenerator[Run, None]:
-    """`Client.fetch` over the fast transport."""
+async def over_h11(url: str, connections: int) -> AsyncGenerator[Run, None]:
+    """`Client.fetch` as it is without httptools."""
     from modelslab_async import Client
-    from modelslab_async.fast import FastTransport
+    from modelslab_async._transport.http11.h11_codec import H11Codec
+    from modelslab_async._transport.http11.transport import HTTP11Transport
 
-    http = FastTransport(connections=connections)
+    http = HTTP11Transport(connections=connections, make_codec=H11Codec)
     async with Client(KEY, base_url=url, http=http, workers=connections) as client:
         yield at_once(lambda: client.fetch(("realtime", ID)), connections)
 
 
 @asynccontextmanager
-async def over_fast_stream(url: str, connections: int) -> AsyncGenerator[Run, None]:
-    """`Client.stream` over the fast transport: through the poller, as thousands of ids go."""
+async def over_stream(url: str, connections: int) -> AsyncGenerator[Run, None]:
+    """`Client.stream` with httptools: through the poller, as thousands of ids go."""
     from modelslab_async import Client
-    from modelslab_async.fast import FastTransport
 
-    http = FastTransport(connections=connections)
-    async with Client(KEY, base_url=url, http=http, workers=connections) as client:
+    async with Client(KEY, base_url=url, workers=connections) as client:
         first = ID
 
         async def run(polls: int) -> None:
@@ -212,8 +211,8 @@ WAYS: dict[str, Callable[[str, int], AbstractAsyncContextManager[Run]]] = {
     "aiohttp": over_aiohttp,
     "pyreqwest": over_pyreqwest,
     "Client": over_default,
-    "Client, fast": over_fast,
-    "Client.stream, fast": over_fast_stream,
+    "Client, h11": over_h11,
+    "Client.stream": over_stream,
     "sockets alone": over_sockets,
 }
 RIVALS = ("aiohttp", "modelslab-py", "httpx")

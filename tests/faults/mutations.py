@@ -47,7 +47,7 @@ MUTATIONS = [
         "if entry.failures < self.limits.max_failures:",
         "if False:",
         EACH,
-        SURVIVES + "(own-refuse_connection or own-reset_after)",
+        SURVIVES + "(h11-refuse_connection or h11-reset_after)",
     ),
     Mutation(
         "no answer comes",
@@ -87,7 +87,7 @@ MUTATIONS = [
         "final = permanent_tls_error(exc, in_handshake=False, may_have_been_sent=True)",
         "final = None",
         "../transport/test_contract.py",
-        "failed_handshake and 1.3 and default",
+        "failed_handshake and 1.3 and h11",
     ),
     Mutation(
         "TLS comes to nothing after the handshake, over httpx",
@@ -127,7 +127,7 @@ MUTATIONS = [
         "            if not may_have_left:",
         "            if False:",
         "../transport/test_contract.py",
-        "never_left and submit and default",
+        "never_left and submit and h11",
     ),
     Mutation(
         "all connections are in use: it may have left",
@@ -135,7 +135,7 @@ MUTATIONS = [
         "            if not may_have_left:",
         "            if True:",
         "../transport/test_contract.py",
-        "was_heard and default",
+        "was_heard and h11",
     ),
     Mutation(
         "all connections are in use, over httpx",
@@ -167,7 +167,7 @@ MUTATIONS = [
         "or self._h11.trailing_data[0]",
         "or False",
         EACH,
-        SURVIVES + "own-extra_reply",
+        SURVIVES + "h11-extra_reply",
     ),
     Mutation(
         "a second answer at once, over httpx",
@@ -184,7 +184,7 @@ MUTATIONS = [
         "            self.early = data\n            return\n"
         "        data = getattr(self, 'early', b'') + data\n        if not self._unread",
         EACH,
-        SURVIVES + "own-late_extra_reply",
+        SURVIVES + "h11-late_extra_reply",
     ),
     Mutation(
         "an answer is not HTTP",
@@ -192,7 +192,7 @@ MUTATIONS = [
         "except h11.RemoteProtocolError:",
         "except ZeroDivisionError:",
         EACH,
-        SURVIVES + "(own-not_http or own-bad_content_length or own-bad_chunk_size)",
+        SURVIVES + "(h11-not_http or h11-bad_content_length or h11-bad_chunk_size)",
     ),
     Mutation(
         "a server is away: few looks",
@@ -232,7 +232,7 @@ MUTATIONS = [
         "    except ValueError:\n        raise UnreadableBodyError",
         "    except ZeroDivisionError:\n        raise UnreadableBodyError",
         EACH,
-        SURVIVES + "(own-huge_number or own-half_json)",
+        SURVIVES + "(h11-huge_number or h11-half_json)",
     ),
     Mutation(
         "a million brackets",
@@ -248,7 +248,7 @@ MUTATIONS = [
         "if not isinstance(value, dict):",
         "if False:",
         EACH,
-        SURVIVES + "(own-json_list or own-json_null)",
+        SURVIVES + "(h11-json_list or h11-json_null)",
     ),
     Mutation(
         "JSON without a status",
@@ -256,7 +256,7 @@ MUTATIONS = [
         "return UnreadableReply if has_no_status else None",
         "return None",
         EACH,
-        SURVIVES + "own-no_status",
+        SURVIVES + "h11-no_status",
     ),
     Mutation(
         "a status that nobody has seen",
@@ -264,7 +264,7 @@ MUTATIONS = [
         'meaning = _STATUS_MEANINGS.get(word.replace(" ", "_"), Meaning.RUNNING)',
         'meaning = _STATUS_MEANINGS.get(word.replace(" ", "_"), Meaning.FAILED)',
         EACH,
-        SURVIVES + "own-nan",
+        SURVIVES + "h11-nan",
     ),
     Mutation(
         "a packed reply",
@@ -280,7 +280,7 @@ MUTATIONS = [
         "if length > MAX_BODY_BYTES:",
         "if False:",
         "test_bytes.py",
-        "cut_off_at_the_cap and own",
+        "cut_off_at_the_cap and h11",
     ),
     Mutation(
         "a body that says it is too long",
@@ -337,7 +337,7 @@ MUTATIONS = [
         "if self.chunk_count > MAX_SMALL_CHUNKS + length // SMALL_CHUNK_BYTES:",
         "if False:",
         "../transport/test_cooperation.py",
-        "crumbs and never and default",
+        "crumbs and never and h11",
     ),
     Mutation(
         "a body in crumbs: the turns of others",
@@ -361,7 +361,7 @@ MUTATIONS = [
         "MAX_HEAD_BYTES = 64 * 1024",
         "MAX_HEAD_BYTES = 2**40",
         "test_bytes.py",
-        "headers and own",
+        "headers and h11",
     ),
     Mutation(
         "interim replies that never end",
@@ -369,7 +369,7 @@ MUTATIONS = [
         "MAX_INTERIM_RESPONSES = 100",
         "MAX_INTERIM_RESPONSES = 10**9",
         "test_bytes.py",
-        "interim and own",
+        "interim and h11",
     ),
     Mutation(
         "the key in an error that quotes an answer",
@@ -456,7 +456,7 @@ MUTATIONS = [
         "if age < self.limits.grace:",
         "if age < -1.0:",
         EACH,
-        SURVIVES + "own-status_404",
+        SURVIVES + "h11-status_404",
     ),
     Mutation(
         "401, 402 and 403 as a page",
@@ -472,7 +472,7 @@ MUTATIONS = [
         "ServerError if status_code >= 500",
         "InvalidRequest if status_code >= 500",
         EACH,
-        SURVIVES + "(own-status_502 or own-status_503)",
+        SURVIVES + "(h11-status_502 or h11-status_503)",
     ),
     Mutation(
         "5xx with Retry-After",

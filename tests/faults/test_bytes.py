@@ -8,6 +8,7 @@ import tracemalloc
 
 import httpx
 import pytest
+from http_codecs import CODECS, HTTP11_TRANSPORTS
 
 from modelslab_async import Client, TransportError, UnreadableReply
 from modelslab_async._transport.base import MAX_BODY_BYTES
@@ -24,7 +25,10 @@ HOSTILE = [
     "huge_body",
     "endless",
 ]
-TRANSPORTS = {"own": lambda: None, "httpx": httpx.AsyncHTTPTransport}
+TRANSPORTS = {
+    **HTTP11_TRANSPORTS,
+    "httpx": httpx.AsyncHTTPTransport,
+}
 
 # Runs in a process of its own: a look at a small reply first, then one at the hostile one.
 LOOK = """
@@ -196,7 +200,7 @@ async def test_interim_replies_end(kind):
         ) as url,
         Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=1.0) as client,
     ):
-        said = "interim replies came without an end" if kind == "own" else r"within 1 s"
+        said = "interim replies came without an end" if kind in CODECS else r"within 1 s"
         with pytest.raises(TransportError, match=said):
             await client.fetch("realtime:1")
         await asyncio.sleep(0.05)

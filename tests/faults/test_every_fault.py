@@ -6,6 +6,7 @@ import random
 import httpx
 import pytest
 from faults.simulate import KEY, Network
+from http_codecs import CODECS, HTTP11_TRANSPORTS
 
 from modelslab_async import (
     AuthenticationError,
@@ -25,7 +26,10 @@ from modelslab_async.emulator.faults.connection_faults import CONNECTION_FAULTS
 from modelslab_async.emulator.faults.fault_plan import FAULTS
 from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES, FaultSettings
 
-TRANSPORTS = {"own": lambda: None, "httpx": httpx.AsyncHTTPTransport}
+TRANSPORTS = {
+    **HTTP11_TRANSPORTS,
+    "httpx": httpx.AsyncHTTPTransport,
+}
 QUICK = Pace(floor=0.02, max_failures=30)
 REFUSED = {
     "status_400": InvalidRequest,
@@ -86,7 +90,7 @@ SURVIVED = sorted(FAULTS.keys() - REFUSED.keys() - {"rate_limit_huge", "burst"})
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        *(("own", name) for name in SURVIVED),
+        *((codec, name) for codec in CODECS for name in SURVIVED),
         # What is answered is read alike; what is done to a connection is not.
         *(("httpx", name) for name in SURVIVED if name not in WRONG_REPLIES),
     ],

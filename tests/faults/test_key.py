@@ -14,6 +14,7 @@ from urllib.parse import quote
 import anyio
 import httpx
 import pytest
+from http_codecs import CODECS, HTTP11_TRANSPORTS
 
 from modelslab_async import Client, ModelsLabError, Pace, Request, Ticket, TransportError
 from modelslab_async.emulator import (
@@ -29,7 +30,7 @@ from modelslab_async.emulator.faults.fault_plan import FAULTS
 
 TICKETS = ["realtime:1", "workflows:wf/1", "controlnet_v5:1"]  # The key in body, header and query.
 TRANSPORTS = {
-    "own": lambda: None,
+    **HTTP11_TRANSPORTS,
     "transport": httpx.AsyncHTTPTransport,
     "client": lambda: httpx.AsyncClient(follow_redirects=True, trust_env=False),
 }
@@ -90,16 +91,9 @@ def all_lines(error):
     return traceback.TracebackException.from_exception(error, capture_locals=True).format()
 
 
-def fast():
-    pytest.importorskip("httptools", reason="the extra [fast] is not installed")
-    from modelslab_async.fast import FastTransport  # noqa: PLC0415 -- the extra may be missing.
-
-    return FastTransport()
-
-
 @contextlib.asynccontextmanager
 async def opened(kind, key, url, **more):
-    http = fast() if kind == "fast" else TRANSPORTS.get(kind, TRANSPORTS["own"])()
+    http = TRANSPORTS[kind]() if kind in TRANSPORTS else None
     client = Client(
         key,
         base_url=url,
@@ -150,7 +144,7 @@ async def test_no_fault_shows_the_key(canary, shown, kind, ticket):
             parts.append(told(*await ended(client, ticket, events)))
 
     async with run_faulty_server(Emulator(), traffic=foreign_url) as other:
-        names = EACH if kind == "own" else SOME
+        names = EACH if kind in CODECS else SOME
         for start in range(0, len(names), 16):
             await asyncio.gather(*(strike(name, other) for name in names[start : start + 16]))
     assert here.requests, "nothing was sent, so nothing was tried"
@@ -183,7 +177,7 @@ def echoes(key):
 ECHOES = [name for name, _ in echoes("k")]
 
 
-@pytest.mark.parametrize("kind", ["own", "transport"])
+@pytest.mark.parametrize("kind", ["h11", "httptools", "transport"])
 @pytest.mark.parametrize("name", ECHOES)
 async def test_a_server_that_repeats_the_key_is_masked(canary, shown, name, kind):
     """A key that comes back in a body or a header shows in nothing that the caller gets."""
@@ -195,7 +189,7 @@ async def test_a_server_that_repeats_the_key_is_masked(canary, shown, name, kind
     ):
         parts = told(*await ended(client, "realtime:1", events))
     assert [] == lines_with(canary, parts)
-    if kind == "own":
+    if kind in CODECS:
         # httpcore logs the headers of a response as they came; its log is not ours to keep clean.
         assert [] == lines_with(canary, shown.getvalue())
 
@@ -239,7 +233,7 @@ async def saying(raw):
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-@pytest.mark.parametrize("kind", [*TRANSPORTS, "fast", "proxy"])
+@pytest.mark.parametrize("kind", [*TRANSPORTS, "proxy"])
 @pytest.mark.parametrize("name", MALFORMED)
 async def test_what_is_no_answer_and_repeats_the_key_is_masked(monkeypatch, caplog, name, kind):
     """A parser quotes what it cannot read: however that spells the key, nothing shows it."""

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from http_codecs import http11
 
 from modelslab_async import Client, ClientClosed, TransportError
 from modelslab_async.emulator import Emulator, Jobs, run_server
-from modelslab_async.fast import FastTransport
 
 from .conftest import KEY, REALTIME, never_left
 
@@ -50,12 +50,9 @@ async def clients(kind, app):
     """A client over each way that there is."""
     asgi = httpx.ASGITransport(app=app)
     match kind:
-        case "own":
+        case "h11" | "httptools":
             async with run_server(app) as url:
-                yield Client(KEY, base_url=url)
-        case "fast":
-            async with run_server(app) as url:
-                yield Client(KEY, base_url=url, http=FastTransport())
+                yield Client(KEY, base_url=url, http=http11(kind))
         case "httpx client":
             async with httpx.AsyncClient(transport=asgi) as http:
                 yield Client(KEY, http=http)
@@ -63,7 +60,7 @@ async def clients(kind, app):
             yield Client(KEY, http=asgi)
 
 
-KINDS = ["own", "fast", "httpx client", "httpx transport"]
+KINDS = ["h11", "httptools", "httpx client", "httpx transport"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,7 +122,7 @@ async def test_a_question_that_is_on_its_way_while_the_client_closes(kind, name)
         await closing
         async with asyncio.timeout(60):
             (end,) = await asyncio.gather(asking, return_exceptions=True)
-    assert isinstance(end, ClientClosed) == (kind in ("own", "fast"))
+    assert isinstance(end, ClientClosed) == (kind in ("h11", "httptools"))
     assert 1 == app.arrivals
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
+from http_codecs import HTTP11_TRANSPORTS
 from submitting.simulate import Tally
 
 from modelslab_async import (
@@ -25,13 +26,6 @@ from modelslab_async.emulator.faults.connection_faults import CONNECTION_FAULTS,
 KEY = "a-test-key-1234"
 MARK = "a-mark"
 QUICK = Pace(floor=0.01, max_failures=6)
-
-
-def fast():
-    pytest.importorskip("httptools", reason="the extra [fast] is not installed")
-    from modelslab_async.fast import FastTransport  # noqa: PLC0415 -- the extra may be missing.
-
-    return FastTransport(connections=4)
 
 
 class TriesTwice(httpx.AsyncBaseTransport):
@@ -60,8 +54,7 @@ async def measured(_response):
 
 
 KINDS = {
-    "own": lambda: None,
-    "fast": fast,
+    **HTTP11_TRANSPORTS,
     "transport": httpx.AsyncHTTPTransport,
     "client": httpx.AsyncClient,
     "hook": lambda: httpx.AsyncClient(event_hooks={"response": [measured]}),
@@ -260,7 +253,7 @@ LOCATIONS = {
 
 
 @pytest.mark.parametrize("name", LOCATIONS)
-@pytest.mark.parametrize("kind", ["own", "fast", "transport", "client"])
+@pytest.mark.parametrize("kind", ["h11", "httptools", "transport", "client"])
 async def test_a_redirect_to_what_is_no_url_is_a_doubt(kind, name):
     """The request was read; that httpx cannot make a URL of the answer takes nothing back."""
     traffic = []

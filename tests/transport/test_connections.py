@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import importlib
 import socket
 import ssl
 import sys
@@ -15,6 +14,7 @@ from functools import partial
 import httpx
 import pytest
 import trustme
+from http_codecs import CODECS, codec_class
 
 from modelslab_async import (
     Call,
@@ -101,14 +101,10 @@ async def read_request(reader):
     return head, await reader.readexactly(int(lines.get("content-length", "0")))
 
 
-@pytest.fixture(params=["h11", "httptools"])
+@pytest.fixture(params=CODECS)
 def own(request):
     """Connections of our own over each of the parsers: all keep the same promises."""
-    name = f"modelslab_async._transport.http11.{request.param}_codec"
-    kind = {"h11": "H11Codec", "httptools": "HttptoolsCodec"}[request.param]
-    if request.param == "httptools":
-        pytest.importorskip("httptools", reason="the extra [fast] is not installed")
-    return partial(HTTP11Transport, make_codec=getattr(importlib.import_module(name), kind))
+    return partial(HTTP11Transport, make_codec=codec_class(request.param))
 
 
 @pytest.fixture

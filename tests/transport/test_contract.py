@@ -1,4 +1,4 @@
-"""What every transport promises, over each of them: the default, the fast one, and httpx's two."""
+"""What every transport promises: the default one with each codec, and both of httpx."""
 
 import asyncio
 import gzip
@@ -10,6 +10,7 @@ import httpx
 import pytest
 import trustme
 from attrs import evolve
+from http_codecs import CODECS, HTTP11_TRANSPORTS, http11
 
 from modelslab_async import (
     Call,
@@ -29,22 +30,14 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 PACKED = gzip.compress(b"{}", mtime=0)
 
 
-def fast(connections=4):
-    pytest.importorskip("httptools", reason="the extra [fast] is not installed")
-    from modelslab_async.fast import FastTransport  # noqa: PLC0415 -- the extra may be missing.
-
-    return FastTransport(connections=connections)
-
-
 NARROW = {
-    "default": lambda: None,
-    "fast": lambda: fast(2),
+    "h11": lambda: http11("h11", 2),
+    "httptools": lambda: http11("httptools", 2),
     "httpx transport": lambda: httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=2)),
     "httpx client": lambda: httpx.AsyncClient(limits=httpx.Limits(max_connections=2), timeout=30),
 }
 KINDS = {
-    "default": lambda: None,
-    "fast": fast,
+    **HTTP11_TRANSPORTS,
     "httpx transport": httpx.AsyncHTTPTransport,
     "httpx client": lambda: httpx.AsyncClient(follow_redirects=True),
 }
@@ -250,7 +243,7 @@ async def test_a_failed_handshake_is_final(kind, settings, monkeypatch, tmp_path
         assert 1 == len(handshakes)
 
 
-@pytest.mark.parametrize("kind", ["default", "fast"])
+@pytest.mark.parametrize("kind", CODECS)
 @pytest.mark.parametrize("name", DISAGREEMENTS)
 async def test_a_submit_whose_handshake_failed(kind, name, monkeypatch, tmp_path):
     """It never left, except where only TLS 1.3 tells afterwards: then nobody can know."""

@@ -1,11 +1,11 @@
 """What comes at once is read a little at a time: others get their turns, and nothing is lost."""
 
 import asyncio
-import importlib
 from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
+from http_codecs import CODECS, codec_class
 from transport.test_connections import Server, asking, certified
 from transport.test_contract import http, served
 
@@ -19,7 +19,6 @@ __all__ = ["http"]
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 CRUMB = b"1\r\nx\r\n"
 LONG = bytes(range(256)) * 4096
-MESSAGES = {"h11": "H11Codec", "httptools": "HttptoolsCodec"}
 ANSWERS = {
     "length": b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(LONG), LONG),
     "chunked": HEAD + b"%x\r\n%b\r\n" % (len(LONG), LONG) + b"0\r\n\r\n",
@@ -44,11 +43,8 @@ async def ticking():
 
 def own(parser, reads=None, ticks=None):
     """Connections of our own that note how much is read at which turn."""
-    if parser == "httptools":
-        pytest.importorskip("httptools", reason="the extra [fast] is not installed")
-    module = importlib.import_module(f"modelslab_async._transport.http11.{parser}_codec")
 
-    class Noting(getattr(module, MESSAGES[parser])):
+    class Noting(codec_class(parser)):
         def feed(self, data):
             if reads is not None:
                 reads.append((ticks[0], len(data)))
@@ -57,7 +53,7 @@ def own(parser, reads=None, ticks=None):
     return HTTP11Transport(connections=4, make_codec=Noting)
 
 
-@pytest.mark.parametrize("parser", MESSAGES)
+@pytest.mark.parametrize("parser", CODECS)
 async def test_what_comes_at_once_is_read_by_turns(parser):
     """However much has come, a turn reads 8 KiB of it at the most."""
     reads = []
@@ -109,7 +105,7 @@ async def test_a_reply_in_crumbs_that_never_ends(http):
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-@pytest.mark.parametrize("parser", MESSAGES)
+@pytest.mark.parametrize("parser", CODECS)
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_a_long_reply_comes_whole(answer, parser, encrypted, monkeypatch, tmp_path):
     """Whichever way its end is told, and with TLS too; it keeps its connection if it can."""
@@ -123,7 +119,7 @@ async def test_a_long_reply_comes_whole(answer, parser, encrypted, monkeypatch, 
         await http.aclose()
 
 
-@pytest.mark.parametrize("parser", MESSAGES)
+@pytest.mark.parametrize("parser", CODECS)
 async def test_what_follows_a_long_reply_ends_its_connection(parser):
     """Bytes behind an answer are taken for no other answer, be they slices away."""
     async with Server(ANSWERS["length"] + ANSWERS["length"]) as server:
@@ -134,7 +130,7 @@ async def test_what_follows_a_long_reply_ends_its_connection(parser):
         await http.aclose()
 
 
-@pytest.mark.parametrize("parser", MESSAGES)
+@pytest.mark.parametrize("parser", CODECS)
 async def test_a_long_reply_that_is_cut_is_no_reply(parser):
     """Half a body is an error, however many slices it has."""
     async with Server(ANSWERS["length"][:-1], closes=True) as server:
@@ -145,7 +141,7 @@ async def test_a_long_reply_that_is_cut_is_no_reply(parser):
         await http.aclose()
 
 
-@pytest.mark.parametrize("parser", MESSAGES)
+@pytest.mark.parametrize("parser", CODECS)
 async def test_cancelled_between_two_slices(parser):
     """A call that is left while its reply is being read leaves nothing behind."""
     reads = []

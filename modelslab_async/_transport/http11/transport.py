@@ -13,7 +13,7 @@ from ..unsent import mark_unsent
 from ..urls import origin_of, split_origin
 from .codec import CodecFactory
 from .connect import SSLContextLoader
-from .h11_codec import H11Codec
+from .default_codec import DefaultCodec
 from .origin_pool import OriginPool
 
 _Route: TypeAlias = OriginPool | HttpxTransportAdapter
@@ -27,7 +27,7 @@ class HTTP11Transport:
     `httpx.AsyncHTTPTransport(http2=True)` to the client.
     """
 
-    def __init__(self, *, connections: int, make_codec: CodecFactory = H11Codec) -> None:
+    def __init__(self, *, connections: int, make_codec: CodecFactory = DefaultCodec) -> None:
         self._connections = connections
         self._make_codec = make_codec
         self._ssl_loader = SSLContextLoader()

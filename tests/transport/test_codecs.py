@@ -1,27 +1,23 @@
-"""The fast transport: the client's own connections, which the other tests try over its parser."""
+"""Both codecs: which one is the default, and that both write the same bytes."""
 
 import asyncio
 import subprocess
 import sys
 
 import pytest
+from http_codecs import CODECS, codec_class, http11
 
 from modelslab_async import Client, Request, TransportError
-from modelslab_async._transport.http11.codec import UnreadableError
+from modelslab_async._transport.http11.codec import UnreadableError, UnsendableError
 from modelslab_async._transport.urls import request_target
-
-pytest.importorskip("httptools", reason="the extra [fast] is not installed")
-
-from modelslab_async._transport.http11.h11_codec import H11Codec
-from modelslab_async._transport.http11.httptools_codec import HttptoolsCodec
-from modelslab_async.fast import FastTransport
 
 BODY = b'{"status": "success", "output": ["https://x/1.png"]}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 
 
-async def test_a_client_takes_it_and_closes_it():
-    """`Client(http=FastTransport())` is all there is to it."""
+@pytest.mark.parametrize("codec", CODECS)
+async def test_client_closes_the_connections_of_its_transport(codec):
+    """A client closes the transport that the caller handed in, whatever its codec."""
 
     async def serve(reader, writer):
         while await reader.read(65536):
@@ -32,27 +28,33 @@ async def test_a_client_takes_it_and_closes_it():
     closed = asyncio.Event()
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with Client("a-test-key-1234", base_url=url, http=FastTransport()) as client:
+    async with Client("a-test-key-1234", base_url=url, http=http11(codec)) as client:
         assert ("https://x/1.png",) == (await client.wait("images:1")).output
     async with asyncio.timeout(5):
         await closed.wait()
     server.close()
 
 
-def test_no_connection_at_all_is_refused():
-    """With none, every look would wait for ever."""
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        FastTransport(connections=0)
-
-
-def test_without_the_extra_it_says_what_to_install():
-    """Whoever has not installed the parser is told how."""
-    code = "import sys; sys.modules['httptools'] = None; import modelslab_async.fast"
+def default_codec(*, before=""):
+    """The name of the codec that a new process takes by default."""
+    code = f"import sys; {before}\nfrom modelslab_async._transport.http11 import default_codec\n"
+    code += "print(default_codec.DefaultCodec.__name__)"
     command = [sys.executable, "-c", code]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert 'pip install "modelslab-async[fast]"' in found.stderr
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def test_httptools_is_the_default_where_it_is_installed():
+    """The extra [fast] needs no line of code."""
+    codec_class("httptools")
+    assert "HttptoolsCodec" == default_codec()
+
+
+def test_h11_is_the_default_without_httptools():
+    """Without the extra [fast] the transport works over h11."""
+    assert "H11Codec" == default_codec(before="sys.modules['httptools'] = None")
+
+
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize(
     ("method", "url", "headers"),
     [
@@ -61,10 +63,9 @@ def test_without_the_extra_it_says_what_to_install():
         ("POST", "http://x/a", (("name", "line\r\nbreak: x"),)),
         ("POST", "http://x/a", (("name", " blank"),)),
         ("PO ST", "http://x/a", ()),
-        ("HEAD", "http://x/a", ()),
     ],
 )
-async def test_what_http_cannot_carry_never_left(method, url, headers):
+async def test_what_http_cannot_carry_never_left(codec, method, url, headers):
     """A break of a line in a header would be a header of somebody else's making."""
 
     async def serve(_reader, writer):
@@ -72,7 +73,7 @@ async def test_what_http_cannot_carry_never_left(method, url, headers):
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    http = FastTransport(connections=1)
+    http = http11(codec, 1)
     request = Request(method=method, url=url.replace("//x", f"//127.0.0.1:{port}"), headers=headers)
     with pytest.raises(TransportError, match="cannot carry") as caught:
         await http.exchange(request)
@@ -81,11 +82,17 @@ async def test_what_http_cannot_carry_never_left(method, url, headers):
     server.close()
 
 
-@pytest.mark.parametrize("make", [H11Codec, HttptoolsCodec])
+def test_httptools_codec_refuses_head():
+    """Httptools cannot know that the response to HEAD has no body."""
+    with pytest.raises(UnsendableError):
+        codec_class("httptools")().encode(Request(method="HEAD", url="http://x/a"), "x")
+
+
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_both_parsers_write_the_same(make, method):
+def test_both_parsers_write_the_same(codec, method):
     """However often: what is prepared once fits the next request too, or is made anew."""
-    messages, seen = make(), []
+    messages, seen = codec_class(codec)(), []
     for number, value in ((1, "a"), (2, "a"), (3, "b")):
         url, body = f"https://x/api/{number}?q={value}", b"{}" if method == "POST" else b""
         headers = (("accept", value), ("x-two", ""))
@@ -103,7 +110,7 @@ def test_both_parsers_write_the_same(make, method):
 
 def test_no_end_of_trailers_is_no_response():
     """What comes behind the chunks is bounded like the head."""
-    messages = HttptoolsCodec()
+    messages = codec_class("httptools")()
     messages.encode(Request(method="GET", url="http://x/"), "x")
     messages.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
     trailers = b"a: bcdefghijklmnop\r\n" * 1000

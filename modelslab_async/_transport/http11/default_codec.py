@@ -1,0 +1,13 @@
+"""The default codec: httptools where it is installed, else h11. This module parses nothing."""
+
+from .codec import CodecFactory
+
+DefaultCodec: CodecFactory
+try:
+    from .httptools_codec import HttptoolsCodec
+
+    DefaultCodec = HttptoolsCodec
+except ModuleNotFoundError:
+    from .h11_codec import H11Codec
+
+    DefaultCodec = H11Codec
