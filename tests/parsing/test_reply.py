@@ -2,14 +2,12 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modelslab_async import (
-    FAMILIES,
     AuthenticationError,
     Failed,
     InvalidRequest,
@@ -27,7 +25,6 @@ from modelslab_async import (
     to_dict,
 )
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "facts" / "samples"
 LINK = "https://pub-1.r2.dev/generations/a-0.png"
 MIRROR = "https://cdn2.example/generations/a-0.png"
 DATE = "Fri, 20 Nov 2026 10:00:00 GMT"
@@ -472,40 +469,3 @@ def test_reading_is_total(family, status_code, headers, body):
         assert all(isinstance(text, str) for text in texts)
     kept = json.loads(json.dumps(to_dict(reply), allow_nan=False))
     assert reply == from_dict(kept)
-
-
-def recorded():
-    return sorted(SAMPLES.glob("*.json")) if SAMPLES.exists() else []
-
-
-def test_recorded_replies_are_read_as_what_they_are():
-    """Every recorded body of the service is read with the right kind."""
-    if not recorded():
-        pytest.skip("the recorded replies are not beside this checkout")
-    for path in recorded():
-        sample = json.loads(path.read_text())
-        if sample["kind"] == "webhook":
-            continue
-        family = sample["family"].replace("ent_", "enterprise_", 1)
-        assert family in FAMILIES
-        word = path.name.split("__")[2]
-        try:
-            reply = read_reply(
-                Ticket(family, "w/1" if family == "workflows" else 1),
-                status_code=sample["http_status"] or 200,
-                body=json.dumps(sample["body"]).encode(),
-            )
-        except ModelsLabError:
-            assert "error" == word
-            continue
-        kinds = {
-            "processing": Processing,
-            "queued": Processing,
-            "success": Success,
-            "nostatus": Success,
-            "error": Failed,
-            "execution_failed": Failed,
-        }
-        # Training and workflows answer a submit with "success": it has only begun.
-        begun = family in ("training", "workflows") and sample["kind"] == "submit"
-        assert (Processing if begun else kinds[word]) is type(reply), path.name

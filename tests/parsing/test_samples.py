@@ -90,3 +90,13 @@ def test_no_reply_renames_its_ticket(sample, id_):
     """Whatever id a body has, the reply is about the ticket that was asked for."""
     body = {"id": 1, "request_id": 2} | sample["body"] | {"id": id_}
     assert read(sample).ticket == read(sample | {"body": body}).ticket
+
+
+@pytest.mark.parametrize("sample", samples("recorded"))
+def test_recorded_reply_is_read_as_its_kind(sample):
+    """Each reply that was recorded or documented becomes the right reply or error."""
+    try:
+        reply = read(sample)
+    except ModelsLabError as error:
+        reply = error
+    assert sample["reply"] == type(reply).__name__
