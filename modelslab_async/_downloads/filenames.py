@@ -1,4 +1,4 @@
-"""Names: what a file is called, safe on every system. A server's words never get into one."""
+"""File names: safe on every system, and made of the ticket only. No name from a server is used."""
 
 import re
 import unicodedata
@@ -6,32 +6,38 @@ from hashlib import sha256
 
 from .._models.ticket import Ticket
 
-# Lower case only: half of the systems hold `A` and `a` for the same name.
-_SAFE_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-_UNSAFE_PATTERN = re.compile(r"[^A-Za-z0-9]+")
+# Lower case only: `A` and `a` are the same name on Windows and macOS.
+_SAFE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
+# A family has no dash, so the first dash of a stem ends the family.
+_SAFE_FAMILY = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
+_UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
 _MAX_SLUG_CHARS = 60
 _DIGEST_CHARS = 12
+_ENDS_IN_DIGEST = re.compile(rf".*_[0-9a-f]{{{_DIGEST_CHARS}}}")
+_EMPTY_SLUG = "id"
 
 
 def stem_of(ticket: Ticket, n: int) -> str:
     """
-    The name of an output without its ending: `family-id-n`.
+    The name of an output without its suffix: `family-id-n`.
 
-    An id that would not be the same name everywhere (capitals, blanks, slashes, other scripts,
-    great length) is reduced to its plain characters and told apart by a part of its checksum. The
-    family in front and the number behind keep it from being a reserved name or ending in a dot.
+    Two outputs never share a stem. A family or id that is not safe on every system (capitals,
+    spaces, slashes, other scripts, great length) becomes `<plain characters>_<checksum>`. So does
+    one that already ends like a checksum.
     """
-    return f"{_safe_name(ticket.family)}-{_safe_name(ticket.id)}-{n}"
+    family, id_ = _safe_name(ticket.family, _SAFE_FAMILY), _safe_name(ticket.id, _SAFE_ID)
+    return f"{family}-{id_}-{n}"
 
 
 def numbered_stem(stem: str, number: int) -> str:
-    """The name to take when `number - 1` others are taken. No stem has a dot of its own."""
+    """The stem with a number, for use when earlier numbers are taken. A stem has no dot itself."""
     return stem if number == 1 else f"{stem}.{number}"
 
 
-def _safe_name(text: str) -> str:
-    if _SAFE_PATTERN.fullmatch(text):
+def _safe_name(text: str, safe: re.Pattern[str]) -> str:
+    if safe.fullmatch(text) and not _ENDS_IN_DIGEST.fullmatch(text):
         return text
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    slug = _UNSAFE_PATTERN.sub("_", plain)[:_MAX_SLUG_CHARS].strip("_").lower()
-    return f"{slug}_{sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]}".lstrip("_")
+    slug = _UNSAFE_CHARS.sub("_", plain)[:_MAX_SLUG_CHARS].strip("_").lower()
+    digest = sha256(text.encode()).hexdigest()[:_DIGEST_CHARS]
+    return f"{slug or _EMPTY_SLUG}_{digest}"
