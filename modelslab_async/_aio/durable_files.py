@@ -5,12 +5,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-_IS_WINDOWS = os.name == "nt"
+IS_WINDOWS = os.name == "nt"
 
 
 def fsync_folder(folder: Path) -> None:
     """Make the names in a folder last, where it can be opened for that."""
-    if _IS_WINDOWS:  # pragma: no cover -- a folder cannot be opened there.
+    if IS_WINDOWS:  # pragma: no cover -- a folder cannot be opened there.
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)

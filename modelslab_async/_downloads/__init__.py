@@ -1,4 +1,8 @@
-"""Downloads: outputs to files. They travel without a key."""
+"""
+Saves the outputs of finished generations as files.
+
+It polls only for a new link, sends no key to a link and overwrites no file.
+"""
 
 from .manager import Downloads, download
 from .save_result import Saved, SaveResult, Unsaved

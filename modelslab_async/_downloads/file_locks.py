@@ -1,16 +1,28 @@
-"""Locks: who writes a file now. A lock ends with its process, however that ends."""
+"""File locks: let one process at a time write a file. A lock ends with its process."""
 
+import errno
 import os
+import stat
 import sys
+from io import FileIO
+from pathlib import Path
 
-# Far behind the last byte of any file, since a locked byte cannot be read on Windows.
+# Beyond the last byte of any file, because Windows refuses to read a locked byte.
 _LOCK_OFFSET = 1 << 60
+# A planted link is not followed, and a planted FIFO does not block the open.
+_OPEN_FLAGS = (
+    os.O_RDWR
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 
-if sys.platform == "win32":  # pragma: no cover -- the one with locks of its own.
+if sys.platform == "win32":  # pragma: no cover -- Windows has locks of another kind.
     import msvcrt
 
     def try_lock(descriptor: int) -> bool:
-        """Lock an open file for this descriptor alone, if nobody else has."""
+        """Lock an open file. Returns False if another descriptor holds the lock."""
         position = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, _LOCK_OFFSET, os.SEEK_SET)
         try:
@@ -25,12 +37,54 @@ else:
     import fcntl
 
     def try_lock(descriptor: int) -> bool:
-        """Lock an open file for this descriptor alone, if nobody else has."""
+        """Lock an open file. Returns False if another descriptor holds the lock."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:
-            # Some network file systems have no locks: then a folder is for one program at a time.
+            # Some network file systems have no locks. One process at a time may save there.
             return True
         return True
+
+
+def open_regular(path: Path, *, create: bool = True) -> FileIO:
+    """
+    Open a regular file for reading and writing, unbuffered.
+
+    A buffer would keep bytes that a full disk refused.
+
+    Raises:
+        OSError: It cannot be opened, or it is a link, a FIFO, a device or a folder.
+    """
+    file = FileIO(os.open(path, _OPEN_FLAGS | (os.O_CREAT if create else 0), 0o666), "r+b")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
+def open_locked(path: Path) -> FileIO | None:
+    """
+    Create or open a regular file and lock it. Returns None if another process holds the lock.
+
+    Raises:
+        OSError: It cannot be opened, or it is no regular file.
+    """
+    while True:
+        file = open_regular(path)
+        if not try_lock(file.fileno()):
+            file.close()
+            return None
+        if _is_same_file(path, os.fstat(file.fileno())):
+            return file
+        # The previous holder moved or removed this file before it released the lock.
+        file.close()
+
+
+def _is_same_file(path: Path, state: os.stat_result) -> bool:
+    try:
+        current = path.lstat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(current, state)

@@ -1,9 +1,10 @@
-"""Hops: one GET for a link, and for where it redirects to. Each is checked before it is made."""
+"""HTTP GET: opens a link and follows its redirects. Checks each URL first and sends no key."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from typing import TypeAlias
 
 import httpx
 
@@ -13,18 +14,13 @@ from .._transport.httpx_adapter import connect_error, translate_error
 from .._transport.ip_ranges import is_public
 from .._transport.public_only import NotPublic
 
+Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
+
 _MAX_REDIRECTS = 5
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
-
-
-class ClientTransport(httpx.AsyncBaseTransport):
-    """A caller's httpx client as a transport: with its connections, without its redirects."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._client.send(request, stream=True, follow_redirects=False)
+_PORTS = range(1, 1 << 16)
+# The longest name of a host (RFC 1035, section 2.3.4).
+_MAX_HOST_CHARS = 253
 
 
 class LinkOpener:
@@ -32,30 +28,29 @@ class LinkOpener:
     Opens links.
 
     Args:
-        transport: What to send through.
-        timeout: The most seconds that a server may be silent.
-        private: Whether plain http and addresses that are not public are allowed.
+        send: Sends one request and returns its response unread, without following a redirect.
+        timeout: How many seconds a server may be silent.
+        allow_private: Whether plain http and private addresses are allowed.
     """
 
-    def __init__(
-        self, transport: httpx.AsyncBaseTransport, *, timeout: float, allow_private: bool
-    ) -> None:
-        self._transport = transport
+    def __init__(self, send: Send, *, timeout: float, allow_private: bool) -> None:
+        self._send_request = send
         self._timeout = timeout
-        self._private = allow_private
+        self._allow_private = allow_private
 
     @asynccontextmanager
     async def get(
         self, link: str, headers: Mapping[str, str]
     ) -> AsyncGenerator[httpx.Response, None]:
         """
-        Open a link, and close it in the end.
+        Open a link; the response is closed at the end of the block.
 
         Raises:
-            LinkRefused: It leads where no download goes.
-            TransferFailed: Nothing answers there.
+            LinkRefused: The link or a redirect is no URL that may be followed.
+            TransferFailed: The server cannot be reached.
         """
-        url, start_url = self._check_url(link), without_query(link)
+        start_url = without_query(link)
+        url = self._checked_url(link, start_url)
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._send(url, headers, start_url)
             try:
@@ -65,60 +60,56 @@ class LinkOpener:
                     return
             finally:
                 await response.aclose()
-            try:
-                url = self._check_url(str(url.join(location)), start_url=start_url)
-            except httpx.InvalidURL:
-                raise LinkRefused("the link redirects to what is no URL", url=start_url) from None
+            url = self._checked_url(location, start_url, base=url)
         raise LinkRefused(f"the link redirects more than {_MAX_REDIRECTS} times", url=start_url)
 
     async def chunk(self, chunks: AsyncGenerator[bytes, None], link: str) -> bytes | None:
         """
-        What comes next of a body; None: it has come to its end.
+        The next chunk of a body; None at its end.
 
         Raises:
-            TransferFailed: It was cut, or nothing came for too long.
+            TransferFailed: The connection broke, or the server was silent for too long.
         """
         try:
             async with asyncio.timeout(self._timeout):
                 return await anext(chunks, None)
-        except (httpx.HTTPError, OSError) as fault:
+        except Exception as fault:
             raise self._to_download_error(fault, without_query(link)) from fault
 
     async def _send(
         self, url: httpx.URL, headers: Mapping[str, str], start_url: str
     ) -> httpx.Response:
-        request = httpx.Request("GET", url, headers=headers)
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._transport.handle_async_request(request)
+                return await self._send_request(httpx.Request("GET", url, headers=headers))
         except NotPublic as fault:
             raise LinkRefused(
                 f"the link leads to a private network: {fault}; where that is meant, allow it with "
                 "allow_private=True",
                 url=start_url,
             ) from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:
+        except Exception as fault:
             raise self._to_download_error(fault, start_url) from fault
 
-    def _to_download_error(
-        self, fault: httpx.HTTPError | httpx.InvalidURL | OSError, start_url: str
-    ) -> DownloadError:
-        if isinstance(fault, TimeoutError):
-            return TransferFailed(f"nothing came for {self._timeout:g} s", url=start_url)
-        if isinstance(fault, OSError):
-            error: ModelsLabError = connect_error(fault)
-        else:
-            error = translate_error(fault)
+    def _to_download_error(self, fault: Exception, start_url: str) -> DownloadError:
+        match fault:
+            case TimeoutError():
+                return TransferFailed(f"nothing came for {self._timeout:g} s", url=start_url)
+            case OSError():
+                error: ModelsLabError = connect_error(fault)
+            case httpx.HTTPError() | httpx.InvalidURL():
+                error = translate_error(fault)
+            case _:
+                # A caller's transport or hook may raise anything, and quote the signed link.
+                error = TransferFailed(f"the transport raised {type(fault).__name__}")
         kind = LinkRefused if isinstance(error, UntrustedServer) else TransferFailed
         return kind(error.message, url=start_url)
 
-    def _check_url(self, link: str, *, start_url: str = "") -> httpx.URL:
-        start_url = start_url or without_query(link)
-        try:
-            url = httpx.URL(link)
-        except (httpx.InvalidURL, ValueError):
-            raise LinkRefused("the link is no URL", url=start_url) from None
-        schemes = ("https", "http") if self._private else ("https",)
+    def _checked_url(
+        self, link: str, start_url: str, *, base: httpx.URL | None = None
+    ) -> httpx.URL:
+        url = _parse_url(link, start_url, base)
+        schemes = ("https", "http") if self._allow_private else ("https",)
         if url.scheme not in schemes or not url.host:
             raise LinkRefused(
                 f"a link is followed to {' or '.join(schemes)} only, and this one leads to "
@@ -127,18 +118,31 @@ class LinkOpener:
             )
         if url.userinfo:
             raise LinkRefused("the link holds a user name", url=start_url)
-        if not self._private and _is_private_ip(url.host):
+        if not self._allow_private and _is_private_ip(url.host):
             raise LinkRefused(
                 f"the link leads to {url.host}, which is no public address; where that is meant, "
                 "allow it with allow_private=True",
                 url=start_url,
             )
-        return url.copy_with(fragment=None)
+        return url
 
 
 def without_query(link: str) -> str:
-    """A link without its query, which may hold a signature."""
+    """A link without its query and fragment, because the query may hold a signature."""
     return link.partition("#")[0].partition("?")[0]
+
+
+def _parse_url(link: str, start_url: str, base: httpx.URL | None) -> httpx.URL:
+    try:
+        url = (base.join(link) if base else httpx.URL(link)).copy_with(fragment=None)
+        # httpx decodes a host only when it is read: https://xn--a raises here.
+        is_url = len(url.host) <= _MAX_HOST_CHARS and (url.port is None or url.port in _PORTS)
+    except (httpx.InvalidURL, ValueError):
+        is_url = False
+    if not is_url:
+        what = "the link is no URL" if base is None else "the link redirects to what is no URL"
+        raise LinkRefused(what, url=start_url)
+    return url
 
 
 def _is_private_ip(host: str) -> bool:

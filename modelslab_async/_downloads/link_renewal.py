@@ -1,4 +1,4 @@
-"""Renewal: one new look at a ticket whose links have expired, for all of its outputs together."""
+"""Link renewal: polls a ticket once for new links. Never polls again for another output."""
 
 import asyncio
 from typing import Protocol
@@ -10,19 +10,19 @@ from .._models.ticket import Ticket
 
 
 class SupportsFetch(Protocol):
-    """What can look at a ticket once: a `Client`."""
+    """Something that polls a ticket once, such as a `Client`."""
 
     async def fetch(self, ticket: Ticket, /) -> Reply:
-        """Look once."""
+        """Poll the ticket once."""
         ...
 
 
 class LinkRenewal:
     """
-    Looks once, and tells everybody who asks what it saw.
+    Polls a ticket once and gives the result to every output that asks.
 
     Args:
-        client: What looks.
+        client: Polls the ticket.
         ticket: The ticket.
     """
 
@@ -30,28 +30,32 @@ class LinkRenewal:
         self._client = client
         self._ticket = ticket
         self._lock = asyncio.Lock()
-        self._result: Reply | ModelsLabError | None = None
+        self._result: Reply | Exception | None = None
 
     async def success(self) -> Success:
         """
-        The reply with the links of now.
+        The reply with the current links.
 
         Raises:
-            ModelsLabError: There is none.
+            ModelsLabError: The service gave no new links.
         """
         async with self._lock:
             if self._result is None:
                 self._result = await self._poll()
-        if isinstance(self._result, Success):
-            return self._result
-        if isinstance(self._result, ModelsLabError):
-            raise self._result
-        raise LinkGone(f"the service says {type(self._result).__name__.lower()} now")
+        match self._result:
+            case Success() as success:
+                return success
+            case ModelsLabError() as error:
+                raise error
+            case Exception() as fault:
+                raise LinkGone(f"the poll raised {type(fault).__name__}") from fault
+            case reply:
+                raise LinkGone(f"the service says {type(reply).__name__.lower()} now")
 
-    async def _poll(self) -> Reply | ModelsLabError:
+    async def _poll(self) -> Reply | Exception:
         if not self._ticket.has_id:
             return LinkGone("the service gave no id, so it cannot be asked for new links")
         try:
             return await self._client.fetch(self._ticket)
-        except ModelsLabError as fault:
+        except Exception as fault:  # noqa: BLE001 -- any failed poll ends this ticket's download only.
             return fault

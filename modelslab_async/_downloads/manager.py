@@ -1,15 +1,17 @@
-"""Downloads: the front door. Outputs of finished generations become files in one folder."""
+"""Downloads: the public class. It saves outputs in one folder and never generates any."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, overload
+from typing import Self, TypeAlias, overload
 
 import httpx
 from attrs import frozen
 
+from .._aio.bounded_map import BoundedMap
 from .._models.download_errors import DownloadError
 from .._models.errors import ClientClosed
 from .._models.outcomes import Outcome, Unsubmitted
@@ -20,13 +22,16 @@ from .._models.validation import check_count, check_nonnegative_seconds, check_p
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
 from .._transport.public_only import PublicOnlyTransport
-from .http_get import ClientTransport, LinkOpener
+from .error_translation import as_download_error
+from .http_get import LinkOpener, Send
 from .link_renewal import LinkRenewal, SupportsFetch
-from .outcome_source import each_outcome
+from .outcome_check import check_outcome
 from .save_output import OnSaved, OutputSaver
 from .save_result import Saved, SaveResult, Unsaved
 from .transfer import Transfer
 from .verify import is_unchanged
+
+_HTTP: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
 
 DEFAULT_MAX_BYTES = 4 << 30
 
@@ -38,20 +43,20 @@ class Downloads:
     Use it with `async with`, or call `aclose` at the end.
 
     Args:
-        client: Asked once for a new link where one has expired; None: it is an error then.
-        to: The folder. It is made if it is not there.
-        at_once: How many transfers may be on their way at once.
-        max_bytes: The most bytes of one file.
-        patience: How many seconds a file may need to appear behind its link: a link may be dead for
-            a while after the success.
-        timeout: The most seconds that a server may be silent.
-        private: Allow plain http, and addresses that are not public. For the emulator and for
-            networks of your own.
-        http: What to send through instead of connections of our own: an `httpx.AsyncClient` (used
-            as it is and left open) or an `httpx.AsyncBaseTransport`. Links are still checked, but
-            what their names resolve to is then its business.
-        families: The registry: what each family makes.
-        known: Files that earlier runs saved. One that still is what it was is not asked for again.
+        client: Polls a ticket once for new links when a link has expired. With None, an expired
+            link is an error.
+        to: The folder. It is created if needed.
+        concurrency: How many transfers may run at once.
+        max_bytes: The largest size of one file.
+        link_timeout: How many seconds a dead link may take to come to life: a file may appear some
+            time after its generation succeeded.
+        timeout: How many seconds a server may be silent.
+        allow_private: Allow plain http and private addresses, for the emulator and your own
+            networks.
+        http: Sends the requests: an `httpx.AsyncClient`, which stays open, or an
+            `httpx.AsyncBaseTransport`. Links are still checked, but it resolves their names itself.
+        families: The registry, which knows what kinds of file each family makes.
+        known: Files that earlier runs saved. An unchanged one is not downloaded again.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -75,7 +80,7 @@ class Downloads:
         link_timeout: float = 60.0,
         timeout: float = 30.0,
         allow_private: bool = False,
-        http: httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
+        http: _HTTP | None = None,
         families: Mapping[str, Family] = FAMILIES,
         known: Iterable[SavedFile] = (),
     ) -> None:
@@ -84,11 +89,11 @@ class Downloads:
         check_positive_seconds("timeout", timeout)
         check_nonnegative_seconds("link_timeout", link_timeout)
         self._client = client
-        self._own_transport = (
-            PublicOnlyTransport(allow_private=allow_private) if http is None else None
-        )
+        self._own_transport: PublicOnlyTransport | None = None
+        if http is None:
+            self._own_transport = PublicOnlyTransport(allow_private=allow_private)
         opener = LinkOpener(
-            self._own_transport or _as_httpx_transport(http),
+            _send_through(self._own_transport or http),
             timeout=timeout,
             allow_private=allow_private,
         )
@@ -116,7 +121,7 @@ class Downloads:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections that rest; one that is in use closes after its transfer."""
+        """Close all idle connections. A connection in use closes after its transfer."""
         self._closed = True
         if self._own_transport is not None:
             await self._own_transport.aclose()
@@ -126,8 +131,8 @@ class Downloads:
         Save all outputs of a generation.
 
         Raises:
-            DownloadError: One of them could not be saved. The others are in its `saved`.
-            ClientClosed: This was closed before.
+            DownloadError: An output could not be saved. The others are in its `saved`.
+            ClientClosed: `aclose` was called before.
         """
         self.check_open()
         save_result = await self.try_save(success)
@@ -149,66 +154,36 @@ class Downloads:
         self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
     ) -> AsyncGenerator[SaveResult | Unsubmitted, None]:
         """
-        Save the outputs of many, as they come: give it `client.stream(...)`.
+        Save the outputs of many generations as they end: give it `client.stream(...)`.
 
-        Gives a `Saved` or an `Unsaved` for each success as its files are there, and what is no
-        success as it is. Leaving the loop early cancels what is on its way; parts stay.
+        Yields a `Saved` or an `Unsaved` for each success, and every other outcome unchanged.
+        Leaving the loop early cancels the running transfers and keeps their parts.
 
         Raises:
-            ClientClosed: This was closed before.
-            TypeError: The source holds something else than outcomes, such as the pairs of
-                `generate_many`. This, and whatever else the source raises, is raised after the
-                deliveries of all outcomes before it.
+            ClientClosed: `aclose` was called before.
+            TypeError: The source yields something else, such as the pairs of `generate_many`. This
+                and any error of the source is raised after the results of all earlier outcomes.
         """
         self.check_open()
-        save_results: asyncio.Queue[SaveResult | Unsubmitted | None] = asyncio.Queue()
-        in_flight_limit = asyncio.Semaphore(self._window)
-        feeder = asyncio.create_task(
-            self._feed(outcomes, in_flight_limit, save_results), name="modelslab_async downloads"
-        )
-        feeder.add_done_callback(lambda _: save_results.put_nowait(None))
-        try:
-            while (save_result := await save_results.get()) is not None:
-                in_flight_limit.release()
+        saving = BoundedMap(self._save_outcome, self._window)
+        async with aclosing(saving.run(outcomes, check_outcome)) as results:
+            async for _, save_result in results:
                 yield save_result
-            feeder.result()
-        finally:
-            feeder.cancel()
-            await asyncio.wait((feeder,))
 
-    async def _feed(
-        self,
-        outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted],
-        in_flight_limit: asyncio.Semaphore,
-        save_results: asyncio.Queue[SaveResult | Unsubmitted | None],
-    ) -> None:
-        async def try_save(success: Success) -> None:
-            save_results.put_nowait(await self.try_save(success))
-
-        error: Exception | None = None
-        async with asyncio.TaskGroup() as group, aclosing(each_outcome(outcomes)) as source:
-            try:
-                async for outcome in source:
-                    await in_flight_limit.acquire()
-                    if isinstance(outcome, Success):
-                        group.create_task(try_save(outcome))
-                    else:
-                        save_results.put_nowait(outcome)
-            except Exception as fault:  # noqa: BLE001 -- what the source raises is raised at the end.
-                error = fault
-        if error is not None:
-            raise error
+    async def _save_outcome(self, outcome: Outcome | Unsubmitted) -> SaveResult | Unsubmitted:
+        return await self.try_save(outcome) if isinstance(outcome, Success) else outcome
 
     async def try_save(
         self, success: Success, known: Iterable[SavedFile] = (), on_saved: OnSaved | None = None
     ) -> Saved | Unsaved:
         """
-        Save all outputs of a generation, and tell how that ended.
+        Save all outputs of a generation. A failure is a value: one bad output ends no batch.
 
         Args:
-            success: The generation.
-            known: Those of its files that earlier runs saved.
-            on_saved: Awaited with each file that is saved anew, before it counts as saved.
+            success: The reply that names the outputs.
+            known: Files of this ticket that earlier runs saved.
+            on_saved: Awaited with each new file, to record it before its part is deleted. Only what
+                it raises is raised here, in an `ExceptionGroup`.
         """
         job = _SaveJob(
             success=success,
@@ -230,9 +205,10 @@ class Downloads:
     async def _save_one(self, job: "_SaveJob", n: int) -> SavedFile | DownloadError:
         ticket = job.success.ticket
         known = job.known.get(n) or self._known.get((ticket, n))
-        if known is not None and await is_unchanged(known, known.path):
-            return known
         try:
+            with as_download_error():
+                if known is not None and await is_unchanged(known, known.path):
+                    return known
             return await self._saver.save(job.success, n, job.media, job.renewal, job.on_saved)
         except DownloadError as fault:
             fault.ticket, fault.n = ticket, n
@@ -240,17 +216,17 @@ class Downloads:
 
     def check_open(self) -> None:
         """
-        Make sure that this can still be used.
+        Make sure that the downloads are open.
 
         Raises:
-            ClientClosed: It was closed.
+            ClientClosed: `aclose` was called before.
         """
         if self._closed:
             raise ClientClosed("these downloads are closed; make new ones")
 
     @property
     def window(self) -> int:
-        """Of how many generations the outputs may be on their way or unread."""
+        """How many generations may be in progress or unread at once."""
         return self._window
 
     @property
@@ -268,7 +244,7 @@ class Downloads:
 
 @frozen(kw_only=True)
 class _SaveJob:
-    """The saving of one generation."""
+    """What the outputs of one generation share while they are saved."""
 
     success: Success
     media: Collection[Medium]
@@ -283,17 +259,17 @@ async def download(
     to: str | Path,
     client: SupportsFetch | None = None,
     allow_private: bool = False,
-    http: httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
+    http: _HTTP | None = None,
 ) -> tuple[SavedFile, ...]:
     """
-    Save all outputs of one generation. For more than one, `Downloads` keeps its connections.
+    Save all outputs of one generation. For several, use `Downloads`, which keeps its connections.
 
     Args:
-        success: What a wait ended with.
-        to: The folder. It is made if it is not there.
-        client: Asked once for a new link where one has expired.
-        private: Allow plain http, and addresses that are not public.
-        http: What to send through, as for `Downloads`.
+        success: The reply that names the outputs.
+        to: The folder. It is created if needed.
+        client: Polls the ticket once for new links when a link has expired.
+        allow_private: Allow plain http and private addresses.
+        http: Sends the requests, as for `Downloads`.
 
     Raises:
         DownloadError: An output could not be saved.
@@ -302,14 +278,12 @@ async def download(
         return await downloads.save(success)
 
 
-def _as_httpx_transport(
-    http: httpx.AsyncBaseTransport | httpx.AsyncClient | None,
-) -> httpx.AsyncBaseTransport:
+def _send_through(http: object) -> Send:
     match http:
         case httpx.AsyncClient():
-            return ClientTransport(http)
+            return partial(http.send, stream=True, follow_redirects=False)
         case httpx.AsyncBaseTransport():
-            return http
+            return http.handle_async_request
         case _:
             raise TypeError(
                 "http is an httpx.AsyncClient or an httpx.AsyncBaseTransport, "

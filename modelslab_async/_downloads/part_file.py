@@ -1,74 +1,49 @@
-"""Part: a file on its way, under a name that says so, until it is whole. Blocks: use in threads."""
+"""Part files: bytes on disk under a `.part` name until the file is complete. Blocks."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Self
 
-from attrs import asdict, evolve, frozen
+from attrs import evolve, frozen
 
-from .._aio.durable_files import fsync_folder, make_folder
-from .file_locks import try_lock
+from .._aio.durable_files import IS_WINDOWS, fsync_folder, make_folder
+from .checksum import has_checksum
+from .file_locks import open_locked
 from .filenames import numbered_stem
-from .publish import is_same, link_or_move
+from .part_metadata import PartMetadata, metadata_path_of, read_metadata, write_metadata
+from .publish import link_or_move
 
 _CHUNK_BYTES = 1 << 20
-# No link of somebody else is followed; the rest is what `open` itself would do.
-_OPEN_FLAGS = (
-    os.O_RDWR
-    | os.O_CREAT
-    | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
-_IS_WINDOWS = os.name == "nt"
-
-
-@frozen
-class PartMetadata:
-    """
-    Which version of which file a part belongs to, so that no two are ever joined.
-
-    Args:
-        url: The link, without its query.
-        validator: The ETag, or else the date, that the server gave this version; "" for none.
-        size: How long the whole file is, if that is known.
-        sha256: Its checksum, once all of it has come and was checked.
-    """
-
-    url: str
-    validator: str
-    size: int | None
-    sha256: str | None = None
 
 
 @frozen
 class PublishedFile:
-    """A file that a part has become: where it is, where it came from, and what tells its bytes."""
+    """A complete file under its final name."""
 
     path: Path
     url: str
     size: int
     sha256: str
+    is_length_known: bool
 
 
 class PartFile:
     """
-    The bytes that have come so far, at `<stem>.part`, with their mark beside them.
+    The bytes received so far, in `<stem>.part`, with their metadata in `<stem>.part.json`.
 
-    One program at a time writes a part, and knows it by a lock; another takes the next name.
+    A lock lets one process at a time write a part. A second process uses `<stem>.2.part`.
 
-    It stays beside the file that it has become until it is dropped. So whoever dies before that
-    file is on record leaves something that tells the next one that it is whole.
+    The part stays beside the published file until `delete`. If the process dies before the caller
+    records the file, the next run finds the part and knows that the file is complete.
 
     Attributes:
-        size: How many bytes there are.
-        metadata: Which version they belong to, if they can be gone on with.
-        published: The file that the part was moved to, where there are no hard links, by a run that
-            was ended before it dropped the part.
+        size: How many bytes the part has.
+        metadata: The version that the bytes belong to; None if they cannot be continued.
+        published: The file that an earlier run moved the part to and did not record. Only set where
+            the file system has no hard links.
     """
 
     size: int
@@ -83,19 +58,19 @@ class PartFile:
     def _attach(self, path: Path, file: FileIO) -> None:
         self._path = path
         self._file = file
-        self._metadata_path = _metadata_path_of(path)
+        self._metadata_path = metadata_path_of(path)
         self._was_moved = False
-        # Bytes that have another name, such as that of the finished file, are not written.
+        # A file with a second name, such as the published one, must not be written.
         self._has_other_links = os.fstat(file.fileno()).st_nlink > 1
         self.size = file.seek(0, os.SEEK_END)
-        metadata = _read_metadata(self._metadata_path)
+        metadata = read_metadata(self._metadata_path)
         self.published = None if self.size or metadata is None else self._find_published(metadata)
         self.metadata = metadata if self.size or self.published else None
 
     @classmethod
     def open(cls, folder: Path, stem: str) -> Self:
         """
-        Take up the part of this name where an earlier run left it, or begin it.
+        Open the part that an earlier run left, or create one.
 
         Raises:
             OSError: The folder or the file cannot be made.
@@ -106,32 +81,36 @@ class PartFile:
             part._start_new_part()
         return part
 
-    @classmethod
-    def remove_stale(cls, folder: Path, stem: str) -> None:
-        """Remove what lies under this name, but for what somebody is writing."""
-        for path in {_part_path_of(path) for path in part_paths(folder, stem)}:
-            if file := _open_locked(path):
-                cls(folder, stem, path, file).delete()
-
     @property
     def is_complete(self) -> bool:
-        """Whether all bytes that the server announced are here."""
+        """Whether the part has all bytes of the file."""
         return self.size > 0 and self.metadata is not None and self.metadata.size == self.size
 
+    @property
+    def is_length_known(self) -> bool:
+        """Whether a response announced the size of the whole file. True where none was needed."""
+        metadata = self.metadata
+        return metadata is None or (metadata.size is not None and metadata.is_length_known)
+
     def restart(self, metadata: PartMetadata | None) -> None:
-        """Forget what came, and begin with this version."""
+        """Drop all bytes and begin with this version."""
         if self._has_other_links:
             self._start_new_part()
-        # In this order, so that no moment leaves bytes beside the mark of other ones.
+        # Removed before the bytes, so that the metadata never describes bytes of another version.
         self._metadata_path.unlink(missing_ok=True)
         self._file.truncate(0)
         self._file.seek(0)
-        self.size, self.metadata = 0, metadata
+        self.size, self.metadata = 0, None
         if metadata is not None:
-            _write_metadata(self._metadata_path, metadata)
+            self._set_metadata(metadata)
+
+    def set_total(self, size: int) -> None:
+        """Remember the size of the whole file, if no earlier response announced it."""
+        if self.metadata is not None and self.metadata.size is None:
+            self._set_metadata(evolve(self.metadata, size=size))
 
     def append(self, data: bytes) -> None:
-        """Write what came next. Where the disk takes but a part of it, that part counts."""
+        """Write the next bytes. If the disk takes only some of them, `size` counts those."""
         self._file.seek(self.size)
         remaining = memoryview(data)
         while remaining:
@@ -140,7 +119,7 @@ class PartFile:
             remaining = remaining[written:]
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
-        """The bytes from this place on, piece by piece."""
+        """The bytes from an offset to the end, in chunks."""
         self._file.seek(start)
         while chunk := self._file.read(_CHUNK_BYTES):
             yield chunk
@@ -151,24 +130,30 @@ class PartFile:
         return self._file.read(length)
 
     def digest(self) -> str:
-        """The checksum of all bytes, as the disk gives them back."""
+        """The SHA-256 of all bytes, read back from the disk."""
         self._file.seek(0)
         return hashlib.file_digest(self._file, "sha256").hexdigest()
 
-    def publish(self, suffix: str, url: str = "") -> PublishedFile:
+    def publish(self, suffix: str, url: str = "", *, is_length_known: bool = True) -> PublishedFile:
         """
-        Give the whole file its name, or find that the same file has it. Drop the part after that.
+        Give the complete file its final name. An existing file with the same bytes is used instead.
+
+        Call `delete` once the file is recorded.
 
         Raises:
-            OSError: The disk would not.
+            OSError: The disk refused.
         """
         digest = self.digest()
         os.fsync(self._file.fileno())
-        self.metadata = evolve(
-            self.metadata or PartMetadata(url, "", None), size=self.size, sha256=digest
+        self._set_metadata(
+            evolve(
+                self.metadata or PartMetadata(url, "", None),
+                size=self.size,
+                sha256=digest,
+                is_length_known=is_length_known,
+            )
         )
-        _write_metadata(self._metadata_path, self.metadata)
-        if _IS_WINDOWS:  # pragma: no cover -- an open file cannot be renamed there.
+        if IS_WINDOWS:  # pragma: no cover -- Windows cannot rename an open file.
             self._file.close()
         number = 1
         while not self._publish_as(
@@ -176,25 +161,31 @@ class PartFile:
         ):
             number += 1
         fsync_folder(self._folder)
-        return PublishedFile(path, url, self.size, digest)
+        return PublishedFile(path, url, self.size, digest, is_length_known)
 
     def close(self) -> None:
-        """Close it, and let it lie where it can be gone on with."""
-        if self.metadata is not None and (self.size or self.published):
+        """Close the part. It stays on disk if a later run can continue with it."""
+        is_reusable = self.metadata is not None and self.metadata.is_reusable
+        if is_reusable and (self.size or self.published):
             self._file.close()
         elif not self._file.closed:
             self.delete()
 
     def delete(self) -> None:
-        """Close it and leave nothing behind."""
-        if _IS_WINDOWS:  # pragma: no cover -- an open file cannot be removed there.
+        """Close the part and remove it from the disk."""
+        if IS_WINDOWS:  # pragma: no cover -- Windows cannot remove an open file.
             self._file.close()
-        # Where the part has moved, whatever has its name now is another's, and so is the note.
+        # If this part was moved, a file under the old name belongs to another process.
         if not (self._was_moved and self._path.exists()):
             self._metadata_path.unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
-        # Closed last, since closing ends the lock.
+        # Closed last, because closing releases the lock.
         self._file.close()
+
+    def _set_metadata(self, metadata: PartMetadata) -> None:
+        self.metadata = metadata
+        if metadata.is_reusable:
+            write_metadata(self._metadata_path, metadata)
 
     def _is_intact(self) -> bool:
         metadata = self.metadata
@@ -203,7 +194,7 @@ class PartFile:
         )
 
     def _start_new_part(self) -> None:
-        """Leave the bytes to the name that they have as well, and begin a part of its own."""
+        """Leave the bytes to their other name and open an empty part."""
         self.delete()
         self._attach(*_open_free(self._folder, self.stem))
 
@@ -211,80 +202,26 @@ class PartFile:
         if link_or_move(self._path, path):
             self._was_moved = not self._path.exists()
             return True
-        return is_same(path, self.size, digest)
+        return _is_published(path, self.size, digest)
 
     def _find_published(self, metadata: PartMetadata) -> PublishedFile | None:
-        """The file that a mark speaks of, if it is there as it was."""
-        if metadata.size is None or metadata.sha256 is None:
+        """The file that the metadata describes, if it still has those bytes."""
+        size, digest = metadata.size, metadata.sha256
+        if size is None or digest is None:
             return None
         for path in sorted(self._folder.glob(f"{self.stem}.*")):
-            if is_same(path, metadata.size, metadata.sha256):
-                return PublishedFile(path, metadata.url, metadata.size, metadata.sha256)
+            if _is_published(path, size, digest):
+                return PublishedFile(path, metadata.url, size, digest, metadata.is_length_known)
         return None
 
 
-def part_paths(folder: Path, stem: str = "*") -> list[Path]:
-    """The parts in a folder, or those of one name, and their notes."""
-    patterns = (f"{stem}.part", f"{stem}.*.part", f"{stem}.part.json", f"{stem}.*.part.json")
-    return [path for pattern in patterns for path in folder.glob(pattern)]
+def _is_published(path: Path, size: int, digest: str) -> bool:
+    return not path.is_symlink() and has_checksum(path, size, digest)
 
 
 def _open_free(folder: Path, stem: str) -> tuple[Path, FileIO]:
-    """The first part of this name that nobody is writing, made if it is not there."""
+    """Open the first part of a stem that no other process has locked."""
     number = 1
-    while (file := _open_locked(path := folder / f"{numbered_stem(stem, number)}.part")) is None:
+    while (file := open_locked(path := folder / f"{numbered_stem(stem, number)}.part")) is None:
         number += 1
     return path, file
-
-
-def _metadata_path_of(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
-
-
-def _part_path_of(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(".json"))
-
-
-def _open_locked(path: Path) -> FileIO | None:
-    """The file, open and ours; None: somebody else is writing it."""
-    while True:
-        # Without a buffer: bytes that a full disk refused must not wait in one.
-        file = FileIO(os.open(path, _OPEN_FLAGS, 0o666), "r+b")
-        if not try_lock(file.fileno()):
-            file.close()
-            return None
-        if _is_same_file(path, os.fstat(file.fileno())):
-            return file
-        # Whoever had the lock before has moved the file away.
-        file.close()
-
-
-def _is_same_file(path: Path, state: os.stat_result) -> bool:
-    try:
-        current = path.lstat()
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(current, state)
-
-
-def _write_metadata(metadata_path: Path, metadata: PartMetadata) -> None:
-    """Write it over what was there, at once: a run may be ended at any moment."""
-    text = json.dumps(asdict(metadata)).encode()
-    with FileIO(os.open(metadata_path, _OPEN_FLAGS, 0o666), "r+b") as file:
-        file.write(text)
-        file.truncate(len(text))
-
-
-def _read_metadata(metadata_path: Path) -> PartMetadata | None:
-    try:
-        match json.loads(metadata_path.read_bytes()):
-            case {
-                "url": str(url),
-                "validator": str(validator),
-                "size": int() | None as size,
-                "sha256": str() | None as digest,
-            }:
-                return PartMetadata(url, validator, size, digest)
-    except (OSError, ValueError):
-        pass
-    return None

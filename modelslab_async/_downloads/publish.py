@@ -1,20 +1,18 @@
-"""Naming: a whole file gets its name, or none. Never is there half a file, or another's. Blocks."""
+"""Publishing: gives a complete file its final name. Never replaces a file. Blocks."""
 
-import hashlib
-import os
 from pathlib import Path
 
-_IS_WINDOWS = os.name == "nt"
+from .._aio.durable_files import IS_WINDOWS
 
 
 def link_or_move(part: Path, path: Path) -> bool:
     """
-    Give a file its name, unless that is taken. Returns whether it has it.
+    Give a file a second name, or move it where the file system has no hard links.
 
-    Where there are hard links the file keeps its old name as well; else it is moved.
+    Returns False if the name is taken.
     """
     try:
-        if _IS_WINDOWS:  # pragma: no cover -- renaming respects a taken name there.
+        if IS_WINDOWS:  # pragma: no cover -- Windows refuses to rename to a taken name.
             part.rename(path)
         else:
             path.hardlink_to(part)
@@ -26,7 +24,7 @@ def link_or_move(part: Path, path: Path) -> bool:
 
 
 def _reserve_and_move(part: Path, path: Path) -> bool:
-    """The same where a file system has no hard links: the name is taken first, then filled."""
+    """Create an empty file under the name first, since `replace` would overwrite a taken name."""
     try:
         path.open("xb").close()
     except FileExistsError:
@@ -37,11 +35,3 @@ def _reserve_and_move(part: Path, path: Path) -> bool:
         path.unlink()
         raise
     return True
-
-
-def is_same(path: Path, size: int, digest: str) -> bool:
-    """Whether a name leads to a file with these bytes."""
-    if path.is_symlink() or not path.is_file() or path.stat().st_size != size:
-        return False
-    with path.open("rb") as file:
-        return digest == hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,8 @@
-"""Saving: one output becomes one file. It decides what to try next; others do it."""
+"""Saving one output: tries its links in rounds, checks what came, publishes the file."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,34 +23,31 @@ from .._models.saved_file import SavedFile
 from .._registry.family import Medium
 from .content_sniffing import SNIFF_BYTES, is_text, suffix_of
 from .error_pages import is_json_error
+from .error_translation import as_download_error
 from .filenames import stem_of
 from .http_get import without_query
 from .inline_data import find_encoded, inline_bytes, is_link
 from .link_renewal import LinkRenewal
+from .link_retries import LinkRetries, first_dead_link
 from .part_file import PartFile, PublishedFile
-from .transfer import ErrorPage, Transfer, write_error
+from .transfer import ErrorPage, Transfer
 
 OnSaved: TypeAlias = Callable[[SavedFile], Awaitable[None]]
 
-# Steps between two rounds of tries, and how many rounds without a new byte are enough.
-_RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
-_MAX_ROUNDS_WITHOUT_PROGRESS = 5
-# These say that the link is no good any more; a 404 may mean that it is no good yet.
-_EXPIRED_STATUSES = (403, 410)
 _MAX_SUFFIX_CHARS = 8
 
 
 @frozen(kw_only=True)
 class OutputSaver:
     """
-    How outputs are saved.
+    Saves outputs in one folder.
 
     Args:
-        transfer: What fills parts.
-        transfer_limit: A place for each transfer that may be on its way at once.
-        folder: Where files go.
-        max_bytes: The most bytes of one file.
-        patience: How many seconds a file may need to appear behind its link.
+        transfer: Fills parts.
+        transfer_limit: Bounds how many transfers run at once.
+        folder: The folder of the files.
+        max_bytes: The largest size of one file.
+        link_timeout: How many seconds a dead link may take to come to life.
     """
 
     transfer: Transfer
@@ -67,32 +65,44 @@ class OutputSaver:
         on_saved: OnSaved | None = None,
     ) -> SavedFile:
         """
-        Save one output, and have it kept on record before what is left of the way there is removed.
+        Save one output. The part is deleted only after `on_saved` has recorded the file.
 
         Raises:
-            DownloadError: It is not saved; what to do stands in it.
+            DownloadError: The output is not saved, whatever went wrong. What `on_saved` raises is
+                raised as it is.
         """
-        try:
+        with as_download_error():
             stem = stem_of(success.ticket, n)
             part = await run_in_thread(PartFile.open, self.folder, stem, undo=PartFile.close)
-            try:
-                file = await _OutputSave(self, part, n, media, renewal).save(success)
-                if on_saved is not None:
-                    await on_saved(file)
+        try:
+            with as_download_error():
+                file = await self._save_to(part, success, n, media, renewal)
+            if on_saved is not None:
+                await on_saved(file)
+            with as_download_error():
                 await run_in_thread(part.delete)
-            except (WrongContent, FileTooLarge):
-                await run_in_thread(part.restart, None)
-                raise
-            else:
-                return file
-            finally:
+            return file
+        finally:
+            with suppress(OSError):
                 await run_in_thread(part.close)
-        except OSError as fault:
-            raise write_error(fault) from fault
+
+    async def _save_to(
+        self,
+        part: PartFile,
+        success: Success,
+        n: int,
+        media: Collection[Medium],
+        renewal: LinkRenewal | None,
+    ) -> SavedFile:
+        try:
+            return await _OutputSave(self, part, n, media, renewal).save(success)
+        except (WrongContent, FileTooLarge):
+            await run_in_thread(part.restart, None)
+            raise
 
 
 class _OutputSave:
-    """One output on its way."""
+    """The saving of one output into one part."""
 
     def __init__(
         self,
@@ -127,6 +137,7 @@ class _OutputSave:
             sha256=result.sha256,
             size=result.size,
             url=result.url,
+            is_length_verified=result.is_length_known,
         )
 
     async def _write_inline(self, output: str) -> None:
@@ -134,7 +145,8 @@ class _OutputSave:
         data = await run_in_thread(inline_bytes, output, self._media)
         if data is None:
             raise WrongContent(
-                f"the output is neither a link nor {_describe_media(self._media)} in base64: {output!r:.60}"
+                f"the output is neither a link nor {_describe_media(self._media)} in base64: "
+                f"{output!r:.60}"
             )
         if len(data) > self._saver.max_bytes:
             raise FileTooLarge(
@@ -145,10 +157,9 @@ class _OutputSave:
         await run_in_thread(self._part.append, data)
 
     async def _download(self, links: Sequence[str]) -> str:
-        """Try all links in rounds until one of them has given the whole file."""
+        """Try all links in rounds until one of them has given the whole file. Returns that link."""
         now = asyncio.get_running_loop().time
-        deadline, largest_size, rounds = now() + self._saver.link_timeout, self._part.size, 0
-        delays = _retry_delays()
+        retries = LinkRetries(now() + self._saver.link_timeout, self._part.size)
         while True:
             faults: list[DownloadError] = []
             for link in links:
@@ -156,26 +167,16 @@ class _OutputSave:
                 if fault is None:
                     return link
                 faults.append(fault)
-            gone = next(
-                (fault for fault in faults if isinstance(fault, LinkGone | ErrorPage)), None
-            )
-            interrupted = next(
-                (fault for fault in faults if isinstance(fault, TransferFailed)), None
-            )
-            is_late = now() >= deadline
-            if gone and self._renewal and (is_late or gone.status_code in _EXPIRED_STATUSES):
+            gone = first_dead_link(faults)
+            if gone and self._renewal and retries.should_renew(gone, now()):
                 links = await self._renew_links(gone, self._renewal)
                 continue
-            rounds = (0 if self._part.size > largest_size else rounds) + (interrupted is not None)
-            largest_size = max(largest_size, self._part.size)
-            if not (gone and not is_late) and not (
-                interrupted and rounds < _MAX_ROUNDS_WITHOUT_PROGRESS
-            ):
+            if not retries.allows_another(faults, self._part.size, now()):
                 raise _with_advice(faults[0])
-            await asyncio.sleep(next(delays))
+            await asyncio.sleep(retries.next_delay())
 
     async def _try_link(self, link: str) -> DownloadError | None:
-        """Fill the part from one link, or say why not where another try may help."""
+        """Fill the part from one link. Returns the error if another try may help."""
         try:
             async with self._saver.transfer_limit:
                 await self._saver.transfer.fill(self._part, link)
@@ -190,12 +191,12 @@ class _OutputSave:
         return None
 
     async def _renew_links(self, gone: LinkGone | ErrorPage, renewal: LinkRenewal) -> Sequence[str]:
-        """The links that the service names now. It is asked once."""
+        """The links that the service names now. Each output asks once."""
         self._renewal = None
         try:
             success = await renewal.success()
         except ModelsLabError as fault:
-            why = f"{gone.message}, and no new link is to be had: {fault.message}"
+            why = f"{gone.message}, and there is no new link: {_printable(fault.message)}"
             raise _with_message(gone, why) from fault
         if len(success.output) <= self._n or not is_link(success.output[self._n]):
             raise _with_advice(gone)
@@ -215,24 +216,30 @@ class _OutputSave:
             )
 
     def _publish(self, url: str) -> PublishedFile:
-        """Name the file. Blocks."""
+        """Check for base64, decode it if need be, and publish the file. Blocks."""
         head = self._part.head(SNIFF_BYTES)
         encoded = find_encoded(head, self._media) if url else None
         if encoded is None:
-            # A text that the reply itself holds may look like anything.
+            # A text inside a reply has no recognisable beginning.
             fallback = "bin" if url or not is_text(head) else "txt"
-            return self._part.publish(self._suffix(head, url) or fallback, url)
+            return self._part.publish(
+                self._suffix(head, url) or fallback,
+                url,
+                is_length_known=self._part.is_length_known,
+            )
         decoded_part = PartFile.open(self._saver.folder, self._part.stem)
         try:
             decoded_part.restart(None)
             for data in encoded.decode(self._part.chunks(encoded.start)):
                 decoded_part.append(data)
             published = decoded_part.publish(
-                self._suffix(decoded_part.head(SNIFF_BYTES), url) or "bin", url
+                self._suffix(decoded_part.head(SNIFF_BYTES), url) or "bin",
+                url,
+                is_length_known=self._part.is_length_known,
             )
             decoded_part.delete()
         except ValueError:
-            raise WrongContent("the file is base64 that breaks off", url=url) from None
+            raise WrongContent("the file is base64 that is cut off", url=url) from None
         finally:
             decoded_part.close()
         return published
@@ -245,17 +252,11 @@ class _OutputSave:
 
 
 def _links(success: Success, n: int) -> tuple[str, ...]:
-    """The link of an output, and its mirror where outputs and mirrors can be told to match."""
+    """The link of an output, and its mirror if there is one mirror per output."""
     links = [success.output[n]]
     if len(success.proxy_links) == len(success.output):
         links.append(success.proxy_links[n])
     return tuple(dict.fromkeys(link for link in links if is_link(link)))
-
-
-def _retry_delays() -> Iterator[float]:
-    yield from _RETRY_DELAYS_S
-    while True:
-        yield _RETRY_DELAYS_S[-1]
 
 
 def _describe_media(media: Collection[Medium]) -> str:
@@ -263,12 +264,12 @@ def _describe_media(media: Collection[Medium]) -> str:
 
 
 def _with_advice(fault: DownloadError) -> DownloadError:
-    """The same fault with what to do about it, where that is the same for all of its kind."""
+    """The same error with advice, where all errors of its type have the same advice."""
     advice = {
         LinkGone: "the result may have expired: results are kept for a limited time",
-        TransferFailed: "save again to go on where it ended",
+        TransferFailed: "save again to continue where it stopped",
         WrongContent: "if the family makes such files, say so in its Family(output=...)",
-        ErrorPage: "save again later, and if it stays see in a browser what the link says",
+        ErrorPage: "save again later; if it happens again, open the link in a browser",
     }.get(type(fault))
     return fault if advice is None else _with_message(fault, f"{fault.message}; {advice}")
 
@@ -276,3 +277,8 @@ def _with_advice(fault: DownloadError) -> DownloadError:
 def _with_message(fault: DownloadError, message: str) -> DownloadError:
     kind = WrongContent if isinstance(fault, ErrorPage) else type(fault)
     return kind(message, url=fault.url, status_code=fault.status_code)
+
+
+def _printable(message: str) -> str:
+    """A message of the server, without lone surrogates: no journal can store them."""
+    return message.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Deliveries: how saving the outputs of one generation ended. Values only."""
+"""Save results: how saving the outputs of one generation ended. Values only."""
 
 from typing import TypeAlias
 
@@ -17,9 +17,9 @@ class Saved:
     All outputs of a generation are saved.
 
     Attributes:
-        ticket: The generation.
-        files: Its files, in the order of its outputs; none where it has no output.
-        success: The reply that named them.
+        ticket: The ticket of the generation.
+        files: Its files, in the order of its outputs. Empty if it has no output.
+        success: The reply that named the outputs.
     """
 
     ticket: Ticket
@@ -30,12 +30,12 @@ class Saved:
 @frozen(kw_only=True)
 class Unsaved:
     """
-    The generation is done, but not all of its outputs could be saved. Saving can be repeated.
+    The generation succeeded, but not all of its outputs could be saved. Saving can be repeated.
 
     Attributes:
-        ticket: The generation.
-        cause: The first thing that went wrong.
-        files: The files that were saved all the same.
+        ticket: The ticket of the generation.
+        cause: The error of the first output that could not be saved.
+        files: The files of the other outputs.
         success: The reply that named the outputs.
     """
 

@@ -1,15 +1,36 @@
-"""Sweeping: parts that nobody will go on with, since their files are saved. Blocks."""
+"""Stale parts: removes parts whose outputs are saved. Never removes a finished file. Blocks."""
 
 from pathlib import Path
 
-from .part_file import PartFile, part_paths
+from .file_locks import open_locked
+from .part_file import PartFile
+from .part_metadata import METADATA_SUFFIX
+
+_PART_SUFFIX = ".part"
 
 
 def part_stems(folder: Path) -> set[str]:
-    """The names, without their endings, of the parts in a folder."""
-    return {path.name.partition(".")[0] for path in part_paths(folder)}
+    """The stems of all parts in a folder."""
+    return {path.name.partition(".")[0] for path in _part_paths(folder)}
 
 
 def remove_stale(folder: Path, stem: str) -> None:
-    """Remove the parts of this name, but for those that somebody is writing."""
-    PartFile.remove_stale(folder, stem)
+    """Remove the parts of a stem, except those that are locked or cannot be opened."""
+    for path in _part_paths(folder, stem):
+        try:
+            file = open_locked(path)
+        except OSError:
+            continue
+        if file is not None:
+            PartFile(folder, stem, path, file).delete()
+
+
+def _part_paths(folder: Path, stem: str = "*") -> set[Path]:
+    """The paths of parts. A part that was moved is known by its metadata file alone."""
+    suffixes = (_PART_SUFFIX, f"{_PART_SUFFIX}{METADATA_SUFFIX}")
+    return {
+        path.with_name(path.name.removesuffix(METADATA_SUFFIX))
+        for suffix in suffixes
+        for pattern in (f"{stem}{suffix}", f"{stem}.*{suffix}")
+        for path in folder.glob(pattern)
+    }

@@ -1,63 +1,48 @@
-"""Transfer: the bytes behind one link, into one part. It resumes what it can, retries nothing."""
+"""Transfer: fills a part with the bytes behind one link. Continues a part, but retries nothing."""
 
-import errno
-import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import TypeVar
 
 import httpx
 
 from .._aio.threads import run_in_thread
-from .._models.download_errors import (
-    FileNotWritten,
-    FileTooLarge,
-    LinkGone,
-    TransferFailed,
-    WrongContent,
-)
+from .._models.download_errors import FileTooLarge, LinkGone, TransferFailed, WrongContent
 from .._models.version import __version__
+from .._transport.httpx_adapter import raw_chunks
+from .byte_ranges import BodyRange, KeptBytes, body_range, is_identity, validator_of
 from .content_sniffing import SNIFF_BYTES, binary_suffix_of
 from .error_pages import is_html_type, is_web_page
+from .error_translation import write_error
 from .http_get import LinkOpener, without_query
-from .part_file import PartFile, PartMetadata
+from .part_file import PartFile
+from .part_metadata import PartMetadata
 
 T = TypeVar("T")
-# One write a piece of this size, so that a thread is asked seldom and little is held in memory.
+# One write per chunk of this size: few thread switches, little memory.
 _CHUNK_BYTES = 1 << 20
-# Identity, since packed bytes can neither be resumed nor bounded.
+# A compressed body could be neither continued nor bounded, so the client asks for identity.
 _HEADERS = {
     "accept": "*/*",
     "accept-encoding": "identity",
     "user-agent": f"modelslab-async/{__version__}",
 }
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _OK, _PARTIAL, _UNSATISFIABLE = 200, 206, 416
 _CLIENT_ERRORS = range(400, 500)
 _RETRYABLE_STATUSES = (408, 425, 429)
-_FREE_SPACE_ADVICE = "make room or choose another folder"
-_PERMISSION_ADVICE = "choose a folder that this program may write to"
-_ADVICE_BY_ERRNO = {
-    errno.ENOSPC: _FREE_SPACE_ADVICE,
-    errno.EDQUOT: _FREE_SPACE_ADVICE,
-    errno.EFBIG: _FREE_SPACE_ADVICE,
-    errno.EACCES: _PERMISSION_ADVICE,
-    errno.EPERM: _PERMISSION_ADVICE,
-    errno.EROFS: _PERMISSION_ADVICE,
-}
 
 
 class ErrorPage(WrongContent):
-    """What came is what a server says where there is no file, or none yet."""
+    """The server sent an error page in place of the file. The file may still appear."""
 
 
 class Transfer:
     """
-    Fills parts.
+    Fills parts from links.
 
     Args:
-        opener: What opens links.
-        max_bytes: The most bytes of one file.
+        opener: Opens links.
+        max_bytes: The largest size of one file.
     """
 
     def __init__(self, opener: LinkOpener, *, max_bytes: int) -> None:
@@ -66,57 +51,64 @@ class Transfer:
 
     async def fill(self, part: PartFile, link: str) -> None:
         """
-        Get what is missing of a part, from where it ends if the server has the same version still.
+        Fetch the missing bytes of a part: only the rest, if the server still has the same version.
 
         Raises:
-            DownloadError: It is not whole. What came is kept where it can be gone on with.
+            DownloadError: The part is not complete. Bytes that can be continued are kept.
         """
-        metadata = (
-            part.metadata if part.metadata and part.metadata.url == without_query(link) else None
-        )
+        url = without_query(link)
+        metadata = part.metadata if part.metadata and part.metadata.url == url else None
         if metadata and part.is_complete:
             return
-        headers = _HEADERS
-        if metadata and part.size:
+        kept, headers = None, _HEADERS
+        if metadata and metadata.validator and part.size:
+            kept = KeptBytes(part.size, metadata.validator, metadata.size)
             headers = _HEADERS | {"range": f"bytes={part.size}-", "if-range": metadata.validator}
         async with self._opener.get(link, headers) as response:
-            await self._check_response(part, link, response, is_resume=headers is not _HEADERS)
-            await self._write_body(part, link, response)
+            body = await self._begin_body(part, url, response, kept)
+            await self._write_body(part, link, response, body)
+        await _check_complete(part, url, body)
 
-    async def _check_response(
-        self, part: PartFile, link: str, response: httpx.Response, *, is_resume: bool
-    ) -> None:
-        status, url = response.status_code, without_query(link)
-        if is_resume and status == _PARTIAL and _continues(part, response):
-            return
-        if is_resume and status in (_PARTIAL, _UNSATISFIABLE):
+    async def _begin_body(
+        self, part: PartFile, url: str, response: httpx.Response, kept: KeptBytes | None
+    ) -> BodyRange:
+        """Check the head of a response, and prepare the part for its body."""
+        status = response.status_code
+        if kept is None or status != _UNSATISFIABLE:
+            _check_status(status, url)
+        body = body_range(status, response.headers, kept)
+        if body is None:
             await _write(part.restart, None, url=url)
-            raise TransferFailed("the server has another version now; begin again", url=url)
-        if status in _CLIENT_ERRORS and status not in _RETRYABLE_STATUSES:
-            raise LinkGone(f"the server answers {status}", url=url, status_code=status)
-        if status != _OK:
-            raise TransferFailed(f"the server answers {status}", url=url, status_code=status)
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise TransferFailed("the server packs the file, though asked not to", url=url)
-        self._check_size(_content_length(response), url)
-        await _write(part.restart, _metadata_of(url, response), url=url)
+            raise TransferFailed(
+                f"the {status} response does not fit the bytes that were kept; begin again", url=url
+            )
+        if not is_identity(response.headers):
+            raise TransferFailed("the server compressed the file, though asked not to", url=url)
+        self._check_size(body.total, url)
+        if body.start == 0:
+            metadata = PartMetadata(url, validator_of(response.headers), body.total)
+            await _write(part.restart, metadata, url=url)
+        elif body.total is not None:
+            await _write(part.set_total, body.total, url=url)
+        return body
 
-    async def _write_body(self, part: PartFile, link: str, response: httpx.Response) -> None:
-        url, length, start_size = without_query(link), _content_length(response), part.size
-        content_type = response.headers.get("content-type", "")
+    async def _write_body(
+        self, part: PartFile, link: str, response: httpx.Response, body: BodyRange
+    ) -> None:
+        url, content_type = without_query(link), response.headers.get("content-type", "")
         buffer = bytearray()
-        async with aclosing(_raw_chunks(response)) as chunks:
+        async with aclosing(raw_chunks(response)) as chunks:
             try:
                 while (chunk := await self._opener.chunk(chunks, link)) is not None:
                     buffer += chunk
                     self._check_size(part.size + len(buffer), url)
+                    if body.end is not None and part.size + len(buffer) > body.end:
+                        break
                     if len(buffer) >= _CHUNK_BYTES:
                         await self._flush(part, buffer, url, content_type)
             finally:
-                # Also where it was cut or cancelled: nothing that came is asked for again.
+                # After a cut or a cancellation too, so that no byte is fetched twice.
                 await self._flush(part, buffer, url, content_type)
-        if length is not None and part.size != start_size + length:
-            raise TransferFailed(f"cut after {part.size} of {start_size + length} bytes", url=url)
 
     async def _flush(self, part: PartFile, buffer: bytearray, url: str, content_type: str) -> None:
         data = bytes(buffer)
@@ -135,18 +127,24 @@ class Transfer:
             )
 
 
+def _check_status(status: int, url: str) -> None:
+    if status in _CLIENT_ERRORS and status not in _RETRYABLE_STATUSES:
+        raise LinkGone(f"the server answers {status}", url=url, status_code=status)
+    if status not in (_OK, _PARTIAL):
+        raise TransferFailed(f"the server answers {status}", url=url, status_code=status)
+
+
+async def _check_complete(part: PartFile, url: str, body: BodyRange) -> None:
+    if body.end is not None and part.size > body.end:
+        await _write(part.restart, None, url=url)
+        raise TransferFailed("the server sent more bytes than it announced; begin again", url=url)
+    if body.total is not None and part.size != body.total:
+        raise TransferFailed(f"cut after {part.size} of {body.total} bytes", url=url)
+
+
 def _is_web_page(head: bytes, content_type: str) -> bool:
-    """What a server calls a page is one, unless its bytes are plainly something else."""
+    """Whether a body is a web page. A wrong HTML content type does not make a picture a page."""
     return is_web_page(head) or (is_html_type(content_type) and binary_suffix_of(head, ()) is None)
-
-
-async def _raw_chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    # A caller's own event hook may have read the response already.
-    if response.is_stream_consumed:
-        yield await response.aread()
-        return
-    async for chunk in response.aiter_raw():
-        yield chunk
 
 
 async def _write(write: Callable[[T], None], argument: T, *, url: str) -> None:
@@ -154,35 +152,3 @@ async def _write(write: Callable[[T], None], argument: T, *, url: str) -> None:
         await run_in_thread(write, argument)
     except OSError as fault:
         raise write_error(fault, url=url) from fault
-
-
-def write_error(fault: OSError, *, url: str = "") -> FileNotWritten:
-    """What it means that this machine's disk would not."""
-    advice = _ADVICE_BY_ERRNO.get(fault.errno or 0, "choose another folder")
-    return FileNotWritten(
-        f"the file cannot be written: {fault.strerror or fault}; {advice}, then save again",
-        url=url,
-    )
-
-
-def _content_length(response: httpx.Response) -> int | None:
-    value = response.headers.get("content-length", "")
-    return int(value) if value.isascii() and value.isdigit() else None
-
-
-def _metadata_of(url: str, response: httpx.Response) -> PartMetadata | None:
-    tag = response.headers.get("etag", "")
-    # A weak tag says that two versions mean the same, not that they are the same bytes.
-    validator = tag if tag.startswith('"') else response.headers.get("last-modified", "")
-    return PartMetadata(url, validator, _content_length(response)) if validator else None
-
-
-def _continues(part: PartFile, response: httpx.Response) -> bool:
-    """Whether these bytes are the next ones of the same version."""
-    content_range = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-    if content_range is None or int(content_range[1]) != part.size or part.metadata is None:
-        return False
-    accepted = (None, part.metadata.validator)
-    size_matches = part.metadata.size is None or content_range[2] in ("*", str(part.metadata.size))
-    by_tag = part.metadata.validator.startswith('"')
-    return size_matches and response.headers.get("etag" if by_tag else "last-modified") in accepted

@@ -1,24 +1,24 @@
-"""Verifying: whether the files of a folder are still what they were when they were saved."""
+"""Verifying: compares saved files with their records. Changes no file."""
 
 from collections.abc import Iterable
-from hashlib import file_digest
 from pathlib import Path
 
 from attrs import frozen
 
 from .._aio.threads import run_in_thread
 from .._models.saved_file import SavedFile
+from .checksum import has_checksum
 
 
 @frozen(kw_only=True)
 class Verified:
     """
-    What became of saved files.
+    The result of `verify`.
 
-    Args:
-        unchanged: Those whose bytes are the same.
-        changed: Those whose bytes are others, or cannot be read.
-        missing: Those that are not there.
+    Attributes:
+        unchanged: Files with the recorded bytes.
+        changed: Files with other bytes, or that cannot be read.
+        missing: Files that do not exist.
     """
 
     unchanged: tuple[SavedFile, ...]
@@ -28,11 +28,11 @@ class Verified:
 
 async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verified:
     """
-    Compare the files of a folder with what is on record. The folder may have been moved since.
+    Compare the files of a folder with their records. The folder may have been moved.
 
     Args:
-        folder: Where the files are now; None: each where it was saved.
-        files: The records. With a folder, only the last part of their paths counts.
+        folder: The folder that holds the files now. With None, each recorded path is used.
+        files: The records. With a folder, only the file names of their paths are used.
     """
     unchanged: list[SavedFile] = []
     changed: list[SavedFile] = []
@@ -49,15 +49,9 @@ async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verif
 
 
 async def is_unchanged(file: SavedFile, path: Path) -> bool:
-    """Whether there is a file with these bytes."""
-    return await run_in_thread(_is_unchanged, file, path)
-
-
-def _is_unchanged(file: SavedFile, path: Path) -> bool:
+    """Whether the file at a path has the recorded bytes. False if it cannot be read."""
     try:
-        if path.stat().st_size != file.size:
-            return False
-        with path.open("rb") as content:
-            return file.sha256 == file_digest(content, "sha256").hexdigest()
-    except OSError:
+        return await run_in_thread(has_checksum, path, file.size, file.sha256)
+    except (OSError, ValueError):
+        # A path with a NUL is a ValueError.
         return False

@@ -19,6 +19,8 @@ class SavedFile:
         sha256: The checksum of its bytes, in hexadecimal.
         size: How many bytes.
         url: The link it came from, without its query; "" where the reply itself held the bytes.
+        is_length_verified: Whether the file has the length that its server announced. False where
+            the server announced none, so that a cut may have gone unnoticed.
     """
 
     ticket: Ticket
@@ -27,3 +29,4 @@ class SavedFile:
     sha256: str
     size: int
     url: str = ""
+    is_length_verified: bool = True

@@ -1,7 +1,7 @@
 """HTTP over httpx: over one of its transports or clients. It decodes and follows nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from urllib.request import getproxies_environment
 
 import httpx
@@ -184,7 +184,7 @@ async def _read_response(response: httpx.Response) -> Response:
 
 
 async def _read_body(response: httpx.Response, body: BodyBuffer) -> str:
-    async for chunk in _raw_chunks(response):
+    async for chunk in raw_chunks(response):
         if problem := body.add(chunk):
             return problem
         if not body.chunk_count % _CHUNKS_PER_YIELD:
@@ -193,7 +193,8 @@ async def _read_body(response: httpx.Response, body: BodyBuffer) -> str:
     return ""
 
 
-async def _raw_chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+async def raw_chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """The body as it was sent, not decoded."""
     # A caller's own event hook may have read the response already.
     if response.is_stream_consumed:
         yield await response.aread()

@@ -163,7 +163,7 @@ class Looks:
 @pytest.fixture(autouse=True)
 def _short_steps(monkeypatch):
     """What waits half a second and more between its tries does so for a moment here."""
-    monkeypatch.setattr("modelslab_async._downloads.save_output._RETRY_DELAYS_S", (0.02,))
+    monkeypatch.setattr("modelslab_async._downloads.link_retries._RETRY_DELAYS_S", (0.02,))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from modelslab_async import Batch, Failed
 from modelslab_async._aio.durable_files import atomic_replace, fsync_folder, make_folder
-from modelslab_async._journal.tickets import End
+from modelslab_async._journal.tickets import Completion
 
 from .conftest import success
 
@@ -81,7 +81,7 @@ async def test_an_export_is_on_the_disk_when_it_has_its_name(deeds, form, tmp_pa
         journal = batch.journal
         run = await journal.begin_run(lease=60)
         ((number, ticket),) = (await journal.claim(run, before_run=run, limit=1, lease=60)).tickets
-        await journal.settle(run, [End(number, 1, Failed(ticket=ticket))])
+        await journal.complete(run, [Completion(number, 1, Failed(ticket=ticket))])
         await batch.export(file := folder / f"out.{form}")
 
     assert [

@@ -12,9 +12,10 @@ import textwrap
 import pytest
 
 from modelslab_async import FileNotWritten, JournalFull
-from modelslab_async._downloads.part_file import PartFile, PartMetadata
+from modelslab_async._downloads.error_translation import write_error
+from modelslab_async._downloads.part_file import PartFile
+from modelslab_async._downloads.part_metadata import PartMetadata
 from modelslab_async._downloads.stale_parts import part_stems, remove_stale
-from modelslab_async._downloads.transfer import write_error
 
 from .conftest import names, picture, success
 
@@ -255,7 +256,7 @@ def test_a_part_that_another_finishes_meanwhile(folder, monkeypatch):
         assert folder / "a-1-0.bin" == published(first)
         return True
 
-    monkeypatch.setattr("modelslab_async._downloads.part_file.try_lock", late)
+    monkeypatch.setattr("modelslab_async._downloads.file_locks.try_lock", late)
     second = part(folder, b"other")
 
     assert b"data" == (folder / "a-1-0.bin").read_bytes()

@@ -19,7 +19,8 @@ from modelslab_async import (
     TransferFailed,
     WrongContent,
 )
-from modelslab_async._downloads.part_file import PartFile, PartMetadata
+from modelslab_async._downloads.part_file import PartFile
+from modelslab_async._downloads.part_metadata import PartMetadata
 from modelslab_async.emulator import Emulator, FileLinks, run_server
 from modelslab_async.emulator.media.files import make_file
 

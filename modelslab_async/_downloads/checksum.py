@@ -1,0 +1,17 @@
+"""Checksums: whether a file holds known bytes. Changes no file. Blocks: call it in a thread."""
+
+from hashlib import file_digest
+from pathlib import Path
+
+
+def has_checksum(path: Path, size: int, sha256: str) -> bool:
+    """
+    Whether a path is a regular file with this size and SHA-256.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    with path.open("rb") as file:
+        return sha256 == file_digest(file, "sha256").hexdigest()

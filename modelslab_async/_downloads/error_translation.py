@@ -1,0 +1,60 @@
+"""Error translation: turns any exception of a download into a `DownloadError`. Retries nothing."""
+
+import asyncio
+import errno
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from .._aio.cooperation import is_cancelled
+from .._models.download_errors import DownloadError, FileNotWritten
+
+_FREE_SPACE_ADVICE = "make room or choose another folder"
+_PERMISSION_ADVICE = "choose a folder that this program may write to"
+_ADVICE_BY_ERRNO = {
+    errno.ENOSPC: _FREE_SPACE_ADVICE,
+    errno.EDQUOT: _FREE_SPACE_ADVICE,
+    errno.EFBIG: _FREE_SPACE_ADVICE,
+    errno.EACCES: _PERMISSION_ADVICE,
+    errno.EPERM: _PERMISSION_ADVICE,
+    errno.EROFS: _PERMISSION_ADVICE,
+}
+
+
+@contextmanager
+def as_download_error() -> Generator[None, None, None]:
+    """
+    Raise a `DownloadError` for any exception of the block, so that it ends one output only.
+
+    The message names only the type of an unexpected exception. Its text may quote a signed link.
+
+    Raises:
+        DownloadError: The block failed.
+    """
+    try:
+        yield
+    except DownloadError:
+        raise
+    except OSError as fault:
+        raise write_error(fault) from fault
+    except asyncio.CancelledError as fault:
+        if is_cancelled():
+            raise
+        # A transport or client of the caller raised it; this task was not cancelled.
+        raise _unexpected(fault) from fault
+    except Exception as fault:
+        raise _unexpected(fault) from fault
+
+
+def write_error(fault: OSError, *, url: str = "") -> FileNotWritten:
+    """The error for a disk that refused, with advice."""
+    advice = _ADVICE_BY_ERRNO.get(fault.errno or 0, "choose another folder")
+    return FileNotWritten(
+        f"the file cannot be written: {fault.strerror or fault}; {advice}, then save again",
+        url=url,
+    )
+
+
+def _unexpected(fault: BaseException) -> DownloadError:
+    return DownloadError(
+        f"the download stopped with an unexpected {type(fault).__name__}; see its __cause__"
+    )

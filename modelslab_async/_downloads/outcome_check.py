@@ -1,0 +1,26 @@
+"""Outcome check: refuses items that are no outcomes, with advice. Reads no source."""
+
+from .._models.outcomes import Outcome, Unresolved, Unsubmitted
+from .._models.replies import Failed, Success
+
+
+def check_outcome(item: Outcome | Unsubmitted) -> None:
+    """
+    Make sure that an item of a source is an outcome.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    given: object = item
+    if isinstance(given, (Success, Failed, Unresolved, Unsubmitted)):
+        return
+    hint = (
+        "generate_many gives pairs, so write: "
+        "stream(outcome async for _, outcome in client.generate_many(...))"
+        if isinstance(given, tuple)
+        else "for tickets write: stream(client.stream(tickets))"
+    )
+    raise TypeError(
+        "the downloads take outcomes (Success, Failed, Unresolved, Unsubmitted), "
+        f"got a {type(given).__name__}; {hint}"
+    )

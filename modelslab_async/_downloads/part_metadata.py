@@ -1,0 +1,69 @@
+"""Part metadata: a JSON file beside a part that says which version the part holds. Blocks."""
+
+import json
+from pathlib import Path
+
+from attrs import asdict, frozen
+
+from .file_locks import open_regular
+
+METADATA_SUFFIX = ".json"
+_MAX_METADATA_BYTES = 1 << 20
+
+
+@frozen
+class PartMetadata:
+    """
+    The version of a file that a part holds. Bytes of two versions are never joined.
+
+    Args:
+        url: The link, without its query.
+        validator: The ETag or else the Last-Modified of the response; "" if it had none.
+        size: The size of the whole file; None if no response announced it.
+        sha256: The checksum of the whole file, once it is complete and checked.
+        is_length_known: Whether a response announced the size. False if the size was only counted.
+    """
+
+    url: str
+    validator: str
+    size: int | None
+    sha256: str | None = None
+    is_length_known: bool = True
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether a later run can continue with the part."""
+        return bool(self.validator) or self.sha256 is not None
+
+
+def metadata_path_of(part: Path) -> Path:
+    """The path of the metadata of a part."""
+    return part.with_name(f"{part.name}{METADATA_SUFFIX}")
+
+
+def write_metadata(path: Path, metadata: PartMetadata) -> None:
+    """Write the metadata in one call, because the process may be killed at any moment."""
+    text = json.dumps(asdict(metadata)).encode()
+    with open_regular(path) as file:
+        file.write(text)
+        file.truncate(len(text))
+
+
+def read_metadata(path: Path) -> PartMetadata | None:
+    """Read the metadata. None: there is none, or the file holds something else."""
+    try:
+        with open_regular(path, create=False) as file:
+            record = json.loads(file.read(_MAX_METADATA_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+    match record:
+        case {
+            "url": str(url),
+            "validator": str(validator),
+            "size": int() | None as size,
+            "sha256": str() | None as digest,
+        }:
+            is_length_known = record.get("is_length_known") is not False
+            metadata = PartMetadata(url, validator, size, digest, is_length_known)
+            return metadata if metadata.is_reusable else None
+    return None
