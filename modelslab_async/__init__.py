@@ -2,8 +2,9 @@
 
 from types import FunctionType
 
-from ._client import Client, GenerationRequest
+from ._client import Client
 from ._downloads import Downloads, Saved, SaveResult, Unsaved, Verified, download, verify
+from ._engine.bulk_generation import GenerationRequest
 from ._models.download_errors import (
     DownloadError,
     FileNotWritten,

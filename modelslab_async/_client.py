@@ -1,8 +1,5 @@
-"""Client: the front door. Takes tickets in any form and hands back replies and outcomes."""
+"""Client: the public methods of the library. It checks arguments and hands them to the engine."""
 
-import hashlib
-import hmac
-import secrets
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -10,90 +7,73 @@ from collections.abc import (
     Callable,
     Iterable,
     Mapping,
-    Sequence,
 )
-from contextlib import aclosing, suppress
-from itertools import product
-from typing import Any, TypeAlias
+from contextlib import aclosing
+from typing import Any, Self
 
 import httpx
 
 from ._aio.bounded_map import BoundedMap
-from ._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
+from ._aio.cooperation import Yielder
+from ._engine.bulk_generation import BulkGeneration, GenerationRequest
+from ._engine.engine import Engine
+from ._engine.settings import Settings
+from ._models.errors import GenerationFailed
 from ._models.events import Event, Submitted
-from ._models.outcomes import Outcome, Unsubmitted
-from ._models.replies import Processing, Success
-from ._models.ticket import Ticket
-from ._models.validation import (
-    check_callback,
-    check_count,
-    check_mapping,
-    check_nonnegative_seconds,
-    check_positive_seconds,
-    check_rate,
-    check_type,
-)
-from ._parsing.webhook_payload import WebhookHint
-from ._polling.listeners import Listeners
-from ._polling.status_client import StatusClient, with_base_urls
-from ._polling.waits import Waits
-from ._polling.watchers import NULL_WATCHER
+from ._models.outcomes import Outcome, Unresolved, Unsubmitted
+from ._models.replies import Failed, Processing, Reply, Success
+from ._models.ticket import Ticket, TicketLike
+from ._models.validation import check_count, check_mapping, check_nonnegative_seconds, check_type
+from ._polling.status_client import with_base_urls
+from ._polling.stream_buffer import Tickets, check_not_text
 from ._registry.endpoint import Endpoint
 from ._registry.endpoints import ENDPOINTS
 from ._registry.families import FAMILIES
 from ._registry.family import Family
 from ._scheduling.adaptive.adaptive_pace import AdaptivePace
 from ._scheduling.pace import Pace
-from ._submitting.endpoint_service import EndpointService
-from ._submitting.slots import Slots
 from ._submitting.submit_log import reply_or_raise
-from ._submitting.submit_request import SubmitRequest
-from ._submitting.submitter import Submitter
-from ._submitting.uploader import original_error
 from ._transport.base import Transport
 from ._transport.credentials import Credentials
 from ._transport.sender import Sender, as_transport
 
-GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]]
-"""What `generate_many` takes: an endpoint and its parameters."""
 
-
-class Client(Waits):
+class Client:
     """
-    Awaits queued generations: one or a million, of any API family, each asked about by one poller.
+    Waits for queued generations of any API family, and starts new ones.
 
     Use it with `async with`, or call `aclose` at the end. It may be opened and closed in different
-    tasks and shared by all tasks of one event loop.
+    tasks, and all tasks of one event loop may share it.
 
     Args:
-        api_key: Your key; else the environment's `MODELSLAB_API_KEY`.
+        api_key: Your key; else `MODELSLAB_API_KEY` of the environment.
         enterprise_key: The key for enterprise families; else `MODELSLAB_ENTERPRISE_API_KEY`, else
             the first key.
-        base_url: Where the service is, `https://modelslab.com/api`; else `MODELSLAB_BASE_URL`.
-        legacy_base_url: Where its older host is, `https://stablediffusionapi.com/api`; else
-            `MODELSLAB_LEGACY_BASE_URL`.
+        base_url: Where the service is; else `MODELSLAB_BASE_URL`.
+        legacy_base_url: Where its older host is; else `MODELSLAB_LEGACY_BASE_URL`.
         families: The registry. Add a family with `FAMILIES | {"name": Family(...)}`.
-        endpoints: The table of what can be submitted to. Add to it in the same way.
-        http: What to send through: an `httpx.AsyncClient` (used as it is and left open), an
+        endpoints: What can be submitted to. Add an endpoint in the same way.
+        http: What sends: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
-        pace: The rule that says when to look: a `Pace`, or one that learns, `Pace.adaptive()`.
-        rate: The most looks a second over all tickets of a key that this client waits for; None for
-            no such bound. When more is due than may be looked at, families take turns, and in each
-            the most overdue ticket goes first. `fetch` looks at once and does not count.
-        workers: How many looks may be on their way at once.
-        timeout: The most seconds that one look may take.
-        slots: How many generations a key may have queued at once: 5, 10 or 15, as the plan says;
-            None for no bound. Submits wait for a place.
-        submit_timeout: The most seconds that one submit may take, or one file that it needs; some
-            endpoints answer with the result itself.
-        on_submitted: Awaited with each `Submitted` before its ticket is handed out, so that it can
-            be stored first. What it raises is raised by `submit`, and a note names the ticket.
-        on_event: Called, not awaited, with each `Looked`, `Faulted`, `Paused` and `Settled`. While
-            it blocks nothing else goes on.
+        pace: The rule that says when to poll: a `Pace`, or `Pace.adaptive()`, which learns.
+        rate: The most polls a second for each key; None for no limit. `fetch` does not count.
+        workers: The most polls in flight at once.
+        timeout: The most seconds that one poll may take.
+        slots: The most queued generations for each key: 5, 10 or 15, as the plan says; None for no
+            limit. A submit waits for a free slot.
+        submit_timeout: The most seconds that one submit, or one of its files, may take.
+        on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
+            be stored. `submit` raises what it raises, with a note that names the ticket.
+        on_event: Called, not awaited, with each `Polled`, `PollFailed`, `Paused` and `Completed`.
+            While it blocks, the event loop stands still.
+
+    Attributes:
+        engine: What `Batch` and the webhook receiver share with this client. It may change in any
+            release.
 
     Raises:
         ValueError: There is no key, or an argument is out of its range.
-        TypeError: An argument is of another kind.
+        TypeError: An argument has the wrong type.
     """
 
     def __init__(
@@ -115,94 +95,188 @@ class Client(Waits):
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        for name, text in (
-            ("api_key", api_key),
-            ("enterprise_key", enterprise_key),
-            ("base_url", base_url),
-            ("legacy_base_url", legacy_base_url),
-        ):
-            check_type(name, text, str | None, "a text or None")
-        check_mapping("families", families, Family)
-        check_mapping("endpoints", endpoints, Endpoint)
-        check_type(
-            "pace", pace, Pace | AdaptivePace, "a Pace, such as Pace.fixed(3) or Pace.adaptive()"
-        )
-        check_count("workers", workers)
-        check_positive_seconds("timeout", timeout)
-        check_count("slots", slots, unit="slots", optional=True)
-        check_positive_seconds("submit_timeout", submit_timeout)
-        check_rate("rate", rate, unit="polls")
-        check_callback("on_submitted", on_submitted, allow_async=True)
-        check_callback("on_event", on_event, allow_async=False)
-        sender = Sender(
-            as_transport(http, workers),
-            Credentials.resolve(api_key, enterprise_key),
-            timeout=timeout,
-        )
-        rooted_families = with_base_urls(
-            families, base_url=base_url, legacy_base_url=legacy_base_url
-        )
-        rooted_endpoints = with_base_urls(
-            endpoints, base_url=base_url, legacy_base_url=legacy_base_url
-        )
-        self._slot_limit = slots
-        self._webhook_secret = secrets.token_hex(32)
-        self._webhook_tokens: set[str] = set()
-        self._endpoint_service = EndpointService(rooted_endpoints, rooted_families, sender)
-        self._submitter = Submitter(
-            self._endpoint_service,
-            rooted_families,
-            sender,
-            new_slots=self._new_slots,
-            pace=pace.limits,
-            timeout=submit_timeout,
-            on_submitted=on_submitted or _ignore_submitted,
-            expects_webhook=self._expects_webhook,
-        )
-        super().__init__(
-            StatusClient(rooted_families, sender),
+        settings = Settings(
             pace=pace,
             rate=rate,
             workers=workers,
-            listeners=Listeners(on_event),
-            initial_state_of=self._submitter.initial_state_of,
-            on_completed=self._submitter.on_completed,
+            timeout=timeout,
+            slots=slots,
+            submit_timeout=submit_timeout,
+            on_submitted=on_submitted,
+            on_event=on_event,
+        )
+        check_type("api_key", api_key, str | None, "a text or None")
+        check_type("enterprise_key", enterprise_key, str | None, "a text or None")
+        check_type("base_url", base_url, str | None, "a text or None")
+        check_type("legacy_base_url", legacy_base_url, str | None, "a text or None")
+        check_mapping("families", families, Family)
+        check_mapping("endpoints", endpoints, Endpoint)
+        credentials = Credentials.resolve(api_key, enterprise_key)
+        self.engine = Engine(
+            settings,
+            Sender(as_transport(http, workers), credentials, timeout=timeout),
+            with_base_urls(families, base_url=base_url, legacy_base_url=legacy_base_url),
+            with_base_urls(endpoints, base_url=base_url, legacy_base_url=legacy_base_url),
         )
 
-    async def _close(self) -> None:
-        await self._submitter.aclose()
-        await super()._close()
+    async def __aenter__(self) -> Self:
+        self.engine.check_usable()
+        return self
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End every wait (its ticket can be waited for again) and close the connections."""
+        await self.engine.aclose()
+
+    async def fetch(self, ticket: TicketLike) -> Reply:
+        """
+        Poll a ticket once.
+
+        Raises:
+            TransientError: The poll failed; the job may still be fine.
+            Refused: The server refuses the key, the plan or the request.
+            ClientClosed: The client was closed meanwhile.
+            ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
+        """
+        return await self.engine.fetch(Ticket.of(ticket))
+
+    async def wait(self, ticket: TicketLike, *, timeout: float | None = None) -> Success:
+        """
+        Wait until a generation is done.
+
+        Args:
+            ticket: A `Ticket`, its text `"images:123"`, or a pair `("images", 123)`.
+            timeout: The most seconds to wait; 0 to give up at once, None for no limit.
+
+        Raises:
+            GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
+            WaitTimeout: The time is up. Wait for the same ticket again to resume.
+            Refused: The server refuses the key, the plan or the request.
+            TransientError: More polls in a row failed than the pace allows.
+            ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
+
+        Example:
+            ```python
+            picture = await client.wait("realtime:13443927")
+            print(picture.output)
+            ```
+        """
+        check_nonnegative_seconds("timeout", timeout, optional=True)
+        ticket = Ticket.of(ticket)
+        match await self.engine.outcome(ticket, timeout):
+            case Success() as success:
+                return success
+            case Failed() as failed:
+                raise GenerationFailed.of(failed)
+            case Unresolved() as unresolved:
+                raise unresolved.cause.with_ticket(ticket)
+
+    async def gather(
+        self, tickets: Iterable[TicketLike], *, timeout: float | None = None
+    ) -> list[Outcome]:
+        """
+        Wait for many tickets, and return their outcomes in the order asked. It hides no failure.
+
+        Args:
+            tickets: Tickets in any form; the same one may come twice.
+            timeout: The most seconds to wait for each. A ticket that is still open then is
+                `Unresolved`.
+
+        Raises:
+            ValueError: A ticket is ill-formed, or its family unknown. Nothing was sent.
+        """
+        check_nonnegative_seconds("timeout", timeout, optional=True)
+        check_not_text(tickets)
+        yielder = Yielder()
+        wanted: list[Ticket] = []
+        for given in tickets:
+            wanted.append(ticket := Ticket.of(given))
+            self.engine.status_client.family_of(ticket)
+            await yielder.maybe_yield()
+        # A ticket that comes twice is polled once, and its outcome comes twice.
+        outcomes = {
+            outcome.ticket: outcome
+            async for outcome in self.stream(wanted, timeout=timeout, window=len(wanted) + 1)
+        }
+        ordered: list[Outcome] = []
+        for ticket in wanted:
+            ordered.append(outcomes[ticket])
+            await yielder.maybe_yield()
+        return ordered
+
+    def stream(
+        self, tickets: Tickets, *, timeout: float | None = None, window: int = 10_000
+    ) -> AsyncGenerator[Outcome, None]:
+        """
+        Wait for many tickets, and yield their outcomes as they end.
+
+        The client reads the source as far as the window allows. Leaving the loop early drops the
+        open tickets.
+
+        Args:
+            tickets: An iterable or async iterable of tickets in any form.
+            timeout: The most seconds to wait for each, counted from when the client read it. A
+                ticket that is still open then is `Unresolved`.
+            window: The most tickets that are open or not yet taken at once.
+
+        Raises:
+            ValueError: A ticket is ill-formed, or its family unknown. This, and any error of the
+                source, is raised after the outcomes of all tickets before it.
+        """
+        check_nonnegative_seconds("timeout", timeout, optional=True)
+        check_count("window", window)
+        check_not_text(tickets)
+        return self.engine.stream(tickets, timeout=timeout, window=window)
+
+    def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
+        """
+        Yield every change of one ticket: each new `Processing`, then the outcome.
+
+        A reply that repeats the last one is no change. A slow reader gets the newest change only.
+
+        Raises:
+            ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
+        """
+        return self.engine.updates(Ticket.of(ticket))
+
+    def nudge(self, ticket: TicketLike) -> None:
+        """
+        Poll a ticket now, because something has happened to it.
+
+        It does nothing for a ticket that has no caller waiting. However often it is called, it
+        costs at most one poll in each of the pace's floors.
+
+        Raises:
+            ValueError: The ticket is ill-formed.
+        """
+        self.engine.nudge(Ticket.of(ticket))
 
     async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success:
         """
-        Start work, as soon as the account's queue has a place for it.
+        Start work as soon as a slot is free.
 
         A submit is never sent twice, unless it provably never left this machine or the server
-        refused it for its rate. If whoever awaits this is cancelled while the request is on its
-        way, `on_submitted` still hears of the ticket.
+        refused it for its rate. If its caller is cancelled while the request is in flight,
+        `on_submitted` still gets the ticket.
 
         Args:
             endpoint: `family/endpoint`, such as `"realtime/text2img"`; the command
                 `modelslab-async endpoints` lists all.
-            params: What the endpoint takes. They pass as they are; None leaves one out. Where the
-                service wants a link to an image, a video or a sound (`Endpoint.takes_file`), a
-                path, bytes or an open file will do: up to 5 MB are sent to the service once there
-                is a place, and are kept there for 24 hours.
+            params: What the endpoint takes, sent as they are; None leaves one out. Where the
+                service wants a link to a file (`Endpoint.takes_file`), a path, bytes or an open
+                file will do. Up to 5 MB are uploaded first, and kept there for 24 hours.
 
         Returns:
             A `Processing` whose ticket can be waited for, or a `Success` if it was done at once.
 
         Raises:
             SubmitUncertain: Work may or may not have been started; look before you pay again.
-            Refused: The server refuses the key, the plan or the request. Nothing was started.
-            GenerationFailed: It was taken, and failed at once.
-            RateLimited: It was refused for its rate again and again. Nothing was started.
-            TransportError: It never left this machine. Nothing was started.
-            UnusableFile: A file cannot be read, is empty or too long. Nothing was started.
-            TransientError: A file was not taken by the service, again and again. Nothing was started.
-            ClientClosed: The client was closed before it was sent. Nothing was started.
-            ValueError: The endpoint is unknown, a parameter is missing or misspelled, or a file
-                stands where none is taken. Nothing was sent.
+            GenerationFailed: The server took it, and it failed at once.
+            ModelsLabError: Nothing was started: a `Refused`, `RateLimited`, `TransientError` (of an
+                upload), `TransportError` (it never left), `UnusableFile` or `ClientClosed`.
+            ValueError: The endpoint is unknown, or the parameters do not fit. Nothing was sent.
 
         Example:
             ```python
@@ -210,23 +284,20 @@ class Client(Waits):
             print(begun.ticket)
             ```
         """
-        return reply_or_raise(await self._submitter.submit(await self._prepare(endpoint, params)))
+        submit_request = await self.engine.prepare(endpoint, params)
+        return reply_or_raise(await self.engine.submitter.submit(submit_request))
 
     async def generate(
         self, endpoint: str, /, *, timeout: float | None = None, **params: Any
     ) -> Success:
         """
-        Start work and wait until it is done.
+        Start work and wait until it is done. It raises what `submit` and `wait` raise.
 
         Args:
             endpoint: See `submit`.
-            timeout: The most seconds to wait once it is started; None for as long as it takes. The
+            timeout: The most seconds to wait once the work is started; None for no limit. The
                 `ticket` of the `WaitTimeout` can be waited for again.
             params: See `submit`.
-
-        Raises:
-            ModelsLabError: Whatever `submit` and `wait` raise.
-            ValueError: See `submit`.
 
         Example:
             ```python
@@ -248,22 +319,22 @@ class Client(Waits):
         window: int = 100,
     ) -> AsyncGenerator[tuple[GenerationRequest, Outcome | Unsubmitted], None]:
         """
-        Start much work and get each request with its outcome, as they end.
+        Start many pieces of work, and yield each request with its outcome as they end.
 
-        The source is read as far as the window allows. A failure, be it a file that cannot be
-        read, ends its own request alone; once the key is refused, the rest is not sent. Leaving the
-        loop early starts nothing more.
+        The client reads the source as far as the window allows. A failure ends its own request
+        alone. Once the key is refused, the client sends no more. Leaving the loop early starts
+        nothing more.
 
         Args:
             requests: Pairs of an endpoint and its parameters.
-            timeout: The most seconds to wait for each once it is started; one that is not over
-                then is `Unresolved`.
+            timeout: The most seconds to wait for each once it is started. A request that is still
+                open then is `Unresolved`.
             window: The most requests that are begun or not yet taken at once.
 
         Raises:
-            ValueError: A request is ill-formed, its endpoint unknown, a parameter missing or
-                misspelled. This, and whatever else the source or `on_submitted` raises, is raised
-                after the outcomes of all requests before it.
+            ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not
+                fit. This, and any error of the source or of `on_submitted`, is raised after the
+                outcomes of all requests before it.
 
         Example:
             ```python
@@ -272,116 +343,36 @@ class Client(Waits):
                 print(params["prompt"], outcome)
             ```
         """
-        self._check_usable()
+        self.engine.check_usable()
         check_nonnegative_seconds("timeout", timeout, optional=True)
         check_count("window", window)
-        refusals: list[ModelsLabError] = []
-
-        async def generate_one(request: GenerationRequest) -> Outcome | Unsubmitted:
-            outcome = await self._generate_outcome(request, timeout, refusals)
-            match outcome:
-                case Unsubmitted(cause=AuthenticationError() | PaymentRequired() as error):
-                    refusals.append(original_error(error))
-            return outcome
-
-        bounded = BoundedMap(generate_one, window)
-        async with aclosing(bounded.run(requests, self._check_request)) as finished:
+        bulk = BulkGeneration(self.engine, timeout)
+        bounded = BoundedMap(bulk.generate, window)
+        async with aclosing(bounded.run(requests, bulk.check)) as finished:
             async for request, outcome in finished:
                 yield request, outcome
 
     async def ask(self, endpoint: str, /, **params: Any) -> dict[str, Any]:
         """
-        Ask what is answered at once, such as the balance of the account; give the body that came.
+        Ask an endpoint that answers at once, such as the balance, and return the reply's body.
 
         Raises:
             TransientError: There is no answer.
             Refused: The server refuses the key, the plan or the request.
             ClientClosed: The client was closed meanwhile.
-            ValueError: The endpoint is unknown, a parameter is missing or misspelled.
+            ValueError: The endpoint is unknown, or the parameters do not fit.
         """
-        self._check_usable()
-        return await self._endpoint_service.ask(endpoint, params)
+        self.engine.check_usable()
+        return await self.engine.endpoints.ask(endpoint, params)
 
     def webhook_url(self, base: str, *, secret: str | None = None) -> str:
         """
-        Make the address for `submit(webhook=...)`, with a part that nobody can guess.
+        Make the address for `submit(webhook=...)`, with a part that cannot be guessed.
 
         Args:
-            base: The public address of the receiver, such as `"https://me.example/hooks"`. A query
-                stays behind the path, to which the part is added.
-            secret: What the part is made of; the receiver must be given the same. None for a secret
-                of this client's own, which lasts as long as the client.
+            base: The receiver's public address, such as `"https://me.example/hooks"`. The part
+                joins its path; a query stays behind it.
+            secret: What the part is derived from; the receiver needs the same one. None for a
+                random secret of this client, which lasts as long as the client.
         """
-        token = _webhook_token(secret or self._webhook_secret)
-        self._webhook_tokens.add(token)
-        path, separator, query = base.partition("?")
-        return f"{path.rstrip('/')}/{token}{separator}{query}"
-
-    async def _prepare(self, endpoint: str, params: Mapping[str, Any]) -> SubmitRequest:
-        self._check_usable()
-        return await self._endpoint_service.prepare(endpoint, params)
-
-    def _handle_hint(self, hint: WebhookHint) -> None:
-        self._check_usable()
-        tickets = self._submitter.tickets_for(hint)
-        for pair in product(self._status_client.families, hint.ids):
-            with suppress(ValueError):
-                tickets.add(Ticket(*pair))
-        for ticket in tickets:
-            self.nudge(ticket)
-
-    def _check_request(self, request: GenerationRequest) -> None:
-        match request:
-            case (str(endpoint), Mapping() as params):
-                self._endpoint_service.check(endpoint, params)
-            case _:
-                raise ValueError(
-                    "a request is a pair of an endpoint and its parameters, such as "
-                    f"('realtime/text2img', {{'prompt': ...}}), got {type(request).__name__}"
-                )
-
-    async def _generate_outcome(
-        self,
-        request: GenerationRequest,
-        timeout: float | None,
-        refusals: Sequence[ModelsLabError],
-    ) -> Outcome | Unsubmitted:
-        if refusals:
-            return Unsubmitted(cause=refusals[0])
-        endpoint, params = request
-        try:
-            submit_request = await self._prepare(endpoint, params)
-            if refusals:  # While its files were read.
-                return Unsubmitted(cause=refusals[0])
-            result = await self._submitter.submit(submit_request)
-        except ModelsLabError as error:
-            return Unsubmitted(cause=error)
-        # Whatever the hook raised is no end of the request, which has a ticket.
-        reply = reply_or_raise(result)
-        if isinstance(reply, Success):
-            return reply
-        return await self._outcome(reply.ticket, timeout)
-
-    def _new_slots(self) -> Slots:
-        return Slots(self._slot_limit, self._poll_now, self._stop_polling)
-
-    def _expects_webhook(self, submit_request: SubmitRequest) -> bool:
-        """Whether a webhook of our own is to tell of the end."""
-        path = str(submit_request.params.get("webhook")).partition("?")[0]
-        return path.rpartition("/")[2] in self._webhook_tokens
-
-    def _poll_now(self, ticket: Ticket) -> None:
-        poller = self._watch(ticket, NULL_WATCHER)
-        poller.nudge(ticket)
-
-    def _stop_polling(self, ticket: Ticket) -> None:
-        self._poller.unwatch(ticket, NULL_WATCHER)
-
-
-async def _ignore_submitted(_: Submitted) -> None:
-    """What is awaited where no `on_submitted` was given."""
-
-
-def _webhook_token(secret: str) -> str:
-    """A part of an address, from which nobody learns the secret."""
-    return hmac.new(secret.encode(), b"modelslab_async webhook", hashlib.sha256).hexdigest()
+        return self.engine.webhooks.make(base, secret)

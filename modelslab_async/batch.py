@@ -124,8 +124,8 @@ class Batch:
 
     def _check_family(self, ticket: Ticket) -> Ticket:
         if self._client is not None:
-            # The batch belongs to the house: a family is refused here as `stream` refuses it.
-            self._client._status_client.family_of(ticket)  # noqa: SLF001
+            # `Client.stream` refuses an unknown family; refuse it before it is in the journal.
+            self._client.engine.status_client.family_of(ticket)
         return ticket
 
     async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success:
@@ -157,7 +157,7 @@ class Batch:
             ```
         """
         client = self._require_client("a submit")
-        submit_request = await client._prepare(endpoint, params)  # noqa: SLF001 -- the batch is of the house.
+        submit_request = await client.engine.prepare(endpoint, params)
         # Only a mark of the caller's own can stand in the journal already.
         earlier = (
             await self._journaled_submits.recorded_reply(submit_request)
@@ -167,8 +167,8 @@ class Batch:
         if earlier is not None:
             return earlier
         return reply_or_raise(
-            await client._submitter.submit(submit_request, self._journaled_submits)
-        )  # noqa: SLF001
+            await client.engine.submitter.submit(submit_request, self._journaled_submits)
+        )
 
     async def run(
         self, *, timeout: float | None = None, window: int = 10_000
@@ -193,7 +193,7 @@ class Batch:
 
         def make_run(run: int, before_run: int) -> PollRun:
             return PollRun(
-                client, self._journal, run_id=run, before_run=before_run, lease=self._lease
+                client.engine, self._journal, run_id=run, before_run=before_run, lease=self._lease
             )
 
         async with aclosing(self._all_results(make_run, timeout, window)) as outcomes:
@@ -232,7 +232,8 @@ class Batch:
 
         def make_run(run: int, before_run: int) -> SaveRun:
             poll_run = PollRun(
-                *(client, self._journal),
+                client.engine,
+                self._journal,
                 run_id=run,
                 before_run=before_run,
                 lease=self._lease,

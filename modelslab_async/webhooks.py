@@ -74,7 +74,7 @@ def _apply_hint(client: Client, body: bytes) -> int:
     if hint is None:
         return 400
     try:
-        client._handle_hint(hint)  # noqa: SLF001 -- this is the other half of the client's own.
+        client.engine.apply_hint(hint)
     except ClientClosed:
         return 503
     return 200

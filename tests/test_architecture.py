@@ -23,6 +23,7 @@ ORDER = [
     "_downloads",
     "_polling",
     "_submitting",
+    "_engine",
     "_client",
     "webhooks",
     "_journal",

@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import define
 
-from .._client import Client
+from .._engine.engine import Engine
 from .._journal.tickets import Completion, PollUpdate
 from .._models.events import Event, Polled, PollFailed
 from .._models.journal_errors import JournalError
@@ -59,7 +59,7 @@ class PollRun:
 
     def __init__(
         self,
-        client: Client,
+        engine: Engine,
         journal: Journal,
         *,
         run_id: int,
@@ -70,13 +70,12 @@ class PollRun:
         self.run_id = run_id
         self.has_lost_lease = False
         self.is_released = False
-        self._client = client
+        self._engine = engine
         self._journal = journal
         self._before_run = before_run
         self._lease = lease
         self._save_files = save_files
-        # The batch belongs to the house: it keeps what the client's pace learns.
-        self._pace_store = PaceStore(client._pace, journal)  # noqa: SLF001
+        self._pace_store = PaceStore(engine.pace, journal)
         self._open_tickets: dict[Ticket, _OpenTicket] = {}
         self._mark_renewed(self._now())
         self._family_error: ValueError | None = None
@@ -86,9 +85,8 @@ class PollRun:
 
     def start(self, *, timeout: float | None, window: int) -> None:
         """Begin to look."""
-        # The batch belongs to the house: it hears of looks beside the caller's own `on_event`.
-        self._client._listeners.add(self._on_event)  # noqa: SLF001
-        self._client._poll_guards.add(self._may_poll)  # noqa: SLF001
+        self._engine.listeners.add(self._on_event)
+        self._engine.poll_guards.add(self._may_poll)
         polling = asyncio.create_task(self._poll(timeout, window), name="modelslab_async batch")
         renewing = asyncio.create_task(self._hold_lease(polling), name="modelslab_async lease")
         self._tasks = [polling, renewing]
@@ -119,7 +117,7 @@ class PollRun:
 
     async def close(self) -> None:
         """Stop looking, and leave to others what is open."""
-        self._client._listeners.remove(self._on_event)  # noqa: SLF001
+        self._engine.listeners.remove(self._on_event)
         for task in self._tasks:
             task.cancel()
         # Whoever still waits for outcomes, in another task, is not left waiting.
@@ -127,9 +125,9 @@ class PollRun:
             self._queue.put_nowait(RunStopped(JournalError("the batch was closed; open it again")))
         try:
             await asyncio.wait(self._tasks)
-            await self._client._wait_for_drops()  # noqa: SLF001
+            await self._engine.wait_for_drops()
         finally:
-            self._client._poll_guards.remove(self._may_poll)  # noqa: SLF001
+            self._engine.poll_guards.remove(self._may_poll)
             await self._release()
         await self._pace_store.save()
 
@@ -170,7 +168,7 @@ class PollRun:
 
     async def _poll(self, timeout: float | None, window: int) -> None:
         error: Exception | None = None
-        stream = self._client.stream(self._claim_tickets(window), timeout=timeout, window=window)
+        stream = self._engine.stream(self._claim_tickets(window), timeout=timeout, window=window)
         try:
             await self._pace_store.restore()
             async with aclosing(stream):
@@ -215,7 +213,7 @@ class PollRun:
     def _has_known_family(self, ticket: Ticket) -> bool:
         """Whether the client can ask about it; if not, it is told once all others have ended."""
         try:
-            self._client._status_client.family_of(ticket)  # noqa: SLF001 -- of the house.
+            self._engine.status_client.family_of(ticket)
         except ValueError as error:
             self._family_error = error
             return False

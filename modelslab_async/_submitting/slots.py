@@ -3,15 +3,18 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from heapq import heappop, heappush
 from itertools import count
+from typing import Protocol
 
 from attrs import Factory, define
 
 from .._models.errors import ModelsLabError
 from .._models.ticket import Ticket
+from .._polling.watchers import NULL_WATCHER
+from .._scheduling.host_queue import Watcher
 from .._scheduling.initial_state import InitialState
 from .duplicate_payloads import DuplicatePayloads
 from .slot_record import SlotRecord
@@ -34,6 +37,14 @@ _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
 
 
+class TicketPoller(Protocol):
+    """Polls tickets, and so notices when they end and their slots become free."""
+
+    def watch(self, ticket: Ticket, watcher: Watcher, initial_state: InitialState, /) -> None: ...
+    def nudge(self, ticket: Ticket, /) -> None: ...
+    def unwatch(self, ticket: Ticket, watcher: Watcher, /) -> None: ...
+
+
 @define(eq=False)
 class Slots:
     """
@@ -47,14 +58,12 @@ class Slots:
 
     Args:
         limit: How many there are; None for as many as anybody wants.
-        poll_now: Asked to look at a ticket now, while others wait for its place.
-        stop_polling: Told when nobody waits for the place of a ticket any more.
+        poller: Polls the tickets that hold slots while other submits wait.
         duplicates: Who waits until its payload may be sent again, before it waits for a place.
     """
 
     limit: int | None
-    poll_now: Callable[[Ticket], object]
-    stop_polling: Callable[[Ticket], object]
+    poller: TicketPoller
     duplicates: DuplicatePayloads = Factory(DuplicatePayloads)
     _records: dict[Ticket, SlotRecord] = Factory(dict)
     _uncertain: UncertainSubmits = Factory(UncertainSubmits)
@@ -259,7 +268,10 @@ class Slots:
             return when
         record.polled_at = now
         self._polled.add(ticket)
-        self.poll_now(ticket)
+        with suppress(ValueError):
+            # A ticket whose family is unknown here cannot be polled; it keeps its slot.
+            self.poller.watch(ticket, NULL_WATCHER, record.initial_state(now))
+            self.poller.nudge(ticket)
         return now + gap
 
     def _on_timer(self) -> None:
@@ -272,4 +284,4 @@ class Slots:
             self._timer = None
         polled, self._polled = self._polled, set()
         for ticket in polled:
-            self.stop_polling(ticket)
+            self.poller.unwatch(ticket, NULL_WATCHER)

@@ -37,10 +37,11 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.policy import RetryLimits
 from .._transport.sender import Sender
 from .endpoint_service import CLOSED_MESSAGE, EndpointService
-from .slots import Slots
+from .slots import Slots, TicketPoller
 from .submit_log import CallbackFailure, SubmitLog, SubmitReply
 from .submit_request import SubmitRequest
 from .uploader import UPLOAD_ENDPOINT, Uploader, original_error
+from .webhook_addresses import WebhookAddresses
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -71,21 +72,23 @@ class Submitter:
         families: Mapping[str, Family],
         sender: Sender,
         *,
-        new_slots: Callable[[], Slots],
+        poller: TicketPoller,
+        slot_limit: int | None,
         pace: RetryLimits,
         timeout: float,
-        on_submitted: Callable[[Submitted], Awaitable[object]],
-        expects_webhook: Callable[[SubmitRequest], bool] = lambda _: False,
+        on_submitted: Callable[[Submitted], Awaitable[object]] | None,
+        webhooks: WebhookAddresses,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._endpoint_service = endpoint_service
         self._families = families
         self._sender = sender
-        self._new_slots = new_slots
+        self._poller = poller
+        self._slot_limit = slot_limit
         self._pace = pace
         self._timeout = timeout
         self._on_submitted = on_submitted
-        self._expects_webhook = expects_webhook
+        self._webhooks = webhooks
         self._jitter = jitter
         self._slots: dict[Tier, Slots] = {}
         self._numbers = itertools.count()
@@ -191,7 +194,7 @@ class Submitter:
 
     def _slots_of(self, tier: Tier) -> Slots:
         if tier not in self._slots:
-            self._slots[tier] = self._new_slots()
+            self._slots[tier] = Slots(self._slot_limit, self._poller)
         return self._slots[tier]
 
     async def _acquire_slot(self, submit_request: SubmitRequest, number: int, slots: Slots) -> None:
@@ -252,7 +255,7 @@ class Submitter:
                     endpoint=submit_request.endpoint.name,
                     eta=result.eta,
                     track_id=submit_request.track_id,
-                    expects_webhook=self._expects_webhook(submit_request),
+                    expects_webhook=self._webhooks.is_own(submit_request.params.get("webhook")),
                     has_early_webhook=not {
                         hash(submit_request.track_id),
                         hash(result.ticket.id),
@@ -282,7 +285,8 @@ class Submitter:
             return result
         try:
             await submit_log.finish(submit_request, result)
-            await self._on_submitted(_submitted_event(submit_request, result))
+            if self._on_submitted is not None:
+                await self._on_submitted(_submitted_event(submit_request, result))
         except BaseException as error:
             note = f"it was raised after the work was started as {result.ticket}"
             with suppress(Exception):

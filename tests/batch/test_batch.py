@@ -353,10 +353,11 @@ async def test_who_leaves_knows_when_it_is_gone(a_client, emulator):
     tickets = emulator.add_jobs(3000, ["images"])
     async with a_client() as client:
         for ticket in tickets:
-            poller = client._watch(ticket, NULL_WATCHER)
+            client.engine.watch(ticket, NULL_WATCHER)
+        poller = client.engine.poller
         poller.unwatch_all(tickets, NULL_WATCHER)
         assert poller.is_dropping
-        await client._wait_for_drops()
+        await client.engine.wait_for_drops()
         assert not any(entry.is_queued for entry in poller._schedule._open.values())
 
 
@@ -467,7 +468,7 @@ async def test_the_callers_own_events_go_on(a_client, emulator, path):
             await all_of(batch.run())
         heard = len(events)
         assert heard >= 10
-        assert [events.append] == client._listeners._listeners
+        assert [events.append] == client.engine.listeners._listeners
 
 
 async def test_a_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path):

@@ -123,13 +123,13 @@ class Story:
             timeout=self.dice.choice((3.0, 30.0)),
             on_event=self.rules.heard,
         )
-        status_client = client._status_client
+        status_client = client.engine.status_client
         status_client.poll = self.rules.looking(status_client.poll, LOOK.set)
-        client._poller = Poller(
+        client.engine.poller = Poller(
             self.rules.schedule(),
             status_client,
             workers=self.workers,
-            listeners=client._listeners,
+            listeners=client.engine.listeners,
             jitter=random.Random(self.seed + 2).random,
         )
         return client

@@ -380,17 +380,17 @@ async def test_what_a_cancellation_says_comes_through(canary):
 def test_what_holds_the_key_does_not_show_it(canary):
     """The client, its parts and a request hold the key, and none of them shows it."""
     client = Client(canary, http=httpx.AsyncHTTPTransport())
-    sender = client._status_client._sender
+    sender = client.engine.status_client._sender
     ticket = Ticket("realtime", 1)
     requests = sender._request_builder
-    request = requests.poll(client._status_client.family_of(ticket), ticket)
+    request = requests.poll(client.engine.status_client.family_of(ticket), ticket)
     assert isinstance(request, Request)
     assert canary.encode() in request.body
     (form,) = requests._templates.values()
     assert canary.encode() in b"".join(form.body)
     for thing in (
         client,
-        client._status_client,
+        client.engine.status_client,
         sender,
         sender._credentials,
         requests,
@@ -405,8 +405,8 @@ def test_no_pickle_carries_the_key_away(canary):
     client = Client(canary)
     for thing in (
         client,
-        client._status_client._sender,
-        client._status_client._sender._credentials,
+        client.engine.status_client._sender,
+        client.engine.status_client._sender._credentials,
     ):
         with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
             pickle.dumps(thing)

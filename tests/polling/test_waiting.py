@@ -542,7 +542,7 @@ def test_a_broken_poller_is_heard_by_all(virtually, world):
 
     async def main():
         async with world() as here:
-            here.client._status_client._sender._transport = Broken()
+            here.client.engine.status_client._sender._transport = Broken()
             waits = [here.client.wait(("images", number)) for number in range(5)]
             ends = await asyncio.gather(*waits, return_exceptions=True)
             assert {ZeroDivisionError} == {type(end) for end in ends}
@@ -869,7 +869,7 @@ def test_an_exchange_that_is_cancelled_from_within_is_a_fault(virtually, world):
     async def main():
         async with world() as here:
             here.emulator.add_job("images:1", duration=0.0)
-            sender = here.client._status_client._sender
+            sender = here.client.engine.status_client._sender
             whole, calls = sender._transport, []
 
             class Odd:

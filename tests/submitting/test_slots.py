@@ -526,7 +526,7 @@ def test_a_second_is_over_when_its_timer_rings(virtually):
     async def main():
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(moment)
-        places = Slots(None, poll_now=lambda _: None, stop_polling=lambda _: None)
+        places = Slots(None, poller=None)
         for number, after in enumerate((0.0, 1.0, 2.0)):
             await places.acquire(number)
             assert moment + after == pytest.approx(clock())

@@ -157,7 +157,7 @@ async def test_a_file_that_changes_while_its_request_waits(here, tmp_path, chang
     path = tmp_path / "house.png"
     path.write_bytes(PNG)
     async with here.client(slots=1) as client:
-        order = await client._prepare(IMG2IMG, {"prompt": "winter", "init_image": path})
+        order = await client.engine.prepare(IMG2IMG, {"prompt": "winter", "init_image": path})
         match change:
             case "other":
                 path.write_bytes(PNG + b"!")
@@ -166,7 +166,7 @@ async def test_a_file_that_changes_while_its_request_waits(here, tmp_path, chang
             case "empty":
                 path.write_bytes(b"")
         with pytest.raises(UnusableFile, match="init_image"):
-            await client._submitter.submit(order)
+            await client.engine.submitter.submit(order)
         assert [] == here.submits
         await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
     assert 1 == here.starts.total()
@@ -582,7 +582,7 @@ async def test_files_in_line_take_no_memory(tmp_path):
     here = Site()
     async with here.client(slots=1) as client:
         orders = [
-            await client._prepare(IMG2IMG, {"prompt": str(number), "init_image": path})
+            await client.engine.prepare(IMG2IMG, {"prompt": str(number), "init_image": path})
             for number in range(10)
         ]
         (upload,) = {order.params["init_image"] for order in orders}

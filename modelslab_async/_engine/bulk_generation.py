@@ -1,0 +1,71 @@
+"""BulkGeneration: one `generate_many`. A failed request ends alone; a refused key ends the rest."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
+from .._models.outcomes import Outcome, Unsubmitted
+from .._models.replies import Success
+from .._submitting.submit_log import reply_or_raise
+from .._submitting.uploader import original_error
+from .engine import Engine
+
+GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]]
+"""What `generate_many` takes: an endpoint and its parameters."""
+
+
+class BulkGeneration:
+    """
+    Starts each request of one `generate_many` and waits for its outcome.
+
+    Args:
+        engine: Submits and polls.
+        timeout: The most seconds to wait for each request once it is started.
+    """
+
+    def __init__(self, engine: Engine, timeout: float | None) -> None:
+        self._engine = engine
+        self._timeout = timeout
+        self._refusals: list[ModelsLabError] = []
+
+    def check(self, request: GenerationRequest) -> None:
+        """
+        Check a request before it takes a place in the window.
+
+        Raises:
+            ValueError: It is not a pair, its endpoint is unknown, or its parameters do not fit.
+        """
+        match request:
+            case (str(endpoint), Mapping() as params):
+                self._engine.endpoints.check(endpoint, params)
+            case _:
+                raise ValueError(
+                    "a request is a pair of an endpoint and its parameters, such as "
+                    f"('realtime/text2img', {{'prompt': ...}}), got {type(request).__name__}"
+                )
+
+    async def generate(self, request: GenerationRequest) -> Outcome | Unsubmitted:
+        """
+        Start one request and wait for its outcome.
+
+        Raises:
+            BaseException: `on_submitted` raised it. The request has a ticket, which a note names.
+        """
+        if self._refusals:
+            return Unsubmitted(cause=self._refusals[0])
+        endpoint, params = request
+        try:
+            submit_request = await self._engine.prepare(endpoint, params)
+            # Another request may have been refused while the files of this one were read.
+            if self._refusals:
+                return Unsubmitted(cause=self._refusals[0])
+            result = await self._engine.submitter.submit(submit_request)
+        except (AuthenticationError, PaymentRequired) as error:
+            self._refusals.append(original_error(error))
+            return Unsubmitted(cause=error)
+        except ModelsLabError as error:
+            return Unsubmitted(cause=error)
+        reply = reply_or_raise(result)
+        if isinstance(reply, Success):
+            return reply
+        return await self._engine.outcome(reply.ticket, self._timeout)
