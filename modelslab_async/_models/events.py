@@ -1,26 +1,26 @@
-"""What the poller tells an `on_event` hook: plain values, enough for metrics, without a key."""
+"""The events that an `on_event` hook receives: plain values for metrics. They hold no key."""
 
 from typing import TypeAlias
 
 from attrs import frozen
 
-from .._models.tier import Tier
 from .errors import ModelsLabError, TransientError
 from .outcomes import Outcome
 from .replies import Processing, Reply, Success
 from .ticket import Ticket
+from .tier import Tier
 
 
 @frozen(kw_only=True)
 class Polled:
     """
-    One look was answered.
+    A poll brought a reply.
 
     Attributes:
-        ticket: What was asked about.
-        reply: What the server said.
-        took: Seconds from sending to reading.
-        late: Seconds that the look began after it was due.
+        ticket: The ticket that was polled.
+        reply: The server's reply.
+        elapsed: Seconds from sending the request to reading the reply.
+        overdue: Seconds between the due time of the poll and its start.
     """
 
     ticket: Ticket
@@ -32,12 +32,12 @@ class Polled:
 @frozen(kw_only=True)
 class PollFailed:
     """
-    One look went wrong; the ticket will be looked at again unless its budget is spent.
+    A poll failed. The ticket is polled again, unless it has failed too often in a row.
 
     Attributes:
-        ticket: What was asked about.
-        error: What went wrong.
-        failures: How many looks at this ticket have now gone wrong in a row.
+        ticket: The ticket that was polled.
+        error: The error of this poll.
+        failures: Failed polls of this ticket in a row, this one included.
     """
 
     ticket: Ticket
@@ -48,12 +48,12 @@ class PollFailed:
 @frozen(kw_only=True)
 class Paused:
     """
-    No ticket of one key is looked at for a while.
+    Polling with one key pauses for a while.
 
     Attributes:
-        tier: Which key: `standard` or `enterprise`.
-        seconds: For how long.
-        cause: Why: the server's rate limit, or an outage.
+        tier: The tier of the key: `standard` or `enterprise`.
+        seconds: The length of the pause.
+        cause: The reason: the server's rate limit, or an outage.
     """
 
     tier: Tier
@@ -67,8 +67,8 @@ class Completed:
     A ticket's wait ended.
 
     Attributes:
-        outcome: How.
-        looks: How many looks it took.
+        outcome: How it ended.
+        polls: The number of polls it took.
         waited: Seconds since the ticket was added.
     """
 
@@ -80,15 +80,15 @@ class Completed:
 @frozen(kw_only=True)
 class Submitted:
     """
-    Work was started, told to `on_submitted` before anybody else hears of it.
+    A submit started work. `on_submitted` receives this before the submit returns.
 
     Attributes:
-        ticket: What to wait for.
-        endpoint: What was submitted to.
-        track_id: The mark that the request carried: the caller's own, or one that was made for it;
-            "" where none was given and the endpoint takes none.
+        ticket: The ticket to wait for.
+        endpoint: The endpoint of the submit.
+        track_id: The mark in the request: the caller's own, or one that the client made. It is
+            "" where the caller gave none and the endpoint takes none.
         payload_hash: The SHA-256 of the endpoint and its parameters, without the mark.
-        reply: What the server said.
+        reply: The server's reply.
     """
 
     ticket: Ticket

@@ -1,4 +1,4 @@
-"""How a wait ended: the server's word (Success, Failed) or ours (Unresolved)."""
+"""How a wait ended: by the server's word, or without it (Unresolved). Values only."""
 
 from typing import TypeAlias
 
@@ -12,12 +12,11 @@ from .ticket import Ticket
 @frozen(kw_only=True)
 class Unresolved:
     """
-    The wait ended, the job did not: the ticket can be waited for again.
+    The wait ended, but the job may go on. The ticket can be waited for again.
 
     Attributes:
-        ticket: What was waited for.
-        cause: Why the wait ended: a `WaitTimeout`, a refusal, faults beyond the budget, or a
-            closed client.
+        ticket: The ticket of the wait.
+        cause: Why the wait ended: a timeout, a refusal, too many failed polls, or a closed client.
         last: The last reply that came, if any.
     """
 
@@ -29,10 +28,10 @@ class Unresolved:
 @frozen(kw_only=True)
 class Unsubmitted:
     """
-    No ticket came of a request, so there is nothing to wait for.
+    A submit made no ticket, so there is nothing to wait for.
 
     Attributes:
-        cause: Why: a refusal, an `UnusableFile`, or a `SubmitUncertain` where work may have been
+        cause: Why: a refusal, an `UnusableFile`, or a `SubmitUncertain` if the work may have been
             started.
     """
 

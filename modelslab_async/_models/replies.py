@@ -1,4 +1,4 @@
-"""What the server said to one call: Processing, Success or Failed. Values only; never parses."""
+"""The server's reply to one request: Processing, Success or Failed. Values only; never parses."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
@@ -16,11 +16,11 @@ class Processing:
     The job is not over.
 
     Attributes:
-        ticket: What was asked for.
-        status: The server's word, in lower case: `processing`, `queued`, a training stage, ...
-        eta: Seconds the server expects the job to take still, if it said so. A hint, no promise.
+        ticket: The ticket of the job.
+        status: The server's status word, in lower case: `processing`, `queued`, a training stage.
+        eta: Seconds until the server expects the job to end, if it said so. Only an estimate.
         message: The server's text, if any.
-        future_links: Where the files are announced to appear. They are no results yet.
+        future_links: The links at which the server says the files will appear. Not results yet.
         fetch_result: The URL that the server names for later fetches, if any. It is not followed.
         raw: The whole body as it came.
     """
@@ -40,13 +40,13 @@ class Success:
     The job is done.
 
     Attributes:
-        ticket: What was asked for.
-        output: The results: links, base64 texts or a transcript, always a tuple of strings. Where
-            the server named its results elsewhere (`links`, only `proxy_links`), they are here too.
-        proxy_links: Mirrors of the results, where the server gave some.
+        ticket: The ticket of the job.
+        output: The results, always a tuple of strings: links, base64 data or a transcript. Results
+            from other fields of the body (`links`, or `proxy_links` alone) are here too.
+        proxy_links: Mirrors of the results, if the server gave any.
         generation_time: Seconds of work, as the server counted them.
         message: The server's text, if any.
-        nsfw: Whether the server flagged the result (and so replaced it), if it said.
+        nsfw: Whether the server flagged the result and so replaced it; None if it did not say.
         meta: The parameters as the server understood them.
         raw: The whole body as it came.
     """
@@ -67,12 +67,12 @@ FailureReason: TypeAlias = Literal["failed", "cancelled", "not_found"]
 @frozen(kw_only=True)
 class Failed:
     """
-    The job is over and has no result. This is the server's word.
+    The job is over and has no result. The server's word is final.
 
     Attributes:
-        ticket: What was asked for.
-        message: Why, in the server's words; may be empty.
-        reason: `failed`, `cancelled`, or `not_found` where the server knows no such id.
+        ticket: The ticket of the job.
+        message: The server's explanation; may be empty.
+        reason: `failed`, `cancelled`, or `not_found` if the server knows no such id.
         raw: The whole body as it came.
     """
 

@@ -1,4 +1,4 @@
-"""File: an output that was saved, and what its bytes were. It reads and writes nothing."""
+"""SavedFile: an output that was saved, with its checksum. It reads and writes nothing."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ class SavedFile:
     One saved output.
 
     Args:
-        ticket: Whose output it is.
-        n: Which of the ticket's outputs, counted from 0.
-        path: Where it was saved.
-        sha256: The checksum of its bytes, in hexadecimal.
-        size: How many bytes.
-        url: The link it came from, without its query; "" where the reply itself held the bytes.
-        is_length_verified: Whether the file has the length that its server announced. False where
-            the server announced none, so that a cut may have gone unnoticed.
+        ticket: The ticket of the output.
+        n: The number of the output, counted from 0.
+        path: The file it was saved to.
+        sha256: The SHA-256 of its bytes, in hexadecimal.
+        size: Its length in bytes.
+        url: The link it came from, without its query; "" if the reply itself held the bytes.
+        is_length_verified: Whether the file has the length that the server announced. False if it
+            announced none, so that a cut transfer may have gone unnoticed.
     """
 
     ticket: Ticket

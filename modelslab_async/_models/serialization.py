@@ -1,4 +1,4 @@
-"""Records: replies and outcomes as JSON-safe dictionaries, and back, without loss."""
+"""Replies and outcomes as JSON-safe dictionaries, and back. Nothing is lost on the way."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -26,7 +26,7 @@ _ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, ModelsLabError)
 }
-# What errors hold beside their message; a ticket and a last reply stand in the outcome.
+# What a record keeps of an error besides its message. The outcome keeps its ticket and last reply.
 _ERROR_FIELDS = (
     *("status_code", "server_message", "retry_after"),
     *("may_have_been_sent", "endpoint", "track_id"),
@@ -37,7 +37,7 @@ def to_dict(value: Reply | Outcome) -> Record:
     """
     Turn a reply or an outcome into a dictionary that `json.dumps` takes.
 
-    Its `kind` says which one it is; the ticket is in its text form; `raw` is the whole body.
+    `kind` names the class, the ticket is in its text form, and `raw` is the whole body.
     """
     record: Record = _converter.unstructure(value, unstructure_as=_Serializable)
     return record
@@ -45,7 +45,7 @@ def to_dict(value: Reply | Outcome) -> Record:
 
 def from_dict(record: Mapping[str, Any]) -> Reply | Outcome:
     """
-    Turn such a dictionary back.
+    Turn a dictionary from `to_dict` back into the reply or outcome.
 
     Raises:
         ValueError: The dictionary does not come from `to_dict`.
@@ -81,7 +81,7 @@ def _write_error(error: ModelsLabError) -> Record:
 def _read_error(record: Mapping[str, Any], _type: object) -> ModelsLabError:
     error: ModelsLabError = _ERRORS_BY_NAME[record["error"]](record["message"])
     for name in _ERROR_FIELDS:
-        # What an error of this kind did not hold yet when it was written down keeps its default.
+        # A record of an older version may lack a field; then the default stays.
         if hasattr(error, name) and name in record:
             setattr(error, name, record[name])
     return error

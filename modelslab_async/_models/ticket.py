@@ -11,7 +11,7 @@ from attrs import field, frozen
 _FAMILY_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _MAX_ID_LENGTH = 200
 _MAX_ID_BITS = 4 * _MAX_ID_LENGTH
-# Ids of ours for work that the service did not name. What it says that begins so is no id.
+# Marks ids that the client made because the service gave none.
 _NO_ID_PREFIX = "no-id:"
 
 
@@ -19,7 +19,7 @@ def _id_to_str(value: int | str) -> str:
     if isinstance(value, str):
         return value
     try:
-        # numpy and pandas hand out integers that are not `int`; they mean the same id.
+        # The integers of numpy and pandas are not `int`, but have `__index__`.
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = None
@@ -29,7 +29,7 @@ def _id_to_str(value: int | str) -> str:
             "write the id exactly as the submit reply gave it"
         )
     if number.bit_length() > _MAX_ID_BITS:
-        # Python writes no number of that size, and says so in words of its own.
+        # str() refuses integers this long, with an error that does not speak of ids.
         raise ValueError(
             f"an id has at most {_MAX_ID_LENGTH} characters, got a number of {number.bit_length()} "
             "bits; write the id exactly as the submit reply gave it"
@@ -43,7 +43,7 @@ def _find_problem(text: str) -> str | None:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         return "holds a control character or half a surrogate pair"
     if text != text.strip():
-        return "begins or ends with a blank"
+        return "begins or ends with white space"
     for part in text.split("/"):
         if not part:
             return "is empty or has an empty part"
@@ -60,14 +60,14 @@ def _check_family(_instance: object, _attribute: object, value: Any) -> None:
 
 
 def _intern_family(value: Any) -> Any:
-    # A million tickets of a family hold its name once.
+    # A million tickets of one family share one string.
     return sys.intern(value) if type(value) is str else value
 
 
 def _check_id(_instance: object, _attribute: object, value: str) -> None:
-    # Nearly every id is letters and digits alone, and there is nothing else to find fault with.
-    plain = value.isascii() and value.isalnum() and len(value) <= _MAX_ID_LENGTH
-    problem = None if plain else _find_problem(value)
+    # Nearly every id is plain ASCII letters and digits: skip the slow check for these.
+    is_plain = value.isascii() and value.isalnum() and len(value) <= _MAX_ID_LENGTH
+    problem = None if is_plain else _find_problem(value)
     if problem:
         raise ValueError(
             f"an id is one non-empty path segment of the characters the service gave, but "
@@ -78,20 +78,20 @@ def _check_id(_instance: object, _attribute: object, value: str) -> None:
 @frozen(order=True, weakref_slot=False)
 class Ticket:
     """
-    Names one queued generation: the API family that resolves it and the id the service gave.
+    Names one queued generation by its API family and its id.
 
-    The text form is `family:id`, and `Ticket.parse` reads it back. Ids may be given as `int` or
-    `str` and are the same ticket. A ticket holds no key and is safe to store or to log.
+    The text form is `family:id`; `Ticket.parse` reads it back. An id given as `int` or as `str`
+    makes the same ticket. A ticket holds no key and is safe to store or to log.
 
-    Where the service named no id, the ticket has one of ours, which begins with `no-id:`. It tells
-    that work from all other, and cannot be looked up.
+    If the service gave no id, the client makes one that begins with `no-id:`. Such a ticket is
+    unique but cannot be polled.
 
     Args:
         family: A name of the registry, such as `"images"` or `"enterprise_interior"`.
-        id: The id of the generation. For a family with two ids, both joined by a slash.
+        id: The id of the generation. A family with two ids takes both, joined by a slash.
 
     Raises:
-        ValueError: The id could not stand as one path segment or one field.
+        ValueError: The id is not valid as a path segment.
 
     Example:
         >>> str(Ticket("images", 13443927))
@@ -117,7 +117,7 @@ class Ticket:
     @classmethod
     def of(cls, value: "TicketLike") -> "Ticket":
         """
-        Take a ticket in any of the forms a caller may hold: itself, its text, or a pair.
+        Accept a ticket in any form: a `Ticket`, its text, or a pair of family and id.
 
         Raises:
             ValueError: The value has none of these forms.
@@ -138,11 +138,11 @@ class Ticket:
     @classmethod
     def without_id(cls, family: str, local_id: str) -> Self:
         """
-        Name work that the service named no id for.
+        Make a ticket for work that the service gave no id for.
 
         Args:
             family: The family of the work.
-            mark: What tells it from all other such work.
+            local_id: A text that is unique among such work.
 
         Raises:
             ValueError: See `Ticket`.
@@ -151,19 +151,19 @@ class Ticket:
 
     @property
     def has_id(self) -> bool:
-        """Whether the service gave an id, so that the work can be looked up by it."""
+        """Whether the service gave the id, so that the work can be polled."""
         return not self.id.startswith(_NO_ID_PREFIX)
 
     def require_id(self) -> None:
         """
-        Make sure that the work can be looked up, before anything is sent.
+        Check that the work can be polled.
 
         Raises:
             ValueError: The service gave no id.
         """
         if not self.has_id:
             raise ValueError(
-                f"{self} cannot be looked up: the service gave no id for it, and its result came "
+                f"{self} cannot be polled: the service gave no id for it, and its result came "
                 "with the reply to its submit; keep that Success"
             )
 
@@ -172,4 +172,4 @@ class Ticket:
 
 
 TicketLike: TypeAlias = Ticket | str | tuple[str, int | str]
-"""Whatever stands for a ticket: a `Ticket`, its text form, or a `(family, id)` pair."""
+"""A ticket in any accepted form: a `Ticket`, its text, or a `(family, id)` pair."""

@@ -1,4 +1,4 @@
-"""Tier: which of an account's two keys a family is asked with."""
+"""Tier: which of an account's two keys a request needs."""
 
 from typing import Literal, TypeAlias
 

@@ -1,4 +1,4 @@
-"""Argument: what a caller gave, checked before anything begins. Shows nothing else."""
+"""Checks of a caller's arguments. Messages show numbers, but no other value: it may be the key."""
 
 from collections.abc import Mapping
 from inspect import iscoroutinefunction
@@ -8,17 +8,17 @@ from types import UnionType
 
 def check_count(name: str, value: object, *, unit: str = "", optional: bool = False) -> None:
     """
-    Make sure that an argument counts something, from one on.
+    Check that an argument is a whole number of at least 1.
 
     Args:
-        name: The argument.
-        value: What was given for it.
-        things: What it counts, in the plural.
-        optional: Whether None will do.
+        name: The name of the argument.
+        value: The value of the argument.
+        unit: What the argument counts, in the plural.
+        optional: Whether None is allowed.
 
     Raises:
-        TypeError: It is no whole number.
-        ValueError: It is less than one.
+        TypeError: The value is not a whole number.
+        ValueError: The value is less than 1.
     """
     expected = f"a number{_of_unit(unit)} of at least 1{' or None' * optional}"
     if value is None and optional:
@@ -31,11 +31,11 @@ def check_count(name: str, value: object, *, unit: str = "", optional: bool = Fa
 
 def check_rate(name: str, value: object, *, unit: str) -> None:
     """
-    Make sure that an argument says how many a second, or is None.
+    Check that an argument is a rate per second, or None.
 
     Raises:
-        TypeError: It is no number.
-        ValueError: It is not above zero, or has no bound.
+        TypeError: The value is not a number.
+        ValueError: The value is not above 0, or not finite.
     """
     expected = f"a number of {unit} a second above 0, or None"
     if value is not None and not 0 < _to_float(name, value, expected) < float("inf"):
@@ -44,25 +44,25 @@ def check_rate(name: str, value: object, *, unit: str) -> None:
 
 def check_positive_seconds(name: str, value: object) -> None:
     """
-    Make sure that an argument is a number of seconds above zero.
+    Check that an argument is a number of seconds above 0.
 
     Raises:
-        TypeError: It is no number.
-        ValueError: It is zero or less.
+        TypeError: The value is not a number.
+        ValueError: The value is 0, negative or NaN.
     """
     expected = "a number of seconds above 0"
-    # Written so that nan fails as well.
+    # `not >` rather than `<=`, so that NaN fails too.
     if not _to_float(name, value, expected) > 0:
         raise ValueError(f"{name} is {expected}, got {value}")
 
 
 def check_nonnegative_seconds(name: str, value: object, *, optional: bool = False) -> None:
     """
-    Make sure that an argument is a number of seconds that somebody waits; with 0 at once.
+    Check that an argument is a number of seconds of at least 0.
 
     Raises:
-        TypeError: It is no number.
-        ValueError: It is less than zero.
+        TypeError: The value is not a number.
+        ValueError: The value is negative or NaN.
     """
     expected = f"a number of seconds of at least 0{' or None' * optional}"
     if value is None and optional:
@@ -73,10 +73,10 @@ def check_nonnegative_seconds(name: str, value: object, *, optional: bool = Fals
 
 def check_type(name: str, value: object, expected_type: type | UnionType, expected: str) -> None:
     """
-    Make sure that an argument is of one kind.
+    Check that an argument has the expected type.
 
     Raises:
-        TypeError: It is not what is `wanted`.
+        TypeError: The value has another type.
     """
     if not isinstance(value, expected_type):
         raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
@@ -84,10 +84,10 @@ def check_type(name: str, value: object, expected_type: type | UnionType, expect
 
 def check_mapping(name: str, value: object, row_type: type) -> None:
     """
-    Make sure that an argument is a table: names, and a row for each.
+    Check that an argument maps names to rows of one type.
 
     Raises:
-        TypeError: It is none, or something in it is no such row.
+        TypeError: The value is no mapping, or one of its items has another type.
     """
     expected = f"a mapping of names to {row_type.__name__}"
     if not isinstance(value, Mapping):
@@ -101,10 +101,15 @@ def check_mapping(name: str, value: object, row_type: type) -> None:
 
 def check_callback(name: str, value: object, *, allow_async: bool) -> None:
     """
-    Make sure that an argument is a function or None; and none to be awaited, where nobody does.
+    Check that an argument is a function or None.
+
+    Args:
+        name: The name of the argument.
+        value: The value of the argument.
+        allow_async: Whether an `async def` is allowed.
 
     Raises:
-        TypeError: It is no function, or one that would have to be awaited.
+        TypeError: The value is not callable, or it is an `async def` where none is allowed.
     """
     if value is None:
         return
@@ -130,5 +135,5 @@ def _of_unit(unit: str) -> str:
 
 
 def _describe_type(value: object) -> str:
-    # Its type and not itself: whatever was given by mistake may be the key.
+    # Show only the type: the value may be the key, given for the wrong argument.
     return "None" if value is None else f"a value of type {type(value).__name__}"

@@ -1,5 +1,5 @@
 """
-Bytes of a response become typed replies and errors.
+Pure functions that turn the bytes of a response into typed replies and errors.
 
-Pure functions. They never raise anything but the errors of `_models`, and never see the key.
+They raise only the errors of `_models`, perform no I/O, and never see the key.
 """

@@ -1,4 +1,4 @@
-"""Bodies: bytes become a JSON object, and its loosely typed fields become texts and numbers."""
+"""The JSON object in a body, and its loosely typed fields. Knows nothing of statuses."""
 
 import json
 import math
@@ -7,44 +7,44 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _MAX_DEPTH = 64
-# For each of the marks around it a value of JSON takes up to 90 bytes of memory, so that these make
-# 9 MB. A small body has no room for many, and a picture is one string, however large it is.
+# A parsed JSON value takes up to 90 bytes of memory per comma, colon or bracket, so this is 9 MB.
+# An image in base64 is one string and has none, however long it is.
 _MAX_SEPARATORS = 100_000
 _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")
 _OBJECT_START = re.compile(rb"[^\x21-\x7e]*\{")
-# How far a text is searched for words. Refusals are short, and a pattern takes time.
+# A refusal is short and stands at the start, and a regular expression over megabytes is slow.
 _MAX_SEARCHED_CHARS = 500
 _OUTPUT_FIELDS = ("output", "links", "output_url", "link", "proxy_links")
 _RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUT_FIELDS)
 
 
-def _parse_float(to_text: str) -> float | str:
-    # JSON has no infinity. What overflows stays a text, so that a body can be written again.
-    to_number = float(to_text)
-    return to_number if math.isfinite(to_number) else to_text
+def _parse_float(text: str) -> float | str:
+    # JSON has no infinity, so a number that overflows stays a text. The body can be written again.
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 _decode = json.JSONDecoder(parse_constant=str, parse_float=_parse_float).decode
 
 
 class UnreadableBodyError(ValueError):
-    """The bytes are no JSON object; the message says what they are."""
+    """The bytes are not a JSON object. The message says what they are instead."""
 
 
 def parse_body(body: bytes) -> dict[str, Any]:
     """
-    Read a JSON object of a sane depth and width.
+    Parse a body as a JSON object of limited depth and size.
 
     Raises:
-        UnreadableBodyError: The bytes are anything else.
+        UnreadableBodyError: The body is not JSON, not an object, or beyond a limit.
     """
     if not body or body.isspace():
         raise UnreadableBodyError("an empty body")
     if len(body) > _LARGE_BODY_BYTES:
         body = _check_large_body(body)
     try:
-        # One broken byte in an echoed prompt must not cost the result beside it.
+        # An invalid byte in an echoed prompt must not make the result unreadable.
         value = _decode(body.decode(json.detect_encoding(body), "replace"))
     except RecursionError:
         raise UnreadableBodyError("JSON nested too deeply to read") from None
@@ -58,12 +58,12 @@ def parse_body(body: bytes) -> dict[str, Any]:
 
 
 def is_html(body: bytes) -> bool:
-    """Whether some bytes are a page of HTML: what a firewall shows, and never the service."""
+    """Whether a body is a page of HTML. Only firewalls send these, never the service itself."""
     return _HTML_START.match(body) is not None
 
 
 def _check_large_body(body: bytes) -> bytes:
-    """A large body without the blanks around it, if it is none that would fill the memory."""
+    """Strip a large body, and refuse it if parsing would take too much memory."""
     if not _OBJECT_START.match(body):
         raise UnreadableBodyError(f"no JSON object but {excerpt(body)}")
     if _count_separators(body) > _MAX_SEPARATORS:
@@ -74,7 +74,7 @@ def _check_large_body(body: bytes) -> bytes:
 
 
 def _count_separators(body: bytes) -> int:
-    """How many values could begin in a body. Piece by piece: a copy of it all would take memory."""
+    """Count commas, colons and brackets, in slices so that the body is not copied as a whole."""
     pieces = (
         body[start : start + _LARGE_BODY_BYTES] for start in range(0, len(body), _LARGE_BODY_BYTES)
     )
@@ -82,7 +82,7 @@ def _count_separators(body: bytes) -> int:
 
 
 def excerpt(body: bytes, length: int = 80) -> str:
-    """The start of some bytes as one printable line."""
+    """The start of a body as one printable line."""
     line = " ".join(body[: 4 * length].decode("utf-8", "replace").split())
     return repr(line if len(line) <= length else line[:length] + "...")
 
@@ -102,12 +102,12 @@ def _children(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
 
 
 def to_text(value: object) -> str:
-    """The text of a message field: a string, a list of them, or a map of field names to them."""
+    """The text of a message field: a string, a list, or a map of field names to messages."""
     match value:
         case str():
             if value.isascii():
                 return value.strip()
-            # A lone surrogate is legal in JSON and breaks whoever prints it.
+            # JSON may hold a lone surrogate, which cannot be encoded when it is printed.
             return value.strip().encode("utf-8", "replace").decode()
         case list():
             return " ".join(filter(None, map(to_text, value)))
@@ -122,12 +122,12 @@ def to_text(value: object) -> str:
 
 
 def searchable_part(message: str) -> str:
-    """The beginning of a text, where its meaning is."""
+    """The start of a message, to search for phrases in bounded time."""
     return message[:_MAX_SEARCHED_CHARS]
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:
-    """The first of these fields that says something."""
+    """The text of the first of these fields that is not empty."""
     for name in names:
         if message := to_text(body.get(name)):
             return message
@@ -135,22 +135,22 @@ def first_text(body: Mapping[str, Any], *names: str) -> str:
 
 
 def to_number(value: object) -> float | None:
-    """A finite, non-negative number, also one written as a string; else None."""
+    """The value as a finite, non-negative number, or None. A string may hold the number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        seconds = float(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return None
-    return seconds if 0.0 <= seconds < math.inf else None
+    return number if 0.0 <= number < math.inf else None
 
 
 def find_links(value: object) -> tuple[str, ...]:
     """
-    Every result in a field, whatever its shape.
+    All results in a field, whatever its shape.
 
-    A list, one string, a map with numeric keys, an object per result, or a nested object all become
-    one tuple of strings; null, "" and [] become an empty one.
+    A string, a list, a map with numeric keys, an object per result, and a nested object all become
+    a tuple of strings. null, "" and [] become an empty tuple.
     """
     match value:
         case str():
@@ -167,13 +167,14 @@ def _find_links_in_object(value: Mapping[str, Any]) -> tuple[str, ...]:
     for key in _RESULT_FIELDS:
         if found := find_links(value.get(key)):
             return found
-    # PHP writes a list with gaps as a map; other objects give up whatever looks like a result.
-    listed = all(key.isdecimal() for key in value)
+    # PHP writes a list with gaps as a map with numeric keys: take each value. Other objects may
+    # hold seeds and names as well: take only links and nested values.
+    is_list = all(key.isdecimal() for key in value)
     return tuple(
         found
         for key, inner in value.items()
         if key not in _RESULT_FIELDS
-        if listed or not isinstance(inner, str) or _is_link(inner)
+        if is_list or not isinstance(inner, str) or _is_link(inner)
         for found in find_links(inner)
     )
 
@@ -183,7 +184,7 @@ def _is_link(value: str) -> bool:
 
 
 def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The results that a finished body names; mirrors only where there is nothing else."""
+    """The results in the body of a finished job. Mirrors count only if there is nothing else."""
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):
             for name in _OUTPUT_FIELDS:

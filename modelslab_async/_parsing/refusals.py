@@ -1,4 +1,4 @@
-"""Refusals told by words alone: the service may refuse inside a 200. A table of whole phrases."""
+"""Refusals that only the server's message shows: it may refuse with status 200. Holds no state."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from .._models.errors import (
 )
 from .json_body import searchable_part
 
-# Taking a job's own failure for a refusal would end every other ticket of the key, so the phrases
-# are whole ones that open a sentence ("Unable to download x: 429 Too Many Requests" speaks of
-# somebody else), and a job that `failed` is searched for those of the account only. What upstream
-# providers say of their own keys ("Incorrect API key provided") is left out.
+# A refusal ends every ticket of the key, so a failed job must never look like one. Therefore:
+# - A phrase must start a sentence. "Unable to download x: 429 Too Many Requests" is about x.
+# - The message of a job that `failed` is searched for phrases about the account only.
+# - Messages of upstream providers about their own keys ("Incorrect API key provided") do not count.
 _SENTENCE_START = (
     r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"
     r"(?:(?:your|the|this|you|please|have|are|provided) )*"
@@ -88,12 +88,12 @@ _ALL_PATTERNS = _compile(_ALL_PHRASES)
 
 def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None:
     """
-    The refusal that a message is, if it is one.
+    The error class of the refusal in a message, or None.
 
     Args:
-        said: The server's words.
-        at_the_door: Whether the status is `error` or missing, and so may be any refusal; a job that
-            `failed` has passed the door.
+        message: The server's message.
+        any_kind: Whether to search for every kind of refusal. A job that `failed` was accepted
+            before, so its message can only be a refusal about the account.
     """
     table = _ALL_PATTERNS if any_kind else _ACCOUNT_PATTERNS
     start = searchable_part(message)

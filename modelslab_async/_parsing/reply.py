@@ -1,8 +1,7 @@
 """
-Reading: status code, headers and bytes become a Reply or a typed error. Total, never surprised.
+A response becomes a reply or a typed error. For any bytes, only errors of this package are raised.
 
-The HTTP status is believed where it speaks of the conversation (401, 429, 5xx); the body where it
-speaks of the job. Whatever bytes come, nothing but an error of this package leaves here.
+The HTTP status decides about the request (401, 429, 5xx), the body decides about the job.
 """
 
 import re
@@ -50,7 +49,7 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# Who is not let through by a firewall has not heard from the service.
+# A firewall may send these statuses too. With a page of HTML they say nothing about the account.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
@@ -76,16 +75,16 @@ def read_reply(
     received_at: float | None = None,
 ) -> Reply:
     """
-    Read what a server said to one fetch.
+    Read the response to one poll.
 
     Args:
-        ticket: What was asked about. The body's own id is never believed.
+        ticket: The ticket that was polled. An id in the body is ignored.
         status_code: The HTTP status.
         headers: The HTTP headers, as a mapping or as pairs.
         body: The bytes of the body.
-        families: The registry that says how the ticket's family tells its status.
-        received_at: Seconds since 1970 when the reply came, for time stamps in headers where the
-            reply has no `Date`.
+        families: The registry that says how to read the status of the ticket's family.
+        received_at: The time of the response, in seconds since 1970. It replaces a missing `Date`
+            when a header gives an absolute time.
 
     Raises:
         TransientError: The reply says nothing about the job.
@@ -99,7 +98,7 @@ def read_reply(
     message = state.message or first_text(fields, *_MESSAGE_FIELDS)
     error_type = _error_type(status_code, fields, state, message)
     if error_type is None:
-        return _reply(ticket, status_code, state, message, fields)
+        return _build_reply(ticket, status_code, state, message, fields)
     raise _ErrorReply(status_code, headers, fields, state, received_at).to_error(
         error_type, message, ticket
     )
@@ -109,10 +108,10 @@ def read_utility_reply(
     *, status_code: int, headers: Headers = (), body: bytes, received_at: float | None = None
 ) -> dict[str, Any]:
     """
-    Read what a server said to a question that is about no job.
+    Read the response of a utility endpoint, which is about no job.
 
     Raises:
-        TransientError: The reply is no answer.
+        TransientError: The reply is unreadable, or the server is in trouble.
         Refused: The server refuses the key, the plan or the request.
     """
     if 300 <= status_code < 400:
@@ -134,7 +133,7 @@ def read_utility_reply(
 
 @frozen
 class _ErrorReply:
-    """A reply that is an error."""
+    """The parts of a response that make an error."""
 
     status_code: int
     headers: Headers
@@ -177,10 +176,10 @@ def _parse_fields(
 
 
 def _redirect_error(ticket: Ticket | None, status_code: int, headers: Headers) -> UnreadableReply:
-    result_body = (header(headers, "location") or "nowhere").partition("?")[0]
+    location = (header(headers, "location") or "nowhere").partition("?")[0]
     return UnreadableReply(
-        f"the server redirects to {result_body!r}; redirects are not followed because the key would go "
-        "along; if the service has moved, set base_url",
+        f"the server redirects to {location!r}; redirects are not followed because the key would "
+        "go along; if the service has moved, set base_url",
         ticket=ticket,
         status_code=status_code,
     )
@@ -193,7 +192,7 @@ def _error_for_status(status_code: int) -> type[ModelsLabError] | None:
 def _error_type(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
-    """The error that this reply is, or None if it speaks of the job."""
+    """The class of the error in this reply, or None if the reply is about the job."""
     if status_error := _error_for_status(status_code):
         return status_error
     if state.meaning in (Meaning.RUNNING, Meaning.DONE):
@@ -204,7 +203,7 @@ def _error_type(
     has_no_status = state.meaning is Meaning.NO_STATUS
     if status_code < 400:
         return UnreadableReply if has_no_status else None
-    # A 404 that speaks of a route, or has no status word, is a wrong base_url and no lost job.
+    # A 404 about a route, or without a status word, means a wrong base_url, not a missing job.
     is_job_missing = (
         status_code == 404
         and not has_no_status
@@ -217,12 +216,12 @@ def _error_type(
     )
 
 
-def _reply(
+def _build_reply(
     ticket: Ticket, status_code: int, state: JobState, message: str, fields: dict[str, Any]
 ) -> Reply:
     match state.meaning:
         case Meaning.DONE:
-            return _success(ticket, state, message, fields)
+            return _build_success(ticket, state, message, fields)
         case Meaning.RUNNING:
             return Processing(
                 ticket=ticket,
@@ -237,18 +236,20 @@ def _reply(
             return Failed(
                 ticket=ticket,
                 message=message,
-                reason=_reason(status_code, state, message),
+                reason=_failure_reason(status_code, state, message),
                 raw=fields,
             )
 
 
-def _reason(status_code: int, state: JobState, message: str) -> FailureReason:
+def _failure_reason(status_code: int, state: JobState, message: str) -> FailureReason:
     if status_code == 404 or _NO_SUCH_TICKET.search(searchable_part(message)):
         return "not_found"
     return "cancelled" if state.meaning is Meaning.CANCELLED else "failed"
 
 
-def _success(ticket: Ticket, state: JobState, message: str, fields: dict[str, Any]) -> Success:
+def _build_success(
+    ticket: Ticket, state: JobState, message: str, fields: dict[str, Any]
+) -> Success:
     meta = fields.get("meta")
     return Success(
         ticket=ticket,

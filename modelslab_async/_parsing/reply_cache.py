@@ -1,9 +1,9 @@
 """
-Pending: a reply that says "not over", read in full only for those who want to see it.
+A cache of "still processing" replies, so that equal ones are not parsed again. Sends nothing.
 
-Most looks bring one, in the words of the one before but for the id. So a `Reader` learns the shapes
-of such bodies: what they are without the ticket's own id. A body of a known shape is not parsed
-again, and a million tickets that wait hold a few shapes between them, not a parsed body each.
+Most polls bring such a reply, and it differs from the last one only in the ticket's id. The cache
+stores the body with the id cut out, as a template. A body of a known template needs no parsing, and
+a million open tickets share a few templates instead of holding a parsed body each.
 """
 
 import re
@@ -18,11 +18,11 @@ from .._registry.family import Family, StatusRule
 from .reply import read_reply
 from .retry_after import Headers
 
-# No JSON holds this byte, so it may stand where the id stood.
+# A NUL byte is not valid in JSON, so it can mark the place of the id.
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
-# A shorter id stands in many a body by chance; one of other signs may be written in another way.
+# A shorter id may match other text by chance, and other characters may be escaped in JSON.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024
@@ -31,11 +31,11 @@ _MAX_TEMPLATES = 1024
 @define(eq=False, weakref_slot=False)
 class CachedProcessing:
     """
-    A "not over", for every ticket that was told it in the same words.
+    A "still processing" reply, shared by all tickets whose bodies differ only in the id.
 
     Attributes:
-        status: The server's word, in lower case.
-        eta: Seconds the server expects the job to take still, if it said so.
+        status: The server's status word, in lower case.
+        eta: Seconds until the server expects the job to end, if it said so.
     """
 
     status: str
@@ -43,17 +43,17 @@ class CachedProcessing:
     _families: Mapping[str, Family] = field(repr=False)
     _rule: StatusRule
     _template: bytes = field(repr=False)
-    # Whether this status and this eta are told whatever the id is; None until that was tried.
+    # Whether status and eta stay the same for another id; None until that was tried.
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:
-        """The reply in full, as this ticket was told it."""
+        """The full reply of this ticket, parsed on demand."""
         return self._read(ticket, ticket.id.encode()) or Processing(
             ticket=ticket, status=self.status, eta=self.eta
         )
 
     def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
-        """Whether this is what the shape says to this ticket too."""
+        """Whether this ticket's body would be read as the same status and eta."""
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)
             probed = probe and (probe.status, probe.eta)
@@ -72,14 +72,16 @@ class CachedProcessing:
 @define(eq=False)
 class ReplyCache:
     """
-    Reads what looks brought, and knows by heart the shapes it met last.
+    Reads the responses to polls, with the newest templates in a cache.
 
-    Whoever is `told` hears of each "not over" that had to be read in full.
+    Args:
+        families: The registry, on the hosts in use.
+        on_processing: Called with each "still processing" reply that had to be parsed.
     """
 
     _families: Mapping[str, Family]
     _on_processing: Callable[[Processing], object] = lambda _: None
-    _cached: dict[bytes, CachedProcessing] = Factory(dict)
+    _replies: dict[bytes, CachedProcessing] = Factory(dict)
 
     def read(
         self,
@@ -91,7 +93,7 @@ class ReplyCache:
         received_at: float | None,
     ) -> Reply | CachedProcessing:
         """
-        Read what a server said to one look, no further than need be.
+        Read the response to one poll, and parse it only if its template is new.
 
         Raises:
             TransientError: The reply says nothing about the job.
@@ -100,7 +102,7 @@ class ReplyCache:
         rule = self._families[ticket.family].status
         template = _make_template(body, ticket.id) if status_code == _HTTP_OK else None
         if template is not None:
-            cached = self._cached.get(template)
+            cached = self._replies.get(template)
             if cached is not None and cached.matches(ticket, rule):
                 return cached
         reply = read_reply(
@@ -120,21 +122,21 @@ class ReplyCache:
             template, CachedProcessing(reply.status, reply.eta, self._families, rule, template)
         )
 
-    def _store(self, template: bytes, pending: CachedProcessing) -> CachedProcessing:
-        if template not in self._cached:
-            if len(self._cached) >= _MAX_TEMPLATES:
-                del self._cached[next(iter(self._cached))]
-            self._cached[template] = pending
-        return pending
+    def _store(self, template: bytes, reply: CachedProcessing) -> CachedProcessing:
+        if template not in self._replies:
+            if len(self._replies) >= _MAX_TEMPLATES:
+                del self._replies[next(iter(self._replies))]
+            self._replies[template] = reply
+        return reply
 
 
 def _make_template(body: bytes, id_: str) -> bytes | None:
-    """The body without the id; None where it is none that the id could be put back into."""
+    """The body with the id cut out; None if the id could not be put back safely."""
     if len(body) > _MAX_TEMPLATE_BYTES or _ID_PLACEHOLDER in body or not _is_plain_id(id_):
         return None
     return body.replace(id_.encode(), _ID_PLACEHOLDER)
 
 
 def as_processing(reply: Processing | CachedProcessing, ticket: Ticket) -> Processing:
-    """What a user sees of a reply."""
+    """The reply in the form that users see."""
     return reply.to_processing(ticket) if isinstance(reply, CachedProcessing) else reply

@@ -1,4 +1,4 @@
-"""Hints: how long a server asks to be left alone, from its body, its headers or its words."""
+"""The seconds a server asks to wait, from its body, headers or message. Reads no clock."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _WAIT_PHRASE = re.compile(r"(?:wait|retry|again)\D{0,30}(\d{1,6})\s*(s\b|sec|min
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """One header's value, whatever its case and the form the headers came in."""
+    """The value of one header. Its name ignores case."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     for key, value in pairs:
         key_text = key.decode("latin-1") if isinstance(key, bytes) else key
@@ -29,12 +29,12 @@ def retry_after(
     body: Mapping[str, Any], headers: Headers, received_at: float | None
 ) -> float | None:
     """
-    Seconds that the server asks to wait, `LONGEST_WAIT` at the most.
+    The seconds that the server asks to wait, `MAX_RETRY_AFTER_S` at most.
 
-    The first found counts: `retry_after` in the body, the headers `Retry-After` and
-    `X-RateLimit-Reset`, the words of the message. Absolute times are measured against the reply's
-    own `Date`, which no skewed clock can spoil; without one against `received_at` (seconds since
-    1970).
+    The first of these counts: `retry_after` in the body, the headers `Retry-After` and
+    `X-RateLimit-Reset`, the words of the message. An absolute time is compared with the reply's
+    own `Date`, so that a wrong local clock does not matter. Without a `Date` it is compared with
+    `received_at` (seconds since 1970).
     """
     sent_at = _parse_date(header(headers, "date"))
     now = received_at if sent_at is None else sent_at
@@ -54,7 +54,7 @@ def _parse_retry_after(value: str | None, now: float | None) -> float | None:
 
 
 def _parse_reset(value: float | None, now: float | None) -> float | None:
-    # Documented as seconds since 1970; what is far too small for that is meant as a delay.
+    # Documented as seconds since 1970. A number far too small for that must be a delay.
     return value if value is not None and value < _MIN_EPOCH_S else _seconds_until(value, now)
 
 

@@ -1,4 +1,4 @@
-"""Statuses: which field of a body holds the status, and what its word means. Tables, no guesses."""
+"""Where a body holds its status, and what the status means, by tables. Makes no replies."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -11,13 +11,13 @@ from .json_body import find_results, first_text, to_text
 
 
 class Meaning(Enum):
-    """What a status word says about the job."""
+    """What a status word means for the job."""
 
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    NO_STATUS = "silent"
+    NO_STATUS = "no status"
 
 
 _STATUS_MEANINGS: Mapping[str, Meaning] = {
@@ -30,7 +30,7 @@ _STATUS_MEANINGS: Mapping[str, Meaning] = {
     ),
 }
 
-# Training keeps "success" as its status from the first moment on; the stage is in the message.
+# The status of a training is "success" from the start. Its message holds the stage.
 _TRAINING_STAGES: Mapping[str, Meaning] = {
     **dict.fromkeys(
         (
@@ -53,14 +53,14 @@ _TRAINING_STAGES: Mapping[str, Meaning] = {
 @frozen
 class JobState:
     """
-    What a body says about the job.
+    The state of a job, as its body tells it.
 
     Attributes:
         word: The status word, in lower case.
-        meaning: What it means. A word of no table is not terminal.
-        place: The part of the body that holds the results.
-        message: The text that belongs to the status, if it stands in a place of its own.
-        took: How long the work took, as written.
+        meaning: What the word means. An unknown word counts as running.
+        result_body: The part of the body that holds the results.
+        message: The message of the status, if it is not in one of the usual fields.
+        generation_time: How long the work took, as the server wrote it.
     """
 
     word: str
@@ -78,7 +78,7 @@ def _generation(fields: Mapping[str, Any]) -> JobState:
     word = _status_word(fields)
     meaning = _STATUS_MEANINGS.get(word.replace(" ", "_"), Meaning.RUNNING)
     if not word:
-        # Recorded: a finished voice_cover has links and no status at all.
+        # Seen in a recorded reply: a finished voice_cover has links but no status.
         meaning = Meaning.DONE if find_results(fields) else Meaning.NO_STATUS
     generation_time = fields.get("generationTime", fields.get("generation_time"))
     return JobState(word, meaning, fields, "", generation_time)
@@ -90,14 +90,14 @@ def _training(fields: Mapping[str, Any]) -> JobState:
         return envelope
     stage = first_text(fields, "messege", "message", "training_status").casefold()
     key = stage.replace(" ", "_")
-    meaning = _TRAINING_STAGES.get(key, _stage_failure(key))
+    meaning = _TRAINING_STAGES.get(key, _unlisted_stage_meaning(key))
     return JobState(stage or envelope.word, meaning, fields)
 
 
 def _workflow(fields: Mapping[str, Any]) -> JobState:
     execution = fields.get("execution")
     if not isinstance(execution, dict):
-        # A submit is answered by an envelope alone: the run has just been accepted.
+        # The reply to a submit has no `execution`: its "success" means only that the run began.
         envelope = _generation(fields)
         return evolve(envelope, meaning=Meaning.RUNNING) if envelope.word == "success" else envelope
     word = _status_word(execution) or "pending"
@@ -111,8 +111,8 @@ def _workflow(fields: Mapping[str, Any]) -> JobState:
     )
 
 
-def _stage_failure(word: str) -> Meaning:
-    """A training stage without an entry: the plain words of failure still count."""
+def _unlisted_stage_meaning(word: str) -> Meaning:
+    """The meaning of an unlisted training stage: only words of failure count as terminal."""
     meaning = _STATUS_MEANINGS.get(word, Meaning.RUNNING)
     return Meaning.RUNNING if meaning is Meaning.DONE else meaning
 
@@ -125,12 +125,12 @@ _READERS: Mapping[StatusRule, Callable[[Mapping[str, Any]], JobState]] = {
 
 
 def read_state(fields: Mapping[str, Any], rule: StatusRule) -> JobState:
-    """What a body says about the job, read by the rule of its family."""
+    """Read the state of a job by the rule of its family."""
     return _READERS[rule](fields)
 
 
 def is_known_status(word: str, rule: StatusRule) -> bool:
-    """Whether a status word stands in the table of its rule."""
+    """Whether a status word is in the tables of its rule."""
     if word in _STATUS_MEANINGS:
         return True
     key = word.replace(" ", "_")

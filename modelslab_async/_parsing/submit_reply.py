@@ -1,4 +1,4 @@
-"""Receipts: what a server said to one submit becomes a ticket to wait for, or why there is none."""
+"""The response to a submit becomes a reply with its ticket, or a typed error. Sends nothing."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from .json_body import UnreadableBodyError, first_text, parse_body
 from .reply import read_reply
 from .retry_after import Headers
 
-_ID_FIELDS = ("training_id", "execution_id", "id", "request_id", "taskId")
+_SUBMIT_ID_FIELDS = ("training_id", "execution_id", "id", "request_id", "taskId")
 
 
 def read_submit_reply(
@@ -26,25 +26,25 @@ def read_submit_reply(
     received_at: float | None = None,
 ) -> Processing | Success:
     """
-    Read what a server said to one submit.
+    Read the response to one submit.
 
-    The family decides where the ticket will be fetched. The `fetch_result` of the reply counts only
-    where the reply has no id, and only if it is an address of a registered family.
+    The endpoint's family makes the ticket. If the reply has no id, its `fetch_result` is used, but
+    only if it is the URL of a registered family.
 
     Args:
-        family: The family that resolves the endpoint's tickets.
-        params: What was submitted; ids of two parts have one of them from here.
+        family: The family of the endpoint's tickets.
+        params: The parameters of the submit. They may hold one part of an id with two parts.
         status_code: The HTTP status.
         headers: The HTTP headers.
         body: The bytes of the body.
         families: The registry, on the hosts in use.
-        unnamed: What tells this work from all other if the service names no id.
-        received_at: Seconds since 1970 when the reply came.
+        local_id: A unique text for the ticket if the service gives no id.
+        received_at: The time of the response, in seconds since 1970.
 
     Raises:
         Refused: The server refuses the key, the plan or the request; nothing was started.
         RateLimited: Too many requests; nothing was started.
-        GenerationFailed: The work was taken and failed at once.
+        GenerationFailed: The work was accepted and failed at once.
         TransientError: The reply does not say whether anything was started.
     """
     ticket = _find_ticket(body, family, params, families)
@@ -67,14 +67,14 @@ def read_submit_reply(
             return reply
         case Processing():
             raise UnreadableReply(
-                "the server took the work and named no id", server_message=reply.message
+                "the server accepted the work and gave no id", server_message=reply.message
             )
         case Failed():
             raise _submit_error(reply, ticket, status_code)
 
 
 def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLabError:
-    """Work that failed at once has an id, or the status `failed`; all else never began."""
+    """Only work with an id or the status `failed` has begun; anything else was refused."""
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":
         error = GenerationFailed.of(reply)
@@ -107,11 +107,13 @@ def _candidate_ids(
     if others:
         *parent_fields, run_field = (first, *others)
         parent_ids = [fields.get(name) or params.get(name) for name in parent_fields]
-        run_id = next((fields[name] for name in (run_field, *_ID_FIELDS) if fields.get(name)), None)
+        run_id = next(
+            (fields[name] for name in (run_field, *_SUBMIT_ID_FIELDS) if fields.get(name)), None
+        )
         if all(parent_ids) and run_id:
             yield "/".join(map(str, (*parent_ids, run_id)))
         return
-    for name in _ID_FIELDS:
+    for name in _SUBMIT_ID_FIELDS:
         value = fields.get(name)
         if value and isinstance(value, (int, str)) and not isinstance(value, bool):
             yield value
@@ -127,9 +129,9 @@ def _make_ticket(family: Family, id_: object) -> Ticket | None:
 
 
 def _ticket_from_url(url: str, families: Mapping[str, Family]) -> Ticket | None:
-    """The ticket that an address stands for, if a family is fetched there."""
+    """The ticket behind a `fetch_result` URL, if a registered family uses that URL."""
     for family in families.values():
-        # The service names the path form also where its documents put the id into the body.
+        # The service puts the id into this URL even for families that poll with a body field.
         prefix = f"{family.url}/" if family.id_field else family.url.partition("{")[0]
         id_ = url.removeprefix(prefix)
         if url.startswith(prefix) and id_.isalnum():

@@ -1,4 +1,4 @@
-"""Hooks: which work a webhook speaks of. What it says about the result is not believed."""
+"""The ids in a webhook. Its other claims are ignored: the service does not sign webhooks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,17 +7,17 @@ from attrs import frozen
 
 from .json_body import UnreadableBodyError, parse_body
 
-_ID_FIELDS = ("id", "request_id", "training_id", "model_id", "execution_id")
+_WEBHOOK_ID_FIELDS = ("id", "request_id", "training_id", "model_id", "execution_id")
 
 
 @frozen
 class WebhookHint:
     """
-    Which work a delivery speaks of.
+    The work that a webhook is about.
 
     Attributes:
-        ids: The ids that it may be known by.
-        track_id: The mark of the request, as text; "" where there is none.
+        ids: All ids that may belong to the work.
+        track_id: The `track_id` of the request; "" if there is none.
     """
 
     ids: tuple[str, ...]
@@ -26,21 +26,21 @@ class WebhookHint:
 
 def read_webhook(body: bytes) -> WebhookHint | None:
     """
-    Read a delivery, in any of the documented shapes; None if it names no work.
+    Read the body of a webhook in any documented shape; None if it identifies no work.
 
-    They are: a generation that succeeded or failed (`id`, `track_id`), a training (`model_id`), and
-    a workflow, nested (`workflow.id`, `execution.id`) or flat (`workflow_id`, `execution_id`).
+    The shapes are: a generation (`id`, `track_id`), a training (`model_id`), and a workflow, either
+    nested (`workflow.id`, `execution.id`) or flat (`workflow_id`, `execution_id`).
     """
     try:
         fields = parse_body(body)
     except UnreadableBodyError:
         return None
-    ids = [*_workflow(fields), *(_text(fields.get(name)) for name in _ID_FIELDS)]
+    ids = [*_workflow_ids(fields), *(_text(fields.get(name)) for name in _WEBHOOK_ID_FIELDS)]
     hint = WebhookHint(tuple(dict.fromkeys(filter(None, ids))), _track_id(fields))
     return hint if hint.ids or hint.track_id else None
 
 
-def _workflow(fields: Mapping[str, Any]) -> list[str]:
+def _workflow_ids(fields: Mapping[str, Any]) -> list[str]:
     workflow, execution = fields.get("workflow"), fields.get("execution")
     if isinstance(workflow, dict) and isinstance(execution, dict):
         pair = _text(workflow.get("id")), _text(execution.get("id"))

@@ -1,5 +1,5 @@
 """
 The API families and endpoints, as tables.
 
-A family turns a ticket into a call, an endpoint turns parameters into one. They never send.
+A family turns a ticket into a request, an endpoint turns parameters into one. They never send it.
 """

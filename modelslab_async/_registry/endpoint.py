@@ -1,4 +1,4 @@
-"""Endpoint: a named way to start work, and how parameters become a Call. Sends nothing."""
+"""Endpoint: a named way to start work, and how parameters become a request. Sends nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +12,8 @@ from .family import Call, KeyLocation, Medium, Method
 from .suggestions import closest_name
 from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders
 
-# What stands for a file has one of these words in its name, in every documented row but one; and
-# what has such a word stands for a file, but for two that are switches.
+# In the documentation, a parameter takes a file if and only if its name has one of these words.
+# The exceptions are two switches, and one parameter that its row lists in `files`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio"})
 
@@ -31,28 +31,27 @@ class Endpoint:
     """
     One row of the table of endpoints: a named way to start work.
 
-    Only names are checked, and only as far as the documents agree: a parameter that is missing, or
-    that looks like a known one misspelled. Values pass as they are, and so do parameters that are
-    new.
+    A submit is refused if a required parameter is missing, or if a name looks like a misspelling
+    of a known one. Values are not checked, and unknown names pass: the service adds parameters.
 
     Args:
         name: `family/endpoint`, such as `realtime/text2img`.
-        url: The URL template. `{base}` and `{legacy}` stand for the two hosts of the service, every
-            other name in braces for a parameter that goes into the path.
-        resolved_by: The family of the tickets it makes; None: it makes none, its reply is all.
+        url: The URL template. `{base}` and `{legacy}` stand for the two hosts of the service. Every
+            other name in braces stands for a parameter.
+        resolved_by: The family of the tickets it makes; None if its reply is already the result.
         required: Parameters that must be given.
-        any_of: Groups of parameters of which at least one must be given.
-        optional: The other parameters that are known.
-        files: Parameters that take the link to a file though their names do not say so.
+        any_of: Groups of parameters; at least one of each group must be given.
+        optional: All other known parameters.
+        files: Parameters that take a link to a file although their names do not show it.
         method: The HTTP method.
-        key_in: Where the key goes: `body`, `header` or `query`.
-        tier: Which key: `standard` or `enterprise`.
-        output: What it makes; empty where nothing.
-        repeatable: Whether sending it twice does no harm: it starts, stores and costs nothing.
-        any_names: Whether the caller names its parameters, so that none is misspelled.
-        vocabulary: Names that are no misspellings because other endpoints know them.
-        doc: The document this row comes from.
-        note: What a user should know about this row.
+        key_in: The location of the key: `body`, `header` or `query`.
+        tier: The tier of the key: `standard` or `enterprise`.
+        output: The media of the results; empty if there are none.
+        repeatable: Whether a second send does no harm: it starts, stores and costs nothing.
+        allows_extra: Whether the caller chooses the names of parameters, as in a workflow.
+        known_elsewhere: Parameters of other endpoints, which count as spelled correctly.
+        doc: The documentation page of this row.
+        note: A remark for users.
 
     Example:
         >>> paint = Endpoint(
@@ -61,7 +60,7 @@ class Endpoint:
         ...     resolved_by="v8_images",
         ...     required=("prompt",),
         ... )
-        >>> paint.start({"prompt": "a lighthouse"}).url
+        >>> paint.build_submit({"prompt": "a lighthouse"}).url
         'https://modelslab.com/api/v8/images/paint'
     """
 
@@ -87,18 +86,18 @@ class Endpoint:
             raise ValueError(f"endpoint {self.name!r}: a GET carries no body for the key")
         if undeclared := [name for name in self.path_params if name not in self.required]:
             raise ValueError(
-                f"endpoint {self.name!r} has {', '.join(undeclared)} in its url, which therefore must "
+                f"endpoint {self.name!r} has {', '.join(undeclared)} in its url, which must "
                 f"be among its required parameters, got {self.required!r}"
             )
 
     @property
     def path_params(self) -> tuple[str, ...]:
-        """The names of the parameters that go into the path."""
+        """The parameters that are part of the path."""
         return placeholders(self.url)
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Every parameter that the row knows: the required ones, the alternatives, the others."""
+        """All known parameters: required, alternative and optional ones."""
         alternatives = (name for group in self.any_of for name in group)
         return tuple(dict.fromkeys((*self.required, *alternatives, *self.optional)))
 
@@ -108,11 +107,11 @@ class Endpoint:
 
     def takes_file(self, name: str) -> bool:
         """
-        Whether a parameter takes the link to a file, so that a file can be sent in its stead.
+        Whether a parameter takes a link to a file, so that a file can be uploaded for it.
 
-        That is one of `files`, and one with `image`, `images`, `audio` or `video` among the words
-        of its name, such as `init_image`. The switches `multi_image` and `generate_audio` are none.
-        Where the caller names the parameters, so is every other than those that the row knows.
+        These are the parameters in `files`, and those with `image`, `images`, `audio` or `video`
+        among the words of their name. The switches `multi_image` and `generate_audio` are not. In a
+        row with `allows_extra`, all unknown parameters are.
         """
         if name in self.files or (self.allows_extra and name not in self.parameters):
             return True
@@ -120,7 +119,7 @@ class Endpoint:
 
     def check(self, params: Mapping[str, Any]) -> None:
         """
-        Make sure that nothing is missing and nothing misspelled, before anything is sent.
+        Check the names of the parameters of a submit.
 
         Raises:
             ValueError: A required parameter is missing, a name looks misspelled, or the key is
@@ -159,7 +158,7 @@ class Endpoint:
 
     def build_submit(self, params: Mapping[str, Any]) -> Call:
         """
-        The call that starts the work. A parameter that is None is left out.
+        Build the request that starts the work. A parameter that is None is left out.
 
         Raises:
             ValueError: The parameters do not fit this endpoint.

@@ -1,9 +1,10 @@
 """
-ENDPOINTS: every documented way to start queued work, and what users of queues ask beside it.
+ENDPOINTS: every documented way to start queued work, and some utilities. Sends nothing.
 
-A parameter is required here only where no document says otherwise: a missing one is found before
-anything is sent, while one that is required wrongly would stop a request that the service takes.
-Left out on purpose: chat, which answers at once; administration; and v8, which no page describes.
+Where documents disagree on whether a parameter is required, it is optional here. A parameter that
+is required by mistake would block a request that the service accepts.
+
+Left out on purpose: chat (it answers at once), administration, and v8 (it has no documentation).
 """
 
 from types import MappingProxyType
@@ -38,7 +39,7 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# What one endpoint knows is a word of the service, and no misspelling anywhere else.
+# A parameter of one endpoint is a word of the service, so it is no misspelling in another.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(

@@ -1,8 +1,8 @@
 """
-FAMILIES: every API family whose tickets can be fetched, a row each, with the page it comes from.
+FAMILIES: every API family whose tickets can be polled, with its documentation page. Sends nothing.
 
-Left out on purpose: chat (it answers at once), `v6/fashion` (a slip in an old page), `v6/ai_agent`
-(withdrawn), the MCP tools (not REST) and v8 (no page describes it; a user can add it).
+Left out on purpose: chat (it answers at once), `v6/fashion` (a mistake in an old page),
+`v6/ai_agent` (withdrawn), the MCP tools (not REST) and v8 (no documentation; a user can add it).
 """
 
 from types import MappingProxyType
@@ -99,7 +99,7 @@ _ROWS = (
         "image-generation/controlnet",
         method="GET",
         key_in="query",
-        note="Doubtful: its page names no credential. The service itself names `images`.",
+        note="Uncertain: its page names no key. The service itself names `images`.",
     ),
     _standard(
         "training",

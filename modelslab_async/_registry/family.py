@@ -31,12 +31,12 @@ class Call:
 
     Attributes:
         method: The HTTP method.
-        url: The whole URL.
-        fields: What goes into the JSON body, beside the key.
-        key_in: Where the key goes.
-        tier: Which of the caller's keys goes there.
-        repeatable: Whether sending it twice does no harm. The method does not say that: a fetch is
-            a POST and may be repeated, a submit is a POST and is paid for.
+        url: The complete URL.
+        fields: The fields of the JSON body, without the key.
+        key_in: The location of the key.
+        tier: The tier of the key.
+        repeatable: Whether a second send does no harm. The method does not tell: a poll and a
+            submit may both be a POST, but only a submit is paid for.
     """
 
     method: Method
@@ -62,24 +62,24 @@ def _split_url(family: "Family") -> tuple[str, ...]:
 @frozen(kw_only=True)
 class Family:
     """
-    One row of the registry: how the tickets of one API family are fetched.
+    One row of the registry: how the tickets of one API family are polled.
 
     Args:
-        name: The name that tickets carry.
-        url: The URL template. `{base}` and `{legacy}` stand for the two hosts of the service, every
-            other name in braces for one part of the id.
-        method: The HTTP method of a fetch.
-        id_field: The body field that takes the id; None where the id stands in the path.
-        key_in: Where the key goes: `body`, `header` or `query`.
-        tier: Which key: `standard` or `enterprise`.
-        status: How the status is read: `generation`, `training` or `workflow`.
-        output: What the results are.
-        doc: The document this row comes from.
-        note: What a user should know about this row.
+        name: The family's name, as tickets carry it.
+        url: The URL template. `{base}` and `{legacy}` stand for the two hosts of the service. Every
+            other name in braces stands for one part of the id.
+        method: The HTTP method of a poll.
+        id_field: The body field that takes the id; None if the id is part of the path.
+        key_in: The location of the key: `body`, `header` or `query`.
+        tier: The tier of the key: `standard` or `enterprise`.
+        status: The rule to read the status by: `generation`, `training` or `workflow`.
+        output: The media of the results.
+        doc: The documentation page of this row.
+        note: A remark for users.
 
     Example:
         >>> v8 = Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
-        >>> v8.fetch(Ticket("v8_images", 5)).url
+        >>> v8.build_poll(Ticket("v8_images", 5)).url
         'https://modelslab.com/api/v8/images/fetch/5'
     """
 
@@ -95,7 +95,7 @@ class Family:
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
-    # What stands before, between and after the parts of the id: cut once, joined for each look.
+    # The fixed text around the parts of the id. Split once, joined for each poll.
     _url_pieces: tuple[str, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )
@@ -111,7 +111,7 @@ class Family:
 
     @property
     def id_parts(self) -> tuple[str, ...]:
-        """The names of the id's parts in the URL; none where the id stands in the body."""
+        """The names of the id's parts in the URL; empty if the id is a body field."""
         return placeholders(self.url)
 
     def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Family":
@@ -120,11 +120,10 @@ class Family:
 
     def check(self, ticket: Ticket) -> None:
         """
-        Make sure that the ticket's id fits this family, before anything is sent.
+        Check that the ticket's id fits this family.
 
         Raises:
-            ValueError: The id has more or fewer parts than the family's URL, or is none that the
-                service gave.
+            ValueError: The id has more or fewer parts than the URL, or the service gave no id.
         """
         ticket.require_id()
         expected, got = max(1, len(self._url_pieces) - 1), ticket.id.count("/") + 1
@@ -137,7 +136,7 @@ class Family:
 
     def build_poll(self, ticket: Ticket) -> Call:
         """
-        The call that asks about one ticket.
+        Build the request that polls one ticket.
 
         Raises:
             ValueError: The id does not fit this family.

@@ -549,8 +549,8 @@ MUTATIONS = [
     Mutation(
         "a hint that is negative or NaN",
         "_parsing/json_body.py",
-        "return seconds if 0.0 <= seconds < math.inf else None",
-        "return seconds",
+        "return number if 0.0 <= number < math.inf else None",
+        "return number",
         EACH,
         "hint and (rate_limit_negative or rate_limit_nan)",
     ),

@@ -90,7 +90,7 @@ def test_shapes_are_forgotten_in_the_end():
     for number in range(3000):
         reply = looked(reader, Ticket("realtime", 12345), body_for(12345, tip=f"no {number}"))
         assert f"no {number}" == as_processing(reply, Ticket("realtime", 12345)).raw["tip"]
-    assert len(reader._cached) <= 1024
+    assert len(reader._replies) <= 1024
     long = body_for(12345, tip="x" * 5000)
     assert isinstance(looked(reader, Ticket("realtime", 12345), long), Processing)
 

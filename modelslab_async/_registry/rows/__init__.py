@@ -1,1 +1,5 @@
-"""The rows of the table of endpoints, a module a product."""
+"""
+The rows of the table of endpoints, one module per product.
+
+They are data: no module here checks, sends or reads anything.
+"""

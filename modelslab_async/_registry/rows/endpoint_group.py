@@ -1,4 +1,4 @@
-"""Area: what the rows of one family have in common, so that a row says only what is its own."""
+"""EndpointGroup: what the endpoints of one family share. Sends nothing."""
 
 from typing import Any
 
@@ -17,10 +17,10 @@ class EndpointGroup:
     The endpoints of one family.
 
     Args:
-        family: The first half of their names.
-        root: The URL template that their paths stand below.
-        docs: The folder of the documents that their pages are in.
-        output: What most of them make, where that is less than the whole family.
+        family: The family; it is the first half of each endpoint's name.
+        root: The URL template that each endpoint's path is appended to.
+        docs: The folder of their documentation pages.
+        output: The media that most of them make, if fewer than the family's.
     """
 
     family: str
@@ -41,17 +41,17 @@ class EndpointGroup:
         **overrides: Any,
     ) -> Endpoint:
         """
-        One endpoint.
+        Make one endpoint of the group.
 
         Args:
             name: The second half of its name.
-            required: The names of its required parameters.
-            optional: The names of the others, beside those of `told`.
-            at: Its path below the root, where that is not its name.
-            told: The parameters that say who is told when the work is over.
-            page: Its document in the folder, or below the root of all documents (`/`).
-            resolved_by: The family of its tickets, where that is not its own.
-            more: What else an Endpoint takes.
+            required: The names of its required parameters, separated by blanks.
+            optional: The names of its optional parameters, without those of `callback_params`.
+            subpath: Its path below the root, if that is not its name.
+            callback_params: The names of the parameters that set up a webhook.
+            page: Its page in the folder; with a leading `/`, below the root of all pages.
+            resolved_by: The family of its tickets, if that is not the group's.
+            **overrides: Other arguments of `Endpoint`.
         """
         path = name if subpath is None else subpath
         family = FAMILIES[resolved_by or self.family]

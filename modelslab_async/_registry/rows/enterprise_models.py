@@ -1,4 +1,4 @@
-"""Pictures by models that have enterprise servers of their own."""
+"""Endpoints of image models that have their own enterprise servers."""
 
 from .endpoint_group import EndpointGroup
 

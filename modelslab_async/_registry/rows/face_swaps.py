@@ -1,4 +1,4 @@
-"""Faces swapped in pictures and films, by the new name of the family and by the older one."""
+"""Endpoints that swap faces in images and videos, under both names of the family."""
 
 from ..endpoint import Endpoint
 from .endpoint_group import EndpointGroup

@@ -1,4 +1,4 @@
-"""Pictures changed: cut out, repaired, enlarged, dressed, described."""
+"""Endpoints that edit or describe an image."""
 
 from .endpoint_group import EndpointGroup
 

@@ -1,4 +1,4 @@
-"""Pictures from words and pictures: the community models, the fast ones and the newer v7."""
+"""Endpoints that make images from text or images: community models, realtime and v7."""
 
 from .endpoint_group import EndpointGroup
 

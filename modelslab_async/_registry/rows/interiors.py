@@ -1,4 +1,4 @@
-"""Rooms and houses drawn anew."""
+"""Endpoints that redesign rooms and buildings."""
 
 from .endpoint_group import EndpointGroup
 

@@ -1,4 +1,4 @@
-"""The old host. Its pages are gone, so nothing is known to be required."""
+"""Endpoints of the old host. Its documentation is gone, so no parameter is required."""
 
 from .endpoint_group import EndpointGroup
 

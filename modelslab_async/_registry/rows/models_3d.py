@@ -1,4 +1,4 @@
-"""Models in three dimensions, from words or pictures."""
+"""Endpoints that make 3D models from text or images."""
 
 from .endpoint_group import EndpointGroup
 

@@ -1,4 +1,4 @@
-"""Trainings and workflow runs: work that is followed by other words than a generation's."""
+"""Endpoints of trainings and workflow runs, whose status has its own form."""
 
 from .endpoint_group import EndpointGroup
 

@@ -1,9 +1,9 @@
-"""What users of queues ask beside them: it makes no ticket, the reply is all."""
+"""Endpoints that make no ticket: their reply is already the result."""
 
 from ..endpoint import Endpoint
 
 _DOCS = "https://docs.modelslab.com/"
-_EXPIRY_NOTE = "The link that it gives ends after 24 hours."
+_EXPIRY_NOTE = "The link that it returns expires after 24 hours."
 
 
 def _query(name: str, path: str) -> Endpoint:
@@ -18,7 +18,7 @@ def _query(name: str, path: str) -> Endpoint:
 
 
 def _upload(family: str, path_prefix: str, field: str, docs: str) -> Endpoint:
-    # Each upload stores one more file, and whether it costs anything is written nowhere.
+    # Not repeatable: each upload stores another file, and its price is not documented.
     return Endpoint(
         name=f"{family}/base64_to_url",
         url=f"{{base}}/v6/{path_prefix}base64_to_url",

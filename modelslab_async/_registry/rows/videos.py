@@ -1,4 +1,4 @@
-"""Films from words, pictures and films."""
+"""Endpoints that make videos from text, images or videos."""
 
 from .endpoint_group import EndpointGroup
 

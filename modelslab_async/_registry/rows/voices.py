@@ -1,4 +1,4 @@
-"""Speech, songs and sounds, and what is said in them."""
+"""Endpoints for speech, music and sounds, and for transcripts."""
 
 from .endpoint_group import EndpointGroup
 
