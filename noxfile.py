@@ -1,8 +1,10 @@
-"""What a stranger's machine runs: `nox` does it all, `nox -s tests` only the tests."""
+"""The checks of the project. `nox` runs the everyday ones, `nox -s thorough` the long ones."""
 
 import os
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import nox
 
@@ -11,30 +13,39 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "types", "tests", "browser", "docs"]
 nox.options.error_on_external_run = True
 
+PROJECT = nox.project.load_toml("pyproject.toml")
+# The tests run on the built wheel: the folder beside them is never on the path.
+ON_WHEEL = {"PYTHONSAFEPATH": "1"}
+# Blocks of one page build on each other, so the tests of one file stay together.
+IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
 
-def _program(session: nox.Session, extras: str, path: str, *arguments: str) -> None:
-    """Run a program that tests are made of, on the package as it is built."""
-    _groups(session, "tests")
+
+def _install_groups(session: nox.Session, *groups: str) -> None:
+    session.install(*nox.project.dependency_groups(PROJECT, *groups))
+
+
+def _run_program(session: nox.Session, extras: str, path: str, *arguments: str) -> None:
+    """Run a test program on the built package; arguments after `--` replace its defaults."""
+    _install_groups(session, "tests")
     session.install(f".[{extras}]")
     session.run("python", "-P", path, *(session.posargs or arguments))
 
 
-def _groups(session: nox.Session, *groups: str) -> None:
-    session.install(
-        *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
-    )
+def _run_tests(session: nox.Session, *arguments: str) -> None:
+    everyday = ("-m", "not thorough", *IN_PARALLEL)
+    session.run("pytest", *arguments, *(session.posargs or everyday), env=ON_WHEEL)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    _groups(session, "lint")
+    _install_groups(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    _groups(session, "types")
+    _install_groups(session, "types")
     session.install(".[cli,emulator,fast]")
     session.run("mypy", "-p", "modelslab_async")
     session.run("mypy", "tests/typing/api.py")
@@ -43,18 +54,42 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Runs on the built wheel: the folder beside the tests is never on the path."""
-    safe = {"PYTHONSAFEPATH": "1"}
-    _groups(session, "tests")
+    """The everyday suite on the built wheel, without coverage."""
+    _install_groups(session, "tests")
+    session.install(".[cli,emulator,fast]")
+    _run_tests(session)
+
+
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"])
+def pythons(session: nox.Session) -> None:
+    """The everyday suite on every Python that is installed; nox names those that are missing."""
+    _install_groups(session, "tests")
+    session.install(".[cli,emulator,fast]")
+    _run_tests(session)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """The everyday suite with the lowest versions that pyproject.toml allows."""
+    extras = PROJECT["project"]["optional-dependencies"]
+    allowed = [*PROJECT["project"]["dependencies"], *extras["cli"], *extras["emulator"]]
+    allowed += [*extras["fast"], *extras["parquet"]]
+    _install_groups(session, "tests")
+    session.install(".[cli,emulator,fast,parquet]")
+    session.install(*(re.sub(r">=", "==", requirement) for requirement in allowed))
+    _run_tests(session)
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """What takes long by nature: coverage, simulations, kills, mutations, the soak, ratios."""
+    _install_groups(session, "tests")
     session.install(".[cli,emulator,fast]")
     session.run("coverage", "erase")
-    # Blocks of one page build on each other, so a file's tests stay together.
-    shared = ("-n", "2", "--dist", "loadfile", "-m", "not alone")
-    session.run("coverage", "run", "-m", "pytest", *(session.posargs or shared), env=safe)
-    if not session.posargs:
-        session.run("pytest", "-m", "alone", env=safe)
+    session.run("coverage", "run", "-m", "pytest", "-m", "not thorough", *IN_PARALLEL, env=ON_WHEEL)
     session.run("coverage", "combine")
     session.run("coverage", "report")
+    session.run("pytest", "-m", "thorough", env=ON_WHEEL)
 
 
 @nox.session
@@ -67,37 +102,55 @@ def browser(session: nox.Session) -> None:
         missing = "chromedriver" if chromium else "Chromium"
         if os.environ.get("CI") and sys.platform == "linux":
             session.error(f"there is no {missing} on the path; apt-get install chromium-driver")
-        session.skip(f"there is no {missing} on the path")
-    _groups(session, "browser")
+        session.skip(
+            f"there is no {missing} on the path; on Debian: apt-get install chromium-driver"
+        )
+    _install_groups(session, "browser")
     session.install(".[emulator]")
-    found = {"CHROMIUM": chromium, "CHROMEDRIVER": driver, "PYTHONSAFEPATH": "1"}
+    found = {"CHROMIUM": chromium, "CHROMEDRIVER": driver, **ON_WHEEL}
     session.run("pytest", "tests/browser", *session.posargs, env=found)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    _groups(session, "docs")
+    _install_groups(session, "docs")
     session.install(".[cli,emulator,fast]")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
 
 
 @nox.session
+def package(session: nox.Session) -> None:
+    """Builds the distributions, checks them and lists what they depend on in build/sbom.json."""
+    _install_groups(session, "package")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", "dist")
+    wheel, *rest = sorted(
+        map(str, Path("dist").iterdir()), key=lambda name: not name.endswith("whl")
+    )
+    session.run("twine", "check", "--strict", wheel, *rest)
+    session.run("check-wheel-contents", wheel)
+    session.install(wheel)
+    Path("build").mkdir(exist_ok=True)
+    session.run("cyclonedx-py", "environment", "--output-file", "build/sbom.json")
+
+
+@nox.session
 def kill(session: nox.Session) -> None:
     """Kills processes in the midst of a batch: `nox -s kill -- --kills 1000 --workers 3`."""
-    _program(session, "emulator", "tests/batch/kill.py")
+    _run_program(session, "emulator", "tests/batch/kill.py")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """All rivals in one run: `nox -s bench -- --connections 64 --rounds 9 --save rivals.json`."""
-    _groups(session, "bench")
+    _install_groups(session, "bench")
     session.install(".[fast]")
     session.run("python", "tests/benchmarks/rivals.py", *session.posargs)
 
 
 @nox.session
 def cost(session: nox.Session) -> None:
-    """What a look costs and a ticket weighs: `nox -s cost -- --open 1 1000 --save cost.json`."""
+    """What a poll costs and a ticket weighs: `nox -s cost -- --open 1 1000 --save cost.json`."""
     session.install(".")
     session.run("python", "tests/benchmarks/poller_cost.py", *session.posargs)
 
@@ -105,16 +158,16 @@ def cost(session: nox.Session) -> None:
 @nox.session
 def simulate(session: nox.Session) -> None:
     """Plays seeded stories of faults on virtual time: `nox -s simulate -- --seeds 0:10000`."""
-    _program(session, "emulator", "tests/faults/simulate.py", "--seeds", "0:300")
+    _run_program(session, "emulator", "tests/faults/simulate.py", "--seeds", "0:300")
 
 
 @nox.session
 def submits(session: nox.Session) -> None:
     """Plays submits with a fault at every point: `nox -s submits -- --runs 100000`."""
-    _program(session, "emulator", "tests/submitting/simulate.py")
+    _run_program(session, "emulator", "tests/submitting/simulate.py")
 
 
 @nox.session
 def mutate(session: nox.Session) -> None:
     """Breaks the package row by row of the page of faults, and sees that tests fail."""
-    _program(session, "cli,emulator", "tests/faults/mutations.py")
+    _run_program(session, "cli,emulator", "tests/faults/mutations.py")
