@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 GAME = Path(__file__).parent / "kill.py"
 

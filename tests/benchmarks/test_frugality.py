@@ -23,7 +23,7 @@ from frugality_plot import drawn
 from modelslab_async import Pace, Processing, Success, Ticket
 from modelslab_async._scheduling.schedule import Schedule
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 RECORD = Path(__file__).parents[2] / "docs" / "explanation"
 SLOW = [name for name in PEERS if name not in IMPATIENT]

@@ -4,7 +4,7 @@ import pytest
 from frugality import QUANTILES
 from learning import SAID, beside_the_best, means, trials
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 JOBS = 200
 PUPILS = 10

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from poller_cost_plot import drawn
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 RECORD = Path(__file__).parents[2] / "docs" / "explanation"
 

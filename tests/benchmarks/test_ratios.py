@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 
 @pytest.mark.timeout(300)

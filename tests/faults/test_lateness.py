@@ -11,7 +11,7 @@ from virtual_time import JumpingLoop
 
 from modelslab_async import Client, Completed, Pace, Polled, Response
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 OPEN = 100_000
 LOOKS = OPEN // 2

@@ -21,7 +21,7 @@ from modelslab_async import (
     WaitTimeout,
 )
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 # Seconds of CPU that one turn may take: 20 ms are promised, and half as much again is left to
 # a machine that does other things as well.

@@ -23,7 +23,7 @@ def test_a_place_to_break_is_there_once(mutation):
 
 
 # Not measured: coverage would look for the copies when they are gone.
-@pytest.mark.alone
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("row", SOON)
 def test_a_broken_package_fails_its_tests(row, tmp_path):
@@ -32,7 +32,7 @@ def test_a_broken_package_fails_its_tests(row, tmp_path):
     assert not survives(mutation, tmp_path)
 
 
-@pytest.mark.alone
+@pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_a_package_that_is_not_broken_passes_them(tmp_path):
     """So it is the mutation that is seen, and not the way in which it is tried."""

@@ -10,7 +10,7 @@ from virtual_time import JumpingLoop
 
 from modelslab_async import Client, Pace, Response, Success, TransportError, Unresolved, WaitTimeout
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 STEP = 30.0
 COUNT = 10_000

@@ -12,7 +12,7 @@ from virtual_time import JumpingLoop
 from modelslab_async import ClientClosed, Completed, Pace, Success, Ticket
 from modelslab_async._polling.watchers import OutcomeWatcher
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 TICKET = Ticket("images", "1")
 

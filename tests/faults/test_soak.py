@@ -8,7 +8,7 @@ import pytest
 from faults import soak
 
 # Much longer than it takes: a machine that is busy is no failure.
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(600)]
 
 WARM = 3
 MEBIBYTE = 2**20

@@ -8,7 +8,7 @@ import pytest
 
 from modelslab_async import Client, Response, Success
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.thorough
 
 WINDOW = 200
 BODY = b'{"status": "success", "output": ["https://x.example/1.png"]}'

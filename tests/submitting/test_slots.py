@@ -47,7 +47,7 @@ SHAPES = {
 }
 
 
-@pytest.mark.alone
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("shape", "eta", "count"),
     [("even", "honest", 500), ("lognormal", "pessimistic", 100), ("two humps", "none", 100)],
