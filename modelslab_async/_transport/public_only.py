@@ -1,7 +1,7 @@
 """Guarded: GET over connections that open only to addresses that were checked. It has no key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import httpcore
@@ -155,7 +155,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         )
         return _Stream(reader, writer)
 
-    async def _resolve_allowed(self, host: str, port: int) -> list[Address]:
+    async def _resolve_allowed(self, host: str, port: int) -> Sequence[Address]:
         try:
             found = await resolve_host(host, port)
         except UnicodeError:

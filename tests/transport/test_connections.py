@@ -28,7 +28,7 @@ from modelslab_async import (
 )
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.http11 import origin_pool
-from modelslab_async._transport.http11.connect import SSLContextLoader, resolve_host
+from modelslab_async._transport.http11.connect import SSLContextLoader, connect_socket
 from modelslab_async._transport.http11.connection import Connection
 from modelslab_async._transport.http11.transport import HTTP11Transport
 from modelslab_async._transport.sender import Sender, as_transport
@@ -610,15 +610,51 @@ async def test_a_silent_address_does_not_hold_up_the_others(http, monkeypatch):
         await http.aclose()
 
 
-async def test_both_families_take_turns(monkeypatch):
+async def test_dead_first_address_delays_the_request_by_a_quarter_second(http, monkeypatch):
+    """A first address that never answers costs one head start, and the request arrives once."""
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+
+    async def sock_connect(sock, address):
+        await (asyncio.sleep(60) if address[1] == 1 else connect(sock, address))
+
+    async with Server() as server:
+        instantly(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", server.port))
+        monkeypatch.setattr(loop, "sock_connect", sock_connect)
+        started_at = loop.time()
+        assert 200 == (await http.exchange(asking(server))).status_code
+        assert 0.2 < loop.time() - started_at < 5.0
+        await http.aclose()
+    assert 1 == sum(map(len, server.seen))
+
+
+async def test_refusing_first_address_is_skipped(http, monkeypatch):
+    """A first address that refuses the connection leads to the second one at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = listener.getsockname()
+    async with Server() as server:
+        instantly(monkeypatch, refusing, ("127.0.0.1", server.port))
+        assert 200 == (await http.exchange(asking(server))).status_code
+        await http.aclose()
+
+
+async def test_both_address_families_are_tried_alternately(monkeypatch):
     """A host whose IPv6 is broken is reached after one head start, not many."""
+    families = [socket.AF_INET6] * 3 + [socket.AF_INET]
+    addresses = [
+        (family, socket.SOCK_STREAM, 6, "", (f"{number}", 1))
+        for number, family in enumerate(families)
+    ]
+    tried = []
 
-    async def getaddrinfo(*_args, **_kind):
-        families = [socket.AF_INET6] * 3 + [socket.AF_INET]
-        return [(family, socket.SOCK_STREAM, 6, "", n) for n, family in enumerate(families)]
+    async def sock_connect(_sock, address):
+        tried.append(int(address[0]))
+        raise OSError(111, f"refused by {address}")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-    assert [0, 3, 1, 2] == [address[4] for address in await resolve_host("some.example", 443)]
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", sock_connect)
+    with pytest.raises(OSError, match="refused by"):
+        await connect_socket(addresses)
+    assert [0, 3, 1, 2] == tried
 
 
 async def test_tls_trusts_whom_the_environment_trusts(http, monkeypatch, tmp_path):
