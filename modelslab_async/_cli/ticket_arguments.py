@@ -67,7 +67,7 @@ def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
         NoKey: There is no key for its family.
     """
     ticket = parse_ticket(text)
-    _require_key(lambda: credentials.of(find_family(ticket.family).tier))
+    _require_key(lambda: credentials.key_for(find_family(ticket.family).tier))
     return ticket
 
 

@@ -10,8 +10,8 @@ import httpx
 
 from .._models.download_errors import DownloadError, LinkRefused, TransferFailed
 from .._models.errors import ModelsLabError, UntrustedServer
-from .._transport.httpx_adapter import connect_error, translate_error
 from .._transport.ip_ranges import is_public
+from .._transport.network_errors import connect_error, translate_error
 from .._transport.public_only import NotPublic
 
 Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]

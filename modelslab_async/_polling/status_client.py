@@ -57,7 +57,7 @@ class StatusClient:
                 "`modelslab-async families` lists all, and Client(families=...) takes more"
             )
         family.check(ticket)
-        self._sender.key_tier(family.tier)
+        self._sender.credentials.key_tier(family.tier)
         return family
 
     def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
@@ -70,13 +70,13 @@ class StatusClient:
         family = self.family_of(ticket)
         tier_and_host = self._tiers_and_hosts.get(ticket.family)
         if tier_and_host is None:
-            tier_and_host = self._sender.key_tier(family.tier), urlsplit(family.url).netloc
+            tier_and_host = self._sender.credentials.key_tier(family.tier), urlsplit(family.url).netloc
             self._tiers_and_hosts[ticket.family] = tier_and_host
         return tier_and_host
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """Whom a refusal of this ticket concerns: those of the same key, or of the same family."""
-        return self._sender.key_tier(self.family_of(ticket).tier), ticket.family
+        return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 
     async def fetch(self, ticket: Ticket) -> Reply:
         """

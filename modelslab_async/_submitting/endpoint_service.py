@@ -51,7 +51,7 @@ class EndpointService:
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
             raise ValueError(f"{name} starts no work and makes no ticket; use client.ask({name!r})")
-        self._sender.key_tier(endpoint.tier)
+        self._sender.credentials.key_tier(endpoint.tier)
         endpoint.check(params)
         for parameter, file in files_in(params):
             self._check_file(endpoint, parameter, file)
@@ -106,7 +106,7 @@ class EndpointService:
     def shares_upload_key(self, submit_request: SubmitRequest) -> bool:
         """Whether an order's files go up with the key that it is submitted with."""
         tiers = (submit_request.endpoint.tier, self._endpoint(UPLOAD_ENDPOINT).tier)
-        return len(set(map(self._sender.key_tier, tiers))) == 1
+        return len(set(map(self._sender.credentials.key_tier, tiers))) == 1
 
     def close(self) -> None:
         """Nothing is asked or ordered any more, and nobody rests."""
@@ -136,7 +136,7 @@ class EndpointService:
                 "is a str"
             )
         try:
-            self._sender.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
+            self._sender.credentials.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
         except ValueError as error:
             raise ValueError(
                 f"the file for {parameter!r} would be sent to {UPLOAD_ENDPOINT} first, which cannot be: "

@@ -118,7 +118,7 @@ class Submitter:
             ClientClosed: The client was closed; nothing was started.
         """
         self._endpoint_service.check_open()
-        slots = self._slots_of(self._sender.key_tier(submit_request.endpoint.tier))
+        slots = self._slots_of(self._sender.credentials.key_tier(submit_request.endpoint.tier))
         number = next(self._numbers)
         links: dict[str, str] = {}
         for failures in itertools.count(1):

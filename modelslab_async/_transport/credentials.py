@@ -93,9 +93,9 @@ class Credentials:
             )
         return cls(standard=standard, enterprise=enterprise)
 
-    def of(self, tier: Tier) -> str:
+    def key_for(self, tier: Tier) -> str:
         """
-        The key for one tier; enterprise families take the standard key where there is no other.
+        Return the key of a tier. Without an enterprise key, its families use the standard key.
 
         Raises:
             ValueError: There is none.
@@ -108,7 +108,15 @@ class Credentials:
         return key
 
     def key_tier(self, tier: Tier) -> Tier:
-        """The key that a tier's requests carry: enterprise families may take the standard one."""
+        """
+        Return the tier whose key the requests of a tier carry.
+
+        Without an enterprise key of its own, that is "standard" for both tiers.
+
+        Raises:
+            ValueError: There is no key for the tier.
+        """
+        self.key_for(tier)
         is_same_key = self.enterprise is None or self.enterprise == self.standard
         return "standard" if is_same_key and self.standard else tier
 

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import define
 
-from .unsent import is_unsent, mark_unsent
+from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 

@@ -1,7 +1,9 @@
-"""Proxies: what the environment says of one becomes a transport through it, or a plain error."""
+"""Finds the proxy that the environment names and makes a transport through it. It sends nothing."""
 
 import ssl
+from collections.abc import Mapping
 from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 import httpx
 
@@ -11,14 +13,26 @@ _SCHEMES = ("http", "https", "socks5", "socks5h")
 _NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:3128"
 
 
+def environment_proxy(scheme: str, host: str) -> str | None:
+    """Return the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for a host."""
+    proxies: Mapping[str, str] = getproxies_environment()
+    if any(
+        _matches_no_proxy(pattern.strip(), host) for pattern in proxies.get("no", "").split(",")
+    ):
+        return None
+    proxy = proxies.get(scheme) or proxies.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
 def proxy_transport(
     proxy: str, scheme: str, *, verify: ssl.SSLContext | bool, limits: httpx.Limits
 ) -> httpx.AsyncHTTPTransport:
     """
-    A transport through a proxy.
+    Make an httpx transport through a proxy.
 
     Raises:
-        UnusableProxy: There can be none. The proxy is not shown, since its URL may hold a password.
+        UnusableProxy: There can be none. The message leaves out the proxy's URL, since that may
+            hold a password.
     """
     try:
         parts = urlsplit(proxy)
@@ -34,3 +48,8 @@ def proxy_transport(
         problem = _NOT_A_URL
     variables = f"{scheme.upper()}_PROXY or ALL_PROXY"
     raise UnusableProxy(f"the proxy that {variables} names for this server {problem}")
+
+
+def _matches_no_proxy(pattern: str, host: str) -> bool:
+    domain = pattern.lstrip("*.").lower()
+    return pattern == "*" or (bool(domain) and f".{host.lower()}".endswith(f".{domain}"))

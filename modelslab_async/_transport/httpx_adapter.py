@@ -1,16 +1,14 @@
 """HTTP over httpx: over one of its transports or clients. It decodes and follows nothing."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from urllib.request import getproxies_environment
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import httpx
 
-from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
+from .._models.errors import ModelsLabError, TransportError
 from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
-from .send_proof import TrackedBody, TrackedRequest
-from .tls_errors import permanent_tls_error
-from .unsent import mark_unsent
+from .network_errors import translate_error
+from .send_proof import TrackedBody, TrackedRequest, mark_unsent
 
 # Bytes that come behind one answer stay in httpx, unseen, and would be read as the answer to the
 # next request: so no connection of HTTP/1.1 has a next one. HTTP/2 knows whose each answer is, and
@@ -109,55 +107,6 @@ def _is_response_to(request: httpx.Request | None, response: httpx.Response) -> 
     except RuntimeError:
         # It is the answer to nothing.
         return False
-
-
-def environment_proxy(scheme: str, host: str) -> str | None:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for a host."""
-    proxies: Mapping[str, str] = getproxies_environment()
-    if any(
-        _matches_no_proxy(pattern.strip(), host) for pattern in proxies.get("no", "").split(",")
-    ):
-        return None
-    proxy = proxies.get(scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
-
-
-def _matches_no_proxy(pattern: str, host: str) -> bool:
-    domain = pattern.lstrip("*.").lower()
-    return pattern == "*" or (bool(domain) and f".{host.lower()}".endswith(f".{domain}"))
-
-
-def translate_error(
-    fault: Exception, *, is_unsent: bool = False, believe_tls_error: bool = True
-) -> ModelsLabError:
-    """
-    What an httpx error means to us. httpx errors hold the request, and so the key: drop them.
-
-    Args:
-        fault: The error.
-        is_unsent: Whether the request provably never left.
-        believe_tls_error: Whether the fault of a certificate is believed to be that of our server without
-            that proof.
-    """
-    tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
-    return tls_error or _transport_error(fault, str(fault), may_have_been_sent=not is_unsent)
-
-
-def connect_error(fault: OSError | UnicodeError) -> ModelsLabError:
-    """What it means that no connection came about. A name that is none is a `UnicodeError`."""
-    message = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
-    return _tls_error(fault) or _transport_error(fault, message, may_have_been_sent=False)
-
-
-def _transport_error(fault: Exception, message: str, *, may_have_been_sent: bool) -> TransportError:
-    name = type(fault).__name__
-    return TransportError(
-        f"{name}: {message}" if message else name, may_have_been_sent=may_have_been_sent
-    )
-
-
-def _tls_error(fault: Exception) -> ConnectionImpossible | None:
-    return permanent_tls_error(fault, in_handshake=isinstance(fault, (httpx.ConnectError, OSError)))
 
 
 def _to_httpx(request: Request) -> httpx.Request:

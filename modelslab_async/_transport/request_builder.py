@@ -34,7 +34,7 @@ class _RequestTemplate:
     body: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, request: Request) -> "_RequestTemplate":
+    def from_request(cls, request: Request) -> "_RequestTemplate":
         """The form of a request whose id is the stand-in."""
         return cls(
             request.method,
@@ -60,9 +60,9 @@ class RequestBuilder:
         self._credentials = credentials
         self._templates: dict[str, _RequestTemplate] = {}
 
-    def of(self, call: Call) -> Request:
+    def build(self, call: Call) -> Request:
         """The request for a call."""
-        key = self._credentials.of(call.tier)
+        key = self._credentials.key_for(call.tier)
         url, headers, fields = call.url, _HEADERS, call.fields
         match call.key_in:
             case "body":
@@ -95,9 +95,9 @@ class RequestBuilder:
         """
         id_ = ticket.id
         if not (id_.isascii() and id_.isalnum()):
-            return self.of(family.build_poll(ticket))
+            return self.build(family.build_poll(ticket))
         template = self._templates.get(ticket.family)
         if template is None:
-            sample = self.of(family.build_poll(Ticket(ticket.family, _ID_PLACEHOLDER)))
-            template = self._templates[ticket.family] = _RequestTemplate.of(sample)
+            sample = self.build(family.build_poll(Ticket(ticket.family, _ID_PLACEHOLDER)))
+            template = self._templates[ticket.family] = _RequestTemplate.from_request(sample)
         return template.fill(id_)

@@ -1,17 +1,35 @@
-"""Sealed: a body that tells whether anybody has had it. It is what proves that nothing left."""
+"""
+Proves that a request never left: by a body that records its reading, and by a note on an error.
+
+It sends nothing.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
 
+# A note stays with the exception wherever it goes, and changes nothing else about it.
+_UNSENT_NOTE = "the request had not left this machine"
+
+
+def mark_unsent(error: BaseException) -> None:
+    """Note on a cancellation or a timeout that the request never left."""
+    if not is_unsent(error):
+        error.add_note(_UNSENT_NOTE)
+
+
+def is_unsent(error: BaseException) -> bool:
+    """Return whether `mark_unsent` was called with this error."""
+    return _UNSENT_NOTE in getattr(error, "__notes__", ())
+
 
 class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
     """
-    The body of one request.
+    A request body that records whether it was read.
 
-    Whoever sends it takes it from here, be it a transport, a wrapper that tries twice or a proxy
-    over plain http, and so does a hook that reads it. While nobody has taken it, no server can
-    have had it: a submit without its body starts no work.
+    Transports, retrying wrappers, plain HTTP proxies and logging hooks all read the body here
+    before they can send it. A body that was never read has not reached a server, and a submit
+    without its body starts no work.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -27,9 +45,9 @@ class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
 
     def withdraw(self) -> bool:
         """
-        Give it to nobody from now on.
+        Refuse every later read. Return whether the body provably never left.
 
-        Returns whether it never left, nor ever will. Of an empty one nobody can tell.
+        An empty body proves nothing, because a transport may send the request without reading it.
         """
         self._is_withdrawn = True
         return bool(self._data) and not self._was_read
@@ -42,7 +60,7 @@ class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
 
 
 class TrackedRequest(httpx.Request):
-    """A request as httpx made it, but for its body, which it has from a `TrackedBody` alone."""
+    """A copy of an httpx request that has its body from a `TrackedBody` alone."""
 
     def __init__(self, request: httpx.Request, body: TrackedBody) -> None:
         super().__init__(
@@ -52,10 +70,10 @@ class TrackedRequest(httpx.Request):
             stream=body,
             extensions=request.extensions,
         )
-        # As it is: it may be of a kind that shows less of itself.
+        # Keep the very object: it may be a URL that hides its query.
         self.url = request.url
 
     @property
     def content(self) -> bytes:
-        """The body. Who reads it has taken it."""
+        """The body. To access it counts as reading it."""
         return self.read()

@@ -8,7 +8,6 @@ from attrs import evolve
 
 from .._models.errors import TransportError
 from .._models.ticket import Ticket
-from .._models.tier import Tier
 from .._registry.family import Call, Family
 from .base import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 from .credentials import Credentials
@@ -17,8 +16,8 @@ from .http11.transport import HTTP11Transport
 from .httpx_adapter import HttpxClientAdapter, HttpxTransportAdapter
 from .redaction import redacted_error
 from .request_builder import RequestBuilder
+from .send_proof import is_unsent
 from .tls_errors import permanent_tls_error
-from .unsent import is_unsent
 
 _FIRST_ERROR_STATUS = 300
 
@@ -28,20 +27,10 @@ class Sender:
 
     def __init__(self, transport: Transport, credentials: Credentials, *, timeout: float) -> None:
         self._transport = transport
-        self._credentials = credentials
+        self.credentials = credentials
         self._request_builder = RequestBuilder(credentials)
         self._timeout = timeout
         self._deadlines: dict[float, Deadlines] = {}
-
-    def key_tier(self, tier: Tier) -> Tier:
-        """
-        Which key a tier's requests carry.
-
-        Raises:
-            ValueError: There is none.
-        """
-        self._credentials.of(tier)
-        return self._credentials.key_tier(tier)
 
     async def send(self, call: Call, *, timeout: float | None = None) -> Response:
         """
@@ -55,7 +44,7 @@ class Sender:
             TransportError: No response came within the deadline.
             ConnectionImpossible: There will be none.
         """
-        return await self._exchange(self._request_builder.of(call), self._deadlines_for(timeout))
+        return await self._exchange(self._request_builder.build(call), self._deadlines_for(timeout))
 
     async def poll(self, family: Family, ticket: Ticket) -> Response:
         """
@@ -87,7 +76,7 @@ class Sender:
             error = fault
         # Raised out here, most of them made anew: what came through the network's frames holds the
         # key there.
-        raise redacted_error(error, self._credentials)
+        raise redacted_error(error, self.credentials)
 
     async def aclose(self) -> None:
         """Close what this sender sends through, unless it stays the caller's."""
@@ -104,7 +93,7 @@ class Sender:
         return self._deadlines[seconds]
 
     def _redacted(self, response: Response) -> Response:
-        body, headers = self._credentials.redact(response.body), response.headers
+        body, headers = self.credentials.redact(response.body), response.headers
         if response.status_code >= _FIRST_ERROR_STATUS:
             # Only of these are headers read and quoted.
             headers = [(name, self._redacted_header(value)) for name, value in headers]
@@ -113,7 +102,7 @@ class Sender:
         return evolve(response, headers=headers, body=body)
 
     def _redacted_header(self, value: bytes) -> bytes:
-        return self._credentials.redact_text(value.decode("latin-1")).encode("latin-1")
+        return self.credentials.redact_text(value.decode("latin-1")).encode("latin-1")
 
 
 def _timeout_error(seconds: float, late: TimeoutError) -> TransportError:

@@ -392,7 +392,7 @@ def test_what_holds_the_key_does_not_show_it(canary):
         client,
         client.engine.status_client,
         sender,
-        sender._credentials,
+        sender.credentials,
         requests,
         form,
         request,
@@ -406,7 +406,7 @@ def test_no_pickle_carries_the_key_away(canary):
     for thing in (
         client,
         client.engine.status_client._sender,
-        client.engine.status_client._sender._credentials,
+        client.engine.status_client._sender.credentials,
     ):
         with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
             pickle.dumps(thing)

@@ -32,7 +32,7 @@ def test_a_look_is_what_its_call_is(name):
     family, requests = TABLE[name], RequestBuilder(KEYS)
     for id_ in [*ids_of(family), *ids_of(family)]:
         ticket = Ticket(name, id_)
-        assert requests.of(family.build_poll(ticket)) == requests.poll(family, ticket)
+        assert requests.build(family.build_poll(ticket)) == requests.poll(family, ticket)
 
 
 def test_an_id_in_the_body_is_there_wherever_the_key_is():
@@ -50,7 +50,7 @@ def test_a_row_under_another_name_than_its_own_keeps_its_place_and_its_key():
     status_client = StatusClient(table, Sender(None, KEYS, timeout=1.0))
     for name, family in table.items():
         ticket = Ticket(name, 5)
-        assert requests.of(family.build_poll(ticket)) == requests.poll(family, ticket)
+        assert requests.build(family.build_poll(ticket)) == requests.poll(family, ticket)
         assert (family.tier, urlsplit(family.url).netloc) == status_client.tier_and_host_of(ticket)
 
 

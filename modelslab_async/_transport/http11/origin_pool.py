@@ -7,8 +7,8 @@ import anyio
 
 from ..._models.errors import ModelsLabError, TransportError
 from ..base import Request, Response
-from ..httpx_adapter import connect_error
-from ..unsent import mark_unsent
+from ..network_errors import connect_error
+from ..send_proof import mark_unsent
 from ..urls import host_header
 from .codec import CodecFactory
 from .connect import SSLContextLoader, open_connection

@@ -7,9 +7,10 @@ import httpx
 
 from ..._models.errors import TransportError
 from ..base import Request, Response
-from ..environment_proxy import proxy_transport
-from ..httpx_adapter import HttpxTransportAdapter, connect_error, environment_proxy
-from ..unsent import mark_unsent
+from ..environment_proxy import environment_proxy, proxy_transport
+from ..httpx_adapter import HttpxTransportAdapter
+from ..network_errors import connect_error
+from ..send_proof import mark_unsent
 from ..urls import origin_of, split_origin
 from .codec import CodecFactory
 from .connect import SSLContextLoader
