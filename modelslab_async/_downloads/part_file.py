@@ -53,7 +53,11 @@ class PartFile:
     def __init__(self, folder: Path, stem: str, path: Path, file: FileIO) -> None:
         self._folder = folder
         self.stem = stem
-        self._attach(path, file)
+        try:
+            self._attach(path, file)
+        except BaseException:
+            file.close()
+            raise
 
     def _attach(self, path: Path, file: FileIO) -> None:
         self._path = path
@@ -176,11 +180,13 @@ class PartFile:
         if IS_WINDOWS:  # pragma: no cover -- Windows cannot remove an open file.
             self._file.close()
         # If this part was moved, a file under the old name belongs to another process.
-        if not (self._was_moved and self._path.exists()):
-            self._metadata_path.unlink(missing_ok=True)
-            self._path.unlink(missing_ok=True)
-        # Closed last, because closing releases the lock.
-        self._file.close()
+        try:
+            if not (self._was_moved and self._path.exists()):
+                self._metadata_path.unlink(missing_ok=True)
+                self._path.unlink(missing_ok=True)
+        finally:
+            # Closed last, because closing releases the lock.
+            self._file.close()
 
     def _set_metadata(self, metadata: PartMetadata) -> None:
         self.metadata = metadata

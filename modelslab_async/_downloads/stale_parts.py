@@ -1,5 +1,6 @@
 """Stale parts: removes parts whose outputs are saved. Never removes a finished file. Blocks."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from .file_locks import open_locked
@@ -15,14 +16,11 @@ def part_stems(folder: Path) -> set[str]:
 
 
 def remove_stale(folder: Path, stem: str) -> None:
-    """Remove the parts of a stem, except those that are locked or cannot be opened."""
+    """Remove the parts of a stem, except those that are locked or cannot be removed."""
     for path in _part_paths(folder, stem):
-        try:
-            file = open_locked(path)
-        except OSError:
-            continue
-        if file is not None:
-            PartFile(folder, stem, path, file).delete()
+        with suppress(OSError):
+            if (file := open_locked(path)) is not None:
+                PartFile(folder, stem, path, file).delete()
 
 
 def _part_paths(folder: Path, stem: str = "*") -> set[Path]:

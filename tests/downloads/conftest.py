@@ -145,7 +145,7 @@ class Server:
         return answer
 
 
-class Looks:
+class Fetches:
     """A client whose looks give these replies."""
 
     def __init__(self, *replies):

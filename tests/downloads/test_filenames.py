@@ -63,6 +63,21 @@ def test_ids_that_some_systems_take_for_one(first, second):
     assert stem_of(Ticket("x", first), 0).lower() != stem_of(Ticket("x", second), 0).lower()
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("a", "b-c"), ("a-b", "c")),
+        (("a", "b-c-d"), ("a-b-c", "d")),
+        (("a", "É"), ("a", stem_of(Ticket("a", "É"), 0).split("-")[1])),
+        (("a", "中"), ("a", stem_of(Ticket("a", "中"), 0).split("-")[1])),
+        (("A", "1"), (stem_of(Ticket("A", "1"), 0).split("-")[0], "1")),
+    ],
+)
+def test_tickets_of_two_families_have_other_stems(first, second):
+    """A dash in a family, or an id that looks like a checksum, never meets another ticket."""
+    assert stem_of(Ticket(*first), 0) != stem_of(Ticket(*second), 0)
+
+
 @pytest.mark.parametrize("kind", ["png", "jpg", "gif", "mp4", "wav", "txt", "obj", "glb"])
 def test_what_the_emulator_makes_is_known(kind):
     """Every type of result is told by its bytes."""

@@ -5,13 +5,16 @@ import errno
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import pytest
 
-from modelslab_async import FileNotWritten, JournalFull
+from modelslab_async import FileNotWritten, JournalFull, Saved
 from modelslab_async._downloads.error_translation import write_error
 from modelslab_async._downloads.part_file import PartFile
 from modelslab_async._downloads.part_metadata import PartMetadata
@@ -20,6 +23,18 @@ from modelslab_async._downloads.stale_parts import part_stems, remove_stale
 from .conftest import names, picture, success
 
 MARK = PartMetadata("https://x.test/0", '"v1"', 4)
+
+
+def _plant_socket(path):
+    with socket.socket(socket.AF_UNIX) as server:
+        # The path of a socket has at most 107 characters.
+        short = Path(tempfile.mkdtemp()) / "s"
+        server.bind(str(short))
+        short.rename(path)
+
+
+def _plant_link(path):
+    path.symlink_to("/dev/zero")
 
 
 def part(folder, content=b"data", *, mark=MARK, stem="a-1-0"):
@@ -245,6 +260,35 @@ def test_a_link_that_somebody_laid_is_not_followed(folder):
         PartFile.open(folder, "a-1-0")
 
     assert b"precious" == (folder / "precious").read_bytes()
+
+
+@pytest.mark.parametrize("note", ["[" * 100_000, '{"a":' * 100_000, " " * (2 << 20), "\0", "NaN"])
+def test_planted_metadata_counts_as_none(note, folder):
+    """Text that breaks or floods a parser is not metadata, so the file is fetched anew."""
+    part(folder).close()
+    (folder / "a-1-0.part.json").write_text(note)
+
+    again = PartFile.open(folder, "a-1-0")
+
+    assert again.metadata is None
+    again.delete()
+
+
+@pytest.mark.parametrize("name", ["images-1-0.part", "images-1-0.part.json", "images-1-0.png"])
+@pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir, _plant_socket, _plant_link])
+async def test_planted_file_that_is_not_regular_never_blocks(name, plant, server, saving, folder):
+    """The output is saved beside it, or the error says that the file cannot be written."""
+    folder.mkdir()
+    plant(folder / name)
+
+    async with asyncio.timeout(10), saving() as downloads:
+        result = await downloads.try_save(success(server.link()))
+        remove_stale(folder, "images-1-0")
+
+    if isinstance(result, Saved):
+        assert server.content == result.files[0].path.read_bytes()
+    else:
+        assert isinstance(result.cause, FileNotWritten)
 
 
 def test_a_part_that_another_finishes_meanwhile(folder, monkeypatch):

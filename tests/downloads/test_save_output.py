@@ -24,7 +24,7 @@ from modelslab_async._downloads.part_metadata import PartMetadata
 from modelslab_async.emulator import Emulator, FileLinks, run_server
 from modelslab_async.emulator.media.files import make_file
 
-from .conftest import PAGE, PNG, TICKET, Looks, Server, names, picture, success
+from .conftest import PAGE, PNG, TICKET, Fetches, Server, names, picture, success
 
 NOT_FOUND = (404, {}, b"not yet")
 
@@ -212,7 +212,7 @@ async def test_an_expired_link_is_asked_for_anew_once(status, server, saving):
     """One look for the whole ticket gives new links; nobody waits for the old ones."""
     server.at_path["old"] = (status, {}, b"expired")
     fresh = success(server.link("new/0"), server.link("new/1"))
-    polls = Looks(fresh)
+    polls = Fetches(fresh)
 
     async with saving(polls) as downloads:
         files = await downloads.save(success(server.link("old/0"), server.link("old/1")))
@@ -225,7 +225,7 @@ async def test_an_expired_link_is_asked_for_anew_once(status, server, saving):
 async def test_a_dead_link_is_asked_for_anew_when_patience_ends(server, saving):
     """A 404 may be a file that is late, so the look comes last."""
     server.answers = [NOT_FOUND]
-    polls = Looks(success(server.link("new")))
+    polls = Fetches(success(server.link("new")))
 
     async with saving(polls, link_timeout=0) as downloads:
         (file,) = await downloads.save(success(server.link("old")))
@@ -249,7 +249,7 @@ async def test_a_look_that_does_not_help(reply, server, saving):
     server.answers = [(410, {}, b"expired")] * 99
     if "dead" in str(reply):
         reply = success(server.link("still-dead"))
-    polls = Looks(reply)
+    polls = Fetches(reply)
 
     async with saving(polls, link_timeout=0) as downloads:
         with pytest.raises(LinkGone, match="410"):
@@ -301,7 +301,7 @@ async def test_a_page_that_goes_by(family, answer, server, saving, folder):
 async def test_a_page_in_the_end_asks_for_a_new_link(server, saving):
     """Some stores answer an expired link with a page; what the look brings is taken."""
     server.at_path["old"] = (200, {}, PAGE)
-    polls = Looks(success(server.link("new/0")))
+    polls = Fetches(success(server.link("new/0")))
 
     async with saving(polls, link_timeout=0) as downloads:
         (file,) = await downloads.save(success(server.link("old/0")))

@@ -1,0 +1,207 @@
+"""Byte ranges: bytes are joined, and a file gets its name, only if all that is known agrees."""
+
+import hashlib
+
+import pytest
+
+from modelslab_async import TransferFailed, verify
+from modelslab_async._downloads.byte_ranges import BodyRange, KeptBytes, body_range
+
+from .conftest import names, picture, success
+
+TAG = {"etag": '"v1"'}
+DATE = {"last-modified": "Sat, 21 Nov 2026 10:00:00 GMT"}
+KEPT = KeptBytes(size=400, validator='"v1"', total=1000)
+KEPT_BY_DATE = KeptBytes(size=400, validator=DATE["last-modified"], total=1000)
+KEPT_WITHOUT_TOTAL = KeptBytes(size=400, validator='"v1"', total=None)
+REST = BodyRange(400, 1000, 1000)
+
+
+def span(text, **more):
+    return {"content-range": text, **{name.replace("_", "-"): more[name] for name in more}}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kept", "expected"),
+    [
+        (200, {"content-length": "1000"}, None, BodyRange(0, 1000, 1000)),
+        (200, {}, None, BodyRange(0, None, None)),
+        (200, {"content-length": "1000, 1000"}, None, BodyRange(0, None, None)),
+        (200, {"content-length": "9" * 5000}, None, BodyRange(0, None, None)),
+        (200, {"content-length": "1000"}, KEPT, BodyRange(0, 1000, 1000)),
+        (200, {"content-length": "7"} | TAG, KEPT, BodyRange(0, 7, 7)),
+        (
+            200,
+            span("bytes 0-999/1000", content_length="1000"),
+            KEPT,
+            BodyRange(0, 1000, 1000),
+        ),
+        (200, span("bytes 400-999/1000", content_length="600") | TAG, KEPT, None),
+        (200, span("bytes 0-399/1000", content_length="400"), None, None),
+        (200, span("bytes 0-999/1000", content_length="600"), None, None),
+        (200, span("bytes 0-999/*"), None, None),
+        (200, span("nonsense"), None, None),
+        (206, span("bytes 400-999/1000", content_length="600") | TAG, KEPT, REST),
+        (206, span("bytes 400-999/1000") | TAG, KEPT, REST),
+        (206, span("bytes 400-999/*") | TAG, KEPT, REST),
+        (206, span("bytes 400-499/1000") | TAG, KEPT, BodyRange(400, 500, 1000)),
+        (206, span("bytes 400-499/*") | TAG, KEPT, BodyRange(400, 500, 1000)),
+        (206, span("bytes 400-999/1000") | TAG, KEPT_WITHOUT_TOTAL, REST),
+        (206, span("bytes 400-999/1000") | DATE, KEPT_BY_DATE, REST),
+        (206, span("bytes 400-999/*") | TAG, KEPT_WITHOUT_TOTAL, None),
+        (206, span("bytes 400-999/1000") | TAG, None, None),
+        (206, span("bytes 400-999/1000"), KEPT, None),
+        (206, span("bytes 400-999/1000") | TAG, KEPT_BY_DATE, None),
+        (206, span("bytes 400-999/1000") | {"etag": '"v2"'}, KEPT, None),
+        (206, span("bytes 400-999/1000") | {"etag": 'W/"v1"'}, KEPT, None),
+        (206, span("bytes 0-999/1000") | TAG, KEPT, None),
+        (206, span("bytes 300-999/1000") | TAG, KEPT, None),
+        (206, span("bytes 500-999/1000") | TAG, KEPT, None),
+        (206, span("bytes 400-999/999") | TAG, KEPT, None),
+        (206, span("bytes 400-999/2000") | TAG, KEPT, None),
+        (206, span("bytes 400-1000/1000") | TAG, KEPT, None),
+        (206, span("bytes 400-399/1000") | TAG, KEPT, None),
+        (206, span("bytes 400-999/1000", content_length="599") | TAG, KEPT, None),
+        (206, span("bytes 400-999/1000", content_encoding="gzip") | TAG, KEPT, None),
+        (206, span("items 400-999/1000") | TAG, KEPT, None),
+        (206, span(f"bytes 400-{'9' * 5000}/*") | TAG, KEPT, None),
+        (206, {"content-type": "multipart/byteranges; boundary=x"} | TAG, KEPT, None),
+        (416, span("bytes */1000") | TAG, KEPT, None),
+    ],
+)
+def test_body_range_is_known_only_if_all_headers_agree(status, headers, kept, expected):
+    """Each row is one head of a response and what its body may be used for."""
+    assert expected == body_range(status, headers, kept)
+
+
+SIZE, CUT = 300_008, 150_000
+
+
+def partial(text, body):
+    async def answer(server, writer):
+        lines = {"content-range": text, "etag": server.etag}
+        await server.send(writer, 206, lines, server.content[body])
+
+    return answer
+
+
+def chunked_partial(text, body):
+    async def answer(server, writer):
+        data = server.content[body]
+        head = f"HTTP/1.1 206 X\r\ncontent-range: {text}\r\netag: {server.etag}\r\n"
+        writer.write(f"{head}transfer-encoding: chunked\r\n\r\n{len(data):x}\r\n".encode())
+        writer.write(data + b"\r\n0\r\n\r\n")
+        await writer.drain()
+
+    return answer
+
+
+def rest_with_status_200():
+    async def answer(server, writer):
+        lines = {"content-range": f"bytes {CUT}-300007/{SIZE}", "etag": server.etag}
+        await server.send(writer, 200, lines, server.content[CUT:])
+
+    return answer
+
+
+def another_version_without_etag():
+    async def answer(server, writer):
+        lines = {"content-range": f"bytes {CUT}-300007/{SIZE}"}
+        await server.send(writer, 206, lines, bytes(SIZE - CUT))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("second", "next_start"),
+    [
+        (partial(f"bytes {CUT}-215535/{SIZE}", slice(CUT, 215_536)), 215_536),
+        (partial(f"bytes {CUT}-215535/*", slice(CUT, 215_536)), 215_536),
+        (chunked_partial(f"bytes {CUT}-215535/{SIZE}", slice(CUT, 215_536)), 215_536),
+        (chunked_partial(f"bytes {CUT}-300007/{SIZE}", slice(CUT, 251_000)), 251_000),
+        (partial(f"bytes 0-300007/{SIZE}", slice(None)), None),
+        (partial(f"bytes {CUT}-300007/{SIZE}", slice(None)), None),
+        (chunked_partial(f"bytes {CUT}-300007/{SIZE}", slice(None)), None),
+        (partial(f"bytes 140000-300007/{SIZE}", slice(140_000, None)), None),
+        (another_version_without_etag(), None),
+        (partial(f"bytes {CUT}-215535/215536", slice(CUT, 215_536)), None),
+        (rest_with_status_200(), None),
+    ],
+)
+async def test_second_response_never_makes_a_wrong_file(second, next_start, server, saving, folder):
+    """A short range is continued, anything odd is fetched anew, and the file is right."""
+    server.content = picture(SIZE)
+
+    async def answer(_asked, writer):
+        await second(server, writer)
+
+    server.answers = [server.cut(CUT), answer]
+    async with saving() as downloads:
+        files = await downloads.save(success(server.link()))
+
+    assert [None, CUT, next_start] == [asked.start for asked in server.asked]
+    assert server.content == files[0].path.read_bytes()
+    assert (SIZE, True) == (files[0].size, files[0].is_length_verified)
+    assert files == (await verify(folder, files)).unchanged
+    assert ["images-1-0.png"] == names(folder)
+
+
+async def test_unknown_length_stands_on_the_record(server, saving, folder):
+    """Where no response announced a length, the record says so, also after a run that died."""
+    server.answers = [_chunked(server, server.content)]
+
+    async def die(_file):
+        raise KeyError
+
+    async with saving() as downloads:
+        with pytest.raises(ExceptionGroup):
+            await downloads.try_save(success(server.link()), on_saved=die)
+        (file,) = await downloads.save(success(server.link()))
+
+    assert (1, False) == (len(server.asked), file.is_length_verified)
+    assert hashlib.sha256(server.content).hexdigest() == file.sha256
+    assert ["images-1-0.png"] == names(folder)
+
+
+async def test_length_is_learnt_from_the_second_response(server, saving):
+    """A 206 may be the first to announce the size of the whole file."""
+    server.content = picture(4000)
+
+    async def cut_chunk(_asked, writer):
+        writer.write(b'HTTP/1.1 200 X\r\netag: "v1"\r\ntransfer-encoding: chunked\r\n\r\n')
+        writer.write(b"fa0\r\n" + server.content[:1000])
+        await writer.drain()
+        writer.close()
+
+    server.answers = [cut_chunk]
+    async with saving() as downloads:
+        (file,) = await downloads.save(success(server.link()))
+
+    assert [None, 1000] == [asked.start for asked in server.asked]
+    assert server.content == file.path.read_bytes()
+    assert file.is_length_verified
+
+
+async def test_server_with_a_few_bytes_per_request_is_left(server, saving, folder, monkeypatch):
+    """After a hundred cut transfers the output is unsaved; saving again continues the part."""
+    monkeypatch.setattr("modelslab_async._downloads.link_retries._RETRY_DELAYS_S", (0.0,))
+    server.content = picture(4000)
+    server.answers = [server.cut(10)] * 1000
+
+    async with saving() as downloads:
+        with pytest.raises(TransferFailed, match="save again"):
+            await downloads.save(success(server.link()))
+        assert (100, 1000) == (len(server.asked), (folder / "images-1-0.part").stat().st_size)
+        server.answers = []
+        (file,) = await downloads.save(success(server.link()))
+
+    assert server.content == file.path.read_bytes()
+
+
+def _chunked(server, data):
+    async def answer(_asked, writer):
+        head = f"HTTP/1.1 200 X\r\netag: {server.etag}\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(f"{head}{len(data):x}\r\n".encode() + data + b"\r\n0\r\n\r\n")
+        await writer.drain()
+
+    return answer

@@ -1,0 +1,229 @@
+"""One output's trouble: whatever is raised for one output, only that output is unsaved."""
+
+import asyncio
+
+import httpx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from modelslab_async import (
+    DownloadError,
+    Downloads,
+    LinkGone,
+    LinkRefused,
+    Saved,
+    Ticket,
+    TransferFailed,
+    Unsaved,
+)
+from modelslab_async._downloads.part_file import PartFile
+
+from .conftest import PNG, Fetches, success
+
+GOOD = "https://cdn.example/good.png"
+BAD = "https://cdn.example/bad.png"
+
+
+class Foreign(Exception):
+    """An exception that no library of ours knows. Even its text cannot be had."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+FOREIGN = [
+    Foreign(),
+    ValueError("odd"),
+    RecursionError("deep"),
+    MemoryError(),
+    StopAsyncIteration(),
+    asyncio.CancelledError("not this task"),
+    ExceptionGroup("several", [KeyError("x")]),
+]
+
+
+def raising(fault):
+    async def handle(request):
+        if request.url.path == "/bad.png":
+            raise fault
+        return httpx.Response(200, content=PNG)
+
+    return httpx.MockTransport(handle)
+
+
+async def both(downloads, bad=BAD):
+    """What became of a ticket with a bad link, and of one with a good link."""
+    outcomes = [
+        success(bad, ticket=Ticket("images", 1)),
+        success(GOOD, ticket=Ticket("images", 2)),
+    ]
+    results = {result.ticket.id: result async for result in downloads.stream(outcomes)}
+    return results["1"], results["2"]
+
+
+@pytest.mark.parametrize("fault", FOREIGN, ids=lambda fault: type(fault).__name__)
+async def test_foreign_exception_of_transport_leaves_one_ticket_unsaved(fault, folder):
+    """The transport may raise anything; the other ticket is saved."""
+    async with Downloads(to=folder, http=raising(fault)) as downloads:
+        bad, good = await both(downloads)
+
+    assert (Unsaved, Saved) == (type(bad), type(good))
+    assert isinstance(bad.cause, DownloadError)
+
+
+class RaisingBody(httpx.AsyncByteStream):
+    def __init__(self, fault, *, when_closed):
+        self.fault = fault
+        self.when_closed = when_closed
+
+    async def __aiter__(self):
+        yield PNG[:20]
+        if not self.when_closed:
+            raise self.fault
+        yield PNG[20:]
+
+    async def aclose(self):
+        if self.when_closed:
+            raise self.fault
+
+
+@pytest.mark.parametrize("when_closed", [False, True])
+@pytest.mark.parametrize("fault", FOREIGN, ids=lambda fault: type(fault).__name__)
+async def test_foreign_exception_of_body_leaves_one_ticket_unsaved(fault, when_closed, folder):
+    """So may the body of a response, while it is read or closed."""
+
+    def handle(request):
+        body = RaisingBody(fault, when_closed=when_closed)
+        is_bad = request.url.path == "/bad.png"
+        return httpx.Response(200, stream=body) if is_bad else httpx.Response(200, content=PNG)
+
+    async with Downloads(to=folder, http=httpx.MockTransport(handle)) as downloads:
+        bad, good = await both(downloads)
+
+    assert (Unsaved, Saved) == (type(bad), type(good))
+
+
+@pytest.mark.parametrize("method", ["open", "restart", "append", "publish", "delete", "head"])
+@pytest.mark.parametrize(
+    "fault", [ValueError("odd"), RecursionError(), MemoryError(), StopIteration(), OSError("odd")]
+)
+async def test_foreign_exception_of_part_file_leaves_one_ticket_unsaved(
+    method, fault, folder, monkeypatch
+):
+    """Blocking work runs in threads; whatever ends it, its caller gets an answer."""
+    real = getattr(PartFile, method)
+
+    def fails_for_first(*args, **more):
+        stem = args[1] if method == "open" else args[0].stem
+        if stem == "images-1-0":
+            raise fault
+        return real(*args, **more)
+
+    monkeypatch.setattr(PartFile, method, fails_for_first)
+    async with Downloads(to=folder, http=raising(None)) as downloads:
+        bad, good = await both(downloads, "https://cdn.example/other.png")
+
+    assert isinstance(bad, Unsaved)
+    assert isinstance(bad.cause, DownloadError)
+    assert isinstance(good, Saved)
+
+
+@pytest.mark.parametrize("fault", FOREIGN, ids=lambda fault: type(fault).__name__)
+async def test_foreign_exception_of_renewal_leaves_one_ticket_unsaved(fault, folder):
+    """A poll for a new link may raise anything too."""
+
+    class Raises:
+        async def fetch(self, _ticket, /):
+            raise fault
+
+    def handle(request):
+        is_bad = request.url.path == "/bad.png"
+        return httpx.Response(410) if is_bad else httpx.Response(200, content=PNG)
+
+    async with Downloads(Raises(), to=folder, http=httpx.MockTransport(handle)) as downloads:
+        bad, good = await both(downloads)
+
+    assert (Unsaved, Saved) == (type(bad), type(good))
+
+
+async def test_server_message_with_lone_surrogate_can_be_encoded(server, saving):
+    """A journal stores the message of an unsaved ticket, and no journal stores a surrogate."""
+    server.at_path["old"] = (410, {}, b"")
+
+    async with saving(Fetches(LinkGone("odd \ud800"))) as downloads:
+        result = await downloads.try_save(success(server.link("old/0")))
+
+    assert "odd \\ud800" in result.cause.message
+    assert result.cause.message.encode()
+
+
+NO_LINKS = [
+    "https://xn--/a.png",
+    "https://xn--a",
+    "https://xn--ls8h:",
+    "https://[::1",
+    "https://x:99999/",
+    "https://x:-1/",
+    "https://x:0/",
+    "https://cdn.example/\ud800",
+    f"https://{'a' * 70_000}/",
+    f"https://{'a.' * 150}example/",
+]
+
+
+@pytest.mark.parametrize(
+    ("link", "is_redirect"),
+    [
+        *((link, False) for link in NO_LINKS),
+        *((link, True) for link in NO_LINKS if link.isascii()),
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+async def test_link_that_is_no_url_is_refused(link, is_redirect, folder):
+    """Nothing is opened for it, and the other ticket is saved."""
+    asked = []
+
+    def handle(request):
+        asked.append(request.url.path)
+        if request.url.path == "/bad.png":
+            return httpx.Response(302, headers={"location": link})
+        return httpx.Response(200, content=PNG)
+
+    async with Downloads(to=folder, http=httpx.MockTransport(handle)) as downloads:
+        bad, good = await both(downloads, BAD if is_redirect else link)
+
+    assert isinstance(bad.cause, LinkRefused)
+    assert isinstance(good, Saved)
+    assert ({"/bad.png", "/good.png"} if is_redirect else {"/good.png"}) == set(asked)
+
+
+HOST_CHARS = st.sampled_from([*"xn--.:@[]%/\\?#0189abäß√\u200d\ud800\0 \t", "xn--", "..", "%2e"])
+ODD_LINKS = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["https://", "http://", "HTTPS://", "https:///"]),
+    st.lists(HOST_CHARS, max_size=12).map("".join),
+    st.one_of(st.just(""), st.text(max_size=12)),
+)
+
+
+@given(link=ODD_LINKS)
+@example(link="https://xn--/a.png")
+@example(link="http://x:99999")
+def test_odd_link_never_raises_a_foreign_exception(link, tmp_path_factory):
+    """Whatever a link is made of, it is saved, refused or fails as a download does."""
+
+    def handle(_request):
+        return httpx.Response(200, content=PNG)
+
+    async def save():
+        folder = tmp_path_factory.mktemp("odd")
+        transport = httpx.MockTransport(handle)
+        async with Downloads(
+            to=folder, http=transport, allow_private=True, link_timeout=0
+        ) as downloads:
+            return await downloads.try_save(success(link))
+
+    result = asyncio.run(save())
+
+    assert isinstance(result, Saved) or isinstance(result.cause, LinkRefused | TransferFailed)
