@@ -19,9 +19,11 @@ from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
 from .._models.tier import Tier
 from .._parsing.reply_cache import CachedProcessing, as_processing
-from .._scheduling.host_queue import Entry, Watcher
+from .._scheduling.effects import Completion, Effects
+from .._scheduling.host_queue import Entry
 from .._scheduling.initial_state import InitialState
-from .._scheduling.schedule import Completion, Effects, Schedule
+from .._scheduling.schedule import Schedule
+from .._scheduling.watcher_protocol import Watcher
 from .listeners import Listeners
 from .poll_guards import PollGuards
 from .watchers import timed_out

@@ -1,4 +1,4 @@
-"""Queue: entries by their due times, the most overdue first. One more costs next to nothing."""
+"""DueHeap: entries by due time, the most overdue first. It never drops an entry by itself."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# In a crowd of more than so many, all that fall due in one such part of a second share a moment.
+# From this size on, due times are rounded up to buckets, so that many entries share one number.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 
 
 class QueueEntry(Protocol):
-    """What can be lined up: somebody waits for it, or nobody does any more."""
+    """What can be queued. An entry without watchers is stale: it is dropped instead of polled."""
 
     due: float
 
@@ -28,11 +28,11 @@ E = TypeVar("E", bound=QueueEntry)
 @define(eq=False)
 class DueHeap(Generic[E]):
     """
-    Entries by their due times.
+    Entries by due time, and by arrival where the due time is the same.
 
-    Those that are due at one moment stand in one place, in the order they came; a heap holds the
-    moments alone. So in a crowd an entry takes eight bytes, and its turn takes no longer than in
-    a small company. An entry in a crowd may be due later by a part of a second than was said.
+    The heap holds the distinct due times; each has a bucket with its entries. So an entry of a long
+    queue takes eight bytes, and a push costs the same at any length. In a long queue an entry may
+    become due up to 1/128 s later than its pace said.
     """
 
     _due_times: list[float] = field(factory=list[float])
@@ -43,7 +43,7 @@ class DueHeap(Generic[E]):
         return self._count
 
     def push(self, due: float, entry: E) -> None:
-        """Line an entry up, and tell it when it is due."""
+        """Add an entry, and set its `due`."""
         if self._count >= _MIN_SIZE_TO_ROUND and isfinite(due):
             due = ceil(due * _BUCKETS_PER_S) / _BUCKETS_PER_S
         self._count += 1
@@ -53,33 +53,33 @@ class DueHeap(Generic[E]):
             self._buckets[due] = [entry]
             entry.due = due
             return
-        # A million entries hold the moments that they share once.
+        # All entries of a bucket share one float object, which saves 24 bytes each.
         entry.due = bucket[0].due
         bucket.append(entry)
 
     def next_due(self) -> float | None:
-        """When the first one is due; None if there is none."""
+        """The due time of the first entry; None if there is none."""
         return self._due_times[0] if self._due_times else None
 
     def peek(self) -> E:
-        """Who goes next. Only if there is one."""
+        """The first entry. The heap must not be empty."""
         return self._buckets[self._due_times[0]][0]
 
     def pop(self) -> E:
-        """Let the one go who goes next. Only if there is one."""
+        """Remove the first entry. The heap must not be empty."""
         self._count -= 1
         bucket = self._buckets[self._due_times[0]]
         if len(bucket) == 1:
             del self._buckets[heappop(self._due_times)]
             return bucket[0]
         if isinstance(bucket, list):
-            # A deque is quick at its front, and large: only a place that is let out becomes one.
+            # A deque pops fast at its front but is large, so only the first bucket becomes one.
             bucket = self._buckets[self._due_times[0]] = deque(bucket)
         return bucket.popleft()
 
     def pop_any(self) -> E:
-        """Let one go, but who goes next only if nobody else is there. Only if there is one."""
-        # The end of a heap can go without a change of the others.
+        """Remove the entry that is cheapest to remove. The heap must not be empty."""
+        # Removing the end of a heap's list leaves the heap in order.
         bucket = self._buckets[self._due_times[-1]]
         entry = bucket.pop()
         if not bucket:
@@ -88,7 +88,7 @@ class DueHeap(Generic[E]):
         return entry
 
     def drain(self) -> list[E]:
-        """Take all out, in no order."""
+        """Remove all entries, in no particular order."""
         entries = [entry for bucket in self._buckets.values() for entry in bucket]
         self._due_times, self._buckets, self._count = [], {}, 0
         return entries

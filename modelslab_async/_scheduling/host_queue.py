@@ -1,47 +1,32 @@
-"""Lane: the open tickets of one key at one host, and whether they may be looked at now."""
+"""
+HostQueue: the open tickets of one key at one host, and when the next may be polled.
+
+Its tickets share one fate: they are refused, slowed down or cut off together. Families take turns,
+so that a long queue of one family does not delay another. It never polls.
+"""
 
 import math
-from typing import Protocol
 
 from attrs import define, field, frozen
 
 from .._models.errors import ModelsLabError, TransientError
-from .._models.outcomes import Outcome
 from .._models.replies import Processing
 from .._models.ticket import Ticket
 from .._models.tier import Tier
 from .._parsing.reply_cache import CachedProcessing
-from .fair_queue import FairQueue
+from .host_health import HostHealth
 from .policy import RetryLimits
+from .ready_queue import ReadyQueue
+from .watcher_protocol import Watcher
 
-_FAILURES_BEFORE_PAUSE = 10
-_MAX_SILENCE_GAP_S = 120.0
 _PROBE_INTERVAL_S = 1.0
 _MAX_PROBE_DOUBLINGS = 5
 _NEVER = -math.inf
 
 
-class Watcher(Protocol):
-    """
-    Somebody who waits for a ticket. The schedule hands watchers back, it never calls them.
-
-    Attributes:
-        wants_updates: Whether every change is to be heard, or only how it ended.
-    """
-
-    @property
-    def wants_updates(self) -> bool: ...
-
-    def notify(self, update: Processing | Outcome) -> None:
-        """Take a change of a watched ticket, or how it ended."""
-
-    def fail(self, error: BaseException) -> None:
-        """Take the exception that broke the poller."""
-
-
 @frozen(weakref_slot=False)
 class PollFailures:
-    """The looks at one ticket that went wrong in a row: how many, and how the last one did."""
+    """The failed polls of one ticket in a row: how many, and the latest error."""
 
     failures: int
     last_error: TransientError
@@ -50,12 +35,12 @@ class PollFailures:
 @define(eq=False, weakref_slot=False)
 class WebhookState:
     """
-    What a webhook has to do with one ticket.
+    What webhooks have said about one ticket.
 
     Attributes:
-        expects_webhook: Whether a webhook is to tell of its end.
-        nudged_in_flight: Whether one came while the ticket was looked at.
-        last_nudge_due: When the ticket was, or will be, looked at because one came.
+        expects_webhook: Whether a webhook will report the end, so that polls can be rarer.
+        nudged_in_flight: Whether a webhook came while the ticket was polled.
+        last_nudge_due: The due time that the last nudge set.
     """
 
     expects_webhook: bool = False
@@ -66,16 +51,16 @@ class WebhookState:
 @define(eq=False, weakref_slot=False)
 class Entry:
     """
-    One open ticket: one entry, however many watchers.
+    One open ticket, however many watchers it has.
 
-    A million of them fit into memory: what few tickets have stands in objects of its own, and many
-    entries share one number of each moment.
+    A million entries must fit into memory. So rare state is in objects of its own, and entries
+    share the float objects of their times.
 
     Attributes:
-        due: When it is to be looked at, or was to be if that is going on.
-        poll_started: When the look that is going on began.
+        due: When to poll it next. During a poll: when that poll was due.
+        poll_started: When the poll in flight started; -inf if none is.
         last_running: When it was last seen running, or else when it was added.
-        expected_done: When the server first said that it would be over, if it did.
+        expected_done: When the server first said that it would be done, if it did.
     """
 
     ticket: Ticket
@@ -93,175 +78,193 @@ class Entry:
 
     @property
     def is_queued(self) -> bool:
-        """Whether no look is going on."""
+        """Whether no poll of it is in flight."""
         return self.poll_started == _NEVER
 
     @property
     def eta(self) -> float | None:
-        """The age at which the server said that it would be over."""
+        """The age at which the server said that it would be done."""
         return None if self.expected_done is None else self.expected_done - self.added
 
     @property
     def failures(self) -> int:
-        """How many looks in a row went wrong."""
+        """How many polls in a row have failed."""
         return self.poll_failures.failures if self.poll_failures else 0
 
 
 @define(eq=False)
 class PendingRefusal:
     """
-    A refusal, and whom it meets: everything that was open when it came, or one family of that.
+    A refusal, and the entries that it still has to end.
 
-    The entries are ended a few at a time, since ending a million at once would hold the event loop.
+    Ending a million entries at once would block the event loop, so they are ended in slices.
+
+    Attributes:
+        error: The refusal.
+        entries: The entries that were open when it came.
+        was_in_flight: Whether they were being polled then. Such an entry may be queued again by
+            now; the others were taken out of the queue.
     """
 
     error: ModelsLabError
     entries: list[Entry]
-    # Who was looked at when it came may be back in line by now; who stood in line is taken out.
-    in_flight: bool
+    was_in_flight: bool
 
 
 @define(eq=False)
 class HostQueue:
     """
-    The tickets of one key at one host share one fate: they are refused, slowed or cut off together.
+    A queue for each family of one key at one host.
 
-    A lane that has not been answered yet, or not since it was paused, is unproven: it lets one look
-    out at a time, and rarer and rarer ones beside those that hang. So a bad key costs one request
-    however many tickets wait, and a server that is down is asked by one of them. What fell due
-    meanwhile goes out bit by bit afterwards.
+    The family that was polled least recently goes first; within a family the most overdue ticket.
     """
 
     tier: Tier
     host: str
     limits: RetryLimits
-    paused_until: float = -math.inf
-    is_proven: bool = False
-    last_error: TransientError | None = None
-    silent_s: float = 0.0
-    _paused_at: float = -math.inf
+    health: HostHealth = field(factory=HostHealth)
     _probed_at: float = -math.inf
-    _failed_at: float = math.inf
-    _pause_streak: int = 0
-    _failure_streak: int = 0
-    _was_paused: bool = False
     _in_flight: set[Entry] = field(factory=set[Entry], repr=False)
     _pending_refusals: list[PendingRefusal] = field(factory=list[PendingRefusal], repr=False)
-    _fair_queue: FairQueue[Entry] = field(factory=FairQueue[Entry], repr=False)
+    _queues: dict[str, ReadyQueue[Entry]] = field(factory=dict[str, ReadyQueue[Entry]], repr=False)
+    # Kept for the same reason as in ReadyQueue.
+    _next_due: float | None = None
+    _is_next_due_known: bool = True
 
     def push(self, entry: Entry) -> None:
-        """Line an entry up by its due time."""
+        """
+        Queue an entry by its due time.
+
+        Raises:
+            ValueError: The due time is nan, which would break the order of the heap.
+        """
+        if entry.due != entry.due:  # The cheapest test for nan.
+            raise ValueError("the pace gave nan for the seconds until the next poll")
         entry.poll_started = _NEVER
-        self._fair_queue.push(entry)
+        queue = self._queues.get(entry.ticket.family)
+        if queue is None:
+            queue = self._queues[entry.ticket.family] = ReadyQueue()
+        queue.push(entry)
+        if queue.has_backlog:
+            self._is_next_due_known = False
+        elif self._is_next_due_known and (self._next_due is None or entry.due < self._next_due):
+            self._next_due = entry.due
 
     def mark_stale(self, entry: Entry) -> None:
-        """Let go of an entry that nobody watches."""
+        """Note that an entry has lost its last watcher. The queue drops it later."""
         if entry.is_queued:
-            self._fair_queue.mark_stale(entry)
+            self._queues[entry.ticket.family].mark_stale()
+            self._is_next_due_known = False
 
     def next_poll_at(self) -> float | None:
-        """When the next look may go out, as far as is known now; None if nothing is lined up."""
-        due = self._fair_queue.next_due()
+        """When the next poll may start, as far as is known now; None if nothing is queued."""
+        due = self._next_due if self._is_next_due_known else self._find_next_due()
         if due is None:
             return None
-        next_due = max(due, self.paused_until)
-        if self.is_proven or not self._in_flight:
-            return next_due
-        # The more of them hang, the less another one would tell.
+        due = max(due, self.health.paused_until)
+        if self.health.is_proven or not self._in_flight:
+            return due
+        # Each probe that hangs doubles the wait for the next: one more would tell little.
         doublings = min(len(self._in_flight) - 1, _MAX_PROBE_DOUBLINGS)
-        return max(next_due, self._probed_at + _PROBE_INTERVAL_S * (1 << doublings))
+        return max(due, self._probed_at + _PROBE_INTERVAL_S * (1 << doublings))
 
     def take(self, now: float) -> Entry:
-        """Let the entry out whose turn it is. Only after `next_look` said that it may go."""
-        entry = self._fair_queue.pop(now, lambda entry: self.limits.step(now - entry.added, 0.0))
+        """Remove the next entry, to be polled. `next_poll_at` must not be after `now`."""
+        entry = self._pop(now)
         entry.poll_started = self._probed_at = now
         entry.polls += 1
         self._in_flight.add(entry)
         return entry
 
-    def note_stall(self, now: float, seconds: float) -> None:
-        """For so long nothing was looked at, though nothing was wrong: the machine slept."""
-        next_due = self._fair_queue.next_due() if self.is_proven else None
-        if next_due is not None and next_due < now - seconds:
-            self._fair_queue.spread_backlog(now)
-
     def return_unpolled(self, entry: Entry) -> None:
-        """Take an entry back that was let out and not looked at."""
+        """Take back an entry that was taken and not polled."""
         self._in_flight.discard(entry)
         entry.polls -= 1
 
     def finish_poll(self, entry: Entry) -> None:
-        """Take an entry back whose look is over, however it ended."""
+        """Take back an entry whose poll is over, however it went."""
         self._in_flight.discard(entry)
 
-    def reset_silence(self) -> None:
-        """The server said something, if only no: it is not silent."""
-        self.silent_s = 0.0
-        self._failed_at = math.inf
-        self.last_error = None
+    def record_answer(self, now: float) -> None:
+        """Take an answer of the host. After a pause, what fell due meanwhile is spread."""
+        if self.health.record_answer():
+            self._spread_backlog(now)
+
+    def note_stall(self, now: float, seconds: float) -> None:
+        """Spread what fell due while the process did not run for this long."""
+        next_due = self._find_next_due() if self.health.is_proven else None
+        if next_due is not None and next_due < now - seconds:
+            self._spread_backlog(now)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is looked at and nothing lined up."""
-        return not self._in_flight and self.next_poll_at() is None
-
-    def record_answer(self, now: float) -> None:
-        """The server spoke: nothing is wrong with the key, the network or the host."""
-        if self._was_paused:
-            self._was_paused = False
-            self._fair_queue.spread_backlog(now)
-        self.is_proven = True
-        self.reset_silence()
-        self._failure_streak = self._pause_streak = 0
+        """Whether no ticket is queued or in flight."""
+        return not self._in_flight and self._find_next_due() is None
 
     def refuse_open(self, error: ModelsLabError, family: str | None) -> None:
-        """End what is open now, or one family of it: `reap` hands it out."""
+        """Refuse all that is open now, or one family of it. `pop_refused` hands it out."""
         self._pending_refusals = [refusal for refusal in self._pending_refusals if refusal.entries]
-        refused = [entry for entry in self._in_flight if family in (None, entry.ticket.family)]
-        is_queued = self._fair_queue.drain(family)
+        in_flight = [entry for entry in self._in_flight if family in (None, entry.ticket.family)]
+        queued = [
+            entry
+            for name, queue in self._queues.items()
+            if family in (None, name)
+            for entry in queue.drain()
+        ]
+        self._is_next_due_known = False
         self._pending_refusals += [
-            PendingRefusal(error, refused, in_flight=True),
-            PendingRefusal(error, is_queued, in_flight=False),
+            PendingRefusal(error, in_flight, was_in_flight=True),
+            PendingRefusal(error, queued, was_in_flight=False),
         ]
 
     @property
     def has_pending_refusals(self) -> bool:
-        """Whether there is something to reap."""
+        """Whether `pop_refused` has something to give."""
         return any(refusal.entries for refusal in self._pending_refusals)
 
     def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
-        """Some of the doomed entries, each with its refusal."""
+        """Up to `limit` refused entries that still have a watcher, each with its refusal."""
         refusal = next(refusal for refusal in self._pending_refusals if refusal.entries)
         some = refusal.entries[-limit:]
         del refusal.entries[-limit:]
-        watched = [entry for entry in some if entry.watchers]
-        if refusal.in_flight:
-            for entry in watched:
+        for entry in some:
+            if refusal.was_in_flight and entry.watchers:
                 self.mark_stale(entry)
-        else:
-            self._fair_queue.unmark_stale([entry for entry in some if not entry.watchers])
-        return [(entry, refusal.error) for entry in watched]
+            elif not refusal.was_in_flight and not entry.watchers:
+                # It was counted as stale when it lost its watcher, but is not in the queue.
+                self._queues[entry.ticket.family].unmark_stale()
+        return [(entry, refusal.error) for entry in some if entry.watchers]
 
-    def record_failure(self, poll_started: float, now: float) -> int:
-        """Count a look that went wrong; say how many pauses in a row that makes, 0 for none."""
-        # Time that passed without a look, as while a machine sleeps, is no silence of the server.
-        self.silent_s += min(max(0.0, now - self._failed_at), _MAX_SILENCE_GAP_S)
-        self._failed_at = now
-        self._failure_streak += 1
-        if self.is_proven and self._failure_streak < _FAILURES_BEFORE_PAUSE:
-            return 0
-        return self.record_pause(poll_started)
+    def _find_next_due(self) -> float | None:
+        """The earliest due time of all families."""
+        if not self._is_next_due_known:
+            earliest: float | None = None
+            for queue in self._queues.values():
+                due = queue.next_due()
+                if due is not None and (earliest is None or due < earliest):
+                    earliest = due
+            self._next_due = earliest
+            self._is_next_due_known = True
+        return self._next_due
 
-    def record_pause(self, poll_started: float) -> int:
-        """Count a pause, unless the look began before the last pause: it says nothing new."""
-        if poll_started < self._paused_at:
-            return 0
-        self._pause_streak += 1
-        return self._pause_streak
+    def _pop(self, now: float) -> Entry:
+        """Remove the most overdue entry of the family whose turn it is."""
+        family = next(name for name, queue in self._queues.items() if _is_due(queue, now))
+        queue = self._queues[family]
+        if len(self._queues) > 1:
+            self._queues[family] = self._queues.pop(family)
+        self._is_next_due_known = False
+        return queue.pop(now, self._step)
 
-    def pause(self, now: float, seconds: float) -> None:
-        """Let nothing out for some seconds, and then one look alone."""
-        self.is_proven = False
-        self._was_paused = True
-        self._paused_at = now
-        self.paused_until = max(self.paused_until, now + seconds)
+    def _step(self, entry: Entry, now: float) -> float:
+        return self.limits.step(now - entry.added, 0.0)
+
+    def _spread_backlog(self, now: float) -> None:
+        for queue in self._queues.values():
+            queue.spread_backlog(now)
+        self._is_next_due_known = False
+
+
+def _is_due(queue: ReadyQueue[Entry], now: float) -> bool:
+    due = queue.next_due()
+    return due is not None and due <= now

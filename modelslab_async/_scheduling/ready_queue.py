@@ -1,4 +1,21 @@
-"""Line: who is to be looked at, in the order of due times. Nothing that it does takes long."""
+"""
+ReadyQueue: the queued tickets of one family, and how a backlog is spread after a pause.
+
+No operation takes long, however many tickets are queued. It never reads a clock.
+
+While a host is paused or the machine sleeps, tickets fall due and none is polled. Polling all of
+them at once afterwards would be a burst. So a pause splits the queue:
+
+    backlog heaps   what was queued when a pause ended, one heap for each pause
+    current heap    what was pushed since; due as usual
+
+The backlog is polled with equal gaps, so that all of it takes one step of the pace: as many polls
+in that time as without the pause. The current heap does not wait for it.
+
+Entries that lose their last watcher are stale. They are dropped when they reach the front. Where
+most entries are stale, or many backlogs remain, the queue is swept: each push moves a few entries
+of the oldest heap into the current one and drops the stale ones.
+"""
 
 import math
 from collections.abc import Callable
@@ -8,14 +25,12 @@ from attrs import define, field
 
 from .due_heap import DueHeap, QueueEntry
 
-# So many entries that nobody watches may stay, and so many are cleared away with each one more.
 _MIN_STALE_TO_SWEEP = 64
 _SWEPT_PER_CALL = 8
-# Each standstill leaves one behind until all that was in line then has gone.
-_MAX_QUEUES = 8
-# A gap between two of those that stood still is no longer than this: so few looks are no burst.
+_MAX_HEAPS = 8
+# Ten polls a second are no burst, so gaps in a small backlog need not be longer.
 _MAX_BACKLOG_GAP_S = 0.1
-# A timer that rings late is made up for within this time.
+# A timer that fires late may be made up for within this time.
 _MAX_CATCH_UP_S = 0.05
 
 E = TypeVar("E", bound=QueueEntry)
@@ -23,35 +38,38 @@ E = TypeVar("E", bound=QueueEntry)
 
 @define(eq=False)
 class ReadyQueue(Generic[E]):
-    """
-    Entries by their due times, with gaps between those that stood in line at a standstill.
+    """Entries by due time, with gaps between those of a backlog."""
 
-    There are several queues, most of the time one. What is pushed goes into the last one; the
-    others are what was in line at a standstill. They share one step, the step that there is between
-    two looks at one of them: so many looks in so much time are what there would be without a
-    standstill. The last queue goes on as always.
-
-    Where too many are not wanted any more, or there are too many queues, the first one is emptied
-    into the last one, a few at a time.
-    """
-
-    _queues: list[DueHeap[E]] = field(factory=lambda: [DueHeap[E]()])
+    _heaps: list[DueHeap[E]] = field(factory=lambda: [DueHeap[E]()])
     _stale: int = 0
     _backlog_due: float = -math.inf
     _backlog_size: float = math.inf
     _is_sweeping: bool = False
+    # The next due time is asked for several times a poll, so it is kept until something changes.
+    _next_due: float | None = None
+    _is_next_due_known: bool = True
 
     def __len__(self) -> int:
-        return sum(map(len, self._queues))
+        return sum(map(len, self._heaps))
 
-    def push(self, due: float, entry: E) -> None:
-        """Line an entry up."""
-        self._queues[-1].push(due, entry)
-        if self._is_sweeping:
-            self._sweep()
+    @property
+    def has_backlog(self) -> bool:
+        """Whether some entries wait for more than their due time."""
+        return len(self._heaps) > 1
+
+    def push(self, entry: E) -> None:
+        """Queue an entry by its due time."""
+        self._heaps[-1].push(entry.due, entry)
+        if len(self._heaps) > 1:
+            self._is_next_due_known = False
+            if self._is_sweeping:
+                self._sweep()
+        elif self._is_next_due_known and (self._next_due is None or entry.due < self._next_due):
+            self._next_due = entry.due
 
     def mark_stale(self) -> None:
-        """Count an entry that nobody watches; clear some away once they are the most."""
+        """Count a queued entry that has lost its last watcher, and drop some if most are stale."""
+        self._is_next_due_known = False
         self._stale += 1
         if (
             not self._is_sweeping
@@ -59,95 +77,101 @@ class ReadyQueue(Generic[E]):
             and self._stale * 2 > len(self)
         ):
             self._is_sweeping = True
-            self._queues.append(DueHeap())
+            self._heaps.append(DueHeap())
         if self._is_sweeping:
             self._sweep()
 
     def unmark_stale(self) -> None:
-        """Count one no more that was taken out, and forgotten after that."""
+        """Take back `mark_stale` for an entry that was drained before it lost its watcher."""
         self._stale -= 1
 
     def next_due(self) -> float | None:
-        """When the next one may go; None if there is none."""
-        if len(self._queues) == 1:
-            self._drop_stale_head(self._queues[0])
-            return self._queues[0].next_due()
-        self._prune()
-        due_times = [
-            next_due for queue in self._queues if (next_due := self._next_due_of(queue)) is not None
-        ]
-        return min(due_times, default=None)
+        """When the next entry may be polled; None if there is none."""
+        if not self._is_next_due_known:
+            self._next_due = self._find_next_due()
+            self._is_next_due_known = True
+        return self._next_due
 
-    def pop(self, now: float, step: Callable[[E], float]) -> E:
-        """The most overdue of those that may go. Only once `when` has come."""
-        queue = self._next_queue(now)
-        entry = queue.pop()
-        if queue is not self._queues[-1]:
-            gap = min(step(entry) / self._backlog_size, _MAX_BACKLOG_GAP_S)
+    def pop(self, now: float, step: Callable[[E, float], float]) -> E:
+        """
+        Remove the most overdue entry. `next_due` must not be after `now`.
+
+        Args:
+            now: The time.
+            step: The seconds between two polls of an entry. A backlog takes so long.
+        """
+        heap = self._heaps[0] if len(self._heaps) == 1 else self._most_overdue_heap(now)
+        entry = heap.pop()
+        self._is_next_due_known = False
+        if heap is not self._heaps[-1]:
+            gap = min(step(entry, now) / self._backlog_size, _MAX_BACKLOG_GAP_S)
             self._backlog_due = max(self._backlog_due, now - _MAX_CATCH_UP_S) + gap
         return entry
 
     def spread_backlog(self, now: float) -> None:
-        """After a standstill: what is in line goes out bit by bit."""
+        """Make all that is queued a backlog, since no ticket was polled for a while."""
+        self._is_next_due_known = False
         self._backlog_due = now
         self._backlog_size = max(1, len(self) - self._stale)
-        self._queues.append(DueHeap())
-        self._is_sweeping = self._is_sweeping or len(self._queues) > _MAX_QUEUES
+        self._heaps.append(DueHeap())
+        self._is_sweeping = self._is_sweeping or len(self._heaps) > _MAX_HEAPS
 
     def drain(self) -> list[E]:
-        """Take all out that somebody watches, in no order."""
-        entries = [entry for queue in self._queues for entry in queue.drain()]
+        """Remove all entries, in no particular order. Returns those that have a watcher."""
+        entries = [entry for heap in self._heaps for entry in heap.drain()]
         watched = [entry for entry in entries if entry.watchers]
         self._stale -= len(entries) - len(watched)
-        self._queues = [DueHeap()]
+        self._heaps = [DueHeap()]
+        self._is_next_due_known = False
         self._end_backlog_if_single()
         return watched
 
-    def _drop_stale_head(self, queue: DueHeap[E]) -> None:
-        """See that a queue begins with one that somebody watches."""
-        while len(queue) and not queue.peek().watchers:
-            queue.pop()
+    def _find_next_due(self) -> float | None:
+        if len(self._heaps) == 1:
+            self._drop_stale_head(self._heaps[0])
+            return self._heaps[0].next_due()
+        for heap in self._heaps:
+            self._drop_stale_head(heap)
+        self._heaps = [*filter(len, self._heaps[:-1]), self._heaps[-1]]
+        self._end_backlog_if_single()
+        due_times = [
+            next_due for heap in self._heaps if (next_due := self._next_due_of(heap)) is not None
+        ]
+        return min(due_times, default=None)
+
+    def _drop_stale_head(self, heap: DueHeap[E]) -> None:
+        while len(heap) and not heap.peek().watchers:
+            heap.pop()
             self._stale -= 1
 
-    def _prune(self) -> None:
-        """See that each queue begins with one that somebody watches, and that few are empty."""
-        for queue in self._queues:
-            self._drop_stale_head(queue)
-        self._queues = [*filter(len, self._queues[:-1]), self._queues[-1]]
-        self._end_backlog_if_single()
-
     def _end_backlog_if_single(self) -> None:
-        """Where one queue is left, nothing is made up for and nothing moved any more."""
-        if len(self._queues) == 1:
+        if len(self._heaps) == 1:
             self._backlog_size = math.inf
             self._is_sweeping = False
 
-    def _next_queue(self, now: float) -> DueHeap[E]:
-        """Whose first one goes next."""
-        if len(self._queues) == 1:
-            return self._queues[0]
+    def _most_overdue_heap(self, now: float) -> DueHeap[E]:
         ready = [
-            queue
-            for queue in self._queues
-            if (due := self._next_due_of(queue)) is not None and due <= now
+            heap
+            for heap in self._heaps
+            if (due := self._next_due_of(heap)) is not None and due <= now
         ]
-        return min(ready, key=lambda queue: queue.peek().due)
+        return min(ready, key=lambda heap: heap.peek().due)
 
-    def _next_due_of(self, queue: DueHeap[E]) -> float | None:
-        due = queue.next_due()
-        if due is None or queue is self._queues[-1]:
+    def _next_due_of(self, heap: DueHeap[E]) -> float | None:
+        due = heap.next_due()
+        if due is None or heap is self._heaps[-1]:
             return due
         return max(due, self._backlog_due)
 
     def _sweep(self) -> None:
-        """Move a few of the first queue to the last one, if they are wanted still."""
-        first, last = self._queues[0], self._queues[-1]
-        for _ in range(min(_SWEPT_PER_CALL, len(first))):
-            entry = first.pop_any()
+        """Move a few entries of the oldest heap to the current one, and drop stale ones."""
+        oldest, current = self._heaps[0], self._heaps[-1]
+        for _ in range(min(_SWEPT_PER_CALL, len(oldest))):
+            entry = oldest.pop_any()
             if entry.watchers:
-                last.push(entry.due, entry)
+                current.push(entry.due, entry)
             else:
                 self._stale -= 1
-        if not len(first):
-            del self._queues[0]
+        if not len(oldest):
+            del self._heaps[0]
         self._end_backlog_if_single()

@@ -29,7 +29,7 @@ from modelslab_async import (
     TransientError,
     Unresolved,
 )
-from modelslab_async._scheduling.host_queue import Watcher
+from modelslab_async._scheduling.watcher_protocol import Watcher
 from modelslab_async._scheduling.schedule import Schedule
 
 # Tickets that are added within a millisecond share a moment, so no age is more exact than that.

@@ -21,7 +21,7 @@ class One:
 def lined_up(dues):
     line = ReadyQueue()
     for due in dues:
-        line.push(due, One(due))
+        line.push(One(due))
     return line
 
 
@@ -30,7 +30,7 @@ def let_out(line, now, step, until=1e9):
     went = []
     while (next_due := line.next_due()) is not None and next_due <= until:
         now = max(now, next_due)
-        one = line.pop(now, lambda _: step)
+        one = line.pop(now, lambda *_: step)
         went.append((now, one.due))
     return went
 
@@ -65,7 +65,7 @@ def test_what_is_pushed_after_a_standstill_waits_for_nobody():
     """A new ticket is looked at at once."""
     line = lined_up([1.0] * 1000)
     line.spread_backlog(100.0)
-    line.push(105.0, One(105.0))
+    line.push(One(105.0))
     went = let_out(line, 100.0, 300.0)
     assert (105.0, 105.0) in [(round(now, 6), due) for now, due in went]
 
@@ -88,10 +88,10 @@ def test_a_second_standstill_makes_no_burst_either():
     line.spread_backlog(100.0)
     let_out(line, 100.0, 30.0, until=115.0)
     for _ in range(250):
-        line.push(130.0, One(130.0))
+        line.push(One(130.0))
     for moment in (200.0, 200.1, 200.2):
         line.spread_backlog(moment)
-    line.push(201.0, One(201.0))
+    line.push(One(201.0))
     went = let_out(line, 200.2, 30.0)
     assert 501 == len(went)
     assert (201.0, 201.0) in went
@@ -106,8 +106,8 @@ def test_standstills_without_an_end_leave_few_queues():
     for number in range(200):
         line.spread_backlog(float(number))
         for _ in range(20):
-            line.push(2000.0, One(2000.0))
-    assert len(line._queues) < 30
+            line.push(One(2000.0))
+    assert len(line._heaps) < 30
     assert 5000 == len(let_out(line, 3000.0, 30.0))
 
 
@@ -116,7 +116,7 @@ def test_forgetting_is_done_in_small_pieces():
     line = ReadyQueue()
     ones = [One(float(n)) for n in range(20_000)]
     for one in ones:
-        line.push(one.due, one)
+        line.push(one)
     most = 0
     for one in ones:
         before = len(line)
@@ -132,7 +132,7 @@ def half_forgotten(line, count):
     """Line up so many that are due at once, and forget most of them; give the others."""
     ones = [One(1.0) for _ in range(count)]
     for one in ones:
-        line.push(one.due, one)
+        line.push(one)
     gone, kept = ones[: count // 5 * 3], ones[count // 5 * 3 :]
     for one in gone:
         one.watchers = ()
@@ -146,7 +146,7 @@ def test_a_line_that_is_emptied_while_it_is_cleared_goes_on():
     kept = half_forgotten(line, 400)
     assert set(map(id, kept)) == set(map(id, line.drain()))
     line.mark_stale()
-    line.push(3.0, One(3.0))
+    line.push(One(3.0))
     assert 3.0 == line.next_due()
     assert [(5.0, 3.0)] == let_out(line, 5.0, 30.0)
 
@@ -156,7 +156,7 @@ def test_once_a_standstill_is_made_up_for_clearing_makes_no_gaps(emptied):
     """However few stood still then, those that are cleared of others now go when they are due."""
     line, few = ReadyQueue(), [One(1.0) for _ in range(150)]
     for one in few:
-        line.push(one.due, one)
+        line.push(one)
     line.spread_backlog(5.0)
     for one in few[:100]:
         one.watchers = ()
@@ -182,7 +182,7 @@ def test_whatever_happens_everybody_wanted_goes_once(deeds):
         match deed:
             case "p":
                 wanted.append(one := One(now + value - 25))
-                line.push(one.due, one)
+                line.push(one)
             case "f" if wanted:
                 one = wanted.pop(int(value) % len(wanted))
                 one.watchers = ()
@@ -191,7 +191,7 @@ def test_whatever_happens_everybody_wanted_goes_once(deeds):
                 line.spread_backlog(now)
             case "o" if next_due is not None:
                 now = max(now, next_due)
-                one = line.pop(now, lambda _, step=value: step)
+                one = line.pop(now, lambda *_, step=value: step)
                 assert one.due <= now
                 wanted.remove(one)
             case "s":

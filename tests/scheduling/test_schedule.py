@@ -199,14 +199,14 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def nobody_starves(self):
         """What is due and not paused has its turn soon, also when it is late and one of many."""
-        for host_queue in self.schedule._host_queues.values():
+        for host_queue in self.schedule._hosts._queues.values():
             if host_queue.next_poll_at() is not None:
-                lines = host_queue._fair_queue._queues.values()
-                queues = [queue for line in lines for queue in line._queues if len(queue)]
-                due = min(queue.peek().due for queue in queues)
+                queues = host_queue._queues.values()
+                heaps = [heap for queue in queues for heap in queue._heaps if len(heap)]
+                due = min(heap.peek().due for heap in heaps)
                 # Where nothing is proven, looks that hang hold the next one up.
                 patience = 1 << min(max(len(host_queue._in_flight) - 1, 0), 5)
-                soon = max(self.now, due, host_queue.paused_until) + patience + 0.1
+                soon = max(self.now, due, host_queue.health.paused_until) + patience + 0.1
                 assert host_queue.next_poll_at() <= soon + 1e-9
 
     def teardown(self):
@@ -266,9 +266,9 @@ def test_abandoned_tickets_leave_nothing_behind():
         listener = Listener(ticket)
         schedule.add(ticket, listener, tier="standard", host="new", now=0.0, jitter=0.0, eta=99.0)
         schedule.drop(ticket, listener)
-    (host_queue,) = schedule._host_queues.values()
+    (host_queue,) = schedule._hosts._queues.values()
     assert 0 == len(schedule)
-    assert len(host_queue._fair_queue._queues["images"]) < 200
+    assert len(host_queue._queues["images"]) < 200
 
 
 def test_who_leaves_while_a_refusal_is_told_slows_nobody_down():

@@ -1,0 +1,79 @@
+"""
+HostHealth: whether a host answers, for one key. It counts and decides; it holds no ticket.
+
+    unproven ──answer──> proven ──10 failures in a row, or a rate limit──> paused ──time──> unproven
+
+A proven host is polled freely. An unproven one gets one probe at a time: so a wrong key costs one
+request however many tickets wait, and a dead server is asked by one of them.
+"""
+
+import math
+
+from attrs import define
+
+from .._models.errors import TransientError
+
+_FAILURES_BEFORE_PAUSE = 10
+# A gap between two failures counts as silence up to here; a longer one is a machine that slept.
+_MAX_SILENCE_GAP_S = 120.0
+
+
+@define(eq=False)
+class HostHealth:
+    """
+    What the latest polls said about one host.
+
+    Attributes:
+        paused_until: No poll starts before this time.
+        is_proven: Whether the host has answered since it was first asked, or since its last pause.
+        last_error: The latest failure since the last answer.
+        silent_s: For how many seconds polls have failed without any answer.
+    """
+
+    paused_until: float = -math.inf
+    is_proven: bool = False
+    last_error: TransientError | None = None
+    silent_s: float = 0.0
+    _paused_at: float = -math.inf
+    _failed_at: float = math.inf
+    _pause_streak: int = 0
+    _failure_streak: int = 0
+    _was_paused: bool = False
+
+    def record_answer(self) -> bool:
+        """Take an answer: key, network and host are fine. Returns whether it ends a pause."""
+        was_paused, self._was_paused = self._was_paused, False
+        self.is_proven = True
+        self.reset_silence()
+        self._failure_streak = self._pause_streak = 0
+        return was_paused
+
+    def reset_silence(self) -> None:
+        """Take any sign of life, such as a refusal: the host is not silent."""
+        self.silent_s = 0.0
+        self._failed_at = math.inf
+        self.last_error = None
+
+    def record_failure(self, error: TransientError, poll_started: float, now: float) -> int:
+        """Count a failed poll. Returns the number of pauses in a row if it causes one, else 0."""
+        self.last_error = error
+        self.silent_s += min(max(0.0, now - self._failed_at), _MAX_SILENCE_GAP_S)
+        self._failed_at = now
+        self._failure_streak += 1
+        if self.is_proven and self._failure_streak < _FAILURES_BEFORE_PAUSE:
+            return 0
+        return self.record_pause(poll_started)
+
+    def record_pause(self, poll_started: float) -> int:
+        """Count a pause; returns 0 if the poll started before the last pause: it is no news."""
+        if poll_started < self._paused_at:
+            return 0
+        self._pause_streak += 1
+        return self._pause_streak
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Start no poll for some seconds, and then one probe at a time."""
+        self.is_proven = False
+        self._was_paused = True
+        self._paused_at = now
+        self.paused_until = max(self.paused_until, now + seconds)

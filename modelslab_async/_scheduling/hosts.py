@@ -1,0 +1,115 @@
+"""
+Hosts: the queues of all hosts of one client, and which host is polled next.
+
+It holds what the hosts of one key share: pauses, refusals and the poll rate. It never polls.
+"""
+
+import math
+
+from attrs import Factory, define
+
+from .._models.errors import ModelsLabError
+from .._models.tier import Tier
+from .host_health import HostHealth
+from .host_queue import Entry, HostQueue
+from .policy import RetryLimits
+from .rate_limiter import RateLimiter
+
+
+@define(eq=False)
+class Hosts:
+    """
+    A queue for each key and host. Hosts take turns.
+
+    Attributes:
+        limits: How to back off from a host, and when to give up.
+        rate: The most polls a second with one key; None for no limit.
+        has_pending_refusals: Whether `pop_refused` has something to give.
+    """
+
+    limits: RetryLimits
+    rate: float | None = None
+    has_pending_refusals: bool = False
+    _queues: dict[tuple[Tier, str], HostQueue] = Factory(dict)
+    _tier_paused_until: dict[Tier, float] = Factory(dict)
+    _rate_limiters: dict[Tier, RateLimiter] = Factory(dict)
+
+    def queue_for(self, tier: Tier, host: str) -> HostQueue:
+        """The queue of one key at one host."""
+        host_queue = self._queues.get((tier, host))
+        if host_queue is None:
+            # A rate limit holds for the key, so also at a host that was not asked before.
+            health = HostHealth(paused_until=self._tier_paused_until.get(tier, -math.inf))
+            host_queue = self._queues[tier, host] = HostQueue(tier, host, self.limits, health)
+            if self.rate is not None:
+                self._rate_limiters.setdefault(tier, RateLimiter(self.rate))
+        return host_queue
+
+    def with_tier(self, tier: Tier) -> list[HostQueue]:
+        """The queues of one key at all hosts."""
+        return [host_queue for host_queue in self._queues.values() if host_queue.tier == tier]
+
+    def next_poll_at(self) -> float | None:
+        """When the next poll may start, as far as is known now; None if nothing is queued."""
+        earliest: float | None = None
+        for host_queue in self._queues.values():
+            when = host_queue.next_poll_at()
+            if when is None:
+                continue
+            if self.rate is not None:
+                when = max(when, self._rate_limiters[host_queue.tier].next_allowed)
+            if earliest is None or when < earliest:
+                earliest = when
+        return earliest
+
+    def take(self, now: float) -> Entry | None:
+        """Remove the next ticket to poll; None if no poll may start now."""
+        for host_queue in self._queues.values():
+            when = host_queue.next_poll_at()
+            if when is not None and when <= now and self._is_rate_free(host_queue.tier, now):
+                break
+        else:
+            return None
+        if len(self._queues) > 1:
+            key = host_queue.tier, host_queue.host
+            self._queues[key] = self._queues.pop(key)
+        if self.rate is not None:
+            self._rate_limiters[host_queue.tier].record(now)
+        return host_queue.take(now)
+
+    def pause_tier(self, tier: Tier, now: float, seconds: float) -> None:
+        """Start no poll with this key for some seconds."""
+        self._tier_paused_until[tier] = now + seconds
+        for host_queue in self.with_tier(tier):
+            host_queue.health.pause(now, seconds)
+
+    def note_stall(self, now: float, seconds: float) -> None:
+        """Spread what fell due while the process did not run for this long."""
+        for host_queue in self._queues.values():
+            host_queue.note_stall(now, seconds)
+
+    def refuse_open(
+        self, host_queues: list[HostQueue], error: ModelsLabError, family: str | None = None
+    ) -> None:
+        """Refuse all that is open at some hosts, or one family of it."""
+        for host_queue in host_queues:
+            host_queue.refuse_open(error, family)
+        self._update_pending_refusals()
+
+    def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
+        """Up to `limit` refused entries, each with its refusal. Only if there are pending ones."""
+        host_queue = next(each for each in self._queues.values() if each.has_pending_refusals)
+        refused = host_queue.pop_refused(limit)
+        self._update_pending_refusals()
+        return refused
+
+    def clear(self) -> None:
+        """Forget all queues."""
+        self._queues.clear()
+        self.has_pending_refusals = False
+
+    def _is_rate_free(self, tier: Tier, now: float) -> bool:
+        return self.rate is None or self._rate_limiters[tier].next_allowed <= now
+
+    def _update_pending_refusals(self) -> None:
+        self.has_pending_refusals = any(each.has_pending_refusals for each in self._queues.values())

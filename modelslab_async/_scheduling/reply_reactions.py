@@ -1,0 +1,65 @@
+"""
+When a ticket is polled again after the host has answered. It never ends a ticket.
+
+    Processing                 one step of the pace after the poll started
+    "not found", still young   one step later: the server may not know the ticket yet
+    anything else              never: the reply is the outcome
+"""
+
+from .._models.replies import Failed, Processing, Reply, Success
+from .._parsing.reply_cache import CachedProcessing
+from .host_queue import Entry, WebhookState
+from .policy import PacePolicy, RetryLimits
+from .shared_floats import SharedFloats
+
+# Tickets whose end a webhook reports are polled this much less often.
+_WEBHOOK_STEP_FACTOR = 4.0
+
+
+def react_to_reply(
+    policy: PacePolicy,
+    entry: Entry,
+    reply: Reply | CachedProcessing,
+    jitter: float,
+    floats: SharedFloats,
+) -> float | Success | Failed:
+    """Record a reply for an open ticket. Returns when to poll it again, or the outcome."""
+    age = entry.poll_started - entry.added
+    match reply:
+        case CachedProcessing() | Processing():
+            _record_running(entry, reply, floats)
+            step = policy.for_family(entry.ticket.family).step(age, jitter, eta=entry.eta)
+            if entry.webhook is not None:
+                step = _webhook_step(policy.limits, entry.webhook, step)
+            return entry.poll_started + step
+        case Failed(reason="not_found") if age < policy.limits.grace:
+            return entry.poll_started + policy.limits.step(age, jitter)
+        case Failed(reason="not_found"):
+            return reply
+        case _:
+            learn_end(policy, entry, age)
+            return reply
+
+
+def learn_end(policy: PacePolicy, entry: Entry, first_done: float | None) -> None:
+    """Tell the pace how long a job ran. `first_done` is None where its end was not seen."""
+    family_pace = policy.for_family(entry.ticket.family)
+    family_pace.learn(entry.last_running - entry.added, first_done, entry.eta)
+
+
+def _record_running(
+    entry: Entry, reply: CachedProcessing | Processing, floats: SharedFloats
+) -> None:
+    entry.last_running = floats.moment(entry.poll_started)
+    if entry.last is None and entry.expected_done is None and reply.eta:
+        entry.expected_done = floats.sum(entry.last_running, reply.eta)
+    entry.last = reply
+
+
+def _webhook_step(limits: RetryLimits, webhook: WebhookState, step: float) -> float:
+    if webhook.expects_webhook:
+        step = min(_WEBHOOK_STEP_FACTOR * step, limits.ceiling)
+    if webhook.nudged_in_flight:
+        # The hint may be newer than the reply that has just come.
+        step, webhook.nudged_in_flight = min(step, limits.floor), False
+    return step

@@ -1,0 +1,24 @@
+"""What the schedule asks of a watcher. The schedule hands watchers back and never calls them."""
+
+from typing import Protocol
+
+from .._models.outcomes import Outcome
+from .._models.replies import Processing
+
+
+class Watcher(Protocol):
+    """
+    Waits for one or more tickets on behalf of a caller.
+
+    Attributes:
+        wants_updates: Whether the watcher takes every change, or the outcome alone.
+    """
+
+    @property
+    def wants_updates(self) -> bool: ...
+
+    def notify(self, update: Processing | Outcome) -> None:
+        """Take a change of a watched ticket, or its outcome."""
+
+    def fail(self, error: BaseException) -> None:
+        """Take the exception that stopped the poller."""
