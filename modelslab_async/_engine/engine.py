@@ -21,8 +21,8 @@ from .._polling.stream_buffer import StreamBuffer, Tickets, fill_buffer
 from .._polling.watchers import OutcomeWatcher, UpdateWatcher
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
-from .._scheduling.watcher_protocol import Watcher
 from .._scheduling.schedule import Schedule
+from .._scheduling.watcher_protocol import Watcher
 from .._submitting.endpoint_service import EndpointService
 from .._submitting.submit_request import SubmitRequest
 from .._submitting.submitter import Submitter

@@ -14,8 +14,8 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 from .._models.ticket import Ticket
 from .._polling.watchers import NULL_WATCHER
-from .._scheduling.watcher_protocol import Watcher
 from .._scheduling.initial_state import InitialState
+from .._scheduling.watcher_protocol import Watcher
 from .duplicate_payloads import DuplicatePayloads
 from .slot_record import SlotRecord
 from .uncertain_submits import UncertainSubmits

@@ -29,8 +29,8 @@ from modelslab_async import (
     TransientError,
     Unresolved,
 )
-from modelslab_async._scheduling.watcher_protocol import Watcher
 from modelslab_async._scheduling.schedule import Schedule
+from modelslab_async._scheduling.watcher_protocol import Watcher
 
 # Tickets that are added within a millisecond share a moment, so no age is more exact than that.
 _INEXACT = 0.002
