@@ -1,4 +1,4 @@
-"""Kinds: what a file is by its first bytes, whatever a URL or a header calls it. A table."""
+"""Content sniffing: the type of a file by its first bytes, never by its URL or headers. Pure."""
 
 import codecs
 import re
@@ -9,14 +9,14 @@ from attrs import frozen
 from .._registry.family import Medium
 from .error_pages import is_json_error, is_web_page
 
-# As many bytes as a verdict takes.
+# How many bytes are enough to tell the type.
 SNIFF_BYTES = 4096
 _Matcher = Callable[[bytes], bool]
 
 
 @frozen
 class _FileType:
-    """One row: the ending of such files, the media they are, and how they begin."""
+    """One row of the table: the suffix, the media it may be, and a test of the first bytes."""
 
     suffix: str
     media: tuple[Medium, ...]
@@ -38,7 +38,7 @@ def _riff_form(file_type: bytes) -> _Matcher:
 
 
 def _iso_media(*brands: bytes) -> _Matcher:
-    """ISO media: the second word is `ftyp`, the third says what for; no brand: whatever for."""
+    """ISO media files: `ftyp` at byte 4, then a brand. Without brands given, any brand matches."""
 
     def matches(head: bytes) -> bool:
         return head.startswith(b"ftyp", 4) and (not brands or head.startswith(brands, 8))
@@ -46,12 +46,12 @@ def _iso_media(*brands: bytes) -> _Matcher:
     return matches
 
 
-# The second byte of a frame, for each version with layer 3 or 2; its last bit says nothing.
+# The second byte of an MP3 frame: MPEG 1, 2 or 2.5, layer 3 or 2. The last bit is ignored.
 _MP3_FRAME_BYTES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
 
 
 def _is_mp3_frame(head: bytes) -> bool:
-    # Layer 1 is not among them: nobody makes it, and the mark of UTF-16 looks like that.
+    # Layer 1 is left out: it is not in use, and a UTF-16 byte order mark looks like it.
     return head[:1] == b"\xff" and len(head) > 1 and head[1] | 1 in _MP3_FRAME_BYTES
 
 
@@ -106,19 +106,19 @@ _FILE_TYPES = (
     _FileType("obj", _MODEL_3D, _text_matching(rb"^(v|vn|vt|f|o|g|mtllib|usemtl) \S")),
 )
 _TEXT_SUFFIXES = ("txt", "json", "srt", "vtt", "csv", "md")
-# Binary STL begins with 80 bytes of anything, so that its name has to do.
+# Binary STL begins with 80 arbitrary bytes, so only the suffix of its URL tells it.
 _BINARY_STL = "stl"
 _BINARY_STL_HEAD_BYTES = 84
 
 
 def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> str | None:
     """
-    The ending that a file gets; None: it is none of these media.
+    The suffix for a file; None if it is none of these media.
 
     Args:
-        head: Its first bytes, `SNIFF_BYTES` of them or the whole file.
-        media: What the family makes; none: anything that is known.
-        url_suffix: The ending in its URL, heeded only among kinds that look the same.
+        head: The first `SNIFF_BYTES` bytes, or the whole file if it is shorter.
+        media: What the family makes. Empty: any known type.
+        url_suffix: The suffix in the URL. It only decides between types that look the same.
     """
     if not head or is_web_page(head) or is_json_error(head):
         return None
@@ -137,7 +137,7 @@ def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> s
 
 
 def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
-    """The ending of a file that is known by how it begins; None: it is none of these media."""
+    """The suffix for a file with a known beginning; None if it is none of these media."""
     for file_type in _FILE_TYPES:
         if _is_allowed(file_type.media, media) and file_type.matches(head):
             return file_type.suffix
@@ -145,11 +145,11 @@ def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether these bytes begin a text in UTF-8."""
+    """Whether these bytes begin a UTF-8 text."""
     if b"\0" in head:
         return False
     try:
-        # The last character may be cut in half.
+        # An incremental decoder accepts a last character that is cut in half.
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False

@@ -1,12 +1,12 @@
-"""Pages: what a server sends in place of a file: web pages, and errors as JSON or XML."""
+"""Error pages: recognises HTML, JSON and XML that came in place of a file. Fetches nothing."""
 
 import codecs
 import json
 import re
 from typing import Any
 
-# The elements that a page may begin with, those of old pages included, without those that a text
-# may begin with as well: https://html.spec.whatwg.org/multipage/indices.html#elements-3
+# Elements that begin a page, obsolete ones included. Those that also begin a text are left out.
+# https://html.spec.whatwg.org/multipage/indices.html#elements-3
 _HTML_ELEMENTS = (
     "html head title base link meta style script noscript template body article section nav aside "
     "h1 h2 h3 h4 h5 h6 hgroup header footer address main p hr pre blockquote ol ul menu li dl dt "
@@ -23,7 +23,7 @@ _HTML = re.compile(
     + rb")(?=[\s/>]|$))",
     re.IGNORECASE | re.DOTALL,
 )
-# XML is nothing that is made here, but for pictures in SVG.
+# No family makes XML, except pictures in SVG.
 _XML = re.compile(_PREAMBLE + rb"(?:<!doctype\b[^>]*>\s*+)?+<(?!svg\b)", re.IGNORECASE | re.DOTALL)
 _STORAGE_ERROR = re.compile(_PREAMBLE + rb"<error\b", re.IGNORECASE | re.DOTALL)
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -36,7 +36,7 @@ _OTHER_FIELDS = (
 
 
 def is_web_page(head: bytes) -> bool:
-    """Whether these bytes begin a web page, in whatever encoding, or the XML of a refusal."""
+    """Whether these bytes begin an HTML page or an XML error, in any Unicode encoding."""
     text = _to_utf8(head)
     if _HTML.match(text) or _STORAGE_ERROR.match(text):
         return True
@@ -44,12 +44,12 @@ def is_web_page(head: bytes) -> bool:
 
 
 def is_html_type(content_type: str) -> bool:
-    """Whether a server calls what it sends a web page."""
+    """Whether a content type says HTML."""
     return content_type.partition(";")[0].strip().lower() in _HTML_TYPES
 
 
 def is_json_error(text: bytes) -> bool:
-    """Whether this is a whole JSON body that tells of an error and of nothing else."""
+    """Whether this is a complete JSON object that holds an error and nothing else."""
     if text.lstrip()[:1] != b"{":
         return False
     try:
@@ -66,7 +66,7 @@ def is_json_error(text: bytes) -> bool:
 
 
 def _to_utf8(head: bytes) -> bytes:
-    """The same text in UTF-8, as far as it has a mark or a blank byte that tells what it is in."""
+    """The same text in UTF-8, if a byte order mark or a zero byte tells its encoding."""
     for prefix, encoding in _ENCODING_PREFIXES:
         if head.startswith(prefix):
             return head.decode(encoding, "ignore").removeprefix("\ufeff").encode()
@@ -75,7 +75,7 @@ def _to_utf8(head: bytes) -> bytes:
 
 _ENCODING_PREFIXES = (
     (codecs.BOM_UTF8, "utf-8"),
-    # The longer marks first: that of UTF-16 begins that of UTF-32.
+    # UTF-32 first: its mark begins with the mark of UTF-16.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),

@@ -1,4 +1,4 @@
-"""Inline: results that are no links but the data itself, as base64, a data URI or plain text."""
+"""Inline data: outputs that hold the bytes themselves, as base64, a data URI or text. Pure."""
 
 import binascii
 import re
@@ -12,7 +12,7 @@ from .content_sniffing import SNIFF_BYTES, binary_suffix_of, suffix_of
 
 _LINK = re.compile(r"https?://", re.IGNORECASE)
 _DATA_URI = re.compile(rb"\s*data:[\w.+-]*/?[\w.+-]*(;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
-# Without base64 the data stands as it is, with `%20` and the like. A text is no URI by accident.
+# A data URI without base64 is percent-encoded. The pattern is strict, to leave plain texts alone.
 _PLAIN_URI = re.compile(rb"\s*data:([\w.+-]+/[\w.+-]+)?(;[\w.+-]+(=[^;,\s]*)?)*,", re.IGNORECASE)
 _BLANKS = b" \t\r\n"
 _BASE64_TEXT = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
@@ -22,13 +22,13 @@ _ESCAPE_CHARS = len("%20")
 
 
 def is_link(output: str) -> bool:
-    """Whether an output is a URL to go to."""
+    """Whether an output is an http or https URL."""
     return _LINK.match(output) is not None
 
 
 @frozen
 class EncodedContent:
-    """What a file in another file's clothes holds: where it begins, and how it is undone."""
+    """Content inside a text: the offset where it starts, and how to decode it."""
 
     start: int
     decode: Callable[[Iterable[bytes]], Iterator[bytes]]
@@ -36,13 +36,13 @@ class EncodedContent:
 
 def find_encoded(head: bytes, media: Collection[Medium]) -> EncodedContent | None:
     """
-    What a file in base64 or a data URI holds; None: this is neither.
+    Find content in base64 or in a data URI; None if there is none.
 
-    Almost any word is base64 of something, so what is in there has to be of the right kind: bytes
-    that are known by how they begin, or anything fitting behind the mark of a data URI.
+    Almost any word is valid base64. So bare base64 must decode to a known binary type, and a data
+    URI to anything that the family makes.
 
     Args:
-        head: The first bytes, `SNIFF_BYTES` of them or the whole.
+        head: The first `SNIFF_BYTES` bytes, or the whole text if it is shorter.
         media: What the family makes.
     """
     data_uri = _DATA_URI.match(head)
@@ -61,11 +61,11 @@ def find_encoded(head: bytes, media: Collection[Medium]) -> EncodedContent | Non
 
 
 def decode_percent(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes behind a text in pieces in which some stand as `%20` and the like."""
+    """Decode percent-encoded chunks."""
     rest = b""
     for chunk in chunks:
         text = rest + chunk
-        # The last one may be cut in half.
+        # An escape at the end of a chunk may be cut; the next chunk completes it.
         escape_at = text.rfind(b"%", -_ESCAPE_CHARS + 1)
         complete = len(text) if escape_at < 0 else escape_at
         rest = text[complete:]
@@ -75,10 +75,10 @@ def decode_percent(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def decode_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """
-    The bytes behind base64 that comes in pieces.
+    Decode base64 chunks.
 
     Raises:
-        ValueError: It is not base64 to its end.
+        ValueError: A chunk is not base64.
     """
     rest = b""
     for chunk in chunks:
@@ -93,7 +93,7 @@ def decode_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def inline_bytes(output: str, media: Collection[Medium]) -> bytes | None:
-    """The bytes of an output that is no link; None: it is nothing that this family makes."""
+    """The bytes of an output that is no link; None if this family does not make such outputs."""
     text = output.encode("utf-8", "replace")
     encoded = find_encoded(text[:SNIFF_BYTES], media)
     if encoded is not None:

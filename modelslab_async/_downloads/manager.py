@@ -34,6 +34,8 @@ from .verify import is_unchanged
 _HTTP: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
 
 DEFAULT_MAX_BYTES = 4 << 30
+# Enough generations in progress that every transfer has its next file at hand.
+_WINDOW_PER_TRANSFER = 8
 
 
 class Downloads:
@@ -106,8 +108,8 @@ class Downloads:
         )
         self._families = families
         self._known = {(file.ticket, file.n): file for file in known}
-        self._window = 8 * concurrency
-        self._closed = False
+        self._window = _WINDOW_PER_TRANSFER * concurrency
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -122,7 +124,7 @@ class Downloads:
 
     async def aclose(self) -> None:
         """Close all idle connections. A connection in use closes after its transfer."""
-        self._closed = True
+        self._is_closed = True
         if self._own_transport is not None:
             await self._own_transport.aclose()
 
@@ -221,7 +223,7 @@ class Downloads:
         Raises:
             ClientClosed: `aclose` was called before.
         """
-        if self._closed:
+        if self._is_closed:
             raise ClientClosed("these downloads are closed; make new ones")
 
     @property

@@ -83,7 +83,8 @@ class OutputSaver:
                 await run_in_thread(part.delete)
             return file
         finally:
-            with suppress(OSError):
+            # The outcome is known by now, and a part that cannot be closed does not change it.
+            with suppress(Exception):
                 await run_in_thread(part.close)
 
     async def _save_to(
