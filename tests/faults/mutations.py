@@ -463,7 +463,7 @@ MUTATIONS = [
         "_parsing/reply.py",
         "if known in _ACCOUNT_ERRORS and is_html(body):",
         "if False:",
-        "../parsing/test_verdicts.py",
+        "../parsing/test_refusals.py",
         "firewall",
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""Errors: one tree, drawn where it is made, whose members carry their data everywhere."""
+"""Errors: the drawn tree is complete, and each error keeps its data when it is copied."""
 
 import copy
 import inspect
@@ -26,8 +26,8 @@ from modelslab_async._models import download_errors, errors, journal_errors
 TICKET = Ticket("images", 1)
 
 
-def drawn():
-    """The tree of the docstring, as pairs of a name and its depth."""
+def drawn_tree():
+    """The tree in the docstring, as pairs of a class name and its depth."""
     lines = inspect.cleandoc(errors.__doc__).splitlines()[2:]
     return [
         (line.lstrip("│├└─ ").split()[0], (len(line) - len(line.lstrip("│├└─ "))) // 4 - 1)
@@ -36,15 +36,15 @@ def drawn():
     ]
 
 
-def test_the_tree_is_the_one_that_is_drawn():
-    """Every class stands where the docstring draws it, and none is left out."""
-    line = {}
-    for name, depth in drawn():
-        line[depth] = name
+def test_docstring_draws_the_whole_error_tree():
+    """Every error class has its place in the drawn tree, and none is missing."""
+    ancestors = {}
+    for name, depth in drawn_tree():
+        ancestors[depth] = name
         if depth:
-            parent = getattr(modelslab_async, line[depth - 1])
+            parent = getattr(modelslab_async, ancestors[depth - 1])
             assert issubclass(getattr(modelslab_async, name), parent)
-    names = {name for name, _ in drawn()}
+    names = {name for name, _ in drawn_tree()}
     public = [getattr(modelslab_async, name) for name in modelslab_async.__all__]
     kinds = [kind for kind in public if inspect.isclass(kind) and issubclass(kind, ModelsLabError)]
     assert names == {kind.__name__ for kind in kinds}
@@ -62,18 +62,18 @@ def test_the_tree_is_the_one_that_is_drawn():
         GenerationFailed.of(Failed(ticket=TICKET, message="no", reason="not_found", raw={"a": 1})),
     ],
 )
-@pytest.mark.parametrize("way", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
-def test_errors_keep_their_data(error, way):
-    """A copied or pickled error tells the same."""
-    twin = way(error)
-    assert type(error) is type(twin)
-    assert vars(error) == vars(twin)
-    assert str(error) == str(twin)
-    assert "images:1" in str(twin)
+@pytest.mark.parametrize("duplicate", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_copied_or_pickled_error_keeps_its_data(error, duplicate):
+    """A copy has the same attributes and the same text."""
+    clone = duplicate(error)
+    assert type(error) is type(clone)
+    assert vars(error) == vars(clone)
+    assert str(error) == str(clone)
+    assert "images:1" in str(clone)
 
 
-def test_an_error_can_be_told_of_another_ticket():
-    """Each who waits gets an error object of its own."""
+def test_with_ticket_returns_a_copy_for_that_ticket():
+    """Each waiter gets its own error object, with the same cause."""
     error = RateLimited("slow", ticket=TICKET, retry_after=3.0)
     other = error.with_ticket(Ticket("video", 2))
     assert ("video:2: slow", 3.0) == (str(other), other.retry_after)
@@ -83,8 +83,8 @@ def test_an_error_can_be_told_of_another_ticket():
     assert error.__cause__ is error.with_ticket(TICKET).__cause__
 
 
-def test_kinds_that_python_knows():
-    """A timeout is a TimeoutError; what is not found is a failed generation."""
+def test_error_classes_have_expected_bases():
+    """A wait timeout is a TimeoutError, and a missing ticket is a failed generation."""
     assert issubclass(WaitTimeout, TimeoutError)
     failed = Failed(ticket=TICKET, reason="not_found")
     assert isinstance(GenerationFailed.of(failed), TicketNotFound)
@@ -92,7 +92,7 @@ def test_kinds_that_python_knows():
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "text"),
     [
         (
             AuthenticationError("Invalid API key.", ticket=TICKET),
@@ -107,20 +107,20 @@ def test_kinds_that_python_knows():
         (GenerationFailed.of(Failed(ticket=TICKET, message="no.")), "images:1: no."),
     ],
 )
-def test_an_error_says_what_to_do(error, said):
-    """Where that is the same for all of its kind; the server's words stay as they came."""
-    assert said == str(error)
+def test_error_text_ends_with_advice(error, text):
+    """The advice of the class follows the message; the server's words stay as they came."""
+    assert text == str(error)
     assert error.advice not in error.message or not error.advice
 
 
-def test_advice_is_given_once(virtually, world):
-    """An error that is stored and read back says it once, and so does one that goes on."""
+def test_advice_appears_once(virtually, world):
+    """An error that is stored, read back and copied still shows its advice once."""
 
     async def main():
         async with world(emulated={"keys": ["another key"]}) as here:
             [outcome] = await here.client.gather(["images:1"])
-        twin = from_dict(to_dict(outcome)).cause
-        for error in (outcome.cause, twin, twin.with_ticket(Ticket("images", 2))):
+        clone = from_dict(to_dict(outcome)).cause
+        for error in (outcome.cause, clone, clone.with_ticket(Ticket("images", 2))):
             assert 1 == str(error).count(error.advice)
 
     virtually(main)

@@ -1,4 +1,4 @@
-"""Records: replies and outcomes as JSON, and back without loss."""
+"""to_dict and from_dict: replies and outcomes as JSON, and back without loss."""
 
 import json
 
@@ -35,24 +35,24 @@ RAW = {"status": "x", "nested": [{"a": None}, 1.5, "\ud800"]}
         Failed(ticket=TICKET, message="no", reason="cancelled", raw=RAW),
     ],
 )
-def test_a_reply_comes_back_as_it_was(value):
-    """Through a dictionary and JSON text nothing is lost."""
+def test_reply_survives_json(value):
+    """A reply is equal after a dictionary and JSON text."""
     record = to_dict(value)
     assert type(value).__name__.lower() == record["kind"]
     assert "images:1" == record["ticket"]
     assert value == from_dict(json.loads(json.dumps(record)))
 
 
-def test_an_unresolved_outcome_comes_back():
-    """Its cause is rebuilt with its data, about the same ticket."""
+def test_unresolved_outcome_survives_json():
+    """Its cause is rebuilt with all its data and the same ticket."""
     cause = PaymentRequired(
         "no credits", ticket=TICKET, status_code=402, server_message="no credits"
     )
     value = Unresolved(ticket=TICKET, cause=cause, last=Processing(ticket=TICKET, raw=RAW))
-    twin = from_dict(json.loads(json.dumps(to_dict(value))))
-    assert (value.ticket, value.last) == (twin.ticket, twin.last)
-    assert type(cause) is type(twin.cause)
-    assert vars(cause) == vars(twin.cause)
+    restored = from_dict(json.loads(json.dumps(to_dict(value))))
+    assert (value.ticket, value.last) == (restored.ticket, restored.last)
+    assert type(cause) is type(restored.cause)
+    assert vars(cause) == vars(restored.cause)
 
 
 @pytest.mark.parametrize(
@@ -70,18 +70,18 @@ def test_an_unresolved_outcome_comes_back():
     ],
     ids=lambda cause: type(cause).__name__,
 )
-def test_a_cause_keeps_what_only_its_kind_has(cause):
-    """Whatever ended the wait is told as fully the next day."""
+def test_cause_keeps_attributes_of_its_class(cause):
+    """Attributes that only one error class has are stored and read back."""
     cause = cause.with_ticket(TICKET)
     value = Unresolved(ticket=TICKET, cause=cause, last=getattr(cause, "last", None))
-    twin = from_dict(json.loads(json.dumps(to_dict(value))))
-    assert type(cause) is type(twin.cause)
-    assert vars(cause) == vars(twin.cause)
-    assert str(cause) == str(twin.cause)
+    restored = from_dict(json.loads(json.dumps(to_dict(value))))
+    assert type(cause) is type(restored.cause)
+    assert vars(cause) == vars(restored.cause)
+    assert str(cause) == str(restored.cause)
 
 
-def test_a_cause_that_was_kept_with_less_is_read():
-    """A record of an error that holds more by now has the default of what it lacks."""
+def test_missing_cause_field_gets_its_default():
+    """A record of an older version may lack a field of the error."""
     record = json.loads(json.dumps(to_dict(Unresolved(ticket=TICKET, cause=UntrustedServer("x")))))
     del record["cause"]["may_have_been_sent"]
     cause = from_dict(record).cause
@@ -90,8 +90,8 @@ def test_a_cause_that_was_kept_with_less_is_read():
 
 
 @given(value=REPLIES)
-def test_no_reply_is_changed_by_being_kept(value):
-    """Decoding what was encoded gives the same, whatever the fields hold."""
+def test_any_reply_survives_json(value):
+    """Decoding an encoded reply gives an equal one, whatever its fields hold."""
     assert value == from_dict(json.loads(json.dumps(to_dict(value))))
 
 
@@ -114,7 +114,7 @@ def test_no_reply_is_changed_by_being_kept(value):
         {"kind": "unresolved", "ticket": "images:1", "cause": {"error": "Ticket", "message": ""}},
     ],
 )
-def test_what_is_no_record_is_refused(record):
-    """The error says that this dictionary was not written here."""
+def test_invalid_record_is_refused(record):
+    """A dictionary that `to_dict` did not write raises a ValueError that says so."""
     with pytest.raises(ValueError, match="record"):
         from_dict(record)

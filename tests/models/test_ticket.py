@@ -1,4 +1,4 @@
-"""Tickets: one name for one generation, in every form a caller may hold."""
+"""Ticket: valid in every accepted form, refused in any other."""
 
 import pickle
 
@@ -8,37 +8,37 @@ from hypothesis import strategies as st
 
 from modelslab_async import FAMILIES, Ticket
 
-# What an id may be made of: everything but control characters, halves of pairs and slashes.
+# Any id of one part: no control characters, no lone surrogates, no slashes.
 IDS = st.text(
     st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="/"), min_size=1, max_size=200
 ).filter(lambda text: text not in (".", "..") and text == text.strip())
 
 
 class Index:
-    """An integer that is no `int`, as numpy and pandas hand them out."""
+    """An integer that is no `int`, like those of numpy and pandas."""
 
     def __index__(self):
         return 13443927
 
 
 @pytest.mark.parametrize("id_", [13443927, "13443927", Index()])
-def test_numbers_and_texts_name_the_same(id_):
+def test_int_and_str_id_make_equal_tickets(id_):
     """An id may be given as a number or as its digits."""
     assert Ticket("images", "13443927") == Ticket("images", id_)
     assert "images:13443927" == str(Ticket("images", id_))
 
 
 @given(family=st.sampled_from(sorted(FAMILIES)), id_=IDS)
-def test_the_text_form_reads_back(family, id_):
-    """Whatever a ticket is written as, it is read back as itself."""
+def test_text_form_is_parsed_back(family, id_):
+    """Parsing the text of a ticket gives an equal ticket."""
     ticket = Ticket(family, id_)
     assert ticket == Ticket.parse(str(ticket))
     assert ticket == Ticket.of((family, id_))
     assert {ticket} == {Ticket.of(str(ticket))}
 
 
-def test_an_id_may_hold_colons():
-    """The first colon ends the family; what is a ticket already is taken as it is."""
+def test_id_may_contain_colons():
+    """The first colon ends the family, and a ticket is taken as it is."""
     ticket = Ticket.parse("images:a:b")
     assert ("images", "a:b") == (ticket.family, ticket.id)
     assert ticket is Ticket.of(ticket)
@@ -70,28 +70,28 @@ def test_an_id_may_hold_colons():
         ([1], "got list"),
     ],
 )
-def test_what_is_no_id_is_refused(id_, complaint):
-    """The error says what was expected and what came."""
+def test_invalid_id_is_refused(id_, complaint):
+    """The message says what was expected and what was given."""
     with pytest.raises(ValueError, match=complaint):
         Ticket("images", id_)
 
 
 @pytest.mark.parametrize("family", ["", "a b", "images:1", "7up", "a/b", None, 5, "im\nages"])
-def test_what_is_no_family_is_refused(family):
-    """A family is a name; the error shows one."""
+def test_invalid_family_name_is_refused(family):
+    """The message shows a valid family name."""
     with pytest.raises(ValueError, match="such as 'images'"):
         Ticket(family, 1)
 
 
 @pytest.mark.parametrize("value", ["13443927", 13443927, None, ("images",), ("a", 1, 2), {"a": 1}])
-def test_what_is_no_ticket_is_refused(value):
-    """The error names the forms that a ticket may have."""
+def test_invalid_ticket_form_is_refused(value):
+    """The message names the accepted forms of a ticket."""
     with pytest.raises(ValueError, match=r"family:id|pair"):
         Ticket.of(value)
 
 
-def test_tickets_sort_pickle_and_do_not_change():
-    """Tickets are values."""
+def test_tickets_sort_pickle_and_are_immutable():
+    """Tickets are plain values."""
     ticket = Ticket("images", 2)
     assert [Ticket("images", 1), ticket] == sorted([ticket, Ticket("images", 1)])
     assert ticket == pickle.loads(pickle.dumps(ticket))

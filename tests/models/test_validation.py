@@ -1,4 +1,4 @@
-"""Arguments: a wrong one is refused before anything begins, in a sentence that says what fits."""
+"""Arguments: an invalid one is refused at once, with a message that says what is valid."""
 
 import math
 from decimal import Decimal
@@ -29,7 +29,7 @@ def rate(value):
     check_rate("rate", value, unit="polls")
 
 
-def span(value):
+def lease(value):
     check_positive_seconds("lease", value)
 
 
@@ -38,12 +38,12 @@ def span(value):
     [
         (slots, [None, 1, 15]),
         (rate, [None, 0.1, 5]),
-        (span, [0.001, 3, math.inf, Fraction(1, 3)]),
+        (lease, [0.001, 3, math.inf, Fraction(1, 3)]),
         (link_timeout, [None, 0, 0.0, 5, math.inf]),
     ],
 )
-def test_what_fits_passes(check, values):
-    """Whole numbers will do for seconds, and None where there need be no bound."""
+def test_valid_argument_passes(check, values):
+    """Integers are valid seconds, and None is valid for an optional argument."""
     for value in values:
         check(value)
 
@@ -58,9 +58,9 @@ def test_what_fits_passes(check, values):
         (rate, 0, ValueError, "rate is a number of polls a second above 0, or None, got 0"),
         (rate, math.inf, ValueError, "got inf"),
         (rate, math.nan, ValueError, "got nan"),
-        (span, 0, ValueError, "lease is a number of seconds above 0, got 0"),
-        (span, math.nan, ValueError, "got nan"),
-        (span, None, TypeError, "got None"),
+        (lease, 0, ValueError, "lease is a number of seconds above 0, got 0"),
+        (lease, math.nan, ValueError, "got nan"),
+        (lease, None, TypeError, "got None"),
         (
             link_timeout,
             -1,
@@ -73,16 +73,16 @@ def test_what_fits_passes(check, values):
         (link_timeout, Decimal(5), TypeError, "type Decimal"),
     ],
 )
-def test_what_does_not_fit_is_refused(check, value, error, words):
-    """The message says what was expected and what came."""
+def test_invalid_argument_is_refused(check, value, error, words):
+    """The message says what was expected and what was given."""
     with pytest.raises(error, match=words):
         check(value)
 
 
-def test_no_value_of_another_kind_is_shown():
-    """The key in the wrong place shows in no message."""
+def test_wrong_type_message_hides_the_value():
+    """A key given for the wrong argument does not appear in the message."""
     with pytest.raises(TypeError) as refused:
-        span(KEY)
+        lease(KEY)
     assert KEY not in str(refused.value)
 
 
@@ -96,8 +96,8 @@ def test_no_value_of_another_kind_is_shown():
         *(("rate", value) for value in (0, "5")),
     ],
 )
-def test_a_client_is_not_made_of_wrong_arguments(name, wrong):
-    """Each is named."""
+def test_client_refuses_invalid_numbers(name, wrong):
+    """The message starts with the name of the argument."""
     with pytest.raises((TypeError, ValueError), match=f"^{name} is a number"):
         Client(KEY, **{name: wrong})
 
@@ -116,8 +116,8 @@ def test_a_client_is_not_made_of_wrong_arguments(name, wrong):
         ("on_submitted", 5, "a function or None"),
     ],
 )
-def test_a_client_says_what_it_is_made_of(name, wrong, words):
-    """A thing of another kind is told by its name and kind, and is not shown."""
+def test_client_refuses_wrong_types(name, wrong, words):
+    """The message names the argument and the type, but does not show the value."""
     with pytest.raises(TypeError, match=f"^{name} is {words}"):
         Client(**{"api_key": KEY, name: wrong})
 
@@ -126,36 +126,36 @@ def test_a_client_says_what_it_is_made_of(name, wrong, words):
     ("name", "wrong"),
     [("concurrency", "5"), ("max_bytes", 1.5), ("timeout", "5"), ("link_timeout", None)],
 )
-def test_downloads_are_not_made_of_wrong_arguments(name, wrong):
-    """Each is named."""
+def test_downloads_refuse_invalid_numbers(name, wrong):
+    """The message starts with the name of the argument."""
     with pytest.raises(TypeError, match=f"^{name} is a number"):
         Downloads(to="x", **{name: wrong})
 
 
 @pytest.mark.parametrize("wrong", ["5", -1, math.nan])
-def test_a_wrong_patience_costs_nothing(wrong, virtually, world):
-    """Every way to wait refuses it before anything is sent."""
+def test_invalid_timeout_is_refused_before_any_request(wrong, virtually, world):
+    """Every method that waits refuses it before anything is sent."""
     request = ("realtime/text2img", {"prompt": "a cat"})
 
     async def main():
         async with world() as here:
             client = here.client
-            for waiting in (
-                client.wait("images:1", timeout=wrong),
-                client.gather(["images:1"], timeout=wrong),
-                anext(client.stream(["images:1"], timeout=wrong)),
-                client.generate(request[0], **request[1], timeout=wrong),
-                anext(client.generate_many([request], timeout=wrong)),
+            for start_wait in (
+                lambda: client.wait("images:1", timeout=wrong),
+                lambda: client.gather(["images:1"], timeout=wrong),
+                lambda: anext(client.stream(["images:1"], timeout=wrong)),
+                lambda: client.generate(request[0], **request[1], timeout=wrong),
+                lambda: anext(client.generate_many([request], timeout=wrong)),
             ):
                 with pytest.raises((TypeError, ValueError), match=r"^timeout is a number of sec"):
-                    await waiting
+                    await start_wait()
             assert [] == here.wire.requests
 
     virtually(main)
 
 
-async def test_a_batch_takes_no_wrong_arguments(tmp_path):
-    """Neither for its lease nor for a run."""
+async def test_batch_refuses_invalid_arguments(tmp_path):
+    """Both `open` and `run` check their numbers."""
     with pytest.raises(TypeError, match=r"^lease is a number"):
         async with Batch.open(tmp_path / "a.journal", lease="60"):
             pass

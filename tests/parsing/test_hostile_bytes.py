@@ -1,4 +1,4 @@
-"""Hostile bytes: what a broken proxy or a careless server may send costs neither sense nor time."""
+"""Bodies and headers of a broken proxy or server: read correctly, in bounded time and memory."""
 
 import json
 import sys
@@ -23,8 +23,8 @@ from modelslab_async import (
 )
 
 TICKET = Ticket("images", 1)
-# Generous, for slow machines and coverage; what grows with the square takes minutes.
-PATIENCE = 15.0
+# Generous, for slow machines and coverage. Quadratic time would take minutes.
+MAX_SECONDS = 15.0
 LINK = "https://pub-1.r2.dev/a.png"
 
 
@@ -34,7 +34,7 @@ def read(body, *, status_code=200, headers=()):
 
 
 def nested(key, levels):
-    """So many containers inside each other, the innermost holding a link."""
+    """That many nested containers; the innermost holds a link."""
     value = [LINK]
     for _ in range(levels - 1):
         value = {key: value} if key else [value]
@@ -43,8 +43,8 @@ def nested(key, levels):
 
 @pytest.mark.parametrize("key", ["", "output", "url", "data", "0", "other"])
 @pytest.mark.parametrize("levels", [62, 63, 64, 65, 200])
-def test_depth_is_counted_exactly(key, levels):
-    """Sixty-four levels are read, to the last one; one more is a fault of the look."""
+def test_depth_limit_is_exact(key, levels):
+    """64 levels are read, and one more makes the reply unreadable."""
     body = {"status": "success", "output": nested(key, levels), "tags": [[], []]}
     if levels < 64:
         assert (LINK,) == read(body).output
@@ -54,8 +54,8 @@ def test_depth_is_counted_exactly(key, levels):
 
 
 @pytest.mark.parametrize("inside", [b"[", b'{"a":'])
-def test_a_small_body_may_be_deeper_than_python_can_go(inside):
-    """It is a fault of the look, closed at its end or not."""
+def test_body_deeper_than_the_recursion_limit_is_unreadable(inside):
+    """It makes no difference whether its brackets are closed."""
     body = b'{"status":"success","output":' + inside * 12_000
     for end in (b"", b"1" + (b"]" if inside == b"[" else b"}") * 12_000 + b"}"):
         with pytest.raises(UnreadableReply, match="too deeply"):
@@ -76,35 +76,35 @@ WIDE = {
     },
     "a message of lists": {"status": "failed", "message": [["x"]] * 45_000},
     "quotes in a text": {"status": "processing", "message": '\\"' * 1_000_000},
-    "a picture": {"status": "success", "output": ["A" * 14_000_000]},
-    "a picture as PHP writes it": {"status": "success", "output": ["AB/" * 4_000_000]},
+    "an image in base64": {"status": "success", "output": ["A" * 14_000_000]},
+    "an image with escaped slashes": {"status": "success", "output": ["AB/" * 4_000_000]},
 }
 
 
 @pytest.mark.parametrize("name", WIDE)
-def test_a_wide_body_is_read_in_no_time(name):
-    """The time for a body grows with its length, not with its shape."""
+def test_wide_body_is_read_in_linear_time(name):
+    """The time depends on the length of a body, not on its shape."""
     began = time.process_time()
     assert isinstance(read(WIDE[name]), Processing | Success | Failed)
-    assert time.process_time() - began < PATIENCE
+    assert time.process_time() - began < MAX_SECONDS
 
 
-def wider(shape, count=40_000):
+def body_of_many(shape, count=40_000):
     return b'{"status":"success","output":[' + b",".join([shape] * count) + b"]}"
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        *map(wider, (b"[],[]", b"{},{},{}", b'{"a":{}}', b"1.5,0,0", b'"a","b","c"')),
-        b"[" + wider(b"1,2,3") + b"]",
-        b"\xff" + wider(b"1,2,3"),
-        wider(b"1,2,3").decode().encode("utf-16"),
+        *map(body_of_many, (b"[],[]", b"{},{},{}", b'{"a":{}}', b"1.5,0,0", b'"a","b","c"')),
+        b"[" + body_of_many(b"1,2,3") + b"]",
+        b"\xff" + body_of_many(b"1,2,3"),
+        body_of_many(b"1,2,3").decode().encode("utf-16"),
     ],
     ids=["lists", "objects", "nested", "numbers", "texts", "a list", "broken", "utf-16"],
 )
-def test_a_body_of_too_many_values_is_not_read(body, monkeypatch):
-    """What would fill the memory is refused by its bytes alone."""
+def test_body_with_too_many_values_is_not_parsed(body, monkeypatch):
+    """A body that would fill the memory is refused by its bytes alone."""
     monkeypatch.setattr(
         "modelslab_async._parsing.json_body._decode", lambda _: pytest.fail("decoded")
     )
@@ -112,8 +112,8 @@ def test_a_body_of_too_many_values_is_not_read(body, monkeypatch):
         read(body)
 
 
-def test_a_large_body_that_is_no_object_is_not_read(monkeypatch):
-    """A page, a list or blanks: however many bytes of it came, none becomes a text."""
+def test_large_body_that_is_no_object_is_not_parsed(monkeypatch):
+    """A large page, list or run of blanks is not even decoded."""
     monkeypatch.setattr(
         "modelslab_async._parsing.json_body._decode", lambda _: pytest.fail("decoded")
     )
@@ -123,32 +123,32 @@ def test_a_large_body_that_is_no_object_is_not_read(monkeypatch):
 
 
 @pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b" \r\n\t" * 50_000])
-def test_what_stands_around_a_large_object_does_not_matter(before):
-    """A byte order mark and blanks are no reason to lose a result."""
+def test_byte_order_mark_and_blanks_around_large_object_are_ignored(before):
+    """The result inside is still read."""
     body = before + json.dumps({"status": "success", "output": ["A" * 100_000]}).encode() + b"\n"
     assert ("A" * 100_000,) == read(body).output
 
 
 @pytest.mark.parametrize("status_code", [200, 404, 429])
 @pytest.mark.parametrize("words", ["url ", "wait ", "the id ", "no such ", "rate limit ", "x not "])
-def test_a_long_message_is_searched_in_no_time(words, status_code):
-    """The time for a message does not grow with what it says over and over."""
-    said = words * (8_000_000 // len(words))
+def test_long_message_is_searched_in_linear_time(words, status_code):
+    """The time does not grow faster than the length of the message."""
+    message = words * (8_000_000 // len(words))
     began = time.process_time()
     with suppress(ModelsLabError):
-        read({"status": "error", "message": said, "tips": said}, status_code=status_code)
-    assert time.process_time() - began < PATIENCE / 5
+        read({"status": "error", "message": message, "tips": message}, status_code=status_code)
+    assert time.process_time() - began < MAX_SECONDS / 5
 
 
-def test_many_names_at_many_levels():
-    """Each value is looked at once, however many of the known names lead to it."""
+def test_nested_result_fields_are_visited_once():
+    """The time stays short however many known names lead to a value."""
     names = ("url", "link", "image", "text", "output", "links", "proxy_links", "output_url", "x")
     value = {}
     for level in range(46):
         value = {names[level % len(names)]: value, "y": [value] if level < 14 else []}
     began = time.process_time()
     assert () == read({"status": "success", "output": value}).output
-    assert time.process_time() - began < PATIENCE
+    assert time.process_time() - began < MAX_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -161,15 +161,15 @@ def test_many_names_at_many_levels():
         b'{"\\ud800":"\\ud800","status":"success","output":["a"]}',
     ],
 )
-def test_texts_can_be_written_down(body):
-    """Halves of pairs and broken bytes stay in `raw`; in texts they are replaced."""
+def test_texts_can_be_encoded(body):
+    """Lone surrogates and invalid bytes stay in `raw`, but are replaced in texts."""
     reply = read(body)
     assert "".join(reply.output + reply.proxy_links).encode("utf-8")
     assert reply == from_dict(json.loads(json.dumps(to_dict(reply))))
 
 
-def test_the_largest_number_that_python_reads():
-    """A number too long for Python is a fault of the look; one that just fits is kept."""
+def test_number_with_too_many_digits_is_unreadable():
+    """The longest number that Python accepts is kept."""
     longest = sys.get_int_max_str_digits()
     reply = read(b'{"status":"processing","eta":' + b"9" * longest + b"}")
     assert reply.eta is None
@@ -179,8 +179,8 @@ def test_the_largest_number_that_python_reads():
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999"])
-def test_numbers_that_json_does_not_have(word):
-    """They are kept as their words, so that the body can be written again by anybody."""
+def test_infinite_and_nan_numbers_become_texts(word):
+    """The body can then be written as valid JSON again."""
     reply = read(f'{{"status":"success","output":["a"],"meta":{{"seed":{word}}}}}'.encode())
     assert {"seed": word} == reply.meta
     assert reply == from_dict(json.loads(json.dumps(to_dict(reply), allow_nan=False)))
@@ -191,13 +191,13 @@ def test_numbers_that_json_does_not_have(word):
     [(6, 6.0), (0.25, 0.25), ("7", 7.0), (" 7.5 ", 7.5), (0, 0.0)]
     + [(odd, None) for odd in (-1, "soon", "nan", "inf", True, None, [6], {"s": 6}, 10**400)],
 )
-def test_an_eta_is_a_number_or_none(eta, expected):
-    """A finite number that is not negative, also one in quotes."""
+def test_eta_is_a_number_or_none(eta, expected):
+    """A finite, non-negative number counts, also as a string."""
     assert expected == read({"status": "processing", "eta": eta}).eta
 
 
-def test_the_last_of_two_equal_names_counts():
-    """Duplicate names are read as JSON readers do."""
+def test_last_of_duplicate_names_counts():
+    """Duplicate names are read as JSON parsers do."""
     assert (LINK,) == read(
         b'{"status":"failed","output":"%s","status":"success"}' % LINK.encode()
     ).output
@@ -205,8 +205,8 @@ def test_the_last_of_two_equal_names_counts():
 
 @pytest.mark.parametrize("status_code", [300, 301, 302, 303, 304, 307, 308, 399])
 @pytest.mark.parametrize("form", [dict, list, lambda pairs: [(b"Location", pairs[0][1].encode())]])
-def test_a_redirect_names_its_place(status_code, form):
-    """Without the query, which may hold a key; and whatever its body says, it is no reply."""
+def test_redirect_error_names_location_without_query(status_code, form):
+    """The query may hold a key. The body of a redirect is ignored."""
     headers = form([("Location", "https://old.example/api/v6/x?key=secret&a=1")])
     with pytest.raises(UnreadableReply, match=r"'https://old\.example/api/v6/x'") as caught:
         read({"status": "success", "output": LINK}, status_code=status_code, headers=headers)
@@ -214,8 +214,8 @@ def test_a_redirect_names_its_place(status_code, form):
     assert status_code == caught.value.status_code
 
 
-def test_a_fault_shows_a_little_of_what_came():
-    """One printable line of the body, and no more."""
+def test_error_shows_one_printable_line_of_the_body():
+    """The excerpt is short and has no control characters."""
     with pytest.raises(UnreadableReply) as caught:
         read(b"<html>\r\n\x1b[31m" + b"x" * 10_000)
     assert caught.value.message.isprintable()
@@ -233,9 +233,9 @@ DATES = st.lists(
     ),
     max_size=8,
 ).map(" ".join)
-HINTS = DATES | st.text(max_size=20) | st.integers().map(str) | st.floats().map(str)
+VALUES = DATES | st.text(max_size=20) | st.integers().map(str) | st.floats().map(str)
 NAMES = ["Retry-After", "retry-after", "X-RateLimit-Reset", "Date", "Location", "X"]
-PAIRS = st.lists(st.tuples(st.sampled_from(NAMES), HINTS), max_size=5)
+PAIRS = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=5)
 HEADERS = PAIRS | PAIRS.map(dict) | st.lists(st.tuples(st.binary(max_size=12), st.binary()))
 
 
@@ -245,8 +245,8 @@ HEADERS = PAIRS | PAIRS.map(dict) | st.lists(st.tuples(st.binary(max_size=12), s
     received_at=st.none() | st.floats(0, 1e11),
     body=st.sampled_from([b"", b"{}", b'{"status":"error","message":"Rate limit exceeded"}']),
 )
-def test_any_headers_and_any_status(headers, status_code, received_at, body):
-    """Whatever the head of a reply is, the hint in it is none or a sane number of seconds."""
+def test_any_headers_give_a_valid_retry_after(headers, status_code, received_at, body):
+    """Whatever the headers hold, the delay is None or within the limit."""
     with pytest.raises(ModelsLabError) as caught:
         read_reply(
             TICKET, status_code=status_code, headers=headers, body=body, received_at=received_at
@@ -262,8 +262,8 @@ def test_any_headers_and_any_status(headers, status_code, received_at, body):
     "hint",
     [("Retry-After", "Fri, 20 Nov 2026 10:00:09 GMT"), ("X-RateLimit-Reset", "1795168809")],
 )
-def test_a_wrong_clock_spoils_no_hint(hint, skew):
-    """A moment is measured against the reply's own `Date`, not against this machine's clock."""
+def test_wrong_local_clock_does_not_change_retry_after(hint, skew):
+    """An absolute time is compared with the reply's own `Date`."""
     with pytest.raises(RateLimited) as caught:
         read_reply(
             TICKET,
@@ -286,8 +286,8 @@ def test_a_wrong_clock_spoils_no_hint(hint, skew):
         ("wait for request 12345678901 to end", None),
     ],
 )
-def test_a_hint_in_words(words, seconds):
-    """Seconds and minutes are understood where the words are about waiting."""
+def test_retry_after_is_read_from_the_message(words, seconds):
+    """Seconds and minutes count where the words are about waiting."""
     with pytest.raises(RateLimited) as caught:
         read({"status": "error", "message": "Rate limit exceeded", "tips": words})
     assert seconds == caught.value.retry_after

@@ -1,4 +1,4 @@
-"""Reading: whatever a server answers becomes a reply or a typed error, and the right one."""
+"""read_reply: every response becomes the right reply or the right typed error."""
 
 import gzip
 import json
@@ -75,14 +75,14 @@ DONE = [
 
 
 @pytest.mark.parametrize("body", RUNNING, ids=json.dumps)
-def test_a_job_that_is_not_over(body):
-    """Words of waiting, and words that nobody knows, are not terminal."""
+def test_running_job_becomes_processing(body):
+    """Unknown status words are not terminal."""
     assert isinstance(read(body), Processing)
 
 
 @pytest.mark.parametrize("body", DONE, ids=json.dumps)
-def test_a_job_that_is_done(body):
-    """Wherever the results stand, they are a tuple of strings."""
+def test_done_job_becomes_success(body):
+    """Results in any field and shape become a tuple of strings."""
     reply = read(body)
     assert isinstance(reply, Success)
     assert (LINK,) == reply.output
@@ -96,22 +96,22 @@ def test_a_job_that_is_done(body):
         ({"status": "error", "message": "no", "tips": "ask less"}, "^images:1: no$"),
     ],
 )
-def test_an_error_says_what_the_server_said(body, words):
-    """Its message is the server's, or says what there was in its place; tips are beside it."""
+def test_error_has_the_server_message(body, words):
+    """If there is none, the message describes the reply; tips are appended to it."""
     with pytest.raises(ModelsLabError, match=words) as error:
         read(body, status_code=400)
-    said = " ".join(filter(None, (body.get("message"), body.get("tips"))))
-    assert said == error.value.server_message
+    expected = " ".join(filter(None, (body.get("message"), body.get("tips"))))
+    assert expected == error.value.server_message
 
 
 @pytest.mark.parametrize("output", [[], "", None, {}, 5, True])
-def test_done_without_a_result_is_done(output):
-    """The status decides; the result is then an empty tuple."""
+def test_success_without_results_has_empty_output(output):
+    """The status alone decides."""
     assert () == read({"status": "success", "output": output}).output
 
 
-def test_a_transcript_is_a_result():
-    """Speech to text may answer a text, an object with one, or a link to one."""
+def test_transcript_is_a_result():
+    """Speech to text may return a text, an object with one, or a list."""
     for output in ("hello there", {"text": "hello there", "timestamps": [1, 2]}, ["hello there"]):
         assert ("hello there",) == read({"status": "success", "output": output}).output
 
@@ -129,8 +129,8 @@ def test_a_transcript_is_a_result():
         ({"status": "error", "message": "The prompt field is required."}, "failed", "The prompt"),
     ],
 )
-def test_a_job_that_failed(body, reason, message):
-    """The job's own failure is a reply, with the server's words."""
+def test_failed_job_becomes_failed(body, reason, message):
+    """The reply has the server's words and a reason."""
     reply = read(body)
     assert isinstance(reply, Failed)
     assert reason == reply.reason
@@ -150,8 +150,8 @@ def test_a_job_that_failed(body, reason, message):
         "Too many requests to the host of the image",
     ],
 )
-def test_a_job_s_own_words_are_no_refusal(message):
-    """A failure that speaks of plans, keys or limits does not end other tickets."""
+def test_job_message_about_limits_is_no_refusal(message):
+    """A failed job that mentions plans, keys or limits does not end other tickets."""
     assert isinstance(read({"status": "failed", "message": message}), Failed)
 
 
@@ -175,8 +175,8 @@ def test_a_job_s_own_words_are_no_refusal(message):
     ],
 )
 @pytest.mark.parametrize("spelling", ["message", "messege"])
-def test_a_refusal_inside_a_200(message, kind, spelling):
-    """The service may refuse by words alone."""
+def test_refusal_inside_status_200_is_raised(message, kind, spelling):
+    """The service may refuse by its message alone."""
     with pytest.raises(kind) as caught:
         read({"status": "error", spelling: message})
     assert type(caught.value) is kind
@@ -203,8 +203,8 @@ def test_a_refusal_inside_a_200(message, kind, spelling):
     ],
 )
 @pytest.mark.parametrize("body", [b'{"status":"error","message":"no"}', b"<html>no</html>", b""])
-def test_statuses_of_http(status_code, kind, body):
-    """The HTTP status decides where it speaks of the conversation; a page refuses nothing."""
+def test_http_status_decides_the_error(status_code, kind, body):
+    """A page of HTML with an account status is only unreadable."""
     if (kind is InvalidRequest and not body.startswith(b"{")) or (
         status_code in (401, 402, 403) and body.startswith(b"<")
     ):
@@ -216,8 +216,8 @@ def test_statuses_of_http(status_code, kind, body):
     assert Ticket("images", 1) == caught.value.ticket
 
 
-def test_a_404_with_a_status_is_an_unknown_id():
-    """A 404 that speaks the service's language knows no such id; any other one no such route."""
+def test_404_with_a_status_word_means_unknown_id():
+    """Any other 404 means a wrong route."""
     body = {"status": "error", "message": "no"}
     assert "not_found" == read(body, status_code=404).reason
     with pytest.raises(InvalidRequest, match="could not be found"):
@@ -228,8 +228,8 @@ def test_a_404_with_a_status_is_an_unknown_id():
         read(b"<html>Not Found</html>", status_code=404)
 
 
-def test_more_precise_words_beat_a_400():
-    """A bad key is a bad key also where the status says no more than 'bad request'."""
+def test_refusal_phrase_wins_over_status_400():
+    """A bad key is reported as such, even with status 400."""
     with pytest.raises(AuthenticationError):
         read({"status": "error", "message": "Invalid API key"}, status_code=400)
 
@@ -257,8 +257,8 @@ def test_more_precise_words_beat_a_400():
         ({}, {}, None),
     ],
 )
-def test_hints_how_long_to_wait(body, headers, expected):
-    """Body, then headers, then words; each capped, and nonsense left out."""
+def test_retry_after_sources_in_order(body, headers, expected):
+    """The body comes first, then headers, then the message; nonsense is skipped."""
     with pytest.raises(RateLimited) as caught:
         read(
             {"status": "error", "message": "Rate limit exceeded"} | body,
@@ -283,8 +283,8 @@ def test_hints_how_long_to_wait(body, headers, expected):
         ("training_failed", Failed),
     ],
 )
-def test_training_keeps_its_state_in_the_message(messege, kind):
-    """Its status is 'success' from the first moment on."""
+def test_training_stage_is_read_from_the_message(messege, kind):
+    """The status of a training is 'success' from the start."""
     body = {"status": "success", "messege": messege, "data": "a log"}
     assert isinstance(read(body, family="training"), kind)
 
@@ -300,8 +300,8 @@ def test_training_keeps_its_state_in_the_message(messege, kind):
         ("cancelled", Failed, "cancelled"),
     ],
 )
-def test_workflows_keep_their_state_inside(status, kind, reason):
-    """The envelope says 'success' whatever the run does."""
+def test_workflow_state_is_read_from_execution(status, kind, reason):
+    """The outer status is 'success' whatever the run does."""
     body = {
         "status": "success",
         "execution": {"id": 1, "status": status, "execution_time": 15.2},
@@ -349,8 +349,8 @@ NESTED = b'{"status":"success","output":' + b"[" * 1_000_000 + b"]" * 1_000_000 
     ],
     ids=lambda body: repr(body[:24]),
 )
-def test_what_says_nothing_is_a_fault_of_the_look(body):
-    """No such body ends a ticket: the poller looks again."""
+def test_body_without_information_is_unreadable(body):
+    """Such a body ends no ticket: the poller polls again."""
     with pytest.raises(UnreadableReply):
         read(body)
 
@@ -368,16 +368,16 @@ def test_what_says_nothing_is_a_fault_of_the_look(body):
         b'{"status":"failed","status":"processing"}',
     ],
 )
-def test_odd_bodies_that_say_something(body):
-    """What can be read is read; a number that is none is no eta, and texts can be printed."""
+def test_unusual_but_readable_body_is_read(body):
+    """An invalid eta becomes None, and texts can be encoded."""
     reply = read(body)
     assert isinstance(reply, Processing)
     assert reply.eta is None
     reply.message.encode()
 
 
-def test_depth_is_bounded():
-    """A body of sane depth is read, a deeper one is a fault; both in no time."""
+def test_nested_body_within_the_depth_limit_is_read():
+    """A deeper body is unreadable. Both take little time."""
     deep = {"status": "success", "output": LINK}
     for _ in range(60):
         deep = {"status": "success", "output": deep, "data": deep if _ < 5 else 1, "links": {}}
@@ -386,15 +386,15 @@ def test_depth_is_bounded():
         read({"status": "success", "output": deep, "meta": {"a": {"b": {"c": {"d": deep}}}}})
 
 
-def test_a_reply_keeps_the_ticket_it_was_asked_for():
-    """Replies come without an id, with an empty one or with another one."""
+def test_reply_has_the_polled_ticket():
+    """The id of the body may be missing, empty or another one."""
     for id_ in (None, "", 2, "other"):
         assert Ticket("images", 1) == read({"status": "success", "id": id_}).ticket
         assert Ticket("images", 1) == read({"status": "failed", "id": id_}).ticket
 
 
-def test_fields_of_a_success():
-    """The server's own figures are kept, and the whole body beside them."""
+def test_success_has_all_fields_of_the_body():
+    """Figures, mirrors and the whole body are kept."""
     body = {
         "status": "success",
         "output": [LINK],
@@ -417,8 +417,8 @@ def test_fields_of_a_success():
     assert read({"status": "success"}).nsfw is None
 
 
-def test_a_family_of_one_s_own_is_read_too():
-    """A ticket of no built-in family is read like a generation."""
+def test_unknown_family_is_read_as_generation():
+    """A ticket of no registered family follows the rule of generations."""
     reply = read_reply(Ticket("v8_images", 1), status_code=200, body=b'{"status":"processing"}')
     assert isinstance(reply, Processing)
 
@@ -455,8 +455,8 @@ HEADERS = st.dictionaries(
     body=BODIES | st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()),
 )
 @example(family="images", status_code=200, headers={}, body=b'{"status":"success","output":1e999}')
-def test_reading_is_total(family, status_code, headers, body):
-    """Whatever comes, a reply that can be kept comes out, or an error of this package."""
+def test_any_response_becomes_a_reply_or_a_package_error(family, status_code, headers, body):
+    """A reply can also be stored as JSON and read back."""
     ticket = Ticket(family, "w/1" if family == "workflows" else 1)
     try:
         reply = read_reply(ticket, status_code=status_code, headers=headers, body=body)

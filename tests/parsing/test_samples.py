@@ -1,4 +1,4 @@
-"""Samples: bodies of the shapes that were recorded, each with what it has to be read as."""
+"""Bodies of every recorded shape, each with the reply or error that it must become."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def samples(*names):
 
 
 def read(sample):
-    """Read a sample of its family, or of `images` where any family would do."""
+    """Read a sample as a reply of its family; `images` where the family does not matter."""
     family = sample.get("family", "images")
     parts = FAMILIES[family].id_parts
     return read_reply(
@@ -40,42 +40,42 @@ def read(sample):
     )
 
 
-def check_says(sample, reply):
-    """Every field that the sample names has its value, and the body is kept whole."""
-    said = {name: getattr(reply, name) for name in sample["says"]}
-    lists = {name: list(value) for name, value in said.items() if isinstance(value, tuple)}
-    assert sample["says"] == said | lists
+def check_fields(sample, reply):
+    """Each field of the sample has its value, and the reply holds the whole body."""
+    actual = {name: getattr(reply, name) for name in sample["says"]}
+    lists = {name: list(value) for name, value in actual.items() if isinstance(value, tuple)}
+    assert sample["says"] == actual | lists
     assert sample["body"] == reply.raw
     assert reply == from_dict(json.loads(json.dumps(to_dict(reply), allow_nan=False)))
 
 
 @pytest.mark.parametrize("sample", samples("processing"))
-def test_a_job_that_goes_on(sample):
-    """Announced links, mirrors and envelopes of success are no results yet."""
+def test_sample_of_a_running_job(sample):
+    """Announced links, mirrors and an outer success are no results yet."""
     reply = read(sample)
     assert Processing is type(reply)
-    check_says(sample, reply)
+    check_fields(sample, reply)
 
 
 @pytest.mark.parametrize("sample", samples("success"))
-def test_a_job_with_its_results(sample):
-    """Whatever shape the results have, they come out as strings, in their order."""
+def test_sample_of_a_done_job(sample):
+    """Results of any shape become strings, in their order."""
     reply = read(sample)
     assert Success is type(reply)
-    check_says(sample, reply)
+    check_fields(sample, reply)
 
 
 @pytest.mark.parametrize("sample", samples("failed"))
-def test_a_job_without_results(sample):
-    """A job's own end is a reply, with its reason."""
+def test_sample_of_a_failed_job(sample):
+    """A failed job becomes a reply with its reason."""
     reply = read(sample)
     assert Failed is type(reply)
-    check_says(sample, reply)
+    check_fields(sample, reply)
 
 
 @pytest.mark.parametrize("sample", samples("errors"))
-def test_a_reply_about_something_else(sample):
-    """Trouble and refusals are raised, as exactly the error that says who must act."""
+def test_sample_of_an_error(sample):
+    """Server trouble and refusals are raised as exactly the right error."""
     with pytest.raises(ModelsLabError) as caught:
         read(sample)
     assert getattr(modelslab_async, sample["error"]) is type(caught.value)
@@ -86,8 +86,8 @@ def test_a_reply_about_something_else(sample):
 
 @pytest.mark.parametrize("sample", samples("processing", "success", "failed"))
 @pytest.mark.parametrize("id_", [None, "", 0, "another", [1], {"id": 1}])
-def test_no_reply_renames_its_ticket(sample, id_):
-    """Whatever id a body has, the reply is about the ticket that was asked for."""
+def test_id_in_the_body_does_not_change_the_ticket(sample, id_):
+    """The reply is about the ticket that was polled."""
     body = {"id": 1, "request_id": 2} | sample["body"] | {"id": id_}
     assert read(sample).ticket == read(sample | {"body": body}).ticket
 

@@ -1,4 +1,4 @@
-"""Endpoints: how parameters become a call, what is refused before, and the table of all."""
+"""Endpoint and ENDPOINTS: parameters become a request, and the rows match the documentation."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from modelslab_async import ENDPOINTS, FAMILIES, Endpoint
 
 FACTS = json.loads(Path(__file__).parents[1].joinpath("facts", "endpoints.json").read_text())
-SITE = "https://modelslab.com/api/"
-OLD_SITE = "https://stablediffusionapi.com/api/"
+BASE_URL = "https://modelslab.com/api/"
+LEGACY_URL = "https://stablediffusionapi.com/api/"
 UTILITIES = {
     "general/request_count",
     "general/wallet_balance",
@@ -23,9 +23,9 @@ UTILITIES = {
     "three_d/base64_to_url",
 }
 QUEUED = [name for name, endpoint in ENDPOINTS.items() if endpoint.resolved_by]
-# Written down as required somewhere, yet somewhere else as optional, as having a default, or as
-# unknown: nobody is stopped for their sake. The list is long so that no row changes unseen.
-SOFTENED = {
+# Parameters that one document requires, but that another one lists as optional or with a default,
+# or does not list. They are optional here. The list is complete, so that no row changes unseen.
+NOT_REQUIRED_HERE = {
     "images/controlnet": "prompt",
     "images/img2img": "model_id prompt",
     "image_editing/fashion": "cloth_type",
@@ -60,13 +60,13 @@ SOFTENED = {
 }
 
 
-def a_row(**more):
+def make_endpoint(**more):
     row = {"name": "v8_images/paint", "url": "{base}/v8/paint", "resolved_by": "v8_images"}
     return Endpoint(**{**row, **more})
 
 
-def filled(endpoint):
-    """Parameters that the row takes: what it requires, and the first of each group."""
+def required_params(endpoint):
+    """The required parameters, and the first of each group of alternatives."""
     return dict.fromkeys((*endpoint.required, *(group[0] for group in endpoint.any_of)), "x")
 
 
@@ -75,8 +75,8 @@ def documented(url, field):
     return set(FACTS[url].get(field, "").split())
 
 
-def test_every_name_is_its_row_s_and_every_ticket_has_a_family():
-    """Names and URLs are unique, and tickets belong to families that can be fetched."""
+def test_endpoints_are_unique_and_resolve_to_known_families():
+    """Names and URLs are unique, and each endpoint's tickets can be polled."""
     assert [*ENDPOINTS] == [endpoint.name for endpoint in ENDPOINTS.values()]
     assert len(ENDPOINTS) == len({endpoint.url for endpoint in ENDPOINTS.values()})
     assert UTILITIES == ENDPOINTS.keys() - QUEUED
@@ -86,8 +86,8 @@ def test_every_name_is_its_row_s_and_every_ticket_has_a_family():
 
 
 @pytest.mark.parametrize("name", QUEUED)
-def test_a_row_has_the_tier_and_makes_a_part_of_what_its_family_makes(name):
-    """One key serves the submit and the looks, and nothing else comes out of a family."""
+def test_endpoint_matches_tier_and_output_of_its_family(name):
+    """The same key serves submit and poll, and the output is part of the family's."""
     endpoint = ENDPOINTS[name]
     family = FAMILIES[endpoint.resolved_by]
     assert family.tier == endpoint.tier
@@ -96,7 +96,7 @@ def test_a_row_has_the_tier_and_makes_a_part_of_what_its_family_makes(name):
 
 
 def test_registry_has_every_documented_endpoint():
-    """None is missing or made up. Endpoints of v8 are not among the facts: no page describes them."""
+    """None is missing or made up. The facts leave out v8, which has no documentation."""
     queued = {url for url, facts in FACTS.items() if facts["family"]}
     assert queued == {ENDPOINTS[name].with_hosts().url for name in QUEUED}
     utilities = {ENDPOINTS[name].with_hosts().url for name in UTILITIES}
@@ -105,25 +105,25 @@ def test_registry_has_every_documented_endpoint():
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_endpoint_agrees_with_documented_facts(name):
-    """Parameters, method and family are the documented ones; less may be required, never more."""
+    """Parameters, method and family are the documented ones; no more may be required."""
     endpoint = ENDPOINTS[name]
     url = endpoint.with_hosts().url
     required = documented(url, "required")
     assert required | documented(url, "optional") == set(endpoint.parameters)
     assert FACTS[url]["method"] == endpoint.method
     assert FACTS[url]["family"] == endpoint.resolved_by
-    softer = set(SOFTENED.get(name, "").split())
+    not_required = set(NOT_REQUIRED_HERE.get(name, "").split())
     alternatives = {parameter for group in endpoint.any_of for parameter in group}
-    assert required - softer - alternatives == set(endpoint.required)
+    assert required - not_required - alternatives == set(endpoint.required)
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_what_a_row_requires_is_enough(name):
-    """Each endpoint starts with its required parameters alone, and not without one of them."""
+def test_required_parameters_are_sufficient_and_necessary(name):
+    """Each endpoint accepts its required parameters alone, and misses each that is left out."""
     endpoint = ENDPOINTS[name]
-    params = filled(endpoint)
+    params = required_params(endpoint)
     call = endpoint.build_submit(params)
-    assert (SITE if "{base}" in endpoint.url else OLD_SITE) in call.url
+    assert (BASE_URL if "{base}" in endpoint.url else LEGACY_URL) in call.url
     assert "{" not in call.url
     assert "key" not in call.fields
     assert (endpoint.tier, endpoint.key_in, "POST") == (call.tier, call.key_in, call.method)
@@ -132,25 +132,25 @@ def test_what_a_row_requires_is_enough(name):
             endpoint.build_submit({**params, left_out: None})
 
 
-def test_parameters_pass_untouched():
-    """Values are the caller's; what is None is left out, what is falsy is not."""
+def test_parameter_values_are_passed_unchanged():
+    """Only parameters that are None are left out; other falsy values stay."""
     row = ENDPOINTS["realtime/text2img"]
     call = row.build_submit({"prompt": "a lighthouse", "width": "512", "samples": 0, "seed": None})
-    assert SITE + "v6/realtime/text2img" == call.url
+    assert BASE_URL + "v6/realtime/text2img" == call.url
     assert {"prompt": "a lighthouse", "width": "512", "samples": 0} == call.fields
     assert not call.repeatable
 
 
-def test_only_questions_may_be_repeated():
-    """Work is paid for and files are stored; two questions do no harm."""
+def test_only_account_queries_are_repeatable():
+    """A submit is paid for and an upload is stored, so neither is repeatable."""
     repeatable = {
-        name for name, row in ENDPOINTS.items() if row.build_submit(filled(row)).repeatable
+        name for name, row in ENDPOINTS.items() if row.build_submit(required_params(row)).repeatable
     }
     assert {"general/request_count", "general/wallet_balance"} == repeatable
 
 
 @pytest.mark.parametrize(
-    ("params", "complaint"),
+    ("params", "message"),
     [
         ({}, "needs prompt, got nothing"),
         ({"width": 512}, "needs prompt, got width"),
@@ -166,26 +166,26 @@ def test_only_questions_may_be_repeated():
         ({"prompt": "x", "key": "secret"}, "without `key`"),
     ],
 )
-def test_what_is_missing_or_misspelled_is_refused(params, complaint):
-    """The message names what was expected, what came and where the names are listed."""
-    with pytest.raises(ValueError, match=complaint) as caught:
+def test_missing_or_misspelled_parameter_is_refused(params, message):
+    """The message names the expected and the given parameter and where all are listed."""
+    with pytest.raises(ValueError, match=message) as caught:
         ENDPOINTS["realtime/text2img"].check(params)
-    message = str(caught.value)
-    assert "endpoints realtime/text2img" in message or "leave it out" in message
-    assert "secret" not in message
+    text = str(caught.value)
+    assert "endpoints realtime/text2img" in text or "leave it out" in text
+    assert "secret" not in text
 
 
 @pytest.mark.parametrize(
     "name", ["prompt_2", "init_image_3", "true_guidance_scale", "style", "speed", "images", "zzz"]
 )
-def test_a_new_parameter_passes(name):
-    """What the service adds, or takes elsewhere, is nobody's misspelling."""
+def test_unknown_parameter_passes(name):
+    """A parameter that is new, or known to another endpoint, is no misspelling."""
     call = ENDPOINTS["realtime/img2img"].build_submit({"prompt": "x", "init_image": "y", name: 1})
     assert 1 == call.fields[name]
 
 
-def test_one_of_a_group_is_enough():
-    """Alternatives are named together, and any of them will do."""
+def test_one_of_a_group_of_alternatives_is_required():
+    """Any of them is enough, and the message names them all."""
     endpoint = ENDPOINTS["voice/vocal_isolator"]
     assert {"init_audio": "a"} == endpoint.build_submit({"init_audio": "a"}).fields
     assert {"init_video": "v"} == endpoint.build_submit({"init_video": "v"}).fields
@@ -193,10 +193,10 @@ def test_one_of_a_group_is_enough():
         endpoint.build_submit({"seed": 1})
 
 
-def test_a_workflow_takes_its_own_words():
-    """Its id goes into the path, its key into a header, and no name is misspelled."""
+def test_workflow_accepts_any_parameter_name():
+    """Its id becomes part of the path, and its key goes into a header."""
     call = ENDPOINTS["workflows/run"].build_submit({"workflow_id": "wf/1", "promt": "x"})
-    assert SITE + "v1/workflows/wf%2F1/run" == call.url
+    assert BASE_URL + "v1/workflows/wf%2F1/run" == call.url
     assert ({"promt": "x"}, "header") == (call.fields, call.key_in)
     for bad in ("", " ", ".", ".."):
         with pytest.raises(ValueError, match="as one segment"):
@@ -204,9 +204,9 @@ def test_a_workflow_takes_its_own_words():
 
 
 @given(st.dictionaries(st.text(max_size=12), st.none() | st.integers(), max_size=4))
-def test_no_parameters_do_anything_but_start_or_be_refused(params):
-    """Whatever the names are, there is a call with exactly them or a ValueError."""
-    row = a_row(required=("prompt",), any_of=(("a", "b"),))
+def test_any_parameters_make_a_request_or_a_value_error(params):
+    """The request has exactly the given parameters, whatever their names."""
+    row = make_endpoint(required=("prompt",), any_of=(("a", "b"),))
     try:
         call = row.build_submit(params)
     except ValueError:
@@ -214,19 +214,19 @@ def test_no_parameters_do_anything_but_start_or_be_refused(params):
     assert {name: value for name, value in params.items() if value is not None} == call.fields
 
 
-def test_a_user_adds_endpoints_and_loosens_them():
-    """The table is never changed; a union makes another, and a row may require less."""
-    table = ENDPOINTS | {"v8_images/paint": a_row()}
-    assert SITE + "v8/paint" == table["v8_images/paint"].build_submit({}).url
+def test_user_can_add_and_change_endpoints():
+    """A union makes a new mapping, and the registry itself is read-only."""
+    table = ENDPOINTS | {"v8_images/paint": make_endpoint()}
+    assert BASE_URL + "v8/paint" == table["v8_images/paint"].build_submit({}).url
     assert "v8_images/paint" not in ENDPOINTS
     loose = evolve(ENDPOINTS["realtime/text2img"], required=())
     assert {"seed": 1} == loose.build_submit({"seed": 1}).fields
     with pytest.raises(TypeError):
-        ENDPOINTS["v8_images/paint"] = a_row()
+        ENDPOINTS["v8_images/paint"] = make_endpoint()
 
 
-def test_hosts_move_apart():
-    """The two hosts of the service are moved by two names."""
+def test_both_hosts_can_be_replaced():
+    """Each of the two hosts of the service has its own argument."""
     moved = [
         ENDPOINTS[name]
         .with_hosts(base="http://a", legacy="http://b")
@@ -238,7 +238,7 @@ def test_hosts_move_apart():
 
 
 @pytest.mark.parametrize(
-    ("row", "complaint"),
+    ("row", "message"),
     [
         ({"name": "paint"}, "name"),
         ({"name": "v8/paint/more"}, "name"),
@@ -251,43 +251,43 @@ def test_hosts_move_apart():
         ({"tier": "gold"}, "tier"),
     ],
 )
-def test_a_wrong_row_is_refused(row, complaint):
-    """A row that could not work says what is wrong with it."""
-    with pytest.raises(ValueError, match=complaint):
-        a_row(**row)
+def test_invalid_endpoint_is_refused(row, message):
+    """The message says what is wrong with the row."""
+    with pytest.raises(ValueError, match=message):
+        make_endpoint(**row)
 
 
-# What the documents call a link to an image, a video or a sound, or several of them.
-OF_FILES = """
+# The parameters that the documentation describes as one or more links to media files.
+FILE_PARAMETERS = """
 audio_url cloth_image control_image face_image image images init_audio init_image init_image_2
 init_video ip_adapter_image mask_image object_image reference_image target_audio target_image url
 watermark_image
 """
 
 
-def test_what_takes_a_file():
-    """Of all parameters of work that is queued, those that the documents describe as links."""
+def test_expected_parameters_take_files():
+    """Of all parameters of queued endpoints, exactly the documented links take files."""
     found = {
         name
         for endpoint in map(ENDPOINTS.get, QUEUED)
         for name in endpoint.parameters
         if endpoint.takes_file(name)
     }
-    assert set(OF_FILES.split()) == found
+    assert set(FILE_PARAMETERS.split()) == found
 
 
-def test_a_row_may_say_that_a_parameter_takes_a_file():
-    """Where its name does not; and where the caller names them, each unknown one does."""
-    assert a_row(files=("portrait",)).takes_file("portrait")
-    assert not a_row().takes_file("portrait")
-    assert a_row().takes_file("init_image_7")
-    named = a_row(allows_extra=True, optional=("prompt",))
+def test_row_can_declare_file_parameters():
+    """`files` and `allows_extra` add parameters whose names do not show it."""
+    assert make_endpoint(files=("portrait",)).takes_file("portrait")
+    assert not make_endpoint().takes_file("portrait")
+    assert make_endpoint().takes_file("init_image_7")
+    named = make_endpoint(allows_extra=True, optional=("prompt",))
     assert [True, False] == [named.takes_file(name) for name in ("portrait", "prompt")]
 
 
 @pytest.mark.parametrize("name", QUEUED)
 def test_documented_links_take_files(name):
-    """A parameter described as a link takes a file; one that holds no text or list takes none."""
+    """A parameter that is described as a link takes a file; a number or a switch does not."""
     endpoint = ENDPOINTS[name]
     url = endpoint.with_hosts().url
     files = set(filter(endpoint.takes_file, endpoint.parameters))

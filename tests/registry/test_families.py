@@ -1,4 +1,4 @@
-"""Families: how a ticket becomes a call, and the table of all of them."""
+"""Family and FAMILIES: a ticket becomes a request, and the rows match the documentation."""
 
 import json
 from pathlib import Path
@@ -29,19 +29,19 @@ LEFT_OUT = {
     "legacy_v6_ai_agent",
     "enterprise_uncensored_chat",
 }
-SITE = "https://modelslab.com/api/"
-OLD_SITE = "https://stablediffusionapi.com/api/"
+BASE_URL = "https://modelslab.com/api/"
+LEGACY_URL = "https://stablediffusionapi.com/api/"
 
 
-def test_the_table_is_complete():
-    """Every family that can be fetched is there, under the name it is documented by."""
+def test_registry_has_the_expected_families():
+    """Each family has its documented name and a documentation page."""
     assert NAMES == list(FAMILIES)
     assert [name for name, family in FAMILIES.items() if name != family.name] == []
     assert [] == [name for name, family in FAMILIES.items() if not family.doc.startswith("https:")]
 
 
 ENTERPRISE = "v1/enterprise/"
-# Only what does not follow the rule of its tier.
+# Only the paths that do not follow the pattern of their tier.
 PATHS = {
     "images": "v6/images/fetch",
     "three_d": "v6/3d/fetch/{id}",
@@ -58,19 +58,19 @@ PATHS = {
     "enterprise_three_d": ENTERPRISE + "3d/fetch/{id}",
     "enterprise_flux_2_dev": ENTERPRISE + "flux/fetch/{id}",
 }
-READ_BY_GET = {"controlnet_v5": "query", "workflows": "header"}
+KEY_LOCATION_OF_GET = {"controlnet_v5": "query", "workflows": "header"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_row(name):
-    """URL, method, tier and the places of id and key, without any file to compare with."""
+def test_family_has_expected_url_method_and_key_location(name):
+    """The expected values are written down here, without a file to compare with."""
     family = FAMILIES[name]
     short = name.removeprefix("enterprise_")
-    area = "v6/" if short == name else ENTERPRISE
-    path = PATHS.get(name, f"{area}{short}/fetch/{{id}}")
-    assert (OLD_SITE if name.startswith("legacy") else SITE) + path == family.with_hosts().url
-    assert ("GET" if name in READ_BY_GET else "POST") == family.method
-    assert READ_BY_GET.get(name, "body") == family.key_in
+    prefix = "v6/" if short == name else ENTERPRISE
+    path = PATHS.get(name, f"{prefix}{short}/fetch/{{id}}")
+    assert (LEGACY_URL if name.startswith("legacy") else BASE_URL) + path == family.with_hosts().url
+    assert ("GET" if name in KEY_LOCATION_OF_GET else "POST") == family.method
+    assert KEY_LOCATION_OF_GET.get(name, "body") == family.key_in
     assert ("enterprise" if name.startswith("enterprise") else "standard") == family.tier
     assert (None if "{id}" in path else "request_id") == family.id_field
     rules = {"training": "training", "workflows": "workflow"}
@@ -97,17 +97,17 @@ def test_family_agrees_with_documented_facts(name):
 @pytest.mark.parametrize(
     ("ticket", "url", "fields"),
     [
-        ("images:7", SITE + "v6/images/fetch", {"request_id": "7"}),
-        ("image_editing:7", SITE + "v6/image_editing/fetch/7", {}),
-        ("realtime:7", SITE + "v6/realtime/fetch/7", {}),
-        ("interior:7", SITE + "v6/interior/fetch/7", {}),
-        ("enterprise_interior:7", SITE + "v1/enterprise/interior/fetch/7", {}),
-        ("legacy_v4_dreambooth:7", OLD_SITE + "v4/dreambooth/fetch", {"request_id": "7"}),
-        ("workflows:wf-1/7", SITE + "v1/workflows/wf-1/runs/7", {}),
+        ("images:7", BASE_URL + "v6/images/fetch", {"request_id": "7"}),
+        ("image_editing:7", BASE_URL + "v6/image_editing/fetch/7", {}),
+        ("realtime:7", BASE_URL + "v6/realtime/fetch/7", {}),
+        ("interior:7", BASE_URL + "v6/interior/fetch/7", {}),
+        ("enterprise_interior:7", BASE_URL + "v1/enterprise/interior/fetch/7", {}),
+        ("legacy_v4_dreambooth:7", LEGACY_URL + "v4/dreambooth/fetch", {"request_id": "7"}),
+        ("workflows:wf-1/7", BASE_URL + "v1/workflows/wf-1/runs/7", {}),
     ],
 )
-def test_a_ticket_becomes_a_call(ticket, url, fields):
-    """The id stands in the path or in a field; the call holds no key and may be repeated."""
+def test_ticket_becomes_a_poll_request(ticket, url, fields):
+    """The id goes into the path or a field, and the request is repeatable and holds no key."""
     ticket = Ticket.parse(ticket)
     call = FAMILIES[ticket.family].build_poll(ticket)
     assert (url, fields, True) == (call.url, call.fields, call.repeatable)
@@ -120,32 +120,32 @@ PART = st.text(
 
 
 @given(name=st.sampled_from(NAMES), parts=st.lists(PART, min_size=2, max_size=2))
-def test_an_id_is_never_more_than_its_segment(name, parts):
-    """No id changes the host, the path before it or the number of segments, or makes a query."""
+def test_id_stays_within_its_path_segment(name, parts):
+    """No id changes the host, the other segments or their number, or adds a query."""
     family = FAMILIES[name]
-    wanted = max(1, len(family.id_parts))
-    ticket = Ticket(name, "/".join(parts[:wanted]))
+    part_count = max(1, len(family.id_parts))
+    ticket = Ticket(name, "/".join(parts[:part_count]))
     call = family.build_poll(ticket)
-    places = {part: f"\0{n}" for n, part in enumerate(family.id_parts)}
-    plain = urlsplit(family.with_hosts().url.format(**places))
-    made = urlsplit(call.url)
-    assert (plain.scheme, plain.netloc, "", "") == (
-        made.scheme,
-        made.netloc,
-        made.query,
-        made.fragment,
+    marks = {part: f"\0{n}" for n, part in enumerate(family.id_parts)}
+    template = urlsplit(family.with_hosts().url.format(**marks))
+    actual = urlsplit(call.url)
+    assert (template.scheme, template.netloc, "", "") == (
+        actual.scheme,
+        actual.netloc,
+        actual.query,
+        actual.fragment,
     )
     expected = [
         parts[int(segment[1:])] if segment.startswith("\0") else segment
-        for segment in plain.path.split("/")
+        for segment in template.path.split("/")
     ]
-    assert expected == [unquote(segment) for segment in made.path.split("/")]
+    assert expected == [unquote(segment) for segment in actual.path.split("/")]
     assert call.url.isascii()
     assert all(value == ticket.id for value in call.fields.values())
 
 
 @pytest.mark.parametrize(
-    ("ticket", "complaint"),
+    ("ticket", "message"),
     [
         ("workflows:7", r"2 part\(s\), written 'workflow_id/id'"),
         ("workflows:a/b/c", r"2 part\(s\)"),
@@ -153,32 +153,34 @@ def test_an_id_is_never_more_than_its_segment(name, parts):
         ("realtime:a/b", r"1 part\(s\), written 'id'"),
     ],
 )
-def test_an_id_has_the_parts_of_its_family(ticket, complaint):
-    """A slash parts an id only where the family's URL has two places."""
+def test_id_with_wrong_number_of_parts_is_refused(ticket, message):
+    """A slash is valid only in a family whose URL has two placeholders."""
     ticket = Ticket.parse(ticket)
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=message):
         FAMILIES[ticket.family].build_poll(ticket)
 
 
-def test_a_user_adds_and_replaces_families():
-    """The table is never changed; a union with it makes another one."""
+def test_user_can_add_families():
+    """A union makes a new mapping, and the registry itself is read-only."""
     own = Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
     table = FAMILIES | {"v8_images": own}
-    assert SITE + "v8/images/fetch/5" == table["v8_images"].build_poll(Ticket("v8_images", 5)).url
+    assert (
+        BASE_URL + "v8/images/fetch/5" == table["v8_images"].build_poll(Ticket("v8_images", 5)).url
+    )
     assert "v8_images" not in FAMILIES
     with pytest.raises(TypeError):
         FAMILIES["v8_images"] = own
 
 
-def test_hosts_move_apart():
-    """The two hosts of the service are moved by two names."""
+def test_both_hosts_can_be_replaced():
+    """Each of the two hosts of the service has its own argument."""
     moved = {name: FAMILIES[name].with_hosts(base="http://a", legacy="http://b") for name in NAMES}
     assert "http://a/v6/realtime/fetch/{id}" == moved["realtime"].url
     assert "http://b/v3/fetch/{id}" == moved["legacy_v3"].url
 
 
 @pytest.mark.parametrize(
-    ("row", "complaint"),
+    ("row", "message"),
     [
         ({"url": "/v8/fetch/{id}"}, "starts with"),
         ({"url": "ftp://x/{id}"}, "starts with"),
@@ -197,7 +199,7 @@ def test_hosts_move_apart():
         ({"url": "{base}/fetch/{id}", "name": "a b"}, "name"),
     ],
 )
-def test_a_row_that_makes_no_sense_is_refused(row, complaint):
-    """A family says at once what is wrong with it."""
-    with pytest.raises(ValueError, match=complaint):
+def test_invalid_family_is_refused(row, message):
+    """The message says what is wrong with the row."""
+    with pytest.raises(ValueError, match=message):
         Family(**{"name": "own"} | row)

@@ -1,8 +1,8 @@
 """
-Verdicts: the service's own words decide who has to act, so a wrong reading hurts.
+Refusals, failures and server trouble, told apart by the server's message.
 
-A job's own failure taken for a refusal of the key ends every other ticket; trouble of the server
-taken for a failure loses a result; a refusal taken for trouble is asked about for ever.
+Each confusion has a price. A failed job taken for a refusal of the key ends every other ticket.
+Server trouble taken for a failure loses a result. A refusal taken for trouble is retried for long.
 """
 
 import json
@@ -30,12 +30,12 @@ from modelslab_async import (
 )
 from modelslab_async._parsing.status import is_known_status
 
-# Generous, for slow machines and coverage; what grows with the square takes minutes.
-PATIENCE = 15.0
+# Generous, for slow machines and coverage. Quadratic time would take minutes.
+MAX_SECONDS = 15.0
 
 
-def verdict(status, message, *, status_code=200, family="images", **more):
-    """The kind of what is made of a message: a reply's or an error's."""
+def kind_of_reply(status, message, *, status_code=200, family="images", **more):
+    """The reason of a failure, or the class of any other reply or error."""
     body = {"status": status, "message": message, **more}
     if status is None:
         del body["status"]
@@ -86,9 +86,9 @@ def verdict(status, message, *, status_code=200, family="images", **more):
         "Try Again",
     ],
 )
-def test_what_a_job_died_of(status, message):
-    """A job that failed has failed, whatever else its words call to mind."""
-    assert "failed" == verdict(status, message)
+def test_failure_message_is_no_refusal(status, message):
+    """A failed job stays failed, whatever words its message contains."""
+    assert "failed" == kind_of_reply(status, message)
 
 
 ACCOUNT = {
@@ -139,15 +139,16 @@ ACCOUNT = {
 
 @pytest.mark.parametrize("status", ["error", "failed", None])
 @pytest.mark.parametrize(
-    ("kind", "message"), [(kind, said) for kind, all_ in ACCOUNT.items() for said in all_]
+    ("kind", "message"),
+    [(kind, message) for kind, messages in ACCOUNT.items() for message in messages],
 )
-def test_words_about_the_account(kind, message, status):
-    """The key and the credits are refused by words alone, under any status of failure."""
-    assert kind is verdict(status, message)
-    assert kind is verdict(status, message, status_code=400)
+def test_account_refusal_is_recognised_by_its_message(kind, message, status):
+    """The key and the credits are refused under any status of failure."""
+    assert kind is kind_of_reply(status, message)
+    assert kind is kind_of_reply(status, message, status_code=400)
 
 
-DOOR = {
+OTHER_REFUSALS = {
     RateLimited: [
         "Rate limit exceeded",
         "Rate limit exceeded. Please upgrade your plan.",
@@ -182,19 +183,22 @@ DOOR = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [(kind, said) for kind, all_ in DOOR.items() for said in all_]
+    ("kind", "message"),
+    [(kind, message) for kind, messages in OTHER_REFUSALS.items() for message in messages],
 )
-def test_words_at_the_door(kind, message):
-    """Other refusals and trouble are told by the status `error` or none; a job is past them."""
-    assert kind is verdict("error", message)
-    assert kind is verdict(None, message)
-    assert "failed" == verdict("failed", message)
+def test_other_refusals_need_status_error_or_none(kind, message):
+    """A job that `failed` was accepted before, so its message is no refusal."""
+    assert kind is kind_of_reply("error", message)
+    assert kind is kind_of_reply(None, message)
+    assert "failed" == kind_of_reply("failed", message)
 
 
-def test_a_hint_is_not_read_for_a_refusal():
-    """Where there is a message, the upsell beside it decides nothing."""
-    assert "failed" == verdict("error", "Model not found.", tips="Please upgrade your plan")
-    assert RateLimited is verdict("error", "", tips="you are too fast, spam filter is enabled")
+def test_tips_are_searched_only_without_a_message():
+    """An advertisement beside a message decides nothing."""
+    assert "failed" == kind_of_reply("error", "Model not found.", tips="Please upgrade your plan")
+    assert RateLimited is kind_of_reply(
+        "error", "", tips="you are too fast, spam filter is enabled"
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,31 +221,31 @@ def test_a_hint_is_not_read_for_a_refusal():
 )
 @pytest.mark.parametrize("status", ["error", "failed"])
 @pytest.mark.parametrize("status_code", [200, 400, 404, 410, 422])
-def test_words_about_the_id(message, status, status_code):
-    """An id that nobody knows is told apart, since a fresh one may only be unknown yet."""
-    assert "not_found" == verdict(status, message, status_code=status_code)
+def test_unknown_id_is_recognised_by_its_message(message, status, status_code):
+    """It has its own reason, since the service may not know a new id yet."""
+    assert "not_found" == kind_of_reply(status, message, status_code=status_code)
 
 
-def test_an_unknown_id_without_a_status_word():
-    """Its words and a status of HTTP are enough; its words alone are not."""
-    assert "not_found" == verdict(None, "Request not found", status_code=404)
-    assert UnreadableReply is verdict(None, "Request not found")
+def test_unknown_id_without_a_status_word_needs_http_404():
+    """The message alone is not enough."""
+    assert "not_found" == kind_of_reply(None, "Request not found", status_code=404)
+    assert UnreadableReply is kind_of_reply(None, "Request not found")
 
 
 @pytest.mark.parametrize("stage", ["Model Ready", "model_ready", " MODEL_READY "])
-def test_stages_of_training_however_they_are_written(stage):
+def test_training_stage_ignores_case_and_blanks(stage):
     """Capitals and blanks make no other stage."""
-    assert Success is verdict("success", stage, family="training")
-    assert "failed" == verdict("success", "Training failed", family="training")
-    assert Processing is verdict("success", "Training Started", family="training")
+    assert Success is kind_of_reply("success", stage, family="training")
+    assert "failed" == kind_of_reply("success", "Training failed", family="training")
+    assert Processing is kind_of_reply("success", "Training Started", family="training")
 
 
-def test_the_envelope_of_training_counts_where_it_is_no_success():
-    """A stage is looked for in a success only; and 'success' is no stage."""
-    assert "failed" == verdict("failed", "The GPU was lost", family="training")
-    assert "failed" == verdict("error", "model_ready", family="training")
-    assert Processing is verdict("processing", "model_ready", family="training")
-    assert Processing is verdict("success", "success", family="training")
+def test_training_stage_counts_only_in_a_success():
+    """Any other outer status decides by itself."""
+    assert "failed" == kind_of_reply("failed", "The GPU was lost", family="training")
+    assert "failed" == kind_of_reply("error", "model_ready", family="training")
+    assert Processing is kind_of_reply("processing", "model_ready", family="training")
+    assert Processing is kind_of_reply("success", "success", family="training")
 
 
 @pytest.mark.parametrize(
@@ -255,21 +259,21 @@ def test_the_envelope_of_training_counts_where_it_is_no_success():
         ("pondering", "workflow", False),
     ],
 )
-def test_words_that_nobody_knows_are_told_apart(word, rule, known):
-    """Who looks may log a word of no table once; it is not terminal."""
+def test_unknown_status_word_is_recognised(word, rule, known):
+    """The client logs an unknown word once; it is not terminal."""
     assert known is is_known_status(word, rule)
 
 
 @pytest.mark.parametrize("status", ["success", "processing", "queued"])
 @pytest.mark.parametrize("status_code", [400, 404, 409, 422])
-def test_a_contradiction_says_nothing(status, status_code):
-    """A status of HTTP that refuses and a body that does not: the poller looks again."""
-    assert UnreadableReply is verdict(status, "", status_code=status_code)
+def test_running_or_done_body_with_error_status_is_unreadable(status, status_code):
+    """The HTTP status and the body contradict each other, so the poller polls again."""
+    assert UnreadableReply is kind_of_reply(status, "", status_code=status_code)
 
 
-def test_a_refusal_is_said_at_the_start():
-    """What a long text mentions on its second page is no refusal."""
-    assert "failed" == verdict("failed", "It went wrong. " * 50 + "Invalid API key")
+def test_refusal_phrase_after_the_start_does_not_count():
+    """A long text that mentions a refusal later is none."""
+    assert "failed" == kind_of_reply("failed", "It went wrong. " * 50 + "Invalid API key")
 
 
 @given(
@@ -281,9 +285,9 @@ def test_a_refusal_is_said_at_the_start():
     ).map("".join),
     status=st.sampled_from(["processing", "success", "queued"]),
 )
-def test_words_decide_nothing_while_the_job_lives(message, status):
+def test_message_of_a_running_job_is_never_a_refusal(message, status):
     """Only a failure, or no status at all, is searched for a refusal."""
-    assert verdict(status, message) in (Processing, Success)
+    assert kind_of_reply(status, message) in (Processing, Success)
 
 
 @pytest.mark.parametrize(
@@ -301,16 +305,16 @@ def test_words_decide_nothing_while_the_job_lives(message, status):
     ],
     ids=lambda message: message[:12],
 )
-def test_a_long_message_is_searched_in_no_time(message):
-    """No message costs more than time in proportion to its length."""
+def test_long_message_is_searched_in_linear_time(message):
+    """The time does not grow faster than the length of the message."""
     began = time.process_time()
-    assert verdict("error", message) in ("failed", AuthenticationError, PaymentRequired)
-    assert time.process_time() - began < PATIENCE
+    assert kind_of_reply("error", message) in ("failed", AuthenticationError, PaymentRequired)
+    assert time.process_time() - began < MAX_SECONDS
 
 
 @pytest.mark.parametrize("status_code", [401, 402, 403])
-def test_a_firewall_refuses_no_key(status_code):
-    """Its page says nothing of the account; JSON, plain words and silence do."""
+def test_firewall_page_is_no_refusal_of_the_key(status_code):
+    """A page of HTML is unreadable; JSON, plain text and empty bodies are refusals."""
     page = b"\xef\xbb\xbf\n<!DOCTYPE html><title>Just a moment...</title>"
     with pytest.raises(UnreadableReply) as caught:
         read_reply(Ticket("images", 1), status_code=status_code, body=page)
