@@ -82,8 +82,8 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session
 def thorough(session: nox.Session) -> None:
-    """What takes long by nature: coverage, simulations, kills, mutations, the soak, ratios."""
-    _install_groups(session, "tests")
+    """What takes long by nature: coverage, simulations, kills, mutations, fuzzing, ratios."""
+    _install_groups(session, "tests", "fuzz")
     session.install(".[cli,emulator,fast]")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-m", "not thorough", *IN_PARALLEL, env=ON_WHEEL)
