@@ -1,4 +1,14 @@
-"""Deadlines: so many seconds for each exchange, and one timer for all. It sends nothing."""
+"""
+Cuts off exchanges that take too long, with one timer for all. It sends nothing.
+
+Every exchange of a `Deadlines` has the same number of seconds. So the exchange that began first is
+due first, and the timer is set now and then, not once an exchange.
+
+A timer that fires late shows that the event loop was blocked, or that the machine slept. Responses
+may lie in the sockets that no task has read yet. So each exchange that a late timer finds overdue
+gets a grace period, once, of at most one second and at most its own time. The bound matters where
+the loop is always late: without it, deadlines would move away.
+"""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,65 +21,58 @@ from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
-# A timer that rings so late tells that the process stood still.
+# A timer that fires later than this shows that the loop was blocked.
 _MAX_TIMER_LAG_S: Final = 0.1
-# So long is what came meanwhile given to be read.
-_GRACE_S: Final = 1.0
-# So many times in a row is that heeded, ...
-_MAX_GRACES_IN_A_ROW: Final = 10
-# ... and so many turns a loop takes from what lies in a socket to the task that waits for it.
+_MAX_GRACE_S: Final = 1.0
+# Bytes need at most this many loop iterations from the socket to the task that waits for them.
 _ITERATIONS_BEFORE_EXPIRY: Final = 3
+_ITERATIONS_AFTER_GRACE: Final = 1
 
 
 @define(eq=False, weakref_slot=False)
 class _Exchange:
     task: "asyncio.Task[Any]"
-    started_at: float
     due: float
     cancelling: int
+    had_grace: bool = False
     timed_out: bool = False
 
 
 class Deadlines:
     """
-    Cuts off what takes longer than `seconds`.
+    Cancels every exchange that takes longer than `seconds`, or twice that on a blocked loop.
 
-    All have the same time, so they are due in the order they began in: what is due next is always
-    the first, and the timer is set once in a while, not once an exchange.
-
-    Where the process stood still, as while the machine slept or a callback of somebody took long,
-    that time is nobody's, and answers may have come that nobody has read yet. They are read before
-    anything is cut off. A loop that is always late cuts all the same in the end.
+    Args:
+        seconds: How long an exchange may take.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+        self._grace_s = min(seconds, _MAX_GRACE_S)
         self._in_flight: dict[_Exchange, None] = {}
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0.0
-        self._grace_count = 0
 
     async def wait_for(self, awaitable: Awaitable[T]) -> T:
         """
-        Wait for an exchange, as long as it may take.
+        Wait for an exchange until its deadline.
 
         Raises:
-            TimeoutError: It took longer, and was cancelled; held back, if what it was cancelled in
-                had not sent its request yet.
+            TimeoutError: The deadline passed, and the exchange was cancelled. `is_unsent` tells
+                whether its request provably never left.
         """
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("an exchange needs a task, which its deadline could cancel")
         loop = task.get_loop()
-        started_at = loop.time()
-        entry = _Exchange(task, started_at, started_at + self.seconds, task.cancelling())
+        entry = _Exchange(task, loop.time() + self.seconds, task.cancelling())
         self._in_flight[entry] = None
         if self._timer is None:
             self._set_timer(entry.due, loop)
         try:
             return await awaitable
         except asyncio.CancelledError as cancelled:
-            # Whoever else cancelled the task meanwhile means it, and goes first.
+            # A cancellation by anything else than the deadline takes precedence.
             if entry.timed_out and task.cancelling() <= entry.cancelling + 1:
                 late = TimeoutError()
                 if is_unsent(cancelled):
@@ -82,29 +85,36 @@ class Deadlines:
                 task.uncancel()
 
     def close(self) -> None:
-        """Forget the timer. Nothing flies any more, or nobody cares."""
+        """Stop the timer. Exchanges that are still in flight lose their deadline."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         self._timer_due = when
+        # An empty context: the timer outlives the call that happened to set it.
         self._timer = loop.call_at(when, self._on_timer, loop, context=Context())
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
-        late = now - self._timer_due
-        if late <= _MAX_TIMER_LAG_S or self._grace_count == _MAX_GRACES_IN_A_ROW:
-            self._grace_count = 0
+        if now - self._timer_due > _MAX_TIMER_LAG_S:
+            self._grant_grace(now)
+            # What is still overdue has had its grace period.
+            self._expire_soon(_ITERATIONS_AFTER_GRACE, now, loop)
+        else:
             self._expire_soon(_ITERATIONS_BEFORE_EXPIRY, now, loop)
-            return
-        self._grace_count += 1
+
+    def _grant_grace(self, now: float) -> None:
+        """Move the deadlines that are overdue or nearly so, each once. They stay in order."""
+        due = now + self._grace_s
         for entry in self._in_flight:
-            entry.due += min(late, now - entry.started_at)
-        self._set_timer(now + _GRACE_S, loop)
+            if entry.due >= due:
+                return
+            if not entry.had_grace:
+                entry.due, entry.had_grace = due, True
 
     def _expire_soon(self, iterations: int, now: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Cut off what is due by now, some turns of the loop later."""
+        """Expire what is due by `now`, some loop iterations later."""
         if iterations:
             self._timer = loop.call_soon(
                 self._expire_soon, iterations - 1, now, loop, context=Context()

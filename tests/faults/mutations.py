@@ -773,8 +773,8 @@ MUTATIONS = [
     Mutation(
         "the clock on the wall jumps: the deadline of a look",
         "_transport/deadlines.py",
-        "_Exchange(task, started_at, started_at + self.seconds",
-        "_Exchange(task, started_at, __import__('time').time() - 1.8e9 + self.seconds",
+        "_Exchange(task, loop.time() + self.seconds",
+        "_Exchange(task, __import__('time').time() - 1.8e9 + self.seconds",
         WALL,
         "no_deadline",
     ),

@@ -125,23 +125,49 @@ def test_what_others_take_is_not_counted(virtually):
     virtually(main)
 
 
-@pytest.mark.parametrize("seconds", [0.8, 1.6, 5.0])
-def test_a_loop_that_is_always_late_cuts_all_the_same(virtually, seconds):
-    """Where each turn of the loop takes long, an exchange has some turns more, and an end."""
+@pytest.mark.parametrize("timeout", [0.5, 10.0])
+@pytest.mark.parametrize("iteration_s", [0.15, 0.3, 0.8, 1.6, 5.0])
+def test_always_late_loop_moves_a_deadline_by_a_second_at_most(virtually, timeout, iteration_s):
+    """Beside the grace period, a deadline needs at most six iterations of the loop."""
 
     async def main():
-        loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
+        loop, deadlines = asyncio.get_running_loop(), Deadlines(timeout)
 
-        async def hold_up():
+        async def block_loop():
             while loop.now < 600.0:
-                loop.now += seconds
+                loop.now += iteration_s
                 await asyncio.sleep(0)
 
-        holding = asyncio.create_task(hold_up())
+        blocking = asyncio.create_task(block_loop())
         with pytest.raises(TimeoutError):
             await deadlines.wait_for(asyncio.sleep(1e6))
-        assert loop.time() <= 10.0 + 12 * (1.0 + 2 * seconds)
-        await holding
+        assert loop.time() <= timeout + min(timeout, 1.0) + 6 * iteration_s + 1e-6
+        await blocking
+
+    virtually(main)
+
+
+def test_grace_is_granted_once_to_each_exchange(virtually):
+    """Exchanges that begin one after the other on a late loop all end in their own time."""
+
+    async def main():
+        loop, deadlines = asyncio.get_running_loop(), Deadlines(0.5)
+
+        async def exchange(number):
+            await asyncio.sleep(number * 0.1)
+            started_at = loop.time()
+            with pytest.raises(TimeoutError):
+                await deadlines.wait_for(asyncio.sleep(1e6))
+            return loop.time() - started_at
+
+        async def block_loop():
+            while loop.now < 60.0:
+                loop.now += 0.15
+                await asyncio.sleep(0)
+
+        blocking = asyncio.create_task(block_loop())
+        assert max(await asyncio.gather(*map(exchange, range(100)))) <= 1.0 + 6 * 0.15
+        await blocking
 
     virtually(main)
 

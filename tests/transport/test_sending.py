@@ -263,7 +263,9 @@ def test_no_repr_shows_the_key():
         method="GET", url=f"https://x/?key={KEY}", headers=(("key", KEY),), body=KEY.encode()
     )
     client = Client(KEY)
-    shown = [repr(each) for each in (keys, request, client, client.engine.status_client, vars(client))]
+    shown = [
+        repr(each) for each in (keys, request, client, client.engine.status_client, vars(client))
+    ]
     assert KEY not in "".join(shown)
 
 
