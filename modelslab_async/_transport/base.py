@@ -13,7 +13,13 @@ BODY_TOO_LONG = f"the reply is longer than {MAX_BODY_BYTES} bytes"
 # thousand bytes and more.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
-BODY_TOO_FRAGMENTED = f"the reply comes in more than {MAX_SMALL_CHUNKS} chunks of less than {SMALL_CHUNK_BYTES} bytes on average"
+BODY_TOO_FRAGMENTED = (
+    f"the reply comes in more than {MAX_SMALL_CHUNKS} chunks of less than {SMALL_CHUNK_BYTES} bytes "
+    "on average"
+)
+# The most interim (1xx) responses before the response itself.
+MAX_INTERIM_RESPONSES = 100
+TOO_MANY_INTERIM = f"more than {MAX_INTERIM_RESPONSES} interim responses came before the response"
 
 
 def _without_query(url: str) -> str:

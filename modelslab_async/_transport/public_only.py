@@ -8,6 +8,7 @@ import httpcore
 import httpx
 
 from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
+from .interim_limit import limit_interim
 from .ip_ranges import is_public
 
 # Shorter than the times after which servers close a connection that rests.
@@ -55,7 +56,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
                 target=request.url.raw_path,
             ),
             headers=request.headers.raw,
-            extensions=request.extensions,
+            extensions=limit_interim(request.extensions),
         )
         connection = await self._connection(core_request.url.origin)
         try:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 
+from .interim_limit import limit_interim
+
 # A note stays with the exception wherever it goes, and changes nothing else about it.
 _UNSENT_NOTE = "the request had not left this machine"
 
@@ -68,7 +70,7 @@ class TrackedRequest(httpx.Request):
             request.url,
             headers=request.headers,
             stream=body,
-            extensions=request.extensions,
+            extensions=limit_interim(request.extensions),
         )
         # Keep the very object: it may be a URL that hides its query.
         self.url = request.url

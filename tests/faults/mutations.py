@@ -365,11 +365,19 @@ MUTATIONS = [
     ),
     Mutation(
         "interim replies that never end",
-        "_transport/http11/codec.py",
+        "_transport/base.py",
         "MAX_INTERIM_RESPONSES = 100",
         "MAX_INTERIM_RESPONSES = 10**9",
         "test_bytes.py",
         "interim and h11",
+    ),
+    Mutation(
+        "interim replies that never end, over httpx",
+        "_transport/send_proof.py",
+        "extensions=limit_interim(request.extensions)",
+        "extensions=request.extensions",
+        "test_bytes.py",
+        "interim and httpx",
     ),
     Mutation(
         "the key in an error that quotes an answer",

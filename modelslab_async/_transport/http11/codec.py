@@ -7,9 +7,6 @@ from ..base import Request, Response
 
 MAX_HEAD_BYTES = 64 * 1024
 NOT_HTTP = "what came is not an HTTP response"
-# Replies that go before the answer: whoever sends more of them never comes to it.
-MAX_INTERIM_RESPONSES = 100
-TOO_MANY_INTERIM = "interim replies came without an end"
 CONNECTION_CLOSED = "the connection was closed before the whole answer had come"
 
 

@@ -2,14 +2,20 @@
 
 import h11
 
-from ..base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
+from ..base import (
+    BODY_TOO_LONG,
+    MAX_INTERIM_RESPONSES,
+    TOO_MANY_INTERIM,
+    BodyBuffer,
+    Request,
+    Response,
+    is_too_long,
+)
 from ..urls import request_target
 from .codec import (
     CONNECTION_CLOSED,
     MAX_HEAD_BYTES,
-    MAX_INTERIM_RESPONSES,
     NOT_HTTP,
-    TOO_MANY_INTERIM,
     UnreadableError,
     UnsendableError,
 )

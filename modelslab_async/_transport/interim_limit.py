@@ -1,0 +1,65 @@
+"""
+Bounds the interim (1xx) responses that httpcore accepts before a response. It sends nothing.
+
+httpcore skips interim responses without a bound and without yielding: 64 KiB of them hold the event
+loop for some 100 ms. Its documented `trace` extension hands out the network stream of each new
+connection, so that they can be counted there, before httpcore parses them.
+
+HTTP/2 is not covered, nor is a connection that the caller's client had open before.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+import httpcore
+
+from .base import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
+
+_Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+_Read: TypeAlias = Callable[..., Awaitable[bytes]]
+
+_find_interim = re.compile(rb"\nHTTP/\d\.\d 1\d\d").findall
+# One byte less than the pattern is long: a match may begin in one read and end in the next.
+_OVERLAP_BYTES = 12
+
+
+def limit_interim(extensions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the extensions of a request with a `trace` that limits its interim responses."""
+    return {**extensions, "trace": _InterimLimit(extensions.get("trace")).trace}
+
+
+class _InterimLimit:
+    """
+    Counts the interim responses to one request.
+
+    Args:
+        next_trace: The caller's own `trace` extension. It is called as before.
+    """
+
+    def __init__(self, next_trace: _Trace | None) -> None:
+        self._next_trace = next_trace
+        self._is_reading_head = False
+        self._interim_count = 0
+        self._last_bytes = b"\n"
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """See the `trace` extension of httpcore."""
+        if event.startswith("http11.receive_response_headers."):
+            self._is_reading_head = event.endswith(".started")
+        stream = info.get("return_value")
+        if isinstance(stream, httpcore.AsyncNetworkStream):
+            stream.read = partial(self._read, stream.read)  # type: ignore[method-assign]
+        if self._next_trace is not None:
+            await self._next_trace(event, info)
+
+    async def _read(self, read: _Read, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = await read(max_bytes, timeout)
+        if self._is_reading_head:
+            unseen = self._last_bytes + data
+            self._interim_count += len(_find_interim(unseen))
+            self._last_bytes = unseen[-_OVERLAP_BYTES:]
+            if self._interim_count > MAX_INTERIM_RESPONSES:
+                raise httpcore.RemoteProtocolError(TOO_MANY_INTERIM)
+        return data
