@@ -1,4 +1,4 @@
-"""A server of files that behaves as each test wants, and downloads that may go there."""
+"""A file server that misbehaves as each test wants, and downloads that may connect to it."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ PAGE = b"<!DOCTYPE html><html><body>Just a moment...</body></html>"
 
 
 def picture(size):
-    """The bytes of a picture with so many of them; no two places look the same."""
+    """A picture of this size in bytes, without repetitions."""
     noise = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(size // 32 + 1))
     return (PNG[:8] + noise)[:size]
 
@@ -25,8 +25,8 @@ def success(*output, mirrors=(), ticket=TICKET):
     return Success(ticket=ticket, output=output, proxy_links=tuple(mirrors))
 
 
-class Asked:
-    """One request that came."""
+class ReceivedRequest:
+    """A request that the server received."""
 
     def __init__(self, head):
         first, *lines = head.split("\r\n")
@@ -38,9 +38,9 @@ class Asked:
 
 class Server:
     """
-    Serves one file at every path, with what `answers` says first.
+    Serves one file at every path, after the queued `answers`.
 
-    An answer is a status and headers, or a function that writes to the socket itself.
+    An answer is a tuple of status, headers and body, or a function that writes to the socket.
     """
 
     def __init__(self, content=PNG, *, etag='"v1"', ranges=True):
@@ -49,12 +49,12 @@ class Server:
         self.ranges = ranges
         self.answers = []
         self.at_path = {}
-        self.asked = []
-        self.concurrency = self.most_at_once = 0
+        self.requests = []
+        self.concurrency = self.max_concurrency = 0
         self.accepted = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self._talks = set()
+        self.connections = set()
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -64,28 +64,28 @@ class Server:
 
     async def __aexit__(self, *_exc):
         self._server.close()
-        for talk in self._talks:
-            talk.cancel()
-        await asyncio.gather(*self._talks, return_exceptions=True)
+        for connection in self.connections:
+            connection.cancel()
+        await asyncio.gather(*self.connections, return_exceptions=True)
 
     def link(self, path="0.png"):
         return f"{self.url}/{path}"
 
     async def _accept(self, reader, writer):
         self.accepted += 1
-        talk = asyncio.current_task()
-        self._talks.add(talk)
-        talk.add_done_callback(self._talks.discard)
+        connection = asyncio.current_task()
+        self.connections.add(connection)
+        connection.add_done_callback(self.connections.discard)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 while True:
                     head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                    self.asked.append(asked := Asked(head))
+                    self.requests.append(request := ReceivedRequest(head))
                     self.concurrency += 1
-                    self.most_at_once = max(self.concurrency, self.most_at_once)
+                    self.max_concurrency = max(self.concurrency, self.max_concurrency)
                     try:
                         await self.gate.wait()
-                        await self._answer(asked, writer)
+                        await self._answer(request, writer)
                     finally:
                         self.concurrency -= 1
         except asyncio.CancelledError:
@@ -93,29 +93,29 @@ class Server:
         finally:
             writer.close()
 
-    async def _answer(self, asked, writer):
-        folder = asked.path.split("/")[1]
+    async def _answer(self, request, writer):
+        folder = request.path.split("/")[1]
         answer = self.answers.pop(0) if self.answers else self.at_path.get(folder)
         if callable(answer):
-            await answer(asked, writer)
+            await answer(request, writer)
             return
         if answer is not None:
             status, headers, body = answer
             await self.send(writer, status, headers, body)
             return
-        await self.send(writer, *self.honest(asked))
+        await self.send(writer, *self.correct(request))
 
-    def honest(self, asked):
-        """The status, headers and body that a good server has for this request."""
+    def correct(self, request):
+        """The status, headers and body that a correct server sends."""
         headers = {"etag": self.etag} if self.etag else {}
-        current = asked.headers.get("if-range", self.etag) == self.etag
-        if asked.start is None or not self.ranges or not current:
+        current = request.headers.get("if-range", self.etag) == self.etag
+        if request.start is None or not self.ranges or not current:
             return 200, headers, self.content
-        if asked.start >= len(self.content):
+        if request.start >= len(self.content):
             return 416, headers | {"content-range": f"bytes */{len(self.content)}"}, b""
         last = len(self.content) - 1
-        headers |= {"content-range": f"bytes {asked.start}-{last}/{len(self.content)}"}
-        return 206, headers, self.content[asked.start :]
+        headers |= {"content-range": f"bytes {request.start}-{last}/{len(self.content)}"}
+        return 206, headers, self.content[request.start :]
 
     async def send(self, writer, status, headers, body, *, cut=None):
         lines = {"content-length": str(len(body)), **headers}
@@ -126,18 +126,18 @@ class Server:
             writer.close()
 
     def cut(self, after):
-        """An honest answer of which only so many bytes come."""
+        """A correct answer that is cut after some bytes of the body."""
 
-        async def answer(asked, writer):
-            await self.send(writer, *self.honest(asked), cut=after)
+        async def answer(request, writer):
+            await self.send(writer, *self.correct(request), cut=after)
 
         return answer
 
     def stalled(self, after):
-        """An honest answer that stands still after so many bytes."""
+        """A correct answer that stalls after some bytes of the body."""
 
-        async def answer(asked, writer):
-            status, headers, body = self.honest(asked)
+        async def answer(request, writer):
+            status, headers, body = self.correct(request)
             headers = {"content-length": str(len(body)), **headers}
             await self.send(writer, status, headers, body[:after])
             await asyncio.Event().wait()
@@ -145,8 +145,8 @@ class Server:
         return answer
 
 
-class Fetches:
-    """A client whose looks give these replies."""
+class FakeClient:
+    """A client whose polls return these replies."""
 
     def __init__(self, *replies):
         self.replies = list(replies)
@@ -161,8 +161,8 @@ class Fetches:
 
 
 @pytest.fixture(autouse=True)
-def _short_steps(monkeypatch):
-    """What waits half a second and more between its tries does so for a moment here."""
+def _short_retry_delays(monkeypatch):
+    """Retries wait a moment instead of half a second and more."""
     monkeypatch.setattr("modelslab_async._downloads.link_retries._RETRY_DELAYS_S", (0.02,))
 
 
@@ -178,8 +178,8 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def saving(folder):
-    """Makes downloads that may go to a loopback server and do not wait for long."""
+def make_downloads(folder):
+    """Makes downloads that may connect to the loopback server."""
 
     def make(client=None, **more):
         return Downloads(

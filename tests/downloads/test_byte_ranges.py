@@ -1,4 +1,4 @@
-"""Byte ranges: bytes are joined, and a file gets its name, only if all that is known agrees."""
+"""Byte ranges: bytes are joined and files named only if all known lengths agree."""
 
 import hashlib
 
@@ -70,7 +70,7 @@ def span(text, **more):
     ],
 )
 def test_body_range_is_known_only_if_all_headers_agree(status, headers, kept, expected):
-    """Each row is one head of a response and what its body may be used for."""
+    """Each row is a status with headers, and the range that the body may be used for."""
     assert expected == body_range(status, headers, kept)
 
 
@@ -128,70 +128,74 @@ def another_version_without_etag():
         (rest_with_status_200(), None),
     ],
 )
-async def test_second_response_never_makes_a_wrong_file(second, next_start, server, saving, folder):
-    """A short range is continued, anything odd is fetched anew, and the file is right."""
+async def test_second_response_never_makes_a_wrong_file(
+    second, next_start, server, make_downloads, folder
+):
+    """A short range is continued, an odd one is fetched again, and the file is right."""
     server.content = picture(SIZE)
 
-    async def answer(_asked, writer):
+    async def answer(_request, writer):
         await second(server, writer)
 
     server.answers = [server.cut(CUT), answer]
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         files = await downloads.save(success(server.link()))
 
-    assert [None, CUT, next_start] == [asked.start for asked in server.asked]
+    assert [None, CUT, next_start] == [request.start for request in server.requests]
     assert server.content == files[0].path.read_bytes()
     assert (SIZE, True) == (files[0].size, files[0].is_length_verified)
     assert files == (await verify(folder, files)).unchanged
     assert ["images-1-0.png"] == names(folder)
 
 
-async def test_unknown_length_stands_on_the_record(server, saving, folder):
-    """Where no response announced a length, the record says so, also after a run that died."""
+async def test_unknown_length_stands_on_the_record(server, make_downloads, folder):
+    """If no response announced a length, the record says so, even after a run that died."""
     server.answers = [_chunked(server, server.content)]
 
     async def die(_file):
         raise KeyError
 
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         with pytest.raises(ExceptionGroup):
             await downloads.try_save(success(server.link()), on_saved=die)
         (file,) = await downloads.save(success(server.link()))
 
-    assert (1, False) == (len(server.asked), file.is_length_verified)
+    assert (1, False) == (len(server.requests), file.is_length_verified)
     assert hashlib.sha256(server.content).hexdigest() == file.sha256
     assert ["images-1-0.png"] == names(folder)
 
 
-async def test_length_is_learnt_from_the_second_response(server, saving):
+async def test_second_response_may_announce_the_length(server, make_downloads):
     """A 206 may be the first to announce the size of the whole file."""
     server.content = picture(4000)
 
-    async def cut_chunk(_asked, writer):
+    async def cut_chunk(_request, writer):
         writer.write(b'HTTP/1.1 200 X\r\netag: "v1"\r\ntransfer-encoding: chunked\r\n\r\n')
         writer.write(b"fa0\r\n" + server.content[:1000])
         await writer.drain()
         writer.close()
 
     server.answers = [cut_chunk]
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         (file,) = await downloads.save(success(server.link()))
 
-    assert [None, 1000] == [asked.start for asked in server.asked]
+    assert [None, 1000] == [request.start for request in server.requests]
     assert server.content == file.path.read_bytes()
     assert file.is_length_verified
 
 
-async def test_server_with_a_few_bytes_per_request_is_left(server, saving, folder, monkeypatch):
+async def test_server_with_few_bytes_per_request_is_given_up(
+    server, make_downloads, folder, monkeypatch
+):
     """After a hundred cut transfers the output is unsaved; saving again continues the part."""
     monkeypatch.setattr("modelslab_async._downloads.link_retries._RETRY_DELAYS_S", (0.0,))
     server.content = picture(4000)
     server.answers = [server.cut(10)] * 1000
 
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         with pytest.raises(TransferFailed, match="save again"):
             await downloads.save(success(server.link()))
-        assert (100, 1000) == (len(server.asked), (folder / "images-1-0.part").stat().st_size)
+        assert (100, 1000) == (len(server.requests), (folder / "images-1-0.part").stat().st_size)
         server.answers = []
         (file,) = await downloads.save(success(server.link()))
 
@@ -199,7 +203,7 @@ async def test_server_with_a_few_bytes_per_request_is_left(server, saving, folde
 
 
 def _chunked(server, data):
-    async def answer(_asked, writer):
+    async def answer(_request, writer):
         head = f"HTTP/1.1 200 X\r\netag: {server.etag}\r\ntransfer-encoding: chunked\r\n\r\n"
         writer.write(f"{head}{len(data):x}\r\n".encode() + data + b"\r\n0\r\n\r\n")
         await writer.drain()

@@ -1,4 +1,4 @@
-"""Lasting: what outlasts a power cut is written, synced, named and synced again, in that order."""
+"""Durable files: bytes are synced before they are named, and names after."""
 
 import os
 import stat
@@ -13,52 +13,52 @@ from modelslab_async._journal.tickets import Completion
 from .conftest import success
 
 
-class Deeds:
-    """What is asked of the disk, in order: syncs, of files with their sizes, and names."""
+class DiskCalls:
+    """The calls to the disk, in order: syncs, with the sizes of files, and new names."""
 
     def __init__(self):
         self.seen = []
 
-    def told(self, folder):
-        """The deeds, with the names of what is in a folder, and of that itself."""
+    def by_name(self, folder):
+        """The calls, with names in place of inodes for a folder and what is in it."""
         names = {path.stat().st_ino: str(path.relative_to(folder)) for path in folder.rglob("*")}
         names[folder.stat().st_ino] = "."
-        return [(deed, names.get(what, what), *more) for deed, what, *more in self.seen]
+        return [(call, names.get(what, what), *more) for call, what, *more in self.seen]
 
 
 @pytest.fixture
-def deeds(monkeypatch):
-    deeds = Deeds()
+def disk_calls(monkeypatch):
+    disk_calls = DiskCalls()
     fsync, hardlink, replace = os.fsync, Path.hardlink_to, Path.replace
 
     def synced(descriptor):
         fsync(descriptor)
         state = os.fstat(descriptor)
         more = () if stat.S_ISDIR(state.st_mode) else (state.st_size,)
-        deeds.seen.append(("sync", state.st_ino, *more))
+        disk_calls.seen.append(("sync", state.st_ino, *more))
 
     def linked(path, target):
         hardlink(path, target)
-        deeds.seen.append(("name", path.name))
+        disk_calls.seen.append(("name", path.name))
 
     def replaced(path, target):
-        deeds.seen.append(("name", Path(target).name))
+        disk_calls.seen.append(("name", Path(target).name))
         return replace(path, target)
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "hardlink_to", linked)
     monkeypatch.setattr(Path, "replace", replaced)
-    return deeds
+    return disk_calls
 
 
-async def test_a_file_is_on_the_disk_before_it_is_on_record(deeds, server, saving, tmp_path):
-    """Its folder first, then its bytes, then its name, and only then its record."""
+async def test_file_is_synced_before_it_is_recorded(disk_calls, server, make_downloads, tmp_path):
+    """Folder, bytes, name and record follow in this order."""
     folder = tmp_path / "new" / "out"
 
     async def on_saved(file):
-        deeds.seen.append(("record", file.path.name))
+        disk_calls.seen.append(("record", file.path.name))
 
-    async with saving(to=folder) as downloads:
+    async with make_downloads(to=folder) as downloads:
         await downloads.try_save(success(server.link()), on_saved=on_saved)
 
     assert [
@@ -68,12 +68,12 @@ async def test_a_file_is_on_the_disk_before_it_is_on_record(deeds, server, savin
         ("name", "images-1-0.png"),
         ("sync", "new/out"),
         ("record", "images-1-0.png"),
-    ] == deeds.told(tmp_path)
+    ] == disk_calls.by_name(tmp_path)
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-async def test_an_export_is_on_the_disk_when_it_has_its_name(deeds, form, tmp_path):
-    """All of it is synced before, and the name after."""
+async def test_export_is_synced_before_it_is_named(disk_calls, form, tmp_path):
+    """The bytes are synced before the name, and the folder after it."""
     folder = tmp_path / "exports"
     folder.mkdir()
     async with Batch.open(tmp_path / "journal") as batch:
@@ -88,18 +88,18 @@ async def test_an_export_is_on_the_disk_when_it_has_its_name(deeds, form, tmp_pa
         ("sync", f"out.{form}", file.stat().st_size),
         ("name", f"out.{form}"),
         ("sync", "."),
-    ] == deeds.told(folder)
+    ] == disk_calls.by_name(folder)
 
 
-def test_a_folder_that_is_there_is_left_alone(deeds, tmp_path):
-    """There is nothing to sync."""
+def test_existing_folder_is_not_synced(disk_calls, tmp_path):
+    """An existing folder needs no sync."""
     make_folder(tmp_path)
 
-    assert [] == deeds.seen
+    assert [] == disk_calls.seen
 
 
-def test_a_draft_that_fails_leaves_what_was_there(tmp_path):
-    """And nothing beside it."""
+def test_failed_draft_leaves_the_old_file(tmp_path):
+    """No draft stays beside it."""
     file = tmp_path / "out"
     file.write_text("precious")
 
@@ -114,8 +114,8 @@ def test_a_draft_that_fails_leaves_what_was_there(tmp_path):
     assert [file] == list(tmp_path.iterdir())
 
 
-def test_a_folder_that_may_not_be_opened(monkeypatch, tmp_path):
-    """Who may make files in it and not list them goes on without a sync."""
+def test_folder_that_cannot_be_opened_is_not_synced(monkeypatch, tmp_path):
+    """A folder without read permission is used without a sync."""
 
     def refuse(*_any):
         raise PermissionError(13, "Permission denied")

@@ -1,4 +1,4 @@
-"""One output's trouble: whatever is raised for one output, only that output is unsaved."""
+"""Error translation: whatever is raised for one output, only that output is unsaved."""
 
 import asyncio
 
@@ -19,14 +19,14 @@ from modelslab_async import (
 )
 from modelslab_async._downloads.part_file import PartFile
 
-from .conftest import PNG, Fetches, success
+from .conftest import PNG, FakeClient, success
 
 GOOD = "https://cdn.example/good.png"
 BAD = "https://cdn.example/bad.png"
 
 
 class Foreign(Exception):
-    """An exception that no library of ours knows. Even its text cannot be had."""
+    """An exception of a foreign library. Even its text cannot be read."""
 
     def __str__(self):
         raise RuntimeError("no text")
@@ -53,7 +53,7 @@ def raising(fault):
 
 
 async def both(downloads, bad=BAD):
-    """What became of a ticket with a bad link, and of one with a good link."""
+    """The results of a ticket with a bad link and of one with a good link."""
     outcomes = [
         success(bad, ticket=Ticket("images", 1)),
         success(GOOD, ticket=Ticket("images", 2)),
@@ -91,7 +91,7 @@ class RaisingBody(httpx.AsyncByteStream):
 @pytest.mark.parametrize("when_closed", [False, True])
 @pytest.mark.parametrize("fault", FOREIGN, ids=lambda fault: type(fault).__name__)
 async def test_foreign_exception_of_body_leaves_one_ticket_unsaved(fault, when_closed, folder):
-    """So may the body of a response, while it is read or closed."""
+    """The body of a response may raise anything while it is read or closed."""
 
     def handle(request):
         body = RaisingBody(fault, when_closed=when_closed)
@@ -113,7 +113,7 @@ async def test_foreign_exception_of_body_leaves_one_ticket_unsaved(fault, when_c
 async def test_foreign_exception_of_part_file_leaves_one_ticket_unsaved(
     method, fault, folder, monkeypatch
 ):
-    """Blocking work runs in threads; whatever ends it, its caller gets an answer."""
+    """Blocking work runs in threads; whatever it raises, its caller gets a result."""
     real = getattr(PartFile, method)
 
     def fails_for_first(*args, **more):
@@ -148,11 +148,11 @@ async def test_foreign_exception_of_renewal_leaves_one_ticket_unsaved(fault, fol
     assert (Unsaved, Saved) == (type(bad), type(good))
 
 
-async def test_server_message_with_lone_surrogate_can_be_encoded(server, saving):
+async def test_server_message_with_lone_surrogate_can_be_encoded(server, make_downloads):
     """A journal stores the message of an unsaved ticket, and no journal stores a surrogate."""
     server.at_path["old"] = (410, {}, b"")
 
-    async with saving(Fetches(LinkGone("odd \ud800"))) as downloads:
+    async with make_downloads(FakeClient(LinkGone("odd \ud800"))) as downloads:
         result = await downloads.try_save(success(server.link("old/0")))
 
     assert "odd \\ud800" in result.cause.message
@@ -182,11 +182,11 @@ NO_LINKS = [
     ids=lambda value: ascii(value)[:30],
 )
 async def test_link_that_is_no_url_is_refused(link, is_redirect, folder):
-    """Nothing is opened for it, and the other ticket is saved."""
-    asked = []
+    """No request is sent for it, and the other ticket is saved."""
+    paths = []
 
     def handle(request):
-        asked.append(request.url.path)
+        paths.append(request.url.path)
         if request.url.path == "/bad.png":
             return httpx.Response(302, headers={"location": link})
         return httpx.Response(200, content=PNG)
@@ -196,7 +196,7 @@ async def test_link_that_is_no_url_is_refused(link, is_redirect, folder):
 
     assert isinstance(bad.cause, LinkRefused)
     assert isinstance(good, Saved)
-    assert ({"/bad.png", "/good.png"} if is_redirect else {"/good.png"}) == set(asked)
+    assert ({"/bad.png", "/good.png"} if is_redirect else {"/good.png"}) == set(paths)
 
 
 HOST_CHARS = st.sampled_from([*"xn--.:@[]%/\\?#0189abäß√\u200d\ud800\0 \t", "xn--", "..", "%2e"])
@@ -212,7 +212,7 @@ ODD_LINKS = st.builds(
 @example(link="https://xn--/a.png")
 @example(link="http://x:99999")
 def test_odd_link_never_raises_a_foreign_exception(link, tmp_path_factory):
-    """Whatever a link is made of, it is saved, refused or fails as a download does."""
+    """Random links are saved, refused, or fail as transfers."""
 
     def handle(_request):
         return httpx.Response(200, content=PNG)

@@ -1,4 +1,4 @@
-"""Batches: many outcomes become files as they come, and records tell later what became of them."""
+"""Downloads: many outcomes become files as they end, and records say later if they changed."""
 
 import asyncio
 import gc
@@ -30,29 +30,29 @@ def tickets(count):
     return [Ticket("images", n) for n in range(count)]
 
 
-async def test_a_batch_is_saved_as_it_comes(tmp_path):
-    """Failures and unresolved tickets go by as they are, and every success has its files."""
+async def test_stream_saves_each_success_as_it_ends(tmp_path):
+    """Failed and unresolved tickets are passed on, and every success has its files."""
     emulator = Emulator()
     good = [emulator.add_job(ticket, duration=0) for ticket in tickets(20)]
     bad = emulator.add_job("images:bad", duration=0, fails=True)
-    wire = httpx.ASGITransport(app=emulator)
+    http = httpx.ASGITransport(app=emulator)
 
     async with (
-        Client("any-key", base_url="http://e.test/api", http=wire) as client,
-        Downloads(client, to=tmp_path, http=wire, allow_private=True) as downloads,
+        Client("any-key", base_url="http://e.test/api", http=http) as client,
+        Downloads(client, to=tmp_path, http=http, allow_private=True) as downloads,
     ):
-        ended = [each async for each in downloads.stream(client.stream([*good, bad]))]
+        results = [each async for each in downloads.stream(client.stream([*good, bad]))]
 
-    saved = [each for each in ended if isinstance(each, Saved)]
+    saved = [each for each in results if isinstance(each, Saved)]
     assert {*good} == {each.ticket for each in saved}
-    assert [bad] == [each.ticket for each in ended if isinstance(each, Failed)]
+    assert [bad] == [each.ticket for each in results if isinstance(each, Failed)]
     assert 20 == len(names(tmp_path))
     for each in saved:
         assert each.success.output[0] == each.files[0].url
 
 
-async def test_what_cannot_be_saved_is_a_value(server, saving):
-    """One bad link ends nothing but itself."""
+async def test_unsaved_output_is_a_value(server, make_downloads):
+    """One bad link ends only its own ticket."""
     server.at_path["dead"] = (410, {}, b"")
     outcomes = [
         success(server.link("0"), server.link("dead/1"), ticket=Ticket("images", 1)),
@@ -61,22 +61,22 @@ async def test_what_cannot_be_saved_is_a_value(server, saving):
         success(ticket=Ticket("images", 4)),
     ]
 
-    async with saving(link_timeout=0) as downloads:
-        ended = {each.ticket.id: each async for each in downloads.stream(outcomes)}
+    async with make_downloads(link_timeout=0) as downloads:
+        results = {each.ticket.id: each async for each in downloads.stream(outcomes)}
 
-    assert [Unsaved, Saved, Unresolved, Saved] == [type(ended[id_]) for id_ in "1234"]
-    assert isinstance(ended["1"].cause, LinkGone)
-    assert (1, 0) == (len(ended["1"].files), len(ended["4"].files))
+    assert [Unsaved, Saved, Unresolved, Saved] == [type(results[id_]) for id_ in "1234"]
+    assert isinstance(results["1"].cause, LinkGone)
+    assert (1, 0) == (len(results["1"].files), len(results["4"].files))
 
 
-async def test_a_source_that_breaks_costs_nothing_before_it(server, saving):
-    """What it raises comes last."""
+async def test_source_error_comes_after_earlier_results(server, make_downloads):
+    """The error of the source is raised last."""
 
     async def source():
         yield success(server.link())
         raise RuntimeError("the source broke")
 
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         stream = downloads.stream(source())
         assert isinstance(await anext(stream), Saved)
         with pytest.raises(RuntimeError, match="the source broke"):
@@ -84,31 +84,31 @@ async def test_a_source_that_breaks_costs_nothing_before_it(server, saving):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "instead"),
+    ("wrong", "advice"),
     [
         ((("realtime/text2img", {}), success()), "outcome async for _, outcome in client.generate"),
         ("images:1", "client.stream"),
     ],
 )
-async def test_what_is_no_outcome_is_refused(server, saving, wrong, instead):
-    """It says what was expected, what came and what to write; what came before it is saved."""
-    async with saving() as downloads:
+async def test_item_that_is_no_outcome_is_refused(server, make_downloads, wrong, advice):
+    """The error says what was expected, what came and what to write; earlier items are saved."""
+    async with make_downloads() as downloads:
         stream = downloads.stream([success(server.link()), wrong])
         assert isinstance(await anext(stream), Saved)
-        with pytest.raises(TypeError, match=f"got a {type(wrong).__name__}; .*{instead}"):
+        with pytest.raises(TypeError, match=f"got a {type(wrong).__name__}; .*{advice}"):
             await anext(stream)
 
 
-async def test_many_generations_are_saved_as_they_come(tmp_path):
-    """The outcomes of generate_many go in as they are: what never had a ticket goes by."""
+async def test_generate_many_outcomes_are_saved(tmp_path):
+    """The outcomes of generate_many are accepted; an unsubmitted one is passed on."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), keys=["a-key"])
-    wire = httpx.ASGITransport(app=emulator)
+    http = httpx.ASGITransport(app=emulator)
     requests = [("realtime/text2img", {"prompt": f"lighthouse {n}"}) for n in range(3)]
 
     async def kinds(key):
         async with (
-            Client(key, base_url="http://e.test/api", http=wire) as client,
-            Downloads(client, to=tmp_path, http=wire, allow_private=True) as downloads,
+            Client(key, base_url="http://e.test/api", http=http) as client,
+            Downloads(client, to=tmp_path, http=http, allow_private=True) as downloads,
         ):
             generated = client.generate_many(requests)
             outcomes = (outcome async for _, outcome in generated)
@@ -119,8 +119,8 @@ async def test_many_generations_are_saved_as_they_come(tmp_path):
     assert 3 == len(names(tmp_path))
 
 
-async def test_a_batch_that_is_left_early(server, saving):
-    """Leaving cancels what is on its way, closes the source and leaves no task behind."""
+async def test_stream_left_early_leaves_no_task(server, make_downloads):
+    """Leaving cancels the running transfers and closes the source."""
     closed = asyncio.Event()
 
     async def source():
@@ -130,34 +130,34 @@ async def test_a_batch_that_is_left_early(server, saving):
         finally:
             closed.set()
 
-    async with saving(concurrency=2) as downloads:
+    async with make_downloads(concurrency=2) as downloads:
         stream = downloads.stream(source())
         assert isinstance(await anext(stream), Saved)
         await stream.aclose()
 
         assert closed.is_set()
-        assert {asyncio.current_task(), *server._talks} == asyncio.all_tasks()
-    assert len(server.asked) < 100
+        assert {asyncio.current_task(), *server.connections} == asyncio.all_tasks()
+    assert len(server.requests) < 100
 
 
-async def test_known_files_are_not_asked_for_again(server, saving):
-    """Unless they changed since."""
-    async with saving() as downloads:
+async def test_known_files_are_not_fetched_again(server, make_downloads):
+    """A known file is fetched again only if it changed."""
+    async with make_downloads() as downloads:
         files = await downloads.save(success(server.link("0"), server.link("1")))
     files[1].path.write_bytes(b"scribbled over")
 
-    async with saving(known=files) as downloads:
+    async with make_downloads(known=files) as downloads:
         again = await downloads.save(success(server.link("0"), server.link("1")))
 
-    assert ["/0", "/1", "/1"] == sorted(asked.path for asked in server.asked)
+    assert ["/0", "/1", "/1"] == sorted(request.path for request in server.requests)
     assert files[0] == again[0]
     assert "images-1-1.2.png" == again[1].path.name
     assert b"scribbled over" == files[1].path.read_bytes()
 
 
-async def test_a_folder_is_verified(server, saving, folder):
-    """Each record is fine, changed or missing; the folder may have moved."""
-    async with saving() as downloads:
+async def test_verify_sorts_files_by_their_state(server, make_downloads, folder):
+    """Each record is unchanged, changed or missing; the folder may have moved."""
+    async with make_downloads() as downloads:
         files = await downloads.save(success(*(server.link(str(n)) for n in range(4))))
     moved = folder.rename(folder.with_name("moved"))
     (moved / files[1].path.name).write_bytes(PNG[:-1] + b"x")
@@ -169,9 +169,9 @@ async def test_a_folder_is_verified(server, saving, folder):
     assert (files[:1], files[1:3], files[3:]) == (result.unchanged, result.changed, result.missing)
 
 
-async def test_after_the_end(server, saving):
-    """Closed downloads say so."""
-    async with saving() as downloads:
+async def test_closed_downloads_raise_client_closed(server, make_downloads):
+    """Both save and stream say that the downloads are closed."""
+    async with make_downloads() as downloads:
         pass
     with pytest.raises(ClientClosed):
         await downloads.save(success(server.link()))
@@ -179,8 +179,8 @@ async def test_after_the_end(server, saving):
         await anext(downloads.stream([]))
 
 
-async def test_the_short_way(server, folder):
-    """One function for one generation."""
+async def test_download_saves_one_generation(server, folder):
+    """One function saves one generation."""
     (file,) = await download(success(server.link()), to=folder, allow_private=True)
 
     assert PNG == file.path.read_bytes()
@@ -190,28 +190,30 @@ async def test_the_short_way(server, folder):
     "wrong",
     [{"concurrency": 0}, {"max_bytes": 0}, {"timeout": 0}, {"link_timeout": -1}],
 )
-def test_arguments_out_of_range(wrong):
-    """They are refused at once, with what they may be."""
+def test_arguments_out_of_range_are_refused(wrong):
+    """The error names the argument."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Downloads(to="x", **wrong)
 
 
-def test_an_http_that_is_none():
-    """The seam of looks is no seam for downloads."""
+def test_http_of_wrong_type_is_refused():
+    """A transport of this library is no transport for downloads."""
     with pytest.raises(TypeError, match="AsyncBaseTransport"):
         Downloads(to="x", http=object())
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.01, 0.03, 0.05, 0.08, 0.12])
-async def test_wherever_it_is_cancelled_nothing_is_left_open(moment, server, saving, folder):
-    """No socket, no file, no task; only whole files and parts that can be gone on with."""
+async def test_cancellation_at_any_moment_leaves_nothing_open(
+    moment, server, make_downloads, folder
+):
+    """No socket, file or task stays open; only complete files and usable parts are left."""
     server.content = picture(200_000)
     many = [success(server.link(f"{n}"), ticket=Ticket("images", n)) for n in range(60)]
 
     async def run(downloads):
         return [each async for each in downloads.stream(many)]
 
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         task = asyncio.create_task(run(downloads))
         await asyncio.sleep(moment)
         task.cancel()

@@ -1,4 +1,4 @@
-"""Parts: half a file is never seen under a whole file's name, and nobody's file is overwritten."""
+"""Part files: half a file never has the final name, and no existing file is overwritten."""
 
 import asyncio
 import errno
@@ -22,7 +22,7 @@ from modelslab_async._downloads.stale_parts import part_stems, remove_stale
 
 from .conftest import names, picture, success
 
-MARK = PartMetadata("https://x.test/0", '"v1"', 4)
+METADATA = PartMetadata("https://x.test/0", '"v1"', 4)
 
 
 def _plant_socket(path):
@@ -37,9 +37,9 @@ def _plant_link(path):
     path.symlink_to("/dev/zero")
 
 
-def part(folder, content=b"data", *, mark=MARK, stem="a-1-0"):
+def part(folder, content=b"data", *, metadata=METADATA, stem="a-1-0"):
     made = PartFile.open(folder, stem)
-    made.restart(mark)
+    made.restart(metadata)
     made.append(content)
     return made
 
@@ -50,20 +50,20 @@ def published(made, suffix="bin"):
     return path
 
 
-def test_a_part_is_taken_up_where_it_was_left(folder):
-    """With its mark, so that the server can be asked for the rest of the same version."""
+def test_part_is_continued_where_it_ended(folder):
+    """Its metadata comes back too, so the server can be asked for the same version."""
     part(folder).close()
 
     again = PartFile.open(folder, "a-1-0")
 
-    assert (4, MARK, True) == (again.size, again.metadata, again.is_complete)
+    assert (4, METADATA, True) == (again.size, again.metadata, again.is_complete)
     again.delete()
     assert [] == names(folder)
 
 
 @pytest.mark.parametrize("note", ["", "null", '{"url": 1}', '{"url": "x", "validator": "y'])
-def test_a_part_whose_mark_is_broken_is_nobodys(note, folder):
-    """Without knowing the version nothing is joined."""
+def test_part_with_broken_metadata_is_not_continued(note, folder):
+    """Without a known version, no bytes are joined."""
     part(folder).close()
     (folder / "a-1-0.part.json").write_text(note)
 
@@ -73,8 +73,8 @@ def test_a_part_whose_mark_is_broken_is_nobodys(note, folder):
     again.delete()
 
 
-def test_two_do_not_write_one_part(folder):
-    """The second takes another name; both become the same file."""
+def test_second_writer_gets_its_own_part(folder):
+    """The second uses another name; both become the same file."""
     first, second = part(folder), part(folder)
 
     assert ["a-1-0.2.part", "a-1-0.2.part.json", "a-1-0.part", "a-1-0.part.json"] == names(folder)
@@ -82,8 +82,8 @@ def test_two_do_not_write_one_part(folder):
     assert ["a-1-0.bin"] == names(folder)
 
 
-def test_another_file_of_that_name_stays(folder):
-    """The next number is taken, and what was there is not touched."""
+def test_existing_files_are_not_overwritten(folder):
+    """The next free number is used, and existing files are not touched."""
     folder.mkdir()
     (folder / "a-1-0.bin").write_bytes(b"mine")
     (folder / "a-1-0.2.bin").symlink_to(folder / "nowhere")
@@ -94,8 +94,8 @@ def test_another_file_of_that_name_stays(folder):
     assert not (folder / "nowhere").exists()
 
 
-def test_a_file_system_without_hard_links(folder, monkeypatch):
-    """The name is taken first and then filled; a taken name is still respected."""
+def test_publish_without_hard_links_respects_taken_names(folder, monkeypatch):
+    """The name is reserved first and then filled."""
     without_hard_links(monkeypatch)
 
     first = published(part(folder, b"one"))
@@ -105,8 +105,8 @@ def test_a_file_system_without_hard_links(folder, monkeypatch):
     assert ["a-1-0.2.bin", "a-1-0.bin"] == names(folder)
 
 
-def test_a_name_that_was_taken_is_given_back(folder, monkeypatch):
-    """Where filling it fails, no empty file is left."""
+def test_failed_publish_leaves_no_empty_file(folder, monkeypatch):
+    """If the reserved name cannot be filled, it is removed."""
 
     def refuse(*_any):
         raise PermissionError(1, "Operation not permitted")
@@ -131,66 +131,66 @@ def without_hard_links(monkeypatch):
 
 @pytest.fixture(params=["hard links", "no hard links"])
 def links(request, monkeypatch):
-    """The file system that a test is on."""
+    """A file system with or without hard links."""
     if request.param == "no hard links":
         without_hard_links(monkeypatch)
 
 
 @pytest.mark.usefixtures("links")
 @pytest.mark.parametrize("etag", ['"v1"', None])
-async def test_a_run_that_ended_before_its_file_was_on_record(server, saving, folder, etag):
-    """The file is found and told, and nothing is asked of a server that may have it no more."""
+async def test_unrecorded_file_is_found_by_next_run(server, make_downloads, folder, etag):
+    """The file is found and recorded without a request, since its link may be dead by then."""
     server.etag = etag
 
     async def killed(_file):
         raise JournalFull("no room")
 
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         with pytest.raises(ExceptionGroup):
             await downloads.try_save(success(server.link()), on_saved=killed)
     server.answers = [(404, {}, b"gone")] * 9
-    kept = []
+    recorded = []
 
     async def on_saved(file):
-        kept.append(file)
+        recorded.append(file)
 
-    async with saving(link_timeout=0) as downloads:
-        told = await downloads.try_save(success(server.link() + "?sig=new"), on_saved=on_saved)
+    async with make_downloads(link_timeout=0) as downloads:
+        result = await downloads.try_save(success(server.link() + "?sig=new"), on_saved=on_saved)
 
-    assert 1 == len(server.asked)
-    (file,) = kept
-    assert (file,) == told.files
+    assert 1 == len(server.requests)
+    (file,) = recorded
+    assert (file,) == result.files
     assert (folder / "images-1-0.png", server.link()) == (file.path, file.url)
     assert hashlib.sha256(server.content).hexdigest() == file.sha256
     assert ["images-1-0.png"] == names(folder)
 
 
 @pytest.mark.usefixtures("links")
-async def test_a_file_that_was_changed_before_it_was_on_record(server, saving, folder):
-    """It is not told as the result; that is got anew, and the changed file stays as it is."""
+async def test_changed_unrecorded_file_is_fetched_again(server, make_downloads, folder):
+    """The changed file is not the result, and stays as it is."""
     made = part(
-        folder, server.content, mark=PartMetadata(server.link(), '"v1"', 1), stem="images-1-0"
+        folder, server.content, metadata=PartMetadata(server.link(), '"v1"', 1), stem="images-1-0"
     )
     made.publish("png")
     made.close()
     with (folder / "images-1-0.png").open("r+b") as file:
         file.write(b"mine")
 
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         (file,) = await downloads.save(success(server.link()))
 
-    assert (folder / "images-1-0.2.png", 1) == (file.path, len(server.asked))
+    assert (folder / "images-1-0.2.png", 1) == (file.path, len(server.requests))
     assert (folder / "images-1-0.png").read_bytes().startswith(b"mine")
     assert ["images-1-0.2.png", "images-1-0.png"] == names(folder)
 
 
-def test_bytes_that_somebody_else_holds_too_are_not_written(folder):
-    """Half a part in a backup of hard links stays what it was; the file is begun anew."""
+def test_hard_linked_part_is_not_written(folder):
+    """A part in a hard-linked backup stays what it was; the file is fetched again."""
     part(folder, b"da").close()
     os.link(folder / "a-1-0.part", folder / "backup")
 
     again = PartFile.open(folder, "a-1-0")
-    again.restart(MARK)
+    again.restart(METADATA)
     again.append(b"other")
 
     assert b"da" == (folder / "backup").read_bytes()
@@ -198,15 +198,15 @@ def test_bytes_that_somebody_else_holds_too_are_not_written(folder):
     assert ["backup"] == names(folder)
 
 
-def test_a_finished_part_that_is_begun_anew_leaves_the_file(folder):
-    """The bytes are the file's, too."""
+def test_restarted_complete_part_leaves_the_file(folder):
+    """The part and the published file share their bytes, which are not written."""
     made = part(folder)
     made.publish("bin")
     made.close()
 
     again = PartFile.open(folder, "a-1-0")
     assert again.is_complete
-    again.restart(MARK)
+    again.restart(METADATA)
     again.append(b"other")
 
     assert b"data" == (folder / "a-1-0.bin").read_bytes()
@@ -215,8 +215,8 @@ def test_a_finished_part_that_is_begun_anew_leaves_the_file(folder):
 
 @pytest.mark.usefixtures("links")
 @pytest.mark.parametrize("content", [b"data", b"other"])
-def test_who_comes_between_naming_and_dropping(folder, content):
-    """The second has a part of its own, and loses none of its bytes to the first one's end."""
+def test_part_between_publish_and_delete_is_not_shared(folder, content):
+    """A second writer gets a part of its own, and the first one's delete removes no byte of it."""
     first = part(folder)
     named = first.publish("bin").path
     second = part(folder, content)
@@ -229,14 +229,14 @@ def test_who_comes_between_naming_and_dropping(folder, content):
     assert left == set(names(folder))
 
 
-def test_what_is_swept(folder, monkeypatch):
-    """Parts and notes of the name that nobody has in hand, the note of a part that moved too."""
+def test_stale_parts_are_removed_unless_locked(folder, monkeypatch):
+    """The parts and metadata of one stem are removed, also the metadata of a moved part."""
     without_hard_links(monkeypatch)
     made = part(folder)
     made.publish("bin")
     made.close()
     part(folder, stem="a-1-1").close()
-    held = part(folder)
+    locked = part(folder)
 
     assert {"a-1-0", "a-1-1"} == part_stems(folder)
     remove_stale(folder, "a-1-0")
@@ -244,14 +244,14 @@ def test_what_is_swept(folder, monkeypatch):
     assert ["a-1-0.bin", "a-1-0.part", "a-1-0.part.json", "a-1-1.part", "a-1-1.part.json"] == names(
         folder
     )
-    held.delete()
+    locked.delete()
     remove_stale(folder, "a-1-0")
     remove_stale(folder, "a-1-1")
     assert ["a-1-0.bin"] == names(folder)
 
 
-def test_a_link_that_somebody_laid_is_not_followed(folder):
-    """A part is a file of ours."""
+def test_planted_symlink_is_not_followed(folder):
+    """A part is never opened through a symlink."""
     folder.mkdir()
     (folder / "a-1-0.part").symlink_to(folder / "precious")
     (folder / "precious").write_bytes(b"precious")
@@ -264,7 +264,7 @@ def test_a_link_that_somebody_laid_is_not_followed(folder):
 
 @pytest.mark.parametrize("note", ["[" * 100_000, '{"a":' * 100_000, " " * (2 << 20), "\0", "NaN"])
 def test_planted_metadata_counts_as_none(note, folder):
-    """Text that breaks or floods a parser is not metadata, so the file is fetched anew."""
+    """Text that breaks or floods a parser is not metadata, so the file is fetched again."""
     part(folder).close()
     (folder / "a-1-0.part.json").write_text(note)
 
@@ -276,12 +276,12 @@ def test_planted_metadata_counts_as_none(note, folder):
 
 @pytest.mark.parametrize("name", ["images-1-0.part", "images-1-0.part.json", "images-1-0.png"])
 @pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir, _plant_socket, _plant_link])
-async def test_planted_file_that_is_not_regular_never_blocks(name, plant, server, saving, folder):
+async def test_planted_special_file_never_blocks(name, plant, server, make_downloads, folder):
     """The output is saved beside it, or the error says that the file cannot be written."""
     folder.mkdir()
     plant(folder / name)
 
-    async with asyncio.timeout(10), saving() as downloads:
+    async with asyncio.timeout(10), make_downloads() as downloads:
         result = await downloads.try_save(success(server.link()))
         remove_stale(folder, "images-1-0")
 
@@ -291,8 +291,8 @@ async def test_planted_file_that_is_not_regular_never_blocks(name, plant, server
         assert isinstance(result.cause, FileNotWritten)
 
 
-def test_a_part_that_another_finishes_meanwhile(folder, monkeypatch):
-    """Who gets the lock of a file that has moved away begins anew."""
+def test_part_published_during_open_is_not_reused(folder, monkeypatch):
+    """A writer that gets the lock of a moved file opens a new part."""
     first = part(folder)
 
     def late(_descriptor):
@@ -308,8 +308,8 @@ def test_a_part_that_another_finishes_meanwhile(folder, monkeypatch):
     assert ["a-1-0.2.bin", "a-1-0.bin"] == names(folder)
 
 
-def test_a_file_system_without_locks(folder, monkeypatch):
-    """There it goes on without them."""
+def test_publish_works_without_locks(folder, monkeypatch):
+    """A file system without locks is used without them."""
 
     def refuse(*_any):
         raise OSError(95, "Operation not supported")
@@ -319,9 +319,9 @@ def test_a_file_system_without_locks(folder, monkeypatch):
     assert folder / "a-1-0.bin" == published(part(folder))
 
 
-async def test_saving_again_makes_no_second_file(server, saving, folder):
-    """What is there already is found to be the same."""
-    async with saving() as downloads:
+async def test_saving_again_makes_no_second_file(server, make_downloads, folder):
+    """The existing file has the same bytes, so it is the result."""
+    async with make_downloads() as downloads:
         first = await downloads.save(success(server.link()))
         second = await downloads.save(success(server.link()))
 
@@ -329,26 +329,26 @@ async def test_saving_again_makes_no_second_file(server, saving, folder):
     assert ["images-1-0.png"] == names(folder)
 
 
-async def test_the_same_ticket_twice_at_once(server, saving, folder):
-    """Both are told of the one file."""
+async def test_concurrent_saves_of_one_ticket_share_the_file(server, make_downloads, folder):
+    """All of them return the same file."""
     server.content = picture(100_000)
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         results = await asyncio.gather(*(downloads.save(success(server.link())) for _ in range(4)))
 
     assert 1 == len(set(results))
     assert ["images-1-0.png"] == names(folder)
 
 
-async def test_a_folder_that_cannot_be_made(server, saving, folder):
+async def test_folder_that_cannot_be_made_is_reported(server, make_downloads, folder):
     """The error says what to do."""
     folder.write_text("in the way")
-    async with saving() as downloads:
+    async with make_downloads() as downloads:
         with pytest.raises(FileNotWritten, match="another folder"):
             await downloads.save(success(server.link()))
 
 
 @pytest.mark.parametrize(
-    ("number", "remedy"),
+    ("number", "advice"),
     [
         (errno.ENOSPC, "; make room or choose another folder, then"),
         (errno.EACCES, "; choose a folder that this program may write to, then"),
@@ -356,10 +356,10 @@ async def test_a_folder_that_cannot_be_made(server, saving, folder):
         (None, "; choose another folder, then"),
     ],
 )
-def test_what_to_do_fits_what_is_wrong(number, remedy):
+def test_advice_fits_the_errno(number, advice):
     """Only a full disk asks for room."""
     fault = OSError("odd") if number is None else OSError(number, os.strerror(number))
-    assert remedy in str(write_error(fault))
+    assert advice in str(write_error(fault))
 
 
 PROGRAM = """
@@ -389,41 +389,41 @@ def program(folder, link, most=""):
     )
 
 
-async def ended(process):
-    told, _ = await asyncio.to_thread(process.communicate, timeout=60)
-    return told.strip()
+async def output_of(process):
+    result, _ = await asyncio.to_thread(process.communicate, timeout=60)
+    return result.strip()
 
 
-async def test_a_full_disk(server, folder):
-    """The error says so, no file has the whole file's name, and the part can be gone on with."""
+async def test_full_disk_keeps_the_part(server, folder):
+    """The error says so, no file has the final name, and the part can be continued."""
     server.content = picture(3 << 20)
 
-    told = await ended(program(folder, server.link(), str(2 << 20)))
-    assert told.startswith("FileNotWritten images:1: the file cannot be written")
+    result = await output_of(program(folder, server.link(), str(2 << 20)))
+    assert result.startswith("FileNotWritten images:1: the file cannot be written")
     assert ["images-1-0.part", "images-1-0.part.json"] == names(folder)
     assert 2 << 20 == (folder / "images-1-0.part").stat().st_size
 
-    told = await ended(program(folder, server.link()))
-    assert hashlib.sha256(server.content).hexdigest() == told
-    assert 2 << 20 == server.asked[-1].start
+    result = await output_of(program(folder, server.link()))
+    assert hashlib.sha256(server.content).hexdigest() == result
+    assert 2 << 20 == server.requests[-1].start
     assert ["images-1-0.png"] == names(folder)
 
 
-async def test_a_program_that_is_killed(server, folder):
-    """Its part is gone on with, and the file is whole."""
+async def test_part_of_killed_program_is_continued(server, folder):
+    """The next run continues the part, and the file is complete."""
     server.content = picture(3 << 20)
     server.answers = [server.stalled(5 << 19)]
-    half = folder / "images-1-0.part"
+    part_path = folder / "images-1-0.part"
 
     process = program(folder, server.link())
-    while not half.exists() or half.stat().st_size < 2 << 20:
+    while not part_path.exists() or part_path.stat().st_size < 2 << 20:
         await asyncio.sleep(0.01)
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
-    await ended(process)
-    kept = half.stat().st_size
-    told = await ended(program(folder, server.link()))
+    await output_of(process)
+    kept_size = part_path.stat().st_size
+    result = await output_of(program(folder, server.link()))
 
-    assert hashlib.sha256(server.content).hexdigest() == told
-    assert kept == server.asked[-1].start
+    assert hashlib.sha256(server.content).hexdigest() == result
+    assert kept_size == server.requests[-1].start
     assert ["images-1-0.png"] == names(folder)
