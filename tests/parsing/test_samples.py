@@ -42,9 +42,9 @@ def read(sample):
 
 def check_fields(sample, reply):
     """Each field of the sample has its value, and the reply holds the whole body."""
-    actual = {name: getattr(reply, name) for name in sample["says"]}
+    actual = {name: getattr(reply, name) for name in sample["fields"]}
     lists = {name: list(value) for name, value in actual.items() if isinstance(value, tuple)}
-    assert sample["says"] == actual | lists
+    assert sample["fields"] == actual | lists
     assert sample["body"] == reply.raw
     assert reply == from_dict(json.loads(json.dumps(to_dict(reply), allow_nan=False)))
 
