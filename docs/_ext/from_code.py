@@ -1,4 +1,4 @@
-"""Directives whose text comes from the package itself, so that no page can fall behind it."""
+"""Sphinx directives that take their text from the package, so that no page is out of date."""
 
 import inspect
 import re
@@ -20,15 +20,16 @@ _PROGRAM = "modelslab-async"
 _FENCE = re.compile(r"```(\w*)")
 
 
-def _keeps(group: str, family: Family) -> bool:
+def _is_in_group(group: str, family: Family) -> bool:
     if family.url.startswith("{legacy}"):
         return group == "legacy"
     return group == family.tier
 
 
-def _row(family: Family) -> str:
-    parts = "/".join(family.id_parts) or f"`{family.id_field}` in the body"
-    where = parts if family.id_field else f"`{parts}` in the path"
+def _family_row(family: Family) -> str:
+    in_body = f"`{family.id_field}` in the body"
+    in_path = f"`{'/'.join(family.id_parts)}` in the path"
+    where = in_body if family.id_field else in_path
     output = ", ".join(family.output) or "none"
     note = f" {family.note}" if family.note else ""
     return (
@@ -38,13 +39,17 @@ def _row(family: Family) -> str:
 
 
 class FamiliesTable(SphinxDirective):
-    """One table of the registry: `standard`, `legacy` or `enterprise`."""
+    """The families of one group, as a table: `standard`, `legacy` or `enterprise`."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Make the table."""
-        rows = [_row(family) for family in FAMILIES.values() if _keeps(self.arguments[0], family)]
+        """Return the table."""
+        rows = [
+            _family_row(family)
+            for family in FAMILIES.values()
+            if _is_in_group(self.arguments[0], family)
+        ]
         head = "| Name | Fetch | Id | Key in | Key | Status | Output | Source and note |"
         text = "\n".join((head, "|---" * 8 + "|", *rows))
         return self.parse_text_to_nodes(text)
@@ -53,7 +58,10 @@ class FamiliesTable(SphinxDirective):
 def _endpoint_row(endpoint: Endpoint) -> str:
     name = endpoint.name.partition("/")[2]
     required = ", ".join(
-        (*map(_code, endpoint.required), *(" or ".join(map(_code, g)) for g in endpoint.any_of))
+        (
+            *map(_code, endpoint.required),
+            *(" or ".join(map(_code, group)) for group in endpoint.any_of),
+        )
     )
     family = f"`{endpoint.resolved_by}`" if endpoint.resolved_by else "none, answered at once"
     optional = ", ".join(map(_code, endpoint.optional))
@@ -69,10 +77,10 @@ def _code(name: str) -> str:
 
 
 class EndpointsTables(SphinxDirective):
-    """The table of endpoints, a heading and a table a family."""
+    """All endpoints: a heading and a table for each family."""
 
     def run(self) -> list[nodes.Node]:
-        """Write the headings and the tables."""
+        """Return the headings and the tables."""
         text = "\n".join(self._sections())
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
@@ -90,24 +98,24 @@ class EndpointsTables(SphinxDirective):
 
 
 class ErrorTree(SphinxDirective):
-    """The tree that the docstring of the errors draws."""
+    """The tree of errors, from the docstring of their module."""
 
     def run(self) -> list[nodes.Node]:
-        """Cut the tree out of the docstring."""
+        """Return the indented lines of the docstring."""
         lines = inspect.cleandoc(errors.__doc__ or "").splitlines()
         tree = textwrap.dedent("\n".join(line for line in lines if line.startswith("    ")))
         return [nodes.literal_block(tree, tree, language="text")]
 
 
 class CommandHelp(SphinxDirective):
-    """What `--help` says, of the program or of one of its commands."""
+    """The `--help` text of the program or of one of its commands."""
 
     optional_arguments = 1
     final_argument_whitespace = True
     option_spec: ClassVar = {}
 
     def run(self) -> list[nodes.Node]:
-        """Ask click for the text."""
+        """Return the text that click makes."""
         context = click.Context(program, info_name=_PROGRAM, terminal_width=78)
         command: click.Command = program
         for name in self.arguments[0].split() if self.arguments else ():
@@ -118,10 +126,10 @@ class CommandHelp(SphinxDirective):
 
 
 class Commands(SphinxDirective):
-    """Every command with its help, each under a heading."""
+    """The help of every command, each under a heading."""
 
     def run(self) -> list[nodes.Node]:
-        """Write the headings and leave the rest to `CommandHelp`."""
+        """Return the headings, each with a `command-help` directive."""
         text = "\n".join(self._sections())
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
@@ -131,7 +139,7 @@ class Commands(SphinxDirective):
 
 
 def _names(group: click.Group) -> Iterator[str]:
-    """Its commands, and theirs."""
+    """The names of a group's commands and of their subcommands."""
     for name, command in group.commands.items():
         yield name
         if isinstance(command, click.Group):
@@ -141,7 +149,7 @@ def _names(group: click.Group) -> Iterator[str]:
 def _fences_to_blocks(
     _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
 ) -> None:
-    """Docstrings fence their examples, for editors; reStructuredText wants a directive."""
+    """Turn the fenced examples of docstrings into the directives of reStructuredText."""
     written: list[str] = []
     inside = False
     for line in lines:
@@ -156,7 +164,7 @@ def _fences_to_blocks(
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register all of it."""
+    """Register the directives and the docstring hook."""
     app.add_directive("families-table", FamiliesTable)
     app.add_directive("endpoints-tables", EndpointsTables)
     app.add_directive("error-tree", ErrorTree)
