@@ -1,6 +1,12 @@
-"""Quieting: an error before it leaves the transport, without the keys. It decides nothing else."""
+"""
+Removes the keys from an error before it leaves the transport. It raises and logs nothing.
+
+An error may quote what was sent or what came back, and a server may echo the key. Tools for crash
+reports also print the local variables of every frame, and the frames of a transport hold requests.
+"""
 
 from collections.abc import Iterator
+from traceback import TracebackException
 
 from .._models.errors import ModelsLabError
 from .credentials import Credentials
@@ -8,27 +14,32 @@ from .credentials import Credentials
 
 def redacted_error(error: BaseException, credentials: Credentials) -> BaseException:
     """
-    The error to raise in the place of one, so that neither it nor what it came from tells a key.
+    Return the error to raise instead, so that neither it nor its traceback shows a key.
 
-    An error quotes what the other side said, and that may be the key that it was sent. One of ours
-    stays what it is, with its texts masked; what it came from stays with it unless that tells a
-    key. Any other one that tells a key gives way to a `RuntimeError`, for nobody knows where else
-    it keeps its words. A cancellation says what its canceller said, and he is on this side.
+    An error of this package stays the same object: its texts are redacted, and a cause that quotes
+    the key is dropped. Any other error that quotes the key becomes a `RuntimeError`, because its
+    class may keep the text anywhere. If only local variables show the key, tracebacks are dropped.
+    A cancellation stays as it is: its message comes from local code and cannot contain the key.
     """
     if not isinstance(error, Exception):
         return error
-    if isinstance(error, ModelsLabError):
+    is_ours = isinstance(error, ModelsLabError)
+    if is_ours:
         _redact_attributes(error, credentials)
-        if any(_contains_key(each, credentials) for each in _exception_chain(error)):
-            error.__cause__ = error.__context__ = None
-            error.with_traceback(None)
-        return error
-    if any(_contains_key(each, credentials) for each in _exception_chain(error)):
-        return RuntimeError(f"{type(error).__name__}: {credentials.redact_text(str(error))}")
+    chain = list(_exception_chain(error))
+    if any(_contains_key(each, credentials) for each in chain):
+        if not is_ours:
+            return RuntimeError(f"{type(error).__name__}: {credentials.redact_text(str(error))}")
+        error.__cause__ = error.__context__ = None
+        error.with_traceback(None)
+    elif (is_ours and len(chain) == 1) or _shows_key_in_locals(error, credentials):
+        # The first case needs no search: no foreign code raised it, so its frames explain nothing.
+        for each in chain:
+            each.with_traceback(None)
     return error
 
 
-def _redact_attributes(error: ModelsLabError, credentials: Credentials) -> None:
+def _redact_attributes(error: Exception, credentials: Credentials) -> None:
     for name, value in vars(error).items():
         setattr(error, name, _redacted_value(value, credentials))
     error.args = tuple(_redacted_value(each, credentials) for each in error.args)
@@ -50,8 +61,17 @@ def _contains_key(error: BaseException, credentials: Credentials) -> bool:
     return credentials.redact_text(text) != text
 
 
+def _shows_key_in_locals(error: BaseException, credentials: Credentials) -> bool:
+    """Return whether a traceback with local variables shows the key, of the whole chain."""
+    try:
+        text = "".join(TracebackException.from_exception(error, capture_locals=True).format())
+    except Exception:  # noqa: BLE001 -- a local variable has a repr that fails.
+        return True
+    return credentials.redact_text(text) != text
+
+
 def _exception_chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that a traceback shows with it."""
+    """Yield an error and all errors that a traceback shows with it."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:

@@ -74,9 +74,10 @@ class Sender:
             error = tls_error or TransportError(message)
         except Exception as fault:  # noqa: BLE001 -- whatever it is, it may quote the key.
             error = fault
-        # Raised out here, most of them made anew: what came through the network's frames holds the
-        # key there.
-        raise redacted_error(error, self.credentials)
+        # Raised out of the handlers, so that no original becomes its context. No local variable of
+        # this frame may keep an original either: it may quote the key.
+        error = redacted_error(error, self.credentials)
+        raise error
 
     async def aclose(self) -> None:
         """Close what this sender sends through, unless it stays the caller's."""

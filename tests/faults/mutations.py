@@ -396,6 +396,14 @@ MUTATIONS = [
         "own_http and True",
     ),
     Mutation(
+        "the key in a local variable of a traceback",
+        "_transport/redaction.py",
+        "or _shows_key_in_locals(error, credentials):",
+        "or False:",
+        "test_key.py",
+        "local_variable and exchange",
+    ),
+    Mutation(
         "a redirect, over httpx",
         "_transport/httpx_adapter.py",
         "follow_redirects=False",

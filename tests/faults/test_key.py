@@ -286,6 +286,118 @@ async def test_the_errors_of_an_own_http_show_no_key(canary, shown, ours):
     assert [] == lines_with(canary, shows)
 
 
+def quote_request(request):
+    """Everything that an httpx request says about itself."""
+    return f"{request.url!r} {request.url.raw_path} {request.headers.raw} {request.content}"
+
+
+async def raise_quoting(request):
+    raise ValueError(f"cannot handle {quote_request(request)}")
+
+
+async def raise_with_locals(request):
+    quoted = quote_request(request)
+    raise ValueError("cannot handle it", len(quoted))
+
+
+async def raise_in_a_chain(request):
+    try:
+        await raise_quoting(request)
+    except ValueError as error:
+        raise LookupError("no luck") from error
+
+
+async def raise_ours_with_locals(request):
+    try:
+        await raise_with_locals(request)
+    except ValueError as error:
+        raise TransportError("no luck") from error
+
+
+RAISING = [raise_quoting, raise_with_locals, raise_in_a_chain, raise_ours_with_locals]
+
+
+class RaisingHTTP:
+    """An `http` object that raises after it has copied the request."""
+
+    def __init__(self, fail):
+        self.fail = fail
+
+    async def exchange(self, request):
+        headers = dict(request.headers)
+        await self.fail(
+            httpx.Request(request.method, request.url, headers=headers, content=request.body)
+        )
+
+
+class RaisingTransport(httpx.AsyncBaseTransport):
+    def __init__(self, fail):
+        self.fail = fail
+
+    async def handle_async_request(self, request):
+        await request.aread()
+        await self.fail(request)
+
+
+class RaisingAuth(httpx.Auth):
+    requires_request_body = True
+
+    def __init__(self, fail):
+        self.fail = fail
+
+    async def async_auth_flow(self, request):
+        await self.fail(request)
+        yield request
+
+
+def with_response_hook(fail):
+    async def on_response(response):
+        await fail(response.request)
+
+    answer = httpx.MockTransport(lambda _request: httpx.Response(200, json={}))
+    return httpx.AsyncClient(transport=answer, event_hooks={"response": [on_response]})
+
+
+RAISING_HTTP = {
+    "exchange": RaisingHTTP,
+    "transport": RaisingTransport,
+    "request hook": lambda fail: httpx.AsyncClient(event_hooks={"request": [fail]}),
+    "response hook": with_response_hook,
+    "auth": lambda fail: httpx.AsyncClient(auth=RaisingAuth(fail)),
+}
+
+
+async def errors_of(client, ticket):
+    """What a fetch, a wait and a submit raise."""
+    for call in (
+        lambda: client.fetch(ticket),
+        lambda: client.wait(ticket),
+        lambda: client.submit("realtime/text2img", prompt="x"),
+    ):
+        try:
+            await call()
+        except Exception as error:  # noqa: BLE001 -- every error is searched.
+            yield error
+
+
+@pytest.mark.parametrize("ticket", TICKETS)
+@pytest.mark.parametrize("fail", RAISING)
+@pytest.mark.parametrize("kind", RAISING_HTTP)
+async def test_error_of_callers_http_shows_no_key_in_any_local_variable(
+    canary, shown, kind, fail, ticket
+):
+    """Whatever foreign code raises in an exchange, no frame of its traceback shows the key."""
+    texts = []
+    async with Client(
+        canary, http=RAISING_HTTP[kind](fail), pace=Pace(floor=0.01, max_failures=1)
+    ) as client:
+        async for error in errors_of(client, ticket):
+            texts += [*all_lines(error), repr(error)]
+    assert any("Error" in text for text in texts)
+    assert [] == lines_with(canary, "\n".join(texts))
+    assert [] == lines_with(canary, shown.getvalue())
+
+
 async def test_an_error_without_the_key_keeps_what_it_came_from():
     """Who wrote an `http` object finds in a traceback what went wrong in it."""
     cause = OSError(5, "the disk is full")
