@@ -162,7 +162,7 @@ def emulate(
     try:
         run_async(_serve(emulator, faults, host, port, ready))
     except KeyboardInterrupt:
-        raise options.Interrupted(f"stopped after {emulator.requests} requests") from None
+        raise options.Interrupted(f"stopped after {emulator.request_count} requests") from None
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -1,4 +1,8 @@
-"""The emulator: an ASGI stand-in for the service. It knows the registry and no client."""
+"""
+The emulator: an ASGI application that stands in for the service.
+
+It imports models and the registry, and never any client code.
+"""
 
 from . import missing_extra as missing_extra
 from .app import Emulator

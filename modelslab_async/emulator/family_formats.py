@@ -1,4 +1,4 @@
-"""Dialects: how each family words its replies, as recorded. A table and nothing else."""
+"""The format of each family's replies, from recorded ones. Fills templates, sends nothing."""
 
 import json
 from collections.abc import Mapping
@@ -10,21 +10,21 @@ from attrs import evolve, field, frozen
 @frozen
 class BodyTemplate:
     """
-    The fields of one kind of body, in order, and where each value comes from.
+    The fields of one kind of body, in order, and the source of each value.
 
-    Written as words: `id` takes the fact of that name, `id:text` the fact `text`, `id=null` is the
-    JSON after the sign.
+    In the written form, `id` takes the value named `id`, `id:text` takes the value named `text`,
+    and `id=null` is the JSON constant after the equals sign.
     """
 
     fields: tuple[tuple[str, str, Any], ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read the written form."""
+        """Parse the written form."""
         return cls(tuple(_field(word) for word in text.split()))
 
     def body(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Fill the shape. A fact that is not there leaves its field out."""
+        """Fill in the values. A field without a value is left out."""
         return {
             name: values[source] if source else constant
             for name, source, constant in self.fields
@@ -47,23 +47,23 @@ def _template(text: str | BodyTemplate) -> BodyTemplate:
 @frozen(kw_only=True)
 class FamilyFormat:
     """
-    How one family says things.
+    The formats of one family, or of one endpoint.
 
     Args:
-        queued: The submit reply of work that has just begun.
-        at_once: The submit reply of work that is already done.
-        running: The fetch reply of unfinished work.
-        done: The fetch reply of finished work.
-        message: How refusals spell the field of their message.
-        renamed: Whether `meta` names sizes and counts as the models do (`W`, `n_samples`).
-        usual: The file type of results.
+        queued: The submit reply of a job that has just started.
+        immediate: The submit reply of a job that has already succeeded.
+        running: The poll reply of a job that has not ended.
+        done: The poll reply of a job that has succeeded.
+        message_field: The field of refusals that holds the message: `message` or `messege`.
+        uses_model_names: Whether `meta` names sizes and counts as the models do (`W`, `n_samples`).
+        suffix: The usual file type of results.
     """
 
     queued: BodyTemplate = field(converter=_template)
     immediate: BodyTemplate = field(converter=_template)
     running: BodyTemplate = field(converter=_template)
     done: BodyTemplate = field(converter=_template)
-    message: str = "message"
+    message_field: str = "message"
     uses_model_names: bool = False
     suffix: str = ""
 
@@ -95,9 +95,6 @@ _FACE_GEN = _variant(
     _DEFAULT,
     queued='status="processing" tip:in_background eta message:wait fetch_result id output=[] '
     "future_links proxy_links=[] meta",
-)
-_IMMEDIATE_WITHOUT_PROXY = _variant(
-    _DEFAULT, immediate='status="success" generationTime id output meta'
 )
 _ULTRA = _variant(
     _DEFAULT,
@@ -133,7 +130,7 @@ _FLUX = _variant(
     _DONE_WITHOUT_PROXY, immediate='status="success" generationTime output meta', suffix="png"
 )
 
-# The image families of all ages spell `messege`, and their etas are fractions.
+# The older image families write `messege`, and their ETAs are fractions.
 _COMMUNITY = FamilyFormat(
     queued='status="processing" tip:upsell tip_1:how eta:fraction messege:wait webhook_status="" '
     "fetch_result id output=[] meta future_links",
@@ -147,13 +144,13 @@ _LEGACY = _variant(
     _COMMUNITY,
     queued='status="processing" tip:upsell tip_1:how eta messege:wait fetch_result id output="" '
     "future_links meta",
-    message="messege",
+    message_field="messege",
 )
 _V4 = _variant(
     _COMMUNITY,
     queued='status="processing" tip:how eta:fraction messege:wait webhook_status="" fetch_result '
     "id output=[] meta future_links",
-    message="messege",
+    message_field="messege",
 )
 _V7 = _variant(
     _DEFAULT,
@@ -179,7 +176,7 @@ _FORMATS: Mapping[str, FamilyFormat] = {
     "voice/song_generator": _SONG,
     "voice/speech_to_text": _TRANSCRIPT,
     "voice/text_to_audio": _SONG,
-    # Recorded: no status at all, and links where everyone else has output.
+    # A recorded reply has no status, and `links` in place of `output`.
     "voice/voice_cover": _variant(
         _VOICE, immediate="generationTime id links:output proxy_links audio_time=30.0 meta"
     ),
@@ -190,11 +187,11 @@ _FORMATS: Mapping[str, FamilyFormat] = {
         queued='status="processing" tip:upsell tip_1:how eta:fraction messege:wait fetch_result id '
         'output="" future_links meta',
         immediate='status="success" id output future_links meta',
-        message="messege",
+        message_field="messege",
     ),
     "deepfake": _DEEPFAKE,
     "faceswap": _DEEPFAKE,
-    "training": _variant(_DEFAULT, message="messege"),
+    "training": _variant(_DEFAULT, message_field="messege"),
     "v7_images": _variant(_V7, suffix="jpg"),
     "v7_video_fusion": _variant(_V7, suffix="mp4"),
     "v7_voice": _variant(_V7, suffix="wav"),
@@ -231,7 +228,7 @@ _FORMATS: Mapping[str, FamilyFormat] = {
     "enterprise_ultra_video": _ULTRA,
     "enterprise_video": _ULTRA,
     "enterprise_voice": _VOICE,
-    # The only body with the word `queued`, and with a task's id instead of an id.
+    # The only body with the status `queued`, and with `taskId` in place of `id`.
     "enterprise_voice/sfx": _variant(
         _VOICE,
         queued="eta fileId:file_name links:future_links message:has_been_queued meta proxy_links "
@@ -256,10 +253,10 @@ DEFAULT_SUFFIXES: Mapping[str, str] = {
 
 
 def format_of(job_type: str) -> FamilyFormat:
-    """How this work (`family` or `family/endpoint`) is spoken of."""
+    """Return the format of a job type, which is a family or `family/endpoint`."""
     return _FORMATS.get(job_type) or _FORMATS.get(job_type.partition("/")[0]) or _DEFAULT
 
 
 def default_suffix(job_type: str, media: tuple[str, ...]) -> str:
-    """The file type of this work's results, where its endpoint does not say another."""
+    """Return the file type of this job type's results, unless its endpoint has another one."""
     return format_of(job_type).suffix or DEFAULT_SUFFIXES[media[0] if media else "image"]

@@ -1,4 +1,4 @@
-"""Intake: how jobs come to be, planted or submitted, and what submits are told. Has no clock."""
+"""JobIntake: starts jobs, and words the replies to their submits. Never reads a clock."""
 
 from collections.abc import Mapping
 from random import Random
@@ -18,20 +18,20 @@ from .routes import Routes, SubmitRoute
 from .served_endpoints import FAMILY_BY_DEPLOY_TYPE, FETCH_RESULT_FAMILY, family_name_of, suffix_of
 
 _DEFAULT_WORKFLOW_ID = "workflow-1"
-_MAX_FILES = 4
+_MAX_FILE_COUNT = 4
 
 
 @frozen(kw_only=True)
 class ReceivedSubmit:
     """
-    One submit that was received.
+    One submit that the emulator received.
 
     Args:
-        family: The family of its tickets.
+        family: The family of its ticket.
         endpoint: The name of its endpoint.
         path: Its path.
         fields: Its parameters, without the key.
-        ticket: What it started; None: it was refused.
+        ticket: The ticket of the job that it started. None: it was refused.
     """
 
     family: str
@@ -43,17 +43,21 @@ class ReceivedSubmit:
 
 class JobIntake:
     """
-    Starts jobs and keeps them in the ledger.
+    Starts jobs and stores them.
 
     Args:
-        routes: Which shelves there are.
+        routes: Has the family groups in which jobs are stored.
         families: The registry, or a part of it.
-        jobs: How jobs behave.
+        jobs: How long jobs take and how they end.
+
+    Attributes:
+        families: The served families by name.
+        job_store: Every job that was started.
     """
 
     def __init__(self, routes: Routes, *, families: Mapping[str, Family], jobs: Jobs) -> None:
         self.families = families
-        # A stand-in wants the same jobs from the same seed; nothing here is a secret.
+        # The same seed must give the same jobs. No security depends on these draws.
         self._random = Random(jobs.seed)  # noqa: S311
         self.job_store = JobStore(self._random)
         self._jobs = jobs
@@ -61,10 +65,10 @@ class JobIntake:
 
     def family(self, name: str) -> Family:
         """
-        The family of this name.
+        Return the family with this name.
 
         Raises:
-            ValueError: There is none.
+            ValueError: The emulator does not serve it.
         """
         try:
             return self.families[name]
@@ -76,7 +80,7 @@ class JobIntake:
     def new_ticket(
         self, name: str, *, job_type: str = "", workflow: str = _DEFAULT_WORKFLOW_ID
     ) -> Ticket:
-        """A ticket of this family that names no job yet."""
+        """Make a ticket of this family for a job that does not exist yet."""
         self.family(name)
         id_ = self.job_store.new_id(self._family_groups[name], job_type=job_type, workflow=workflow)
         return Ticket(name, id_)
@@ -90,7 +94,7 @@ class JobIntake:
         fails: bool | None,
         output: object,
     ) -> Job:
-        """Start a job that nobody submitted, with what is not given drawn."""
+        """Start a job without a submit. Draw its duration and its end where they are None."""
         family = self.family(ticket.family)
         family.check(ticket)
         seconds, failing = self._jobs.draw(self._random)
@@ -107,12 +111,15 @@ class JobIntake:
         return job
 
     def start(self, route: SubmitRoute, fields: Mapping[str, Any], *, now: float) -> Job:
-        """Start the job that a submit asks for."""
+        """Start the job of a submit."""
         endpoint = route.endpoint
-        named = family_name_of(endpoint)
-        family = self.family(self._family_for_deploy_type(endpoint.resolved_by or named, fields))
-        is_redeployed = family.name != endpoint.resolved_by
-        job_type = endpoint.name.replace(named, family.name, 1) if is_redeployed else endpoint.name
+        endpoint_family = family_name_of(endpoint)
+        family = self.family(
+            self._family_for_deploy_type(endpoint.resolved_by or endpoint_family, fields)
+        )
+        job_type = endpoint.name
+        if family.name != endpoint.resolved_by:
+            job_type = job_type.replace(endpoint_family, family.name, 1)
         seconds, fails = self._jobs.draw_submitted(self._random)
         job = Job(
             ticket=self.new_ticket(
@@ -124,42 +131,42 @@ class JobIntake:
             duration=seconds,
             fails=fails,
             fields=dict(fields),
-            files=_file_count(fields) if "image" in family.output else 1,
+            file_count=_file_count(fields) if "image" in family.output else 1,
         )
-        # Some work is found by the family that names it as well as by that of its tickets.
-        names = (family.name, FETCH_RESULT_FAMILY.get(job_type, family.name), named)
+        # A client may fetch some jobs by their endpoint's family, and not only by their ticket's.
+        names = (family.name, FETCH_RESULT_FAMILY.get(job_type, family.name), endpoint_family)
         self.job_store.put(
             job, [self._family_groups[name] for name in names if name in self._family_groups]
         )
         return job
 
     def upload(self, name: str, *, now: float) -> Job:
-        """Keep what was uploaded for this family, as a job that is over."""
+        """Store an upload for this family as a job that has ended."""
         family = name if name in self.families else next(iter(self.families))
         ticket = self.new_ticket(family)
         return self.add_job(ticket, now=now, duration=0.0, fails=False, output=None)
 
     def _family_for_deploy_type(self, family: str, fields: Mapping[str, Any]) -> str:
-        """The family that a submit is for: some share their paths."""
-        is_redeployed = FAMILY_BY_DEPLOY_TYPE.get((family, str(fields.get("deploy_type"))), family)
-        return is_redeployed if is_redeployed in self.families else family
+        """Return the family of a submit. Some families share a path and differ in `deploy_type`."""
+        deployed = FAMILY_BY_DEPLOY_TYPE.get((family, str(fields.get("deploy_type"))), family)
+        return deployed if deployed in self.families else family
 
     def reply(self, job: Job, urls: URLBuilder, *, now: float) -> tuple[int, dict[str, Any]]:
-        """The HTTP status and the body of the reply to the submit that started this job."""
+        """Return the HTTP status and the body of the reply to the submit of this job."""
         own_group = self._family_groups[job.ticket.family]
         if own_group.family.status == "training":
             return 200, reply_bodies.training_started(job)
         if own_group.family.status == "workflow":
-            workflow, _, run = job.ticket.id.partition("/")
-            url = urls.url(own_group.path.replace("{workflow_id}", workflow))
-            return 202, reply_bodies.workflow_started(job, f"{url}/{run}")
+            workflow_id, _, run_id = job.ticket.id.partition("/")
+            url = urls.url(own_group.path.replace("{workflow_id}", workflow_id))
+            return 202, reply_bodies.workflow_started(job, f"{url}/{run_id}")
         eta = self._jobs.announced_eta(job.duration)
         if job.has_ended(now) and not _is_yes(job.fields.get("instant_response")):
             return 200, reply_bodies.immediate(job, urls, eta=eta)
-        named = self._family_groups.get(
+        fetch_group = self._family_groups.get(
             FETCH_RESULT_FAMILY.get(job.job_type, job.ticket.family), own_group
         )
-        url = urls.url(f"{named.path}/{job.ticket.id}")
+        url = urls.url(f"{fetch_group.path}/{job.ticket.id}")
         return 200, reply_bodies.queued(job, urls, fetch_result=url, eta=eta)
 
 
@@ -168,6 +175,6 @@ def _is_yes(value: object) -> bool:
 
 
 def _file_count(fields: Mapping[str, Any]) -> int:
-    """How many files are wanted; old clients write numbers as strings."""
+    """Return how many files a submit asks for. Old clients send the number as a string."""
     wanted = str(fields.get("samples") or 1)
-    return min(max(1, int(wanted)), _MAX_FILES) if wanted.isdecimal() else 1
+    return min(max(1, int(wanted)), _MAX_FILE_COUNT) if wanted.isdecimal() else 1

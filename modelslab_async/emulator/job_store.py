@@ -1,4 +1,4 @@
-"""Ledger: which jobs there are, under which ids, and whose queue they fill. Never reads a clock."""
+"""JobStore: all jobs by family group and id, and the queue of each key. Never reads a clock."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -16,32 +16,28 @@ _ID_CHARACTERS = ascii_letters + digits
 _UUID_JOB_TYPES = ("enterprise_voice/sfx",)
 
 
-def _no_headers() -> dict[str, str]:
-    return {}
-
-
 @frozen
 class ScriptedReply:
     """
-    One reply, byte by byte.
+    A reply that the emulator sends unchanged.
 
     Args:
         status_code: The HTTP status.
         body: The body.
-        headers: The headers; JSON is the content type unless they name one.
+        headers: The headers. The content type is JSON unless they name another.
     """
 
     status_code: int = 200
     body: bytes = b""
-    headers: Mapping[str, str] = field(factory=_no_headers, hash=False)
+    headers: Mapping[str, str] = field(factory=dict[str, str], hash=False)
 
 
 class JobStore:
     """
-    Every job, by shelf and id.
+    All jobs by family group and id, with their scripts and the queue of each key.
 
     Args:
-        random: Where ids that are not counted come from.
+        random: Draws the ids that are not numbers.
     """
 
     def __init__(self, random: Random) -> None:
@@ -52,42 +48,47 @@ class JobStore:
         self._next_id = _FIRST_ID
 
     def put(self, job: Job, family_groups: Iterable[FamilyGroup]) -> None:
-        """Keep a job where these shelves find it."""
+        """Store a job under each of these family groups."""
         for family_group in family_groups:
             self._jobs[family_group.path, job.ticket.id] = job
 
     def find(self, family_group: FamilyGroup, id_: str) -> Job | None:
-        """The job of this id on this shelf."""
+        """Return the job with this id in this family group, or None."""
         return self._jobs.get((family_group.path, id_))
 
     def script_replies(
         self, family_group: FamilyGroup, id_: str, replies: Iterable[ScriptedReply | None]
     ) -> None:
-        """Answer fetches of this id with these replies, the last one again and again."""
+        """
+        Answer the polls of this id with these replies. The last one repeats.
+
+        Raises:
+            ValueError: There are no replies.
+        """
         script = deque(replies)
         if not script:
             raise ValueError("a script has at least one reply")
         self._scripts[family_group.path, id_] = script
 
     def scripted(self, family_group: FamilyGroup, id_: str) -> ScriptedReply | None:
-        """The next reply of a script; None: the truth is to be told."""
+        """Return the next scripted reply. None: the emulator answers by itself."""
         script = self._scripts.get((family_group.path, id_))
         if not script:
             return None
         return script.popleft() if len(script) > 1 else script[0]
 
     def queued_count(self, key: str, now: float) -> int:
-        """How many submitted jobs of this key are unfinished."""
+        """Count the submitted jobs of this key that have not ended."""
         queue = [job for job in self._queues.get(key, ()) if not job.has_ended(now)]
         self._queues[key] = queue
         return len(queue)
 
     def enqueue(self, key: str, job: Job) -> None:
-        """Count a submitted job for its key."""
+        """Add a submitted job to the queue of its key."""
         self._queues.setdefault(key, []).append(job)
 
     def new_id(self, family_group: FamilyGroup, *, job_type: str, workflow: str = "") -> str:
-        """An id that this shelf does not know yet, in the form of its family."""
+        """Make an id that is new in this family group, in the format of its family."""
         while True:
             id_ = self._make_id(family_group, job_type, workflow)
             if (family_group.path, id_) not in self._jobs:

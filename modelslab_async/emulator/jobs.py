@@ -1,27 +1,24 @@
-"""Jobs: how long emulated work takes and how it ends. Never reads a clock."""
+"""Jobs: how long emulated jobs take and how they end. Never reads a clock."""
 
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Literal, TypeAlias
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from modelslab_async._models.ticket import Ticket
 
+from .argument_checks import check_share
+
 Eta: TypeAlias = Literal["honest", "none", "pessimistic"] | float
 
-# Recorded: 960 seconds announced for a video that took nine.
+# The service once announced 960 seconds for a video that took 9.
 _PESSIMISTIC_FACTOR = 100.0
 _ETA_FACTORS: Mapping[str, float | None] = {
     "honest": 1.0,
     "none": None,
     "pessimistic": _PESSIMISTIC_FACTOR,
 }
-
-
-def _check_share(_instance: object, attribute: "Attribute[float]", value: float) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{attribute.name} is a share from 0.0 to 1.0, got {value!r}")
 
 
 def _check_eta(_instance: object, _attribute: object, value: Eta) -> None:
@@ -32,31 +29,29 @@ def _check_eta(_instance: object, _attribute: object, value: Eta) -> None:
         )
 
 
-def _no_fields() -> dict[str, Any]:
-    return {}
-
-
 @frozen(kw_only=True)
 class Jobs:
     """
-    How jobs behave that were not planted with a behaviour of their own.
+    How long jobs take and how they end, unless `add_job` says so for one job.
 
     Args:
-        duration: Seconds from submit to end, drawn evenly from this range; or a callable that draws
-            them from the `random.Random` it is given. Zero or less: the submit reply is the result.
-        failing: The share of jobs that end as failed, from 0 to 1.
-        at_once: The share of submits whose reply is the result, from 0 to 1, as fast models do.
-        eta: What submit replies say about the time left: `"honest"`, `"none"`, `"pessimistic"` (a
-            hundred times as long) or a factor.
-        seed: Where the draws start. The same seed and the same order of jobs give the same jobs.
+        duration: Seconds from submit to end, drawn evenly from this range. A callable gets a
+            `random.Random` and draws them itself. With zero or less, the submit reply is the
+            result.
+        failure_rate: The share of jobs that fail, from 0 to 1.
+        immediate: The share of submits whose reply is the result, from 0 to 1. Fast models of the
+            service do this.
+        eta: The ETA in submit replies: `"honest"`, `"none"`, `"pessimistic"` (100 times too long)
+            or a factor.
+        seed: The seed of the draws. The same seed and the same order of jobs give the same jobs.
 
     Raises:
         ValueError: An argument is out of its range.
     """
 
     duration: tuple[float, float] | Callable[[Random], float] = (2.0, 6.0)
-    failure_rate: float = field(default=0.0, validator=_check_share)
-    immediate: float = field(default=0.0, validator=_check_share)
+    failure_rate: float = field(default=0.0, validator=check_share)
+    immediate: float = field(default=0.0, validator=check_share)
     eta: Eta = field(default="honest", validator=_check_eta)
     seed: int = 0
 
@@ -70,22 +65,22 @@ class Jobs:
                 )
 
     def draw(self, random: Random) -> tuple[float, bool]:
-        """Draw how long one job takes and whether it fails."""
+        """Draw how many seconds one job takes and whether it fails."""
         seconds = (
             self.duration(random) if callable(self.duration) else random.uniform(*self.duration)
         )
         return seconds, random.random() < self.failure_rate
 
     def draw_submitted(self, random: Random) -> tuple[float, bool]:
-        """Draw for a submit: some of them are over before they are answered."""
+        """Draw for a submitted job. A share of these jobs takes no time."""
         seconds, fails = self.draw(random)
-        # No draw where none is wanted, so that the jobs of a seed stay what they were.
+        # Without `immediate` there is no third draw, so the jobs of a given seed stay the same.
         if self.immediate and random.random() < self.immediate:
             seconds = 0.0
         return seconds, fails
 
     def announced_eta(self, seconds: float) -> float | None:
-        """What a submit reply says about work that will take so many seconds."""
+        """Return the ETA in the submit reply of a job that takes this many seconds."""
         factor = _ETA_FACTORS[self.eta] if isinstance(self.eta, str) else self.eta
         return None if factor is None else max(0.0, seconds) * factor
 
@@ -93,18 +88,18 @@ class Jobs:
 @frozen(kw_only=True)
 class Job:
     """
-    One job: everything about it that does not change. Its state is a function of the time.
+    The constant facts about one job. Its state follows from them and the time.
 
     Args:
-        ticket: The ticket it was planted or submitted as.
-        work: What the dialect table calls this work: a family, or `family/endpoint`.
+        ticket: The ticket of the job.
+        job_type: The key of its formats: a family, or `family/endpoint`.
         suffix: The file type of its results.
-        started: When it started, by the emulator's clock.
+        started: When it started, on the emulator's clock.
         duration: How many seconds it takes.
-        fails: Whether it ends as failed.
+        fails: Whether it fails.
         fields: The parameters of its submit, without the key.
-        files: How many files it makes.
-        output: What replies give as the output instead of links to files.
+        file_count: How many files it makes.
+        output: The output in its replies. None gives links to files.
     """
 
     ticket: Ticket
@@ -113,18 +108,18 @@ class Job:
     started: float
     duration: float
     fails: bool
-    fields: Mapping[str, Any] = field(factory=_no_fields)
-    files: int = 1
+    fields: Mapping[str, Any] = field(factory=dict[str, Any])
+    file_count: int = 1
     output: object = None
 
     def age(self, now: float) -> float:
-        """Seconds since the start, at most those that the job takes."""
+        """Return the seconds since the start, at most the duration."""
         return min(now - self.started, self.duration)
 
     def has_ended(self, now: float) -> bool:
-        """Whether it has come to its end, good or bad."""
+        """Return whether the job has succeeded or failed."""
         return now - self.started >= self.duration
 
     def has_succeeded(self, now: float) -> bool:
-        """Whether it has ended well, so that its files are there."""
+        """Return whether the job has succeeded, so that its files exist."""
         return not self.fails and self.has_ended(now)

@@ -1,4 +1,4 @@
-"""Wording: the service's own sentences, and the bodies that every family shares."""
+"""The service's own sentences, and the bodies that all families share. Sends nothing."""
 
 import json
 from typing import Any
@@ -36,37 +36,48 @@ _MODEL_3D_SUFFIXES = ("obj", "glb")
 
 
 def background_tip(suffix: str) -> str:
-    """The hint of a submit reply, which names what is being made."""
+    """Return the hint in a submit reply, which names the medium."""
     if suffix in _MODEL_3D_SUFFIXES:
         return "Your 3D model is processing in background, you can get this model using fetch API"
     media_word = _MEDIA_WORDS.get(suffix, "image")
-    return f"Your {media_word} is processing in background, you can get this {media_word} using fetch API"
+    return (
+        f"Your {media_word} is processing in background, "
+        f"you can get this {media_word} using fetch API"
+    )
 
 
 def refusal(text: str, *, message_field: str = "message", **extra: object) -> dict[str, Any]:
-    """The body of a refusal."""
+    """Return the body of a refusal."""
     return {"status": "error", message_field: text, **extra}
 
 
 def required(name: str) -> str:
-    """What is said where a parameter is missing."""
+    """Return the message about a missing parameter."""
     return f"{name} is required"
 
 
 def spam_refusal(*, message_field: str) -> dict[str, Any]:
-    """The body for a submit that repeats another. It comes under 200, and its wait is in words."""
+    """Return the body for a repeated submit. Its status is 200, and its text names the wait."""
     return refusal("Rate limit exceeded", message_field=message_field, tips=_SPAM_FILTER_TIP)
 
 
 def queue_full_refusal(limit: int, *, message_field: str) -> dict[str, Any]:
-    """The body of a 429. The wait stands in the body; no header was ever seen."""
+    """Return the body of a 429. The body holds the wait, as the service sends no such header."""
     text = f"Rate limit exceeded. Maximum {limit} queued requests allowed."
     return refusal(text, message_field=message_field, retry_after=_RETRY_AFTER_S)
 
 
 def encode(body: object) -> bytes:
-    """JSON as the service writes it: compact, ASCII, with escaped slashes."""
+    """Encode JSON as the service does: compact, ASCII, with escaped slashes."""
     return json.dumps(body, separators=(",", ":")).replace("/", "\\/").encode()
+
+
+def html_page(title: str) -> bytes:
+    """Return a page as a proxy before the service sends it in place of a reply or a file."""
+    return (
+        f"<!doctype html><html><head><title>{title}</title></head>"
+        f"<body><h1>{title}</h1></body></html>"
+    ).encode()
 
 
 FAILED = {"status": "failed", "id": "", "message": "Failed, Try Again", "output": ""}

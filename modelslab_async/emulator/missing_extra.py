@@ -1,4 +1,4 @@
-"""Extra: what the emulator needs beside the package. Where it is missing, this says what to do."""
+"""Fails at import with the command to run where the `emulator` extra is not installed."""
 
 try:
     import starlette

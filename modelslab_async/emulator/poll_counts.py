@@ -1,4 +1,4 @@
-"""Tally: how often each ticket was fetched, asked for in any form of a ticket."""
+"""PollCounts: how often each ticket was polled. Counts nothing by itself."""
 
 from collections import Counter
 from typing import Any
@@ -8,10 +8,12 @@ from modelslab_async._models.ticket import Ticket, TicketLike
 
 class PollCounts(Counter[Ticket]):
     """
-    A counter of tickets; one that never came counts 0.
+    A counter that takes a ticket in any of its forms, such as `counts["images:1"]`.
+
+    A ticket that was never polled counts 0.
 
     Raises:
-        ValueError: It is asked for what is no ticket.
+        ValueError: The key is not a ticket.
     """
 
     def __getitem__(self, ticket: TicketLike) -> int:
@@ -21,5 +23,5 @@ class PollCounts(Counter[Ticket]):
         return super().__contains__(Ticket.of(ticket))
 
     def get(self, ticket: TicketLike, default: Any = None) -> Any:
-        """As for a dictionary."""
+        """Return the count of a ticket, or the default if it was never polled."""
         return super().get(Ticket.of(ticket), default)

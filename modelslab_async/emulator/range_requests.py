@@ -1,4 +1,4 @@
-"""Ranges: the reply to one request for a file, whole or in part. Only single ranges are cut."""
+"""The response to a request for a file, whole or in part. Never serves multiple ranges."""
 
 import re
 
@@ -11,7 +11,7 @@ _SINGLE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def file_response(file: MediaFile, headers: Headers, *, method: str = "GET") -> Response:
-    """Answer a GET or HEAD for a file as its headers ask."""
+    """Answer a GET or HEAD for a file, with regard to its conditional and range headers."""
     common = {"etag": file.etag, "accept-ranges": "bytes", "cache-control": "max-age=86400"}
     if headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=common)
@@ -29,14 +29,14 @@ def file_response(file: MediaFile, headers: Headers, *, method: str = "GET") -> 
 
 
 def _requested_range(file: MediaFile, headers: Headers) -> tuple[int, int] | None:
-    """The first and last byte that are asked for; None: all of them; first > last: none fits."""
+    """Return the first and last byte. None: the whole file. First > last: not satisfiable."""
     requested = _SINGLE_RANGE.fullmatch(headers.get("range", "").strip())
     if requested is None or headers.get("if-range", file.etag) != file.etag:
         return None
     first, last = requested.groups()
     end = len(file.content) - 1
     if first:
-        # A last byte before the first one is not a range at all, and is ignored.
+        # RFC 9110 makes a range whose last byte precedes its first one invalid, so it is ignored.
         if last and int(last) < int(first):
             return None
         return int(first), min(int(last or end), end) if int(first) <= end else -1

@@ -1,4 +1,4 @@
-"""Answers: what is said about one job at one moment. Pure: the job, the time and the site go in."""
+"""The bodies of replies about one job at one time. Sends nothing, reads no clock."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ STAGES = (
 )
 READY_STAGE = "model_ready"
 _PENDING_SHARE = 0.1
-# Runs have dates while the emulator's clock only counts seconds, so its zero is given one.
+# Workflow runs have dates. The emulator's clock only counts seconds, so this date is its zero.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MODEL_PARAMETER_NAMES = {
     "width": "W",
@@ -41,12 +41,12 @@ _MODEL_PARAMETER_NAMES = {
 @frozen
 class URLBuilder:
     """
-    Where the emulator is reached, as the request at hand says.
+    Builds URLs of the emulator on the host that a request named.
 
     Args:
-        root: Scheme and host.
-        mount: What stands before the paths of the API, `/api` or nothing.
-        query: What stands behind the paths of files.
+        origin: The scheme and the host.
+        path_prefix: The prefix of the API's paths: `/api` or nothing.
+        query: The query string of links to files, with its question mark.
     """
 
     origin: str
@@ -54,17 +54,18 @@ class URLBuilder:
     query: str = ""
 
     def url(self, path: str) -> str:
-        """The URL of a path of the API."""
+        """Return the URL of a path of the API."""
         return f"{self.origin}{self.path_prefix}/{path}"
 
     def links(self, job: Job, *, folder: str = "generations") -> list[str]:
-        """The links to the files of a job."""
-        stem = f"{self.origin}/{MEDIA_PATH}/{folder}/{job.ticket.family}/{quote(job.ticket.id, safe='')}"
-        return [f"{stem}-{number}.{job.suffix}{self.query}" for number in range(job.files)]
+        """Return the links to the files of a job."""
+        id_ = quote(job.ticket.id, safe="")
+        stem = f"{self.origin}/{MEDIA_PATH}/{folder}/{job.ticket.family}/{id_}"
+        return [f"{stem}-{number}.{job.suffix}{self.query}" for number in range(job.file_count)]
 
 
 def output_file(job: Job, number: int) -> MediaFile:
-    """One of the files of a job."""
+    """Make one file of a job."""
     return make_file(f"{job.ticket}#{number}", job.suffix)
 
 
@@ -73,7 +74,7 @@ def _json_id(id_: str) -> int | str:
 
 
 def _output_values(job: Job, urls: URLBuilder) -> dict[str, Any]:
-    """The facts about the output of a finished job."""
+    """Return the template values about the output of a job."""
     if job.output is None:
         links = urls.links(job)
         mirrors = urls.links(job, folder="cdn")
@@ -84,7 +85,7 @@ def _output_values(job: Job, urls: URLBuilder) -> dict[str, Any]:
 
 
 def output_of(job: Job, urls: URLBuilder) -> object:
-    """What a job gives as its output: links, or what was planted instead."""
+    """Return the output of a job: its links, or the output given to `add_job`."""
     return _output_values(job, urls)["output"]
 
 
@@ -101,7 +102,7 @@ def _common_values(job: Job) -> dict[str, Any]:
 
 
 def meta_of(job: Job, family_format: FamilyFormat) -> dict[str, Any]:
-    """The parameters of a job as replies repeat them."""
+    """Return the parameters of a job as its replies repeat them."""
     names = _MODEL_PARAMETER_NAMES if family_format.uses_model_names else {}
     return {
         **{names.get(name, name): value for name, value in job.fields.items()},
@@ -119,7 +120,7 @@ def _eta_values(seconds: float | None) -> dict[str, Any]:
 
 
 def queued(job: Job, urls: URLBuilder, *, fetch_result: str, eta: float | None) -> dict[str, Any]:
-    """The submit reply of work that has just begun."""
+    """Return the submit reply of a job that has just started."""
     family_format = format_of(job.job_type)
     links = urls.links(job)
     values = {
@@ -135,7 +136,7 @@ def queued(job: Job, urls: URLBuilder, *, fetch_result: str, eta: float | None) 
 
 
 def immediate(job: Job, urls: URLBuilder, *, eta: float | None) -> dict[str, Any]:
-    """The submit reply of work that is already over."""
+    """Return the submit reply of a job that has already ended."""
     if job.fails:
         return messages.FAILED
     family_format = format_of(job.job_type)
@@ -182,7 +183,7 @@ def _training(job: Job, _job_type: str, now: float, _urls: URLBuilder) -> bytes:
 
 
 def training_started(job: Job) -> dict[str, Any]:
-    """The submit reply of a training."""
+    """Return the submit reply of a training."""
     return {
         "status": "success",
         "messege": STAGES[0],
@@ -192,7 +193,7 @@ def training_started(job: Job) -> dict[str, Any]:
 
 
 def date_of(seconds: float) -> str:
-    """A moment of the emulator's clock as a date."""
+    """Return a time of the emulator's clock as a date."""
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -229,7 +230,7 @@ def _workflow(job: Job, _job_type: str, now: float, urls: URLBuilder) -> bytes:
 
 
 def workflow_started(job: Job, status_url: str) -> dict[str, Any]:
-    """The submit reply of a workflow run."""
+    """Return the submit reply of a workflow run."""
     workflow_id, _, run_id = job.ticket.id.partition("/")
     body = {
         "status": "success",
@@ -248,7 +249,7 @@ _BY_RULE: Mapping[StatusRule, Callable[[Job, str, float, URLBuilder], bytes]] = 
     "workflow": _workflow,
 }
 
-_MISSING: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
+_UNKNOWN_ID: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
     "generation": (200, messages.NOT_FOUND),
     "training": (404, messages.refusal(messages.TRAINING_NOT_FOUND, message_field="messege")),
     "workflow": (404, messages.refusal(messages.EXECUTION_NOT_FOUND)),
@@ -256,11 +257,11 @@ _MISSING: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
 
 
 def fetched(job: Job, rule: StatusRule, *, job_type: str, now: float, urls: URLBuilder) -> bytes:
-    """The fetch reply about a job, in the words of the family that was asked."""
+    """Return the poll reply about a job, in the format of the polled family."""
     return _BY_RULE[rule](job, job_type, now, urls)
 
 
-def missing(rule: StatusRule) -> tuple[int, bytes]:
-    """The fetch reply about an id that nobody knows."""
-    status_code, body = _MISSING[rule]
+def unknown_id(rule: StatusRule) -> tuple[int, bytes]:
+    """Return the HTTP status and the body of the poll reply about an unknown id."""
+    status_code, body = _UNKNOWN_ID[rule]
     return status_code, messages.encode(body)

@@ -1,4 +1,4 @@
-"""Asking: the fields and the key of a request, in each of the forms that clients send them."""
+"""Reads the fields and the key of a request, in all forms that clients use. Never checks a key."""
 
 import json
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ class UnreadableBodyError(ValueError):
 
 async def read_fields(request: Request) -> dict[str, Any]:
     """
-    Read the fields of the body, JSON or form.
+    Read the fields of the body, which is JSON or a form.
 
     Raises:
-        UnreadableBodyError: It is none of these.
+        UnreadableBodyError: It is neither.
     """
     body = (await request.body()).strip()
     if not body:
         return {}
-    # Some clients send JSON under the content type of a form, so the body speaks first.
+    # Some clients send JSON with the content type of a form, so the body decides first.
     if not body.startswith(b"{"):
         content_type = request.headers.get("content-type", "")
         if content_type.startswith("application/x-www-form-urlencoded"):
@@ -51,7 +51,7 @@ def _multipart(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def find_key(fields: Mapping[str, Any], request: Request) -> str:
-    """The key, wherever it stands; empty: there is none."""
+    """Return the key from the body, a header or the query. Empty: the request has none."""
     key = fields.get("key")
     if isinstance(key, str) and key:
         return key

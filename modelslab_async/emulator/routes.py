@@ -1,4 +1,4 @@
-"""Routes: what a path asks for. A table made once from the registry; looking up costs two dicts."""
+"""Routes: what each path asks for, from the registry. Answers no request."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from .served_endpoints import SECOND_SUBMIT_PATHS, endpoints_of
 _PATH_PARAM = re.compile(r"\{(\w+)\}")
 _SLASHES = re.compile("/{2,}")
 
-# The official clients fetch this family below `images`; the documents do not.
+# The official clients fetch this family below `images`. The documentation has another path.
 _SECOND_FETCH_PATHS: Mapping[str, str] = {"enterprise_text_to_image": "v1/enterprise/images/fetch"}
 
 MEDIA_PATH = "media"
@@ -23,12 +23,12 @@ MEDIA_PATH = "media"
 @frozen(kw_only=True)
 class FamilyGroup:
     """
-    Where the jobs of one fetch URL are kept. Families that share the URL share the shelf.
+    The families that share one fetch URL. They share their ids too.
 
     Args:
-        path: The path of the URL, without its ids where they stand at the end.
+        path: The path of the URL, without an id at its end.
         families: The families that share it.
-        names: Their names.
+        family_names: Their names.
     """
 
     path: str
@@ -37,13 +37,13 @@ class FamilyGroup:
 
     @property
     def family(self) -> Family:
-        """The family that speaks for the shelf."""
+        """Return the family whose method and status rule apply to the group."""
         return self.families[0]
 
 
 @frozen
 class FetchRoute:
-    """A fetch: the shelf, and the id if it stands in the path."""
+    """A poll: the family group, and the id if the path contains it."""
 
     family_group: FamilyGroup
     id: str | None
@@ -51,23 +51,23 @@ class FetchRoute:
 
 @frozen
 class SubmitRoute:
-    """A submit: the endpoint, its path, and what of its parameters stands in there."""
+    """A submit: the endpoint, the path, and the parameters that the path contains."""
 
     endpoint: Endpoint
     path: str
-    path_params: Mapping[str, str] = field(factory=dict, hash=False)
+    path_params: Mapping[str, str] = field(factory=dict[str, str], hash=False)
 
 
 @frozen
 class FileRoute:
-    """A result's file, by the rest of its path."""
+    """A request for a file: the path below the folder of all files."""
 
     path: str
 
 
 @frozen
 class UtilityRoute:
-    """A question that is answered at once, or an upload."""
+    """A question about the account, or an upload. It makes no ticket."""
 
     endpoint: Endpoint
 
@@ -76,10 +76,10 @@ Route = FetchRoute | SubmitRoute | FileRoute | UtilityRoute
 
 
 def normalize_path(path: str) -> str:
-    """The path without the root of the API, its outer slashes and doubled ones."""
+    """Return the path without the API's prefix, outer slashes and doubled slashes."""
     normalized = path.strip("/")
     if "//" in normalized:
-        # Recorded: the old documents of one family double a slash.
+        # The old documentation of one family doubles a slash.
         normalized = _SLASHES.sub("/", normalized)
     return normalized.removeprefix("api/")
 
@@ -91,7 +91,7 @@ def _path_of(url: str) -> str:
 
 class Routes:
     """
-    The paths of some families.
+    All paths that the emulator serves. Most lookups cost two dictionary accesses.
 
     Args:
         families: The registry, or a part of it.
@@ -138,7 +138,7 @@ class Routes:
             self._fetch_paths[_SECOND_FETCH_PATHS[name]] = family_group
 
     def find(self, path: str) -> Route | None:
-        """What a request's path asks for; None: nothing is there."""
+        """Return what a path asks for. None: the path is unknown."""
         normalized = normalize_path(path)
         head, _, last = normalized.rpartition("/")
         family_group = self._fetch_paths.get(head)

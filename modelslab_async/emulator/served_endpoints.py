@@ -1,4 +1,4 @@
-"""Endpoints: where the emulator takes work: at all that the package knows, and at a few more."""
+"""The endpoints that the emulator serves: all of the registry, and a few undocumented ones."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -31,8 +31,8 @@ def _undocumented(family: str, root: str, media: Mapping[str, Medium]) -> Iterat
         )
 
 
-# No submit page was seen for these; their names follow their siblings or older clients, and
-# nothing is known to be required.
+# The service documents no submit for these. Their names follow related endpoints or older clients,
+# and no parameter is known to be required.
 _UNDOCUMENTED = (
     *_undocumented("legacy_v3", "{legacy}/v5", {"text2video": "video"}),
     *_undocumented("enterprise_deepfake", f"{_ENTERPRISE_URL}/deepfake", _FACE_SWAP_MEDIA),
@@ -72,7 +72,7 @@ _UNDOCUMENTED = (
 SERVED_ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
     {row.name: row for row in _UNDOCUMENTED} | dict(ENDPOINTS)
 )
-"""What the emulator serves unless it is told otherwise."""
+"""The endpoints that the emulator serves by default."""
 
 SECOND_SUBMIT_PATHS: Mapping[str, str] = MappingProxyType(
     {
@@ -80,12 +80,12 @@ SECOND_SUBMIT_PATHS: Mapping[str, str] = MappingProxyType(
         for name in ("text2img", "img2img", "inpaint", "controlnet")
     }
 )
-"""Second paths: the official clients of this family put `images` in, the documents do not."""
+"""Further paths: the official clients put `images` into these, the documentation does not."""
 
 FAMILY_BY_DEPLOY_TYPE: Mapping[tuple[str, str], str] = MappingProxyType(
     {("enterprise_flux", "flux_2_dev"): "enterprise_flux_2_dev"}
 )
-"""Families that share the paths of another one and are told apart by the field `deploy_type`."""
+"""Families that share the paths of another one. The field `deploy_type` tells them apart."""
 
 FETCH_RESULT_FAMILY: Mapping[str, str] = MappingProxyType(
     {
@@ -97,7 +97,7 @@ FETCH_RESULT_FAMILY: Mapping[str, str] = MappingProxyType(
         "legacy_v4_dreambooth/inpaint": "legacy_v3_dreambooth",
     }
 )
-"""Work whose `fetch_result` was seen to name another family than that of its tickets."""
+"""Job types whose `fetch_result` names another family than their ticket."""
 
 _SUFFIXES: Mapping[str, str] = {
     **{
@@ -112,7 +112,7 @@ _SUFFIXES: Mapping[str, str] = {
 
 
 def suffix_of(endpoint: Endpoint, family: Family) -> str:
-    """The file type of what an endpoint makes, in a family that may make other things as well."""
+    """Return the file type of an endpoint's results. It may differ from its family's."""
     if endpoint.name in _SUFFIXES:
         return _SUFFIXES[endpoint.name]
     if endpoint.output and endpoint.output[0] != family.output[0]:
@@ -121,12 +121,12 @@ def suffix_of(endpoint: Endpoint, family: Family) -> str:
 
 
 def family_name_of(endpoint: Endpoint) -> str:
-    """The family that an endpoint is named by."""
+    """Return the family in the name of an endpoint."""
     return endpoint.name.partition("/")[0]
 
 
 def endpoints_of(families: Iterable[str], endpoints: Mapping[str, Endpoint]) -> list[Endpoint]:
-    """Those whose tickets can be fetched from these families, and those that make no tickets."""
+    """Select the endpoints of these families, and those that make no tickets."""
     wanted = set(families)
     return [
         endpoint

@@ -1,4 +1,4 @@
-"""Serving: the emulator on a socket, in the running event loop. Installs no signal handlers."""
+"""Serves the emulator on a socket, in the running event loop. Installs no signal handlers."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ _SHUTDOWN_TIMEOUT_S = 1
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the process's signals alone and says when it is up."""
+    """A server that installs no signal handlers and sets an event once it has started."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -33,18 +33,18 @@ async def run_server(
     emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncGenerator[str, None]:
     """
-    Serve an emulator while the block runs, and give the base URL of its API.
+    Serve an emulator while the block runs, and yield the base URL of its API.
 
     Args:
         emulator: The emulator.
         host: The address to listen on.
-        port: The port; 0 takes a free one.
+        port: The port. 0 takes a free one.
 
     Raises:
-        OSError: The address is taken or not ours.
+        OSError: The address is in use, or not one of this machine.
 
     Example:
-        async with running(Emulator()) as base_url:
+        async with run_server(Emulator()) as base_url:
             ...  # base_url is something like http://127.0.0.1:50123/api
     """
     async with emulator.deliver_webhooks(), _run_uvicorn(emulator, host, port) as base_url:
@@ -63,8 +63,8 @@ async def _run_uvicorn(emulator: Emulator, host: str, port: int) -> AsyncGenerat
     )
     server = _Server(config)
     with socket.create_server((host, port), backlog=2048) as listener:
-        # asyncio does this only for sockets whose protocol is named, and without it every reply
-        # waits for the client's delayed acknowledgement: 40 ms.
+        # asyncio sets this only on sockets that were created with an explicit protocol. Without it,
+        # each reply waits 40 ms for the client's delayed acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="emulator")
         startup_done = asyncio.create_task(server.startup_done.wait())
@@ -94,11 +94,11 @@ async def serve(
     Args:
         emulator: The emulator.
         host: The address to listen on.
-        port: The port; 0 takes a free one.
-        ready: Called with the base URL once requests are answered.
+        port: The port. 0 takes a free one.
+        ready: Called with the base URL once the server accepts requests.
 
     Raises:
-        OSError: The address is taken or not ours.
+        OSError: The address is in use, or not one of this machine.
     """
     async with run_server(emulator, host=host, port=port) as base_url:
         if ready is not None:

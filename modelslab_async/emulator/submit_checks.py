@@ -1,4 +1,4 @@
-"""Gate: which submits are refused, and in which words. Never reads a clock."""
+"""SubmitChecks: which submits are refused, and with which bodies. Never reads a clock."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -13,20 +13,20 @@ from .job_store import JobStore
 
 Refusal = tuple[int, dict[str, Any]]
 
-# What tells two requests for the same work apart, and is no part of what is asked for.
+# Two submits that differ only in these fields ask for the same work.
 _IGNORED_FIELDS = ("track_id", "webhook")
 
 
 class SubmitChecks:
     """
-    Keeps out what the service would not take.
+    Refuses the submits that the service would refuse.
 
     Args:
-        ledger: Whose queue is how full.
-        broke: Keys without credits.
-        queue_limit: How many unfinished submitted jobs a key may have; None is no limit.
-        spam_window: For how many seconds the same submit is refused, whatever its track_id and its
-            webhook; None takes any.
+        job_store: Counts the queued jobs of each key.
+        keys_without_credits: Keys whose submits are refused.
+        queue_limit: How many unfinished submitted jobs a key may have. None is no limit.
+        spam_window: For how many seconds a repeated submit of a key is refused. None refuses no
+            repeats.
     """
 
     def __init__(
@@ -38,21 +38,21 @@ class SubmitChecks:
         spam_window: float | None,
     ) -> None:
         self._job_store = job_store
-        self._broke = keys_without_credits
+        self._keys_without_credits = keys_without_credits
         self._queue_limit = queue_limit
         self._spam_window = spam_window
-        # When each submit was last taken, oldest first.
+        # When each submit was last accepted, oldest first.
         self._accepted_at: dict[bytes, float] = {}
 
     def refusal(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float
     ) -> Refusal | None:
-        """The HTTP status and the body of a refusal; None: come in."""
-        incomplete = missing(endpoint, fields)
+        """Return the HTTP status and the body of the refusal. None: the submit is accepted."""
+        incomplete = missing_parameter(endpoint, fields)
         if incomplete:
             return incomplete
-        message_field = format_of(endpoint.name).message
-        if key in self._broke:
+        message_field = format_of(endpoint.name).message_field
+        if key in self._keys_without_credits:
             return 402, messages.refusal(messages.NO_CREDITS, message_field=message_field)
         if self._is_repeat(endpoint, fields, key, now):
             return 200, messages.spam_refusal(message_field=message_field)
@@ -62,7 +62,7 @@ class SubmitChecks:
         return None
 
     def record(self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float) -> None:
-        """Take note of a submit that came in."""
+        """Remember an accepted submit, so that its repeats are refused."""
         if self._spam_window is not None:
             self._accepted_at[_payload_digest(endpoint, fields, key)] = now
 
@@ -79,11 +79,11 @@ class SubmitChecks:
         return _payload_digest(endpoint, fields, key) in self._accepted_at
 
 
-def missing(endpoint: Endpoint, fields: Mapping[str, Any]) -> Refusal | None:
-    """The refusal that names the first required parameter that is not given."""
+def missing_parameter(endpoint: Endpoint, fields: Mapping[str, Any]) -> Refusal | None:
+    """Return the refusal for the first required parameter that is missing, or None."""
     for group in (*((name,) for name in endpoint.required), *endpoint.any_of):
         if not any(_is_given(fields.get(name)) for name in group):
-            message_field = format_of(endpoint.name).message
+            message_field = format_of(endpoint.name).message_field
             return 400, messages.refusal(messages.required(group[0]), message_field=message_field)
     return None
 
@@ -93,7 +93,7 @@ def _is_given(value: object) -> bool:
 
 
 def _payload_digest(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> bytes:
-    """What tells one submit from another. The key is in it, so nothing but a digest is kept."""
+    """Hash the key and the payload. Only the hash is stored, so the key is not."""
     compared = {name: value for name, value in fields.items() if name not in _IGNORED_FIELDS}
     text = json.dumps([key, endpoint.name, compared], sort_keys=True)
     return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Notices: what webhooks say, as documented. Pure: the job, the moment and the site go in."""
+"""The documented bodies of webhooks, and when each is due. Sends nothing, reads no clock."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -21,9 +21,9 @@ class PlannedWebhook:
     One webhook of one job.
 
     Args:
-        body: What it says.
-        after: How many seconds after the start of the job it is due.
-        attempts: How often it is tried until it is taken.
+        body: The JSON body.
+        due_after: How many seconds after the start of the job it is due.
+        attempts: How often it is sent until the receiver accepts it.
     """
 
     body: Mapping[str, Any]
@@ -32,7 +32,7 @@ class PlannedWebhook:
 
 
 def webhook_url_of(job: Job) -> str | None:
-    """Where the webhooks of a job are to go; None: nowhere."""
+    """Return the URL that a job's submit named for its webhooks, or None."""
     url = job.fields.get("webhook_url") or job.fields.get("webhook")
     return url if isinstance(url, str) and url else None
 
@@ -59,7 +59,7 @@ def _generation(job: Job, urls: URLBuilder, _workflow_format: str) -> list[Plann
 
 
 def _training(job: Job, _urls: URLBuilder, _workflow_format: str) -> list[PlannedWebhook]:
-    # No page shows how a training fails; the word is the one that its status has then.
+    # The documentation shows no failed training. The word is that of its status after a failure.
     last, status = ("training_failed", "failed") if job.fails else (READY_STAGE, "success")
     moments = (("success", STAGES[0], 0.0), (status, last, job.duration))
     return [
@@ -78,7 +78,7 @@ def _training(job: Job, _urls: URLBuilder, _workflow_format: str) -> list[Planne
 
 def _workflow(job: Job, urls: URLBuilder, workflow_format: str) -> list[PlannedWebhook]:
     body = _flat(job, urls) if workflow_format == "flat" else _nested(job, urls)
-    # Documented: tried again up to three times, which generations are not.
+    # The service documents up to three retries for workflows, and none for generations.
     return [PlannedWebhook(body, job.duration, attempts=4)]
 
 
@@ -114,7 +114,7 @@ def _flat(job: Job, urls: URLBuilder) -> dict[str, Any]:
 
 
 def _final_status(job: Job) -> str:
-    # Only the name of the good event was seen; the other follows it.
+    # The documentation only has `workflow.completed`. The name for a failure is a guess.
     return "failed" if job.fails else "completed"
 
 
@@ -128,16 +128,16 @@ _BY_RULE: Mapping[StatusRule, Callable[[Job, URLBuilder, str], list[PlannedWebho
 def plan_webhooks(
     job: Job, rule: StatusRule, urls: URLBuilder, *, workflow_format: Literal["nested", "flat"]
 ) -> list[PlannedWebhook]:
-    """The webhooks of a job, in the order in which they are due."""
+    """Return the webhooks of a job, in the order in which they are due."""
     return _BY_RULE[rule](job, urls, workflow_format)
 
 
 def forged(job: Job) -> PlannedWebhook:
-    """A success that never was, halfway through the job."""
+    """Plan a webhook that reports a false success, halfway through the job."""
     body: dict[str, Any] = {
         "status": "success",
         "id": job.ticket.id,
-        "output": [f"{_FORGED_URL}/{number}.{job.suffix}" for number in range(job.files)],
+        "output": [f"{_FORGED_URL}/{number}.{job.suffix}" for number in range(job.file_count)],
         "generationTime": 0.1,
         "track_id": job.fields.get("track_id"),
         "meta": {},

@@ -1,7 +1,7 @@
-"""Courier: delivers webhooks while it is at work, in tasks that end with it."""
+"""WebhookSender: posts the webhooks of jobs, in tasks that end with it. Plans none itself."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -13,6 +13,7 @@ from modelslab_async._models.ticket import Ticket
 from modelslab_async._registry.family import StatusRule
 
 from . import messages
+from .background_tasks import BackgroundTasks
 from .jobs import Job
 from .reply_bodies import URLBuilder
 from .webhook_bodies import PlannedWebhook, forged, plan_webhooks, webhook_url_of
@@ -25,15 +26,15 @@ _FIRST_RETRY_DELAY_S = 1.0
 @frozen(kw_only=True)
 class WebhookDelivery:
     """
-    One webhook that was sent, or kept back.
+    One webhook that was sent or withheld.
 
     Args:
-        ticket: The job it is about.
-        url: Where it went.
-        body: What it said.
+        ticket: The ticket of its job.
+        url: The URL of the receiver.
+        body: The JSON body.
         forged: Whether it was forged.
-        status_code: What the receiver answered; None: nothing, or it was not sent.
-        error: Why it was not taken; empty: it was.
+        status_code: The receiver's status. None: no answer, or the webhook was not sent.
+        error: Why the delivery failed. Empty: it succeeded.
     """
 
     ticket: Ticket
@@ -49,26 +50,26 @@ class WebhookSender:
     Delivers the webhooks of jobs.
 
     Args:
-        webhooks: How they behave.
-        clock: The clock that jobs go by.
+        webhooks: How the webhooks behave.
+        clock: The clock of the jobs.
 
     Attributes:
-        deliveries: What was sent and kept back.
+        deliveries: The webhooks that were sent or withheld, in order.
     """
 
     def __init__(self, webhooks: Webhooks, clock: Callable[[], float]) -> None:
-        self.webhook_deliveries: list[WebhookDelivery] = []
+        self.deliveries: list[WebhookDelivery] = []
         self._webhooks = webhooks
         self._clock = clock
-        # A stand-in wants the same webhooks from the same seed; nothing here is a secret.
+        # The same seed must give the same webhooks. No security depends on these draws.
         self._random = Random(webhooks.seed)  # noqa: S311
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._http: httpx.AsyncClient | None = None
         self._is_sending = False
 
     @asynccontextmanager
     async def sending(self) -> AsyncGenerator[None, None]:
-        """Deliver while the block runs. What is not delivered then never will be."""
+        """Deliver webhooks while the block runs, and drop what is pending at its end."""
         if self._is_sending:
             yield
             return
@@ -77,44 +78,42 @@ class WebhookSender:
             yield
         finally:
             self._is_sending = False
-            while self._tasks:
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.wait(self._tasks)
+            await self._tasks.cancel()
             http, self._http = self._http, None
             if http is not None:
                 await http.aclose()
 
     async def start_deliveries(self, job: Job, rule: StatusRule, urls: URLBuilder) -> None:
-        """See to the webhooks of a job; returns once its submit may be answered."""
+        """Start the deliveries of a job. Return once its submit may be answered."""
         url = webhook_url_of(job)
         if url is None or not self._is_sending:
             return
-        draws = [self._random.random() for _ in range(3)]
-        if draws[1] < self._webhooks.forged:
-            self._start_task(self._deliver(job, url, forged(job), is_forged=True))
-        if draws[0] < self._webhooks.lost:
+        lost_draw, forged_draw, before_reply_draw = (self._random.random() for _ in range(3))
+        if forged_draw < self._webhooks.forged:
+            self._start_delivery(job, url, forged(job), is_forged=True)
+        if lost_draw < self._webhooks.lost:
             return
         planned_webhooks = plan_webhooks(
             job, rule, urls, workflow_format=self._webhooks.workflow_format
         )
         started = [
-            self._start_task(self._deliver(job, url, planned))
+            self._start_delivery(job, url, planned)
             for planned in planned_webhooks
             for _ in range(self._webhooks.copies)
         ]
-        if draws[2] < self._webhooks.before_reply:
-            # Whoever asked may go away meanwhile: that ends the waiting, not the deliveries.
+        if before_reply_draw < self._webhooks.before_reply:
+            # `wait` does not cancel the deliveries if the client disconnects meanwhile.
             await asyncio.wait(started)
 
-    def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(coroutine, name="webhook")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    def _start_delivery(
+        self, job: Job, url: str, planned: PlannedWebhook, *, is_forged: bool = False
+    ) -> asyncio.Task[None]:
+        return self._tasks.start(
+            self._deliver(job, url, planned, is_forged=is_forged), name="webhook"
+        )
 
     async def _deliver(
-        self, job: Job, url: str, planned: PlannedWebhook, *, is_forged: bool = False
+        self, job: Job, url: str, planned: PlannedWebhook, *, is_forged: bool
     ) -> None:
         extra_delay = 0.0 if is_forged else self._random.uniform(*self._webhooks.delay)
         await asyncio.sleep(max(0.0, job.started + planned.due_after - self._clock()) + extra_delay)
@@ -125,13 +124,13 @@ class WebhookSender:
                 await asyncio.sleep(retry_delay)
                 retry_delay *= 2
             delivery = await self._post(pending)
-            self.webhook_deliveries.append(delivery)
+            self.deliveries.append(delivery)
             if not delivery.error:
                 return
 
     async def _post(self, pending: WebhookDelivery) -> WebhookDelivery:
         if not self._webhooks.may_deliver_to(pending.url):
-            return evolve(pending, error="kept back: only loopback addresses are delivered to")
+            return evolve(pending, error="withheld: only loopback addresses get webhooks")
         if self._http is None:
             self._http = httpx.AsyncClient(
                 transport=self._webhooks.transport, timeout=_TIMEOUT_S, trust_env=False

@@ -88,11 +88,11 @@ def test_a_proxy_that_cannot_be_used(program, command):
 )
 def test_usage(program, emulator, arguments, hint):
     """What is ill-formed is told in one line with what to write, and nothing is sent."""
-    before = emulator.requests
+    before = emulator.request_count
     run = program(*arguments)
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
     assert hint in run.stderr
-    assert before == emulator.requests
+    assert before == emulator.request_count
 
 
 @pytest.mark.parametrize(

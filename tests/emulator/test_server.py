@@ -112,18 +112,16 @@ HTTP = {
 async def test_a_client_that_leaves_is_no_fault(emulator):
     """Nobody is left to be answered, so nothing is sent."""
     assert await run(emulator, HTTP, [{"type": "http.disconnect"}]) == []
-    assert emulator.requests == 1
+    assert emulator.request_count == 1
 
 
 async def test_a_fault_of_the_emulator_is_a_500_and_a_traceback():
     """The caller is answered as the real service answers, and the fault is not hidden."""
 
-    def broken():
+    def broken_clock():
         raise RuntimeError("the clock is broken")
 
-    emulator = Emulator(clock=lambda: 0.0)
-    emulator.add_job("images:5")
-    emulator._clock = broken
+    emulator = Emulator(clock=broken_clock)
     sent = []
 
     async def receive():

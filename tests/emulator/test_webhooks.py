@@ -346,12 +346,12 @@ async def test_a_served_emulator_delivers(serve):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"lost": 1.1}, "never is a share"),
+        ({"lost": 1.1}, "lost is a share"),
         ({"forged": -0.1}, "forged is a share"),
         ({"before_reply": 2}, "before_reply is a share"),
         ({"copies": 0}, "copies is at least 1"),
-        ({"delay": -1.0}, "delay is seconds"),
-        ({"delay": (2.0, 1.0)}, "delay is seconds"),
+        ({"delay": -1.0}, "delay is a number of seconds"),
+        ({"delay": (2.0, 1.0)}, "delay is a number of seconds"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, complaint):

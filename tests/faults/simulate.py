@@ -46,8 +46,7 @@ from modelslab_async import (
     WaitTimeout,
 )
 from modelslab_async._polling.poller import Poller
-from modelslab_async.emulator import Emulator, Jobs
-from modelslab_async.emulator.faults.wrong_replies import FaultSettings
+from modelslab_async.emulator import Emulator, Faults, Jobs
 
 KEY = "a-simulated-key-1234"
 FAMILIES = ("images", "video", "realtime", "voice", "training", "workflows", "legacy_v3")
@@ -92,10 +91,10 @@ class Story:
         results = await asyncio.gather(*tasks, return_exceptions=True)
         self.rules.closing = True
         await client.aclose()
-        sent = emulator.requests
+        sent = emulator.request_count
         await asyncio.sleep(10_000.0)
         self.check(results, closed_early=close_at is not None)
-        assert sent == emulator.requests, "something was sent after the end"
+        assert sent == emulator.request_count, "something was sent after the end"
 
     def network_to(self, emulator: Emulator) -> Network:
         dice = self.dice
@@ -104,7 +103,7 @@ class Story:
             random.Random(self.seed + 1),
             share=dice.choice((0.0, 0.1, 0.3, 0.6)),
             latency=dice.choice((0.0, 0.2, 2.0, 2.0)),
-            means=FaultSettings(hint=dice.choice((0.0, 3.0, 40.0))),
+            fault_settings=Faults(hint=dice.choice((0.0, 3.0, 40.0))),
         )
         if dice.random() < 0.3:
             network.down_from = dice.uniform(0.0, 60.0)

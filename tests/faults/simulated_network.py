@@ -10,8 +10,8 @@ from attrs import Factory, define
 from faults.simulated_rules import Look
 
 from modelslab_async import Request, Response, TransportError
-from modelslab_async.emulator import Emulator
-from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES, FaultSettings
+from modelslab_async.emulator import Emulator, Faults
+from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES
 
 # What no look may be ended by; refusals have stories of their own.
 PASSING = tuple(
@@ -51,7 +51,7 @@ class Network:
     dice: random.Random
     share: float
     latency: float
-    means: FaultSettings = Factory(FaultSettings)
+    fault_settings: Faults = Factory(Faults)
     down_from: float = 1e18
     down_until: float = 1e18
     refusals: list[float] = Factory(list)
@@ -102,10 +102,10 @@ class Network:
 
     def _answer(self, fault: str, look: Look | None) -> Response:
         if look is not None and fault in _HINTED:
-            look.hint = self.means.hint
+            look.hint = self.fault_settings.hint
         elif look is not None and fault == "rate_limit_past":
             look.hint = 0.0
-        answer = WRONG_REPLIES[fault][1](self.means)
+        answer = WRONG_REPLIES[fault][1](self.fault_settings)
         headers = [(name.encode(), value.encode()) for name, value in answer.headers]
         return Response(status_code=answer.status_code, headers=headers, body=answer.body)
 

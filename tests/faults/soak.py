@@ -137,7 +137,7 @@ async def lived() -> dict[str, Any]:
         "hours": day.marks,
         "kinds": day.kinds,
         "faults": day.traffic.injected,
-        "connections": day.traffic.connections,
+        "connections": day.traffic.connection_count,
     }
 
 

@@ -174,7 +174,7 @@ async def test_the_deadline_holds(name, kind):
         assert time.monotonic() - began < 1.0
         # Its connection is not kept: nobody knows what else would come.
         await asyncio.sleep(0.05)
-        assert 0 == traffic.open_connections
+        assert 0 == traffic.open_connection_count
 
 
 async def test_a_server_that_makes_up_words_fills_no_log(caplog):
@@ -204,7 +204,7 @@ async def test_endless_interim_responses_are_given_up_early(kind):
         with pytest.raises(TransportError, match="more than 100 interim responses"):
             await client.fetch("realtime:1")
         await asyncio.sleep(0.05)
-        assert 0 == traffic.open_connections
+        assert 0 == traffic.open_connection_count
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)

@@ -24,7 +24,7 @@ from modelslab_async import (
 from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, run_faulty_server
 from modelslab_async.emulator.faults.connection_faults import CONNECTION_FAULTS
 from modelslab_async.emulator.faults.fault_plan import FAULTS
-from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES, FaultSettings
+from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES
 
 TRANSPORTS = {
     **HTTP11_TRANSPORTS,
@@ -188,9 +188,7 @@ def test_the_pause_that_follows_a_hint(virtually, name):
         clock = asyncio.get_running_loop().time
         polls = []
         emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), clock=clock)
-        network = Network(
-            emulator, random.Random(1), 0.0, 0.0, FaultSettings(hint=30.0), script=[name]
-        )
+        network = Network(emulator, random.Random(1), 0.0, 0.0, Faults(hint=30.0), script=[name])
 
         class Clocked:
             async def exchange(self, request):

@@ -149,7 +149,7 @@ async def test_no_fault_shows_the_key(canary, shown, kind, ticket):
             await asyncio.gather(*(strike(name, other) for name in names[start : start + 16]))
     assert here.requests, "nothing was sent, so nothing was tried"
     assert all(canary in str((each.headers, each.body, each.target)) for each in here.requests)
-    assert 0 == foreign_url.connections
+    assert 0 == foreign_url.connection_count
     assert [] == lines_with(canary, "\n".join(parts))
     assert [] == lines_with(canary, shown.getvalue())
 

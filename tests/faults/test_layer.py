@@ -12,7 +12,7 @@ import trustme
 from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, run_faulty_server, run_server
 from modelslab_async.emulator.faults.connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
 from modelslab_async.emulator.faults.fault_plan import FAULTS, FaultSequence
-from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES, FaultSettings
+from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES
 
 ASK = {"key": "k"}
 
@@ -48,15 +48,15 @@ def test_the_command_line_names_faults():
         ("html=much", "html takes a number, as in html=1, got 'much'"),
         ("html=", "html takes a number, as in html=1, got ''"),
         ("seed=0.5", "seed takes a whole number, as in seed=1, got '0.5'"),
-        ("html=1.5", "the share of 'html' is a number from 0 to 1, got 1.5"),
-        ("html=nan", "the share of 'html' is a number from 0 to 1, got nan"),
+        ("html=1.5", "the share of 'html' is a share from 0.0 to 1.0, got 1.5"),
+        ("html=nan", "the share of 'html' is a share from 0.0 to 1.0, got nan"),
         (
             "html=0.6,close_in_body=0.6",
-            "the shares of faults of requests add up to 1.2, at most 1 fits",
+            "the shares of request faults add up to 1.2, at most 1 fits",
         ),
         (
             "refuse_connection,close_before",
-            "the shares of faults of connections add up to 2, at most 1 fits",
+            "the shares of connection faults add up to 2, at most 1 fits",
         ),
         ("outage=-1", "'outage' must be >= 0.0: -1.0"),
     ],
@@ -71,10 +71,10 @@ def test_a_slip_is_told(text, says):
 def test_a_script_has_its_place():
     """Faults of connections and of requests have a script each, of known names."""
     with pytest.raises(
-        ValueError, match="'refuse_connection' belongs into connections, not script"
+        ValueError, match="'refuse_connection' belongs in connections, not in script"
     ):
         Faults(script=["refuse_connection"])
-    with pytest.raises(ValueError, match="'html' belongs into script, not connections"):
+    with pytest.raises(ValueError, match="'html' belongs in script, not in connections"):
         Faults(connections=[None, "html"])
     with pytest.raises(ValueError, match="unknown fault 'htlm'"):
         Faults(script=["htlm"])
@@ -116,7 +116,7 @@ def test_every_fault_has_one_table():
 def test_every_answer_can_be_written():
     """Each answer is one that HTTP can carry."""
     for name, (_, make) in WRONG_REPLIES.items():
-        answer = make(FaultSettings())
+        answer = make(Faults())
         assert 100 < answer.status_code < 600, name
         assert all("\n" not in value and value.isascii() for _, value in answer.headers), name
 
@@ -193,8 +193,8 @@ async def test_connections_are_bounded_and_end(leaks):
             ends = [asyncio.create_task(reader.read()) for reader, _ in held]
             await asyncio.sleep(0.05)
             assert 2 == sum(end.done() for end in ends)
-            assert 3 == traffic.open_connections
-        assert 0 == traffic.open_connections
+            assert 3 == traffic.open_connection_count
+        assert 0 == traffic.open_connection_count
         await asyncio.wait(ends)
         for end in ends:
             assert isinstance(end.exception(), ConnectionResetError) or b"" == end.result()
@@ -242,18 +242,19 @@ async def test_ipv6_and_tls(leaks):
 async def test_a_fault_of_the_emulator_is_a_500(leaks):
     """What breaks in the emulator is answered as the emulator answers it."""
 
-    def broken():
+    def broken_clock():
         raise RuntimeError("the clock is broken")
 
-    emulator = planted()
-    emulator._clock = broken
+    emulator = Emulator(clock=broken_clock)
     async with leaks(), run_faulty_server(emulator) as url:
         assert 500 == (await ask(url)).status_code
 
 
 async def test_what_never_ends_does_end(leaks, monkeypatch):
     """A forgotten endless reply stops by itself."""
-    monkeypatch.setattr("modelslab_async.emulator.faults.connection_faults._MAX_BYTES", 1 << 20)
+    folder = "modelslab_async.emulator.faults"
+    monkeypatch.setattr(f"{folder}.faulty_connection._MAX_ENDLESS_BYTES", 1 << 20)
+    monkeypatch.setattr(f"{folder}.connection_faults._HUGE_BODY_BYTES", 1 << 20)
     async with (
         leaks(),
         run_faulty_server(planted(), Faults(script=["endless", "huge_body"])) as url,
@@ -272,5 +273,5 @@ async def test_it_takes_many_at_once(leaks):
         ends = await asyncio.gather(*(ask(url) for _ in range(30)), return_exceptions=True)
     broken = sum(isinstance(each, httpx.TransportError) for each in ends)
     assert broken == traffic.injected.total()
-    assert 30 == traffic.connections
+    assert 30 == traffic.connection_count
     assert 30 - traffic.injected["reset_before"] == len(traffic.requests)

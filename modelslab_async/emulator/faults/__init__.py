@@ -1,5 +1,5 @@
 """
-What a misbehaving server does.
+Serves an emulator that misbehaves on purpose, fault by fault.
 
-It never runs unless `Faults` are given.
+The emulator itself never imports it.
 """

@@ -10,11 +10,12 @@ from attrs import field, fields, frozen
 from attrs.validators import ge, instance_of
 
 from ..._registry.suggestions import did_you_mean
+from ..argument_checks import require_share
 from .connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
-from .wrong_replies import WRONG_REPLIES, FaultSettings
+from .wrong_replies import WRONG_REPLIES
 
 _SERVER_ERRORS = ("status_500", "status_502", "status_503", "status_504")
-# A fault that is drawn once and then lasts for some requests.
+# A burst is drawn once and then applies to the requests that follow.
 _BURSTS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {"burst": ("twenty errors of the server in a row", _SERVER_ERRORS * 5)}
 )
@@ -26,21 +27,20 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         for name, (description, *_) in table.items()
     }
 )
-"""Every fault by its name, and what it is."""
+"""The description of every fault by its name."""
 
 
 def _check_shares(_faults: object, _attribute: object, shares: Mapping[str, float]) -> None:
     for name, share in shares.items():
         _check_known(name)
-        if not 0 <= share <= 1:
-            raise ValueError(f"the share of {name!r} is a number from 0 to 1, got {share!r}")
+        require_share(f"the share of {name!r}", share)
     for at_connect in (True, False):
         total = sum(
             share for name, share in shares.items() if (name in CONNECTION_FAULTS) == at_connect
         )
         if total > 1 + 1e-9:
-            what = "connections" if at_connect else "requests"
-            raise ValueError(f"the shares of faults of {what} add up to {total:g}, at most 1 fits")
+            what = "connection" if at_connect else "request"
+            raise ValueError(f"the shares of {what} faults add up to {total:g}, at most 1 fits")
 
 
 def _check_script(_faults: object, attribute: Any, script: tuple[str | None, ...]) -> None:
@@ -51,7 +51,7 @@ def _check_script(_faults: object, attribute: Any, script: tuple[str | None, ...
         _check_known(name)
         if (name in CONNECTION_FAULTS) != at_connect:
             where = "script" if at_connect else "connections"
-            raise ValueError(f"the fault {name!r} belongs into {where}, not {attribute.name}")
+            raise ValueError(f"the fault {name!r} belongs in {where}, not in {attribute.name}")
 
 
 def _check_known(name: str) -> None:
@@ -66,18 +66,19 @@ class Faults:
     """
     Which faults a server commits.
 
-    Faults of a connection strike when it is opened, all others when a request was read. The
-    scripts come first; when they have ended, each is drawn by its share.
+    Faults of a connection happen when it opens. All other faults happen after a request was read.
+    The scripts are used up first. Then each fault is drawn by its share.
 
     Args:
-        shares: Faults by name, each with its share, from 0 to 1.
-        script: What happens to the first requests, in turn; None stands for the truth.
-        connections: What happens to the first connections, in turn; None lets one live.
-        outage: Seconds from the start for which the port is closed.
-        seed: Where the draws start.
-        every: Seconds between two bytes that drip, until a slow answer, or that a port is closed.
-        hint: Seconds that the hints ask to wait.
-        elsewhere: The URL of another server, where redirects and links lead.
+        shares: The share of each fault by its name, from 0 to 1.
+        script: The faults of the first requests, in order. None stands for the true reply.
+        connections: The faults of the first connections, in order. None stands for no fault.
+        outage: For how many seconds after the start the port is closed.
+        seed: The seed of the draws.
+        delay: The seconds between two dripped bytes, before a slow answer, or for which a port is
+            closed.
+        hint: The seconds to wait in hints such as `Retry-After`.
+        foreign_url: The URL of another server, to which redirects and links lead.
 
     Raises:
         ValueError: A fault is unknown, or an argument is out of its range.
@@ -98,21 +99,16 @@ class Faults:
     hint: float = field(default=30.0, validator=ge(0.0))
     foreign_url: str = "http://elsewhere.invalid/"
 
-    @property
-    def settings(self) -> FaultSettings:
-        """What some faults need to know."""
-        return FaultSettings(delay=self.delay, hint=self.hint, foreign_url=self.foreign_url)
-
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Read the form of the command line: `reset_after=0.1,html=0.05,outage=30`.
+        Parse the form of the command line: `reset_after=0.1,html=0.05,outage=30`.
 
-        A fault without a number strikes always. `outage`, `seed`, `every`, `hint` and `elsewhere`
-        stand among the faults.
+        A fault without a number has the share 1. `outage`, `seed`, `delay`, `hint` and
+        `foreign_url` are written in the same way.
 
         Raises:
-            ValueError: A name is unknown, or a number is none or out of its range.
+            ValueError: A name is unknown, or a value is not a number or is out of range.
         """
         shares: dict[str, float] = {}
         options: dict[str, Any] = {}
@@ -142,22 +138,22 @@ def _parse_number(name: str, value: str, number_type: type) -> Any:
 
 
 class FaultSequence:
-    """Draws what happens next; the same faults with the same seed draw the same."""
+    """Yields the next fault. The same faults and seed give the same sequence."""
 
     def __init__(self, faults: Faults) -> None:
-        self._random = Random(faults.seed)  # noqa: S311 -- draws are to be repeated, not kept secret.
+        self._random = Random(faults.seed)  # noqa: S311 -- draws must be repeatable.
         self._script = deque(faults.script)
         self._connections = deque(faults.connections)
         self._shares = faults.shares
 
     def next_connection_fault(self) -> str | None:
-        """What happens to the next connection; None: it lives."""
+        """Return the fault of the next connection. None: it has no fault."""
         if self._connections:
             return self._connections.popleft()
         return self._draw(at_connect=True)
 
     def next_request_fault(self) -> str | None:
-        """What happens to the next request; None: it is told the truth."""
+        """Return the fault of the next request. None: it gets the true reply."""
         name = self._script.popleft() if self._script else self._draw(at_connect=False)
         if name is not None and name in _BURSTS:
             self._script.extendleft(reversed(_BURSTS[name][1]))

@@ -1,41 +1,43 @@
-"""Serving faults: a raw socket before the emulator, where HTTP servers are too polite."""
+"""Serves an emulator with faults, on raw sockets. HTTP servers would refuse to break the rules."""
 
 import asyncio
 import socket
 import ssl
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any
 
 from attrs import Factory, define
 
 from ..app import Emulator
-from .connection_faults import FaultyConnection, ReceivedRequest, encode_reply, fault_action
+from ..background_tasks import BackgroundTasks
+from .connection_faults import fault_action
 from .fault_plan import Faults, FaultSequence
-from .upstream import Upstream, read_request
+from .faulty_connection import FaultyConnection
+from .raw_http import ReceivedRequest, encode_reply, read_request
+from .upstream import Upstream
 
-# On macOS a port can be held by one socket and served by another only with this option.
+# Only with this option can one socket reserve a port while another one listens on it.
 _REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
 @define(eq=False)
 class Traffic:
     """
-    What a faulty server has seen and done.
+    The requests, connections and faults of a faulty server.
 
     Attributes:
         requests: The requests that were read to their end.
-        connections: How many connections were taken.
-        open: How many of them are open.
-        committed: How often each fault was committed.
+        connection_count: How many connections were accepted.
+        open_connection_count: How many connections are open now.
+        injected: How often each fault was committed.
     """
 
     requests: list[ReceivedRequest] = Factory(list[ReceivedRequest])
-    connections: int = 0
-    open_connections: int = 0
+    connection_count: int = 0
+    open_connection_count: int = 0
     injected: Counter[str] = Factory(Counter[str])
 
 
@@ -51,22 +53,22 @@ async def run_faulty_server(
     ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[str, None]:
     """
-    Serve an emulator badly while the block runs, and give the base URL of its API.
+    Serve an emulator with faults while the block runs, and yield the base URL of its API.
 
     Args:
         upstream: The emulator, or the base URL of a served one.
-        faults: The faults to commit; None commits none.
+        faults: The faults to commit. None commits none.
         host: The address to listen on.
-        port: The port; 0 takes a free one.
-        traffic: Where to write down what is received and done.
-        most: How many connections are held at once; further ones are reset.
-        tls: The certificate to serve with; None serves plain http.
+        port: The port. 0 takes a free one.
+        traffic: Gets a record of all requests, connections and faults.
+        max_connections: How many connections may be open at once. Further ones are reset.
+        ssl_context: The certificate to serve with. None serves plain HTTP.
 
     Raises:
-        OSError: The address is taken or not ours.
+        OSError: The address is in use, or not one of this machine.
 
     Example:
-        async with faulty(Emulator(), Faults(shares={"reset_after": 0.1})) as base_url:
+        async with run_faulty_server(Emulator(), Faults(shares={"reset_after": 0.1})) as base_url:
             ...
     """
     server = _Server(
@@ -81,7 +83,7 @@ async def run_faulty_server(
 
 
 class _Server:
-    """One listening port and all its connections, each a task that ends with the server."""
+    """One listening port and its connections. Each is a task that ends with the server."""
 
     def __init__(
         self,
@@ -98,20 +100,20 @@ class _Server:
         self._traffic = traffic
         self._max_connections = max_connections
         self._ssl_context = ssl_context
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._reserved_socket: socket.socket | None = None
         self._address: tuple[str, int] = ("", 0)
         self._listener: asyncio.Server | None = None
-        self._closed = False
+        self._is_closed = False
         self._reopen_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
     async def start(self, host: str, port: int) -> None:
         """
-        Take the port, and open it unless there is an outage first.
+        Reserve the port, and open it unless the server starts with an outage.
 
         Raises:
-            OSError: The address is taken or not ours.
+            OSError: The address is in use, or not one of this machine.
         """
         self._reserved_socket = self._bind(host, port)
         host, port = self._address = self._reserved_socket.getsockname()[:2]
@@ -125,19 +127,17 @@ class _Server:
 
     async def aclose(self) -> None:
         """Close the port and end all connections."""
-        self._closed = True
+        self._is_closed = True
         self._close_port()
-        while self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(self._tasks)
+        await self._tasks.cancel()
+        # A cancelled task may have reopened the port meanwhile.
         self._close_port()
         if self._reopen_timer is not None:
             self._reopen_timer.cancel()
         if self._reserved_socket is not None:
             self._reserved_socket.close()
         await self._upstream.aclose()
-        # The event loop hands over what it accepted, and closes it, in turns of its own.
+        # The event loop closes the connections that it has accepted in its next iterations.
         for _ in range(4):
             await asyncio.sleep(0)
 
@@ -152,10 +152,14 @@ class _Server:
         return sock
 
     async def _open_port(self) -> None:
-        listening = self._bind(*self._address)
-        # In two steps, so that whoever is cancelled in between leaves no socket behind.
+        listener_socket = self._bind(*self._address)
+        # In two steps, so that a cancellation in between leaves no socket open.
         self._listener = await asyncio.start_server(
-            self._accept, sock=listening, backlog=2048, ssl=self._ssl_context, start_serving=False
+            self._accept,
+            sock=listener_socket,
+            backlog=2048,
+            ssl=self._ssl_context,
+            start_serving=False,
         )
         await self._listener.start_serving()
 
@@ -163,63 +167,55 @@ class _Server:
         listener, self._listener = self._listener, None
         if listener is None:
             return
-        # asyncio drops a connection, unclosed, that it accepted in the turn that ends a listener:
-        # so this turn ends the accepting, and the next one the listener.
+        # asyncio leaks a connection that it accepts in the loop iteration that closes the listener.
+        # So this iteration stops accepting, and the next one closes the listener.
         with suppress(NotImplementedError):
-            for listening in listener.sockets:
-                self._loop.remove_reader(listening)
+            for listener_socket in listener.sockets:
+                self._loop.remove_reader(listener_socket)
         self._loop.call_soon(listener.close)
 
     def _close_port_for(self, seconds: float) -> None:
-        """Close the port for some seconds; the socket that holds it never listens."""
+        """Close the port for some seconds. The reserved socket keeps it for this server."""
         if self._reopen_timer is None:
             self._close_port()
             self._reopen_timer = self._loop.call_later(seconds, self._reopen)
 
     def _reopen(self) -> None:
         self._reopen_timer = None
-        self._start_task(self._open_port())
+        self._tasks.start(self._open_port(), name="faulty emulator")
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._closed:
+        if self._is_closed:
             writer.transport.abort()
             return
-        self._traffic.connections += 1
-        serving = self._start_task(
-            self._serve_connection(reader, writer, self._traffic.connections)
+        self._traffic.connection_count += 1
+        serving = self._tasks.start(
+            self._serve_connection(reader, writer, self._traffic.connection_count),
+            name="faulty emulator",
         )
-        # Not in the task itself, which may be cancelled before its first step.
+        # Not in the task itself, since a task may be cancelled before its first step.
         serving.add_done_callback(lambda _: writer.transport.abort())
-
-    def _start_task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(coroutine, name="faulty emulator")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
     async def _serve_connection(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
-        self._traffic.open_connections += 1
+        self._traffic.open_connection_count += 1
         try:
-            # The other side goes away, or speaks no HTTP: nobody is left to be told.
+            # The client disconnected, or did not send HTTP. No answer is possible.
             with suppress(OSError, EOFError, ValueError):
                 await self._answer_requests(reader, writer, number)
             writer.transport.abort()
-            # How a broken connection ended is asked for here, or asyncio complains, at any time
-            # later, that nobody did.
+            # asyncio logs a connection's error later unless this retrieves it.
             with suppress(OSError):
                 await writer.wait_closed()
         finally:
-            self._traffic.open_connections -= 1
+            self._traffic.open_connection_count -= 1
 
     async def _answer_requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
-        connection = FaultyConnection(
-            reader, writer, self._faults.settings, close_port=self._close_port_for
-        )
-        if self._traffic.open_connections > self._max_connections:
+        connection = FaultyConnection(reader, writer, self._faults, close_port=self._close_port_for)
+        if self._traffic.open_connection_count > self._max_connections:
             connection.reset()
             return
         await self._inject(self._fault_sequence.next_connection_fault(), connection)
@@ -231,7 +227,7 @@ class _Server:
             if name is None:
                 await connection.send(encode_reply(await connection.get_true_reply()))
             await self._inject(name, connection)
-        # What was sent before a polite end is to arrive.
+        # Let all written bytes arrive before the connection is aborted.
         await writer.wait_closed()
 
     async def _inject(self, name: str | None, connection: FaultyConnection) -> None:

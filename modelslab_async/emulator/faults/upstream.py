@@ -1,53 +1,18 @@
-"""Upstream: reads a request off a raw connection, and asks the emulator for the true answer."""
+"""Upstream: asks the emulator for the true reply. Never changes a reply's body."""
 
-import asyncio
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
 
 from ..app import Emulator
-from .connection_faults import ReceivedRequest
-from .wrong_replies import RawReply
+from .raw_http import RawReply, ReceivedRequest
 
-_MAX_BODY_BYTES = 1 << 20
-# These speak of one connection, not of the request or the reply.
+# Hop-by-hop headers describe one connection, not the request or the reply (RFC 9110).
 _HOP_BY_HOP = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
 
 
-async def read_request(
-    reader: asyncio.StreamReader, *, clock: Callable[[], float], connection: int
-) -> ReceivedRequest:
-    """
-    Read one HTTP/1.1 request with a length, or without a body.
-
-    Raises:
-        EOFError: The connection ended first.
-        ValueError: That is no request, or one that is too long.
-    """
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.LimitOverrunError:
-        raise ValueError("the headers are too long") from None
-    request_line, *lines = head[:-4].decode("latin-1").split("\r\n")
-    method, target, _version = request_line.split(" ")
-    pairs = (line.partition(":") for line in lines)
-    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    length = int(headers.get("content-length", "0"))
-    if not 0 <= length <= _MAX_BODY_BYTES or "transfer-encoding" in headers:
-        raise ValueError("the body is too long, or of unknown length")
-    return ReceivedRequest(
-        method=method,
-        target=target,
-        headers=headers,
-        body=await reader.readexactly(length),
-        received_at=clock(),
-        connection=connection,
-    )
-
-
 class Upstream:
-    """The emulator, in process or at its URL."""
+    """The emulator behind a faulty server: in this process, or at a URL."""
 
     def __init__(self, upstream: Emulator | str) -> None:
         self._transport: httpx.AsyncBaseTransport
@@ -61,7 +26,7 @@ class Upstream:
             self._transport = httpx.ASGITransport(upstream, raise_app_exceptions=False)
 
     async def forward(self, request: ReceivedRequest) -> RawReply:
-        """What the emulator answers."""
+        """Return the emulator's reply to a request."""
         headers = [
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in request.headers.items()
@@ -87,5 +52,5 @@ class Upstream:
         )
 
     async def aclose(self) -> None:
-        """Close the connections to a served emulator."""
+        """Close the connections to an emulator at a URL."""
         await self._transport.aclose()

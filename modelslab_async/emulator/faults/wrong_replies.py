@@ -1,4 +1,4 @@
-"""Answers: whole replies that a server in trouble gives in place of the truth. Sends nothing."""
+"""The wrong replies that a faulty server sends in place of the true one. Sends nothing itself."""
 
 import gzip
 import json
@@ -6,43 +6,30 @@ import zlib
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from types import MappingProxyType
+from typing import Protocol
 
-from attrs import field, frozen
+from .. import messages
+from .raw_http import RawReply
 
 _NESTING_DEPTH = 1_000_000
 _ENCODINGS = ("gzip", "deflate", "gzip", "deflate", "gzip", "deflate")
-_REPLY_TIME_S = (
-    1_795_168_800  # Friday, 20 November 2026, 10:00 UTC: hints count from the reply's own date.
-)
-_HTML_PAGE = b"<!doctype html><html><head><title>%s</title></head><body><h1>%s</h1></body></html>"
+# 20 November 2026, 10:00 UTC. Clients count a retry date from the reply's own `Date`.
+_REPLY_TIME_UNIX_S = 1_795_168_800
 
 
-@frozen(kw_only=True)
-class FaultSettings:
-    """
-    What some faults need to know.
+class FaultSettings(Protocol):
+    """The fields of `Faults` that single faults use."""
 
-    Args:
-        every: Seconds between two bytes that drip, until a slow answer, or that a port is closed.
-        hint: Seconds that the hints ask to wait.
-        elsewhere: The URL of another server, where redirects and links lead.
-    """
-
-    delay: float = 1.0
-    hint: float = 30.0
-    foreign_url: str = "http://elsewhere.invalid/"
+    @property
+    def delay(self) -> float: ...
+    @property
+    def hint(self) -> float: ...
+    @property
+    def foreign_url(self) -> str: ...
 
 
-@frozen(kw_only=True)
-class RawReply:
-    """One whole reply."""
-
-    status_code: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = field(default=b"", repr=False)
-
-
-def _json_reply(value: object, status_code: int = 200, *headers: tuple[str, str]) -> RawReply:
+def json_reply(value: object, status_code: int = 200, *headers: tuple[str, str]) -> RawReply:
+    """Make a reply from a JSON value, or from bytes that claim to be JSON."""
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return RawReply(
         status_code=status_code,
@@ -54,12 +41,12 @@ def _json_reply(value: object, status_code: int = 200, *headers: tuple[str, str]
 def _error_reply(
     status_code: int, message: str, *headers: tuple[str, str], **extra: object
 ) -> RawReply:
-    return _json_reply({"status": "error", "message": message, **extra}, status_code, *headers)
+    return json_reply({"status": "error", "message": message, **extra}, status_code, *headers)
 
 
-def _html_reply(status_code: int, title: bytes) -> RawReply:
+def _html_reply(status_code: int, title: str) -> RawReply:
     headers = (("content-type", "text/html; charset=UTF-8"),)
-    return RawReply(status_code=status_code, headers=headers, body=_HTML_PAGE % (title, title))
+    return RawReply(status_code=status_code, headers=headers, body=messages.html_page(title))
 
 
 def _rate_limit_reply(*headers: tuple[str, str], **extra: object) -> RawReply:
@@ -67,7 +54,7 @@ def _rate_limit_reply(*headers: tuple[str, str], **extra: object) -> RawReply:
 
 
 def _http_date(seconds: float) -> str:
-    return formatdate(_REPLY_TIME_S + seconds, usegmt=True)
+    return formatdate(_REPLY_TIME_UNIX_S + seconds, usegmt=True)
 
 
 def _redirect(status_code: int, location: str) -> RawReply:
@@ -81,57 +68,57 @@ def _encode_six_times(body: bytes) -> bytes:
 
 
 def _gzip_bomb(mebibytes: int = 1024) -> bytes:
-    """A gzip stream of so many MiB of blanks; its end is missing, which is noticed too late."""
+    """Make a gzip stream of this many MiB of blanks. It has no end, which a reader notices late."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     block = compressor.compress(b" " * 2**20) + compressor.flush(zlib.Z_FULL_FLUSH)
     return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + block * mebibytes
 
 
-_SUCCESS_BODY = {"status": "success", "id": 1, "output": ["https://elsewhere.invalid/wrong.png"]}
+WRONG_SUCCESS = {"status": "success", "id": 1, "output": ["https://elsewhere.invalid/wrong.png"]}
+"""A success that no job has."""
 
-# What each answer is, and how it is made.
 WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = MappingProxyType(
     {
         "html": (
             "a page of HTML with status 200",
-            lambda _: _html_reply(200, b"Just a moment..."),
+            lambda _: _html_reply(200, "Just a moment..."),
         ),
-        "html_502": ("a page of HTML with status 502", lambda _: _html_reply(502, b"Bad gateway")),
-        "html_404": ("a page of HTML with status 404", lambda _: _html_reply(404, b"Not Found")),
-        "empty_body": ("no body at all", lambda _: _json_reply(b"")),
+        "html_502": ("a page of HTML with status 502", lambda _: _html_reply(502, "Bad gateway")),
+        "html_404": ("a page of HTML with status 404", lambda _: _html_reply(404, "Not Found")),
+        "empty_body": ("no body at all", lambda _: json_reply(b"")),
         "no_content": ("status 204", lambda _: RawReply(status_code=204)),
-        "half_json": ("half a JSON object", lambda _: _json_reply(b'{"status": "success", "outp')),
-        "json_list": ("a JSON list", lambda _: _json_reply([_SUCCESS_BODY])),
-        "json_null": ("a JSON null", lambda _: _json_reply(None)),
-        "nan": ("a status that is NaN", lambda _: _json_reply(b'{"status": NaN, "eta": Infinity}')),
+        "half_json": ("half a JSON object", lambda _: json_reply(b'{"status": "success", "outp')),
+        "json_list": ("a JSON list", lambda _: json_reply([WRONG_SUCCESS])),
+        "json_null": ("a JSON null", lambda _: json_reply(None)),
+        "nan": ("a status that is NaN", lambda _: json_reply(b'{"status": NaN, "eta": Infinity}')),
         "huge_number": (
             "a number of 10,000 digits",
-            lambda _: _json_reply(b'{"status": ' + b"9" * 10_000 + b"}"),
+            lambda _: json_reply(b'{"status": ' + b"9" * 10_000 + b"}"),
         ),
         "nested_lists": (
             "a million nested brackets",
-            lambda _: _json_reply(b"[" * _NESTING_DEPTH + b"]" * _NESTING_DEPTH),
+            lambda _: json_reply(b"[" * _NESTING_DEPTH + b"]" * _NESTING_DEPTH),
         ),
         "nested_objects": (
             "a hundred thousand nested objects",
-            lambda _: _json_reply(b'{"status":' * 100_000 + b"1" + b"}" * 100_000),
+            lambda _: json_reply(b'{"status":' * 100_000 + b"1" + b"}" * 100_000),
         ),
-        "no_status": ("JSON without a status", lambda _: _json_reply({"message": "Server Error"})),
-        "not_utf8": ("bytes that are no text", lambda _: _json_reply(b'{"status": "\xff\xfe\x80"')),
+        "no_status": ("JSON without a status", lambda _: json_reply({"message": "Server Error"})),
+        "not_utf8": ("bytes that are no text", lambda _: json_reply(b'{"status": "\xff\xfe\x80"')),
         "gzip_bomb": (
             "a gigabyte packed into a megabyte, though no packing was asked for",
-            lambda _: _json_reply(_gzip_bomb(), 200, ("content-encoding", "gzip")),
+            lambda _: json_reply(_gzip_bomb(), 200, ("content-encoding", "gzip")),
         ),
         "unrequested_gzip": (
             "a reply packed with gzip, though no packing was asked for",
-            lambda _: _json_reply(
-                gzip.compress(json.dumps(_SUCCESS_BODY).encode()), 200, ("content-encoding", "gzip")
+            lambda _: json_reply(
+                gzip.compress(json.dumps(WRONG_SUCCESS).encode()), 200, ("content-encoding", "gzip")
             ),
         ),
         "six_encodings": (
             "a reply packed six times over",
-            lambda _: _json_reply(
-                _encode_six_times(json.dumps(_SUCCESS_BODY).encode()),
+            lambda _: json_reply(
+                _encode_six_times(json.dumps(WRONG_SUCCESS).encode()),
                 200,
                 ("content-encoding", ", ".join(_ENCODINGS)),
             ),
@@ -163,7 +150,7 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
         "redirect_loop": ("a 307 to the same place again", lambda _: _redirect(307, "")),
         "foreign_links": (
             "an honest-looking reply whose links lead to another host",
-            lambda settings: _json_reply(
+            lambda settings: json_reply(
                 {
                     "status": "processing",
                     "eta": 1,
@@ -180,7 +167,7 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
         "status_408": ("status 408", lambda _: _error_reply(408, "Request timeout.")),
         "status_422": ("status 422", lambda _: _error_reply(422, "The id is wrong.")),
         "status_425": ("status 425", lambda _: _error_reply(425, "Too early.")),
-        "status_500": ("status 500", lambda _: _json_reply({"message": "Server Error"}, 500)),
+        "status_500": ("status 500", lambda _: json_reply({"message": "Server Error"}, 500)),
         "status_502": ("status 502", lambda _: _error_reply(502, "Bad gateway.")),
         "status_503": ("status 503", lambda _: _error_reply(503, "Busy.")),
         "status_504": ("status 504", lambda _: _error_reply(504, "Gateway timeout.")),
@@ -225,7 +212,7 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
             "status 429 with `X-RateLimit-Reset` in seconds since 1970",
             lambda settings: _rate_limit_reply(
                 ("date", _http_date(0.0)),
-                ("x-ratelimit-reset", f"{_REPLY_TIME_S + settings.hint:.0f}"),
+                ("x-ratelimit-reset", f"{_REPLY_TIME_UNIX_S + settings.hint:.0f}"),
             ),
         ),
         "rate_limit_huge": (
@@ -253,8 +240,12 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
             lambda settings: _error_reply(
                 200,
                 "Rate limit exceeded",
-                tips=f"spam filter is enabled, please wait for {settings.hint:.0f} seconds and try again",
+                tips=(
+                    f"spam filter is enabled, please wait for {settings.hint:.0f} seconds and "
+                    "try again"
+                ),
             ),
         ),
     }
 )
+"""The wrong replies: a description and a function for each name."""

@@ -1,5 +1,5 @@
 """
-Small valid files of every media type.
+Makes small valid files of all media types from their names.
 
-The same name gives the same bytes.
+It never reads files, clocks or randomness: the same name gives the same bytes.
 """

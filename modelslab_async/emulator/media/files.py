@@ -1,4 +1,4 @@
-"""Media: small real files of every type that results have. The same name gives the same bytes."""
+"""Makes small valid files of each type that jobs produce. The same name gives the same bytes."""
 
 import json
 import math
@@ -19,7 +19,7 @@ _TETRAHEDRON_FACES = ((1, 3, 2), (1, 2, 4), (1, 4, 3), (2, 3, 4))
 
 @frozen
 class MediaFile:
-    """A file: its bytes, their type and the tag that changes when they do."""
+    """The content of a file, its type, and an ETag that depends on the content alone."""
 
     content: bytes
     content_type: str
@@ -27,7 +27,7 @@ class MediaFile:
 
 
 def _wav(name: str) -> bytes:
-    """A tenth of a second of a tone whose pitch is the name's."""
+    """Make a tone of 0.1 seconds. Its pitch depends on the name."""
     pitch = 220 + zlib.crc32(name.encode()) % 660
     sound = bytes(
         128 + round(90 * math.sin(2 * math.pi * pitch * sample / _SAMPLE_RATE_HZ))
@@ -79,7 +79,7 @@ _MAKERS: Mapping[str, tuple[str, Callable[[str], bytes]]] = {
 
 @lru_cache(maxsize=256)
 def make_file(name: str, suffix: str) -> MediaFile:
-    """The file of this name and type."""
+    """Make the file with this name and type."""
     content_type, make_content = _MAKERS[suffix]
     content = make_content(name)
     return MediaFile(content, content_type, f'"{zlib.crc32(content):08x}-{len(content)}"')

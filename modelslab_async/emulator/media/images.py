@@ -1,4 +1,4 @@
-"""Pictures: tiny images of one colour, made byte by byte. Each is valid and known by its colour."""
+"""Encodes tiny images of one colour without an image library. Reads no images."""
 
 import struct
 import zlib
@@ -10,7 +10,7 @@ _BLOCK_PX = 8
 
 
 def png(colour: Colour) -> bytes:
-    """A PNG of one colour."""
+    """Encode a PNG of one colour."""
     row = b"\x00" + bytes(colour) * SIDE_PX
     return b"".join(
         (
@@ -27,9 +27,9 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def gif(colour: Colour) -> bytes:
-    """A GIF of one colour."""
-    # With two palette entries, codes are three bits wide until the table has seen four more; a
-    # clear code before every pixel keeps them that narrow, so no dictionary is needed.
+    """Encode a GIF of one colour."""
+    # With two palette entries, LZW codes start at three bits and grow with the dictionary. A clear
+    # code before each pixel keeps the dictionary empty, so all codes stay at three bits.
     codes = [code for _ in range(SIDE_PX * SIDE_PX) for code in (4, 0)] + [5]
     bits = sum(code << (3 * position) for position, code in enumerate(codes))
     data = bits.to_bytes((3 * len(codes) + 7) // 8, "little")
@@ -49,11 +49,12 @@ def gif(colour: Colour) -> bytes:
 
 
 def jpeg(colour: Colour) -> bytes:
-    """A baseline JPEG of one colour."""
+    """Encode a baseline JPEG of one colour."""
     frame = struct.pack(">BHHB", 8, SIDE_PX, SIDE_PX, 3) + b"".join(
         bytes((component, 0x11, 0)) for component in (1, 2, 3)
     )
-    # Sizes of differences all have codes of four bits; the only other symbol ends a block.
+    # The Huffman tables: each of the 12 difference sizes has a code of four bits, and the only
+    # other symbol ends a block.
     sizes = b"\x00" + bytes((0, 0, 0, 12)) + bytes(12) + bytes(range(12))
     end_codes = b"\x10" + b"\x01" + bytes(15) + b"\x00"
     scan = b"\x03" + b"".join(bytes((component, 0)) for component in (1, 2, 3)) + b"\x00\x3f\x00"
@@ -77,7 +78,7 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 
 def _jpeg_data(colour: Colour) -> bytes:
-    """One block that sets the colour, and the same again for the rest of the picture."""
+    """Encode one block with the colour, and then blocks that repeat it."""
     first = "".join(_dc_code(value - 128) + "0" for value in _luma_and_chroma(colour))
     bits = first + "00000" * 3 * ((SIDE_PX // _BLOCK_PX) ** 2 - 1)
     padded = bits + "1" * (-len(bits) % 8)

@@ -1,4 +1,4 @@
-"""Movies: a tiny MP4 that plays, made byte by byte. Its one track shows one JPEG picture."""
+"""Encodes a tiny playable MP4 without a video library. Its frames are one JPEG image."""
 
 import struct
 
@@ -12,11 +12,11 @@ _JPEG_OBJECT_TYPE = 0x6C
 
 
 def mp4(colour: Colour) -> bytes:
-    """A movie of one second and one colour."""
+    """Encode a video of one second and one colour."""
     picture = jpeg(colour)
     head = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso2mp41")
-    # Where the pictures start depends on how long what stands before them is; numbers have a fixed
-    # width, so any guess has the right length.
+    # The header contains the offset of the frames, which depends on the header's own length. The
+    # offset has a fixed width, so a header with a dummy offset has the right length.
     data_offset = len(head) + len(_movie(len(picture), 0)) + 8
     return head + _movie(len(picture), data_offset) + _box(b"mdat", picture * _FRAME_COUNT)
 
@@ -61,7 +61,7 @@ def _movie(picture: int, data_offset: int) -> bytes:
 
 
 def _sample_table(picture: int, data_offset: int) -> bytes:
-    """Where the frames lie: one chunk, all of one size and one length."""
+    """Encode the table of frames: one chunk, with frames of one size and one duration."""
     return _box(
         b"stbl",
         _full_box(b"stsd", struct.pack(">I", 1), _sample_entry()),

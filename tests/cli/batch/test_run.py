@@ -49,9 +49,9 @@ def test_all_in_one_command(here, emulator, tmp_path):
     records = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert tickets == [record["ticket"] for record in records]
 
-    before = emulator.requests
+    before = emulator.request_count
     again = here(*arguments)
-    assert (1, before) == (again.returncode, emulator.requests)
+    assert (1, before) == (again.returncode, emulator.request_count)
     assert "5 of 5 completed (0 succeeded, 0 failed, 0 saved, 5 before this run)" in again.stdout
 
 

@@ -1,0 +1,45 @@
+"""Validators and a converter for the emulator's settings classes. They keep no state."""
+
+from typing import Any
+
+from attrs import Attribute
+
+
+def check_share(_instance: object, attribute: "Attribute[Any]", value: float) -> None:
+    """
+    Refuse a share outside 0 to 1.
+
+    Raises:
+        ValueError: The value is out of range.
+    """
+    require_share(attribute.name, value)
+
+
+def require_share(name: str, value: float) -> None:
+    """
+    Refuse a share outside 0 to 1, and call it by this name.
+
+    Raises:
+        ValueError: The value is out of range.
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is a share from 0.0 to 1.0, got {value!r}")
+
+
+def check_range(_instance: object, attribute: "Attribute[Any]", value: tuple[float, float]) -> None:
+    """
+    Refuse a range of seconds that is negative or starts after its end.
+
+    Raises:
+        ValueError: The value is out of range.
+    """
+    if not 0 <= value[0] <= value[1]:
+        raise ValueError(
+            f"{attribute.name} is a number of seconds of at least 0, or (shortest, longest), "
+            f"got {value!r}"
+        )
+
+
+def as_range(value: float | tuple[float, float]) -> tuple[float, float]:
+    """Turn a single number into a range that holds only that number."""
+    return value if isinstance(value, tuple) else (value, value)

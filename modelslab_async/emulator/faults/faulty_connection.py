@@ -1,0 +1,70 @@
+"""FaultyConnection: the means to answer on a connection or to break it. Decides nothing."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from attrs import define
+
+from .raw_http import RawReply
+from .wrong_replies import FaultSettings
+
+# "Endless" bodies do end, so that a forgotten test does not fill the memory.
+_MAX_ENDLESS_BYTES = 1 << 30
+
+
+async def _no_request() -> RawReply:
+    raise EOFError("no request was read")
+
+
+@define(eq=False)
+class FaultyConnection:
+    """
+    One open connection, and what a fault needs to act on it.
+
+    Attributes:
+        reader: Reads what the client sends.
+        writer: Writes to the client.
+        settings: The delays and URLs that some faults use.
+        close_port: Closes the server's port for some seconds.
+        get_true_reply: Asks the emulator for its reply to the last request.
+    """
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    settings: FaultSettings
+    close_port: Callable[[float], None]
+    get_true_reply: Callable[[], Awaitable[RawReply]] = _no_request
+
+    async def send(self, data: bytes) -> None:
+        """Send these bytes."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def send_endlessly(self, data: bytes) -> None:
+        """Send the same bytes again and again, until the client disconnects."""
+        for _ in range(_MAX_ENDLESS_BYTES // len(data)):
+            await self.send(data)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection once all written bytes are sent."""
+        self.writer.close()
+
+    def reset(self) -> None:
+        """Reset the connection (TCP RST), as a crashed server does."""
+        raw_socket: socket.socket | None = self.writer.get_extra_info("socket")
+        if raw_socket is not None:
+            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    async def wait_for_disconnect(self) -> None:
+        """Discard all that the client sends, until it disconnects."""
+        while await self.reader.read(65_536):
+            pass
+        self.close()
+
+
+FaultAction: TypeAlias = Callable[[FaultyConnection], Awaitable[None]]
