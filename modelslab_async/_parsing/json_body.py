@@ -1,4 +1,4 @@
-"""The JSON object in a body, and its loosely typed fields. Knows nothing of statuses."""
+"""Reads a body as a JSON object, and the fields of that object. Interprets no status."""
 
 import json
 import math
@@ -49,9 +49,9 @@ def parse_body(body: bytes) -> dict[str, Any]:
     except RecursionError:
         raise UnreadableBodyError("JSON nested too deeply to read") from None
     except ValueError:
-        raise UnreadableBodyError(f"no JSON but {excerpt(body)}") from None
+        raise UnreadableBodyError(f"no JSON: {excerpt(body)}") from None
     if not isinstance(value, dict):
-        raise UnreadableBodyError(f"a JSON {type(value).__name__} in place of an object")
+        raise UnreadableBodyError(f"a JSON {type(value).__name__} instead of an object")
     if body.count(b"{") + body.count(b"[") > _MAX_DEPTH and _is_deeper_than(value, _MAX_DEPTH):
         raise UnreadableBodyError(f"JSON nested deeper than {_MAX_DEPTH} levels")
     return value
@@ -65,7 +65,7 @@ def is_html(body: bytes) -> bool:
 def _check_large_body(body: bytes) -> bytes:
     """Strip a large body, and refuse it if parsing would take too much memory."""
     if not _OBJECT_START.match(body):
-        raise UnreadableBodyError(f"no JSON object but {excerpt(body)}")
+        raise UnreadableBodyError(f"no JSON object: {excerpt(body)}")
     if _count_separators(body) > _MAX_SEPARATORS:
         raise UnreadableBodyError(
             f"JSON with more than {_MAX_SEPARATORS} commas, colons and brackets"

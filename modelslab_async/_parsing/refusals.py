@@ -1,4 +1,4 @@
-"""Refusals that only the server's message shows: it may refuse with status 200. Holds no state."""
+"""Recognises a refusal by its message, since its HTTP status may be 200. Raises nothing."""
 
 import re
 from collections.abc import Mapping

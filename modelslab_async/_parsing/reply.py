@@ -121,6 +121,7 @@ def read_utility_reply(
     message = first_text(fields, *_MESSAGE_FIELDS)
     error_type = _error_type(status_code, fields, state, message)
     if error_type is UnreadableReply and status_code < 400:
+        # Only the reply to a poll needs a status word.
         return fields
     if error_type is None and state.meaning is Meaning.FAILED:
         error_type = InvalidRequest
@@ -178,8 +179,8 @@ def _parse_fields(
 def _redirect_error(ticket: Ticket | None, status_code: int, headers: Headers) -> UnreadableReply:
     location = (header(headers, "location") or "nowhere").partition("?")[0]
     return UnreadableReply(
-        f"the server redirects to {location!r}; redirects are not followed because the key would "
-        "go along; if the service has moved, set base_url",
+        f"the server redirects to {location!r}; the client follows no redirect, since that would "
+        "send the key to another URL; if the service has moved, set base_url",
         ticket=ticket,
         status_code=status_code,
     )
@@ -203,7 +204,7 @@ def _error_type(
     has_no_status = state.meaning is Meaning.NO_STATUS
     if status_code < 400:
         return UnreadableReply if has_no_status else None
-    # A 404 about a route, or without a status word, means a wrong base_url, not a missing job.
+    # A 404 about a route or without a status word comes from a wrong base_url, not a lost job.
     is_job_missing = (
         status_code == 404
         and not has_no_status

@@ -18,7 +18,7 @@ from .._registry.family import Family, StatusRule
 from .reply import read_reply
 from .retry_after import Headers
 
-# A NUL byte is not valid in JSON, so it can mark the place of the id.
+# A NUL byte is not valid in JSON, so it can stand for the id.
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200

@@ -1,4 +1,4 @@
-"""Where a body holds its status, and what the status means, by tables. Makes no replies."""
+"""The state of a job, read from a body by tables of status words. Builds no replies."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 # Low enough for two swapped letters in a word of five, such as `witdh`.
 _MISSPELLING_SIMILARITY = 0.8
-# Lower, since this name is wrong for certain and a distant suggestion does no harm.
+# Lower: the name is certainly unknown, so a distant suggestion does no harm.
 _SUGGESTION_SIMILARITY = 0.5
 _MAX_SUGGESTIONS = 3
 
