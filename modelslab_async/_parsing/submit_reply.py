@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .._models.errors import GenerationFailed, InvalidRequest, ModelsLabError, UnreadableReply
-from .._models.replies import Failed, Processing, Success
+from .._models.replies import Failed, Processing, Reply, Success
 from .._models.ticket import Ticket
 from .._registry.family import Family
 from .json_body import UnreadableBodyError, first_text, parse_body
@@ -60,17 +60,20 @@ def read_submit_reply(
     except ModelsLabError as error:
         error.ticket = None
         raise
+    return _check_accepted(reply, ticket, status_code)
+
+
+def _check_accepted(reply: Reply, ticket: Ticket | None, status_code: int) -> Processing | Success:
+    """Return the reply of accepted work, and raise for any other."""
     match reply:
-        case Success():
-            return reply
-        case Processing() if ticket:
-            return reply
-        case Processing():
+        case Failed():
+            raise _submit_error(reply, ticket, status_code)
+        case Processing() if ticket is None:
             raise UnreadableReply(
                 "the server accepted the work and gave no id", server_message=reply.message
             )
-        case Failed():
-            raise _submit_error(reply, ticket, status_code)
+        case _:
+            return reply
 
 
 def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLabError:
