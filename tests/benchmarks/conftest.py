@@ -1,4 +1,4 @@
-"""The benchmarks as the programs that they are, run in a short form."""
+"""Runs the benchmarks as programs, with few rounds."""
 
 import json
 import os
@@ -12,23 +12,23 @@ import pytest
 
 
 @pytest.fixture
-def saved_by(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Runs a benchmark with some options; gives what it saved."""
-    # A benchmark is one of several modules that lie beside it.
+def run_benchmark(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs a benchmark program with options, and returns the figures that it saved."""
+    # A benchmark imports the modules beside it, which PYTHONSAFEPATH would forbid.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
 
     def run(name: str, *options: str) -> Any:
-        found = subprocess.run(
+        completed = subprocess.run(
             [
                 *(sys.executable, Path(__file__).with_name(name)),
-                *(*options, "--save", tmp_path / "found.json"),
+                *(*options, "--save", tmp_path / "figures.json"),
             ],
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert 0 == found.returncode, found.stderr
-        return json.loads((tmp_path / "found.json").read_text())
+        assert 0 == completed.returncode, completed.stderr
+        return json.loads((tmp_path / "figures.json").read_text())
 
     return run

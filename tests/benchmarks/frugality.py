@@ -1,13 +1,13 @@
 """
-How many looks a ticket takes and how late its end is noticed: our pace and everybody else's rule.
+Polls per ticket and lateness of its outcome: the default pace and the rules of other clients.
 
     python tests/benchmarks/frugality.py --json frugality.json --svg frugality.svg
 
-Nothing is measured here: jobs of known lengths are walked through in the mind, so the figures are
-the same on every machine. A shape is `COUNT` lengths, the midpoints of as many equal parts of its
-distribution; where chance has a say, each job is walked `WALKS` times with chances that are spread
-evenly. Time counts from the submit, whose reply says "processing", and replies take no time. No
-rule is charged with a look at that moment, though some of the loops do make one.
+Nothing is measured: jobs of known lengths are simulated, so the figures are the same on every
+machine. A shape is a tuple of `COUNT` lengths, the midpoints of as many equal parts of its
+distribution. A rule with jitter is simulated `RUNS` times per job, with evenly spread random
+numbers. Time counts from the submit, whose reply says "processing", and replies take no time. No
+rule is charged for a poll at that moment, though some of the loops make one.
 """
 
 import argparse
@@ -20,51 +20,51 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import NamedTuple
 
-from frugality_plot import drawn
+from frugality_plot import draw
 
 from modelslab_async import Pace
 
 COUNT = 400
-WALKS = 8
-LONG = 30.0
+RUNS = 8
+LONG_JOB_S = 30.0
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
-_BELL = NormalDist()
+_NORMAL = NormalDist()
 
-Chances = Iterator[float]
-Rule = Callable[[Chances], Iterator[float]]
+RandomNumbers = Iterator[float]
+Rule = Callable[[RandomNumbers], Iterator[float]]
 Shape = tuple[float, ...]
 Quantile = Callable[[float], float]
 
 
 class Figures(NamedTuple):
-    """Means over all tickets; `long` are the looks at jobs of more than `LONG` seconds."""
+    """Means of all tickets; `long` counts the polls of jobs of more than `LONG_JOB_S` seconds."""
 
     polls: float
     late: float
     long: float | None
 
     def beats(self, other: "Figures") -> bool:
-        """Fewer looks and less lateness at once."""
+        """Whether there are both fewer polls and less lateness."""
         return self.polls < other.polls and self.late < other.late
 
 
 def spread(quantile: Quantile, count: int = COUNT) -> Shape:
-    """A distribution as so many lengths that each stand for an equal part of it."""
+    """The lengths that stand for equal parts of a distribution."""
     return tuple(sorted(quantile((part + 0.5) / count) for part in range(count)))
 
 
 def lognormal(median: float, width: float) -> Quantile:
-    return lambda part: median * math.exp(width * _BELL.inv_cdf(part))
+    return lambda part: median * math.exp(width * _NORMAL.inv_cdf(part))
 
 
 def two_humps(part: float) -> float:
-    """Half of the jobs take about 3 s, as from a warm model, half about 90 s, as from a cold."""
+    """Half of the jobs take about 3 s (a warm model), half about 90 s (a cold one)."""
     hump, within = divmod(part * 2.0, 1.0)
     return lognormal((3.0, 90.0)[int(hump)], 0.15)(within)
 
 
-def heavy(part: float) -> float:
-    """Half take less than 20 s, a tenth more than 95 s, and the longest half an hour."""
+def heavy_tail(part: float) -> float:
+    """Half take less than 20 s, a tenth more than 95 s, and the longest takes half an hour."""
     return 1.0 / (0.1 - part * (0.1 - 1.0 / 1800.0))
 
 
@@ -72,16 +72,16 @@ QUANTILES: Mapping[str, Quantile] = {
     "sharp, 2 s": lognormal(2.0, 0.05),
     "lognormal, 12 s": lognormal(12.0, 0.6),
     "humps, 3 s and 90 s": two_humps,
-    "heavy tail to 30 min": heavy,
+    "heavy tail to 30 min": heavy_tail,
     "queue, 5 to 120 s": lambda part: 5.0 + 115.0 * part,
 }
 SHAPES: Mapping[str, Shape] = {name: spread(quantile) for name, quantile in QUANTILES.items()}
 
 
 def every(seconds: float) -> Rule:
-    """A loop with one step."""
+    """A loop with a fixed delay."""
 
-    def moments(_chances: Chances) -> Iterator[float]:
+    def moments(_random_numbers: RandomNumbers) -> Iterator[float]:
         now = 0.0
         while True:
             now += seconds
@@ -90,8 +90,8 @@ def every(seconds: float) -> Rule:
     return moments
 
 
-def doubling(_chances: Chances) -> Iterator[float]:
-    """1, 2, 4, 8, and then 10 seconds."""
+def doubling(_random_numbers: RandomNumbers) -> Iterator[float]:
+    """Delays of 1, 2, 4, 8, and then 10 seconds."""
     now, step = 0.0, 1.0
     while True:
         now += step
@@ -99,25 +99,25 @@ def doubling(_chances: Chances) -> Iterator[float]:
         step = min(10.0, step * 2.0)
 
 
-def shaken(chances: Chances) -> Iterator[float]:
-    """6 seconds, give or take 1.5."""
+def jittered(random_numbers: RandomNumbers) -> Iterator[float]:
+    """Delays of 6 seconds, plus or minus 1.5."""
     now = 0.0
     while True:
-        now += 4.5 + 3.0 * next(chances)
+        now += 4.5 + 3.0 * next(random_numbers)
         yield now
 
 
-# The steps that the clients of this service and of its like ship with; none heeds an eta.
+# The delays of clients of this and of similar services. None of them uses an eta.
 PEERS: Mapping[str, Rule] = {
     "fal, 0.1 s": every(0.1),
     "replicate, 0.5 s": every(0.5),
     "official JS and Go, 2 s": every(2.0),
     "LiteLLM, 3 s": every(3.0),
     "official CLI, 1 to 10 s": doubling,
-    "runway, 4.5 to 7.5 s": shaken,
+    "runway, 4.5 to 7.5 s": jittered,
     "official Python, 60 s": every(60.0),
 }
-IMPATIENT = ("fal, 0.1 s", "replicate, 0.5 s")
+SHORT_DELAYS = ("fal, 0.1 s", "replicate, 0.5 s")
 
 ETAS: Mapping[str, Callable[[float, int], float | None]] = {
     "none": lambda _job, _number: None,
@@ -128,81 +128,81 @@ ETAS: Mapping[str, Callable[[float, int], float | None]] = {
 
 
 def paced(pace: Pace, eta: float | None) -> Rule:
-    """When a pace looks at a job that was just submitted."""
+    """The times at which a pace polls a job that was just submitted."""
 
-    def moments(chances: Chances) -> Iterator[float]:
-        now = pace.first_step(eta, next(chances), just_submitted=True)
+    def moments(random_numbers: RandomNumbers) -> Iterator[float]:
+        now = pace.first_step(eta, next(random_numbers), just_submitted=True)
         while True:
             yield now
-            now += pace.step(now, next(chances), eta=eta)
+            now += pace.step(now, next(random_numbers), eta=eta)
 
     return moments
 
 
-def evenly(start: float) -> Chances:
-    """Chances that fill the line from 0 to 1 without gaps or clusters."""
+def evenly(start: float) -> RandomNumbers:
+    """Numbers that fill the range from 0 to 1 without gaps or clusters."""
     while True:
         yield start
         start = (start + _GOLDEN) % 1.0
 
 
-def timeline(rule: Rule, walk: int, until: float) -> list[float]:
-    """The moments of one walk, up to the first that is not before `until`."""
+def timeline(rule: Rule, run: int, until: float) -> list[float]:
+    """The poll times of one run, up to the first that is not before `until`."""
     moments: list[float] = []
-    for moment in rule(evenly((walk + 0.5) / WALKS)):
+    for moment in rule(evenly((run + 0.5) / RUNS)):
         moments.append(moment)
         if moment >= until:
             return moments
-    raise AssertionError("a rule looks again and again")
+    raise AssertionError("a rule never stops polling")
 
 
-def scored(walks: Sequence[tuple[float, Sequence[float]]]) -> Figures:
-    """The figures of jobs, each with a timeline that reaches its end."""
-    seen = [(job, bisect_left(moments, job - 1e-9), moments) for job, moments in walks]
-    long = [place + 1 for job, place, _ in seen if job > LONG]
+def scored(runs: Sequence[tuple[float, Sequence[float]]]) -> Figures:
+    """The figures of jobs, each with poll times that reach its end."""
+    seen = [(job, bisect_left(moments, job - 1e-9), moments) for job, moments in runs]
+    long = [index + 1 for job, index, _ in seen if job > LONG_JOB_S]
     return Figures(
-        sum(place + 1 for _, place, _ in seen) / len(seen),
-        sum(moments[place] - job for job, place, moments in seen) / len(seen),
+        sum(index + 1 for _, index, _ in seen) / len(seen),
+        sum(moments[index] - job for job, index, moments in seen) / len(seen),
         sum(long) / len(long) if long else None,
     )
 
 
 def blind(rule: Rule, shape: Shape) -> Figures:
-    """What a rule that knows no eta spends."""
-    lines = [timeline(rule, walk, shape[-1]) for walk in range(WALKS)]
+    """The figures of a rule that uses no eta."""
+    lines = [timeline(rule, run, shape[-1]) for run in range(RUNS)]
     return scored([(job, line) for line in lines for job in shape])
 
 
-def with_eta(pace: Pace, shape: Shape, said: Callable[[float, int], float | None]) -> Figures:
-    """What our pace spends where the submit's reply says an eta."""
+def with_eta(pace: Pace, shape: Shape, eta_of: Callable[[float, int], float | None]) -> Figures:
+    """The figures of a pace, if the submit's reply has an eta."""
     return scored(
         [
-            (job, timeline(paced(pace, said(job, number)), walk, job))
+            (job, timeline(paced(pace, eta_of(job, number)), run, job))
             for number, job in enumerate(shape)
-            for walk in range(WALKS)
+            for run in range(RUNS)
         ]
     )
 
 
 def best_moments(shape: Shape, cost: float) -> list[float]:
     """
-    The looks that cost the least for whom the distribution is known, by dynamic programming.
+    The cheapest poll times for a known distribution, by dynamic programming.
 
-    A look costs as much as so many seconds of lateness. To look between two lengths is never
-    better than at the earlier one, so the looks are some of the lengths; from the last one
-    backwards, each is the best next look after the ones before it.
+    A poll costs as much as `cost` seconds of lateness. A poll between two lengths is never better
+    than one at the earlier length, so all poll times are lengths. The best next poll is found for
+    each length, from the last one backwards.
     """
     count = len(shape)
     sums = [0.0, *accumulate(shape)]
     least = [0.0] * (count + 1)
     following = [count] * (count + 1)
     for known in range(count - 1, -1, -1):
-        looking, cheapest = cost * (count - known), math.inf
+        polls, cheapest = cost * (count - known), math.inf
         for last in range(known + 1, count + 1):
             late = shape[last - 1] * (last - known) - sums[last] + sums[known]
-            if looking + late >= cheapest:
+            if polls + late >= cheapest:
                 break
-            if (total := looking + late + least[last]) < cheapest:
+            if (total := polls + late + least[last]) < cheapest:
                 cheapest, following[known] = total, last
         least[known] = cheapest
     moments, known = list[float](), 0
@@ -213,17 +213,17 @@ def best_moments(shape: Shape, cost: float) -> list[float]:
 
 
 def best(shape: Shape, cost: float) -> Figures:
-    """What the best of all rules spends on a known distribution."""
+    """The figures of the best rule for a known distribution."""
     moments = best_moments(shape, cost)
     return scored([(job, moments) for job in shape])
 
 
 def report(pace: Pace) -> dict[str, dict[str, dict[str, Figures]]]:
-    """For each shape: the peers, our pace under each kind of eta, and the best of all rules."""
+    """For each shape: the peers, our pace with each kind of eta, and the best rule."""
     return {
         name: {
             "peers": {peer: blind(rule, shape) for peer, rule in PEERS.items()},
-            "ours": {eta: with_eta(pace, shape, said) for eta, said in ETAS.items()},
+            "ours": {eta: with_eta(pace, shape, eta_of) for eta, eta_of in ETAS.items()},
             "best": {f"{cost:g}": best(shape, cost) for cost in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)},
         }
         for name, shape in SHAPES.items()
@@ -231,9 +231,9 @@ def report(pace: Pace) -> dict[str, dict[str, dict[str, Figures]]]:
 
 
 def lines(found: Mapping[str, Mapping[str, Mapping[str, Figures]]]) -> Iterator[str]:
-    """The report as a table, and who beats whom."""
+    """The report as a table, with the peers that our pace beats."""
     for shape, groups in found.items():
-        yield f"\n{shape:40} looks    late"
+        yield f"\n{shape:40} polls    late"
         for peer, figures in groups["peers"].items():
             yield f"  {peer:36} {figures.polls:7.2f} {figures.late:7.2f}"
         for eta, ours in groups["ours"].items():
@@ -242,15 +242,15 @@ def lines(found: Mapping[str, Mapping[str, Mapping[str, Figures]]]) -> Iterator[
             yield (
                 f"  {'ours, eta: ' + eta:36} {ours.polls:7.2f} {ours.late:7.2f}"
                 f"  beats {len(beaten)} of {len(groups['peers'])}"
-                + (f", is beaten by {', '.join(beating)}" if beating else "")
+                + (f", beaten by {', '.join(beating)}" if beating else "")
             )
         for cost, figures in groups["best"].items():
-            name = f"best if a look costs {cost} s"
+            name = f"best if a poll costs {cost} s"
             yield f"  {name:36} {figures.polls:7.2f} {figures.late:7.2f}"
 
 
 def main() -> None:
-    """Print the table, and write the figures and the plot where asked."""
+    """Print the table, and write the figures and the plot on request."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--svg", type=Path)
@@ -267,7 +267,7 @@ def main() -> None:
         }
         options.json.write_text(json.dumps(plain, indent=1) + "\n")
     if options.svg:
-        options.svg.write_text(drawn(found))
+        options.svg.write_text(draw(found))
 
 
 if __name__ == "__main__":

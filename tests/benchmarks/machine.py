@@ -1,4 +1,4 @@
-"""The machine that figures were found on: what it is, but neither its name nor its paths."""
+"""Describes the machine of a benchmark run. Records neither its name nor any path."""
 
 import importlib.metadata
 import importlib.util
@@ -9,13 +9,15 @@ from typing import Any
 
 
 def machine(*packages: str) -> dict[str, Any]:
-    """What it is, with the versions of those packages that are there."""
-    # Here and not above: some programs measure how much memory this import takes.
+    """Cores, CPU, Python, and the versions of the given packages that are installed."""
+    # Imported late, because some benchmarks measure the memory of this import.
     from modelslab_async import __version__
 
-    cpu, told = platform.machine(), Path("/proc/cpuinfo")
-    if told.exists():
-        models = [line for line in told.read_text().splitlines() if line.startswith("model name")]
+    cpu, cpuinfo = platform.machine(), Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [
+            line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
         cpu = models[0].partition(":")[2].strip() if models else cpu
     names = [name for name in packages if importlib.util.find_spec(name)]
     return {

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from machine import machine
-from rounds import apart, in_turns
+from rounds import alternating_medians, in_fresh_process
 
 from modelslab_async import Client, Pace, Request, Response
 
@@ -152,8 +152,10 @@ def in_process(count: int, options: argparse.Namespace) -> Figures:
 
 def compared(options: argparse.Namespace) -> dict[int, Figures]:
     """The medians of all rounds of each size, in turns."""
-    found = in_turns(
-        options.open, lambda count: apart(in_process, count, options), rounds=options.rounds
+    found = alternating_medians(
+        options.open,
+        lambda count: in_fresh_process(in_process, count, options),
+        rounds=options.rounds,
     )
     return {count: Figures(*figures) for count, figures in found.items()}
 

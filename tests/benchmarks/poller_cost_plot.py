@@ -57,7 +57,7 @@ def _drawn(panel: Panel, points: Sequence[Point]) -> Iterator[str]:
     yield from panel.frame()
     yield panel.line(points, "found")
     for point in points:
-        x, y = panel.place(*point)
+        x, y = panel.position(*point)
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="point"/>'
 
 

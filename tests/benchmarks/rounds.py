@@ -1,4 +1,4 @@
-"""Rounds: each in a process of its own, those of all ways in turns, and the medians of a way's."""
+"""Rounds: runs each measurement in a fresh process, alternates the variants, takes medians."""
 
 import multiprocessing
 import statistics
@@ -6,37 +6,37 @@ from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, TypeVar
 
-W = TypeVar("W")
+VariantT = TypeVar("VariantT")
 
 Figures = tuple[float, ...]
 
 
-def _send(pipe: Pipe, measure: Callable[..., Figures], given: tuple[Any, ...]) -> None:
-    pipe.send(tuple(measure(*given)))
+def _send(pipe: Pipe, measure: Callable[..., Figures], args: tuple[Any, ...]) -> None:
+    pipe.send(tuple(measure(*args)))
 
 
-def apart(measure: Callable[..., Figures], *given: Any) -> Figures:
-    """What is measured in a fresh process, whose memory holds nothing of another round."""
-    spawning = multiprocessing.get_context("spawn")
-    ours, theirs = spawning.Pipe()
-    process = spawning.Process(target=_send, args=(theirs, measure, given))
+def in_fresh_process(measure: Callable[..., Figures], *args: Any) -> Figures:
+    """Measure in a new process, so that no memory of another round counts."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe()
+    process = context.Process(target=_send, args=(sender, measure, args))
     process.start()
-    theirs.close()
+    sender.close()
     try:
-        return ours.recv()
+        return receiver.recv()
     finally:
         process.join()
 
 
-def in_turns(
-    ways: Iterable[W], measure: Callable[[W], Figures], *, rounds: int
-) -> dict[W, Figures]:
-    """The medians of some rounds of each way: whatever else the machine does meets them alike."""
-    found: dict[W, list[Figures]] = {way: [] for way in ways}
+def alternating_medians(
+    variants: Iterable[VariantT], measure: Callable[[VariantT], Figures], *, rounds: int
+) -> dict[VariantT, Figures]:
+    """The medians per variant. Rounds alternate, so that other load meets all variants alike."""
+    rounds_of: dict[VariantT, list[Figures]] = {variant: [] for variant in variants}
     for _ in range(rounds):
-        for way, figures in found.items():
-            figures.append(measure(way))
+        for variant, figures in rounds_of.items():
+            figures.append(measure(variant))
     return {
-        way: tuple(statistics.median(column) for column in zip(*figures, strict=True))
-        for way, figures in found.items()
+        variant: tuple(statistics.median(column) for column in zip(*figures, strict=True))
+        for variant, figures in rounds_of.items()
     }

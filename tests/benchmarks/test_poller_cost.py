@@ -46,10 +46,10 @@ def test_what_all_is_drawn_beside_is_asked_for(recorded):
         drawn({**recorded, "figures": without})
 
 
-def test_a_short_run_measures_one_ticket_as_well(saved_by):
+def test_a_short_run_measures_one_ticket_as_well(run_benchmark):
     """A ticket that is alone is looked at as often as it may, and has no weight of its own."""
     options = ("--open", "1", "1000", "20000", "--looks", "2000", "--rounds", "2")
-    saved = saved_by("poller_cost.py", *options)
+    saved = run_benchmark("poller_cost.py", *options)
     one, many = saved["figures"]["1"], saved["figures"]["20000"]
     assert min(one["above"], many["above"]) > 0.0
     assert one["bytes_each"] is None

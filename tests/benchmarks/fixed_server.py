@@ -1,7 +1,7 @@
 """
-A server that gives every request the same answer: nginx where it is installed, else granian.
+A server that sends every request the same reply: nginx if it is installed, else granian.
 
-Where neither is, uvicorn does for a short form: it is slow enough to be the bottleneck.
+Without either, uvicorn is used. It is slow enough to be the bottleneck, so use it for short runs.
 """
 
 import contextlib
@@ -56,26 +56,28 @@ async def answer(scope, receive, send):
 
 
 class Server(NamedTuple):
-    """What answers, and where."""
+    """The name and the base URL of a running server."""
 
     name: str
     url: str
 
 
 @contextlib.contextmanager
-def answering() -> Iterator[Server]:
+def fixed_server() -> Iterator[Server]:
     """
-    Start such a server, and end it.
+    Run a server for the length of the block.
 
     Raises:
-        RuntimeError: None of them is installed, or it does not come up.
+        RuntimeError: No server is installed, or it does not start.
     """
     with tempfile.TemporaryDirectory() as folder:
         port = _free_port()
         name, command = _command(Path(folder), port)
-        # The application is found in the folder that it runs in.
-        apart = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-        process = subprocess.Popen(command, cwd=folder, env=apart, stderr=subprocess.DEVNULL)
+        # Python must find the application in its working folder.
+        environment = {
+            name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"
+        }
+        process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
         try:
             _wait_for(port, process)
             yield Server(name, f"http://127.0.0.1:{port}")
@@ -93,24 +95,24 @@ def _command(folder: Path, port: int) -> tuple[str, list[str]]:
     granian = Path(sys.executable).with_name("granian")
     (folder / "application.py").write_text(_APPLICATION.format(body=BODY))
     if granian.exists():
-        place = ["--host", "127.0.0.1", "--port", str(port), "--backlog", "4096", "--no-ws"]
+        address = ["--host", "127.0.0.1", "--port", str(port), "--backlog", "4096", "--no-ws"]
         return "granian", [
             str(granian),
             "--interface",
             "asgi",
             "--no-log",
-            *place,
+            *address,
             "application:answer",
         ]
     if importlib.util.find_spec("uvicorn"):
-        place = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "critical"]
-        return "uvicorn", [sys.executable, "-m", "uvicorn", *place, "application:answer"]
-    raise RuntimeError("install nginx, or granian, to have a server that is no bottleneck")
+        address = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "critical"]
+        return "uvicorn", [sys.executable, "-m", "uvicorn", *address, "application:answer"]
+    raise RuntimeError("install nginx or granian, so that the server is not the bottleneck")
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
@@ -119,4 +121,4 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.02)
-    raise RuntimeError("the server did not come up")
+    raise RuntimeError("the server did not start")
