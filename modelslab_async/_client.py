@@ -1,31 +1,21 @@
 """Client: the public methods of the library. It checks arguments and hands them to the engine."""
 
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    Awaitable,
-    Callable,
-    Iterable,
-    Mapping,
-)
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Self
 
 import httpx
 
-from ._aio.bounded_map import BoundedMap
-from ._aio.cooperation import Yielder
 from ._engine.bulk_generation import BulkGeneration, GenerationRequest
 from ._engine.engine import Engine
 from ._engine.settings import Settings
+from ._engine.streams import gather_outcomes, stream_outcomes, stream_updates
 from ._models.errors import GenerationFailed
 from ._models.events import Event, Submitted
 from ._models.outcomes import Outcome, Unresolved, Unsubmitted
 from ._models.replies import Failed, Processing, Reply, Success
 from ._models.ticket import Ticket, TicketLike
-from ._models.validation import check_count, check_mapping, check_nonnegative_seconds, check_type
-from ._polling.status_client import with_base_urls
-from ._polling.stream_buffer import Tickets, check_not_text
+from ._models.validation import check_nonnegative_seconds, check_type
+from ._polling.stream_buffer import Tickets
 from ._registry.endpoint import Endpoint
 from ._registry.endpoints import ENDPOINTS
 from ._registry.families import FAMILIES
@@ -35,7 +25,7 @@ from ._scheduling.pace import Pace
 from ._submitting.submit_log import reply_or_raise
 from ._transport.base import Transport
 from ._transport.credentials import Credentials
-from ._transport.sender import Sender, as_transport
+from ._transport.sender import as_transport
 
 
 class Client:
@@ -95,7 +85,13 @@ class Client:
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
+        check_type("api_key", api_key, str | None, "a text or None")
+        check_type("enterprise_key", enterprise_key, str | None, "a text or None")
         settings = Settings(
+            base_url=base_url,
+            legacy_base_url=legacy_base_url,
+            families=families,
+            endpoints=endpoints,
             pace=pace,
             rate=rate,
             workers=workers,
@@ -105,19 +101,8 @@ class Client:
             on_submitted=on_submitted,
             on_event=on_event,
         )
-        check_type("api_key", api_key, str | None, "a text or None")
-        check_type("enterprise_key", enterprise_key, str | None, "a text or None")
-        check_type("base_url", base_url, str | None, "a text or None")
-        check_type("legacy_base_url", legacy_base_url, str | None, "a text or None")
-        check_mapping("families", families, Family)
-        check_mapping("endpoints", endpoints, Endpoint)
         credentials = Credentials.resolve(api_key, enterprise_key)
-        self.engine = Engine(
-            settings,
-            Sender(as_transport(http, workers), credentials, timeout=timeout),
-            with_base_urls(families, base_url=base_url, legacy_base_url=legacy_base_url),
-            with_base_urls(endpoints, base_url=base_url, legacy_base_url=legacy_base_url),
-        )
+        self.engine = Engine(settings, credentials, as_transport(http, workers))
 
     async def __aenter__(self) -> Self:
         self.engine.check_usable()
@@ -170,8 +155,8 @@ class Client:
                 return success
             case Failed() as failed:
                 raise GenerationFailed.of(failed)
-            case Unresolved() as unresolved:
-                raise unresolved.cause.with_ticket(ticket)
+            case Unresolved(cause=cause):
+                raise cause.with_ticket(ticket)
 
     async def gather(
         self, tickets: Iterable[TicketLike], *, timeout: float | None = None
@@ -187,24 +172,7 @@ class Client:
         Raises:
             ValueError: A ticket is ill-formed, or its family unknown. Nothing was sent.
         """
-        check_nonnegative_seconds("timeout", timeout, optional=True)
-        check_not_text(tickets)
-        yielder = Yielder()
-        wanted: list[Ticket] = []
-        for given in tickets:
-            wanted.append(ticket := Ticket.of(given))
-            self.engine.status_client.family_of(ticket)
-            await yielder.maybe_yield()
-        # A ticket that comes twice is polled once, and its outcome comes twice.
-        outcomes = {
-            outcome.ticket: outcome
-            async for outcome in self.stream(wanted, timeout=timeout, window=len(wanted) + 1)
-        }
-        ordered: list[Outcome] = []
-        for ticket in wanted:
-            ordered.append(outcomes[ticket])
-            await yielder.maybe_yield()
-        return ordered
+        return await gather_outcomes(self.engine, tickets, timeout)
 
     def stream(
         self, tickets: Tickets, *, timeout: float | None = None, window: int = 10_000
@@ -225,10 +193,7 @@ class Client:
             ValueError: A ticket is ill-formed, or its family unknown. This, and any error of the
                 source, is raised after the outcomes of all tickets before it.
         """
-        check_nonnegative_seconds("timeout", timeout, optional=True)
-        check_count("window", window)
-        check_not_text(tickets)
-        return self.engine.stream(tickets, timeout=timeout, window=window)
+        return stream_outcomes(self.engine, tickets, timeout=timeout, window=window)
 
     def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
         """
@@ -239,7 +204,7 @@ class Client:
         Raises:
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
-        return self.engine.updates(Ticket.of(ticket))
+        return stream_updates(self.engine, ticket)
 
     def nudge(self, ticket: TicketLike) -> None:
         """
@@ -311,7 +276,7 @@ class Client:
             return reply
         return await self.wait(reply.ticket, timeout=timeout)
 
-    async def generate_many(
+    def generate_many(
         self,
         requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest],
         *,
@@ -343,14 +308,7 @@ class Client:
                 print(params["prompt"], outcome)
             ```
         """
-        self.engine.check_usable()
-        check_nonnegative_seconds("timeout", timeout, optional=True)
-        check_count("window", window)
-        bulk = BulkGeneration(self.engine, timeout)
-        bounded = BoundedMap(bulk.generate, window)
-        async with aclosing(bounded.run(requests, bulk.check)) as finished:
-            async for request, outcome in finished:
-                yield request, outcome
+        return BulkGeneration(self.engine, timeout).run(requests, window)
 
     async def ask(self, endpoint: str, /, **params: Any) -> dict[str, Any]:
         """

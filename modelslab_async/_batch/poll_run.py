@@ -9,6 +9,7 @@ from typing import Final
 from attrs import define
 
 from .._engine.engine import Engine
+from .._engine.streams import stream_outcomes
 from .._journal.tickets import Completion, PollUpdate
 from .._models.events import Event, Polled, PollFailed
 from .._models.journal_errors import JournalError
@@ -168,7 +169,9 @@ class PollRun:
 
     async def _poll(self, timeout: float | None, window: int) -> None:
         error: Exception | None = None
-        stream = self._engine.stream(self._claim_tickets(window), timeout=timeout, window=window)
+        stream = stream_outcomes(
+            self._engine, self._claim_tickets(window), timeout=timeout, window=window
+        )
         try:
             await self._pace_store.restore()
             async with aclosing(stream):

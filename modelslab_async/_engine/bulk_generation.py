@@ -1,11 +1,14 @@
 """BulkGeneration: one `generate_many`. A failed request ends alone; a refused key ends the rest."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
+from .._aio.bounded_map import BoundedMap
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
 from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
+from .._models.validation import check_count, check_nonnegative_seconds
 from .._submitting.submit_log import reply_or_raise
 from .._submitting.uploader import original_error
 from .engine import Engine
@@ -28,7 +31,19 @@ class BulkGeneration:
         self._timeout = timeout
         self._refusals: list[ModelsLabError] = []
 
-    def check(self, request: GenerationRequest) -> None:
+    async def run(
+        self, requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest], window: int
+    ) -> AsyncGenerator[tuple[GenerationRequest, Outcome | Unsubmitted], None]:
+        """Yield each request with its outcome as they end. See `Client.generate_many`."""
+        self._engine.check_usable()
+        check_nonnegative_seconds("timeout", self._timeout, optional=True)
+        check_count("window", window)
+        bounded = BoundedMap(self._generate, window)
+        async with aclosing(bounded.run(requests, self._check)) as finished:
+            async for request, outcome in finished:
+                yield request, outcome
+
+    def _check(self, request: GenerationRequest) -> None:
         """
         Check a request before it takes a place in the window.
 
@@ -44,7 +59,7 @@ class BulkGeneration:
                     f"('realtime/text2img', {{'prompt': ...}}), got {type(request).__name__}"
                 )
 
-    async def generate(self, request: GenerationRequest) -> Outcome | Unsubmitted:
+    async def _generate(self, request: GenerationRequest) -> Outcome | Unsubmitted:
         """
         Start one request and wait for its outcome.
 

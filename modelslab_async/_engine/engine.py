@@ -1,13 +1,12 @@
 """Engine: one poller, one submitter, one lifecycle. It never decides when to poll or to submit."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+import os
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import product
 from typing import Any
 
-from .._aio.cooperation import Yielder
-from .._aio.lifecycle import Lifecycle
 from .._models.errors import ClientClosed, TransportError
 from .._models.outcomes import Outcome
 from .._models.replies import Processing, Reply
@@ -17,21 +16,20 @@ from .._polling.listeners import Listeners
 from .._polling.poll_guards import PollGuards
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
-from .._polling.stream_buffer import StreamBuffer, Tickets, fill_buffer
-from .._polling.watchers import OutcomeWatcher, UpdateWatcher
-from .._registry.endpoint import Endpoint
-from .._registry.family import Family
+from .._polling.watchers import OutcomeWatcher
+from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .._submitting.endpoint_service import EndpointService
 from .._submitting.submit_request import SubmitRequest
 from .._submitting.submitter import Submitter
 from .._submitting.webhook_addresses import WebhookAddresses
+from .._transport.base import Transport
+from .._transport.credentials import Credentials
 from .._transport.sender import Sender
 from .settings import Settings
 
-# Tickets of a stream that time out in one step of the event loop, before other tasks run.
-_TIMEOUTS_PER_YIELD = 64
+_UNKNOWN_STATE = InitialState()
 
 
 class Engine:
@@ -52,13 +50,9 @@ class Engine:
         webhooks: The webhook addresses that this client made.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        sender: Sender,
-        families: Mapping[str, Family],
-        endpoints: Mapping[str, Endpoint],
-    ) -> None:
+    def __init__(self, settings: Settings, credentials: Credentials, transport: Transport) -> None:
+        families, endpoints = settings.rooted_families(), settings.rooted_endpoints()
+        sender = Sender(transport, credentials, timeout=settings.timeout)
         self.pace = settings.pace
         self.listeners = Listeners(settings.on_event)
         self.poll_guards = PollGuards()
@@ -83,8 +77,11 @@ class Engine:
             on_submitted=settings.on_submitted,
             webhooks=self.webhooks,
         )
-        self.poller.on_completed = self.submitter.on_completed
-        self._lifecycle = Lifecycle(self._close)
+        self.poller.on_completed = self._free_slot
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
+        self._is_closed = False
+        self._close_task: asyncio.Task[None] | None = None
 
     def check_usable(self) -> None:
         """
@@ -94,11 +91,31 @@ class Engine:
             ClientClosed: The client was closed.
             RuntimeError: Another event loop or process uses it.
         """
-        self._lifecycle.check_usable()
+        self._check_loop()
+        if self._is_closed:
+            raise ClientClosed("this client is closed; make a new one")
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop or self._process != os.getpid():
+            raise RuntimeError(
+                "this client belongs to another event loop or process; make one client for each "
+                "(each asyncio.run, each thread, each fork)"
+            )
 
     async def aclose(self) -> None:
-        """End every wait and close the connections. Submits that are in flight are awaited."""
-        await self._lifecycle.aclose()
+        """
+        End every wait and close the connections, once. Submits that are in flight are awaited.
+
+        A cancelled caller leaves the closing task running, and a later caller waits for it.
+        """
+        self._check_loop()
+        self._is_closed = True
+        if self._close_task is None:
+            self._close_task = asyncio.create_task(self._close(), name="modelslab_async close")
+        await asyncio.shield(self._close_task)
 
     async def _close(self) -> None:
         await self.submitter.aclose()
@@ -114,7 +131,7 @@ class Engine:
             ValueError: The ticket's family is unknown, or its key is missing.
         """
         self.check_usable()
-        self.poller.watch(ticket, watcher, self.submitter.initial_state_of(ticket))
+        self.poller.watch(ticket, watcher, self._initial_state_of(ticket))
 
     async def fetch(self, ticket: Ticket) -> Reply:
         """Poll a ticket once. See `Client.fetch`."""
@@ -123,13 +140,23 @@ class Engine:
         try:
             reply = await self.status_client.fetch(ticket)
         except TransportError:
-            if not self._lifecycle.is_closed:
+            if not self._is_closed:
                 raise
         else:
             if not isinstance(reply, Processing):
-                self.submitter.on_completed(ticket)
+                self._free_slot(ticket)
             return reply
         raise ClientClosed("the client was closed; fetch the ticket again to resume", ticket=ticket)
+
+    def _initial_state_of(self, ticket: Ticket) -> InitialState:
+        for slots in self.submitter.slots.values():
+            if (state := slots.initial_state_of(ticket)) is not None:
+                return state
+        return _UNKNOWN_STATE
+
+    def _free_slot(self, ticket: Ticket) -> None:
+        for slots in self.submitter.slots.values():
+            slots.on_completed(ticket)
 
     async def outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
         """Wait for one ticket. A timeout or a refusal is an `Unresolved`, never an exception."""
@@ -142,55 +169,6 @@ class Engine:
         finally:
             self.poller.unwatch(ticket, watcher)
         return outcome
-
-    async def updates(self, ticket: Ticket) -> AsyncGenerator[Processing | Outcome, None]:
-        """Yield each change of one ticket, then its outcome. See `Client.watch`."""
-        watcher = UpdateWatcher()
-        self.watch(ticket, watcher)
-        seen: Processing | None = None
-        if (last := self.poller.last(ticket)) is not None:
-            watcher.notify(last)
-        try:
-            while True:
-                update = await watcher.next_update(seen)
-                yield update
-                if not isinstance(update, Processing):
-                    return
-                seen = update
-        finally:
-            self.poller.unwatch(ticket, watcher)
-
-    async def stream(
-        self, tickets: Tickets, *, timeout: float | None, window: int
-    ) -> AsyncGenerator[Outcome, None]:
-        """Yield the outcomes of many tickets as they end. See `Client.stream`."""
-        self.check_usable()
-        yielder = Yielder()
-        buffer = StreamBuffer(window=window, timeout=timeout, scope_of=self.status_client.scope_of)
-        reader_task = asyncio.create_task(
-            fill_buffer(tickets, buffer, self.watch), name="modelslab_async feed"
-        )
-        try:
-            while True:
-                outcome = await buffer.take()
-                if outcome is not None:
-                    yield outcome
-                    await yielder.maybe_yield()
-                    continue
-                overdue_tickets = buffer.overdue(
-                    asyncio.get_running_loop().time(), _TIMEOUTS_PER_YIELD
-                )
-                for ticket in overdue_tickets:
-                    buffer.notify(self.poller.time_out(ticket, timeout))
-                    self.poller.unwatch(ticket, buffer)
-                if not overdue_tickets and buffer.is_finished:
-                    break
-            if buffer.source_error is not None:
-                raise buffer.source_error
-        finally:
-            reader_task.cancel()
-            self.poller.unwatch_all(buffer.open_tickets, buffer)
-            await asyncio.wait((reader_task,))
 
     def nudge(self, ticket: Ticket) -> None:
         """Poll an open ticket now. See `Client.nudge`."""

@@ -1,6 +1,6 @@
-"""Settings: how a client behaves, checked when it is made. They hold no key and no address."""
+"""Settings: the arguments of a client, checked when it is made. They hold no key."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import frozen
 
@@ -8,10 +8,14 @@ from .._models.events import Event, Submitted
 from .._models.validation import (
     check_callback,
     check_count,
+    check_mapping,
     check_positive_seconds,
     check_rate,
     check_type,
 )
+from .._polling.status_client import with_base_urls
+from .._registry.endpoint import Endpoint
+from .._registry.family import Family
 from .._scheduling.adaptive.adaptive_pace import AdaptivePace
 from .._scheduling.pace import Pace
 
@@ -19,13 +23,17 @@ from .._scheduling.pace import Pace
 @frozen(kw_only=True)
 class Settings:
     """
-    The arguments of a `Client` that say how it behaves. `Client` documents each of them.
+    The arguments of a `Client` but its keys and its transport. `Client` documents each of them.
 
     Raises:
         TypeError: An argument has the wrong type.
         ValueError: An argument is out of its range.
     """
 
+    base_url: str | None
+    legacy_base_url: str | None
+    families: Mapping[str, Family]
+    endpoints: Mapping[str, Endpoint]
     pace: Pace | AdaptivePace
     rate: float | None
     workers: int
@@ -36,6 +44,10 @@ class Settings:
     on_event: Callable[[Event], object] | None
 
     def __attrs_post_init__(self) -> None:
+        check_type("base_url", self.base_url, str | None, "a text or None")
+        check_type("legacy_base_url", self.legacy_base_url, str | None, "a text or None")
+        check_mapping("families", self.families, Family)
+        check_mapping("endpoints", self.endpoints, Endpoint)
         check_type(
             "pace",
             self.pace,
@@ -49,3 +61,25 @@ class Settings:
         check_rate("rate", self.rate, unit="polls")
         check_callback("on_submitted", self.on_submitted, allow_async=True)
         check_callback("on_event", self.on_event, allow_async=False)
+
+    def rooted_families(self) -> dict[str, Family]:
+        """
+        The families, with the base URLs in their URLs.
+
+        Raises:
+            ValueError: A base URL is not one.
+        """
+        return with_base_urls(
+            self.families, base_url=self.base_url, legacy_base_url=self.legacy_base_url
+        )
+
+    def rooted_endpoints(self) -> dict[str, Endpoint]:
+        """
+        The endpoints, with the base URLs in their URLs.
+
+        Raises:
+            ValueError: A base URL is not one.
+        """
+        return with_base_urls(
+            self.endpoints, base_url=self.base_url, legacy_base_url=self.legacy_base_url
+        )

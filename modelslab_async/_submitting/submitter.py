@@ -33,7 +33,6 @@ from .._models.tier import Tier
 from .._parsing.submit_reply import read_submit_reply
 from .._parsing.webhook_payload import WebhookHint
 from .._registry.family import Family
-from .._scheduling.initial_state import InitialState
 from .._scheduling.policy import RetryLimits
 from .._transport.sender import Sender
 from .endpoint_service import CLOSED_MESSAGE, EndpointService
@@ -55,7 +54,6 @@ _SubmitResult: TypeAlias = SubmitReply | ModelsLabError | CallbackFailure
 # a number of each, since whoever knows the address may post what is large.
 _MAX_EARLY_WEBHOOK_IDS = 1024
 
-_DEFAULT_START = InitialState()
 _NO_SUBMIT_LOG = SubmitLog()
 
 
@@ -63,7 +61,10 @@ class Submitter:
     """
     Starts work with the places that the account has, and remembers what it started.
 
-    A submit runs in a task of its own, so that whoever stops waiting for it loses no ticket.
+    A submit runs in a task of its own, so that a cancelled caller loses no ticket.
+
+    Attributes:
+        slots: The slots of each key that has been used so far.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Submitter:
         self._on_submitted = on_submitted
         self._webhooks = webhooks
         self._jitter = jitter
-        self._slots: dict[Tier, Slots] = {}
+        self.slots: dict[Tier, Slots] = {}
         self._numbers = itertools.count()
         self._submit_tasks: set[asyncio.Task[_SubmitResult]] = set()
         self._early_webhook_ids: deque[int] = deque(maxlen=_MAX_EARLY_WEBHOOK_IDS)
@@ -166,19 +167,9 @@ class Submitter:
         slots.release()
         slots.duplicates.release(submit_request.payload_hash, number)
 
-    def on_completed(self, ticket: Ticket) -> None:
-        """A ticket has ended, or is given up."""
-        for slots in self._slots.values():
-            slots.on_completed(ticket)
-
-    def initial_state_of(self, ticket: Ticket) -> InitialState:
-        """What is known of a ticket that may have been started here."""
-        found = (slots.initial_state_of(ticket) for slots in self._slots.values())
-        return next(filter(None, found), None) or _DEFAULT_START
-
     def tickets_for(self, hint: WebhookHint) -> set[Ticket]:
         """The open tickets that a webhook speaks of by the mark of their request."""
-        found = {slots.ticket_of(hint.track_id) for slots in self._slots.values()} - {None}
+        found = {slots.ticket_of(hint.track_id) for slots in self.slots.values()} - {None}
         if not found:
             # It may come before the reply to its submit, whose ticket is then due at once.
             self._early_webhook_ids.extend(map(hash, filter(None, (hint.track_id, *hint.ids))))
@@ -187,15 +178,15 @@ class Submitter:
     async def aclose(self) -> None:
         """Send away those in line, and wait for what is on its way: it may be paid for."""
         self._endpoint_service.close()
-        for slots in self._slots.values():
+        for slots in self.slots.values():
             slots.close(ClientClosed(CLOSED_MESSAGE))
         while self._submit_tasks:
             await asyncio.wait(self._submit_tasks)
 
     def _slots_of(self, tier: Tier) -> Slots:
-        if tier not in self._slots:
-            self._slots[tier] = Slots(self._slot_limit, self._poller)
-        return self._slots[tier]
+        if tier not in self.slots:
+            self.slots[tier] = Slots(self._slot_limit, self._poller)
+        return self.slots[tier]
 
     async def _acquire_slot(self, submit_request: SubmitRequest, number: int, slots: Slots) -> None:
         """Wait for a place, and first for the turn of a payload that the server saw too often."""

@@ -16,7 +16,7 @@ import pytest
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
 KEY = "a-secret-key-for-the-command-line"
-COMMAND = [sys.executable, "-m", "modelslab_async._cli"]
+COMMAND = [sys.executable, "-m", "modelslab_async"]
 LONGEST = 30
 
 

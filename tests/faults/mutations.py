@@ -580,8 +580,8 @@ MUTATIONS = [
     ),
     Mutation(
         "a stream is left: what it had open",
-        "_engine/engine.py",
-        "            self.poller.unwatch_all(buffer.open_tickets, buffer)\n",
+        "_engine/streams.py",
+        "        poller.unwatch_all(buffer.open_tickets, buffer)\n",
         "",
         "test_cancelling.py test_loop.py",
         "(stream_left and cancelled) or not_asked",
@@ -589,7 +589,7 @@ MUTATIONS = [
     Mutation(
         "the client is closed: a fetch",
         "_engine/engine.py",
-        "            if not self._lifecycle.is_closed:\n                raise",
+        "            if not self._is_closed:\n                raise",
         "            raise",
         "test_cancelling.py",
         "fetch and closed",

@@ -190,7 +190,7 @@ def test_a_place_that_is_given_while_the_client_closes(virtually, service):
         waiting = asyncio.create_task(client.submit(REALTIME, prompt="a dog"))
         await asyncio.sleep(0)
         # Both within one step of the loop, which no caller can bring about at will.
-        client.engine.submitter.on_completed(begun.ticket)
+        client.engine.submitter.slots["standard"].on_completed(begun.ticket)
         await client.engine.submitter.aclose()
         with pytest.raises(ClientClosed, match="nothing was started"):
             await waiting

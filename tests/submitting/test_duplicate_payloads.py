@@ -333,7 +333,7 @@ def test_a_turn_that_comes_as_its_owner_goes_is_the_next_ones(virtually):
         async with here.client() as client:
             same = [asyncio.create_task(client.submit(REALTIME, prompt="a fox")) for _ in range(3)]
             await asyncio.sleep(1.0)
-            (row,) = client.engine.submitter._slots["standard"].duplicates._queues.values()
+            (row,) = client.engine.submitter.slots["standard"].duplicates._queues.values()
             asyncio.get_running_loop().call_at(row.next_send_at, same[1].cancel)
             await asyncio.wait(same)
             assert [False, True, False] == [task.cancelled() for task in same]

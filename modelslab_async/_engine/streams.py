@@ -1,0 +1,98 @@
+"""Streams: the outcomes of many tickets, or the changes of one. They send nothing themselves."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+
+from .._aio.cooperation import Yielder
+from .._models.outcomes import Outcome
+from .._models.replies import Processing
+from .._models.ticket import Ticket, TicketLike
+from .._models.validation import check_count, check_nonnegative_seconds
+from .._polling.stream_buffer import StreamBuffer, Tickets, check_not_text, fill_buffer
+from .._polling.watchers import UpdateWatcher
+from .engine import Engine
+
+# Tickets of a stream that time out in one step of the event loop, before other tasks run.
+_TIMEOUTS_PER_YIELD = 64
+
+
+async def stream_outcomes(
+    engine: Engine, tickets: Tickets, *, timeout: float | None, window: int
+) -> AsyncGenerator[Outcome, None]:
+    """Yield the outcomes of many tickets as they end. See `Client.stream`."""
+    engine.check_usable()
+    check_nonnegative_seconds("timeout", timeout, optional=True)
+    check_count("window", window)
+    check_not_text(tickets)
+    poller = engine.poller
+    yielder = Yielder()
+    buffer = StreamBuffer(window=window, timeout=timeout, scope_of=engine.status_client.scope_of)
+    reader_task = asyncio.create_task(
+        fill_buffer(tickets, buffer, engine.watch), name="modelslab_async feed"
+    )
+    try:
+        while True:
+            outcome = await buffer.take()
+            if outcome is not None:
+                yield outcome
+                await yielder.maybe_yield()
+                continue
+            overdue_tickets = buffer.overdue(asyncio.get_running_loop().time(), _TIMEOUTS_PER_YIELD)
+            for ticket in overdue_tickets:
+                buffer.notify(poller.time_out(ticket, timeout))
+                poller.unwatch(ticket, buffer)
+            if not overdue_tickets and buffer.is_finished:
+                break
+        if buffer.source_error is not None:
+            raise buffer.source_error
+    finally:
+        reader_task.cancel()
+        poller.unwatch_all(buffer.open_tickets, buffer)
+        await asyncio.wait((reader_task,))
+
+
+async def gather_outcomes(
+    engine: Engine, tickets: Iterable[TicketLike], timeout: float | None
+) -> list[Outcome]:
+    """Return the outcomes of many tickets in the order asked. See `Client.gather`."""
+    check_nonnegative_seconds("timeout", timeout, optional=True)
+    check_not_text(tickets)
+    yielder = Yielder()
+    wanted: list[Ticket] = []
+    for given in tickets:
+        wanted.append(ticket := Ticket.of(given))
+        engine.status_client.family_of(ticket)
+        await yielder.maybe_yield()
+    # A ticket that comes twice is polled once, and its outcome comes twice.
+    outcomes = {
+        outcome.ticket: outcome
+        async for outcome in stream_outcomes(
+            engine, wanted, timeout=timeout, window=len(wanted) + 1
+        )
+    }
+    ordered: list[Outcome] = []
+    for ticket in wanted:
+        ordered.append(outcomes[ticket])
+        await yielder.maybe_yield()
+    return ordered
+
+
+async def stream_updates(
+    engine: Engine, given: TicketLike
+) -> AsyncGenerator[Processing | Outcome, None]:
+    """Yield each change of one ticket, then its outcome. See `Client.watch`."""
+    ticket = Ticket.of(given)
+    watcher = UpdateWatcher()
+    engine.watch(ticket, watcher)
+    seen: Processing | None = None
+    if (last := engine.poller.last(ticket)) is not None:
+        watcher.notify(last)
+    try:
+        while True:
+            update = await watcher.next_update(seen)
+            yield update
+            if not isinstance(update, Processing):
+                return
+            seen = update
+    finally:
+        engine.poller.unwatch(ticket, watcher)
