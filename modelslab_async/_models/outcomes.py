@@ -1,4 +1,4 @@
-"""How a wait ended: by the server's word, or without it (Unresolved). Values only."""
+"""How a wait ended: Success and Failed are replies, Unresolved is not. Values only."""
 
 from typing import TypeAlias
 

@@ -39,7 +39,7 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# A parameter of one endpoint is a word of the service, so it is no misspelling in another.
+# A name that one endpoint knows is not a misspelling of another name.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(
