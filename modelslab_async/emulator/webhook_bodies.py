@@ -132,7 +132,7 @@ def plan_webhooks(
     return _BY_RULE[rule](job, urls, workflow_format)
 
 
-def forged(job: Job) -> PlannedWebhook:
+def plan_forged_webhook(job: Job) -> PlannedWebhook:
     """Plan a webhook that reports a false success, halfway through the job."""
     body: dict[str, Any] = {
         "status": "success",

@@ -16,7 +16,7 @@ from . import messages
 from .background_tasks import BackgroundTasks
 from .jobs import Job
 from .reply_bodies import URLBuilder
-from .webhook_bodies import PlannedWebhook, forged, plan_webhooks, webhook_url_of
+from .webhook_bodies import PlannedWebhook, plan_forged_webhook, plan_webhooks, webhook_url_of
 from .webhook_settings import Webhooks
 
 _TIMEOUT_S = 30.0
@@ -90,7 +90,7 @@ class WebhookSender:
             return
         lost_draw, forged_draw, before_reply_draw = (self._random.random() for _ in range(3))
         if forged_draw < self._webhooks.forged:
-            self._start_delivery(job, url, forged(job), is_forged=True)
+            self._start_delivery(job, url, plan_forged_webhook(job), is_forged=True)
         if lost_draw < self._webhooks.lost:
             return
         planned_webhooks = plan_webhooks(

@@ -155,38 +155,38 @@ CONNECTION_FAULTS: Mapping[str, tuple[str, FaultAction]] = MappingProxyType(
         "refuse_connection": ("the port is closed for a while", _refuse_connection),
         "close_before": ("a connection is closed before a request is read", _close),
         "reset_before": ("a connection is reset before a request is read", _reset),
-        "hang_before": ("a connection is taken, and nothing is ever read", _hang),
+        "hang_before": ("a connection is accepted, and nothing is ever read", _hang),
     }
 )
 """The faults that happen before a request is read: a description and a function for each name."""
 
 REQUEST_FAULTS: Mapping[str, tuple[str, FaultAction]] = MappingProxyType(
     {
-        "close_after": ("the connection is closed in place of an answer", _close),
-        "reset_after": ("the connection is reset in place of an answer", _reset),
-        "hang": ("no answer ever comes", _hang),
-        "slow": ("the answer comes late", _slow),
+        "close_after": ("the connection is closed in place of a reply", _close),
+        "reset_after": ("the connection is reset in place of a reply", _reset),
+        "hang": ("no reply ever comes", _hang),
+        "slow": ("the reply comes late", _slow),
         "close_in_body": ("the connection is closed before the body has ended", _close_in_body),
         "reset_in_body": ("the connection is reset before the body has ended", _reset_in_body),
         "close_in_headers": ("the connection is closed within the headers", _close_in_headers),
         "close_in_chunk": ("the connection is closed within a chunk", _close_in_chunk),
-        "drip": ("the answer comes byte by byte", _drip),
+        "drip": ("the reply comes byte by byte", _drip),
         "endless": ("a body that never ends", _endless),
         "endless_drip": ("a body that never ends, byte by byte", _endless_drip),
         "endless_headers": ("headers that never end", _endless_headers),
         "endless_header_value": ("one header that never ends", _endless_header_value),
         "endless_interim": ("interim replies that never end", _endless_interim),
         "huge_body": ("a gigabyte of blanks", _huge_body),
-        "not_http": ("an answer that is not HTTP", _not_http),
-        "bad_content_length": ("a `Content-Length` that is no number", _bad_content_length),
-        "bad_chunk_size": ("a chunk whose length is no number", _bad_chunk_size),
+        "not_http": ("a reply that is not HTTP", _not_http),
+        "bad_content_length": ("a `Content-Length` that is not a number", _bad_content_length),
+        "bad_chunk_size": ("a chunk whose length is not a number", _bad_chunk_size),
         "short_content_length": ("a `Content-Length` that is too small", _short_content_length),
-        "no_content_length": ("an answer that ends with its connection", _no_content_length),
-        "interim": ("an interim reply before the answer", _interim),
-        "extra_reply": ("the answer, and at once another one that is wrong", _extra_reply),
-        "late_extra_reply": ("the answer, and later another one that is wrong", _late_extra_reply),
-        "close_idle": ("a kept connection is closed after an answer", _close_idle),
-        "reset_idle": ("a kept connection breaks when it is used again", _reset_idle),
+        "no_content_length": ("a reply that ends when its connection closes", _no_content_length),
+        "interim": ("an interim reply before the final one", _interim),
+        "extra_reply": ("the reply, and at once a second one that is wrong", _extra_reply),
+        "late_extra_reply": ("the reply, and later a second one that is wrong", _late_extra_reply),
+        "close_idle": ("a kept-alive connection is closed after a reply", _close_idle),
+        "reset_idle": ("a kept-alive connection is reset when it is used again", _reset_idle),
     }
 )
 """The faults that happen after a request is read: a description and a function for each name."""
@@ -196,7 +196,8 @@ def fault_action(name: str) -> FaultAction:
     """Return the function that commits the fault with this name."""
     for table in (CONNECTION_FAULTS, REQUEST_FAULTS):
         if name in table:
-            return table[name][1]
+            _, action = table[name]
+            return action
     _, make = WRONG_REPLIES[name]
 
     async def reply(connection: FaultyConnection) -> None:

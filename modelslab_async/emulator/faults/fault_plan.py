@@ -17,7 +17,7 @@ from .wrong_replies import WRONG_REPLIES
 _SERVER_ERRORS = ("status_500", "status_502", "status_503", "status_504")
 # A burst is drawn once and then applies to the requests that follow.
 _BURSTS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
-    {"burst": ("twenty errors of the server in a row", _SERVER_ERRORS * 5)}
+    {"burst": ("twenty server errors in a row", _SERVER_ERRORS * 5)}
 )
 
 FAULTS: Mapping[str, str] = MappingProxyType(
@@ -156,7 +156,8 @@ class FaultSequence:
         """Return the fault of the next request. None: it gets the true reply."""
         name = self._script.popleft() if self._script else self._draw(at_connect=False)
         if name is not None and name in _BURSTS:
-            self._script.extendleft(reversed(_BURSTS[name][1]))
+            _, faults = _BURSTS[name]
+            self._script.extendleft(reversed(faults))
             return self._script.popleft()
         return name
 

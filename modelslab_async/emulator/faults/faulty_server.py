@@ -19,7 +19,7 @@ from .faulty_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 
-# Only with this option can one socket reserve a port while another one listens on it.
+# One socket reserves the port while another one listens on it. macOS needs another option for this.
 _REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
@@ -137,7 +137,7 @@ class _Server:
         if self._reserved_socket is not None:
             self._reserved_socket.close()
         await self._upstream.aclose()
-        # The event loop closes the connections that it has accepted in its next iterations.
+        # The event loop needs a few iterations to close the connections that it has accepted.
         for _ in range(4):
             await asyncio.sleep(0)
 
@@ -193,7 +193,7 @@ class _Server:
             self._serve_connection(reader, writer, self._traffic.connection_count),
             name="faulty emulator",
         )
-        # Not in the task itself, since a task may be cancelled before its first step.
+        # Not in a `finally` of the task: a task may be cancelled before its first step.
         serving.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve_connection(

@@ -80,12 +80,12 @@ WRONG_SUCCESS = {"status": "success", "id": 1, "output": ["https://elsewhere.inv
 WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = MappingProxyType(
     {
         "html": (
-            "a page of HTML with status 200",
+            "an HTML page with status 200",
             lambda _: _html_reply(200, "Just a moment..."),
         ),
-        "html_502": ("a page of HTML with status 502", lambda _: _html_reply(502, "Bad gateway")),
-        "html_404": ("a page of HTML with status 404", lambda _: _html_reply(404, "Not Found")),
-        "empty_body": ("no body at all", lambda _: json_reply(b"")),
+        "html_502": ("an HTML page with status 502", lambda _: _html_reply(502, "Bad gateway")),
+        "html_404": ("an HTML page with status 404", lambda _: _html_reply(404, "Not Found")),
+        "empty_body": ("an empty body", lambda _: json_reply(b"")),
         "no_content": ("status 204", lambda _: RawReply(status_code=204)),
         "half_json": ("half a JSON object", lambda _: json_reply(b'{"status": "success", "outp')),
         "json_list": ("a JSON list", lambda _: json_reply([WRONG_SUCCESS])),
@@ -104,19 +104,22 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
             lambda _: json_reply(b'{"status":' * 100_000 + b"1" + b"}" * 100_000),
         ),
         "no_status": ("JSON without a status", lambda _: json_reply({"message": "Server Error"})),
-        "not_utf8": ("bytes that are no text", lambda _: json_reply(b'{"status": "\xff\xfe\x80"')),
+        "not_utf8": (
+            "bytes that are not UTF-8",
+            lambda _: json_reply(b'{"status": "\xff\xfe\x80"'),
+        ),
         "gzip_bomb": (
-            "a gigabyte packed into a megabyte, though no packing was asked for",
+            "a gigabyte compressed into a megabyte, though no encoding was requested",
             lambda _: json_reply(_gzip_bomb(), 200, ("content-encoding", "gzip")),
         ),
         "unrequested_gzip": (
-            "a reply packed with gzip, though no packing was asked for",
+            "a reply compressed with gzip, though no encoding was requested",
             lambda _: json_reply(
                 gzip.compress(json.dumps(WRONG_SUCCESS).encode()), 200, ("content-encoding", "gzip")
             ),
         ),
         "six_encodings": (
-            "a reply packed six times over",
+            "a reply compressed six times over",
             lambda _: json_reply(
                 _encode_six_times(json.dumps(WRONG_SUCCESS).encode()),
                 200,
@@ -147,9 +150,9 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
             "a 307 from https to http",
             lambda settings: _redirect(307, settings.foreign_url.replace("https://", "http://", 1)),
         ),
-        "redirect_loop": ("a 307 to the same place again", lambda _: _redirect(307, "")),
+        "redirect_loop": ("a 307 to the same URL", lambda _: _redirect(307, "")),
         "foreign_links": (
-            "an honest-looking reply whose links lead to another host",
+            "a valid reply whose links lead to another host",
             lambda settings: json_reply(
                 {
                     "status": "processing",
@@ -172,19 +175,19 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
         "status_503": ("status 503", lambda _: _error_reply(503, "Busy.")),
         "status_504": ("status 504", lambda _: _error_reply(504, "Gateway timeout.")),
         "message_401": (
-            "the words of a refused key in a 200",
+            "a 200 with the message of a refused key",
             lambda _: _error_reply(200, "Invalid API key"),
         ),
         "message_402": (
-            "the words of an empty account in a 200",
+            "a 200 with the message of an empty account",
             lambda _: _error_reply(200, "Insufficient credits."),
         ),
         "message_403": (
-            "the words of a plan that does not cover it in a 200",
+            "a 200 with the message of a plan that does not cover the request",
             lambda _: _error_reply(200, "This feature requires a premium subscription"),
         ),
         "message_422": (
-            "the words of a wrong request in a 200",
+            "a 200 with the message of a wrong request",
             lambda _: _error_reply(200, "Invalid API Request"),
         ),
         "status_503_retry_after": (
@@ -203,7 +206,7 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
             ),
         ),
         "rate_limit_past": (
-            "status 429 with `Retry-After` as a date long past",
+            "status 429 with `Retry-After` as a date in the past",
             lambda _: _rate_limit_reply(
                 ("date", _http_date(0.0)), ("retry-after", _http_date(-86_400.0))
             ),
@@ -220,7 +223,7 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
             lambda _: _rate_limit_reply(("retry-after", "1000000000000")),
         ),
         "rate_limit_garbage": (
-            "status 429 with a `Retry-After` that is neither number nor date",
+            "status 429 with a `Retry-After` that is neither a number nor a date",
             lambda _: _rate_limit_reply(("retry-after", "in a while")),
         ),
         "rate_limit_negative": (
@@ -232,11 +235,11 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
             lambda _: _rate_limit_reply(("retry-after", "nan")),
         ),
         "rate_limit_body": (
-            "status 429 with the hint in its body alone",
+            "status 429 with the hint in its body only",
             lambda settings: _rate_limit_reply(retry_after=settings.hint),
         ),
         "rate_limit_message": (
-            "a 200 whose words are those of a rate limit",
+            "a 200 with the message of a rate limit",
             lambda settings: _error_reply(
                 200,
                 "Rate limit exceeded",
