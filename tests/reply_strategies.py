@@ -1,4 +1,4 @@
-"""Replies: any that there can be of one ticket, drawn by hypothesis."""
+"""Hypothesis strategies for every possible reply of one ticket."""
 
 from operator import or_
 
@@ -14,7 +14,7 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
     max_leaves=10,
 )
-# Bodies hold the names of our fields, with values of any kind in them, and other names.
+# Bodies mix known field names with unknown ones, each with a value of any kind.
 _NAMES = st.sampled_from(["status", "output", "meta", "message", "eta", "generationTime", "x"])
 _BODIES = st.builds(
     or_,
