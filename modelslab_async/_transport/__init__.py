@@ -1,5 +1,5 @@
 """
-The only part that sends: a call goes in, status, headers and bytes come out.
+Sends HTTP requests: a call goes in, and a status, headers and bytes come out.
 
-It holds the keys. It never interprets a reply and never retries.
+It adds the API key and removes it from what comes back. It never interprets a reply or retries.
 """

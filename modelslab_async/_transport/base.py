@@ -1,4 +1,4 @@
-"""The seam to HTTP: a request goes in, a response comes out. Everything that sends stands on it."""
+"""Defines what every transport takes and returns, and the caps on responses. It sends nothing."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -6,16 +6,16 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-# With what a process needs beside it to read it, 16 MiB of memory.
+# With what parsing needs besides, a body of this size takes 16 MiB of memory.
 MAX_BODY_BYTES = 14_000_000
-BODY_TOO_LONG = f"the reply is longer than {MAX_BODY_BYTES} bytes"
-# Each piece of a body costs time, however short it is; what is larger than these has pieces of a
-# thousand bytes and more.
+BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
+# Each chunk costs some microseconds, however short it is. Normal servers send chunks of a thousand
+# bytes and more.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
 BODY_TOO_FRAGMENTED = (
-    f"the reply comes in more than {MAX_SMALL_CHUNKS} chunks of less than {SMALL_CHUNK_BYTES} bytes "
-    "on average"
+    f"the response comes in more than {MAX_SMALL_CHUNKS} chunks of less than {SMALL_CHUNK_BYTES} "
+    "bytes on average"
 )
 # The most interim (1xx) responses before the response itself.
 MAX_INTERIM_RESPONSES = 100
@@ -29,7 +29,7 @@ def _without_query(url: str) -> str:
 @frozen(kw_only=True)
 class Request:
     """
-    One HTTP request, ready to be sent as it is.
+    One HTTP request, ready to send.
 
     Its `repr` leaves out the query, the headers and the body, because one of them holds the key.
 
@@ -38,8 +38,8 @@ class Request:
         url: The whole URL.
         headers: Names and values.
         body: The bytes to send; empty for none.
-        needs_new_connection: Whether it must not go over a connection that was used before. The other side may be
-            closing such a one, and then nobody can tell whether the request was read.
+        needs_new_connection: Whether it must go over a new connection. A server may be closing one
+            that was used before, and then it is unknown whether the server read the request.
     """
 
     method: str
@@ -52,12 +52,12 @@ class Request:
 @frozen(kw_only=True)
 class Response:
     """
-    One HTTP response, read to its end and not decoded.
+    One complete HTTP response. Its body is not decoded.
 
     Attributes:
         status_code: The HTTP status.
-        headers: Names and values, as they came.
-        body: The bytes of the body, as they came.
+        headers: Names and values, as received.
+        body: The bytes of the body, as received.
     """
 
     status_code: int
@@ -66,14 +66,14 @@ class Response:
 
 
 class BodyBuffer:
-    """A body as it comes. It is kept once: BytesIO grows in place, and gives away what it holds."""
+    """Collects a response body, and holds it once: BytesIO grows in place and shares its bytes."""
 
     def __init__(self) -> None:
         self._bytes = BytesIO()
         self.chunk_count = 0
 
     def add(self, data: bytes) -> str:
-        """Take what has come; say why it may not go on like that, or "" where it may."""
+        """Append a chunk. Return why the body breaks a cap, or "" if it does not."""
         self.chunk_count += 1
         self._bytes.write(data)
         length = self._bytes.tell()
@@ -85,26 +85,26 @@ class BodyBuffer:
 
     @property
     def length(self) -> int:
-        """How many bytes have come."""
+        """The number of bytes received."""
         return self._bytes.tell()
 
     def getvalue(self) -> bytes:
-        """All that has come."""
+        """Return all bytes received."""
         return self._bytes.getvalue()
 
 
 def is_too_long(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Whether a response says itself that nobody will read its body."""
+    """Return whether the `Content-Length` is above the cap, so that no byte needs to be read."""
     lengths = (value for name, value in headers if name.lower() == b"content-length")
     return any(value.isdigit() and int(value[:20]) > MAX_BODY_BYTES for value in lengths)
 
 
 class Transport(Protocol):
     """
-    Whatever can exchange a request for a response.
+    Anything that can exchange a request for a response.
 
-    It follows no redirect, decodes no content, retries nothing, and reads at most `MAX_BODY_BYTES`
-    bytes. If it has an `aclose`, the client calls it at its own end.
+    It follows no redirects, decodes no content, never retries, and reads at most 14,000,000 bytes
+    of a body. If it has an `aclose` method, the client calls that when it closes.
     """
 
     async def exchange(self, request: Request, /) -> Response:
@@ -112,9 +112,10 @@ class Transport(Protocol):
         Send one request and read its response.
 
         Raises:
-            TransportError: There is no response. `may_have_been_sent` is False only where the request
+            TransportError: There is no response. `may_have_been_sent` is False only if the request
                 provably never left.
-            ConnectionImpossible: There will be none: an invalid certificate, no common TLS, a proxy
-                that cannot be used. `may_have_been_sent` is True only where that is not certain.
+            ConnectionImpossible: No later attempt can succeed: the certificate is invalid, the two
+                sides agree on no TLS, or the proxy is unusable. `may_have_been_sent` is False
+                unless the request may have left.
         """
         ...

@@ -1,4 +1,4 @@
-"""Keys: the caller's credentials. They show in no repr and leave only inside a request."""
+"""Holds the API keys and removes them from text. They show in no repr and no pickle."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from attrs import Factory, field, frozen
 
 from .._models.tier import Tier
 
-# A shorter key is a stand-in for a test; masking it would maim innocent bodies.
+# A shorter key is a test's placeholder. Redacting it would damage unrelated text.
 _MIN_KEY_LENGTH = 8
 _ENVIRONMENT_VARIABLES = {
     "standard": "MODELSLAB_API_KEY",
@@ -24,12 +24,12 @@ def _validate_key(_instance: object, _attribute: object, value: str | None) -> N
     if value is not None and not (value.isascii() and value.isprintable() and " " not in value):
         raise ValueError(
             "an API key is one line of ASCII characters without blanks; this one (not shown) is "
-            "not: look for a line break or a quotation mark that was copied along"
+            "not: check whether a line break or a quotation mark was copied with it"
         )
 
 
 def _maskable_keys(credentials: "Credentials") -> list[str]:
-    """The keys that are to be hidden; the longer one first, should the other be its beginning."""
+    """Return the keys to redact, the longest first: one key may begin with the other."""
     distinct = {
         key
         for key in (credentials.standard, credentials.enterprise)
@@ -39,7 +39,7 @@ def _maskable_keys(credentials: "Credentials") -> list[str]:
 
 
 def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
-    """Each key as it is and as JSON and URLs write it; most keys look the same in all of them."""
+    """Return each key as plain text, JSON and URL text. Most keys look the same in all three."""
     return tuple(
         encoding.encode()
         for key in _maskable_keys(credentials)
@@ -48,7 +48,7 @@ def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
 
 
 def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -> str:
-    """What matches a key, however each of its characters is written."""
+    """Return a pattern that matches a key, whatever form each of its characters has."""
     return "|".join("".join(map(pattern_of, key)) for key in _maskable_keys(credentials))
 
 
@@ -57,15 +57,15 @@ def _json_pattern(character: str) -> str:
 
 
 def _any_quoting_pattern(character: str) -> str:
-    """In a text that may quote bytes, JSON or URLs."""
+    """Return a pattern of one character in text that may quote bytes, JSON or URLs."""
     code = f"(?i:{ord(character):02x})"
-    # Bounded, so that a text of nothing but backslashes is no work.
+    # The counts are bounded, so that a text of backslashes alone is matched in linear time.
     return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 
 
 @frozen(kw_only=True)
 class Credentials:
-    """The standard key and the enterprise key; either may be missing, but not both."""
+    """The standard key and the enterprise key. One of them may be missing."""
 
     standard: str | None = field(repr=False, validator=_validate_key)
     enterprise: str | None = field(repr=False, validator=_validate_key)
@@ -74,15 +74,15 @@ class Credentials:
     )
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("keys are not pickled or copied; make a new client where one is needed")
+        raise TypeError("API keys cannot be pickled or copied: make a new client instead")
 
     @classmethod
     def resolve(cls, standard: str | None, enterprise: str | None) -> "Credentials":
         """
-        Take the keys given, else those of the environment.
+        Take the given keys, or else those of the environment.
 
         Raises:
-            ValueError: There is no key at all, or one that no header could carry.
+            ValueError: There is no key at all, or a header cannot carry one of them.
         """
         standard = standard or os.environ.get(_ENVIRONMENT_VARIABLES["standard"]) or None
         enterprise = enterprise or os.environ.get(_ENVIRONMENT_VARIABLES["enterprise"]) or None
@@ -98,12 +98,13 @@ class Credentials:
         Return the key of a tier. Without an enterprise key, its families use the standard key.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is no key for the tier.
         """
         key = (self.enterprise or self.standard) if tier == "enterprise" else self.standard
         if key is None:
             raise ValueError(
-                f"this family needs the {tier} key: pass api_key=... or set {_ENVIRONMENT_VARIABLES[tier]}"
+                f"this family needs the {tier} key: pass api_key=... or set "
+                f"{_ENVIRONMENT_VARIABLES[tier]}"
             )
         return key
 
@@ -120,7 +121,7 @@ class Credentials:
         is_same_key = self.enterprise is None or self.enterprise == self.standard
         return "standard" if is_same_key and self.standard else tier
 
-    # Both are made where they are needed first: that takes some milliseconds.
+    # Compiled at first use, since that takes some milliseconds.
     @cached_property
     def _json_regex(self) -> re.Pattern[bytes]:
         return re.compile(_key_pattern(self, _json_pattern).encode())
@@ -130,18 +131,18 @@ class Credentials:
         return re.compile(_key_pattern(self, _any_quoting_pattern))
 
     def redact(self, data: bytes) -> bytes:
-        """The bytes without the keys, should a server have echoed one; else the same object."""
+        """Return the bytes without the keys, or the same object if no key is in them."""
         if b"\0" in data:
-            # UTF-16 or 32, which JSON may be written in: as UTF-8 it says the same.
+            # JSON may be UTF-16 or UTF-32. Converted to UTF-8 it means the same.
             data = data.decode(json.detect_encoding(data), "replace").encode()
         for encoding in self._encodings:
             if encoding in data:
                 data = data.replace(encoding, b"[key]")
-        # A single sign is looked for much faster than several.
+        # Searching for one byte first is much faster than searching for several.
         if b"\\" in data and self._encodings and b"\\u00" in data:
             data = self._json_regex.sub(b"[key]", data)
         return data
 
     def redact_text(self, text: str) -> str:
-        """A short text without the keys, in whatever way it may quote what a server echoed."""
+        """Return a short text without the keys, in any form of quoting."""
         return self._text_regex.sub("[key]", text) if self._encodings else text

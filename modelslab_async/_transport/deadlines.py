@@ -35,7 +35,7 @@ class _Exchange:
     due: float
     cancelling: int
     had_grace: bool = False
-    timed_out: bool = False
+    has_timed_out: bool = False
 
 
 class Deadlines:
@@ -73,7 +73,7 @@ class Deadlines:
             return await awaitable
         except asyncio.CancelledError as cancelled:
             # A cancellation by anything else than the deadline takes precedence.
-            if entry.timed_out and task.cancelling() <= entry.cancelling + 1:
+            if entry.has_timed_out and task.cancelling() <= entry.cancelling + 1:
                 late = TimeoutError()
                 if is_unsent(cancelled):
                     mark_unsent(late)
@@ -81,7 +81,7 @@ class Deadlines:
             raise
         finally:
             del self._in_flight[entry]
-            if entry.timed_out:
+            if entry.has_timed_out:
                 task.uncancel()
 
     def close(self) -> None:
@@ -128,6 +128,6 @@ class Deadlines:
             if entry.due > now:
                 self._set_timer(entry.due, loop)
                 return
-            if not entry.timed_out:
-                entry.timed_out = True
+            if not entry.has_timed_out:
+                entry.has_timed_out = True
                 entry.task.cancel()

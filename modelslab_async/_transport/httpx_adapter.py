@@ -1,4 +1,4 @@
-"""HTTP over httpx: over one of its transports or clients. It decodes and follows nothing."""
+"""Sends through an httpx transport or client. It decodes no body and follows no redirect."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -10,19 +10,24 @@ from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 from .network_errors import translate_error
 from .send_proof import TrackedBody, TrackedRequest, mark_unsent
 
-# Bytes that come behind one answer stay in httpx, unseen, and would be read as the answer to the
-# next request: so no connection of HTTP/1.1 has a next one. HTTP/2 knows whose each answer is, and
-# drops this header (RFC 9113, section 8.2.2).
+# httpx keeps surplus bytes after a response and reads them as the response to the next request. So
+# an HTTP/1.1 connection is used for one request only. HTTP/2 numbers its responses and drops this
+# header (RFC 9113, section 8.2.2).
 _CONNECTION_CLOSE = ("connection", "close")
-# So many pieces of a body are read before other tasks get their turn.
+# Chunks of a body that are read before other tasks may run.
 _CHUNKS_PER_YIELD = 100
-# What a caller's client or transport may raise. Ours are among them: its hooks may send as well,
-# and what they say is not said of this request.
+# What a caller's client or transport may raise. Our own errors are among them: a hook of the client
+# may use this package, and its errors do not describe this request.
 _SEND_ERRORS = (httpx.HTTPError, httpx.InvalidURL, ModelsLabError)
 
 
 class HttpxTransportAdapter:
-    """Sends through one `httpx.AsyncBaseTransport`, without the layers of a client."""
+    """
+    Sends through an `httpx.AsyncBaseTransport`, without the layers of a client.
+
+    Args:
+        transport: Where to send. `aclose` closes it.
+    """
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
         self._transport = transport
@@ -37,14 +42,19 @@ class HttpxTransportAdapter:
 
 
 class _RedactedURL(httpx.URL):
-    """A URL whose text ends before its query: httpx logs URLs, and a query may hold the key."""
+    """A URL whose text leaves out the query: httpx logs URLs, and the query may hold the key."""
 
     def __str__(self) -> str:
         return super().__str__().partition("?")[0]
 
 
 class HttpxClientAdapter:
-    """Sends through a caller's `httpx.AsyncClient`, with its settings, and never closes it."""
+    """
+    Sends through a caller's `httpx.AsyncClient`, with its settings.
+
+    Args:
+        client: Where to send. It stays the caller's, so it is never closed here.
+    """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -73,11 +83,10 @@ async def _send_tracked(
     send: Callable[[httpx.Request], Awaitable[httpx.Response]],
 ) -> httpx.Response:
     """
-    Send it, and say of a fault or a cancellation whether the request may have left.
+    Send a request, and tell on an error or a cancellation whether it may have left.
 
-    The kind of a fault does not tell: hooks of a client, wrappers that try twice and redirects that
-    are no URL raise what is raised where no connection came about. What nobody took the body of
-    has not left, whatever was raised.
+    The type of an error does not tell: a client's hook, a retrying wrapper or an invalid redirect
+    may raise a connect error after the server has read the request. An unread body proves it.
     """
     body = TrackedBody(request.body)
     tracked: httpx.Request | None = None
@@ -90,14 +99,14 @@ async def _send_tracked(
         raise
     except _SEND_ERRORS as fault:
         if isinstance(fault, httpx.HTTPStatusError) and _is_response_to(tracked, fault.response):
-            # A client's hook that takes the answer for a fault has had an answer.
+            # A hook called `raise_for_status`, so there is a response.
             return fault.response
         error = translate_error(
             fault, is_unsent=body.withdraw(), believe_tls_error=not request.needs_new_connection
         )
     finally:
         del tracked
-    # Raised out here, in a frame without httpx's request: its repr shows the query.
+    # Raised out of the handlers, so that the httpx error, which holds the request, is no context.
     raise error
 
 
@@ -105,7 +114,7 @@ def _is_response_to(request: httpx.Request | None, response: httpx.Response) -> 
     try:
         return response.request is request
     except RuntimeError:
-        # It is the answer to nothing.
+        # The response was made without a request.
         return False
 
 
@@ -137,19 +146,19 @@ async def _read_body(response: httpx.Response, body: BodyBuffer) -> str:
         if problem := body.add(chunk):
             return problem
         if not body.chunk_count % _CHUNKS_PER_YIELD:
-            # httpx gives nobody else a turn while it has something left of what it has received.
+            # httpx does not yield while it has received bytes left.
             await asyncio.sleep(0)
     return ""
 
 
 async def raw_chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     """The body as it was sent, not decoded."""
-    # A caller's own event hook may have read the response already.
+    # An event hook of the caller may have read the response already.
     if response.is_stream_consumed:
         yield await response.aread()
         return
     if response.is_closed:
-        # A hook that raised for its status left the body where it was.
+        # httpx closes a response whose hook raises. Its body was never read and is lost.
         return
     async for chunk in response.aiter_raw():
         yield chunk

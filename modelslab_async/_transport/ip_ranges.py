@@ -1,19 +1,19 @@
-"""Public: which addresses belong to the open internet, and not to this machine or its networks."""
+"""Tells which IP addresses belong to the open internet. It resolves no names."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-# The only space that IPv6 hands out to the internet, and what in it is set aside for books.
+# The only IPv6 space that is assigned to the internet, and its ranges for documentation.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _DOCUMENTATION = (IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
-# Translators put an IPv4 address into the last bits of these (RFC 6052).
+# NAT64 puts an IPv4 address into the last 32 bits of these addresses (RFC 6052).
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
     """
-    Whether an address is one of the open internet.
+    Return whether an address belongs to the open internet.
 
-    An IPv6 address that leads to an IPv4 one (mapped, 6to4, NAT64) is judged by that.
+    An IPv6 address that contains an IPv4 address (mapped, 6to4, NAT64) is judged by the latter.
     """
     try:
         ip = ip_address(address.partition("%")[0])

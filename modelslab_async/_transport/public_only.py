@@ -1,4 +1,4 @@
-"""Guarded: GET over connections that open only to addresses that were checked. It has no key."""
+"""An httpx transport that connects to public addresses only. It never sees an API key."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -11,7 +11,7 @@ from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_h
 from .interim_limit import limit_interim
 from .ip_ranges import is_public
 
-# Shorter than the times after which servers close a connection that rests.
+# Shorter than the time after which servers close an idle connection.
 _KEEPALIVE_S = 15.0
 _MAX_IDLE_CONNECTIONS = 32
 
@@ -22,30 +22,30 @@ class NotPublic(Exception):
 
 class PublicOnlyTransport(httpx.AsyncBaseTransport):
     """
-    An httpx transport whose names are resolved here, once, and connected to as they were checked.
+    An httpx transport that resolves each host once, and connects to the address that it checked.
 
-    A name that means something else a moment later (DNS rebinding) changes nothing, and the
-    certificate is still judged by the name. It goes through no proxy, since a proxy would resolve
-    the name itself. There is no pool to lose places in: whoever asks bounds how many ask at once.
+    A host that resolves differently a moment later (DNS rebinding) changes nothing. The certificate
+    is still checked against the host name. No proxy is used, because it would resolve the host
+    itself. The number of connections is not limited here: the caller limits its requests.
 
     Args:
-        private: Whether addresses that are not public are allowed too.
+        allow_private: Whether private addresses are allowed too.
     """
 
     def __init__(self, *, allow_private: bool) -> None:
-        self._private = allow_private
+        self._allow_private = allow_private
         self._ssl_loader = SSLContextLoader()
         self._idle: list[httpcore.AsyncHTTPConnection] = []
-        self._closed = False
+        self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """
-        Send one request; the response is read by whoever asked, and closed.
+        Send one request. The caller reads and closes the response.
 
         Raises:
             NotPublic: The host has no public address.
             httpx.TransportError: No response came.
-            OSError: No connection came about.
+            OSError: No connection could be made.
         """
         core_request = httpcore.Request(
             request.method,
@@ -73,20 +73,20 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Close the connections that rest, and let none rest any more."""
-        self._closed = True
+        """Close the idle connections, and keep no others open from now on."""
+        self._is_closed = True
         while self._idle:
             await self._idle.pop().aclose()
 
     async def release(self, connection: httpcore.AsyncHTTPConnection) -> None:
-        """Keep a connection for the next request to its origin, if it can carry one."""
-        if connection.is_idle() and not self._closed and len(self._idle) < _MAX_IDLE_CONNECTIONS:
+        """Keep a connection for the next request to its origin, or close it if it is unusable."""
+        if connection.is_idle() and not self._is_closed and len(self._idle) < _MAX_IDLE_CONNECTIONS:
             self._idle.append(connection)
         else:
             await connection.aclose()
 
     async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        # One after the other, since another request may look here while one is being closed.
+        # One at a time: other requests may change the list while a connection is being closed.
         while expired := next((each for each in self._idle if each.has_expired()), None):
             self._idle.remove(expired)
             await expired.aclose()
@@ -98,8 +98,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
 
     async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
-        backend = _CheckedBackend(ssl_loader, allow_private=self._private)
-        # The context is for httpcore, which would load one of its own; ours is already in use then.
+        backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
+        # `connect_tcp` has set up TLS by then. The context keeps httpcore from loading another one.
         context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend
@@ -107,7 +107,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
 
 
 class _ResponseBody(httpx.AsyncByteStream):
-    """The body of a response, and the end of what it came over."""
+    """The body of a response. It returns or closes the connection when it is closed."""
 
     def __init__(
         self,
@@ -130,22 +130,22 @@ class _ResponseBody(httpx.AsyncByteStream):
         try:
             await self._response.aclose()
         finally:
-            # Also when cancelled in there: httpcore would leave the connection open then.
+            # Also after a cancellation, where httpcore would leave the connection open.
             await self._transport.release(self._connection)
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves, checks, connects: the one place where a download meets the network."""
+    """Resolves a host, checks its addresses and connects to an allowed one."""
 
     def __init__(self, ssl_loader: SSLContextLoader | None, *, allow_private: bool) -> None:
         self._ssl_loader = ssl_loader
-        self._private = allow_private
+        self._allow_private = allow_private
 
     async def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ARG002 -- whoever asks has a deadline.
+        timeout: float | None = None,  # noqa: ARG002 -- the caller has a deadline.
         local_address: str | None = None,  # noqa: ARG002
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
@@ -160,16 +160,16 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         try:
             found = await resolve_host(host, port)
         except UnicodeError:
-            raise OSError(f"{host!r} is no name of a host") from None
-        allowed = [each for each in found if self._private or is_public(each[4][0])]
+            raise OSError(f"{host!r} is not a valid host name") from None
+        allowed = [each for each in found if self._allow_private or is_public(each[4][0])]
         if not allowed:
             addresses = ", ".join(str(each[4][0]) for each in found)
-            raise NotPublic(f"{host} is no public address but {addresses}")
+            raise NotPublic(f"{host} has no public address, only {addresses}")
         return allowed
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection, with TLS from its beginning where its scheme wants that."""
+    """A connection that already has TLS if its scheme is https."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -183,7 +183,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         await self._writer.drain()
 
     async def aclose(self) -> None:
-        # At once: nobody waits for a server that would rather talk on.
+        # Abort, rather than wait for a server that goes on sending.
         self._writer.transport.abort()
         await asyncio.sleep(0)
 
@@ -192,7 +192,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            # The question whether the server has gone while the connection was at rest.
+            # httpcore asks this to find out whether the server closed an idle connection.
             return self._reader.at_eof() or self._writer.is_closing()
         return self._writer.get_extra_info(info)
 
@@ -206,6 +206,6 @@ _HTTPCORE_ERRORS = (
 
 
 def _to_httpx_error(fault: Exception) -> httpx.TransportError:
-    """The error of the same name, by which httpx would call it."""
+    """Return the httpx error of the same name."""
     kind: type[httpx.TransportError] = getattr(httpx, type(fault).__name__, httpx.TransportError)
     return kind(str(fault))

@@ -1,4 +1,4 @@
-"""Requests: makes a Call a request with the key, and a look one without a Call in between."""
+"""Builds requests: adds the key and the common headers to a call. It sends nothing."""
 
 import json
 import secrets
@@ -13,20 +13,20 @@ from .._registry.family import Call, Family
 from .base import Request
 from .credentials import Credentials
 
-# Identity, since a body that must be unpacked first is a body without a bound.
+# Identity encoding, because a compressed body has no bound until it is decompressed.
 _HEADERS: tuple[tuple[str, str], ...] = (
     ("accept", "application/json"),
     ("accept-encoding", "identity"),
     ("user-agent", f"modelslab-async/{__version__}"),
 )
-# Stands where the id will stand, and by no chance anywhere else.
+# Marks where the id belongs in a template. It is random, so that it occurs nowhere else.
 _ID_PLACEHOLDER: Final = secrets.token_hex(16)
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @frozen(repr=False)
 class _RequestTemplate:
-    """A request whose id is not filled in yet. It holds the key, and shows nothing."""
+    """A request without its id. It holds the key, so it has no repr of its own."""
 
     method: str
     url: tuple[str, ...]
@@ -35,7 +35,7 @@ class _RequestTemplate:
 
     @classmethod
     def from_request(cls, request: Request) -> "_RequestTemplate":
-        """The form of a request whose id is the stand-in."""
+        """Split a request at `_ID_PLACEHOLDER`."""
         return cls(
             request.method,
             tuple(request.url.split(_ID_PLACEHOLDER)),
@@ -44,7 +44,7 @@ class _RequestTemplate:
         )
 
     def fill(self, id_: str) -> Request:
-        """The request for an id that needs no quotation."""
+        """Return the request for an id that needs no quoting."""
         return Request(
             method=self.method,
             url=id_.join(self.url),
@@ -54,14 +54,19 @@ class _RequestTemplate:
 
 
 class RequestBuilder:
-    """Knows the keys, so its repr is the plain one of an object."""
+    """
+    Turns calls and tickets into requests. It holds the keys, so it has no repr of its own.
+
+    Args:
+        credentials: The keys to add.
+    """
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._templates: dict[str, _RequestTemplate] = {}
 
     def build(self, call: Call) -> Request:
-        """The request for a call."""
+        """Return the request for a call."""
         key = self._credentials.key_for(call.tier)
         url, headers, fields = call.url, _HEADERS, call.fields
         match call.key_in:
@@ -71,7 +76,8 @@ class RequestBuilder:
                 headers = (*headers, ("key", key))
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
-        # What may not be repeated has a body, be it `{}`: over httpx it proves what never left.
+        # A submit always has a body, if only `{}`. Over httpx, an unread body proves that the
+        # request never left.
         has_body = bool(fields) or not (call.repeatable or call.method == "GET")
         if has_body:
             headers = (*headers, ("content-type", "application/json"))
@@ -85,10 +91,10 @@ class RequestBuilder:
 
     def poll(self, family: Family, ticket: Ticket) -> Request:
         """
-        The request that asks about a ticket.
+        Return the request that polls a ticket.
 
-        What does not depend on the id is made once for each name that families have in the
-        registry. Ids of letters and digits are filled in as they are; there is hardly another.
+        The parts that do not depend on the id are built once for each family name. Ids of letters
+        and digits, which nearly all are, fill a template without quoting.
 
         Raises:
             ValueError: The id does not fit this family.

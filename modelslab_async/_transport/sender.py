@@ -1,4 +1,4 @@
-"""Sender: sends requests with the key, each within one deadline, and masks what comes."""
+"""Sends calls and polls, each within a deadline, and redacts what comes back. It never retries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,14 @@ _FIRST_ERROR_STATUS = 300
 
 
 class Sender:
-    """Sends calls and looks. Holds the keys, so its repr is the plain one of an object."""
+    """
+    Sends calls and polls through one transport. It holds the keys, so it has no repr of its own.
+
+    Args:
+        transport: What exchanges requests for responses.
+        credentials: The keys.
+        timeout: The deadline of an exchange, in seconds.
+    """
 
     def __init__(self, transport: Transport, credentials: Credentials, *, timeout: float) -> None:
         self._transport = transport
@@ -38,21 +45,21 @@ class Sender:
 
         Args:
             call: What to send.
-            timeout: The most seconds it may take; None for the sender's own deadline.
+            timeout: The deadline in seconds; None for the sender's own.
 
         Raises:
             TransportError: No response came within the deadline.
-            ConnectionImpossible: There will be none.
+            ConnectionImpossible: No later attempt can succeed.
         """
         return await self._exchange(self._request_builder.build(call), self._deadlines_for(timeout))
 
     async def poll(self, family: Family, ticket: Ticket) -> Response:
         """
-        Ask about a ticket, once.
+        Poll a ticket, once.
 
         Raises:
             TransportError: No response came within the deadline.
-            ConnectionImpossible: There will be none.
+            ConnectionImpossible: No later attempt can succeed.
             ValueError: The ticket's id does not fit the family.
         """
         request = self._request_builder.poll(family, ticket)
@@ -72,7 +79,7 @@ class Sender:
             tls_error = permanent_tls_error(fault, in_handshake=False, may_have_been_sent=True)
             message = f"{type(fault).__name__}: {fault.strerror or fault}"
             error = tls_error or TransportError(message)
-        except Exception as fault:  # noqa: BLE001 -- whatever it is, it may quote the key.
+        except Exception as fault:  # noqa: BLE001 -- any error may quote the key.
             error = fault
         # Raised out of the handlers, so that no original becomes its context. No local variable of
         # this frame may keep an original either: it may quote the key.
@@ -80,7 +87,7 @@ class Sender:
         raise error
 
     async def aclose(self) -> None:
-        """Close what this sender sends through, unless it stays the caller's."""
+        """Stop the deadlines and close the transport, if it has an `aclose`."""
         for deadlines in self._deadlines.values():
             deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._transport, "aclose", None)
@@ -96,7 +103,7 @@ class Sender:
     def _redacted(self, response: Response) -> Response:
         body, headers = self.credentials.redact(response.body), response.headers
         if response.status_code >= _FIRST_ERROR_STATUS:
-            # Only of these are headers read and quoted.
+            # Headers are read and quoted only from error responses and redirects.
             headers = [(name, self._redacted_header(value)) for name, value in headers]
         elif body is response.body:
             return response
@@ -109,13 +116,17 @@ class Sender:
 def _timeout_error(seconds: float, late: TimeoutError) -> TransportError:
     if is_unsent(late):
         return TransportError(
-            f"no connection was to be had within {seconds:g} s", may_have_been_sent=False
+            f"no connection was available within {seconds:g} s", may_have_been_sent=False
         )
-    return TransportError(f"no whole answer came within {seconds:g} s")
+    return TransportError(f"no complete response came within {seconds:g} s")
 
 
 def _cancel_message(cancelled: BaseException | None) -> tuple[object, ...]:
-    """What a cancellation says, be it in the one that it took the place of: anyio looks there."""
+    """
+    Return the arguments of a cancellation.
+
+    They may be those of an earlier one that it replaced. anyio recognizes its own by them.
+    """
     while isinstance(cancelled, asyncio.CancelledError):
         if cancelled.args:
             return cancelled.args
@@ -127,10 +138,14 @@ def as_transport(
     given: "Transport | httpx.AsyncBaseTransport | httpx.AsyncClient | None", connections: int
 ) -> Transport:
     """
-    Make whatever a caller hands in the seam's one method.
+    Return a transport for the `http` argument of a client.
+
+    Args:
+        given: What the caller passed; None for the default transport.
+        connections: The most connections to one host that the default transport opens.
 
     Raises:
-        TypeError: It is none of the three things it may be.
+        TypeError: It is not an httpx client, an httpx transport or a `Transport`.
     """
     match given:
         case None:

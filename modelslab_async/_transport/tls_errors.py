@@ -1,12 +1,12 @@
-"""TLS: which of its faults are final, and what they mean. It shakes no hands itself."""
+"""Tells which TLS errors are permanent, and what they mean. It opens no connection."""
 
 import ssl
 
 from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedServer
 
-# The connection broke, which another one may not.
+# Transient: a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# What the other side says of one connection, and not of all that we could make.
+# Alerts of the server about one connection. A new one may succeed.
 _TRANSIENT_ALERTS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 
 
@@ -14,16 +14,16 @@ def permanent_tls_error(
     fault: BaseException | None, *, in_handshake: bool, may_have_been_sent: bool = False
 ) -> ConnectionImpossible | None:
     """
-    What a fault means that TLS will have with every connection; None for all others.
+    Translate a TLS error that every connection would have. Return None for any other error.
 
     Args:
-        fault: What was raised, or what raised it.
-        in_handshake: Whether it came of the handshake. Later only the other side's alerts are final: in
-            TLS 1.3 it asks for a certificate when for this side the handshake is over.
-        may_have_been_sent: Whether a request may have been sent by then.
+        fault: The error. Its causes are searched for a TLS error too.
+        in_handshake: Whether it was raised during the handshake. Later, only alerts of the server
+            are permanent: with TLS 1.3 it may demand a client certificate after the handshake.
+        may_have_been_sent: Whether a request may have left by then.
     """
     while fault is not None and not isinstance(fault, ssl.SSLError):
-        # httpcore takes the cause off what it raises again.
+        # httpcore raises its errors without a cause, so the context counts too.
         fault = fault.__cause__ or fault.__context__
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
         return None

@@ -1,4 +1,4 @@
-"""URLs: where a request goes and what it asks for there. It resolves and sends nothing."""
+"""Splits URLs into origins and request targets. It resolves no names and sends nothing."""
 
 import re
 from urllib.parse import urlsplit
@@ -8,18 +8,18 @@ import httpx
 from .._models.errors import TransportError
 
 _PORTS = {"http": 80, "https": 443}
-# An URL of which nothing has to be changed or left out: its path and query are the target.
+# A URL whose path and query are the request target without any change.
 _match_simple_url = re.compile(r"https?://[^/?#\s]+(/[!-\"$-~]*)", re.ASCII).fullmatch
 
 
 def origin_of(url: str) -> tuple[str, str]:
-    """The scheme and the host, with its port, as the URL writes them."""
+    """Return the scheme and the host with its port, as the URL spells them."""
     scheme, _, rest = url.partition("://")
     return scheme, rest.partition("/")[0]
 
 
 def request_target(url: str) -> str:
-    """The path and the query."""
+    """Return the path and the query, in ASCII and without a fragment."""
     if simple := _match_simple_url(url):
         return simple[1]
     parts = urlsplit(_to_ascii(url))
@@ -29,10 +29,10 @@ def request_target(url: str) -> str:
 
 def split_origin(url: str) -> tuple[str, str, int]:
     """
-    The scheme, the host's bare name and the port.
+    Return the scheme, the host without port or brackets, and the port.
 
     Raises:
-        TransportError: The URL names no host that HTTP could reach.
+        TransportError: The URL is not http or https, or has no host.
     """
     try:
         parts = urlsplit(_to_ascii(url))
@@ -41,13 +41,13 @@ def split_origin(url: str) -> tuple[str, str, int]:
         scheme, host, port = "", None, None
     if scheme not in _PORTS or not host:
         raise TransportError(
-            "an URL starts with http:// or https:// and a host", may_have_been_sent=False
+            "a URL must start with http:// or https:// and a host", may_have_been_sent=False
         )
     return scheme, host, port or _PORTS[scheme]
 
 
 def host_header(scheme: str, host: str, port: int) -> str:
-    """What the `Host` header says: IPv6 in brackets, the scheme's own port left out."""
+    """Return the `Host` header: IPv6 in brackets, and no port if it is the scheme's default."""
     name = f"[{host}]" if ":" in host else host
     return name if port == _PORTS[scheme] else f"{name}:{port}"
 

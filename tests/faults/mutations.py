@@ -650,7 +650,7 @@ MUTATIONS = [
     Mutation(
         "a submit is sent again after its time was up",
         "_transport/sender.py",
-        'return TransportError(f"no whole answer came within {seconds:g} s")',
+        'return TransportError(f"no complete response came within {seconds:g} s")',
         'return TransportError("x", may_have_been_sent=False)',
         SUBMITS,
     ),

@@ -353,10 +353,10 @@ async def test_nothing_is_decoded(http):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"", "closed before the whole answer"),
-        (b"HTTP/1.1 200", "closed before the whole answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "closed before the whole answer"),
-        (CHUNKED[:-9], "closed before the whole answer"),
+        (b"", "closed before the response was complete"),
+        (b"HTTP/1.1 200", "closed before the response was complete"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "closed before the response was complete"),
+        (CHUNKED[:-9], "closed before the response was complete"),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "not an HTTP response"),
         (b"\x15\x03\x01\x00\x02\x02\x50\r\n\r\n", "not an HTTP response"),
         (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", "not an HTTP response"),
@@ -812,7 +812,7 @@ async def test_a_call_cut_off_while_certificates_load_for_a_proxy_never_left(own
     monkeypatch.setattr(SSLContextLoader, "context", context)
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     sender = Sender(own(connections=1), Credentials.resolve(KEY, None), timeout=0.05)
-    with pytest.raises(TransportError, match="no connection was to be had") as caught:
+    with pytest.raises(TransportError, match="no connection was available") as caught:
         await sender.send(Call(method="POST", url="https://127.0.0.1:1/", repeatable=False))
     assert not caught.value.may_have_been_sent
 

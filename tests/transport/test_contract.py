@@ -349,7 +349,7 @@ async def test_a_submit_that_got_through_to_nobody_never_left(http, monkeypatch)
     sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
     call = evolve(SUBMIT, url="http://somewhere.invalid/y")
     with pytest.raises(
-        TransportError, match=r"no connection was to be had within 0\.3 s"
+        TransportError, match=r"no connection was available within 0\.3 s"
     ) as caught:
         await sender.send(call, timeout=0.3)
     assert not caught.value.may_have_been_sent
@@ -364,7 +364,9 @@ async def test_a_submit_that_was_heard_may_have_left(http):
 
     async with served(hang) as (url, _):
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
-        with pytest.raises(TransportError, match=r"no whole answer came within 0\.5 s") as caught:
+        with pytest.raises(
+            TransportError, match=r"no complete response came within 0\.5 s"
+        ) as caught:
             await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.5)
         assert caught.value.may_have_been_sent
 

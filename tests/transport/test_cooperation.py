@@ -135,7 +135,7 @@ async def test_a_long_reply_that_is_cut_is_no_reply(parser):
     """Half a body is an error, however many slices it has."""
     async with Server(ANSWERS["length"][:-1], closes=True) as server:
         http = own(parser)
-        with pytest.raises(TransportError, match="closed before the whole answer") as caught:
+        with pytest.raises(TransportError, match="closed before the response was complete") as caught:
             await http.exchange(asking(server))
         assert caught.value.may_have_been_sent
         await http.aclose()

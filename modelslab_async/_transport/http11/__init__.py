@@ -1,5 +1,5 @@
 """
-HTTP/1.1 on connections of our own, the default transport.
+HTTP/1.1 on connections of our own: the default transport.
 
-It never follows a redirect, decodes a body or retries.
+It tells whether a request left, as no HTTP library does. It never retries, decodes or redirects.
 """

@@ -1,4 +1,4 @@
-"""Codec: what a connection needs of HTTP/1.1: requests to bytes, bytes to responses. No I/O."""
+"""Defines a codec: requests to HTTP/1.1 bytes, and bytes to responses. It does no I/O."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
@@ -6,33 +6,33 @@ from typing import Protocol, TypeAlias
 from ..base import Request, Response
 
 MAX_HEAD_BYTES = 64 * 1024
-NOT_HTTP = "what came is not an HTTP response"
-CONNECTION_CLOSED = "the connection was closed before the whole answer had come"
+NOT_HTTP = "the received bytes are not an HTTP response"
+CONNECTION_CLOSED = "the connection was closed before the response was complete"
 
 
 class UnsendableError(ValueError):
-    """HTTP cannot carry this request. Not a byte of it has been written."""
+    """HTTP cannot carry this request. No byte of it was written."""
 
 
 class UnreadableError(ValueError):
-    """What came is no response, or none that may be read to its end; the message says why."""
+    """The received bytes are no response, or exceed a cap. The message says why."""
 
 
 class Codec(Protocol):
     """
-    One connection's side of HTTP/1.1: one exchange after the other, each to its end.
+    The client side of HTTP/1.1 on one connection, one exchange after the other.
 
-    An exchange is `written` once, `read` until there is a response, and then `renew`ed.
+    For each exchange: `encode` once, `feed` until there is a response, then `prepare_next`.
     """
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether the body being read is not chunked: to read much of it is as little work."""
+        """Whether the body is not chunked, so that parsing many bytes takes no longer than few."""
         ...
 
     def encode(self, request: Request, host: str) -> bytes:
         """
-        The bytes of a request.
+        Return the bytes of a request.
 
         Raises:
             UnsendableError: HTTP cannot carry it.
@@ -41,19 +41,19 @@ class Codec(Protocol):
 
     def feed(self, data: bytes) -> Response | None:
         """
-        Take what came, b"" for the end of the connection; the response, once it is whole.
+        Parse received bytes, or b"" for the end of the connection. Return a complete response.
 
         Raises:
-            UnreadableError: There will be none.
+            UnreadableError: No response can follow.
         """
         ...
 
     def prepare_next(self) -> bool:
         """
-        Make ready for another exchange.
+        Get ready for the next exchange. Return whether the connection can be used for it.
 
-        Returns whether there may be one: after a response that overtook its request, that ends the
-        connection, or that has bytes behind it, nobody could tell what belongs to the next.
+        It cannot after a response that came before the request was complete, that ends the
+        connection, or that has surplus bytes after it.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Connection: one HTTP/1.1 connection, one exchange at a time. It repeats and follows nothing."""
+"""One HTTP/1.1 connection with one exchange at a time. It never retries or follows redirects."""
 
 import asyncio
 import select
@@ -12,22 +12,22 @@ from ..base import Request, Response
 from ..tls_errors import permanent_tls_error
 from .codec import CONNECTION_CLOSED, CodecFactory, UnreadableError, UnsendableError
 
-# So many bytes are read before others get their turn: some 8 ms, if they are chunks of one byte.
+# Bytes that are parsed before other tasks may run: some 8 ms of work in chunks of one byte.
 _SLICE_BYTES = 8 * 1024
 _Result: TypeAlias = Response | ModelsLabError
 
 
 class Connection(asyncio.Protocol):
     """
-    Stands between a socket and the `Codec` that its bytes are.
+    Passes bytes between a socket and a `Codec`.
 
-    It has no task and no stream: the loop hands it bytes, it answers one future. Once anything
-    about it is doubtful it closes at once, so that only a connection at rest is used again.
+    It needs no task: the event loop calls it with bytes, and it resolves one future. On anything
+    unexpected it closes at once, so that only a clean, idle connection is used again.
 
     Args:
-        make_codec: Who writes and reads the bytes.
+        make_codec: Makes the codec of this connection.
         on_connected: Called when it is connected.
-        on_closed: Called when it is closed, whoever closed it.
+        on_closed: Called when it is closed, by either side.
     """
 
     _transport: asyncio.Transport
@@ -44,23 +44,23 @@ class Connection(asyncio.Protocol):
         self._on_closed = on_closed
         self._codec = make_codec()
         self._is_connected = False
-        self._aborted = False
+        self._is_aborted = False
         self._pending: asyncio.Future[_Result] | None = None
         self._unread = bytearray()
-        self._eof_seen = False
+        self._has_seen_eof = False
         self._close_error: ModelsLabError | None = None
 
     async def exchange(self, request: Request, host: str) -> Response:
         """
-        Send one request and read its response. Whoever is cancelled in here must `abort`.
+        Send one request and read its response. After a cancellation the caller must `abort`.
 
         Raises:
             TransportError: There is no response.
-            ConnectionImpossible: The other side wants another kind of TLS.
+            ConnectionImpossible: The server demands a different kind of TLS.
         """
         future = self._pending = asyncio.get_running_loop().create_future()
         if self._transport.is_closing():
-            # It was lost since it came about, and has told so by now.
+            # The connection was lost after it was made, and `connection_lost` has run already.
             self._set_result(TransportError(CONNECTION_CLOSED, may_have_been_sent=False))
         try:
             self._transport.write(self._codec.encode(request, host))
@@ -70,41 +70,41 @@ class Connection(asyncio.Protocol):
             )
         else:
             result = await future
-        # Raised out here, in a frame without the bytes of the request: they hold the key.
+        # The encoded request holds the key, so it is no local variable of this frame.
         if isinstance(result, ModelsLabError):
             raise result
         return result
 
     @property
     def is_closing(self) -> bool:
-        """Whether the last exchange left nothing that another one could use."""
+        """Whether the last exchange left the connection unusable."""
         return self._transport.is_closing()
 
     def is_reusable(self) -> bool:
-        """Whether it is open for another exchange, and has been silent since the last one."""
+        """Return whether it is open, and has received nothing since the last exchange."""
         return not (self._transport.is_closing() or self._has_unread_data())
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
-        """Close at once. An exchange on its way ends with a `TransportError` that says why."""
-        self._aborted = True
+        """Close at once. An exchange in flight raises a `TransportError` with the reason."""
+        self._is_aborted = True
         self._unread.clear()
         self._set_result(TransportError(reason))
         if self._is_connected:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # No isinstance: uvloop's transports are none of asyncio's.
+        # Not isinstance: the transports of uvloop do not inherit from those of asyncio.
         self._transport = cast(asyncio.Transport, transport)
         self._has_unread_data = _readable_check(transport.get_extra_info("socket"))
         self._is_connected = True
-        if self._aborted:
+        if self._is_aborted:
             self._transport.abort()
         else:
             self._on_connected(self)
 
     def data_received(self, data: bytes) -> None:
         if self._pending is None:
-            # Bytes that nobody asked for would be read as the answer to the next request.
+            # Unrequested bytes would be read as the response to the next request.
             self.abort()
             return
         if not self._unread and (len(data) <= _SLICE_BYTES or self._codec.is_unchunked):
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
             self._feed_slice()
 
     def eof_received(self) -> None:
-        self._eof_seen = True
+        self._has_seen_eof = True
         if self._pending is not None and not self._unread:
             self._feed(b"")
 
@@ -131,14 +131,14 @@ class Connection(asyncio.Protocol):
         self._on_closed(self)
 
     def _feed_slice(self) -> None:
-        """Read some of what has come, and the next of it after everybody else's turn."""
+        """Parse one slice of the received bytes, and the next one after other tasks have run."""
         size = len(self._unread) if self._codec.is_unchunked else _SLICE_BYTES
         chunk = bytes(self._unread[:size])
         del self._unread[:size]
         if chunk:
             self._feed(chunk)
         if self._unread and self._pending is None:
-            # Bytes behind the answer, as in `data_received`.
+            # Surplus bytes after the response, as in `data_received`.
             self.abort()
         elif self._unread:
             asyncio.get_running_loop().call_soon(self._feed_slice)
@@ -146,8 +146,8 @@ class Connection(asyncio.Protocol):
             self._finish_feeding()
 
     def _finish_feeding(self) -> None:
-        """Go on after the last slice: with what came meanwhile, be it the end."""
-        if self._eof_seen and self._pending is not None:
+        """Handle what happened while slices were parsed: the end of the connection, or nothing."""
+        if self._has_seen_eof and self._pending is not None:
             self._feed(b"")
         if self._close_error is not None:
             self._set_result(self._close_error)
@@ -162,20 +162,20 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._set_result(response)
-            # A response that overtook its request leaves half a request behind.
+            # If the response came early, a part of the request is still unsent.
             if not self._codec.prepare_next() or self._transport.get_write_buffer_size():
                 self.abort()
 
     def _set_result(self, result: _Result) -> None:
         future, self._pending = self._pending, None
         if future is not None and not future.done():
-            # An error goes in as a result, since nobody may be left to retrieve an exception.
+            # An error is set as a result: asyncio logs an exception that no task retrieves.
             future.set_result(result)
 
 
 def _readable_check(sock: socket.socket) -> Callable[[], bool]:
-    """Tells whether bytes or the end wait at a socket, though the loop may not have seen them."""
-    if sys.platform == "win32":  # pragma: no cover -- the only one without poll.
+    """Return a function that tells whether a socket is readable, before the loop has noticed."""
+    if sys.platform == "win32":  # pragma: no cover -- the only platform without poll.
         return lambda: bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()
     poll.register(sock, select.POLLIN)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over h11, which httpx brings: written in Python, strict, and enough for most."""
+"""A codec over h11: pure Python and strict. It does no I/O."""
 
 import h11
 
@@ -24,7 +24,7 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 
 
 class H11Codec:
-    """See `Codec`. h11's own words may quote the server or the request, so they stay here."""
+    """See `Codec`. Errors of h11 are dropped, because they may quote the request."""
 
     def __init__(self) -> None:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
@@ -35,7 +35,7 @@ class H11Codec:
         self.is_unchunked = False
 
     def encode(self, request: Request, host: str) -> bytes:
-        """See `Codec.written`."""
+        """See `Codec.encode`."""
         headers = [("Host", host), *request.headers]
         if request.body or request.method != "GET":
             headers.append(("Content-Length", str(len(request.body))))
@@ -52,7 +52,7 @@ class H11Codec:
             raise UnsendableError from None
 
     def feed(self, data: bytes) -> Response | None:
-        """See `Codec.read`."""
+        """See `Codec.feed`."""
         self._h11.receive_data(data)
         try:
             while (event := self._h11.next_event()) is not h11.NEED_DATA:
@@ -63,7 +63,7 @@ class H11Codec:
         return None
 
     def prepare_next(self) -> bool:
-        """See `Codec.renew`."""
+        """See `Codec.prepare_next`."""
         done = self._h11.our_state is self._h11.their_state is h11.DONE
         if not done or self._h11.trailing_data[0]:
             return False

@@ -1,4 +1,4 @@
-"""Origin: the connections to one host and port. It keeps few, reuses them, and retries nothing."""
+"""The connections to one host and port: limited, reused, closed when idle. It never retries."""
 
 import asyncio
 from contextvars import Context
@@ -14,20 +14,30 @@ from .codec import CodecFactory
 from .connect import SSLContextLoader, open_connection
 from .connection import Connection
 
-# Longer than most steps between two looks, so that they share a connection and its handshake;
-# shorter than the 60 s and more after which proxies and load balancers close or forget one.
+# Longer than most intervals between two polls, so that they share a connection and its handshake.
+# Shorter than the 60 s and more after which proxies and load balancers drop an idle connection.
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
-# Shorter than the deadline of a call, so that a silent host is told apart from a lost request.
+# Shorter than the deadline of a call, so that the error tells a host that never connects from a
+# request without a response.
 _CONNECT_TIMEOUT_S = 10.0
 
 
 class OriginPool:
     """
-    At most `connections` of them, each with one exchange at a time; who comes later waits in turn.
+    A pool of at most `connections` connections, each with one exchange at a time.
 
-    The one used last is used next, so that those a quieter time does not need grow old and close.
+    Requests beyond the limit wait in the order they came. The connection used last is used next, so
+    that those which quieter times do not need become idle and are closed.
+
+    Args:
+        scheme: "http" or "https".
+        host: The host name or address.
+        port: The port.
+        ssl_loader: Loads the TLS context for https.
+        connections: The limit.
+        make_codec: Makes the codec of each connection.
     """
 
     def __init__(
@@ -45,13 +55,13 @@ class OriginPool:
         self._host_header = host_header(scheme, host, port)
         self._make_codec = make_codec
         self._ssl_loader = ssl_loader if scheme == "https" else None
-        # A place is held from before an exchange until after it. Nobody connects while one is
-        # idle, so that the places bound the connections too.
+        # Held for a whole exchange. No connection is opened while one is idle, so this limits the
+        # connections too.
         self._connection_limit = asyncio.Semaphore(connections)
         self._idle: dict[Connection, float] = {}
         self._open_connections: set[Connection] = set()
         self._expiry_timer: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._is_closed = False
         self._all_closed = asyncio.Event()
 
     async def exchange(self, request: Request) -> Response:
@@ -76,13 +86,13 @@ class OriginPool:
             raise
 
     async def aclose(self) -> None:
-        """Close all connections, also those in use, and see them closed."""
-        self._closed = True
+        """Close all connections, also those in use, and wait until they are closed."""
+        self._is_closed = True
         if self._expiry_timer is not None:
             self._expiry_timer.cancel()
         for connection in list(self._open_connections):
             connection.abort(_CLIENT_CLOSED)
-        # Not for ever: whether an end is reported is up to the event loop.
+        # With a timeout, because an event loop may never report the end of a connection.
         with anyio.move_on_after(_CLOSE_TIMEOUT_S):
             while self._open_connections:
                 await self._all_closed.wait()
@@ -111,7 +121,7 @@ class OriginPool:
             error = await self._try_connect(connection)
         except BaseException:
             connection.abort()
-            # uvloop never reports the end of a connection whose making was cancelled.
+            # uvloop never calls `connection_lost` if connecting was cancelled.
             asyncio.get_running_loop().call_soon(self._forget, connection)
             raise
         if error is None:
@@ -120,12 +130,12 @@ class OriginPool:
         raise error
 
     async def _try_connect(self, connection: Connection) -> ModelsLabError | None:
-        """Connect, or say why not."""
-        if not self._closed:
+        """Connect. Return the error if that fails."""
+        if not self._is_closed:
             connecting = open_connection(
                 self._host, self._port, self._ssl_loader, lambda: connection
             )
-            # In a context of its own: a connection outlives the call that happened to need it.
+            # An empty context: a connection outlives the call that happened to open it.
             task = asyncio.get_running_loop().create_task(connecting, context=Context())
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
@@ -136,12 +146,12 @@ class OriginPool:
                 )
             except (OSError, UnicodeError) as fault:
                 return connect_error(fault)
-        return TransportError(_CLIENT_CLOSED, may_have_been_sent=False) if self._closed else None
+        return TransportError(_CLIENT_CLOSED, may_have_been_sent=False) if self._is_closed else None
 
     def _forget(self, connection: Connection) -> None:
         self._open_connections.discard(connection)
         self._idle.pop(connection, None)
-        if self._closed and not self._open_connections:
+        if self._is_closed and not self._open_connections:
             self._all_closed.set()
 
     def _arm_expiry_timer(self) -> None:

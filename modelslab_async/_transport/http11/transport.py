@@ -1,4 +1,4 @@
-"""HTTP11Transport: the default way to send. It finds a request's origin or proxy, and retries nothing."""
+"""The default transport: routes requests to connection pools or a proxy. It never retries."""
 
 import asyncio
 from typing import TypeAlias
@@ -22,10 +22,13 @@ _Route: TypeAlias = OriginPool | HttpxTransportAdapter
 
 class HTTP11Transport:
     """
-    Sends through connections of our own: HTTP/1.1, over TLS for https.
+    Sends over HTTP/1.1 connections of its own, one pool for each origin.
 
-    Where the environment names a proxy, an httpx transport goes through it. For HTTP/2, hand an
-    `httpx.AsyncHTTPTransport(http2=True)` to the client.
+    If the environment names a proxy for an origin, an httpx transport sends through it.
+
+    Args:
+        connections: The most connections to one origin.
+        make_codec: Makes the codec of each connection.
     """
 
     def __init__(self, *, connections: int, make_codec: CodecFactory = DefaultCodec) -> None:
@@ -33,7 +36,7 @@ class HTTP11Transport:
         self._make_codec = make_codec
         self._ssl_loader = SSLContextLoader()
         self._routes: dict[tuple[str, str], _Route] = {}
-        self._closed = False
+        self._is_closed = False
 
     async def exchange(self, request: Request) -> Response:
         """See `Transport.exchange`."""
@@ -41,8 +44,8 @@ class HTTP11Transport:
         return await route.exchange(request)
 
     async def aclose(self) -> None:
-        """Close every connection. Whoever still exchanges hears a `TransportError`."""
-        self._closed = True
+        """Close every connection. An exchange in flight raises a `TransportError`."""
+        self._is_closed = True
         for route in self._routes.values():
             await route.aclose()
 
@@ -61,16 +64,16 @@ class HTTP11Transport:
             )
         else:
             route = await self._proxy_route(proxy, scheme)
-        if self._closed:
+        if self._is_closed:
             raise TransportError("the client was closed", may_have_been_sent=False)
-        # Another call may have opened the same way meanwhile.
+        # Another request may have opened the same route meanwhile.
         return self._routes.setdefault(origin_of(url), route)
 
     async def _proxy_route(self, proxy: str, scheme: str) -> HttpxTransportAdapter:
         limits = httpx.Limits(
             max_connections=self._connections, max_keepalive_connections=self._connections
         )
-        # Plain http needs no certificates, and they take longer to load than many looks.
+        # Plain http needs no certificates, and loading them takes some 20 ms.
         try:
             verify = await self._ssl_loader.context() if scheme == "https" else False
             return HttpxTransportAdapter(
