@@ -292,9 +292,9 @@ class Batch:
     async def _begin(self) -> int:
         """Start a run, and end those that there was no room to end."""
         while self._runs_to_end:
-            await self._journal.end_run(self._runs_to_end[-1])
+            await self._journal.leases.end_run(self._runs_to_end[-1])
             self._runs_to_end.pop()
-        return await self._journal.begin_run(lease=self._lease)
+        return await self._journal.leases.begin_run(lease=self._lease)
 
     async def _close(self, active_run: Run[Any]) -> None:
         if active_run in self._active_runs:

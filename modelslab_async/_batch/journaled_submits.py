@@ -101,7 +101,7 @@ class JournaledSubmits(SubmitLog):
             await asyncio.wait([self._renewal_task])
         if self._run_id is not None:
             try:
-                await self._journal.end_run(self._run_id)
+                await self._journal.leases.end_run(self._run_id)
             except JournalError as error:
                 _logger.warning("a run stays open for up to %g s: %s", self._lease, error)
 
@@ -118,7 +118,7 @@ class JournaledSubmits(SubmitLog):
     async def _leased_run_id(self) -> int:
         async with self._begin_lock:
             if self._run_id is None:
-                self._run_id = await self._journal.begin_run(lease=self._lease)
+                self._run_id = await self._journal.leases.begin_run(lease=self._lease)
                 self._renewal_task = asyncio.create_task(
                     self._keep_lease(self._run_id), name="modelslab_async submits"
                 )
@@ -129,7 +129,7 @@ class JournaledSubmits(SubmitLog):
         while True:
             await asyncio.sleep(renewal_interval(self._lease))
             try:
-                if not await self._journal.renew_lease(run_id, lease=self._lease):
+                if not await self._journal.leases.renew(run_id, lease=self._lease):
                     self._run_id = None
                     return
             except JournalError as error:

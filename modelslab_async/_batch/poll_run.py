@@ -134,7 +134,7 @@ class PollRun:
 
     async def _release(self) -> None:
         try:
-            await self._journal.end_run(self.run_id, self._take_updates())
+            await self._journal.leases.end_run(self.run_id, self._take_updates())
             self.is_released = True
         except JournalError as error:
             _logger.warning("what was open stays leased for up to %g s: %s", self._lease, error)
@@ -160,7 +160,7 @@ class PollRun:
             completions.append(Completion(entry.row_id, entry.polls, outcome, max_lag))
         if not completions:
             return []
-        written = await self._journal.complete(
+        written = await self._journal.leases.complete(
             self.run_id, completions, save_files=self._save_files
         )
         # What is not this run's any more was taken by whoever ended its lease.
@@ -186,7 +186,7 @@ class PollRun:
         has_logged = False
         while True:
             requested_at = self._now()
-            claim = await self._journal.claim(
+            claim = await self._journal.leases.claim(
                 self.run_id,
                 before_run=self._before_run,
                 limit=min(window, _MAX_CLAIM),
@@ -239,10 +239,10 @@ class PollRun:
             await asyncio.sleep(renewal_interval(self._lease))
             requested_at = self._now()
             try:
-                if not await self._journal.renew_lease(self.run_id, lease=self._lease):
+                if not await self._journal.leases.renew(self.run_id, lease=self._lease):
                     return
                 self._mark_renewed(requested_at)
-                await self._journal.record_polls(self.run_id, self._take_updates())
+                await self._journal.leases.record_polls(self.run_id, self._take_updates())
                 await self._pace_store.save()
             except JournalError as error:
                 if self._is_lease_over():

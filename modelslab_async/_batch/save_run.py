@@ -153,7 +153,7 @@ class SaveRun:
             has_polled_all = self._has_polled_all
             # One claim for many: each is a commit.
             if 2 * self._free_window >= self._downloads.window:
-                claim = await self._journal.claim_saves(
+                claim = await self._journal.leases.claim_saves(
                     self.run_id,
                     before_run=self._before_run,
                     limit=self._free_window,
@@ -181,7 +181,7 @@ class SaveRun:
         known = map(to_saved_file, pending.files)
         save_result = await self._downloads.try_save(pending.success, known, self._record_file)
         error = save_result.cause.message if isinstance(save_result, Unsaved) else None
-        if await self._journal.complete_save(self.run_id, pending.row_id, error=error):
+        if await self._journal.leases.complete_save(self.run_id, pending.row_id, error=error):
             self._results.put_nowait(save_result)
         else:
             self._release_window()

@@ -1,16 +1,17 @@
-"""Families: the names in a journal as small numbers, and ids in their shortest form."""
+"""Stores family names as small numbers and ids in their shortest form. It changes no ticket."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from .._models.ticket import Ticket
+from .row_codec import DAMAGE, damaged_row
 
-# As many digits as always fit SQLite's integers.
+# Numbers of so many digits always fit SQLite's 64-bit integers.
 _MAX_INTEGER_DIGITS = 18
 
 
 def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """The number of each family; those that were never seen get one."""
+    """Return the number of each family. New families get one."""
     known = {name: family_id for family_id, name in family_names(db).items()}
     if new := sorted(set(names) - known.keys()):
         db.executemany("INSERT INTO families (name) VALUES (?)", [(name,) for name in new])
@@ -19,24 +20,37 @@ def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
 
 
 def family_names(db: sqlite3.Connection) -> dict[int, str]:
-    """The name of each family, by its number."""
+    """Return the name of each family by its number."""
     return dict(db.execute("SELECT family, name FROM families").fetchall())
 
 
 def compact_id(ticket: Ticket) -> int | str:
-    """A ticket's id: as an integer where that is the same text again."""
+    """Return a ticket's id, as an integer if the same text can be read back from it."""
     text = ticket.id
     if len(text) > _MAX_INTEGER_DIGITS or not (text.isascii() and text.isdigit()):
         return text
     return int(text) if text[0] != "0" or text == "0" else text
 
 
-def row_id_of(db: sqlite3.Connection, ticket: Ticket) -> int:
+def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: int | str) -> Ticket:
     """
-    The number of a ticket in this journal.
+    Return the ticket of a row.
 
     Raises:
-        ValueError: It is not in it.
+        JournalDamaged: The row names no ticket.
+    """
+    try:
+        return Ticket(names[family], str(id_))
+    except DAMAGE as error:
+        raise damaged_row(f"row {row_id} (id {id_!r:.80})", "ticket", "tickets", error) from error
+
+
+def row_id_of(db: sqlite3.Connection, ticket: Ticket) -> int:
+    """
+    Return the number of a ticket in this journal.
+
+    Raises:
+        ValueError: The ticket is not in this journal.
     """
     row = db.execute(
         "SELECT ticket FROM tickets JOIN families USING (family) WHERE name = ? AND id = ?",
@@ -44,4 +58,5 @@ def row_id_of(db: sqlite3.Connection, ticket: Ticket) -> int:
     ).fetchone()
     if row is None:
         raise ValueError(f"{ticket} is not in this journal; add it first")
-    return int(row[0])
+    (row_id,) = row
+    return int(row_id)

@@ -1,4 +1,4 @@
-"""Exports: the outcomes of a journal as JSON lines, CSV or Parquet. The journal is left alone."""
+"""Writes the outcomes of a journal as JSON lines, CSV or Parquet. It never changes the journal."""
 
 import csv
 import importlib
@@ -7,9 +7,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 from .._aio.durable_files import atomic_replace
+from .._models.journal_errors import JournalDamaged
 from .._models.outcomes import Unresolved
 from .._models.replies import Failed, Success
 from .._models.serialization import to_dict
@@ -17,29 +18,21 @@ from .queries import RecordedOutcome, outcome_page
 
 ExportFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
 _Page: TypeAlias = list[RecordedOutcome]
+T = TypeVar("T")
 
 _PAGE_SIZE: Final = 5000
 _COLUMNS: Final = (
-    *(
-        "ticket",
-        "state",
-        "reason",
-        "output",
-        "message",
-        "polls",
-        "added_at",
-        "completed_at",
-        "body",
-    ),
+    *("ticket", "state", "reason", "output", "message"),
+    *("polls", "added_at", "completed_at", "body"),
 )
 
 
 def format_from_path(path: str) -> ExportFormat:
     """
-    The form that the name of a file stands for.
+    Return the format that the suffix of a file name stands for.
 
     Raises:
-        ValueError: It stands for none.
+        ValueError: The suffix stands for none.
     """
     suffix = Path(path).suffix.removeprefix(".").lower()
     for file_format in get_args(ExportFormat):
@@ -55,7 +48,12 @@ def format_from_path(path: str) -> ExportFormat:
 def export(
     db: sqlite3.Connection, path: str, file_format: ExportFormat, is_cancelled: Callable[[], bool]
 ) -> int:
-    """Write all outcomes, as they are at this moment, and return how many they are."""
+    """
+    Write all outcomes as they are at one moment. Return their number.
+
+    Raises:
+        JournalDamaged: The row of a ticket cannot be exported. No file is written.
+    """
     count = 0
 
     def pages() -> Iterator[_Page]:
@@ -72,6 +70,7 @@ def export(
 
 
 def _pages(db: sqlite3.Connection) -> Iterator[_Page]:
+    # One transaction: every page shows the same moment.
     db.execute("BEGIN")
     cursor: int | None = 0
     while cursor is not None:
@@ -82,22 +81,15 @@ def _pages(db: sqlite3.Connection) -> Iterator[_Page]:
 def _write_jsonl(draft: Path, pages: Iterable[_Page]) -> None:
     with draft.open("w", encoding="utf-8") as file:
         for page in pages:
-            file.writelines(json.dumps(to_dict(each.outcome)) + "\n" for each in page)
+            file.writelines(_converted(each, _json_line) for each in page)
 
 
 def _write_csv(draft: Path, pages: Iterable[_Page]) -> None:
     with draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
         for page in pages:
-            for each in page:
-                row = _row(each)
-                row["output"] = json.dumps(row["output"])
-                row["added_at"], row["completed_at"] = (
-                    row["added_at"].isoformat(),
-                    row["completed_at"].isoformat(),
-                )
-                writer.writerow(row.values())
+            writer.writerows(_converted(each, _csv_row) for each in page)
 
 
 def _write_parquet(draft: Path, pages: Iterable[_Page]) -> None:
@@ -115,7 +107,7 @@ def _write_parquet(draft: Path, pages: Iterable[_Page]) -> None:
     schema = arrow.schema([(name, types[name]) for name in _COLUMNS])
     with parquet.ParquetWriter(str(draft), schema) as file:
         for page in pages:
-            rows = [_row(each) for each in page]
+            rows = [_converted(each, _row) for each in page]
             file.write_table(arrow.Table.from_pylist(rows, schema=schema))
 
 
@@ -124,6 +116,33 @@ _WRITERS: Final[dict[ExportFormat, Callable[[Path, Iterable[_Page]], None]]] = {
     "csv": _write_csv,
     "parquet": _write_parquet,
 }
+
+
+def _converted(each: RecordedOutcome, convert: Callable[[RecordedOutcome], T]) -> T:
+    """Convert one outcome. An error names its ticket, so that the caller can mend that row."""
+    try:
+        return convert(each)
+    except Exception as error:
+        ticket = each.outcome.ticket
+        damaged = JournalDamaged(
+            f"the outcome of {ticket} cannot be exported ({type(error).__name__}: {error!s:.200}); "
+            "keep a copy of this journal, and delete the row of that ticket from the table "
+            "replies to export the others"
+        )
+        damaged.ticket = ticket
+        raise damaged from error
+
+
+def _json_line(each: RecordedOutcome) -> str:
+    return json.dumps(to_dict(each.outcome)) + "\n"
+
+
+def _csv_row(each: RecordedOutcome) -> dict[str, Any]:
+    row = _row(each)
+    row["output"] = json.dumps(row["output"])
+    for name in ("added_at", "completed_at"):
+        row[name] = row[name].isoformat()
+    return row
 
 
 def _row(each: RecordedOutcome) -> dict[str, Any]:
@@ -135,11 +154,22 @@ def _row(each: RecordedOutcome) -> dict[str, Any]:
         case Unresolved(cause=cause, last=last):
             state, reason, output, message = "unresolved", type(cause).__name__, (), cause.message
             raw = last.raw if last else {}
-    values = (
-        *(str(each.outcome.ticket), state, reason, list(output), message, each.polls),
-        *(_utc(each.added_at), _utc(each.completed_at), json.dumps(raw)),
-    )
-    return dict(zip(_COLUMNS, values, strict=True))
+    return {
+        "ticket": str(each.outcome.ticket),
+        "state": state,
+        "reason": reason,
+        "output": [_encodable(link) for link in output],
+        "message": _encodable(message),
+        "polls": each.polls,
+        "added_at": _utc(each.added_at),
+        "completed_at": _utc(each.completed_at),
+        "body": json.dumps(raw),
+    }
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which JSON can hold and a file in UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _utc(seconds: float) -> datetime:

@@ -1,17 +1,40 @@
-"""Lessons: what a pace that learns knew when it was last kept; one row, and the last one counts."""
+"""Keeps what an adaptive pace has learned, as one row. It does not interpret the state."""
 
 import json
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from .._models.journal_errors import JournalDamaged
+
 
 def save(db: sqlite3.Connection, state: Mapping[str, Any]) -> None:
-    """Write down what was learned, in place of what was kept before."""
+    """Write the state in place of an earlier one."""
     db.execute("REPLACE INTO pace_state (id, state) VALUES (1, ?)", (json.dumps(state),))
 
 
 def load(db: sqlite3.Connection) -> dict[str, Any] | None:
-    """What was kept last; None if nothing was."""
+    """
+    Return the state; None if there is none.
+
+    Raises:
+        JournalDamaged: The row holds no JSON object.
+    """
     row = db.execute("SELECT state FROM pace_state").fetchone()
-    return None if row is None else json.loads(row[0])
+    if row is None:
+        return None
+    (text,) = row
+    try:
+        state = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise JournalDamaged(_damaged_message(error)) from error
+    if not isinstance(state, dict):
+        raise JournalDamaged(_damaged_message(TypeError(f"no object but {state!r:.80}")))
+    return state
+
+
+def _damaged_message(error: Exception) -> str:
+    return (
+        f"the saved pace makes no sense ({type(error).__name__}: {error!s:.200}); "
+        "delete the row of the table pace_state"
+    )

@@ -1,4 +1,4 @@
-"""Saves: whose outputs are still to become files, who is at it, and how it ended."""
+"""Which successes still have files to save, which run saves them, and how it ended. Saves none."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from attrs import frozen
 
 from .._models.replies import Success
 from .._models.ticket import Ticket
-from .compact_ids import family_names, row_id_of
+from .compact_ids import family_names, read_ticket, row_id_of
 from .recorded_files import RecordedFile, files_of
-from .row_codec import decode
+from .row_codec import ReplyColumns, decode
 from .runs import expire_runs, renew
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
-# SQLite uses the partial index only for queries that repeat its condition.
+# SQLite uses a partial index only for queries that repeat its condition.
 _UNFINISHED: Final = f"saves.state <= {SAVE_FAILED}"
 _PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
 _SELECT_SUCCESSES: Final = """
-    SELECT saves.ticket, family, id, replies.state, body, extra
+    SELECT saves.ticket, family, id, replies.state, body, other_fields
     FROM saves JOIN tickets ON tickets.ticket = saves.ticket
         JOIN replies ON replies.ticket = saves.ticket
 """
@@ -26,7 +26,14 @@ _SELECT_SUCCESSES: Final = """
 
 @frozen
 class PendingSave:
-    """A success whose files are to be saved, its number, and those of its files that are."""
+    """
+    A success whose files are to be saved.
+
+    Attributes:
+        row_id: The ticket's number in the journal.
+        success: The success.
+        files: Its files that are recorded already.
+    """
 
     row_id: int
     success: Success
@@ -36,11 +43,11 @@ class PendingSave:
 @frozen
 class SaveClaim:
     """
-    What a run may save.
+    The successes whose files a run may save.
 
     Attributes:
         pending: The successes.
-        has_others: Whether other runs are at some, so that more may come.
+        has_others: Whether other runs are saving some, which may become free.
     """
 
     pending: list[PendingSave]
@@ -54,8 +61,8 @@ class UnsavedTicket:
 
     Attributes:
         ticket: The ticket.
-        error: What was in the way at the last try.
-        failed_at: When that was, in seconds since 1970.
+        error: Why the last try failed.
+        failed_at: When it failed, in seconds since 1970.
     """
 
     ticket: Ticket
@@ -64,7 +71,7 @@ class UnsavedTicket:
 
 
 def queue_saves(db: sqlite3.Connection) -> int:
-    """Have every success saved that no run has saved so far. Returns how many are new."""
+    """Queue the files of every success that is not queued yet. Return the number of successes."""
     return db.execute(
         f"INSERT INTO saves (ticket) SELECT ticket FROM tickets WHERE state = {SUCCESS} "
         "AND NOT EXISTS (SELECT 1 FROM saves WHERE saves.ticket = tickets.ticket)"
@@ -73,13 +80,13 @@ def queue_saves(db: sqlite3.Connection) -> int:
 
 def requeue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
     """
-    Have successes saved once more; what is on record and on the disk is not fetched again.
+    Queue the files of some successes again. Files that are recorded and unchanged stay.
 
     Raises:
         ValueError: A ticket is not in this journal.
     """
     db.executemany(
-        f"INSERT OR REPLACE INTO saves (ticket) SELECT ticket FROM tickets "
+        "INSERT OR REPLACE INTO saves (ticket) SELECT ticket FROM tickets "
         f"WHERE ticket = ? AND state = {SUCCESS}",
         [(row_id_of(db, ticket),) for ticket in tickets],
     )
@@ -89,9 +96,9 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
     """
-    Take some successes that nobody is saving, or that runs before a certain one could not save.
+    Claim pending saves, and those in which runs before `before_run` failed.
 
-    Returns None where the run has no lease any more.
+    Return None if the run has lost its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):
         return None
@@ -100,44 +107,47 @@ def claim(
         f"{_SELECT_SUCCESSES} WHERE {_PENDING} AND saves.run = 0 LIMIT ?", (limit,)
     ).fetchall()
     rows += db.execute(
-        f"{_SELECT_SUCCESSES} WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} AND saves.run < ? LIMIT ?",
+        f"{_SELECT_SUCCESSES} WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} "
+        "AND saves.run < ? LIMIT ?",
         (before_run, limit - len(rows)),
     ).fetchall()
-    db.executemany(
-        f"UPDATE saves SET state = {SAVE_PENDING}, run = ? WHERE ticket = ?",
-        [(run_id, row[0]) for row in rows],
-    )
     names = family_names(db)
+    claimed: list[tuple[int, int]] = []
     pending: list[PendingSave] = []
-    for row_id, family, id_, *columns in rows:
-        ticket = Ticket(names[family], str(id_))
-        success = decode(ticket, (columns[0], columns[1], columns[2]))
+    for row_id, family, id_, state, body, other_fields in rows:
+        claimed.append((run_id, row_id))
+        ticket = read_ticket(names, row_id, family, id_)
+        success = decode(ticket, ReplyColumns(state, body, other_fields))
         if isinstance(success, Success):
             pending.append(PendingSave(row_id, success, tuple(files_of(db, ticket))))
+    db.executemany(f"UPDATE saves SET state = {SAVE_PENDING}, run = ? WHERE ticket = ?", claimed)
     return SaveClaim(pending, has_others=_others_have_some(db, run_id))
 
 
 def complete_save(
     db: sqlite3.Connection, run_id: int, row_id: int, *, error: str | None, now: float
 ) -> bool:
-    """Write down that all files are saved, or why not. Returns whether it was this run's to do."""
+    """Write that all files of a ticket are saved, or why not. Return whether this run has it."""
     updated = db.execute(
-        f"UPDATE saves SET state = ?, completed_at = ?, error = ? WHERE ticket = ? AND {_PENDING} AND run = ?",
+        "UPDATE saves SET state = ?, completed_at = ?, error = ? "
+        f"WHERE ticket = ? AND {_PENDING} AND run = ?",
         (SAVED if error is None else SAVE_FAILED, now, error, row_id, run_id),
     )
     return updated.rowcount == 1
 
 
 def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
-    """What could not be saved at the last try, in the order of adding."""
+    """Return the successes whose last save failed, in the order of adding."""
     names = family_names(db)
     rows = db.execute(
-        "SELECT family, id, error, saves.completed_at FROM saves JOIN tickets USING (ticket) "
-        f"WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
+        "SELECT ticket, family, id, error, saves.completed_at FROM saves JOIN tickets "
+        f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
     )
     return [
-        UnsavedTicket(ticket=Ticket(names[family], str(id_)), error=error, failed_at=failed_at)
-        for family, id_, error, failed_at in rows
+        UnsavedTicket(
+            ticket=read_ticket(names, row_id, family, id_), error=error, failed_at=failed_at
+        )
+        for row_id, family, id_, error, failed_at in rows
     ]
 
 

@@ -1,15 +1,15 @@
-"""Reports: what a journal holds, counted and listed. They read, and never write."""
+"""Counts and lists what a journal holds. It never writes."""
 
 import sqlite3
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket
-from .compact_ids import compact_id, family_names
-from .row_codec import decode
+from .compact_ids import compact_id, family_names, read_ticket
+from .row_codec import ReplyColumns, damaged_row, decode
 from .schema import (
     FAILED,
     OPEN,
@@ -36,43 +36,49 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# Of a failure, a row holds the reason where it is another one than that the job failed.
+# A row holds the reason of a failure only if it is another than "failed".
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
-    WHERE tickets.state = {FAILED} AND instr(extra, '"reason":"not_found"')
+    WHERE tickets.state = {FAILED} AND 'not_found' =
+        CASE WHEN json_valid(other_fields) THEN json_extract(other_fields, '$.reason') END
 """
+_COUNT_FILES: Final = "SELECT count(*) FROM files"
+_COUNT_UNCERTAIN: Final = "SELECT count(*) FROM submits WHERE state = 'uncertain'"
 _SELECT_OUTCOMES: Final = f"""
-    SELECT tickets.ticket, family, id, added_at, completed_at, polls, max_lag, replies.state, body, extra
+    SELECT tickets.ticket, family, id, added_at, completed_at, polls, max_lag,
+        replies.state, body, other_fields
     FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.ticket > ? AND tickets.state >= {UNRESOLVED}
     ORDER BY tickets.ticket LIMIT ?
 """
 _SELECT_LAST: Final = """
-    SELECT tickets.state, replies.state, body, extra
+    SELECT tickets.state, replies.state, body, other_fields
     FROM tickets JOIN families USING (family) JOIN replies ON replies.ticket = tickets.ticket
     WHERE name = ? AND id = ?
 """
+# Seconds since 1970 at the end of the year 9999, the last that Python's dates know.
+_MAX_TIME_S: Final = 253_402_300_799.0
 
 
 @frozen(kw_only=True)
 class Report:
     """
-    How far a batch has come.
+    Progress of a batch, in numbers.
 
     Attributes:
-        tickets: How many there are.
-        open: How many have no outcome yet, those included that are being looked at.
-        running: How many of the open ones a living run polls at.
-        unresolved: How many the last run gave up; the next one takes them up again.
-        success: How many ended well.
-        failed: How many ended badly, by the server's word.
-        not_found: How many of those that failed the server knows no such id of.
-        polls: How many polls were noted, over all of them.
-        files: How many files were recorded.
-        save_pending: How many successes have files that are still to be saved, with no try so far.
-        unsaved: Of how many not all files could be saved; the next `save` tries again.
-        saved: Of how many all files are saved.
-        uncertain: How many submits may or may not have started work.
+        tickets: All tickets.
+        open: Tickets without an outcome, those included that a run polls now.
+        running: Open tickets of runs that are alive.
+        unresolved: Tickets that the last run gave up. The next run takes them up again.
+        success: Tickets that succeeded.
+        failed: Tickets that failed, as the server said.
+        not_found: Failed tickets whose id the server does not know.
+        polls: All polls that were recorded.
+        files: All files that were recorded.
+        save_pending: Successes whose files are to be saved, and were not tried so far.
+        unsaved: Successes of which not all files could be saved. The next `save` tries again.
+        saved: Successes of which all files are saved.
+        uncertain: Submits that may or may not have started work.
     """
 
     tickets: int
@@ -91,22 +97,22 @@ class Report:
 
     @property
     def finished(self) -> int:
-        """How many need no further look."""
+        """Tickets that need no further poll."""
         return self.success + self.failed
 
 
 @frozen(kw_only=True)
 class RecordedOutcome:
     """
-    A ticket with its outcome, as the journal has them.
+    A ticket with its outcome, as the journal holds them.
 
     Attributes:
-        outcome: How it ended.
-        polls: How many polls were noted.
-        added_at: When it came into the journal, in seconds since 1970.
-        completed_at: When its outcome was written down, in seconds since 1970.
-        max_lag: At most how many seconds after its end it was noticed: those from the last look that
-            saw it running to the one that saw it over. None where no look of the same run did.
+        outcome: The outcome.
+        polls: The number of polls that were recorded.
+        added_at: When the ticket was added, in seconds since 1970.
+        completed_at: When the outcome was recorded, in seconds since 1970.
+        max_lag: The most seconds between its end at the server and the poll that saw it. None if
+            no poll of the same run saw the ticket processing before.
     """
 
     outcome: Outcome
@@ -117,38 +123,44 @@ class RecordedOutcome:
 
 
 def report(db: sqlite3.Connection, *, now: float) -> Report:
-    """Count everything."""
+    """Count everything, as it is at one moment."""
     db.execute("BEGIN")
     tickets, unresolved, success, failed, polls = db.execute(_COUNT_TICKETS).fetchone()
     save_pending, unsaved, saved = db.execute(_COUNT_SAVES).fetchone()
     return Report(
         tickets=tickets,
         open=tickets - unresolved - success - failed,
-        running=db.execute(_COUNT_RUNNING, (now,)).fetchone()[0],
+        running=_count(db, _COUNT_RUNNING, now),
         unresolved=unresolved,
         success=success,
         failed=failed,
-        not_found=db.execute(_COUNT_NOT_FOUND).fetchone()[0] if failed else 0,
+        not_found=_count(db, _COUNT_NOT_FOUND) if failed else 0,
         polls=polls,
-        files=db.execute("SELECT count(*) FROM files").fetchone()[0],
+        files=_count(db, _COUNT_FILES),
         save_pending=save_pending,
         unsaved=unsaved,
         saved=saved,
-        uncertain=db.execute("SELECT count(*) FROM submits WHERE state = 'uncertain'").fetchone()[
-            0
-        ],
+        uncertain=_count(db, _COUNT_UNCERTAIN),
     )
+
+
+def _count(db: sqlite3.Connection, query: str, *parameters: object) -> int:
+    (count,) = db.execute(query, parameters).fetchone()
+    return int(count)
 
 
 def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
-    """A page of outcomes, in the order in which their tickets were added, and where it stops."""
+    """Return a page of outcomes in the order of adding, and the row after which the next begins."""
     names = family_names(db)
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
     page: list[RecordedOutcome] = []
-    for _, family, id_, added_at, completed_at, polls, max_lag, *columns in rows:
-        outcome = decode(Ticket(names[family], str(id_)), (columns[0], columns[1], columns[2]))
+    row_id = after
+    for row_id, family, id_, added_at, completed_at, polls, max_lag, *reply in rows:
+        ticket = read_ticket(names, row_id, family, id_)
+        outcome = decode(ticket, ReplyColumns(*reply))
+        _check_numbers(ticket, added_at, completed_at, polls, max_lag)
         if not isinstance(outcome, Processing):
             page.append(
                 RecordedOutcome(
@@ -159,17 +171,32 @@ def outcome_page(
                     max_lag=max_lag,
                 )
             )
-    return page, rows[-1][0] if len(rows) == limit else None
+    return page, row_id if len(rows) == limit else None
+
+
+def _check_numbers(
+    ticket: Ticket, added_at: Any, completed_at: Any, polls: Any, max_lag: Any
+) -> None:
+    """Make sure that the numbers of a row can be used as such: SQLite enforces no types."""
+    times_are_valid = all(
+        isinstance(time, float | int) and 0 <= time <= _MAX_TIME_S
+        for time in (added_at, completed_at)
+    )
+    if not (times_are_valid and isinstance(polls, int) and isinstance(max_lag, float | int | None)):
+        error = ValueError(
+            f"{added_at!r:.40}, {completed_at!r:.40}, {polls!r:.40}, {max_lag!r:.40}"
+        )
+        raise damaged_row(ticket, "row of times and polls", "tickets", error)
 
 
 def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
-    """The last word on a ticket: its outcome, or the last reply that was noted."""
+    """Return a ticket's outcome or, while it is open, the last reply that was recorded."""
     row = db.execute(_SELECT_LAST, (ticket.family, compact_id(ticket))).fetchone()
     if row is None:
         return None
-    state, *columns = row
-    reply = decode(ticket, (columns[0], columns[1], columns[2]))
-    if state != OPEN or isinstance(reply, Processing):
+    ticket_state, *columns = row
+    reply = decode(ticket, ReplyColumns(*columns))
+    if ticket_state != OPEN or isinstance(reply, Processing):
         return reply
-    # It was opened again since, and how it ended then is its outcome no more.
+    # The ticket was reopened, so the outcome in the row counts no more.
     return reply.last if isinstance(reply, Unresolved) else None

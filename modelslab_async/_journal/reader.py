@@ -1,36 +1,44 @@
-"""Reader: what reads a journal. It makes no file, and needs no leave to write."""
+"""Reads a journal in a connection of its own. It creates no file and needs no right to write."""
 
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from .._models.journal_errors import JournalDamaged, JournalError, JournalReadOnly
+from .._models.journal_errors import JournalError, JournalReadOnly
 from .schema import check_current
-from .sqlite_errors import check_file, file_gone_error, primary_code, to_journal_error
+from .sqlite_errors import UNREADABLE, check_file, file_gone_error, primary_code, to_journal_error
 from .writer import configured
 
 T = TypeVar("T")
 
-# What SQLite says where it may make no file beside a journal.
+# SQLite's codes where it may not create the write-ahead log beside the file.
 _NO_WAL_CODES: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _UNCLEAN_MESSAGE: Final = (
-    "this journal was not closed in good order, and SQLite has to write beside it to read it; "
-    "let somebody open it who may write there, or copy it with its -wal to a folder of your own"
+    "this journal was not closed cleanly, and SQLite has to write beside it to read it; "
+    "open it as a user who may write there, or copy it with its -wal to a folder of your own"
 )
-_CHANGED_MESSAGE: Final = "somebody began to write this journal while it was read; read it again"
+_CHANGED_MESSAGE: Final = "another process wrote to this journal during the read; read it again"
+
+
+class _FileState(NamedTuple):
+    """What changes when another process writes the journal."""
+
+    size: int
+    modified_ns: int
+    has_wal: bool
 
 
 def read(path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection], T]) -> T:
     """
-    Read a journal.
+    Call a function with a read-only connection.
 
     Raises:
-        JournalError: That is not possible, and why.
+        JournalError: The journal cannot be read; the message says why.
     """
-    check_file(path)
     try:
+        check_file(path)
         db = _open_read_only(path, lock_timeout, "mode=rw")
     except sqlite3.Error as error:
         if not Path(path).exists():
@@ -38,15 +46,17 @@ def read(path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection
         if primary_code(error) not in _NO_WAL_CODES:
             raise to_journal_error(error, path) from error
         return _read_immutable(path, lock_timeout, operation)
+    except UNREADABLE as error:
+        raise to_journal_error(error, path) from error
     return _run_operation(db, operation, path)
 
 
 def check_readable(path: str, lock_timeout: float) -> None:
     """
-    See that a journal that may not be written can be read.
+    Make sure that a journal that may not be written can be read.
 
     Raises:
-        JournalError: It cannot, and why.
+        JournalError: The journal cannot be read; the message says why.
     """
     read(path, lock_timeout, lambda db: check_current(db, path))
 
@@ -54,9 +64,9 @@ def check_readable(path: str, lock_timeout: float) -> None:
 def _read_immutable(
     path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection], T]
 ) -> T:
-    """Read a file beside which SQLite may make none, and which nobody has open for writing."""
+    """Read a file in a folder where SQLite may create no file, and no process has it open."""
     before = _file_state(path)
-    if before[-1]:
+    if before.has_wal:
         raise JournalReadOnly(_UNCLEAN_MESSAGE, path=path)
     result = _run_operation(
         _open_read_only(path, lock_timeout, "mode=ro&immutable=1"), operation, path
@@ -72,9 +82,9 @@ def _run_operation(
     with closing(db):
         try:
             return operation(db)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise to_journal_error(error, path) from error
-        except JournalDamaged as error:
+        except JournalError as error:
             error.path = path
             raise
 
@@ -88,7 +98,6 @@ def _open_read_only(path: str, lock_timeout: float, mode: str) -> sqlite3.Connec
     return db
 
 
-def _file_state(path: str) -> tuple[int, int, bool]:
-    """What changes when a journal is written, and whether something waits to be written."""
+def _file_state(path: str) -> _FileState:
     state = Path(path).stat()
-    return state.st_size, state.st_mtime_ns, Path(f"{path}-wal").is_file()
+    return _FileState(state.st_size, state.st_mtime_ns, Path(f"{path}-wal").is_file())

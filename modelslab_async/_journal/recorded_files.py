@@ -1,12 +1,13 @@
-"""Files: what was downloaded for a ticket, as a journal remembers it. Touches no such file."""
+"""The record of downloaded files. It never touches the files themselves."""
 
 import sqlite3
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import frozen
 
 from .._models.ticket import Ticket
-from .compact_ids import family_names, row_id_of
+from .compact_ids import family_names, read_ticket, row_id_of
+from .row_codec import damaged_row
 
 
 @frozen(kw_only=True)
@@ -15,12 +16,12 @@ class RecordedFile:
     One file of a ticket.
 
     Attributes:
-        ticket: Whose result it is.
-        output_index: Which of the ticket's outputs, counted from 0.
-        path: Where it was written.
-        sha256: The digest of its bytes, in hexadecimal digits.
-        size: How many bytes it has.
-        url: Where it came from.
+        ticket: The ticket that the file is an output of.
+        output_index: The number of the output, counted from 0.
+        path: Where the file was written.
+        sha256: The SHA-256 digest of its bytes, in hexadecimal digits.
+        size: Its size in bytes.
+        url: Where it was downloaded from.
         recorded_at: When it was recorded, in seconds since 1970.
     """
 
@@ -33,9 +34,16 @@ class RecordedFile:
     recorded_at: float
 
 
+class FilePosition(NamedTuple):
+    """The place of a file in the order of all files."""
+
+    row_id: int
+    output_index: int
+
+
 def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
     """
-    Remember a file; one with the same ticket and number is replaced.
+    Record a file, in place of an earlier one with the same ticket and number.
 
     Raises:
         ValueError: The ticket is not in this journal.
@@ -51,18 +59,19 @@ def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
 
 
 def files_of(db: sqlite3.Connection, ticket: Ticket) -> list[RecordedFile]:
-    """The files of a ticket, in the order of its outputs."""
+    """Return the files of a ticket, in the order of its outputs."""
     rows = db.execute(
-        "SELECT output_index, path, sha256, size, url, recorded_at FROM files WHERE ticket = ? ORDER BY output_index",
+        "SELECT output_index, path, sha256, size, url, recorded_at FROM files "
+        "WHERE ticket = ? ORDER BY output_index",
         (row_id_of(db, ticket),),
     )
-    return [_recorded(ticket, row) for row in rows]
+    return [_recorded(ticket, *row) for row in rows]
 
 
 def page_of_files(
-    db: sqlite3.Connection, after: tuple[int, int], limit: int
-) -> tuple[list[RecordedFile], tuple[int, int] | None]:
-    """A page of all files, in the order of tickets and outputs, and where it stops."""
+    db: sqlite3.Connection, after: FilePosition, limit: int
+) -> tuple[list[RecordedFile], FilePosition | None]:
+    """Return a page of all files in the order of tickets and outputs, and where the next begins."""
     names = family_names(db)
     rows = db.execute(
         "SELECT files.ticket, family, id, output_index, path, sha256, size, url, recorded_at "
@@ -70,12 +79,20 @@ def page_of_files(
         "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
         (*after, limit),
     ).fetchall()
-    page = [_recorded(Ticket(names[row[1]], str(row[2])), row[3:]) for row in rows]
-    return page, (rows[-1][0], rows[-1][3]) if len(rows) == limit else None
+    page: list[RecordedFile] = []
+    position = after
+    for row_id, family, id_, output_index, *columns in rows:
+        position = FilePosition(row_id, output_index)
+        page.append(_recorded(read_ticket(names, row_id, family, id_), output_index, *columns))
+    return page, position if len(rows) == limit else None
 
 
-def _recorded(ticket: Ticket, row: tuple[Any, ...]) -> RecordedFile:
-    output_index, path, sha256, size, url, recorded_at = row
+def _recorded(ticket: Ticket, output_index: int, *columns: Any) -> RecordedFile:
+    """Return the file of a row. SQLite enforces no types, so a damaged row can hold any."""
+    path, sha256, size, url, recorded_at = columns
+    if not all(isinstance(text, str) for text in (path, sha256, url)):
+        error = TypeError(f"no text but {path!r:.80}, {sha256!r:.80}, {url!r:.80}")
+        raise damaged_row(ticket, f"file {output_index}", "files", error)
     return RecordedFile(
         ticket=ticket,
         output_index=output_index,

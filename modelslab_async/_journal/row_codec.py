@@ -1,9 +1,9 @@
-"""Coding: replies and outcomes as the columns of a row, without loss and without repetition."""
+"""Encodes replies and outcomes as the columns of a row, and decodes them. It runs no query."""
 
 import json
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from attrs import frozen
 
@@ -15,7 +15,41 @@ from .._models.ticket import Ticket
 from .._parsing.json_body import to_number
 from .schema import FAILED, OPEN, SUCCESS, UNRESOLVED
 
-Columns: TypeAlias = tuple[int, str | None, str | None]
+# What a damaged row can raise while it is decoded.
+DAMAGE: Final = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
+
+
+class ReplyColumns(NamedTuple):
+    """
+    The columns of the table `replies` that hold a reply or an outcome.
+
+    Attributes:
+        state: The state that it gives a ticket.
+        body: The server's body as JSON.
+        other_fields: The fields that do not follow from the body, as JSON.
+    """
+
+    state: int
+    body: str | None
+    other_fields: str | None
+
+
+def damaged_row(ticket: Ticket | str, what: str, table: str, error: Exception) -> JournalDamaged:
+    """Return the error for a row that cannot be decoded."""
+    damaged = JournalDamaged(
+        f"the {what} of {ticket} makes no sense ({type(error).__name__}: {error!s:.200}); keep a "
+        f"copy of this journal, and delete that row of the table {table} to have the others"
+    )
+    if isinstance(ticket, Ticket):
+        damaged.ticket = ticket
+    return damaged
 
 
 def _strings(value: object) -> tuple[Any, ...]:
@@ -55,9 +89,9 @@ def _failed_fields(raw: Mapping[str, Any]) -> tuple[object, ...]:
 @frozen
 class _ReplyCodec:
     """
-    How one kind of reply is written.
+    How one kind of reply is encoded.
 
-    What a body says in the usual place is not written a second time; anything else is.
+    A field that stands in its usual place in the body is not stored a second time.
     """
 
     make: Callable[..., Processing | Success | Failed]
@@ -91,56 +125,50 @@ _TUPLE_FIELDS: Final = ("output", "proxy_links", "future_links")
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
-def encode(value: Reply | Outcome) -> Columns:
-    """The state that a reply or an outcome stands for, the server's body, and what is not in it."""
+def encode(value: Reply | Outcome) -> ReplyColumns:
+    """Return the columns for a reply or an outcome."""
     if isinstance(value, Unresolved):
         return _encode_unresolved(value)
     state = _STATE_BY_TYPE[type(value)]
     codec, raw = _CODECS[state], value.raw
     fields, from_body = codec.fields(value), codec.from_body(raw)
-    extra = None
+    other_fields = None
     if fields != from_body:
-        columns = zip(codec.field_names, fields, from_body, strict=True)
-        extra = _encode({name: field for name, field, body_value in columns if field != body_value})
-    return state, _encode(raw) if raw else None, extra
+        named = zip(codec.field_names, fields, from_body, strict=True)
+        other_fields = _encode({name: field for name, field, given in named if field != given})
+    return ReplyColumns(state, _encode(raw) if raw else None, other_fields)
 
 
-def decode(ticket: Ticket, columns: Columns) -> Reply | Outcome:
+def decode(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
     """
-    The reply or outcome again.
+    Return the reply or outcome that the columns hold.
 
     Raises:
-        JournalDamaged: The row makes no sense.
+        JournalDamaged: The columns hold none.
     """
     try:
         return _decode_row(ticket, columns)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        journal_error = JournalDamaged(
-            f"the reply of {ticket} makes no sense ({type(error).__name__}: {error}); keep a copy "
-            "of this journal, and delete that row of the table replies to have the others"
-        )
-        journal_error.ticket = ticket
-        raise journal_error from error
+    except DAMAGE as error:
+        raise damaged_row(ticket, "reply", "replies", error) from error
 
 
-def _decode_row(ticket: Ticket, columns: Columns) -> Reply | Outcome:
-    state, body, extra = columns
-    raw: dict[str, Any] = json.loads(body) if body else {}
-    extra_fields: dict[str, Any] = json.loads(extra) if extra else {}
-    if state == UNRESOLVED:
-        if extra_fields["last"]:
-            extra_fields["last"]["raw"] = raw
-        return from_dict({**extra_fields, "kind": "unresolved", "ticket": str(ticket)})
-    codec = _CODECS[state]
+def _decode_row(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
+    raw: dict[str, Any] = json.loads(columns.body) if columns.body else {}
+    other_fields: dict[str, Any] = json.loads(columns.other_fields) if columns.other_fields else {}
+    if columns.state == UNRESOLVED:
+        if other_fields["last"]:
+            other_fields["last"]["raw"] = raw
+        return from_dict({**other_fields, "kind": "unresolved", "ticket": str(ticket)})
+    codec = _CODECS[columns.state]
     fields = dict(zip(codec.field_names, codec.from_body(raw), strict=True))
-    extra_fields |= {
-        name: tuple(extra_fields[name]) for name in _TUPLE_FIELDS if name in extra_fields
+    other_fields |= {
+        name: tuple(other_fields[name]) for name in _TUPLE_FIELDS if name in other_fields
     }
-    return codec.make(ticket=ticket, raw=raw, **(fields | extra_fields))
+    return codec.make(ticket=ticket, raw=raw, **(fields | other_fields))
 
 
-def _encode_unresolved(outcome: Unresolved) -> Columns:
+def _encode_unresolved(outcome: Unresolved) -> ReplyColumns:
     record = to_dict(outcome)
     del record["kind"], record["ticket"]
     raw = record["last"].pop("raw") if record["last"] else None
-    return UNRESOLVED, _encode(raw) if raw else None, _encode(record)
+    return ReplyColumns(UNRESOLVED, _encode(raw) if raw else None, _encode(record))

@@ -1,45 +1,53 @@
-"""Leases: which run may look at which tickets, and until when. A ticket has one run at a time."""
+"""Leases: which run may poll which tickets, and until when. No two runs have one ticket."""
 
 import sqlite3
-from typing import Final
+from typing import Final, NamedTuple
 
 from attrs import frozen
 
 from .._models.ticket import Ticket
-from .compact_ids import family_names
+from .compact_ids import family_names, read_ticket
 from .process_identity import this_process
 from .schema import OPEN, RUN_IS_ALIVE, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 
-# SQLite uses the partial index only for queries that repeat its condition.
+# SQLite uses a partial index only for queries that repeat its condition.
 _UNFINISHED: Final = f"state <= {UNRESOLVED}"
 _OPEN_TICKETS: Final = f"{_UNFINISHED} AND state = {OPEN}"
+
+
+class ClaimedTicket(NamedTuple):
+    """A ticket and its number in the journal."""
+
+    row_id: int
+    ticket: Ticket
 
 
 @frozen
 class Claim:
     """
-    What a run may look at.
+    The tickets that a run may poll.
 
     Attributes:
-        tickets: Each with its number in the journal.
-        others: Whether some open tickets belong to other runs, so that more may come.
+        tickets: The tickets.
+        has_others: Whether other runs have open tickets, which may become free.
     """
 
-    tickets: list[tuple[int, Ticket]]
+    tickets: list[ClaimedTicket]
     has_others: bool
 
 
 def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
-    """Start a run of this process. Its number is higher than those of all before it."""
+    """Start a run of this process. Return its number, which is higher than all before."""
     db.execute(
         "INSERT INTO runs (started_at, lease_until, process) VALUES (?, ?, ?)",
         (now, now + lease, this_process()),
     )
-    return int(db.execute("SELECT last_insert_rowid()").fetchone()[0])
+    (run_id,) = db.execute("SELECT last_insert_rowid()").fetchone()
+    return int(run_id)
 
 
 def renew(db: sqlite3.Connection, run_id: int, *, now: float, lease: float) -> bool:
-    """Prolong a run's lease. Returns whether it still has one: another run may have ended it."""
+    """Renew a run's lease. Return False if another run has ended it."""
     renewed = db.execute(
         "UPDATE runs SET lease_until = ? WHERE run = ? AND lease_until IS NOT NULL",
         (now + lease, run_id),
@@ -48,10 +56,11 @@ def renew(db: sqlite3.Connection, run_id: int, *, now: float, lease: float) -> b
 
 
 def end(db: sqlite3.Connection, run_id: int) -> None:
-    """End a run: what it did not settle or save is anybody's."""
+    """End a run. What it did not complete or save becomes free for other runs."""
     db.execute(f"UPDATE tickets SET run = 0 WHERE {_OPEN_TICKETS} AND run = ?", (run_id,))
     db.execute(
-        f"UPDATE saves SET run = 0 WHERE state <= {SAVE_FAILED} AND state = {SAVE_PENDING} AND run = ?",
+        f"UPDATE saves SET run = 0 WHERE state <= {SAVE_FAILED} AND state = {SAVE_PENDING} "
+        "AND run = ?",
         (run_id,),
     )
     db.execute("UPDATE runs SET lease_until = NULL WHERE run = ?", (run_id,))
@@ -61,9 +70,9 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Take some tickets that are open, or that runs before a certain one left unresolved.
+    Claim open tickets, and those that runs before `before_run` left unresolved.
 
-    Returns None where the run has no lease any more.
+    Return None if the run has lost its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):
         return None
@@ -77,12 +86,15 @@ def claim(
         "AND run < ? LIMIT ?",
         (before_run, limit - len(rows)),
     ).fetchall()
+    names = family_names(db)
+    tickets = [
+        ClaimedTicket(row_id, read_ticket(names, row_id, family, id_))
+        for row_id, family, id_ in rows
+    ]
     db.executemany(
         f"UPDATE tickets SET state = {OPEN}, run = ?, completed_at = NULL WHERE ticket = ?",
-        [(run_id, row_id) for row_id, _, _ in rows],
+        [(run_id, claimed.row_id) for claimed in tickets],
     )
-    names = family_names(db)
-    tickets = [(row_id, Ticket(names[family], str(id_))) for row_id, family, id_ in rows]
     return Claim(tickets, has_others=_others_have_some(db, run_id))
 
 
@@ -94,7 +106,7 @@ def expire_runs(db: sqlite3.Connection, now: float) -> None:
 
 
 def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:
-    """Whether other runs hold tickets; asked in two ranges so that one's own are not counted."""
+    """Return whether other runs have open tickets. Two ranges skip the run's own in the index."""
     below, above = db.execute(
         f"SELECT EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > 0 AND run < ?), "
         f"EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > ?)",

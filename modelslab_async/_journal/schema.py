@@ -1,30 +1,32 @@
-"""Schema: the tables of a journal and their version; makes, migrates and recognises files."""
+"""The tables of a journal and their version. It creates, migrates and recognises files."""
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from .._models.journal_errors import JournalReadOnly, WrongJournal
 from .write_lock import transaction
 
 Migration: TypeAlias = Sequence[str]
 
-# The letters "MLaj": tells the file of a journal from every other SQLite database.
+# The letters "MLaj". They tell a journal from every other SQLite database.
 APPLICATION_ID: Final = 0x4D4C616A
 
+# The states of a ticket.
 OPEN: Final = 0
 UNRESOLVED: Final = 1
 SUCCESS: Final = 2
 FAILED: Final = 3
 
+# The states of a save.
 SAVE_PENDING: Final = 0
 SAVE_FAILED: Final = 1
 SAVED: Final = 2
 
-# Whether a run is, at a time that is given. Every connection of ours knows the function.
+# Whether a run is alive at a given time. Every connection of this package has the function.
 RUN_IS_ALIVE: Final = "lease_until > ? AND NOT has_died(process)"
 
-_VERSION_1: Migration = (
+_VERSION_2: Migration = (
     "CREATE TABLE families (family INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     "CREATE TABLE states (state INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     f"""
@@ -39,7 +41,7 @@ _VERSION_1: Migration = (
         process TEXT
     )
     """,
-    # No type for the id: SQLite keeps 123 as a number of four bytes, and '00123' as that text.
+    # The id has no type: SQLite stores 123 as an integer of a few bytes, and '00123' as text.
     """
     CREATE TABLE tickets (
         ticket INTEGER PRIMARY KEY,
@@ -54,14 +56,14 @@ _VERSION_1: Migration = (
         UNIQUE (family, id)
     )
     """,
-    # Every question about what is left to do is answered by this, however much is done.
+    # Serves every query for what is left to do, so that its cost does not grow with what is done.
     f"CREATE INDEX unfinished ON tickets (state, run) WHERE state <= {UNRESOLVED}",
     """
     CREATE TABLE replies (
         ticket INTEGER PRIMARY KEY REFERENCES tickets,
         state INTEGER NOT NULL REFERENCES states,
         body TEXT,
-        extra TEXT
+        other_fields TEXT
     )
     """,
     """
@@ -92,14 +94,16 @@ _VERSION_1: Migration = (
     """
     CREATE VIEW overview AS
     SELECT families.name || ':' || tickets.id AS ticket, states.name AS state, polls,
-        datetime(added_at, 'unixepoch') AS added_at, datetime(completed_at, 'unixepoch') AS completed_at, body, extra
+        datetime(added_at, 'unixepoch') AS added_at,
+        datetime(completed_at, 'unixepoch') AS completed_at, body, other_fields
     FROM tickets JOIN families USING (family) JOIN states USING (state)
         LEFT JOIN replies ON replies.ticket = tickets.ticket
     """,
     f"""
     CREATE TABLE saves (
         ticket INTEGER PRIMARY KEY REFERENCES tickets,
-        state INTEGER NOT NULL DEFAULT {SAVE_PENDING} CHECK (state IN ({SAVE_PENDING}, {SAVE_FAILED}, {SAVED})),
+        state INTEGER NOT NULL DEFAULT {SAVE_PENDING}
+            CHECK (state IN ({SAVE_PENDING}, {SAVE_FAILED}, {SAVED})),
         run INTEGER NOT NULL DEFAULT 0,
         completed_at REAL,
         error TEXT
@@ -109,64 +113,95 @@ _VERSION_1: Migration = (
     f"CREATE INDEX unfinished_saves ON saves (state, run) WHERE state <= {SAVE_FAILED}",
 )
 
-# The way from each version to the next. A file of version 1 has gone the first step.
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_1,)
+# The version that the first migration makes. Version 1 had other names and was never released.
+_FIRST_VERSION: Final = 2
+# The first makes an empty file a journal; each of the others leads to the next version.
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_2,)
+
+
+class _FileIdentity(NamedTuple):
+    """What a database file says of itself."""
+
+    application_id: int
+    version: int
+    object_count: int
+
+
+def newest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
+    """Return the version that the last of the migrations makes."""
+    return _FIRST_VERSION + len(migrations) - 1
 
 
 def prepare(
     db: sqlite3.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS
 ) -> None:
     """
-    Make an empty file a journal, or bring an older journal to this version.
+    Create the tables in an empty file, or migrate an older journal to the newest version.
 
     Raises:
-        WrongJournal: The file is something else, or of a newer version. It is left as it was.
+        WrongJournal: The file is something else, or of an unknown version. It is left as it was.
     """
-    if _read_version(db, path, len(migrations)) < len(migrations):
-        # Write-ahead: readers never wait, and a commit is one write and one sync.
+    if _pending_migrations(db, path, migrations):
+        # With a write-ahead log, readers never wait, and a commit is one write and one fsync.
         db.execute("PRAGMA journal_mode = WAL")
         with transaction(db):
-            # Another process may have been faster.
-            for migration in migrations[_read_version(db, path, len(migrations)) :]:
+            # Another process may have migrated the file before this one got the lock.
+            for migration in _pending_migrations(db, path, migrations):
                 for statement in migration:
                     db.execute(statement)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {len(migrations)}")
+            db.execute(f"PRAGMA user_version = {newest_version(migrations)}")
 
 
-def check_current(db: sqlite3.Connection, path: str) -> None:
+def check_current(
+    db: sqlite3.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS
+) -> None:
     """
-    See that a file that may only be read is a journal of this version.
+    Make sure that a file that may only be read is a journal of the newest version.
 
     Raises:
-        WrongJournal: It is something else, or of a newer version.
-        JournalReadOnly: It is of an older one, and cannot be migrated.
+        WrongJournal: The file is something else, or of an unknown version.
+        JournalReadOnly: The journal is older, and cannot be migrated.
     """
-    version = _read_version(db, path, len(MIGRATIONS))
-    if version < len(MIGRATIONS):
+    if _pending_migrations(db, path, migrations):
         raise JournalReadOnly(
-            f"this journal has version {version} and may not be written, so that it cannot be "
-            f"brought to version {len(MIGRATIONS)}; let somebody open it who may write it",
+            "this journal is of an older version and may not be written, so that it cannot be "
+            f"brought to version {newest_version(migrations)}; open it once as a user who may "
+            "write it",
             path=path,
         )
 
 
-def _read_version(db: sqlite3.Connection, path: str, newest_version: int) -> int:
-    """Which version a file has; 0 for an empty one."""
-    application_id, version, object_count = db.execute(
-        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
-        "FROM pragma_application_id, pragma_user_version"
-    ).fetchone()
-    if application_id != APPLICATION_ID and (application_id or version or object_count):
+def _pending_migrations(
+    db: sqlite3.Connection, path: str, migrations: Sequence[Migration]
+) -> Sequence[Migration]:
+    """Return the migrations that a file has not had: all of them for an empty file."""
+    identity = _FileIdentity(
+        *db.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+            "FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
+    )
+    newest = newest_version(migrations)
+    if identity.application_id != APPLICATION_ID:
+        if any(identity):
+            raise WrongJournal(
+                "this is a database of another program and was left as it is; "
+                "give the path of a journal, or of a file that does not exist yet",
+                path=path,
+            )
+        return migrations
+    if identity.version > newest:
         raise WrongJournal(
-            "this is a database of another program and was left as it is; "
-            "give the path of a journal, or of a file that does not exist yet",
+            f"this journal has version {identity.version}, and this package knows versions up to "
+            f"{newest}; upgrade modelslab_async to open it",
             path=path,
         )
-    if version > newest_version:
+    if identity.version < _FIRST_VERSION:
         raise WrongJournal(
-            f"this journal has version {version}, and this package knows versions up to {newest_version}; "
-            "upgrade modelslab_async to open it",
+            f"this journal has version {identity.version}, which no release of modelslab_async "
+            f"wrote, and was left as it is; this package knows versions from {_FIRST_VERSION}; "
+            "give the path of a file that does not exist yet",
             path=path,
         )
-    return int(version)
+    return migrations[identity.version - _FIRST_VERSION + 1 :]

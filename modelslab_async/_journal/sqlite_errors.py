@@ -1,4 +1,4 @@
-"""Faults: what SQLite says went wrong, as errors that say what to do."""
+"""Turns SQLite's errors into journal errors that say what to do. It repairs nothing."""
 
 import sqlite3
 from pathlib import Path
@@ -13,6 +13,10 @@ from .._models.journal_errors import (
     WrongJournal,
 )
 
+# What opening or reading a file can raise. A message of SQLite that quotes damaged text is not
+# UTF-8, and Python raises a UnicodeDecodeError for it.
+UNREADABLE: Final = (sqlite3.Error, UnicodeError, OSError)
+
 _NOT_A_DATABASE_MESSAGE: Final = (
     "this is no SQLite database, or its beginning is destroyed; it was left as it is; "
     "give the path of a journal, or of a file that does not exist yet"
@@ -21,10 +25,20 @@ _EMPTIED_MESSAGE: Final = (
     "this journal is empty, though there is a -wal beside it; it was left as it is; keep both, and "
     "put back a copy of the journal, or move them away to begin anew"
 )
+_DAMAGED_MESSAGE: Final = (
+    "this journal is damaged; keep the file, and save what is left of it with "
+    "`sqlite3 FILE .recover`"
+)
+_CANNOT_CREATE_MESSAGE: Final = (
+    "no journal can be made here; see that the folder exists and is writable"
+)
 # The least page, and so the least database: https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
+# Python raises this without a result code of SQLite's.
+_UNDECODABLE_TEXT: Final = "Could not decode to UTF-8"
 
-# By SQLite's result code, the extended one first: https://sqlite.org/rescode.html
+# By SQLite's result code. An extended code counts before its primary code:
+# https://sqlite.org/rescode.html
 _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
     sqlite3.SQLITE_BUSY: (
         JournalLocked,
@@ -34,7 +48,7 @@ _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
         JournalFull,
         "there is no room to write the journal; make room on its disk, and run again",
     ),
-    # A quota or a limit on the size of files is told as this, and so is a failing disk.
+    # SQLite reports a quota, a limit on the size of files and a failing disk with this code.
     sqlite3.SQLITE_IOERR_WRITE: (
         JournalFull,
         (
@@ -49,17 +63,11 @@ _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
     sqlite3.SQLITE_READONLY: (
         JournalReadOnly,
         (
-            "this journal may be read and not written; see to the permissions of the file and of "
+            "this journal may be read and not written; check the permissions of the file and of "
             "its folder"
         ),
     ),
-    sqlite3.SQLITE_CORRUPT: (
-        JournalDamaged,
-        (
-            "this journal is damaged; keep the file, and save what is left of it with "
-            "`sqlite3 FILE .recover`"
-        ),
-    ),
+    sqlite3.SQLITE_CORRUPT: (JournalDamaged, _DAMAGED_MESSAGE),
     sqlite3.SQLITE_IOERR_SHORT_READ: (
         JournalDamaged,
         (
@@ -72,18 +80,24 @@ _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
 _UNKNOWN_ERROR = (JournalError, "the journal could not be read or written")
 
 
-def primary_code(error: sqlite3.Error) -> int:
-    """Which kind of error it is, without the finer distinctions of its kind; 0 for none."""
+def primary_code(error: BaseException) -> int:
+    """Return SQLite's primary result code of an error; 0 if it has none."""
     return _extended_code(error) & 0xFF
 
 
-def _extended_code(error: sqlite3.Error) -> int:
+def _extended_code(error: BaseException) -> int:
     return getattr(error, "sqlite_errorcode", 0)
 
 
-def to_journal_error(error: sqlite3.Error, path: str) -> JournalError:
-    """The error of ours that stands for one of SQLite's."""
-    if primary_code(error) == sqlite3.SQLITE_CANTOPEN:
+def to_journal_error(error: sqlite3.Error | UnicodeError | OSError, path: str) -> JournalError:
+    """Return the journal error for an error of SQLite or of the file system."""
+    error_type: type[JournalError]
+    source = "SQLite"
+    if isinstance(error, UnicodeError) or _UNDECODABLE_TEXT in str(error):
+        error_type, advice = JournalDamaged, _DAMAGED_MESSAGE
+    elif isinstance(error, OSError):
+        error_type, advice, source = JournalError, _CANNOT_CREATE_MESSAGE, "system"
+    elif primary_code(error) == sqlite3.SQLITE_CANTOPEN:
         error_type, advice = _cannot_open(Path(path))
     else:
         error_type, advice = (
@@ -91,9 +105,9 @@ def to_journal_error(error: sqlite3.Error, path: str) -> JournalError:
             or _ERRORS_BY_CODE.get(primary_code(error))
             or _UNKNOWN_ERROR
         )
-    to_journal_error = error_type(f"{advice} (SQLite: {error})", path=path)
-    to_journal_error.__cause__ = error
-    return to_journal_error
+    journal_error = error_type(f"{advice} ({source}: {error})", path=path)
+    journal_error.__cause__ = error
+    return journal_error
 
 
 def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
@@ -101,20 +115,20 @@ def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
         return WrongJournal, "this is a folder; give the path of a file"
     if path.exists():
         return JournalReadOnly, "SQLite keeps two files beside a journal, and may not write them"
-    return JournalError, "no journal can be made here; see that the folder exists and is writable"
+    return JournalError, _CANNOT_CREATE_MESSAGE
 
 
 def check_file(path: str) -> None:
     """
-    Refuse a file too short to be a database, before SQLite has it, which would overwrite it.
+    Refuse a file too short to be a database, since SQLite would overwrite it.
 
-    It is not opened: to close it again would end all locks that this process has on it.
+    The file is not opened: closing it would release all locks that this process has on it.
 
     Raises:
-        WrongJournal: It is something else.
-        JournalDamaged: It was emptied, and what waits beside it to be written shows that.
+        WrongJournal: The file is something else.
+        JournalDamaged: The file was emptied, but its write-ahead log was not.
     """
-    # In this order: who makes a journal has written to it before anything is beside it.
+    # The log is read first: a process that creates a journal writes the file before the log.
     wal = Path(f"{path}-wal")
     has_unmerged_wal = wal.is_file() and wal.stat().st_size > 0
     file = Path(path)
@@ -128,9 +142,9 @@ def check_file(path: str) -> None:
 
 
 def file_gone_error(path: str) -> JournalError:
-    """The error for a journal that is not where it was when it was opened."""
+    """Return the error for a journal that was deleted or replaced after it was opened."""
     return JournalError(
         "this journal was deleted or replaced while it was open, and nothing more is written; put "
-        "it back if you have it still, and run again",
+        "it back if you still have it, and run again",
         path=path,
     )

@@ -1,4 +1,4 @@
-"""Intents: what is about to be submitted, written before it is sent. Holds no payload, no key."""
+"""Records submits before they are sent, so that none is lost. It holds no payload and no key."""
 
 import sqlite3
 
@@ -6,25 +6,27 @@ from attrs import frozen
 
 from .._models.replies import Success
 from .._models.ticket import Ticket
-from .compact_ids import family_names, row_id_of
+from .compact_ids import family_names, read_ticket, row_id_of
 from .schema import RUN_IS_ALIVE
 from .tickets import add, complete_new
 
-_COLUMNS = "track_id, endpoint, payload_hash, recorded_at, family, id"
-_SELECT_SUBMITS = f"SELECT {_COLUMNS} FROM submits LEFT JOIN tickets USING (ticket)"
+_SELECT_SUBMITS = (
+    "SELECT track_id, endpoint, payload_hash, recorded_at, ticket, family, id "
+    "FROM submits LEFT JOIN tickets USING (ticket)"
+)
 
 
 @frozen(kw_only=True)
 class PendingSubmit:
     """
-    One submit that was written down before it was sent.
+    One submit that was recorded before it was sent.
 
     Attributes:
-        track_id: The mark that the request carries; one of the journal's own if it carries none.
-        endpoint: What it is sent to.
-        payload_hash: What tells its payload from others; a `SubmitUncertain` says the same.
-        recorded_at: When it was written, in seconds since 1970.
-        ticket: What it started; None as long as nobody knows whether it started anything.
+        track_id: The `track_id` of the request; a random one if the request carries none.
+        endpoint: The endpoint that it is sent to.
+        payload_hash: A digest of the payload, the same as in `SubmitUncertain`.
+        recorded_at: When it was recorded, in seconds since 1970.
+        ticket: The work that it started; None while it is unknown whether it started any.
     """
 
     track_id: str
@@ -36,7 +38,7 @@ class PendingSubmit:
 
 def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> None:
     """
-    Write down that a submit is about to be sent.
+    Record a submit that is about to be sent.
 
     Raises:
         ValueError: Its track_id was used before.
@@ -56,36 +58,36 @@ def confirm(
     db: sqlite3.Connection, track_id: str, ticket: Ticket, *, result: Success | None, now: float
 ) -> None:
     """
-    Write down which ticket a submit started, and add that ticket, which may be done already.
+    Record the ticket that a submit started, and add that ticket, with its result if there is one.
 
     Raises:
-        ValueError: No such submit was written down.
+        ValueError: No such submit was recorded.
     """
     add(db, [ticket], now=now)
     row_id = row_id_of(db, ticket)
     confirmed = db.execute(
         "UPDATE submits SET state = 'confirmed', ticket = ? WHERE track_id = ?", (row_id, track_id)
     )
-    _check_known(confirmed, track_id)
+    _check_found(confirmed, track_id)
     if result is not None:
         complete_new(db, row_id, result, now=now)
 
 
 def withdraw(db: sqlite3.Connection, track_id: str) -> None:
     """
-    Forget a uncertain submit that started nothing: it was refused, or provably never left.
+    Delete an uncertain submit that started nothing: it was refused, or provably never sent.
 
     Raises:
-        ValueError: No such submit was written down, or it is confirmed.
+        ValueError: No such submit was recorded, or it is confirmed.
     """
     deleted = db.execute(
         "DELETE FROM submits WHERE track_id = ? AND state = 'uncertain'", (track_id,)
     )
-    _check_known(deleted, track_id)
+    _check_found(deleted, track_id)
 
 
 def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """The submits that nobody confirmed, but for those of runs that are alive."""
+    """Return the unconfirmed submits of runs that are not alive, the oldest first."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE submits.state = 'uncertain' AND NOT EXISTS (SELECT 1 FROM runs "
@@ -95,7 +97,7 @@ def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
 
 
 def find(db: sqlite3.Connection, track_id: str) -> PendingSubmit | None:
-    """The submit with that mark, if it was ever written down."""
+    """Return the submit with a track_id; None if there is none."""
     return next(iter(_select(db, f"{_SELECT_SUBMITS} WHERE track_id = ?", track_id)), None)
 
 
@@ -107,14 +109,14 @@ def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSu
             endpoint=endpoint,
             payload_hash=payload_hash,
             recorded_at=recorded_at,
-            ticket=None if family is None else Ticket(names[family], str(id_)),
+            ticket=None if row_id is None else read_ticket(names, row_id, family, id_),
         )
-        for track_id, endpoint, payload_hash, recorded_at, family, id_ in db.execute(
+        for track_id, endpoint, payload_hash, recorded_at, row_id, family, id_ in db.execute(
             query, (value,)
         )
     ]
 
 
-def _check_known(changed: sqlite3.Cursor, track_id: str) -> None:
+def _check_found(changed: sqlite3.Cursor, track_id: str) -> None:
     if changed.rowcount != 1:
         raise ValueError(f"no uncertain submit with the track_id {track_id!r} is in this journal")

@@ -1,8 +1,8 @@
-"""Settling: tickets come in, are noted upon, and end once. Only the run that holds one ends it."""
+"""Adds tickets, records their polls and completes each once. It never polls."""
 
 import sqlite3
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter
 from typing import Final
 
 from attrs import frozen
@@ -14,14 +14,17 @@ from .compact_ids import compact_id, family_ids
 from .row_codec import encode
 from .schema import FAILED, OPEN, SUCCESS
 
-_reply_row_id: Final = itemgetter(0)
-_change_row_id: Final = itemgetter(4)
-
 _OWN_OPEN_TICKET: Final = f"ticket = ? AND state = {OPEN} AND run = ?"
-_COMPLETE_NEW: Final = f"UPDATE tickets SET state = ?, completed_at = ? WHERE ticket = ? AND state = {OPEN} AND run = 0"
-_COMPLETE: Final = f"UPDATE tickets SET state = ?, completed_at = ?, polls = polls + ?, max_lag = ? WHERE {_OWN_OPEN_TICKET}"
+_COMPLETE: Final = (
+    "UPDATE tickets SET state = ?, completed_at = ?, polls = polls + ?, max_lag = ? "
+    f"WHERE {_OWN_OPEN_TICKET}"
+)
+_COMPLETE_NEW: Final = (
+    "UPDATE tickets SET state = ?, completed_at = ? "
+    f"WHERE ticket = ? AND state = {OPEN} AND run = 0"
+)
 _INSERT_REPLY: Final = (
-    "INSERT OR REPLACE INTO replies (ticket, state, body, extra) VALUES (?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO replies (ticket, state, body, other_fields) VALUES (?, ?, ?, ?)"
 )
 
 
@@ -31,10 +34,10 @@ class Completion:
     How a ticket ended.
 
     Attributes:
-        row_id: Its number in the journal.
-        polls: How many polls there were since the last note.
+        row_id: The ticket's number in the journal.
+        polls: The number of polls since the last update.
         outcome: The outcome.
-        max_lag: At most how many seconds after its end it was noticed, if that is known.
+        max_lag: The most seconds between its end at the server and the poll that saw it, if known.
     """
 
     row_id: int
@@ -45,7 +48,14 @@ class Completion:
 
 @frozen
 class PollUpdate:
-    """What was learnt of an open ticket since the last note."""
+    """
+    What the client learned of an open ticket since the last update.
+
+    Attributes:
+        row_id: The ticket's number in the journal.
+        polls: The number of polls since the last update.
+        last: The last reply, if there was one.
+    """
 
     row_id: int
     polls: int
@@ -53,7 +63,7 @@ class PollUpdate:
 
 
 def add(db: sqlite3.Connection, tickets: Sequence[Ticket], *, now: float) -> int:
-    """Add those tickets that are not there yet. Returns how many they were."""
+    """Add the tickets that are not in the journal. Return their number."""
     ids_by_family = family_ids(db, {ticket.family for ticket in tickets})
     added = db.executemany(
         "INSERT OR IGNORE INTO tickets (family, id, added_at) VALUES (?, ?, ?)",
@@ -71,40 +81,45 @@ def complete(
     save_files: bool = False,
 ) -> list[bool]:
     """
-    End tickets. Says of each whether it was this run's to end; if not, nothing was written.
+    Write outcomes. Return for each whether it was written: the ticket was open and of this run.
 
-    With `owing`, the files of the successes are to be saved.
+    With `save_files`, queue the files of the successes.
     """
-    replies = [(completion.row_id, *encode(completion.outcome)) for completion in completions]
+    # Rows that are neighbours in the file are written one after the other.
+    ordered = sorted(completions, key=attrgetter("row_id"))
+    replies = {completion.row_id: encode(completion.outcome) for completion in ordered}
     changes = [
-        (reply[1], now, completion.polls, completion.max_lag, completion.row_id, run_id)
-        for completion, reply in zip(completions, replies, strict=True)
+        (
+            *(replies[completion.row_id].state, now, completion.polls, completion.max_lag),
+            *(completion.row_id, run_id),
+        )
+        for completion in ordered
     ]
     db.execute("SAVEPOINT completing")
-    # Neighbours in the file are written one after the other.
-    written_count = db.executemany(_COMPLETE, sorted(changes, key=_change_row_id)).rowcount
-    written = [True] * len(completions)
-    if written_count != len(completions):
+    if db.executemany(_COMPLETE, changes).rowcount != len(changes):
+        # Another run has some of them: write each on its own, to know which.
         db.execute("ROLLBACK TO completing")
         written = [db.execute(_COMPLETE, change).rowcount == 1 for change in changes]
-        replies = [reply for reply, is_written in zip(replies, written, strict=True) if is_written]
-    db.executemany(_INSERT_REPLY, sorted(replies, key=_reply_row_id))
+        for completion, is_written in zip(ordered, written, strict=True):
+            if not is_written:
+                del replies[completion.row_id]
+    db.executemany(_INSERT_REPLY, [(row_id, *reply) for row_id, reply in replies.items()])
     if save_files:
-        successes = [(row_id,) for row_id, state, *_ in replies if state == SUCCESS]
+        successes = [(row_id,) for row_id, reply in replies.items() if reply.state == SUCCESS]
         db.executemany("INSERT OR REPLACE INTO saves (ticket) VALUES (?)", successes)
     db.execute("RELEASE completing")
-    return written
+    return [completion.row_id in replies for completion in completions]
 
 
 def complete_new(db: sqlite3.Connection, row_id: int, outcome: Outcome, *, now: float) -> None:
-    """End a ticket that no run has taken yet: its submit brought the result."""
-    reply = (row_id, *encode(outcome))
-    if db.execute(_COMPLETE_NEW, (reply[1], now, row_id)).rowcount:
-        db.execute(_INSERT_REPLY, reply)
+    """Complete a ticket that no run has claimed, because its submit brought the result."""
+    reply = encode(outcome)
+    if db.execute(_COMPLETE_NEW, (reply.state, now, row_id)).rowcount:
+        db.execute(_INSERT_REPLY, (row_id, *reply))
 
 
 def reopen_failed(db: sqlite3.Connection) -> int:
-    """Open again what failed. Returns how many they were."""
+    """Reopen the failed tickets. Return their number."""
     return db.execute(
         f"UPDATE tickets SET state = {OPEN}, run = 0, completed_at = NULL, max_lag = NULL "
         f"WHERE state = {FAILED}"
@@ -112,13 +127,13 @@ def reopen_failed(db: sqlite3.Connection) -> int:
 
 
 def record_polls(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpdate]) -> None:
-    """Write down polls and last replies of tickets that are still open, and still this run's."""
+    """Write the polls and last replies of tickets that are still open and of this run."""
     db.executemany(
         f"UPDATE tickets SET polls = polls + ? WHERE {_OWN_OPEN_TICKET}",
         [(update.polls, update.row_id, run_id) for update in updates],
     )
     db.executemany(
-        "INSERT OR REPLACE INTO replies (ticket, state, body, extra) SELECT ?, ?, ?, ? "
+        "INSERT OR REPLACE INTO replies (ticket, state, body, other_fields) SELECT ?, ?, ?, ? "
         f"WHERE EXISTS (SELECT 1 FROM tickets WHERE {_OWN_OPEN_TICKET})",
         [
             (update.row_id, *encode(update.last), update.row_id, run_id)

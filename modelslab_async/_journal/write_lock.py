@@ -1,4 +1,4 @@
-"""Turns: how all that write to one file get at it, and none of them starves."""
+"""Shares SQLite's write lock fairly between the writers of one file. It writes nothing itself."""
 
 import sqlite3
 import time
@@ -10,23 +10,22 @@ from .sqlite_errors import primary_code
 
 T = TypeVar("T")
 
-# Seconds between two questions whether the file is free, ...
+# Seconds between two tries to get the lock.
 _RETRY_INTERVAL_S: Final = 0.0004
-# ... and for how long it is left free, by one who has held it for so long in all since the last
-# time.
+# A writer that held the lock for `_MAX_HOLD_S` in all leaves the file free for `_YIELD_S`.
 _YIELD_S: Final = 0.001
 _MAX_HOLD_S: Final = 0.025
 
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
-    """All of a block, or nothing of it."""
+    """Commit the block as a whole, or roll it back."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
-        # SQLite has often rolled back already; what counts is the first error.
+        # SQLite has often rolled back already. The first error is the one to raise.
         with suppress(sqlite3.Error):
             db.execute("ROLLBACK")
         raise
@@ -34,14 +33,14 @@ def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
 
 class WriteLock:
     """
-    One writer's turns at a file.
+    Waits for SQLite's write lock, and yields it to other writers.
 
-    SQLite hands its lock to nobody: whoever asks while it is free has it, and SQLite itself asks
-    less and less often, in the end ten times a second. Beside one that writes without a break that
-    can be never. So whoever waits here asks often, and whoever writes on and on leaves gaps.
+    SQLite has no queue of writers: the first to ask while the lock is free gets it. Its own busy
+    handler asks less and less often, down to ten times a second. Beside a writer that never pauses,
+    that can be never. So this class retries often, and pauses after it held the lock for a while.
 
     Args:
-        patience: For how many seconds another may hold the file.
+        lock_timeout: The most seconds to wait for another writer.
     """
 
     def __init__(self, lock_timeout: float) -> None:
@@ -51,10 +50,10 @@ class WriteLock:
 
     def run_exclusive(self, write: Callable[[], T]) -> T:
         """
-        Write when it is this one's turn, all or nothing.
+        Call a function that takes the write lock, and call it again while the lock is taken.
 
         Raises:
-            sqlite3.OperationalError: Another holds the file for longer than is waited for.
+            sqlite3.OperationalError: Another writer held the lock for longer than the timeout.
         """
         self._yield_to_others()
         deadline = time.monotonic() + self._lock_timeout

@@ -1,10 +1,12 @@
-"""Writer: the one thread that writes a journal. What waits together is committed together."""
+"""The one thread that writes a journal. It commits together what waits together."""
 
 import asyncio
 import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -13,35 +15,34 @@ from attrs import frozen
 from .._models.journal_errors import JournalError
 from .process_identity import has_died
 from .schema import prepare
-from .sqlite_errors import check_file, file_gone_error, to_journal_error
+from .sqlite_errors import UNREADABLE, check_file, file_gone_error, to_journal_error
 from .write_lock import WriteLock, transaction
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-# So many jobs share a commit at the most.
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
-# KiB of pages in memory: new tickets touch the index of ids all over.
+# The page cache. New tickets touch pages all over the index of ids.
 _CACHE_KIB: Final = 64 * 1024
-# Pages of the write-ahead file before they are moved over: fewer and larger moves.
+# Pages in the write-ahead log before a checkpoint. Larger checkpoints are fewer.
 _CHECKPOINT_PAGES: Final = 4000
 
 
 @frozen(eq=False)
 class _QueuedOperation:
-    """Some work on the journal, and who waits for its result."""
+    """A function to call in a transaction, and the future that gets its result."""
 
     operation: Operation[Any]
     future: asyncio.Future[Any]
 
 
 def connect(path: str, lock_timeout: float) -> sqlite3.Connection:
-    """Open a file, or make it. A commit is on the disk when it returns."""
+    """Open a file, or create it. A commit is on the disk when it returns."""
     return configured(lambda: sqlite3.connect(path, timeout=lock_timeout, isolation_level=None))
 
 
 def configured(open_connection: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
-    """A connection as all of ours are."""
+    """Open a connection with the settings that every connection to a journal has."""
     db = open_connection()
     try:
         db.execute("PRAGMA synchronous = FULL")
@@ -54,51 +55,37 @@ def configured(open_connection: Callable[[], sqlite3.Connection]) -> sqlite3.Con
     return db
 
 
-class ReadOnlyWriter:
-    """Stands for a writer where a journal may only be read."""
-
-    is_file_gone = False
-
-    def __init__(self, error: JournalError) -> None:
-        self._error = error
-
-    def enqueue(self, _operation: Operation[T]) -> asyncio.Future[T]:
-        """
-        Refuse.
-
-        Raises:
-            JournalError: As when the journal was opened.
-        """
-        raise type(self._error)(self._error.message, path=self._error.path)
-
-    async def aclose(self) -> None:
-        """There is nothing to close."""
-
-
 class Writer:
-    """Does work on one file, in the order given, from the event loop in which it was made."""
+    """
+    Runs operations on one file, in the order given. It belongs to the event loop that made it.
+
+    The thread answers every future, also when it dies: then all waiting operations, and all later
+    ones, get the error.
+    """
 
     def __init__(self, path: str, lock_timeout: float) -> None:
         self._path = path
         self._write_lock = WriteLock(lock_timeout)
         self._pid = os.getpid()
         self._queue: SimpleQueue[_QueuedOperation | None] = SimpleQueue()
+        self._group: list[_QueuedOperation] = []
         self._loop = asyncio.get_running_loop()
         self._open_result: asyncio.Future[None] = self._loop.create_future()
         self._thread_ended = asyncio.Event()
         self._closed = False
+        self._failure: JournalError | None = None
         self._file: os.stat_result | None = None
-        # A program that ends without closing its journal is not held up: what was answered is kept.
+        # A daemon: a program may end without closing its journal. What was answered is committed.
         self._thread = threading.Thread(
             target=self._run, name="modelslab_async journal", daemon=True
         )
 
     async def open(self) -> None:
         """
-        Open the file, or make it.
+        Open the file, or create it.
 
         Raises:
-            JournalError: That is not possible, and why.
+            JournalError: The file cannot be opened for writing; the message says why.
         """
         self._thread.start()
         try:
@@ -109,32 +96,34 @@ class Writer:
 
     def enqueue(self, operation: Operation[T]) -> asyncio.Future[T]:
         """
-        Have some work done. Its result comes when it is committed, its error when all is undone.
+        Queue an operation. Its future gets the result after the commit, or the error.
 
         Raises:
-            JournalError: The journal is closed.
+            JournalError: The journal is closed, or its thread has died.
         """
         if self._closed:
             raise JournalError("this journal is closed; open it again", path=self._path)
         if self._pid != os.getpid():
             raise RuntimeError("this journal belongs to another process; open it in each")
+        if self._failure is not None:
+            raise JournalError(self._failure.message, path=self._path) from self._failure
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_QueuedOperation(operation, future))
         return future
 
     @property
     def is_file_gone(self) -> bool:
-        """Whether the file is not where it was any more, and what is written would be lost."""
+        """Whether the file was deleted or replaced, so that further commits would be lost."""
         try:
             return self._file is not None and not os.path.samestat(
                 self._file,
-                os.stat(self._path),  # noqa: PTH116 -- asked with each commit.
+                os.stat(self._path),  # noqa: PTH116 -- called for each commit.
             )
         except OSError:
             return True
 
     async def aclose(self) -> None:
-        """Do what was given before, and close the file."""
+        """Finish the queued operations, and close the file."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
@@ -142,38 +131,48 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            db = self._open_file()
-        except JournalError as error:
-            self._resolve_all([(self._open_result, None, error)])
-        else:
-            self._resolve_all([(self._open_result, None, None)])
-            while self._commit_group(db):
-                pass
-            db.close()
+            with closing(self._open_file()) as db:
+                self._resolve_all([(self._open_result, None, None)])
+                while self._commit_group(db):
+                    pass
+        except BaseException as error:  # noqa: BLE001 -- every caller that waits gets it.
+            self._call_in_loop(partial(self._fail, _as_journal_error(error, self._path)))
         self._call_in_loop(self._thread_ended.set)
+
+    def _fail(self, error: JournalError) -> None:
+        """
+        Pass the error that ended the thread to every waiting caller.
+
+        It runs in the event loop, as `enqueue` does, so no operation can be queued in between.
+        """
+        self._failure = error
+        _resolve(self._open_result, None, error)
+        for queued in self._group:
+            _resolve(queued.future, None, error)
+        while True:
+            try:
+                queued_or_end = self._queue.get_nowait()
+            except Empty:
+                return
+            if queued_or_end is not None:
+                _resolve(queued_or_end.future, None, error)
 
     def _open_file(self) -> sqlite3.Connection:
         check_file(self._path)
-        try:
-            # It waits for its turns itself.
-            db = self._write_lock.run_exclusive(lambda: connect(self._path, lock_timeout=0.0))
-        except sqlite3.Error as error:
-            raise to_journal_error(error, self._path) from error
+        # `WriteLock` does the waiting, so SQLite itself must not wait.
+        db = self._write_lock.run_exclusive(lambda: connect(self._path, lock_timeout=0.0))
         try:
             self._write_lock.run_exclusive(lambda: prepare(db, self._path))
-        except sqlite3.Error as error:
-            db.close()
-            raise to_journal_error(error, self._path) from error
+            self._file = os.stat(self._path)  # noqa: PTH116
         except BaseException:
             db.close()
             raise
-        self._file = os.stat(self._path)  # noqa: PTH116
         return db
 
     def _commit_group(self, db: sqlite3.Connection) -> bool:
-        """One group of jobs. Returns whether there will be another."""
+        """Commit the operations that wait. Return whether there will be more."""
         queued = self._queue.get()
-        group: list[_QueuedOperation] = []
+        self._group = group = []
         while queued is not None:
             group.append(queued)
             if len(group) == _MAX_OPERATIONS_PER_COMMIT:
@@ -202,8 +201,8 @@ class Writer:
             self._resolve_all(
                 [(queued.future, None, to_journal_error(error, self._path)) for queued in group]
             )
-        except Exception as error:  # noqa: BLE001 -- it is told to whom it belongs.
-            # The bad one shall not spoil the others.
+        except Exception as error:  # noqa: BLE001 -- the caller of the operation gets it.
+            # One bad operation must not fail the others: commit each on its own.
             if len(group) == 1:
                 if isinstance(error, JournalError):
                     error.path = self._path
@@ -219,8 +218,8 @@ class Writer:
         self, results: list[tuple[asyncio.Future[Any], Any, Exception | None]]
     ) -> None:
         def resolve() -> None:
-            for result in results:
-                _resolve(*result)
+            for future, result, error in results:
+                _resolve(future, result, error)
 
         self._call_in_loop(resolve)
 
@@ -228,8 +227,22 @@ class Writer:
         try:
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:
-            # The loop has ended, and nobody waits any more.
+            # The event loop is closed, so no task waits for an answer.
             return
+
+
+def _as_journal_error(error: BaseException, path: str) -> JournalError:
+    if isinstance(error, JournalError):
+        return error
+    if isinstance(error, UNREADABLE):
+        return to_journal_error(error, path)
+    journal_error = JournalError(
+        f"the thread that writes this journal has died ({type(error).__name__}: {error}); "
+        "what it answered is committed; open the journal again",
+        path=path,
+    )
+    journal_error.__cause__ = error
+    return journal_error
 
 
 def _resolve(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:

@@ -246,8 +246,8 @@ async def test_a_run_takes_over_from_the_dead(a_client, emulator, path):
     now = 1_800_000_000.0
     async with Journal.open(path, clock=lambda: now) as dead:
         await dead.add(["images:1"])
-        run = await dead.begin_run(lease=60)
-        assert 1 == len((await dead.claim(run, before_run=run, limit=1, lease=60)).tickets)
+        run = await dead.leases.begin_run(lease=60)
+        assert 1 == len((await dead.leases.claim(run, before_run=run, limit=1, lease=60)).tickets)
     async with (
         a_client() as client,
         Batch.open(path, client=client, lease=1.0, clock=lambda: now) as batch,
@@ -277,13 +277,15 @@ async def test_a_run_that_slept_too_long_begins_again(a_client, emulator, path):
         await until(running)
         async with Journal.open(path, clock=lambda: now + 1) as other:
             # Another process finds the lease over, and takes a ticket.
-            run = await other.begin_run(lease=10)
-            ((_, taken),) = (await other.claim(run, before_run=run, limit=1, lease=10)).tickets
+            run = await other.leases.begin_run(lease=10)
+            ((_, taken),) = (
+                await other.leases.claim(run, before_run=run, limit=1, lease=10)
+            ).tickets
             await asyncio.sleep(0.5)
             polls = emulator.polls[taken]
             await asyncio.sleep(0.5)
             assert polls == emulator.polls[taken]
-            await other.end_run(run)
+            await other.leases.end_run(run)
         outcomes = await task
         assert sorted(tickets) == sorted(each.ticket for each in outcomes)
         assert {Success} == {type(each) for each in outcomes}
@@ -306,8 +308,8 @@ def taken_by_another(path, count):
 
     async def take():
         async with Journal.open(path) as other:
-            run = await other.begin_run(lease=60)
-            claim = await other.claim(run, before_run=run, limit=count, lease=60)
+            run = await other.leases.begin_run(lease=60)
+            claim = await other.leases.claim(run, before_run=run, limit=count, lease=60)
             return run, {ticket.id for _, ticket in claim.tickets}
 
     with ThreadPoolExecutor() as thread:
@@ -376,9 +378,9 @@ async def test_a_commit_without_a_lease_begins_again(a_client, emulator, path):
             # Since nobody reads, what ends now waits to be written.
             await asyncio.sleep(1.5)
             async with Journal.open(path, clock=lambda: now + 2000) as other:
-                run = await other.begin_run(lease=10)
-                await other.claim(run, before_run=run, limit=1, lease=10)
-                await other.end_run(run)
+                run = await other.leases.begin_run(lease=10)
+                await other.leases.claim(run, before_run=run, limit=1, lease=10)
+                await other.leases.end_run(run)
             await all_of(outcomes, seen)
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
 
@@ -395,9 +397,9 @@ async def test_a_claim_without_a_lease_begins_again(a_client, emulator, path):
         async with aclosing(batch.run(window=2)) as outcomes:
             seen = [await anext(outcomes)]
             async with Journal.open(path, clock=lambda: now + 2000) as other:
-                run = await other.begin_run(lease=10)
-                await other.claim(run, before_run=run, limit=1, lease=10)
-                await other.end_run(run)
+                run = await other.leases.begin_run(lease=10)
+                await other.leases.claim(run, before_run=run, limit=1, lease=10)
+                await other.leases.end_run(run)
             await all_of(outcomes, seen)
         assert len(seen) == len({each.ticket for each in seen})
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
@@ -477,13 +479,13 @@ async def test_a_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path
     seen = []
     async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
         await batch.add(tickets)
-        await batch.journal._writer.enqueue(lambda db: db.execute("PRAGMA max_page_count = 1"))
+        await batch.journal._store.write(lambda db: db.execute("PRAGMA max_page_count = 1"))
         with pytest.raises(JournalFull):
             await all_of(batch.run(), seen)
         assert len(seen) < 300
         kept = {each.ticket for each in await all_of(batch.outcomes())}
         assert {each.ticket for each in seen} <= kept
-        await batch.journal._writer.enqueue(lambda db: db.execute("PRAGMA max_page_count = 100000"))
+        await batch.journal._store.write(lambda db: db.execute("PRAGMA max_page_count = 100000"))
         seen += await all_of(batch.run())
         assert len(seen) == len({each.ticket for each in seen})
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}

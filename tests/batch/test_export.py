@@ -21,8 +21,8 @@ async def batch(path):
     """Three tickets that ended each in its way, and an open one."""
     async with Batch.open(path, clock=lambda: NOW) as batch:
         await batch.add(["images:1", "images:2", "video:3", "video:4"])
-        run = await batch.journal.begin_run(lease=60)
-        claim = await batch.journal.claim(run, before_run=run, limit=3, lease=60)
+        run = await batch.journal.leases.begin_run(lease=60)
+        claim = await batch.journal.leases.claim(run, before_run=run, limit=3, lease=60)
         (one, first), (two, second), (three, third) = claim.tickets
         success = Success(
             ticket=first, output=tuple(BODY["output"]), message="é", raw=BODY, nsfw=True
@@ -33,8 +33,8 @@ async def batch(path):
             Completion(two, 1, Failed(ticket=second, message="no", reason="not_found")),
             Completion(three, 0, Unresolved(ticket=third, cause=cause)),
         ]
-        await batch.journal.complete(run, ends)
-        await batch.journal.end_run(run)
+        await batch.journal.leases.complete(run, ends)
+        await batch.journal.leases.end_run(run)
         yield batch
 
 
@@ -116,10 +116,10 @@ async def test_an_export_that_is_cancelled_stops(batch, tmp_path, monkeypatch):
     """It leaves no file behind, neither then nor later."""
     monkeypatch.setattr("modelslab_async._journal.exports._PAGE_SIZE", 1)
     await batch.add(("images", number) for number in range(100, 5000))
-    run = await batch.journal.begin_run(lease=60)
-    claim = await batch.journal.claim(run, before_run=run, limit=5000, lease=60)
+    run = await batch.journal.leases.begin_run(lease=60)
+    claim = await batch.journal.leases.claim(run, before_run=run, limit=5000, lease=60)
     ends = [Completion(number, 0, Failed(ticket=ticket)) for number, ticket in claim.tickets]
-    await batch.journal.complete(run, ends)
+    await batch.journal.leases.complete(run, ends)
     task = asyncio.create_task(batch.export(tmp_path / "out.jsonl"))
     await drafts(tmp_path, 1)
     task.cancel()

@@ -27,6 +27,7 @@ from modelslab_async import (
     Unsaved,
 )
 from modelslab_async._downloads.filenames import stem_of
+from modelslab_async._journal.run_leases import RunLeases
 from modelslab_async.emulator import Emulator, FileLinks, Jobs
 from modelslab_async.journal import Journal
 
@@ -292,14 +293,15 @@ async def test_no_room_for_files(a_client, emulator, path, folder, saving):
 @pytest.fixture(params=["record_file", "complete_save", "claim_saves", "complete"])
 def breaking(request, monkeypatch):
     """A method of all journals that finds no room, until it is told that there is some."""
-    real, room = getattr(Journal, request.param), asyncio.Event()
+    owner = Journal if hasattr(Journal, request.param) else RunLeases
+    real, room = getattr(owner, request.param), asyncio.Event()
 
     async def full(self, *given, **more):
         if not room.is_set():
             raise JournalFull("there is no room")
         return await real(self, *given, **more)
 
-    monkeypatch.setattr(Journal, request.param, full)
+    monkeypatch.setattr(owner, request.param, full)
     return room
 
 

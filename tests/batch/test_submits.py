@@ -23,6 +23,7 @@ from modelslab_async import (
     Ticket,
     TransportError,
 )
+from modelslab_async._journal.run_leases import RunLeases
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
 
@@ -254,8 +255,8 @@ async def test_a_lease_that_another_ended_is_taken_anew(a_client, path):
     ):
         await batch.submit(REALTIME, prompt="a cat", track_id=1)
         first = batch._journaled_submits._run_id
-        run = await other.begin_run(lease=10)
-        await other.claim(run, before_run=run, limit=1, lease=10)
+        run = await other.leases.begin_run(lease=10)
+        await other.leases.claim(run, before_run=run, limit=1, lease=10)
         beating = batch._journaled_submits._renewal_task
         await asyncio.wait([beating], timeout=60)
         assert beating.done()
@@ -273,11 +274,11 @@ async def test_trouble_with_the_journal_is_told_and_outlived(
 
     async with a_client() as client, Batch.open(path, client=client, lease=0.2) as batch:
         await batch.submit(REALTIME, prompt="a cat", track_id=1)
-        monkeypatch.setattr(Journal, "renew_lease", locked)
+        monkeypatch.setattr(RunLeases, "renew", locked)
         async with asyncio.timeout(30):
             while "could not be renewed" not in caplog.text:
                 await asyncio.wait([batch._journaled_submits._renewal_task], timeout=0.01)
-        monkeypatch.setattr(Journal, "end_run", locked)
+        monkeypatch.setattr(RunLeases, "end_run", locked)
     assert "a run stays open for up to 0.2 s" in caplog.text
     monkeypatch.undo()
     monkeypatch.setattr(Journal, "withdraw", locked)

@@ -71,12 +71,12 @@ async def added(journal: Journal, tickets: int, group: int) -> float:
 
 async def settled(journal: Journal, group: int, body: dict[str, Any]) -> tuple[float, float]:
     """Claim and settle all; returns how many a second were claimed, and how many settled."""
-    run = await journal.begin_run(lease=LEASE)
+    run = await journal.leases.begin_run(lease=LEASE)
     claiming = settling = 0.0
     count = 0
     while True:
         began = time.perf_counter()
-        claim = await journal.claim(run, before_run=run, limit=group, lease=LEASE)
+        claim = await journal.leases.claim(run, before_run=run, limit=group, lease=LEASE)
         claiming += time.perf_counter() - began
         assert isinstance(claim, Claim)
         if not claim.tickets:
@@ -84,7 +84,7 @@ async def settled(journal: Journal, group: int, body: dict[str, Any]) -> tuple[f
         ends = [Completion(number, 3, success(ticket, body)) for number, ticket in claim.tickets]
         random.Random(count).shuffle(ends)
         began = time.perf_counter()
-        assert all(await journal.complete(run, ends))
+        assert all(await journal.leases.complete(run, ends))
         settling += time.perf_counter() - began
         count += len(ends)
 

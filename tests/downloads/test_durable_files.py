@@ -79,9 +79,11 @@ async def test_export_is_synced_before_it_is_named(disk_calls, form, tmp_path):
     async with Batch.open(tmp_path / "journal") as batch:
         await batch.add(["images:1"])
         journal = batch.journal
-        run = await journal.begin_run(lease=60)
-        ((number, ticket),) = (await journal.claim(run, before_run=run, limit=1, lease=60)).tickets
-        await journal.complete(run, [Completion(number, 1, Failed(ticket=ticket))])
+        run = await journal.leases.begin_run(lease=60)
+        ((number, ticket),) = (
+            await journal.leases.claim(run, before_run=run, limit=1, lease=60)
+        ).tickets
+        await journal.leases.complete(run, [Completion(number, 1, Failed(ticket=ticket))])
         await batch.export(file := folder / f"out.{form}")
 
     assert [

@@ -813,8 +813,8 @@ MUTATIONS = [
     Mutation(
         "the clock on the wall jumps: two go on looking",
         "_batch/poll_run.py",
-        "if not await self._journal.renew_lease(self.run_id, lease=self._lease):",
-        "await self._journal.renew_lease(self.run_id, lease=self._lease)\n                if False:",
+        "if not await self._journal.leases.renew(self.run_id, lease=self._lease):",
+        "await self._journal.leases.renew(self.run_id, lease=self._lease)\n                if False:",
         WALL,
         "looks_no_more",
     ),

@@ -35,7 +35,7 @@ def given_up(ticket):
 
 async def claim(journal, run, *, most=10, before=None):
     """The tickets that a run gets, with their numbers."""
-    got = await journal.claim(run, before_run=before or run, limit=most, lease=60)
+    got = await journal.leases.claim(run, before_run=before or run, limit=most, lease=60)
     return {ticket: number for number, ticket in got.tickets}
 
 
@@ -54,7 +54,7 @@ async def test_an_id_comes_back_as_it_was(journal, id_):
     ticket = Ticket("images", id_)
     assert 1 == await journal.add([ticket])
     assert 0 == await journal.add([ticket])
-    assert [ticket] == list(await claim(journal, await journal.begin_run(lease=60)))
+    assert [ticket] == list(await claim(journal, await journal.leases.begin_run(lease=60)))
 
 
 async def test_an_ill_formed_ticket_adds_nothing(journal):
@@ -68,7 +68,7 @@ async def test_an_outcome_is_there_when_it_is_opened_again(path, clock):
     """What was settled comes back, with its polls and its times."""
     async with Journal.open(path, clock=clock) as journal:
         await journal.add([A, B, C])
-        run = await journal.begin_run(lease=60)
+        run = await journal.leases.begin_run(lease=60)
         held = await claim(journal, run)
         clock.now += 5
         failed = Failed(ticket=B, message="no")
@@ -77,7 +77,7 @@ async def test_an_outcome_is_there_when_it_is_opened_again(path, clock):
             Completion(held[B], 1, failed),
             Completion(held[C], 2, given_up(C)),
         ]
-        assert [True] * 3 == await journal.complete(run, ends)
+        assert [True] * 3 == await journal.leases.complete(run, ends)
     async with Journal.open(path, clock=clock) as journal:
         found = [each async for each in journal.recorded_outcomes()]
         assert [done(A), failed] == [each.outcome for each in found[:2]]
@@ -111,10 +111,10 @@ async def test_many_pages_are_one_list(journal, monkeypatch):
     monkeypatch.setattr("modelslab_async.journal._PAGE_SIZE", 3)
     tickets = [Ticket("images", number) for number in range(1, 21)]
     await journal.add(tickets)
-    run = await journal.begin_run(lease=60)
+    run = await journal.leases.begin_run(lease=60)
     held = await claim(journal, run, most=20)
     ends = [Completion(held[ticket], 1, done(ticket)) for ticket in tickets if int(ticket.id) % 3]
-    await journal.complete(run, ends)
+    await journal.leases.complete(run, ends)
     assert [end.outcome for end in ends] == [
         each.outcome async for each in journal.recorded_outcomes()
     ]
@@ -123,53 +123,62 @@ async def test_many_pages_are_one_list(journal, monkeypatch):
 async def test_two_runs_share_the_work(journal):
     """No ticket belongs to two runs, and each says whether the other has some."""
     await journal.add([A, B, C])
-    first, second = await journal.begin_run(lease=60), await journal.begin_run(lease=60)
+    first, second = (
+        await journal.leases.begin_run(lease=60),
+        await journal.leases.begin_run(lease=60),
+    )
     assert first < second
     mine, other = await claim(journal, first, most=2), await claim(journal, second, most=2)
     assert {A, B, C} == {*mine, *other}
     assert set() == {*mine} & {*other}
-    got = await journal.claim(first, before_run=first, limit=9, lease=60)
+    got = await journal.leases.claim(first, before_run=first, limit=9, lease=60)
     assert ([], True) == (got.tickets, got.has_others)
-    assert [True] == await journal.complete(second, [Completion(other[C], 1, done(C))])
-    got = await journal.claim(first, before_run=first, limit=9, lease=60)
+    assert [True] == await journal.leases.complete(second, [Completion(other[C], 1, done(C))])
+    got = await journal.leases.claim(first, before_run=first, limit=9, lease=60)
     assert ([], False) == (got.tickets, got.has_others)
-    got = await journal.claim(second, before_run=second, limit=9, lease=60)
+    got = await journal.leases.claim(second, before_run=second, limit=9, lease=60)
     assert ([], True) == (got.tickets, got.has_others)
 
 
 async def test_a_dead_run_loses_its_tickets_in_time(journal, clock):
     """Not before its lease is over; a renewed lease is over later."""
     await journal.add([A])
-    dead, heir = await journal.begin_run(lease=60), await journal.begin_run(lease=1000)
+    dead, heir = (
+        await journal.leases.begin_run(lease=60),
+        await journal.leases.begin_run(lease=1000),
+    )
     held = await claim(journal, dead)
     clock.now += 40
-    assert await journal.renew_lease(dead, lease=60)
+    assert await journal.leases.renew(dead, lease=60)
     clock.now += 59
     assert {} == await claim(journal, heir)
     assert 1 == (await journal.report()).running
     clock.now += 1
     assert 0 == (await journal.report()).running
     assert held == await claim(journal, heir)
-    assert not await journal.renew_lease(dead, lease=60)
-    assert await journal.claim(dead, before_run=dead, limit=1, lease=60) is None
+    assert not await journal.leases.renew(dead, lease=60)
+    assert await journal.leases.claim(dead, before_run=dead, limit=1, lease=60) is None
 
 
 async def test_who_comes_too_late_changes_nothing(journal, clock):
     """The outcome of a run that lost its ticket is not written, those beside it are."""
     await journal.add([A, B])
-    slow, fast = await journal.begin_run(lease=60), await journal.begin_run(lease=1000)
+    slow, fast = (
+        await journal.leases.begin_run(lease=60),
+        await journal.leases.begin_run(lease=1000),
+    )
     held = await claim(journal, slow, most=1)
     clock.now += 60
     taken = await claim(journal, fast)
-    mine = await claim(journal, again := await journal.begin_run(lease=60))
+    mine = await claim(journal, again := await journal.leases.begin_run(lease=60))
     assert ({A, B}, {}) == (taken.keys(), mine)
-    assert [True] == await journal.complete(fast, [Completion(taken[A], 1, done(A))])
-    assert [False] == await journal.complete(slow, [Completion(held[A], 1, given_up(A))])
-    assert [False, True] == await journal.complete(
+    assert [True] == await journal.leases.complete(fast, [Completion(taken[A], 1, done(A))])
+    assert [False] == await journal.leases.complete(slow, [Completion(held[A], 1, given_up(A))])
+    assert [False, True] == await journal.leases.complete(
         fast, [Completion(taken[A], 5, given_up(A)), Completion(taken[B], 1, done(B))]
     )
-    await journal.record_polls(slow, [PollUpdate(held[A], 7, Processing(ticket=A))])
-    await journal.end_run(again)
+    await journal.leases.record_polls(slow, [PollUpdate(held[A], 7, Processing(ticket=A))])
+    await journal.leases.end_run(again)
     assert [done(A), done(B)] == [each.outcome async for each in journal.recorded_outcomes()]
     assert 2 == (await journal.report()).polls
 
@@ -177,29 +186,32 @@ async def test_who_comes_too_late_changes_nothing(journal, clock):
 async def test_unresolved_is_open_for_the_next_run_alone(journal):
     """The run that gave a ticket up does not get it again; one that begins later does."""
     await journal.add([A, B])
-    first = await journal.begin_run(lease=60)
+    first = await journal.leases.begin_run(lease=60)
     held = await claim(journal, first)
-    await journal.complete(
+    await journal.leases.complete(
         first, [Completion(held[A], 1, given_up(A)), Completion(held[B], 1, done(B))]
     )
     assert {} == await claim(journal, first)
     assert 1 == (await journal.report()).unresolved
-    second = await journal.begin_run(lease=60)
+    second = await journal.leases.begin_run(lease=60)
     assert held[A] == (await claim(journal, second))[A]
     report = await journal.report()
     assert (1, 1, 0) == (report.open, report.running, report.unresolved)
     assert await journal.last(A) is None
-    assert [True] == await journal.complete(second, [Completion(held[A], 1, done(A))])
+    assert [True] == await journal.leases.complete(second, [Completion(held[A], 1, done(A))])
     assert {done(A), done(B)} == {each.outcome async for each in journal.recorded_outcomes()}
 
 
 async def test_a_run_that_ends_leaves_the_rest(journal):
     """What it did not settle is anybody's at once, and its last notes are kept."""
     await journal.add([A])
-    first, second = await journal.begin_run(lease=60), await journal.begin_run(lease=60)
+    first, second = (
+        await journal.leases.begin_run(lease=60),
+        await journal.leases.begin_run(lease=60),
+    )
     held = await claim(journal, first)
     last = Processing(ticket=A, status="queued", eta=4.0, raw={"status": "queued", "eta": 4})
-    await journal.end_run(first, [PollUpdate(held[A], 4, last)])
+    await journal.leases.end_run(first, [PollUpdate(held[A], 4, last)])
     assert last == await journal.last(A)
     assert held == await claim(journal, second)
     assert 4 == (await journal.report()).polls
@@ -208,7 +220,7 @@ async def test_a_run_that_ends_leaves_the_rest(journal):
 async def test_what_waits_together_is_committed_together(journal):
     """A hundred calls at once cost a few commits, not one each."""
     said = []
-    await journal._writer.enqueue(lambda db: db.set_trace_callback(said.append))
+    await journal._store.write(lambda db: db.set_trace_callback(said.append))
     tickets = [Ticket("images", number) for number in range(100)]
     await asyncio.gather(*(journal.add([ticket]) for ticket in tickets))
     assert 100 == (await journal.report()).tickets
@@ -270,12 +282,12 @@ async def test_reading_waits_for_no_writer(journal, path):
 async def test_the_questions_of_a_run_cost_no_scan(journal, path):
     """Claims and renewals go by an index, however many tickets are over."""
     asked = []
-    await journal._writer.enqueue(lambda db: db.set_trace_callback(asked.append))
+    await journal._store.write(lambda db: db.set_trace_callback(asked.append))
     await journal.add([A, B])
-    run = await journal.begin_run(lease=60)
+    run = await journal.leases.begin_run(lease=60)
     held = await claim(journal, run, most=1)
-    await journal.complete(run, [Completion(held[A], 1, done(A))])
-    await journal.end_run(run)
+    await journal.leases.complete(run, [Completion(held[A], 1, done(A))])
+    await journal.leases.end_run(run)
     with closing(connect(str(path), 5)) as db:
         for statement in asked:
             if " tickets " in statement and not statement.startswith("INSERT OR IGNORE"):
@@ -317,14 +329,14 @@ async def test_a_submit_is_doubtful_until_it_is_confirmed(journal, clock):
     await journal.confirm("t-1", A)
     assert [second] == await journal.uncertain()
     assert 1 == (await journal.report()).uncertain
-    assert [A] == list(await claim(journal, await journal.begin_run(lease=60)))
+    assert [A] == list(await claim(journal, await journal.leases.begin_run(lease=60)))
     await journal.withdraw("t-2")
     assert [] == await journal.uncertain()
 
 
 async def test_a_submit_of_a_living_run_is_not_doubtful(journal, clock):
     """Only when the run that sends it has died does anybody need to look for it."""
-    run = await journal.begin_run(lease=60)
+    run = await journal.leases.begin_run(lease=60)
     await journal.record_submit("t-1", endpoint="e", payload_hash="ab", run_id=run)
     assert [] == await journal.uncertain()
     clock.now += 60
@@ -354,7 +366,7 @@ async def test_a_submit_is_found_by_its_mark(journal, clock):
         track_id="t-1", endpoint="e", payload_hash="ab", recorded_at=clock.now, ticket=A
     ) == await journal.find_submit("t-1")
     assert done(A) == await journal.last(A)
-    assert {} == await claim(journal, await journal.begin_run(lease=60))
+    assert {} == await claim(journal, await journal.leases.begin_run(lease=60))
     await journal.record_submit("t-2", endpoint="e", payload_hash="cd")
     await journal.withdraw("t-2")
     assert await journal.find_submit("t-2") is None
@@ -363,12 +375,15 @@ async def test_a_submit_is_found_by_its_mark(journal, clock):
 async def test_a_dead_run_loses_its_saves_in_time(journal, clock):
     """Also to a run that asks for nothing but saves."""
     await journal.add([A])
-    dead, heir = await journal.begin_run(lease=60), await journal.begin_run(lease=1000)
+    dead, heir = (
+        await journal.leases.begin_run(lease=60),
+        await journal.leases.begin_run(lease=1000),
+    )
     held = await claim(journal, dead)
-    await journal.complete(dead, [Completion(held[A], 1, done(A))], save_files=True)
+    await journal.leases.complete(dead, [Completion(held[A], 1, done(A))], save_files=True)
 
     async def saves(run):
-        return (await journal.claim_saves(run, before_run=run, limit=9, lease=60)).pending
+        return (await journal.leases.claim_saves(run, before_run=run, limit=9, lease=60)).pending
 
     assert [A] == [each.success.ticket for each in await saves(dead)]
     clock.now += 59
@@ -381,13 +396,15 @@ async def test_an_export_is_of_one_moment(journal, path, monkeypatch):
     """What is settled while it goes on is not in it, wherever it stands in the file."""
     monkeypatch.setattr("modelslab_async._journal.exports._PAGE_SIZE", 1)
     await journal.add([A, B, C])
-    run = await journal.begin_run(lease=60)
+    run = await journal.leases.begin_run(lease=60)
     held = await claim(journal, run)
-    await journal.complete(run, [Completion(held[A], 1, done(A)), Completion(held[B], 1, done(B))])
+    await journal.leases.complete(
+        run, [Completion(held[A], 1, done(A)), Completion(held[B], 1, done(B))]
+    )
     with closing(connect(str(path), 5)) as db:
         pages = exports._pages(db)
         first = next(pages)
-        await journal.complete(run, [Completion(held[C], 1, done(C))])
+        await journal.leases.complete(run, [Completion(held[C], 1, done(C))])
         rest = list(pages)
     assert [A, B] == [each.outcome.ticket for page in (first, *rest) for each in page]
 
@@ -395,9 +412,9 @@ async def test_an_export_is_of_one_moment(journal, path, monkeypatch):
 async def test_anyone_can_read_it(journal, path):
     """The view tells in plain words what the tables hold."""
     await journal.add([A, B])
-    run = await journal.begin_run(lease=60)
+    run = await journal.leases.begin_run(lease=60)
     held = await claim(journal, run)
-    await journal.complete(run, [Completion(held[A], 2, done(A))])
+    await journal.leases.complete(run, [Completion(held[A], 2, done(A))])
     with closing(sqlite3.connect(path)) as db:
         rows = db.execute("SELECT ticket, state, polls, added_at, body FROM overview").fetchall()
     moment = "2027-01-15 08:00:00"

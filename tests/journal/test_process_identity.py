@@ -25,8 +25,8 @@ from modelslab_async.journal import Journal
 async def main():
     async with Journal.open(sys.argv[1]) as journal:
         await journal.add(["images:1"])
-        run = await journal.begin_run(lease=10_000)
-        await journal.claim(run, before_run=run, limit=1, lease=10_000)
+        run = await journal.leases.begin_run(lease=10_000)
+        await journal.leases.claim(run, before_run=run, limit=1, lease=10_000)
         await journal.record_submit("t-1", endpoint="e", payload_hash="ab", run_id=run)
         print("held", flush=True)
         await asyncio.sleep(60)
@@ -91,7 +91,7 @@ def test_of_whom_nothing_is_known_nothing_is_said(name):
 def test_where_processes_have_no_names(monkeypatch, tmp_path):
     """On other systems a lease is all there is."""
     mine = this_process()
-    monkeypatch.setattr(process_identity, "_BOOT", tmp_path / "nothing")
+    monkeypatch.setattr(process_identity, "_BOOT_ID_PATH", tmp_path / "nothing")
     assert this_process() is None
     assert not has_died(mine.replace(mine.split()[2], "1"))
 
@@ -101,8 +101,8 @@ async def test_a_killed_process_leaves_its_tickets_at_once(begun, path):
     process, said = begun(HOLDING, path)
     assert "held" == said
     async with Journal.open(path) as journal:
-        heir = await journal.begin_run(lease=60)
-        claim = await journal.claim(heir, before_run=heir, limit=1, lease=60)
+        heir = await journal.leases.begin_run(lease=60)
+        claim = await journal.leases.claim(heir, before_run=heir, limit=1, lease=60)
         assert ([], True) == (claim.tickets, claim.has_others)
         assert [] == await journal.uncertain()
         assert 1 == (await journal.report()).running
@@ -110,5 +110,5 @@ async def test_a_killed_process_leaves_its_tickets_at_once(begun, path):
         process.wait()
         assert 0 == (await journal.report()).running
         assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
-        claim = await journal.claim(heir, before_run=heir, limit=1, lease=60)
+        claim = await journal.leases.claim(heir, before_run=heir, limit=1, lease=60)
         assert ["images:1"] == [str(ticket) for _, ticket in claim.tickets]

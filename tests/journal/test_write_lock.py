@@ -16,7 +16,7 @@ async def test_one_that_writes_without_a_break_starves_nobody(path):
         async def write():
             nonlocal commits
             while True:
-                await busy._writer.enqueue(lambda _: time.sleep(0.002))
+                await busy._store.write(lambda _: time.sleep(0.002))
                 commits += 1
 
         # With two of them something to write is always waiting.

@@ -1,0 +1,43 @@
+"""Checks the path of a journal before a thread or SQLite uses it. It touches no file."""
+
+import os
+from typing import Final
+
+_MEMORY_PATH: Final = ":memory:"
+# Some builds of SQLite read a name that begins so as a URI, and its options with it.
+_URI_PREFIX: Final = "file:"
+
+
+def check_path(path: str | os.PathLike[str]) -> str:
+    """
+    Return the path of a journal as text.
+
+    Raises:
+        TypeError: The path is not a text or a path object of text.
+        ValueError: No file can have this path.
+    """
+    text: str | bytes = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"the path of a journal is a str or a pathlib.Path, got {path!r:.200}")
+    if problem := _find_problem(text):
+        raise ValueError(
+            f"the path of a journal names a file, but {text!r:.200} {problem}; "
+            'write one such as "cats.journal"'
+        )
+    return text
+
+
+def _find_problem(text: str) -> str | None:
+    if not text:
+        return "is empty"
+    if text == _MEMORY_PATH:
+        return "is a database in memory, which does not outlive the process"
+    if text.startswith(_URI_PREFIX):
+        return "is a URI (give a file of this name by its absolute path)"
+    if "\0" in text:
+        return "holds a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds a lone surrogate, which SQLite cannot write as UTF-8"
+    return None

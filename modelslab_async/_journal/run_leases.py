@@ -1,0 +1,103 @@
+"""The work of runs on a journal: claim tickets under a lease, and complete them. It never polls."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from . import pending_files, runs, tickets
+from .pending_files import SaveClaim
+from .runs import Claim
+from .sqlite_store import SqliteStore
+from .tickets import Completion, PollUpdate
+
+
+class RunLeases:
+    """
+    Runs of one journal and their leases.
+
+    A run has its tickets until its lease is over. What it writes later is not written.
+    """
+
+    def __init__(self, store: SqliteStore, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def begin_run(self, *, lease: float) -> int:
+        """
+        Start a run. Return its number.
+
+        Args:
+            lease: How many seconds it keeps its tickets unless it renews the lease.
+        """
+        return await self._store.write(runs.begin, now=self._clock(), lease=lease)
+
+    async def renew(self, run_id: int, *, lease: float) -> bool:
+        """Renew a run's lease. Return False if another run has ended it and has its tickets."""
+        return await self._store.write(runs.renew, run_id, now=self._clock(), lease=lease)
+
+    async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
+        """Write a run's last updates, and end it. Its open tickets become free for other runs."""
+
+        def end(db: sqlite3.Connection) -> None:
+            tickets.record_polls(db, run_id, updates)
+            runs.end(db, run_id)
+
+        await self._store.write(end)
+
+    async def claim(
+        self, run_id: int, *, before_run: int, limit: int, lease: float
+    ) -> Claim | None:
+        """
+        Claim tickets that no living run has, and renew the lease.
+
+        Args:
+            run_id: The run that claims.
+            before_run: Tickets that runs before this one left unresolved are claimed, too.
+            limit: The most tickets to claim.
+            lease: The length of the lease in seconds.
+
+        Returns:
+            The tickets; None if the run has lost its lease.
+        """
+        return await self._store.write(
+            runs.claim,
+            run_id,
+            before_run=before_run,
+            limit=limit,
+            now=self._clock(),
+            lease=lease,
+        )
+
+    async def record_polls(self, run_id: int, updates: Sequence[PollUpdate]) -> None:
+        """Write the polls and last replies of tickets that are still open."""
+        await self._store.write(tickets.record_polls, run_id, updates)
+
+    async def complete(
+        self, run_id: int, completions: Sequence[Completion], *, save_files: bool = False
+    ) -> list[bool]:
+        """
+        Write outcomes. Return for each whether it was written, since the run still had the ticket.
+
+        With `save_files`, queue the files of the successes.
+        """
+        return await self._store.write(
+            tickets.complete, run_id, completions, now=self._clock(), save_files=save_files
+        )
+
+    async def claim_saves(
+        self, run_id: int, *, before_run: int, limit: int, lease: float
+    ) -> SaveClaim | None:
+        """Claim successes whose files are to be saved. The arguments are those of `claim`."""
+        return await self._store.write(
+            pending_files.claim,
+            run_id,
+            before_run=before_run,
+            limit=limit,
+            now=self._clock(),
+            lease=lease,
+        )
+
+    async def complete_save(self, run_id: int, row_id: int, *, error: str | None) -> bool:
+        """Write that all files of a ticket are saved, or why not. Return whether it was written."""
+        return await self._store.write(
+            pending_files.complete_save, run_id, row_id, error=error, now=self._clock()
+        )
