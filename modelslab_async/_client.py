@@ -20,8 +20,8 @@ from ._registry.endpoint import Endpoint
 from ._registry.endpoints import ENDPOINTS
 from ._registry.families import FAMILIES
 from ._registry.family import Family
-from ._scheduling.adaptive.adaptive_pace import AdaptivePace
 from ._scheduling.pace import Pace
+from ._scheduling.pace_policy import PacePolicy
 from ._submitting.submit_log import reply_or_raise
 from ._transport.base import Transport
 from ._transport.credentials import Credentials
@@ -45,7 +45,8 @@ class Client:
         endpoints: What can be submitted to. Add an endpoint in the same way.
         http: What sends: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
-        pace: The rule that says when to poll: a `Pace`, or `Pace.adaptive()`, which learns.
+        pace: The rule that says when to poll: a `Pace`, or `Pace.adaptive()`, which learns, or an
+            object of your own with the methods of `PacePolicy`.
         rate: The most polls a second for each key; None for no limit. `fetch` does not count.
         workers: The most polls in flight at once.
         timeout: The most seconds that one poll may take.
@@ -76,7 +77,7 @@ class Client:
         families: Mapping[str, Family] = FAMILIES,
         endpoints: Mapping[str, Endpoint] = ENDPOINTS,
         http: Transport | httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
-        pace: Pace | AdaptivePace = Pace(),
+        pace: PacePolicy = Pace(),
         rate: float | None = None,
         workers: int = 32,
         timeout: float = 30.0,

@@ -77,7 +77,7 @@ class Engine:
             on_submitted=settings.on_submitted,
             webhooks=self.webhooks,
         )
-        self.poller.on_completed = self._free_slot
+        self.poller.notifier.on_completed = self._free_slot
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
         self._is_closed = False

@@ -16,8 +16,7 @@ from .._models.validation import (
 from .._polling.status_client import with_base_urls
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
-from .._scheduling.adaptive.adaptive_pace import AdaptivePace
-from .._scheduling.pace import Pace
+from .._scheduling.pace_policy import PacePolicy, check_pace
 
 
 @frozen(kw_only=True)
@@ -34,7 +33,7 @@ class Settings:
     legacy_base_url: str | None
     families: Mapping[str, Family]
     endpoints: Mapping[str, Endpoint]
-    pace: Pace | AdaptivePace
+    pace: PacePolicy
     rate: float | None
     workers: int
     timeout: float
@@ -48,12 +47,7 @@ class Settings:
         check_type("legacy_base_url", self.legacy_base_url, str | None, "a text or None")
         check_mapping("families", self.families, Family)
         check_mapping("endpoints", self.endpoints, Endpoint)
-        check_type(
-            "pace",
-            self.pace,
-            Pace | AdaptivePace,
-            "a Pace, such as Pace.fixed(3) or Pace.adaptive()",
-        )
+        check_pace(self.pace)
         check_count("workers", self.workers)
         check_positive_seconds("timeout", self.timeout)
         check_count("slots", self.slots, unit="slots", optional=True)

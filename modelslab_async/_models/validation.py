@@ -1,6 +1,6 @@
 """Checks of a caller's arguments. Messages show numbers, but no other value: it may be the key."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from inspect import iscoroutinefunction
 from numbers import Integral, Real
 from types import UnionType
@@ -80,6 +80,30 @@ def check_type(name: str, value: object, expected_type: type | UnionType, expect
     """
     if not isinstance(value, expected_type):
         raise TypeError(f"{name} is {expected}, got {_describe_type(value)}")
+
+
+def check_members(name: str, value: object, members: Iterable[str], expected: str) -> None:
+    """
+    Make sure that an argument is an object that has some methods or attributes.
+
+    Args:
+        name: The argument.
+        value: What was given for it.
+        members: The names of the methods and attributes.
+        expected: What the argument is, for the message.
+
+    Raises:
+        TypeError: It is a class instead of an object, or a member is missing.
+    """
+    if isinstance(value, type):
+        raise TypeError(
+            f"{name} is {expected}, got the class {value.__name__} instead of an object"
+        )
+    missing = [member for member in members if not hasattr(value, member)]
+    if missing:
+        raise TypeError(
+            f"{name} is {expected}, got {_describe_type(value)} without {', '.join(missing)}"
+        )
 
 
 def check_mapping(name: str, value: object, row_type: type) -> None:

@@ -1,4 +1,15 @@
-"""Poller: the one task group that obeys the schedule. It decides nothing and waits for nobody."""
+"""
+Poller: the task group that polls what the schedule says, and tells watchers what came.
+
+It decides nothing: the schedule does. Callers wait for watchers; the poller waits for no caller.
+
+    caller ──watch──> schedule ──take──> worker ──poll──> status client
+                          ^                 │
+                          └──────feed───────┘──notify──> watchers
+
+The workers own the requests, so a caller that stops waiting cancels none. An error that belongs to
+one ticket ends that ticket alone. Only a defect in the schedule itself stops the poller.
+"""
 
 import asyncio
 import logging
@@ -10,27 +21,29 @@ from typing import Protocol
 import anyio
 import anyio.abc
 
-from .._aio.cooperation import Yielder, is_cancelled
+from .._aio.cooperation import is_cancelled
 from .._aio.wakeup import Wakeup
-from .._models.errors import ClientClosed, ModelsLabError, TransientError, TransportError
-from .._models.events import Completed, Paused, Polled, PollFailed
+from .._models.errors import ClientClosed, ModelsLabError, TransportError
 from .._models.outcomes import Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
 from .._models.tier import Tier
-from .._parsing.reply_cache import CachedProcessing, as_processing
-from .._scheduling.effects import Completion, Effects
+from .._parsing.reply_cache import CachedProcessing
 from .._scheduling.host_queue import Entry
 from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
+from .drop_queue import DropQueue
 from .listeners import Listeners
+from .notifier import Notifier
 from .poll_guards import PollGuards
+from .unexpected_errors import log_unexpected, poller_error, ticket_error
 from .watchers import timed_out
+from .worker_pool import WorkerPool
 
 _logger = logging.getLogger("modelslab_async")
 
-# So many tickets are ended before other tasks get their turn.
+# Tickets that end in one step of the event loop, before other tasks run.
 _COMPLETIONS_PER_YIELD = 256
 _UNKNOWN_STATE = InitialState()
 
@@ -44,13 +57,18 @@ class TicketStatusClient(Protocol):
 
 class Poller:
     """
-    Looks after all open tickets of one client, in a task of its own.
-
-    A fixed number of workers take what is due, look, and feed the schedule what came. One timer
-    wakes them. Workers own the requests, so nobody who stops waiting cancels one.
+    Polls all open tickets of one client, in a task of its own.
 
     Attributes:
-        on_completed: Called with each ticket that has ended. The owner of the slots sets it.
+        notifier: Tells watchers, listeners and the owner of the slots what came.
+
+    Args:
+        schedule: Decides what is polled when.
+        status_client: Polls one ticket once.
+        workers: The most polls in flight.
+        listeners: Called with each event.
+        poll_guards: Asked before each poll.
+        jitter: Gives random numbers from 0 to 1.
     """
 
     def __init__(
@@ -63,20 +81,14 @@ class Poller:
         poll_guards: PollGuards | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self.on_completed: Callable[[Ticket], object] = _ignore_completed
         self._schedule = schedule
         self._status_client = status_client
         self._max_workers = workers
-        self._listeners = listeners
+        self.notifier = Notifier(listeners)
         self._poll_guards = poll_guards or PollGuards()
         self._jitter = jitter
-        self._idle_workers: list[asyncio.Future[None]] = []
-        self._workers = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = 0.0
         self._wakeup = Wakeup()
-        self._pending_drops: list[tuple[Sequence[Ticket], Watcher]] = []
-        self._unfinished_drops = 0
+        self._drops = DropQueue(self.unwatch)
         self._fatal_error: BaseException | None = None
         self._is_closing = False
         self._is_completing_refused = False
@@ -108,50 +120,50 @@ class Poller:
             just_submitted=initial_state.just_submitted,
             expects_webhook=initial_state.expects_webhook,
         )
-        self._arm_timer()
+        self._pool.arm()
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
-        """Look at an open ticket now. See `Schedule.nudge`."""
+        """Poll an open ticket now. See `Schedule.nudge`."""
         if self._task is not None and self._schedule.nudge(
             ticket, self._loop.time(), gap, is_hint=is_hint
         ):
-            self._arm_timer()
+            self._pool.arm()
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Stop waiting. A request on its way goes on; its reply is dropped."""
-        self._schedule.drop(ticket, watcher)
+        """Remove a watcher from one ticket. A request in flight goes on; its reply is dropped."""
+        try:
+            self._schedule.drop(ticket, watcher)
+        except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.
+            log_unexpected(ticket, error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Stop waiting for many, a few at a time, whatever becomes of who calls this."""
-        if self._task is None:
-            return
-        self._pending_drops.append((tickets, watcher))
-        self._unfinished_drops += 1
-        self._wakeup.wake()
+        """
+        Remove a watcher from all its tickets, a few at a time.
+
+        Args:
+            tickets: All open tickets of the watcher.
+            watcher: The watcher. From now on it takes no outcome.
+        """
+        if self._task is not None:
+            self._drops.add(tickets, watcher)
+            self._wakeup.wake()
 
     @property
     def is_dropping(self) -> bool:
-        """Whether some that nobody waits for any more may still be looked at."""
-        return self._unfinished_drops > 0 and self._task is not None and not self._task.done()
-
-    async def _drop_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        yielder = Yielder()
-        for ticket in tickets:
-            self._schedule.drop(ticket, watcher)
-            await yielder.maybe_yield()
-        self._unfinished_drops -= 1
+        """Whether some tickets of `unwatch_all` may still be polled."""
+        return bool(self._drops) and self._task is not None and not self._task.done()
 
     def last(self, ticket: Ticket) -> Processing | None:
-        """The last reply for an open ticket."""
+        """The latest reply for an open ticket."""
         return self._schedule.last(ticket)
 
     def time_out(self, ticket: Ticket, seconds: float | None) -> Unresolved:
-        """The outcome for a caller who will not wait for any longer."""
+        """The outcome for a caller whose timeout has passed."""
         last, last_error = self._schedule.last(ticket), self._schedule.last_error(ticket)
         return timed_out(ticket, seconds or 0.0, last, last_error)
 
     async def aclose(self) -> None:
-        """End every wait as unresolved, and the workers with it."""
+        """Stop polling, and end every wait as unresolved."""
         self._is_closing = True
         if self._task is None:
             return
@@ -163,6 +175,9 @@ class Poller:
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._pool = WorkerPool(
+            self._schedule.next_poll_at, size=self._max_workers, request_worker=self._wakeup.wake
+        )
         self._task = self._loop.create_task(
             self._run(), name="modelslab_async poller", context=Context()
         )
@@ -170,44 +185,41 @@ class Poller:
     async def _run(self) -> None:
         try:
             async with anyio.create_task_group() as group:
-                self._arm_timer()
+                self._pool.arm()
                 while True:
                     await self._wakeup.wait()
                     self._start_tasks(group)
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
-            # The loop itself is ending, and there is no time left to do it a few at a time.
+            # Without `aclose` the event loop itself is ending, and no other task will run.
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise
         except Exception as error:
-            self._fatal_error = _first_error(error)
-            _logger.exception("the poller broke")
+            self._fatal_error = poller_error(error)
+            _logger.exception("the poller has stopped")
         else:
-            self._fatal_error = RuntimeError("a worker of the poller was cancelled from outside")
+            self._fatal_error = poller_error(None)
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._pool.cancel_timer()
             if not self._is_closing and self._fatal_error is not None:
                 for watcher in self._schedule.abandon():
                     watcher.fail(self._fatal_error)
 
     def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
-        """Start what was asked for. Only here: a task group takes tasks from a task alone."""
-        while self._pending_drops:
-            group.start_soon(self._drop_all, *self._pending_drops.pop())
-        if self._workers < self._max_workers and not self._idle_workers:
-            self._workers += 1
+        # A task group starts tasks in the context of its caller, so only this task does it.
+        self._drops.start(group)
+        if self._pool.try_add_worker():
             group.start_soon(self._run_worker)
 
     def _complete_some(self) -> None:
         for completion in self._schedule.close(
-            _client_closed(), _COMPLETIONS_PER_YIELD, self._loop.time()
+            _client_closed(), _COMPLETIONS_PER_YIELD, self._loop.time(), self._drops.leaving
         ):
-            self._notify(completion)
+            self.notifier.report_completion(completion)
 
     async def _complete_refused(self) -> None:
-        """End what a refusal met, a few in each turn of the loop, however many were refused."""
+        """End the tickets that a refusal has reached, a few in each step of the event loop."""
         if self._is_completing_refused:
             return
         self._is_completing_refused = True
@@ -216,7 +228,7 @@ class Poller:
                 for completion in self._schedule.pop_refused(
                     _COMPLETIONS_PER_YIELD, self._loop.time()
                 ):
-                    self._notify(completion)
+                    self.notifier.report_completion(completion)
                 await asyncio.sleep(0)
         finally:
             self._is_completing_refused = False
@@ -225,137 +237,64 @@ class Poller:
         while True:
             entry = self._schedule.take(self._loop.time())
             if entry is None:
-                await self._wait_until_woken()
+                await self._pool.wait_until_woken()
                 continue
-            self._arm_timer()
-            if self._poll_guards.allows(entry.ticket):
-                await self._poll_entry(entry)
-            else:
-                self._schedule.return_unpolled(entry, self._loop.time())
-                await asyncio.sleep(0)
-
-    async def _wait_until_woken(self) -> None:
-        woken = self._loop.create_future()
-        self._idle_workers.append(woken)
-        self._arm_timer()
-        await woken
+            self._pool.arm()
+            await self._poll_entry(entry)
+            if self._schedule.has_pending_refusals:
+                await self._complete_refused()
 
     async def _poll_entry(self, entry: Entry) -> None:
-        poll_started, due = entry.poll_started, entry.due
+        """Poll one ticket. Whatever is raised ends that ticket, and never the worker."""
         try:
-            result: Reply | CachedProcessing | ModelsLabError = await self._status_client.poll(
-                entry.ticket
-            )
-        except ModelsLabError as error:
-            result = error
-        except asyncio.CancelledError:
+            if not self._poll_guards.allows(entry.ticket):
+                self._schedule.return_unpolled(entry, self._loop.time())
+                await asyncio.sleep(0)
+                return
+            poll_started, due = entry.poll_started, entry.due
+            try:
+                result: Reply | CachedProcessing | ModelsLabError = await self._status_client.poll(
+                    entry.ticket
+                )
+            except ModelsLabError as error:
+                result = error
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                # A caller's transport awaited something of its own that was cancelled.
+                result = TransportError("the transport was cancelled", ticket=entry.ticket)
+            self._apply(entry, result, poll_started=poll_started, due=due)
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
             if is_cancelled():
                 raise
-            result = TransportError("the exchange was cancelled from within", ticket=entry.ticket)
-        now = self._loop.time()
-        watchers = entry.watchers
-        effects = self._schedule.feed(entry, result, now, self._jitter())
-        for watcher in watchers:
-            if watcher.wants_updates and isinstance(result, CachedProcessing | Processing):
-                watcher.notify(as_processing(result, entry.ticket))
-        if effects.paused is not None:
-            _logger.warning(
-                "trouble at %s, no look for %.1f s: %s",
-                entry.host_queue.host,
-                effects.paused,
-                result,
-            )
-        if self._listeners:
-            self._emit_events(
-                entry, result, effects, overdue=poll_started - due, elapsed=now - poll_started
-            )
-        if effects.completion is not None:
-            self._notify(effects.completion)
-        if self._schedule.has_pending_refusals:
-            await self._complete_refused()
+            self._end_unexpectedly(entry, error)
 
-    def _arm_timer(self) -> None:
-        """Wake a worker if something is due, else set the timer to when something will be."""
-        if not self._idle_workers and self._workers == self._max_workers:
-            # Whoever is ready first sees to it.
-            return
-        when = self._schedule.next_poll_at()
-        if when is None:
-            return
-        if when <= self._loop.time():
-            self._wake_worker()
-        elif self._timer is None or self._timer_due != when:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer_due = when
-            self._timer = self._loop.call_at(when, self._on_timer, context=Context())
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._arm_timer()
-
-    def _wake_worker(self) -> None:
-        while self._idle_workers:
-            woken = self._idle_workers.pop()
-            if not woken.done():
-                woken.set_result(None)
-                return
-        if self._workers < self._max_workers:
-            self._wakeup.wake()
-
-    def _notify(self, completion: Completion) -> None:
-        for watcher in completion.watchers:
-            watcher.notify(completion.outcome)
-        self.on_completed(completion.outcome.ticket)
-        if self._listeners:
-            self._listeners(
-                Completed(
-                    outcome=completion.outcome, polls=completion.polls, waited=completion.waited
-                )
-            )
-
-    def _emit_events(
+    def _apply(
         self,
         entry: Entry,
         result: Reply | CachedProcessing | ModelsLabError,
-        effects: Effects,
         *,
-        overdue: float,
-        elapsed: float,
+        poll_started: float,
+        due: float,
     ) -> None:
-        match result:
-            case TransientError():
-                self._listeners(
-                    PollFailed(ticket=entry.ticket, error=result, failures=entry.failures)
-                )
-            case ModelsLabError():
-                pass
-            case _:
-                reply = (
-                    as_processing(result, entry.ticket)
-                    if isinstance(result, CachedProcessing)
-                    else result
-                )
-                self._listeners(
-                    Polled(ticket=entry.ticket, reply=reply, elapsed=elapsed, overdue=overdue)
-                )
-        if effects.paused is not None and isinstance(result, ModelsLabError):
-            self._listeners(
-                Paused(tier=entry.host_queue.tier, seconds=effects.paused, cause=result)
-            )
+        now = self._loop.time()
+        watchers = entry.watchers
+        effects = self._schedule.feed(entry, result, now, self._jitter())
+        self.notifier.report_update(entry.ticket, watchers, result)
+        self.notifier.report_poll(
+            entry, result, effects, overdue=poll_started - due, elapsed=now - poll_started
+        )
+        if effects.completion is not None:
+            self.notifier.report_completion(effects.completion)
 
-
-def _ignore_completed(_: Ticket) -> None:
-    """What is called where there are no slots to free."""
+    def _end_unexpectedly(self, entry: Entry, error: BaseException) -> None:
+        log_unexpected(entry.ticket, error)
+        completion = self._schedule.end_unresolved(entry, ticket_error(error), self._loop.time())
+        if completion is not None:
+            self.notifier.report_completion(completion)
 
 
 def _client_closed() -> ClientClosed:
     return ClientClosed("the client was closed; wait for the ticket again to resume")
-
-
-def _first_error(error: Exception) -> BaseException:
-    """What broke first: workers that break on the same thing come as a group of it."""
-    found: BaseException = error
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

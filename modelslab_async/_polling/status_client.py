@@ -70,7 +70,10 @@ class StatusClient:
         family = self.family_of(ticket)
         tier_and_host = self._tiers_and_hosts.get(ticket.family)
         if tier_and_host is None:
-            tier_and_host = self._sender.credentials.key_tier(family.tier), urlsplit(family.url).netloc
+            tier_and_host = (
+                self._sender.credentials.key_tier(family.tier),
+                urlsplit(family.url).netloc,
+            )
             self._tiers_and_hosts[ticket.family] = tier_and_host
         return tier_and_host
 

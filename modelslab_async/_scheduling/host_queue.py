@@ -15,7 +15,7 @@ from .._models.ticket import Ticket
 from .._models.tier import Tier
 from .._parsing.reply_cache import CachedProcessing
 from .host_health import HostHealth
-from .policy import RetryLimits
+from .pace_policy import RetryLimits
 from .ready_queue import ReadyQueue
 from .watcher_protocol import Watcher
 

@@ -9,7 +9,7 @@ When a ticket is polled again after the host has answered. It never ends a ticke
 from .._models.replies import Failed, Processing, Reply, Success
 from .._parsing.reply_cache import CachedProcessing
 from .host_queue import Entry, WebhookState
-from .policy import PacePolicy, RetryLimits
+from .pace_policy import PacePolicy, RetryLimits
 from .shared_floats import SharedFloats
 
 # Tickets whose end a webhook reports are polled this much less often.

@@ -33,7 +33,7 @@ from .._models.tier import Tier
 from .._parsing.submit_reply import read_submit_reply
 from .._parsing.webhook_payload import WebhookHint
 from .._registry.family import Family
-from .._scheduling.policy import RetryLimits
+from .._scheduling.pace_policy import RetryLimits
 from .._transport.sender import Sender
 from .endpoint_service import CLOSED_MESSAGE, EndpointService
 from .slots import Slots, TicketPoller

@@ -834,9 +834,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a day: the tickets that ended are remembered",
-        "_polling/poller.py",
-        "        self.on_completed(completion.outcome.ticket)\n",
-        "        self.__dict__.setdefault('ends', []).append(completion)\n",
+        "_polling/notifier.py",
+        "            self.on_completed(outcome.ticket)\n",
+        "            self.__dict__.setdefault('ends', []).append(completion)\n",
         "test_soak.py",
     ),
     Mutation(
@@ -850,17 +850,17 @@ MUTATIONS = [
     ),
     Mutation(
         "a story: an end is told twice",
-        "_polling/poller.py",
-        "            watcher.notify(completion.outcome)\n",
-        "            watcher.notify(completion.outcome)\n            watcher.notify(completion.outcome)\n",
+        "_polling/notifier.py",
+        "                watcher.notify(outcome)\n",
+        "                watcher.notify(outcome)\n                watcher.notify(outcome)\n",
         STORIES,
     ),
     Mutation(
         "a story: a ticket settles twice",
-        "_polling/poller.py",
-        "        self.on_completed(completion.outcome.ticket)\n",
-        "        if self._listeners:\n"
-        "            self._listeners(Completed(outcome=completion.outcome, polls=completion.polls, "
+        "_polling/notifier.py",
+        "            self.on_completed(outcome.ticket)\n",
+        "            if self._listeners:\n"
+        "                self._listeners(Completed(outcome=outcome, polls=completion.polls, "
         "waited=completion.waited))\n",
         STORIES,
     ),

@@ -533,25 +533,6 @@ def test_closing_ends_every_wait(virtually, world):
     virtually(main)
 
 
-def test_a_broken_poller_is_heard_by_all(virtually, world):
-    """An exception that nobody expected reaches every waiter at once, and later ones too."""
-
-    class Broken:
-        async def exchange(self, _request):
-            raise ZeroDivisionError("a bug of somebody's transport")
-
-    async def main():
-        async with world() as here:
-            here.client.engine.status_client._sender._transport = Broken()
-            waits = [here.client.wait(("images", number)) for number in range(5)]
-            ends = await asyncio.gather(*waits, return_exceptions=True)
-            assert {ZeroDivisionError} == {type(end) for end in ends}
-            with pytest.raises(ZeroDivisionError):
-                await here.client.gather(["images:9"])
-
-    virtually(main)
-
-
 @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
 def test_a_raising_hook_harms_nothing(virtually, world, caplog, error):
     """What `on_event` raises is logged, and the results come, of later calls too."""

@@ -1,0 +1,48 @@
+"""DropQueue: removes the watcher of a long stream from its tickets, a few at a time."""
+
+from collections.abc import Callable, Sequence
+
+import anyio.abc
+
+from .._aio.cooperation import Yielder
+from .._models.ticket import Ticket
+from .._scheduling.watcher_protocol import Watcher
+
+
+class DropQueue:
+    """
+    Watchers that leave all their tickets at once, however many these are.
+
+    Args:
+        unwatch: Removes a watcher from one ticket.
+    """
+
+    def __init__(self, unwatch: Callable[[Ticket, Watcher], object]) -> None:
+        self._unwatch = unwatch
+        self._pending: list[tuple[Sequence[Ticket], Watcher]] = []
+        self._leaving: list[Watcher] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._leaving)
+
+    @property
+    def leaving(self) -> frozenset[Watcher]:
+        """The watchers that are not removed from all their tickets yet."""
+        return frozenset(self._leaving)
+
+    def add(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
+        """Queue a watcher with all its open tickets."""
+        self._pending.append((tickets, watcher))
+        self._leaving.append(watcher)
+
+    def start(self, group: anyio.abc.TaskGroup) -> None:
+        """Start a task for each watcher that was added."""
+        while self._pending:
+            group.start_soon(self._drop_all, *self._pending.pop())
+
+    async def _drop_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
+        yielder = Yielder()
+        for ticket in tickets:
+            self._unwatch(ticket, watcher)
+            await yielder.maybe_yield()
+        self._leaving.remove(watcher)

@@ -1,0 +1,53 @@
+"""
+Errors that no part of this package is meant to raise: defects, here or in a caller's own objects.
+
+Their text may contain the request and so the key. Only the type and the place are shown.
+"""
+
+import logging
+import traceback
+
+from .._models.errors import ModelsLabError
+from .._models.ticket import Ticket
+
+_logger = logging.getLogger("modelslab_async")
+
+
+def ticket_error(error: BaseException) -> ModelsLabError:
+    """The cause of the `Unresolved` of the one ticket whose poll raised such an error."""
+    return ModelsLabError(
+        f"polling this ticket raised {type(error).__name__}, which is a defect of this package or "
+        "of an object passed as http= or pace=; the log says where; wait for the same ticket "
+        "again to resume"
+    )
+
+
+def poller_error(error: Exception | None) -> RuntimeError:
+    """
+    What every caller gets after the poller has stopped.
+
+    Args:
+        error: The defect that stopped it; None if a task of it was cancelled from outside.
+    """
+    first: BaseException | None = error
+    while isinstance(first, BaseExceptionGroup):
+        # Workers that fail on the same defect raise one group.
+        first = first.exceptions[0]
+    reason = (
+        "a worker of it was cancelled from outside"
+        if first is None
+        else f"a defect raised {type(first).__name__}"
+    )
+    stopped = RuntimeError(
+        f"the poller of this client has stopped, since {reason}; close this client, make a new one "
+        "and wait for the same tickets again to resume"
+    )
+    stopped.__cause__ = first
+    return stopped
+
+
+def log_unexpected(ticket: Ticket, error: BaseException) -> None:
+    """Log the type of an error and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    place = f"{frames[0].name} ({frames[0].filename}:{frames[0].lineno})" if frames else "unknown"
+    _logger.error("polling %s raised %s in %s", ticket, type(error).__name__, place)

@@ -1,0 +1,83 @@
+"""WorkerPool: idle workers, and the timer that wakes one when a poll is due. It never polls."""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+
+
+class WorkerPool:
+    """
+    Up to `size` workers, started one by one as they are needed.
+
+    One timer serves all tickets. While all workers are busy it is not armed: the next worker that
+    is free takes what is due, and arms it again.
+
+    Args:
+        next_poll_at: When the next poll may start; None if nothing is queued.
+        size: The most workers.
+        request_worker: Called where one more worker is needed. The owner starts it.
+    """
+
+    def __init__(
+        self,
+        next_poll_at: Callable[[], float | None],
+        *,
+        size: int,
+        request_worker: Callable[[], None],
+    ) -> None:
+        self._next_poll_at = next_poll_at
+        self._size = size
+        self._request_worker = request_worker
+        self._loop = asyncio.get_running_loop()
+        self._started = 0
+        self._idle: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
+
+    def try_add_worker(self) -> bool:
+        """Count one more worker. False if none is needed, or the pool is full."""
+        if self._idle or self._started == self._size:
+            return False
+        self._started += 1
+        return True
+
+    def arm(self) -> None:
+        """Wake a worker if a poll is due, else set the timer to when one will be."""
+        if not self._idle and self._started == self._size:
+            return
+        when = self._next_poll_at()
+        if when is None:
+            return
+        if when <= self._loop.time():
+            self._wake_worker()
+        elif self._timer is None or self._timer_due != when:
+            self.cancel_timer()
+            self._timer_due = when
+            # An empty context, so that the timer keeps no caller's context variables alive.
+            self._timer = self._loop.call_at(when, self._on_timer, context=Context())
+
+    async def wait_until_woken(self) -> None:
+        """Let this worker rest until a poll may be due."""
+        woken = self._loop.create_future()
+        self._idle.append(woken)
+        self.arm()
+        await woken
+
+    def cancel_timer(self) -> None:
+        """Cancel the timer, if it is set."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.arm()
+
+    def _wake_worker(self) -> None:
+        while self._idle:
+            woken = self._idle.pop()
+            if not woken.done():
+                woken.set_result(None)
+                return
+        if self._started < self._size:
+            self._request_worker()
