@@ -1,4 +1,4 @@
-"""A virtual clock, an emulator that reads it, and a visitor who asks it over HTTP in process."""
+"""A virtual clock, an emulator that reads it, and an HTTP client that runs in process."""
 
 import httpx
 import pytest
@@ -19,7 +19,7 @@ class Clock:
 
 
 class Visitor:
-    """Asks an emulator as any client would, by the registry's own calls."""
+    """Sends requests to an emulator as any client would, with the registry's own calls."""
 
     def __init__(self, emulator):
         transport = httpx.ASGITransport(app=emulator)
@@ -37,7 +37,7 @@ class Visitor:
         return await self.http.post(path, json={"key": key, **fields})
 
     async def start(self, endpoint, **fields):
-        """Submit what the endpoint requires, and these."""
+        """Submit the required parameters of an endpoint, and these fields."""
         needed = (*endpoint.required, *(group[0] for group in endpoint.any_of))
         path = endpoint.url.partition("/")[2].replace("{workflow_id}", "wf")
         return await self.submit(path, **{**dict.fromkeys(needed, "x"), **fields})
@@ -55,7 +55,7 @@ def emulator(clock):
 
 @pytest.fixture
 def visit():
-    """Makes visitors of emulators."""
+    """Return a function that makes a visitor of an emulator."""
     return Visitor
 
 

@@ -42,8 +42,8 @@ async def check_files(visitor, body):
 
 
 @pytest.mark.parametrize("name", GENERATIONS)
-async def test_a_planted_job_runs_and_then_gives_its_files(name, emulator, visitor, clock):
-    """Before its time a job is processing; after it there is a body with links to real files."""
+async def test_added_job_runs_and_then_gives_its_files(name, emulator, visitor, clock):
+    """Before its end a job is processing. After it the reply has links to valid files."""
     ticket = emulator.add_job((name, 77), duration=5)
 
     clock.now += 4.9
@@ -61,8 +61,8 @@ async def test_a_planted_job_runs_and_then_gives_its_files(name, emulator, visit
 
 
 @pytest.mark.parametrize("name", GENERATIONS)
-async def test_a_failing_job_is_processing_and_then_failed(name, emulator, visitor, clock):
-    """A failed job says so in the service's words, and without its id."""
+async def test_failing_job_is_processing_and_then_failed(name, emulator, visitor, clock):
+    """The reply about a failed job has the service's wording, and an empty id."""
     ticket = emulator.add_job((name, 77), duration=5, fails=True)
 
     running = (await visitor.fetch(ticket)).json()
@@ -74,15 +74,17 @@ async def test_a_failing_job_is_processing_and_then_failed(name, emulator, visit
 
 
 def test_every_family_has_an_endpoint():
-    """Each family can be submitted to, the one that shares its paths by its deploy_type."""
+    """Each family has an endpoint, apart from one that deploy_type selects."""
     reached = {family_name_of(endpoint) for endpoint in SERVED_ENDPOINTS.values()}
 
     assert {"enterprise_flux_2_dev"} == FAMILIES.keys() - reached
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-async def test_what_was_submitted_can_be_fetched(endpoint, emulator, visitor, clock):
-    """A submit's id resolves through its own family and through the reply's fetch_result."""
+async def test_submitted_job_is_found_by_its_family_and_by_fetch_result(
+    endpoint, emulator, visitor, clock
+):
+    """The id of a submit is known to its own family, and at the reply's fetch_result."""
     queued = (await visitor.start(endpoint, samples="2")).json()
     future = queued.get("future_links") or queued["links"]
     (submitted,) = emulator.submits
@@ -102,8 +104,8 @@ async def test_what_was_submitted_can_be_fetched(endpoint, emulator, visitor, cl
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-async def test_work_that_takes_no_time_is_answered_at_once(endpoint, visit, clock):
-    """The submit reply of instant work carries the links, and the fetch knows it as well."""
+async def test_submit_reply_of_instant_job_has_the_files(endpoint, visit, clock):
+    """The submit reply of an instant job has the links, and a poll finds the job too."""
     emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0)))
     visitor = visit(emulator)
 
@@ -117,8 +119,8 @@ async def test_work_that_takes_no_time_is_answered_at_once(endpoint, visit, cloc
 @pytest.mark.parametrize(
     "name", ["images/text2img", "controlnet_v5/controlnet", "voice/voice_cover"]
 )
-async def test_instant_work_can_fail_at_once(name, visit, clock):
-    """A submit may already be told that its work failed."""
+async def test_submit_reply_of_failed_instant_job_is_failed(name, visit, clock):
+    """A submit reply can already report a failure."""
     emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0), failure_rate=1.0))
 
     reply = (await visit(emulator).start(SERVED_ENDPOINTS[name])).json()
@@ -139,7 +141,7 @@ async def test_instant_work_can_fail_at_once(name, visit, clock):
     ],
 )
 async def test_fetch_result_may_name_another_family(name, fetched_at, visitor):
-    """The reply names the fetch that the service was seen to name, on the request's own host."""
+    """The fetch_result has the path that the service used, on the host of the request."""
     queued = (await visitor.start(SERVED_ENDPOINTS[name])).json()
 
     expected = f"http://emulator.test/api/{fetched_at}/{queued['id']}"
@@ -149,15 +151,15 @@ async def test_fetch_result_may_name_another_family(name, fetched_at, visitor):
 @pytest.mark.parametrize("planted", ["enterprise_flux:5", "enterprise_flux_2_dev:5"])
 @pytest.mark.parametrize("asked", ["enterprise_flux:5", "enterprise_flux_2_dev:5"])
 async def test_families_that_share_a_url_find_each_others_jobs(planted, asked, emulator, visitor):
-    """One URL knows one job of an id, and counts the look for the ticket that was planted."""
+    """One URL has one job for an id, and the poll counts for the ticket of that job."""
     ticket = emulator.add_job(planted, duration=5)
 
     assert (await visitor.fetch(asked)).json()["status"] == "processing"
     assert {ticket: 1} == emulator.polls
 
 
-async def test_a_shared_path_is_told_apart_by_its_deploy_type(emulator, visitor):
-    """Flux paths start flux_2_dev jobs where deploy_type says so."""
+async def test_deploy_type_selects_the_family_of_a_shared_path(emulator, visitor):
+    """The enterprise_flux path starts flux_2_dev jobs if deploy_type says so."""
     path = "v1/enterprise/flux/text2img"
     await visitor.submit(path, prompt="a cat", deploy_type="flux_2_dev")
     await visitor.submit(path, prompt="a cat", deploy_type="flux")
@@ -168,15 +170,15 @@ async def test_a_shared_path_is_told_apart_by_its_deploy_type(emulator, visitor)
     ]
 
 
-async def test_a_planted_ticket_belongs_to_its_family_alone(emulator, visitor):
-    """An id of one family means nothing to another."""
+async def test_job_is_unknown_to_other_families(emulator, visitor):
+    """An id of one family is unknown to another one."""
     emulator.add_job("video:5", duration=0)
 
     assert (await visitor.fetch("images:5")).json()["message"] == "Request not found"
 
 
-async def test_a_planted_output_is_given_as_it_is(emulator, visitor):
-    """Whatever output was planted stands in the reply."""
+async def test_given_output_is_in_the_reply(emulator, visitor):
+    """The output that was given to add_job is in the reply, unchanged."""
     emulator.add_job("realtime:1", duration=0, output=["https://cdn.test/a.png"])
     emulator.add_job("realtime:2", duration=0, output="")
 
@@ -187,6 +189,6 @@ async def test_a_planted_output_is_given_as_it_is(emulator, visitor):
     assert (second["output"], second["proxy_links"]) == ("", [])
 
 
-def test_an_unknown_work_speaks_plainly():
-    """A family of the user's own has the most usual dialect."""
+def test_unknown_family_has_the_default_format():
+    """A custom family has the most common format."""
     assert format_of("v8_images") is format_of("interior")

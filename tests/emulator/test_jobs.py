@@ -1,4 +1,4 @@
-"""What can be set up before anybody asks: jobs, draws and scripts."""
+"""Jobs, draws and scripts, as a test sets them up."""
 
 import pytest
 
@@ -16,27 +16,27 @@ from modelslab_async.emulator import Emulator, Jobs, ScriptedReply
         ({"eta": -1.0}, "eta is"),
     ],
 )
-def test_jobs_refuse_what_makes_no_sense(arguments, message):
-    """Each argument says what it expects."""
+def test_jobs_refuse_invalid_arguments(arguments, message):
+    """The error names the argument and what it accepts."""
     with pytest.raises(ValueError, match=message):
         Jobs(**arguments)
 
 
-async def test_the_same_seed_gives_the_same_jobs(visit, clock):
-    """Planting many is deterministic, over all families in turn."""
+async def test_same_seed_gives_the_same_jobs(visit, clock):
+    """add_jobs is deterministic and cycles through all families."""
 
-    async def told(seed):
+    async def statuses(seed):
         emulator = Emulator(
             clock=clock, jobs=Jobs(duration=(0.0, 9.0), failure_rate=0.5, seed=seed)
         )
         tickets = emulator.add_jobs(92)
         visitor = visit(emulator)
         start, clock.now = clock.now, clock.now + 4
-        said = [(await visitor.fetch(ticket)).json()["status"] for ticket in tickets]
+        found = [(await visitor.fetch(ticket)).json()["status"] for ticket in tickets]
         clock.now = start
-        return tickets, said
+        return tickets, found
 
-    first, again, other = await told(1), await told(1), await told(2)
+    first, again, other = await statuses(1), await statuses(1), await statuses(2)
 
     assert first == again
     assert first[1] != other[1]
@@ -45,15 +45,15 @@ async def test_the_same_seed_gives_the_same_jobs(visit, clock):
     assert len(set(first[0])) == 92
 
 
-def test_planting_can_be_limited_to_some_families(emulator):
-    """The families that are named take turns."""
+def test_jobs_are_added_to_the_given_families_only(emulator):
+    """add_jobs cycles through the given families."""
     tickets = emulator.add_jobs(3, ["video", "images"])
 
     assert [ticket.family for ticket in tickets] == ["video", "images", "video"]
 
 
 async def test_durations_may_be_drawn_by_a_callable(visit, clock):
-    """Any distribution can be had."""
+    """A callable can draw from any distribution."""
     emulator = Emulator(clock=clock, jobs=Jobs(duration=lambda random: 7 + random.random()))
     (ticket,) = emulator.add_jobs(1, ["images"])
     visitor = visit(emulator)
@@ -65,14 +65,14 @@ async def test_durations_may_be_drawn_by_a_callable(visit, clock):
 
 
 @pytest.mark.parametrize("ticket", ["nowhere:5", "workflows:5", "images:5/6", "images"])
-def test_a_ticket_that_fits_no_family_cannot_be_planted(ticket, emulator):
-    """The fault is named at once."""
+def test_job_needs_a_ticket_of_a_known_family(ticket, emulator):
+    """add_job refuses a ticket with an unknown family or a wrong id."""
     with pytest.raises(ValueError, match=r"famil"):
         emulator.add_job(ticket)
 
 
-def test_new_ids_avoid_planted_ones(clock):
-    """A planted id is never given out a second time."""
+def test_new_ids_differ_from_added_ones(clock):
+    """The emulator never makes an id that a job already has."""
     taken = Emulator(clock=clock).add_jobs(1, ["images"])[0]
     emulator = Emulator(clock=clock)
     emulator.add_job(taken)
@@ -80,8 +80,8 @@ def test_new_ids_avoid_planted_ones(clock):
     assert taken not in emulator.add_jobs(3, ["images"])
 
 
-async def test_a_family_of_ones_own_is_served(visit, clock):
-    """The registry may be extended, and cut."""
+async def test_custom_family_is_served(visit, clock):
+    """The registry can be extended, and reduced."""
     v8 = Family(name="v8_images", url="https://v8.example.test/api/v8/images/fetch/{id}")
     emulator = Emulator(clock=clock, families={"v8_images": v8})
     emulator.add_job("v8_images:5", duration=0)
@@ -92,8 +92,8 @@ async def test_a_family_of_ones_own_is_served(visit, clock):
     assert (await visitor.submit("v1/workflows/wf/run")).status_code == 404
 
 
-async def test_a_script_answers_byte_by_byte_and_its_last_reply_repeats(emulator, visitor):
-    """Scripted replies come in turn, whether the ticket was planted or not."""
+async def test_script_answers_in_order_and_repeats_its_last_reply(emulator, visitor):
+    """Scripted replies come in order and unchanged, also for a ticket without a job."""
     emulator.script(
         "images:5",
         [
@@ -116,8 +116,8 @@ async def test_a_script_answers_byte_by_byte_and_its_last_reply_repeats(emulator
         emulator.polls["images"]
 
 
-async def test_a_script_may_end_with_the_truth(emulator, visitor):
-    """None stands for what the emulator itself would say."""
+async def test_none_in_a_script_is_the_own_answer(emulator, visitor):
+    """None in a script stands for the emulator's own answer."""
     emulator.add_job("images:5", duration=0)
     emulator.script("images:5", [ScriptedReply(500), None])
 
@@ -128,7 +128,7 @@ async def test_a_script_may_end_with_the_truth(emulator, visitor):
 
 
 @pytest.mark.parametrize(("ticket", "replies"), [("images:5", []), ("nowhere:5", [None])])
-def test_a_script_needs_replies_and_a_family(ticket, replies, emulator):
-    """What could never be played is refused."""
+def test_script_without_replies_or_family_is_refused(ticket, replies, emulator):
+    """A script needs at least one reply and a known family."""
     with pytest.raises(ValueError, match=r"at least one|no family"):
         emulator.script(ticket, replies)

@@ -1,4 +1,4 @@
-"""The files behind the links: whole, in part, and not before their time."""
+"""The files at the links of jobs: whole, in part, and not before they exist."""
 
 import pytest
 
@@ -10,12 +10,12 @@ CONTENT = make_file("images:5#0", "png").content
 
 
 @pytest.fixture(autouse=True)
-def planted(emulator):
+def job(emulator):
     return emulator.add_job("images:5", duration=0)
 
 
-async def test_a_file_has_its_type_its_length_and_its_tag(visitor):
-    """A plain GET has all that a downloader asks for."""
+async def test_get_has_type_length_and_etag(visitor):
+    """A plain GET has all headers that a downloader needs."""
     reply = await visitor.http.get(LINK)
 
     assert reply.content == CONTENT
@@ -25,15 +25,15 @@ async def test_a_file_has_its_type_its_length_and_its_tag(visitor):
     assert reply.headers["etag"].startswith('"')
 
 
-async def test_a_head_has_the_length_and_no_body(visitor):
-    """HEAD tells what GET would."""
+async def test_head_has_the_length_and_no_body(visitor):
+    """HEAD has the headers of GET."""
     reply = await visitor.http.head(LINK)
 
     assert (str(len(CONTENT)), b"") == (reply.headers["content-length"], reply.content)
 
 
-async def test_a_known_file_is_not_sent_again(visitor):
-    """304 for the tag that is current."""
+async def test_current_etag_gives_304(visitor):
+    """A request with the current ETag gets 304."""
     tag = (await visitor.http.get(LINK)).headers["etag"]
 
     assert (await visitor.http.get(LINK, headers={"if-none-match": tag})).status_code == 304
@@ -49,8 +49,8 @@ async def test_a_known_file_is_not_sent_again(visitor):
         ("bytes=4-100000", CONTENT[4:]),
     ],
 )
-async def test_a_range_is_cut_out(asked, part, visitor):
-    """206 with the bytes that were asked for, and where they stand."""
+async def test_range_gives_that_part(asked, part, visitor):
+    """206 with the requested bytes and their position."""
     reply = await visitor.http.get(LINK, headers={"range": asked})
 
     start = CONTENT.index(part)
@@ -63,7 +63,7 @@ async def test_a_range_is_cut_out(asked, part, visitor):
 
 
 @pytest.mark.parametrize("asked", ["bytes=100000-", "bytes=-0"])
-async def test_a_range_outside_of_the_file_is_416(asked, visitor):
+async def test_range_outside_the_file_gives_416(asked, visitor):
     """The reply says how long the file is."""
     reply = await visitor.http.get(LINK, headers={"range": asked})
 
@@ -74,16 +74,16 @@ async def test_a_range_outside_of_the_file_is_416(asked, visitor):
 
 
 @pytest.mark.parametrize("asked", ["bytes=5-3", "bytes=-", "bytes=0-1,4-5", "lines=1-2"])
-async def test_what_is_no_single_range_is_ignored(asked, visitor):
-    """The whole file comes instead."""
+async def test_invalid_or_multiple_ranges_give_the_whole_file(asked, visitor):
+    """Headers other than one valid range are ignored."""
     reply = await visitor.http.get(LINK, headers={"range": asked})
 
     assert (reply.status_code, reply.content) == (200, CONTENT)
 
 
 @pytest.mark.parametrize(("current", "status_code"), [(True, 206), (False, 200)])
-async def test_a_range_of_another_version_is_the_whole_file(current, status_code, visitor):
-    """If-Range keeps two versions from being joined."""
+async def test_range_of_another_version_gives_the_whole_file(current, status_code, visitor):
+    """If-Range prevents a mix of two versions."""
     tag = (await visitor.http.get(LINK)).headers["etag"] if current else '"old"'
 
     reply = await visitor.http.get(LINK, headers={"range": "bytes=0-3", "if-range": tag})
@@ -102,27 +102,27 @@ async def test_a_range_of_another_version_is_the_whole_file(current, status_code
         "x",
     ],
 )
-async def test_other_names_lead_nowhere(name, visitor):
+async def test_unknown_files_give_404(name, visitor):
     """404 for files that no job has made."""
     assert (await visitor.http.get(LINK.replace("images/5-0.png", name))).status_code == 404
 
 
-async def test_a_failed_job_has_no_files(emulator, visitor):
-    """Its future links stay empty for good."""
+async def test_failed_job_has_no_files(emulator, visitor):
+    """The future links of a failed job never work."""
     emulator.add_job("images:5", duration=0, fails=True)
 
     assert (await visitor.http.get(LINK)).status_code == 404
 
 
 async def test_mirrors_have_the_same_bytes(visitor):
-    """The links of proxy_links lead to the same file."""
+    """The links in proxy_links lead to the same file."""
     mirror = LINK.replace("generations", "cdn")
 
     assert (await visitor.http.get(mirror)).content == CONTENT
 
 
-def test_files_differ_by_their_name_and_never_by_time():
-    """The same name gives the same bytes, another one others."""
+def test_files_depend_on_their_names_only():
+    """The same name always gives the same bytes, and another name gives others."""
     kinds = ["png", "jpg", "gif", "mp4", "wav", "txt", "obj", "glb"]
 
     for kind in kinds:
@@ -132,7 +132,7 @@ def test_files_differ_by_their_name_and_never_by_time():
         assert first != make_file("images:2#0", kind).content
 
 
-async def test_links_that_are_late(clock, visit):
+async def test_file_appears_after_the_delay(clock, visit):
     """The file appears some seconds after its job has ended."""
     emulator = Emulator(clock=clock, links=FileLinks(delay=5.0))
     emulator.add_job("images:5", duration=1.0)
@@ -144,8 +144,8 @@ async def test_links_that_are_late(clock, visit):
     assert (await visitor.http.get(LINK)).content == CONTENT
 
 
-async def test_links_that_expire(clock, visit):
-    """Each reply names a link that is good for a while."""
+async def test_link_expires_after_its_lifetime(clock, visit):
+    """Each reply names a new link with a new lifetime."""
     emulator = Emulator(clock=clock, links=FileLinks(lifetime=10.0))
     emulator.add_job("images:5", duration=0)
     visitor = visit(emulator)
@@ -158,8 +158,8 @@ async def test_links_that_expire(clock, visit):
     assert (await visitor.http.get(new)).content == CONTENT
 
 
-async def test_links_that_redirect(clock, visit):
-    """So often, and then there is the file; the links of replies expire all the same."""
+async def test_link_redirects_before_it_gives_the_file(clock, visit):
+    """The link redirects as often as configured, also if it expires."""
     emulator = Emulator(clock=clock, links=FileLinks(redirects=2, lifetime=5.0))
     emulator.add_job("images:5", duration=0)
     visitor = visit(emulator)
@@ -170,8 +170,8 @@ async def test_links_that_redirect(clock, visit):
     assert ([302, 302], CONTENT) == ([each.status_code for each in reply.history], reply.content)
 
 
-async def test_links_to_pages_and_plain_files(clock, visit):
-    """A page in place of the file; a file without ranges or tags."""
+async def test_html_page_and_plain_file_replace_the_file(clock, visit):
+    """A page in place of the file, and a file without ranges or ETags."""
     emulator = Emulator(clock=clock, links=FileLinks(html_page=True))
     emulator.add_job("images:5", duration=0)
     reply = await visit(emulator).http.get(LINK)
@@ -184,7 +184,7 @@ async def test_links_to_pages_and_plain_files(clock, visit):
 
 
 @pytest.mark.parametrize("wrong", [{"delay": -1}, {"lifetime": -1}, {"redirects": -1}])
-def test_links_out_of_range(wrong):
-    """They are refused, by name."""
+def test_links_refuse_negative_arguments(wrong):
+    """The error names the argument."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         FileLinks(**wrong)

@@ -1,4 +1,4 @@
-"""The extra: who has not installed it is told how."""
+"""The import error where the `emulator` extra is not installed."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
-def test_without_the_extra_it_says_what_to_install(missing):
+def test_import_without_the_extra_names_the_command(missing):
     """One line names what is missing and the command that installs it."""
     code = f"import sys; sys.modules[{missing!r}] = None; import modelslab_async.emulator"
     command = [sys.executable, "-c", code]

@@ -22,7 +22,7 @@ ROUTES = Routes(FAMILIES, SERVED_ENDPOINTS)
 
 
 def recordings(request):
-    """The complete samples of one kind of request."""
+    """Return the complete samples of one kind of request."""
     return [
         pytest.param(sample, id=name)
         for name, sample in RECORDED.items()
@@ -31,7 +31,7 @@ def recordings(request):
 
 
 def check_same_shape(recorded, actual, *, optional=SOMETIMES):
-    """The same fields, but for the optional ones, with values of the same JSON types."""
+    """Check that both have the same fields, apart from optional ones, and the same JSON types."""
     assert recorded.keys() - optional <= actual.keys()
     assert actual.keys() - optional <= recorded.keys()
     for name in recorded.keys() & actual.keys():

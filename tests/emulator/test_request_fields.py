@@ -1,4 +1,4 @@
-"""How the emulator may be asked: keys, forms of the id, bodies, and what it refuses."""
+"""The requests that the emulator accepts and refuses: keys, ids, bodies and parameters."""
 
 import pytest
 
@@ -9,7 +9,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture
-def planted(emulator):
+def job(emulator):
     return emulator.add_job("images:5", duration=0)
 
 
@@ -27,9 +27,9 @@ def planted(emulator):
     ],
     ids=["json", "header", "bearer", "x-api-key", "query", "form", "multipart", "mislabelled"],
 )
-async def test_the_key_may_stand_anywhere(how, planted, visitor):
-    """Each place where clients put the key is looked at."""
-    reply = await visitor.http.post(f"{FETCH}/{planted.id}", **how)
+async def test_key_is_found_wherever_clients_send_it(how, job, visitor):
+    """The emulator reads the key from each place that clients use."""
+    reply = await visitor.http.post(f"{FETCH}/{job.id}", **how)
 
     assert reply.json()["status"] == "success"
 
@@ -46,16 +46,16 @@ async def test_the_key_may_stand_anywhere(how, planted, visitor):
         ("http://emulator.test/v6/images/fetch/5", {}),
     ],
 )
-@pytest.mark.usefixtures("planted")
-async def test_the_id_may_stand_in_the_path_or_in_the_body(path, fields, visitor):
-    """Both forms of a fetch find the job, below /api and without it."""
+@pytest.mark.usefixtures("job")
+async def test_id_is_found_in_the_path_or_the_body(path, fields, visitor):
+    """Both forms of a poll find the job, below /api and without it."""
     assert (await visitor.submit(path, **fields)).json()["id"] == 5
 
 
 @pytest.mark.parametrize("fields", [{"request_id": "5"}, {}])
-@pytest.mark.usefixtures("planted")
-async def test_multipart_fields_are_fields(fields, visitor):
-    """Old clients post the whole fetch as a multipart form."""
+@pytest.mark.usefixtures("job")
+async def test_multipart_form_is_read(fields, visitor):
+    """Old clients post the whole poll as a multipart form."""
     form = {name: (None, value) for name, value in {"key": "k", **fields}.items()}
 
     reply = await visitor.http.post(FETCH, files=form)
@@ -63,8 +63,8 @@ async def test_multipart_fields_are_fields(fields, visitor):
     assert (200 if fields else 400) == reply.status_code
 
 
-async def test_an_unknown_id_is_a_failed_body_under_200(emulator, visitor):
-    """Nobody knows this id: the service says failed, with an empty id."""
+async def test_unknown_id_gives_200_with_a_failed_body(emulator, visitor):
+    """The service answers an unknown id with the status failed and an empty id."""
     reply = await visitor.fetch("images:404")
 
     body = reply.json()
@@ -79,18 +79,18 @@ async def test_an_unknown_id_is_a_failed_body_under_200(emulator, visitor):
 
 
 async def test_keys_are_checked(visit, clock):
-    """Without a key, with a wrong one and with a right one."""
+    """A missing or wrong key gives 401. A key without credits may poll."""
     emulator = Emulator(clock=clock, keys={"right"}, keys_without_credits={"broke"})
     emulator.add_job("images:5", duration=0)
     visitor = visit(emulator)
 
-    missing, wrong, right, keys_without_credits = [
+    missing, wrong, right, without_credits = [
         await visitor.fetch("images:5", key=key) for key in ("", "wrong", "right", "broke")
     ]
 
     assert (missing.status_code, missing.json()["message"]) == (401, "API key required")
     assert (wrong.status_code, wrong.json()["message"]) == (401, "Invalid API key")
-    assert [right.status_code, keys_without_credits.status_code] == [200, 200]
+    assert [right.status_code, without_credits.status_code] == [200, 200]
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,15 @@ async def test_keys_are_checked(visit, clock):
         ("v6/processing/request_count", "message"),
     ],
 )
-async def test_old_families_misspell_their_refusals(path, spelled, visitor):
-    """The refusals of the oldest paths have a messege."""
+async def test_refusals_of_old_families_have_a_messege(path, spelled, visitor):
+    """The refusals of the oldest paths spell the field messege."""
     reply = await visitor.submit(path, key="")
 
     assert {"status": "error", spelled: "API key required"} == reply.json()
 
 
-async def test_a_key_without_credits_submits_nothing(visit, clock):
-    """402, and the submit is on record as refused."""
+async def test_submit_without_credits_gives_402(visit, clock):
+    """The submit is recorded as refused."""
     emulator = Emulator(clock=clock, keys_without_credits={"broke"})
 
     reply = await visit(emulator).submit("v6/realtime/text2img", key="broke", prompt="a cat")
@@ -120,8 +120,8 @@ async def test_a_key_without_credits_submits_nothing(visit, clock):
     assert emulator.submits[0].ticket is None
 
 
-async def test_the_queue_of_a_key_is_limited(visit, clock):
-    """The limit counts unfinished jobs of one key over all families, and says when to come back."""
+async def test_full_queue_gives_429(visit, clock):
+    """The limit counts the unfinished jobs of a key in all families. The reply names the wait."""
     jobs = Jobs(duration=(5.0, 5.0))
     visitor = visit(Emulator(clock=clock, jobs=jobs, queue_limit=2))
     paths = ["v6/realtime/text2img", "v6/voice/sfx", "v6/3d/text_to_3d"]
@@ -142,8 +142,8 @@ async def test_the_queue_of_a_key_is_limited(visit, clock):
     assert [others.status_code, again.status_code] == [200, 200]
 
 
-async def test_what_is_required_is_asked_for(emulator, visitor):
-    """400 in the service's words, the first missing parameter named; nothing is started."""
+async def test_missing_parameter_gives_400(emulator, visitor):
+    """The reply names the first missing parameter, and no job starts."""
     bare = await visitor.submit("v6/images/text2img")
     promptless = await visitor.submit("v6/images/text2img", prompt="", model_id="flux")
     modelless = await visitor.submit("v6/images/text2img", prompt="a cat", model_id=None)
@@ -163,8 +163,8 @@ async def test_what_is_required_is_asked_for(emulator, visitor):
 
 
 @pytest.mark.parametrize("body", [b"{not json", b"[1]", b"just text", b"[" * 100_000])
-async def test_a_body_that_cannot_be_read_is_an_error_under_200(body, visitor):
-    """The service was seen to answer 200 to it."""
+async def test_unreadable_body_gives_200_with_an_error(body, visitor):
+    """The service answers such a body with 200."""
     reply = await visitor.http.post(FETCH, content=body)
 
     assert (reply.status_code, reply.json()["message"]) == (200, "Invalid API Request")
@@ -181,15 +181,15 @@ async def test_a_body_that_cannot_be_read_is_an_error_under_200(body, visitor):
         ("GET", "", 404),
     ],
 )
-async def test_wrong_methods_and_routes_are_refused_in_json(method, path, status_code, visitor):
-    """405 for what exists otherwise, 404 for what does not."""
+async def test_wrong_method_or_route_gives_json(method, path, status_code, visitor):
+    """405 for a known route with another method, 404 for an unknown route."""
     reply = await visitor.http.request(method, path)
 
     assert (status_code, "error") == (reply.status_code, reply.json()["status"])
 
 
-async def test_a_submit_echoes_its_parameters_and_never_the_key(emulator, visitor):
-    """`meta` holds the parameters under the server's names; the record has them as they came."""
+async def test_submit_reply_repeats_parameters_without_the_key(emulator, visitor):
+    """`meta` has the parameters under the models' names. The record has them unchanged."""
     reply = await visitor.submit(
         "v6/realtime/text2img", key="sesame", prompt="a cat", width="512", samples=2, track_id="t1"
     )
@@ -222,8 +222,8 @@ async def test_a_submit_echoes_its_parameters_and_never_the_key(emulator, visito
         (0.5, "v6/realtime/text2img", 2),
     ],
 )
-async def test_the_eta_is_as_honest_as_asked_for(eta, path, expected, visit, clock):
-    """Etas may be true, wild, a share of the truth, or missing."""
+async def test_eta_follows_the_setting(eta, path, expected, visit, clock):
+    """ETAs can be true, far too long, a factor of the truth, or missing."""
     visitor = visit(Emulator(clock=clock, jobs=Jobs(duration=(4.0, 4.0), eta=eta)))
 
     said = (await visitor.submit(path, prompt="a cat")).json().get("eta")

@@ -1,4 +1,4 @@
-"""The emulator as a server: on a socket, and as an ASGI application among others."""
+"""The emulator on a socket, and the parts of ASGI that servers use."""
 
 import asyncio
 import socket
@@ -9,8 +9,8 @@ import pytest
 from modelslab_async.emulator import Emulator, run_server, serve
 
 
-async def test_it_is_served_on_a_socket_and_closes_cleanly(emulator):
-    """Requests, files and links work over a real connection; afterwards the port is closed."""
+async def test_served_emulator_answers_and_closes_its_port(emulator):
+    """Requests, files and links work over a real connection. Afterwards the port is closed."""
     emulator.add_job("realtime:5", duration=0)
 
     async with run_server(emulator) as base_url, httpx.AsyncClient() as http:
@@ -26,16 +26,16 @@ async def test_it_is_served_on_a_socket_and_closes_cleanly(emulator):
         await asyncio.open_connection("127.0.0.1", httpx.URL(base_url).port)
 
 
-async def test_a_taken_port_is_an_error(emulator):
-    """Nothing is served where somebody else is."""
+async def test_port_in_use_is_an_error(emulator):
+    """The emulator does not start on a port that another server uses."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         serving = run_server(emulator, port=taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             await serving.__aenter__()
 
 
-async def test_serve_lasts_until_it_is_cancelled(emulator):
-    """It says when it is ready, and cancelling is how it ends."""
+async def test_serve_runs_until_cancelled(emulator):
+    """It calls `ready` with the base URL, and ends when its task is cancelled."""
     ready = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(emulator, ready=ready.set_result))
 
@@ -49,8 +49,8 @@ async def test_serve_lasts_until_it_is_cancelled(emulator):
         await task
 
 
-async def test_serve_needs_nobody_to_tell(emulator):
-    """The callback may be left out where the port is known."""
+async def test_serve_needs_no_callback(emulator):
+    """The callback is optional where the port is known."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     task = asyncio.create_task(serve(emulator, port=port))
@@ -66,7 +66,7 @@ async def test_serve_needs_nobody_to_tell(emulator):
 
 
 async def run(emulator, scope, messages):
-    """Run one ASGI conversation, and give what was sent."""
+    """Run one ASGI conversation, and return what was sent."""
     sent = []
     incoming = iter(messages)
 
@@ -80,8 +80,8 @@ async def run(emulator, scope, messages):
     return sent
 
 
-async def test_it_takes_part_in_a_servers_start_and_stop(emulator):
-    """Both lifespan events are acknowledged."""
+async def test_lifespan_events_are_acknowledged(emulator):
+    """Startup and shutdown are both acknowledged."""
     events = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
 
     sent = await run(emulator, {"type": "lifespan"}, events)
@@ -93,7 +93,7 @@ async def test_it_takes_part_in_a_servers_start_and_stop(emulator):
 
 
 async def test_websockets_are_refused(emulator):
-    """There are none in the service."""
+    """The service has no websockets."""
     sent = await run(emulator, {"type": "websocket"}, [{"type": "websocket.connect"}])
 
     assert sent == [{"type": "websocket.close", "code": 1000}]
@@ -109,14 +109,14 @@ HTTP = {
 }
 
 
-async def test_a_client_that_leaves_is_no_fault(emulator):
-    """Nobody is left to be answered, so nothing is sent."""
+async def test_disconnected_client_gets_no_reply(emulator):
+    """A disconnect is not an error, and nothing is sent."""
     assert await run(emulator, HTTP, [{"type": "http.disconnect"}]) == []
     assert emulator.request_count == 1
 
 
-async def test_a_fault_of_the_emulator_is_a_500_and_a_traceback():
-    """The caller is answered as the real service answers, and the fault is not hidden."""
+async def test_bug_in_the_emulator_gives_500_and_a_traceback():
+    """The client gets a 500 as from the service, and the exception is raised."""
 
     def broken_clock():
         raise RuntimeError("the clock is broken")

@@ -1,4 +1,4 @@
-"""Submits: every endpoint of the table, from its call to the end of its job, and the refusals."""
+"""Submits at every endpoint, from the call to the end of the job, and refused submits."""
 
 import pytest
 
@@ -15,7 +15,7 @@ SPAM = "you are sending same request multiple times"
 
 
 def ticket_of(endpoint, body):
-    """The ticket that a submit reply makes, read by hand."""
+    """Return the ticket of a submit reply, without the client's parser."""
     if "execution_id" in body:
         return Ticket(endpoint.resolved_by, f"{body['workflow_id']}/{body['execution_id']}")
     id_ = body.get("training_id") or body.get("taskId") or body["id"]
@@ -31,10 +31,10 @@ def is_done(family, body):
 
 
 @pytest.mark.parametrize("name", QUEUED)
-async def test_what_the_table_starts_is_fetched_by_the_family_it_names(
+async def test_submitted_job_is_polled_by_the_family_of_its_endpoint(
     name, emulator, visitor, clock
 ):
-    """The call of a row is taken as it is, and its ticket is of the family that the row says."""
+    """The endpoint's call is accepted, and its ticket has the family that the registry names."""
     endpoint = ENDPOINTS[name].with_hosts(base=BASE, legacy=BASE)
     needed = (*endpoint.required, *(group[-1] for group in endpoint.any_of))
     call = endpoint.build_submit(dict.fromkeys(needed, "x"))
@@ -58,8 +58,8 @@ async def test_what_the_table_starts_is_fetched_by_the_family_it_names(
     assert {ticket: 2} == emulator.polls
 
 
-async def test_work_is_found_by_the_family_that_names_it_as_well(visitor, clock):
-    """The tickets of controlnet_v5 are of images, and its own fetch knows them too."""
+async def test_job_is_also_found_by_the_family_of_its_endpoint(visitor, clock):
+    """Tickets of controlnet_v5 are in the family images, and its own polls find them too."""
     id_ = (await visitor.start(ENDPOINTS["controlnet_v5/controlnet"])).json()["id"]
     clock.now += 4
 
@@ -68,8 +68,8 @@ async def test_work_is_found_by_the_family_that_names_it_as_well(visitor, clock)
     assert ["success", "success"] == [body["status"] for body in found]
 
 
-async def test_the_same_submit_is_spam_for_a_while(visit, clock):
-    """200, in the recorded words; another key, other parameters or another time are none."""
+async def test_repeated_submit_is_spam_within_the_window(visit, clock):
+    """A repeat gets the spam message. Another key, other parameters or a later time do not."""
     emulator = Emulator(clock=clock, spam_window=30.0)
     visitor = visit(emulator)
     path = "v6/realtime/text2img"
@@ -97,8 +97,8 @@ async def test_the_same_submit_is_spam_for_a_while(visit, clock):
     assert 2 == sum(submitted.ticket is None for submitted in emulator.submits)
 
 
-async def test_marks_make_no_other_submit(visit, clock):
-    """A client marks each of its requests; what is asked for is the same all the while."""
+async def test_track_id_and_webhook_do_not_make_a_new_submit(visit, clock):
+    """Submits that differ in these fields only are repeats."""
     visitor = visit(Emulator(clock=clock, spam_window=30.0))
     path = "v6/realtime/text2img"
 
@@ -112,8 +112,8 @@ async def test_marks_make_no_other_submit(visit, clock):
     assert all(reply.json()["tips"].startswith(SPAM) for reply in again)
 
 
-async def test_the_same_run_of_a_workflow_is_spam(visit, clock):
-    """Where a part of what is asked for stands in the path, it counts as the rest."""
+async def test_repeated_workflow_run_is_spam(visit, clock):
+    """Parameters in the path count like all others."""
     visitor = visit(Emulator(clock=clock, spam_window=30.0))
     paths = ["v1/workflows/a/run", "v1/workflows/b/run", "v1/workflows/a/run"]
 
@@ -122,15 +122,15 @@ async def test_the_same_run_of_a_workflow_is_spam(visit, clock):
     assert [False, False, True] == ["tips" in reply for reply in replies]
 
 
-async def test_without_a_window_nothing_is_spam(visitor):
-    """The filter is there for those who ask for it."""
+async def test_without_a_window_no_submit_is_spam(visitor):
+    """The spam filter is off by default."""
     replies = [await visitor.submit("v3/text2img", prompt="a cat") for _ in range(2)]
 
     assert ["processing"] * 2 == [reply.json()["status"] for reply in replies]
 
 
-async def test_what_was_refused_is_no_spam_afterwards(visit, clock):
-    """Who is told to come back when the queue has room may send the same again."""
+async def test_refused_submit_can_be_repeated(visit, clock):
+    """A submit that found the queue full may be sent again."""
     emulator = Emulator(clock=clock, spam_window=30.0, queue_limit=0)
 
     replies = [await visit(emulator).submit("v3/text2img", prompt="a cat") for _ in range(2)]
@@ -139,8 +139,8 @@ async def test_what_was_refused_is_no_spam_afterwards(visit, clock):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-async def test_a_share_of_submits_is_over_at_once(share, visit, clock):
-    """As many replies are results as were asked for, and the others come in their time."""
+async def test_share_of_submit_replies_is_the_result(share, visit, clock):
+    """The share `immediate` of the submit replies is the result."""
     emulator = Emulator(clock=clock, jobs=Jobs(duration=(4.0, 4.0), immediate=share, seed=3))
     visitor = visit(emulator)
 
@@ -154,8 +154,8 @@ async def test_a_share_of_submits_is_over_at_once(share, visit, clock):
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(True, "processing"), ("no", "success")])
-async def test_an_instant_response_is_never_the_result(asked, expected, visit, clock):
-    """Who asks for an answer at once gets one that says to fetch."""
+async def test_instant_response_is_never_the_result(asked, expected, visit, clock):
+    """A submit that asks for an instant response gets a processing reply."""
     emulator = Emulator(clock=clock, jobs=Jobs(duration=(0.0, 0.0)))
 
     reply = await visit(emulator).submit(
@@ -166,23 +166,23 @@ async def test_an_instant_response_is_never_the_result(asked, expected, visit, c
 
 
 @pytest.mark.parametrize("name", [name for name in ENDPOINTS if "base64" in name])
-async def test_an_upload_gives_a_link_to_a_file(name, visitor):
-    """A link comes back at once, and leads to a file."""
+async def test_upload_gives_a_link_to_a_file(name, visitor):
+    """The reply has a link that works at once."""
     body = (await visitor.start(ENDPOINTS[name])).json()
 
     assert ("success", int) == (body["status"], type(body["id"]))
     assert (await visitor.http.get(body["output"][0])).status_code == 200
 
 
-async def test_the_wallet_has_a_balance(visitor):
-    """In the shape of its page."""
+async def test_wallet_has_a_balance(visitor):
+    """The reply has the documented format."""
     body = (await visitor.start(ENDPOINTS["general/wallet_balance"])).json()
 
     assert {"balance", "currency"} == body["data"].keys()
 
 
-async def test_endpoints_of_one_s_own_are_served(visit, clock):
-    """A table that was extended is taken as it is."""
+async def test_custom_endpoints_are_served(visit, clock):
+    """The table of endpoints can be extended."""
     v8 = Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
     rows = [
         Endpoint(name="v8_images/paint", url="{base}/v8/images/paint", resolved_by="v8_images"),

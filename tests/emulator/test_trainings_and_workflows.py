@@ -1,4 +1,4 @@
-"""Trainings and workflows, which tell their state in ways of their own."""
+"""Trainings and workflows, whose replies have formats of their own."""
 
 import pytest
 
@@ -22,8 +22,8 @@ def emulator(clock):
     return Emulator(clock=clock, jobs=Jobs(duration=(70.0, 70.0)))
 
 
-async def test_a_training_walks_through_its_stages(visitor, clock):
-    """The status stays success all the while; the stage is in the misspelt message."""
+async def test_training_goes_through_its_stages(visitor, clock):
+    """The status is success throughout. The stage is in the field messege."""
     started = (await visitor.start(ENDPOINTS["training/lora_fine_tune"])).json()
     ticket = f"training:{started['training_id']}"
 
@@ -39,8 +39,8 @@ async def test_a_training_walks_through_its_stages(visitor, clock):
     assert "Step:8 model_ready" in seen[-1]["data"]
 
 
-async def test_a_training_can_fail(emulator, visitor, clock):
-    """No word is recorded for it, so it is an error with a message."""
+async def test_failed_training_is_an_error(emulator, visitor, clock):
+    """The service documents no failure, so the emulator sends an error with a message."""
     ticket = emulator.add_job("training:F5jvdzGnYi", duration=70, fails=True)
 
     clock.now += 69
@@ -52,8 +52,8 @@ async def test_a_training_can_fail(emulator, visitor, clock):
     assert failed == {"status": "error", "messege": "Training failed"}
 
 
-async def test_a_workflow_walks_to_its_output(visitor, clock):
-    """202 first; then the run's own status, under a status that is always success."""
+async def test_workflow_goes_from_pending_to_its_output(visitor, clock):
+    """The submit gives 202. The outer status is always success, and the run has its own."""
     started = await visitor.http.post("v1/workflows/wf_1/run", headers={"key": "k"})
     url = started.json()["status_url"]
 
@@ -74,15 +74,15 @@ async def test_a_workflow_walks_to_its_output(visitor, clock):
     assert [file.headers["content-type"] for file in files] == ["image/png"]
 
 
-async def test_a_workflow_echoes_its_webhook(visitor):
-    """The run's reply names the webhook that was asked for."""
+async def test_workflow_reply_repeats_its_webhook(visitor):
+    """The reply to a run names its webhook URL."""
     reply = await visitor.submit("v1/workflows/wf_1/run", webhook_url="https://example.com/hook")
 
     assert reply.json()["webhook_url"] == "https://example.com/hook"
 
 
-async def test_a_workflow_can_fail(emulator, visitor, clock):
-    """The reason stands beside the execution."""
+async def test_failed_workflow_has_an_error(emulator, visitor, clock):
+    """The reason is beside the execution."""
     ticket = emulator.add_job("workflows:wf_1/5", duration=1, fails=True)
 
     clock.now += 1
@@ -93,9 +93,9 @@ async def test_a_workflow_can_fail(emulator, visitor, clock):
     assert "output" not in body
 
 
-@pytest.mark.parametrize("ticket", ["workflows:wf_1/5", "training:nobody"])
+@pytest.mark.parametrize("ticket", ["workflows:wf_1/5", "training:unknown"])
 async def test_unknown_runs_and_trainings_are_404(ticket, visitor):
-    """These two answer with the code, as their documents say."""
+    """Workflows and trainings document 404 for an unknown id."""
     reply = await visitor.fetch(ticket)
 
     assert (reply.status_code, reply.json()["status"]) == (404, "error")

@@ -1,4 +1,4 @@
-"""Webhooks: what they say, when they come, and each way in which they do not."""
+"""Webhooks: their bodies, when they are sent, and how they go wrong."""
 
 import asyncio
 import json
@@ -15,25 +15,25 @@ HOOK = "http://127.0.0.1:9/hook"
 
 
 class Receiver:
-    """An application that is told, and says when."""
+    """An application that records the webhooks it receives, and when."""
 
-    def __init__(self, *answers):
-        self.told = []
-        self.moments = []
-        self._answers = list(answers)
+    def __init__(self, *status_codes):
+        self.bodies = []
+        self.times = []
+        self._status_codes = list(status_codes)
 
     async def __call__(self, _scope, receive, send):
         message = await receive()
-        self.told.append(json.loads(message["body"]))
-        self.moments.append(asyncio.get_running_loop().time())
-        status_code = self._answers.pop(0) if self._answers else 204
+        self.bodies.append(json.loads(message["body"]))
+        self.times.append(asyncio.get_running_loop().time())
+        status_code = self._status_codes.pop(0) if self._status_codes else 204
         await send({"type": "http.response.start", "status": status_code, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
 
 @asynccontextmanager
 async def served(receiver, visit, *, jobs=None, **webhooks):
-    """A visitor of an emulator on the loop's clock, whose webhooks go to the receiver."""
+    """Yield an emulator whose webhooks go to the receiver, and a visitor of it."""
     description = Webhooks(transport=httpx.ASGITransport(app=receiver), **webhooks)
     clock = asyncio.get_running_loop().time
     jobs = jobs or Jobs(duration=(4.0, 4.0))
@@ -43,7 +43,7 @@ async def served(receiver, visit, *, jobs=None, **webhooks):
 
 
 def run(virtually, visit, name, *, wait=60.0, jobs=None, receiver=None, submits=1, **webhooks):
-    """Submit to one endpoint, and give what the emulator and its receiver know after a while."""
+    """Submit to one endpoint, and return the emulator and its receiver after a while."""
     receiver = receiver or Receiver()
 
     async def main():
@@ -56,13 +56,13 @@ def run(virtually, visit, name, *, wait=60.0, jobs=None, receiver=None, submits=
     return virtually(main), receiver
 
 
-def test_a_success_is_told_when_its_job_ends(virtually, visit):
-    """Once, in the documented shape, with the id as a text and the links of the job."""
+def test_webhook_of_a_success_is_sent_when_the_job_ends(virtually, visit):
+    """It is sent once, in the documented format, with the id as a text and the job's links."""
     emulator, receiver = run(virtually, visit, "realtime/text2img")
 
-    (body,) = receiver.told
+    (body,) = receiver.bodies
     (ticket,) = (submitted.ticket for submitted in emulator.submits)
-    assert [4.0] == receiver.moments
+    assert [4.0] == receiver.times
     assert ["status", "id", "output", "generationTime", "track_id", "meta"] == list(body)
     assert ("success", ticket.id, "t0", 4.0) == tuple(
         body[name] for name in ("status", "id", "track_id", "generationTime")
@@ -80,8 +80,8 @@ def test_a_success_is_told_when_its_job_ends(virtually, visit):
     )
 
 
-def test_a_failure_is_told_as_failed(virtually, visit):
-    """The documented shape of a failure has a message and no output."""
+def test_webhook_of_a_failure_has_a_message(virtually, visit):
+    """The documented format of a failure has a message and no output."""
     jobs = Jobs(duration=(4.0, 4.0), failure_rate=1.0)
     emulator, receiver = run(virtually, visit, "video/text2video", jobs=jobs)
 
@@ -93,7 +93,7 @@ def test_a_failure_is_told_as_failed(virtually, visit):
             "message": "Processing failed: Invalid input dimensions",
             "track_id": "t0",
         }
-    ] == receiver.told
+    ] == receiver.bodies
 
 
 @pytest.mark.parametrize(
@@ -103,32 +103,32 @@ def test_a_failure_is_told_as_failed(virtually, visit):
         (1.0, [("success", "deploying_gpu"), ("failed", "training_failed")]),
     ],
 )
-def test_a_training_tells_its_stages(failure_rate, expected, virtually, visit):
-    """Its webhooks have a stage and the model's id, and neither id nor output."""
+def test_webhooks_of_a_training_have_its_stages(failure_rate, expected, virtually, visit):
+    """They have a stage and the model's id, and neither an id nor an output."""
     jobs = Jobs(duration=(4.0, 4.0), failure_rate=failure_rate)
     emulator, receiver = run(virtually, visit, "training/lora_fine_tune", jobs=jobs)
 
-    assert [0.0, 4.0] == receiver.moments
-    assert expected == [(body["status"], body["training_status"]) for body in receiver.told]
-    assert {"status", "training_status", "logs", "model_id"} == receiver.told[0].keys()
-    assert emulator.submits[0].ticket.id == receiver.told[0]["model_id"]
+    assert [0.0, 4.0] == receiver.times
+    assert expected == [(body["status"], body["training_status"]) for body in receiver.bodies]
+    assert {"status", "training_status", "logs", "model_id"} == receiver.bodies[0].keys()
+    assert emulator.submits[0].ticket.id == receiver.bodies[0]["model_id"]
 
 
 @pytest.mark.parametrize("failure_rate", [0.0, 1.0])
-def test_a_workflow_tells_in_one_of_two_shapes(failure_rate, virtually, visit):
-    """Nested with a text as its run's id, or flat with a number, as two pages have it."""
+def test_webhook_of_a_workflow_has_one_of_two_formats(failure_rate, virtually, visit):
+    """Nested with the run's id as a text, or flat with it as a number. Both are documented."""
     jobs = Jobs(duration=(4.0, 4.0), failure_rate=failure_rate)
-    told = {}
-    for shape in ("nested", "flat"):
+    bodies = {}
+    for workflow_format in ("nested", "flat"):
         emulator, receiver = run(
-            virtually, visit, "workflows/run", jobs=jobs, workflow_format=shape, submits=1
+            virtually, visit, "workflows/run", jobs=jobs, workflow_format=workflow_format, submits=1
         )
-        (told[shape],) = receiver.told
+        (bodies[workflow_format],) = receiver.bodies
     run_id = emulator.submits[0].ticket.id.partition("/")[2]
 
     word = "failed" if failure_rate else "completed"
-    assert {f"workflow.{word}"} == {body["event"] for body in told.values()}
-    nested, flat = told["nested"], told["flat"]
+    assert {f"workflow.{word}"} == {body["event"] for body in bodies.values()}
+    nested, flat = bodies["nested"], bodies["flat"]
     assert {"event", "workflow", "execution"} == nested.keys()
     assert ("wf", run_id, word) == (
         nested["workflow"]["id"],
@@ -142,19 +142,19 @@ def test_a_workflow_tells_in_one_of_two_shapes(failure_rate, virtually, visit):
     assert bool(failure_rate) is not bool(nested["execution"]["output_data"])
 
 
-def test_webhooks_come_late_and_more_than_once(virtually, visit):
-    """Each copy has a delay of its own, so that they may overtake each other."""
+def test_webhooks_are_delayed_and_repeated(virtually, visit):
+    """Each copy has a delay of its own, so that copies can overtake each other."""
     _, receiver = run(virtually, visit, "realtime/text2img", delay=(1.0, 9.0), copies=3, seed=5)
 
-    assert 3 == len(set(receiver.moments))
-    assert all(5.0 <= moment <= 13.0 for moment in receiver.moments)
-    assert receiver.told[0] == receiver.told[1] == receiver.told[2]
+    assert 3 == len(set(receiver.times))
+    assert all(5.0 <= at <= 13.0 for at in receiver.times)
+    assert receiver.bodies[0] == receiver.bodies[1] == receiver.bodies[2]
 
 
-def test_some_webhooks_never_come(virtually, visit):
-    """The share is that of jobs, and the same seed loses the same ones."""
+def test_share_of_webhooks_is_lost(virtually, visit):
+    """The share is a share of jobs, and the same seed loses the same webhooks."""
     counts = [
-        len(run(virtually, visit, "realtime/text2img", submits=40, lost=share, seed=2)[1].told)
+        len(run(virtually, visit, "realtime/text2img", submits=40, lost=share, seed=2)[1].bodies)
         for share in (0.0, 0.5, 0.5, 1.0)
     ]
 
@@ -163,33 +163,33 @@ def test_some_webhooks_never_come(virtually, visit):
     assert counts[1] == counts[2]
 
 
-def test_a_forged_webhook_comes_before_the_truth(virtually, visit):
-    """It claims a success of a job that is not over, or fails, and links to nowhere."""
+def test_forged_webhook_comes_before_the_true_one(virtually, visit):
+    """It reports a success of a job that has not ended, and links to a host that does not exist."""
     jobs = Jobs(duration=(4.0, 4.0), failure_rate=1.0)
     emulator, receiver = run(virtually, visit, "realtime/text2img", jobs=jobs, forged=1.0)
 
-    lie, truth = receiver.told
-    assert ("success", "failed") == (lie["status"], truth["status"])
-    assert [2.0, 4.0] == receiver.moments
-    assert lie["id"] == truth["id"]
-    assert lie["output"][0].startswith("https://forged.invalid/")
+    forged, true = receiver.bodies
+    assert ("success", "failed") == (forged["status"], true["status"])
+    assert [2.0, 4.0] == receiver.times
+    assert forged["id"] == true["id"]
+    assert forged["output"][0].startswith("https://forged.invalid/")
     assert [True, False] == [delivery.forged for delivery in emulator.webhook_deliveries]
 
 
-def test_a_webhook_may_overtake_the_reply_to_its_submit(virtually, visit):
-    """The reply still says processing, and comes after the webhook."""
+def test_webhook_can_come_before_the_submit_reply(virtually, visit):
+    """The submit reply still says processing, and comes after the webhook."""
     receiver = Receiver()
 
     async def main():
         async with served(receiver, visit, before_reply=1.0) as (_, visitor):
             reply = await visitor.start(ENDPOINTS["realtime/text2img"], webhook=HOOK)
-            return reply.json()["status"], len(receiver.told), asyncio.get_running_loop().time()
+            return reply.json()["status"], len(receiver.bodies), asyncio.get_running_loop().time()
 
     assert ("processing", 1, 4.0) == virtually(main)
 
 
-def test_whoever_goes_before_the_reply_does_not_stop_the_webhook(virtually, visit):
-    """A submit that was given up is still told about."""
+def test_webhook_is_sent_though_the_submit_was_given_up(virtually, visit):
+    """A client that disconnects before the submit reply does not stop the webhook."""
     receiver = Receiver()
 
     async def main():
@@ -200,28 +200,28 @@ def test_whoever_goes_before_the_reply_does_not_stop_the_webhook(virtually, visi
             await asyncio.sleep(10.0)
 
     virtually(main)
-    assert [4.0] == receiver.moments
+    assert [4.0] == receiver.times
 
 
 @pytest.mark.parametrize(
-    ("name", "moments"),
+    ("name", "times"),
     [("realtime/text2img", [4.0]), ("workflows/run", [4.0, 5.0, 7.0, 11.0])],
 )
-def test_only_workflows_try_again(name, moments, virtually, visit):
-    """Three times, each pause twice as long; generations are told once, taken or not."""
+def test_only_workflow_webhooks_are_retried(name, times, virtually, visit):
+    """Three retries, each pause twice as long. Webhooks of generations are sent once."""
     receiver = Receiver(500, 404, 301, 500, 500)
     emulator, _ = run(virtually, visit, name, receiver=receiver)
 
-    assert moments == receiver.moments
+    assert times == receiver.times
     assert "answered 500, not a 2xx" == emulator.webhook_deliveries[0].error
 
 
-def test_a_taken_webhook_is_not_tried_again(virtually, visit):
-    """Any 2xx will do."""
+def test_accepted_webhook_is_not_retried(virtually, visit):
+    """Any 2xx accepts a webhook."""
     receiver = Receiver(500, 200)
     run(virtually, visit, "workflows/run", receiver=receiver)
 
-    assert [4.0, 5.0] == receiver.moments
+    assert [4.0, 5.0] == receiver.times
 
 
 @pytest.mark.parametrize(
@@ -242,8 +242,8 @@ def test_a_taken_webhook_is_not_tried_again(virtually, visit):
         ("hook", False),
     ],
 )
-def test_only_loopback_addresses_are_reached(url, reached, virtually, visit):
-    """Everything else is kept back and written down, unless anywhere is allowed."""
+def test_only_loopback_addresses_get_webhooks(url, reached, virtually, visit):
+    """Webhooks to other addresses are recorded as withheld, unless allow_remote is set."""
     receiver = Receiver()
 
     async def main():
@@ -253,7 +253,7 @@ def test_only_loopback_addresses_are_reached(url, reached, virtually, visit):
             return emulator.webhook_deliveries
 
     (delivery,) = virtually(main)
-    assert (url, reached, int(reached)) == (delivery.url, not delivery.error, len(receiver.told))
+    assert (url, reached, int(reached)) == (delivery.url, not delivery.error, len(receiver.bodies))
     assert reached or "only loopback addresses" in delivery.error
     assert reached or not Webhooks().may_deliver_to(url)
     assert Webhooks(allow_remote=True).may_deliver_to("https://example.com/hook")
@@ -261,8 +261,8 @@ def test_only_loopback_addresses_are_reached(url, reached, virtually, visit):
 
 
 @pytest.mark.parametrize("field", [{}, {"webhook": ""}, {"webhook": None}, {"webhook": 5}])
-def test_nobody_is_told_who_did_not_ask(field, virtually, visit):
-    """Without an address there is no webhook."""
+def test_submit_without_a_url_has_no_webhook(field, virtually, visit):
+    """Without a valid URL there is no webhook."""
     receiver = Receiver()
 
     async def main():
@@ -274,8 +274,8 @@ def test_nobody_is_told_who_did_not_ask(field, virtually, visit):
     assert [] == virtually(main)
 
 
-def test_webhooks_end_with_the_block(virtually, visit):
-    """What waits for its time is dropped, no task is left, and outside nothing is delivered."""
+def test_pending_webhooks_are_dropped_at_the_end_of_the_block(virtually, visit):
+    """Pending webhooks are dropped, and outside of the block none are sent."""
     receiver = Receiver()
 
     async def main():
@@ -290,8 +290,8 @@ def test_webhooks_end_with_the_block(virtually, visit):
     assert [] == virtually(main)
 
 
-def test_the_key_is_in_no_webhook(virtually, visit):
-    """Neither in what is sent nor in what is written down."""
+def test_key_is_in_no_webhook(virtually, visit):
+    """The key is neither in what is sent nor in what is recorded."""
 
     async def main():
         receiver = Receiver()
@@ -299,7 +299,7 @@ def test_the_key_is_in_no_webhook(virtually, visit):
             for name in ("realtime/text2img", "workflows/run", "training/lora_fine_tune"):
                 await visitor.start(ENDPOINTS[name], webhook=HOOK, key="sesame")
             await asyncio.sleep(9)
-            return repr(emulator.webhook_deliveries) + json.dumps(receiver.told)
+            return repr(emulator.webhook_deliveries) + json.dumps(receiver.bodies)
 
     text = virtually(main)
     assert "realtime" in text
@@ -307,8 +307,8 @@ def test_the_key_is_in_no_webhook(virtually, visit):
 
 
 @pytest.mark.parametrize("serve", [run_server, lambda each: run_faulty_server(each, Faults())])
-async def test_a_served_emulator_delivers(serve):
-    """Over real sockets; a receiver that is not there is written down and nothing else."""
+async def test_served_emulator_delivers_webhooks(serve):
+    """It delivers over real sockets, and records a receiver that refuses the connection."""
     taken = asyncio.get_running_loop().create_future()
 
     async def take(reader, writer):
@@ -328,13 +328,13 @@ async def test_a_served_emulator_delivers(serve):
         here = await http.post(url, json={**body, "webhook": f"http://127.0.0.1:{port}/"})
         async with asyncio.timeout(60):
             told = await taken
-        with socket.socket() as deaf:
-            # Held and never listened on: whoever connects is refused.
-            deaf.bind(("127.0.0.1", 0))
-            hook = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        with socket.socket() as not_listening:
+            # A socket that is bound but not listening refuses connections.
+            not_listening.bind(("127.0.0.1", 0))
+            hook = f"http://127.0.0.1:{not_listening.getsockname()[1]}/"
             await http.post(url, json={**body, "webhook": hook})
             async with asyncio.timeout(60):
-                while len(emulator.webhook_deliveries) < 2:  # noqa: ASYNC110 -- nobody is told of it.
+                while len(emulator.webhook_deliveries) < 2:  # noqa: ASYNC110 -- there is no event for it.
                     await asyncio.sleep(0.01)
 
     assert str(here.json()["id"]) == told["id"]
@@ -344,7 +344,7 @@ async def test_a_served_emulator_delivers(serve):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         ({"lost": 1.1}, "lost is a share"),
         ({"forged": -0.1}, "forged is a share"),
@@ -354,7 +354,7 @@ async def test_a_served_emulator_delivers(serve):
         ({"delay": (2.0, 1.0)}, "delay is a number of seconds"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, complaint):
-    """Each argument says what it expects."""
-    with pytest.raises(ValueError, match=complaint):
+def test_webhooks_refuse_invalid_arguments(arguments, message):
+    """The error names the argument and what it accepts."""
+    with pytest.raises(ValueError, match=message):
         Webhooks(**arguments)
