@@ -180,8 +180,12 @@ class SaveRun:
     async def _save_one(self, pending: PendingSave) -> None:
         known = map(to_saved_file, pending.files)
         save_result = await self._downloads.try_save(pending.success, known, self._record_file)
-        error = save_result.cause.message if isinstance(save_result, Unsaved) else None
-        if await self._journal.leases.complete_save(self.run_id, pending.row_id, error=error):
+        error, argument = None, ""
+        if isinstance(save_result, Unsaved):
+            error, argument = save_result.cause.message, save_result.cause.argument
+        if await self._journal.leases.complete_save(
+            self.run_id, pending.row_id, error=error, argument=argument
+        ):
             self._results.put_nowait(save_result)
         else:
             self._release_window()

@@ -1,4 +1,9 @@
-"""The command line's entry point. It says in one line what to install where an extra is missing."""
+"""
+The command line: `modelslab-async` and its commands.
+
+It turns arguments into calls of the library, and results into text and exit codes. It never
+polls, saves or journals by itself.
+"""
 
 import sys
 
@@ -8,18 +13,20 @@ _EXTRA_PACKAGES = ("click", "rich")
 
 
 def main() -> int:
-    """Run the command line and give its exit code."""
+    """Run the command line and return its exit code."""
     try:
-        from .app import run  # noqa: PLC0415 -- importing it needs what may be missing.
+        from .app import run  # noqa: PLC0415 -- it imports packages that may be missing.
+
+        return run()
     except ModuleNotFoundError as missing:
         if missing.name not in _EXTRA_PACKAGES:
             raise
-        print(  # noqa: T201 -- there is no click to say it with.
+        print(  # noqa: T201 -- click itself may be the missing package.
             f"modelslab-async: the command line needs {missing.name}; "
             'install it with: pip install "modelslab-async[cli,emulator]"',
             file=sys.stderr,
         )
         return 2
     except KeyboardInterrupt:
+        # Ctrl-C before the program has begun, for example while it is imported.
         return 130
-    return run()

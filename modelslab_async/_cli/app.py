@@ -1,4 +1,4 @@
-"""App: the group of commands, and how whatever goes wrong becomes one line and an exit code."""
+"""The program with all its commands. It turns every error into one line and an exit code."""
 
 import logging
 import os
@@ -12,19 +12,29 @@ import click
 
 from .. import ModelsLabError, __version__
 from . import output
-from .batch.group import batch
-from .demo.command import demo
+from .batch.journal_commands import export, status, verify
+from .batch.run_commands import retry, run_command
+from .demo.demo_command import demo
 from .download import download
 from .emulate import emulate
-from .exit_codes import BROKEN_PIPE, INTERNAL_ERROR, USAGE, exit_code_for, exit_codes, explain
+from .exit_codes import (
+    BROKEN_PIPE,
+    INTERNAL_ERROR,
+    INTERRUPTED,
+    USAGE,
+    exit_code_for,
+    exit_codes,
+    explain,
+)
 from .fetch_and_wait import fetch, wait
 from .list_endpoints import endpoints
 from .list_families import families
-from .options import Interrupted, Settings, debug
+from .options import CommandGroup, Interrupted, Settings, debug
+from .report.report_command import report
 
 
-class App(click.Group):
-    """A group that leaves Ctrl-C and a reader who has gone to this module, not to click."""
+class App(CommandGroup):
+    """The program. It handles Ctrl-C and a closed output pipe, which click would report itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -32,7 +42,7 @@ class App(click.Group):
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
         except BrokenPipeError:
-            # Whatever is left in the buffer must not be written at the end of the process.
+            # Python flushes the buffer at exit. That must not fail on the closed pipe again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(BROKEN_PIPE)
 
@@ -46,13 +56,26 @@ def app(context: click.Context) -> None:
     Await queued ModelsLab generations from the command line.
 
     The key is taken from the environment: MODELSLAB_API_KEY, and MODELSLAB_ENTERPRISE_API_KEY for
-    enterprise families. `demo` and `emulate` need none.
+    enterprise families. `demo` and `emulate` need no key.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help(), err=True)
         context.exit(USAGE)
 
 
+@click.group(cls=CommandGroup)
+@debug
+def batch() -> None:
+    """
+    Run many tickets with a journal.
+
+    The journal is a file that survives any end of the program. `batch run ids.txt --journal run.db
+    --out folder` does all the work; run the same command again to resume.
+    """
+
+
+for _command in (run_command, status, retry, export, verify, report):
+    batch.add_command(_command)
 for _command in (fetch, wait, download, batch, families, endpoints, demo, emulate):
     app.add_command(_command)
 
@@ -65,12 +88,12 @@ class _OneLineFormatter(logging.Formatter):
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and give its exit code."""
+    """Run the command line and return its exit code."""
     settings = Settings()
     _configure_output()
     try:
         code = app.main(arguments, prog_name=output.PROGRAM, standalone_mode=False, obj=settings)
-    except Exception as error:  # noqa: BLE001 -- a user gets one line, whatever it is.
+    except Exception as error:  # noqa: BLE001 -- every error becomes one line for the user.
         if settings.debug:
             for line in traceback.format_exc().splitlines():
                 click.echo(output.sanitize(line), err=True)
@@ -80,7 +103,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _configure_output() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # A character that cannot be read or shown is no reason to stop.
+        # A character that cannot be decoded or printed must not end the program.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()
@@ -89,7 +112,7 @@ def _configure_output() -> None:
 
 
 def _report_error(error: Exception) -> int:
-    """Say what went wrong in one line, and give the exit code."""
+    """Print the error as one line, and return its exit code."""
     match error:
         case click.UsageError(ctx=context):
             path = context.command_path if context else output.PROGRAM
@@ -98,11 +121,15 @@ def _report_error(error: Exception) -> int:
         case click.ClickException():
             output.print_message(error.format_message())
             return error.exit_code
+        case click.Abort():
+            # click's name for Ctrl-C outside of a command.
+            output.print_message("interrupted")
+            return INTERRUPTED
         case ModelsLabError():
             output.print_message(explain(error))
             return exit_code_for(error).code
         case _:
             output.print_message(
-                f"{type(error).__name__}: {error}; this is a defect, --debug shows more"
+                f"{type(error).__name__}: {error}; this is a bug in the program, --debug shows more"
             )
             return INTERNAL_ERROR

@@ -1,4 +1,4 @@
-"""The command `download`: waits for tickets and saves what they made."""
+"""The command `download`: waits for tickets and saves their outputs as files."""
 
 import asyncio
 import json
@@ -13,16 +13,9 @@ from rich.text import Text
 from .. import Client, Downloads, Saved, SavedFile, SaveResult, Unsaved
 from .._transport.credentials import Credentials
 from . import options, output
-from .event_loop import run_async
 from .exit_codes import exit_code_for, exit_codes, explain
-from .fetch_and_wait import ExitTally
-from .ticket_arguments import (
-    STDIN,
-    find_credentials,
-    iter_tickets,
-    make_client,
-    parse_pollable_ticket,
-)
+from .exit_tally import ExitTally, run_with_tally
+from .ticket_arguments import check_tickets, iter_tickets, make_client
 
 
 @click.command(epilog=exit_codes())
@@ -33,17 +26,12 @@ from .ticket_arguments import (
     type=click.Path(file_okay=False, path_type=Path),
     default=".",
     show_default=True,
-    help="The folder to save in; it is made if it is not there.",
+    help="The folder to save in. It is created if it does not exist.",
 )
-@click.option(
-    "--timeout",
-    type=options.NumberRange(min=0),
-    metavar="SECONDS",
-    help="The most seconds to wait for each ticket; 0 gives up at once.",
-)
+@options.timeout_option("0 gives up at once")
 @options.download_options
 @options.host_options
-@options.as_json
+@options.json_option()
 @options.debug
 def download(
     tickets: tuple[str, ...],
@@ -59,16 +47,13 @@ def download(
     as_json: bool,
 ) -> int:
     """
-    Wait until every TICKET has ended, and save what it made.
+    Wait until every TICKET has ended, and save its files.
 
     TICKET is a family and an id, such as images:13443927; `-` reads one a line from standard
-    input. The paths of the files are printed as they are there, one a line. Saving can be
-    repeated: what is there already is not saved twice, and what was cut is gone on with.
+    input. The path of each file is printed as soon as the file is complete, one a line. You can
+    run the same command again: it saves no file twice, and it resumes an interrupted download.
     """
-    credentials = find_credentials()
-    for text in tickets:
-        if text != STDIN:
-            parse_pollable_ticket(text, credentials)
+    credentials = check_tickets(tickets)
     client = make_client(base_url, legacy_base_url)
     downloads = Downloads(
         client,
@@ -81,15 +66,11 @@ def download(
     printer = _Printer(
         None if as_json or not output.is_terminal() else output.make_console(), as_json
     )
-    try:
-        run_async(
-            _download(client, downloads, tickets, credentials, timeout=timeout, printer=printer)
-        )
-    except KeyboardInterrupt:
-        raise options.Interrupted(
-            f"interrupted after {printer.tally.handled} ended; download again to resume"
-        ) from None
-    return printer.tally.print_summary()
+    return run_with_tally(
+        _download(client, downloads, tickets, credentials, timeout=timeout, printer=printer),
+        printer.tally,
+        resume="download again to resume",
+    )
 
 
 async def _download(
@@ -108,26 +89,28 @@ async def _download(
                 iter_tickets(texts, credentials, printer.tally.count_skipped), timeout=timeout
             )
             async for save_result in downloads.stream(outcomes):
-                printer.print_delivery(save_result)
+                printer.print_save_result(save_result)
                 await asyncio.sleep(0)
 
 
 class _Printer:
-    """Prints what was saved, and says what was not."""
+    """Prints the saved files, and why others could not be saved."""
 
     def __init__(self, console: Console | None, as_json: bool) -> None:  # noqa: FBT001
         self.console = console
         self.tally = ExitTally()
         self._as_json = as_json
 
-    def print_delivery(self, save_result: SaveResult) -> None:
-        """Tell of one ticket."""
+    def print_save_result(self, save_result: SaveResult) -> None:
+        """Print the result of one ticket."""
         match save_result:
             case Saved(files=files, success=success):
                 self._print_files(files)
                 self.tally.count(success)
                 if not files:
-                    output.print_message(f"{save_result.ticket}: there is nothing to save")
+                    output.print_message(
+                        f"{save_result.ticket}: the generation has no outputs to save"
+                    )
             case Unsaved(files=files, cause=cause):
                 self._print_files(files)
                 output.print_message(explain(cause))

@@ -1,4 +1,4 @@
-"""The command `emulate`: the emulator on a socket, and the lines that point a client at it."""
+"""The command `emulate`: serves the emulator, and prints how to point a client at it."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ def _read_fault_plan(
 def _read_jobs_to_add(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[int | Ticket, ...]:
-    """`3`, that many jobs of all families, or `images:7`, the job of that ticket."""
+    """Read `3`, which is three jobs of different families, or `images:7`, which is that job."""
     return tuple(int(text) if text.isdecimal() else parse_ticket(text) for text in texts)
 
 
@@ -90,20 +90,20 @@ async def _serve(
     type=click.Choice(["honest", "none", "pessimistic"]),
     default="honest",
     show_default=True,
-    help="What submit replies say about the time left.",
+    help="What the replies to submits say about the time left.",
 )
 @click.option(
     "--queue-limit",
     type=click.IntRange(min=0),
-    help="How many unfinished jobs a key may have; without it any number.",
+    help="The most unfinished jobs of a key. Default: no limit.",
 )
 @click.option(
     "--spam-window",
     type=options.NumberRange(min=0),
     metavar="SECONDS",
-    help="Refuse the same submit, whatever its track_id, for so long (the service: 30).",
+    help="Refuse the same submit again for this time, as the service does for 30 seconds.",
 )
-@click.option("--key", "keys", multiple=True, help="A key to accept; without one any will do.")
+@click.option("--key", "keys", multiple=True, help="A key to accept. Default: any key.")
 @options.seed
 @click.option(
     "--job",
@@ -111,14 +111,14 @@ async def _serve(
     multiple=True,
     callback=_read_jobs_to_add,
     metavar="N|TICKET",
-    help="Start N jobs of all families, or the job of a ticket such as images:7, and print their "
-    "tickets, one a line. May be given more than once.",
+    help="Start N jobs, or the job of a ticket such as images:7, and print the tickets, one a "
+    "line. You can repeat this option.",
 )
 @click.option(
     "--faults",
     callback=_read_fault_plan,
     metavar="NAME=SHARE,...",
-    help="Misbehave: faults with their shares, such as reset_after=0.1,html=0.05,outage=30.",
+    help="Make faults with these shares, such as reset_after=0.1,html=0.05,outage=30.",
 )
 @options.debug
 def emulate(
@@ -136,9 +136,9 @@ def emulate(
     faults: "Faults | None",
 ) -> None:
     """
-    Serve an emulator of the service on this machine, until Ctrl-C.
+    Serve an emulator of the service on this machine.
 
-    Only planted tickets go to standard output.
+    It runs until Ctrl-C. Only the tickets of --job go to standard output.
     """
     options.require_emulator()
     from ..emulator import Emulator, Jobs  # noqa: PLC0415 -- an extra.

@@ -1,21 +1,12 @@
-"""Loops: run one coroutine to its end, on uvloop where that is installed. Sets no global policy."""
+"""Runs one coroutine to its end, on uvloop if that is installed. Sets no global policy."""
 
 import asyncio
 import importlib
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module(
-            "uvloop"
-        ).new_event_loop
-    except ImportError:
-        return None
-    return factory
 
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
@@ -23,7 +14,10 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     Run a coroutine in an event loop of its own.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; the coroutine was cancelled and has cleaned up.
+        KeyboardInterrupt: The user pressed Ctrl-C. The coroutine was cancelled and has cleaned up.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):
+        loop_factory = importlib.import_module("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(main)

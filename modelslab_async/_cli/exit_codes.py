@@ -1,6 +1,7 @@
-"""Exits: which error ends the program with which code, and what a user can do about it. A table."""
+"""The exit code and the advice for every error, as a table. It prints nothing."""
 
 from collections.abc import Iterable
+from copy import copy
 
 from attrs import frozen
 
@@ -27,7 +28,6 @@ from .. import (
     UnusableFile,
     WaitTimeout,
 )
-from .option_names import with_option_names
 
 SUCCESS, FAILED, USAGE, BAD_KEY, NOT_FOUND, TIMED_OUT, UNSAVED = 0, 1, 2, 3, 5, 7, 8
 INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
@@ -38,11 +38,11 @@ class ExitCode:
     """
     One exit code.
 
-    Args:
-        code: The code.
-        means: What it tells, for the help.
-        errors: Which errors end with it; the nearest class wins.
-        advice: What the user can do, where the error itself does not say so.
+    Attributes:
+        code: The number.
+        meaning: What it says about the run, as the help prints it.
+        errors: The errors that end with this code. The nearest base class of an error wins.
+        advice: What the user can do, if the error itself does not say so.
     """
 
     code: int
@@ -51,8 +51,8 @@ class ExitCode:
     advice: str = ""
 
 
-# Worst first. A code that leaves tickets open is worse than one that does not, and worst is what
-# waiting alone will not mend.
+# Worst first. A code that leaves tickets open is worse than one that does not. The worst codes are
+# those that waiting alone does not cure.
 _RANKED_CODES = (
     ExitCode(
         BAD_KEY,
@@ -68,21 +68,21 @@ _RANKED_CODES = (
     ),
     ExitCode(
         USAGE,
-        "usage: an ill-formed ticket, an unknown name, a request the server cannot take",
+        "usage: an ill-formed ticket, an unknown name, a request the server does not accept",
         (InvalidRequest, UnusableFile),
         "check the ticket and the base URL",
     ),
     ExitCode(
         10,
-        "the network, a proxy, the server or its certificate is in trouble",
+        "a problem of the network, a proxy, the server or its certificate",
         (TransientError, ConnectionImpossible, SubmitUncertain),
         "check the network and the base URL, then ask again",
     ),
     ExitCode(4, "too many requests", (RateLimited,), "ask again later, and less often"),
-    ExitCode(TIMED_OUT, "not over when the time was up", (WaitTimeout, ClientClosed)),
+    ExitCode(TIMED_OUT, "not finished within the timeout", (WaitTimeout, ClientClosed)),
     ExitCode(
         UNSAVED,
-        "a result could not be saved, or a journal not used",
+        "a result could not be saved, or a journal could not be used",
         (DownloadError, JournalError),
     ),
     ExitCode(
@@ -91,50 +91,76 @@ _RANKED_CODES = (
         (TicketNotFound,),
     ),
     ExitCode(FAILED, "the generation failed", (GenerationFailed,)),
-    ExitCode(SUCCESS, "success; a look at a job that is not over is one"),
+    ExitCode(SUCCESS, "success; for `fetch` also a job that is still running"),
 )
 _UNRANKED_CODES = (
     ExitCode(INTERNAL_ERROR, "a defect of this program, please report it"),
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
 )
+# Only what the library's own advice cannot say, since it names arguments and not options.
+_ADVICE_BY_ARGUMENT = {
+    "allow_private": "if that is intended, allow it with --allow-private",
+    "max_bytes": "allow more with --max-bytes",
+}
 _CODE_BY_ERROR = {error: row for row in _RANKED_CODES for error in row.errors}
 _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 
 
 def exit_code_for(error: ModelsLabError) -> ExitCode:
-    """The row of an error: that of the nearest of its classes."""
+    """The exit code of an error: that of its nearest base class in the table."""
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 
 
 def code_for(result: Processing | Outcome) -> int:
-    """The exit code that a reply or an outcome stands for."""
+    """The exit code of a reply or an outcome."""
     match result:
         case Processing() | Success():
             return SUCCESS
         case Failed():
             return exit_code_for(GenerationFailed.of(result)).code
         case Unresolved(cause=WaitTimeout(__cause__=TransientError() as error)):
-            # Nothing was heard when the time was up: more patience alone will not mend that.
+            # The last poll failed, so a longer timeout alone does not help.
             return exit_code_for(error).code
         case Unresolved(cause=cause):
             return exit_code_for(cause).code
 
 
 def worst_code(codes: Iterable[int]) -> int:
-    """The code of many tickets: that of the worst."""
+    """The exit code of many tickets: the worst of theirs."""
     return min(codes, key=_RANK.__getitem__, default=SUCCESS)
 
 
 def explain(error: ModelsLabError) -> str:
-    """An error as one line that says what to do on the command line."""
-    advice = "" if error.advice else exit_code_for(error).advice
+    """The error as one line that says what to do on the command line."""
+    explained = copy(error)
+    explained.advice = _advice(error)
+    return str(explained)
+
+
+def explain_unsaved(message: str, argument: str) -> str:
+    """
+    Why a file was not saved, with the option that allows it.
+
+    Args:
+        message: The message of a `DownloadError`.
+        argument: Its `argument`.
+    """
+    advice = _ADVICE_BY_ARGUMENT.get(argument)
+    return f"{message}; {advice}" if advice else message
+
+
+def _advice(error: ModelsLabError) -> str:
     if error.retry_after is not None:
-        advice = f"ask again in {error.retry_after:g} s"
-    return with_option_names(f"{str(error).rstrip('.')}; {advice}" if advice else str(error))
+        return f"ask again in {error.retry_after:g} s"
+    if isinstance(error, DownloadError) and error.argument:
+        return _ADVICE_BY_ARGUMENT.get(error.argument, "")
+    if isinstance(error, AuthenticationError):
+        return "check the key in MODELSLAB_API_KEY"
+    return error.advice or exit_code_for(error).advice
 
 
 def exit_codes() -> str:
-    """The codes as a paragraph of a command's help."""
+    """The exit codes as a paragraph of a command's help."""
     rows = sorted((*_RANKED_CODES, *_UNRANKED_CODES), key=lambda row: row.code)
     ranked = ", ".join(str(row.code) for row in _RANKED_CODES)
     return "\n".join(
@@ -142,6 +168,6 @@ def exit_codes() -> str:
             "\b",
             "Exit codes:",
             *(f"  {row.code:>3}  {row.meaning}" for row in rows),
-            f"Many tickets end with the worst of theirs, in this order: {ranked}.",
+            f"Many tickets end with their worst code. From worst to best: {ranked}.",
         )
     )

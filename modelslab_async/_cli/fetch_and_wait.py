@@ -1,22 +1,22 @@
-"""The commands `fetch` and `wait`: one look, and as many as it takes."""
+"""The commands `fetch`, which polls a ticket once, and `wait`, which polls until the end."""
 
 import asyncio
 import sys
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
 
 import click
-from attrs import define, field
 from rich.console import Console
 
-from .. import Client, Outcome, Reply, Ticket, Unresolved
+from .. import Client, Reply, Ticket
 from .._transport.credentials import Credentials
 from . import options, output
 from .event_loop import run_async
-from .exit_codes import USAGE, code_for, exit_codes, explain, worst_code
+from .exit_codes import code_for, exit_codes
+from .exit_tally import ExitTally, run_with_tally
 from .ticket_arguments import (
     STDIN,
+    check_tickets,
     find_credentials,
     iter_tickets,
     make_client,
@@ -24,47 +24,14 @@ from .ticket_arguments import (
 )
 
 
-@define
-class ExitTally:
-    """How a run went: each outcome's exit code, and the errors that left tickets open."""
-
-    codes: Counter[int] = field(factory=Counter[int])
-    first_unresolved: dict[int, Unresolved] = field(factory=dict[int, Unresolved])
-
-    def count(self, outcome: Outcome) -> None:
-        """Count an outcome."""
-        code = code_for(outcome)
-        self.codes[code] += 1
-        if isinstance(outcome, Unresolved):
-            self.first_unresolved.setdefault(code, outcome)
-
-    def count_skipped(self, problem: str) -> None:
-        """Count a line that is no ticket, and say so."""
-        output.print_message(problem)
-        self.codes[USAGE] += 1
-
-    @property
-    def handled(self) -> int:
-        """How many tickets or lines are dealt with."""
-        return self.codes.total()
-
-    def print_summary(self) -> int:
-        """Say what the worst trouble was, if any left tickets open, and give the exit code."""
-        if self.first_unresolved:
-            code = worst_code(self.first_unresolved)
-            more = f" ({self.codes[code]} tickets ended so)" if self.codes[code] > 1 else ""
-            output.print_message(f"{explain(self.first_unresolved[code].cause)}{more}")
-        return worst_code(self.codes)
-
-
 @click.command(epilog=exit_codes())
 @click.argument("ticket", shell_complete=options.complete_ticket)
 @options.host_options
-@options.as_json
+@options.json_option()
 @options.debug
 def fetch(ticket: str, *, base_url: str | None, legacy_base_url: str | None, as_json: bool) -> int:
     """
-    Look once at TICKET and print the reply.
+    Poll TICKET once and print the reply.
 
     TICKET is a family and an id, such as images:13443927; `-` reads it from standard input. The
     key is taken from MODELSLAB_API_KEY, for enterprise families from
@@ -87,14 +54,9 @@ async def _fetch(client: Client, ticket: Ticket) -> Reply:
 
 @click.command(epilog=exit_codes())
 @options.tickets
-@click.option(
-    "--timeout",
-    type=options.NumberRange(min=0),
-    metavar="SECONDS",
-    help="The most seconds to wait for each ticket; 0 gives up at once.",
-)
+@options.timeout_option("0 gives up at once")
 @options.host_options
-@options.as_json
+@options.json_option()
 @options.debug
 def wait(
     tickets: tuple[str, ...],
@@ -105,28 +67,22 @@ def wait(
     as_json: bool,
 ) -> int:
     """
-    Wait until every TICKET has ended, and print the outcomes as they come.
+    Wait until every TICKET has ended, and print the outcomes.
 
     TICKET is a family and an id, such as images:13443927; `-` reads one a line from standard
     input. The key is taken from MODELSLAB_API_KEY, for enterprise families from
-    MODELSLAB_ENTERPRISE_API_KEY. Outcomes are JSON lines on a pipe. Waiting can be repeated.
+    MODELSLAB_ENTERPRISE_API_KEY. Each outcome is printed as soon as it is known, on a pipe as a
+    line of JSON. You can wait for the same tickets again.
     """
-    credentials = find_credentials()
-    for text in tickets:
-        if text != STDIN:
-            parse_pollable_ticket(text, credentials)
+    credentials = check_tickets(tickets)
     client = make_client(base_url, legacy_base_url)
     tally = ExitTally()
     console = None if as_json or not output.is_terminal() else output.make_console()
-    try:
-        run_async(
-            _wait(client, tickets, credentials, timeout=timeout, tally=tally, console=console)
-        )
-    except KeyboardInterrupt:
-        raise options.Interrupted(
-            f"interrupted after {tally.handled} ended; wait for the others again to resume"
-        ) from None
-    return tally.print_summary()
+    return run_with_tally(
+        _wait(client, tickets, credentials, timeout=timeout, tally=tally, console=console),
+        tally,
+        resume="wait for the others again to resume",
+    )
 
 
 async def _wait(
@@ -138,7 +94,6 @@ async def _wait(
     tally: ExitTally,
     console: Console | None,
 ) -> None:
-    # Taking in a long list must not keep the event loop from looking.
     status = console.status("waiting") if console else nullcontext()
     async with client:
         with status:
@@ -150,4 +105,5 @@ async def _wait(
                     output.print_result(console, outcome)
                 else:
                     output.print_json(outcome)
+                # Many outcomes may be ready at once. Printing them must not hold up the poller.
                 await asyncio.sleep(0)

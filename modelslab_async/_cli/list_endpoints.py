@@ -1,4 +1,4 @@
-"""The command `endpoints`: the ways to start work, and the parameters that each of them knows."""
+"""The command `endpoints`: lists the endpoints and their parameters. It sends nothing."""
 
 import json
 from collections.abc import Iterable
@@ -30,24 +30,24 @@ _COLUMNS = (
 
 def _find_endpoints(pattern: str) -> list[Endpoint]:
     """
-    The endpoints that a name, a family's name or a pattern means.
+    The endpoints that match a whole name, the part before or after its slash, or a pattern.
 
     Raises:
-        click.UsageError: There are none.
+        click.UsageError: No endpoint matches.
     """
     if pattern in ENDPOINTS:
         return [ENDPOINTS[pattern]]
     found = [
         endpoint
         for name, endpoint in ENDPOINTS.items()
-        if pattern in (name.partition("/")[0], endpoint.resolved_by) or fnmatchcase(name, pattern)
+        if pattern in (*name.split("/"), endpoint.resolved_by) or fnmatchcase(name, pattern)
     ]
     if found:
         return found
     if pattern in FAMILIES:
-        raise click.UsageError(f"family {pattern!r} has no endpoint that a page describes")
-    families = dict.fromkeys(name.partition("/")[0] for name in ENDPOINTS)
-    hint = did_you_mean(pattern, (*ENDPOINTS, *families)) or "none is like it;"
+        raise click.UsageError(f"family {pattern!r} has no documented endpoint")
+    parts = dict.fromkeys(part for name in ENDPOINTS for part in name.split("/"))
+    hint = did_you_mean(pattern, (*ENDPOINTS, *parts)) or "none is like it;"
     raise click.UsageError(
         f"unknown endpoint {pattern!r}; {hint} `{output.PROGRAM} endpoints` lists all of them"
     )
@@ -72,18 +72,18 @@ def _record(endpoint: Endpoint) -> dict[str, object]:
 
 
 def _file_parameters(endpoint: Endpoint) -> list[str]:
-    """The parameters that take a file, where work is started."""
+    """The parameters that take a file. An endpoint that starts no work takes none."""
     names = endpoint.parameters if endpoint.resolved_by else ()
     return [name for name in names if endpoint.takes_file(name)]
 
 
 def _required_text(endpoint: Endpoint) -> str:
-    """What must be given, as it is read aloud."""
+    """The required parameters, for a person."""
     return ", ".join((*endpoint.required, *map(" or ".join, endpoint.any_of)))
 
 
 def _tsv_line(endpoint: Endpoint) -> str:
-    """One endpoint as fields for a program; alternatives are parted by a bar."""
+    """An endpoint as fields for a program, with a bar between alternative parameters."""
     row = _record(endpoint) | {"resolved_by": endpoint.resolved_by or ""}
     row["any_of"] = ["|".join(group) for group in endpoint.any_of]
     fields = (row[name] for name in _COLUMNS)
@@ -91,7 +91,7 @@ def _tsv_line(endpoint: Endpoint) -> str:
 
 
 def _print_list(endpoints: Iterable[Endpoint]) -> None:
-    """Show many endpoints to a reader, a row each."""
+    """Print a table of endpoints for a person."""
     rows = (
         (
             Text(endpoint.name, "bold"),
@@ -101,21 +101,21 @@ def _print_list(endpoints: Iterable[Endpoint]) -> None:
         for endpoint in endpoints
     )
     columns = ("endpoint", "family of its tickets", "required")
-    title = f"`{output.PROGRAM} endpoints NAME` lists every parameter of one"
+    title = f"`{output.PROGRAM} endpoints NAME` lists all parameters of an endpoint"
     output.make_console().print(output.table(title, columns, rows, lines=False))
 
 
 def _print_detail(endpoint: Endpoint) -> None:
-    """Show one endpoint to a reader, with all that is known about it."""
+    """Print everything that is known about one endpoint, for a person."""
     tickets = f"tickets of family {endpoint.resolved_by}" if endpoint.resolved_by else "an answer"
-    output_text = f", which bring {', '.join(endpoint.output)}" if endpoint.output else ""
+    output_text = f" with {', '.join(endpoint.output)}" if endpoint.output else ""
     properties = {
         "request": f"{endpoint.method} {endpoint.url}",
         "key": f"{endpoint.tier}, in {endpoint.key_in}",
-        "gives": f"{tickets}{output_text}",
+        "returns": f"{tickets}{output_text}",
         "required": _required_text(endpoint) or "nothing",
         "optional": ", ".join(endpoint.optional) or "nothing",
-        "take a file": ", ".join(_file_parameters(endpoint)),
+        "takes a file": ", ".join(_file_parameters(endpoint)),
         "document": endpoint.doc,
         "note": endpoint.note,
     }
@@ -125,15 +125,15 @@ def _print_detail(endpoint: Endpoint) -> None:
 
 @click.command()
 @click.argument("pattern", required=False)
-@options.as_json
+@options.json_option()
 @options.debug
 def endpoints(pattern: str | None, *, as_json: bool) -> None:
     """
     List the endpoints that start work, and their parameters.
 
-    PATTERN is the name of an endpoint (realtime/text2img), of a family (realtime), or a pattern
-    such as '*/text2img'. Prints a table on a terminal, and lines of tab-separated fields under a
-    header on a pipe.
+    PATTERN is the name of an endpoint (realtime/text2img), the part before or after its slash
+    (realtime, text2img), or a pattern such as 'v7_*/text-*'. Prints a table on a terminal, and
+    tab-separated lines under a header on a pipe.
     """
     selected = list(ENDPOINTS.values()) if pattern is None else _find_endpoints(pattern)
     if as_json:

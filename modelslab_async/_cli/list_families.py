@@ -1,4 +1,4 @@
-"""The command `families`: the registry as a table, as plain lines or as JSON lines."""
+"""The command `families`: lists the registry of API families. It sends nothing."""
 
 import json
 
@@ -42,13 +42,13 @@ def _cells(family: Family) -> list[Text]:
 
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=options.complete_family)
-@options.as_json
+@options.json_option()
 @options.debug
 def families(names: tuple[str, ...], *, as_json: bool) -> None:
     """
     List the API families that tickets can belong to.
 
-    Prints a table on a terminal, and lines of tab-separated fields under a header on a pipe.
+    Prints a table on a terminal, and tab-separated lines under a header on a pipe.
     """
     selected = [find_family(name) for name in names] or list(FAMILIES.values())
     if as_json:

@@ -1,8 +1,11 @@
-"""Options: what commands share. No option takes a key: it would stay in the shell's history."""
+"""Options and checks that several commands share. There is no option for a key, by intention."""
+
+# A key on the command line stays in the shell's history and is visible to other users.
 
 import importlib
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,20 +15,19 @@ from .. import FAMILIES
 from .._downloads.manager import DEFAULT_MAX_BYTES
 from .._journal.exports import ExportFormat, format_from_path
 from .exit_codes import INTERRUPTED, USAGE
-from .option_names import with_option_names
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 @define
 class Settings:
-    """What the whole program goes by."""
+    """The settings of the whole program."""
 
     debug: bool = False
 
 
 class NumberRange(click.FloatRange):
-    """A range of numbers; "nan" is in none."""
+    """A range of numbers that refuses "nan"."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -33,32 +35,42 @@ class NumberRange(click.FloatRange):
         """See `click.ParamType`."""
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
-            self.fail(f"{value} is no number.", param, ctx)
+            self.fail(f"{value} is not a number.", param, ctx)
         return number
 
 
 class Interrupted(click.ClickException):
-    """Ctrl-C, with what it left undone."""
+    """The user pressed Ctrl-C. The message says how to resume."""
 
     exit_code = INTERRUPTED
 
 
 class MissingExtra(click.ClickException):
-    """What the command needs is not installed."""
+    """The command needs a package that is not installed."""
 
     exit_code = USAGE
+
+
+class CommandGroup(click.Group):
+    """A group whose list of commands shows each summary in full, on two lines if need be."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """See `click.Group`."""
+        # click cuts a summary that it takes from the help text, but not one that is given.
+        cmd.short_help = cmd.short_help or (cmd.help or "").strip().partition("\n")[0].rstrip(".")
+        super().add_command(cmd, name)
 
 
 def _parse_range(
     _context: click.Context, _parameter: click.Parameter, value: str
 ) -> tuple[float, float]:
-    """`2:6`, from two seconds to six, or `3`, always three."""
+    """Read `2:6`, which is two to six seconds, or `3`, which is always three."""
     first, _, last = value.partition(":")
     try:
         low, high = float(first), float(last or first)
     except ValueError:
         low, high = 1.0, 0.0
-    # Written so that nan fails as well.
+    # This form of the condition also refuses "nan".
     if not 0 <= low <= high < float("inf"):
         raise click.BadParameter(f"{value!r} is no range of seconds such as 2:6")
     return low, high
@@ -71,14 +83,14 @@ def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool)
 def complete_family(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """The families that a shell may complete to."""
+    """The families that a shell can complete to."""
     return [name for name in FAMILIES if name.startswith(incomplete)]
 
 
 def complete_ticket(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """The beginnings of tickets that a shell may complete to."""
+    """The beginnings of tickets that a shell can complete to."""
     return [f"{name}:" for name in FAMILIES if f"{name}:".startswith(incomplete)]
 
 
@@ -91,10 +103,7 @@ debug = click.option(
     is_eager=True,
     expose_value=False,
     callback=_set_debug,
-    help="Show a traceback where something goes wrong.",
-)
-as_json = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON lines on a terminal too."
+    help="Show the traceback of an error.",
 )
 duration = click.option(
     "--duration",
@@ -109,8 +118,23 @@ seed = click.option(
 )
 
 
+def json_option(help_text: str = "Print JSON lines on a terminal too.") -> Callable[[F], F]:
+    """The option `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def timeout_option(advice: str, *, allows_zero: bool = True) -> Callable[[F], F]:
+    """The option `--timeout`; the advice ends its help."""
+    return click.option(
+        "--timeout",
+        type=NumberRange(min=0, min_open=not allows_zero),
+        metavar="SECONDS",
+        help=f"The longest time to wait for each ticket; {advice}.",
+    )
+
+
 def failure_rate(default: float) -> Callable[[F], F]:
-    """The option `--failing`."""
+    """The option `--failure-rate`."""
     return click.option(
         "--failure-rate",
         type=NumberRange(0, 1),
@@ -121,14 +145,16 @@ def failure_rate(default: float) -> Callable[[F], F]:
 
 
 def host_options(command: F) -> F:
-    """The options that say where the service is."""
+    """The options for the base URLs of the service."""
     legacy = click.option(
         "--legacy-base-url",
         metavar="URL",
-        help="Where its older host is; else MODELSLAB_LEGACY_BASE_URL.",
+        help="The base URL of the legacy families. Default: MODELSLAB_LEGACY_BASE_URL.",
     )
     base = click.option(
-        "--base-url", metavar="URL", help="Where the service is; else MODELSLAB_BASE_URL."
+        "--base-url",
+        metavar="URL",
+        help="The base URL of the service. Default: MODELSLAB_BASE_URL.",
     )
     return base(legacy(command))
 
@@ -139,7 +165,7 @@ def download_options(command: F) -> F:
         click.option(
             "--allow-private",
             is_flag=True,
-            help="Allow plain http and addresses that are not public, as the emulator's.",
+            help="Allow links to plain http and to private addresses, such as the emulator's.",
         ),
         click.option(
             "--link-timeout",
@@ -147,7 +173,7 @@ def download_options(command: F) -> F:
             default=60.0,
             show_default=True,
             metavar="SECONDS",
-            help="How long a file may need to appear behind its link; 0 for links of old results.",
+            help="How long to wait until a file appears behind its link; 0 for old results.",
         ),
         click.option(
             "--max-bytes",
@@ -155,32 +181,38 @@ def download_options(command: F) -> F:
             default=DEFAULT_MAX_BYTES,
             show_default=True,
             metavar="BYTES",
-            help="The most bytes of a file; one that has more is not saved.",
+            help="The largest file that is saved.",
         ),
         click.option(
             "--concurrency",
             type=click.IntRange(min=1),
             default=8,
             show_default=True,
-            help="How many transfers may be on their way at once.",
+            help="The largest number of simultaneous downloads.",
         ),
     ):
         command = option(command)
     return command
 
 
-def check_export_format(file: str, file_format: str | None = None) -> ExportFormat:
+def check_export_format(file: Path, *, advice: str) -> ExportFormat:
     """
-    The form of an export.
+    The format of an export, by the name of its file.
+
+    Args:
+        file: The file.
+        advice: How the command at hand can choose a format.
 
     Raises:
-        click.UsageError: Nothing says it.
-        Unusable: What it needs is not installed.
+        click.UsageError: The name does not say a format.
+        MissingExtra: The format needs a package that is not installed.
     """
     try:
-        export_format = format_from_path(file if file_format is None else f"out.{file_format}")
-    except ValueError as error:
-        raise click.UsageError(with_option_names(str(error))) from None
+        export_format = format_from_path(str(file))
+    except ValueError:
+        raise click.UsageError(
+            f"the file name {str(file)!r} does not say the format of an export; {advice}"
+        ) from None
     if export_format == "parquet":
         try:
             importlib.import_module("pyarrow")
@@ -197,7 +229,7 @@ def require_emulator() -> None:
     Make sure that the emulator can be imported.
 
     Raises:
-        Unusable: It cannot; the message says what to install.
+        MissingExtra: It cannot. The message says what to install.
     """
     try:
         from .. import emulator  # noqa: F401, PLC0415 -- an extra.

@@ -1,4 +1,4 @@
-"""Show: what is printed, for a reader or a program. No server's control character gets out."""
+"""Prints replies, outcomes and messages. No control character from a server reaches a terminal."""
 
 import json
 import sys
@@ -15,14 +15,15 @@ from .. import Failed, Outcome, Processing, Success, Unresolved, to_dict
 from .exit_codes import explain
 
 PROGRAM = "modelslab-async"
-# Categories of characters that move a cursor, turn the direction of writing or break a line.
+# The Unicode categories of characters that move the cursor, change the direction of writing or
+# break a line.
 _UNSAFE_CATEGORIES = ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
 _MAX_TEXT_CHARS = 2000
 _STYLES = {"success": "green", "failed": "red", "unresolved": "yellow", "processing": "cyan"}
 
 
 def sanitize(text: str) -> str:
-    """The text on one line, with every character that a terminal would obey written out."""
+    """The text on one line, with every control character written as an escape sequence."""
     return "".join(
         character.encode("unicode_escape").decode()
         if unicodedata.category(character) in _UNSAFE_CATEGORIES
@@ -32,17 +33,18 @@ def sanitize(text: str) -> str:
 
 
 def print_message(text: str) -> None:
-    """Tell the user one line, beside the output."""
-    click.echo(f"{PROGRAM}: {sanitize(text)[:_MAX_TEXT_CHARS]}", err=True)
+    """Print one line on standard error."""
+    # `err=True` would write past a live display, which then leaves a copy of itself behind.
+    click.echo(f"{PROGRAM}: {sanitize(text)[:_MAX_TEXT_CHARS]}", file=sys.stderr)
 
 
 def is_terminal() -> bool:
-    """Whether a reader sees the output."""
+    """Whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that takes every text as it is."""
+    """A console that prints every text as it is, without markup."""
     return Console(markup=False, highlight=False, emoji=False, stderr=stderr)
 
 
@@ -52,7 +54,7 @@ def print_json(result: Processing | Outcome) -> None:
 
 
 def print_result(console: Console, result: Processing | Outcome) -> None:
-    """Print a reply or an outcome for a reader."""
+    """Print a reply or an outcome for a person."""
     kind = str(to_dict(result)["kind"])
     line = Text.assemble(
         (f"{kind:<10}", _STYLES[kind]), " ", (sanitize(str(result.ticket)), "bold")
@@ -61,7 +63,7 @@ def print_result(console: Console, result: Processing | Outcome) -> None:
     if len(details) == 1:
         line.append(f"  {details[0]}")
         details = []
-    # Links must not be broken where the window ends.
+    # A link that is broken over two lines cannot be opened, so the terminal does the wrapping.
     console.print(line, soft_wrap=True)
     for text in details:
         console.print(Text(f"           {text}"), soft_wrap=True)
@@ -75,7 +77,7 @@ def _details(result: Processing | Outcome) -> Iterator[str]:
             yield message or reason
         case Processing(status=status, eta=eta, message=message):
             yield status
-            yield "" if eta is None else f"about {eta:g} s to go, says the server"
+            yield "" if eta is None else f"about {eta:g} s to go, according to the server"
             yield message
         case Unresolved(cause=cause):
             yield explain(cause).removeprefix(f"{result.ticket}: ")
@@ -90,7 +92,7 @@ def _shorten(text: str) -> str:
 def table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[Text]], *, lines: bool = True
 ) -> Table:
-    """A table in which long texts are folded and none is cut."""
+    """A table that wraps long texts and cuts none."""
     rich_table = Table(title=title or None, box=SIMPLE, title_justify="left", show_lines=lines)
     for column in columns:
         rich_table.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""Tickets: what a user typed or piped, checked before anything is sent. Needs a key, shows none."""
+"""Reads tickets from arguments and standard input, and checks them. It never prints a key."""
 
 import asyncio
 import codecs
@@ -11,9 +11,8 @@ import click
 
 from .. import FAMILIES, Client, Event, Family, Ticket
 from .._registry.suggestions import did_you_mean
-from .._transport.credentials import Credentials
+from .._transport.credentials import Credentials, MissingApiKey
 from .exit_codes import BAD_KEY
-from .option_names import with_option_names
 
 T = TypeVar("T")
 STDIN = "-"
@@ -21,8 +20,8 @@ _CHUNK_BYTES = 65536
 _MAX_BUFFERED_CHUNKS = 4
 
 
-class MissingKey(click.ClickException):
-    """There is no key, or none that fits."""
+class UnusableKey(click.ClickException):
+    """A key is missing or malformed."""
 
     exit_code = BAD_KEY
 
@@ -32,7 +31,7 @@ def find_family(name: str) -> Family:
     The family of this name.
 
     Raises:
-        click.UsageError: There is none.
+        click.UsageError: There is no such family.
     """
     family = FAMILIES.get(name)
     if family is not None:
@@ -45,10 +44,10 @@ def find_family(name: str) -> Family:
 
 def parse_ticket(text: str) -> Ticket:
     """
-    Read a ticket of a family that there is.
+    Read a ticket of a known family.
 
     Raises:
-        click.UsageError: It is ill-formed or of no family.
+        click.UsageError: The ticket is ill-formed, or its family is unknown.
     """
     try:
         ticket = Ticket.parse(text)
@@ -60,23 +59,41 @@ def parse_ticket(text: str) -> Ticket:
 
 def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
     """
-    Read a ticket, and make sure that it could be asked about.
+    Read a ticket, and make sure that there is a key to poll it with.
 
     Raises:
-        click.UsageError: It is ill-formed or of no family.
-        NoKey: There is no key for its family.
+        click.UsageError: The ticket is ill-formed, or its family is unknown.
+        UnusableKey: There is no key for its family.
     """
     ticket = parse_ticket(text)
     _require_key(lambda: credentials.key_for(find_family(ticket.family).tier))
     return ticket
 
 
-def find_credentials() -> Credentials:
+def check_tickets(texts: Iterable[str]) -> Credentials:
     """
-    The keys of the environment.
+    Check all tickets among the arguments, so that a command starts with all of them or with none.
+
+    Returns:
+        The keys to poll them with.
 
     Raises:
-        NoKey: There is none, or one is garbled.
+        click.UsageError: A ticket is ill-formed, or its family is unknown.
+        UnusableKey: A key is missing or malformed.
+    """
+    credentials = find_credentials()
+    for text in texts:
+        if text != STDIN:
+            parse_pollable_ticket(text, credentials)
+    return credentials
+
+
+def find_credentials() -> Credentials:
+    """
+    The keys from the environment.
+
+    Raises:
+        UnusableKey: There is no key, or a key is malformed.
     """
     return _require_key(lambda: Credentials.resolve(None, None))
 
@@ -84,9 +101,15 @@ def find_credentials() -> Credentials:
 def _require_key(get: Callable[[], T]) -> T:
     try:
         return get()
+    except MissingApiKey as error:
+        raise UnusableKey(missing_key_message(error)) from None
     except ValueError as error:
-        # The library's message names an argument that the command line does not have.
-        raise MissingKey(with_option_names(str(error))) from None
+        raise UnusableKey(str(error)) from None
+
+
+def missing_key_message(error: MissingApiKey) -> str:
+    """The message of a missing key, with the variable to set. There is no option for a key."""
+    return f"{error.need}; set {error.variable}"
 
 
 def make_client(
@@ -95,10 +118,10 @@ def make_client(
     on_event: Callable[[Event], object] | None = None,
 ) -> Client:
     """
-    A client for the hosts given.
+    A client for these base URLs.
 
     Raises:
-        click.UsageError: A base URL is not one.
+        click.UsageError: A base URL is malformed.
     """
     try:
         return Client(base_url=base_url, legacy_base_url=legacy_base_url, on_event=on_event)
@@ -110,12 +133,12 @@ async def iter_tickets(
     texts: Iterable[str], credentials: Credentials, on_skipped: Callable[[str], None]
 ) -> AsyncGenerator[Ticket, None]:
     """
-    The tickets of the arguments, those of standard input where one of them is `-`.
+    The tickets of the arguments. The argument `-` stands for those of standard input.
 
     Args:
         texts: The arguments, already checked.
-        keys: The keys there are.
-        skip: Told what is wrong with a line of standard input; the rest is not lost for it.
+        credentials: The keys to poll with.
+        on_skipped: Called with the problem of a bad line of standard input. The line is skipped.
     """
     for text in texts:
         if text != STDIN:
@@ -135,7 +158,7 @@ async def iter_tickets(
 
 
 async def _stdin_lines() -> AsyncGenerator[str, None]:
-    """The lines of standard input as they come, without holding up the event loop."""
+    """The lines of standard input as they arrive, without blocking the event loop."""
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes] = asyncio.Queue()
     free_chunks = threading.Semaphore(_MAX_BUFFERED_CHUNKS)
@@ -145,13 +168,13 @@ async def _stdin_lines() -> AsyncGenerator[str, None]:
             chunk = os.read(0, _CHUNK_BYTES)
             try:
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)
-            except RuntimeError:  # The loop is closed: nobody reads any more.
+            except RuntimeError:  # The event loop is closed.
                 return
             if not chunk:
                 return
 
-    # A daemon, since nothing wakes a thread that reads from a terminal; not asyncio's own pipes,
-    # since they take no regular file.
+    # A daemon thread, since nothing can wake a thread that reads from a terminal. The pipes of
+    # asyncio cannot read a regular file.
     threading.Thread(target=read, name="standard input", daemon=True).start()
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     rest = ""

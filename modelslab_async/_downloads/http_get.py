@@ -84,9 +84,9 @@ class LinkOpener:
                 return await self._send_request(httpx.Request("GET", url, headers=headers))
         except NotPublic as fault:
             raise LinkRefused(
-                f"the link leads to a private network: {fault}; where that is meant, allow it with "
-                "allow_private=True",
+                f"the link leads to a private network: {fault}",
                 url=start_url,
+                argument="allow_private",
             ) from None
         except Exception as fault:
             raise self._to_download_error(fault, start_url) from fault
@@ -113,16 +113,17 @@ class LinkOpener:
         if url.scheme not in schemes or not url.host:
             raise LinkRefused(
                 f"a link is followed to {' or '.join(schemes)} only, and this one leads to "
-                f"{url.scheme or 'nothing'}://{url.host}; allow_private=True allows plain http",
+                f"{url.scheme or 'nothing'}://{url.host}",
                 url=start_url,
+                argument="allow_private" if url.scheme == "http" else "",
             )
         if url.userinfo:
             raise LinkRefused("the link holds a user name", url=start_url)
         if not self._allow_private and _is_private_ip(url.host):
             raise LinkRefused(
-                f"the link leads to {url.host}, which is no public address; where that is meant, "
-                "allow it with allow_private=True",
+                f"the link leads to {url.host}, which is no public address",
                 url=start_url,
+                argument="allow_private",
             )
         return url
 

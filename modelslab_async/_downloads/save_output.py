@@ -151,8 +151,8 @@ class _OutputSave:
             )
         if len(data) > self._saver.max_bytes:
             raise FileTooLarge(
-                f"the output has {len(data)} bytes, and {self._saver.max_bytes} are allowed; allow "
-                "more with max_bytes=..."
+                f"the output has {len(data)} bytes, and {self._saver.max_bytes} are allowed",
+                argument="max_bytes",
             )
         await run_in_thread(self._part.restart, None)
         await run_in_thread(self._part.append, data)
@@ -214,6 +214,7 @@ class _OutputSave:
             raise WrongContent(
                 f"what came is not {_describe_media(self._media)} but begins with {head[:24]!r}",
                 url=without_query(link),
+                argument="output",
             )
 
     def _publish(self, url: str) -> PublishedFile:
@@ -269,7 +270,6 @@ def _with_advice(fault: DownloadError) -> DownloadError:
     advice = {
         LinkGone: "the result may have expired: results are kept for a limited time",
         TransferFailed: "save again to continue where it stopped",
-        WrongContent: "if the family makes such files, say so in its Family(output=...)",
         ErrorPage: "save again later; if it happens again, open the link in a browser",
     }.get(type(fault))
     return fault if advice is None else _with_message(fault, f"{fault.message}; {advice}")
@@ -277,7 +277,7 @@ def _with_advice(fault: DownloadError) -> DownloadError:
 
 def _with_message(fault: DownloadError, message: str) -> DownloadError:
     kind = WrongContent if isinstance(fault, ErrorPage) else type(fault)
-    return kind(message, url=fault.url, status_code=fault.status_code)
+    return kind(message, url=fault.url, status_code=fault.status_code, argument=fault.argument)
 
 
 def _printable(message: str) -> str:

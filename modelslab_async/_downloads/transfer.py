@@ -121,9 +121,9 @@ class Transfer:
     def _check_size(self, size: int | None, url: str) -> None:
         if size is not None and size > self._max_bytes:
             raise FileTooLarge(
-                f"the file has {size} bytes or more, and {self._max_bytes} are allowed; allow more "
-                "with max_bytes=...",
+                f"the file has {size} bytes or more, and {self._max_bytes} are allowed",
                 url=url,
+                argument="max_bytes",
             )
 
 

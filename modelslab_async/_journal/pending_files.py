@@ -62,11 +62,13 @@ class UnsavedTicket:
     Attributes:
         ticket: The ticket.
         error: Why the last try failed.
+        argument: The keyword argument that would allow it; see `DownloadError`.
         failed_at: When it failed, in seconds since 1970.
     """
 
     ticket: Ticket
     error: str
+    argument: str
     failed_at: float
 
 
@@ -125,13 +127,19 @@ def claim(
 
 
 def complete_save(
-    db: sqlite3.Connection, run_id: int, row_id: int, *, error: str | None, now: float
+    db: sqlite3.Connection,
+    run_id: int,
+    row_id: int,
+    *,
+    error: str | None,
+    argument: str,
+    now: float,
 ) -> bool:
     """Write that all files of a ticket are saved, or why not. Return whether this run has it."""
     updated = db.execute(
-        "UPDATE saves SET state = ?, completed_at = ?, error = ? "
+        "UPDATE saves SET state = ?, completed_at = ?, error = ?, argument = ? "
         f"WHERE ticket = ? AND {_PENDING} AND run = ?",
-        (SAVED if error is None else SAVE_FAILED, now, error, row_id, run_id),
+        (SAVED if error is None else SAVE_FAILED, now, error, argument, row_id, run_id),
     )
     return updated.rowcount == 1
 
@@ -140,14 +148,17 @@ def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
     """Return the successes whose last save failed, in the order of adding."""
     names = family_names(db)
     rows = db.execute(
-        "SELECT ticket, family, id, error, saves.completed_at FROM saves JOIN tickets "
+        "SELECT ticket, family, id, error, argument, saves.completed_at FROM saves JOIN tickets "
         f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
     )
     return [
         UnsavedTicket(
-            ticket=read_ticket(names, row_id, family, id_), error=error, failed_at=failed_at
+            ticket=read_ticket(names, row_id, family, id_),
+            error=error,
+            argument=argument,
+            failed_at=failed_at,
         )
-        for row_id, family, id_, error, failed_at in rows
+        for row_id, family, id_, error, argument, failed_at in rows
     ]
 
 

@@ -96,8 +96,15 @@ class RunLeases:
             lease=lease,
         )
 
-    async def complete_save(self, run_id: int, row_id: int, *, error: str | None) -> bool:
+    async def complete_save(
+        self, run_id: int, row_id: int, *, error: str | None, argument: str = ""
+    ) -> bool:
         """Write that all files of a ticket are saved, or why not. Return whether it was written."""
         return await self._store.write(
-            pending_files.complete_save, run_id, row_id, error=error, now=self._clock()
+            pending_files.complete_save,
+            run_id,
+            row_id,
+            error=error,
+            argument=argument,
+            now=self._clock(),
         )

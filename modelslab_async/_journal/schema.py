@@ -106,7 +106,8 @@ _VERSION_2: Migration = (
             CHECK (state IN ({SAVE_PENDING}, {SAVE_FAILED}, {SAVED})),
         run INTEGER NOT NULL DEFAULT 0,
         completed_at REAL,
-        error TEXT
+        error TEXT,
+        argument TEXT
     )
     """,
     "CREATE TABLE pace_state (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL)",

@@ -4,6 +4,12 @@ from .errors import ModelsLabError
 from .saved_file import SavedFile
 from .ticket import Ticket
 
+_ADVICE_BY_ARGUMENT = {
+    "allow_private": "if that is intended, allow it with allow_private=True",
+    "max_bytes": "allow more with max_bytes=...",
+    "output": "if the family makes such files, say so in its Family(output=...)",
+}
+
 
 class DownloadError(ModelsLabError):
     """
@@ -11,6 +17,8 @@ class DownloadError(ModelsLabError):
 
     Attributes:
         url: The link, without its query; "" where the reply itself held the bytes.
+        argument: The keyword argument that would allow this output: `allow_private` or `max_bytes`
+            of `Downloads`, or `output` of `Family`; "" if none would.
         n: The number of the output, counted from 0.
         saved: The outputs of the ticket that were saved.
     """
@@ -22,11 +30,14 @@ class DownloadError(ModelsLabError):
         ticket: Ticket | None = None,
         status_code: int | None = None,
         url: str = "",
+        argument: str = "",
         n: int = 0,
         saved: tuple[SavedFile, ...] = (),
     ) -> None:
         super().__init__(message, ticket=ticket, status_code=status_code)
         self.url = url
+        self.argument = argument
+        self.advice = _ADVICE_BY_ARGUMENT.get(argument, "")
         self.n = n
         self.saved = saved
 

@@ -38,7 +38,7 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
 """
 
 from copy import copy
-from typing import ClassVar, Self
+from typing import Self
 
 from .replies import Failed, Processing
 from .ticket import Ticket
@@ -49,15 +49,14 @@ class ModelsLabError(Exception):
     The base of every error of this package.
 
     Attributes:
-        advice: What the caller can do about it, where all errors of the class have the same
-            remedy. `str` appends it.
+        advice: What the caller can do about it; "" if that is not known. `str` appends it.
         ticket: The ticket it is about, if any.
         status_code: The HTTP status of the reply, if there was one.
         server_message: The server's own words, if any.
         retry_after: Seconds the server asked to wait, if it did.
     """
 
-    advice: ClassVar[str] = ""
+    advice: str = ""
 
     def __init__(
         self,

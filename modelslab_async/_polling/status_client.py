@@ -27,6 +27,19 @@ _MAX_STATUS_CHARS = 80
 _MAX_LOGGED_STATUSES = 1000
 
 
+class UnknownFamily(ValueError):
+    """
+    The client has no family of that name.
+
+    Attributes:
+        family: The name.
+    """
+
+    def __init__(self, message: str, *, family: str) -> None:
+        super().__init__(message)
+        self.family = family
+
+
 class StatusClient:
     """Knows where every family is fetched, and looks there."""
 
@@ -47,14 +60,17 @@ class StatusClient:
         The family that resolves a ticket.
 
         Raises:
-            ValueError: The family is unknown, the id does not fit it, or its key is missing.
+            UnknownFamily: The client does not know the family.
+            MissingApiKey: The family's key is missing.
+            ValueError: The id does not fit the family.
         """
         family = self._families.get(ticket.family)
         if family is None:
             hint = did_you_mean(ticket.family, self._families) or "none is like it;"
-            raise ValueError(
+            raise UnknownFamily(
                 f"unknown family {ticket.family!r}; {hint} "
-                "`modelslab-async families` lists all, and Client(families=...) takes more"
+                "`modelslab-async families` lists all, and Client(families=...) takes more",
+                family=ticket.family,
             )
         family.check(ticket)
         self._sender.credentials.key_tier(family.tier)

@@ -20,6 +20,21 @@ _ENVIRONMENT_VARIABLES = {
 }
 
 
+class MissingApiKey(ValueError):
+    """
+    There is no API key for a request.
+
+    Attributes:
+        need: What needs the key.
+        variable: The environment variable that the key is read from.
+    """
+
+    def __init__(self, need: str, tier: Tier) -> None:
+        self.need = need
+        self.variable = _ENVIRONMENT_VARIABLES[tier]
+        super().__init__(f"{need}: pass api_key=... or set {self.variable}")
+
+
 def _validate_key(_instance: object, _attribute: object, value: str | None) -> None:
     if value is not None and not (value.isascii() and value.isprintable() and " " not in value):
         raise ValueError(
@@ -82,14 +97,15 @@ class Credentials:
         Take the given keys, or else those of the environment.
 
         Raises:
-            ValueError: There is no key at all, or a header cannot carry one of them.
+            MissingApiKey: There is no key at all.
+            ValueError: A header cannot carry one of the keys.
         """
         standard = standard or os.environ.get(_ENVIRONMENT_VARIABLES["standard"]) or None
         enterprise = enterprise or os.environ.get(_ENVIRONMENT_VARIABLES["enterprise"]) or None
         if standard is None and enterprise is None:
-            raise ValueError(
-                "there is no API key: pass api_key=... or set MODELSLAB_API_KEY "
-                "(your keys: https://modelslab.com/dashboard/api-keys)"
+            raise MissingApiKey(
+                "there is no API key (yours are at https://modelslab.com/dashboard/api-keys)",
+                "standard",
             )
         return cls(standard=standard, enterprise=enterprise)
 
@@ -98,14 +114,11 @@ class Credentials:
         Return the key of a tier. Without an enterprise key, its families use the standard key.
 
         Raises:
-            ValueError: There is no key for the tier.
+            MissingApiKey: There is no key for the tier.
         """
         key = (self.enterprise or self.standard) if tier == "enterprise" else self.standard
         if key is None:
-            raise ValueError(
-                f"this family needs the {tier} key: pass api_key=... or set "
-                f"{_ENVIRONMENT_VARIABLES[tier]}"
-            )
+            raise MissingApiKey(f"this family needs the {tier} key", tier)
         return key
 
     def key_tier(self, tier: Tier) -> Tier:

@@ -177,7 +177,7 @@ def children(pid: int) -> list[int]:
     """The services that a process has started and that are still alive."""
     born = [child for child, (parent, state) in _processes() if parent == pid and state != "Z"]
     # Libraries start programs as well, such as ldconfig while they are imported.
-    return [child for child in born if b"server_process" in _command(child)]
+    return [child for child in born if b"emulator_process_main" in _command(child)]
 
 
 def _command(pid: int) -> bytes:

@@ -48,7 +48,7 @@ def test_help_names_the_exit_codes(program, arguments):
     """Whoever writes a script finds the codes in the help, the order among them too."""
     run = program(*arguments, "--help")
     assert 0 == run.returncode
-    for line in ("0  success", "1  the generation failed", "7  not over", "130  interrupted"):
+    for line in ("0  success", "1  the generation failed", "7  not finished", "130  interrupted"):
         assert line in run.stdout
     assert "3, 6, 2, 10, 4, 7, 8, 5, 1, 0" in " ".join(run.stdout.split())
 

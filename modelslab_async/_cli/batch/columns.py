@@ -1,4 +1,4 @@
-"""Batch columns: what a user says of a file, and which names say where its tickets are."""
+"""Finds the ticket and its family among the named cells of a row. It never guesses a column."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-# Names of columns, the surest first, in lower case and without what stands between words.
+# Known names of columns, the most specific first, in lower case and without separators.
 _TICKET_COLUMNS = (
     *("ticket", "tickets"),
     *("requestid", "id", "fetchid", "generationid", "jobid", "taskid", "ids"),
@@ -18,12 +18,11 @@ _MAX_SHOWN_CHARS = 60
 @frozen(kw_only=True)
 class InputSpec:
     """
-    What the user says of a file.
+    What the user says about a file of ids.
 
-    Args:
-        family: The family of ids that stand alone.
-        column: The column of tickets or ids: its name, or its number where there are no names;
-            None: it is known by its name.
+    Attributes:
+        family: The family of ids without a family.
+        column: The name or the number of the column of tickets or ids; None for a known name.
     """
 
     family: str | None = None
@@ -31,27 +30,27 @@ class InputSpec:
 
     @property
     def number(self) -> int | None:
-        """Which column it is, counted from 1, where the user says a number."""
+        """The number of the column, counted from 1, if the user gives a number."""
         value = self.column or ""
         return int(value) if value.isascii() and value.isdecimal() and value != "0" else None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that a column of tickets or ids may have, the surest first."""
+        """The possible names of the column of tickets or ids, the most specific first."""
         return _TICKET_COLUMNS if self.column is None else (_normalize(self.column),)
 
 
 @frozen(kw_only=True)
 class InputRow:
     """
-    What one line says.
+    A row of a file of ids.
 
     Attributes:
-        place: Where it stands, such as `line 3`.
+        location: Where the row is, such as `line 3`.
         text: A ticket or an id.
-        family: The family that stands beside it.
-        named: Whether a name says that the text is one.
-        fault: Why there is none.
+        family: The family in another cell of the row.
+        has_column_name: Whether the name of its column says that the text is a ticket or an id.
+        problem: Why the row has no ticket.
     """
 
     location: str
@@ -62,21 +61,22 @@ class InputRow:
 
 
 def is_ticket_column(name: str, spec: InputSpec) -> bool:
-    """Whether a column of that name holds tickets or ids."""
+    """Whether a column of this name holds tickets or ids."""
     return _normalize(name) in spec.names
 
 
 def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> InputRow:
-    """The cells that count, found by their names."""
+    """Find the ticket and its family by the names of the cells."""
     filled_cells = {
         _normalize(key): value for key, value in cells.items() if value not in (None, "")
     }
     found = next((name for name in spec.names if name in filled_cells), None)
     if found is None:
         expected = "id" if spec.column is None else repr(spec.column)
-        advice = ", and --column names another column"
+        advice = "choose another column with --column"
         return InputRow(
-            location=location, problem=f"it has no {expected}; it has {format_names(cells)}{advice}"
+            location=location,
+            problem=f"it has no {expected}; it has {format_names(cells)}; {advice}",
         )
     family = next(
         (filled_cells[name] for name in _FAMILY_COLUMNS if is_id_value(filled_cells.get(name))),
@@ -85,7 +85,8 @@ def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> 
     value = filled_cells[found]
     if not is_id_value(value):
         return InputRow(
-            location=location, problem=f"its id is a {type(value).__name__}, not a text or a number"
+            location=location,
+            problem=f"its id is of type {type(value).__name__}, not a text or a whole number",
         )
     return InputRow(
         location=location,
@@ -96,21 +97,21 @@ def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> 
 
 
 def is_id_value(value: object) -> bool:
-    """Whether a value of JSON can be an id: a text or a whole number."""
+    """Whether a JSON value can be an id: a text or a whole number."""
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
 def format_names(names: Iterable[object]) -> str:
-    """The columns that came, for a message."""
+    """The names of the columns that a file has, for a message."""
     return ", ".join(repr(shorten(str(name))) for name in names) or "nothing"
 
 
 def shorten(text: str) -> str:
-    """A text that may be long, for a message."""
+    """The beginning of a text, for a message."""
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}..."
 
 
-# The names of a table are the same on every line.
+# Cached, since the names of a table are the same in every row.
 @lru_cache(maxsize=1024)
 def _normalize(name: str) -> str:
     return "".join(filter(str.isalnum, name)).lower()

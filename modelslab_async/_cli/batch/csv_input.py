@@ -1,4 +1,4 @@
-"""Batch table: the rows of a CSV file, read as a table. Which column counts is never guessed."""
+"""Reads the rows of a CSV file, with or without column names. It never guesses the column."""
 
 import csv
 import re
@@ -13,14 +13,15 @@ from .columns import InputRow, InputSpec, format_names, is_ticket_column, row_fr
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# More than any cell, on every system: a reader that stops in a cell takes the rest of it for rows.
+# The csv module stops in the middle of a longer cell and takes its rest for rows. So this limit is
+# higher than any cell; cells that are too long are refused afterwards.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
 
 @frozen
 class _CsvRow:
-    """The cells of one row, or what is wrong with it."""
+    """The cells of one row, or its problem."""
 
     location: str
     cells: list[str]
@@ -28,23 +29,23 @@ class _CsvRow:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text could be an id: letters, digits, `-` and `_`, in parts joined by a slash."""
+    """Whether a text can be an id: letters, digits, `-` and `_`, in parts joined by slashes."""
     return _ID_PATTERN.fullmatch(text) is not None
 
 
 def looks_like_id(text: str) -> bool:
-    """Whether a text that no name calls an id looks like one, and not like a word."""
+    """Whether a text without a column name looks like an id and not like a word."""
     return is_id(text) and any(map(str.isdigit, text))
 
 
 def is_ticket(text: str) -> bool:
-    """Whether a text is a ticket of a family that there is."""
+    """Whether a text is a ticket of a known family."""
     family, _, id_ = text.partition(":")
     return family in FAMILIES and is_id(id_)
 
 
 def detect_delimiter(sample: Sequence[str], spec: InputSpec) -> str | None:
-    """What parts the lines into the same number of cells; None where nothing does: no table."""
+    """The delimiter that splits most lines into equally many cells; None for plain text."""
     score, delimiter = max((_score_delimiter(sample, each, spec), each) for each in _DELIMITERS)
     has_known_column, uniform_share, _ = score
     return delimiter if has_known_column or uniform_share > 1 / 2 else None
@@ -53,7 +54,13 @@ def detect_delimiter(sample: Sequence[str], spec: InputSpec) -> str | None:
 def _score_delimiter(
     sample: Sequence[str], delimiter: str, spec: InputSpec
 ) -> tuple[bool, float, int]:
-    """Whether there is a head with a name that is known, and the share of rows as wide as it."""
+    """
+    How well a delimiter fits; a higher tuple fits better.
+
+    Returns:
+        Whether the first row has a known column name, the share of rows that are as wide as the
+        first row, and that width.
+    """
     with _raised_field_limit():
         reader = csv.reader(sample, delimiter=delimiter, skipinitialspace=True)
         rows = [row for row in reader if row]
@@ -68,10 +75,10 @@ def rows_from_csv(
     lines: Iterable[str], delimiter: str, name: str, spec: InputSpec
 ) -> Iterator[InputRow]:
     """
-    The rows of a table, be there names of columns or not.
+    The rows of a table, with or without column names.
 
     Raises:
-        click.UsageError: Nothing says which column holds tickets or ids.
+        click.UsageError: The table does not show which column holds tickets or ids.
     """
     with _raised_field_limit():
         csv_rows = _csv_rows(lines, delimiter)
@@ -101,7 +108,7 @@ def _raised_field_limit() -> Generator[None, None, None]:
 
 
 def _csv_rows(lines: Iterable[str], delimiter: str) -> Iterator[_CsvRow]:
-    """The rows that hold something. A quoted cell may go over several lines."""
+    """The rows that are not empty. A quoted cell may span several lines."""
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     while True:
         first = reader.line_num + 1
@@ -111,20 +118,18 @@ def _csv_rows(lines: Iterable[str], delimiter: str) -> Iterator[_CsvRow]:
         except StopIteration:
             return
         except csv.Error as error:
-            problem = f"its quotes are not those of a table: {error}"
+            problem = f"its quotes are malformed: {error}"
         last = reader.line_num
         longest_cell = max(map(len, cells), default=0)
         if longest_cell > _MAX_CELL_CHARS:
-            problem = (
-                f"a cell has {longest_cell:,} characters, at most {_MAX_CELL_CHARS:,} are read"
-            )
+            problem = f"a cell has {longest_cell:,} characters; the most is {_MAX_CELL_CHARS:,}"
         if problem or any(cells):
             location = f"line {first}" if first == last else f"lines {first} to {last}"
             yield _CsvRow(location, cells, problem)
 
 
 def _ticket_column(cells: list[str], name: str, spec: InputSpec) -> int | None:
-    """Where to look in a table without names; None: its first row shows what it holds."""
+    """The column of tickets in a table without names; None if each row shows it by itself."""
     number = spec.number
     if number is not None and number <= len(cells):
         return number - 1
@@ -135,8 +140,8 @@ def _ticket_column(cells: list[str], name: str, spec: InputSpec) -> int | None:
     ):
         return None
     raise click.UsageError(
-        f"no column of {name} is known to hold tickets or ids, it has {format_names(cells)}; "
-        "name one with --column NAME, or with its number where these are no names"
+        f"{name} has no column with a known name; it has {format_names(cells)}; choose one with "
+        "--column NAME, or by its number if these are not names"
     )
 
 
@@ -148,14 +153,14 @@ def _row_with_header(csv_row: _CsvRow, header: list[str], spec: InputSpec) -> In
 
 
 def _extra_cells_problem(cells: list[str], width: int) -> str:
-    """What is wrong with a row that is wider than the head: which cell is which is not sure."""
+    """The problem of a row that has more cells than column names, so that cells are ambiguous."""
     if not any(cells[width:]):
         return ""
-    return f"it has {len(cells)} cells, and there are {width} columns; is a cell not quoted?"
+    return f"it has {len(cells)} cells for {width} columns; is a cell with a comma not quoted?"
 
 
 def _row_without_header(csv_row: _CsvRow, column: int | None) -> InputRow:
-    """A row without names: the chosen cell, or the one ticket in it, or a family and one id."""
+    """The chosen cell of a row without column names, or its only ticket, or its family and id."""
     location, cells = csv_row.location, csv_row.cells
     if csv_row.problem:
         return InputRow(location=location, problem=csv_row.problem)
@@ -172,6 +177,6 @@ def _row_without_header(csv_row: _CsvRow, column: int | None) -> InputRow:
         case _:
             return InputRow(
                 location=location,
-                problem=f"it has {len(tickets)} tickets and {len(ids)} ids, one is wanted; "
-                "choose a column with --column and its number",
+                problem=f"it has {len(tickets)} tickets and {len(ids)} ids instead of one; "
+                "choose a column by its number with --column",
             )

@@ -1,4 +1,4 @@
-"""Batch export: where the outcomes go: into a file, through a link, down a pipe, to the output."""
+"""Writes the outcomes of a batch to a file, a link's target, a pipe or standard output."""
 
 import asyncio
 import os
@@ -13,13 +13,13 @@ from ... import Batch
 from ..._journal.exports import ExportFormat, format_from_path
 from ..ticket_arguments import STDIN
 
-# The same sign stands for standard input and, where something is written, for standard output.
+# `-` means standard input for a command that reads, and standard output for one that writes.
 STDOUT = STDIN
 
 
 async def write_export(batch: Batch, file: Path, file_format: ExportFormat | None = None) -> int:
     """
-    Export, and say in the terms of the command line what is in the way.
+    Write all outcomes to a file, and return their number.
 
     Raises:
         click.UsageError: The file cannot be written.
@@ -32,7 +32,25 @@ async def write_export(batch: Batch, file: Path, file_format: ExportFormat | Non
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise click.UsageError(f"{file} cannot be written: {error.strerror or error}") from None
+        raise _cannot_write(file, error.strerror or str(error)) from None
+
+
+def check_export_file(file: Path) -> None:
+    """
+    Make sure, before a long run, that an export can be written. Creates nothing.
+
+    Raises:
+        click.UsageError: The file cannot be written.
+    """
+    folder = Path(_resolve_link(file)).parent
+    if not folder.is_dir():
+        raise _cannot_write(file, f"there is no folder {folder}")
+    if not os.access(file if _is_stream(file) else folder, os.W_OK):
+        raise _cannot_write(file, "permission denied")
+
+
+def _cannot_write(file: Path, reason: str) -> click.UsageError:
+    return click.UsageError(f"{file} cannot be written: {reason}")
 
 
 def _is_stream(file: Path) -> bool:
@@ -40,12 +58,12 @@ def _is_stream(file: Path) -> bool:
 
 
 def _resolve_link(file: Path) -> str:
-    """What a link leads to: that is replaced, and not the link."""
+    """The target of a link. The export replaces the target and keeps the link."""
     return os.path.realpath(file)
 
 
 async def _export_to_stream(batch: Batch, file: Path, file_format: ExportFormat) -> int:
-    """Write into what cannot be replaced: standard output, a pipe, a device."""
+    """Write to standard output, a pipe or a device, none of which can be replaced by a file."""
     with TemporaryDirectory() as folder:
         draft = Path(folder) / f"out.{file_format}"
         count = await batch.export(draft)

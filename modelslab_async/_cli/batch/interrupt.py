@@ -1,4 +1,4 @@
-"""Batch stop: Ctrl-C once lets a run end in good order, twice ends it at once."""
+"""Ctrl-C during a batch: the first lets current downloads end, the second stops at once."""
 
 import asyncio
 import signal
@@ -12,14 +12,14 @@ from .. import output
 @contextmanager
 def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None]:
     """
-    Take Ctrl-C while the block runs.
+    Handle Ctrl-C while the block runs.
 
     Args:
-        drain: Called in the event loop at the first one. The second cancels the block's task.
+        drain: Called in the event loop at the first Ctrl-C. The second cancels the block's task.
     """
     previous_handler = signal.getsignal(signal.SIGINT)
     if previous_handler is signal.SIG_IGN:
-        # Who started this in the background wants no Ctrl-C to end it.
+        # A shell ignores SIGINT for its background jobs, so that Ctrl-C does not end them.
         yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -28,7 +28,7 @@ def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None
     def on_interrupt() -> None:
         if interrupts == 1:
             output.print_message(
-                "stopping when what is on its way is saved; Ctrl-C again stops at once"
+                "stopping after the current downloads; press Ctrl-C again to stop at once"
             )
             drain()
         elif task is not None:

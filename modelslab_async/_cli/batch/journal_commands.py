@@ -1,4 +1,4 @@
-"""The commands `batch status`, `export` and `verify`: what a journal holds. They ask no server."""
+"""The commands `batch status`, `export` and `verify`, which read a journal. They ask no server."""
 
 import json
 from collections import Counter
@@ -12,34 +12,34 @@ from ... import Batch, Report, Verified
 from ...journal import UnsavedTicket
 from .. import options, output
 from ..event_loop import run_async
-from ..exit_codes import UNSAVED, exit_codes
-from ..option_names import with_option_names
+from ..exit_codes import UNSAVED, exit_codes, explain_unsaved
 from .export_file import STDOUT, write_export
-from .run_commands import journal
-from .runner import require_journal
+from .journal_option import journal, require_journal
+
+_MAX_SHOWN_REASONS = 5
 
 
 @click.command()
 @journal
-@options.as_json
+@options.json_option()
 @options.debug
 def status(*, path: Path, as_json: bool) -> None:
     """
-    Show how far a batch is, also while it runs.
+    Show how far a batch is.
 
-    It can be asked from another terminal at any time, and needs no key.
+    You can run it from another terminal while the batch runs. It needs no key.
     """
-    require_journal(path, "begin a batch with `batch run`")
-    report, lacking = run_async(_status(path))
+    require_journal(path)
+    report, unsaved_tickets = run_async(_status(path))
     if as_json:
         click.echo(json.dumps(asdict(report)))
         return
     console = output.make_console()
     for name, count in asdict(report).items():
-        console.print(Text.assemble((f"{name:<12}", "bold"), f"{count:,}"))
-    reasons = Counter(with_option_names(each.error) for each in lacking)
-    for why, count in reasons.most_common(5):
-        console.print(Text(f"not saved: {count:,} x {output.sanitize(why)}"), soft_wrap=True)
+        console.print(Text.assemble((f"{name:<14}", "bold"), f"{count:,}"))
+    reasons = Counter(explain_unsaved(each.error, each.argument) for each in unsaved_tickets)
+    for reason, count in reasons.most_common(_MAX_SHOWN_REASONS):
+        console.print(Text(f"not saved: {count:,} x {output.sanitize(reason)}"), soft_wrap=True)
 
 
 async def _status(path: Path) -> tuple[Report, list[UnsavedTicket]]:
@@ -53,17 +53,21 @@ async def _status(path: Path) -> tuple[Report, list[UnsavedTicket]]:
 @click.option(
     "--file-format",
     type=click.Choice(["jsonl", "csv", "parquet"]),
-    help="The form, where the name of the file does not say it.",
+    help="The format, if the name of the file does not say it.",
 )
 @options.debug
 def export(*, file: Path, path: Path, file_format: str | None) -> None:
     """
-    Write all outcomes to FILE, such as out.jsonl, out.csv or out.parquet.
+    Write all outcomes to FILE.
 
-    The file appears when it is complete; `-` is standard output. Open tickets are left out.
+    FILE is a name such as out.jsonl, out.csv or out.parquet; `-` is standard output. The file
+    appears when it is complete. Open tickets are left out.
     """
-    require_journal(path, "begin a batch with `batch run`")
-    export_format = options.check_export_format(str(file), file_format)
+    require_journal(path)
+    export_format = options.check_export_format(
+        file if file_format is None else Path(f"out.{file_format}"),
+        advice="end the name in .jsonl, .csv or .parquet, or give --file-format",
+    )
 
     async def write() -> int:
         async with Batch.open(path) as batch:
@@ -76,17 +80,20 @@ def export(*, file: Path, path: Path, file_format: str | None) -> None:
 @click.command(epilog=exit_codes())
 @click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
 @journal
-@click.option("--repair", is_flag=True, help="Have the next run get what is changed or missing.")
-@options.as_json
+@click.option(
+    "--repair", is_flag=True, help="Let the next run save changed and missing files again."
+)
+@options.json_option()
 @options.debug
 def verify(*, folder: Path | None, path: Path, repair: bool, as_json: bool) -> int:
     """
-    Compare the saved files with the journal: size and SHA-256 of each.
+    Compare the saved files with the journal.
 
-    FOLDER is where they are now; without it, each is looked for where it was saved. What is
-    changed or missing is printed, a path a line, and ends with exit code 8.
+    It compares the size and the SHA-256 of each file. FOLDER is where the files are now; without
+    it, each is expected where it was saved. The path of each changed or missing file is printed,
+    one a line, and the exit code is 8 if there is one.
     """
-    require_journal(path, "begin a batch with `batch run`")
+    require_journal(path)
 
     async def check() -> Verified:
         async with Batch.open(path) as batch:
@@ -100,8 +107,6 @@ def verify(*, folder: Path | None, path: Path, repair: bool, as_json: bool) -> i
                 json.dumps(record) if as_json else f"{state} {output.sanitize(str(file.path))}"
             )
     bad = len(found.changed) + len(found.missing)
-    advice = "" if repair or not bad else "; --repair has the next `batch run --out` get them"
-    output.print_message(
-        f"{len(found.unchanged):,} files are as they were saved, {bad:,} are not{advice}"
-    )
+    advice = "" if repair or not bad else "; with --repair, the next `batch run --out` saves them"
+    output.print_message(f"{len(found.unchanged):,} files are unchanged, {bad:,} are not{advice}")
     return UNSAVED if bad else 0

@@ -1,4 +1,4 @@
-"""Batch JSON: the rows of JSON lines or of one array. What is neither is told."""
+"""Reads the rows of JSON lines or of one JSON array. It reports every row that is neither."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -8,11 +8,11 @@ import click
 
 from .columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
 
-_TOO_DEEP = "it is nested too deep"
+_TOO_DEEP = "it is nested too deeply"
 
 
 def rows_from_json_lines(lines: Iterable[str], spec: InputSpec) -> Iterator[InputRow]:
-    """The objects of JSON lines."""
+    """One row for each line of JSON."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -23,7 +23,7 @@ def rows_from_json_lines(lines: Iterable[str], spec: InputSpec) -> Iterator[Inpu
             yield InputRow(location=location, problem=_TOO_DEEP)
         except ValueError:
             yield InputRow(
-                location=location, problem=f"{shorten(line.strip())!r} is no JSON on one line"
+                location=location, problem=f"{shorten(line.strip())!r} is not a line of JSON"
             )
         else:
             yield _row_from_value(location, value, spec)
@@ -31,27 +31,29 @@ def rows_from_json_lines(lines: Iterable[str], spec: InputSpec) -> Iterator[Inpu
 
 def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> Iterator[InputRow]:
     """
-    The items of one array, over however many lines.
+    One row for each item of an array, which may span many lines.
 
     Raises:
-        click.UsageError: It is none.
+        click.UsageError: The text is not a JSON array.
     """
     try:
         items = json.loads("".join(lines))
-    except (RecursionError, ValueError) as problem:
-        why = _TOO_DEEP if isinstance(problem, RecursionError) else problem
+    except (RecursionError, ValueError) as error:
+        reason = _TOO_DEEP if isinstance(error, RecursionError) else error
         raise click.UsageError(
-            f"{name} begins like a JSON array and is none: {why}; "
-            "give an array, an object a line, or a ticket a line"
+            f"{name} begins like a JSON array but is none: {reason}; "
+            "give an array, one object a line, or one ticket a line"
         ) from None
     for number, item in enumerate(items, 1):
         yield _row_from_value(f"item {number}", item, spec)
 
 
 def _row_from_value(location: str, value: Any, spec: InputSpec) -> InputRow:
-    """An object by its names; a text or a whole number as what it is."""
+    """The row of an object with named values, or of a single ticket or id."""
     if isinstance(value, dict):
         return row_from_cells(location, value, spec)
     if is_id_value(value):
         return InputRow(location=location, text=str(value).strip())
-    return InputRow(location=location, problem=f"{type(value).__name__} is no object with an id")
+    return InputRow(
+        location=location, problem=f"{type(value).__name__} is not an object with an id"
+    )

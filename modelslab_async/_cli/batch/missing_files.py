@@ -1,4 +1,4 @@
-"""Batch files: whether what was saved is still there, by names and sizes. It opens no file."""
+"""Checks by name and size whether saved files are still there. It opens no file."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -15,13 +15,13 @@ _FILES_PER_CHECK = 1000
 @define
 class MissingFiles:
     """
-    Files on record that are not in the folder where they are wanted.
+    Recorded files that are not in the folder of this run.
 
     Attributes:
-        folder: The folder.
-        missing: How many are not where they were saved either.
-        elsewhere: How many are still where they were saved.
-        where: One of the folders that those are in.
+        folder: The folder of this run.
+        missing: The number of files that are not where they were saved either.
+        in_other_folder: The number of files that are still where they were saved.
+        other_folder: One of the folders of those files.
     """
 
     folder: Path
@@ -31,11 +31,11 @@ class MissingFiles:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of recorded files that are not in the folder."""
         return self.missing + self.in_other_folder
 
     def check(self, records: Iterable[RecordedFile]) -> None:
-        """Look for some files."""
+        """Look for these files in the folder."""
         for record in records:
             path = Path(record.path)
             if _exists_with_size(self.folder / path.name, record.size):
@@ -47,7 +47,7 @@ class MissingFiles:
                 self.missing += 1
 
     def messages(self) -> Iterator[str]:
-        """What to do about them."""
+        """What the user can do about these files, one line each."""
         if self.missing:
             yield (
                 f"{self.missing:,} files that were saved are gone or changed; "
@@ -61,7 +61,7 @@ class MissingFiles:
 
 
 async def find_missing_files(folder: Path, batch: Batch) -> MissingFiles:
-    """Look for every file on record in a folder."""
+    """Look for every recorded file in a folder."""
     missing_files = MissingFiles(folder)
     chunk: list[RecordedFile] = []
     async for record in batch.journal.all_files():

@@ -1,8 +1,8 @@
-"""Batch figures: how far a run has come, how fast, and how long it may still take. No clock."""
+"""Counts of a run, its speed, and an estimate of the time left. It reads no clock."""
 
 from collections import Counter, deque
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from ... import (
     Event,
@@ -17,20 +17,36 @@ from ... import (
     Unresolved,
     Unsaved,
 )
-from ..option_names import with_option_names
+from ..exit_codes import explain_unsaved
 
-# Over so many seconds the speed of now is taken.
+# The current speed is the mean over this time.
 _RATE_WINDOW_S = 30.0
-# With less than so many settled there is no telling how long the rest will take.
+# An estimate of the time left from fewer tickets is too far off.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
-# From here on a length of time is told in minutes, and in hours.
+# From these lengths on, a time is shown in minutes and in hours.
 _MINUTES_FROM_S, _HOURS_FROM_S = 90, 90 * 60
+
+
+@frozen
+class _Sample:
+    """The counts of a run at one moment."""
+
+    seconds: float
+    handled: int
+    polls: int
 
 
 @define(eq=False)
 class RunProgress:
-    """One run, as it is going. Times are seconds since it began."""
+    """
+    The state of a run. Times are seconds since it began.
+
+    Attributes:
+        done_before: Tickets that had ended before this run.
+        done_by_others: Tickets that other processes have finished since this run began.
+        given_up: Tickets that this run ended without an outcome from the server.
+    """
 
     total: int = 0
     done_before: int = 0
@@ -48,22 +64,23 @@ class RunProgress:
         factory=lambda: deque[tuple[str, str]](maxlen=_MAX_SHOWN_FAILURES)
     )
     reasons: Counter[str] = field(factory=Counter[str])
-    _samples: deque[tuple[float, int, int]] = field(factory=deque[tuple[float, int, int]])
+    _samples: deque[_Sample] = field(
+        factory=lambda: deque([_Sample(seconds=0.0, handled=0, polls=0)])
+    )
 
     def begin(self, report: Report, *, is_saving: bool) -> None:
-        """Take in what the journal holds before the run."""
+        """Start from the journal's counts before the run."""
         self.total, self.is_saving = report.tickets, is_saving
         self.done_before = self._finished_count(report)
-        self._samples.append((0.0, 0, 0))
 
     def refresh(self, report: Report) -> None:
-        """Take in what the journal holds by now, so that what others did of it is seen."""
+        """Take the journal's current counts, which include the work of other processes."""
         self.total = report.tickets
         handled_here = self.failed + (self.saved if self.is_saving else self.succeeded)
         self.done_by_others = max(0, self._finished_count(report) - self.done_before - handled_here)
 
     def close(self, report: Report) -> None:
-        """Take in what the journal holds in the end: its word is the last."""
+        """Take the journal's counts after the run. They replace all estimates."""
         self.total = report.tickets
         remaining = report.open + (report.save_pending if self.is_saving else 0)
         self.done_by_others = max(0, report.tickets - remaining - self.done_before - self.handled)
@@ -72,12 +89,12 @@ class RunProgress:
         return report.saved + report.failed if self.is_saving else report.finished
 
     def on_event(self, event: Event) -> None:
-        """Count what the poller tells."""
+        """Count a poll."""
         if isinstance(event, (Polled, PollFailed)):
             self.polls += 1
 
     def count_result(self, result: Outcome | SaveResult) -> None:
-        """Count what a run gives."""
+        """Count a result of the run."""
         match result:
             case Success():
                 self.succeeded += 1
@@ -86,7 +103,7 @@ class RunProgress:
                 self.saved += 1
             case Unsaved(cause=cause):
                 self.unsaved += 1
-                self._add_failure(result, cause.message)
+                self._add_failure(result, explain_unsaved(cause.message, cause.argument))
             case Failed(message=message, reason=reason):
                 self.failed += 1
                 self._add_failure(result, message or reason)
@@ -94,63 +111,64 @@ class RunProgress:
                 self.given_up += 1
                 self._add_failure(result, cause.message)
 
-    def _add_failure(self, result: Outcome | SaveResult, why: str) -> None:
-        message = with_option_names(why)
-        self.recent_failures.append((str(result.ticket), message))
-        self.reasons[message] += 1
+    def _add_failure(self, result: Outcome | SaveResult, reason: str) -> None:
+        self.recent_failures.append((str(result.ticket), reason))
+        self.reasons[reason] += 1
 
     def add_sample(self, now: float) -> None:
-        """Note the time, for what is told of speed."""
+        """Record the counts at this time, for the current speed."""
         self.seconds = now
-        self._samples.append((now, self.handled_since_start, self.polls))
-        while self._samples[0][0] < now - _RATE_WINDOW_S:
+        self._samples.append(_Sample(now, self.handled_since_start, self.polls))
+        while self._samples[0].seconds < now - _RATE_WINDOW_S:
             self._samples.popleft()
 
     @property
     def handled(self) -> int:
-        """How many tickets this run has dealt with."""
+        """The number of tickets that this run has finished or given up."""
         return self.succeeded + self.failed + self.given_up + self.unsaved
 
     @property
     def handled_since_start(self) -> int:
-        """How many were dealt with since this run began, here or by others."""
+        """The number of tickets handled since this run began, by this or other processes."""
         return self.handled + self.done_by_others
 
     @property
     def completed(self) -> int:
-        """How many tickets are dealt with, those before this run included."""
+        """The number of handled tickets, including those from before this run."""
         return min(self.total, self.done_before + self.handled_since_start)
 
     @property
     def open(self) -> int:
-        """How many are left."""
+        """The number of tickets that are left."""
         return self.total - self.completed
 
     @property
     def polls_per_second(self) -> float:
-        """How many polls go out now."""
-        return self._rate(2)
+        """The current number of polls a second."""
+        first, last = self._window()
+        return _per_second(last.polls - first.polls, last.seconds - first.seconds)
 
     def remaining(self) -> tuple[float, float] | None:
         """
-        How many seconds the rest may take, from and to; None: nothing says.
+        The least and the most seconds that the rest may take; None if there is no estimate yet.
 
-        One end goes by the speed of the whole run, the other by that of the last half minute.
+        One bound follows from the speed of the whole run, the other from that of the last half
+        minute.
         """
-        recent = self._rate(1)
+        first, last = self._window()
+        recent = _per_second(last.handled - first.handled, last.seconds - first.seconds)
         if self.handled_since_start < _MIN_HANDLED_FOR_ESTIMATE or not recent or not self.seconds:
             return None
-        one, other = self.open / recent, self.open * self.seconds / self.handled_since_start
-        return min(one, other), max(one, other)
+        by_recent_speed = self.open / recent
+        by_mean_speed = self.open * self.seconds / self.handled_since_start
+        return min(by_recent_speed, by_mean_speed), max(by_recent_speed, by_mean_speed)
 
-    def _rate(self, column: int) -> float:
-        if not self._samples:
-            return 0.0
-        first, last = self._samples[0], self._samples[-1]
-        return (last[column] - first[column]) / (last[0] - first[0]) if last[0] > first[0] else 0.0
+    def _window(self) -> tuple[_Sample, _Sample]:
+        """The first and the last sample of the time that the current speed is measured over."""
+        return self._samples[0], self._samples[-1]
 
     def status_lines(self) -> list[str]:
-        """How far the run has come, in words."""
+        """The counts and the speed, as two lines for the user."""
         counts = [f"{self.succeeded:,} succeeded", f"{self.failed:,} failed"]
         if self.given_up:
             counts.append(f"{self.given_up:,} given up")
@@ -170,20 +188,25 @@ class RunProgress:
         return [f"{self.completed:,} of {self.total:,} completed ({', '.join(counts)})", speed]
 
     def failure_lines(self) -> list[str]:
-        """What went wrong in this run, in words; empty where nothing did."""
+        """What went wrong in this run, one line each; empty if nothing did."""
         counts = (
             (self.failed, "failed"),
             (self.given_up, "given up"),
             (self.unsaved, "not saved"),
         )
         message = ", ".join(f"{count:,} {what}" for count, what in counts if count)
-        return [message, *self.why()] if message else []
+        return [message, *self.reason_lines()] if message else []
 
-    def why(self) -> list[str]:
-        """The commonest reasons of what went wrong, each with its number."""
+    def reason_lines(self) -> list[str]:
+        """The most common reasons of failures, each with its count."""
         return [
-            f"{count:,} x {why}" for why, count in self.reasons.most_common(_MAX_SHOWN_FAILURES)
+            f"{count:,} x {reason}"
+            for reason, count in self.reasons.most_common(_MAX_SHOWN_FAILURES)
         ]
+
+
+def _per_second(count: int, seconds: float) -> float:
+    return count / seconds if seconds > 0 else 0.0
 
 
 def _remaining_text(remaining: tuple[float, float] | None) -> str:
@@ -194,7 +217,7 @@ def _remaining_text(remaining: tuple[float, float] | None) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A length of time, as precise as a reader wants it."""
+    """A length of time in seconds, minutes or hours."""
     if seconds < _MINUTES_FROM_S:
         return f"{max(1, round(seconds))} s"
     if seconds < _HOURS_FROM_S:

@@ -1,4 +1,4 @@
-"""The commands `batch run` and `batch retry`: a whole batch, to its end or to the next Ctrl-C."""
+"""The commands `batch run` and `batch retry`: their options, and what they check before a run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,38 +7,25 @@ from typing import Any, TypeVar
 import click
 
 from ... import Ticket
-from .. import options
+from .. import options, output
 from ..exit_codes import exit_codes
-from ..fetch_and_wait import ExitTally
+from ..exit_tally import ExitTally
 from ..ticket_arguments import find_credentials, find_family
 from .columns import InputSpec
-from .runner import Plan, require_journal, run_batch
-from .ticket_input import read_tickets
+from .export_file import check_export_file
+from .journal_option import journal, require_journal
+from .runner import Plan, run_batch
+from .ticket_input import read_tickets, source_name
 
 F = TypeVar("F", bound=Callable[..., object])
-
-journal = click.option(
-    "--journal",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default="run.db",
-    show_default=True,
-    metavar="FILE",
-    help="The file that remembers the batch.",
-)
 
 
 def run_options(command: F) -> F:
     """The options of every command that runs a batch."""
     for option in (
         options.debug,
-        click.option(
-            "--json",
-            "as_json",
-            is_flag=True,
-            help="Print each outcome as a line of JSON, with its files.",
-        ),
-        click.option("--quiet", is_flag=True, help="Show nothing but what goes wrong."),
+        options.json_option("Print each outcome as a line of JSON, with its files."),
+        click.option("--quiet", is_flag=True, help="Print only problems."),
         options.host_options,
         options.download_options,
         click.option(
@@ -47,14 +34,9 @@ def run_options(command: F) -> F:
             default=10_000,
             show_default=True,
             metavar="COUNT",
-            help="The most tickets that this process holds at once; the rest is left to others.",
+            help="How many tickets this process takes at once; it leaves the rest to others.",
         ),
-        click.option(
-            "--timeout",
-            type=options.NumberRange(min=0, min_open=True),
-            metavar="SECONDS",
-            help="The most seconds to wait for each ticket; the next run waits again.",
-        ),
+        options.timeout_option("the next run waits again", allows_zero=False),
         click.option(
             "--export",
             type=click.Path(dir_okay=False, path_type=Path),
@@ -66,7 +48,7 @@ def run_options(command: F) -> F:
             "folder",
             type=click.Path(file_okay=False, path_type=Path),
             metavar="FOLDER",
-            help="Save what the tickets made in this folder.",
+            help="Save the files of the tickets in this folder.",
         ),
         journal,
     ):
@@ -74,22 +56,22 @@ def run_options(command: F) -> F:
     return command
 
 
-@click.command(epilog=exit_codes())
+@click.command("run", epilog=exit_codes())
 @click.argument("ids", required=False, type=click.Path(allow_dash=True))
 @click.option(
     "--family",
     metavar="NAME",
     shell_complete=options.complete_family,
-    help="The family of ids that stand alone.",
+    help="The family of ids without a family.",
 )
 @click.option(
     "--column",
     metavar="NAME",
-    help="The column of tickets or ids, where its name is not known; its number, if it has none.",
+    help="The column of tickets or ids: its name, or its number in a table without names.",
 )
-@click.option("--strict", is_flag=True, help="Start nothing where a line is no ticket.")
+@click.option("--strict", is_flag=True, help="Start nothing if a line is no ticket.")
 @run_options
-def run(
+def run_command(
     ids: str | None,
     *,
     family: str | None,
@@ -100,18 +82,18 @@ def run(
     **plan_arguments: Any,
 ) -> int:
     """
-    Wait for all tickets of IDS, and go on where an earlier run stopped.
+    Wait for all tickets of IDS, or resume an earlier run.
 
     IDS is a text file with a ticket a line, such as images:13443927, a CSV file, JSON lines or a
-    JSON array; `-` reads standard input. Without IDS, what the journal holds is run. Whatever
-    ends this program, even kill -9: the same command again goes on, asks about nothing that is
-    over and saves no file twice. A line that is no ticket is told by its number and skipped.
+    JSON array; `-` reads standard input. Without IDS, the tickets of the journal are run. After
+    any end of this program, even kill -9, the same command resumes: it polls no ticket that has
+    ended and saves no file twice. A line that is no ticket is reported by its number and skipped.
 
-    Ctrl-C once stops when what is on its way is saved, twice at once.
+    The first Ctrl-C stops after the current downloads, the second stops at once.
     """
     plan = _make_plan(plan_arguments)
     if ids is None:
-        require_journal(plan.path, "give IDS to begin a batch")
+        require_journal(plan.path, "give IDS to start a batch")
     if family is not None:
         find_family(family)
     credentials = find_credentials()
@@ -121,32 +103,38 @@ def run(
         tickets += read_tickets(
             ids, InputSpec(family=family, column=column), credentials, tally.count_skipped
         )
+        if not tickets and not tally.handled and not plan.quiet:
+            output.print_message(f"{source_name(ids)} is empty: it holds no tickets")
     if strict and tally.handled:
-        raise click.UsageError(f"{tally.handled} lines are no tickets, and nothing was started")
+        raise click.UsageError(f"{tally.handled} lines are no tickets, so nothing was started")
     return run_batch(plan, (base_url, legacy_base_url), tickets=tickets, tally=tally)
 
 
 @click.command(epilog=exit_codes())
-@click.option("--failed", is_flag=True, help="Ask again about what failed by the server's word.")
+@click.option("--failed", is_flag=True, help="Poll the failed tickets again, too.")
 @run_options
 def retry(
     *, failed: bool, base_url: str | None, legacy_base_url: str | None, **plan_arguments: Any
 ) -> int:
     """
-    Ask again about the tickets of a journal that ended badly.
+    Poll tickets of a journal again that ended badly.
 
-    Those that were given up, and files that could not be saved, are tried again by every run;
-    --failed opens again those that the server called failed, too. Nothing is submitted anew.
+    Every run tries again the tickets that were given up and the files that could not be saved.
+    With --failed, the tickets that the server reported as failed are polled again, too. Nothing
+    is submitted again.
     """
     plan = _make_plan(plan_arguments)
-    require_journal(plan.path, "begin a batch with `batch run`")
+    require_journal(plan.path)
     find_credentials()
     return run_batch(plan, (base_url, legacy_base_url), failed=failed)
 
 
 def _make_plan(plan_arguments: dict[str, Any]) -> Plan:
-    """What is wanted, once it is clear that it can be had."""
+    """The plan of a run. An export that cannot be written is refused before the run starts."""
     plan = Plan(**plan_arguments)
     if plan.export is not None:
-        options.check_export_format(str(plan.export))
+        options.check_export_format(
+            plan.export, advice="end the name in .jsonl, .csv or .parquet, such as out.csv"
+        )
+        check_export_file(plan.export)
     return plan

@@ -1,4 +1,4 @@
-"""Batch work: one run of a batch on the command line, as planned, and what its end says."""
+"""Runs a batch once, shows its progress, and reports its result as messages and an exit code."""
 
 import asyncio
 import json
@@ -22,12 +22,14 @@ from ... import (
     Unsaved,
     to_dict,
 )
+from ..._polling.status_client import UnknownFamily
+from ..._transport.credentials import MissingApiKey
 from .. import options, output
 from ..event_loop import run_async
-from ..fetch_and_wait import ExitTally
-from ..option_names import with_option_names
-from ..ticket_arguments import MissingKey, make_client
-from .exit_status import BatchSummary
+from ..exit_codes import explain
+from ..exit_tally import ExitTally
+from ..ticket_arguments import UnusableKey, make_client, missing_key_message
+from .batch_summary import BatchSummary
 from .export_file import write_export
 from .interrupt import handle_interrupts
 from .missing_files import find_missing_files
@@ -39,7 +41,7 @@ _ResultStream: TypeAlias = AsyncGenerator[Outcome, None] | AsyncGenerator[SaveRe
 
 @frozen(kw_only=True)
 class Plan:
-    """What the user wants of a run; the names are those of the options."""
+    """The options of a run, by their names."""
 
     path: Path
     folder: Path | None
@@ -54,17 +56,6 @@ class Plan:
     as_json: bool
 
 
-def require_journal(path: Path, advice: str) -> None:
-    """
-    Make sure that there is a journal to go on with.
-
-    Raises:
-        click.UsageError: There is none.
-    """
-    if not path.exists():
-        raise click.UsageError(f"there is no journal {path}; {advice}, or name one with --journal")
-
-
 def run_batch(
     plan: Plan,
     base_urls: tuple[str | None, str | None],
@@ -73,7 +64,7 @@ def run_batch(
     tally: ExitTally | None = None,
     failed: bool = False,
 ) -> int:
-    """Run a batch as planned, and give the exit code: that of the whole journal."""
+    """Run a batch, and return the exit code of the whole journal."""
     progress, tally = RunProgress(), tally or ExitTally()
     client = make_client(*base_urls, on_event=progress.on_event)
     batch_run = _BatchRun(plan, client, progress, tally)
@@ -82,7 +73,7 @@ def run_batch(
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise options.Interrupted(_interrupted_message(progress)) from None
     except ValueError as error:
-        raise _ticket_error(str(error)) from None
+        raise _ticket_error(error) from None
     if plan.quiet:
         for line in progress.failure_lines():
             output.print_message(line)
@@ -96,14 +87,21 @@ def run_batch(
     return tally.print_summary()
 
 
-def _ticket_error(error: str) -> click.ClickException:
-    """What is said where a journal holds tickets that nobody here can ask about."""
-    message = f"all others have ended, but the journal holds a ticket with a fault: {with_option_names(error)}"
-    return MissingKey(message) if "API_KEY" in error else click.UsageError(message)
+def _ticket_error(error: ValueError) -> click.ClickException:
+    """The error for a journal with tickets that this run cannot poll."""
+    text = "all other tickets have ended, but the journal holds one that cannot be polled: "
+    match error:
+        case MissingApiKey():
+            return UnusableKey(text + missing_key_message(error))
+        case UnknownFamily(family=family):
+            advice = "a program in Python can run more families: Client(families=...)"
+            return click.UsageError(f"{text}unknown family {family!r}; {advice}")
+        case _:
+            return click.UsageError(f"{text}{error}")
 
 
 def _interrupted_message(progress: RunProgress) -> str:
-    return f"interrupted with {progress.open:,} open; the same command again goes on"
+    return f"interrupted with {progress.open:,} open; run the same command again to resume"
 
 
 class _BatchRun:
@@ -116,7 +114,7 @@ class _BatchRun:
         self._tally = tally
 
     async def execute(self, tickets: Sequence[Ticket], *, failed: bool) -> BatchSummary:
-        """Do all of it; what the journal holds in the end is returned."""
+        """Run the batch, and return what the journal holds after it."""
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(self._client)
             batch = await stack.enter_async_context(Batch.open(self._plan.path, client=client))
@@ -143,11 +141,12 @@ class _BatchRun:
             )
             async for result in await stack.enter_async_context(self._results(batch)):
                 self._handle_result(result)
+                # Many results may be ready at once. They must not hold up the poller.
                 await asyncio.sleep(0)
 
     @asynccontextmanager
     async def _results(self, batch: Batch) -> AsyncGenerator[_ResultStream, None]:
-        """What the run gives, be files saved or not."""
+        """The results of the run: outcomes, or results of saving if there is a folder."""
         plan = self._plan
         if plan.folder is None:
             async with aclosing(batch.run(timeout=plan.timeout, window=plan.window)) as outcomes:
@@ -174,12 +173,12 @@ class _BatchRun:
 
 
 def _result_record(result: Outcome | SaveResult) -> dict[str, Any]:
-    """One line for a program: the outcome, and the files where some are saved."""
+    """The result as a record for a program. If files are saved, it lists them."""
     if not isinstance(result, (Saved, Unsaved)):
         return to_dict(result)
     files = [
         {"n": file.n, "path": str(file.path), "sha256": file.sha256, "size": file.size}
         for file in result.files
     ]
-    reason = str(result.cause) if isinstance(result, Unsaved) else None
-    return {**to_dict(result.success), "files": files, "save_error": reason}
+    error = explain(result.cause) if isinstance(result, Unsaved) else None
+    return {**to_dict(result.success), "files": files, "save_error": error}

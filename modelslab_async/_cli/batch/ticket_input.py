@@ -1,4 +1,4 @@
-"""Batch input: the tickets of a file in any usual form. A bad line is told by its number."""
+"""Reads the tickets of a file in any usual format. A bad line is reported and skipped."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ from .columns import InputRow, InputSpec, is_ticket_column, shorten
 from .csv_input import detect_delimiter, is_id, looks_like_id, rows_from_csv
 from .json_input import rows_from_json_array, rows_from_json_lines
 
-# So many lines say which form a file has.
+# The first lines of a file show its format.
 _SAMPLE_LINES = 200
 
 
@@ -27,15 +27,15 @@ def read_tickets(
     The tickets of a file, or of standard input.
 
     Args:
-        source: The file, or `-`.
-        form: What the user says of it.
-        keys: The keys there are.
-        skip: Told what is wrong with a line; the rest is not lost for it.
+        source: The path of the file, or `-`.
+        spec: What the user says about the file.
+        credentials: The keys to poll with.
+        on_skipped: Called with the problem of a bad line. The line is skipped.
 
     Raises:
-        click.UsageError: The file cannot be read, or nothing says where its tickets are.
+        click.UsageError: The file cannot be read, or it does not show where its tickets are.
     """
-    name = "standard input" if source == STDIN else source
+    name = source_name(source)
     try:
         with _open_source(source) as file:
             for row in _rows_from_file(file, name, spec):
@@ -54,6 +54,11 @@ def read_tickets(
         ) from None
 
 
+def source_name(source: str) -> str:
+    """The name of a file of tickets, for messages."""
+    return "standard input" if source == STDIN else source
+
+
 def _open_source(source: str) -> AbstractContextManager[TextIO]:
     if source == STDIN:
         return nullcontext(sys.stdin)
@@ -61,12 +66,12 @@ def _open_source(source: str) -> AbstractContextManager[TextIO]:
 
 
 def _rows_from_file(file: Iterable[str], name: str, spec: InputSpec) -> Iterator[InputRow]:
-    """The rows of a file whose form its first lines show."""
+    """The rows of a file, in the format that its first lines show."""
     lines = iter(file)
     sample = [line.removeprefix("\ufeff") for line in islice(lines, _SAMPLE_LINES)]
     first = next((line.strip() for line in sample if line.strip()), "")
     if any("\0" in line for line in sample):
-        raise click.UsageError(f"{name} is no text in UTF-8; save it as CSV in UTF-8")
+        raise click.UsageError(f"{name} is not UTF-8 text; save it as CSV in UTF-8")
     all_lines = chain(sample, lines)
     if first.startswith("["):
         return rows_from_json_array(all_lines, name, spec)
@@ -81,11 +86,11 @@ def _rows_from_file(file: Iterable[str], name: str, spec: InputSpec) -> Iterator
 def _rows_from_text(
     lines: Iterable[str], first: str, name: str, spec: InputSpec
 ) -> Iterator[InputRow]:
-    """A ticket or an id a line, perhaps under the name of the only column."""
+    """One ticket or id a line. The first line may be the name of the only column."""
     has_column_name = is_ticket_column(_unquote(first), spec)
     if spec.column is not None and first and not has_column_name and spec.number != 1:
         raise click.UsageError(
-            f"{name} has no column {spec.column!r}; it has one, {_unquote(first)!r}"
+            f"{name} has no column {spec.column!r}; its only column is {_unquote(first)!r}"
         )
     is_header = has_column_name
     for number, line in enumerate(lines, 1):
@@ -99,17 +104,17 @@ def _rows_from_text(
 
 
 def _unquote(line: str) -> str:
-    """A line without the quotes of a table of one column."""
+    """A line without the quotes that a spreadsheet puts around a cell."""
     text = line.strip()
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def _ticket_text(row: InputRow, spec: InputSpec) -> str:
     """
-    A ticket as text.
+    The ticket of a row, as text.
 
     Raises:
-        ValueError: There is no id, or no family.
+        ValueError: The row has no id or no family.
     """
     if row.problem or not row.text:
         raise ValueError(row.problem or "it has no id")
@@ -119,14 +124,15 @@ def _ticket_text(row: InputRow, spec: InputSpec) -> str:
     id_ = row.text if is_bare_id else after
     if not is_id(id_):
         raise ValueError(
-            f"{shorten(row.text)!r} is no ticket; an id is letters, digits, '-' and '_', "
+            f"{shorten(row.text)!r} is not a ticket; an id has letters, digits, '-' and '_', "
             "as in images:13443927"
         )
     if not is_bare_id:
         return row.text
     if not row.has_column_name and not looks_like_id(id_):
         raise ValueError(
-            f"{id_!r} has no digit, as words have; write {family or 'images'}:{id_} if it is an id"
+            f"{id_!r} has no digit, so it may be a word; write {family or 'images'}:{id_} if it "
+            "is an id"
         )
     if family is None:
         raise ValueError(f"{id_!r} has no family; write images:{id_}, or give --family")

@@ -1,4 +1,4 @@
-"""Demo jobs: what the demo is made of. Pure, so that the same seed makes the same demo."""
+"""The jobs of the demo, drawn from a seed. The same seed always makes the same jobs."""
 
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -14,14 +14,14 @@ _FIRST_ID = 13_443_927
 @frozen(kw_only=True)
 class DemoPlan:
     """
-    What the demo's service is to plant.
+    What the user wants to see in the demo.
 
-    Args:
-        count: How many jobs, of all families in turn.
-        seed: Where the draws start.
-        failing: The share of jobs that fail.
-        shortest: The least seconds a job takes.
-        longest: The most.
+    Attributes:
+        count: The number of jobs. The families take turns.
+        seed: The seed of the random numbers.
+        failure_rate: The share of jobs that fail.
+        min_duration: The shortest duration of a job, in seconds.
+        max_duration: The longest duration of a job, in seconds.
     """
 
     count: int
@@ -33,7 +33,7 @@ class DemoPlan:
 
 @frozen
 class PlannedJob:
-    """The truth about one job: its ticket, how many seconds it takes, whether it fails."""
+    """What one job really does: how many seconds it takes, and whether it fails."""
 
     ticket: str
     duration: float
@@ -41,8 +41,8 @@ class PlannedJob:
 
 
 def plan_jobs(plan: DemoPlan) -> Iterator[PlannedJob]:
-    """The jobs of an order."""
-    random = Random(plan.seed)  # noqa: S311 -- a demo wants the same jobs from the same seed.
+    """Draw the jobs of a plan."""
+    random = Random(plan.seed)  # noqa: S311 -- the jobs must be reproducible, not secret.
     families = islice(cycle(FAMILIES.values()), plan.count)
     for number, family in enumerate(families, _FIRST_ID):
         parts = max(1, len(family.id_parts))

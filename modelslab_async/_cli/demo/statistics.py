@@ -1,4 +1,4 @@
-"""Demo figures: what was counted and how late each end was noticed. Reads no clock."""
+"""Counts the outcomes of the demo and how late each was noticed. It reads no clock."""
 
 from collections.abc import Iterable, Iterator
 from statistics import median
@@ -9,13 +9,21 @@ from ... import Event, Failed, Outcome, Pace, Polled, PollFailed, Success, Unres
 from ..exit_codes import INTERNAL_ERROR, code_for, worst_code
 from .planned_jobs import PlannedJob
 
-# Looks that begin later than this are held up by the machine, not by the pace.
+# A poll that is later than this is late because the machine is slow, not because of the pace.
 _MAX_OVERDUE_S = 0.5
 
 
 @define(eq=False)
 class DemoStatistics:
-    """One run, as it is going."""
+    """
+    The state of the demo.
+
+    Attributes:
+        longest: The longest duration of a job, in seconds.
+        overdue: How late the latest poll began, in seconds.
+        mismatched: The number of outcomes that differ from the planned ones.
+        lateness: For each outcome, the seconds from the job's end until the client knew.
+    """
 
     count: int = 0
     longest: float = 0.0
@@ -30,18 +38,18 @@ class DemoStatistics:
     _open_jobs: dict[str, PlannedJob] = field(factory=dict[str, PlannedJob])
 
     def expect(self, jobs: Iterable[PlannedJob]) -> None:
-        """Take in the truth, as the service planted it."""
+        """Start with these jobs."""
         self._open_jobs = {job.ticket: job for job in jobs}
         self.count = len(self._open_jobs)
         self.longest = max(job.duration for job in self._open_jobs.values())
 
     @property
     def tickets(self) -> list[str]:
-        """What is still open."""
+        """The tickets that are still open."""
         return list(self._open_jobs)
 
     def on_event(self, event: Event) -> None:
-        """Count what the poller tells."""
+        """Count a poll."""
         if isinstance(event, (Polled, PollFailed)):
             self.polls += 1
         if isinstance(event, Polled):
@@ -68,12 +76,12 @@ class DemoStatistics:
 
     @property
     def completed(self) -> int:
-        """How many tickets have ended by the server's word."""
+        """The number of tickets whose outcome came from the server."""
         return self.succeeded + self.failed
 
     @property
     def status_line(self) -> str:
-        """How far the run has come, on one line."""
+        """The counts on one line."""
         return (
             f"{self.completed:,} of {self.count:,} completed "
             f"({self.succeeded:,} succeeded, {self.failed:,} failed), {self.polls:,} polls"
@@ -81,13 +89,13 @@ class DemoStatistics:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: a job that failed as planted is a success of the demo."""
+        """The exit code. A job that failed as planned is a success of the demo."""
         if self.mismatched or self._open_jobs:
             return INTERNAL_ERROR
         return worst_code(map(code_for, self.unresolved))
 
     def summary(self, families: int, pace: Pace) -> list[tuple[str, str]]:
-        """What a user wants to see, as names and values."""
+        """The result of the demo, as names and values for the user."""
         completed = f"{self.completed:,} ({self.succeeded:,} succeeded, {self.failed:,} failed)"
         return [
             ("tickets", f"{self.count:,} of {families} families"),
@@ -103,16 +111,16 @@ class DemoStatistics:
         if self.unresolved:
             yield "unresolved", f"{len(self.unresolved):,}: {self.unresolved[0].cause}"
         if wrong := self.mismatched + len(self._open_jobs):
-            yield "WRONG", f"{wrong:,} outcomes are missing or not what was planted"
+            yield "WRONG", f"{wrong:,} outcomes are missing or not as planned"
 
     def _delay_rows(self, pace: Pace) -> Iterator[tuple[str, str]]:
         if self.lateness:
             allowed = pace.base_step(self.longest)
             median_delay, max_delay = median(self.lateness), max(self.lateness)
-            overdue = (
+            delays = (
                 f"median {median_delay:.2f} s, worst {max_delay:.2f} s after the job's true end"
             )
-            yield "noticed", f"{overdue}; the pace allows {allowed:.2g} s and a round trip"
+            yield "noticed", f"{delays}; the pace allows {allowed:.2g} s and a round trip"
         if self.overdue > _MAX_OVERDUE_S:
-            more = "more was due than this machine can look at"
-            yield "overdue", f"polls began up to {self.overdue:.2f} s after they were due: {more}"
+            reason = "more was due than this machine can poll"
+            yield "overdue", f"polls began up to {self.overdue:.2f} s after they were due: {reason}"

@@ -1,4 +1,4 @@
-"""Report page: the facts of a batch as one page of HTML that needs nothing else."""
+"""Renders the numbers of a batch as one HTML page. The page loads and runs nothing."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -40,11 +40,11 @@ tspan.kept { fill: var(--blue); }
 
 def render_page(data: ReportData, name: str) -> str:
     """
-    Write the page.
+    The page, as HTML.
 
     Args:
-        facts: What the journal knows.
-        name: How the journal is called.
+        data: The numbers of the batch.
+        name: The name of the journal.
     """
     began = datetime.fromtimestamp(data.began, UTC).strftime("%Y-%m-%d %H:%M UTC")
     when = f"The first ticket was added on {began}." if data.began else "Nothing has ended yet."
@@ -85,40 +85,40 @@ def _sections(data: ReportData) -> Iterator[str]:
     if data.saved:
         series.append(("all files saved", "kept", data.saved))
     if data.succeeded or data.failed:
-        yield _section("Over time", "How many had an outcome until when.", timeline(series))
+        yield _section("Over time", "The number of tickets with an outcome, up to each time.", timeline(series))
     yield from _distribution_section(
         "From adding to outcome",
-        "How long tickets were in the journal until their outcome was written. Pauses between "
-        "runs are in it.",
+        "The time from adding a ticket to its outcome. It includes pauses between runs.",
         data.outcome_times,
         "seconds",
     )
     yield from _distribution_section(
-        "How late an end was noticed, at most",
-        "How long before it was noticed a job may have ended: from the last poll that saw it "
-        "running to the one that saw it over. On average it is half of that.",
+        "Longest possible delay",
+        "The time from the last poll that saw a job running to the poll that saw its end. The job "
+        "ended between the two, on average in the middle.",
         data.late,
         "seconds",
     )
     yield from _distribution_section(
         "Generation time",
-        "How long the server worked, by its own word, where it gave one.",
+        "How long the server worked, if it said so.",
         data.generation_times,
         "seconds",
     )
-    yield from _distribution_section("Polls", "How many polls a ticket took.", data.polls, "")
+    yield from _distribution_section("Polls", "The number of polls for each ticket.", data.polls, "")
     yield from _distribution_section(
         "From outcome to files",
-        "How long after its outcome a ticket's last file was saved.",
+        "The time from a ticket's outcome to its last saved file.",
         data.save_times,
         "seconds",
     )
     if data.reasons:
         rows = [
-            (output.sanitize(why), count) for why, count in data.reasons.most_common(_MAX_REASONS)
+            (output.sanitize(reason), count)
+            for reason, count in data.reasons.most_common(_MAX_REASONS)
         ]
         more = len(data.reasons) - len(rows)
-        rest = f" {more:,} more reasons are left out." if more else ""
+        rest = f" {more:,} more reasons are not shown." if more else ""
         description = f"Why tickets failed, were given up, or could not be saved.{rest}"
         yield _section("What went wrong", description, bars(rows))
 

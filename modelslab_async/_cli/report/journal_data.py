@@ -1,4 +1,4 @@
-"""Report facts: what a journal knows of a run, gathered in one pass. It reads no clock."""
+"""Collects the numbers of a report from a journal, in one pass. It reads no clock."""
 
 from array import array
 from collections import Counter
@@ -8,7 +8,7 @@ from attrs import define, field
 
 from ... import Batch, Failed, Report, Success, Unresolved
 from ...journal import RecordedOutcome
-from ..option_names import with_option_names
+from ..exit_codes import explain_unsaved
 
 
 def _float_array() -> "array[float]":
@@ -18,20 +18,20 @@ def _float_array() -> "array[float]":
 @define(eq=False)
 class ReportData:
     """
-    Numbers of a batch. Moments are seconds since the first ticket was added.
+    The numbers of a batch. `finish` turns times since 1970 into seconds since `began`.
 
     Attributes:
-        report: What is counted.
-        took: From the adding of each ticket to its outcome, in seconds.
-        late: At most how late each end was noticed, where a poll saw the ticket running.
-        generation: What the server said of how long it worked, in seconds.
-        polls: How many polls each ticket took.
-        succeeded: When the successes were written down.
-        failed: When the failures were.
-        saving: From each success to its last file, in seconds.
+        report: The journal's counts.
+        outcome_times: For each ticket, the seconds from its adding to its outcome.
+        late: The most seconds between a job's end and the poll that saw it, if one saw it running.
+        generation_times: How many seconds the server worked, as it said.
+        polls: The number of polls of each ticket.
+        succeeded: When each success was recorded.
+        failed: When each failure was recorded.
+        save_times: For each saved ticket, the seconds from its success to its last file.
         saved: When those last files were recorded.
-        reasons: Why tickets failed, were given up or not saved.
-        size: How many bytes are saved.
+        reasons: Why tickets failed, were given up or were not saved, with counts.
+        size: The number of saved bytes.
         began: When the first ticket was added, in seconds since 1970.
     """
 
@@ -67,14 +67,14 @@ class ReportData:
                 self.reasons[cause.message] += 1
 
     def finish(self) -> None:
-        """Turn times of the world into moments of the run."""
+        """Turn times since 1970 into seconds since the first ticket, in ascending order."""
         for moments in (self.succeeded, self.failed, self.saved):
             ordered = sorted(max(0.0, at - self.began) for at in moments)
             moments[:] = array("d", ordered)
 
 
 async def read_journal(batch: Batch) -> ReportData:
-    """Read a journal from its beginning to its end."""
+    """Read a whole journal."""
     data = ReportData(report=await batch.report())
     ended_at: dict[str, float] = {}
     saves = data.report.files > 0
@@ -83,8 +83,8 @@ async def read_journal(batch: Batch) -> ReportData:
         if saves and isinstance(ended.outcome, Success):
             ended_at[str(ended.outcome.ticket)] = ended.completed_at
     await _add_files(batch, data, ended_at.pop)
-    for lacking in await batch.journal.unsaved():
-        data.reasons[with_option_names(lacking.error)] += 1
+    for ticket in await batch.journal.unsaved():
+        data.reasons[explain_unsaved(ticket.error, ticket.argument)] += 1
     data.finish()
     return data
 

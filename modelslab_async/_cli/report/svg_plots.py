@@ -1,4 +1,4 @@
-"""Report plots: a few numbers as inline SVG. Every text in them is escaped."""
+"""Draws numbers as inline SVG plots. Every text in them is escaped."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -12,16 +12,16 @@ _HEIGHT: Final = 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 40
 _BINS: Final = 32
 _TICKS: Final = 5
-# Beyond this share of the values a tail is told in one bar.
+# Values above this quantile share one bar, so that a few large ones do not squeeze the rest.
 _TAIL_QUANTILE: Final = 0.99
 _ROW_HEIGHT: Final = 26
 _MAX_LABEL_CHARS: Final = 90
-# From here on numbers have no fractions.
+# Numbers from here on are shown without decimals.
 _MIN_WITHOUT_FRACTION: Final = 1000
 
 
 def nice_step(span: float, count: int) -> float:
-    """The least of 1, 2 and 5, times a power of ten, that covers a span in so many steps."""
+    """The smallest of 1, 2 and 5 times a power of ten that covers a span in `count` steps."""
     if span <= 0:
         return 1.0
     power = 10.0 ** floor(log10(span / count))
@@ -29,7 +29,7 @@ def nice_step(span: float, count: int) -> float:
 
 
 def histogram(values: Sequence[float], unit: str) -> str:
-    """How often which value occurs; the last bar holds whatever is far out."""
+    """A histogram. The last bar holds all values that are far above the others."""
     ordered = sorted(values)
     tail_start = ordered[min(len(ordered) - 1, int(_TAIL_QUANTILE * len(ordered)))]
     step = nice_step(tail_start, _BINS)
@@ -44,7 +44,8 @@ def histogram(values: Sequence[float], unit: str) -> str:
     width = (_WIDTH - _LEFT - _RIGHT) / columns
     body = [*_grid(max_count)]
     for number, count in enumerate(counts):
-        tooltip = f"{_format_number(edges[number])} to {_format_number(edges[number + 1])} {unit}: {count:,}"
+        low, high = _format_number(edges[number]), _format_number(edges[number + 1])
+        tooltip = f"{low} to {high} {unit}: {count:,}"
         body.append(_bar(number * width, width, count / max_count, tooltip))
     if tail_count:
         tooltip = f"{_format_number(edges[-1])} {unit} and more: {tail_count:,}"
@@ -53,7 +54,7 @@ def histogram(values: Sequence[float], unit: str) -> str:
     body += [
         _text(_LEFT + tick / step * width, _HEIGHT - 24, _format_number(tick))
         for tick in _ticks(edges[-1])
-        # The last bar has its own word below it.
+        # The last bar has the label "more" instead.
         if not tail_count or tick <= edges[-2]
     ]
     body.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 6, unit))
@@ -62,10 +63,10 @@ def histogram(values: Sequence[float], unit: str) -> str:
 
 def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
     """
-    How many there were until when.
+    A line for each series that rises by one at each of its times.
 
     Args:
-        series: A name, a class of style, and the moments in seconds, in their order.
+        series: A name, a CSS class, and the times in seconds, in ascending order.
     """
     max_time = max((times[-1] for _, _, times in series if times), default=0.0) or 1.0
     max_count = max(1, *(len(times) for _, _, times in series))
@@ -81,7 +82,8 @@ def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
     for name, style, times in series:
         points = [(0.0, 0.0), *((at, bisect_left(times, at)) for at in _sample_times(max_time))]
         path = " ".join(
-            f"{_LEFT + at / max_time * plot_width:.1f},{_TOP + plot_height * (1 - count / max_count):.1f}"
+            f"{_LEFT + at / max_time * plot_width:.1f},"
+            f"{_TOP + plot_height * (1 - count / max_count):.1f}"
             for at, count in [*points, (max_time, len(times))]
         )
         body.append(f'<polyline class="{style}" points="{path}"/>')
@@ -94,7 +96,7 @@ def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
 
 
 def bars(rows: Sequence[tuple[str, int]]) -> str:
-    """Counts with their names, the largest first."""
+    """Horizontal bars of counts with their names."""
     max_count = max(count for _, count in rows)
     plot_width = _WIDTH - _LEFT - _RIGHT
     body: list[str] = []
@@ -127,7 +129,8 @@ def _grid(max_count: int) -> Iterator[str]:
 def _bar(left: float, width: float, share: float, tooltip: str, style: str = "bar") -> str:
     plot_height = _HEIGHT - _TOP - _BOTTOM
     return (
-        f'<rect class="{style}" x="{_LEFT + left + 0.5:.1f}" y="{_TOP + plot_height * (1 - share):.1f}" '
+        f'<rect class="{style}" x="{_LEFT + left + 0.5:.1f}" '
+        f'y="{_TOP + plot_height * (1 - share):.1f}" '
         f'width="{max(1.0, width - 1):.1f}" height="{plot_height * share:.1f}">'
         f"<title>{escape(tooltip)}</title></rect>"
     )

@@ -2,8 +2,10 @@
 
 import asyncio
 
-from modelslab_async import Batch
-from modelslab_async._cli.option_names import with_option_names
+import pytest
+
+from modelslab_async import AuthenticationError, Batch, DownloadError
+from modelslab_async._cli.exit_codes import explain, explain_unsaved
 from modelslab_async.emulator import ScriptedReply
 
 
@@ -25,7 +27,7 @@ def test_a_link_that_is_refused(here, emulator):
     assert 0 == here("report", "--html", "page.html").returncode
     page = (here.folder / "page.html").read_text(encoding="utf-8")
     for told in (run.stdout, here("status").stdout, page):
-        assert "--allow-private allows plain http" in told
+        assert "allow it with --allow-private" in told
         assert "allow_private=True" not in told
 
 
@@ -41,13 +43,24 @@ def test_a_file_that_is_too_large(here, emulator, program, tmp_path):
     assert (8, True) == (single.returncode, "--allow-private" in single.stderr)
 
 
-def test_no_argument_of_the_library_is_named():
-    """The table knows what its messages say, and leaves the rest as it is."""
-    page = "a web page came; if the family makes such files, say so in its Family(output=...)"
-    assert "a web page came" == with_option_names(page)
-    assert "allow more with --max-bytes" == with_option_names("allow more with max_bytes=...")
-    assert "set X" == with_option_names("pass api_key=... or set X")
-    assert "nothing of it" == with_option_names("nothing of it")
+@pytest.mark.parametrize(
+    ("argument", "explained"),
+    [
+        ("", "no."),
+        ("output", "no"),
+        ("max_bytes", "no; allow more with --max-bytes"),
+        ("allow_private", "no; if that is intended, allow it with --allow-private"),
+    ],
+)
+def test_advice_names_options_and_no_arguments(argument, explained):
+    """The advice of an error that names an argument of the library names an option here."""
+    assert explained.rstrip(".") == explain(DownloadError("no.", argument=argument)).rstrip(".")
+    assert explained.rstrip(".") == explain_unsaved("no", argument)
+
+
+def test_key_advice_names_only_the_variable():
+    """There is no option for a key."""
+    assert "no; check the key in MODELSLAB_API_KEY" == explain(AuthenticationError("no."))
 
 
 def test_quiet_tells_what_goes_wrong(here, emulator):

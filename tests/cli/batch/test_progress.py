@@ -85,7 +85,7 @@ def test_others_count_for_the_time_that_is_left():
 
 async def test_the_journal_is_asked_while_a_run_goes(monkeypatch):
     """What others did is seen before this run has ended, and no trouble of a look ends it."""
-    monkeypatch.setattr(progress_display, "_SLOW_REFRESH_S", 0.01)
+    monkeypatch.setattr(progress_display, "_REPORT_INTERVAL_S", 0.01)
     monkeypatch.setattr(progress_display, "_IN_FLIGHT_DELAY_S", 0.0)
     figures, asked, seen = RunProgress(), [], asyncio.Event()
     figures.begin(report(300), is_saving=False)

@@ -103,7 +103,7 @@ def test_bad_lines(here, emulator, tmp_path):
 
     strict = here("run", "-", "--strict", "--journal", "other.db", given=text)
     assert 2 == strict.returncode
-    assert "3 lines are no tickets, and nothing was started" in strict.stderr
+    assert "3 lines are no tickets, so nothing was started" in strict.stderr
     assert not (tmp_path / "other.db").exists()
 
 
@@ -113,7 +113,7 @@ def test_bad_lines(here, emulator, tmp_path):
         (("run",), "there is no journal run.db; give IDS"),
         (("run", "nowhere.txt"), "nowhere.txt cannot be read"),
         (("run", "-", "--family", "image"), "did you mean 'images'"),
-        (("run", "-", "--export", "out.doc"), "out.parquet"),
+        (("run", "-", "--export", "out.doc"), "end the name in .jsonl, .csv or .parquet"),
         (("run", "-", "--column", "nope"), "has no column 'nope'; it has a, b"),
         (("status",), "there is no journal"),
         (("retry", "--failed"), "there is no journal"),
@@ -260,7 +260,7 @@ def test_verify(here, emulator, tmp_path):
     found = here("verify", "out")
     assert 8 == found.returncode
     assert ["changed", "missing"] == [line.split()[0] for line in found.stdout.splitlines()]
-    assert "1 files are as they were saved, 2 are not; --repair" in found.stderr
+    assert "1 files are unchanged, 2 are not; with --repair" in found.stderr
     records = [
         json.loads(line) for line in here("verify", "--repair", "--json").stdout.splitlines()
     ]
@@ -296,8 +296,8 @@ def test_ctrl_c(program, emulator, tmp_path):
         _, told = process.communicate(timeout=60)
 
     assert (130, False) == (process.returncode, exported.exists())
-    assert "stopping when what is on its way is saved" in told
-    assert "1 open; the same command again goes on" in told
+    assert "stopping after the current downloads" in told
+    assert "1 open; run the same command again to resume" in told
     assert {"images:5011": "success", "images:5012": "open"} == state_of(journal)
     emulator.script("images:5012", [ScriptedReply(200, b'{"status": "success", "output": []}')])
     assert 0 == program("batch", *arguments, "--allow-private").returncode
@@ -347,7 +347,7 @@ def test_ctrl_c_twice(program, emulator, tmp_path):
         with started(program, *arguments, "--allow-private", "--quiet") as process:
             wait_for(lambda: out.exists() and names(out))
             process.send_signal(signal.SIGINT)
-            assert "Ctrl-C again stops at once" in process.stderr.readline()
+            assert "Ctrl-C again to stop at once" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             _, told = process.communicate(timeout=60)
 

@@ -56,7 +56,7 @@ def test_a_head_says_that_a_word_is_an_id(read):
     assert (["images:FjvdzGnYi"], []) == read("training,id\nx,FjvdzGnYi\n", family="images")
     tickets, told = read("FjvdzGnYi\nimages:FjvdzGnYi\n", family="images")
     assert ["images:FjvdzGnYi"] == tickets
-    assert ["line 1 of ids skipped: 'FjvdzGnYi' has no digit, as words have; "] == [
+    assert ["line 1 of ids skipped: 'FjvdzGnYi' has no digit, so it may be a word; "] == [
         line.partition("write")[0] for line in told
     ]
 
@@ -73,7 +73,7 @@ def test_unknown_columns_are_no_guess(read, text, columns):
     """The columns that came are named, and how to choose one; nothing is taken for an id."""
     with pytest.raises(click.UsageError) as refused:
         read(text, family="images")
-    assert f"it has {columns}; name one with --column NAME" in refused.value.format_message()
+    assert f"it has {columns}; choose one with --column NAME" in refused.value.format_message()
 
 
 def test_a_column_is_chosen_by_name_or_number(read):
@@ -84,7 +84,7 @@ def test_a_column_is_chosen_by_name_or_number(read):
     assert (["images:7"], []) == read("my_ids\n7\n", family="images", column="my_ids")
     assert (["images:7"], []) == read("7\n", family="images", column="1")
     for column, text in (("3", "x,7\n"), ("nope", "7\n8\n"), ("0", "x,7\n")):
-        with pytest.raises(click.UsageError, match=f"has no column '{column}'; it has"):
+        with pytest.raises(click.UsageError, match=f"has no column '{column}'; it"):
             read(text, family="images", column=column)
 
 
@@ -94,7 +94,7 @@ def test_tables_without_names(read):
     tickets, told = read(text)
     assert ["images:7", "images:8", "images:9"] == tickets
     assert [4, 5, 6] == [int(line.split()[1]) for line in told]
-    assert "it has 2 tickets and 0 ids, one is wanted" in told[1]
+    assert "it has 2 tickets and 0 ids instead of one" in told[1]
 
 
 @pytest.mark.parametrize(
@@ -102,21 +102,25 @@ def test_tables_without_names(read):
     [
         (f"id,prompt\n7,a\n9,{'x' * LONG}\n8,b\n", "line 3", "a cell has 200,000 characters"),
         (f'id,prompt\n7,a\n9,"{MANY}"\n8,b\n', "lines 3 to 30003", "a cell has"),
-        ('id,prompt\n7,a\n8,b\n9,"never closed\n10,c\n', "lines 4 to 5", "its quotes"),
-        ('id,prompt\n7,a\n9,"b"c\n8,d\n', "line 3", "its quotes are not those of a table"),
-        ("prompt,id\na,7\na cat,9,10\nb,8\n", "line 3", "it has 3 cells, and there are 2 columns"),
+        (
+            'id,prompt\n7,a\n8,b\n9,"never closed\n10,c\n',
+            "lines 4 to 5",
+            "its quotes are malformed",
+        ),
+        ('id,prompt\n7,a\n9,"b"c\n8,d\n', "line 3", "quotes are malformed"),
+        ("prompt,id\na,7\na cat,9,10\nb,8\n", "line 3", "it has 3 cells for 2 columns"),
         ("prompt,id\na,7\na cat\nb,8\n", "line 3", "it has no id; it has 'prompt'"),
-        ("id\n7\n13 hats on a mat\n8\n", "line 3", "'13 hats on a mat' is no ticket"),
-        ("id\n7\n134000001.0\n8\n", "line 3", "'134000001.0' is no ticket"),
-        ("7\na cat: sitting\n8\n", "line 2", "'a cat: sitting' is no ticket"),
+        ("id\n7\n13 hats on a mat\n8\n", "line 3", "'13 hats on a mat' is not a ticket"),
+        ("id\n7\n134000001.0\n8\n", "line 3", "'134000001.0' is not a ticket"),
+        ("7\na cat: sitting\n8\n", "line 2", "'a cat: sitting' is not a ticket"),
         ("my_ids\n7\n8\n", "line 1", "'my_ids' has no digit"),
-        ('7\n{"id": 9}\n8\n', "line 2", "is no ticket"),
-        ('{"id": 7}\n[9]\n{"id": 8}\n', "line 2", "list is no object with an id"),
-        ('{"id": 7}\nnonsense9\n{"id": 8}\n', "line 2", "is no JSON on one line"),
+        ('7\n{"id": 9}\n8\n', "line 2", "is not a ticket"),
+        ('{"id": 7}\n[9]\n{"id": 8}\n', "line 2", "list is not an object with an id"),
+        ('{"id": 7}\nnonsense9\n{"id": 8}\n', "line 2", "is not a line of JSON"),
         ('{"id": 7}\n{"name": 9}\n{"id": 8}\n', "line 2", "it has no id; it has 'name'"),
-        ('{"id": 7}\n{"id": {"a": 9}}\n{"id": 8}\n', "line 2", "its id is a dict"),
-        (f'{{"id": 7}}\n{{"id": {DEEP}\n{{"id": 8}}\n', "line 2", "it is nested too deep"),
-        ('[7, "8", true]', "item 3", "is no object with an id"),
+        ('{"id": 7}\n{"id": {"a": 9}}\n{"id": 8}\n', "line 2", "its id is of type dict"),
+        (f'{{"id": 7}}\n{{"id": {DEEP}\n{{"id": 8}}\n', "line 2", "it is nested too deeply"),
+        ('[7, "8", true]', "item 3", "is not an object with an id"),
     ],
 )
 def test_a_bad_line_is_told_and_stops_no_other(read, text, bad, why):
@@ -130,10 +134,10 @@ def test_a_bad_line_is_told_and_stops_no_other(read, text, bad, why):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('["images", 7]\n["images", 8]\n', "begins like a JSON array and is none"),
-        ('[{"id": 7},', "begins like a JSON array and is none"),
-        (DEEP, "it is nested too deep"),
-        ("i\0d\0\n\x007\0", "is no text in UTF-8"),
+        ('["images", 7]\n["images", 8]\n', "begins like a JSON array but is none"),
+        ('[{"id": 7},', "begins like a JSON array but is none"),
+        (DEEP, "it is nested too deeply"),
+        ("i\0d\0\n\x007\0", "is not UTF-8 text"),
     ],
 )
 def test_what_is_no_such_file_is_refused(read, text, told):

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from modelslab_async import Failed, Pace, Polled, Processing, Success, Ticket
-from modelslab_async._cli.demo.command import demo
+from modelslab_async._cli.demo.demo_command import demo
 from modelslab_async._cli.demo.planned_jobs import DemoPlan, PlannedJob, plan_jobs
 from modelslab_async._cli.demo.statistics import DemoStatistics
 

@@ -84,7 +84,7 @@ def test_the_page(program, journal, tmp_path):
     assert any("neither a link" in each for each in page.texts)
     for title in (
         "Over time",
-        "How late an end was noticed, at most",
+        "Longest possible delay",
         "Generation time",
         "Polls",
         "From outcome to files",

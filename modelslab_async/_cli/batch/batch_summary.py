@@ -1,4 +1,4 @@
-"""Batch end: what a run leaves behind, as exit codes and as words that say what to do."""
+"""What a journal holds after a run, as exit codes and messages. It prints nothing."""
 
 from collections.abc import Iterator
 
@@ -15,8 +15,9 @@ class BatchSummary:
     What a journal holds after a run.
 
     Attributes:
-        report: Its counts.
-        absent: Which of the saved files are not where this run was to save; None: it saved none.
+        report: The journal's counts.
+        missing_files: The recorded files that are not in this run's folder; None if the run saved
+            no files.
     """
 
     report: Report
@@ -24,10 +25,11 @@ class BatchSummary:
 
     def codes(self, given_up: int) -> dict[int, int]:
         """
-        The exit codes that it stands for, and for how many tickets each.
+        The exit codes of the journal's tickets, with the number of tickets for each.
 
         Args:
-            given_up: How many the run itself gave up, whose causes it knows better.
+            given_up: The number of tickets that the run itself gave up. They are left out, since
+                the run has counted them by their causes.
         """
         report = self.report
         counts = {
@@ -42,17 +44,17 @@ class BatchSummary:
 
     def messages(self, failed: int) -> Iterator[str]:
         """
-        What is not as it should be and the run did not tell, in words.
+        What is wrong and the run has not reported, one line each.
 
         Args:
-            failed: How many failures the run has told.
+            failed: The number of failures that the run has reported.
         """
         if (failed_elsewhere := self.report.failed - failed) > 0:
             yield (
                 f"{failed_elsewhere:,} tickets failed in other runs; `batch export` lists why, and "
-                "`batch retry --failed` asks again"
+                "`batch retry --failed` polls them again"
             )
         if self.missing_files is not None:
             yield from self.missing_files.messages()
-        elif lacking := self.report.save_pending + self.report.unsaved:
-            yield f"the files of {lacking:,} tickets are not saved; give --out FOLDER to save them"
+        elif unsaved := self.report.save_pending + self.report.unsaved:
+            yield f"the files of {unsaved:,} tickets are not saved; give --out FOLDER to save them"

@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from attrs import fields_dict
 
 from modelslab_async import Failed, RateLimited, Ticket, TransientError, TransportError, Unresolved
-from modelslab_async._cli.batch.exit_status import BatchSummary
+from modelslab_async._cli.batch.batch_summary import BatchSummary
 from modelslab_async._cli.exit_codes import code_for
 from modelslab_async._polling.watchers import timed_out
 from modelslab_async.emulator import ScriptedReply
@@ -34,8 +35,7 @@ def saved(here, emulator):
 
 
 def counts(**some):
-    names = "tickets open running unresolved success failed polls files save_pending unsaved saved uncertain"
-    return Report(**(dict.fromkeys(names.split(), 0) | some))
+    return Report(**(dict.fromkeys(fields_dict(Report), 0) | some))
 
 
 @pytest.mark.parametrize(

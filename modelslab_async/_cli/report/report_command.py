@@ -1,4 +1,4 @@
-"""The command `batch report`: a journal as a page with plots."""
+"""The command `batch report`: writes a page with plots of a journal."""
 
 from pathlib import Path
 
@@ -7,8 +7,7 @@ import click
 from ... import Batch
 from ..._aio.durable_files import atomic_replace
 from .. import options, output
-from ..batch.run_commands import journal
-from ..batch.runner import require_journal
+from ..batch.journal_option import journal, require_journal
 from ..event_loop import run_async
 from .html_page import render_page
 from .journal_data import ReportData, read_journal
@@ -27,11 +26,12 @@ from .journal_data import ReportData, read_journal
 @options.debug
 def report(*, file: Path, path: Path) -> None:
     """
-    Write a page with plots of a batch: how long it took, how often it looked, what went wrong.
+    Write a page with plots of a batch.
 
-    It is one file that loads nothing, and can be opened in any browser, mailed or kept.
+    It shows how long tickets took, how many polls they needed and what went wrong. The page is
+    one HTML file that loads nothing, so that you can open it in any browser, mail it or keep it.
     """
-    require_journal(path, "begin a batch with `batch run`")
+    require_journal(path)
 
     async def read() -> ReportData:
         async with Batch.open(path) as batch:
@@ -43,4 +43,4 @@ def report(*, file: Path, path: Path) -> None:
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.UsageError(f"{file} cannot be written: {error.strerror or error}") from None
-    output.print_message(f"the page is {file}")
+    output.print_message(f"wrote the page to {file}")

@@ -1,13 +1,13 @@
 """
-The demo's service: the emulator in a process of its own. It ends when its standard input does.
+The program of the emulator's process. It ends when its standard input does.
 
-What is said over the two pipes, a line each:
+The demo and this process talk over two pipes, in lines:
 
-    demo reads    the base URL, then one JSON list a planted job: ticket, duration, whether it fails
+    demo reads    the base URL, then a JSON list for each job: ticket, duration, whether it fails
     demo writes   go
-    demo reads    when all jobs began, by the clock that both processes share
+    demo reads    the time when all jobs began, by the monotonic clock that both processes share
 
-The emulator's time stands still until `go`, so no job has run before the client could look.
+The emulator's clock stands still until `go`, so that no job runs before the client can poll it.
 """
 
 import asyncio
@@ -39,7 +39,13 @@ class JobClock:
 
 @define(eq=False)
 class ParentMessages:
-    """What the demo said."""
+    """
+    The messages of the demo, as events.
+
+    Attributes:
+        start_received: The demo has written `go`.
+        parent_exited: Standard input has ended.
+    """
 
     start_received: asyncio.Event = field(factory=asyncio.Event)
     parent_exited: asyncio.Event = field(factory=asyncio.Event)
@@ -51,7 +57,7 @@ class ParentMessages:
             _call_in_loop(loop, self.start_received.set)
             sys.stdin.read()
         _call_in_loop(loop, self.start_received.set, self.parent_exited.set)
-        # A demo that was killed cannot do it for us: whatever hangs here, end.
+        # If the demo was killed, it cannot kill this process. End it even if its event loop hangs.
         time.sleep(_SHUTDOWN_TIMEOUT_S)
         os._exit(1)
 
@@ -89,11 +95,11 @@ def _write_lines(*lines: str) -> None:
 
 
 def main() -> int:
-    """Serve the order that is the one argument."""
+    """Serve the plan that is the only argument."""
     try:
         run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
     except BrokenPipeError:
-        # The demo has gone before it had read everything.
+        # The demo has ended before it has read every line.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

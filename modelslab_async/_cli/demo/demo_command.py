@@ -1,23 +1,23 @@
-"""The command `demo`: many tickets awaited without a key, and what a user wants to see of it."""
+"""The command `demo`: awaits many tickets of an emulator, and prints how well that went."""
 
-import asyncio
 import os
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import click
+from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from ... import FAMILIES, Client, Pace
 from .. import options, output
 from ..event_loop import run_async
+from ..live_display import live_display
 from .planned_jobs import DemoPlan
 from .statistics import DemoStatistics
 
 _KEY = "demo"
-_FAST_REFRESH_S, _SLOW_REFRESH_S = 0.1, 1.0
+_PLAIN_INTERVAL_S = 1.0
 
 
 @click.command()
@@ -26,7 +26,7 @@ _FAST_REFRESH_S, _SLOW_REFRESH_S = 0.1, 1.0
     type=click.IntRange(1, 100_000),
     default=1000,
     show_default=True,
-    help="How many tickets.",
+    help="The number of tickets.",
 )
 @options.seed
 @options.failure_rate(0.05)
@@ -37,7 +37,7 @@ _FAST_REFRESH_S, _SLOW_REFRESH_S = 0.1, 1.0
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="The least seconds between two polls at a ticket.",
+    help="The shortest time between two polls of a ticket.",
 )
 @options.debug
 def demo(
@@ -46,11 +46,11 @@ def demo(
     """
     Await many tickets of all families at once, without a key.
 
-    An emulator of the service runs on this machine, in a process of its own. It says when each job
-    really ended, so "noticed" is the whole delay until the client knew.
+    An emulator of the service runs on this machine, in a process of its own. The demo knows when
+    each job really ended, so "noticed" is the whole delay until the client knew.
     """
     options.require_emulator()
-    from .server_control import EmulatorProcess  # noqa: PLC0415 -- it imports an extra.
+    from .emulator_process import EmulatorProcess  # noqa: PLC0415 -- it imports an extra.
 
     min_duration, max_duration = duration
     plan = DemoPlan(
@@ -63,9 +63,9 @@ def demo(
     pace = Pace(floor=pace_floor)
     stats = DemoStatistics()
     try:
-        with EmulatorProcess(plan) as service:
-            stats.expect(service.jobs)
-            run_async(_await_all(service.base_url, service.start_jobs, stats, pace))
+        with EmulatorProcess(plan) as emulator:
+            stats.expect(emulator.jobs)
+            run_async(_await_all(emulator.base_url, emulator.start_jobs, stats, pace))
     except KeyboardInterrupt:
         raise options.Interrupted(
             f"interrupted; {stats.completed:,} of {count:,} tickets had completed"
@@ -77,7 +77,7 @@ def demo(
 async def _await_all(
     base_url: str, start_jobs: Callable[[], float], stats: DemoStatistics, pace: Pace
 ) -> None:
-    # This process talks to its own machine only, which no proxy could reach.
+    # A proxy on another machine cannot reach the emulator on this one.
     os.environ["no_proxy"] = "127.0.0.1"
     async with Client(
         _KEY,
@@ -89,41 +89,23 @@ async def _await_all(
     ) as client:
         tickets = stats.tickets
         began = start_jobs()
-        with _show_progress(stats) as (draw, seconds):
-            draw_task = asyncio.create_task(_repeat(draw, seconds))
-            try:
-                async for outcome in client.stream(tickets, window=len(tickets)):
-                    stats.count_outcome(outcome, time.monotonic() - began)
-            finally:
-                draw_task.cancel()
-                draw()
+        async with live_display(
+            _progress_bar(stats), lambda: stats.status_line, plain_interval_s=_PLAIN_INTERVAL_S
+        ):
+            async for outcome in client.stream(tickets, window=len(tickets)):
+                stats.count_outcome(outcome, time.monotonic() - began)
         stats.seconds = time.monotonic() - began
 
 
-async def _repeat(draw: Callable[[], None], seconds: float) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        draw()
+def _progress_bar(stats: DemoStatistics) -> Callable[[], RenderableType]:
+    bar = Progress(BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    task = bar.add_task("", total=stats.count)
 
+    def render() -> RenderableType:
+        bar.update(task, completed=stats.completed, description=stats.status_line)
+        return bar.get_renderable()
 
-@contextmanager
-def _show_progress(
-    stats: DemoStatistics,
-) -> Generator[tuple[Callable[[], None], float], None, None]:
-    """How to show where the run is, and how often: a bar on a terminal, else plain lines."""
-    console = output.make_console(stderr=True)
-    if not console.is_terminal:
-        yield (lambda: click.echo(stats.status_line, err=True)), _SLOW_REFRESH_S
-        return
-    bar = Progress(
-        BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console
-    )
-    with bar:
-        task = bar.add_task("", total=stats.count)
-        yield (
-            lambda: bar.update(task, completed=stats.completed, description=stats.status_line),
-            _FAST_REFRESH_S,
-        )
+    return render
 
 
 def _print_summary(stats: DemoStatistics, pace: Pace) -> None:

@@ -1,4 +1,4 @@
-"""Demo service: how the demo starts its service's process, talks to it and ends it."""
+"""The emulator's process as the demo sees it: started, read from, and ended."""
 
 import json
 import os
@@ -11,20 +11,21 @@ from typing import Any, Self
 import click
 
 from ..exit_codes import INTERNAL_ERROR
+from .emulator_process_main import process_command
 from .planned_jobs import DemoPlan, PlannedJob
-from .server_process import process_command
 
 _SHUTDOWN_TIMEOUT_S = 5.0
 
 
 class ProcessDied(click.ClickException):
-    """The process is gone."""
+    """The emulator's process has ended by itself."""
 
     exit_code = INTERNAL_ERROR
 
 
 def _process_group_options() -> dict[str, Any]:
-    # Ctrl-C reaches every process of a group; the service is to outlive the client's goodbye.
+    # A terminal sends Ctrl-C to every process of its group. The emulator must go on while the
+    # client closes.
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"process_group": 0}
@@ -32,15 +33,15 @@ def _process_group_options() -> dict[str, Any]:
 
 class EmulatorProcess:
     """
-    The emulator in a process of its own. It ends with the block, and with this process.
+    The emulator in a process of its own. It ends with the block, or when this process ends.
 
     Attributes:
-        base_url: Where it answers.
-        jobs: What it planted.
+        base_url: The emulator's base URL.
+        jobs: The jobs that it serves.
     """
 
     def __init__(self, plan: DemoPlan) -> None:
-        # Loopback only, with a key that is no secret: it gets none of ours.
+        # The emulator needs no real key, so it gets none from the environment.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("MODELSLAB_")
         }
@@ -53,7 +54,7 @@ class EmulatorProcess:
             **_process_group_options(),
         )
         if self._process.stdin is None or self._process.stdout is None:
-            raise AssertionError("both pipes were asked for")
+            raise AssertionError("Popen has made no pipes")
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._count = plan.count
         self.base_url = ""
@@ -77,8 +78,8 @@ class EmulatorProcess:
         self.close()
 
     def start_jobs(self) -> float:
-        """Start every job, and give the moment, by `time.monotonic`."""
-        # The pipe of a process that has died is broken; reading says so in plain words.
+        """Start every job, and return the time of the start by `time.monotonic`."""
+        # If the process has died, writing fails with a broken pipe. The read below then reports it.
         with suppress(BrokenPipeError):
             self._stdin.write("go\n")
             self._stdin.flush()
@@ -102,5 +103,5 @@ class EmulatorProcess:
     def _read(self) -> str:
         line = self._stdout.readline()
         if not line:
-            raise ProcessDied("the emulator's process ended by itself")
+            raise ProcessDied("the emulator's process has ended by itself")
         return line.strip()

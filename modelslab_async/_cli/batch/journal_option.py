@@ -1,0 +1,30 @@
+"""The option `--journal`, and the check that its file exists. It never opens the journal."""
+
+from pathlib import Path
+
+import click
+
+journal = click.option(
+    "--journal",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="run.db",
+    show_default=True,
+    metavar="FILE",
+    help="The file that the batch is recorded in.",
+)
+
+
+def require_journal(path: Path, advice: str = "start a batch with `batch run`") -> None:
+    """
+    Make sure that there is a journal.
+
+    Args:
+        path: The file.
+        advice: What the user can do if there is none.
+
+    Raises:
+        click.UsageError: There is none.
+    """
+    if not path.exists():
+        raise click.UsageError(f"there is no journal {path}; {advice}, or name one with --journal")

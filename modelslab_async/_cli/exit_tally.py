@@ -1,0 +1,71 @@
+"""Counts how the tickets of one command ended, and turns the counts into its exit code."""
+
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any
+
+from attrs import define, field
+
+from .. import Outcome, Unresolved
+from . import output
+from .event_loop import run_async
+from .exit_codes import USAGE, code_for, explain, worst_code
+from .options import Interrupted
+
+
+@define
+class ExitTally:
+    """
+    The exit codes of all tickets so far.
+
+    Attributes:
+        codes: How many tickets or input lines ended with each exit code.
+        first_unresolved: The first unresolved outcome of each exit code.
+    """
+
+    codes: Counter[int] = field(factory=Counter[int])
+    first_unresolved: dict[int, Unresolved] = field(factory=dict[int, Unresolved])
+
+    def count(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        code = code_for(outcome)
+        self.codes[code] += 1
+        if isinstance(outcome, Unresolved):
+            self.first_unresolved.setdefault(code, outcome)
+
+    def count_skipped(self, problem: str) -> None:
+        """Count an input line that is no ticket, and tell the user."""
+        output.print_message(problem)
+        self.codes[USAGE] += 1
+
+    @property
+    def handled(self) -> int:
+        """The number of tickets and skipped lines so far."""
+        return self.codes.total()
+
+    def print_summary(self) -> int:
+        """Print the worst error that left tickets open, if any, and return the exit code."""
+        if self.first_unresolved:
+            code = worst_code(self.first_unresolved)
+            more = f" ({self.codes[code]} tickets ended so)" if self.codes[code] > 1 else ""
+            output.print_message(f"{explain(self.first_unresolved[code].cause)}{more}")
+        return worst_code(self.codes)
+
+
+def run_with_tally(main: Coroutine[Any, Any, None], tally: ExitTally, *, resume: str) -> int:
+    """
+    Run a command that waits for tickets, and return its exit code.
+
+    Args:
+        main: The command. It counts its outcomes in the tally.
+        tally: The tally.
+        resume: What the user can do after Ctrl-C to resume.
+
+    Raises:
+        Interrupted: The user pressed Ctrl-C.
+    """
+    try:
+        run_async(main)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted after {tally.handled} ended; {resume}") from None
+    return tally.print_summary()

@@ -1,0 +1,56 @@
+"""Shows how far a run is while it goes: redrawn on a terminal, as plain lines elsewhere."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import click
+from rich.console import RenderableType
+from rich.live import Live
+
+from . import output
+
+_REDRAW_INTERVAL_S = 0.2
+
+
+@asynccontextmanager
+async def live_display(
+    render: Callable[[], RenderableType],
+    status_line: Callable[[], str],
+    *,
+    plain_interval_s: float,
+    quiet: bool = False,
+) -> AsyncGenerator[None, None]:
+    """
+    Show the state of a run on standard error while the block runs, and once more at its end.
+
+    Args:
+        render: Makes the picture for a terminal.
+        status_line: Makes the plain line for anything else.
+        plain_interval_s: The time between two plain lines, in seconds.
+        quiet: Whether to show nothing.
+    """
+    console = output.make_console(stderr=True)
+    live = Live(console=console, auto_refresh=False) if console.is_terminal and not quiet else None
+
+    def draw() -> None:
+        if live is not None:
+            live.update(render(), refresh=True)
+        elif not quiet:
+            click.echo(status_line(), err=True)
+
+    async def redraw(interval_s: float) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            draw()
+
+    if live is not None:
+        live.start()
+    task = asyncio.create_task(redraw(_REDRAW_INTERVAL_S if live else plain_interval_s))
+    try:
+        yield
+    finally:
+        task.cancel()
+        draw()
+        if live is not None:
+            live.stop()
