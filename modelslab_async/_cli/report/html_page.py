@@ -85,7 +85,9 @@ def _sections(data: ReportData) -> Iterator[str]:
     if data.saved:
         series.append(("all files saved", "kept", data.saved))
     if data.succeeded or data.failed:
-        yield _section("Over time", "The number of tickets with an outcome, up to each time.", timeline(series))
+        yield _section(
+            "Over time", "The number of tickets with an outcome, up to each time.", timeline(series)
+        )
     yield from _distribution_section(
         "From adding to outcome",
         "The time from adding a ticket to its outcome. It includes pauses between runs.",
@@ -105,7 +107,9 @@ def _sections(data: ReportData) -> Iterator[str]:
         data.generation_times,
         "seconds",
     )
-    yield from _distribution_section("Polls", "The number of polls for each ticket.", data.polls, "")
+    yield from _distribution_section(
+        "Polls", "The number of polls for each ticket.", data.polls, ""
+    )
     yield from _distribution_section(
         "From outcome to files",
         "The time from a ticket's outcome to its last saved file.",
