@@ -1,13 +1,18 @@
 """Byte ranges: bytes are joined and files named only if all known lengths agree."""
 
+import asyncio
 import hashlib
+import re
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from modelslab_async import TransferFailed, verify
+from modelslab_async import Downloads, TransferFailed, verify
 from modelslab_async._downloads.byte_ranges import BodyRange, KeptBytes, body_range
 
-from .conftest import names, picture, success
+from .conftest import PNG, names, picture, success
 
 TAG = {"etag": '"v1"'}
 DATE = {"last-modified": "Sat, 21 Nov 2026 10:00:00 GMT"}
@@ -200,6 +205,92 @@ async def test_server_with_few_bytes_per_request_is_given_up(
         (file,) = await downloads.save(success(server.link()))
 
     assert server.content == file.path.read_bytes()
+
+
+VERSIONS = {'"v1"': picture(3000), '"v2"': PNG[:8] + bytes(2992)}
+FIRST_ANSWERS = st.fixed_dictionaries(
+    {
+        "etag": st.just('"v1"'),
+        "has_etag": st.sampled_from([True]),
+        "status": st.just(200),
+        "start_offset": st.just(0),
+        "span_bytes": st.just(3000),
+        "body_bytes": st.integers(1, 2999),
+        "has_total": st.sampled_from([True]),
+        "has_length": st.booleans(),
+        "is_cut": st.sampled_from([True]),
+    }
+)
+LATER_ANSWERS = st.fixed_dictionaries(
+    {
+        "etag": st.sampled_from(['"v1"', '"v1"', '"v2"']),
+        "has_etag": st.sampled_from([True, True, False]),
+        "status": st.sampled_from([206, 206, 206, 200, 416]),
+        "start_offset": st.sampled_from([0, 0, 0, -7, 7, -3000]),
+        "span_bytes": st.one_of(st.just(3000), st.integers(1, 3000)),
+        "body_bytes": st.integers(0, 3000),
+        "has_total": st.booleans(),
+        "has_length": st.booleans(),
+        "is_cut": st.sampled_from([False, False, True]),
+    }
+)
+
+
+class OddServer(httpx.AsyncBaseTransport):
+    """Sends true bytes of two versions, with true but incomplete headers and odd ranges."""
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    async def handle_async_request(self, request):
+        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
+        return self._response(self.answers.pop(0), int(asked[1]) if asked else 0)
+
+    def _response(self, answer, asked):
+        content = VERSIONS[answer["etag"]]
+        headers = {"etag": answer["etag"]} if answer["has_etag"] else {}
+        is_partial = answer["status"] == 206
+        start = min(max(0, asked + answer["start_offset"]), len(content) - 1) if is_partial else 0
+        end = min(start + answer["span_bytes"], len(content)) if is_partial else len(content)
+        if is_partial:
+            total = len(content) if answer["has_total"] else "*"
+            headers["content-range"] = f"bytes {start}-{end - 1}/{total}"
+        if answer["has_length"]:
+            headers["content-length"] = str(end - start)
+        # A server that names no length ends a cut body by an error, as a broken chunk does.
+        stop = min(start + answer["body_bytes"], end) if answer["is_cut"] else end
+        is_broken = answer["is_cut"] and not answer["has_length"]
+        return httpx.Response(
+            answer["status"], headers=headers, stream=CutBody(content[start:stop], is_broken)
+        )
+
+
+class CutBody(httpx.AsyncByteStream):
+    def __init__(self, content, is_broken):
+        self.content = content
+        self.is_broken = is_broken
+
+    async def __aiter__(self):
+        yield self.content
+        if self.is_broken:
+            raise httpx.RemoteProtocolError("cut")
+
+
+@given(first=FIRST_ANSWERS, later=st.lists(LATER_ANSWERS, min_size=1, max_size=4))
+def test_saved_file_is_always_one_whole_version(first, later, tmp_path_factory):
+    """Whatever ranges come in whatever order, a file that is saved is one version of it."""
+
+    async def save():
+        folder = tmp_path_factory.mktemp("odd")
+        async with Downloads(
+            to=folder, http=OddServer([first, *later]), link_timeout=0
+        ) as downloads:
+            result = await downloads.try_save(success("https://cdn.example/0.png"))
+        return [file.path.read_bytes() for file in result.files]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("modelslab_async._downloads.link_retries._RETRY_DELAYS_S", (0.0,))
+        assert all(content in VERSIONS.values() for content in asyncio.run(save()))
 
 
 def _chunked(server, data):
