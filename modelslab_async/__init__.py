@@ -1,68 +1,74 @@
 """Await queued ModelsLab generations: one id or a million, of any API family."""
 
+import sys
+from importlib import import_module
 from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
-from ._client import Client
-from ._downloads import Downloads, Saved, SaveResult, Unsaved, Verified, download, verify
-from ._engine.bulk_generation import GenerationRequest
-from ._models.download_errors import (
-    DownloadError,
-    FileNotWritten,
-    FileTooLarge,
-    LinkGone,
-    LinkRefused,
-    TransferFailed,
-    WrongContent,
-)
-from ._models.errors import (
-    AuthenticationError,
-    ClientClosed,
-    ConnectionImpossible,
-    GenerationFailed,
-    HandshakeFailed,
-    InvalidRequest,
-    ModelsLabError,
-    PaymentRequired,
-    PermissionDenied,
-    RateLimited,
-    Refused,
-    ServerError,
-    SubmitUncertain,
-    TicketNotFound,
-    TransientError,
-    TransportError,
-    UnreadableReply,
-    UntrustedServer,
-    UnusableFile,
-    UnusableProxy,
-    WaitTimeout,
-)
-from ._models.events import Completed, Event, Paused, Polled, PollFailed, Submitted
-from ._models.journal_errors import (
-    JournalDamaged,
-    JournalError,
-    JournalFull,
-    JournalLocked,
-    JournalReadOnly,
-    WrongJournal,
-)
-from ._models.outcomes import Outcome, Unresolved, Unsubmitted
-from ._models.replies import Failed, Processing, Reply, Success
-from ._models.saved_file import SavedFile
-from ._models.serialization import from_dict, to_dict
-from ._models.ticket import Ticket, TicketLike
-from ._models.version import __version__
-from ._parsing.reply import read_reply
-from ._polling.stream_buffer import Tickets
-from ._registry.endpoint import Endpoint
-from ._registry.endpoints import ENDPOINTS
-from ._registry.families import FAMILIES
-from ._registry.family import Call, Family
-from ._scheduling.adaptive.adaptive_pace import AdaptivePace
-from ._scheduling.pace import Pace
-from ._transport.base import Request, Response, Transport
-from .batch import Batch
-from .journal import Report
+if TYPE_CHECKING:
+    from ._client import Client
+    from ._downloads.manager import Downloads, download
+    from ._downloads.save_result import Saved, SaveResult, Unsaved
+    from ._downloads.verify import Verified, verify
+    from ._engine.bulk_generation import GenerationRequest
+    from ._models.download_errors import (
+        DownloadError,
+        FileNotWritten,
+        FileTooLarge,
+        LinkGone,
+        LinkRefused,
+        TransferFailed,
+        WrongContent,
+    )
+    from ._models.errors import (
+        AuthenticationError,
+        ClientClosed,
+        ConnectionImpossible,
+        GenerationFailed,
+        HandshakeFailed,
+        InvalidRequest,
+        ModelsLabError,
+        PaymentRequired,
+        PermissionDenied,
+        RateLimited,
+        Refused,
+        ServerError,
+        SubmitUncertain,
+        TicketNotFound,
+        TransientError,
+        TransportError,
+        UnreadableReply,
+        UntrustedServer,
+        UnusableFile,
+        UnusableProxy,
+        WaitTimeout,
+    )
+    from ._models.events import Completed, Event, Paused, Polled, PollFailed, Submitted
+    from ._models.journal_errors import (
+        JournalDamaged,
+        JournalError,
+        JournalFull,
+        JournalLocked,
+        JournalReadOnly,
+        WrongJournal,
+    )
+    from ._models.outcomes import Outcome, Unresolved, Unsubmitted
+    from ._models.replies import Failed, Processing, Reply, Success
+    from ._models.saved_file import SavedFile
+    from ._models.serialization import from_dict, to_dict
+    from ._models.ticket import Ticket, TicketLike
+    from ._models.version import __version__
+    from ._parsing.reply import read_reply
+    from ._polling.stream_buffer import Tickets
+    from ._registry.endpoint import Endpoint
+    from ._registry.endpoints import ENDPOINTS
+    from ._registry.families import FAMILIES
+    from ._registry.family import Call, Family
+    from ._scheduling.adaptive.adaptive_pace import AdaptivePace
+    from ._scheduling.pace import Pace
+    from ._transport.base import Request, Response, Transport
+    from .batch import Batch
+    from .journal import Report
 
 __all__ = [
     "ENDPOINTS",
@@ -143,6 +149,70 @@ __all__ = [
     "verify",
 ]
 
-for _name in __all__:
-    if isinstance(_public := globals()[_name], (type, FunctionType)):
-        _public.__module__ = __name__
+# A module is imported when one of its names is used first. Importing all of them would take
+# several times as long as importing httpx.
+_NAMES_BY_MODULE = {
+    "_client": "Client",
+    "_downloads.manager": "Downloads download",
+    "_downloads.save_result": "SaveResult Saved Unsaved",
+    "_downloads.verify": "Verified verify",
+    "_engine.bulk_generation": "GenerationRequest",
+    "_models.download_errors": (
+        "DownloadError FileNotWritten FileTooLarge LinkGone LinkRefused TransferFailed WrongContent"
+    ),
+    "_models.errors": (
+        "AuthenticationError ClientClosed ConnectionImpossible GenerationFailed "
+        "HandshakeFailed InvalidRequest ModelsLabError PaymentRequired PermissionDenied "
+        "RateLimited Refused ServerError SubmitUncertain TicketNotFound TransientError "
+        "TransportError UnreadableReply UntrustedServer UnusableFile UnusableProxy "
+        "WaitTimeout"
+    ),
+    "_models.events": "Completed Event Paused Polled PollFailed Submitted",
+    "_models.journal_errors": (
+        "JournalDamaged JournalError JournalFull JournalLocked JournalReadOnly WrongJournal"
+    ),
+    "_models.outcomes": "Outcome Unresolved Unsubmitted",
+    "_models.replies": "Failed Processing Reply Success",
+    "_models.saved_file": "SavedFile",
+    "_models.serialization": "from_dict to_dict",
+    "_models.ticket": "Ticket TicketLike",
+    "_models.version": "__version__",
+    "_parsing.reply": "read_reply",
+    "_polling.stream_buffer": "Tickets",
+    "_registry.endpoint": "Endpoint",
+    "_registry.endpoints": "ENDPOINTS",
+    "_registry.families": "FAMILIES",
+    "_registry.family": "Call Family",
+    "_scheduling.adaptive.adaptive_pace": "AdaptivePace",
+    "_scheduling.pace": "Pace",
+    "_transport.base": "Request Response Transport",
+    "batch": "Batch",
+    "journal": "Report",
+}
+_MODULE_BY_NAME = {
+    name: f"{__name__}.{module}"
+    for module, names in _NAMES_BY_MODULE.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_BY_NAME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module(_MODULE_BY_NAME[name])
+    _publish_imported()
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _publish_imported() -> None:
+    """Bind the names of all modules that are imported by now, and give them this module's name."""
+    for name, module_name in _MODULE_BY_NAME.items():
+        public = getattr(sys.modules.get(module_name), name, None)
+        if public is not None and name not in globals():
+            if isinstance(public, (type, FunctionType)):
+                public.__module__ = __name__
+            globals()[name] = public

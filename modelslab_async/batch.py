@@ -13,7 +13,9 @@ from ._batch.poll_run import PollRun
 from ._batch.run import Run
 from ._batch.save_run import SaveRun, to_saved_file
 from ._client import Client
-from ._downloads import Downloads, SaveResult, Verified, verify
+from ._downloads.manager import Downloads
+from ._downloads.save_result import SaveResult
+from ._downloads.verify import Verified, verify
 from ._journal.exports import ExportFormat
 from ._journal.queries import Report
 from ._journal.submits import PendingSubmit

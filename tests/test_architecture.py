@@ -1,9 +1,13 @@
 """The folders of the package import one way, and the pure ones touch nothing outside."""
 
 import ast
+import json
+import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from types import FunctionType
 
 import pytest
@@ -123,3 +127,82 @@ def test_public_names():
         if isinstance(public, (type, FunctionType)):
             assert "modelslab_async" == public.__module__
     assert all(first != second for first, second in pairwise(names))
+
+
+def names_imported_for_type_checkers():
+    """The module of each name that the package imports where only type checkers look."""
+    body = ast.parse((PACKAGE / "__init__.py").read_text()).body
+    [block] = [node for node in body if isinstance(node, ast.If)]
+    return {
+        name.name: f"modelslab_async.{node.module}" for node in block.body for name in node.names
+    }
+
+
+def test_lazy_names_match_those_of_type_checkers():
+    """A type checker and a running program find each public name in the same module."""
+    expected = names_imported_for_type_checkers()
+    assert expected == modelslab_async._MODULE_BY_NAME
+    assert sorted(expected) == sorted(modelslab_async.__all__)
+
+
+def test_unknown_name_is_an_attribute_error():
+    """A misspelled name of the package raises what a misspelled name of any module raises."""
+    with pytest.raises(AttributeError, match="module 'modelslab_async' has no attribute 'Clinet'"):
+        _ = modelslab_async.Clinet
+
+
+def test_dir_lists_public_names():
+    """`dir` finds the public names before they are used."""
+    assert set(modelslab_async.__all__) <= set(dir(modelslab_async))
+
+
+def modules_after(statement):
+    """The names of the modules that a statement imports in a new interpreter."""
+    # Some are there before: coverage starts in each process.
+    program = (
+        "import sys; before = set(sys.modules); "
+        f"{statement}; loaded = set(sys.modules) - before; import json; print(json.dumps([*loaded]))"
+    )
+    output = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE)
+    return set(json.loads(output.stdout))
+
+
+HEAVY_MODULES = {
+    "anyio",
+    "asyncio",
+    "cattrs",
+    "click",
+    "httpx",
+    "logging",
+    "rich",
+    "sqlite3",
+    "ssl",
+}
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy_modules", "most_own_modules"),
+    [
+        ("import modelslab_async", HEAVY_MODULES | {"attrs"}, 1),
+        ("from modelslab_async import Ticket", HEAVY_MODULES, 3),
+        ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 130),
+    ],
+)
+def test_import_loads_what_is_used(statement, heavy_modules, most_own_modules):
+    """An import loads the modules that its names need, and no others."""
+    loaded = modules_after(statement)
+    assert set() == loaded & heavy_modules
+    assert most_own_modules >= sum(name.startswith("modelslab_async") for name in loaded)
+
+
+@pytest.mark.thorough
+def test_import_is_about_as_fast_as_httpx():
+    """Importing the package takes at most 1.3 times as long as importing httpx."""
+    times = {"modelslab_async": [], "httpx": []}
+    for _ in range(15):
+        for module, measured in times.items():
+            command = [sys.executable, "-c", f"import {module}"]
+            start = perf_counter()
+            subprocess.run(command, check=True)
+            measured.append(perf_counter() - start)
+    assert 1.3 * median(times["httpx"]) >= median(times["modelslab_async"])

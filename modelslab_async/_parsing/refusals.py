@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from .._models.errors import (
     AuthenticationError,
@@ -73,17 +74,10 @@ _ALL_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
 }
 
 
-def _compile(
-    table: Mapping[type[ModelsLabError], tuple[str, ...]],
-) -> dict[type[ModelsLabError], re.Pattern[str]]:
-    return {
-        error: re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)
-        for error, phrases in table.items()
-    }
-
-
-_ACCOUNT_PATTERNS = _compile(_ACCOUNT_PHRASES)
-_ALL_PATTERNS = _compile(_ALL_PHRASES)
+# Compiled when first needed: together the patterns take as long as a tenth of `import httpx`.
+@cache
+def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)
 
 
 def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None:
@@ -95,6 +89,8 @@ def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None
         any_kind: Whether to search for every kind of refusal. A job that `failed` was accepted
             before, so its message can only be a refusal about the account.
     """
-    table = _ALL_PATTERNS if any_kind else _ACCOUNT_PATTERNS
+    table = _ALL_PHRASES if any_kind else _ACCOUNT_PHRASES
     start = searchable_part(message)
-    return next((error for error, pattern in table.items() if pattern.search(start)), None)
+    return next(
+        (error for error, phrases in table.items() if _pattern(phrases).search(start)), None
+    )
