@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar, TypeVarTuple
 
 import anyio.to_thread
@@ -34,6 +35,8 @@ async def run_in_thread(
     if cancelled is not None:
         # The exception is looked at, so that asyncio does not complain about it later.
         if future.exception() is None and undo is not None:
-            undo(future.result())
+            # A failing undo must not replace the cancellation.
+            with suppress(Exception):
+                undo(future.result())
         raise cancelled
     return future.result()

@@ -1,4 +1,4 @@
-"""Content sniffing: the type of a file by its first bytes, never by its URL or headers. Pure."""
+"""Content sniffing: the type of a file by its first bytes. Headers are never trusted. Pure."""
 
 import codecs
 import re

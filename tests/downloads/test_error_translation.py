@@ -1,6 +1,7 @@
 """Error translation: whatever is raised for one output, only that output is unsaved."""
 
 import asyncio
+import threading
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from modelslab_async import (
     TransferFailed,
     Unsaved,
 )
+from modelslab_async._aio.threads import run_in_thread
 from modelslab_async._downloads.part_file import PartFile
 
 from .conftest import PNG, FakeClient, success
@@ -128,6 +130,26 @@ async def test_foreign_exception_of_part_file_leaves_one_ticket_unsaved(
 
     assert isinstance(good, Saved)
     assert isinstance(bad, Saved) if method == "close" else isinstance(bad.cause, DownloadError)
+
+
+async def test_failing_undo_keeps_the_cancellation():
+    """A cancelled caller stays cancelled, even if the unused result cannot be undone."""
+    started, release = threading.Event(), threading.Event()
+
+    def work():
+        started.set()
+        release.wait(10)
+
+    def undo(_result):
+        raise OSError("odd")
+
+    task = asyncio.create_task(run_in_thread(work, undo=undo))
+    await asyncio.to_thread(started.wait, 10)
+    task.cancel()
+    release.set()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @pytest.mark.parametrize("fault", FOREIGN, ids=lambda fault: type(fault).__name__)
