@@ -94,7 +94,7 @@ _RANKED_CODES = (
     ExitCode(SUCCESS, "success; for `fetch` also a job that is still running"),
 )
 _UNRANKED_CODES = (
-    ExitCode(INTERNAL_ERROR, "a defect of this program, please report it"),
+    ExitCode(INTERNAL_ERROR, "a bug in this program; please report it"),
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
 )
 # Only what the library's own advice cannot say, since it names arguments and not options.

@@ -3,11 +3,12 @@
 import asyncio
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,22 +106,57 @@ class Program:
             signal.signal(signal.SIGINT, inherited)
 
     def on_terminal(self, *arguments: str) -> tuple[int, str]:
-        """Run it on a terminal, and give its exit code and what the terminal was sent."""
+        """Run it on a terminal, and return its exit code and everything it wrote there."""
+        with self.start_on_terminal(*arguments) as (process, read_all):
+            written = read_all()
+            return process.wait(LONGEST), written
+
+    @contextmanager
+    def start_on_terminal(
+        self, *arguments: str
+    ) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+        """Start it on a terminal, with a function that reads what it writes there to the end."""
         ours, theirs = pty.openpty()
-        with subprocess.Popen(
-            [*COMMAND, *arguments],
-            env=self.environment | {"TERM": "xterm", "COLUMNS": "200"},
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-        ) as process:
-            os.close(theirs)
-            shown = _all_from(ours)
-            return process.wait(LONGEST), shown
+        inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = subprocess.Popen(
+                [*COMMAND, *arguments],
+                env=self.environment | {"TERM": "xterm", "COLUMNS": "200"},
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+            )
+        finally:
+            signal.signal(signal.SIGINT, inherited)
+        os.close(theirs)
+        with process:
+            yield process, lambda: _all_from(ours)
 
     def changed(self, environment: dict[str, str | None]) -> dict[str, str]:
         both = self.environment | environment
         return {name: value for name, value in both.items() if value is not None}
+
+
+def screen_lines(written: str) -> list[str]:
+    """The lines of a terminal after a program has written this text to it."""
+    lines, row, column = [""], 0, 0
+    for code, count, kind, character in re.findall(
+        r"(\x1b\[\??(\d*)([A-Za-z]))|(.)", written, re.DOTALL
+    ):
+        if kind == "A":
+            row -= int(count or 1)
+        elif kind == "K":
+            lines[row] = ""
+        elif character == "\r":
+            column = 0
+        elif character == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif not code:
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + character + line[column + 1 :]
+            column += 1
+    return lines
 
 
 def _all_from(descriptor: int) -> str:

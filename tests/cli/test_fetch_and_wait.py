@@ -67,7 +67,7 @@ def test_a_proxy_that_cannot_be_used(program, command):
     assert (10, 1) == (run.returncode, run.stderr.count("\n"))
     assert "ALL_PROXY names for this server has the scheme 'foo'" in run.stderr
     assert "NO_PROXY" in run.stderr
-    assert "defect" not in run.stderr
+    assert "this is a bug" not in run.stderr
     assert "sekret" not in run.stderr
 
 

@@ -32,12 +32,20 @@ def test_a_pipe_gets_plain_lines(program):
         ("realtime/text2img", ["realtime/text2img"]),
         ("whisper", ["whisper/transcribe"]),
         ("general", ["general/request_count", "general/wallet_balance", "general/base64_to_url"]),
+        ("wallet_balance", ["general/wallet_balance"]),
         ("v7_*/*-to-image", ["v7_images/image-to-image", "v7_images/text-to-image"]),
     ],
 )
 def test_a_part_of_the_table(program, pattern, expected):
     """A family's name gives its rows, a pattern what fits it, a name the one row."""
     assert expected == names(program("endpoints", pattern))
+
+
+def test_endpoint_without_its_group_finds_all_of_that_name(program):
+    """`text2img` finds what the pattern `*/text2img` finds."""
+    found = names(program("endpoints", "text2img"))
+    assert {"images/text2img", "realtime/text2img"} <= set(found)
+    assert found == names(program("endpoints", "*/text2img"))
 
 
 def test_a_family_has_what_is_resolved_by_it(program):

@@ -1,5 +1,7 @@
 """What all commands share: help, exit codes, missing extras, event loops."""
 
+import os
+
 import pytest
 
 import modelslab_async
@@ -57,6 +59,39 @@ def test_help_names_the_exit_codes(program, arguments):
 def test_every_command_has_help(program, command):
     """Each command explains itself."""
     assert f"modelslab-async {command} [OPTIONS]" in program(command, "--help").stdout
+
+
+@pytest.mark.parametrize("columns", ["60", "80"])
+@pytest.mark.parametrize("arguments", [(), ("batch",)])
+def test_summaries_of_commands_are_not_cut(program, arguments, columns):
+    """Long summaries continue on the next line, instead of an ellipsis."""
+    assert (
+        "..."
+        not in program(*arguments, "--help", COLUMNS=columns)
+        .stdout.partition("[OPTIONS]")[2]
+        .partition("Commands:")[2]
+    )
+
+
+@pytest.mark.parametrize("module", ["modelslab_async._cli.app", "modelslab_async._cli.live_display"])
+def test_ctrl_c_while_importing_prints_no_traceback(program, tmp_path, module):
+    """Ctrl-C before the first command has begun ends the program with its usual exit code."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"""
+import importlib.abc, os, signal, sys
+
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt())
+"""
+    )
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    run = program("families", PYTHONPATH=path)
+    assert (130, "", "") == (run.returncode, run.stdout, run.stderr)
 
 
 def test_no_command_shows_the_help(program):

@@ -94,7 +94,7 @@ def test_an_unknown_id(here):
     run = here("run", "-", given="images:6101\n")
     assert 5 == run.returncode, run.stderr
     assert 5 == here("run").returncode
-    assert "not_found   1" in here("status").stdout
+    assert ["not_found", "1"] in [line.split() for line in here("status").stdout.splitlines()]
 
 
 def test_a_time_that_was_up_in_trouble():

@@ -16,7 +16,7 @@ import pytest
 from modelslab_async import Ticket
 from modelslab_async.emulator import ScriptedReply
 
-from ..conftest import COMMAND
+from ..conftest import COMMAND, screen_lines
 
 FOREVER = [ScriptedReply(200, b'{"status": "processing"}')]
 DONE = [ScriptedReply(200, b'{"status": "success", "output": []}')]
@@ -114,6 +114,7 @@ def test_bad_lines(here, emulator, tmp_path):
         (("run", "nowhere.txt"), "nowhere.txt cannot be read"),
         (("run", "-", "--family", "image"), "did you mean 'images'"),
         (("run", "-", "--export", "out.doc"), "end the name in .jsonl, .csv or .parquet"),
+        (("run", "-", "--export", "nowhere/out.csv"), "there is no folder"),
         (("run", "-", "--column", "nope"), "has no column 'nope'; it has a, b"),
         (("status",), "there is no journal"),
         (("retry", "--failed"), "there is no journal"),
@@ -138,6 +139,25 @@ def test_bad_rows(here, emulator):
     assert "line 3 of standard input skipped: it has no id; it has 'name'" in run.stderr
     assert "line 4 of standard input skipped: '7' has no family" in run.stderr
     assert (0, "") == ((empty := here("run", "-", "--quiet", given="\n")).returncode, empty.stderr)
+
+
+def test_export_that_cannot_be_written_starts_no_run(here, emulator, tmp_path):
+    """The export is checked before anything is polled."""
+    before = emulator.request_count
+    for export in ("nowhere/all.csv", "all.xlsx"):
+        run = here("run", "-", "--export", export, given="images:4261\n")
+        assert (2, 1) == (run.returncode, run.stderr.count("\n"))
+    assert before == emulator.request_count
+    assert not (tmp_path / "run.db").exists()
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "id,family\n"])
+def test_empty_file_is_reported(here, tmp_path, text):
+    """A file without tickets is no error, but the user learns that it is empty."""
+    (tmp_path / "ids.csv").write_text(text)
+    run = here("run", "ids.csv")
+    assert 0 == run.returncode
+    assert "modelslab-async: ids.csv is empty: it holds no tickets\n" in run.stderr
 
 
 def test_a_journal_that_is_none(here, emulator, tmp_path):
@@ -354,6 +374,20 @@ def test_ctrl_c_twice(program, emulator, tmp_path):
     assert (130, 1) == (process.returncode, told.count("\n"))
     with closing(sqlite3.connect(journal)) as db:
         assert [(0, 0)] == db.execute("SELECT state, run FROM saves").fetchall()
+
+
+def test_ctrl_c_on_terminal_leaves_one_display(program, emulator, tmp_path):
+    """The message about Ctrl-C does not leave an old copy of the display on the screen."""
+    emulator.script("images:5025", FOREVER)
+    (tmp_path / "ids").write_text("images:5025\n")
+    arguments = ("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db"))
+    with program.start_on_terminal(*arguments) as (process, read_all):
+        wait_for(lambda: emulator.polls[Ticket("images", 5025)])
+        process.send_signal(signal.SIGINT)
+        lines = screen_lines(read_all())
+    assert 130 == process.returncode
+    assert 1 == sum("polls/s" in line for line in lines), lines
+    assert any("press Ctrl-C again to stop at once" in line for line in lines)
 
 
 def test_ctrl_c_where_it_is_ignored(program, emulator, tmp_path):
