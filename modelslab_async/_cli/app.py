@@ -130,6 +130,6 @@ def _report_error(error: Exception) -> int:
             return exit_code_for(error).code
         case _:
             output.print_message(
-                f"{type(error).__name__}: {error}; this is a bug in this program; --debug shows more"
+                f"{type(error).__name__}: {error}; this is a bug; --debug shows more"
             )
             return INTERNAL_ERROR

@@ -73,16 +73,16 @@ def test_summaries_of_commands_are_not_cut(program, arguments, columns):
     )
 
 
-@pytest.mark.parametrize("module", ["modelslab_async._cli.app", "modelslab_async._cli.live_display"])
-def test_ctrl_c_while_importing_prints_no_traceback(program, tmp_path, module):
+@pytest.mark.parametrize("name", ["app", "live_display"])
+def test_ctrl_c_while_importing_prints_no_traceback(program, tmp_path, name):
     """Ctrl-C before the first command has begun ends the program with its usual exit code."""
     (tmp_path / "sitecustomize.py").write_text(
         f"""
 import importlib.abc, os, signal, sys
 
 class Interrupt(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name == {module!r}:
+    def find_spec(self, fullname, path, target=None):
+        if fullname == "modelslab_async._cli.{name}":
             os.kill(os.getpid(), signal.SIGINT)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
