@@ -151,6 +151,7 @@ class Journal:
         sha256: str,
         size: int,
         url: str,
+        is_length_verified: bool = True,
     ) -> None:
         """
         Record a downloaded file, in place of an earlier one with the same ticket and number.
@@ -162,6 +163,7 @@ class Journal:
             sha256: The SHA-256 digest of its bytes, in hexadecimal digits.
             size: Its size in bytes.
             url: Where it was downloaded from.
+            is_length_verified: Whether it has the length that its server announced.
 
         Raises:
             ValueError: The ticket is not in this journal.
@@ -173,6 +175,7 @@ class Journal:
             sha256=sha256,
             size=size,
             url=url,
+            is_length_verified=is_length_verified,
             recorded_at=self.clock(),
         )
         await self._store.write(recorded_files.record_file, file)

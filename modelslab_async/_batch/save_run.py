@@ -201,6 +201,7 @@ class SaveRun:
             sha256=file.sha256,
             size=file.size,
             url=file.url,
+            is_length_verified=file.is_length_verified,
         )
 
     async def _remove_stale_parts(self) -> None:
@@ -222,6 +223,7 @@ def to_saved_file(record: RecordedFile) -> SavedFile:
         sha256=record.sha256,
         size=record.size,
         url=record.url,
+        is_length_verified=record.is_length_verified,
     )
 
 

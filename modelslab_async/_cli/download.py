@@ -130,7 +130,7 @@ class _Printer:
                 click.echo(str(file.path))
 
 
-def _file_record(file: SavedFile) -> dict[str, str | int]:
+def _file_record(file: SavedFile) -> dict[str, str | int | bool]:
     return {
         "ticket": str(file.ticket),
         "n": file.n,
@@ -138,4 +138,5 @@ def _file_record(file: SavedFile) -> dict[str, str | int]:
         "sha256": file.sha256,
         "size": file.size,
         "url": file.url,
+        "is_length_verified": file.is_length_verified,
     }

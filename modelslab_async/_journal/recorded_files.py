@@ -22,6 +22,7 @@ class RecordedFile:
         sha256: The SHA-256 digest of its bytes, in hexadecimal digits.
         size: Its size in bytes.
         url: Where it was downloaded from.
+        is_length_verified: Whether it has the length that its server announced.
         recorded_at: When it was recorded, in seconds since 1970.
     """
 
@@ -31,6 +32,7 @@ class RecordedFile:
     sha256: str
     size: int
     url: str
+    is_length_verified: bool = True
     recorded_at: float
 
 
@@ -49,11 +51,11 @@ def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
         ValueError: The ticket is not in this journal.
     """
     db.execute(
-        "INSERT OR REPLACE INTO files (ticket, output_index, path, sha256, size, url, recorded_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO files (ticket, output_index, path, sha256, size, url, "
+        "is_length_verified, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *(row_id_of(db, file.ticket), file.output_index, file.path),
-            *(file.sha256, file.size, file.url, file.recorded_at),
+            *(row_id_of(db, file.ticket), file.output_index, file.path, file.sha256),
+            *(file.size, file.url, file.is_length_verified, file.recorded_at),
         ),
     )
 
@@ -61,8 +63,8 @@ def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
 def files_of(db: sqlite3.Connection, ticket: Ticket) -> list[RecordedFile]:
     """Return the files of a ticket, in the order of its outputs."""
     rows = db.execute(
-        "SELECT output_index, path, sha256, size, url, recorded_at FROM files "
-        "WHERE ticket = ? ORDER BY output_index",
+        "SELECT output_index, path, sha256, size, url, is_length_verified, recorded_at "
+        "FROM files WHERE ticket = ? ORDER BY output_index",
         (row_id_of(db, ticket),),
     )
     return [_recorded(ticket, *row) for row in rows]
@@ -74,8 +76,8 @@ def page_of_files(
     """Return a page of all files in the order of tickets and outputs, and where the next begins."""
     names = family_names(db)
     rows = db.execute(
-        "SELECT files.ticket, family, id, output_index, path, sha256, size, url, recorded_at "
-        "FROM files JOIN tickets ON tickets.ticket = files.ticket "
+        "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "
+        "is_length_verified, recorded_at FROM files JOIN tickets ON tickets.ticket = files.ticket "
         "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
         (*after, limit),
     ).fetchall()
@@ -89,7 +91,7 @@ def page_of_files(
 
 def _recorded(ticket: Ticket, output_index: int, *columns: Any) -> RecordedFile:
     """Return the file of a row. SQLite enforces no types, so a damaged row can hold any."""
-    path, sha256, size, url, recorded_at = columns
+    path, sha256, size, url, is_length_verified, recorded_at = columns
     if not all(isinstance(text, str) for text in (path, sha256, url)):
         error = TypeError(f"no text but {path!r:.80}, {sha256!r:.80}, {url!r:.80}")
         raise damaged_row(ticket, f"file {output_index}", "files", error)
@@ -100,5 +102,6 @@ def _recorded(ticket: Ticket, output_index: int, *columns: Any) -> RecordedFile:
         sha256=sha256,
         size=size,
         url=url,
+        is_length_verified=bool(is_length_verified),
         recorded_at=recorded_at,
     )

@@ -74,6 +74,7 @@ _VERSION_2: Migration = (
         sha256 TEXT NOT NULL,
         size INTEGER NOT NULL,
         url TEXT NOT NULL,
+        is_length_verified INTEGER NOT NULL,
         recorded_at REAL NOT NULL,
         PRIMARY KEY (ticket, output_index)
     ) WITHOUT ROWID

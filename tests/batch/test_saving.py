@@ -120,6 +120,7 @@ async def test_successes_become_files(a_client, emulator, path, folder, saving):
     for record in recorded:
         content = (folder / record.path).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (record.size, record.sha256)
+        assert record.is_length_verified
     assert 40 == len(names(folder))
 
 

@@ -300,12 +300,18 @@ async def test_files_are_remembered(journal, clock):
     await journal.add([A])
     for number, size in ((1, 10), (0, 5), (1, 11)):
         await journal.record_file(
-            A, number, path=f"out/{number}.png", sha256="ab" * 32, size=size, url="https://a"
+            *(A, number),
+            path=f"out/{number}.png",
+            sha256="ab" * 32,
+            size=size,
+            url="https://a",
+            is_length_verified=number == 0,
         )
     found = await journal.files("images:1")
-    assert [(0, "out/0.png", 5), (1, "out/1.png", 11)] == [
-        (each.output_index, each.path, each.size) for each in found
+    assert [(0, "out/0.png", 5, True), (1, "out/1.png", 11, False)] == [
+        (each.output_index, each.path, each.size, each.is_length_verified) for each in found
     ]
+    assert found == [each async for each in journal.all_files()]
     assert (A, "ab" * 32, "https://a", clock.now) == (
         *(found[0].ticket, found[0].sha256, found[0].url, found[0].recorded_at),
     )
