@@ -382,7 +382,8 @@ def test_ctrl_c_on_terminal_leaves_one_display(program, emulator, tmp_path):
     (tmp_path / "ids").write_text("images:5025\n")
     arguments = ("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db"))
     with program.start_on_terminal(*arguments) as (process, read_all):
-        wait_for(lambda: emulator.polls[Ticket("images", 5025)])
+        # Between two polls the display is drawn several times.
+        wait_for(lambda: emulator.polls[Ticket("images", 5025)] > 1)
         process.send_signal(signal.SIGINT)
         lines = screen_lines(read_all())
     assert 130 == process.returncode
