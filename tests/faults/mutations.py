@@ -63,7 +63,7 @@ MUTATIONS = [
         "raise UnreadableError(NOT_HTTP if data else CONNECTION_CLOSED) from None",
         "return self._take_response()",
         "../transport/test_connections.py",
-        "no_whole_response",
+        "incomplete_response",
     ),
     Mutation(
         "TLS comes to nothing",
@@ -71,7 +71,7 @@ MUTATIONS = [
         "case ConnectionImpossible():",
         "case ZeroDivisionError():",
         "../transport/test_sending.py",
-        "certificate_is_final_for_all",
+        "certificate_is_permanent_for_all",
     ),
     Mutation(
         "TLS comes to nothing in the handshake",
@@ -111,7 +111,7 @@ MUTATIONS = [
         "except ImportError:",
         "except ZeroDivisionError:",
         "../transport/test_connections.py",
-        "proxy_that_cannot and socks",
+        "unusable_proxy and socks",
     ),
     Mutation(
         "a proxy that cannot be used: its port",
@@ -119,7 +119,7 @@ MUTATIONS = [
         "except (httpx.InvalidURL, ValueError):",
         "except ZeroDivisionError:",
         "../transport/test_connections.py",
-        "proxy_that_cannot and notaport",
+        "unusable_proxy and notaport",
     ),
     Mutation(
         "all connections are in use",
@@ -135,7 +135,7 @@ MUTATIONS = [
         "            if not may_have_left:",
         "            if True:",
         "../transport/test_contract.py",
-        "was_heard and h11",
+        "was_read and h11",
     ),
     Mutation(
         "all connections are in use, over httpx",
@@ -151,7 +151,7 @@ MUTATIONS = [
         "        if body.withdraw():\n            mark_unsent(cancelled)",
         "        if True:\n            mark_unsent(cancelled)",
         "../transport/test_contract.py",
-        "was_heard and httpx",
+        "was_read and httpx",
     ),
     Mutation(
         "a kept connection is closed while idle",
@@ -159,7 +159,7 @@ MUTATIONS = [
         "return not (self._transport.is_closing() or self._has_unread_data())",
         "return True",
         "../transport/test_connections.py",
-        "loop_has_not_looked",
+        "noticed_by_a_blocked_loop",
     ),
     Mutation(
         "a second answer at once",
@@ -272,7 +272,7 @@ MUTATIONS = [
         "response.aiter_raw()",
         "response.aiter_bytes()",
         "test_bytes.py ../transport/test_sending.py",
-        "packed or decoded",
+        "compressed",
     ),
     Mutation(
         "a body that never ends",
@@ -288,7 +288,7 @@ MUTATIONS = [
         "int(value[:20]) > MAX_BODY_BYTES",
         "int(value[:20]) > 10**12",
         "test_bytes.py",
-        "says_it_is_too_long",
+        "declared_too_long",
     ),
     Mutation(
         "a body of too many values",
@@ -329,7 +329,7 @@ MUTATIONS = [
         "_MAX_STATUS_CHARS = 80",
         "_MAX_STATUS_CHARS = 10**9",
         "test_bytes.py",
-        "makes_up_words",
+        "status_words",
     ),
     Mutation(
         "a body in crumbs",
@@ -337,7 +337,7 @@ MUTATIONS = [
         "if self.chunk_count > MAX_SMALL_CHUNKS + length // SMALL_CHUNK_BYTES:",
         "if False:",
         "../transport/test_cooperation.py",
-        "crumbs and never and h11",
+        "endless_one_byte and h11",
     ),
     Mutation(
         "a body in crumbs: the turns of others",
@@ -345,7 +345,7 @@ MUTATIONS = [
         "_SLICE_BYTES = 8 * 1024",
         "_SLICE_BYTES = 2**30",
         "../transport/test_cooperation.py",
-        "at_once and h11",
+        "in_slices and h11",
     ),
     Mutation(
         "a body in crumbs: the turns of others, over httpx",
@@ -353,7 +353,7 @@ MUTATIONS = [
         "if not body.chunk_count % _CHUNKS_PER_YIELD:",
         "if False:",
         "../transport/test_cooperation.py",
-        "at_once and httpx",
+        "over_httpx",
     ),
     Mutation(
         "headers that never end",
@@ -385,7 +385,7 @@ MUTATIONS = [
         "        _redact_attributes(error, credentials)",
         "        pass",
         "test_key.py",
-        "no_answer and header",
+        "malformed and header",
     ),
     Mutation(
         "the key in what an error came from",
@@ -393,7 +393,7 @@ MUTATIONS = [
         "error.__cause__ = error.__context__ = None",
         "pass",
         "test_key.py",
-        "own_http and True",
+        "callers_http_shows_no_key and True",
     ),
     Mutation(
         "the key in a local variable of a traceback",
@@ -616,7 +616,7 @@ MUTATIONS = [
         "error = asyncio.CancelledError(*_cancel_message(cancelled))",
         "raise",
         "test_key.py",
-        "cancelled_look",
+        "cancelled_poll",
     ),
     Mutation(
         "the key that a server repeats",
@@ -624,7 +624,7 @@ MUTATIONS = [
         'data = data.replace(encoding, b"[key]")',
         "pass",
         "test_key.py",
-        "repeats",
+        "echoed_key",
     ),
     Mutation(
         "a submit is sent again after an exception of the transport's own",
@@ -808,7 +808,7 @@ MUTATIONS = [
         "written = [db.execute(_COMPLETE, change).rowcount == 1 for change in changes]",
         "written = [db.execute(_COMPLETE, change).rowcount >= 0 for change in changes]",
         WALL,
-        "one_of_them_tells",
+        "one_of_two_runs",
     ),
     Mutation(
         "the clock on the wall jumps: two go on looking",
@@ -816,7 +816,7 @@ MUTATIONS = [
         "if not await self._journal.leases.renew(self.run_id, lease=self._lease):",
         "await self._journal.leases.renew(self.run_id, lease=self._lease)\n                if False:",
         WALL,
-        "looks_no_more",
+        "polls_no_more",
     ),
     Mutation(
         "a day: connections are never closed",

@@ -1,4 +1,4 @@
-"""Bytes and time are bounded: by a cap on bodies, one on headers, and the deadline of a look."""
+"""Bytes and time are bounded: by caps on bodies and headers, and by the deadline of a poll."""
 
 import asyncio
 import contextlib
@@ -58,8 +58,8 @@ asyncio.run(main())
 """
 
 
-async def looked_at(url):
-    """What became of a look in another process, and by how many bytes that process grew."""
+async def poll_in_a_process(url):
+    """Poll in another process; return the result's type, and by how many bytes the process grew."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -74,16 +74,16 @@ async def looked_at(url):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_hostile_reply_takes_little_memory(name):
+async def test_hostile_reply_takes_little_memory(name):
     """No hostile reply makes the process grow by more than 16 MiB."""
     async with run_faulty_server(Emulator(), Faults(script=[None, name])) as url:
-        said, grown = await looked_at(url)
+        said, grown = await poll_in_a_process(url)
     assert said in ("TransportError", "UnreadableReply")
     assert grown <= 16 * MIB
 
 
-def below_the_cap():
-    """Bodies just below the cap that are JSON, and hostile once they are read."""
+def bodies_below_the_cap():
+    """JSON bodies just below the cap that are hostile to a parser."""
     size = MAX_BODY_BYTES - 200
     yield "huge_body", b" " * size
     yield "text", '{"status":"processing","x":"\U0001f600"}'.encode().ljust(size)
@@ -92,31 +92,31 @@ def below_the_cap():
     yield "a page", b"<p>" * (size // 3)
 
 
-@pytest.mark.parametrize("name", [name for name, _ in below_the_cap()])
-async def test_a_body_below_the_cap_takes_little_memory(name):
-    """A body that is as long as a body may be makes the process grow by 16 MiB at the most."""
+@pytest.mark.parametrize("name", [name for name, _ in bodies_below_the_cap()])
+async def test_body_below_the_cap_takes_little_memory(name):
+    """The longest allowed body makes the process grow by at most 16 MiB."""
     emulator = Emulator()
-    emulator.script("realtime:2", [ScriptedReply(200, dict(below_the_cap())[name])])
+    emulator.script("realtime:2", [ScriptedReply(200, dict(bodies_below_the_cap())[name])])
     async with run_faulty_server(emulator) as url:
-        _, grown = await looked_at(url)
+        _, grown = await poll_in_a_process(url)
     assert grown <= 16 * MIB
 
 
-async def test_a_large_result_takes_three_times_its_length():
-    """A picture in a reply is held as bytes, as a text and as a result; later only as this one."""
+async def test_large_result_takes_three_times_its_length():
+    """A picture is held as bytes, as a string and as a result, and in the end only as a result."""
     picture = "A" * (MAX_BODY_BYTES - 200)
     emulator = Emulator()
     body = b'{"status":"success","output":["%s"]}' % picture.encode()
     emulator.script("realtime:2", [ScriptedReply(200, body)])
     async with run_faulty_server(emulator) as url:
-        said, grown = await looked_at(url)
+        said, grown = await poll_in_a_process(url)
     assert "Success" == said
     assert grown <= 3.3 * len(body)
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
-async def test_a_body_that_says_it_is_too_long_is_not_read(kind):
-    """Where the length is named beforehand, no byte of the body is waited for."""
+async def test_body_declared_too_long_is_not_read(kind):
+    """If the length is declared, no byte of the body is waited for."""
     traffic = Traffic()
     async with (
         run_faulty_server(Emulator(), Faults(shares={"huge_body": 1.0}), traffic=traffic) as url,
@@ -133,8 +133,8 @@ async def test_a_body_that_says_it_is_too_long_is_not_read(kind):
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
-async def test_a_body_is_cut_off_at_the_cap(kind):
-    """Little more than the cap is read of a body, whether it names its length or never ends."""
+async def test_body_is_cut_off_at_the_cap(kind):
+    """Little more than the cap is read, whether a body declares its length or never ends."""
     for name in ("huge_body", "endless"):
         async with (
             run_faulty_server(Emulator(), Faults(shares={name: 1.0})) as url,
@@ -146,8 +146,8 @@ async def test_a_body_is_cut_off_at_the_cap(kind):
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
 @pytest.mark.parametrize("name", ["endless_headers", "endless_header_value"])
-async def test_headers_are_cut_off_early(name, kind):
-    """Headers that never end are given up long before the deadline."""
+async def test_endless_headers_are_cut_off_early(name, kind):
+    """Endless headers are given up long before the deadline."""
     async with (
         run_faulty_server(Emulator(), Faults(shares={name: 1.0})) as url,
         Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
@@ -160,8 +160,8 @@ async def test_headers_are_cut_off_early(name, kind):
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
 @pytest.mark.parametrize("name", ["drip", "endless_drip", "hang", "hang_before"])
-async def test_the_deadline_holds(name, kind):
-    """A reply that comes byte by byte, or never, ends with the deadline of the look."""
+async def test_deadline_holds(name, kind):
+    """A reply that comes byte by byte, or never, ends with the deadline of the poll."""
     kinds = {"connections": [name]} if name == "hang_before" else {"shares": {name: 1.0}}
     traffic = Traffic()
     async with (
@@ -177,8 +177,8 @@ async def test_the_deadline_holds(name, kind):
         assert 0 == traffic.open_connection_count
 
 
-async def test_a_server_that_makes_up_words_fills_no_log(caplog):
-    """What is written down of unknown status words is a little, however long or many they are."""
+async def test_made_up_status_words_do_not_fill_the_log(caplog):
+    """Little is logged of unknown status words, however long or many they are."""
     emulator = Emulator()
     words = ["x" * 1_000_000, *map(str, range(2000))]
     said = [ScriptedReply(200, b'{"status":"%s"}' % word.encode()) for word in words]
@@ -262,8 +262,8 @@ async def test_a_hundred_interim_responses_are_accepted(kind, count, piece_bytes
                     await client.fetch("realtime:1")
 
 
-async def test_packed_replies_are_not_unpacked():
-    """A reply in an encoding that was not asked for is a fault, however it is wrapped."""
+async def test_compressed_replies_are_not_decompressed():
+    """A reply with an encoding that was not asked for is an error."""
     for name in ("unrequested_gzip", "six_encodings", "gzip_bomb"):
         async with (
             run_faulty_server(Emulator(), Faults(shares={name: 1.0})) as url,

@@ -1,4 +1,4 @@
-"""Cancelling at every step: whatever a caller leaves in the midst of leaves nothing behind."""
+"""Cancelling at every step: a caller who leaves, wherever that is, leaves nothing behind."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ TICKETS = ["realtime:1", "images:2", "video:3"]
 
 
 class Stepping:
-    """Runs a coroutine step by step, and counts the steps of all that run so."""
+    """Runs a coroutine step by step, and counts the steps of all that run like this."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -25,7 +25,7 @@ class Stepping:
 
     def factory(self, loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
         task = asyncio.Task(self.counted(work), loop=loop, **more)
-        # A task that is cancelled before its first step ends its coroutine; so does this one.
+        # A task that is cancelled before its first step ends its coroutine, and so does this one.
         task.add_done_callback(lambda _: work.close())
         return task
 
@@ -55,7 +55,7 @@ class _Steps:
 
 
 def ended_well(outcome: Outcome) -> bool:
-    """A result, or the word that the client was closed."""
+    """Return whether it is a result, or the error that the client was closed."""
     return isinstance(outcome, Success) or isinstance(getattr(outcome, "cause", None), ClientClosed)
 
 
@@ -101,7 +101,7 @@ if sys.platform != "win32" and sys.implementation.name == "cpython":
 
 @pytest.fixture
 def complaints(monkeypatch: pytest.MonkeyPatch):
-    """What Python says of coroutines never awaited, exceptions never seen, sockets never closed."""
+    """Collect Python's warnings of unawaited coroutines, unseen exceptions and open sockets."""
     heard: list[str] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda hook: heard.append(repr(hook.exc_value)))
     with warnings.catch_warnings(record=True) as caught:
@@ -115,7 +115,7 @@ def complaints(monkeypatch: pytest.MonkeyPatch):
 async def over_all_steps(
     way: Callable[[Client], Coroutine[Any, Any, None]], *, closing: bool
 ) -> int:
-    """Cancel (or close the client) at the first step, the second, and so on, to the last one."""
+    """Cancel, or close the client, at the first step, the second, and so on to the last."""
     loop = asyncio.get_running_loop()
     complaints: list[str] = []
     loop.set_exception_handler(lambda _loop, context: complaints.append(str(context)))
@@ -127,7 +127,7 @@ async def over_all_steps(
             for ticket in TICKETS:
                 emulator.add_job(ticket)
             before = asyncio.all_tasks()
-            reached = await one(way, url, nth, closing=closing)
+            reached = await run_to_step(way, url, nth, closing=closing)
             for _ in range(100):
                 left = {
                     task
@@ -144,8 +144,8 @@ async def over_all_steps(
                 return nth
 
 
-async def one(way: Any, url: str, nth: int, *, closing: bool) -> bool:
-    """Run one way to its end or to its n-th step; say whether it came to that step."""
+async def run_to_step(way: Any, url: str, nth: int, *, closing: bool) -> bool:
+    """Run one call to its end or to its n-th step; return whether it reached that step."""
     loop = asyncio.get_running_loop()
     stepping, reached = Stepping(), False
     client = Client("k", base_url=url, pace=QUICK, workers=2, timeout=5.0)
@@ -185,7 +185,7 @@ async def one(way: Any, url: str, nth: int, *, closing: bool) -> bool:
 @pytest.mark.parametrize("closing", [False, True], ids=["cancelled", "closed"])
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("way", WAYS)
-def test_left_at_any_step_it_leaves_nothing(complaints, way, loop, closing):
+def test_left_at_any_step_leaves_nothing(complaints, way, loop, closing):
     """Cancelled, or its client closed, at any step: no task, no socket, no warning is left."""
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         steps = runner.run(over_all_steps(WAYS[way], closing=closing))

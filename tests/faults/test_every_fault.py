@@ -1,4 +1,4 @@
-"""Every fault by its name, over a socket: what becomes of the wait, and that nothing is left."""
+"""Every fault by its name, over a socket: how the wait ends, and that nothing is left behind."""
 
 import asyncio
 import random
@@ -70,7 +70,7 @@ STAYING = {
 
 
 def striking(name, times=2, **more):
-    """The fault, so many times, and then the truth."""
+    """Faults that occur so many times, followed by true replies."""
     if name in CONNECTION_FAULTS:
         return Faults(connections=[name] * times, **more)
     return Faults(script=[name] * times, **more)
@@ -95,8 +95,8 @@ SURVIVED = sorted(FAULTS.keys() - REFUSED.keys() - {"rate_limit_huge", "burst"})
         *(("httpx", name) for name in SURVIVED if name not in WRONG_REPLIES),
     ],
 )
-async def test_a_wait_survives(leaks, kind, name):
-    """The fault strikes twice; the wait goes on, succeeds with its own result, leaks nothing."""
+async def test_wait_survives(leaks, kind, name):
+    """The fault occurs twice; the wait goes on, gets its own result and leaks nothing."""
     emulator, traffic, events = emulated(), Traffic(), []
     faults = striking(name, delay=0.05, hint=0.05)
     async with (
@@ -118,8 +118,8 @@ async def test_a_wait_survives(leaks, kind, name):
 
 
 @pytest.mark.parametrize("name", sorted(STAYING))
-async def test_a_fault_that_stays_ends_the_wait_within_its_budget(leaks, name):
-    """A fault that never goes away ends the wait after as many looks as the pace allows."""
+async def test_permanent_fault_ends_the_wait_after_max_failures(leaks, name):
+    """A fault that never ends stops the wait after as many polls as the pace allows."""
     events = []
     faults = Faults(shares={name: 1.0}, delay=0.05, hint=0.05)
     async with (
@@ -134,8 +134,8 @@ async def test_a_fault_that_stays_ends_the_wait_within_its_budget(leaks, name):
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-async def test_a_refusal_ends_all_that_it_concerns(leaks, name):
-    """A refused key costs one request, whatever waits; afterwards every ticket can be resumed."""
+async def test_refusal_ends_all_waits_that_it_concerns(leaks, name):
+    """A refused key costs one request for any number of waits, and every ticket can be resumed."""
     emulator, traffic = emulated(), Traffic()
     tickets = emulator.add_jobs(100, ["realtime"])
     async with (
@@ -155,7 +155,7 @@ async def test_a_refusal_ends_all_that_it_concerns(leaks, name):
 
 
 @pytest.mark.parametrize("name", sorted(HINTS))
-async def test_what_a_hint_says_is_heard_over_the_wire(leaks, name):
+async def test_hint_over_a_socket_pauses_the_key(leaks, name):
     """Each form of a hint becomes a pause of the key."""
     emulator, events = emulated(), []
     heard = asyncio.Event()
@@ -181,8 +181,8 @@ async def test_what_a_hint_says_is_heard_over_the_wire(leaks, name):
 
 
 @pytest.mark.parametrize("name", sorted(HINTS))
-def test_the_pause_that_follows_a_hint(virtually, name):
-    """The next look goes out when the server asked for it: not before, and not much later."""
+def test_pause_follows_a_hint(virtually, name):
+    """The next poll is sent when the server asked for it: not before, and not much later."""
 
     async def main():
         clock = asyncio.get_running_loop().time
@@ -203,8 +203,8 @@ def test_the_pause_that_follows_a_hint(virtually, name):
     virtually(main)
 
 
-def test_a_burst_is_survived_by_a_budget_that_is_larger(virtually):
-    """Twenty server errors in a row end a lone wait at ten, and none that allows for thirty."""
+def test_burst_is_survived_with_larger_max_failures(virtually):
+    """Twenty server errors in a row end a wait with a limit of ten, and not one with thirty."""
 
     async def main():
         loop = asyncio.get_running_loop()

@@ -29,8 +29,8 @@ IDS = st.one_of(
 )
 
 
-def accepted(family, id_):
-    """The ticket, if there may be such a one."""
+def valid_ticket(family, id_):
+    """Return the ticket, or None if the id is invalid."""
     parts = 2 if family == "workflows" else 1
     try:
         ticket = Ticket(family, id_ if parts == 1 else f"wf/{id_}")
@@ -40,8 +40,8 @@ def accepted(family, id_):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_no_id_leads_elsewhere(family):
-    """Prefix, host and query stay what they are, byte by byte, and the id arrives as it was."""
+def test_no_id_changes_the_target_of_a_request(family):
+    """Prefix, host and query stay the same bytes, and the id arrives unchanged."""
     traffic, runner = Traffic(), asyncio.Runner()
     server = run_faulty_server(Emulator(), traffic=traffic)
     url = runner.run(server.__aenter__())
@@ -60,7 +60,7 @@ def test_no_id_leads_elsewhere(family):
     )
     @given(IDS)
     def check(id_):
-        ticket = accepted(family, id_)
+        ticket = valid_ticket(family, id_)
         if ticket is None:
             return
         sent = len(traffic.requests)

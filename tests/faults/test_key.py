@@ -1,4 +1,4 @@
-"""A key of 32 characters that must show nowhere but in the one request that it belongs to."""
+"""A key of 32 characters is nowhere but in the one request that it belongs to."""
 
 import asyncio
 import contextlib
@@ -51,8 +51,8 @@ WAYS = list(product(TRANSPORTS, TICKETS))
 
 
 @pytest.fixture
-def shown():
-    """Everything that was logged by anybody, at any level, with tracebacks."""
+def logged():
+    """Everything that any logger wrote, at any level, with tracebacks."""
     text = io.StringIO()
     handler = logging.StreamHandler(text)
     handler.setLevel(logging.NOTSET)
@@ -69,25 +69,25 @@ def shown():
         logger.disabled = disabled
 
 
-def told(*things):
-    """Everything that these things tell about themselves."""
+def text_of(*things):
+    """Return everything that objects show of themselves."""
     parts = []
     for thing in things:
         parts += [repr(thing), str(thing)]
         if isinstance(thing, BaseException):
-            parts += [repr(thing.args), repr(vars(thing)), *all_lines(thing)]
+            parts += [repr(thing.args), repr(vars(thing)), *traceback_with_locals(thing)]
         with contextlib.suppress(TypeError, AttributeError, pickle.PicklingError, ValueError):
             parts.append(pickle.dumps(thing).decode("latin-1"))
     return "\n".join(parts)
 
 
 def lines_with(key, text):
-    """The lines that hold the key, without it."""
+    """Return the lines that hold the key, with the key replaced."""
     return [line.replace(key, "[KEY]")[:300] for line in text.splitlines() if key in line]
 
 
-def all_lines(error):
-    """The traceback of an error as tools for crash reports print it: with every local variable."""
+def traceback_with_locals(error):
+    """Return a traceback as crash report tools print it: with every local variable."""
     return traceback.TracebackException.from_exception(error, capture_locals=True).format()
 
 
@@ -109,8 +109,8 @@ async def opened(kind, key, url, **more):
         await http.aclose()
 
 
-async def ended(client, ticket, events):
-    """Wait, fetch and leave early; give every error, outcome and event that came."""
+async def results_of(client, ticket, events):
+    """Wait and fetch; return every error, outcome and event that came."""
     things = []
     try:
         things.append(await client.wait(ticket, timeout=0.3))
@@ -125,7 +125,7 @@ async def ended(client, ticket, events):
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
 @pytest.mark.parametrize("ticket", TICKETS)
-async def test_no_fault_shows_the_key(canary, shown, kind, ticket):
+async def test_no_fault_shows_the_key(canary, logged, kind, ticket):
     """Under every fault the key is in no text, log, traceback or pickle, and on no other host."""
     asyncio.get_running_loop().set_debug(True)
     foreign_url, here, parts = Traffic(), Traffic(), []
@@ -141,7 +141,7 @@ async def test_no_fault_shows_the_key(canary, shown, kind, ticket):
             run_faulty_server(emulator, faults, traffic=here) as url,
             opened(kind, canary, url, on_event=events.append) as client,
         ):
-            parts.append(told(*await ended(client, ticket, events)))
+            parts.append(text_of(*await results_of(client, ticket, events)))
 
     async with run_faulty_server(Emulator(), traffic=foreign_url) as other:
         names = EACH if kind in CODECS else SOME
@@ -151,11 +151,11 @@ async def test_no_fault_shows_the_key(canary, shown, kind, ticket):
     assert all(canary in str((each.headers, each.body, each.target)) for each in here.requests)
     assert 0 == foreign_url.connection_count
     assert [] == lines_with(canary, "\n".join(parts))
-    assert [] == lines_with(canary, shown.getvalue())
+    assert [] == lines_with(canary, logged.getvalue())
 
 
 def echoes(key):
-    """Replies of a server that repeats the key it was sent."""
+    """Replies of a server that echoes the key."""
     said = json.dumps({"status": "error", "message": f"Invalid API key {key}"}).encode()
     yield "refusal", ScriptedReply(401, said)
     yield "trouble", ScriptedReply(500, said)
@@ -179,23 +179,23 @@ ECHOES = [name for name, _ in echoes("k")]
 
 @pytest.mark.parametrize("kind", ["h11", "httptools", "transport"])
 @pytest.mark.parametrize("name", ECHOES)
-async def test_a_server_that_repeats_the_key_is_masked(canary, shown, name, kind):
-    """A key that comes back in a body or a header shows in nothing that the caller gets."""
+async def test_echoed_key_is_masked(canary, logged, name, kind):
+    """A key that comes back in a body or a header is in nothing that the caller gets."""
     emulator, events = Emulator(), []
     emulator.script("realtime:1", [dict(echoes(canary))[name]])
     async with (
         run_faulty_server(emulator) as url,
         opened(kind, canary, url, on_event=events.append) as client,
     ):
-        parts = told(*await ended(client, "realtime:1", events))
+        parts = text_of(*await results_of(client, "realtime:1", events))
     assert [] == lines_with(canary, parts)
     if kind in CODECS:
         # httpcore logs the headers of a response as they came; its log is not ours to keep clean.
-        assert [] == lines_with(canary, shown.getvalue())
+        assert [] == lines_with(canary, logged.getvalue())
 
 
 def malformed(said):
-    """What is no HTTP response, and quotes what it was sent where a parser will quote it again."""
+    """Bytes that are not HTTP, with the request quoted where a parser quotes it again."""
     yield "header", b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % said
     yield "status line", b"GARBAGE %b\r\n\r\n" % said
     yield "reason", b"HTTP/1.1 200 %b\x00\r\n\r\n" % said
@@ -219,8 +219,8 @@ STRANGE = "c4n4ry\"K'E\\Y/c%n+4ry"
 
 
 @contextlib.asynccontextmanager
-async def saying(raw):
-    """A server that says this to whatever it is asked."""
+async def server_sending(raw):
+    """Run a server that sends these bytes for every request."""
 
     async def talk(reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -235,20 +235,20 @@ async def saying(raw):
 
 @pytest.mark.parametrize("kind", [*TRANSPORTS, "proxy"])
 @pytest.mark.parametrize("name", MALFORMED)
-async def test_what_is_no_answer_and_repeats_the_key_is_masked(monkeypatch, caplog, name, kind):
-    """A parser quotes what it cannot read: however that spells the key, nothing shows it."""
+async def test_key_in_malformed_response_is_masked(monkeypatch, caplog, name, kind):
+    """A parser quotes what it cannot read; no spelling of the key in it is shown."""
     parts = []
     for spelled in SPELLINGS.values():
         events = []
-        async with saying(MALFORMED[name] % spelled(STRANGE).encode()) as url:
+        async with server_sending(MALFORMED[name] % spelled(STRANGE).encode()) as url:
             if kind == "proxy":
                 monkeypatch.setenv("HTTP_PROXY", url)
                 url = "http://somewhere.invalid"  # noqa: PLW2901
             async with opened(kind, STRANGE, f"{url}/api", on_event=events.append) as client:
-                parts.append(told(*await ended(client, "realtime:1", events)))
+                parts.append(text_of(*await results_of(client, "realtime:1", events)))
                 with pytest.raises(ModelsLabError) as caught:
                     await client.submit("realtime/text2img", prompt="x")
-                parts.append(told(caught.value))
+                parts.append(text_of(caught.value))
     # What httpcore logs is what came; its log is not ours to keep clean.
     ours = [each.getMessage() for each in caplog.records if each.name == "modelslab_async"]
     assert ours
@@ -259,7 +259,7 @@ async def test_what_is_no_answer_and_repeats_the_key_is_masked(monkeypatch, capl
 
 
 def chained(key, *, ours):
-    """An error of somebody's own HTTP: it quotes the key, and so does what it came from."""
+    """An error of a caller's `http` object that quotes the key, and so does its cause."""
     fault = KeyError(key.encode())
     fault.__context__ = ValueError("could not send", {"key": key})
     error = TransportError(f"cut while sending {key}") if ours else RuntimeError("no luck")
@@ -269,25 +269,25 @@ def chained(key, *, ours):
 
 
 @pytest.mark.parametrize("ours", [True, False])
-async def test_the_errors_of_an_own_http_show_no_key(canary, shown, ours):
-    """What an `http` object raises loses the key, in its text, its notes and what it came from."""
+async def test_error_of_callers_http_shows_no_key(canary, logged, ours):
+    """An error of an `http` object loses the key in its text, its notes and its causes."""
 
     class Own:
         async def exchange(self, _request):
             raise chained(canary, ours=ours)
 
     async with Client(canary, http=Own(), pace=Pace(floor=0.01, max_failures=2)) as client:
-        things = await ended(client, "realtime:1", [])
+        things = await results_of(client, "realtime:1", [])
     kind = TransportError if ours else RuntimeError
     assert [kind, kind] == [type(each) for each in things[:2]]
     # The frames of this very test hold the key.
     lines = [line for each in things[:2] for line in traceback.format_exception(each)]
-    shows = "\n".join([*lines, repr([vars(each) for each in things[:2]]), shown.getvalue()])
+    shows = "\n".join([*lines, repr([vars(each) for each in things[:2]]), logged.getvalue()])
     assert [] == lines_with(canary, shows)
 
 
 def quote_request(request):
-    """Everything that an httpx request says about itself."""
+    """Return everything that an httpx request shows of itself."""
     return f"{request.url!r} {request.url.raw_path} {request.headers.raw} {request.content}"
 
 
@@ -368,7 +368,7 @@ RAISING_HTTP = {
 
 
 async def errors_of(client, ticket):
-    """What a fetch, a wait and a submit raise."""
+    """Yield the errors of a fetch, a wait and a submit."""
     for call in (
         lambda: client.fetch(ticket),
         lambda: client.wait(ticket),
@@ -384,7 +384,7 @@ async def errors_of(client, ticket):
 @pytest.mark.parametrize("fail", RAISING)
 @pytest.mark.parametrize("kind", RAISING_HTTP)
 async def test_error_of_callers_http_shows_no_key_in_any_local_variable(
-    canary, shown, kind, fail, ticket
+    canary, logged, kind, fail, ticket
 ):
     """Whatever foreign code raises in an exchange, no frame of its traceback shows the key."""
     texts = []
@@ -392,14 +392,14 @@ async def test_error_of_callers_http_shows_no_key_in_any_local_variable(
         canary, http=RAISING_HTTP[kind](fail), pace=Pace(floor=0.01, max_failures=1)
     ) as client:
         async for error in errors_of(client, ticket):
-            texts += [*all_lines(error), repr(error)]
+            texts += [*traceback_with_locals(error), repr(error)]
     assert any("Error" in text for text in texts)
     assert [] == lines_with(canary, "\n".join(texts))
-    assert [] == lines_with(canary, shown.getvalue())
+    assert [] == lines_with(canary, logged.getvalue())
 
 
-async def test_an_error_without_the_key_keeps_what_it_came_from():
-    """Who wrote an `http` object finds in a traceback what went wrong in it."""
+async def test_error_without_the_key_keeps_its_cause():
+    """The traceback tells the author of an `http` object what failed in it."""
     cause = OSError(5, "the disk is full")
 
     class Own:
@@ -413,7 +413,7 @@ async def test_an_error_without_the_key_keeps_what_it_came_from():
 
 
 async def cancelled(client, ticket):
-    """A fetch that is cancelled while it hangs; nothing here holds the key."""
+    """Cancel a fetch while it hangs; no frame here holds the key."""
     looking = asyncio.create_task(client.fetch(ticket))
     await asyncio.sleep(0.05)
     looking.cancel()
@@ -424,13 +424,13 @@ async def cancelled(client, ticket):
 
 
 @pytest.mark.parametrize(("kind", "ticket"), WAYS)
-async def test_a_cancelled_look_shows_no_key(canary, kind, ticket):
-    """A look that its caller cancels raises nothing that holds the key, not even in its frames."""
+async def test_cancelled_poll_shows_no_key(canary, kind, ticket):
+    """A poll that its caller cancels raises nothing that shows the key, not even in its frames."""
     async with (
         run_faulty_server(Emulator(), Faults(shares={"hang": 1.0})) as url,
         opened(kind, canary, url) as client,
     ):
-        found = lines_with(canary, told(await cancelled(client, ticket)))
+        found = lines_with(canary, text_of(await cancelled(client, ticket)))
     assert [] == found
 
 
@@ -454,8 +454,8 @@ async def in_a_group(look):
 
 
 @pytest.mark.parametrize("leave", [in_a_timeout, in_a_scope, in_a_group])
-async def test_a_look_can_be_left_in_every_way(canary, leave):
-    """A timeout, a cancel scope and a task group know their own cancellation when it comes out."""
+async def test_poll_can_be_cancelled_in_every_way(canary, leave):
+    """A timeout, a cancel scope and a task group recognize their own cancellation."""
     task = asyncio.current_task()
     async with (
         run_faulty_server(Emulator(), Faults(shares={"hang": 1.0})) as url,
@@ -468,8 +468,8 @@ async def test_a_look_can_be_left_in_every_way(canary, leave):
         assert 0 == task.cancelling()
 
 
-async def test_what_a_cancellation_says_comes_through(canary):
-    """Who cancels a look with a word finds it, also where it stands behind another one."""
+async def test_cancel_message_is_kept(canary):
+    """A caller who cancels with a message gets it back, even if another error replaced it."""
 
     class Rewording:
         async def exchange(self, _request):
@@ -489,7 +489,7 @@ async def test_what_a_cancellation_says_comes_through(canary):
             assert 1 == looking.cancelling()
 
 
-def test_what_holds_the_key_does_not_show_it(canary):
+def test_objects_with_the_key_do_not_show_it(canary):
     """The client, its parts and a request hold the key, and none of them shows it."""
     client = Client(canary, http=httpx.AsyncHTTPTransport())
     sender = client.engine.status_client._sender
@@ -512,8 +512,8 @@ def test_what_holds_the_key_does_not_show_it(canary):
         assert 0 == f"{thing!r} {thing!s} {[thing]}".count(canary)
 
 
-def test_no_pickle_carries_the_key_away(canary):
-    """Whatever holds the key cannot be pickled, as it would be for another process or a cache."""
+def test_objects_with_the_key_cannot_be_pickled(canary):
+    """So the key reaches no other process and no cache."""
     client = Client(canary)
     for thing in (
         client,

@@ -1,4 +1,4 @@
-"""The clock on the wall jumps by hours, both ways: no deadline moves, and nothing is lost."""
+"""The system clock jumps by hours, both ways: no deadline moves, and nothing is lost."""
 
 import asyncio
 import random
@@ -33,8 +33,8 @@ LIMIT = b'{"status": "error", "message": "Too many requests."}'
 JUMPS = ((3.0, 5.0), (9.0, -9.0), (14.0, 2.0), (26.0, -30.0), (40.0, 100.0))
 
 
-class Wall:
-    """The clock on the wall, which can be set."""
+class SystemClock:
+    """A system clock that can be set."""
 
     def __init__(self, clock):
         self.clock = clock
@@ -44,8 +44,8 @@ class Wall:
         return NOON + self.clock() + self.ahead
 
 
-class Trail:
-    """A way to the emulator that notes what is sent when; what it is told to leave hangs."""
+class RecordingTransport:
+    """A transport to the emulator that records what is sent when, and can hang."""
 
     def __init__(self, emulator, leave):
         self.inner = HttpxTransportAdapter(httpx.ASGITransport(app=emulator))
@@ -59,16 +59,16 @@ class Trail:
         return await self.inner.exchange(request)
 
 
-async def late(client):
-    """Come when the clock has been set already, and wait for many."""
+async def wait_after_a_jump(client):
+    """Wait for many tickets after the clock was set."""
     await asyncio.sleep(5.0)
     return await client.gather([("images", n) for n in range(6, 11)], timeout=30.0)
 
 
-async def life(monkeypatch, jumps):
-    """What a client sends and says, and when: looks, pauses, faults, timeouts, submits."""
+async def client_history(monkeypatch, jumps):
+    """Record what a client sends and reports, and when."""
     loop = asyncio.get_running_loop()
-    wall, ends = Wall(loop.time), []
+    wall, ends = SystemClock(loop.time), []
     monkeypatch.setattr(time, "time", wall)
     random.seed(1)
     for when, hours in jumps:
@@ -83,7 +83,7 @@ async def life(monkeypatch, jumps):
     # A time of day is measured once, when it comes.
     reset = {"x-ratelimit-reset": f"{NOON + 2.0:.0f}"}
     emulator.script("images:6", [ScriptedReply(429, LIMIT, reset), None])
-    trail = Trail(emulator, b'"7"')
+    trail = RecordingTransport(emulator, b'"7"')
 
     async def noted(work):
         try:
@@ -97,7 +97,7 @@ async def life(monkeypatch, jumps):
     async with Client(KEY, http=trail, pace=pace, timeout=8.0, slots=2) as client:
         waits = [client.wait(("images", n), timeout=60.0) for n in range(1, 11)]
         prompts = [client.generate("realtime/text2img", prompt=f"{n}") for n in range(5)]
-        await asyncio.gather(*map(noted, [*waits, *prompts, late(client)]))
+        await asyncio.gather(*map(noted, [*waits, *prompts, wait_after_a_jump(client)]))
     assert {Success, GenerationFailed, WaitTimeout, TransportError, ServerError} <= {
         kind for _, kinds in ends for kind in kinds
     }
@@ -105,13 +105,13 @@ async def life(monkeypatch, jumps):
 
 
 def test_no_deadline_of_a_client_moves(monkeypatch, virtually):
-    """Everything is sent and said at the same moments, however often the clock is set."""
-    quiet = virtually(lambda: life(monkeypatch, ()))
-    assert quiet == virtually(lambda: life(monkeypatch, JUMPS))
+    """Everything is sent and reported at the same moments, however often the clock is set."""
+    quiet = virtually(lambda: client_history(monkeypatch, ()))
+    assert quiet == virtually(lambda: client_history(monkeypatch, JUMPS))
 
 
 class Service:
-    """Says "processing" until it is told to say that all is done; counts who asks."""
+    """Replies "processing" until told that all is done, and counts the polls."""
 
     def __init__(self):
         self.asked = Counter()
@@ -137,7 +137,7 @@ class _Line:
 
 
 async def until(condition):
-    """Wait for something that comes, soon on a quiet machine."""
+    """Wait for a condition that comes true soon on an idle machine."""
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
@@ -146,8 +146,8 @@ async def until(condition):
 
 @pytest.fixture
 def batch(tmp_path, monkeypatch):
-    """Runs on one journal whose clock is on the wall, each with a client of its own."""
-    wall, service = Wall(time.monotonic), Service()
+    """Runs on one journal that uses the system clock, each with a client of its own."""
+    wall, service = SystemClock(time.monotonic), Service()
     monkeypatch.setattr(time, "time", wall)
     path = tmp_path / "batch.journal"
     tickets = [Ticket("images", str(number)) for number in range(1, 21)]
@@ -165,14 +165,14 @@ def batch(tmp_path, monkeypatch):
 
 
 def each_once(tickets, *told):
-    """Whether each ticket was told to one of them, once, and as it was."""
+    """Return whether each outcome was reported once, by one run, unchanged."""
     outcomes = [outcome for each in told for outcome in each]
     assert Counter(tickets) == Counter(outcome.ticket for outcome in outcomes)
     assert {Success} == {type(outcome) for outcome in outcomes}
 
 
-async def test_a_run_that_is_alone_loses_and_repeats_nothing(batch):
-    """Its clock jumps to and fro while it runs, and it goes on."""
+async def test_single_run_loses_and_repeats_nothing(batch):
+    """The clock jumps back and forth while it runs."""
     wall, service, tickets, run = batch
     running = asyncio.create_task(run("one"))
     for hours in (1.0, -1.0, 48.0, -48.0):
@@ -184,7 +184,7 @@ async def test_a_run_that_is_alone_loses_and_repeats_nothing(batch):
 
 
 async def jumped_ahead(wall, asked, tickets, run):
-    """Two runs: the first one has all tickets; the clock jumps, and the other one has some."""
+    """Two runs: the first holds all tickets; after a jump of the clock the other holds some."""
     first = asyncio.create_task(run("one"))
     await until(lambda: asked["one"] > len(tickets))
     second = asyncio.create_task(run("two"))
@@ -202,16 +202,16 @@ async def jumped_ahead(wall, asked, tickets, run):
     return first, second
 
 
-async def test_while_two_runs_look_at_a_ticket_one_of_them_tells(batch):
-    """A jump ends the leases of the living; what two of them see, the one that holds it tells."""
+async def test_outcome_is_reported_by_one_of_two_runs_that_poll_a_ticket(batch):
+    """A jump ends the leases of a living run; the run that holds the ticket reports the outcome."""
     wall, service, tickets, run = batch
     first, second = await jumped_ahead(wall, service.asked, tickets, run)
     service.done = True
     each_once(tickets, await first, await second)
 
 
-async def test_a_run_whose_tickets_were_taken_looks_no_more(batch):
-    """It sees that when it renews; then each ticket is one run's, also when the clock is back."""
+async def test_run_whose_tickets_were_taken_polls_no_more(batch):
+    """It notices at its next renewal. Then each ticket is one run's, also after a jump back."""
     wall, service, tickets, run = batch
     asked = service.asked
     first, second = await jumped_ahead(wall, asked, tickets, run)

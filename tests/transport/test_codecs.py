@@ -36,7 +36,7 @@ async def test_client_closes_the_connections_of_its_transport(codec):
 
 
 def default_codec(*, before=""):
-    """The name of the codec that a new process takes by default."""
+    """Return the name of the codec that a new process takes by default."""
     code = f"import sys; {before}\nfrom modelslab_async._transport.http11 import default_codec\n"
     code += "print(default_codec.DefaultCodec.__name__)"
     command = [sys.executable, "-c", code]
@@ -65,8 +65,8 @@ def test_h11_is_the_default_without_httptools():
         ("PO ST", "http://x/a", ()),
     ],
 )
-async def test_what_http_cannot_carry_never_left(codec, method, url, headers):
-    """A break of a line in a header would be a header of somebody else's making."""
+async def test_unsendable_request_never_left(codec, method, url, headers):
+    """A line break in a header value would be a header of its own."""
 
     async def serve(_reader, writer):
         writer.close()
@@ -90,8 +90,8 @@ def test_httptools_codec_refuses_head():
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_both_parsers_write_the_same(codec, method):
-    """However often: what is prepared once fits the next request too, or is made anew."""
+def test_both_codecs_write_the_same_bytes(codec, method):
+    """The cached part of a head fits the next request too, or is encoded anew."""
     messages, seen = codec_class(codec)(), []
     for number, value in ((1, "a"), (2, "a"), (3, "b")):
         url, body = f"https://x/api/{number}?q={value}", b"{}" if method == "POST" else b""
@@ -108,8 +108,8 @@ def test_both_parsers_write_the_same(codec, method):
     assert [head.lower() for head in wanted] == [head.lower() for head in seen]
 
 
-def test_no_end_of_trailers_is_no_response():
-    """What comes behind the chunks is bounded like the head."""
+def test_endless_trailers_are_unreadable():
+    """Trailers after the chunks are bounded like the head."""
     messages = codec_class("httptools")()
     messages.encode(Request(method="GET", url="http://x/"), "x")
     messages.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
@@ -132,6 +132,6 @@ def test_no_end_of_trailers_is_no_response():
         ("http://[::1]:80/a:b@c", "/a:b@c"),
     ],
 )
-def test_targets(url, target):
-    """What stands behind the host, without the fragment, in ASCII."""
+def test_request_target(url, target):
+    """The path and query, without the fragment, in ASCII."""
     assert target == request_target(url)

@@ -1,4 +1,4 @@
-"""The connections of our own, against servers that behave well, badly, or not at all."""
+"""Our own HTTP/1.1 connections, against servers that behave well, badly, or not at all."""
 
 import asyncio
 import gzip
@@ -114,13 +114,13 @@ async def http(own):
     await http.aclose()
 
 
-def asking(server, path="/x", **more):
+def request_to(server, path="/x", **more):
     more = {"method": "POST", "headers": (("key", KEY),), "body": b'{"a":1}'} | more
     return Request(url=server.url + path, **more)
 
 
-def instantly(monkeypatch, *found):
-    """Names resolve at once, so that a number of steps of the loop says how far a call has come."""
+def resolve_instantly(monkeypatch, *found):
+    """Names resolve at once, so that loop iterations tell how far a call has come."""
 
     async def getaddrinfo(host, port, **_kind):
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", to) for to in found or [(host, port)]]
@@ -128,8 +128,8 @@ def instantly(monkeypatch, *found):
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
 
 
-def certified(monkeypatch, tmp_path, *names):
-    """A server's side of TLS, whose authority the environment makes the client trust."""
+def trusted_server_context(monkeypatch, tmp_path, *names):
+    """Return a TLS context for a server that the environment makes the client trust."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
@@ -147,11 +147,11 @@ async def until(condition):
 # Reuse.
 
 
-async def test_a_connection_is_used_again(http):
-    """One after the other, all requests go over one connection, each whole."""
+async def test_connection_is_reused(http):
+    """Sequential requests share one connection, and each response is complete."""
     async with Server() as server:
         for number in range(3):
-            response = await http.exchange(asking(server, f"/{number}?a=b", body=b"x" * number))
+            response = await http.exchange(request_to(server, f"/{number}?a=b", body=b"x" * number))
             assert (200, b"{}") == (response.status_code, response.body)
             assert [(b"Content-Length", b"2")] == list(response.headers)
         await http.aclose()
@@ -163,40 +163,40 @@ async def test_a_connection_is_used_again(http):
         assert f"\r\nkey: {KEY}\r\n" in head
 
 
-async def test_a_fresh_request_takes_no_used_connection(http):
-    """What must not be repeated has a connection of its own, which others may use after it."""
+async def test_submit_opens_a_new_connection(http):
+    """A request that must not be repeated gets a new connection, which others may use later."""
     async with Server() as server:
         for needs_new_connection in (False, True, False):
-            await http.exchange(asking(server, needs_new_connection=needs_new_connection))
+            await http.exchange(request_to(server, needs_new_connection=needs_new_connection))
         await http.aclose()
     assert [1, 2] == [len(requests) for requests in server.seen]
 
 
-async def test_a_get_says_nothing_of_a_body(http):
-    """Only what may carry a body says how long it is."""
+async def test_get_without_body_has_no_content_length(http):
+    """Only a request that may have a body declares its length."""
     async with Server() as server:
-        await http.exchange(asking(server, "", method="GET", body=b""))
+        await http.exchange(request_to(server, "", method="GET", body=b""))
         await http.aclose()
     head, _ = server.seen[0][0]
     assert head.startswith("GET / HTTP/1.1\r\n")
     assert "content-length" not in head.lower()
 
 
-async def test_the_one_used_last_is_used_next(http):
-    """A quieter time leaves the others alone, so that they grow old."""
+async def test_connection_used_last_is_used_next(http):
+    """In quieter times the other connections stay idle until they expire."""
     async with Server() as server:
-        await asyncio.gather(*(http.exchange(asking(server)) for _ in range(4)))
+        await asyncio.gather(*(http.exchange(request_to(server)) for _ in range(4)))
         for _ in range(6):
-            await http.exchange(asking(server))
+            await http.exchange(request_to(server))
         await http.aclose()
     assert [1, 1, 1, 7] == sorted(len(requests) for requests in server.seen)
 
 
-async def test_no_more_connections_than_allowed_and_in_turn(http):
-    """Who comes when all are busy waits, and gets its turn in order."""
+async def test_connection_limit_holds_and_waiters_go_in_order(http):
+    """Requests beyond the limit wait, and are sent in the order they came."""
     async with Server() as server:
         server.gate.clear()
-        asked = asyncio.gather(*(http.exchange(asking(server, f"/{n}")) for n in range(20)))
+        asked = asyncio.gather(*(http.exchange(request_to(server, f"/{n}")) for n in range(20)))
         await until(lambda: sum(map(len, server.seen)) == 4)
         await asyncio.sleep(0.02)
         assert 4 == sum(map(len, server.seen))
@@ -221,32 +221,32 @@ async def test_no_more_connections_than_allowed_and_in_turn(http):
     ],
     ids=["Connection: close", "HTTP/1.0", "until close", "two answers", "a line too much", "cut"],
 )
-async def test_a_connection_that_may_not_be_used_again_is_not(http, answer, closes):
-    """What the server closes, or what has bytes left over, serves one request."""
+async def test_unusable_connection_serves_one_request(http, answer, closes):
+    """A connection that the server closes, or that has surplus bytes, is not reused."""
     async with Server(answer, closes=closes) as server:
         for _ in range(3):
-            assert b"{}" == (await http.exchange(asking(server))).body
+            assert b"{}" == (await http.exchange(request_to(server))).body
             await asyncio.sleep(0.01)
         assert 3 == len(server.seen)
         await http.aclose()
 
 
-async def test_bytes_that_nobody_asked_for_close_a_connection(http):
-    """They are never read as the answer to the next request."""
+async def test_unrequested_bytes_close_an_idle_connection(http):
+    """They are never read as the response to the next request."""
     async with Server() as server:
-        await http.exchange(asking(server))
+        await http.exchange(request_to(server))
         server.writers[0].write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
         await server.writers[0].drain()
         (origin,) = http._routes.values()
         await until(lambda: not origin._idle)
-        assert 200 == (await http.exchange(asking(server))).status_code
+        assert 200 == (await http.exchange(request_to(server))).status_code
         await http.aclose()
     assert 2 == len(server.seen)
 
 
 @pytest.mark.parametrize("farewell", [b"", OK])
-async def test_a_closed_connection_is_noticed_though_the_loop_has_not_looked(http, farewell):
-    """A loop that was held up while the server closed still opens a fresh connection."""
+async def test_closed_connection_is_noticed_by_a_blocked_loop(http, farewell):
+    """If the server closed while the loop was blocked, the next request opens a new connection."""
     listener = socket.create_server(("127.0.0.1", 0))
     closed = threading.Event()
 
@@ -275,27 +275,27 @@ async def test_a_closed_connection_is_noticed_though_the_loop_has_not_looked(htt
     listener.close()
 
 
-async def test_an_old_connection_is_closed(http, monkeypatch):
-    """What nobody has used for a while is closed by a timer, and a younger one is left alone."""
+async def test_idle_connection_expires(http, monkeypatch):
+    """A timer closes a connection that was idle for long, and leaves a younger one alone."""
     monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEEPALIVE_S", 0.2)
     async with Server() as server:
-        await asyncio.gather(*(http.exchange(asking(server)) for _ in range(2)))
+        await asyncio.gather(*(http.exchange(request_to(server)) for _ in range(2)))
         await asyncio.sleep(0.12)
-        await http.exchange(asking(server))
+        await http.exchange(request_to(server))
         await until(lambda: any(writer.is_closing() for writer in server.writers))
         assert [False, True] == sorted(writer.is_closing() for writer in server.writers)
         await until(lambda: all(writer.is_closing() for writer in server.writers))
-        await http.exchange(asking(server))
+        await http.exchange(request_to(server))
         assert 3 == len(server.seen)
         await http.aclose()
 
 
-async def test_an_old_connection_is_not_used_though_the_timer_is_late(http, monkeypatch):
-    """Age is looked at where a connection is taken, too."""
+async def test_expired_connection_is_not_reused_when_the_timer_is_late(http, monkeypatch):
+    """The age is also checked when a connection is taken."""
     async with Server() as server:
-        await http.exchange(asking(server))
+        await http.exchange(request_to(server))
         monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEEPALIVE_S", 0.0)
-        await http.exchange(asking(server))
+        await http.exchange(request_to(server))
         assert 2 == len(server.seen)
         await http.aclose()
 
@@ -321,8 +321,8 @@ async def test_an_old_connection_is_not_used_though_the_timer_is_late(http, monk
     ids=["length", "chunks", "1xx", "204", "304", "empty", "redirect"],
 )
 @pytest.mark.parametrize("piece", [1, 1000], ids=["dripping", "at once"])
-async def test_bodies_of_all_kinds(http, answer, status_code, body, piece):
-    """However its length is told and however it comes, a body is read to its end and no further."""
+async def test_body_is_read_to_its_end(http, answer, status_code, body, piece):
+    """Whatever its framing and however it is cut, a body is read to its end and no further."""
 
     class Dripping(Server):
         async def talk(self, reader, writer, requests):
@@ -335,18 +335,18 @@ async def test_bodies_of_all_kinds(http, answer, status_code, body, piece):
 
     async with Dripping() as server:
         for _ in range(2):
-            response = await http.exchange(asking(server))
+            response = await http.exchange(request_to(server))
             assert (status_code, body) == (response.status_code, response.body)
         await http.aclose()
     assert [2] == [len(requests) for requests in server.seen]
 
 
-async def test_nothing_is_decoded(http):
-    """Packed content stays packed."""
+async def test_compressed_body_is_not_decoded(http):
+    """A compressed body is returned as received."""
     packed = gzip.compress(b"{}", mtime=0)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     async with Server(head + packed) as server:
-        assert packed == (await http.exchange(asking(server))).body
+        assert packed == (await http.exchange(request_to(server))).body
         await http.aclose()
 
 
@@ -355,7 +355,10 @@ async def test_nothing_is_decoded(http):
     [
         (b"", "closed before the response was complete"),
         (b"HTTP/1.1 200", "closed before the response was complete"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "closed before the response was complete"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+            "closed before the response was complete",
+        ),
         (CHUNKED[:-9], "closed before the response was complete"),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "not an HTTP response"),
         (b"\x15\x03\x01\x00\x02\x02\x50\r\n\r\n", "not an HTTP response"),
@@ -377,17 +380,17 @@ async def test_nothing_is_decoded(http):
         "chunk",
     ],
 )
-async def test_what_is_no_whole_response_is_a_fault(http, answer, words):
-    """Nobody can tell whether the request was heard, so it may have been."""
+async def test_incomplete_response_is_a_transport_error(http, answer, words):
+    """The server may have read the request, so it may have been sent."""
     async with Server(answer, closes=True) as server:
         with pytest.raises(TransportError, match=words) as caught:
-            await http.exchange(asking(server))
+            await http.exchange(request_to(server))
         assert caught.value.may_have_been_sent
         await http.aclose()
 
 
-async def test_a_reset_is_a_fault(http):
-    """A connection that breaks while the answer comes says so."""
+async def test_reset_during_response_is_a_transport_error(http):
+    """The error names the reset."""
 
     class Breaking(Server):
         async def talk(self, reader, writer, requests):
@@ -400,12 +403,12 @@ async def test_a_reset_is_a_fault(http):
 
     async with Breaking() as server:
         with pytest.raises(TransportError, match="ConnectionResetError") as caught:
-            await http.exchange(asking(server))
+            await http.exchange(request_to(server))
         assert caught.value.may_have_been_sent
 
 
-async def test_a_used_connection_that_dies_may_have_carried_the_request(http):
-    """Not one byte came back, and yet nobody can prove that the request was not heard."""
+async def test_reused_connection_that_dies_may_have_sent_the_request(http):
+    """No byte came back, but the server may have read the request."""
 
     class OnceOnly(Server):
         async def talk(self, reader, writer, requests):
@@ -414,18 +417,18 @@ async def test_a_used_connection_that_dies_may_have_carried_the_request(http):
             requests.append(await read_request(reader))
 
     async with OnceOnly() as server:
-        await http.exchange(asking(server))
+        await http.exchange(request_to(server))
         with pytest.raises(TransportError) as caught:
-            await http.exchange(asking(server))
+            await http.exchange(request_to(server))
         assert caught.value.may_have_been_sent
         assert [2] == [len(requests) for requests in server.seen]
-        await http.exchange(asking(server))
+        await http.exchange(request_to(server))
         await http.aclose()
 
 
 @pytest.mark.parametrize("told", [b"", b"Transfer-Encoding: chunked\r\n"])
-async def test_bodies_are_bounded(http, monkeypatch, told):
-    """A body beyond the cap is not read to its end."""
+async def test_body_above_the_cap_is_a_transport_error(http, monkeypatch, told):
+    """A body above the cap is not read to its end."""
     monkeypatch.setattr("modelslab_async._transport.base.MAX_BODY_BYTES", 100_000)
     written = 0
 
@@ -442,12 +445,12 @@ async def test_bodies_are_bounded(http, monkeypatch, told):
 
     async with Endless() as server:
         with pytest.raises(TransportError, match="longer than"):
-            await http.exchange(asking(server))
+            await http.exchange(request_to(server))
     assert written < 50_000_000
 
 
-async def test_an_answer_that_overtakes_the_request(http):
-    """A refusal that comes before the request is out is heard, and ends the connection."""
+async def test_response_before_the_request_is_sent_is_returned(http):
+    """An early refusal is returned, and its connection is closed."""
 
     class Hasty(Server):
         async def talk(self, reader, writer, _requests):
@@ -458,9 +461,9 @@ async def test_an_answer_that_overtakes_the_request(http):
             await reader.read()
 
     async with Hasty() as server:
-        response = await http.exchange(asking(server, body=b"x" * 50_000_000))
+        response = await http.exchange(request_to(server, body=b"x" * 50_000_000))
         assert 413 == response.status_code
-        assert 413 == (await http.exchange(asking(server))).status_code
+        assert 413 == (await http.exchange(request_to(server))).status_code
         assert 2 == len(server.seen)
         await http.aclose()
 
@@ -468,8 +471,8 @@ async def test_an_answer_that_overtakes_the_request(http):
 # Getting there.
 
 
-async def test_a_connection_that_was_lost_before_its_exchange_carried_nothing(own):
-    """Between its coming about and the request it may be reset; nobody waits for an answer then."""
+async def test_connection_lost_before_its_exchange_sent_nothing(own):
+    """A reset between connecting and sending raises at once."""
     loop = asyncio.get_running_loop()
     async with Server() as server:
         on_closed = asyncio.Event()
@@ -486,12 +489,12 @@ async def test_a_connection_that_was_lost_before_its_exchange_carried_nothing(ow
         await on_closed.wait()
         with pytest.raises(TransportError) as caught:
             async with asyncio.timeout(5):
-                await connection.exchange(asking(server), "x")
+                await connection.exchange(request_to(server), "x")
     assert not caught.value.may_have_been_sent
 
 
-async def test_a_refused_connection_never_left(http):
-    """Nobody listens, so nothing was sent."""
+async def test_refused_connection_never_sent(http):
+    """No server listens, so nothing was sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.raises(TransportError, match="ConnectionRefusedError") as caught:
@@ -499,13 +502,13 @@ async def test_a_refused_connection_never_left(http):
     assert not caught.value.may_have_been_sent
 
 
-async def test_a_silent_host_never_heard_the_request(http, monkeypatch):
-    """Where no connection comes about in time, the request provably never left."""
+async def test_host_that_never_connects_never_sent(http, monkeypatch):
+    """If connecting times out, the request provably never left."""
 
     async def silent(*_address):
         await asyncio.Event().wait()
 
-    instantly(monkeypatch)
+    resolve_instantly(monkeypatch)
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", silent)
     monkeypatch.setattr(origin_pool, "_CONNECT_TIMEOUT_S", 0.05)
     with pytest.raises(TransportError, match="no connection within") as caught:
@@ -513,8 +516,8 @@ async def test_a_silent_host_never_heard_the_request(http, monkeypatch):
     assert not caught.value.may_have_been_sent
 
 
-async def test_an_unknown_host_never_left(http, monkeypatch):
-    """A name without an address got nothing."""
+async def test_unknown_host_never_sent(http, monkeypatch):
+    """A name without an address gets no request."""
 
     async def getaddrinfo(*_args, **_kind):
         raise socket.gaierror(-2, "Name or service not known")
@@ -538,35 +541,35 @@ async def test_an_unknown_host_never_left(http, monkeypatch):
         "http://127.0.0.1/a b",
     ],
 )
-async def test_a_url_that_is_none_never_left(http, url, monkeypatch):
-    """Whatever is wrong with it, it is a fault of ours and not the end of the poller."""
+async def test_invalid_url_never_sent(http, url, monkeypatch):
+    """An invalid URL is a TransportError, so it does not break the poller."""
     async with Server() as server:
         if "127.0.0.1" in url:
-            instantly(monkeypatch, ("127.0.0.1", server.port))
+            resolve_instantly(monkeypatch, ("127.0.0.1", server.port))
         with pytest.raises(TransportError) as caught:
             await http.exchange(Request(method="GET", url=url))
         assert not caught.value.may_have_been_sent
 
 
-async def test_a_host_in_another_script(http, monkeypatch):
-    """It is written in ASCII, as HTTP wants it, and so is the path."""
+async def test_international_host_and_path_are_encoded(http, monkeypatch):
+    """The host is sent as punycode and the path percent-encoded."""
     async with Server() as server:
-        instantly(monkeypatch, ("127.0.0.1", server.port))
+        resolve_instantly(monkeypatch, ("127.0.0.1", server.port))
         await http.exchange(Request(method="GET", url="http://b\u00fccher.example/\u00fc?\u00fc=1"))
         await http.aclose()
     head, _ = server.seen[0][0]
     assert head.startswith("GET /%C3%BC?%C3%BC=1 HTTP/1.1\r\nHost: xn--bcher-kva.example\r\n")
 
 
-async def test_ipv6_and_the_default_port(http, monkeypatch):
-    """An address of IPv6 stands in brackets, a port that goes without saying is not said."""
+async def test_ipv6_host_header(http, monkeypatch):
+    """An IPv6 address has brackets, and a default port is left out."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("this machine has no IPv6")
     async with Server(host="::1") as server:
-        await http.exchange(asking(server))
-        instantly(monkeypatch, ("127.0.0.1", server.port))
+        await http.exchange(request_to(server))
+        resolve_instantly(monkeypatch, ("127.0.0.1", server.port))
         with pytest.raises(TransportError):
             await http.exchange(Request(method="GET", url="http://[::1]/"))
         await http.aclose()
@@ -575,18 +578,18 @@ async def test_ipv6_and_the_default_port(http, monkeypatch):
 
 
 @pytest.mark.parametrize("port", ["", ":80"])
-async def test_the_default_port_is_not_said(http, monkeypatch, port):
-    """The `Host` header leaves it out, however the URL writes it."""
+async def test_host_header_omits_the_default_port(http, monkeypatch, port):
+    """The `Host` header leaves it out, however the URL spells it."""
     async with Server() as server:
-        instantly(monkeypatch, ("127.0.0.1", server.port))
+        resolve_instantly(monkeypatch, ("127.0.0.1", server.port))
         await http.exchange(Request(method="GET", url=f"http://Some.Example{port}/"))
         await http.aclose()
     head, _ = server.seen[0][0]
     assert "\r\nHost: some.example\r\n" in head
 
 
-async def test_a_silent_address_does_not_hold_up_the_others(http, monkeypatch):
-    """After a moment the next address is tried beside it; whoever comes second is closed."""
+async def test_silent_address_does_not_block_the_others(http, monkeypatch):
+    """After a moment the next address is tried beside it, and sockets that lose are closed."""
     loop = asyncio.get_running_loop()
     both = loop.create_future()
     tried = []
@@ -600,9 +603,9 @@ async def test_a_silent_address_does_not_hold_up_the_others(http, monkeypatch):
 
     async with Server() as server:
         silent, good = ("127.0.0.1", 1), ("127.0.0.1", server.port)
-        instantly(monkeypatch, silent, good, good)
+        resolve_instantly(monkeypatch, silent, good, good)
         monkeypatch.setattr(loop, "sock_connect", sock_connect)
-        asked = asyncio.create_task(http.exchange(asking(server)))
+        asked = asyncio.create_task(http.exchange(request_to(server)))
         await until(lambda: len(tried) == 3)
         both.set_result(None)
         assert 200 == (await asked).status_code
@@ -619,10 +622,10 @@ async def test_dead_first_address_delays_the_request_by_a_quarter_second(http, m
         await (asyncio.sleep(60) if address[1] == 1 else connect(sock, address))
 
     async with Server() as server:
-        instantly(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", server.port))
+        resolve_instantly(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", server.port))
         monkeypatch.setattr(loop, "sock_connect", sock_connect)
         started_at = loop.time()
-        assert 200 == (await http.exchange(asking(server))).status_code
+        assert 200 == (await http.exchange(request_to(server))).status_code
         assert 0.2 < loop.time() - started_at < 5.0
         await http.aclose()
     assert 1 == sum(map(len, server.seen))
@@ -633,8 +636,8 @@ async def test_refusing_first_address_is_skipped(http, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         refusing = listener.getsockname()
     async with Server() as server:
-        instantly(monkeypatch, refusing, ("127.0.0.1", server.port))
-        assert 200 == (await http.exchange(asking(server))).status_code
+        resolve_instantly(monkeypatch, refusing, ("127.0.0.1", server.port))
+        assert 200 == (await http.exchange(request_to(server))).status_code
         await http.aclose()
 
 
@@ -657,9 +660,9 @@ async def test_both_address_families_are_tried_alternately(monkeypatch):
     assert [0, 3, 1, 2] == tried
 
 
-async def test_tls_trusts_whom_the_environment_trusts(http, monkeypatch, tmp_path):
-    """`SSL_CERT_FILE` is heard, the server is told its name, and no name that is an address."""
-    context = certified(monkeypatch, tmp_path, "localhost", "127.0.0.1")
+async def test_tls_uses_the_certificates_of_the_environment(http, monkeypatch, tmp_path):
+    """`SSL_CERT_FILE` applies, and the server gets the host name unless that is an address."""
+    context = trusted_server_context(monkeypatch, tmp_path, "localhost", "127.0.0.1")
     names = []
     context.sni_callback = lambda _sock, name, _context: names.append(name)
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -678,16 +681,18 @@ async def test_tls_trusts_whom_the_environment_trusts(http, monkeypatch, tmp_pat
     assert [2, 2] == [len(requests) for requests in server.seen]
 
 
-async def test_a_wrong_name_is_final(http, monkeypatch, tmp_path):
-    """A certificate of another host is not trusted, and gets no request."""
-    async with Server(tls=certified(monkeypatch, tmp_path, "elsewhere.example")) as server:
+async def test_certificate_of_another_host_is_permanent(http, monkeypatch, tmp_path):
+    """A certificate of another host is not trusted, and its server gets no request."""
+    async with Server(
+        tls=trusted_server_context(monkeypatch, tmp_path, "elsewhere.example")
+    ) as server:
         with pytest.raises(UntrustedServer, match="certificate is not valid"):
-            await http.exchange(asking(server))
+            await http.exchange(request_to(server))
     assert [] == [request for requests in server.seen for request in requests]
 
 
-async def test_a_failed_handshake_never_left(http):
-    """A server that speaks no TLS got no request."""
+async def test_failed_handshake_never_sent(http):
+    """A server that does not speak TLS gets no request."""
 
     class Plain(Server):
         async def talk(self, reader, writer, _requests):
@@ -701,16 +706,16 @@ async def test_a_failed_handshake_never_left(http):
     assert not caught.value.may_have_been_sent
 
 
-async def test_certificates_that_cannot_be_read_never_left(http, monkeypatch):
-    """A wrong `SSL_CERT_FILE` is a fault of ours."""
+async def test_unreadable_certificates_never_sent(http, monkeypatch):
+    """A wrong `SSL_CERT_FILE` is a TransportError."""
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
     with pytest.raises(TransportError, match="FileNotFoundError") as caught:
         await http.exchange(Request(method="GET", url="https://127.0.0.1:1/"))
     assert not caught.value.may_have_been_sent
 
 
-async def test_certificates_are_loaded_once_and_not_in_the_loop(http, monkeypatch, tmp_path):
-    """However many connections are wanted at once."""
+async def test_certificates_are_loaded_once_in_a_thread(http, monkeypatch, tmp_path):
+    """Connections that open at the same time share one load."""
     load, threads = httpx.create_ssl_context, []
 
     def loading():
@@ -718,15 +723,15 @@ async def test_certificates_are_loaded_once_and_not_in_the_loop(http, monkeypatc
         return load()
 
     monkeypatch.setattr(httpx, "create_ssl_context", loading)
-    async with Server(tls=certified(monkeypatch, tmp_path, "127.0.0.1")) as server:
-        await asyncio.gather(*(http.exchange(asking(server)) for _ in range(4)))
+    async with Server(tls=trusted_server_context(monkeypatch, tmp_path, "127.0.0.1")) as server:
+        await asyncio.gather(*(http.exchange(request_to(server)) for _ in range(4)))
         await http.aclose()
     assert 1 == len(threads)
     assert threading.main_thread() not in threads
 
 
-async def test_a_proxy_gets_what_it_is_for(own, monkeypatch):
-    """Where the environment names a proxy, requests go through it, and over one transport."""
+async def test_environment_proxy_is_used(own, monkeypatch):
+    """If the environment names a proxy, requests share one transport through it."""
     async with Server() as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)
         monkeypatch.setenv("HTTPS_PROXY", server.url)
@@ -734,7 +739,7 @@ async def test_a_proxy_gets_what_it_is_for(own, monkeypatch):
         http = own(connections=4)
         request = Request(method="GET", url="http://some.example/x")
         await asyncio.gather(http.exchange(request), http.exchange(request))
-        await http.exchange(asking(server, "/direct"))
+        await http.exchange(request_to(server, "/direct"))
         server.answer = b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"
         secret = Request(
             method="POST", url="https://some.example/x", headers=(("key", KEY),), body=b"{}"
@@ -769,8 +774,8 @@ BAD_PROXIES = {
 
 @pytest.mark.parametrize("proxy", BAD_PROXIES)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_proxy_that_cannot_be_used_is_told(own, monkeypatch, proxy, scheme):
-    """It is final, never left, says what to do without showing a password, and breaks nothing."""
+async def test_unusable_proxy_is_a_permanent_error(own, monkeypatch, proxy, scheme):
+    """The error tells what to change and shows no password. Nothing was sent."""
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setenv("ALL_PROXY", proxy)
     emulator = Emulator()
@@ -794,8 +799,8 @@ async def test_a_proxy_that_cannot_be_used_is_told(own, monkeypatch, proxy, sche
                 assert isinstance(await client.fetch("images:1"), Success)
 
 
-async def test_certificates_that_cannot_be_read_for_a_proxy_never_left(own, monkeypatch):
-    """A wrong `SSL_CERT_FILE` is told as it is without a proxy."""
+async def test_unreadable_certificates_for_a_proxy_never_sent(own, monkeypatch):
+    """A wrong `SSL_CERT_FILE` gives the same error as without a proxy."""
     monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     with pytest.raises(TransportError, match="FileNotFoundError") as caught:
@@ -803,8 +808,8 @@ async def test_certificates_that_cannot_be_read_for_a_proxy_never_left(own, monk
     assert not caught.value.may_have_been_sent
 
 
-async def test_a_call_cut_off_while_certificates_load_for_a_proxy_never_left(own, monkeypatch):
-    """Its deadline may end before there is a way at all."""
+async def test_deadline_while_certificates_load_for_a_proxy_never_sent(own, monkeypatch):
+    """The deadline may pass before there is a route."""
 
     async def context(_ssl_loader):
         await asyncio.Event().wait()
@@ -818,8 +823,8 @@ async def test_a_call_cut_off_while_certificates_load_for_a_proxy_never_left(own
 
 
 @pytest.mark.parametrize("kind", ["proxy", "transport", "client"])
-async def test_two_answers_in_one_packet_over_httpx(monkeypatch, kind):
-    """Over httpx too, what follows an answer is never the answer to the next request."""
+async def test_second_response_in_one_packet_is_dropped_over_httpx(monkeypatch, kind):
+    """Surplus bytes are never read as the response to the next request."""
 
     class Twice(Server):
         async def talk(self, reader, writer, requests):
@@ -835,7 +840,7 @@ async def test_two_answers_in_one_packet_over_httpx(monkeypatch, kind):
         given = {"transport": httpx.AsyncHTTPTransport(), "client": own}.get(kind)
         http = as_transport(given, 1)
         for path in (b"/1", b"/2"):
-            response = await http.exchange(asking(server, path.decode()))
+            response = await http.exchange(request_to(server, path.decode()))
             assert path == response.body
         if kind != "client":
             await http.aclose()
@@ -846,17 +851,17 @@ async def test_two_answers_in_one_packet_over_httpx(monkeypatch, kind):
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-async def test_cancelled_at_any_step_it_leaks_nothing(own, monkeypatch, tmp_path, secure):
-    """Whichever step a call is cancelled at, its place is free again and its socket closed."""
-    instantly(monkeypatch)
-    context = certified(monkeypatch, tmp_path, "127.0.0.1") if secure else None
+async def test_cancelled_at_any_step_leaks_nothing(own, monkeypatch, tmp_path, secure):
+    """Wherever a call is cancelled, its slot is free again and its socket is closed."""
+    resolve_instantly(monkeypatch)
+    context = trusted_server_context(monkeypatch, tmp_path, "127.0.0.1") if secure else None
     async with Server(tls=context) as server:
         cancelled = 0
         for steps in range(61):
             http = own(connections=1)
             if secure:
                 await http._ssl_loader.context()
-            task = asyncio.create_task(http.exchange(asking(server)))
+            task = asyncio.create_task(http.exchange(request_to(server)))
             for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()
@@ -864,7 +869,7 @@ async def test_cancelled_at_any_step_it_leaks_nothing(own, monkeypatch, tmp_path
                 await task
             cancelled += task.cancelled()
             async with asyncio.timeout(5):
-                assert 200 == (await http.exchange(asking(server))).status_code
+                assert 200 == (await http.exchange(request_to(server))).status_code
             (origin,) = http._routes.values()
             assert 1 == len(origin._idle)
             assert set(origin._idle) == origin._open_connections
@@ -873,12 +878,12 @@ async def test_cancelled_at_any_step_it_leaks_nothing(own, monkeypatch, tmp_path
         assert 5 < cancelled < 61
 
 
-async def test_cancelled_while_it_waits_for_its_turn(own):
-    """Who gives up in the queue takes no place along, and loses nobody else's."""
+async def test_cancelled_while_waiting_for_a_connection(own):
+    """A cancelled waiter keeps no slot and delays no other waiter."""
     async with Server() as server:
         server.gate.clear()
         http = own(connections=1)
-        tasks = [asyncio.create_task(http.exchange(asking(server))) for _ in range(9)]
+        tasks = [asyncio.create_task(http.exchange(request_to(server))) for _ in range(9)]
         await until(lambda: sum(map(len, server.seen)) == 1)
         for task in tasks[::2]:
             task.cancel()
@@ -890,8 +895,8 @@ async def test_cancelled_while_it_waits_for_its_turn(own):
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["answer", "handshake"])
-async def test_a_deadline_leaves_no_connection_and_takes_no_place(own, secure):
-    """A server that is silent, before or after the handshake, costs its deadline and no more."""
+async def test_deadline_leaves_no_connection_and_frees_its_slot(own, secure):
+    """A server that is silent, before or after the handshake, costs the deadline and no more."""
 
     class Silent(Server):
         async def talk(self, reader, _writer, _requests):
@@ -907,13 +912,13 @@ async def test_a_deadline_leaves_no_connection_and_takes_no_place(own, secure):
         await sender.aclose()
 
 
-async def test_closing_ends_what_is_on_its_way(own):
-    """Those in use, at rest and in the queue: all end, each with a word that says so."""
+async def test_close_ends_exchanges_in_flight(own):
+    """Exchanges that are in use, idle or waiting all end with an error that says so."""
     async with Server() as server:
         http = own(connections=2)
-        await asyncio.gather(http.exchange(asking(server)), http.exchange(asking(server)))
+        await asyncio.gather(http.exchange(request_to(server)), http.exchange(request_to(server)))
         server.gate.clear()
-        ends = [asyncio.create_task(http.exchange(asking(server))) for _ in range(4)]
+        ends = [asyncio.create_task(http.exchange(request_to(server))) for _ in range(4)]
         await until(lambda: sum(map(len, server.seen)) == 4)
         await http.aclose()
         left = []
@@ -934,12 +939,12 @@ async def test_closing_ends_what_is_on_its_way(own):
 
 
 @pytest.mark.parametrize("steps", [1, 5, 7, 8, 9, 10, 11, 12, 13])
-async def test_closing_while_it_connects(own, monkeypatch, steps):
-    """A connection that comes about too late is closed at once."""
-    instantly(monkeypatch)
+async def test_close_while_connecting(own, monkeypatch, steps):
+    """A connection that is made too late is closed at once."""
+    resolve_instantly(monkeypatch)
     async with Server() as server:
         http = own(connections=2)
-        task = asyncio.create_task(http.exchange(asking(server)))
+        task = asyncio.create_task(http.exchange(request_to(server)))
         for _ in range(steps):
             await asyncio.sleep(0)
         await http.aclose()
@@ -947,27 +952,27 @@ async def test_closing_while_it_connects(own, monkeypatch, steps):
             await task
 
 
-async def test_a_thousand_at_once(own):
-    """A thousand connections are opened, used at the same time, used again and closed."""
+async def test_thousand_connections_at_once(own):
+    """A thousand connections are opened, used at the same time, reused and closed."""
     resource = pytest.importorskip("resource")
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2500:
         pytest.skip("this machine allows too few open files")
     async with Server() as server:
         http = own(connections=1000)
         server.gate.clear()
-        first = asyncio.gather(*(http.exchange(asking(server)) for _ in range(1000)))
+        first = asyncio.gather(*(http.exchange(request_to(server)) for _ in range(1000)))
         await until(lambda: sum(map(len, server.seen)) == 1000)
         server.gate.set()
         await first
-        await asyncio.gather(*(http.exchange(asking(server)) for _ in range(1000)))
+        await asyncio.gather(*(http.exchange(request_to(server)) for _ in range(1000)))
         assert 1000 == len(server.seen)
         await http.aclose()
         await until(lambda: all(writer.is_closing() for writer in server.writers))
 
 
 @pytest.mark.parametrize("how", ["nothing", "echo", "refused"])
-async def test_the_key_is_in_no_error(own, how):
-    """Not in its text, nor in the locals of the frames that it came through."""
+async def test_no_error_shows_the_key(own, how):
+    """Neither the text nor the local variables of the frames show it."""
 
     class Odd(Server):
         async def talk(self, reader, writer, _requests):

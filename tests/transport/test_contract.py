@@ -55,7 +55,7 @@ async def http(request):
 
 @asynccontextmanager
 async def served(talk, **how):
-    """A server for one kind of talk; it ends all of them at its own end."""
+    """Run a server with one behaviour; it ends all its connections when it closes."""
     heard, talks, writers = [], set(), []
 
     async def accept(reader, writer):
@@ -81,16 +81,16 @@ async def served(talk, **how):
             await asyncio.gather(*talks)
 
 
-async def hear(reader, heard):
+async def read_request(reader, heard):
     head = await reader.readuntil(b"\r\n\r\n")
     length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
     heard.append(head + await reader.readexactly(int(length)))
 
 
-def answering(answer, *, closes=False):
+def replying_with(answer, *, closes=False):
     async def talk(reader, writer, heard):
         while True:
-            await hear(reader, heard)
+            await read_request(reader, heard)
             writer.write(answer)
             await writer.drain()
             if closes:
@@ -99,30 +99,30 @@ def answering(answer, *, closes=False):
     return talk
 
 
-def asking(url):
+def submit_to(url):
     return Request(method="POST", url=f"{url}/x", headers=(("key", KEY),), body=b'{"a": 12}')
 
 
 @pytest.mark.parametrize(
     "status_code", [200, 201, 400, 401, 404, 408, 413, 429, 500, 502, 503, 529]
 )
-async def test_every_status_comes_as_it_is(http, status_code):
-    """No status is an exception, and none is asked again."""
+async def test_every_status_is_returned(http, status_code):
+    """No status is an exception, and no request is repeated."""
     answer = OK.replace(b"200", b"%d" % status_code)
-    async with served(answering(answer)) as (url, heard):
-        response = await http.exchange(asking(url))
+    async with served(replying_with(answer)) as (url, heard):
+        response = await http.exchange(submit_to(url))
         assert (status_code, b"{}") == (response.status_code, response.body)
         assert 1 == len(heard)
 
 
 @pytest.mark.parametrize("status_code", [301, 302, 303, 307, 308])
 async def test_no_redirect_is_followed(http, status_code):
-    """Neither the body nor the key go where a server points."""
-    async with served(answering(OK)) as (elsewhere, lured):
+    """Neither the body nor the key goes where a server points."""
+    async with served(replying_with(OK)) as (elsewhere, lured):
         answer = b"HTTP/1.1 %d Go\r\nLocation: %b/y\r\nContent-Length: 0\r\n\r\n"
         answer %= (status_code, elsewhere.encode())
-        async with served(answering(answer)) as (url, heard):
-            response = await http.exchange(asking(url))
+        async with served(replying_with(answer)) as (url, heard):
+            response = await http.exchange(submit_to(url))
             assert status_code == response.status_code
             assert [] == lured
             assert 1 == len(heard)
@@ -131,11 +131,11 @@ async def test_no_redirect_is_followed(http, status_code):
 @pytest.mark.parametrize(
     ("encoding", "body"), [(b"gzip", PACKED), (b"br", b"\x0b"), (b"identity", b"{}")]
 )
-async def test_nothing_is_unpacked(http, encoding, body):
-    """A body of any encoding comes as it was sent."""
+async def test_encoded_body_is_returned_as_sent(http, encoding, body):
+    """A body of any encoding is returned as received."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n%b"
-    async with served(answering(answer % (encoding, len(body), body))) as (url, _):
-        assert body == (await http.exchange(asking(url))).body
+    async with served(replying_with(answer % (encoding, len(body), body))) as (url, _):
+        assert body == (await http.exchange(submit_to(url))).body
 
 
 @pytest.mark.parametrize(
@@ -143,37 +143,37 @@ async def test_nothing_is_unpacked(http, encoding, body):
     [b"", b"HTTP/1.1 2", OK[:-1], b"SSH-2.0-OpenSSH_9.6\r\n\r\n", b"\0" * 99],
     ids=["dropped", "half a head", "half a body", "another protocol", "nulls"],
 )
-async def test_what_the_server_has_read_may_have_left(http, answer):
-    """Whatever comes after the request was read whole, nobody says that it never left."""
-    async with served(answering(answer, closes=True)) as (url, heard):
+async def test_request_that_the_server_read_may_have_been_sent(http, answer):
+    """Whatever happens after the server read the request, the error never says it did not leave."""
+    async with served(replying_with(answer, closes=True)) as (url, heard):
         with pytest.raises(TransportError) as caught:
-            await http.exchange(asking(url))
+            await http.exchange(submit_to(url))
         assert caught.value.may_have_been_sent
         assert 1 == len(heard)
         assert KEY not in f"{caught.value!r}{caught.value.__cause__!r}"
 
 
-async def test_a_refused_connection_never_left(http):
-    """Where nobody listens, nothing was sent."""
-    async with served(answering(OK)) as (url, _):
+async def test_refused_connection_never_sent(http):
+    """No server listens, so nothing was sent."""
+    async with served(replying_with(OK)) as (url, _):
         pass
     with pytest.raises(TransportError) as caught:
-        await http.exchange(asking(url))
+        await http.exchange(submit_to(url))
     assert not caught.value.may_have_been_sent
 
 
-async def test_a_bad_certificate_is_told_apart(http):
+async def test_bad_certificate_is_an_untrusted_server(http):
     """A server that cannot prove its name gets no request."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    async with served(answering(OK), ssl=context) as (url, heard):
+    async with served(replying_with(OK), ssl=context) as (url, heard):
         with pytest.raises(UntrustedServer):
-            await http.exchange(asking(url))
+            await http.exchange(submit_to(url))
         assert [] == heard
 
 
 @asynccontextmanager
-async def shaking(context):
+async def handshake_server(context):
     """
     A server that does no more than shake hands, in a thread: asyncio's sends no alert.
 
@@ -230,13 +230,13 @@ DISAGREEMENTS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("settings", DISAGREEMENTS.values(), ids=DISAGREEMENTS)
-async def test_a_failed_handshake_is_final(kind, settings, monkeypatch, tmp_path):
-    """Where the two sides agree on no TLS, one connection is made, and no more."""
+async def test_failed_handshake_is_permanent(kind, settings, monkeypatch, tmp_path):
+    """If the two sides agree on no TLS, one connection is made and no more."""
     authority, context = tls(**settings)
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     pace = Pace(floor=0.01, max_failures=4)
-    async with shaking(context) as (url, handshakes):
+    async with handshake_server(context) as (url, handshakes):
         async with Client(KEY, base_url=url, http=KINDS[kind](), pace=pace) as client:
             with pytest.raises(HandshakeFailed, match="no TLS with the server"):
                 await client.wait("images:1")
@@ -245,13 +245,13 @@ async def test_a_failed_handshake_is_final(kind, settings, monkeypatch, tmp_path
 
 @pytest.mark.parametrize("kind", CODECS)
 @pytest.mark.parametrize("name", DISAGREEMENTS)
-async def test_a_submit_whose_handshake_failed(kind, name, monkeypatch, tmp_path):
-    """It never left, except where only TLS 1.3 tells afterwards: then nobody can know."""
+async def test_submit_with_failed_handshake(kind, name, monkeypatch, tmp_path):
+    """It never left, except with TLS 1.3, where the server may refuse after the request."""
     authority, context = tls(**DISAGREEMENTS[name])
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     expected = SubmitUncertain if name.endswith("1.3") else HandshakeFailed
-    async with shaking(context) as (url, handshakes):
+    async with handshake_server(context) as (url, handshakes):
         async with Client(KEY, base_url=url, http=KINDS[kind]()) as client:
             with pytest.raises(expected) as caught:
                 await client.submit("realtime/text2img", prompt="x")
@@ -261,8 +261,8 @@ async def test_a_submit_whose_handshake_failed(kind, name, monkeypatch, tmp_path
     assert error.may_have_been_sent == (expected is SubmitUncertain)
 
 
-async def test_a_server_without_tls_is_final(http):
-    """Plain HTTP where TLS was asked for is told after one connection, and got no request."""
+async def test_server_without_tls_is_permanent(http):
+    """A plain HTTP server on an https URL ends after one connection and gets no request."""
 
     async def plain(reader, writer, heard):
         heard.append(await reader.read(64))
@@ -279,22 +279,22 @@ async def test_a_server_without_tls_is_final(http):
 
 
 @pytest.mark.parametrize("after", ["", "half a handshake"])
-async def test_a_handshake_that_is_cut_is_a_fault_of_the_network(http, after):
-    """A server that only hangs up may be there again a moment later."""
+async def test_handshake_that_is_cut_is_a_transport_error(http, after):
+    """A server that only hangs up may work a moment later."""
 
     async def hang_up(reader, _writer, heard):
         heard.append(await (reader.read(64) if after else reader.read(0)))
 
     async with served(hang_up) as (url, _):
         with pytest.raises(TransportError):
-            await http.exchange(asking(url.replace("http:", "https:")))
+            await http.exchange(submit_to(url.replace("http:", "https:")))
 
 
-async def test_a_silent_server_is_cut_off(http):
-    """After the deadline of the sender it may have left, and the next exchange has its place."""
+async def test_silent_server_is_cut_off(http):
+    """After its deadline the request may have left, and the next exchange gets a connection."""
 
     async def silent(reader, writer, heard):
-        await hear(reader, heard)
+        await read_request(reader, heard)
         if 1 == len(heard):
             await reader.read()
         writer.write(OK)
@@ -305,25 +305,25 @@ async def test_a_silent_server_is_cut_off(http):
         with pytest.raises(TransportError, match=r"within 0\.3 s") as caught:
             await sender.send(Call(method="POST", url=f"{url}/x", repeatable=True))
         assert caught.value.may_have_been_sent
-        assert 200 == (await http.exchange(asking(url))).status_code
+        assert 200 == (await http.exchange(submit_to(url))).status_code
 
 
 SUBMIT = Call(method="POST", url="", fields={"prompt": "x"}, key_in="body", repeatable=False)
 
 
 @pytest.mark.parametrize("kind", NARROW)
-async def test_a_submit_that_got_no_connection_never_left(kind):
-    """Where all connections are in use until its deadline, no server can have heard of it."""
+async def test_submit_without_connection_never_left(kind):
+    """If all connections are in use until the deadline, no server got the request."""
 
     async def hang(reader, _writer, heard):
-        await hear(reader, heard)
+        await read_request(reader, heard)
         await reader.read()
 
     async with served(hang) as (url, heard):
         given = NARROW[kind]()
         http = as_transport(given, 2)
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
-        polls = [asyncio.create_task(http.exchange(asking(url))) for _ in range(2)]
+        polls = [asyncio.create_task(http.exchange(submit_to(url))) for _ in range(2)]
         async with asyncio.timeout(10):
             while len(heard) < 2:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
@@ -339,8 +339,8 @@ async def test_a_submit_that_got_no_connection_never_left(kind):
                 await aclose()
 
 
-async def test_a_submit_that_got_through_to_nobody_never_left(http, monkeypatch):
-    """Nor where the deadline ends while it connects: here no name is ever resolved."""
+async def test_submit_that_never_connects_never_left(http, monkeypatch):
+    """The same holds if the deadline passes while connecting: the name never resolves here."""
 
     async def getaddrinfo(*_place, **_kind):
         await asyncio.Event().wait()
@@ -355,11 +355,11 @@ async def test_a_submit_that_got_through_to_nobody_never_left(http, monkeypatch)
     assert not caught.value.may_have_been_sent
 
 
-async def test_a_submit_that_was_heard_may_have_left(http):
+async def test_submit_that_was_read_may_have_left(http):
     """Once the request is out, its deadline proves nothing."""
 
     async def hang(reader, _writer, heard):
-        await hear(reader, heard)
+        await read_request(reader, heard)
         await reader.read()
 
     async with served(hang) as (url, _):
@@ -371,16 +371,16 @@ async def test_a_submit_that_was_heard_may_have_left(http):
         assert caught.value.may_have_been_sent
 
 
-async def test_cancelled_at_any_moment_it_serves_the_next(http):
-    """However far an exchange has come when it is cancelled, no place is lost to the others."""
-    async with served(answering(OK)) as (url, _):
+async def test_cancelled_at_any_moment_frees_its_slot(http):
+    """However far a cancelled exchange has come, the next ones get its slot."""
+    async with served(replying_with(OK)) as (url, _):
         for steps in range(12):
-            task = asyncio.create_task(http.exchange(asking(url)))
+            task = asyncio.create_task(http.exchange(submit_to(url)))
             for _ in range(steps):
                 await asyncio.sleep(0.0005)
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
         async with asyncio.timeout(20):
-            found = await asyncio.gather(*(http.exchange(asking(url)) for _ in range(8)))
+            found = await asyncio.gather(*(http.exchange(submit_to(url)) for _ in range(8)))
         assert [200] * 8 == [response.status_code for response in found]

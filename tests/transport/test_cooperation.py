@@ -1,4 +1,4 @@
-"""What comes at once is read a little at a time: others get their turns, and nothing is lost."""
+"""Received bytes are parsed a little at a time: other tasks run, and nothing is lost."""
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import pytest
 from http_codecs import CODECS, codec_class
-from transport.test_connections import Server, asking, certified
+from transport.test_connections import Server, request_to, trusted_server_context
 from transport.test_contract import http, served
 
 from modelslab_async import Request, TransportError
@@ -27,8 +27,8 @@ ANSWERS = {
 
 
 @asynccontextmanager
-async def ticking():
-    """Counts the turns that the event loop gives."""
+async def counting_iterations():
+    """Count the iterations of the event loop."""
     loop, ticks = asyncio.get_running_loop(), [0]
 
     def tick():
@@ -41,8 +41,8 @@ async def ticking():
     handle.cancel()
 
 
-def own(parser, reads=None, ticks=None):
-    """Connections of our own that note how much is read at which turn."""
+def recording_transport(parser, reads=None, ticks=None):
+    """Return a transport that records how many bytes are parsed in which loop iteration."""
 
     class Noting(codec_class(parser)):
         def feed(self, data):
@@ -54,13 +54,16 @@ def own(parser, reads=None, ticks=None):
 
 
 @pytest.mark.parametrize("parser", CODECS)
-async def test_what_comes_at_once_is_read_by_turns(parser):
-    """However much has come, a turn reads 8 KiB of it at the most."""
+async def test_bytes_received_at_once_are_parsed_in_slices(parser):
+    """One loop iteration parses at most 8 KiB."""
     reads = []
-    async with ticking() as ticks, Server(HEAD + CRUMB * MAX_SMALL_CHUNKS + b"0\r\n\r\n") as server:
-        http = own(parser, reads, ticks)
-        assert b"x" * MAX_SMALL_CHUNKS == (await http.exchange(asking(server))).body
-        assert 200 == (await http.exchange(asking(server))).status_code
+    async with (
+        counting_iterations() as ticks,
+        Server(HEAD + CRUMB * MAX_SMALL_CHUNKS + b"0\r\n\r\n") as server,
+    ):
+        http = recording_transport(parser, reads, ticks)
+        assert b"x" * MAX_SMALL_CHUNKS == (await http.exchange(request_to(server))).body
+        assert 200 == (await http.exchange(request_to(server))).status_code
         assert 1 == len(server.seen)
         await http.aclose()
     assert max(length for _, length in reads) <= 8192
@@ -68,8 +71,8 @@ async def test_what_comes_at_once_is_read_by_turns(parser):
     assert len(turns) == len(set(turns))
 
 
-async def test_what_comes_at_once_over_httpx_is_read_by_turns():
-    """A stream that never waits lets others have theirs after every hundred pieces."""
+async def test_chunks_received_at_once_over_httpx_are_read_in_slices():
+    """A body stream that never waits yields after every hundred chunks."""
 
     class Crumbs(httpx.AsyncByteStream):
         async def __aiter__(self):
@@ -80,14 +83,14 @@ async def test_what_comes_at_once_over_httpx_is_read_by_turns():
         return httpx.Response(200, stream=Crumbs())
 
     http = HttpxTransportAdapter(httpx.MockTransport(answer))
-    async with ticking() as ticks:
+    async with counting_iterations() as ticks:
         response = await http.exchange(Request(method="GET", url="http://x.example/"))
         assert ticks[0] >= MAX_SMALL_CHUNKS // 100
     assert b"x" * MAX_SMALL_CHUNKS == response.body
 
 
-async def test_a_reply_in_crumbs_that_never_ends(http):
-    """Chunks of one byte are given up after ten thousand of them, over every transport."""
+async def test_endless_one_byte_chunks_are_given_up(http):
+    """Every transport gives up after ten thousand chunks of one byte."""
 
     async def crumble(reader, writer, heard):
         heard.append(await reader.readuntil(b"\r\n\r\n"))
@@ -107,53 +110,55 @@ async def test_a_reply_in_crumbs_that_never_ends(http):
 @pytest.mark.parametrize("encrypted", [False, True])
 @pytest.mark.parametrize("parser", CODECS)
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_a_long_reply_comes_whole(answer, parser, encrypted, monkeypatch, tmp_path):
-    """Whichever way its end is told, and with TLS too; it keeps its connection if it can."""
-    tls = certified(monkeypatch, tmp_path, "127.0.0.1") if encrypted else None
+async def test_long_response_is_complete(answer, parser, encrypted, monkeypatch, tmp_path):
+    """Whatever its framing, and over TLS too; it keeps its connection if it can."""
+    tls = trusted_server_context(monkeypatch, tmp_path, "127.0.0.1") if encrypted else None
     closes = answer == "until its end"
     async with Server(ANSWERS[answer], closes=closes, tls=tls) as server:
-        http = own(parser)
+        http = recording_transport(parser)
         for _ in range(3):
-            assert LONG == (await http.exchange(asking(server))).body
+            assert LONG == (await http.exchange(request_to(server))).body
         assert (3 if closes else 1) == len(server.seen)
         await http.aclose()
 
 
 @pytest.mark.parametrize("parser", CODECS)
-async def test_what_follows_a_long_reply_ends_its_connection(parser):
-    """Bytes behind an answer are taken for no other answer, be they slices away."""
+async def test_surplus_bytes_after_long_response_close_the_connection(parser):
+    """Surplus bytes are no other response, even if they are slices away."""
     async with Server(ANSWERS["length"] + ANSWERS["length"]) as server:
-        http = own(parser)
+        http = recording_transport(parser)
         for _ in range(3):
-            assert LONG == (await http.exchange(asking(server))).body
+            assert LONG == (await http.exchange(request_to(server))).body
         assert 3 == len(server.seen)
         await http.aclose()
 
 
 @pytest.mark.parametrize("parser", CODECS)
-async def test_a_long_reply_that_is_cut_is_no_reply(parser):
+async def test_long_response_that_is_cut_is_an_error(parser):
     """Half a body is an error, however many slices it has."""
     async with Server(ANSWERS["length"][:-1], closes=True) as server:
-        http = own(parser)
-        with pytest.raises(TransportError, match="closed before the response was complete") as caught:
-            await http.exchange(asking(server))
+        http = recording_transport(parser)
+        with pytest.raises(
+            TransportError, match="closed before the response was complete"
+        ) as caught:
+            await http.exchange(request_to(server))
         assert caught.value.may_have_been_sent
         await http.aclose()
 
 
 @pytest.mark.parametrize("parser", CODECS)
 async def test_cancelled_between_two_slices(parser):
-    """A call that is left while its reply is being read leaves nothing behind."""
+    """A call that is cancelled while its response is parsed leaves nothing behind."""
     reads = []
-    async with ticking() as ticks, Server(ANSWERS["length"]) as server:
-        http = own(parser, reads, ticks)
+    async with counting_iterations() as ticks, Server(ANSWERS["length"]) as server:
+        http = recording_transport(parser, reads, ticks)
         for slices in range(1, 6):
             reads.clear()
-            asked = asyncio.create_task(http.exchange(asking(server)))
+            asked = asyncio.create_task(http.exchange(request_to(server)))
             while len(reads) < slices:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0)
             asked.cancel()
             with suppress(asyncio.CancelledError):
                 await asked
-        assert LONG == (await http.exchange(asking(server))).body
+        assert LONG == (await http.exchange(request_to(server))).body
         await http.aclose()

@@ -1,4 +1,4 @@
-"""One timer for all exchanges, and each is cut off in its own time and for that reason alone."""
+"""One timer serves all exchanges, and each is cut off at its own deadline only."""
 
 import asyncio
 import socket
@@ -9,7 +9,7 @@ import pytest
 from modelslab_async._transport.deadlines import Deadlines
 
 
-def test_each_has_its_own_time(virtually):
+def test_each_exchange_has_its_own_deadline(virtually):
     """Whenever it begins, an exchange may take so many seconds and no more."""
 
     async def main():
@@ -30,8 +30,8 @@ def test_each_has_its_own_time(virtually):
     virtually(main)
 
 
-def test_a_cancellation_stays_one(virtually):
-    """Who is cancelled hears that, even where the time is up at the same moment."""
+def test_cancellation_at_the_deadline_stays_a_cancellation(virtually):
+    """A cancelled task gets its CancelledError, even if the deadline passes at the same moment."""
 
     async def main():
         loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
@@ -48,8 +48,8 @@ def test_a_cancellation_stays_one(virtually):
     virtually(main)
 
 
-def test_a_slow_end_is_cut_once(virtually):
-    """An exchange that needs long to clean up is cancelled once, and its own end counts."""
+def test_slow_cleanup_is_cancelled_once(virtually):
+    """An exchange that cleans up slowly is cancelled once, and its own result counts."""
 
     async def main():
         deadlines = Deadlines(10.0)
@@ -71,8 +71,8 @@ def test_a_slow_end_is_cut_once(virtually):
 
 
 @pytest.mark.parametrize("seconds", [0.15, 0.8])
-async def test_an_answer_that_came_while_the_process_stood_still_is_read(seconds):
-    """What lies in the socket when the process goes on is an answer, however late it is read."""
+async def test_response_received_while_the_loop_was_blocked_is_read(seconds):
+    """A response that lies in the socket when the loop continues is read, however late."""
     deadlines = Deadlines(0.1)
     ours, theirs = socket.socketpair()
     ours.settimeout(0.0)
@@ -86,8 +86,8 @@ async def test_an_answer_that_came_while_the_process_stood_still_is_read(seconds
         assert b"answer" == await answer
 
 
-def test_what_is_still_not_answered_after_a_standstill_is_cut(virtually):
-    """An exchange that began before a standstill has a second more; one begun after it has all."""
+def test_exchange_without_response_after_a_standstill_is_cut(virtually):
+    """An exchange from before the standstill has a second more; a new one has its full time."""
 
     async def main():
         loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
@@ -108,8 +108,8 @@ def test_what_is_still_not_answered_after_a_standstill_is_cut(virtually):
     virtually(main)
 
 
-def test_what_others_take_is_not_counted(virtually):
-    """An exchange gets on while callbacks of somebody take long: it is not cut off for that."""
+def test_exchange_that_makes_progress_on_a_blocked_loop_is_not_cut(virtually):
+    """Callbacks that block the loop do not cut off an exchange that advances in each iteration."""
 
     async def main():
         loop, deadlines = asyncio.get_running_loop(), Deadlines(10.0)
@@ -172,7 +172,7 @@ def test_grace_is_granted_once_to_each_exchange(virtually):
     virtually(main)
 
 
-def test_one_timer_for_all(virtually):
+def test_one_timer_serves_all_exchanges(virtually):
     """A thousand exchanges set the timer once."""
 
     async def main():

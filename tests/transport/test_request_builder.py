@@ -1,4 +1,4 @@
-"""A look's request is the one that its family's call makes, whatever the id and the key are."""
+"""The request of a poll is the one of its family's call, whatever the id and the key are."""
 
 import json
 from urllib.parse import urlsplit
@@ -27,15 +27,15 @@ def ids_of(family):
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_a_look_is_what_its_call_is(name):
-    """Made once and filled in, or made anew: the same bytes for every id, at any time."""
+def test_poll_request_equals_its_call(name):
+    """Filled into a template or built anew: the same bytes for every id, at any time."""
     family, requests = TABLE[name], RequestBuilder(KEYS)
     for id_ in [*ids_of(family), *ids_of(family)]:
         ticket = Ticket(name, id_)
         assert requests.build(family.build_poll(ticket)) == requests.poll(family, ticket)
 
 
-def test_an_id_in_the_body_is_there_wherever_the_key_is():
+def test_id_in_the_body_with_key_elsewhere():
     """A key in the header or the query leaves the body to the id."""
     for key_in in ("header", "query", "body"):
         family = Family(name="own", url="{base}/own", id_field="job", key_in=key_in).with_hosts()
@@ -43,8 +43,8 @@ def test_an_id_in_the_body_is_there_wherever_the_key_is():
         assert ({"job": "5"} | ({"key": KEYS.standard} if key_in == "body" else {})) == body
 
 
-def test_a_row_under_another_name_than_its_own_keeps_its_place_and_its_key():
-    """Tickets name a row as the registry does: two rows that call themselves alike are two."""
+def test_family_under_another_name_keeps_its_url_and_key():
+    """Tickets name a family as the registry does: two families with equal names stay two."""
     ours = Family(name="images", url="https://own.example/fetch/{id}", tier="enterprise")
     table, requests = {"ours": ours, "images": TABLE["images"]}, RequestBuilder(KEYS)
     status_client = StatusClient(table, Sender(None, KEYS, timeout=1.0))
@@ -55,7 +55,7 @@ def test_a_row_under_another_name_than_its_own_keeps_its_place_and_its_key():
 
 
 @pytest.mark.parametrize("id_", ["1", "1/2/3", "a-b"])
-def test_an_id_that_does_not_fit_makes_no_request(id_):
+def test_unfitting_id_builds_no_request(id_):
     """A family with two ids takes no ticket with one or three, however plain they are."""
     with pytest.raises(ValueError, match="2 part"):
         RequestBuilder(KEYS).poll(TABLE["own_two"], Ticket("own_two", id_))

@@ -1,4 +1,4 @@
-"""Over httpx, a request never left if nobody took its body: whatever was raised, whoever raised."""
+"""Over httpx, a request whose body was never read never left, whatever error was raised."""
 
 import asyncio
 import inspect
@@ -51,7 +51,7 @@ FAULTS = {
 
 
 class Scripted(httpx.AsyncBaseTransport):
-    """Does with a request what a function says."""
+    """A transport that passes each request to a function."""
 
     def __init__(self, deed):
         self.deed = deed
@@ -116,8 +116,8 @@ async def fault_of(http, request=SUBMIT):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_what_nobody_took_never_left(through, name):
-    """Whatever a transport raises, it sent nothing of a body that it has not touched."""
+async def test_unread_body_never_left(through, name):
+    """Whatever a transport raises, it sent nothing of a body that it has not read."""
 
     async def fail(_request):
         raise FAULTS[name]
@@ -127,8 +127,8 @@ async def test_what_nobody_took_never_left(through, name):
 
 @pytest.mark.parametrize("take", TAKING)
 @pytest.mark.parametrize("name", FAULTS)
-async def test_what_was_taken_may_have_left(through, name, take):
-    """However it was taken, and whatever is raised then: it may have been sent."""
+async def test_read_body_may_have_left(through, name, take):
+    """However it was read, and whatever is raised then: it may have been sent."""
 
     async def fail(request):
         assert BODY == await take(request)
@@ -138,8 +138,8 @@ async def test_what_was_taken_may_have_left(through, name, take):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_what_was_answered_has_left(through, name):
-    """An answer that breaks while it is read was an answer, also where nobody took the body."""
+async def test_request_with_a_response_has_left(through, name):
+    """A response that breaks off proves that the request was sent, even with an unread body."""
 
     async def broken():
         yield b"{"
@@ -151,8 +151,8 @@ async def test_what_was_answered_has_left(through, name):
     assert (await fault_of(through(answer))).may_have_been_sent
 
 
-async def test_a_wrapper_that_tries_twice_has_sent_it(through):
-    """A second attempt that meets a closed port takes nothing back of the first."""
+async def test_retrying_wrapper_has_sent_the_request(through):
+    """A second attempt that meets a closed port does not undo the first."""
 
     async def try_twice(request):
         await from_the_stream(request)
@@ -161,8 +161,8 @@ async def test_a_wrapper_that_tries_twice_has_sent_it(through):
     assert (await fault_of(through(try_twice))).may_have_been_sent
 
 
-async def test_what_never_left_cannot_leave_later(through):
-    """An attempt that goes on beside the one that failed gets no body any more."""
+async def test_withdrawn_body_cannot_leave_later(through):
+    """An attempt that goes on beside the failed one gets no body any more."""
     late = []
 
     async def race(request):
@@ -177,8 +177,8 @@ async def test_what_never_left_cannot_leave_later(through):
             await take(request)
 
 
-async def test_of_a_request_without_a_body_nobody_can_tell(through):
-    """Its head is all of it, and who has sent that shows nowhere."""
+async def test_request_without_body_may_have_left(through):
+    """Its head is all of it, and nothing shows whether that was sent."""
 
     async def fail(_request):
         raise httpx.ConnectError("refused")
@@ -188,14 +188,14 @@ async def test_of_a_request_without_a_body_nobody_can_tell(through):
     assert not TrackedBody(b"").withdraw()
 
 
-async def test_what_cannot_be_built_never_left(through):
-    """A URL that is none is refused before anybody is handed the request."""
+async def test_unbuildable_request_never_left(through):
+    """An invalid URL is refused before any transport gets the request."""
     url = "https://service.example/" + "a" * 70_000
     request = Request(method="POST", url=url, body=BODY, needs_new_connection=True)
     assert not (await fault_of(through(from_the_stream), request)).may_have_been_sent
 
 
-async def test_a_request_is_what_httpx_makes_of_it(through):
+async def test_tracked_request_equals_httpx_request(through):
     """Its head names the host and the length; its body can be read again and again."""
 
     async def echo(request):
@@ -216,8 +216,8 @@ class Signing(httpx.Auth):
         yield request
 
 
-async def test_hooks_and_signatures_see_the_body():
-    """A client's hooks and its auth read the body as ever; then nobody can tell that it stayed."""
+async def test_hooks_and_auth_can_read_the_body():
+    """Hooks and auth of a client read the body as usual; then it may have left."""
     seen = []
 
     async def look(request):
@@ -242,8 +242,8 @@ async def test_hooks_and_signatures_see_the_body():
 
 
 @pytest.mark.parametrize("needs_new_connection", [True, False])
-async def test_whose_certificate_it_is_shows_only_before_anything_left(needs_new_connection):
-    """A hook that meets a bad certificate says nothing of the service's; a look costs nothing."""
+async def test_tls_error_of_a_hook_is_not_the_servers(needs_new_connection):
+    """A hook that meets a bad certificate says nothing about the service's; a poll is repeated."""
     bad = ssl.SSLCertVerificationError("expired")
     bad.verify_message = "expired"
 

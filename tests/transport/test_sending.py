@@ -1,4 +1,4 @@
-"""What leaves this machine, and what comes back: the border to HTTP."""
+"""What the client sends over httpx, and what it makes of the responses."""
 
 import asyncio
 import gzip
@@ -54,7 +54,7 @@ async def client():
     ],
 )
 @respx.mock
-async def test_the_key_goes_into_the_body(client, ticket, body):
+async def test_key_in_the_body(client, ticket, body):
     """Most families take the key, and some the id, as fields of a JSON body."""
     route = respx.post(URLS[ticket]).respond(json=RUNNING)
     await client.fetch(ticket)
@@ -66,7 +66,7 @@ async def test_the_key_goes_into_the_body(client, ticket, body):
 
 
 @respx.mock
-async def test_the_key_goes_into_the_header(client):
+async def test_key_in_the_header(client):
     """Workflows take the key in a header, and the id in two parts of the path."""
     run = {"status": "success", "execution": {"status": "running"}}
     route = respx.get(URLS["workflows:wf/1"], headers={"key": KEY}).respond(json=run)
@@ -75,16 +75,16 @@ async def test_the_key_goes_into_the_header(client):
 
 
 @respx.mock
-async def test_the_key_goes_into_the_query(client):
-    """The one family of which no credential is documented takes it in the query."""
+async def test_key_in_the_query(client):
+    """The one family without a documented place for the key takes it in the query."""
     route = respx.get(URLS["controlnet_v5:1"], params={"key": KEY}).respond(json=RUNNING)
     await client.fetch("controlnet_v5:1")
     assert route.called
 
 
 @respx.mock
-async def test_enterprise_families_take_the_enterprise_key():
-    """There is a key for each tier; the standard one serves where there is no other."""
+async def test_enterprise_families_use_the_enterprise_key():
+    """Each tier has a key; the standard key serves if there is no enterprise key."""
     url = "https://modelslab.com/api/v1/enterprise/video/fetch/1"
     route = respx.post(url).respond(json=RUNNING)
     for keys in ({"enterprise_key": "e-key"}, {}, {"api_key": None, "enterprise_key": "e-key"}):
@@ -94,8 +94,8 @@ async def test_enterprise_families_take_the_enterprise_key():
     assert ["e-key", KEY, "e-key"] == sent
 
 
-async def test_a_missing_key_is_said_before_anything_is_sent(monkeypatch):
-    """No key at all is an error of the constructor, a missing tier one of the call."""
+async def test_missing_key_is_an_error_before_sending(monkeypatch):
+    """No key at all is an error of the constructor, a missing tier an error of the call."""
     with pytest.raises(ValueError, match="MODELSLAB_API_KEY"):
         Client()
     monkeypatch.setenv("MODELSLAB_ENTERPRISE_API_KEY", "e-key")
@@ -107,8 +107,8 @@ async def test_a_missing_key_is_said_before_anything_is_sent(monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "k\u00e9y"])
-def test_a_key_that_no_header_could_carry_is_refused_unshown(key):
-    """A key with a line break is a copying fault; the message does not show it."""
+def test_invalid_key_is_refused_and_not_shown(key):
+    """A key with a line break is a copying mistake; the message does not show it."""
     with pytest.raises(ValueError, match="one line of ASCII") as caught:
         Client(key)
     assert key not in str(caught.value)
@@ -117,7 +117,7 @@ def test_a_key_that_no_header_could_carry_is_refused_unshown(key):
 @pytest.mark.parametrize("status_code", [301, 302, 303, 307, 308])
 @respx.mock
 async def test_redirects_are_never_followed(client, status_code):
-    """A redirect is a fault of the look; the key goes to no other place."""
+    """A redirect is a failed poll; the key goes to no other host."""
     elsewhere = respx.route(host="evil.example").respond(json=RUNNING)
     location = {"location": "https://evil.example/fetch?token=1"}
     respx.post(URLS["realtime:1"]).respond(status_code, headers=location)
@@ -127,8 +127,8 @@ async def test_redirects_are_never_followed(client, status_code):
 
 
 @respx.mock
-async def test_a_caller_s_client_is_told_not_to_follow_redirects():
-    """Even a client that follows redirects by default does not do so here, and stays open."""
+async def test_callers_client_follows_no_redirects():
+    """Even a client that follows redirects by default does not here, and stays open."""
     elsewhere = respx.route(host="evil.example").respond(json=RUNNING)
     respx.post(URLS["realtime:1"]).respond(307, headers={"location": "https://evil.example/"})
     async with httpx.AsyncClient(follow_redirects=True, headers={"x-mine": "1"}) as own:
@@ -146,8 +146,8 @@ def httpx_errors():
 
 
 @pytest.mark.parametrize("kind", httpx_errors(), ids=lambda kind: kind.__name__)
-def test_every_httpx_error_becomes_ours(kind):
-    """No httpx error crosses the border, and none of them says by its kind that nothing left."""
+def test_every_httpx_error_is_translated(kind):
+    """No httpx error is raised, and none of them proves that the request never left."""
     request = httpx.Request("POST", "https://modelslab.com", content=KEY)
     extra = {"response": httpx.Response(500)} if kind is httpx.HTTPStatusError else {}
     known = "request" in inspect.signature(kind).parameters
@@ -159,8 +159,8 @@ def test_every_httpx_error_becomes_ours(kind):
 
 
 @respx.mock
-async def test_the_key_is_in_no_error(client):
-    """Not in its text, nor in the locals of the frames that it came through."""
+async def test_no_error_shows_the_key(client):
+    """Neither the text nor the local variables of the frames show it."""
     respx.post(URLS["realtime:1"]).mock(side_effect=httpx.ReadError(KEY.replace("Zq", "**")))
     with pytest.raises(TransportError) as caught:
         await client.fetch("realtime:1")
@@ -172,8 +172,8 @@ async def test_the_key_is_in_no_error(client):
 
 
 @respx.mock
-async def test_an_echoed_key_is_masked(client, caplog):
-    """A server that repeats the key in its reply does not get it into ours."""
+async def test_echoed_key_is_masked(client, caplog):
+    """A reply does not contain a key that the server echoed."""
     body = {**RUNNING, "message": f"key {KEY} is busy", "fetch_result": f"https://x/?k={KEY}"}
     respx.post(URLS["realtime:1"]).mock(
         side_effect=[
@@ -201,8 +201,8 @@ ESCAPED = "".join(f"\\u{ord(character):04X}" for character in KEY)
     ],
 )
 @respx.mock
-async def test_an_echoed_key_is_masked_however_json_writes_it(client, text, encoding):
-    """Some servers escape signs or all that is no letter, and JSON may be UTF-16."""
+async def test_echoed_key_is_masked_in_every_json_spelling(client, text, encoding):
+    """Servers may escape punctuation or non-letters, and JSON may be UTF-16."""
     body = f'{{"status": "error", "message": "Invalid API key: {text}"}}'
     respx.post(URLS["realtime:1"]).respond(401, content=body.encode(encoding))
     with pytest.raises(AuthenticationError) as caught:
@@ -211,21 +211,21 @@ async def test_an_echoed_key_is_masked_however_json_writes_it(client, text, enco
     assert KEY not in repr(vars(caught.value))
 
 
-class Said(httpx.AsyncByteStream):
-    """A body that is there once it is read, as over a socket."""
+class Body(httpx.AsyncByteStream):
+    """A body that can be read once, as from a socket."""
 
     async def __aiter__(self):
         yield b'{"status":"error","message":"no such key"}'
 
 
 @pytest.mark.parametrize("reads", [False, True])
-async def test_a_hook_that_raises_for_the_status_hides_no_refusal(reads):
-    """The answer came: that a hook takes it for a fault does not make it one of the network."""
+async def test_raise_for_status_hook_hides_no_refusal(reads):
+    """The response came: a hook that raises for its status makes it no network error."""
     asked = []
 
     def refuse(request):
         asked.append(request)
-        return httpx.Response(401, stream=Said())
+        return httpx.Response(401, stream=Body())
 
     async def check(response):
         if reads:
@@ -245,7 +245,7 @@ async def test_a_hook_that_raises_for_the_status_hides_no_refusal(reads):
 
 @respx.mock
 async def test_httpx_does_not_log_the_key(caplog):
-    """A caller's httpx client logs each URL; a query with the key is no part of that."""
+    """A caller's httpx client logs each URL, without the query that holds the key."""
     route = respx.get(URLS["controlnet_v5:1"], params={"key": KEY}).respond(json=RUNNING)
     caplog.set_level("DEBUG")
     async with httpx.AsyncClient() as own, Client(KEY, http=own) as client:
@@ -257,7 +257,7 @@ async def test_httpx_does_not_log_the_key(caplog):
 
 
 def test_no_repr_shows_the_key():
-    """Neither the client nor what it is made of, nor a request, shows it."""
+    """Neither the client, nor its parts, nor a request shows it."""
     keys = Credentials.resolve(KEY, KEY)
     request = Request(
         method="GET", url=f"https://x/?key={KEY}", headers=(("key", KEY),), body=KEY.encode()
@@ -270,8 +270,8 @@ def test_no_repr_shows_the_key():
 
 
 @respx.mock
-async def test_bodies_are_bounded(client):
-    """A body beyond the cap is not read to its end."""
+async def test_body_above_the_cap_is_a_transport_error(client):
+    """A body above the cap is not read to its end."""
     read = 0
 
     async def endless():
@@ -287,8 +287,8 @@ async def test_bodies_are_bounded(client):
 
 
 @respx.mock
-async def test_nothing_is_decoded(client):
-    """Content that is packed though identity was asked for is not unpacked."""
+async def test_compressed_body_is_not_decoded(client):
+    """A body that is compressed against the request is not decompressed."""
     packed = httpx.Response(
         200,
         headers={"content-encoding": "gzip"},
@@ -300,14 +300,14 @@ async def test_nothing_is_decoded(client):
 
 
 class Dripping:
-    """Answers a byte a second, for ever."""
+    """Sends one byte a second without end."""
 
     async def exchange(self, _request):
         await asyncio.sleep(10_000)
 
 
 def test_one_deadline_covers_the_whole_exchange(virtually):
-    """However the time is spent, a look ends after its timeout."""
+    """However the time is spent, a poll ends after its timeout."""
 
     async def main():
         sender = Sender(Dripping(), Credentials.resolve(KEY, None), timeout=7.0)
@@ -321,8 +321,8 @@ def test_one_deadline_covers_the_whole_exchange(virtually):
 
 
 @pytest.mark.parametrize("fault", [OSError(104, "reset"), ConnectionResetError("gone")])
-async def test_a_caller_s_own_http_may_raise_what_sockets_raise(fault):
-    """An OSError of somebody's own HTTP is a fault of the look, not the end of the poller."""
+async def test_os_error_of_callers_http_is_a_failed_poll(fault):
+    """An OSError of a caller's `http` object does not break the poller."""
 
     class Own:
         async def exchange(self, _request):
@@ -333,8 +333,8 @@ async def test_a_caller_s_own_http_may_raise_what_sockets_raise(fault):
             await client.fetch("images:1")
 
 
-async def test_a_caller_s_own_http_is_closed_with_the_client():
-    """Whatever has an `aclose`, and is no httpx client, is closed at the end."""
+async def test_callers_http_is_closed_with_the_client():
+    """The client closes an `http` object with an `aclose`, unless it is an httpx client."""
     closed = []
 
     class Own:
@@ -349,14 +349,14 @@ async def test_a_caller_s_own_http_is_closed_with_the_client():
     assert [True] == closed
 
 
-def test_http_is_one_of_four_things():
-    """Anything else is refused with the list of what it may be."""
+def test_http_of_another_type_is_refused():
+    """The error lists what it may be."""
     with pytest.raises(TypeError, match="async def exchange"):
         as_transport(object(), 1)
 
 
-async def test_a_bad_certificate_is_final():
-    """A server that cannot prove its name gets no request, and is not asked again."""
+async def test_bad_certificate_is_permanent():
+    """A server that cannot prove its name gets no request, and is not polled again."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -375,8 +375,8 @@ async def test_a_bad_certificate_is_final():
     assert b"" == b"".join(received)
 
 
-async def test_a_bad_certificate_is_final_for_all():
-    """The first ticket that meets it ends the others of that host, and no look is made again."""
+async def test_bad_certificate_is_permanent_for_all_tickets():
+    """The first ticket that meets it ends the others of that host, without another poll."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     connections = []
@@ -404,7 +404,7 @@ async def test_a_bad_certificate_is_final_for_all():
         ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "lab.com"}, "http://proxy:3128"),
     ],
 )
-def test_the_environment_s_proxy_is_used(monkeypatch, variables, expected):
+def test_environment_proxy(monkeypatch, variables, expected):
     """The usual variables name the proxy, and the hosts that need none."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -423,7 +423,7 @@ def test_the_environment_s_proxy_is_used(monkeypatch, variables, expected):
 @pytest.mark.parametrize("how", ["argument", "environment"])
 @respx.mock
 async def test_base_url_moves_every_family(monkeypatch, given, sent, how):
-    """A base URL may be written with and without `/api`; the legacy host keeps its own."""
+    """A base URL may end with `/api` or not; the legacy host keeps its own."""
     route = respx.post(sent).respond(json=RUNNING)
     legacy = respx.post(URLS["legacy_v4_dreambooth:1"]).respond(json=RUNNING)
     if how == "environment":
@@ -438,8 +438,8 @@ async def test_base_url_moves_every_family(monkeypatch, given, sent, how):
 
 
 @respx.mock
-async def test_the_legacy_host_moves_alone(monkeypatch):
-    """The older host has a base URL of its own."""
+async def test_legacy_host_has_its_own_base_url(monkeypatch):
+    """Each of the two hosts has its own base URL."""
     monkeypatch.setenv("MODELSLAB_LEGACY_BASE_URL", "https://old.example/api")
     legacy = respx.post("https://old.example/api/v3/fetch/1").respond(json=RUNNING)
     modern = respx.post(URLS["realtime:1"]).respond(json=RUNNING)
@@ -465,15 +465,15 @@ async def test_the_legacy_host_moves_alone(monkeypatch):
         "http://[::1/api",
     ],
 )
-def test_a_base_url_that_is_none_is_refused(url):
-    """Without a scheme, or with a query or a password, it is not taken."""
+def test_invalid_base_url_is_refused(url):
+    """A base URL without a scheme, or with a query or a password, is an error."""
     with pytest.raises(ValueError, match=r"base.url|base URL"):
         Client(KEY, base_url=url)
 
 
 @respx.mock
-async def test_strange_ids_arrive_as_they_are(client):
-    """An id with blanks, signs and other scripts is one path segment at the server."""
+async def test_strange_ids_arrive_unchanged(client):
+    """An id with blanks, punctuation or other scripts is one path segment at the server."""
     route = respx.post(url__regex=r"https://modelslab\.com/api/v6/realtime/fetch/[^/?#]+$")
     route.respond(json=RUNNING)
     for id_ in ("a b", "a?b#c", "50%", "\u00fc\u6f22", "a%2fb", "a..b", "a\\b", "@:&="):
@@ -481,7 +481,7 @@ async def test_strange_ids_arrive_as_they_are(client):
         assert id_ == httpx.URL(str(route.calls.last.request.url)).path.rsplit("/", 1)[1]
 
 
-async def test_what_may_not_be_repeated_asks_for_a_fresh_connection():
+async def test_unrepeatable_call_asks_for_a_new_connection():
     """A call that must not be sent twice goes over no connection that was used before."""
     sent = []
 
@@ -496,8 +496,8 @@ async def test_what_may_not_be_repeated_asks_for_a_fresh_connection():
     assert [False, True] == sent
 
 
-def test_a_call_may_have_a_deadline_of_its_own(virtually):
-    """The deadline that comes with a call counts in place of the sender's."""
+def test_call_with_its_own_deadline(virtually):
+    """The deadline of a call replaces the sender's."""
 
     class Silent:
         async def exchange(self, _request, /):
