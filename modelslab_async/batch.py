@@ -1,16 +1,17 @@
-"""Batch: a client and a journal: runs that can be killed at any moment and taken up again."""
+"""Batch: a client and a journal, so that a killed program resumes. It never resubmits work."""
 
 import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Self, TypeVar
+from functools import partial
+from typing import Any, Self
 
 from ._aio.cooperation import Yielder
 from ._aio.iteration import iterate
 from ._batch.journaled_submits import JournaledSubmits
 from ._batch.poll_run import PollRun
-from ._batch.run import Run
+from ._batch.run_sequence import RunSequence
 from ._batch.save_run import SaveRun, to_saved_file
 from ._client import Client
 from ._downloads.manager import Downloads
@@ -22,21 +23,21 @@ from ._journal.submits import PendingSubmit
 from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
 from ._models.ticket import Ticket
-from ._models.validation import check_count, check_nonnegative_seconds, check_positive_seconds
+from ._models.validation import check_positive_seconds
 from ._polling.stream_buffer import Tickets, check_not_text
 from ._submitting.submit_log import reply_or_raise
 from .journal import Journal
 
-_CHUNK_SIZE = 5000
-T = TypeVar("T")
+# Tickets that share one commit of the journal.
+_TICKETS_PER_COMMIT = 5000
 
 
 class Batch:
     """
-    Many tickets and their outcomes, in one file that outlives the process. Open with `Batch.open`.
+    Many tickets and their outcomes, in a file that outlives the process. Open with `Batch.open`.
 
-    Several processes may open one file, and share its tickets: no ticket is looked at by two of
-    them at once, and each outcome is handed to one of them, once.
+    Several processes may share one file. No two of them poll a ticket at once, and each outcome
+    goes to one of them, once.
     """
 
     def __init__(self, journal: Journal, client: Client | None, *, lease: float) -> None:
@@ -44,9 +45,7 @@ class Batch:
         self._client = client
         self._lease = lease
         self._journaled_submits = JournaledSubmits(journal, lease=lease)
-        self._active_runs: list[Run[Any]] = []
-        self._runs_to_end: list[int] = []
-        self._draining = False
+        self._runs = RunSequence(journal, lease)
 
     @classmethod
     @asynccontextmanager
@@ -59,19 +58,18 @@ class Batch:
         clock: Callable[[], float] = time.time,
     ) -> AsyncGenerator[Self, None]:
         """
-        Open a batch while the block runs, be it new or one to resume.
+        Open a new batch or resume an old one, for as long as the block runs.
 
         Args:
-            path: The journal's file; it is made if there is none.
-            client: Who submits and looks. Without one, there is everything but `submit` and `run`.
-            lease: For how many seconds other processes leave this one's tickets alone when they
-                hear no more of it. While it lives, it renews them; that it has died is seen at once
-                by processes of the same machine, if that is a Linux.
-            clock: Where the time in seconds since 1970 comes from, the same for all processes.
+            path: The journal's file. It is created if it does not exist.
+            client: Submits and polls. `submit`, `run` and `save` need one.
+            lease: For how many seconds this process keeps its tickets when it stops renewing them.
+                On Linux, other processes of the machine notice at once that it has died.
+            clock: Returns the seconds since 1970, the same for all processes.
 
         Raises:
-            JournalError: The file cannot be used, and why.
-            ValueError: The lease is out of its range.
+            JournalError: The file cannot be used.
+            ValueError: The lease is out of range.
 
         Example:
             ```python
@@ -87,28 +85,21 @@ class Batch:
             try:
                 yield batch
             finally:
-                for active_run in [*batch._active_runs]:
-                    await batch._close(active_run)
+                await batch._runs.aclose()
                 await batch._journaled_submits.close()
 
     @property
     def journal(self) -> Journal:
-        """The file, with all that it can be asked."""
+        """The journal, with all its queries."""
         return self._journal
 
     async def add(self, tickets: Tickets) -> int:
         """
-        Add tickets. Those that the batch has already are left as they are.
-
-        Args:
-            tickets: An iterable or async iterable of tickets in any form and of any length.
-
-        Returns:
-            How many are new.
+        Add tickets, and return how many are new. It leaves tickets that are there as they are.
 
         Raises:
-            ValueError: A ticket is ill-formed, or its family unknown to the client. Tickets before
-                it may have been added.
+            ValueError: A ticket is ill-formed, or the client does not know its family. Tickets
+                before it may have been added.
             JournalError: The journal cannot be written.
         """
         check_not_text(tickets)
@@ -117,57 +108,42 @@ class Batch:
         added = 0
         async with aclosing(iterate(tickets)) as source:
             async for given in source:
-                chunk.append(self._check_family(Ticket.of(given)))
-                if len(chunk) == _CHUNK_SIZE:
+                ticket = Ticket.of(given)
+                if self._client is not None:
+                    # `run` would refuse an unknown family. Keep it out of the journal.
+                    self._client.engine.status_client.family_of(ticket)
+                chunk.append(ticket)
+                if len(chunk) == _TICKETS_PER_COMMIT:
                     added += await self._journal.add(chunk)
                     chunk = []
                 await yielder.maybe_yield()
         return added + (await self._journal.add(chunk) if chunk else 0)
 
-    def _check_family(self, ticket: Ticket) -> Ticket:
-        if self._client is not None:
-            # `Client.stream` refuses an unknown family; refuse it before it is in the journal.
-            self._client.engine.status_client.family_of(ticket)
-        return ticket
-
     async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success:
         """
-        Start work as `Client.submit` does, written down before it is sent; `run` waits for it.
+        Record a submit, then start the work as `Client.submit` does. `run` waits for it.
 
-        If the process dies meanwhile, `uncertain` lists it. Give each submit a `track_id` of your
-        own, and the same program can be started again: what was submitted before is not sent
-        again, but answered from the journal.
-
-        Args:
-            endpoint: `family/endpoint`, such as `"realtime/text2img"`.
-            params: See `Client.submit`.
+        If the process dies meanwhile, `uncertain` lists the submit. Give each submit a `track_id`
+        of your own, and you can start the program again: the journal answers what was submitted
+        before, and nothing is sent twice.
 
         Raises:
             SubmitUncertain: Work may or may not have been started, now or by an earlier submit
                 with that track_id.
             GenerationFailed: It failed, now or earlier.
-            JournalError: The journal cannot be written. Unless a note on it names a ticket, nothing
-                was sent.
-            ValueError: See `Client.submit`, or the track_id was used for something else.
-            ModelsLabError: Whatever else `Client.submit` raises. Nothing was started, unless a note
-                on it names a ticket.
-
-        Example:
-            ```python
-            for number, prompt in enumerate(["a cat", "a dog"]):
-                await batch.submit("realtime/text2img", prompt=prompt, track_id=number)
-            ```
+            JournalError: The journal cannot be written. Nothing was sent, unless a note on the
+                error names a ticket.
+            ValueError: See `Client.submit`, or another submit has the track_id.
+            ModelsLabError: What else `Client.submit` raises. Nothing was started, unless a note on
+                the error names a ticket.
         """
         client = self._require_client("a submit")
         submit_request = await client.engine.prepare(endpoint, params)
-        # Only a mark of the caller's own can stand in the journal already.
-        earlier = (
-            await self._journaled_submits.recorded_reply(submit_request)
-            if params.get("track_id") is not None
-            else None
-        )
-        if earlier is not None:
-            return earlier
+        # Only a track_id of the caller's own can be in the journal already.
+        if params.get("track_id") is not None:
+            earlier = await self._journaled_submits.recorded_reply(submit_request)
+            if earlier is not None:
+                return earlier
         return reply_or_raise(
             await client.engine.submitter.submit(submit_request, self._journaled_submits)
         )
@@ -176,29 +152,24 @@ class Batch:
         self, *, timeout: float | None = None, window: int = 10_000
     ) -> AsyncGenerator[Outcome, None]:
         """
-        Wait for all that is open, and get the outcomes as they end, each once it is committed.
+        Wait for all open tickets, and yield the outcomes as they end, each once it is committed.
 
-        Tickets that earlier runs left `Unresolved` are open again. It ends when no ticket is open,
-        also none that another process holds. Leaving it early leaves the rest to the next run.
+        Tickets that earlier runs left `Unresolved` are open again. The run ends when no ticket is
+        open, in this process or another. Leaving it early leaves the rest to the next run.
 
         Args:
-            timeout: The most seconds to wait for each ticket, counted from when the client took it.
+            timeout: The most seconds to wait for each ticket, from when the client took it.
             window: The most tickets that this process holds at once.
 
         Raises:
-            JournalError: The journal cannot be written. What was not committed was not handed out,
-                and is open on the next run.
-            ValueError: The batch has no client, an argument is out of its range, or a ticket's
-                family is unknown to the client; the last is raised when all others have ended.
+            JournalError: The journal cannot be written. An outcome that was not committed was not
+                yielded, and its ticket is open on the next run.
+            ValueError: The batch has no client, an argument is out of its range, or the client does
+                not know a ticket's family. The last is raised when all others have ended.
         """
-        client = self._checked_client(timeout, window)
-
-        def make_run(run: int, before_run: int) -> PollRun:
-            return PollRun(
-                client.engine, self._journal, run_id=run, before_run=before_run, lease=self._lease
-            )
-
-        async with aclosing(self._all_results(make_run, timeout, window)) as outcomes:
+        client = self._require_client("a run")
+        runs = self._runs.results(partial(self._poll_run, client), timeout, window)
+        async with aclosing(runs) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
@@ -206,74 +177,48 @@ class Batch:
         self, downloads: Downloads, *, timeout: float | None = None, window: int = 10_000
     ) -> AsyncGenerator[SaveResult, None]:
         """
-        Do what `run` does, and save what the successes made, also those of earlier runs.
+        Do what `run` does, and save the outputs of the successes, also those of earlier runs.
 
-        Gives a `Saved` or an `Unsaved` for each success, once its files are there and recorded in
-        the journal, and what is no success as it is. A file that is recorded is not fetched again.
-        What ended `Unsaved` is tried again by the next `save`.
+        It yields a `Saved` or an `Unsaved` for each success, once its files are recorded in the
+        journal, and other outcomes as they are. A recorded file is not downloaded again. The next
+        `save` tries what ended `Unsaved` again.
 
         Args:
-            downloads: Where to, and how many transfers at once. Looks do not wait for them.
-            timeout: The most seconds to wait for each ticket, counted from when the client took it.
-            window: The most tickets that this process holds at once, those aside that it saves.
+            downloads: Saves the outputs. Polls do not wait for transfers.
+            timeout: See `run`.
+            window: See `run`. Tickets whose files are being saved do not count.
 
         Raises:
-            JournalError: The journal cannot be written. What was not committed was not handed out.
-            ValueError: As for `run`.
-            ClientClosed: The downloads were closed before.
-
-        Example:
-            ```python
-            async with Downloads(client, to="out") as downloads:
-                async for delivery in batch.save(downloads):
-                    print(delivery)
-            ```
+            ClientClosed: The downloads are closed.
+            JournalError: See `run`, also for `ValueError`.
         """
-        client = self._checked_client(timeout, window)
+        client = self._require_client("a run")
         downloads.check_open()
 
         def make_run(run: int, before_run: int) -> SaveRun:
-            poll_run = PollRun(
-                client.engine,
+            return SaveRun(
+                self._poll_run(client, run, before_run, save_files=True),
+                downloads,
                 self._journal,
-                run_id=run,
                 before_run=before_run,
                 lease=self._lease,
-                save_files=True,
-            )
-            return SaveRun(
-                poll_run, downloads, self._journal, before_run=before_run, lease=self._lease
             )
 
-        async with aclosing(self._all_results(make_run, timeout, window)) as save_results:
+        async with aclosing(self._runs.results(make_run, timeout, window)) as save_results:
             async for save_result in save_results:
                 yield save_result
 
-    def _checked_client(self, timeout: float | None, window: int) -> Client:
-        client = self._require_client("a run")
-        check_nonnegative_seconds("timeout", timeout, optional=True)
-        check_count("window", window)
-        return client
-
-    async def _all_results(
-        self, make_run: Callable[[int, int], Run[T]], timeout: float | None, window: int
-    ) -> AsyncGenerator[T, None]:
-        first: int | None = None
-        while not self._draining:
-            run = await self._begin()
-            first = first or run
-            active_run = make_run(run, first)
-            self._active_runs.append(active_run)
-            active_run.start(timeout=timeout, window=window)
-            try:
-                while (results := await active_run.next_results()) is not None:
-                    for result in results:
-                        yield result
-            finally:
-                await self._close(active_run)
-            # Who slept for longer than a lease begins again, with what is still open.
-            if not active_run.has_lost_lease:
-                return
+    def _poll_run(
+        self, client: Client, run_id: int, before_run: int, *, save_files: bool = False
+    ) -> PollRun:
+        return PollRun(
+            client.engine,
+            self._journal,
+            run_id=run_id,
+            before_run=before_run,
+            lease=self._lease,
+            save_files=save_files,
+        )
 
     def _require_client(self, what: str) -> Client:
         if self._client is None:
@@ -282,37 +227,17 @@ class Batch:
 
     def drain(self) -> None:
         """
-        Begin nothing new, and let what is on its way end.
+        Begin nothing new, and finish what is in flight. A later batch takes up what is open then.
 
-        A `run` ends soon, a `save` when its transfers have. What is open then is left to a batch
-        that is opened anew, here or in another process.
+        A `run` ends soon, a `save` when its transfers have ended.
         """
-        self._draining = True
-        for active_run in self._active_runs:
-            active_run.drain()
-
-    async def _begin(self) -> int:
-        """Start a run, and end those that there was no room to end."""
-        while self._runs_to_end:
-            await self._journal.leases.end_run(self._runs_to_end[-1])
-            self._runs_to_end.pop()
-        return await self._journal.leases.begin_run(lease=self._lease)
-
-    async def _close(self, active_run: Run[Any]) -> None:
-        if active_run in self._active_runs:
-            self._active_runs.remove(active_run)
-            await active_run.close()
-            if not active_run.is_released:
-                self._runs_to_end.append(active_run.run_id)
+        self._runs.drain()
 
     async def retry_failed(self) -> int:
         """
-        Open again the tickets that failed by the server's word; the next run asks about them.
+        Reopen the tickets that the server called failed, and return how many they are.
 
-        Nothing is submitted anew: this is for when the server's word was premature.
-
-        Returns:
-            How many they are.
+        The next run polls them again; nothing is submitted. Use it if the server was wrong.
         """
         return await self._journal.reopen_failed()
 
@@ -320,11 +245,9 @@ class Batch:
         self, folder: str | os.PathLike[str] | None = None, *, repair: bool = False
     ) -> Verified:
         """
-        Compare all files that were recorded with what is on the disk.
+        Compare all recorded files with the disk, in `folder` or where each was saved.
 
-        Args:
-            folder: Where the files are now; None: each where it was saved.
-            repair: Have the next `save` get what is changed or missing.
+        With `repair`, the next `save` downloads changed and missing files again.
         """
         files = [to_saved_file(record) async for record in self._journal.all_files()]
         found = await verify(None if folder is None else os.fspath(folder), files)
@@ -334,14 +257,14 @@ class Batch:
         return found
 
     async def report(self) -> Report:
-        """Count what is open and how the rest ended."""
+        """Count the open tickets, and the others by how they ended."""
         return await self._journal.report()
 
     async def outcomes(self) -> AsyncGenerator[Outcome, None]:
         """
-        Every outcome that is recorded, in the order in which the tickets were added.
+        Yield every recorded outcome, in the order in which the tickets were added.
 
-        Those are among them that a process recorded and did not live to hand to its caller.
+        An outcome is among them even if a process died after recording it and before yielding it.
         """
         async with aclosing(self._journal.recorded_outcomes()) as outcomes:
             async for recorded in outcomes:
@@ -349,11 +272,11 @@ class Batch:
 
     async def uncertain(self) -> list[PendingSubmit]:
         """
-        The submits of which nobody knows whether they started work, the oldest first.
+        Return the submits that may or may not have started work, the oldest first.
 
-        They are never sent again by themselves: look for the work before paying twice, then tell
-        `journal.confirm` which ticket it is, or `journal.withdraw` that there is none. Those of
-        another process are listed once it has died or its lease is over, since it may hear more.
+        The batch never sends them again. Look for the work before you pay twice. Then call
+        `journal.confirm` with its ticket, or `journal.withdraw` if there is none. Submits of
+        another process are listed once it has died or its lease has expired.
         """
         return await self._journal.uncertain()
 
@@ -361,19 +284,17 @@ class Batch:
         self, path: str | os.PathLike[str], *, file_format: ExportFormat | None = None
     ) -> int:
         """
-        Write all outcomes to a file, which is replaced once it is complete.
+        Write all outcomes to a file, and return how many they are.
 
-        The rows of CSV and Parquet tell by their `state` and `reason` what became of a ticket.
+        An existing file is replaced once the new one is complete. In CSV and Parquet, the columns
+        `state` and `reason` say how a ticket ended.
 
         Args:
             path: The file.
-            file_format: `"jsonl"`, `"csv"` or `"parquet"`; None: as the name of the file ends.
-
-        Returns:
-            How many outcomes it holds.
+            file_format: `"jsonl"`, `"csv"` or `"parquet"`; None to take it from the file's suffix.
 
         Raises:
-            ValueError: The name does not say the form.
+            ValueError: The suffix names no format.
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """

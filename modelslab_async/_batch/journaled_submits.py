@@ -6,7 +6,8 @@ import logging
 from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
 from .._models.journal_errors import JournalError
 from .._models.replies import Failed, Processing, Success
-from .._submitting.submit_log import SubmitLog, SubmitReply
+from .._submitting.submit_exchange import SubmitReply
+from .._submitting.submit_log import SubmitLog
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
 from .run import renewal_interval

@@ -21,6 +21,7 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .._submitting.endpoint_service import EndpointService
+from .._submitting.submit_exchange import SubmitExchange
 from .._submitting.submit_request import SubmitRequest
 from .._submitting.submitter import Submitter
 from .._submitting.webhook_addresses import WebhookAddresses
@@ -68,8 +69,7 @@ class Engine:
         self.webhooks = WebhookAddresses()
         self.submitter = Submitter(
             self.endpoints,
-            families,
-            sender,
+            SubmitExchange(families, sender, settings.submit_timeout),
             poller=self.poller,
             slot_limit=settings.slots,
             pace=settings.pace.limits,

@@ -1,4 +1,4 @@
-"""Asker: checks what is ordered, and asks what is answered at once. It starts no work."""
+"""EndpointService: checks requests, and asks endpoints that answer at once. It starts no work."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._models.errors import ClientClosed, TransportError
+from .._models.tier import Tier
 from .._parsing.reply import read_utility_reply
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
@@ -21,12 +22,12 @@ CLOSED_MESSAGE = "the client was closed; nothing was started"
 
 class EndpointService:
     """
-    Checks whatever is asked of an endpoint before anything is sent.
+    Checks requests before anything is sent, and asks utility endpoints.
 
     Args:
-        endpoints: The table.
-        families: What resolves the tickets of its rows.
-        sender: What questions are sent through.
+        endpoints: The endpoints by name.
+        families: The families that resolve their tickets.
+        sender: Sends what is asked.
     """
 
     def __init__(
@@ -42,11 +43,11 @@ class EndpointService:
 
     def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
         """
-        Check what is to be started, before anything is sent.
+        Check a request to start work.
 
         Raises:
-            ValueError: The endpoint is unknown, the parameters do not fit, a file stands where none
-                is taken, or the key is missing.
+            ValueError: The endpoint is unknown, the parameters do not fit, a parameter that takes
+                no file has one, or the key is missing.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
@@ -59,11 +60,11 @@ class EndpointService:
 
     async def prepare(self, name: str, params: Mapping[str, Any]) -> SubmitRequest:
         """
-        Make what is to be started an order: checked, marked, its files known.
+        Check a request to start work, and read the files among its parameters.
 
         Raises:
             ValueError: See `check`.
-            UnusableFile: A file cannot be read, or is too long.
+            UnusableFile: A file cannot be read, is empty or too long.
         """
         endpoint = self.check(name, params)
         return SubmitRequest.of(endpoint, await with_uploads(params))
@@ -72,16 +73,16 @@ class EndpointService:
         self, name: str, params: Mapping[str, Any], *, timeout: float | None = None
     ) -> dict[str, Any]:
         """
-        Ask a question that is answered at once.
+        Ask an endpoint that answers at once, and return the body of the reply.
 
         Args:
             name: The endpoint.
-            params: What it takes.
-            timeout: The most seconds that it may take; None for as long as a look may.
+            params: The parameters.
+            timeout: The most seconds to wait for the reply; None for the timeout of a poll.
 
         Raises:
-            TransientError: There is no answer.
-            Refused: The server refuses.
+            TransientError: There is no usable reply.
+            Refused: The server refuses the request.
             ClientClosed: The client was closed meanwhile.
             ValueError: The endpoint is unknown, makes tickets, or the parameters do not fit.
         """
@@ -104,17 +105,21 @@ class EndpointService:
         raise ClientClosed("the client was closed before an answer came; nothing was started")
 
     def shares_upload_key(self, submit_request: SubmitRequest) -> bool:
-        """Whether an order's files go up with the key that it is submitted with."""
-        tiers = (submit_request.endpoint.tier, self._endpoint(UPLOAD_ENDPOINT).tier)
-        return len(set(map(self._sender.credentials.key_tier, tiers))) == 1
+        """Whether the files of a request are uploaded with the key that submits it."""
+        upload_tier = self._sender.credentials.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
+        return self.key_tier(submit_request) == upload_tier
+
+    def key_tier(self, submit_request: SubmitRequest) -> Tier:
+        """The tier of the key that submits a request."""
+        return self._sender.credentials.key_tier(submit_request.endpoint.tier)
 
     def close(self) -> None:
-        """Nothing is asked or ordered any more, and nobody rests."""
+        """Send nothing more, and end all pauses between retries."""
         self._closing.set()
 
     def check_open(self) -> None:
         """
-        Make sure that something may still be sent.
+        Make sure that the client is open.
 
         Raises:
             ClientClosed: The client was closed.
@@ -123,7 +128,7 @@ class EndpointService:
             raise ClientClosed(CLOSED_MESSAGE)
 
     async def sleep_while_open(self, seconds: float) -> None:
-        """Wait, but no longer than the client is open."""
+        """Sleep, but wake when the client closes."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
@@ -132,21 +137,21 @@ class EndpointService:
         if not endpoint.takes_file(parameter):
             raise ValueError(
                 f"{endpoint.name} takes no file for {parameter!r}, got a {type(file).__name__}; "
-                "files go where the service wants a link to an image, a video or a sound, a text "
-                "is a str"
+                "only parameters that take a link to an image, a video or a sound take files; a "
+                "text is a str"
             )
         try:
             self._sender.credentials.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
         except ValueError as error:
             raise ValueError(
-                f"the file for {parameter!r} would be sent to {UPLOAD_ENDPOINT} first, which cannot be: "
-                f"{error}; or give a link instead of the file"
+                f"the file for {parameter!r} would be uploaded to {UPLOAD_ENDPOINT} first, which "
+                f"is not possible: {error}; or give a link instead of the file"
             ) from None
 
     def _endpoint(self, name: str) -> Endpoint:
         endpoint = self._endpoints.get(name)
         if endpoint is None:
-            hint = did_you_mean(name, self._endpoints) or "none is like it;"
+            hint = did_you_mean(name, self._endpoints) or "no endpoint has a similar name;"
             raise ValueError(
                 f"unknown endpoint {name!r}; {hint} "
                 "`modelslab-async endpoints` lists all, and Client(endpoints=...) takes more"

@@ -1,10 +1,11 @@
-"""Uploads: files among the parameters, which the service takes as links. It sends nothing."""
+"""Finds and reads the files among the parameters of a request. It sends nothing."""
 
 import base64
 import hashlib
 import mimetypes
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -15,10 +16,10 @@ from attrs import field, frozen
 from .._downloads.content_sniffing import SNIFF_BYTES, binary_suffix_of
 from .._models.errors import UnusableFile
 
-# The service takes no longer file in this way.
+# The service refuses longer uploads.
 MAX_FILE_BYTES = 5_000_000
 _CHUNK_BYTES = 1 << 16
-# Less than this is worked on sooner than a thread is found for it.
+# Hashing less than this takes less time than a hop to a thread.
 _THREAD_THRESHOLD_BYTES = 1 << 18
 
 T = TypeVar("T")
@@ -27,15 +28,14 @@ T = TypeVar("T")
 @frozen
 class Upload:
     """
-    A file that is to be sent, once there is a place for its request.
+    A file that is uploaded once its request has a slot.
 
-    What a path names is not held until then, but read again: whoever has many files in line needs
-    no memory for them.
+    A file that a path names is read again then. So requests that wait keep no files in memory.
 
     Attributes:
-        parameter: The parameter that it stands in.
-        digest: What tells it from other files.
-        source: Where it is, or its bytes.
+        parameter: The parameter that it is given for.
+        digest: Its SHA-256.
+        source: Its path, or its bytes.
     """
 
     parameter: str
@@ -44,10 +44,10 @@ class Upload:
 
     async def data_url(self) -> str:
         """
-        The file as one text.
+        Return the file as a data URL.
 
         Raises:
-            UnusableFile: It cannot be read any more, or is another one by now.
+            UnusableFile: It cannot be read any more, or has changed.
         """
         return await _run_blocking(self.parameter, self.source, self._data_url)
 
@@ -64,7 +64,7 @@ class Upload:
 
 
 def files_in(params: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """The files among the parameters, each with the name of its own: paths, bytes, open files."""
+    """Yield each path, bytes object and open file with the name of its parameter."""
     for parameter, value in params.items():
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if _is_file(item):
@@ -73,10 +73,10 @@ def files_in(params: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 async def with_uploads(params: Mapping[str, Any]) -> dict[str, Any]:
     """
-    The parameters with an upload in the place of each file.
+    Return the parameters with an `Upload` in the place of each file.
 
     Raises:
-        UnusableFile: A file cannot be read, or is too long, empty, or a text.
+        UnusableFile: A file cannot be read, is too long or empty, or was opened as text.
     """
     return {
         parameter: await _convert(value, partial(_upload, parameter))
@@ -87,7 +87,7 @@ async def with_uploads(params: Mapping[str, Any]) -> dict[str, Any]:
 async def with_links(
     params: Mapping[str, Any], get_link: Callable[[Upload], Awaitable[str]]
 ) -> dict[str, Any]:
-    """The parameters with a link in the place of each upload."""
+    """Return the parameters with a link in the place of each `Upload`."""
 
     async def to_link(value: Any) -> Any:
         return await get_link(value) if isinstance(value, Upload) else value
@@ -114,9 +114,10 @@ async def _upload(parameter: str, value: Any) -> Any:
         case bytes() | bytearray() | memoryview():
             source = bytes(value)
         case os.PathLike():
-            source = Path(value)
+            with _errors_as_unusable(parameter):
+                source = Path(value)
         case _:
-            # It may stand elsewhere, or be closed, by the time there is a place.
+            # The caller may move or close an open file before there is a slot.
             source = await _run_blocking(
                 parameter, value, partial(_read_open_file, parameter, value)
             )
@@ -128,11 +129,18 @@ async def _upload(parameter: str, value: Any) -> Any:
 
 
 async def _run_blocking(parameter: str, source: object, function: Callable[[], T]) -> T:
-    """What a work on a file gives, which is done in a thread where it may take its time."""
-    try:
+    """Call a function that reads a file; in a thread, unless it is quick."""
+    with _errors_as_unusable(parameter):
         if isinstance(source, bytes) and len(source) < _THREAD_THRESHOLD_BYTES:
             return function()
         return await anyio.to_thread.run_sync(function)
+
+
+@contextmanager
+def _errors_as_unusable(parameter: str) -> Generator[None, None, None]:
+    """Raise `UnusableFile` for whatever a file raises, so that it ends its own request alone."""
+    try:
+        yield
     except UnusableFile:
         raise
     except Exception as error:
@@ -146,12 +154,12 @@ def _read_open_file(parameter: str, file: BinaryIO) -> bytes:
         return data
     raise _unusable(
         parameter,
-        f"gives a {type(data).__name__} and no bytes when it is read; open it with mode 'rb'",
+        f"returns a {type(data).__name__} instead of bytes when it is read; open it with mode 'rb'",
     )
 
 
 def _checked_digest(parameter: str, source: Path | bytes) -> str:
-    """The digest of a file that is neither empty nor too long."""
+    """Return the digest of a file. An empty or too long file is an `UnusableFile`."""
     chunks = [source] if isinstance(source, bytes) else _chunks_of(source)
     length, digest = 0, hashlib.sha256()
     for chunk in chunks:
@@ -162,14 +170,14 @@ def _checked_digest(parameter: str, source: Path | bytes) -> str:
     if length > MAX_FILE_BYTES:
         raise _unusable(
             parameter,
-            f"is longer than the {MAX_FILE_BYTES} bytes that the service takes as a file; put it where "
-            "the service can reach it, and give the link",
+            f"is longer than the {MAX_FILE_BYTES} bytes that the service accepts; put it where the "
+            "service can reach it, and give the link",
         )
     return f"sha256:{digest.hexdigest()}"
 
 
 def _chunks_of(path: Path) -> Iterator[bytes]:
-    """A file, as far as it may be too long; piece by piece, since many are read at once."""
+    """Read a file in chunks, because many are read at once, and stop once it is too long."""
     with path.open("rb") as file:
         while file.tell() <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
             yield chunk

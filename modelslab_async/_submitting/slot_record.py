@@ -1,26 +1,26 @@
-"""Held: a place that a queued generation has, and what is known of that generation."""
+"""SlotRecord: what is known of a queued generation that holds a slot. It polls nothing."""
 
 from attrs import define
 
 from .._scheduling.initial_state import InitialState
 
-# So long after its submit a ticket is new.
+# A ticket counts as just submitted for this long.
 _JUST_SUBMITTED_S = 1.0
 
 
 @define(eq=False)
 class SlotRecord:
     """
-    A place that a queued generation has.
+    A slot that belongs to a ticket.
 
     Attributes:
-        endpoint: What it was submitted to.
-        submitted_at: When.
-        eta: How long the server says it takes; 0 where it says nothing.
-        polled_at: When it was last looked at because others wait.
+        endpoint: Where the work was submitted.
+        submitted_at: When, on the clock of the event loop.
+        eta: How many seconds the server expects it to take; 0 if the server says nothing.
+        polled_at: When it was last polled to see whether its slot is free.
         track_id: The track_id of its request.
-        expects_webhook: Whether a webhook is to tell of its end.
-        has_early_webhook: Whether a webhook did so before the reply to its submit came.
+        expects_webhook: Whether a webhook is due when it ends.
+        has_early_webhook: Whether that webhook came before the reply to the submit.
     """
 
     endpoint: str
@@ -32,7 +32,7 @@ class SlotRecord:
     has_early_webhook: bool
 
     def initial_state(self, now: float) -> InitialState:
-        """What the poller is told of it."""
+        """Return what the poller needs to know of the ticket."""
         if self.has_early_webhook:
             return InitialState(expects_webhook=self.expects_webhook)
         age = now - self.submitted_at

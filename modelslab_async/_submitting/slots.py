@@ -1,17 +1,26 @@
-"""Places: how many generations of one key may be queued at once, and who comes next. Sends none."""
+"""
+Slots: how many generations of one key may be queued at the service. It never sends a submit.
+
+A submit takes a slot before it is sent. What happens then decides who has the slot:
+
+    nothing was started          the slot is free again
+    a ticket was made            the slot is the ticket's until that has ended, an hour at most
+    it is unknown whether        the slot stays taken for a while (`UncertainSubmits`)
+
+Until the server has accepted the key, and again after a refusal, one submit goes alone, and one
+more for each second without a reply. So a wrong key costs one request, not a thousand.
+"""
 
 import asyncio
 import math
 from collections import deque
 from contextlib import suppress
 from contextvars import Context
-from heapq import heappop, heappush
-from itertools import count
 from typing import Protocol
 
 from attrs import Factory, define
 
-from .._models.errors import ModelsLabError
+from .._models.errors import ModelsLabError, RateLimited
 from .._models.ticket import Ticket
 from .._polling.watchers import NULL_WATCHER
 from .._scheduling.initial_state import InitialState
@@ -19,22 +28,24 @@ from .._scheduling.watcher_protocol import Watcher
 from .duplicate_payloads import DuplicatePayloads
 from .slot_record import SlotRecord
 from .uncertain_submits import UncertainSubmits
+from .waiter_queue import WaiterQueue, is_admitted
 
-# A ticket that nobody ever looks at again would hold its place for good.
+# Without a bound, a ticket that nothing ever polls would hold its slot for good.
 _MAX_SLOT_AGE_S = 3600.0
-# While others wait, whoever holds a place is looked at after this part of its age, and no sooner
-# than after so many seconds: an end that is noticed late is a place that stands empty.
+# While submits wait, a ticket with a slot is polled once in this share of its age. A slot stays
+# empty for as long as the end of its ticket is not noticed.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# Not before this part of the time that the server expects, and sooner where that was too long for
-# one of the last few: recorded is an eta of a hundred times the work.
+# The first poll comes after this share of the eta. Etas of a hundred times the duration are
+# recorded, so a ratio below 1 among the latest ones shortens it.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
-# Seconds from one pass over all who hold a place to the next: at most, and at least for each of
-# them, since a pass costs time.
+# Seconds between two scans of all tickets with slots. Each scan costs time for each ticket.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
+# How long to pause after a rate limit that names no time.
+_DEFAULT_RETRY_AFTER_S = 30.0
 
 
 class TicketPoller(Protocol):
@@ -48,18 +59,12 @@ class TicketPoller(Protocol):
 @define(eq=False)
 class Slots:
     """
-    The places that one account has for queued generations.
-
-    A place is taken before a submit. It is given back when nothing came of it, and belongs to its
-    ticket else: until that has ended, or is given up, or an hour has passed. Where nobody knows
-    whether work was started, it stays taken for a while (see `Doubts`). Who waits for a place gets
-    one in the order of their numbers. Until the server has taken work, and again after a
-    refusal, one goes alone, and one more for each second without an answer.
+    The slots of one key.
 
     Args:
-        limit: How many there are; None for as many as anybody wants.
-        poller: Polls the tickets that hold slots while other submits wait.
-        duplicates: Who waits until its payload may be sent again, before it waits for a place.
+        limit: How many there are; None for no limit.
+        poller: Polls the tickets that hold slots while submits wait.
+        duplicates: Holds back submits that the spam filter would refuse.
     """
 
     limit: int | None
@@ -68,8 +73,7 @@ class Slots:
     _records: dict[Ticket, SlotRecord] = Factory(dict)
     _uncertain: UncertainSubmits = Factory(UncertainSubmits)
     _in_flight: int = 0
-    _waiters: list[tuple[int, int, asyncio.Future[ModelsLabError | None]]] = Factory(list)
-    _sequence: "count[int]" = Factory(count)
+    _waiting: WaiterQueue = Factory(WaiterQueue)
     _is_key_accepted: bool = False
     _probing_since: float = -math.inf
     _paused_until: float = -math.inf
@@ -82,37 +86,36 @@ class Slots:
 
     async def acquire(self, number: int) -> None:
         """
-        Wait for a place. The lowest number goes first.
+        Wait for a slot. The lowest number goes first.
 
         Raises:
-            ModelsLabError: Those in line are sent away.
+            ModelsLabError: The waiting submits are rejected.
         """
         if self._close_error is not None:
             raise self._close_error
-        waiter: asyncio.Future[ModelsLabError | None] = asyncio.get_running_loop().create_future()
-        heappush(self._waiters, (number, next(self._sequence), waiter))
-        self._admit_waiters()
+        waiter = self._waiting.add(number)
+        self._admit_waiting()
         try:
             error = await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.result() is None:
+            if is_admitted(waiter):
                 self.release()
-            self._admit_waiters()
+            self._admit_waiting()
             raise
         if error is not None:
             raise error
 
     def release(self, *, is_key_accepted: bool = False) -> None:
-        """A submit made no ticket: its place is free. It is welcome if the server took the work."""
+        """Free the slot of a submit that made no ticket."""
         self._is_key_accepted |= is_key_accepted
         self._in_flight -= 1
-        self._admit_waiters()
+        self._admit_waiting()
 
     def hold_uncertain(self, endpoint: str) -> None:
-        """Nobody knows whether a submit started work: while it may run, it has its place."""
+        """Keep the slot of a submit that may have started work, for as long as that may run."""
         self._in_flight -= 1
         self._uncertain.add(endpoint, asyncio.get_running_loop().time())
-        self._admit_waiters()
+        self._admit_waiting()
 
     def assign(
         self,
@@ -124,17 +127,17 @@ class Slots:
         expects_webhook: bool = False,
         has_early_webhook: bool = False,
     ) -> None:
-        """A submit made a ticket: its place belongs to that from now on."""
+        """Give the slot of a submit to the ticket that it made."""
         now = asyncio.get_running_loop().time()
         self._is_key_accepted = True
         self._in_flight -= 1
         self._records[ticket] = SlotRecord(
             endpoint, now, eta or 0.0, now, track_id, expects_webhook, has_early_webhook
         )
-        self._admit_waiters()
+        self._admit_waiting()
 
     def on_completed(self, ticket: Ticket) -> None:
-        """A ticket has ended, or is given up: its place is free."""
+        """Free the slot of a ticket that has ended, if it has one."""
         record = self._records.pop(ticket, None)
         if record is None:
             return
@@ -143,15 +146,15 @@ class Slots:
         if record.eta:
             self._eta_ratios.append(took / record.eta)
         self._polled.discard(ticket)
-        self._admit_waiters()
+        self._admit_waiting()
 
     def initial_state_of(self, ticket: Ticket) -> InitialState | None:
-        """What is known of a ticket that holds a place."""
+        """What is known of a ticket that holds a slot."""
         record = self._records.get(ticket)
         return None if record is None else record.initial_state(asyncio.get_running_loop().time())
 
     def ticket_of(self, track_id: str) -> Ticket | None:
-        """The ticket that holds a place and was submitted with this mark."""
+        """The ticket with a slot whose request carried this track_id."""
         matching = (
             ticket
             for ticket, record in self._records.items()
@@ -159,31 +162,34 @@ class Slots:
         )
         return next(matching, None)
 
-    def mark_full(self, seconds: float) -> None:
-        """The server says that the queue is full: for a while, nobody goes but for who leaves."""
-        self._full_until = asyncio.get_running_loop().time() + seconds
-        self._full_limit = self._used - 1
-        self._cancel_polls()
-
-    def pause(self, seconds: float) -> None:
-        """The server says that requests come too fast: for a while, nobody goes."""
-        until = asyncio.get_running_loop().time() + seconds
-        self._paused_until = max(self._paused_until, until)
-        self._cancel_polls()
+    def apply_rate_limit(self, error: RateLimited, payload: str) -> None:
+        """Slow down as the server asks: one payload, the whole queue or all submits."""
+        message = error.server_message.casefold()
+        now, seconds = (
+            asyncio.get_running_loop().time(),
+            error.retry_after or _DEFAULT_RETRY_AFTER_S,
+        )
+        if "spam filter" in message:
+            self.duplicates.space_out(payload, error.retry_after)
+        elif "queued" in message:
+            # The server's queue is full: admit a submit only when a slot frees.
+            self._full_until = now + seconds
+            self._full_limit = self._used - 1
+            self._cancel_polls()
+        else:
+            self._paused_until = max(self._paused_until, now + seconds)
+            self._cancel_polls()
 
     def reject_waiting(self, error: ModelsLabError) -> None:
-        """Those who are in line now will not be served, for this reason."""
+        """Reject the submits that wait now: the server refuses the key."""
         self._is_key_accepted = False
         self._probing_since = asyncio.get_running_loop().time()
         self.duplicates.reject_waiting(error)
-        waiters, self._waiters = self._waiters, []
-        for _, _, waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(error)
-        self._admit_waiters()
+        self._waiting.reject_all(error)
+        self._admit_waiting()
 
     def close(self, error: ModelsLabError) -> None:
-        """Nobody is served any more, for this reason."""
+        """Reject all submits from now on."""
         self._close_error = error
         self.reject_waiting(error)
         self.duplicates.close()
@@ -196,12 +202,12 @@ class Slots:
         return now >= self._paused_until and not self._is_full(now) and not self._is_probing(now)
 
     def _is_probing(self, now: float) -> bool:
-        """Whether those on their way are to tell first what the server makes of the key."""
+        """Whether the submits in flight are to show first that the server accepts the key."""
         return not self._is_key_accepted and now < self._next_probe_at
 
     @property
     def _next_probe_at(self) -> float:
-        """When one more goes, though none of those on their way was answered."""
+        """When one more submit goes, though none of those in flight was answered."""
         return self._probing_since + self._in_flight
 
     def _is_full(self, now: float) -> bool:
@@ -210,18 +216,16 @@ class Slots:
             limit = min(limit, self._full_limit)
         return self._used >= limit
 
-    def _admit_waiters(self) -> None:
-        """Let in who may go, and see to it that the others get their turn."""
+    def _admit_waiting(self) -> None:
+        """Admit the submits that have room, and see that room for the others is noticed."""
         now = asyncio.get_running_loop().time()
         self._evict_stale(now)
-        while self._waiters and (self._waiters[0][2].done() or self._has_room(now)):
-            waiter = heappop(self._waiters)[2]
-            if not waiter.done():
-                if not self._is_key_accepted and not self._in_flight:
-                    self._probing_since = now
-                self._in_flight += 1
-                waiter.set_result(None)
-        if not self._waiters:
+        while self._waiting and self._has_room(now):
+            if not self._is_key_accepted and not self._in_flight:
+                self._probing_since = now
+            self._in_flight += 1
+            self._waiting.admit_first()
+        if not self._waiting:
             self._cancel_polls()
         elif self._timer is None:
             self._schedule_polls()
@@ -235,7 +239,7 @@ class Slots:
             del self._records[ticket]
 
     def _schedule_polls(self) -> None:
-        """Have those who hold the places looked at, each when it is its time, and come again."""
+        """Poll the tickets with slots that are due, and set a timer for the next scan."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         first_poll_share = _FIRST_POLL_ETA_SHARE * min(1.0, *self._eta_ratios, 1.0)
@@ -248,7 +252,7 @@ class Slots:
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
         if wake_times:
-            # Whoever comes meanwhile is found by the next pass, so that is never far away.
+            # A ticket that gets a slot meanwhile is found by the next scan, so that is soon.
             when = max(
                 min(*wake_times, now + _MAX_SCAN_GAP_S),
                 now + _SCAN_GAP_PER_SLOT_S * len(self._records),
@@ -258,7 +262,7 @@ class Slots:
     def _next_poll_at(
         self, ticket: Ticket, record: SlotRecord, now: float, first_poll_share: float
     ) -> float:
-        """When a ticket is to be looked at next; if that is now, have it looked at."""
+        """Return when a ticket is to be polled next. If that is now, have it polled."""
         gap = max(_MIN_POLL_GAP_S, _POLL_GAP_AGE_SHARE * (now - record.submitted_at))
         when = max(
             record.polled_at + gap,
@@ -268,15 +272,15 @@ class Slots:
             return when
         record.polled_at = now
         self._polled.add(ticket)
+        # A ticket whose family this client does not know cannot be polled, and keeps its slot.
         with suppress(ValueError):
-            # A ticket whose family is unknown here cannot be polled; it keeps its slot.
             self.poller.watch(ticket, NULL_WATCHER, record.initial_state(now))
             self.poller.nudge(ticket)
         return now + gap
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._admit_waiters()
+        self._admit_waiting()
 
     def _cancel_polls(self) -> None:
         if self._timer is not None:

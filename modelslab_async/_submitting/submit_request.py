@@ -1,4 +1,4 @@
-"""Order: one thing to be started, with the mark and the hash that tell it from others."""
+"""SubmitRequest: one request to start work, with what tells it from others. It sends nothing."""
 
 import hashlib
 import json
@@ -8,25 +8,28 @@ from typing import Any
 
 from attrs import field, frozen
 
+from .._models.events import Submitted
+from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
 from .file_parameters import Upload
 
-# A whole number that every JSON reader keeps exactly; the documents disagree on text or number.
+# Every JSON reader keeps integers below this exactly. The service's documents disagree on whether
+# a track_id is a text or a number.
 _TRACK_ID_LIMIT = 2**53
-# What differs between two requests for the same thing.
+# Parameters that differ between two requests for the same thing.
 _UNHASHED_PARAMETERS = ("track_id", "webhook")
 
 
 @frozen(kw_only=True)
 class SubmitRequest:
     """
-    What is to be started.
+    A request to start work.
 
     Attributes:
         endpoint: Where it is submitted.
-        params: The parameters, with a track_id where the endpoint takes one.
-        payload_hash: The SHA-256 of the endpoint and its parameters, without marks.
-        submit_id: What it is called where it is written down: its mark, if it has one.
+        params: The parameters, with a track_id if the endpoint takes one.
+        payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
+        submit_id: Its name in a submit log: the track_id, or a random text.
     """
 
     endpoint: Endpoint
@@ -37,7 +40,7 @@ class SubmitRequest:
     @classmethod
     def of(cls, endpoint: Endpoint, params: Mapping[str, Any]) -> "SubmitRequest":
         """
-        Check the parameters and mark them.
+        Check the parameters, and add a random track_id if there is none.
 
         Raises:
             ValueError: They do not fit the endpoint, or JSON cannot carry them.
@@ -55,8 +58,18 @@ class SubmitRequest:
 
     @property
     def track_id(self) -> str:
-        """The mark, as text; "" where there is none."""
+        """The track_id as text; "" if there is none."""
         return _track_id(self.params)
+
+    def submitted_event(self, reply: Processing | Success) -> Submitted:
+        """Return the event for the reply to this request."""
+        return Submitted(
+            ticket=reply.ticket,
+            endpoint=self.endpoint.name,
+            track_id=self.track_id,
+            payload_hash=self.payload_hash,
+            reply=reply,
+        )
 
 
 def _track_id(params: Mapping[str, Any]) -> str:
@@ -76,7 +89,7 @@ def _hash(endpoint: Endpoint, params: Mapping[str, Any]) -> str:
         text = json.dumps(
             [endpoint.name, payload], sort_keys=True, separators=(",", ":"), default=_digest
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"the parameters of {endpoint.name} are what JSON can carry (texts, numbers, booleans, "
             f"lists, maps), or files: {error}"

@@ -1,12 +1,12 @@
-"""Doubts: submits that may have started work, and so may hold a place that nobody hears of."""
+"""UncertainSubmits: counts submits that may have started work. It never asks about them."""
 
 from collections import deque
 
 from attrs import Factory, define
 
-# How long the work of an endpoint is taken to last while none of it has ended here.
+# How long work is assumed to last at an endpoint where none has ended yet.
 _DEFAULT_DURATION_S = 120.0
-# However long it lasts, nobody keeps a place for longer for work that may not be there.
+# The longest time that an uncertain submit holds a slot.
 _MAX_DURATION_S = 600.0
 _DURATIONS_KEPT = 8
 
@@ -14,13 +14,13 @@ _DURATIONS_KEPT = 8
 @define(eq=False)
 class UncertainSubmits:
     """
-    Counts the submits of which nobody knows whether they started work.
+    Counts the submits that may or may not have started work, and so may hold slots.
 
-    Each counts for as long as the longest of the last eight of its endpoint took, ten minutes at
-    the most, and for two minutes where none has ended here.
+    Each counts for the longest of the last eight durations at its endpoint, and for ten minutes at
+    most. At an endpoint where no work has ended yet it counts for two minutes.
 
     Attributes:
-        count: How many count.
+        count: How many count now.
     """
 
     count: int = 0
@@ -28,16 +28,16 @@ class UncertainSubmits:
     _durations: dict[str, deque[float]] = Factory(dict)
 
     def add(self, endpoint: str, now: float) -> None:
-        """A submit may have started work at this endpoint."""
+        """Count a submit to an endpoint."""
         self._submit_times.setdefault(endpoint, deque()).append(now)
         self.count += 1
 
     def record_duration(self, endpoint: str, seconds: float) -> None:
-        """Work of this endpoint took so long."""
+        """Learn how long a piece of work took at an endpoint."""
         self._durations.setdefault(endpoint, deque(maxlen=_DURATIONS_KEPT)).append(seconds)
 
     def expire(self, now: float) -> float | None:
-        """Stop counting those whose work would be over; says when the next one would be."""
+        """Stop counting submits whose work would be over; return when the next one will be."""
         expiries = []
         for endpoint, submit_times in self._submit_times.items():
             duration = min(

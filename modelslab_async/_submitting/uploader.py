@@ -1,4 +1,4 @@
-"""Uploader: the files of an order become links, each sent once. It knows no places, no retries."""
+"""Uploader: replaces the files of a request by links, each file sent once. It never retries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -7,7 +7,6 @@ from typing import Any
 
 from attrs import evolve
 
-from .._aio.cooperation import is_cancelled
 from .._models.errors import (
     ClientClosed,
     ConnectionImpossible,
@@ -16,6 +15,7 @@ from .._models.errors import (
     UnreadableReply,
 )
 from .._parsing.json_body import find_results, first_text
+from .exchange_failure import exchange_failure
 from .file_parameters import Upload, with_links
 from .submit_request import SubmitRequest
 
@@ -24,10 +24,10 @@ UPLOAD_ENDPOINT = "general/base64_to_url"
 
 class Uploader:
     """
-    Sends the files of orders.
+    Uploads the files of requests.
 
     Args:
-        ask: Sends the parameters of `UPLOAD` there, and gives the body that came.
+        ask: Sends parameters to `UPLOAD_ENDPOINT`, and returns the body of the reply.
     """
 
     def __init__(self, ask: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]) -> None:
@@ -37,17 +37,17 @@ class Uploader:
         self, submit_request: SubmitRequest, links: dict[str, str]
     ) -> SubmitRequest:
         """
-        The order with a link in the place of each file.
+        Return the request with a link in the place of each file.
 
         Args:
-            submit_request: What is to be started.
-            links: The links that its files have by now, to which new ones are added: should this
-                be tried again, no file is sent twice.
+            submit_request: The request.
+            links: The links of files that are uploaded already, by digest. New ones are added, so
+                that a retry uploads no file twice.
 
         Raises:
             UnusableFile: A file cannot be read any more, or has changed.
             ClientClosed: The client was closed.
-            ModelsLabError: A file was not taken. It says so, and its `__cause__` what came.
+            ModelsLabError: An upload failed. Its `__cause__` is the original error.
         """
 
         async def get_link(upload: Upload) -> str:
@@ -63,29 +63,22 @@ class Uploader:
             return _link_in(await self._ask({"base64_string": data_url}))
         except ClientClosed:
             raise
-        except ModelsLabError as error:
-            failure = error
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            failure = TransportError("the exchange was cancelled from within")
-        except Exception as error:  # noqa: BLE001 -- whatever a transport raises.
-            # Only its name: what is not ours may hold the key.
-            failure = TransportError(f"the transport broke: {type(error).__name__}")
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 -- see `exchange_failure`.
+            failure = exchange_failure(error)
         raise _as_upload_error(upload, failure) from failure
 
 
 def _link_in(body: dict[str, Any]) -> str:
     links = find_results(body) or tuple(filter(None, (first_text(body, "link", "url"),)))
     if not links:
-        raise UnreadableReply("the service took the file and gave no link to it")
+        raise UnreadableReply("the service took the file and returned no link to it")
     return links[0]
 
 
 def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
-    """The same error, which says that it was the upload, and that nothing was started."""
+    """Return a copy that says that the upload failed and nothing was started."""
     error = copy(failure)
-    error.message = f"the file for {upload.parameter} could not be sent: {failure.message}"
+    error.message = f"the file for {upload.parameter} could not be uploaded: {failure.message}"
     error.message = f"{error.message.rstrip('.')}; nothing was started"
     error.args = (error.message,)
     if isinstance(error, (TransportError, ConnectionImpossible)):
@@ -94,6 +87,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """An error for those whose file it was not: without what was said of an upload."""
+    """Return the error without what `upload_files` added, for submits that have no such file."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

@@ -52,7 +52,7 @@ def broken(a_client):
     """A client whose every exchange breaks."""
 
     def make(*, after):
-        http = a_client().engine.submitter._sender._transport
+        http = a_client().engine.status_client._sender._transport
         return Client("a-key-for-tests", http=Broken(http, after=after), pace=Pace(max_failures=1))
 
     return make

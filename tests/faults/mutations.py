@@ -628,15 +628,15 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit is sent again after an exception of the transport's own",
-        "_submitting/submitter.py",
-        'cause = TransportError(f"the transport broke: {type(error).__name__}")',
+        "_submitting/exchange_failure.py",
+        'return TransportError(f"the transport broke: {type(error).__name__}")',
         'return TransportError("x", may_have_been_sent=False)',
         SUBMITS,
     ),
     Mutation(
         "a submit is sent again after a cancellation from within",
-        "_submitting/submitter.py",
-        'cause = TransportError("the exchange was cancelled from within")',
+        "_submitting/exchange_failure.py",
+        'return TransportError("the exchange was cancelled from within")',
         'return TransportError("x", may_have_been_sent=False)',
         SUBMITS,
     ),
@@ -656,14 +656,14 @@ MUTATIONS = [
     ),
     Mutation(
         "a submit is sent again after a server error",
-        "_submitting/submitter.py",
+        "_submitting/submit_exchange.py",
         "return isinstance(error, TransientError)",
         "return False",
         SUBMITS,
     ),
     Mutation(
         "a submit is sent again after a connection that broke",
-        "_submitting/submitter.py",
+        "_submitting/submit_exchange.py",
         "ConnectionImpossible():\n            return error.may_have_been_sent\n",
         "ConnectionImpossible():\n            error.may_have_been_sent = False\n"
         "            return False\n",

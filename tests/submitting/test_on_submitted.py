@@ -138,7 +138,7 @@ def test_whoever_has_gone_leaves_a_line_in_the_log(virtually, service, caplog):
                 await submitting
 
     virtually(main)
-    assert "nobody hears of the OSError: realtime:1" in caplog.text
+    assert "missed OSError: realtime:1" in caplog.text
 
 
 def test_who_is_cut_off_in_its_hook_leaves_a_line_in_the_log(service, caplog):

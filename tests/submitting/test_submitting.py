@@ -393,7 +393,7 @@ def test_a_caller_who_goes_loses_no_ticket(virtually, service, caplog, moment):
         assert 1 == here.starts.total()
 
     virtually(main)
-    assert "nobody waits for it any more: realtime:1" in caplog.text
+    assert "its caller has gone: realtime:1" in caplog.text
 
 
 def test_generate_may_run_out_of_time(virtually, world):

@@ -119,7 +119,7 @@ async def test_a_file_that_cannot_be_read(here, tmp_path, given):
         "broken": (Odd(OSError("bad sector")), "bad sector"),
         "foreign": (Odd(ZeroDivisionError("odd")), "ZeroDivisionError: odd"),
         "closed": (shut, "closed file"),
-        "nothing": (Odd(None), "NoneType and no bytes"),
+        "nothing": (Odd(None), "NoneType instead of bytes"),
     }[given]
     async with here.client() as client:
         with pytest.raises(UnusableFile, match=f"init_image.*{words}.*nothing was") as caught:

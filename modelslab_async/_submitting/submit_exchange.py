@@ -1,0 +1,99 @@
+"""SubmitExchange: sends one submit once, and returns what came of it. It never retries."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from .._models.errors import (
+    ConnectionImpossible,
+    ModelsLabError,
+    RateLimited,
+    SubmitUncertain,
+    TransientError,
+    TransportError,
+)
+from .._models.replies import Processing, Success
+from .._parsing.submit_reply import read_submit_reply
+from .._registry.family import Family
+from .._transport.sender import Sender
+from .exchange_failure import exchange_failure
+from .submit_request import SubmitRequest
+
+SubmitReply: TypeAlias = Processing | Success
+"""What the server answers to a submit that started work."""
+
+
+class SubmitExchange:
+    """
+    Sends submits.
+
+    Args:
+        families: The families that resolve the tickets of the endpoints.
+        sender: Sends the requests.
+        timeout: The most seconds that one submit may take.
+    """
+
+    def __init__(self, families: Mapping[str, Family], sender: Sender, timeout: float) -> None:
+        self._families = families
+        self._sender = sender
+        self._timeout = timeout
+
+    async def send(self, submit_request: SubmitRequest) -> SubmitReply | ModelsLabError:
+        """
+        Send a submit once.
+
+        Returns:
+            The reply, or an error. Only a `SubmitUncertain` leaves open whether work was started.
+        """
+        try:
+            return await self._reply_to(submit_request)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 -- a transport may raise anything.
+            failure = exchange_failure(error)
+        if not _may_have_started(failure):
+            return failure
+        uncertain = uncertain_error(submit_request, failure.message)
+        uncertain.__cause__ = failure
+        return uncertain
+
+    async def _reply_to(self, submit_request: SubmitRequest) -> SubmitReply | ModelsLabError:
+        endpoint = submit_request.endpoint
+        response = await self._sender.send(
+            endpoint.build_submit(submit_request.params), timeout=self._timeout
+        )
+        return read_submit_reply(
+            self._families[endpoint.resolved_by or ""],
+            submit_request.params,
+            status_code=response.status_code,
+            headers=response.headers,
+            body=response.body,
+            families=self._families,
+            local_id=secrets.token_hex(8),
+            received_at=time.time(),
+        )
+
+
+def _may_have_started(error: ModelsLabError) -> bool:
+    """Whether a submit that failed like this may have started work all the same."""
+    match error:
+        case TransportError() | ConnectionImpossible():
+            return error.may_have_been_sent
+        case RateLimited():
+            return False
+        case _:
+            return isinstance(error, TransientError)
+
+
+def uncertain_error(submit_request: SubmitRequest, reason: str) -> SubmitUncertain:
+    """Return the error for a submit that may or may not have started work."""
+    id_text = f"track_id {submit_request.track_id}" if submit_request.track_id else "no track_id"
+    where = "or in a webhook with that track_id" if submit_request.track_id else "by its time"
+    return SubmitUncertain(
+        f"{submit_request.endpoint.name} ({id_text}): {reason}; the work may or may not have been "
+        f"started; look for it in what the service shows of your account {where} before you "
+        "submit, and pay, again",
+        endpoint=submit_request.endpoint.name,
+        track_id=submit_request.track_id,
+        payload_hash=submit_request.payload_hash,
+    )
