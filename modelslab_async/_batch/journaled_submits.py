@@ -1,4 +1,4 @@
-"""Submits: what a batch starts, written into its journal before it is sent and after."""
+"""Records the submits of a batch in its journal, before each is sent and after. Sends none."""
 
 import asyncio
 import logging
@@ -19,8 +19,8 @@ class JournaledSubmits(SubmitLog):
     """
     The submits of one process to one journal.
 
-    They have a run of their own, whose lease says that this process lives and will hear the
-    answers: until it is over, nobody else calls them uncertain.
+    They have a run of their own. While its lease lasts, this process is alive and may still get
+    the replies, so other processes do not call these submits uncertain.
     """
 
     def __init__(self, journal: Journal, *, lease: float) -> None:
@@ -33,7 +33,7 @@ class JournaledSubmits(SubmitLog):
 
     async def begin(self, submit_request: SubmitRequest) -> None:
         """
-        Write down an order that is about to be sent.
+        Record a request that is about to be sent.
 
         Raises:
             JournalError: The journal cannot be written; nothing is sent.
@@ -50,14 +50,14 @@ class JournaledSubmits(SubmitLog):
         )
 
     async def finish(
-        self, submit_request: SubmitRequest, end: SubmitReply | ModelsLabError
+        self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Write down the ticket, or forget what started nothing. What is uncertain stays."""
-        match end:
+        """Record the ticket, or delete a submit that started nothing. An uncertain one stays."""
+        match result:
             case Processing():
-                await self._journal.confirm(submit_request.submit_id, end.ticket)
+                await self._journal.confirm(submit_request.submit_id, result.ticket)
             case Success():
-                await self._journal.confirm(submit_request.submit_id, end.ticket, result=end)
+                await self._journal.confirm(submit_request.submit_id, result.ticket, result=result)
             case SubmitUncertain():
                 pass
             case _:
@@ -65,12 +65,12 @@ class JournaledSubmits(SubmitLog):
 
     async def recorded_reply(self, submit_request: SubmitRequest) -> SubmitReply | None:
         """
-        What became of an order that was sent before; None if it never was.
+        Return the recorded reply to a request that was sent before; None if it never was.
 
         Raises:
-            SubmitUncertain: Nobody knows.
-            GenerationFailed: It failed.
-            ValueError: Something else was sent with its track_id.
+            SubmitUncertain: It may or may not have started work.
+            GenerationFailed: The generation failed.
+            ValueError: Another request was sent with its track_id.
         """
         submit = await self._journal.find_submit(submit_request.submit_id)
         if submit is None:
@@ -94,7 +94,7 @@ class JournaledSubmits(SubmitLog):
                 return Processing(ticket=submit.ticket)
 
     async def close(self) -> None:
-        """Wait for what is on its way, whose end is to be written down, and end the run."""
+        """Wait for the submits in flight, whose replies are to be recorded, and end the run."""
         while self._in_flight:
             await asyncio.wait(self._in_flight)
         if self._renewal_task is not None:
@@ -111,7 +111,7 @@ class JournaledSubmits(SubmitLog):
             await self._journal.withdraw(submit_request.submit_id)
         except JournalError as error:
             _logger.warning(
-                "submit %s started nothing, and stays among the uncertain: %s",
+                "submit %s started nothing, but stays recorded as uncertain: %s",
                 submit_request.submit_id,
                 error,
             )
@@ -126,7 +126,7 @@ class JournaledSubmits(SubmitLog):
             return self._run_id
 
     async def _keep_lease(self, run_id: int) -> None:
-        """Renew the lease; once another process has ended it, the next submit begins a new run."""
+        """Renew the lease. Once another process has ended it, the next submit begins a new run."""
         while True:
             await asyncio.sleep(renewal_interval(self._lease))
             try:
@@ -139,9 +139,9 @@ class JournaledSubmits(SubmitLog):
 
 def _uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
     return SubmitUncertain(
-        f"{submit.endpoint} (track_id {submit.track_id}) was sent before, and nobody knows whether "
-        "it started work: look for it in what the service shows of your account or in a webhook "
-        "with that track_id, then tell the journal by `confirm` or `withdraw`",
+        f"{submit.endpoint} (track_id {submit.track_id}) was sent before, and may or may not "
+        "have started work: look for it in your account at the service, or in a webhook with that "
+        "track_id, then call `confirm` or `withdraw` of the journal",
         endpoint=submit.endpoint,
         track_id=submit.track_id,
         payload_hash=submit.payload_hash,

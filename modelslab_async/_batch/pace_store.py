@@ -1,4 +1,4 @@
-"""Memory: what a pace that learns knows, kept in the journal from run to run."""
+"""Keeps what an adaptive pace has learned in the journal, from run to run. It learns nothing."""
 
 import logging
 
@@ -12,9 +12,9 @@ _logger = logging.getLogger("modelslab_async")
 
 class PaceStore:
     """
-    Has a pace go on where an earlier run of the journal left off. A plain pace needs none.
+    Restores and saves the state of an adaptive pace. It ignores every other pace.
 
-    What was learned saves looks and nothing else, so no run ends because it cannot be kept.
+    The state saves polls and nothing else, so a run goes on if the state cannot be kept.
     """
 
     def __init__(self, pace: PacePolicy, journal: Journal) -> None:
@@ -22,22 +22,22 @@ class PaceStore:
         self._journal = journal
 
     async def restore(self) -> None:
-        """Give the pace what was kept, unless it has begun to learn already."""
+        """Give the pace its saved state, unless it has begun to learn."""
         if self._pace is None or self._pace.has_learned:
             return
         try:
             state = await self._journal.load_pace()
-            # The client may have learned something while that was read.
+            # The pace may have begun to learn while this task read the journal.
             if state is not None and not self._pace.has_learned:
                 self._pace.restore(state)
         except (JournalError, ValueError) as error:
-            _logger.warning("what the journal's pace had learned is left aside: %s", error)
+            _logger.warning("what the journal's pace had learned is ignored: %s", error)
 
     async def save(self) -> None:
-        """Keep what the pace knows by now."""
+        """Save what the pace has learned."""
         if self._pace is None or not self._pace.has_learned:
             return
         try:
             await self._journal.save_pace(self._pace.to_dict())
         except JournalError as error:
-            _logger.warning("what the pace has learned is not kept: %s", error)
+            _logger.warning("what the pace has learned is not saved: %s", error)

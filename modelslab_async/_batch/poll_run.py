@@ -1,4 +1,4 @@
-"""Shift: a run under one lease. It claims, has the client look, and commits before it tells."""
+"""A run that claims tickets under a lease, and commits each outcome before it hands it out."""
 
 import asyncio
 import logging
@@ -6,56 +6,43 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Final
 
-from attrs import define
+from attrs import evolve
 
 from .._engine.engine import Engine
 from .._engine.streams import stream_outcomes
-from .._journal.tickets import Completion, PollUpdate
-from .._models.events import Event, Polled, PollFailed
+from .._journal.tickets import Completion
+from .._models.errors import ModelsLabError
 from .._models.journal_errors import JournalError
 from .._models.outcomes import Outcome, Unresolved
-from .._models.replies import Processing
 from .._models.ticket import Ticket
 from ..journal import Journal
+from .lease import Lease
+from .open_tickets import OpenTickets
 from .pace_store import PaceStore
-from .run import MAX_READY, RunStopped, recheck_interval, renewal_interval
+from .run import MAX_READY, RunStopped, recheck_interval
 
 _logger = logging.getLogger("modelslab_async")
 
-# So many tickets are claimed at once, at the most.
+# The most tickets in one claim.
 _MAX_CLAIM: Final = 500
-
-
-@define(eq=False)
-class _OpenTicket:
-    """
-    A ticket of this shift: its number in the journal, and what is not noted there yet.
-
-    It was last `seen` running by a look that began then, and noticed to be over so `late` after
-    that at the most.
-    """
-
-    row_id: int
-    polls: int = 0
-    last: Processing | None = None
-    last_running_at: float | None = None
-    max_lag: float | None = None
 
 
 class PollRun:
     """
-    The work of one run on one journal, from when it begins until it is closed.
+    One run on one journal, from its start until it is closed.
 
     Args:
+        engine: Polls the tickets.
+        journal: Where the tickets are.
         run_id: The run's number.
-        before_run: What runs before this one left unresolved is taken up.
-        lease: For how many seconds tickets stay this run's if the process dies.
-        save_files: Whether the files of successes are to be saved.
+        before_run: Tickets that runs before this one left unresolved are polled again.
+        lease: How many seconds claimed tickets stay with this run if the process dies.
+        save_files: Whether to queue the files of successes.
 
     Attributes:
         run_id: The run's number.
-        has_lost_lease: Whether another run has ended this one's lease.
-        is_released: Whether what was open could be left to others.
+        has_lost_lease: Whether another run has ended this run's lease.
+        is_released: Whether the open tickets are free for other runs.
     """
 
     def __init__(
@@ -74,19 +61,18 @@ class PollRun:
         self._engine = engine
         self._journal = journal
         self._before_run = before_run
-        self._lease = lease
+        self._lease = Lease(journal, run_id, lease)
         self._save_files = save_files
         self._pace_store = PaceStore(engine.pace, journal)
-        self._open_tickets: dict[Ticket, _OpenTicket] = {}
-        self._mark_renewed(self._now())
+        self._open_tickets = OpenTickets()
         self._family_error: ValueError | None = None
         self._queue: asyncio.Queue[Outcome | RunStopped] = asyncio.Queue(MAX_READY)
         self._stopped: RunStopped | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, *, timeout: float | None, window: int) -> None:
-        """Begin to look."""
-        self._engine.listeners.add(self._on_event)
+        """Start to poll."""
+        self._engine.listeners.add(self._open_tickets.on_event)
         self._engine.poll_guards.add(self._may_poll)
         polling = asyncio.create_task(self._poll(timeout, window), name="modelslab_async batch")
         renewing = asyncio.create_task(self._hold_lease(polling), name="modelslab_async lease")
@@ -94,10 +80,10 @@ class PollRun:
 
     async def next_results(self) -> list[Outcome] | None:
         """
-        Some outcomes, committed; None when there will be no more.
+        Wait for outcomes, and return them after their commit. Return None when there are no more.
 
         Raises:
-            JournalError: The journal cannot be written. What was not committed is not told.
+            JournalError: The journal cannot be written. Outcomes without a commit are not returned.
         """
         while self._stopped is None:
             ready = await self._next_ready()
@@ -108,7 +94,7 @@ class PollRun:
         return None
 
     def drain(self) -> None:
-        """Look no more, and end when what was seen so far is committed and told."""
+        """Stop polling, and end the run when the outcomes so far are handed out."""
         draining = asyncio.create_task(self._drain(self._tasks[0]), name="modelslab_async drain")
         self._tasks.append(draining)
 
@@ -117,11 +103,11 @@ class PollRun:
         await self._queue.put(RunStopped())
 
     async def close(self) -> None:
-        """Stop looking, and leave to others what is open."""
-        self._engine.listeners.remove(self._on_event)
+        """Stop polling, and release the open tickets."""
+        self._engine.listeners.remove(self._open_tickets.on_event)
         for task in self._tasks:
             task.cancel()
-        # Whoever still waits for outcomes, in another task, is not left waiting.
+        # Another task may wait for outcomes. If one does, the queue is empty.
         with suppress(asyncio.QueueFull):
             self._queue.put_nowait(RunStopped(JournalError("the batch was closed; open it again")))
         try:
@@ -134,15 +120,17 @@ class PollRun:
 
     async def _release(self) -> None:
         try:
-            await self._journal.leases.end_run(self.run_id, self._take_updates())
+            await self._journal.leases.end_run(self.run_id, self._open_tickets.take_updates())
             self.is_released = True
         except JournalError as error:
-            _logger.warning("what was open stays leased for up to %g s: %s", self._lease, error)
+            _logger.warning(
+                "open tickets stay leased for up to %g s: %s", self._lease.duration, error
+            )
 
     async def _next_ready(self) -> list[Outcome]:
-        """What has come, one at least unless it is the end."""
-        # A caller who dies has not seen as many as share a commit.
+        """Wait for one outcome, and take all that are ready. The list is empty at the end."""
         ready: list[Outcome] = []
+        # A caller that dies has not seen the outcomes of one commit, so a commit has few.
         while len(ready) < MAX_READY and (not ready or not self._queue.empty()):
             item = await self._queue.get()
             if isinstance(item, RunStopped):
@@ -152,20 +140,52 @@ class PollRun:
         return ready
 
     async def _commit(self, ready: list[Outcome]) -> list[Outcome]:
-        """Write outcomes down. Those that another run was first to write are its to tell."""
-        completions: list[Completion] = []
-        for outcome in ready:
-            entry = self._open_tickets.pop(outcome.ticket)
-            max_lag = None if isinstance(outcome, Unresolved) else entry.max_lag
-            completions.append(Completion(entry.row_id, entry.polls, outcome, max_lag))
-        if not completions:
+        """Write outcomes. Return those that were this run's to write."""
+        if not ready:
             return []
-        written = await self._journal.leases.complete(
+        completions = [self._open_tickets.complete(outcome) for outcome in ready]
+        try:
+            written = await self._write(completions)
+        except JournalError:
+            raise
+        except Exception:  # noqa: BLE001 -- each outcome is tried again on its own.
+            completions, written = await self._commit_one_by_one(completions)
+        # Another run has ended this run's lease, and has the tickets that were not written.
+        self.has_lost_lease |= not all(written)
+        return [
+            completion.outcome
+            for completion, is_written in zip(completions, written, strict=True)
+            if is_written
+        ]
+
+    async def _commit_one_by_one(
+        self, completions: list[Completion]
+    ) -> tuple[list[Completion], list[bool]]:
+        """Write outcomes of which one cannot be encoded. Its ticket alone becomes unresolved."""
+        committed: list[Completion] = []
+        written: list[bool] = []
+        for given in completions:
+            completion = given
+            try:
+                written += await self._write([completion])
+            except JournalError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- it belongs to one ticket.
+                ticket = completion.outcome.ticket
+                # The name of the type alone: the message of a foreign error can quote anything.
+                cause = ModelsLabError(
+                    f"the outcome could not be recorded ({type(error).__name__})", ticket=ticket
+                )
+                cause.__cause__ = error
+                completion = evolve(completion, outcome=Unresolved(ticket=ticket, cause=cause))
+                written += await self._write([completion])
+            committed.append(completion)
+        return committed, written
+
+    async def _write(self, completions: list[Completion]) -> list[bool]:
+        return await self._journal.leases.complete(
             self.run_id, completions, save_files=self._save_files
         )
-        # What is not this run's any more was taken by whoever ended its lease.
-        self.has_lost_lease |= not all(written)
-        return [outcome for outcome, is_written in zip(ready, written, strict=True) if is_written]
 
     async def _poll(self, timeout: float | None, window: int) -> None:
         error: Exception | None = None
@@ -177,44 +197,40 @@ class PollRun:
             async with aclosing(stream):
                 async for outcome in stream:
                     await self._queue.put(outcome)
-        except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
+        except Exception as raised:  # noqa: BLE001 -- `next_results` raises it.
             error = raised
         await self._queue.put(RunStopped(error or self._family_error))
 
     async def _claim_tickets(self, window: int) -> AsyncGenerator[Ticket, None]:
-        """Tickets, as far as the window takes them, until nobody holds an open one any more."""
+        """Yield tickets as the window has room for them, until no run has an open one."""
         has_logged = False
         while True:
-            requested_at = self._now()
+            requested_at = self._lease.now()
             claim = await self._journal.leases.claim(
                 self.run_id,
                 before_run=self._before_run,
                 limit=min(window, _MAX_CLAIM),
-                lease=self._lease,
+                lease=self._lease.duration,
             )
             if claim is None:
                 self.has_lost_lease = True
                 return
-            self._mark_renewed(requested_at)
-            known = [
-                (row_id, ticket)
-                for row_id, ticket in claim.tickets
-                if self._has_known_family(ticket)
-            ]
-            self._open_tickets |= {ticket: _OpenTicket(row_id) for row_id, ticket in known}
-            for _, ticket in known:
-                yield ticket
+            self._lease.mark_renewed(requested_at)
+            known = [each for each in claim.tickets if self._has_known_family(each.ticket)]
+            self._open_tickets.add(known)
+            for each in known:
+                yield each.ticket
             if not claim.tickets:
                 if not claim.has_others:
                     return
-                # Another process has them. If it dies, they are for this one.
+                # Another process has the open tickets. If it dies, this run claims them.
                 if not has_logged:
                     has_logged = True
-                    _logger.info("waiting for tickets that other processes of this batch look at")
-                await asyncio.sleep(recheck_interval(self._lease))
+                    _logger.info("waiting for tickets that other processes of this batch poll")
+                await asyncio.sleep(recheck_interval(self._lease.duration))
 
     def _has_known_family(self, ticket: Ticket) -> bool:
-        """Whether the client can ask about it; if not, it is told once all others have ended."""
+        """Return whether the client can poll a ticket. The run raises the error at its end."""
         try:
             self._engine.status_client.family_of(ticket)
         except ValueError as error:
@@ -223,70 +239,20 @@ class PollRun:
         return True
 
     async def _hold_lease(self, polling: asyncio.Task[None]) -> None:
-        """Renew the lease; once it is lost, look no more."""
+        """Renew the lease. Once it is lost, stop polling."""
         error: Exception | None = None
         try:
-            await self._renew_lease()
+            await self._lease.renew_until_lost(self._on_renewed)
             self.has_lost_lease = True
-        except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
+        except Exception as raised:  # noqa: BLE001 -- `next_results` raises it.
             error = raised
         polling.cancel()
         await self._queue.put(RunStopped(error))
 
-    async def _renew_lease(self) -> None:
-        """Renew until another run has ended this one's lease."""
-        while True:
-            await asyncio.sleep(renewal_interval(self._lease))
-            requested_at = self._now()
-            try:
-                if not await self._journal.leases.renew(self.run_id, lease=self._lease):
-                    return
-                self._mark_renewed(requested_at)
-                await self._journal.leases.record_polls(self.run_id, self._take_updates())
-                await self._pace_store.save()
-            except JournalError as error:
-                if self._is_lease_over():
-                    raise
-                _logger.warning("the lease could not be renewed, trying again: %s", error)
-
-    def _now(self) -> tuple[float, float]:
-        """The time of this run, which nobody sets, and that of the journal, which others go by."""
-        return asyncio.get_running_loop().time(), self._journal.clock()
-
-    def _mark_renewed(self, requested_at: tuple[float, float]) -> None:
-        self._lease_until = requested_at[0] + self._lease, requested_at[1] + self._lease
-
-    def _is_lease_over(self) -> bool:
-        """Whether others may have ended the lease by now, unless it is renewed."""
-        return any(
-            now >= expires_at
-            for now, expires_at in zip(self._now(), self._lease_until, strict=True)
-        )
+    async def _on_renewed(self) -> None:
+        await self._journal.leases.record_polls(self.run_id, self._open_tickets.take_updates())
+        await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """Who stood still for longer than the lease looks again once it is renewed."""
-        return ticket not in self._open_tickets or not self._is_lease_over()
-
-    def _on_event(self, event: Event) -> None:
-        match event:
-            case Polled(ticket=ticket, reply=reply, elapsed=elapsed) if (
-                entry := self._open_tickets.get(ticket)
-            ):
-                entry.polls += 1
-                now = asyncio.get_running_loop().time()
-                if isinstance(reply, Processing):
-                    entry.last, entry.last_running_at = reply, now - elapsed
-                elif entry.last_running_at is not None:
-                    entry.max_lag = now - entry.last_running_at
-            case PollFailed(ticket=ticket) if entry := self._open_tickets.get(ticket):
-                entry.polls += 1
-            case _:
-                pass
-
-    def _take_updates(self) -> list[PollUpdate]:
-        updates: list[PollUpdate] = []
-        for entry in self._open_tickets.values():
-            if entry.polls:
-                updates.append(PollUpdate(entry.row_id, entry.polls, entry.last))
-                entry.polls, entry.last = 0, None
-        return updates
+        """After a stall longer than the lease, do not poll before it is renewed."""
+        return ticket not in self._open_tickets or not self._lease.is_over

@@ -1,4 +1,4 @@
-"""Work: what a run does under one lease, as the batch sees it, and what all kinds of it share."""
+"""What the batch sees of a run, and what the kinds of runs share. It starts no task."""
 
 from collections.abc import Sequence
 from typing import Final, Protocol, TypeVar
@@ -7,16 +7,14 @@ from attrs import frozen
 
 T_co = TypeVar("T_co", covariant=True)
 
-# So much that has ended is together at the most: in one commit, or ready and unread.
+# The most outcomes in one commit, and the most results that wait for the caller.
 MAX_READY: Final = 100
-# A lease is renewed so often within its time.
 _RENEWALS_PER_LEASE: Final = 4
-# Seconds after which to see again whether others have left something.
 _MAX_RECHECK_S: Final = 1.0
 
 
 class Run(Protocol[T_co]):
-    """What a run does under one lease: a `Shift`, or a `Haul`."""
+    """One run under one lease: a `PollRun` or a `SaveRun`."""
 
     run_id: int
 
@@ -32,16 +30,21 @@ class Run(Protocol[T_co]):
 
 @frozen
 class RunStopped:
-    """The last thing that work gives: there is no more, and why if something is wrong."""
+    """
+    The last item of a run's queue.
+
+    Attributes:
+        error: What ended the run; None if it is complete.
+    """
 
     error: Exception | None = None
 
 
 def renewal_interval(lease: float) -> float:
-    """Seconds from one renewal of a lease to the next."""
+    """Return the seconds between two renewals of a lease."""
     return lease / _RENEWALS_PER_LEASE
 
 
 def recheck_interval(lease: float) -> float:
-    """Seconds after which to see again whether others have left something."""
+    """Return the seconds after which to check whether other runs have left work."""
     return min(_MAX_RECHECK_S, renewal_interval(lease))

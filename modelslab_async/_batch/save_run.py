@@ -1,9 +1,11 @@
-"""Haul: a shift whose successes become files. A file is recorded before its ticket is told."""
+"""A poll run whose successes become files. A file is recorded before its result is handed out."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from pathlib import Path
 
+from .._aio.bounded_map import BoundedMap
 from .._aio.threads import run_in_thread
 from .._downloads.filenames import stem_of
 from .._downloads.manager import Downloads
@@ -11,6 +13,7 @@ from .._downloads.save_result import Saved, SaveResult, Unsaved
 from .._downloads.stale_parts import part_stems, remove_stale
 from .._journal.pending_files import PendingSave
 from .._journal.recorded_files import RecordedFile
+from .._models.download_errors import DownloadError
 from .._models.journal_errors import JournalError
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
@@ -21,16 +24,16 @@ from .run import MAX_READY, RunStopped, recheck_interval
 
 class SaveRun:
     """
-    The saving of what one shift finds, and of what earlier runs left to save.
+    Saves the files of what one poll run completes, and of what earlier runs left.
 
-    The journal stands between the two: what the shift settles is owed there, and claimed from
-    there, under the lease of the shift. So whatever dies, the rest is still owed.
+    The two share only the journal: the poll run queues its successes there, and this run claims
+    them from there under the same lease. So a process that dies loses no file.
 
     Args:
-        poll_run: What looks. It is started and closed here.
-        downloads: What saves.
-        before_run: What runs before this one could not save is tried again.
-        lease: For how many seconds tickets stay this run's if the process dies.
+        poll_run: The run that polls. It is started and closed here.
+        downloads: Saves the files.
+        before_run: Files that runs before this one failed to save are tried again.
+        lease: How many seconds claimed tickets stay with this run if the process dies.
     """
 
     def __init__(
@@ -48,151 +51,151 @@ class SaveRun:
         self._journal = journal
         self._before_run = before_run
         self._lease = lease
-        self._free_window = downloads.window
-        self._results: asyncio.Queue[SaveResult | RunStopped] = asyncio.Queue()
-        self._unread_limit = asyncio.Semaphore(MAX_READY)
-        self._changed = asyncio.Event()
+        # One claim is one commit, so a claim takes many.
+        self._max_claim = max(1, downloads.window // 2)
+        self._results: asyncio.Queue[SaveResult | RunStopped] = asyncio.Queue(MAX_READY)
+        self._has_news = asyncio.Event()
         self._has_polled_all = False
         self._has_lost_lease = False
-        self._draining = False
+        self._is_draining = False
+        self._is_closed = False
         self._family_error: ValueError | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def has_lost_lease(self) -> bool:
-        """Whether another run has ended this one's lease."""
+        """Whether another run has ended this run's lease."""
         return self._has_lost_lease or self._poll_run.has_lost_lease
 
     @property
     def is_released(self) -> bool:
-        """Whether what was open could be left to others."""
+        """Whether the open tickets are free for other runs."""
         return self._poll_run.is_released
 
     def start(self, *, timeout: float | None, window: int) -> None:
-        """Begin to look, and to save."""
+        """Start to poll and to save."""
         self._poll_run.start(timeout=timeout, window=window)
         forwarding = asyncio.create_task(
             self._forward_outcomes(), name="modelslab_async batch outcomes"
         )
-        saving = asyncio.create_task(self._save(), name="modelslab_async batch files")
+        saving = asyncio.create_task(self._save_all(), name="modelslab_async batch files")
         self._tasks = [forwarding, saving]
 
     async def next_results(self) -> list[SaveResult] | None:
         """
-        What has ended, as far as it is told one by one; None when there will be no more.
+        Wait for the next result. Return None when there will be no more.
 
         Raises:
-            JournalError: The journal cannot be written. What was not committed is not told.
+            JournalError: The journal cannot be written. Results without a commit are not returned.
         """
+        if self._is_closed and self._results.empty():
+            raise _closed_error()
         item = await self._results.get()
-        match item:
-            case RunStopped(error=error):
-                if error is not None:
-                    raise error
-                return None
-            case Saved() | Unsaved():
-                self._release_window()
-            case _:
-                self._unread_limit.release()
-        return [item]
+        if not isinstance(item, RunStopped):
+            return [item]
+        if item.error is not None:
+            raise item.error
+        return None
 
     def drain(self) -> None:
-        """Look no more, and end when the files that are on their way are there."""
-        self._draining = True
+        """Stop polling, and end the run when the transfers in progress are complete."""
+        self._is_draining = True
         self._poll_run.drain()
-        self._changed.set()
+        self._has_news.set()
 
     async def close(self) -> None:
-        """Stop looking and saving; parts stay, to be gone on with."""
+        """Stop polling and saving. Parts of files stay, and a later run continues them."""
+        self._is_closed = True
         for task in self._tasks:
             task.cancel()
-        # Whoever still waits, in another task, is not left waiting.
-        self._results.put_nowait(RunStopped(JournalError("the batch was closed; open it again")))
+        # Another task may wait for results. If one does, the queue is empty.
+        with suppress(asyncio.QueueFull):
+            self._results.put_nowait(RunStopped(_closed_error()))
         try:
             await asyncio.wait(self._tasks)
         finally:
             await self._poll_run.close()
 
     async def _forward_outcomes(self) -> None:
-        """Pass on what needs no saving, and say when there is something to save."""
+        """Pass on outcomes without files, and tell the saving task of the others."""
         try:
             while (outcomes := await self._poll_run.next_results()) is not None:
-                self._changed.set()
+                self._has_news.set()
                 for outcome in outcomes:
                     if not isinstance(outcome, Success):
-                        await self._unread_limit.acquire()
-                        self._results.put_nowait(outcome)
+                        await self._results.put(outcome)
         except ValueError as error:
-            # A ticket that the client does not know; what others made is saved first.
+            # The client does not know a ticket's family. The files of other tickets come first.
             self._family_error = error
-        except Exception as error:  # noqa: BLE001 -- it is raised where the caller waits.
-            self._results.put_nowait(RunStopped(error))
+        except Exception as error:  # noqa: BLE001 -- `next_results` raises it.
+            await self._results.put(RunStopped(error))
         self._has_polled_all = True
-        self._changed.set()
+        self._has_news.set()
 
-    async def _save(self) -> None:
+    async def _save_all(self) -> None:
         error: Exception | None = None
         try:
             await self._journal.queue_saves()
-            async with asyncio.TaskGroup() as group:
-                await self._claim_all(group)
-            if self._draining:
+            saves = BoundedMap(self._save_one, self._downloads.window)
+            async with aclosing(saves.run(self._claim_saves())) as results:
+                async for _, result in results:
+                    if result is not None:
+                        await self._results.put(result)
+            if self._is_draining:
                 await asyncio.wait(self._tasks[:1])
             elif not self._has_lost_lease:
                 await self._remove_stale_parts()
-        except ExceptionGroup as errors:
-            error = _first_error(errors)
-        except Exception as raised:  # noqa: BLE001 -- it is raised where the caller waits.
+        except Exception as raised:  # noqa: BLE001 -- `next_results` raises it.
             error = raised
-        self._results.put_nowait(RunStopped(error or self._family_error))
+        await self._results.put(RunStopped(error or self._family_error))
 
-    async def _claim_all(self, group: asyncio.TaskGroup) -> None:
-        """Save what is owed, as far as the window takes it, until nothing is owed any more."""
-        while not self._draining:
-            self._changed.clear()
+    async def _claim_saves(self) -> AsyncGenerator[PendingSave, None]:
+        """Yield successes until all tickets are polled and no run has one left to save."""
+        while not self._is_draining:
+            self._has_news.clear()
             has_polled_all = self._has_polled_all
-            # One claim for many: each is a commit.
-            if 2 * self._free_window >= self._downloads.window:
-                claim = await self._journal.leases.claim_saves(
-                    self.run_id,
-                    before_run=self._before_run,
-                    limit=self._free_window,
-                    lease=self._lease,
-                )
-                if claim is None:
-                    self._has_lost_lease = True
-                    return
-                for pending in claim.pending:
-                    self._free_window -= 1
-                    group.create_task(self._save_one(pending))
-                idle = not claim.pending and self._free_window == self._downloads.window
-                if (
-                    has_polled_all
-                    and idle
-                    and not claim.has_others
-                    and not await self._journal.queue_saves()
-                ):
-                    return
+            claim = await self._journal.leases.claim_saves(
+                self.run_id, before_run=self._before_run, limit=self._max_claim, lease=self._lease
+            )
+            if claim is None:
+                self._has_lost_lease = True
+                return
+            for pending in claim.pending:
+                yield pending
+            if claim.pending:
+                continue
+            if has_polled_all and not claim.has_others and not await self._journal.queue_saves():
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(recheck_interval(self._lease)):
-                    await self._changed.wait()
+                    await self._has_news.wait()
 
-    async def _save_one(self, pending: PendingSave) -> None:
-        known = map(to_saved_file, pending.files)
-        save_result = await self._downloads.try_save(pending.success, known, self._record_file)
+    async def _save_one(self, pending: PendingSave) -> Saved | Unsaved | None:
+        """Save the files of one ticket. Return None if the result is not this run's to hand out."""
+        if self._is_draining:
+            return None
+        result = await self._try_save(pending)
         error, argument = None, ""
-        if isinstance(save_result, Unsaved):
-            error, argument = save_result.cause.message, save_result.cause.argument
-        if await self._journal.leases.complete_save(
+        if isinstance(result, Unsaved):
+            error, argument = result.cause.message, result.cause.argument
+        is_written = await self._journal.leases.complete_save(
             self.run_id, pending.row_id, error=error, argument=argument
-        ):
-            self._results.put_nowait(save_result)
-        else:
-            self._release_window()
+        )
+        return result if is_written else None
 
-    def _release_window(self) -> None:
-        self._free_window += 1
-        self._changed.set()
+    async def _try_save(self, pending: PendingSave) -> Saved | Unsaved:
+        """Save the files of one ticket. Only an error of the journal ends the run."""
+        try:
+            known = [*map(to_saved_file, pending.files)]
+            return await self._downloads.try_save(pending.success, known, self._record_file)
+        except Exception as error:
+            if (journal_error := _find_journal_error(error)) is not None:
+                raise journal_error from error
+            ticket = pending.success.ticket
+            # The name of the type alone: the message of a foreign error can quote anything.
+            cause = DownloadError(f"saving raised {type(error).__name__}", ticket=ticket)
+            cause.__cause__ = error
+            return Unsaved(ticket=ticket, cause=cause, files=(), success=pending.success)
 
     async def _record_file(self, file: SavedFile) -> None:
         await self._journal.record_file(
@@ -205,7 +208,7 @@ class SaveRun:
         )
 
     async def _remove_stale_parts(self) -> None:
-        """Where two had one part, one of them may have left it though the other saved the file."""
+        """Remove parts of finished files: two runs may have begun one file, and one finished it."""
         stems = await run_in_thread(part_stems, self._downloads.folder)
         if not stems:
             return
@@ -215,7 +218,7 @@ class SaveRun:
 
 
 def to_saved_file(record: RecordedFile) -> SavedFile:
-    """A file as downloads know it."""
+    """Return a recorded file as the downloads know it."""
     return SavedFile(
         ticket=record.ticket,
         n=record.output_index,
@@ -227,6 +230,12 @@ def to_saved_file(record: RecordedFile) -> SavedFile:
     )
 
 
-def _first_error(group: ExceptionGroup[Exception]) -> Exception:
-    first = group.exceptions[0]
-    return _first_error(first) if isinstance(first, ExceptionGroup) else first
+def _find_journal_error(error: Exception) -> JournalError | None:
+    """Return the error if it is a JournalError, or the first one in an exception group."""
+    if isinstance(error, ExceptionGroup):
+        return next(filter(None, map(_find_journal_error, error.exceptions)), None)
+    return error if isinstance(error, JournalError) else None
+
+
+def _closed_error() -> JournalError:
+    return JournalError("the batch was closed; open it again")

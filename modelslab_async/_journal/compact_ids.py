@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .._models.ticket import Ticket
 from .row_codec import DAMAGE, damaged_row
@@ -32,7 +33,7 @@ def compact_id(ticket: Ticket) -> int | str:
     return int(text) if text[0] != "0" or text == "0" else text
 
 
-def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: int | str) -> Ticket:
+def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: Any) -> Ticket:
     """
     Return the ticket of a row.
 
@@ -40,6 +41,9 @@ def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: int | s
         JournalDamaged: The row names no ticket.
     """
     try:
+        # A damaged row can hold a BLOB.
+        if not isinstance(id_, (int, str)):
+            raise TypeError(f"{type(id_).__name__} is no id")
         return Ticket(names[family], str(id_))
     except DAMAGE as error:
         raise damaged_row(f"row {row_id} (id {id_!r:.80})", "ticket", "tickets", error) from error

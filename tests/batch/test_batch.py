@@ -573,7 +573,7 @@ async def test_a_lock_that_stays_ends_the_run(a_client, emulator, path, caplog):
         assert 1 == (await batch.report()).open
         # What that run could not leave to others, the next one has at once.
         assert [WaitTimeout] == [type(each.cause) for each in await all_of(batch.run(timeout=0.1))]
-    assert "stays leased for up to 0.6 s" in caplog.text
+    assert "stay leased for up to 0.6 s" in caplog.text
 
 
 async def test_no_key_is_in_the_file(path):

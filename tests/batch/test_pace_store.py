@@ -103,4 +103,4 @@ async def test_a_disk_without_room_costs_what_was_learned_alone(run, path, caplo
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(blocked)
     assert {Success} == {type(each) for each in await run(Pace.adaptive(QUICK), range(2, 4))}
-    assert "not kept" in caplog.text
+    assert "not saved" in caplog.text

@@ -285,4 +285,4 @@ async def test_trouble_with_the_journal_is_told_and_outlived(
     async with broken(after=False) as client, Batch.open(path, client=client) as batch:
         with pytest.raises(TransportError):
             await batch.submit(REALTIME, prompt="a cat", track_id=2)
-    assert "submit 2 started nothing, and stays among the uncertain" in caplog.text
+    assert "submit 2 started nothing, but stays recorded as uncertain" in caplog.text

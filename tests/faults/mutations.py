@@ -812,9 +812,9 @@ MUTATIONS = [
     ),
     Mutation(
         "the clock on the wall jumps: two go on looking",
-        "_batch/poll_run.py",
-        "if not await self._journal.leases.renew(self.run_id, lease=self._lease):",
-        "await self._journal.leases.renew(self.run_id, lease=self._lease)\n                if False:",
+        "_batch/lease.py",
+        "if not await self._journal.leases.renew(self._run_id, lease=self.duration):",
+        "await self._journal.leases.renew(self._run_id, lease=self.duration)\n                if False:",
         WALL,
         "polls_no_more",
     ),

@@ -1,0 +1,81 @@
+"""The lease of one run on its tickets. It renews the lease, and never takes back a lost one."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from .._models.journal_errors import JournalError
+from ..journal import Journal
+from .run import renewal_interval
+
+_logger = logging.getLogger("modelslab_async")
+
+
+class Moment(NamedTuple):
+    """
+    One moment by both clocks.
+
+    Attributes:
+        loop_time: By the event loop's clock, which nothing sets.
+        journal_time: By the journal's clock, which other processes go by.
+    """
+
+    loop_time: float
+    journal_time: float
+
+
+class Lease:
+    """
+    Until when the tickets of a run are its own.
+
+    Args:
+        journal: The journal of the run.
+        run_id: The run's number.
+        duration: How many seconds the lease lasts after each renewal.
+    """
+
+    def __init__(self, journal: Journal, run_id: int, duration: float) -> None:
+        self.duration = duration
+        self._journal = journal
+        self._run_id = run_id
+        self._renewed_at = self.now()
+
+    def now(self) -> Moment:
+        """Return this moment."""
+        return Moment(asyncio.get_running_loop().time(), self._journal.clock())
+
+    def mark_renewed(self, requested_at: Moment) -> None:
+        """Count the lease from the moment when its renewal was requested."""
+        self._renewed_at = requested_at
+
+    @property
+    def is_over(self) -> bool:
+        """Whether other runs may have ended the lease, unless it is renewed."""
+        return any(
+            now - renewed_at >= self.duration
+            for now, renewed_at in zip(self.now(), self._renewed_at, strict=True)
+        )
+
+    async def renew_until_lost(self, on_renewed: Callable[[], Awaitable[object]]) -> None:
+        """
+        Renew the lease again and again, until another run has ended it.
+
+        Args:
+            on_renewed: Awaited after each renewal.
+
+        Raises:
+            JournalError: The journal could not be written until the lease was over.
+        """
+        while True:
+            await asyncio.sleep(renewal_interval(self.duration))
+            requested_at = self.now()
+            try:
+                if not await self._journal.leases.renew(self._run_id, lease=self.duration):
+                    return
+                self.mark_renewed(requested_at)
+                await on_renewed()
+            except JournalError as error:
+                if self.is_over:
+                    raise
+                _logger.warning("the lease could not be renewed, trying again: %s", error)

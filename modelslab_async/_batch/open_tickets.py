@@ -1,0 +1,79 @@
+"""The tickets that a run polls, and what it learned since its last update. It writes nothing."""
+
+import asyncio
+from collections.abc import Iterable
+
+from attrs import define
+
+from .._journal.runs import ClaimedTicket
+from .._journal.tickets import Completion, PollUpdate
+from .._models.events import Event, Polled, PollFailed
+from .._models.outcomes import Outcome, Unresolved
+from .._models.replies import Processing
+from .._models.ticket import Ticket
+
+
+@define(eq=False)
+class _OpenTicket:
+    """
+    A ticket that this run polls.
+
+    Attributes:
+        row_id: The ticket's number in the journal.
+        polls: The number of polls since the last update of the journal.
+        last: The last reply since the last update of the journal.
+        last_running_at: When the last poll that saw it processing was sent.
+        max_lag: The seconds from that poll to the one that saw its end.
+    """
+
+    row_id: int
+    polls: int = 0
+    last: Processing | None = None
+    last_running_at: float | None = None
+    max_lag: float | None = None
+
+
+class OpenTickets:
+    """Counts the polls of a run's tickets from the events of the poller."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Ticket, _OpenTicket] = {}
+
+    def __contains__(self, ticket: Ticket) -> bool:
+        return ticket in self._entries
+
+    def add(self, claimed: Iterable[ClaimedTicket]) -> None:
+        """Add tickets that the run has claimed."""
+        self._entries |= {each.ticket: _OpenTicket(each.row_id) for each in claimed}
+
+    def on_event(self, event: Event) -> None:
+        """Note a poll of one of the tickets."""
+        match event:
+            case Polled(ticket=ticket, reply=reply, elapsed=elapsed) if entry := self._entries.get(
+                ticket
+            ):
+                entry.polls += 1
+                now = asyncio.get_running_loop().time()
+                if isinstance(reply, Processing):
+                    entry.last, entry.last_running_at = reply, now - elapsed
+                elif entry.last_running_at is not None:
+                    entry.max_lag = now - entry.last_running_at
+            case PollFailed(ticket=ticket) if entry := self._entries.get(ticket):
+                entry.polls += 1
+            case _:
+                pass
+
+    def complete(self, outcome: Outcome) -> Completion:
+        """Remove the ticket of an outcome. Return what the journal records of it."""
+        entry = self._entries.pop(outcome.ticket)
+        max_lag = None if isinstance(outcome, Unresolved) else entry.max_lag
+        return Completion(entry.row_id, entry.polls, outcome, max_lag)
+
+    def take_updates(self) -> list[PollUpdate]:
+        """Return the polls since the last call, and count from zero again."""
+        updates: list[PollUpdate] = []
+        for entry in self._entries.values():
+            if entry.polls:
+                updates.append(PollUpdate(entry.row_id, entry.polls, entry.last))
+                entry.polls, entry.last = 0, None
+        return updates

@@ -1,0 +1,150 @@
+"""An exception that belongs to one ticket ends that ticket, and never the batch."""
+
+import httpx
+import pytest
+
+from modelslab_async import (
+    Batch,
+    Client,
+    Downloads,
+    Failed,
+    JournalDamaged,
+    Pace,
+    Saved,
+    Success,
+    Unresolved,
+    Unsaved,
+)
+from modelslab_async._journal import exports, tickets
+
+KEY = "a-key-for-tests"
+
+
+class Foreign(Exception):
+    """An exception that no part of the package knows."""
+
+
+def raising_for(function, is_bad):
+    """Wrap a function so that it raises for some arguments. The message quotes a key."""
+
+    def wrapped(*args, **kwargs):
+        if is_bad(*args):
+            raise Foreign(KEY)
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+async def all_of(results):
+    return [each async for each in results]
+
+
+@pytest.fixture
+def ids(emulator):
+    """Four jobs that succeed at once; the second is the one that gives trouble."""
+    return [emulator.add_job(("images", n), fails=False, duration=0) for n in range(1, 5)]
+
+
+async def test_outcome_that_cannot_be_encoded_ends_its_ticket_alone(
+    a_client, ids, path, monkeypatch
+):
+    """The ticket is unresolved, with the name of the error's type. The others are committed."""
+    encode = raising_for(
+        tickets.encode, lambda value: value.ticket == ids[1] and isinstance(value, Success)
+    )
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add(ids)
+        with monkeypatch.context() as patch:
+            patch.setattr(tickets, "encode", encode)
+            outcomes = {each.ticket: each for each in await all_of(batch.run())}
+        assert {*ids} == {*outcomes}
+        assert [Success, Unresolved, Success, Success] == [type(outcomes[each]) for each in ids]
+        assert "the outcome could not be recorded (Foreign)" == outcomes[ids[1]].cause.message
+        assert KEY not in repr(outcomes[ids[1]])
+        assert (3, 1) == ((await batch.report()).success, (await batch.report()).unresolved)
+        (again,) = await all_of(batch.run())
+        assert isinstance(again, Success)
+
+
+async def test_poll_that_raises_ends_its_ticket_alone(emulator, ids, path):
+    """A transport may raise anything. The batch hands out the other outcomes."""
+    inner = httpx.ASGITransport(app=emulator)
+
+    class Raising(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            if b'"2"' in await request.aread():
+                raise Foreign(KEY)
+            return await inner.handle_async_request(request)
+
+    client = Client(KEY, http=Raising(), pace=Pace(floor=0.05))
+    async with client, Batch.open(path, client=client) as batch:
+        await batch.add(ids)
+        outcomes = {each.ticket: each for each in await all_of(batch.run(timeout=2))}
+    assert [Success, Unresolved, Success, Success] == [type(outcomes[each]) for each in ids]
+    assert KEY not in str(outcomes[ids[1]].cause)
+
+
+async def test_save_that_raises_ends_its_ticket_alone(a_client, emulator, ids, path, monkeypatch):
+    """The ticket is `Unsaved`, the others are saved, and the next save tries again."""
+    failed = emulator.add_job("images:9", fails=True, duration=0)
+    downloads = Downloads(
+        to=path.parent / "out", http=httpx.ASGITransport(app=emulator), allow_private=True
+    )
+    async with (
+        a_client() as client,
+        downloads,
+        Batch.open(path, client=client) as batch,
+    ):
+        await batch.add([*ids, failed])
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                downloads,
+                "try_save",
+                raising_for(downloads.try_save, lambda success, *_: success.ticket == ids[1]),
+            )
+            results = {each.ticket: each for each in await all_of(batch.save(downloads))}
+        assert [Saved, Unsaved, Saved, Saved] == [type(results[each]) for each in ids]
+        assert isinstance(results[failed], Failed)
+        assert "saving raised Foreign" == results[ids[1]].cause.message
+        (unsaved,) = await batch.journal.unsaved()
+        assert ("saving raised Foreign", ids[1]) == (unsaved.error, unsaved.ticket)
+        (again,) = await all_of(batch.save(downloads))
+        assert isinstance(again, Saved)
+
+
+@pytest.mark.parametrize("file_format", ["jsonl", "csv", "parquet"])
+async def test_export_that_raises_names_the_ticket(a_client, ids, path, monkeypatch, file_format):
+    """An export with a ticket left out would look complete, so it stops and says which it is."""
+    if file_format == "parquet":
+        pytest.importorskip("pyarrow")
+    converter = "to_dict" if file_format == "jsonl" else "_row"
+    target = path.parent / f"all.{file_format}"
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add(ids)
+        await all_of(batch.run())
+        bad = raising_for(
+            getattr(exports, converter),
+            lambda each: getattr(each, "outcome", each).ticket == ids[1],
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(exports, converter, bad)
+            with pytest.raises(JournalDamaged, match="images:2 cannot be exported") as caught:
+                await batch.export(target)
+        assert (ids[1], str(path)) == (caught.value.ticket, caught.value.path)
+        assert not target.exists()
+        assert 4 == await batch.export(target)
+
+
+async def test_lone_surrogate_in_a_message_spares_the_export(a_client, emulator, path, tmp_path):
+    """JSON can hold one and a file in UTF-8 cannot, so CSV shows a question mark."""
+    ticket = emulator.add_job("images:1", fails=True, duration=0)
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add([ticket])
+        await all_of(batch.run())
+        await batch.journal._store.write(
+            lambda db: db.execute(
+                """UPDATE replies SET body = '{"status":"failed","message":"half \\ud800"}'"""
+            )
+        )
+        assert 1 == await batch.export(tmp_path / "all.csv")
+    assert "half ?" in (tmp_path / "all.csv").read_text(encoding="utf-8")

@@ -1,0 +1,157 @@
+"""A path that cannot be that of a journal, and a file that breaks the writer, give an error."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from modelslab_async import Batch, JournalDamaged, JournalError, Success, Ticket
+from modelslab_async._journal.tickets import Completion
+from modelslab_async.journal import Journal
+
+# An open that never returns fails here, instead of holding the suite.
+TIMEOUT_S = 20
+
+
+class Stop(BaseException):
+    """An exception that no handler of `Exception` sees."""
+
+
+async def open_and_count(path):
+    """Open a journal and count it."""
+    async with asyncio.timeout(TIMEOUT_S), Batch.open(path) as batch:
+        return await batch.report()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "is empty"),
+        (":memory:", "in memory"),
+        ("file:x?mode=memory", "is a URI"),
+        ("a\0b", "NUL"),
+        ("a\ud800b", "lone surrogate"),
+    ],
+)
+async def test_path_that_names_no_file_is_refused(path, message, monkeypatch, tmp_path):
+    """The error says what is wrong with the path, and no file is created."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        await open_and_count(path)
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", [b"cats.journal", 5, None])
+async def test_path_of_wrong_type_is_refused(path):
+    """A path is a str or a path object of one."""
+    with pytest.raises(TypeError):
+        await open_and_count(path)
+
+
+async def test_name_too_long_for_the_file_system_is_an_error(tmp_path):
+    """The error carries what the system said."""
+    with pytest.raises(JournalError, match="too long"):
+        await open_and_count(tmp_path / ("x" * 256))
+
+
+async def test_path_below_a_file_is_an_error(tmp_path):
+    """A file cannot be a folder."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(JournalError):
+        await open_and_count(tmp_path / "file" / "cats.journal")
+
+
+async def test_schema_that_is_not_utf8_is_damage(path):
+    """SQLite quotes the damaged schema in its message, which Python cannot decode."""
+    async with Journal.open(path) as journal:
+        await journal.add(["images:1"])
+    content = path.read_bytes()
+    assert content.count(b"CREATE TABLE tickets") == 1
+    path.write_bytes(content.replace(b"CREATE TABLE tickets", b"CREATE TABL\xff \xfe\xffckets"))
+    with pytest.raises(JournalDamaged, match="is damaged"):
+        await open_and_count(path)
+
+
+@pytest.mark.parametrize("error", [OSError("foreign"), RuntimeError("foreign"), Stop("foreign")])
+async def test_opening_answers_whatever_the_thread_dies_of(path, monkeypatch, error):
+    """An exception of any kind in the writer's thread reaches the caller of `open`."""
+
+    def fail(*_args):
+        raise error
+
+    monkeypatch.setattr("modelslab_async._journal.writer.prepare", fail)
+    with pytest.raises(JournalError, match="foreign"):
+        await open_and_count(path)
+
+
+async def test_dead_thread_answers_all_that_wait_and_all_later_calls(path):
+    """The operation that killed the thread, those behind it, and calls after it get an error."""
+
+    def stop(_db):
+        raise Stop("foreign")
+
+    async with asyncio.timeout(TIMEOUT_S):
+        async with Journal.open(path) as journal:
+            calls = [journal._store.write(stop), *(journal.add([f"images:{n}"]) for n in range(3))]
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            assert [JournalError] * 4 == [type(result) for result in results]
+            with pytest.raises(JournalError, match="has died"):
+                await journal.add(["images:9"])
+            assert 0 == (await journal.report()).tickets
+
+
+async def test_foreign_error_of_one_operation_spares_the_others(path):
+    """Operations that wait beside it are committed."""
+
+    def fail(_db):
+        raise KeyError("foreign")
+
+    async with Journal.open(path) as journal:
+        failed = journal._store.write(fail)
+        assert 1 == await journal.add(["images:1"])
+        with pytest.raises(KeyError):
+            await failed
+
+
+async def complete_one(journal):
+    """Add a ticket, and complete it."""
+    ticket = Ticket("images", 1)
+    await journal.add([ticket])
+    run = await journal.leases.begin_run(lease=60)
+    (claimed,) = (await journal.leases.claim(run, before_run=run, limit=1, lease=60)).tickets
+    success = Success(ticket=ticket, output=("https://a",), raw={"status": "success"})
+    await journal.leases.complete(run, [Completion(claimed.row_id, 1, success)])
+
+
+DAMAGES = {
+    "unknown family": "UPDATE tickets SET family = 99",
+    "time out of range": "UPDATE tickets SET completed_at = 1e300",
+    "time that is a text": "UPDATE tickets SET added_at = 'soon'",
+    "count that is a text": "UPDATE tickets SET polls = 'many'",
+    "id that is no text": "UPDATE tickets SET id = x'ff00'",
+    "text that is not UTF-8": "UPDATE replies SET body = CAST(x'7bff7d' AS TEXT)",
+    "unknown state": "UPDATE replies SET state = 9",
+    "fields that are none": "UPDATE replies SET other_fields = '[1]'",
+    "unknown field": """UPDATE replies SET other_fields = '{"colour": 1}'""",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("file_format", ["jsonl", "csv"])
+async def test_damaged_row_is_told_as_damage(path, tmp_path, damage, file_format):
+    """Outcomes and exports raise `JournalDamaged` with the journal's path, and no foreign error."""
+    async with Journal.open(path) as journal:
+        await complete_one(journal)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute("PRAGMA foreign_keys = OFF")
+        db.execute(damage)
+    async with Journal.open(path) as journal:
+        with pytest.raises(JournalDamaged) as caught:
+            async for _ in journal.recorded_outcomes():
+                pass
+        assert str(path) == caught.value.path
+        with pytest.raises(JournalDamaged):
+            await journal.export(tmp_path / f"all.{file_format}")
+    assert not (tmp_path / f"all.{file_format}").exists()
