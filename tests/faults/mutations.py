@@ -200,7 +200,7 @@ MUTATIONS = [
         "_FAILURES_BEFORE_PAUSE = 10",
         "_FAILURES_BEFORE_PAUSE = 10**9",
         "test_outage.py",
-        "few_looks and refuses",
+        "few_polls and refuses",
     ),
     Mutation(
         "a server is back: no burst",
@@ -224,7 +224,7 @@ MUTATIONS = [
         "if now - self._checked_at > _MIN_STALL_S:",
         "if False:",
         "test_outage.py",
-        "sleep and burst",
+        "suspended and burst",
     ),
     Mutation(
         "a number of 10,000 digits, half an object",
@@ -584,7 +584,7 @@ MUTATIONS = [
         "        poller.unwatch_all(buffer.open_tickets, buffer)\n",
         "",
         "test_cancelling.py test_loop.py",
-        "(stream_left and cancelled) or not_asked",
+        "(stream_left and cancelled) or few_polls_follow",
     ),
     Mutation(
         "the client is closed: a fetch",
@@ -608,7 +608,7 @@ MUTATIONS = [
         "_COMPLETIONS_PER_YIELD = 256",
         "_COMPLETIONS_PER_YIELD = 10**9",
         "test_loop.py",
-        "holds_the_loop and refused",
+        "blocks_the_loop and refused",
     ),
     Mutation(
         "the key in the frames of a cancellation",

@@ -1,4 +1,4 @@
-"""Simulated network: a way to the emulator, in process, on which things go wrong by chance."""
+"""A transport to an emulator in process, with random faults on virtual time."""
 
 import asyncio
 import random
@@ -7,48 +7,59 @@ from contextvars import ContextVar
 
 import httpx
 from attrs import Factory, define
-from faults.simulated_rules import Look
+from faults.simulated_state import ObservedPoll
 
 from modelslab_async import Request, Response, TransportError
 from modelslab_async.emulator import Emulator, Faults
 from modelslab_async.emulator.faults.wrong_replies import WRONG_REPLIES
 
-# What no look may be ended by; refusals have stories of their own.
-PASSING = tuple(
+# Replies that never end a ticket. Refusals of the key are drawn separately.
+TRANSIENT_REPLIES = tuple(
     name
     for name in WRONG_REPLIES
     if not name.startswith(("message_", "rate_limit_huge", "redirect_", "nested", "gzip_bomb"))
     and name not in ("status_400", "status_401", "status_402", "status_403", "status_422")
 )
-# Whose hint says how long is to be waited.
-_LIMITS = (
+# Replies with a hint that says how long to wait.
+_HINTED_RATE_LIMITS = (
     "rate_limit_seconds",
     "rate_limit_date",
     "rate_limit_reset",
     "rate_limit_body",
     "rate_limit_message",
 )
-_HINTED = (*_LIMITS, "status_503_retry_after")
-# Drawn more often than other answers; an id that is not known yet is among them.
-OWN = ("lost", "lost_reply", "hang", "late", "delayed", "stale", "again", "echo", "status_404")
+_HINTED_REPLIES = (*_HINTED_RATE_LIMITS, "status_503_retry_after")
+# Faults of this network. They are drawn more often than wrong replies. `status_404` is an id that
+# the service does not know yet.
+NETWORK_FAULTS = (
+    "lost",
+    "lost_reply",
+    "hang",
+    "late",
+    "delayed",
+    "stale",
+    "again",
+    "echo",
+    "status_404",
+)
 
-# Which look a request is, where somebody reckons what may be sent.
-LOOK: ContextVar[Look | None] = ContextVar("LOOK", default=None)
+# The poll that a request belongs to, if rules observe the polls.
+CURRENT_POLL: ContextVar[ObservedPoll | None] = ContextVar("CURRENT_POLL", default=None)
 
 
 @define(eq=False)
 class Network:
     """
-    The client's seam.
+    A transport for the client.
 
-    A reply may be lost, come late, or be one that was given before: the first one that a ticket
-    ever had (`stale`), or its last one once more (`again`). One that is `delayed` was true when it
-    was written, and may be overtaken by what another look is told. After each moment of
-    `refusals` the key is refused once. What stands in a `script` goes wrong first, in that order.
+    A reply may be lost or late, or repeat an earlier one: the ticket's first reply (`stale`) or its
+    last one (`again`). A `delayed` reply was true when it was made, and a later poll may overtake
+    it. After each time in `refusals`, the key is refused once. Faults in `script` come first, in
+    order.
     """
 
     emulator: Emulator
-    dice: random.Random
+    rng: random.Random
     share: float
     latency: float
     fault_settings: Faults = Factory(Faults)
@@ -56,28 +67,28 @@ class Network:
     down_until: float = 1e18
     refusals: list[float] = Factory(list)
     script: list[str | None] = Factory(list)
-    closed: bool = False
-    flying: int = 0
-    most_flying: int = 0
+    is_closed: bool = False
+    in_flight: int = 0
+    max_in_flight: int = 0
     committed: Counter[str] = Factory(Counter)
-    _given: dict[bytes, list[Response]] = Factory(dict)
+    _earlier_replies: dict[bytes, list[Response]] = Factory(dict)
 
     async def exchange(self, request: Request, /) -> Response:
-        assert not self.closed, "a request was sent after the client was closed"
-        self.flying += 1
-        self.most_flying = max(self.flying, self.most_flying)
+        assert not self.is_closed, "a request was sent after the client was closed"
+        self.in_flight += 1
+        self.max_in_flight = max(self.in_flight, self.max_in_flight)
         try:
-            return await self._exchange(request, LOOK.get())
+            return await self._exchange(request, CURRENT_POLL.get())
         finally:
-            self.flying -= 1
+            self.in_flight -= 1
 
     async def aclose(self) -> None:
-        self.closed = True
+        self.is_closed = True
 
-    async def _exchange(self, request: Request, look: Look | None) -> Response:
+    async def _exchange(self, request: Request, poll: ObservedPoll | None) -> Response:
         now = asyncio.get_running_loop().time
         fault = self._fault(now())
-        await asyncio.sleep(self.latency * self.dice.random())
+        await asyncio.sleep(self.latency * self.rng.random())
         if self.down_from <= now() < self.down_until:
             raise TransportError("connection refused", may_have_been_sent=False)
         if fault == "lost":
@@ -87,44 +98,47 @@ class Network:
         if fault == "late":
             await asyncio.sleep(5.0)
         if fault in WRONG_REPLIES:
-            return self._answer(fault, look)
-        response = await self._told(request, fault)
+            return self._wrong_reply(fault, poll)
+        response = await self._reply(request, fault)
         if fault == "echo":
-            # It names another id, as if it were meant for somebody else.
+            # The reply names another id, as replies of the service sometimes do.
             body = response.body.replace(b'"id":', b'"id":9,"was":')
             response = Response(status_code=200, headers=response.headers, body=body)
-        await asyncio.sleep(self.latency * self.dice.random())
+        await asyncio.sleep(self.latency * self.rng.random())
         if fault == "delayed":
-            await asyncio.sleep(self.dice.uniform(0.0, 30.0))
+            await asyncio.sleep(self.rng.uniform(0.0, 30.0))
         if fault == "lost_reply":
             raise TransportError("the connection broke", may_have_been_sent=True)
         return response
 
-    def _answer(self, fault: str, look: Look | None) -> Response:
-        if look is not None and fault in _HINTED:
-            look.hint = self.fault_settings.hint
-        elif look is not None and fault == "rate_limit_past":
-            look.hint = 0.0
-        answer = WRONG_REPLIES[fault][1](self.fault_settings)
-        headers = [(name.encode(), value.encode()) for name, value in answer.headers]
-        return Response(status_code=answer.status_code, headers=headers, body=answer.body)
+    def _wrong_reply(self, fault: str, poll: ObservedPoll | None) -> Response:
+        if poll is not None and fault in _HINTED_REPLIES:
+            poll.hint = self.fault_settings.hint
+        elif poll is not None and fault == "rate_limit_past":
+            poll.hint = 0.0
+        _, make_reply = WRONG_REPLIES[fault]
+        wrong = make_reply(self.fault_settings)
+        headers = [(name.encode(), value.encode()) for name, value in wrong.headers]
+        return Response(status_code=wrong.status_code, headers=headers, body=wrong.body)
 
-    async def _told(self, request: Request, fault: str | None) -> Response:
-        """What the emulator says now, or what it has said before."""
-        given = self._given.setdefault(request.url.encode() + request.body, [])
-        if given and fault in ("stale", "again"):
-            return given[0 if fault == "stale" else -1]
-        there = await httpx.ASGITransport(app=self.emulator).handle_async_request(
+    async def _reply(self, request: Request, fault: str | None) -> Response:
+        """Return the emulator's reply, or an earlier one."""
+        earlier_replies = self._earlier_replies.setdefault(request.url.encode() + request.body, [])
+        if earlier_replies and fault in ("stale", "again"):
+            return earlier_replies[0 if fault == "stale" else -1]
+        response = await httpx.ASGITransport(app=self.emulator).handle_async_request(
             httpx.Request(
                 request.method, request.url, headers=request.headers, content=request.body or None
             )
         )
-        given.append(
+        earlier_replies.append(
             Response(
-                status_code=there.status_code, headers=there.headers.raw, body=await there.aread()
+                status_code=response.status_code,
+                headers=response.headers.raw,
+                body=await response.aread(),
             )
         )
-        return given[-1]
+        return earlier_replies[-1]
 
     def _fault(self, now: float) -> str | None:
         fault = None
@@ -133,8 +147,8 @@ class Network:
         elif self.refusals and now >= self.refusals[0]:
             fault = "status_401"
             del self.refusals[0]
-        elif self.dice.random() < self.share:
-            fault = self.dice.choice((*OWN, *self.dice.sample(PASSING, 3)))
+        elif self.rng.random() < self.share:
+            fault = self.rng.choice((*NETWORK_FAULTS, *self.rng.sample(TRANSIENT_REPLIES, 3)))
         if fault:
             self.committed[fault] += 1
         return fault

@@ -1,8 +1,8 @@
 """
-Simulated rules: what must hold of each look and of each end in a story, reckoned from the docs.
+The rules that every poll and outcome of a scenario must obey, computed from the documentation.
 
-They stand beside the schedule, and share nothing with it but the steps of the pace: who waits, what
-is sent and what comes is seen at its borders, and when the next look may go is reckoned anew.
+They share nothing with the schedule but the steps of the pace. They observe watchers, polls and
+replies at the schedule's interface, and compute anew when the next poll is allowed.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from attrs import Factory, define
+from attrs import define
+from faults.simulated_state import HostState, ObservedPoll, OpenTicket
 
 from modelslab_async import (
     AuthenticationError,
@@ -32,60 +33,16 @@ from modelslab_async import (
 from modelslab_async._scheduling.schedule import Schedule
 from modelslab_async._scheduling.watcher_protocol import Watcher
 
-# Tickets that are added within a millisecond share a moment, so no age is more exact than that.
-_INEXACT = 0.002
-_OUTAGE = 10
-_PATIENCE = 1.0
-_LONGEST_BACKOFF = 60.0
+# Tickets that are added within a millisecond share a time, so ages are not more exact.
+_TOLERANCE_S = 0.002
+_FAILURES_BEFORE_PAUSE = 10
+_PROBE_TIMEOUT_S = 1.0
+_MAX_BACKOFF_S = 60.0
 
 
 @define(eq=False)
-class Lane:
-    """What the answers of one host say about the looks at it."""
-
-    proven: bool = False
-    flying: int = 0
-    last_began: float = -math.inf
-    paused_at: float = -math.inf
-    paused_until: float = -math.inf
-    streak: int = 0
-    setbacks: int = 0
-
-    def pause(self, now: float, seconds: float) -> None:
-        self.proven = False
-        self.paused_at = now
-        self.paused_until = max(self.paused_until, now + seconds)
-
-
-@define(eq=False)
-class Opening:
-    """One ticket, from when somebody begins to wait for it until it ends or nobody does."""
-
-    ticket: Ticket
-    added: float
-    waiting: set["Told"] = Factory(set)
-    flying: bool = False
-    due: float = -math.inf
-    eta: float | None = None
-    answered: bool = False
-    faults: int = 0
-    polls: int = 0
-    ends: list[object] = Factory(list)
-
-
-@define(eq=False)
-class Look:
-    """One look; the network notes for how long it asked to be left alone."""
-
-    opening: Opening
-    lane: Lane
-    began: float
-    hint: float | None = None
-
-
-@define(eq=False)
-class Told:
-    """Stands before somebody who waits, and counts what is handed over."""
+class ObservedWatcher:
+    """Wraps a watcher, and reports to the rules what the watcher is given."""
 
     watcher: Watcher
     rules: "Rules"
@@ -94,271 +51,284 @@ class Told:
     def wants_updates(self) -> bool:
         return self.watcher.wants_updates
 
-    def notify(self, news: Processing | Outcome) -> None:
-        self.rules.told(self, news)
-        self.watcher.notify(news)
+    def notify(self, reply: Processing | Outcome) -> None:
+        self.rules.check_notification(self, reply)
+        self.watcher.notify(reply)
 
     def fail(self, error: BaseException) -> None:
-        self.rules.wrong.append(f"the poller broke: {error!r}")
+        self.rules.violations.append(f"the poller broke: {error!r}")
         self.watcher.fail(error)
 
 
-class Watched(Schedule):
-    """A schedule before which the rules stand."""
+class ObservedSchedule(Schedule):
+    """A schedule that reports its watchers to the rules."""
 
     rules: "Rules"
 
     def add(self, ticket: Ticket, watcher: Watcher, *, host: str, **how: Any) -> None:
-        told = self.rules.watched(ticket, watcher, host)
-        super().add(ticket, told, host=host, **how)
+        observed = self.rules.add_watcher(ticket, watcher, host)
+        super().add(ticket, observed, host=host, **how)
 
     def drop(self, ticket: Ticket, watcher: Watcher) -> None:
-        super().drop(ticket, self.rules.left(ticket, watcher))
+        super().drop(ticket, self.rules.remove_watcher(ticket, watcher))
 
 
 class Rules:
     """
-    All that must hold, but for what a ticket's end is.
+    Checks when polls are sent, and that each watcher gets one valid outcome.
 
     Attributes:
-        wrong: What did not hold.
-        settled: The outcomes that were told of each ticket.
-        looks: How many looks each ticket had.
-        overtaken: How many looks were answered when their ticket had ended, or was asked for anew.
-        closing: Whether the client is being closed.
+        violations: The rules that were broken, with the time and the ticket.
+        outcomes: The outcomes in the `Completed` events of each ticket.
+        polls: How often each ticket was polled.
+        overtaken: How many polls were answered after their ticket had ended or was opened again.
+        is_closing: Whether the client is being closed.
     """
 
     def __init__(self, pace: Pace, rate: float | None) -> None:
         self.pace = pace
         self.rate = rate
-        self.wrong: list[str] = []
-        self.settled: defaultdict[Ticket, list[Outcome]] = defaultdict(list)
+        self.violations: list[str] = []
+        self.outcomes: defaultdict[Ticket, list[Outcome]] = defaultdict(list)
         self.polls: Counter[Ticket] = Counter()
         self.overtaken = 0
-        self.closing = False
-        self._open: dict[Ticket, Opening] = {}
-        self._lanes: dict[str, Lane] = {}
-        self._hosts: dict[Ticket, str] = {}
+        self.is_closing = False
+        self._open: dict[Ticket, OpenTicket] = {}
+        self._host_states: dict[str, HostState] = {}
+        self._host_of: dict[Ticket, str] = {}
         self._limited_until = -math.inf
-        self._tolds: dict[Watcher, Told] = {}
-        self._moments: deque[float] = deque(maxlen=max(1, int(rate or 1)))
+        self._observed: dict[Watcher, ObservedWatcher] = {}
+        self._poll_times: deque[float] = deque(maxlen=max(1, int(rate or 1)))
 
     def schedule(self) -> Schedule:
-        """A schedule of the story's pace that these rules watch."""
-        schedule = Watched(self.pace, self.rate)
+        """Make a schedule that these rules observe."""
+        schedule = ObservedSchedule(self.pace, self.rate)
         schedule.rules = self
         return schedule
 
-    def looking(
-        self, look: Callable[[Ticket], Awaitable[Any]], begins: Callable[[Look], object]
+    def observe(
+        self, poll: Callable[[Ticket], Awaitable[Any]], on_start: Callable[[ObservedPoll], object]
     ) -> Callable[[Ticket], Awaitable[Any]]:
-        """The same look, watched; whoever `begins` learns of it before it is sent."""
+        """Wrap a poll function, so that the rules see each poll. `on_start` runs before it."""
 
-        async def watched(ticket: Ticket) -> Any:
-            here = self._began(ticket)
-            begins(here)
+        async def observed_poll(ticket: Ticket) -> Any:
+            observed = self._poll_started(ticket)
+            on_start(observed)
             try:
-                result = await look(ticket)
+                result = await poll(ticket)
             except ModelsLabError as error:
-                self._ended(here, error)
+                self._poll_ended(observed, error)
                 raise
             except asyncio.CancelledError:
-                here.lane.flying -= 1
-                here.opening.flying = False
+                observed.host_state.in_flight -= 1
+                observed.open_ticket.in_flight = False
                 raise
-            self._ended(here, result)
+            self._poll_ended(observed, result)
             return result
 
-        return watched
+        return observed_poll
 
-    def watched(self, ticket: Ticket, watcher: Watcher, host: str) -> Told:
-        """Somebody begins to wait, be it beside others."""
-        self._hosts[ticket] = host
-        self._lanes.setdefault(host, Lane(paused_until=self._limited_until))
-        told = self._told(watcher)
-        opening = self._open.setdefault(ticket, Opening(ticket, self._now))
-        opening.waiting.add(told)
-        return told
+    def add_watcher(self, ticket: Ticket, watcher: Watcher, host: str) -> ObservedWatcher:
+        """Record that a watcher starts to wait for a ticket."""
+        self._host_of[ticket] = host
+        self._host_states.setdefault(host, HostState(paused_until=self._limited_until))
+        observed = self._observe_watcher(watcher)
+        open_ticket = self._open.setdefault(ticket, OpenTicket(ticket, self._now))
+        open_ticket.watchers.add(observed)
+        return observed
 
-    def left(self, ticket: Ticket, watcher: Watcher) -> Told:
-        """Somebody stops waiting; once nobody does, no look is due any more."""
-        told = self._told(watcher)
-        opening = self._open.get(ticket)
-        if opening is not None:
-            opening.waiting.discard(told)
-            self._let_go(opening)
-        return told
+    def remove_watcher(self, ticket: Ticket, watcher: Watcher) -> ObservedWatcher:
+        """Record that a watcher leaves. A ticket without watchers must not be polled."""
+        observed = self._observe_watcher(watcher)
+        open_ticket = self._open.get(ticket)
+        if open_ticket is not None:
+            open_ticket.watchers.discard(observed)
+            self._forget_unwatched(open_ticket)
+        return observed
 
-    def told(self, told: Told, news: Processing | Outcome) -> None:
-        """Somebody is told: how it ended once at the most, and only while he waits for it."""
-        if isinstance(news, Processing):
-            self._demand(
-                told.wants_updates, f"{news.ticket}: who waits for its end was told {news}"
+    def check_notification(self, watcher: ObservedWatcher, reply: Processing | Outcome) -> None:
+        """Check that a watcher gets one outcome, and updates only if it wants them."""
+        if isinstance(reply, Processing):
+            self._require(
+                watcher.wants_updates, f"{reply.ticket}: a watcher without updates got {reply}"
             )
             return
-        opening = self._open.get(news.ticket)
-        waits = opening is not None and told in opening.waiting
-        self._demand(waits, f"{news.ticket}: {type(news).__name__} was told to who does not wait")
-        if opening is not None:
-            opening.waiting.discard(told)
+        open_ticket = self._open.get(reply.ticket)
+        waits = open_ticket is not None and watcher in open_ticket.watchers
+        name = type(reply).__name__
+        self._require(waits, f"{reply.ticket}: a watcher that does not wait got {name}")
+        if open_ticket is not None:
+            open_ticket.watchers.discard(watcher)
 
-    def heard(self, event: Event) -> None:
-        """An event of the client, who would do no more than log that a check broke."""
+    def on_event(self, event: Event) -> None:
+        """Check an event. The client would only log an exception, so it is recorded here."""
         try:
             match event:
                 case Completed():
-                    self._settled(event)
+                    self._on_completed(event)
                 case Paused():
-                    self._paused(event)
+                    self._on_pause(event)
                 case _:
                     pass
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the story went wrong.
-            self.wrong.append(f"the check of {event} broke: {error!r}")
+        except Exception as error:  # noqa: BLE001 -- any exception fails the scenario.
+            self.violations.append(f"the check of {event} failed: {error!r}")
 
-    def over(self) -> None:
-        """The client is closed: whoever still waited has been told so."""
-        for opening in self._open.values():
-            self._demand(not opening.waiting, f"{opening.ticket}: its end was never told")
+    def check_closed(self) -> None:
+        """Check that a closed client has notified all watchers."""
+        for open_ticket in self._open.values():
+            self._require(
+                not open_ticket.watchers, f"{open_ticket.ticket}: a watcher never got its outcome"
+            )
 
     @property
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _demand(self, holds: object, otherwise: str) -> None:
+    def _require(self, holds: object, violation: str) -> None:
         if not holds:
-            self.wrong.append(f"at {self._now:.3f}, {otherwise}")
+            self.violations.append(f"at {self._now:.3f}, {violation}")
 
-    def _told(self, watcher: Watcher) -> Told:
-        return self._tolds.setdefault(watcher, Told(watcher, self))
+    def _observe_watcher(self, watcher: Watcher) -> ObservedWatcher:
+        return self._observed.setdefault(watcher, ObservedWatcher(watcher, self))
 
-    def _let_go(self, opening: Opening) -> None:
-        # A look on its way goes on, and who comes back meanwhile joins it.
-        if not opening.waiting and not opening.flying:
-            del self._open[opening.ticket]
+    def _forget_unwatched(self, open_ticket: OpenTicket) -> None:
+        # A poll in flight goes on, and a watcher that comes meanwhile shares it.
+        if not open_ticket.watchers and not open_ticket.in_flight:
+            del self._open[open_ticket.ticket]
 
-    def _began(self, ticket: Ticket) -> Look:
-        now, lane = self._now, self._lanes[self._hosts[ticket]]
-        opening = self._open.get(ticket)
-        if opening is None:
-            self.wrong.append(f"at {now:.3f}, {ticket}: looked at, though nobody waits for it")
-            opening = Opening(ticket, now)
-        where = f"{ticket}: looked at"
-        self._demand(not opening.flying, f"{where} by two looks at once")
-        self._demand(not opening.ends, f"{where} after its end: {opening.ends}")
-        self._demand(now >= opening.due - _INEXACT, f"{where}, not before {opening.due:.3f}")
-        self._demand(
-            now >= lane.paused_until - _INEXACT, f"{where} in a pause until {lane.paused_until:.3f}"
+    def _poll_started(self, ticket: Ticket) -> ObservedPoll:
+        now, host_state = self._now, self._host_states[self._host_of[ticket]]
+        open_ticket = self._open.get(ticket)
+        if open_ticket is None:
+            self.violations.append(f"at {now:.3f}, {ticket}: polled without a watcher")
+            open_ticket = OpenTicket(ticket, now)
+        prefix = f"{ticket}: polled"
+        self._require(not open_ticket.in_flight, f"{prefix} twice at once")
+        self._require(not open_ticket.valid_outcomes, f"{prefix} after its end")
+        self._require(
+            now >= open_ticket.due - _TOLERANCE_S, f"{prefix} before {open_ticket.due:.3f}"
         )
-        alone = not lane.flying or now >= lane.last_began + _PATIENCE - _INEXACT
-        self._demand(
-            lane.proven or alone, f"{where} beside {lane.flying}, though none was answered"
+        self._require(
+            now >= host_state.paused_until - _TOLERANCE_S,
+            f"{prefix} in a pause until {host_state.paused_until:.3f}",
         )
-        self._count(now)
+        alone = (
+            not host_state.in_flight
+            or now >= host_state.last_poll_started + _PROBE_TIMEOUT_S - _TOLERANCE_S
+        )
+        self._require(
+            host_state.is_proven or alone,
+            f"{prefix} beside {host_state.in_flight} polls of an unproven host",
+        )
+        self._check_rate(now)
         self.polls[ticket] += 1
-        opening.polls += 1
-        opening.flying = True
-        lane.flying += 1
-        lane.last_began = now
-        return Look(opening, lane, now)
+        open_ticket.polls += 1
+        open_ticket.in_flight = True
+        host_state.in_flight += 1
+        host_state.last_poll_started = now
+        return ObservedPoll(open_ticket, host_state, now)
 
-    def _count(self, now: float) -> None:
+    def _check_rate(self, now: float) -> None:
         if self.rate is None:
             return
-        full = len(self._moments) == self._moments.maxlen
+        full = len(self._poll_times) == self._poll_times.maxlen
         since = max(1.0, 1.0 / self.rate)
-        free = not full or now >= self._moments[0] + since - _INEXACT
-        self._demand(free, f"more looks than {self.rate} a second")
-        self._moments.append(now)
+        free = not full or now >= self._poll_times[0] + since - _TOLERANCE_S
+        self._require(free, f"more than {self.rate} polls a second")
+        self._poll_times.append(now)
 
-    def _ended(self, look: Look, result: Any) -> None:
-        look.lane.flying -= 1
+    def _poll_ended(self, poll: ObservedPoll, result: Any) -> None:
+        poll.host_state.in_flight -= 1
         match result:
             case RateLimited():
-                self._limited(look)
+                self._on_rate_limit(poll)
             case TransientError():
-                self._faulted(look.lane, look.began)
+                self._on_failure(poll.host_state, poll.started)
             case AuthenticationError():
-                self._refused(result)
+                self._on_refusal(result)
             case ModelsLabError():
-                self.wrong.append(f"{look.opening.ticket}: nothing refuses, and it was {result!r}")
+                self.violations.append(f"{poll.open_ticket.ticket}: no fault causes {result!r}")
             case _:
-                look.lane.proven = True
-                look.lane.streak = look.lane.setbacks = 0
-        opening = look.opening
-        opening.flying = False
-        if self._open.get(opening.ticket) is not opening:
+                poll.host_state.is_proven = True
+                poll.host_state.failures_in_a_row = poll.host_state.setbacks = 0
+        open_ticket = poll.open_ticket
+        open_ticket.in_flight = False
+        if self._open.get(open_ticket.ticket) is not open_ticket:
             self.overtaken += 1
             return
-        self._let_go(opening)
-        self._learned(opening, look, result)
+        self._forget_unwatched(open_ticket)
+        self._update_ticket(open_ticket, poll, result)
 
-    def _limited(self, look: Look) -> None:
-        """A rate limit is the key's: nothing of it is sent for as long as it says."""
-        now, lane = self._now, look.lane
-        news = look.began >= lane.paused_at
-        lane.setbacks += news
-        if look.hint is None and not news:
+    def _on_rate_limit(self, poll: ObservedPoll) -> None:
+        """Pause all hosts: a rate limit applies to the key."""
+        now, host_state = self._now, poll.host_state
+        is_new = poll.started >= host_state.paused_at
+        host_state.setbacks += is_new
+        if poll.hint is None and not is_new:
             return
-        unasked = self._backoff(lane.setbacks)
-        seconds = unasked if look.hint is None else max(look.hint, self.pace.floor * news)
+        backoff = self._backoff(host_state.setbacks)
+        seconds = backoff if poll.hint is None else max(poll.hint, self.pace.floor * is_new)
         self._limited_until = max(self._limited_until, now + seconds)
-        for each in self._lanes.values():
-            if news:
+        for each in self._host_states.values():
+            if is_new:
                 each.pause(now, seconds)
             else:
-                # Whether this one says anything new depends on how long the last pause really is.
+                # The real pause may be longer than computed, so this reply may change nothing.
                 each.paused_until = max(each.paused_until, now + seconds)
 
-    def _paused(self, event: Paused) -> None:
-        """A pause that is told of holds; whether there had to be one is reckoned elsewhere."""
-        self._demand(event.cause.ticket in self._hosts, f"a pause for nobody's sake: {event}")
-        for host, lane in self._lanes.items():
-            if isinstance(event.cause, RateLimited) or host == self._hosts[event.cause.ticket]:
-                lane.pause(self._now, event.seconds)
+    def _on_pause(self, event: Paused) -> None:
+        """Apply a pause that the client reports. Other rules check that required pauses exist."""
+        self._require(event.cause.ticket in self._host_of, f"a pause without a ticket: {event}")
+        for host, host_state in self._host_states.items():
+            if isinstance(event.cause, RateLimited) or host == self._host_of[event.cause.ticket]:
+                host_state.pause(self._now, event.seconds)
 
-    def _faulted(self, lane: Lane, began: float) -> None:
-        """Ten faults in a row, or one before any answer, pause the host."""
-        lane.streak += 1
-        if (not lane.proven or lane.streak >= _OUTAGE) and began >= lane.paused_at:
-            lane.setbacks += 1
-            lane.pause(self._now, self._backoff(lane.setbacks))
+    def _on_failure(self, host_state: HostState, started: float) -> None:
+        """Pause a host after ten failures in a row, or after one if it never answered."""
+        host_state.failures_in_a_row += 1
+        fails_often = host_state.failures_in_a_row >= _FAILURES_BEFORE_PAUSE
+        if (not host_state.is_proven or fails_often) and started >= host_state.paused_at:
+            host_state.setbacks += 1
+            host_state.pause(self._now, self._backoff(host_state.setbacks))
 
-    def _refused(self, error: ModelsLabError) -> None:
-        """A refusal of the key ends all that is open."""
-        for lane in self._lanes.values():
-            lane.proven = False
-        for opening in self._open.values():
-            opening.ends.append(error)
+    def _on_refusal(self, error: ModelsLabError) -> None:
+        """Allow all open tickets to end: a refusal applies to the key."""
+        for host_state in self._host_states.values():
+            host_state.is_proven = False
+        for open_ticket in self._open.values():
+            open_ticket.valid_outcomes.append(error)
 
-    def _learned(self, opening: Opening, look: Look, result: Any) -> None:
-        """What this look means for its own ticket."""
-        now, age = self._now, look.began - opening.added
+    def _update_ticket(self, open_ticket: OpenTicket, poll: ObservedPoll, result: Any) -> None:
+        """Compute when the ticket is due again, or how it may end."""
+        now, age = self._now, poll.started - open_ticket.added
         match result:
             case RateLimited():
                 pass
             case TransientError():
-                opening.faults += 1
-                if opening.faults >= self.pace.max_failures:
-                    opening.ends.append(result)
+                open_ticket.failures += 1
+                if open_ticket.failures >= self.pace.max_failures:
+                    open_ticket.valid_outcomes.append(result)
                 else:
-                    opening.due = now + max(self._backoff(opening.faults), look.hint or 0.0)
+                    open_ticket.due = now + max(
+                        self._backoff(open_ticket.failures), poll.hint or 0.0
+                    )
                 return
             case ModelsLabError():
                 return
             case Failed(reason="not_found") if age < self.pace.grace:
-                opening.due = look.began + self.pace.step(age, 1.0)
+                open_ticket.due = poll.started + self.pace.step(age, 1.0)
             case _ if isinstance(result, Outcome):
-                opening.ends.append(result)
+                open_ticket.valid_outcomes.append(result)
             case _:
-                if not opening.answered and result.eta:
-                    opening.eta = age + result.eta
-                opening.answered = True
-                opening.due = look.began + self._least_step(age, opening.eta)
+                if not open_ticket.answered and result.eta:
+                    open_ticket.eta = age + result.eta
+                open_ticket.answered = True
+                open_ticket.due = poll.started + self._least_step(age, open_ticket.eta)
         if not isinstance(result, RateLimited):
-            opening.faults = 0
+            open_ticket.failures = 0
 
     def _least_step(self, age: float, eta: float | None) -> float:
-        etas = [None] if eta is None else [eta - _INEXACT, eta, eta + _INEXACT]
+        etas = [None] if eta is None else [eta - _TOLERANCE_S, eta, eta + _TOLERANCE_S]
         return min(
             self.pace.step(max(0.0, age), chance, eta=each)
             for chance in (0.0, 1.0)
@@ -366,25 +336,29 @@ class Rules:
         )
 
     def _backoff(self, setbacks: int) -> float:
-        """The least time to leave alone what went wrong so often: chance takes up to a half."""
-        longest = max(self.pace.floor, _LONGEST_BACKOFF)
+        """Return the shortest backoff. Jitter shortens it by up to a half."""
+        longest = max(self.pace.floor, _MAX_BACKOFF_S)
         return min(self.pace.floor * 2.0 ** (setbacks - 1), longest) / 2
 
-    def _settled(self, event: Completed) -> None:
+    def _on_completed(self, event: Completed) -> None:
         outcome = event.outcome
         ticket = outcome.ticket
-        self.settled[ticket].append(outcome)
-        opening = self._open.pop(ticket, None)
-        if opening is None:
-            self.wrong.append(f"at {self._now:.3f}, {ticket}: settled, though it was not open")
+        self.outcomes[ticket].append(outcome)
+        open_ticket = self._open.pop(ticket, None)
+        if open_ticket is None:
+            self.violations.append(f"at {self._now:.3f}, {ticket}: completed, but was not open")
             return
-        self._demand(not opening.waiting, f"{ticket}: settled, and not everybody was told")
-        self._demand(opening.polls == event.polls, f"{ticket}: {opening.polls} looks, not {event}")
+        self._require(
+            not open_ticket.watchers, f"{ticket}: completed before all watchers were notified"
+        )
+        self._require(
+            open_ticket.polls == event.polls, f"{ticket}: {open_ticket.polls} polls, not {event}"
+        )
         if isinstance(outcome, Unresolved) and isinstance(outcome.cause, ClientClosed):
-            self._demand(self.closing, f"{ticket}: nobody closed the client")
+            self._require(self.is_closing, f"{ticket}: the client was not closed")
             return
-        kinds = [type(end) for end in opening.ends]
-        rightly = outcome in opening.ends or (
+        kinds = [type(each) for each in open_ticket.valid_outcomes]
+        is_valid = outcome in open_ticket.valid_outcomes or (
             isinstance(outcome, Unresolved) and type(outcome.cause) in kinds
         )
-        self._demand(rightly, f"{ticket}: settled as {outcome!r}, not as {opening.ends}")
+        self._require(is_valid, f"{ticket}: {outcome!r} is none of {open_ticket.valid_outcomes}")

@@ -1,4 +1,4 @@
-"""The fault layer itself: what it commits, how it is told to, and that it ends."""
+"""The faulty server itself: its settings, the faults it commits, and that it ends."""
 
 import asyncio
 import contextlib
@@ -22,16 +22,17 @@ async def ask(url, **more):
         return await http.post(f"{url}/v6/realtime/fetch/1", json=ASK)
 
 
-def planted():
+def emulator_with_job():
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
     emulator.add_job("realtime:1")
     return emulator
 
 
-def test_the_command_line_names_faults():
-    """Shares, and what stands among them, are read from one line."""
+def test_command_line_form_is_parsed():
+    """Shares and settings are read from one line."""
     faults = Faults.parse(
-        "reset_after=0.1, html=0.05,outage=30,seed=7,delay=0.5,hint=2,foreign_url=http://x.example/a"
+        "reset_after=0.1, html=0.05,outage=30,seed=7,delay=0.5,hint=2,"
+        "foreign_url=http://x.example/a"
     )
     assert {"reset_after": 0.1, "html": 0.05} == faults.shares
     assert (30.0, 7, 0.5, 2.0) == (faults.outage, faults.seed, faults.delay, faults.hint)
@@ -41,7 +42,7 @@ def test_the_command_line_names_faults():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("htlm=0.1", "unknown fault 'htlm'; did you mean 'html'"),
         ("zzz", "unknown fault 'zzz'\nknown faults: bad_chunk_size, "),
@@ -61,15 +62,15 @@ def test_the_command_line_names_faults():
         ("outage=-1", "'outage' must be >= 0.0: -1.0"),
     ],
 )
-def test_a_slip_is_told(text, says):
-    """What cannot be read is refused, with what could have been meant."""
+def test_invalid_text_is_refused(text, message):
+    """The error says what was expected, and suggests similar names."""
     with pytest.raises(ValueError, match=r".") as caught:
         Faults.parse(text)
-    assert says in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_a_script_has_its_place():
-    """Faults of connections and of requests have a script each, of known names."""
+def test_script_holds_faults_of_its_kind_only():
+    """Connections and requests have one script each, of known names."""
     with pytest.raises(
         ValueError, match="'refuse_connection' belongs in connections, not in script"
     ):
@@ -80,8 +81,8 @@ def test_a_script_has_its_place():
         Faults(script=["htlm"])
 
 
-def test_the_same_seed_draws_the_same():
-    """Draws follow the shares, scripts come first, and a seed repeats them."""
+def test_same_seed_draws_the_same_faults():
+    """Scripts come first, draws follow the shares, and a seed repeats them."""
     faults = Faults(
         shares={"html": 0.3, "close_in_body": 0.2, "refuse_connection": 0.5},
         script=["nan", None],
@@ -98,33 +99,33 @@ def test_the_same_seed_draws_the_same():
     assert {None, "refuse_connection"} == {again.next_connection_fault() for _ in range(100)}
 
 
-def test_a_burst_lasts():
-    """One drawn burst is twenty errors of the server, and then the truth."""
+def test_burst_is_twenty_server_errors():
+    """One drawn burst is twenty server errors, and then the true reply."""
     sequence = FaultSequence(Faults(script=["burst", None]))
     errors = {"status_500", "status_502", "status_503", "status_504"}
     assert errors == {sequence.next_request_fault() for _ in range(20)}
     assert sequence.next_request_fault() is None
 
 
-def test_every_fault_has_one_table():
-    """No name stands for two faults, and each says what it is."""
+def test_every_fault_is_in_one_table():
+    """Each name stands for one fault, and has a description."""
     tables = (CONNECTION_FAULTS, REQUEST_FAULTS, WRONG_REPLIES)
     assert len(FAULTS) == sum(map(len, tables)) + 1
-    assert all(says and not says.endswith(".") for says in FAULTS.values())
+    assert all(text and not text.endswith(".") for text in FAULTS.values())
 
 
-def test_every_answer_can_be_written():
-    """Each answer is one that HTTP can carry."""
+def test_wrong_replies_are_valid_http():
+    """Each wrong reply has a status and headers that HTTP allows."""
     for name, (_, make) in WRONG_REPLIES.items():
-        answer = make(Faults())
-        assert 100 < answer.status_code < 600, name
-        assert all("\n" not in value and value.isascii() for _, value in answer.headers), name
+        reply = make(Faults())
+        assert 100 < reply.status_code < 600, name
+        assert all("\n" not in value and value.isascii() for _, value in reply.headers), name
 
 
 @pytest.mark.parametrize("upstream", ["in process", "over a socket"])
-async def test_without_faults_it_is_the_emulator(leaks, upstream):
-    """Requests are passed on, and links lead back to the faulty server."""
-    emulator, traffic = planted(), Traffic()
+async def test_without_faults_requests_reach_the_emulator(leaks, upstream):
+    """Requests are forwarded, and links lead back to the faulty server."""
+    emulator, traffic = emulator_with_job(), Traffic()
     async with leaks(), run_server(emulator) as served:
         to = emulator if upstream == "in process" else served
         async with run_faulty_server(to, traffic=traffic) as url:
@@ -140,70 +141,70 @@ async def test_without_faults_it_is_the_emulator(leaks, upstream):
     assert "target" not in repr(traffic.requests[0])
 
 
-async def test_an_outage_closes_the_port(leaks):
-    """For so many seconds connections are refused, and then the port is the same one."""
-    async with leaks(), run_faulty_server(planted(), Faults(outage=0.2)) as url:
+async def test_outage_closes_the_port(leaks):
+    """Connections are refused for some seconds, and then the same port is open."""
+    async with leaks(), run_faulty_server(emulator_with_job(), Faults(outage=0.2)) as url:
         with pytest.raises(httpx.ConnectError):
             await ask(url)
         await asyncio.sleep(0.25)
         assert 200 == (await ask(url)).status_code
 
 
-async def test_refused_twice_is_closed_once(leaks):
-    """Connections that are refused together close the port together."""
+async def test_two_refused_connections_close_the_port_once(leaks):
+    """The second refusal does not prolong the closing."""
     faults = Faults(connections=["refuse_connection"] * 2, delay=0.1)
-    async with leaks(), run_faulty_server(planted(), faults) as url:
-        ends = await asyncio.gather(ask(url), ask(url), return_exceptions=True)
-        assert all(isinstance(each, httpx.TransportError) for each in ends)
+    async with leaks(), run_faulty_server(emulator_with_job(), faults) as url:
+        results = await asyncio.gather(ask(url), ask(url), return_exceptions=True)
+        assert all(isinstance(each, httpx.TransportError) for each in results)
         with pytest.raises(httpx.ConnectError):
             await ask(url)
         await asyncio.sleep(0.15)
         assert 200 == (await ask(url)).status_code
 
 
-async def test_it_ends_while_its_port_is_closed(leaks):
-    """A server that is closed in an outage does not open its port any more."""
+async def test_server_closed_in_an_outage_stays_closed(leaks):
+    """A server that is closed in an outage does not open its port again."""
     async with leaks():
-        async with run_faulty_server(planted(), Faults(outage=0.01)) as url:
+        async with run_faulty_server(emulator_with_job(), Faults(outage=0.01)) as url:
             pass
         await asyncio.sleep(0.03)
         with pytest.raises(httpx.ConnectError):
             await ask(url)
 
 
-async def test_a_taken_port_is_an_error():
-    """Nothing is served where somebody else is, or where nobody may be."""
-    async with run_faulty_server(planted()) as url:
+async def test_port_in_use_is_an_error():
+    """The server starts neither on a used port nor on a foreign address."""
+    async with run_faulty_server(emulator_with_job()) as url:
         port = httpx.URL(url).port
         with pytest.raises(OSError, match="in use"):
-            await run_faulty_server(planted(), port=port).__aenter__()
+            await run_faulty_server(emulator_with_job(), port=port).__aenter__()
     with pytest.raises(OSError, match=r"."):
-        await run_faulty_server(planted(), host="203.0.113.1").__aenter__()
+        await run_faulty_server(emulator_with_job(), host="203.0.113.1").__aenter__()
 
 
-async def test_connections_are_bounded_and_end(leaks):
-    """More than so many connections are reset, and all of them end with the server."""
+async def test_connections_are_limited_and_end_with_the_server(leaks):
+    """Connections beyond the limit are reset, and all others result with the server."""
     traffic = Traffic()
     async with leaks():
         async with run_faulty_server(
-            planted(), Faults(shares={"hang": 1.0}), traffic=traffic, max_connections=3
+            emulator_with_job(), Faults(shares={"hang": 1.0}), traffic=traffic, max_connections=3
         ) as url:
             address = ("127.0.0.1", httpx.URL(url).port)
             held = [await asyncio.open_connection(*address) for _ in range(5)]
-            ends = [asyncio.create_task(reader.read()) for reader, _ in held]
+            results = [asyncio.create_task(reader.read()) for reader, _ in held]
             await asyncio.sleep(0.05)
-            assert 2 == sum(end.done() for end in ends)
+            assert 2 == sum(result.done() for result in results)
             assert 3 == traffic.open_connection_count
         assert 0 == traffic.open_connection_count
-        await asyncio.wait(ends)
-        for end in ends:
-            assert isinstance(end.exception(), ConnectionResetError) or b"" == end.result()
+        await asyncio.wait(results)
+        for result in results:
+            assert isinstance(result.exception(), ConnectionResetError) or b"" == result.result()
         for _, writer in held:
             writer.close()
 
 
 @pytest.mark.parametrize(
-    "said",
+    "data",
     [
         b"hello\r\n\r\n",
         b"POST / HTTP/1.1\r\ncontent-length: many\r\n\r\n",
@@ -213,18 +214,18 @@ async def test_connections_are_bounded_and_end(leaks):
         b"POST / HTTP/1.1\r\nx: " + b"y" * 100_000 + b"\r\n\r\n",
     ],
 )
-async def test_what_is_no_request_is_hung_up_on(leaks, said):
-    """Whoever speaks no HTTP, or too much of it, is cut off without a word."""
-    async with leaks(), run_faulty_server(planted()) as url:
+async def test_invalid_request_closes_the_connection(leaks, data):
+    """A client that sends no valid HTTP, or too much, gets no reply."""
+    async with leaks(), run_faulty_server(emulator_with_job()) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
-        writer.write(said)
+        writer.write(data)
         with contextlib.suppress(ConnectionResetError):
             assert b"" == await reader.read()
         writer.close()
 
 
-async def test_ipv6_and_tls(leaks):
-    """It listens on IPv6, and with a certificate."""
+async def test_ipv6_and_tls_are_served(leaks):
+    """The server listens on IPv6, and with a certificate."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("::1").configure_cert(context)
@@ -233,14 +234,14 @@ async def test_ipv6_and_tls(leaks):
     faults = Faults(script=["redirect_to_http"], foreign_url="https://x.example/")
     async with (
         leaks(),
-        run_faulty_server(planted(), faults, host="::1", ssl_context=context) as url,
+        run_faulty_server(emulator_with_job(), faults, host="::1", ssl_context=context) as url,
     ):
         assert url.startswith("https://[::1]:")
         assert "http://x.example/" == (await ask(url, verify=trusting)).headers["location"]
 
 
-async def test_a_fault_of_the_emulator_is_a_500(leaks):
-    """What breaks in the emulator is answered as the emulator answers it."""
+async def test_bug_in_the_emulator_gives_500(leaks):
+    """The reply to an exception in the emulator is forwarded too."""
 
     def broken_clock():
         raise RuntimeError("the clock is broken")
@@ -250,28 +251,28 @@ async def test_a_fault_of_the_emulator_is_a_500(leaks):
         assert 500 == (await ask(url)).status_code
 
 
-async def test_what_never_ends_does_end(leaks, monkeypatch):
-    """A forgotten endless reply stops by itself."""
+async def test_endless_replies_do_end(leaks, monkeypatch):
+    """An endless reply in a forgotten test stops by itself."""
     folder = "modelslab_async.emulator.faults"
     monkeypatch.setattr(f"{folder}.faulty_connection._MAX_ENDLESS_BYTES", 1 << 20)
     monkeypatch.setattr(f"{folder}.connection_faults._HUGE_BODY_BYTES", 1 << 20)
     async with (
         leaks(),
-        run_faulty_server(planted(), Faults(script=["endless", "huge_body"])) as url,
+        run_faulty_server(emulator_with_job(), Faults(script=["endless", "huge_body"])) as url,
     ):
         with pytest.raises(httpx.RemoteProtocolError):
             await ask(url)
-        # As long as it says it is.
+        # The body is as long as its Content-Length.
         assert 1 << 20 == len((await ask(url)).content)
 
 
-async def test_it_takes_many_at_once(leaks):
-    """Thirty callers at once, some of them with a broken connection, are all counted."""
+async def test_concurrent_requests_are_all_counted(leaks):
+    """Thirty concurrent requests, some with a broken connection, are all counted."""
     traffic = Traffic()
     faults = Faults(shares={"reset_after": 0.2, "reset_before": 0.3}, seed=5)
-    async with leaks(), run_faulty_server(planted(), faults, traffic=traffic) as url:
-        ends = await asyncio.gather(*(ask(url) for _ in range(30)), return_exceptions=True)
-    broken = sum(isinstance(each, httpx.TransportError) for each in ends)
+    async with leaks(), run_faulty_server(emulator_with_job(), faults, traffic=traffic) as url:
+        results = await asyncio.gather(*(ask(url) for _ in range(30)), return_exceptions=True)
+    broken = sum(isinstance(each, httpx.TransportError) for each in results)
     assert broken == traffic.injected.total()
     assert 30 == traffic.connection_count
     assert 30 - traffic.injected["reset_before"] == len(traffic.requests)

@@ -1,4 +1,4 @@
-"""The page that lists what goes wrong: it names every fault, and what becomes of a submit."""
+"""The page that lists all faults, and says whether a submit with each of them starts a job."""
 
 import asyncio
 import re
@@ -16,29 +16,29 @@ ROWS = re.findall(
     PAGE.read_text("utf-8").partition("## Every fault by its name")[2],
     re.MULTILINE,
 )
-BEGINS = {name: says for name, _, says in ROWS}
+STARTS_JOB = {name: cell for name, _, cell in ROWS}
 BODY = b'{"key": "any-key", "prompt": "a lighthouse"}'
 SUBMIT = (
     b"POST /api/v6/realtime/text2img HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 )
-ENOUGH = 4096
+MAX_READ_BYTES = 4096
 
 
-def test_the_page_lists_every_fault():
-    """The table of the page is the table of the code, word by word."""
-    assert dict(FAULTS) == {name: says for name, says, _ in ROWS}
+def test_page_lists_every_fault():
+    """The table on the page has the names and descriptions of the code."""
+    assert dict(FAULTS) == {name: description for name, description, _ in ROWS}
 
 
-async def submitted(base_url):
-    """Send one submit, and read what comes until it ends, or is endless."""
+async def send_submit(base_url):
+    """Send one submit, and read until the reply ends or is too long."""
     host, _, port = base_url.removeprefix("http://").partition("/")[0].rpartition(":")
     read = 0
     try:
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(SUBMIT)
         writer.write_eof()
-        while read < ENOUGH and (data := await reader.read(ENOUGH)):
+        while read < MAX_READ_BYTES and (data := await reader.read(MAX_READ_BYTES)):
             read += len(data)
         writer.transport.abort()
     except OSError:
@@ -46,17 +46,17 @@ async def submitted(base_url):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_the_page_tells_whether_a_submit_begins_work(name):
-    """As it is: a fault in place of the answer comes before the work, a broken answer after it."""
+async def test_page_says_whether_a_submit_starts_a_job(name):
+    """A fault that replaces the reply comes before the job, a broken reply comes after it."""
     emulator, traffic = Emulator(), Traffic()
-    early = name in CONNECTION_FAULTS
+    at_connect = name in CONNECTION_FAULTS
     faults = Faults(
-        script=() if early else (name,), connections=(name,) if early else (), delay=0.001
+        script=() if at_connect else (name,), connections=(name,) if at_connect else (), delay=0.001
     )
     async with (
         asyncio.timeout(60),
         run_faulty_server(emulator, faults, traffic=traffic) as base_url,
     ):
-        await submitted(base_url)
+        await send_submit(base_url)
         assert 1 == traffic.injected.total()
-    assert BEGINS[name] == ("yes" if emulator.submits else "no")
+    assert STARTS_JOB[name] == ("yes" if emulator.submits else "no")

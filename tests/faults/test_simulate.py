@@ -1,11 +1,11 @@
-"""Seeded stories of a whole poller on virtual time: see `simulate.py`."""
+"""Random scenarios of a whole client on virtual time: see `simulate.py`."""
 
 import asyncio
 from collections import Counter
 
 import pytest
-from faults.simulate import play
-from faults.simulated_network import OWN
+from faults.simulate import run_scenario
+from faults.simulated_network import NETWORK_FAULTS
 from faults.simulated_rules import Rules
 from virtual_time import JumpingLoop
 
@@ -18,58 +18,64 @@ TICKET = Ticket("images", "1")
 
 
 @pytest.mark.parametrize("seed", range(400))
-def test_a_story_ends_well(seed):
-    """Every ticket settles once and rightly, nothing is early, too much, or after the end."""
-    story = play(seed)
-    causes = {type(getattr(end, "cause", end)) for ends in story.given.values() for end in ends}
-    # In some the client is closed before anybody comes.
-    assert story.rules.polls or causes <= {ClientClosed}
+def test_scenario_breaks_no_rule(seed):
+    """Each ticket completes once and correctly. No poll is early, excessive or after the end."""
+    scenario = run_scenario(seed)
+    causes = {
+        type(getattr(end, "cause", end))
+        for outcomes in scenario.received.values()
+        for end in outcomes
+    }
+    # In some scenarios the client is closed before the first call.
+    assert scenario.rules.polls or causes <= {ClientClosed}
 
 
-def test_the_stories_hold_what_they_are_to_hold():
-    """Every fault of the network, limits, refusals, and replies that were overtaken by an end."""
-    stories = [play(seed) for seed in range(60)]
-    committed = sum((story.network.committed for story in stories), Counter())
-    assert {*OWN, "status_401", "rate_limit_seconds", "rate_limit_garbage"} <= set(committed)
-    assert any(story.rules.overtaken for story in stories)
+def test_scenarios_contain_all_faults():
+    """Among them are all faults of the network, rate limits, refusals and overtaken replies."""
+    scenarios = [run_scenario(seed) for seed in range(60)]
+    committed = sum((scenario.network.committed for scenario in scenarios), Counter())
+    assert {*NETWORK_FAULTS, "status_401", "rate_limit_seconds", "rate_limit_garbage"} <= set(
+        committed
+    )
+    assert any(scenario.rules.overtaken for scenario in scenarios)
 
 
-def told_badly(wrongly):
-    """What the rules hold against a poller that does something wrong."""
+def violations_of(misbehave):
+    """Return the violations that the rules find for a poller that does something wrong."""
 
-    async def tell():
-        rules, answer = Rules(Pace(), None), OutcomeWatcher()
-        told = rules.watched(TICKET, answer, "here")
-        wrongly(rules, told, Success(ticket=TICKET))
-        return rules.wrong
+    async def main():
+        rules, watcher = Rules(Pace(), None), OutcomeWatcher()
+        observed = rules.add_watcher(TICKET, watcher, "host")
+        misbehave(rules, observed, Success(ticket=TICKET))
+        return rules.violations
 
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        return runner.run(tell())
+        return runner.run(main())
 
 
-def test_the_rules_see_an_end_that_is_told_twice():
-    """Who was told how it ended does not wait any more."""
+def test_rules_find_an_outcome_that_comes_twice():
+    """A watcher with an outcome waits no longer."""
 
-    def twice(_rules, told, success):
-        told.notify(success)
-        told.notify(success)
+    def notify_twice(_rules, watcher, success):
+        watcher.notify(success)
+        watcher.notify(success)
 
-    assert 1 == len(told_badly(twice))
-
-
-def test_the_rules_see_an_end_that_is_told_to_nobody():
-    """A ticket is not settled before everybody was told; and not without any reply."""
-
-    def untold(rules, _told, success):
-        rules.heard(Completed(outcome=success, polls=0, waited=0.0))
-
-    assert 2 == len(told_badly(untold))
+    assert 1 == len(violations_of(notify_twice))
 
 
-def test_the_rules_see_an_end_that_is_never_told():
-    """What was open when the client was closed has ended with it."""
+def test_rules_find_a_completed_ticket_with_a_waiting_watcher():
+    """A ticket completes only after a reply, and after all its watchers were notified."""
 
-    def never(rules, _told, _success):
-        rules.over()
+    def notify_nothing(rules, _watcher, success):
+        rules.on_event(Completed(outcome=success, polls=0, waited=0.0))
 
-    assert 1 == len(told_badly(never))
+    assert 2 == len(violations_of(notify_nothing))
+
+
+def test_rules_find_a_watcher_without_an_outcome():
+    """All open tickets end when the client is closed."""
+
+    def close_only(rules, _watcher, _success):
+        rules.check_closed()
+
+    assert 1 == len(violations_of(close_only))
