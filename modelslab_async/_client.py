@@ -32,35 +32,31 @@ class Client:
     """
     Waits for queued generations of any API family, and starts new ones.
 
-    Use it with `async with`, or call `aclose` at the end. It may be opened and closed in different
-    tasks, and all tasks of one event loop may share it.
+    Use it with `async with`, or call `aclose` at the end. All tasks of one event loop may share it.
 
     Args:
         api_key: Your key; else `MODELSLAB_API_KEY` of the environment.
-        enterprise_key: The key for enterprise families; else `MODELSLAB_ENTERPRISE_API_KEY`, else
-            the first key.
+        enterprise_key: For enterprise families; else `MODELSLAB_ENTERPRISE_API_KEY`, else `api_key`.
         base_url: Where the service is; else `MODELSLAB_BASE_URL`.
         legacy_base_url: Where its older host is; else `MODELSLAB_LEGACY_BASE_URL`.
         families: The registry. Add a family with `FAMILIES | {"name": Family(...)}`.
         endpoints: What can be submitted to. Add an endpoint in the same way.
         http: What sends: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
-        pace: The rule that says when to poll: a `Pace`, or `Pace.adaptive()`, which learns, or an
-            object of your own with the methods of `PacePolicy`.
+        pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object with `PacePolicy`'s methods.
         rate: The most polls a second for each key; None for no limit. `fetch` does not count.
         workers: The most polls in flight at once.
         timeout: The most seconds that one poll may take.
         slots: The most queued generations for each key: 5, 10 or 15, as the plan says; None for no
             limit. A submit waits for a free slot.
-        submit_timeout: The most seconds that one submit, or one of its files, may take.
+        submit_timeout: The most seconds that one submit or one upload may take.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
             be stored. `submit` raises what it raises, with a note that names the ticket.
-        on_event: Called, not awaited, with each `Polled`, `PollFailed`, `Paused` and `Completed`.
-            While it blocks, the event loop stands still.
+        on_event: Called with each `Polled`, `PollFailed`, `Paused` and `Completed`. It must not
+            block, because the event loop waits for it.
 
     Attributes:
-        engine: What `Batch` and the webhook receiver share with this client. It may change in any
-            release.
+        engine: For `Batch` and the webhook receiver. It may change in any release.
 
     Raises:
         ValueError: There is no key, or an argument is out of its range.
@@ -86,8 +82,8 @@ class Client:
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        check_type("api_key", api_key, str | None, "a text or None")
-        check_type("enterprise_key", enterprise_key, str | None, "a text or None")
+        for name, key in (("api_key", api_key), ("enterprise_key", enterprise_key)):
+            check_type(name, key, str | None, "a text or None")
         settings = Settings(
             base_url=base_url,
             legacy_base_url=legacy_base_url,
@@ -167,8 +163,7 @@ class Client:
 
         Args:
             tickets: Tickets in any form; the same one may come twice.
-            timeout: The most seconds to wait for each. A ticket that is still open then is
-                `Unresolved`.
+            timeout: The most seconds to wait for each. A ticket still open then is `Unresolved`.
 
         Raises:
             ValueError: A ticket is ill-formed, or its family unknown. Nothing was sent.
@@ -181,13 +176,12 @@ class Client:
         """
         Wait for many tickets, and yield their outcomes as they end.
 
-        The client reads the source as far as the window allows. Leaving the loop early drops the
-        open tickets.
+        The client reads the source as far as the window allows. Leaving the loop drops the rest.
 
         Args:
             tickets: An iterable or async iterable of tickets in any form.
-            timeout: The most seconds to wait for each, counted from when the client read it. A
-                ticket that is still open then is `Unresolved`.
+            timeout: The most seconds to wait for each, from when the client read it. A ticket
+                still open then is `Unresolved`.
             window: The most tickets that are open or not yet taken at once.
 
         Raises:
@@ -201,21 +195,14 @@ class Client:
         Yield every change of one ticket: each new `Processing`, then the outcome.
 
         A reply that repeats the last one is no change. A slow reader gets the newest change only.
-
-        Raises:
-            ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
         return stream_updates(self.engine, ticket)
 
     def nudge(self, ticket: TicketLike) -> None:
         """
-        Poll a ticket now, because something has happened to it.
+        Poll a ticket now, if a caller waits for it, because something has happened to it.
 
-        It does nothing for a ticket that has no caller waiting. However often it is called, it
-        costs at most one poll in each of the pace's floors.
-
-        Raises:
-            ValueError: The ticket is ill-formed.
+        However often it is called, it costs at most one poll in each of the pace's floors.
         """
         self.engine.nudge(Ticket.of(ticket))
 
@@ -225,7 +212,7 @@ class Client:
 
         A submit is never sent twice, unless it provably never left this machine or the server
         refused it for its rate. If its caller is cancelled while the request is in flight,
-        `on_submitted` still gets the ticket.
+        `on_submitted` still gets the ticket. A `Success` means that the work was done at once.
 
         Args:
             endpoint: `family/endpoint`, such as `"realtime/text2img"`; the command
@@ -234,21 +221,12 @@ class Client:
                 service wants a link to a file (`Endpoint.takes_file`), a path, bytes or an open
                 file will do. Up to 5 MB are uploaded first, and kept there for 24 hours.
 
-        Returns:
-            A `Processing` whose ticket can be waited for, or a `Success` if it was done at once.
-
         Raises:
             SubmitUncertain: Work may or may not have been started; look before you pay again.
             GenerationFailed: The server took it, and it failed at once.
-            ModelsLabError: Nothing was started: a `Refused`, `RateLimited`, `TransientError` (of an
+            ModelsLabError: Nothing was started: `Refused`, `RateLimited`, `TransientError` (of an
                 upload), `TransportError` (it never left), `UnusableFile` or `ClientClosed`.
             ValueError: The endpoint is unknown, or the parameters do not fit. Nothing was sent.
-
-        Example:
-            ```python
-            begun = await client.submit("realtime/text2img", prompt="a lighthouse")
-            print(begun.ticket)
-            ```
         """
         submit_request = await self.engine.prepare(endpoint, params)
         return reply_or_raise(await self.engine.submitter.submit(submit_request))
@@ -259,23 +237,13 @@ class Client:
         """
         Start work and wait until it is done. It raises what `submit` and `wait` raise.
 
-        Args:
-            endpoint: See `submit`.
-            timeout: The most seconds to wait once the work is started; None for no limit. The
-                `ticket` of the `WaitTimeout` can be waited for again.
-            params: See `submit`.
-
-        Example:
-            ```python
-            picture = await client.generate("realtime/text2img", prompt="a lighthouse")
-            print(picture.output)
-            ```
+        The timeout starts with the work. The `ticket` of the `WaitTimeout` can be waited for again.
         """
         check_nonnegative_seconds("timeout", timeout, optional=True)
         reply = await self.submit(endpoint, **params)
-        if isinstance(reply, Success):
-            return reply
-        return await self.wait(reply.ticket, timeout=timeout)
+        return (
+            reply if isinstance(reply, Success) else await self.wait(reply.ticket, timeout=timeout)
+        )
 
     def generate_many(
         self,
@@ -288,13 +256,11 @@ class Client:
         Start many pieces of work, and yield each request with its outcome as they end.
 
         The client reads the source as far as the window allows. A failure ends its own request
-        alone. Once the key is refused, the client sends no more. Leaving the loop early starts
-        nothing more.
+        alone. The client sends no more once the key is refused, or once the loop is left.
 
         Args:
             requests: Pairs of an endpoint and its parameters.
-            timeout: The most seconds to wait for each once it is started. A request that is still
-                open then is `Unresolved`.
+            timeout: The most seconds to wait for each once it is started; then it is `Unresolved`.
             window: The most requests that are begun or not yet taken at once.
 
         Raises:
@@ -316,9 +282,7 @@ class Client:
         Ask an endpoint that answers at once, such as the balance, and return the reply's body.
 
         Raises:
-            TransientError: There is no answer.
-            Refused: The server refuses the key, the plan or the request.
-            ClientClosed: The client was closed meanwhile.
+            ModelsLabError: There is no usable reply; see `fetch`.
             ValueError: The endpoint is unknown, or the parameters do not fit.
         """
         self.engine.check_usable()
@@ -329,8 +293,7 @@ class Client:
         Make the address for `submit(webhook=...)`, with a part that cannot be guessed.
 
         Args:
-            base: The receiver's public address, such as `"https://me.example/hooks"`. The part
-                joins its path; a query stays behind it.
+            base: The receiver's public address, such as `"https://me.example/hooks?query"`.
             secret: What the part is derived from; the receiver needs the same one. None for a
                 random secret of this client, which lasts as long as the client.
         """

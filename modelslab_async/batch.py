@@ -34,7 +34,7 @@ _TICKETS_PER_COMMIT = 5000
 
 class Batch:
     """
-    Many tickets and their outcomes, in a file that outlives the process. Open with `Batch.open`.
+    Many tickets and their outcomes, in a file that outlives the process. Use `Batch.open`.
 
     Several processes may share one file. No two of them poll a ticket at once, and each outcome
     goes to one of them, once.
@@ -237,7 +237,7 @@ class Batch:
         """
         Reopen the tickets that the server called failed, and return how many they are.
 
-        The next run polls them again; nothing is submitted. Use it if the server was wrong.
+        The next run polls them again. Use it if the server was wrong; nothing is submitted.
         """
         return await self._journal.reopen_failed()
 
@@ -266,8 +266,8 @@ class Batch:
 
         An outcome is among them even if a process died after recording it and before yielding it.
         """
-        async with aclosing(self._journal.recorded_outcomes()) as outcomes:
-            async for recorded in outcomes:
+        async with aclosing(self._journal.recorded_outcomes()) as records:
+            async for recorded in records:
                 yield recorded.outcome
 
     async def uncertain(self) -> list[PendingSubmit]:
@@ -288,10 +288,7 @@ class Batch:
 
         An existing file is replaced once the new one is complete. In CSV and Parquet, the columns
         `state` and `reason` say how a ticket ended.
-
-        Args:
-            path: The file.
-            file_format: `"jsonl"`, `"csv"` or `"parquet"`; None to take it from the file's suffix.
+        `file_format` is `"jsonl"`, `"csv"` or `"parquet"`; None takes it from the file's suffix.
 
         Raises:
             ValueError: The suffix names no format.
