@@ -36,7 +36,7 @@ class Client:
 
     Args:
         api_key: Your key; else `MODELSLAB_API_KEY` of the environment.
-        enterprise_key: For enterprise families; else `MODELSLAB_ENTERPRISE_API_KEY`, else `api_key`.
+        enterprise_key: For enterprise families; else `MODELSLAB_ENTERPRISE_API_KEY`, or `api_key`.
         base_url: Where the service is; else `MODELSLAB_BASE_URL`.
         legacy_base_url: Where its older host is; else `MODELSLAB_LEGACY_BASE_URL`.
         families: The registry. Add a family with `FAMILIES | {"name": Family(...)}`.
