@@ -1,4 +1,4 @@
-"""Byte ranges: which bytes of a file a response holds, by its headers. Pure: reads no body."""
+"""Byte ranges: tells by its headers which bytes of a file a response holds. Reads no body."""
 
 import re
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASC
 @frozen
 class KeptBytes:
     """
-    The bytes of an earlier response, from the first byte of the file on.
+    The bytes that are already on disk. They begin at the first byte of the file.
 
     Args:
         size: How many bytes were kept.
-        validator: The ETag or Last-Modified of that response.
+        validator: The ETag or Last-Modified of the response that they came from.
         total: The size of the whole file, if that response announced it.
     """
 
@@ -30,7 +30,7 @@ class KeptBytes:
 @frozen
 class BodyRange:
     """
-    The bytes of the file that a body holds: from `start` up to, not including, `end`.
+    The part of a file that a response body holds. `end` is exclusive.
 
     Args:
         start: 0 for the whole file, else the size of the kept bytes.
@@ -49,10 +49,9 @@ def body_range(
     """
     The range that a body holds; None if it cannot be used.
 
-    A 206 continues the kept bytes only if all that is known agrees: it starts where they end, it is
-    of the same version, and its span, its length and the size of the whole file fit each other. It
-    may end before the file does; the caller then asks for the rest. Anything less certain is None,
-    and the caller begins again without a range.
+    The body of a 206 continues the kept bytes only if everything known agrees: its start, its
+    version, its length and the size of the whole file. It may end before the file does; then the
+    caller asks for the rest. In any other case the caller fetches the whole file again.
 
     Args:
         status_code: The status of the response.
@@ -73,7 +72,7 @@ def body_range(
         start == kept.size
         and start < end
         and length in (None, end - start)
-        # An unknown size would make a short range look like the end of the file.
+        # Without a total, a short range would look like the end of the file.
         and total is not None
         and end <= total
         and kept.total in (None, total)

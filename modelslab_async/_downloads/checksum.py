@@ -1,4 +1,4 @@
-"""Checksums: whether a file holds known bytes. Changes no file. Blocks: call it in a thread."""
+"""Checksums: compares a file with a known size and SHA-256. Changes no file. Blocking I/O."""
 
 from hashlib import file_digest
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Content sniffing: the type of a file by its first bytes. Headers are never trusted. Pure."""
+"""Content sniffing: the type of a file by its first bytes. Never trusts headers."""
 
 import codecs
 import re
@@ -106,7 +106,7 @@ _FILE_TYPES = (
     _FileType("obj", _MODEL_3D, _text_matching(rb"^(v|vn|vt|f|o|g|mtllib|usemtl) \S")),
 )
 _TEXT_SUFFIXES = ("txt", "json", "srt", "vtt", "csv", "md")
-# Binary STL begins with 80 arbitrary bytes, so only the suffix of its URL tells it.
+# Binary STL begins with 80 arbitrary bytes, so it is recognised by the suffix of its URL.
 _BINARY_STL = "stl"
 _BINARY_STL_HEAD_BYTES = 84
 
@@ -137,7 +137,7 @@ def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> s
 
 
 def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
-    """The suffix for a file with a known beginning; None if it is none of these media."""
+    """The suffix for a file with a known signature; None if it is none of these media."""
     for file_type in _FILE_TYPES:
         if _is_allowed(file_type.media, media) and file_type.matches(head):
             return file_type.suffix

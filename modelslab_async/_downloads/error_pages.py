@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-# Elements that begin a page, obsolete ones included. Those that also begin a text are left out.
+# HTML elements that may begin a page, but not those that may also begin a plain text.
 # https://html.spec.whatwg.org/multipage/indices.html#elements-3
 _HTML_ELEMENTS = (
     "html head title base link meta style script noscript template body article section nav aside "
@@ -66,7 +66,7 @@ def is_json_error(text: bytes) -> bool:
 
 
 def _to_utf8(head: bytes) -> bytes:
-    """The same text in UTF-8, if a byte order mark or a zero byte tells its encoding."""
+    """The text in UTF-8. A byte order mark or a zero byte tells its encoding; else it is kept."""
     for prefix, encoding in _ENCODING_PREFIXES:
         if head.startswith(prefix):
             return head.decode(encoding, "ignore").removeprefix("\ufeff").encode()

@@ -23,7 +23,7 @@ _ADVICE_BY_ERRNO = {
 @contextmanager
 def as_download_error() -> Generator[None, None, None]:
     """
-    Raise a `DownloadError` for any exception of the block, so that it ends one output only.
+    Turn any exception of the block into a `DownloadError`, so that it fails one output only.
 
     The message names only the type of an unexpected exception. Its text may quote a signed link.
 
@@ -39,14 +39,14 @@ def as_download_error() -> Generator[None, None, None]:
     except asyncio.CancelledError as fault:
         if is_cancelled():
             raise
-        # A transport or client of the caller raised it; this task was not cancelled.
+        # This task was not cancelled: the caller's transport or client raised the error itself.
         raise _unexpected(fault) from fault
     except Exception as fault:
         raise _unexpected(fault) from fault
 
 
 def write_error(fault: OSError, *, url: str = "") -> FileNotWritten:
-    """The error for a disk that refused, with advice."""
+    """Turn an error of the file system into a `FileNotWritten` with advice."""
     advice = _ADVICE_BY_ERRNO.get(fault.errno or 0, "choose another folder")
     return FileNotWritten(
         f"the file cannot be written: {fault.strerror or fault}; {advice}, then save again",

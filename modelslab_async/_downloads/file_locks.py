@@ -7,9 +7,9 @@ import sys
 from io import FileIO
 from pathlib import Path
 
-# Beyond the last byte of any file, because Windows refuses to read a locked byte.
+# A byte beyond the end of any file, because Windows refuses to read a locked byte.
 _LOCK_OFFSET = 1 << 60
-# A planted link is not followed, and a planted FIFO does not block the open.
+# Do not follow a planted link, and do not block on a planted FIFO.
 _OPEN_FLAGS = (
     os.O_RDWR
     | getattr(os, "O_NOFOLLOW", 0)

@@ -8,7 +8,7 @@ from .._models.ticket import Ticket
 
 # Lower case only: `A` and `a` are the same name on Windows and macOS.
 _SAFE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# A family has no dash, so the first dash of a stem ends the family.
+# Without dashes, so that the first dash of a stem ends the family.
 _SAFE_FAMILY = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
 _MAX_SLUG_CHARS = 60
@@ -30,7 +30,7 @@ def stem_of(ticket: Ticket, n: int) -> str:
 
 
 def numbered_stem(stem: str, number: int) -> str:
-    """The stem with a number, for use when earlier numbers are taken. A stem has no dot itself."""
+    """The stem itself for number 1, then `stem.2` and so on, for when earlier names are taken."""
     return stem if number == 1 else f"{stem}.{number}"
 
 

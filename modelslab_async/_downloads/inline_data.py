@@ -1,4 +1,4 @@
-"""Inline data: outputs that hold the bytes themselves, as base64, a data URI or text. Pure."""
+"""Inline data: outputs that hold the bytes themselves, as base64, a data URI or text. No I/O."""
 
 import binascii
 import re

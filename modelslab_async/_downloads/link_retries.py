@@ -18,7 +18,7 @@ class LinkRetries:
     Counts the rounds of one output. A round tries each of its links once.
 
     Args:
-        deadline: The loop time up to which a dead link may still come to life.
+        deadline: The loop time after which a dead link is given up.
         size: How many bytes the part has at the start.
     """
 
@@ -30,11 +30,11 @@ class LinkRetries:
         self._delays = _delays()
 
     def should_renew(self, gone: LinkGone | ErrorPage, now: float) -> bool:
-        """Whether a dead link is worth a poll for a new one."""
+        """Whether to poll the ticket for a link in place of a dead one."""
         return now >= self._deadline or gone.status_code in _EXPIRED_STATUSES
 
     def allows_another(self, faults: Sequence[DownloadError], size: int, now: float) -> bool:
-        """Count a failed round; whether there may be another one."""
+        """Count a failed round. Returns whether another one is allowed."""
         is_interrupted = any(isinstance(fault, TransferFailed) for fault in faults)
         if size > self._largest_size:
             self._largest_size, self._rounds_without_progress = size, 0

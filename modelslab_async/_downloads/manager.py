@@ -1,4 +1,4 @@
-"""Downloads: the public class. It saves outputs in one folder and never generates any."""
+"""The public class `Downloads`: saves outputs in one folder. It never submits a generation."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable, Mapping
@@ -34,7 +34,7 @@ from .verify import is_unchanged
 _HTTP: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
 
 DEFAULT_MAX_BYTES = 4 << 30
-# Enough generations in progress that every transfer has its next file at hand.
+# Generations in progress per transfer, so that no transfer waits for its next file.
 _WINDOW_PER_TRANSFER = 8
 
 
@@ -50,8 +50,8 @@ class Downloads:
         to: The folder. It is created if needed.
         concurrency: How many transfers may run at once.
         max_bytes: The largest size of one file.
-        link_timeout: How many seconds a dead link may take to come to life: a file may appear some
-            time after its generation succeeded.
+        link_timeout: How many seconds to retry a dead link. A file may appear some time after its
+            generation succeeded.
         timeout: How many seconds a server may be silent.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
@@ -134,7 +134,7 @@ class Downloads:
 
         Raises:
             DownloadError: An output could not be saved. The others are in its `saved`.
-            ClientClosed: `aclose` was called before.
+            ClientClosed: `aclose` was called.
         """
         self.check_open()
         save_result = await self.try_save(success)
@@ -156,13 +156,13 @@ class Downloads:
         self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
     ) -> AsyncGenerator[SaveResult | Unsubmitted, None]:
         """
-        Save the outputs of many generations as they end: give it `client.stream(...)`.
+        Save the outputs of many generations as they end. Pass it `client.stream(...)`.
 
         Yields a `Saved` or an `Unsaved` for each success, and every other outcome unchanged.
         Leaving the loop early cancels the running transfers and keeps their parts.
 
         Raises:
-            ClientClosed: `aclose` was called before.
+            ClientClosed: `aclose` was called.
             TypeError: The source yields something else, such as the pairs of `generate_many`. This
                 and any error of the source is raised after the results of all earlier outcomes.
         """
@@ -179,13 +179,13 @@ class Downloads:
         self, success: Success, known: Iterable[SavedFile] = (), on_saved: OnSaved | None = None
     ) -> Saved | Unsaved:
         """
-        Save all outputs of a generation. A failure is a value: one bad output ends no batch.
+        Save all outputs of a generation. A failure is returned, so that it cannot end a batch.
 
         Args:
             success: The reply that names the outputs.
             known: Files of this ticket that earlier runs saved.
-            on_saved: Awaited with each new file, to record it before its part is deleted. Only what
-                it raises is raised here, in an `ExceptionGroup`.
+            on_saved: Awaited with each new file, to record it before its part is deleted. Its
+                exceptions are the only ones raised here, in an `ExceptionGroup`.
         """
         job = _SaveJob(
             success=success,
@@ -221,7 +221,7 @@ class Downloads:
         Make sure that the downloads are open.
 
         Raises:
-            ClientClosed: `aclose` was called before.
+            ClientClosed: `aclose` was called.
         """
         if self._is_closed:
             raise ClientClosed("these downloads are closed; make new ones")

@@ -1,4 +1,4 @@
-"""Outcome check: refuses items that are no outcomes, with advice. Reads no source."""
+"""Outcome check: refuses items that are no outcomes, with advice. Saves nothing."""
 
 from .._models.outcomes import Outcome, Unresolved, Unsubmitted
 from .._models.replies import Failed, Success

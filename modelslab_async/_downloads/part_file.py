@@ -1,4 +1,4 @@
-"""Part files: bytes on disk under a `.part` name until the file is complete. Blocks."""
+"""Part files: bytes on disk under a `.part` name until the file is complete. Blocking I/O."""
 
 import hashlib
 import os
@@ -92,7 +92,7 @@ class PartFile:
 
     @property
     def is_length_known(self) -> bool:
-        """Whether a response announced the size of the whole file. True where none was needed."""
+        """Whether a response announced the size of the whole file. True for inline data too."""
         metadata = self.metadata
         return metadata is None or (metadata.size is not None and metadata.is_length_known)
 
@@ -200,7 +200,7 @@ class PartFile:
         )
 
     def _start_new_part(self) -> None:
-        """Leave the bytes to their other name and open an empty part."""
+        """Open an empty part. The old bytes stay under their other name."""
         self.delete()
         self._attach(*_open_free(self._folder, self.stem))
 

@@ -1,4 +1,4 @@
-"""Part metadata: a JSON file beside a part that says which version the part holds. Blocks."""
+"""Part metadata: a JSON file beside a part that says which version it holds. Blocking I/O."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Publishing: gives a complete file its final name. Never replaces a file. Blocks."""
+"""Publishing: gives a complete file its final name. Never replaces a file. Blocking I/O."""
 
 from pathlib import Path
 

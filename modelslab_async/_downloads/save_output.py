@@ -47,7 +47,7 @@ class OutputSaver:
         transfer_limit: Bounds how many transfers run at once.
         folder: The folder of the files.
         max_bytes: The largest size of one file.
-        link_timeout: How many seconds a dead link may take to come to life.
+        link_timeout: How many seconds to retry a dead link.
     """
 
     transfer: Transfer
@@ -68,8 +68,8 @@ class OutputSaver:
         Save one output. The part is deleted only after `on_saved` has recorded the file.
 
         Raises:
-            DownloadError: The output is not saved, whatever went wrong. What `on_saved` raises is
-                raised as it is.
+            DownloadError: The output is not saved, whatever went wrong. Only an exception of
+                `on_saved` is raised unchanged.
         """
         with as_download_error():
             stem = stem_of(success.ticket, n)
@@ -83,7 +83,7 @@ class OutputSaver:
                 await run_in_thread(part.delete)
             return file
         finally:
-            # The outcome is known by now, and a part that cannot be closed does not change it.
+            # The outcome is already known, and a failing close does not change it.
             with suppress(Exception):
                 await run_in_thread(part.close)
 
@@ -103,7 +103,7 @@ class OutputSaver:
 
 
 class _OutputSave:
-    """The saving of one output into one part."""
+    """Saves one output, by way of one part."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class _OutputSave:
         )
 
     async def _write_inline(self, output: str) -> None:
-        """Write an output that is the data itself."""
+        """Write the bytes of an output that is no link into the part."""
         data = await run_in_thread(inline_bytes, output, self._media)
         if data is None:
             raise WrongContent(
@@ -192,7 +192,7 @@ class _OutputSave:
         return None
 
     async def _renew_links(self, gone: LinkGone | ErrorPage, renewal: LinkRenewal) -> Sequence[str]:
-        """The links that the service names now. Each output asks once."""
+        """Poll for new links. Each output does this once at most."""
         self._renewal = None
         try:
             success = await renewal.success()
@@ -218,11 +218,11 @@ class _OutputSave:
             )
 
     def _publish(self, url: str) -> PublishedFile:
-        """Check for base64, decode it if need be, and publish the file. Blocks."""
+        """Publish the file, decoded if it holds base64. Blocking I/O."""
         head = self._part.head(SNIFF_BYTES)
         encoded = find_encoded(head, self._media) if url else None
         if encoded is None:
-            # A text inside a reply has no recognisable beginning.
+            # Inline text has no signature, so UTF-8 is enough to call it a text.
             fallback = "bin" if url or not is_text(head) else "txt"
             return self._part.publish(
                 self._suffix(head, url) or fallback,
@@ -281,5 +281,5 @@ def _with_message(fault: DownloadError, message: str) -> DownloadError:
 
 
 def _printable(message: str) -> str:
-    """A message of the server, without lone surrogates: no journal can store them."""
+    """Escape lone surrogates in a server's message, because no journal can store them."""
     return message.encode("utf-8", "backslashreplace").decode()

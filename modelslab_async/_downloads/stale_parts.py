@@ -1,4 +1,4 @@
-"""Stale parts: removes parts whose outputs are saved. Never removes a finished file. Blocks."""
+"""Stale parts: removes parts of saved outputs, and never a finished file. Blocking I/O."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +24,7 @@ def remove_stale(folder: Path, stem: str) -> None:
 
 
 def _part_paths(folder: Path, stem: str = "*") -> set[Path]:
-    """The paths of parts. A part that was moved is known by its metadata file alone."""
+    """The paths of all parts, including moved parts that left only a metadata file."""
     suffixes = (_PART_SUFFIX, f"{_PART_SUFFIX}{METADATA_SUFFIX}")
     return {
         path.with_name(path.name.removesuffix(METADATA_SUFFIX))

@@ -107,7 +107,7 @@ class Transfer:
                     if len(buffer) >= _CHUNK_BYTES:
                         await self._flush(part, buffer, url, content_type)
             finally:
-                # After a cut or a cancellation too, so that no byte is fetched twice.
+                # Also after a cut or a cancellation, so that no byte is fetched twice.
                 await self._flush(part, buffer, url, content_type)
 
     async def _flush(self, part: PartFile, buffer: bytearray, url: str, content_type: str) -> None:
