@@ -63,10 +63,13 @@ class OutcomeWatcher:
 
     async def outcome(self, seconds: float | None) -> Outcome | None:
         """How it ended, or None if it has not after some seconds."""
-        await asyncio.wait((self._future,), timeout=seconds)
-        if not self._future.done():
-            return None
-        result = self._future.result()
+        if seconds is None:
+            result = await self._future
+        else:
+            await asyncio.wait((self._future,), timeout=seconds)
+            if not self._future.done():
+                return None
+            result = self._future.result()
         if isinstance(result, BaseException):
             raise result
         return result

@@ -50,6 +50,8 @@ class ReadyQueue(Generic[E]):
     _is_next_due_known: bool = True
 
     def __len__(self) -> int:
+        if len(self._heaps) == 1:
+            return len(self._heaps[0])
         return sum(map(len, self._heaps))
 
     @property

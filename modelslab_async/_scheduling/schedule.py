@@ -120,7 +120,10 @@ class Schedule:
         entry = self._open.get(ticket)
         if entry is None or watcher not in entry.watchers:
             return
-        entry.watchers = tuple(other for other in entry.watchers if other is not watcher)
+        if len(entry.watchers) == 1:
+            entry.watchers = ()
+        else:
+            entry.watchers = tuple(other for other in entry.watchers if other is not watcher)
         # An entry in flight stays until its reply, so that a new watcher can join that poll.
         if not entry.watchers and entry.is_queued:
             del self._open[ticket]

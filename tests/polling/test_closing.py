@@ -7,6 +7,7 @@ from virtual_time import JumpingSelector
 
 from modelslab_async import Client, Response
 from modelslab_async._models.errors import ModelsLabError
+from modelslab_async._scheduling.due_heap import DueHeap
 
 COUNT = 20_000
 
@@ -19,40 +20,65 @@ class Server:
         return Response(status_code=200, body=b'{"status": "processing"}')
 
 
-@pytest.mark.parametrize("how", ["stream", "gather"])
-def test_close_after_cancelled_stream_makes_no_outcomes(virtually, monkeypatch, how):
-    """The tickets of a cancelled stream are forgotten in a few steps of the event loop."""
-    turns, copies = [], []
-    select, with_ticket = JumpingSelector.select, ModelsLabError.with_ticket
+async def stream(client, tickets):
+    """Start to read one stream; return its task."""
 
-    def counted_select(self, timeout=None):
-        turns.append(timeout)
-        return select(self, timeout)
+    async def read():
+        async for _ in client.stream(tickets, window=COUNT):
+            pass
 
-    def counted_with_ticket(self, ticket):
-        copies.append(ticket)
-        return with_ticket(self, ticket)
+    return [asyncio.create_task(read())]
+
+
+async def gather(client, tickets):
+    """Start one gather; return its task."""
+    return [asyncio.create_task(client.gather(tickets))]
+
+
+async def wait_for_each(client, tickets):
+    """Start a wait for each ticket; return their tasks."""
+    return [asyncio.create_task(client.wait(ticket)) for ticket in tickets]
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Count steps of the event loop, outcomes that are made and entries that queues move."""
+    counts = {"steps": 0, "outcomes": 0, "moves": 0}
+
+    def count(owner, method, name):
+        function = getattr(owner, method)
+
+        def counted(*args, **kwargs):
+            counts[name] += 1
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(owner, method, counted)
+
+    count(JumpingSelector, "select", "steps")
+    count(ModelsLabError, "with_ticket", "outcomes")
+    for method in ("push", "pop", "pop_any"):
+        count(DueHeap, method, "moves")
+    return counts
+
+
+@pytest.mark.parametrize("start", [stream, gather, wait_for_each])
+def test_close_after_cancelled_waits_makes_no_outcomes(virtually, work, start):
+    """Cancelled tickets are forgotten in a few steps of the event loop."""
 
     async def main():
         client = Client("a-key-1234", http=Server())
         tickets = [("realtime", 10_000 + number) for number in range(COUNT)]
-
-        async def read():
-            if how == "gather":
-                await client.gather(tickets)
-            async for _ in client.stream(tickets, window=COUNT):
-                pass
-
-        reading = asyncio.create_task(read())
+        tasks = await start(client, tickets)
         while len(client.engine.poller._schedule) < COUNT:  # noqa: ASYNC110 -- on virtual time.
             await asyncio.sleep(0.01)
-        monkeypatch.setattr(JumpingSelector, "select", counted_select)
-        monkeypatch.setattr(ModelsLabError, "with_ticket", counted_with_ticket)
-        reading.cancel()
+        work.update(steps=0, outcomes=0, moves=0)
+        for task in tasks:
+            task.cancel()
         await client.aclose()
         assert 0 == len(client.engine.poller._schedule)
-        await asyncio.wait([reading])
+        await asyncio.wait(tasks)
 
     virtually(main)
-    assert len(turns) < 60
-    assert [] == copies
+    assert 0 == work["outcomes"]
+    assert work["steps"] < 60
+    assert work["moves"] < 4 * COUNT
