@@ -1,16 +1,13 @@
 """The folders of the package import one way, and the pure ones touch nothing outside."""
 
 import ast
-import json
-import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 from types import FunctionType
 
 import pytest
+from import_time import modules_after, ratio_of_times
 
 import modelslab_async
 
@@ -156,17 +153,6 @@ def test_dir_lists_public_names():
     assert set(modelslab_async.__all__) <= set(dir(modelslab_async))
 
 
-def modules_after(statement):
-    """The names of the modules that a statement imports in a new interpreter."""
-    # Some are there before: coverage starts in each process.
-    program = (
-        "import sys; before = set(sys.modules); "
-        f"{statement}; loaded = set(sys.modules) - before; import json; print(json.dumps([*loaded]))"
-    )
-    output = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE)
-    return set(json.loads(output.stdout))
-
-
 HEAVY_MODULES = {
     "anyio",
     "asyncio",
@@ -198,11 +184,4 @@ def test_import_loads_what_is_used(statement, heavy_modules, most_own_modules):
 @pytest.mark.thorough
 def test_import_is_about_as_fast_as_httpx():
     """Importing the package takes at most 1.3 times as long as importing httpx."""
-    times = {"modelslab_async": [], "httpx": []}
-    for _ in range(15):
-        for module, measured in times.items():
-            command = [sys.executable, "-c", f"import {module}"]
-            start = perf_counter()
-            subprocess.run(command, check=True)
-            measured.append(perf_counter() - start)
-    assert 1.3 * median(times["httpx"]) >= median(times["modelslab_async"])
+    assert 1.3 >= ratio_of_times(["-c", "import modelslab_async"], ["-c", "import httpx"])

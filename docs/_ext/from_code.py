@@ -119,7 +119,7 @@ class CommandHelp(SphinxDirective):
         context = click.Context(program, info_name=_PROGRAM, terminal_width=78)
         command: click.Command = program
         for name in self.arguments[0].split() if self.arguments else ():
-            command = command.commands[name] if isinstance(command, click.Group) else command
+            command = _subcommands(command)[name]
             context = click.Context(command, info_name=name, parent=context, terminal_width=78)
         text = command.get_help(context)
         return [nodes.literal_block(text, text, language="text")]
@@ -138,12 +138,19 @@ class Commands(SphinxDirective):
             yield f"## {_PROGRAM} {name}\n\n```{{command-help}} {name}\n```\n"
 
 
-def _names(group: click.Group) -> Iterator[str]:
+def _subcommands(command: click.Command) -> dict[str, click.Command]:
+    if not isinstance(command, click.Group):
+        return {}
+    context = click.Context(command)
+    names = command.list_commands(context)
+    return {name: found for name in names if (found := command.get_command(context, name))}
+
+
+def _names(group: click.Command) -> Iterator[str]:
     """The names of a group's commands and of their subcommands."""
-    for name, command in group.commands.items():
+    for name, command in _subcommands(group).items():
         yield name
-        if isinstance(command, click.Group):
-            yield from (f"{name} {inner}" for inner in _names(command))
+        yield from (f"{name} {inner}" for inner in _names(command))
 
 
 def _fences_to_blocks(

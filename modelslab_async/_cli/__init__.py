@@ -15,7 +15,10 @@ _EXTRA_PACKAGES = ("click", "rich")
 def main() -> int:
     """Run the command line and return its exit code."""
     try:
-        from .app import run  # noqa: PLC0415 -- it imports packages that may be missing.
+        # The program needs click at once. Its commands need rich, and are imported later.
+        import rich  # noqa: F401, PLC0415 -- it may be missing.
+
+        from .app import run  # noqa: PLC0415
 
         return run()
     except ModuleNotFoundError as missing:

@@ -12,11 +12,7 @@ import click
 
 from .. import ModelsLabError, __version__
 from . import output
-from .batch.journal_commands import export, status, verify
-from .batch.run_commands import retry, run_command
-from .demo.demo_command import demo
-from .download import download
-from .emulate import emulate
+from .command_group import CommandGroup, CommandSource
 from .exit_codes import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
@@ -26,11 +22,7 @@ from .exit_codes import (
     exit_codes,
     explain,
 )
-from .fetch_and_wait import fetch, wait
-from .list_endpoints import endpoints
-from .list_families import families
-from .options import CommandGroup, Interrupted, Settings, debug
-from .report.report_command import report
+from .options import Interrupted, Settings, debug
 
 
 class App(CommandGroup):
@@ -47,7 +39,43 @@ class App(CommandGroup):
             ctx.exit(BROKEN_PIPE)
 
 
-@click.group(cls=App, epilog=exit_codes(), invoke_without_command=True)
+_COMMANDS = {
+    "batch": CommandSource("app.batch", "Run many tickets with a journal"),
+    "demo": CommandSource(
+        "demo.demo_command.demo", "Await many tickets of all families at once, without a key"
+    ),
+    "download": CommandSource(
+        "download.download", "Wait until every TICKET has ended, and save its files"
+    ),
+    "emulate": CommandSource("emulate.emulate", "Serve an emulator of the service on this machine"),
+    "endpoints": CommandSource(
+        "list_endpoints.endpoints", "List the endpoints that start work, and their parameters"
+    ),
+    "families": CommandSource(
+        "list_families.families", "List the API families that tickets can belong to"
+    ),
+    "fetch": CommandSource("fetch_and_wait.fetch", "Poll TICKET once and print the reply"),
+    "wait": CommandSource(
+        "fetch_and_wait.wait", "Wait until every TICKET has ended, and print the outcomes"
+    ),
+}
+_BATCH_COMMANDS = {
+    "export": CommandSource("batch.journal_commands.export", "Write all outcomes to FILE"),
+    "report": CommandSource("report.report_command.report", "Write a page with plots of a batch"),
+    "retry": CommandSource(
+        "batch.run_commands.retry", "Poll tickets of a journal again that ended badly"
+    ),
+    "run": CommandSource(
+        "batch.run_commands.run_command", "Wait for all tickets of IDS, or resume an earlier run"
+    ),
+    "status": CommandSource("batch.journal_commands.status", "Show how far a batch is"),
+    "verify": CommandSource(
+        "batch.journal_commands.verify", "Compare the saved files with the journal"
+    ),
+}
+
+
+@click.group(cls=App, sources=_COMMANDS, epilog=exit_codes(), invoke_without_command=True)
 @click.version_option(__version__, prog_name=output.PROGRAM)
 @debug
 @click.pass_context
@@ -63,7 +91,7 @@ def app(context: click.Context) -> None:
         context.exit(USAGE)
 
 
-@click.group(cls=CommandGroup)
+@click.group(cls=CommandGroup, sources=_BATCH_COMMANDS)
 @debug
 def batch() -> None:
     """
@@ -72,12 +100,6 @@ def batch() -> None:
     The journal is a file that survives any end of the program. `batch run ids.txt --journal run.db
     --out folder` does all the work; run the same command again to resume.
     """
-
-
-for _command in (run_command, status, retry, export, verify, report):
-    batch.add_command(_command)
-for _command in (fetch, wait, download, batch, families, endpoints, demo, emulate):
-    app.add_command(_command)
 
 
 class _OneLineFormatter(logging.Formatter):

@@ -2,18 +2,14 @@
 
 # A key on the command line stays in the shell's history and is visible to other users.
 
-import importlib
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from attrs import define
 
 from .. import FAMILIES
-from .._downloads.manager import DEFAULT_MAX_BYTES
-from .._journal.exports import ExportFormat, format_from_path
 from .exit_codes import INTERRUPTED, USAGE
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -49,16 +45,6 @@ class MissingExtra(click.ClickException):
     """The command needs a package that is not installed."""
 
     exit_code = USAGE
-
-
-class CommandGroup(click.Group):
-    """A group whose list of commands shows each summary in full, on two lines if need be."""
-
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """See `click.Group`."""
-        # click cuts a summary that it takes from the help text, but not one that is given.
-        cmd.short_help = cmd.short_help or (cmd.help or "").strip().partition("\n")[0].rstrip(".")
-        super().add_command(cmd, name)
 
 
 def _parse_range(
@@ -161,6 +147,8 @@ def host_options(command: F) -> F:
 
 def download_options(command: F) -> F:
     """The options of every command that saves files."""
+    from .._downloads.manager import DEFAULT_MAX_BYTES  # noqa: PLC0415 -- it imports httpx.
+
     for option in (
         click.option(
             "--allow-private",
@@ -193,35 +181,6 @@ def download_options(command: F) -> F:
     ):
         command = option(command)
     return command
-
-
-def check_export_format(file: Path, *, advice: str) -> ExportFormat:
-    """
-    The format of an export, by the name of its file.
-
-    Args:
-        file: The file.
-        advice: How the command at hand can choose a format.
-
-    Raises:
-        click.UsageError: The name does not say a format.
-        MissingExtra: The format needs a package that is not installed.
-    """
-    try:
-        export_format = format_from_path(str(file))
-    except ValueError:
-        raise click.UsageError(
-            f"the file name {str(file)!r} does not say the format of an export; {advice}"
-        ) from None
-    if export_format == "parquet":
-        try:
-            importlib.import_module("pyarrow")
-        except ModuleNotFoundError:
-            raise MissingExtra(
-                "an export as Parquet needs pyarrow; install it with: "
-                'pip install "modelslab-async[parquet]"'
-            ) from None
-    return export_format
 
 
 def require_emulator() -> None:

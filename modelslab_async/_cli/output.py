@@ -4,15 +4,18 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from .. import Failed, Outcome, Processing, Success, Unresolved, to_dict
+from .. import Failed, Outcome, Processing, Success, Unresolved
 from .exit_codes import explain
+
+# `--help` imports this module, but neither rich nor cattrs, which take longer than all the rest.
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 PROGRAM = "modelslab-async"
 # The Unicode categories of characters that move the cursor, change the direction of writing or
@@ -43,18 +46,26 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def make_console(*, stderr: bool = False) -> Console:
+def make_console(*, stderr: bool = False) -> "Console":
     """A console that prints every text as it is, without markup."""
+    from rich.console import Console  # noqa: PLC0415
+
     return Console(markup=False, highlight=False, emoji=False, stderr=stderr)
 
 
 def print_json(result: Processing | Outcome) -> None:
     """Print a reply or an outcome as one line of JSON."""
+    from .. import to_dict  # noqa: PLC0415
+
     click.echo(json.dumps(to_dict(result)))
 
 
-def print_result(console: Console, result: Processing | Outcome) -> None:
+def print_result(console: "Console", result: Processing | Outcome) -> None:
     """Print a reply or an outcome for a person."""
+    from rich.text import Text  # noqa: PLC0415
+
+    from .. import to_dict  # noqa: PLC0415
+
     kind = str(to_dict(result)["kind"])
     line = Text.assemble(
         (f"{kind:<10}", _STYLES[kind]), " ", (sanitize(str(result.ticket)), "bold")
@@ -90,9 +101,12 @@ def _shorten(text: str) -> str:
 
 
 def table(
-    title: str, columns: Iterable[str], rows: Iterable[Iterable[Text]], *, lines: bool = True
-) -> Table:
+    title: str, columns: Iterable[str], rows: Iterable[Iterable["Text"]], *, lines: bool = True
+) -> "Table":
     """A table that wraps long texts and cuts none."""
+    from rich.box import SIMPLE  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     rich_table = Table(title=title or None, box=SIMPLE, title_justify="left", show_lines=lines)
     for column in columns:
         rich_table.add_column(column, overflow="fold")

@@ -2,10 +2,13 @@
 
 import os
 
+import click
 import pytest
+from import_time import modules_after, ratio_of_times
 
 import modelslab_async
 from modelslab_async import ModelsLabError, TicketNotFound, __version__
+from modelslab_async._cli.app import app
 from modelslab_async._cli.exit_codes import exit_code_for, explain, worst_code
 from modelslab_async._models import errors
 from modelslab_async._models.replies import Failed
@@ -14,7 +17,7 @@ from modelslab_async._models.ticket import Ticket
 FAILED = Failed(ticket=Ticket("images", 1))
 KINDS = [
     kind
-    for kind in map(vars(modelslab_async).get, modelslab_async.__all__)
+    for kind in (getattr(modelslab_async, name) for name in modelslab_async.__all__)
     if isinstance(kind, type) and issubclass(kind, ModelsLabError) and kind is not ModelsLabError
 ]
 
@@ -73,8 +76,11 @@ def test_summaries_of_commands_are_not_cut(program, arguments, columns):
     )
 
 
-@pytest.mark.parametrize("name", ["app", "live_display"])
-def test_ctrl_c_while_importing_prints_no_traceback(program, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("app", ""), ("exit_codes", ""), ("list_families", "modelslab-async: interrupted\n")],
+)
+def test_ctrl_c_while_importing_prints_no_traceback(program, tmp_path, name, message):
     """Ctrl-C before the first command has begun ends the program with its usual exit code."""
     (tmp_path / "sitecustomize.py").write_text(
         f"""
@@ -91,7 +97,30 @@ sys.meta_path.insert(0, Interrupt())
     )
     path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     run = program("families", PYTHONPATH=path)
-    assert (130, "", "") == (run.returncode, run.stdout, run.stderr)
+    assert (130, "", message) == (run.returncode, run.stdout, run.stderr)
+
+
+@pytest.mark.parametrize("group", [app, app.get_command(click.Context(app), "batch")])
+def test_list_of_commands_has_the_first_line_of_each_help(group):
+    """The list of commands, which imports none of them, says what their own help says first."""
+    context = click.Context(group)
+    for name, source in group.sources.items():
+        command = group.get_command(context, name)
+        assert name == command.name
+        assert source.summary == command.help.strip().partition("\n")[0].rstrip(".")
+
+
+def test_help_loads_no_command():
+    """`--help` imports click, but neither the client nor rich."""
+    loaded = modules_after("import modelslab_async._cli.app")
+    assert set() == loaded & {"asyncio", "cattrs", "httpx", "rich.console", "sqlite3"}
+
+
+@pytest.mark.thorough
+def test_help_is_about_as_fast_as_click():
+    """`--help` takes at most three times as long as importing click."""
+    ratio = ratio_of_times(["-m", "modelslab_async", "--help"], ["-c", "import click"])
+    assert 3.0 >= ratio
 
 
 def test_no_command_shows_the_help(program):

@@ -1,6 +1,7 @@
 """Writes the outcomes of a batch to a file, a link's target, a pipe or standard output."""
 
 import asyncio
+import importlib
 import os
 import shutil
 import sys
@@ -11,6 +12,7 @@ import click
 
 from ... import Batch
 from ..._journal.exports import ExportFormat, format_from_path
+from ..options import MissingExtra
 from ..ticket_arguments import STDIN
 
 # `-` means standard input for a command that reads, and standard output for one that writes.
@@ -33,6 +35,35 @@ async def write_export(batch: Batch, file: Path, file_format: ExportFormat | Non
         raise
     except OSError as error:
         raise _cannot_write(file, error.strerror or str(error)) from None
+
+
+def check_export_format(file: Path, *, advice: str) -> ExportFormat:
+    """
+    The format of an export, by the name of its file.
+
+    Args:
+        file: The file.
+        advice: How the command at hand can choose a format.
+
+    Raises:
+        click.UsageError: The name does not say a format.
+        MissingExtra: The format needs a package that is not installed.
+    """
+    try:
+        export_format = format_from_path(str(file))
+    except ValueError:
+        raise click.UsageError(
+            f"the file name {str(file)!r} does not say the format of an export; {advice}"
+        ) from None
+    if export_format == "parquet":
+        try:
+            importlib.import_module("pyarrow")
+        except ModuleNotFoundError:
+            raise MissingExtra(
+                "an export as Parquet needs pyarrow; install it with: "
+                'pip install "modelslab-async[parquet]"'
+            ) from None
+    return export_format
 
 
 def check_export_file(file: Path) -> None:

@@ -13,7 +13,7 @@ from ...journal import UnsavedTicket
 from .. import options, output
 from ..event_loop import run_async
 from ..exit_codes import UNSAVED, exit_codes, explain_unsaved
-from .export_file import STDOUT, write_export
+from .export_file import STDOUT, check_export_format, write_export
 from .journal_option import journal, require_journal
 
 _MAX_SHOWN_REASONS = 5
@@ -64,7 +64,7 @@ def export(*, file: Path, path: Path, file_format: str | None) -> None:
     appears when it is complete. Open tickets are left out.
     """
     require_journal(path)
-    export_format = options.check_export_format(
+    export_format = check_export_format(
         file if file_format is None else Path(f"out.{file_format}"),
         advice="end the name in .jsonl, .csv or .parquet, or give --file-format",
     )

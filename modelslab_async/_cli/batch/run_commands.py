@@ -12,7 +12,7 @@ from ..exit_codes import exit_codes
 from ..exit_tally import ExitTally
 from ..ticket_arguments import find_credentials, find_family
 from .columns import InputSpec
-from .export_file import check_export_file
+from .export_file import check_export_file, check_export_format
 from .journal_option import journal, require_journal
 from .runner import Plan, run_batch
 from .ticket_input import read_tickets, source_name
@@ -133,7 +133,7 @@ def _make_plan(plan_arguments: dict[str, Any]) -> Plan:
     """The plan of a run. An export that cannot be written is refused before the run starts."""
     plan = Plan(**plan_arguments)
     if plan.export is not None:
-        options.check_export_format(
+        check_export_format(
             plan.export, advice="end the name in .jsonl, .csv or .parquet, such as out.csv"
         )
         check_export_file(plan.export)

@@ -1,0 +1,60 @@
+"""CommandGroup: a group that imports a command when it runs it. It runs nothing by itself."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+from attrs import frozen
+
+
+@frozen
+class CommandSource:
+    """
+    Where a command is defined, and what the list of commands says about it.
+
+    Attributes:
+        path: The module, below the package of the command line, and the name in it.
+        summary: The first line of the command's help.
+    """
+
+    path: str
+    summary: str
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        module, _, name = f"{__package__}.{self.path}".rpartition(".")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+class CommandGroup(click.Group):
+    """
+    A group that imports a command when it is needed, so that `--help` comes at once.
+
+    Its list of commands shows each summary in full, on two lines if need be. click would cut it.
+
+    Args:
+        sources: The commands by their names.
+        **settings: See `click.Group`.
+    """
+
+    def __init__(self, *, sources: Mapping[str, CommandSource], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.sources = sources
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """See `click.Group`."""
+        return sorted(self.sources)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """See `click.Group`."""
+        source = self.sources.get(cmd_name)
+        return None if source is None else source.load()
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See `click.Group`."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, self.sources[name].summary) for name in self.list_commands(ctx)]
+            )
