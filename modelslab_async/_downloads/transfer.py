@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import httpx
 
+from .._aio.cooperation import Yielder
 from .._aio.threads import run_in_thread
 from .._models.download_errors import FileTooLarge, LinkGone, TransferFailed, WrongContent
 from .._models.version import __version__
@@ -96,7 +97,7 @@ class Transfer:
         self, part: PartFile, link: str, response: httpx.Response, body: BodyRange
     ) -> None:
         url, content_type = without_query(link), response.headers.get("content-type", "")
-        buffer = bytearray()
+        buffer, yielder = bytearray(), Yielder()
         async with aclosing(raw_chunks(response)) as chunks:
             try:
                 while (chunk := await self._opener.chunk(chunks, link)) is not None:
@@ -106,6 +107,8 @@ class Transfer:
                         break
                     if len(buffer) >= _CHUNK_BYTES:
                         await self._flush(part, buffer, url, content_type)
+                    # A socket read of 64 KiB may hold ten thousand chunks, which arrive at once.
+                    await yielder.maybe_yield()
             finally:
                 # Also after a cut or a cancellation, so that no byte is fetched twice.
                 await self._flush(part, buffer, url, content_type)

@@ -400,6 +400,37 @@ async def test_chunked_file_is_complete(server, make_downloads):
     assert PNG == file.path.read_bytes()
 
 
+async def test_flood_of_tiny_chunks_lets_other_tasks_run(make_downloads):
+    """A body of 20,000 chunks that are all there at once does not hold the event loop."""
+    turns = turns_meanwhile = 0
+
+    async def count_turns():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    class TinyChunks(httpx.AsyncByteStream):
+        async def __aiter__(self):
+            nonlocal turns_meanwhile
+            yield PNG
+            before = turns
+            for _ in range(20_000):
+                yield b"x"
+            turns_meanwhile = turns - before
+
+    def answer(_request):
+        return httpx.Response(200, stream=TinyChunks())
+
+    async with make_downloads(http=httpx.MockTransport(answer)) as downloads:
+        counter = asyncio.create_task(count_turns())
+        (file,) = await downloads.save(success("https://cdn.example/0.png"))
+        counter.cancel()
+
+    assert len(PNG) + 20_000 == file.size
+    assert turns_meanwhile >= 3
+
+
 async def test_silent_server_counts_as_cut(server, make_downloads):
     """After the timeout, the rest of the file is fetched again."""
     server.content = picture(4000)
