@@ -169,5 +169,5 @@ def submits(session: nox.Session) -> None:
 
 @nox.session
 def mutate(session: nox.Session) -> None:
-    """Breaks the package row by row of the page of faults, and sees that tests fail."""
-    _run_program(session, "cli,emulator", "tests/faults/mutations.py")
+    """Breaks the package in one place after another, and checks that tests fail."""
+    _run_program(session, "cli,emulator", "tests/faults/mutate.py")

@@ -1,42 +1,44 @@
-"""The places that `mutations.py` breaks: all are there, and a few are tried each time."""
+"""The mutations of the package: all can be applied, and a few are tried in each run."""
 
 import ast
 
 import pytest
-from faults.mutations import MUTATIONS, STORIES, Mutation, broken, survives
+from faults.mutate import broken_source, survives
+from faults.mutations import MUTATIONS
+from faults.mutations.mutation import SIMULATION, Mutation
 
-# Those that are seen the soonest; `nox -s mutate` tries all.
-SOON = (
-    "a story: an end is told twice",
-    "a story: a ticket settles twice",
-    "a story: no pause after a fault",
-    "a story: 429 pauses nothing",
-    "a story: all looks at once where none was answered",
-    "a story: 404 within the grace",
+# The mutations whose tests fail fastest. `nox -s mutate` tries all.
+FAST = (
+    "simulation: an outcome comes twice",
+    "simulation: a ticket completes twice",
+    "simulation: no backoff after a failure",
+    "simulation: 429 pauses nothing",
+    "simulation: all polls at once to an unproven host",
+    "simulation: 404 within the grace ends the ticket",
 )
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.row)
-def test_a_place_to_break_is_there_once(mutation):
-    """The code may move; what is broken moves along, and what comes of it is still Python."""
-    ast.parse(broken(mutation))
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_mutation_applies_once_and_is_valid_python(mutation):
+    """The text to replace occurs once in its module, and the result is still Python."""
+    ast.parse(broken_source(mutation))
 
 
-# Not measured: coverage would look for the copies when they are gone.
+# Without coverage, which would look for the copies after they are deleted.
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("row", SOON)
-def test_a_broken_package_fails_its_tests(row, tmp_path):
-    """What is checked in the stories is really checked."""
-    [mutation] = [each for each in MUTATIONS if each.row == row]
+@pytest.mark.parametrize("name", FAST)
+def test_broken_package_fails_its_tests(name, tmp_path):
+    """The rules of the simulation notice a broken package."""
+    [mutation] = [each for each in MUTATIONS if each.name == name]
     assert not survives(mutation, tmp_path)
 
 
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
-def test_a_package_that_is_not_broken_passes_them(tmp_path):
-    """So it is the mutation that is seen, and not the way in which it is tried."""
-    nothing = Mutation(
-        "nothing", "_polling/poller.py", "_SLICE = 256", "_SLICE = 256", STORIES, "rules"
+def test_unbroken_package_passes_its_tests(tmp_path):
+    """The tests fail because of the mutation, and not because of how it is applied."""
+    unbroken = Mutation(
+        "nothing", "_polling/poller.py", "_SLICE = 256", "_SLICE = 256", SIMULATION, "rules"
     )
-    assert survives(nothing, tmp_path)
+    assert survives(unbroken, tmp_path)

@@ -1,0 +1,33 @@
+"""Mutation: one place to break in the package. Breaks nothing itself."""
+
+from typing import NamedTuple
+
+EVERY_FAULT = "test_every_fault.py"
+SIMULATION = "test_simulate.py"
+WALL_CLOCK = "test_wall_clock.py"
+SUBMIT_SIMULATION = "../submitting/test_simulation.py"
+UPLOADS = "../submitting/test_uploads.py"
+CLOSING = "../submitting/test_closing.py"
+SURVIVES = "survives and "
+"""The start of a selection in `test_every_fault.py`: the test that a wait survives a fault."""
+
+
+class Mutation(NamedTuple):
+    """
+    One place to break, and the tests that must fail then.
+
+    Attributes:
+        name: The situation, and what goes wrong in it.
+        module: The path of the module in the package.
+        right: The text in the module, which occurs once.
+        wrong: The text that replaces it.
+        tests: The test files to run, relative to `tests/faults`.
+        selection: The `-k` expression that selects tests. Empty: all of them.
+    """
+
+    name: str
+    module: str
+    right: str
+    wrong: str
+    tests: str
+    selection: str = ""
