@@ -1,4 +1,9 @@
-"""Webhooks: a delivery proves nothing, so it is a hint: the client looks at that ticket now."""
+"""
+Webhooks: an ASGI application for the service's deliveries.
+
+The service does not sign them, so a delivery is a hint: the client polls that ticket now. What the
+delivery says is never believed.
+"""
 
 import asyncio
 import hmac
@@ -12,7 +17,7 @@ from ._parsing.webhook_payload import read_webhook
 __all__ = ["receiver"]
 
 _MAX_BODY_BYTES = 1024 * 1024
-# The service waits 30 seconds for an answer; who has not sent its delivery by then never will.
+# The service waits 30 seconds for an answer, so a body that takes longer never ends.
 _BODY_TIMEOUT_S = 30.0
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -26,15 +31,13 @@ def receiver(client: Client, *, secret: str | None = None) -> ASGIApp:
     Make an ASGI application that takes the deliveries of the service.
 
     Mount it under Starlette, FastAPI, Litestar or Quart, and submit with
-    `webhook=client.webhook_url(base)`, where `base` is the public address that it is mounted at. A
-    delivery changes nothing by itself: the client looks at the ticket now, if somebody waits for
-    it, and believes what the service answers. So deliveries that are late, repeated or forged do no
-    harm.
+    `webhook=client.webhook_url(base)`, where `base` is the public address that it is mounted at.
+    For each delivery the client polls the ticket now, if a caller waits for it. So late, repeated
+    and forged deliveries do no harm.
 
     Args:
-        client: Whose tickets are to be looked at.
-        secret: What `client.webhook_url` was given; None for the client's own, which is a new one
-            for each client.
+        client: Polls the tickets.
+        secret: What `client.webhook_url` was given; None for the client's own random secret.
 
     Example:
         ```python
@@ -55,9 +58,10 @@ def receiver(client: Client, *, secret: str | None = None) -> ASGIApp:
 
 
 async def _receive_webhook(client: Client, token: bytes, scope: Message, receive: Receive) -> int:
-    """Take one delivery; give the status to answer with."""
+    """Take one delivery, and return the status code to answer with."""
     path_token = str(scope["path"]).rstrip("/").rpartition("/")[2]
-    if not hmac.compare_digest(path_token.encode(), token):
+    # A server may pass bytes of the path that are no UTF-8 as lone surrogates.
+    if not hmac.compare_digest(path_token.encode(errors="surrogatepass"), token):
         return 404
     if scope["method"] != "POST":
         return 405
@@ -81,7 +85,7 @@ def _apply_hint(client: Client, body: bytes) -> int:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The body of a request; None if it is too long."""
+    """Read the body of a request; None if it is too long."""
     body = bytearray()
     while True:
         message = await receive()

@@ -1,0 +1,183 @@
+"""An exception of a caller's own object ends the request that met it, and nothing else."""
+
+import json
+import os
+
+import pytest
+
+from modelslab_async import Client, SubmitUncertain, Success, Unsubmitted, UnusableFile, webhooks
+
+from .conftest import KEY, REALTIME, done
+
+IMG2IMG = "images/img2img"
+
+
+class Foreign(Exception):
+    """An exception that the library does not know."""
+
+
+def raise_foreign(*_):
+    raise Foreign("odd")
+
+
+class BrokenPath(os.PathLike):
+    def __fspath__(self):
+        raise Foreign("odd")
+
+
+class BrokenFile:
+    def read(self, _):
+        raise Foreign("odd")
+
+
+def prompts(count):
+    return [(REALTIME, {"prompt": str(number)}) for number in range(count)]
+
+
+async def test_foreign_error_of_transport_makes_its_submit_uncertain(service):
+    """The error names the exception's type alone, and the next submit is sent."""
+    here = service(raise_foreign)
+    async with here.client() as client:
+        with pytest.raises(SubmitUncertain, match="the transport broke: Foreign") as caught:
+            await client.submit(REALTIME, prompt="a fox")
+        assert "odd" not in repr(caught.value) + str(caught.value.__cause__)
+        assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
+
+
+def test_foreign_error_of_transport_ends_one_of_many(virtually, service):
+    """All other requests of a `generate_many` have their outcomes."""
+
+    async def main():
+        here = service(raise_foreign)
+        async with here.client() as client:
+            outcomes = [outcome async for _, outcome in client.generate_many(prompts(10))]
+        (lost,) = (each for each in outcomes if isinstance(each, Unsubmitted))
+        assert isinstance(lost.cause, SubmitUncertain)
+        assert 9 == sum(isinstance(each, Success) for each in outcomes)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("file", [BrokenPath(), BrokenFile()], ids=["path", "open file"])
+async def test_foreign_error_of_file_ends_one_of_many(service, file):
+    """A file that raises is an `UnusableFile` of its own request."""
+    here = service(done, done, done)
+    broken = (IMG2IMG, {"prompt": "a fox", "init_image": file})
+    async with here.client() as client:
+        outcomes = [outcome async for _, outcome in client.generate_many([broken, *prompts(3)])]
+    (lost,) = (each for each in outcomes if isinstance(each, Unsubmitted))
+    assert isinstance(lost.cause, UnusableFile)
+    assert 3 == sum(isinstance(each, Success) for each in outcomes)
+
+
+def test_foreign_error_of_upload_ends_one_of_many(virtually, service):
+    """An upload whose exchange raises ends its own request alone, and nothing is in doubt."""
+
+    class UploadsBreak:
+        def __init__(self, inner):
+            self.inner = inner
+
+        async def exchange(self, request, /):
+            if "base64_string" in json.loads(request.body):
+                raise_foreign()
+            return await self.inner.exchange(request)
+
+    async def main():
+        here = service()
+        broken = (IMG2IMG, {"prompt": "a fox", "init_image": b"\x89PNG"})
+        async with Client(KEY, http=UploadsBreak(here)) as client:
+            outcomes = [outcome async for _, outcome in client.generate_many([broken, *prompts(3)])]
+        (lost,) = (each for each in outcomes if isinstance(each, Unsubmitted))
+        assert "could not be uploaded: the transport broke: Foreign" in lost.cause.message
+        assert "odd" not in repr(lost)
+        assert 3 == sum(isinstance(each, Success) for each in outcomes)
+
+    virtually(main)
+
+
+async def test_foreign_error_of_hook_ends_its_submit(service):
+    """What `on_submitted` raises is raised by its own submit; the next one succeeds."""
+    errors = [Foreign("the hook broke")]
+
+    async def store(_):
+        if errors:
+            raise errors.pop()
+
+    here = service()
+    async with here.client(on_submitted=store) as client:
+        with pytest.raises(Foreign, match="the hook broke"):
+            await client.submit(REALTIME, prompt="a fox")
+        assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
+
+
+def test_params_too_deep_for_json_are_refused(virtually, service):
+    """Such parameters are a `ValueError`, and nothing is sent."""
+
+    async def main():
+        here = service()
+        deep = []
+        for _ in range(100_000):
+            deep = [deep]
+        async with here.client() as client:
+            with pytest.raises(ValueError, match="what JSON can carry"):
+                await client.submit(REALTIME, prompt="a fox", extra=deep)
+        assert [] == here.submits
+
+    virtually(main)
+
+
+def scope_of(path):
+    return {"type": "http", "method": "POST", "path": path, "query_string": b"\x00=\xff"}
+
+
+async def deliver(app, scope, receive):
+    """Call an ASGI application; returns the status codes that it sends."""
+    statuses = []
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    await app(scope, receive, send)
+    return statuses[0]
+
+
+async def receive_hint():
+    return {"type": "http.request", "body": b'{"id": "1"}'}
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", "/\udc80", "/\x00", "/\ud83d\ude00", "//\udcff/", "/\U0001f600"]
+)
+async def test_odd_path_is_not_found(service, path):
+    """Lone surrogates, NUL and emoji in a path are answered like any unknown address."""
+    async with service().client() as client:
+        app = webhooks.receiver(client)
+        assert 404 == await deliver(app, scope_of(path), receive_hint)
+
+
+@pytest.mark.parametrize(
+    "query", [b"", b"\x00", b"\xff\xfe", "\udc80".encode(errors="surrogatepass")]
+)
+async def test_odd_query_changes_nothing(service, query):
+    """The query of a delivery is not read."""
+    async with service().client() as client:
+        path = "/" + client.webhook_url("").strip("/")
+        scope = scope_of(path) | {"query_string": query}
+        assert 200 == await deliver(webhooks.receiver(client), scope, receive_hint)
+        assert 404 == await deliver(webhooks.receiver(client), scope | {"path": "/x"}, receive_hint)
+
+
+async def test_foreign_error_while_reading_delivery_ends_that_delivery(service):
+    """The server of the application gets the exception, and the next delivery is taken."""
+    here = service()
+    async with here.client() as client:
+        app = webhooks.receiver(client)
+        scope = scope_of("/" + client.webhook_url("").strip("/"))
+
+        async def broken():
+            raise Foreign("the connection broke")
+
+        with pytest.raises(Foreign):
+            await deliver(app, scope, broken)
+        assert 200 == await deliver(app, scope, receive_hint)
+        assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
