@@ -38,7 +38,6 @@ def test_broken_package_fails_its_tests(name, tmp_path):
 @pytest.mark.timeout(600)
 def test_unbroken_package_passes_its_tests(tmp_path):
     """The tests fail because of the mutation, and not because of how it is applied."""
-    unbroken = Mutation(
-        "nothing", "_polling/poller.py", "_SLICE = 256", "_SLICE = 256", SIMULATION, "rules"
-    )
+    text = "_COMPLETIONS_PER_YIELD = 256"
+    unbroken = Mutation("nothing", "_polling/poller.py", text, text, SIMULATION, "rules")
     assert survives(unbroken, tmp_path)

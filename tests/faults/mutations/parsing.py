@@ -12,7 +12,7 @@ MUTATIONS = [
         SURVIVES + "(h11-huge_number or h11-half_json)",
     ),
     Mutation(
-        "a million brackets: too deep for the parser",
+        "a million brackets: RecursionError is not caught",
         "_parsing/json_body.py",
         "except RecursionError:",
         "except ZeroDivisionError:",
@@ -91,7 +91,7 @@ MUTATIONS = [
         "firewall",
     ),
     Mutation(
-        "5xx: not a server error",
+        "5xx: taken for a refusal",
         "_parsing/reply.py",
         "ServerError if status_code >= 500",
         "InvalidRequest if status_code >= 500",

@@ -36,7 +36,7 @@ MUTATIONS = [
         "no_burst and refuses",
     ),
     Mutation(
-        "twenty server errors in a row: too many failures",
+        "twenty server errors in a row: ten failures end the ticket",
         "_scheduling/failure_reactions.py",
         "if entry.failures < limits.max_failures:",
         "if entry.failures < 10:",
@@ -92,7 +92,7 @@ MUTATIONS = [
         "follows_a_hint and status_503_retry_after",
     ),
     Mutation(
-        "429: the hint is ignored",
+        "429: nothing is paused",
         "_scheduling/failure_reactions.py",
         "    hosts.pause_tier(entry.host_queue.tier, now, seconds)\n",
         "    pass\n",

@@ -100,7 +100,7 @@ MUTATIONS = [
         "declared_too_long",
     ),
     Mutation(
-        "large result: refused",
+        "large result: copied in memory five times",
         "_transport/base.py",
         "return self._bytes.getvalue()",
         "self.__dict__['x'] = [bytes(bytearray(self._bytes.getvalue())) for _ in '12345']; "
@@ -219,7 +219,7 @@ MUTATIONS = [
         "hook or wrapper",
     ),
     Mutation(
-        "submit whose httpx hook raises an error of this package: taken for unsent",
+        "submit whose httpx hook raises an error of this package: not handled",
         "_transport/httpx_adapter.py",
         "httpx.InvalidURL, ModelsLabError)",
         "httpx.InvalidURL)",
@@ -235,7 +235,7 @@ MUTATIONS = [
         "leave_later",
     ),
     Mutation(
-        "submit without parameters: an empty body",
+        "submit without parameters: sent without a body",
         "_transport/request_builder.py",
         "bool(fields) or not (call.repeatable or",
         "bool(fields) or not (True or",
