@@ -10,7 +10,7 @@ from .._models.replies import Success
 from .._models.ticket import Ticket
 from .compact_ids import family_names, read_ticket, row_id_of
 from .recorded_files import RecordedFile, files_of
-from .row_codec import ReplyColumns, decode
+from .row_codec import decode
 from .runs import expire_runs, renew
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
@@ -119,7 +119,7 @@ def claim(
     for row_id, family, id_, state, body, other_fields in rows:
         claimed.append((run_id, row_id))
         ticket = read_ticket(names, row_id, family, id_)
-        success = decode(ticket, ReplyColumns(state, body, other_fields))
+        success = decode(ticket, (state, body, other_fields))
         if isinstance(success, Success):
             pending.append(PendingSave(row_id, success, tuple(files_of(db, ticket))))
     db.executemany(f"UPDATE saves SET state = {SAVE_PENDING}, run = ? WHERE ticket = ?", claimed)

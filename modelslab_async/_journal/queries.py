@@ -9,7 +9,7 @@ from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket
 from .compact_ids import compact_id, family_names, read_ticket
-from .row_codec import ReplyColumns, damaged_row, decode
+from .row_codec import damaged_row, decode
 from .schema import (
     FAILED,
     OPEN,
@@ -157,9 +157,11 @@ def outcome_page(
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
     page: list[RecordedOutcome] = []
     row_id = after
-    for row_id, family, id_, added_at, completed_at, polls, max_lag, *reply in rows:
+    for row in rows:
+        row_id, family, id_, added_at, completed_at, polls, max_lag, *reply = row
         ticket = read_ticket(names, row_id, family, id_)
-        outcome = decode(ticket, ReplyColumns(*reply))
+        state, body, other_fields = reply
+        outcome = decode(ticket, (state, body, other_fields))
         _check_numbers(ticket, added_at, completed_at, polls, max_lag)
         if not isinstance(outcome, Processing):
             page.append(
@@ -194,8 +196,8 @@ def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
     row = db.execute(_SELECT_LAST, (ticket.family, compact_id(ticket))).fetchone()
     if row is None:
         return None
-    ticket_state, *columns = row
-    reply = decode(ticket, ReplyColumns(*columns))
+    ticket_state, reply_state, body, other_fields = row
+    reply = decode(ticket, (reply_state, body, other_fields))
     if ticket_state != OPEN or isinstance(reply, Processing):
         return reply
     # The ticket was reopened, so the outcome in the row counts no more.

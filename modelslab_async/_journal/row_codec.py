@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 
@@ -26,19 +26,10 @@ DAMAGE: Final = (
 )
 
 
-class ReplyColumns(NamedTuple):
-    """
-    The columns of the table `replies` that hold a reply or an outcome.
-
-    Attributes:
-        state: The state that it gives a ticket.
-        body: The server's body as JSON.
-        other_fields: The fields that do not follow from the body, as JSON.
-    """
-
-    state: int
-    body: str | None
-    other_fields: str | None
+# The columns `state`, `body` and `other_fields` of the table `replies`: the state that the reply
+# gives a ticket, the server's body, and the fields that do not follow from the body, as JSON.
+# A plain tuple, since a NamedTuple would make `encode` 10 % slower.
+ReplyColumns: TypeAlias = tuple[int, str | None, str | None]
 
 
 def damaged_row(ticket: Ticket | str, what: str, table: str, error: Exception) -> JournalDamaged:
@@ -136,7 +127,7 @@ def encode(value: Reply | Outcome) -> ReplyColumns:
     if fields != from_body:
         named = zip(codec.field_names, fields, from_body, strict=True)
         other_fields = _encode({name: field for name, field, given in named if field != given})
-    return ReplyColumns(state, _encode(raw) if raw else None, other_fields)
+    return state, _encode(raw) if raw else None, other_fields
 
 
 def decode(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
@@ -153,13 +144,14 @@ def decode(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
 
 
 def _decode_row(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
-    raw: dict[str, Any] = json.loads(columns.body) if columns.body else {}
-    other_fields: dict[str, Any] = json.loads(columns.other_fields) if columns.other_fields else {}
-    if columns.state == UNRESOLVED:
+    state, body, other_fields_json = columns
+    raw: dict[str, Any] = json.loads(body) if body else {}
+    other_fields: dict[str, Any] = json.loads(other_fields_json) if other_fields_json else {}
+    if state == UNRESOLVED:
         if other_fields["last"]:
             other_fields["last"]["raw"] = raw
         return from_dict({**other_fields, "kind": "unresolved", "ticket": str(ticket)})
-    codec = _CODECS[columns.state]
+    codec = _CODECS[state]
     fields = dict(zip(codec.field_names, codec.from_body(raw), strict=True))
     other_fields |= {
         name: tuple(other_fields[name]) for name in _TUPLE_FIELDS if name in other_fields
@@ -171,4 +163,4 @@ def _encode_unresolved(outcome: Unresolved) -> ReplyColumns:
     record = to_dict(outcome)
     del record["kind"], record["ticket"]
     raw = record["last"].pop("raw") if record["last"] else None
-    return ReplyColumns(UNRESOLVED, _encode(raw) if raw else None, _encode(record))
+    return UNRESOLVED, _encode(raw) if raw else None, _encode(record)

@@ -87,35 +87,36 @@ def complete(
     """
     # Rows that are neighbours in the file are written one after the other.
     ordered = sorted(completions, key=attrgetter("row_id"))
-    replies = {completion.row_id: encode(completion.outcome) for completion in ordered}
+    replies = [(completion.row_id, *encode(completion.outcome)) for completion in ordered]
     changes = [
-        (
-            *(replies[completion.row_id].state, now, completion.polls, completion.max_lag),
-            *(completion.row_id, run_id),
-        )
-        for completion in ordered
+        (state, now, completion.polls, completion.max_lag, row_id, run_id)
+        for completion, (row_id, state, _, _) in zip(ordered, replies, strict=True)
     ]
+    lost: set[int] = set()
     db.execute("SAVEPOINT completing")
     if db.executemany(_COMPLETE, changes).rowcount != len(changes):
         # Another run has some of them: write each on its own, to know which.
         db.execute("ROLLBACK TO completing")
         written = [db.execute(_COMPLETE, change).rowcount == 1 for change in changes]
-        for completion, is_written in zip(ordered, written, strict=True):
-            if not is_written:
-                del replies[completion.row_id]
-    db.executemany(_INSERT_REPLY, [(row_id, *reply) for row_id, reply in replies.items()])
+        lost = {
+            completion.row_id
+            for completion, is_written in zip(ordered, written, strict=True)
+            if not is_written
+        }
+        replies = [reply for reply, is_written in zip(replies, written, strict=True) if is_written]
+    db.executemany(_INSERT_REPLY, replies)
     if save_files:
-        successes = [(row_id,) for row_id, reply in replies.items() if reply.state == SUCCESS]
+        successes = [(row_id,) for row_id, state, _, _ in replies if state == SUCCESS]
         db.executemany("INSERT OR REPLACE INTO saves (ticket) VALUES (?)", successes)
     db.execute("RELEASE completing")
-    return [completion.row_id in replies for completion in completions]
+    return [completion.row_id not in lost for completion in completions]
 
 
 def complete_new(db: sqlite3.Connection, row_id: int, outcome: Outcome, *, now: float) -> None:
     """Complete a ticket that no run has claimed, because its submit brought the result."""
-    reply = encode(outcome)
-    if db.execute(_COMPLETE_NEW, (reply.state, now, row_id)).rowcount:
-        db.execute(_INSERT_REPLY, (row_id, *reply))
+    state, body, other_fields = encode(outcome)
+    if db.execute(_COMPLETE_NEW, (state, now, row_id)).rowcount:
+        db.execute(_INSERT_REPLY, (row_id, state, body, other_fields))
 
 
 def reopen_failed(db: sqlite3.Connection) -> int:

@@ -28,7 +28,7 @@ from modelslab_async._cli.batch.ticket_input import read_tickets
 from modelslab_async._downloads.http_get import _parse_url
 from modelslab_async._downloads.inline_data import inline_bytes
 from modelslab_async._downloads.part_metadata import read_metadata
-from modelslab_async._journal.row_codec import ReplyColumns, decode, encode
+from modelslab_async._journal.row_codec import decode, encode
 from modelslab_async._parsing.retry_after import retry_after
 from modelslab_async._parsing.submit_reply import read_submit_reply
 from modelslab_async._parsing.webhook_payload import read_webhook
@@ -112,7 +112,7 @@ def journal_row(data):
     body, _, extra = rest.decode("utf-8", "replace").partition("\0")
     ticket = Ticket("images", 1)
     try:
-        value = decode(ticket, ReplyColumns(choice % 6, body or None, extra or None))
+        value = decode(ticket, (choice % 6, body or None, extra or None))
     except JournalDamaged:
         return
     encode(value)
