@@ -1,5 +1,5 @@
 """
-What asyncio lacks: bounded concurrency, iteration of either kind, cooperation.
+What asyncio lacks: a bounded map, reading of both kinds of iterables, cooperation, safe threads.
 
-Nothing here knows tickets or HTTP.
+It never knows tickets, HTTP or the service.
 """

@@ -1,14 +1,13 @@
-"""Turns: how tasks get on with each other: long lists leave room, cancellation hits its aim."""
+"""Cooperation of tasks: long loops yield to others, and a cancellation is told from an error."""
 
 import asyncio
 
-# After so many steps of a list, a look at the clock; after so many seconds, a turn for others.
 _ITEMS_PER_CLOCK_CHECK = 32
 _MAX_BUSY_S = 0.004
 
 
 class Yielder:
-    """Lets the other tasks of the loop have their turn in the midst of a long list."""
+    """Yields to other tasks now and then, for use inside a long loop."""
 
     def __init__(self) -> None:
         self._clock = asyncio.get_running_loop().time
@@ -16,7 +15,7 @@ class Yielder:
         self._count = 0
 
     async def maybe_yield(self) -> None:
-        """Let the others run, if it is time."""
+        """Let other tasks run, if this one has run for more than 4 ms. Call it once an item."""
         self._count += 1
         if (
             self._count % _ITEMS_PER_CLOCK_CHECK == 0
@@ -27,6 +26,10 @@ class Yielder:
 
 
 def is_cancelled() -> bool:
-    """Whether a CancelledError is meant for this task, and not for something that it awaited."""
+    """
+    Whether a caught CancelledError cancels this task.
+
+    If not, something that this task awaited was cancelled: a future or task of a caller's object.
+    """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

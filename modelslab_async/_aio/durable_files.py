@@ -1,4 +1,4 @@
-"""Lasting: names of files and folders that outlast a power cut. Blocks: use in threads."""
+"""Files and folders that survive a power cut. All functions block, so call them in threads."""
 
 import os
 from collections.abc import Generator
@@ -9,8 +9,8 @@ IS_WINDOWS = os.name == "nt"
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder last, where it can be opened for that."""
-    if IS_WINDOWS:  # pragma: no cover -- a folder cannot be opened there.
+    """Write the names in a folder to disk. Does nothing where a folder cannot be opened."""
+    if IS_WINDOWS:  # pragma: no cover -- Windows opens no folders.
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)
@@ -23,7 +23,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, if it is not there."""
+    """Make a folder and its missing parents, and write their names to disk."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
@@ -32,7 +32,11 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def atomic_replace(path: Path) -> Generator[Path, None, None]:
-    """A draft beside a file, which takes its place when the block has ended well."""
+    """
+    Give a draft to write, and replace `path` by it if the block ends without an exception.
+
+    A reader sees the old file or the new one, and never a part of it.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         yield draft

@@ -1,4 +1,4 @@
-"""Threads: blocking work beside the event loop, which is never left half done."""
+"""Runs blocking work in a thread. It never returns or raises before the thread is done."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,15 +15,15 @@ async def run_in_thread(
     function: Callable[[*Ts], T], *args: *Ts, undo: Callable[[T], object] | None = None
 ) -> T:
     """
-    Do blocking work in a thread, and see it end even if the caller is cancelled meanwhile.
+    Run a function in a thread, and wait for its end even if this task is cancelled.
 
-    Nobody can stop a thread: one that still wrote while its file is being closed would write into
-    whichever file is opened next.
+    A thread cannot be stopped. If it still wrote while this task closed its file, it could write
+    into the next file that is opened.
 
     Args:
-        function: The work.
-        args: What it is called with.
-        undo: Called with a result that nobody waits for any more.
+        function: The function. It may block.
+        args: Its arguments.
+        undo: Called with the result if this task was cancelled, so that nothing is left open.
     """
     future = asyncio.ensure_future(anyio.to_thread.run_sync(function, *args))
     cancelled: asyncio.CancelledError | None = None
@@ -33,7 +33,7 @@ async def run_in_thread(
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        # The exception is looked at, so that asyncio does not complain about it later.
+        # Reading the exception keeps asyncio from logging that it was never retrieved.
         if future.exception() is None and undo is not None:
             # A failing undo must not replace the cancellation.
             with suppress(Exception):

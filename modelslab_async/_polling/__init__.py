@@ -1,5 +1,5 @@
 """
-Polls open tickets and tells their watchers.
+Polls open tickets and notifies their watchers, in one task group for each client.
 
-One task group for each client. It never starts paid work.
+It never starts paid work, and never decides when to poll.
 """

@@ -1,4 +1,4 @@
-"""Hearers: who is told of the events of one poller. What one of them raises harms nobody else."""
+"""Listeners: functions that get the events of one poller. What they raise is logged."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 class Listeners:
-    """A caller's `on_event`, and whoever else of the house wants to hear."""
+    """The caller's `on_event`, and the functions of this package that follow the poller."""
 
     def __init__(self, on_event: Listener | None) -> None:
         self._listeners = [on_event] if on_event is not None else []
@@ -25,14 +25,14 @@ class Listeners:
         for listener in self._listeners:
             try:
                 listener(event)
-            # A hearer may ask a future of its own that was cancelled: nobody here is meant by that.
+            # A listener may raise CancelledError without this task being cancelled.
             except (Exception, asyncio.CancelledError):
                 _logger.exception("on_event raised; the poller goes on")
 
     def add(self, listener: Listener) -> None:
-        """Tell one more of the house, and first: a caller's own may take its time."""
+        """Call one more function, before the others: the caller's own may be slow."""
         self._listeners = [listener, *self._listeners]
 
     def remove(self, listener: Listener) -> None:
-        """Tell that one nothing more."""
+        """Stop calling a function."""
         self._listeners = [each for each in self._listeners if each != listener]

@@ -1,4 +1,4 @@
-"""Guards: who may say that a ticket is not to be looked at now. They are asked before each look."""
+"""PollGuards: functions that are asked before each poll, and may delay it. They send nothing."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -9,19 +9,19 @@ PollGuard: TypeAlias = Callable[[Ticket], bool]
 
 
 class PollGuards:
-    """Whoever of the house has a say in the looks of one poller."""
+    """Predicates that may delay polls. A ticket is polled if all of them return True."""
 
     def __init__(self) -> None:
         self._poll_guards: list[PollGuard] = []
 
     def allows(self, ticket: Ticket) -> bool:
-        """Whether a ticket may be looked at."""
+        """Whether a ticket may be polled now."""
         return all(poll_guard(ticket) for poll_guard in self._poll_guards)
 
     def add(self, poll_guard: PollGuard) -> None:
-        """Ask one more."""
+        """Ask one more function."""
         self._poll_guards.append(poll_guard)
 
     def remove(self, poll_guard: PollGuard) -> None:
-        """Ask one no more."""
+        """Stop asking a function."""
         self._poll_guards = [each for each in self._poll_guards if each != poll_guard]

@@ -1,4 +1,4 @@
-"""Looker: one look at one ticket, over the wire to a reply. It never waits and never repeats."""
+"""StatusClient: one poll of one ticket, from URL to reply. It never waits and never retries."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ from .._transport.sender import Sender
 
 _logger = logging.getLogger("modelslab_async")
 
-# A server that makes up a word for each reply fills neither the log nor the memory.
+# A server that sends a new word with each reply must fill neither the log nor the memory.
 _MAX_STATUS_CHARS = 80
 _MAX_LOGGED_STATUSES = 1000
 
@@ -41,7 +41,7 @@ class UnknownFamily(ValueError):
 
 
 class StatusClient:
-    """Knows where every family is fetched, and looks there."""
+    """Knows where each family is polled, and polls it."""
 
     def __init__(self, families: Mapping[str, Family], sender: Sender) -> None:
         self._families = families
@@ -78,7 +78,7 @@ class StatusClient:
 
     def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        With which key, and at which host, a ticket is looked at.
+        With which key, and at which host, a ticket is polled.
 
         Raises:
             ValueError: See `family_of`.
@@ -94,12 +94,12 @@ class StatusClient:
         return tier_and_host
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
-        """Whom a refusal of this ticket concerns: those of the same key, or of the same family."""
+        """The key and the family of a ticket, one of which a refusal concerns."""
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 
     async def fetch(self, ticket: Ticket) -> Reply:
         """
-        Ask once about a ticket whose family is known, and read the whole reply.
+        Poll a ticket of a known family once, and read the whole reply.
 
         Raises:
             TransientError: The reply says nothing about the job.
@@ -120,7 +120,7 @@ class StatusClient:
 
     async def poll(self, ticket: Ticket) -> Reply | CachedProcessing:
         """
-        Ask once about a ticket whose family is known, and read no more than the poller needs.
+        Poll a ticket of a known family once, and read no more of the reply than the poller needs.
 
         Raises:
             TransientError: The reply says nothing about the job.
@@ -156,14 +156,14 @@ class StatusClient:
             return
         self._logged_statuses.add((family, status))
         _logger.warning(
-            "family %s answers the unknown status %r; it is taken for 'not over yet'",
+            "family %s answers the unknown status %r; it is taken for 'not done yet'",
             family,
             status,
         )
 
 
 class _Row(Protocol):
-    """A row of a table, whose URL names one of the two hosts."""
+    """A family or endpoint, whose URL names one of the two hosts."""
 
     def with_hosts(self, *, base: str, legacy: str) -> Self: ...
 
@@ -175,10 +175,10 @@ def with_base_urls(
     rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
 ) -> dict[str, _RowT]:
     """
-    The rows of a table on the hosts that were given, or that the environment names.
+    The rows of a table with their URLs at the hosts that were given or that the environment names.
 
     Raises:
-        ValueError: A base URL is not one.
+        ValueError: A base URL is not a URL of http or https.
     """
     base = _checked_base_url(base_url, "MODELSLAB_BASE_URL", BASE_URL)
     legacy = _checked_base_url(legacy_base_url, "MODELSLAB_LEGACY_BASE_URL", LEGACY_BASE_URL)
@@ -190,15 +190,15 @@ def _checked_base_url(given: str | None, variable: str, default: str) -> str:
     parts = _split_plain_url(url)
     if parts is None:
         source = "base_url" if given else variable
-        raise ValueError(f"{source} is an URL such as {default!r}, got {url!r}")
+        raise ValueError(f"{source} is a URL such as {default!r}, got {url!r}")
     if parts.username or parts.password:
-        raise ValueError("a base URL carries no user name and no password")
-    # Other clients of the service write its base without "/api"; both spellings mean the same.
+        raise ValueError("a base URL contains no user name and no password")
+    # Other clients of the service write its base URL without "/api". Both mean the same.
     return url if parts.path else f"{url}/api"
 
 
 def _split_plain_url(url: str) -> SplitResult | None:
-    """The parts of a plain URL of HTTP; None if it is none."""
+    """The parts of an http or https URL without query, fragment and braces; None for others."""
     if not (url.isascii() and url.isprintable()) or set(url) & set(" {}?#"):
         return None
     try:

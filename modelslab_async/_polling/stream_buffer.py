@@ -1,9 +1,9 @@
-"""StreamBuffer: many tickets of one caller, read from a source as a window allows. It sends nothing."""
+"""StreamBuffer: the open tickets and unread outcomes of one stream. It sends nothing."""
 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from attrs import Factory, define
 
@@ -17,8 +17,18 @@ from .._models.ticket import Ticket, TicketLike
 from .._models.tier import Tier
 
 _MAX_STALE_DEADLINES = 64
-# What most open tickets share: named once, and without a deadline.
-_ONCE_NO_DEADLINE = (1, 0.0)
+
+
+class _OpenTicket(NamedTuple):
+    """An open ticket: how often the source named it, and its deadline (0.0: not open)."""
+
+    times: int
+    deadline: float
+
+
+# Most open tickets share this one object, which saves memory.
+_ONCE_NO_DEADLINE = _OpenTicket(1, 0.0)
+_NOT_OPEN = _OpenTicket(0, -1.0)
 
 Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
 
@@ -26,11 +36,21 @@ Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
 @define(eq=False)
 class StreamBuffer:
     """
-    Many tickets: outcomes that were not taken yet, and what is still open, up to a window.
+    The watcher of all tickets of one stream: what is open, and the outcomes that are not read yet.
 
-    It remembers as many outcomes as the window is wide, so that a ticket that its source names
-    twice is asked about once; and what was refused, so that the rest of a long source is told so
-    without a request.
+    Both together are at most `window`. It remembers as many past outcomes, so that a ticket that
+    its source names again is not polled again. It also remembers refusals of a key or a family, so
+    that the rest of a long source is refused without a request.
+
+    Deadlines are in a queue by time. A ticket that ends leaves its deadline behind as stale; stale
+    ones are dropped at the front, and all at once when they are most of the queue.
+
+    Attributes:
+        window: The most tickets that are open or not yet read.
+        timeout: The seconds after which an open ticket is overdue; None: never.
+        scope_of: Gives the key and the family of a ticket.
+        is_source_read: Whether the source has no more tickets.
+        source_error: What the source raised, if it did.
     """
 
     window: int
@@ -38,7 +58,7 @@ class StreamBuffer:
     scope_of: Callable[[Ticket], tuple[Tier, str]]
     is_source_read: bool = False
     source_error: Exception | None = None
-    _open: dict[Ticket, tuple[int, float]] = Factory(dict)
+    _open: dict[Ticket, _OpenTicket] = Factory(dict)
     _unread: deque[Outcome] = Factory(deque)
     _recent_outcomes: OrderedDict[Ticket, Outcome] = Factory(OrderedDict)
     _refusals: dict[Tier | tuple[Tier, str], ModelsLabError] = Factory(dict)
@@ -50,12 +70,12 @@ class StreamBuffer:
 
     @property
     def wants_updates(self) -> bool:
-        """See `Watcher`: only how it ended is news."""
+        """See `Watcher`: it takes outcomes alone."""
         return False
 
     @property
     def is_finished(self) -> bool:
-        """Whether every ticket that will ever come has been taken."""
+        """Whether the source is read and every outcome is taken."""
         return self.is_source_read and not self._open and not self._unread
 
     @property
@@ -64,7 +84,7 @@ class StreamBuffer:
         return tuple(self._open)
 
     def register(self, ticket: Ticket, now: float) -> bool:
-        """Count a ticket in. Returns whether it is to be watched, or known here already."""
+        """Take in a ticket. Returns whether it must be watched: it is not known here already."""
         self._used_window += 1
         outcome = self._recent_outcomes.get(ticket) or self._known_refusal(ticket)
         if outcome is not None:
@@ -73,19 +93,19 @@ class StreamBuffer:
             return False
         if ticket in self._open:
             times, deadline = self._open[ticket]
-            self._open[ticket] = (times + 1, deadline)
+            self._open[ticket] = _OpenTicket(times + 1, deadline)
             return False
         if self.timeout is None:
             self._open[ticket] = _ONCE_NO_DEADLINE
         else:
-            self._open[ticket] = (1, now + self.timeout)
+            self._open[ticket] = _OpenTicket(1, now + self.timeout)
             self._add_deadline(now + self.timeout, ticket)
         return True
 
     def start_watching(
         self, ticket: Ticket, watch: "Callable[[Ticket, StreamBuffer], object]"
     ) -> None:
-        """Have a ticket watched; where that is refused, it is not expected any more."""
+        """Call `watch` for a ticket, and forget the ticket if that raises."""
         try:
             watch(ticket, self)
         except Exception:
@@ -93,14 +113,15 @@ class StreamBuffer:
             raise
 
     def notify(self, update: Processing | Outcome) -> None:
-        """See `Watcher.hear`."""
+        """See `Watcher.notify`."""
         if isinstance(update, Processing):
             return
-        self._unread.extend([update] * self._open.pop(update.ticket, (0, 0.0))[0])
+        self._unread.extend([update] * self._open.pop(update.ticket, _NOT_OPEN).times)
         self._wakeup.wake()
         match update:
             case Unresolved(cause=AuthenticationError() | PaymentRequired()):
-                self._refusals[self.scope_of(update.ticket)[0]] = update.cause
+                tier, _ = self.scope_of(update.ticket)
+                self._refusals[tier] = update.cause
             case Unresolved(cause=PermissionDenied()):
                 self._refusals[self.scope_of(update.ticket)] = update.cause
             case Unresolved():
@@ -116,7 +137,7 @@ class StreamBuffer:
         self._wakeup.wake()
 
     def finish_source(self, error: Exception | None = None) -> None:
-        """No more tickets will come, be it because their source raised an error."""
+        """Note that no more tickets will come, and what their source raised."""
         self.is_source_read = True
         self.source_error = error
         self._wakeup.wake()
@@ -127,7 +148,7 @@ class StreamBuffer:
             await self._room_wakeup.wait()
 
     async def take(self) -> Outcome | None:
-        """The next outcome; None when all have been taken, or when a deadline has passed."""
+        """Wait for the next outcome. None when all are taken, or when a deadline has passed."""
         while not self._unread and not (self.is_source_read and not self._open):
             if self._error is not None:
                 raise self._error
@@ -142,7 +163,7 @@ class StreamBuffer:
         return self._unread.popleft()
 
     def overdue(self, now: float, limit: int) -> list[Ticket]:
-        """Some of the open tickets whose time is up; empty when all are done."""
+        """Up to `limit` open tickets whose deadline has passed."""
         late: dict[Ticket, None] = {}
         while len(late) < limit and self._deadlines and self._deadlines[0][0] <= now:
             deadline, ticket = self._deadlines.popleft()
@@ -152,21 +173,22 @@ class StreamBuffer:
 
     def _add_deadline(self, deadline: float, ticket: Ticket) -> None:
         if not self._deadlines:
-            # Who waits already waits without an end; it is to learn of this one.
+            # The reader waits without a timeout: wake it to take up this deadline.
             self._wakeup.wake()
         self._deadlines.append((deadline, ticket))
         if len(self._deadlines) > 2 * len(self._open) + _MAX_STALE_DEADLINES:
             self._deadlines = deque(each for each in self._deadlines if self._is_current(*each))
 
     def _is_current(self, deadline: float, ticket: Ticket) -> bool:
-        """Whether a deadline still counts: the ticket may have ended, and been asked for again."""
-        return self._open.get(ticket, (0, -1.0))[1] == deadline
+        """Whether a deadline is not stale. A ticket may have ended and been named again."""
+        return self._open.get(ticket, _NOT_OPEN).deadline == deadline
 
     def _known_refusal(self, ticket: Ticket) -> Unresolved | None:
         if not self._refusals:
             return None
         scope = self.scope_of(ticket)
-        error = self._refusals.get(scope[0]) or self._refusals.get(scope)
+        tier, _ = scope
+        error = self._refusals.get(tier) or self._refusals.get(scope)
         return Unresolved(ticket=ticket, cause=error.with_ticket(ticket)) if error else None
 
     def _seconds_left(self) -> float | None:
@@ -180,7 +202,7 @@ class StreamBuffer:
 async def fill_buffer(
     tickets: Tickets, buffer: StreamBuffer, watch: Callable[[Ticket, StreamBuffer], object]
 ) -> None:
-    """Read a source into an inbox, and have each new ticket watched, as its window allows."""
+    """Read a source into a buffer as its window allows, and call `watch` for each new ticket."""
     clock = asyncio.get_running_loop().time
     yielder = Yielder()
 
@@ -196,12 +218,12 @@ async def fill_buffer(
 
 def check_not_text(tickets: Tickets) -> None:
     """
-    Refuse a text where many tickets are wanted: it would be taken for its letters.
+    Refuse a text where an iterable of tickets is expected: its letters would become tickets.
 
     Raises:
-        ValueError: It is one.
+        ValueError: It is a text.
     """
     if isinstance(tickets, str):
-        raise ValueError(  # noqa: TRY004 -- one error type for every ill-formed ticket.
+        raise ValueError(  # noqa: TRY004 -- every malformed ticket is a ValueError.
             f"many tickets come in a list, such as [{tickets!r}], not as a text"
         )

@@ -1,4 +1,4 @@
-"""Waiters: what holds a caller while the poller works on its ticket. They own no request."""
+"""Watchers of one ticket, on which a caller waits. They send nothing and own no request."""
 
 import asyncio
 
@@ -14,10 +14,10 @@ from .._models.ticket import Ticket
 def timed_out(
     ticket: Ticket, seconds: float, last: Processing | None, last_error: TransientError | None
 ) -> Unresolved:
-    """The outcome of a ticket that a caller would not wait for any longer."""
-    why = f" (the last look went wrong: {last_error.message})" if last_error else ""
+    """The outcome of a ticket for a caller whose timeout has passed."""
+    why = f" (the last poll failed: {last_error.message})" if last_error else ""
     cause = WaitTimeout(
-        f"not over after {seconds:g} s{why}; wait for the same ticket again to resume",
+        f"not done after {seconds:g} s{why}; wait for the same ticket again to resume",
         ticket=ticket,
         last=last,
     )
@@ -26,12 +26,12 @@ def timed_out(
 
 
 class NullWatcher:
-    """Has a ticket looked after without waiting for it."""
+    """Keeps a ticket polled without a caller that waits for it."""
 
     wants_updates = False
 
     def notify(self, update: Processing | Outcome) -> None:
-        """See `Watcher.hear`."""
+        """See `Watcher.notify`."""
 
     def fail(self, error: BaseException) -> None:
         """See `Watcher.fail`."""
@@ -41,18 +41,18 @@ NULL_WATCHER = NullWatcher()
 
 
 class OutcomeWatcher:
-    """One ticket: how it ended."""
+    """Waits for the outcome of one ticket."""
 
     wants_updates = False
 
     def __init__(self) -> None:
-        # Errors are results here too: an exception that nobody comes to fetch would be warned of.
+        # The error is a result too: asyncio warns of an exception that is never retrieved.
         self._future: asyncio.Future[Outcome | BaseException] = (
             asyncio.get_running_loop().create_future()
         )
 
     def notify(self, update: Processing | Outcome) -> None:
-        """See `Watcher.hear`."""
+        """See `Watcher.notify`."""
         if not isinstance(update, Processing) and not self._future.done():
             self._future.set_result(update)
 
@@ -62,7 +62,12 @@ class OutcomeWatcher:
             self._future.set_result(error)
 
     async def outcome(self, seconds: float | None) -> Outcome | None:
-        """How it ended, or None if it has not after some seconds."""
+        """
+        Wait for the outcome. None if it has not come after some seconds.
+
+        Raises:
+            Exception: The poller stopped, or this watcher failed.
+        """
         if seconds is None:
             result = await self._future
         else:
@@ -77,7 +82,7 @@ class OutcomeWatcher:
 
 @define(eq=False)
 class UpdateWatcher:
-    """One ticket: the newest change that was not taken yet, and how it ended."""
+    """Waits for the changes of one ticket. A change that is not taken is replaced by the next."""
 
     _newest: Processing | None = None
     _outcome: Outcome | None = None
@@ -86,11 +91,11 @@ class UpdateWatcher:
 
     @property
     def wants_updates(self) -> bool:
-        """See `Watcher`: every change is news."""
+        """See `Watcher`: it takes every change."""
         return True
 
     def notify(self, update: Processing | Outcome) -> None:
-        """See `Watcher.hear`."""
+        """See `Watcher.notify`."""
         if not isinstance(update, Processing):
             self._outcome = update
         else:
@@ -103,7 +108,7 @@ class UpdateWatcher:
         self._wakeup.wake()
 
     async def next_update(self, seen: Processing | None) -> Processing | Outcome:
-        """The next change after the one that was seen, or how it ended."""
+        """Wait for a reply other than the last one that was seen, or for the outcome."""
         while True:
             if self._error is not None:
                 raise self._error

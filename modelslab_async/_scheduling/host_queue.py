@@ -248,7 +248,7 @@ class HostQueue:
         return self._next_due
 
     def _pop(self, now: float) -> Entry:
-        """Remove the most overdue entry of the family whose turn it is."""
+        """Remove the most overdue entry of the family that was polled least recently."""
         family = next(name for name, queue in self._queues.items() if _is_due(queue, now))
         queue = self._queues[family]
         if len(self._queues) > 1:

@@ -1,4 +1,4 @@
-"""Start: what is known of a ticket when it is first scheduled."""
+"""InitialState: what is known of a ticket before its first poll. It holds no reply."""
 
 from attrs import frozen
 
@@ -6,12 +6,12 @@ from attrs import frozen
 @frozen
 class InitialState:
     """
-    What is known of a ticket when the poller first hears of it.
+    What is known of a ticket when it is first watched.
 
     Attributes:
-        eta: Seconds until the server expects its end, if it said so.
-        just_submitted: Whether it was submitted just now, so that a look at once is for nothing.
-        expects_webhook: Whether a webhook is to tell of its end, so that looks may be rarer.
+        eta: Seconds until the server expects it to be done, if it said so.
+        just_submitted: Whether it was submitted just now, so that an immediate poll is useless.
+        expects_webhook: Whether a webhook will report its end, so that polls can be rarer.
     """
 
     eta: float | None = None

@@ -1,4 +1,4 @@
-"""Pace: when to look next, and when to stop asking. Pure arithmetic; time and chance are given."""
+"""Pace: when to poll next, and when to give up. It reads no clock and draws no random number."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -16,29 +16,31 @@ _MAX_BACKOFF_S = 60.0
 @frozen(kw_only=True)
 class Pace:
     """
-    The rule that says when a ticket is looked at.
+    The rule that says when a ticket is polled.
 
-    The first look is due at once, or after one step where the work was submitted just now. A step
-    is `floor` at first, and longer by `rise` of the time that the job has already run, up to
-    `stride`; from where `share` of that time is more, it is that, up to `ceiling`. So a job that
-    ran T seconds is noticed within `max(min(floor + rise * T, stride), share * T)` and one round
-    trip, and in the long run the number of looks grows with the logarithm of T.
+    The first poll is due at once, or after one step if the job was submitted just now. The step
+    after a poll depends on the job's age T:
 
-    A known eta is waited for in one step, but for no longer than `patience` seconds or the time
-    that the job has already run, if that is more: an eta that is too long costs no more than that.
+        step(T) = min(max(min(floor + growth * T, growth_cap), age_fraction * T), ceiling)
+
+    So the end of a job that ran T seconds is seen at most step(T) and one round trip later, and the
+    number of polls grows with the logarithm of T.
+
+    If the server gave an eta, one step leads to it. That step is at most `max_eta_wait` seconds or
+    the job's age, whichever is more, which bounds the cost of an eta that is too long.
 
     Args:
-        floor: The seconds from one look at a young job to the next.
-        growth: Which part of a job's age is added to that.
-        growth_cap: The seconds at which a step rises no more.
-        age_fraction: Which part of a job's age a step is at least, once it has run for long.
-        ceiling: The most seconds between two looks at a ticket.
-        max_eta_wait: The most seconds that an eta puts a look off at first; 0 to heed no eta.
-        jitter: Which part of each step is left to chance. Chance shortens a step, or lets it end
-            a little after the eta.
-        max_failures: How many looks in a row may go wrong before a ticket's wait ends as `Unresolved`.
-        outage: For how many seconds a host may answer nothing at all before every wait for it ends.
-        grace: Seconds for which "request not found" is taken for "not known yet".
+        floor: The seconds between two polls of a young job.
+        growth: The fraction of a job's age that is added to `floor`.
+        growth_cap: The most seconds that `floor` and `growth` make together.
+        age_fraction: A step is at least this fraction of a job's age.
+        ceiling: The most seconds between two polls of a ticket.
+        max_eta_wait: The most seconds that an eta delays a poll at first; 0 ignores every eta.
+        jitter: The fraction of each step that is random. It shortens a step, or delays the poll at
+            an eta a little.
+        max_failures: How many polls in a row may fail before a ticket ends as `Unresolved`.
+        outage: For how many seconds a host may be silent before all waits for it end.
+        grace: For how many seconds "not found" means that the server does not know the id yet.
     """
 
     floor: float = field(default=2.5, validator=_positive)
@@ -58,7 +60,7 @@ class Pace:
 
     @classmethod
     def fixed(cls, seconds: float) -> Self:
-        """The same step every time, as a hand-written loop would do it."""
+        """A pace with the same step every time, as in a hand-written loop."""
         return cls(
             floor=seconds,
             growth=0.0,
@@ -76,15 +78,15 @@ class Pace:
         saved: Mapping[str, Any] | None = None,
     ) -> AdaptivePace:
         """
-        A pace that begins as the plain one, and learns how long the jobs of each family take.
+        A pace that starts as a plain one and learns how long the jobs of each family take.
 
         Args:
-            plain: The pace to begin with; the default one if None.
-            poll_cost: What a look costs: as much as a result that is noticed so many seconds late.
-            saved: What `Learned.to_dict` gave, to go on from there.
+            plain: The pace to start with; `Pace()` if None.
+            poll_cost: The cost of a poll, as the seconds of delay of a result that are as bad.
+            saved: What `AdaptivePace.to_dict` returned, to continue from there.
 
         Raises:
-            ValueError: `look` is not above 0, or `saved` is nothing that `to_dict` gave.
+            ValueError: `poll_cost` is not above 0, or `saved` did not come from `to_dict`.
         """
         adaptive = AdaptivePace(plain or Pace(), poll_cost)
         if saved is not None:
@@ -93,26 +95,26 @@ class Pace:
 
     @property
     def limits(self) -> Self:
-        """Itself: a plain pace is its own rule for troubles too."""
+        """This pace: it has the limits too."""
         return self
 
     def for_family(self, _family: str, /) -> Self:
-        """Itself: a plain pace is the same for every family."""
+        """This pace: it is the same for every family."""
         return self
 
     def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
-        """Nothing: a plain pace stays what it is."""
+        """Do nothing: a plain pace does not learn."""
 
     def first_step(
         self, eta: float | None, jitter: float, *, just_submitted: bool = False
     ) -> float:
         """
-        Seconds until the first look, `chance` being a number from 0 to 1.
+        Seconds until the first poll.
 
         Args:
-            eta: What the server said about the seconds left, if it said something.
-            jitter: What parts tickets that were taken together.
-            just_submitted: Whether the work was submitted just now, so that a look at once is for nothing.
+            eta: The seconds that the server expects the job to take still, if it said so.
+            jitter: A random number from 0 to 1.
+            just_submitted: Whether the job was submitted just now, so that it cannot be done yet.
         """
         if just_submitted or (eta and self.max_eta_wait):
             return self.step(0.0, jitter, eta=eta)
@@ -120,26 +122,26 @@ class Pace:
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
         """
-        Seconds from one look to the next.
+        Seconds from one poll to the next.
 
         Args:
             age: For how many seconds the job has run.
-            jitter: What parts tickets that were taken together.
-            eta: The age at which the job should be over, if the server said so.
+            jitter: A random number from 0 to 1.
+            eta: The age at which the server expects the job to be done, if it said so.
         """
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Tickets submitted together share an eta; a look before it would be for nothing.
+        # Jitter moves the poll behind the eta: an earlier poll would find the job still running.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 
     def base_step(self, age: float) -> float:
-        """The seconds of a step at that age, before chance shortens it."""
+        """The seconds of a step at an age, without jitter and without an eta."""
         grown = min(self.floor + self.growth * age, max(self.growth_cap, self.floor))
         return min(max(grown, self.age_fraction * age), self.ceiling)
 
     def backoff(self, failures: int, jitter: float) -> float:
-        """Seconds to leave alone what has gone wrong `setbacks` times in a row."""
+        """Seconds to wait after so many failures in a row."""
         limit = max(self.floor, _MAX_BACKOFF_S)
         return min(self.floor * 2.0 ** min(failures - 1, 30), limit) * (1.0 - 0.5 * jitter)

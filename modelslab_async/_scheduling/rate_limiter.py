@@ -1,22 +1,22 @@
-"""Rate: how many looks one key may have in a second: spread evenly, and never more in any."""
+"""RateLimiter: spaces the polls of one key. It never sleeps: it says when the next may start."""
 
 from collections import deque
 from math import ceil
 
 from attrs import define, field
 
-# A timer that rings late may be made up for within this time, so that lateness costs no looks.
+# A timer that fires late may be made up for within this time, so that it costs no polls.
 _MAX_CATCH_UP_S = 0.05
 
 
 @define(eq=False)
 class RateLimiter:
     """
-    Lets looks pass one by one, `rate` in a second.
+    Spaces polls evenly, `rate` a second.
 
-    They are spaced evenly; where the loop was late, the next ones follow faster. But any second
-    sees no more than the rate. Of a rate that is no whole number, any time in which it makes the
-    next whole number sees no more than that: with 2.5 it is 3 in any 1.2 seconds.
+    Where the event loop was late, the next polls follow faster. But no second has more than `rate`
+    polls, wherever it begins. A rate with a fraction is bounded over a longer time: 2.5 a second
+    are at most 3 in any 1.2 seconds.
     """
 
     rate: float
@@ -28,13 +28,13 @@ class RateLimiter:
 
     @property
     def next_allowed(self) -> float:
-        """When the next look may pass."""
+        """When the next poll may start."""
         burst = ceil(self.rate)
         if len(self._recent) < burst:
             return self._next_even
         return max(self._next_even, self._recent[0] + burst / self.rate)
 
     def record(self, now: float) -> None:
-        """Count a look that goes out now."""
+        """Count a poll that starts now."""
         self._recent.append(now)
         self._next_even = max(self._next_even, now - _MAX_CATCH_UP_S) + 1.0 / self.rate

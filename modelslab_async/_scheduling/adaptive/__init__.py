@@ -1,5 +1,5 @@
 """
-A pace that learns how long the jobs of each family take.
+A pace that learns how long the jobs of each family take, and polls when that costs least.
 
-Pure. It never reads a clock and never chooses at random.
+It never reads a clock and never draws a random number.
 """

@@ -1,4 +1,16 @@
-"""Learning: a pace that finds out how long the jobs of each family take. No clock, no chance."""
+"""
+AdaptivePace: a pace that learns how long jobs take. It reads no clock and draws no random number.
+
+For each family it keeps two histories of finished jobs: their ages in seconds, and the ratios of
+their ages to their etas. A ticket with an eta uses the ratios, others the ages.
+
+    a job ends       its interval of ages goes into the histories; what its polls cost is compared
+                     with what the plain pace's would have cost (replay), and booked (budget)
+    a step is asked  too few jobs known, or the budget is overdrawn: the plain pace's step
+                     otherwise: the next poll of the cheapest plan (planner)
+
+So an unlucky family returns to the plain pace by itself, and costs at most a few percent more.
+"""
 
 import math
 from collections.abc import Mapping
@@ -15,21 +27,21 @@ from .replay import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# A look may be so much of a step, or of its age, away from where another chance has it.
+# Two polls that differ by less than these fractions of a step and of an age differ by jitter.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# While it is tried whether etas are wrong, a look must be worth twice what it costs.
+# While etas are not proven to be wrong, a poll must be worth twice its cost.
 _TRIAL_COST_FACTOR = 2.0
-# No eta of a service is shorter; to divide by one that is nearly nothing makes no sense.
+# Real etas are longer. A ratio to a shorter one would mean nothing.
 _MIN_ETA_S = 0.01
 _EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
 MAX_STEP_RATIO = 20.0
-"""How many times shorter or longer than the plain pace's a learned step may be."""
+"""A learned step is at most this many times longer or shorter than the plain pace's."""
 
 
 @define(eq=False)
 class AdaptiveFamilyPace:
-    """The steps of one family: learned where that has not cost too much, else the plain pace's."""
+    """The pace of one family: learned steps where the budget allows them, else plain ones."""
 
     plain: PlainPace
     poll_cost: float
@@ -39,20 +51,20 @@ class AdaptiveFamilyPace:
     def first_step(
         self, eta: float | None, jitter: float, *, just_submitted: bool = False
     ) -> float:
-        """Seconds until the first look."""
+        """Seconds until the first poll. See `FamilyPace`."""
         if just_submitted or eta:
             return self.step(0.0, jitter, eta=eta)
         return self.plain.first_step(eta, jitter)
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
-        """Seconds from one look to the next, given the age at which it should be over."""
+        """Seconds from one poll to the next. See `FamilyPace`."""
         step = self._learned_step(age, jitter, eta)
         if step is None or not self._may_use(age, eta):
             return self.plain.step(age, jitter, eta=eta)
         return step
 
     def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
-        """Hear of a job. One that was over at the first look, or never looked at, tells nothing."""
+        """Learn from a job, unless it was done at its first poll or never polled."""
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
         if first_done is not None and last_running < first_done < EDGES[-1]:
@@ -63,7 +75,7 @@ class AdaptiveFamilyPace:
             history.add(last_running / unit, None if first_done is None else first_done / unit)
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
-        """What it goes by with that eta, and how many seconds that counts as one."""
+        """The history to use for an eta, and the seconds that count as 1 in it."""
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
         return self.ages, 1.0
@@ -78,7 +90,7 @@ class AdaptiveFamilyPace:
             return None
         moment, usual = next_poll_age * unit, self.plain.base_step(age)
         if history is self.ratios:
-            # A look just before an eta that is honest would be for nothing.
+            # A poll just before a correct eta would find the job still running.
             moment += jitter * min(_JITTER * moment, _STEP_TOLERANCE * usual)
             usual = max(usual, self.plain.step(age, 0.0, eta=eta))
         else:
@@ -88,9 +100,9 @@ class AdaptiveFamilyPace:
         )
 
     def _may_use(self, age: float, eta: float | None) -> bool:
-        """Whether a learned step can be afforded."""
+        """Whether the budget allows a learned step."""
         history, _ = self._history_for(eta)
-        # No look but the first has its step at such an age, so that here a job begins.
+        # Only the first step of a job is asked for at such a young age.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios
@@ -101,7 +113,7 @@ class AdaptiveFamilyPace:
         return history.budget.is_affordable
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
-        """Count what the plain pace's looks at a job cost, and the learned ones' beside them."""
+        """Book what a job cost with the plain pace, and what learned steps cost beside that."""
         history, unit = self._history_for(eta)
         job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))
         learned_polls = job.aligned(
@@ -129,16 +141,16 @@ class AdaptivePace:
     """
     A pace that learns how long the jobs of each family take, and how wrong their etas are.
 
-    It begins as the plain pace. After twenty jobs of a family, fifty with an eta, it looks when,
-    for jobs as they were of late, looks and lateness cost the least together. It counts what that
-    costs beside the plain pace, to which it goes back where it does not pay. A step is never more
-    than 20 times as long as the plain pace's at that age and eta, nor less than a twentieth of it.
+    It starts as the plain pace. After 20 jobs of a family, or 50 jobs with an eta, it polls when
+    polls and delay together cost least for recent jobs. It compares that cost with the plain
+    pace's, and returns to the plain pace where it does not pay. A step is at most 20 times as long
+    as the plain pace's at that age and eta, and at least a twentieth of it.
 
     Make it with `Pace.adaptive`. Give it to one client, or to all clients of one event loop.
 
     Args:
-        plain: The pace to begin with, and to keep to in trouble.
-        poll_cost: What a look costs: as much as a result that is noticed so many seconds late.
+        plain: The pace to start with, whose limits hold always.
+        poll_cost: The cost of a poll, as the seconds of delay of a result that are as bad.
     """
 
     plain: PlainPace
@@ -151,11 +163,11 @@ class AdaptivePace:
 
     @property
     def limits(self) -> RetryLimits:
-        """The plain pace: trouble is met as ever."""
+        """The plain pace."""
         return self.plain
 
     def for_family(self, family: str, /) -> AdaptiveFamilyPace:
-        """The steps of one family."""
+        """The pace of one family."""
         family_pace = self._families.get(family)
         if family_pace is None:
             family_pace = self._families[family] = AdaptiveFamilyPace(self.plain, self.poll_cost)
@@ -163,11 +175,11 @@ class AdaptivePace:
 
     @property
     def has_learned(self) -> bool:
-        """Whether it has heard of a job."""
+        """Whether it has learned from at least one job."""
         return any(family_pace.ages.intervals.count for family_pace in self._families.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """What was learned, for JSON. It names families, and no ticket, key or time of day."""
+        """What was learned, as JSON values. They name families, but no ticket, key or date."""
         return {
             "version": _VERSION,
             "families": {
@@ -178,10 +190,10 @@ class AdaptivePace:
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """
-        Go on from what `to_dict` gave, in place of what was learned since.
+        Replace what was learned by what `to_dict` returned.
 
         Raises:
-            ValueError: It is nothing that `to_dict` gave.
+            ValueError: `saved` did not come from `to_dict`.
         """
         try:
             if saved["version"] != _VERSION:
@@ -191,7 +203,7 @@ class AdaptivePace:
             }
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(
-                f"expected what to_dict() of a learned pace gave, in version {_VERSION}, "
+                f"expected what to_dict() of an adaptive pace returned, in version {_VERSION}, "
                 f"got something else: {error!r}; leave it out to learn anew"
             ) from error
 

@@ -1,24 +1,26 @@
-"""Purse: how much may be spent on trying, and whether what was tried has proved cheaper."""
+"""TrialBudget: how much learned steps may cost more than plain ones. It plans no poll."""
 
 from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# Luck alone does not save so many looks.
+# Chance alone rarely saves more polls than this.
 _LUCKY_POLLS = 5.0
-# What was saved long ago does not pay for what is lost today.
+# Old savings must not pay for unlimited losses today.
 _MAX_SAVED_RATIO = 2.0
 
 
 @define(eq=False)
 class TrialBudget:
     """
-    Counts in seconds of lateness; the older, the less.
+    The cost of learned steps beside that of plain ones, where older jobs count less.
+
+    The unit is a second of delay: a poll costs `poll_cost` of them.
 
     Attributes:
-        allowed: What may be spent: a fiftieth of what the plain pace would have cost.
-        spent: What learned looks cost above the plain pace's; less than nothing where they saved.
-        reserved: What looks may cost that were tried, and of which nobody heard yet.
+        allowed: What learned steps may cost more: 2 % of what the plain pace would have cost.
+        spent: What learned steps have cost more; negative where they have saved.
+        reserved: What trials that are still running may cost.
     """
 
     allowed: float = 0.0
@@ -27,22 +29,22 @@ class TrialBudget:
 
     @property
     def is_affordable(self) -> bool:
-        """Whether learned looks cost no more than they may."""
+        """Whether learned steps have stayed within what is allowed."""
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:
-        """Whether learned looks have saved more than they may cost, at that price of a look."""
+        """Whether learned steps have saved more than they may cost, and more than chance saves."""
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
-        """Have one more job tried, if there is enough for a look more."""
+        """Reserve the cost of one more trial. False if the budget does not allow it."""
         if self.spent + self.reserved > self.allowed:
             return False
         self.reserved += poll_cost
         return True
 
     def record(self, plain_cost: float, extra: float | None, poll_cost: float) -> None:
-        """Count a job: what it cost as usual, and how much more with learned looks, if known."""
+        """Count a job: its cost with the plain pace, and what learned steps added, if known."""
         decay = 1.0 - 1.0 / _MEMORY_JOBS
         self.allowed = self.allowed * decay + _ALLOWED_FRACTION * plain_cost
         self.spent *= decay

@@ -1,10 +1,10 @@
 """
-Intervals: how long jobs took, as far as looks can tell. A small histogram that forgets.
+IntervalHistogram: how long jobs took, as far as polls can tell. It reads no clock.
 
-A look sees a job running or over, so that all one ever knows is an interval: it ended after the
-last look that saw it running, and not after the first that saw it over. What is kept is how often
-each interval was seen, in bins that grow by a twentieth; what is asked for is the distribution that
-makes it all the most likely (Turnbull 1976), smoothed (Silverman and others 1990).
+A poll sees a job running or done. So all that is known of its duration is an interval: between the
+last poll that saw it running and the first that saw it done. The histogram counts intervals, in
+bins that grow by 5 %. Its density is the distribution that makes these counts most likely
+(Turnbull 1976), smoothed (Silverman and others 1990). Older jobs count less.
 """
 
 import math
@@ -19,20 +19,20 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# All jobs together weigh no more than the memory, and the last one weighs one.
+# The weights add up to the memory at most, and the latest job has weight 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# A bin lends to its neighbours until they hold together what so many jobs would.
+# A bin is smoothed over as many neighbours as hold the weight of this many jobs.
 _SMOOTHING_JOBS = 10.0
-# Half a job is thought to take longer than any that was seen, up to twenty times as long.
+# Half a job is assumed to take longer than all that were observed, up to 20 times as long.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# A job that nobody saw over is thought to take up to twice as long as it was seen to run.
+# A job whose end was not seen is assumed to end by twice the age at which it was last seen.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# There is an edge at 1, to the digit: an honest eta is over just before it.
+# One edge is exactly 1, since a job with a correct eta ends just before it.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -40,7 +40,7 @@ EDGES: tuple[float, ...] = (
 
 
 def nearest_edge(length: float) -> int:
-    """The edge that is nearest to a length."""
+    """The index of the edge that is nearest to a duration."""
     if length <= _FIRST_EDGE / 2:
         return 0
     number = round(math.log(min(length, EDGES[-1]) / _FIRST_EDGE) / math.log(_GROWTH))
@@ -53,27 +53,27 @@ _BINS_BEFORE_ONE = 3
 
 @define(eq=False)
 class IntervalHistogram:
-    """How often each interval was seen, the older the less."""
+    """How often each interval was observed, where older jobs count less."""
 
     count: int = 0
     _weights: dict[tuple[int, int], float] = Factory(dict)
     _newest_weight: float = field(default=1.0, repr=False)
 
     def add(self, last_running: float, first_done: float | None) -> None:
-        """Count one job, last seen running and first seen over; None if it was not seen over."""
+        """Count a job by the ages at which it was last running and first done; None: not seen."""
         high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
         key = min(nearest_edge(last_running), high - 1), high
-        # To let the newer weigh more is to let the older weigh less.
+        # Growing the weight of new jobs is cheaper than shrinking the weights of all old ones.
         self._newest_weight *= 1.0 + 1.0 / _MEMORY_JOBS
         self._weights[key] = self._weights.get(key, 0.0) + self._newest_weight
         self.count += 1
 
     def density(self, eta_prior: float = 0.0) -> list[float]:
         """
-        How likely it is that a job ends in each of the bins, from the first on.
+        The probability that a job ends in each bin, from the first on.
 
         Args:
-            eta_prior: How likely it is thought, for want of better knowledge, to end just before 1.
+            eta_prior: The prior probability that it ends just before 1.
         """
         self._decay()
         ends = (low + _BINS_PER_DOUBLING if high == _BINS else high for low, high in self._weights)
@@ -84,29 +84,29 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # What is blurred over 1 would have a second look follow the one at an honest eta.
+            # Undo the smoothing across 1: it would add a second poll after the one at a correct eta.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 
     def to_list(self) -> list[tuple[int, int, float]]:
-        """What is kept, for JSON."""
+        """The counts as JSON values."""
         self._decay()
         return [(low, high, round(weight, 4)) for (low, high), weight in self._weights.items()]
 
     @classmethod
     def from_list(cls, count: int, seen: Iterable[tuple[int, int, float]]) -> "IntervalHistogram":
         """
-        Take back what `to_list` gave.
+        The histogram that `to_list` was called on.
 
         Raises:
-            ValueError: These are no intervals.
+            ValueError: The values did not come from `to_list`.
         """
         found = {(int(low), int(high)): float(weight) for low, high, weight in seen}
         for (low, high), weight in found.items():
             if not (0 <= low < high <= _BINS and _MIN_WEIGHT / 2 < weight <= _MAX_WEIGHT):
-                raise ValueError(f"no interval: from {low} to {high}, seen {weight} times")
+                raise ValueError(f"invalid interval: from {low} to {high}, weight {weight}")
         if count < 0 or (found and max(found.values()) < _MIN_LATEST_WEIGHT):
-            raise ValueError("no count of jobs: too few, or the last one weighs less than one")
+            raise ValueError("invalid count of jobs, or the latest job weighs less than 1")
         return cls(int(count) if found else 0, found)
 
     def _decay(self) -> None:
@@ -115,7 +115,7 @@ class IntervalHistogram:
         self._newest_weight = 1.0
 
     def _redistributed(self, probabilities: Sequence[float]) -> list[float]:
-        """Each interval shared out among its bins, as they are likely by themselves."""
+        """Distribute the weight of each interval over its bins, by their probabilities."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         factors = [0.0] * (top + 1)
         for (low, high), weight in self._weights.items():
@@ -123,12 +123,12 @@ class IntervalHistogram:
             if (mass := cumulative[end] - cumulative[low]) > _EPSILON**2:
                 factors[low] += weight / mass
                 factors[end] -= weight / mass
-        # Sums of what is taken away again leave crumbs, and some are less than nothing.
+        # Rounding errors of these sums may be negative.
         shares = zip(probabilities, accumulate(factors), strict=False)
         return [max(0.0, probability * factor) for probability, factor in shares]
 
     def _kernel_smoothed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread each bin's mass over as many neighbours as it needs for company."""
+        """Spread the mass of each bin over neighbours, the fewer the more jobs are there."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         all_bins = min(_BINS, top + _UNSEEN_BINS)
         jobs = sum(self._weights.values())
@@ -157,7 +157,7 @@ def _spread_mass(slopes: list[float], low: int, high: int, mass: float) -> None:
 
 
 def _with_eta_prior(probabilities: Sequence[float], share: float) -> list[float]:
-    """Have so much of the whole lie just before 1."""
+    """Move this share of the probability to the bins just before 1."""
     low = _EDGE_OF_ONE - _BINS_BEFORE_ONE
     peak = [
         share / _BINS_BEFORE_ONE if low <= k < _EDGE_OF_ONE else 0.0

@@ -1,4 +1,4 @@
-"""Experience: what was seen of one kind of jobs, and when to look at the next one."""
+"""JobHistory: how long jobs of one kind took, and when to poll the next one. It never polls."""
 
 import math
 from bisect import bisect_right
@@ -21,11 +21,13 @@ _MAX_COST = 1e9
 @define(eq=False)
 class JobHistory:
     """
-    How long jobs took, in seconds or in etas, and what it has cost to go by that.
+    How long jobs took, in seconds or as multiples of their etas, and the budget for using that.
 
     Attributes:
-        min_jobs: How many jobs must be known before it says anything.
-        eta_prior: How far it is believed, before anything is known, that jobs end at 1.
+        min_jobs: How many jobs must be known before it gives an age.
+        eta_prior: The prior probability that a job ends just before its eta, at 1.
+        intervals: How often each interval of durations was observed.
+        budget: What it may cost to use this history.
     """
 
     min_jobs: int = 20
@@ -38,15 +40,15 @@ class JobHistory:
     _planned_count: int = 0
 
     def add(self, last_running: float, first_done: float | None) -> None:
-        """Hear of one job."""
+        """Add one job. See `IntervalHistogram.add`."""
         self.intervals.add(last_running, first_done)
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
-        """The age of the next look; None if too little is known of jobs so old."""
+        """The age of the next poll; None if too few jobs of this age are known."""
         count = self.intervals.count
         if count < self.min_jobs:
             return None
-        # To plan takes milliseconds, so it is done anew for each sixteenth that is learned more.
+        # A plan takes milliseconds, so it is made anew only after 1/16 more jobs.
         if not self._density or count >= self._planned_count + min(
             count // _REPLAN_DIVISOR, _MAX_JOBS_PER_PLAN
         ):
@@ -60,7 +62,7 @@ class JobHistory:
         return EDGES[plan[edge]]
 
     def fraction_done(self, age: float) -> float:
-        """Which part of the jobs is over by that age."""
+        """The fraction of jobs that are done by an age."""
         edge = bisect_right(EDGES, age) - 1
         if edge >= len(self._density):
             return 1.0
@@ -68,7 +70,7 @@ class JobHistory:
         return self._cumulative[edge] + self._density[edge] * within
 
     def to_dict(self) -> dict[str, Any]:
-        """What is kept of it, for JSON."""
+        """The history as JSON values."""
         return {
             "count": self.intervals.count,
             "seen": self.intervals.to_list(),
@@ -78,14 +80,14 @@ class JobHistory:
 
     def restore(self, saved: Mapping[str, Any]) -> "JobHistory":
         """
-        One of the same kind that goes on from what `to_dict` gave.
+        A history with the same settings and the data that `to_dict` returned.
 
         Raises:
-            ValueError: These are no intervals, or no sums.
+            ValueError: The data did not come from `to_dict`.
         """
         allowed, spent = float(saved["allowed"]), float(saved["spent"])
         if not (0.0 <= allowed < math.inf and -math.inf < spent < math.inf):
-            raise ValueError(f"no sums: {allowed} allowed and {spent} spent")
+            raise ValueError(f"invalid budget: {allowed} allowed and {spent} spent")
         seen = IntervalHistogram.from_list(saved["count"], saved["seen"])
         return JobHistory(self.min_jobs, self.eta_prior, seen, TrialBudget(allowed, spent))
 

@@ -1,9 +1,9 @@
 """
-Inspecting: the cheapest looks at something that ends at a time which only its distribution tells.
+Planner: the ages at which polls are cheapest, given the distribution of a job's duration.
 
-How dense the best looks lie goes as the square root of the hazard over the ratio of the costs
-(Keller 1974); where the hazard changes fast, as it does at the end of a hump, that law is too
-coarse, and dynamic programming finds the looks one by one (Barlow, Hunter and Proschan 1963).
+This is the inspection problem. The best density of polls is about the square root of hazard over
+cost (Keller 1974). Where the hazard changes fast that law is too coarse, so dynamic programming
+finds each poll (Barlow, Hunter and Proschan 1963). It never polls.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ _EPSILON = 1e-6
 
 def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
-    For each edge, at which edge to look next if it has not ended there.
+    For each edge, the edge at which to poll next if the job is still running.
 
     Args:
-        edges: The ends of the bins; there is one more of them than bins.
-        density: How likely it is to end within each bin.
-        cost: What a look costs, as the lateness that is as bad.
+        edges: The bounds of the bins, one more than there are bins.
+        density: The probability that the job ends in each bin.
+        cost: The cost of a poll, as the delay that is as bad.
     """
     bins = len(density)
     cumulative = [0.0, *accumulate(density)]

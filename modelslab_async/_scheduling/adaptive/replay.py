@@ -1,4 +1,4 @@
-"""Sightings: between which looks a job ended, and what other looks at it would have cost."""
+"""Replays a finished job: what it would have cost to poll it at other times. Polls nothing."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ _EPSILON = 1e-9
 
 
 def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
-    """The moments of the looks at a job, up to the first that is not before `until`."""
+    """The ages at which a pace polls a job, up to the first that is not before `until`."""
     poll_ages = [step(0.0)]
     while poll_ages[-1] < until:
         poll_ages.append(poll_ages[-1] + step(poll_ages[-1]))
@@ -19,12 +19,12 @@ def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
 @frozen
 class ObservedJob:
     """
-    What is known of one job's end.
+    A job that ended between two polls; the exact time is not known.
 
     Attributes:
-        last_running: The age when it was last seen running.
-        first_done: The age when it was first seen over.
-        share: Which part of all jobs is over by an age.
+        last_running: The age at which it was last seen running.
+        first_done: The age at which it was first seen done.
+        fraction_done: The fraction of all jobs that are done by an age.
     """
 
     last_running: float
@@ -34,7 +34,7 @@ class ObservedJob:
     def aligned(
         self, poll_ages: Sequence[float], tolerance: Callable[[float], float]
     ) -> list[float]:
-        """The same moments, but those that only chance parts from a real look are that look."""
+        """Move the ages that differ from a real poll by jitter alone to that poll."""
         found = list[float]()
         for poll_age in poll_ages:
             found.append(self._aligned(poll_age, tolerance(poll_age)))
@@ -43,11 +43,11 @@ class ObservedJob:
         return found
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
-        """Whether it is certain which of these looks would have found the job over."""
+        """Whether the observation shows which of these polls would have found the job done."""
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
     def cost(self, poll_ages: Sequence[float], poll_cost: float) -> float:
-        """What these looks cost on average, together with the age at which they find it over."""
+        """The expected cost of these polls, plus the age at which they find the job done."""
         total, low = 0.0, self.last_running
         for number in range(bisect_right(poll_ages, self.last_running), len(poll_ages)):
             high = min(poll_ages[number], self.first_done)

@@ -115,7 +115,7 @@ def test_no_network(here):
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
     run = here("run", "-", "--timeout", "1", given="images:6201\n", MODELSLAB_BASE_URL=url)
     assert 10 == run.returncode, run.stderr
-    assert "the last look went wrong" in run.stderr
+    assert "the last poll failed" in run.stderr
 
 
 def test_the_recipe_of_the_documentation(here, emulator, program):
