@@ -60,7 +60,7 @@ class IntervalHistogram:
     _newest_weight: float = field(default=1.0, repr=False)
 
     def add(self, last_running: float, first_done: float | None) -> None:
-        """Count a job by the ages at which it was last running and first done; None: not seen."""
+        """Count a job by the ages at which it was last running and first done, if it was."""
         high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
         key = min(nearest_edge(last_running), high - 1), high
         # Growing the weight of new jobs is cheaper than shrinking the weights of all old ones.
