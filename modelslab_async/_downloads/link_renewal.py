@@ -30,7 +30,7 @@ class LinkRenewal:
         self._client = client
         self._ticket = ticket
         self._lock = asyncio.Lock()
-        self._result: Reply | Exception | None = None
+        self._result: Reply | ModelsLabError | None = None
 
     async def success(self) -> Success:
         """
@@ -47,15 +47,16 @@ class LinkRenewal:
                 return success
             case ModelsLabError() as error:
                 raise error
-            case Exception() as fault:
-                raise LinkGone(f"the poll raised {type(fault).__name__}") from fault
             case reply:
                 raise LinkGone(f"the service says {type(reply).__name__.lower()} now")
 
-    async def _poll(self) -> Reply | Exception:
+    async def _poll(self) -> Reply | ModelsLabError:
         if not self._ticket.has_id:
             return LinkGone("the service gave no id, so it cannot be asked for new links")
         try:
             return await self._client.fetch(self._ticket)
-        except Exception as fault:  # noqa: BLE001 -- any failed poll ends this ticket's download only.
+        except ModelsLabError as fault:
             return fault
+        except Exception as fault:  # noqa: BLE001 -- a failed poll fails only this ticket's download.
+            # Not chained: an exception of the caller's client may quote the key.
+            return LinkGone(f"the poll raised {type(fault).__name__}")

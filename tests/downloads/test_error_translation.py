@@ -168,6 +168,9 @@ async def test_foreign_exception_of_renewal_leaves_one_ticket_unsaved(fault, fol
         bad, good = await both(downloads)
 
     assert (Unsaved, Saved) == (type(bad), type(good))
+    if isinstance(bad.cause, LinkGone):
+        assert isinstance(bad.cause.__cause__, LinkGone)
+        assert bad.cause.__cause__.__cause__ is bad.cause.__cause__.__context__ is None
 
 
 async def test_server_message_with_lone_surrogate_can_be_encoded(server, make_downloads):
