@@ -5,7 +5,7 @@ httpcore skips interim responses without a bound and without yielding: 64 KiB of
 loop for some 100 ms. Its documented `trace` extension hands out the network stream of each new
 connection, so that they can be counted there, before httpcore parses them.
 
-HTTP/2 is not covered, nor is a connection that the caller's client had open before.
+HTTP/2 is not covered, nor is a connection that was open before the request.
 """
 
 import re

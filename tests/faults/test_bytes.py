@@ -31,7 +31,7 @@ TRANSPORTS = {
     "httpx": httpx.AsyncHTTPTransport,
 }
 
-# Runs in a process of its own: a look at a small reply first, then one at the hostile one.
+# Runs in a process of its own: polls a small reply first, then the hostile one.
 LOOK = """
 import asyncio, pathlib, re, resource, sys
 from modelslab_async import Client, ModelsLabError
@@ -39,7 +39,7 @@ from modelslab_async import Client, ModelsLabError
 STATUS = pathlib.Path("/proc/self/status")
 
 def peak():
-    # What getrusage tells on Linux begins with the size of the process that started this one.
+    # On Linux, the figure of getrusage begins with the size of the parent process.
     if STATUS.exists():
         return 1024 * int(re.search(r"VmHWM:\\s*([0-9]+)", STATUS.read_text())[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -69,17 +69,17 @@ async def poll_in_a_process(url):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     out, _ = await process.communicate()
-    said, grown = out.decode().split()
-    return said, int(grown)
+    replies, growth = out.decode().split()
+    return replies, int(growth)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_hostile_reply_takes_little_memory(name):
     """No hostile reply makes the process grow by more than 16 MiB."""
     async with run_faulty_server(Emulator(), Faults(script=[None, name])) as url:
-        said, grown = await poll_in_a_process(url)
-    assert said in ("TransportError", "UnreadableReply")
-    assert grown <= 16 * MIB
+        replies, growth = await poll_in_a_process(url)
+    assert replies in ("TransportError", "UnreadableReply")
+    assert growth <= 16 * MIB
 
 
 def bodies_below_the_cap():
@@ -98,8 +98,8 @@ async def test_body_below_the_cap_takes_little_memory(name):
     emulator = Emulator()
     emulator.script("realtime:2", [ScriptedReply(200, dict(bodies_below_the_cap())[name])])
     async with run_faulty_server(emulator) as url:
-        _, grown = await poll_in_a_process(url)
-    assert grown <= 16 * MIB
+        _, growth = await poll_in_a_process(url)
+    assert growth <= 16 * MIB
 
 
 async def test_large_result_takes_three_times_its_length():
@@ -109,9 +109,9 @@ async def test_large_result_takes_three_times_its_length():
     body = b'{"status":"success","output":["%s"]}' % picture.encode()
     emulator.script("realtime:2", [ScriptedReply(200, body)])
     async with run_faulty_server(emulator) as url:
-        said, grown = await poll_in_a_process(url)
-    assert "Success" == said
-    assert grown <= 3.3 * len(body)
+        replies, growth = await poll_in_a_process(url)
+    assert "Success" == replies
+    assert growth <= 3.3 * len(body)
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
@@ -172,7 +172,7 @@ async def test_deadline_holds(name, kind):
         with pytest.raises(TransportError, match=r"within 0\.3 s"):
             await client.fetch("realtime:1")
         assert time.monotonic() - began < 1.0
-        # Its connection is not kept: nobody knows what else would come.
+        # Its connection is not kept, because more bytes may come.
         await asyncio.sleep(0.05)
         assert 0 == traffic.open_connection_count
 
@@ -181,14 +181,16 @@ async def test_made_up_status_words_do_not_fill_the_log(caplog):
     """Little is logged of unknown status words, however long or many they are."""
     emulator = Emulator()
     words = ["x" * 1_000_000, *map(str, range(2000))]
-    said = [ScriptedReply(200, b'{"status":"%s"}' % word.encode()) for word in words]
+    replies = [ScriptedReply(200, b'{"status":"%s"}' % word.encode()) for word in words]
     async with Client("k", http=httpx.ASGITransport(app=emulator)) as client:
-        for number, each in enumerate(said):
+        for number, each in enumerate(replies):
             emulator.script(("realtime", number), [each])
             await client.fetch(("realtime", number))
-    told = [each.getMessage() for each in caplog.records if "unknown status" in each.getMessage()]
-    assert 1000 == len(told)
-    assert max(map(len, told)) < 300
+    messages = [
+        each.getMessage() for each in caplog.records if "unknown status" in each.getMessage()
+    ]
+    assert 1000 == len(messages)
+    assert max(map(len, messages)) < 300
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)

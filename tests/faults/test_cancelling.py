@@ -50,7 +50,7 @@ class _Steps:
             try:
                 value = yield waits_for
                 step = self.work.send
-            except BaseException as error:  # noqa: BLE001 -- handed in, as a task does it.
+            except BaseException as error:  # noqa: BLE001 -- passed on, as a task does it.
                 step, value = self.work.throw, error
 
 
@@ -74,11 +74,11 @@ async def gather(client: Client) -> None:
 
 
 async def stream(client: Client) -> None:
-    seen = 0
+    count = 0
     async for outcome in client.stream(TICKETS, window=2):
         assert ended_well(outcome)
-        seen += 1
-    assert 3 == seen
+        count += 1
+    assert 3 == count
 
 
 async def stream_left(client: Client) -> None:
@@ -102,14 +102,14 @@ if sys.platform != "win32" and sys.implementation.name == "cpython":
 @pytest.fixture
 def complaints(monkeypatch: pytest.MonkeyPatch):
     """Collect Python's warnings of unawaited coroutines, unseen exceptions and open sockets."""
-    heard: list[str] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda hook: heard.append(repr(hook.exc_value)))
+    messages: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda hook: messages.append(repr(hook.exc_value)))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield heard
+        yield messages
         gc.collect()
-    heard += [str(each.message) for each in caught]
-    assert [] == heard
+    messages += [str(each.message) for each in caught]
+    assert [] == messages
 
 
 async def over_all_steps(
@@ -189,6 +189,6 @@ def test_left_at_any_step_leaves_nothing(complaints, way, loop, closing):
     """Cancelled, or its client closed, at any step: no task, no socket, no warning is left."""
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         steps = runner.run(over_all_steps(WAYS[way], closing=closing))
-    # There were steps to be cancelled at; a fetch that answers at once has the fewest.
+    # There were steps to cancel at. A fetch with an immediate reply has the fewest.
     assert steps > 5
     assert [] == complaints

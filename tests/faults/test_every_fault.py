@@ -42,7 +42,7 @@ REFUSED = {
     "message_403": PermissionDenied,
     "message_422": InvalidRequest,
 }
-# The server may say these as often as it likes; they are answers, or harmless.
+# These may occur any number of times: they are replies, or harmless.
 NO_FAULT = {
     "slow", "no_content_length", "interim", "extra_reply", "late_extra_reply", "close_idle", "nan", "foreign_links",
     "status_404",
@@ -61,7 +61,7 @@ HINTS = {
     "rate_limit_message": (30.0, 30.0),
     "status_503_retry_after": (30.0, 30.0),
 }
-# These strike again and again; a rate limit charges nobody's budget, so it is not among them.
+# These are failures that can go on for ever. A rate limit counts as no failure.
 STAYING = {
     name
     for name in FAULTS.keys() - REFUSED.keys() - NO_FAULT
@@ -91,7 +91,7 @@ SURVIVED = sorted(FAULTS.keys() - REFUSED.keys() - {"rate_limit_huge", "burst"})
     ("kind", "name"),
     [
         *((codec, name) for codec in CODECS for name in SURVIVED),
-        # What is answered is read alike; what is done to a connection is not.
+        # Replies are parsed alike over every transport; faults of connections are not alike.
         *(("httpx", name) for name in SURVIVED if name not in WRONG_REPLIES),
     ],
 )
@@ -109,10 +109,10 @@ async def test_wait_survives(leaks, kind, name):
             success = await asyncio.wait_for(client.wait(("realtime", number)), 10.0)
             assert isinstance(success, Success)
             assert f"/{number}-0." in success.output[0]
-            # Whatever follows an answer has time to come, as it has between two looks.
+            # Bytes after a reply have time to come, as between two polls.
             await asyncio.sleep(0.02)
     assert traffic.injected.total() >= 2
-    # Over httpx no connection of HTTP/1.1 is used again, so none breaks then.
+    # Over httpx no HTTP/1.1 connection is reused, so no idle one breaks.
     harmless = NO_FAULT | {"reset_idle"} if kind == "httpx" else NO_FAULT
     assert (name in harmless) == (not any(isinstance(each, PollFailed) for each in events))
 
@@ -145,7 +145,7 @@ async def test_refusal_ends_all_waits_that_it_concerns(leaks, name):
     ):
         ends = await asyncio.gather(*map(client.wait, tickets), return_exceptions=True)
         refused = [end for end in ends if isinstance(end, REFUSED[name])]
-        # Who is told that the request is wrong is told so about one ticket alone.
+        # A wrong request concerns one ticket alone.
         alone = REFUSED[name] is InvalidRequest
         assert (1 if alone else 100) == len(refused)
         assert (100 if alone else 1) == len(traffic.requests)
@@ -158,11 +158,11 @@ async def test_refusal_ends_all_waits_that_it_concerns(leaks, name):
 async def test_hint_over_a_socket_pauses_the_key(leaks, name):
     """Each form of a hint becomes a pause of the key."""
     emulator, events = emulated(), []
-    heard = asyncio.Event()
+    received = asyncio.Event()
 
     def hear(event):
         events.append(event)
-        heard.set()
+        received.set()
 
     async with (
         leaks(),
@@ -170,8 +170,8 @@ async def test_hint_over_a_socket_pauses_the_key(leaks, name):
         a_client(url, pace=Pace(floor=1.0, jitter=0.0), on_event=hear) as client,
     ):
         waiting = asyncio.create_task(client.wait(emulator.add_job("realtime:1")))
-        await asyncio.wait_for(heard.wait(), 5.0)
-        # The events of one look come in one turn of the event loop.
+        await asyncio.wait_for(received.wait(), 5.0)
+        # The events of one poll come in one iteration of the event loop.
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait([waiting])
@@ -216,7 +216,7 @@ def test_burst_is_survived_with_larger_max_failures(virtually):
                 if faults == 10:
                     with pytest.raises(ServerError):
                         await client.wait(ticket)
-                    # The rest of the burst is met when the same ticket is waited for again.
+                    # The rest of the burst comes when the same ticket is waited for again.
                     network.script.clear()
                 assert isinstance(await client.wait(ticket), Success)
 

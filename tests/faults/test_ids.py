@@ -48,11 +48,11 @@ def test_no_id_changes_the_target_of_a_request(family):
     host = url.split("/")[2]
     client = Client("a-key-1234", base_url=url, legacy_base_url=url)
 
-    async def look(ticket):
+    async def poll(ticket):
         try:
             await client.fetch(ticket)
         except Exception as error:
-            # Nothing but the answer "there is no such id" may come of an odd one.
+            # An odd id may only lead to the reply "there is no such id".
             raise AssertionError(f"{ticket!r}: {error!r}") from error
 
     @settings(
@@ -64,7 +64,7 @@ def test_no_id_changes_the_target_of_a_request(family):
         if ticket is None:
             return
         sent = len(traffic.requests)
-        runner.run(look(ticket))
+        runner.run(poll(ticket))
         assert sent + 1 == len(traffic.requests)
         request = traffic.requests[-1]
         path, _, query = request.target.partition("?")

@@ -34,7 +34,7 @@ TRANSPORTS = {
     "transport": httpx.AsyncHTTPTransport,
     "client": lambda: httpx.AsyncClient(follow_redirects=True, trust_env=False),
 }
-# What never ends keeps the one loop busy, and bytes are counted in a test of their own.
+# Endless faults keep the one loop busy, and bytes are counted in a test of their own.
 EACH = [name for name in FAULTS if not name.startswith(("endless", "huge_body", "rate_limit_h"))]
 SOME = [
     "hang",
@@ -114,7 +114,7 @@ async def results_of(client, ticket, events):
     things = []
     try:
         things.append(await client.wait(ticket, timeout=0.3))
-    except Exception as error:  # noqa: BLE001 -- whatever comes is searched.
+    except Exception as error:  # noqa: BLE001 -- every error is searched.
         things.append(error)
     try:
         things.append(await client.fetch(ticket))
@@ -156,10 +156,10 @@ async def test_no_fault_shows_the_key(canary, logged, kind, ticket):
 
 def echoes(key):
     """Replies of a server that echoes the key."""
-    said = json.dumps({"status": "error", "message": f"Invalid API key {key}"}).encode()
-    yield "refusal", ScriptedReply(401, said)
-    yield "trouble", ScriptedReply(500, said)
-    yield "words", ScriptedReply(200, said)
+    echo = json.dumps({"status": "error", "message": f"Invalid API key {key}"}).encode()
+    yield "refusal", ScriptedReply(401, echo)
+    yield "trouble", ScriptedReply(500, echo)
+    yield "words", ScriptedReply(200, echo)
     yield "html", ScriptedReply(502, b"<html>" + key.encode() + b"</html>")
     yield "list", ScriptedReply(200, json.dumps([key]).encode())
     done = {"status": "success", "output": [f"https://x.example/{key}.png?key={key}"], "key": key}
@@ -169,7 +169,7 @@ def echoes(key):
         ScriptedReply(200, json.dumps({"status": "processing", "message": key}).encode()),
     )
     yield "strange", ScriptedReply(200, json.dumps({"status": key}).encode())
-    yield "limit", ScriptedReply(429, said, {"retry-after": key, "x-request": key})
+    yield "limit", ScriptedReply(429, echo, {"retry-after": key, "x-request": key})
     yield "query", ScriptedReply(307, b"", {"location": f"https://x.example/?key={key}"})
     yield "path", ScriptedReply(307, b"", {"location": f"https://x.example/{key}/1"})
 
@@ -190,20 +190,20 @@ async def test_echoed_key_is_masked(canary, logged, name, kind):
         parts = text_of(*await results_of(client, "realtime:1", events))
     assert [] == lines_with(canary, parts)
     if kind in CODECS:
-        # httpcore logs the headers of a response as they came; its log is not ours to keep clean.
+        # httpcore logs the headers of a response as they came, as security.md says.
         assert [] == lines_with(canary, logged.getvalue())
 
 
-def malformed(said):
+def malformed(echo):
     """Bytes that are not HTTP, with the request quoted where a parser quotes it again."""
-    yield "header", b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % said
-    yield "status line", b"GARBAGE %b\r\n\r\n" % said
-    yield "reason", b"HTTP/1.1 200 %b\x00\r\n\r\n" % said
-    yield "length", b"HTTP/1.1 200 OK\r\ncontent-length: %b\r\n\r\n" % said
-    yield "coding", b"HTTP/1.1 200 OK\r\ntransfer-encoding: %b\r\n\r\n" % said
-    yield "chunk", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%b\r\n\r\n" % said
+    yield "header", b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % echo
+    yield "status line", b"GARBAGE %b\r\n\r\n" % echo
+    yield "reason", b"HTTP/1.1 200 %b\x00\r\n\r\n" % echo
+    yield "length", b"HTTP/1.1 200 OK\r\ncontent-length: %b\r\n\r\n" % echo
+    yield "coding", b"HTTP/1.1 200 OK\r\ntransfer-encoding: %b\r\n\r\n" % echo
+    yield "chunk", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%b\r\n\r\n" % echo
     location = b"HTTP/1.1 302 Go\r\nlocation: http://[%b\r\ncontent-length: 0\r\n\r\n"
-    yield "location", location % said
+    yield "location", location % echo
 
 
 MALFORMED = dict(malformed(b"%b"))
@@ -214,7 +214,7 @@ SPELLINGS = {
     "small percent": lambda key: re.sub("%..", lambda code: code[0].lower(), quote(key, "")),
     "every percent": lambda key: "".join(f"%{ord(each):02X}" for each in key),
 }
-# One character of each kind that some way of writing a text writes otherwise.
+# One character of each kind that some encoding of text escapes.
 STRANGE = "c4n4ry\"K'E\\Y/c%n+4ry"
 
 
@@ -249,7 +249,7 @@ async def test_key_in_malformed_response_is_masked(monkeypatch, caplog, name, ki
                 with pytest.raises(ModelsLabError) as caught:
                     await client.submit("realtime/text2img", prompt="x")
                 parts.append(text_of(caught.value))
-    # What httpcore logs is what came; its log is not ours to keep clean.
+    # httpcore logs responses as they came, as security.md says.
     ours = [each.getMessage() for each in caplog.records if each.name == "modelslab_async"]
     assert ours
     found = "\n".join([*parts, *ours])
@@ -280,7 +280,7 @@ async def test_error_of_callers_http_shows_no_key(canary, logged, ours):
         things = await results_of(client, "realtime:1", [])
     kind = TransportError if ours else RuntimeError
     assert [kind, kind] == [type(each) for each in things[:2]]
-    # The frames of this very test hold the key.
+    # The frames of this test hold the key.
     lines = [line for each in things[:2] for line in traceback.format_exception(each)]
     shows = "\n".join([*lines, repr([vars(each) for each in things[:2]]), logged.getvalue()])
     assert [] == lines_with(canary, shows)
@@ -434,20 +434,20 @@ async def test_cancelled_poll_shows_no_key(canary, kind, ticket):
     assert [] == found
 
 
-async def in_a_timeout(look):
+async def in_a_timeout(polling):
     async with asyncio.timeout(0.05):
-        await look
+        await polling
 
 
-async def in_a_scope(look):
+async def in_a_scope(polling):
     with anyio.move_on_after(0.05) as scope:
-        await look
+        await polling
     return scope.cancelled_caught
 
 
-async def in_a_group(look):
+async def in_a_group(polling):
     async with anyio.create_task_group() as group:
-        group.start_soon(lambda: look)
+        group.start_soon(lambda: polling)
         await anyio.sleep(0.05)
         group.cancel_scope.cancel()
     return group.cancel_scope.cancelled_caught

@@ -80,17 +80,17 @@ async def client_history(monkeypatch, jumps):
     emulator.script("images:3", [ScriptedReply(502, BUSY)] * 3 + [None])
     emulator.script("images:4", [ScriptedReply(503, BUSY, {"retry-after": "12"}), None])
     emulator.script("images:5", [None, ScriptedReply(429, LIMIT, {"retry-after": "6"}), None])
-    # A time of day is measured once, when it comes.
+    # A hint that is a time of day is converted once, when it comes.
     reset = {"x-ratelimit-reset": f"{NOON + 2.0:.0f}"}
     emulator.script("images:6", [ScriptedReply(429, LIMIT, reset), None])
     trail = RecordingTransport(emulator, b'"7"')
 
     async def noted(work):
         try:
-            said = await work
+            result = await work
         except ModelsLabError as error:
-            said = error
-        kinds = [type(each) for each in (said if isinstance(said, list) else [said])]
+            result = error
+        kinds = [type(each) for each in (result if isinstance(result, list) else [result])]
         ends.append((loop.time(), kinds))
 
     pace = Pace(max_failures=3)
@@ -164,9 +164,9 @@ def batch(tmp_path, monkeypatch):
     return wall, service, tickets, run
 
 
-def each_once(tickets, *told):
+def each_once(tickets, *reports):
     """Return whether each outcome was reported once, by one run, unchanged."""
-    outcomes = [outcome for each in told for outcome in each]
+    outcomes = [outcome for each in reports for outcome in each]
     assert Counter(tickets) == Counter(outcome.ticket for outcome in outcomes)
     assert {Success} == {type(outcome) for outcome in outcomes}
 
@@ -176,8 +176,8 @@ async def test_single_run_loses_and_repeats_nothing(batch):
     wall, service, tickets, run = batch
     running = asyncio.create_task(run("one"))
     for hours in (1.0, -1.0, 48.0, -48.0):
-        seen = service.asked["one"]
-        await until(lambda seen=seen: service.asked["one"] > seen + len(tickets))
+        before = service.asked["one"]
+        await until(lambda before=before: service.asked["one"] > before + len(tickets))
         wall.ahead = hours * HOUR
     service.done = True
     each_once(tickets, await running)
@@ -191,7 +191,7 @@ async def jumped_ahead(wall, asked, tickets, run):
     jumped = 0.0
 
     def taken_over():
-        # Who renews a lease right after the jump keeps it: there is another jump a second later.
+        # A run that renews its lease right after the jump keeps it, so another jump follows.
         nonlocal jumped
         if time.monotonic() > jumped + 1.0:
             jumped = time.monotonic()
@@ -218,7 +218,7 @@ async def test_run_whose_tickets_were_taken_polls_no_more(batch):
     asked.clear()
 
     def alone():
-        # Who looks no more has begun no more looks than one for each ticket.
+        # A run that polls no more has begun at most one poll for each ticket.
         names = [name for name in asked if asked[name] > len(tickets)]
         if len(names) > 1:
             asked.clear()
@@ -226,7 +226,7 @@ async def test_run_whose_tickets_were_taken_polls_no_more(batch):
 
     await until(alone)
     wall.ahead -= 24 * HOUR
-    seen = asked.total()
-    await until(lambda: asked.total() > seen + 4 * len(tickets))
+    before = asked.total()
+    await until(lambda: asked.total() > before + 4 * len(tickets))
     service.done = True
     each_once(tickets, await first, await second)

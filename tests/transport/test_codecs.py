@@ -92,20 +92,20 @@ def test_httptools_codec_refuses_head():
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_both_codecs_write_the_same_bytes(codec, method):
     """The cached part of a head fits the next request too, or is encoded anew."""
-    messages, seen = codec_class(codec)(), []
+    messages, heads = codec_class(codec)(), []
     for number, value in ((1, "a"), (2, "a"), (3, "b")):
         url, body = f"https://x/api/{number}?q={value}", b"{}" if method == "POST" else b""
         headers = (("accept", value), ("x-two", ""))
-        seen.append(
+        heads.append(
             messages.encode(Request(method=method, url=url, headers=headers, body=body), "x:81")
         )
         assert messages.feed(ANSWER) is not None
         assert messages.prepare_next()
     length = b"Content-Length: 2\r\n\r\n{}" if method == "POST" else b"\r\n"
     line = b"%b /api/%d?q=%b HTTP/1.1\r\nHost: x:81\r\naccept: %b\r\nx-two: \r\n" + length
-    said = ((1, b"a"), (2, b"a"), (3, b"b"))
-    wanted = [line % (method.encode(), number, value, value) for number, value in said]
-    assert [head.lower() for head in wanted] == [head.lower() for head in seen]
+    values = ((1, b"a"), (2, b"a"), (3, b"b"))
+    wanted = [line % (method.encode(), number, value, value) for number, value in values]
+    assert [head.lower() for head in wanted] == [head.lower() for head in heads]
 
 
 def test_endless_trailers_are_unreadable():

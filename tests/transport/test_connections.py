@@ -44,7 +44,7 @@ CHUNKED = (
 
 class Server:
     """
-    Gives every request the same answer, and remembers who asked what over which connection.
+    Sends the same response to every request, and records the requests of each connection.
 
     Its end waits until each of its connections was closed by the other side, so a test that ends
     has leaked no socket.
@@ -55,7 +55,7 @@ class Server:
         self.closes = closes
         self.gate = asyncio.Event()
         self.gate.set()
-        self.seen = []
+        self.received = []
         self.writers = []
         self._where = (host, tls)
         self._talks = set()
@@ -77,7 +77,7 @@ class Server:
     async def _accept(self, reader, writer):
         self._talks.add(asyncio.current_task())
         requests = []
-        self.seen.append(requests)
+        self.received.append(requests)
         self.writers.append(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             await self.talk(reader, writer, requests)
@@ -144,7 +144,7 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-# Reuse.
+# Reuse of connections.
 
 
 async def test_connection_is_reused(http):
@@ -155,7 +155,7 @@ async def test_connection_is_reused(http):
             assert (200, b"{}") == (response.status_code, response.body)
             assert [(b"Content-Length", b"2")] == list(response.headers)
         await http.aclose()
-    (requests,) = server.seen
+    (requests,) = server.received
     for number, (head, body) in enumerate(requests):
         assert b"x" * number == body
         assert head.startswith(f"POST /{number}?a=b HTTP/1.1\r\n")
@@ -169,7 +169,7 @@ async def test_submit_opens_a_new_connection(http):
         for needs_new_connection in (False, True, False):
             await http.exchange(request_to(server, needs_new_connection=needs_new_connection))
         await http.aclose()
-    assert [1, 2] == [len(requests) for requests in server.seen]
+    assert [1, 2] == [len(requests) for requests in server.received]
 
 
 async def test_get_without_body_has_no_content_length(http):
@@ -177,7 +177,7 @@ async def test_get_without_body_has_no_content_length(http):
     async with Server() as server:
         await http.exchange(request_to(server, "", method="GET", body=b""))
         await http.aclose()
-    head, _ = server.seen[0][0]
+    head, _ = server.received[0][0]
     assert head.startswith("GET / HTTP/1.1\r\n")
     assert "content-length" not in head.lower()
 
@@ -189,22 +189,22 @@ async def test_connection_used_last_is_used_next(http):
         for _ in range(6):
             await http.exchange(request_to(server))
         await http.aclose()
-    assert [1, 1, 1, 7] == sorted(len(requests) for requests in server.seen)
+    assert [1, 1, 1, 7] == sorted(len(requests) for requests in server.received)
 
 
 async def test_connection_limit_holds_and_waiters_go_in_order(http):
     """Requests beyond the limit wait, and are sent in the order they came."""
     async with Server() as server:
         server.gate.clear()
-        asked = asyncio.gather(*(http.exchange(request_to(server, f"/{n}")) for n in range(20)))
-        await until(lambda: sum(map(len, server.seen)) == 4)
+        exchange = asyncio.gather(*(http.exchange(request_to(server, f"/{n}")) for n in range(20)))
+        await until(lambda: sum(map(len, server.received)) == 4)
         await asyncio.sleep(0.02)
-        assert 4 == sum(map(len, server.seen))
+        assert 4 == sum(map(len, server.received))
         server.gate.set()
-        await asked
+        await exchange
         await http.aclose()
-    assert 4 == len(server.seen)
-    for requests in server.seen:
+    assert 4 == len(server.received)
+    for requests in server.received:
         numbers = [int(head.split()[1][1:]) for head, _ in requests]
         assert sorted(numbers) == numbers
 
@@ -227,7 +227,7 @@ async def test_unusable_connection_serves_one_request(http, answer, closes):
         for _ in range(3):
             assert b"{}" == (await http.exchange(request_to(server))).body
             await asyncio.sleep(0.01)
-        assert 3 == len(server.seen)
+        assert 3 == len(server.received)
         await http.aclose()
 
 
@@ -241,7 +241,7 @@ async def test_unrequested_bytes_close_an_idle_connection(http):
         await until(lambda: not origin._idle)
         assert 200 == (await http.exchange(request_to(server))).status_code
         await http.aclose()
-    assert 2 == len(server.seen)
+    assert 2 == len(server.received)
 
 
 @pytest.mark.parametrize("farewell", [b"", OK])
@@ -262,14 +262,14 @@ async def test_closed_connection_is_noticed_by_a_blocked_loop(http, farewell):
                     sock.sendall(farewell)
             closed.set()
 
-    # A second exchange that never comes would leave it waiting for good.
+    # Without a limit, a second exchange that never comes would block the test.
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     request = Request(
         method="POST", url=f"http://127.0.0.1:{listener.getsockname()[1]}", body=b"{}"
     )
     await http.exchange(request)
-    assert closed.wait(5)  # Holds up the loop.
+    assert closed.wait(5)  # Blocks the loop.
     assert 200 == (await http.exchange(request)).status_code
     await asyncio.to_thread(thread.join, 5)
     listener.close()
@@ -286,7 +286,7 @@ async def test_idle_connection_expires(http, monkeypatch):
         assert [False, True] == sorted(writer.is_closing() for writer in server.writers)
         await until(lambda: all(writer.is_closing() for writer in server.writers))
         await http.exchange(request_to(server))
-        assert 3 == len(server.seen)
+        assert 3 == len(server.received)
         await http.aclose()
 
 
@@ -296,7 +296,7 @@ async def test_expired_connection_is_not_reused_when_the_timer_is_late(http, mon
         await http.exchange(request_to(server))
         monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEEPALIVE_S", 0.0)
         await http.exchange(request_to(server))
-        assert 2 == len(server.seen)
+        assert 2 == len(server.received)
         await http.aclose()
 
 
@@ -338,7 +338,7 @@ async def test_body_is_read_to_its_end(http, answer, status_code, body, piece):
             response = await http.exchange(request_to(server))
             assert (status_code, body) == (response.status_code, response.body)
         await http.aclose()
-    assert [2] == [len(requests) for requests in server.seen]
+    assert [2] == [len(requests) for requests in server.received]
 
 
 async def test_compressed_body_is_not_decoded(http):
@@ -421,7 +421,7 @@ async def test_reused_connection_that_dies_may_have_sent_the_request(http):
         with pytest.raises(TransportError) as caught:
             await http.exchange(request_to(server))
         assert caught.value.may_have_been_sent
-        assert [2] == [len(requests) for requests in server.seen]
+        assert [2] == [len(requests) for requests in server.received]
         await http.exchange(request_to(server))
         await http.aclose()
 
@@ -464,7 +464,7 @@ async def test_response_before_the_request_is_sent_is_returned(http):
         response = await http.exchange(request_to(server, body=b"x" * 50_000_000))
         assert 413 == response.status_code
         assert 413 == (await http.exchange(request_to(server))).status_code
-        assert 2 == len(server.seen)
+        assert 2 == len(server.received)
         await http.aclose()
 
 
@@ -557,7 +557,7 @@ async def test_international_host_and_path_are_encoded(http, monkeypatch):
         resolve_instantly(monkeypatch, ("127.0.0.1", server.port))
         await http.exchange(Request(method="GET", url="http://b\u00fccher.example/\u00fc?\u00fc=1"))
         await http.aclose()
-    head, _ = server.seen[0][0]
+    head, _ = server.received[0][0]
     assert head.startswith("GET /%C3%BC?%C3%BC=1 HTTP/1.1\r\nHost: xn--bcher-kva.example\r\n")
 
 
@@ -573,7 +573,7 @@ async def test_ipv6_host_header(http, monkeypatch):
         with pytest.raises(TransportError):
             await http.exchange(Request(method="GET", url="http://[::1]/"))
         await http.aclose()
-    head, _ = server.seen[0][0]
+    head, _ = server.received[0][0]
     assert f"\r\nHost: [::1]:{server.port}\r\n" in head
 
 
@@ -584,7 +584,7 @@ async def test_host_header_omits_the_default_port(http, monkeypatch, port):
         resolve_instantly(monkeypatch, ("127.0.0.1", server.port))
         await http.exchange(Request(method="GET", url=f"http://Some.Example{port}/"))
         await http.aclose()
-    head, _ = server.seen[0][0]
+    head, _ = server.received[0][0]
     assert "\r\nHost: some.example\r\n" in head
 
 
@@ -594,21 +594,21 @@ async def test_silent_address_does_not_block_the_others(http, monkeypatch):
     both = loop.create_future()
     tried = []
 
-    async def sock_connect(sock, place):
-        tried.append((sock, place))
-        await (asyncio.sleep(60) if place[1] == 1 else asyncio.shield(both))
+    async def sock_connect(sock, address):
+        tried.append((sock, address))
+        await (asyncio.sleep(60) if address[1] == 1 else asyncio.shield(both))
         sock.settimeout(5)
-        sock.connect(place)
+        sock.connect(address)
         sock.settimeout(0)
 
     async with Server() as server:
         silent, good = ("127.0.0.1", 1), ("127.0.0.1", server.port)
         resolve_instantly(monkeypatch, silent, good, good)
         monkeypatch.setattr(loop, "sock_connect", sock_connect)
-        asked = asyncio.create_task(http.exchange(request_to(server)))
+        exchange = asyncio.create_task(http.exchange(request_to(server)))
         await until(lambda: len(tried) == 3)
         both.set_result(None)
-        assert 200 == (await asked).status_code
+        assert 200 == (await exchange).status_code
         assert 2 == sum(sock.fileno() < 0 for sock, _ in tried)
         await http.aclose()
 
@@ -628,7 +628,7 @@ async def test_dead_first_address_delays_the_request_by_a_quarter_second(http, m
         assert 200 == (await http.exchange(request_to(server))).status_code
         assert 0.2 < loop.time() - started_at < 5.0
         await http.aclose()
-    assert 1 == sum(map(len, server.seen))
+    assert 1 == sum(map(len, server.received))
 
 
 async def test_refusing_first_address_is_skipped(http, monkeypatch):
@@ -678,7 +678,7 @@ async def test_tls_uses_the_certificates_of_the_environment(http, monkeypatch, t
         await http.aclose()
     assert ["localhost", None] == names
     assert {"http/1.1"} == alpn
-    assert [2, 2] == [len(requests) for requests in server.seen]
+    assert [2, 2] == [len(requests) for requests in server.received]
 
 
 async def test_certificate_of_another_host_is_permanent(http, monkeypatch, tmp_path):
@@ -688,7 +688,7 @@ async def test_certificate_of_another_host_is_permanent(http, monkeypatch, tmp_p
     ) as server:
         with pytest.raises(UntrustedServer, match="certificate is not valid"):
             await http.exchange(request_to(server))
-    assert [] == [request for requests in server.seen for request in requests]
+    assert [] == [request for requests in server.received for request in requests]
 
 
 async def test_failed_handshake_never_sent(http):
@@ -750,12 +750,12 @@ async def test_environment_proxy_is_used(own, monkeypatch):
             assert isinstance(end, TransportError)
             assert not end.may_have_been_sent
         await http.aclose()
-    firsts = [head.split("\r\n")[0] for requests in server.seen for head, _ in requests]
+    firsts = [head.split("\r\n")[0] for requests in server.received for head, _ in requests]
     assert 2 == firsts.count("GET http://some.example/x HTTP/1.1")
     assert 1 == firsts.count("POST /direct HTTP/1.1")
     assert 2 == firsts.count("CONNECT some.example:443 HTTP/1.1")
     assert KEY not in "".join(
-        head for requests in server.seen for head, _ in requests if head.startswith("CONNECT")
+        head for requests in server.received for head, _ in requests if head.startswith("CONNECT")
     )
 
 
@@ -844,7 +844,7 @@ async def test_second_response_in_one_packet_is_dropped_over_httpx(monkeypatch, 
             assert path == response.body
         if kind != "client":
             await http.aclose()
-    assert [1, 1] == [len(requests) for requests in server.seen]
+    assert [1, 1] == [len(requests) for requests in server.received]
 
 
 # Leaving.
@@ -884,14 +884,14 @@ async def test_cancelled_while_waiting_for_a_connection(own):
         server.gate.clear()
         http = own(connections=1)
         tasks = [asyncio.create_task(http.exchange(request_to(server))) for _ in range(9)]
-        await until(lambda: sum(map(len, server.seen)) == 1)
+        await until(lambda: sum(map(len, server.received)) == 1)
         for task in tasks[::2]:
             task.cancel()
         server.gate.set()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         assert [False, True] * 4 + [False] == [hasattr(end, "status_code") for end in ends]
         await http.aclose()
-    assert 2 == len(server.seen)
+    assert 2 == len(server.received)
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["answer", "handshake"])
@@ -919,7 +919,7 @@ async def test_close_ends_exchanges_in_flight(own):
         await asyncio.gather(http.exchange(request_to(server)), http.exchange(request_to(server)))
         server.gate.clear()
         ends = [asyncio.create_task(http.exchange(request_to(server))) for _ in range(4)]
-        await until(lambda: sum(map(len, server.seen)) == 4)
+        await until(lambda: sum(map(len, server.received)) == 4)
         await http.aclose()
         left = []
         for end in ends:
@@ -932,7 +932,7 @@ async def test_close_ends_exchanges_in_flight(own):
             with pytest.raises(TransportError, match="the client was closed") as caught:
                 await http.exchange(Request(method="GET", url=url))
             assert not caught.value.may_have_been_sent
-        assert 2 == len(server.seen)
+        assert 2 == len(server.received)
         (origin,) = http._routes.values()
         assert origin._expiry_timer.cancelled()
         await http.aclose()
@@ -961,11 +961,11 @@ async def test_thousand_connections_at_once(own):
         http = own(connections=1000)
         server.gate.clear()
         first = asyncio.gather(*(http.exchange(request_to(server)) for _ in range(1000)))
-        await until(lambda: sum(map(len, server.seen)) == 1000)
+        await until(lambda: sum(map(len, server.received)) == 1000)
         server.gate.set()
         await first
         await asyncio.gather(*(http.exchange(request_to(server)) for _ in range(1000)))
-        assert 1000 == len(server.seen)
+        assert 1000 == len(server.received)
         await http.aclose()
         await until(lambda: all(writer.is_closing() for writer in server.writers))
 
@@ -983,8 +983,8 @@ async def test_no_error_shows_the_key(own, how):
     async with Odd() as server:
         url = "http://127.0.0.1:1" if how == "refused" else server.url
         sender = Sender(own(connections=1), Credentials.resolve(KEY, None), timeout=5.0)
-        for place in ("body", "header", "query"):
-            call = Call(method="POST", url=url, key_in=place, repeatable=True)
+        for key_in in ("body", "header", "query"):
+            call = Call(method="POST", url=url, key_in=key_in, repeatable=True)
             with pytest.raises(TransportError) as caught:
                 await sender.send(call)
             shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)

@@ -54,15 +54,15 @@ async def http(request):
 
 
 @asynccontextmanager
-async def served(talk, **how):
+async def served(behave, **how):
     """Run a server with one behaviour; it ends all its connections when it closes."""
-    heard, talks, writers = [], set(), []
+    received, tasks, writers = [], set(), []
 
     async def accept(reader, writer):
-        talks.add(asyncio.current_task())
+        tasks.add(asyncio.current_task())
         writers.append(writer)
         with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            await talk(reader, writer, heard)
+            await behave(reader, writer, received)
         writer.close()
         with suppress(ConnectionError, ssl.SSLError):
             await writer.wait_closed()
@@ -70,33 +70,33 @@ async def served(talk, **how):
     server = await asyncio.start_server(accept, "127.0.0.1", 0, **how)
     try:
         scheme = "https" if how else "http"
-        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", received
     finally:
         server.close()
-        # Those who were accepted a moment ago are to begin before they are ended.
+        # Connections that were just accepted must begin before they are aborted.
         await asyncio.sleep(0.02)
         for writer in writers:
             writer.transport.abort()
         async with asyncio.timeout(10):
-            await asyncio.gather(*talks)
+            await asyncio.gather(*tasks)
 
 
-async def read_request(reader, heard):
+async def read_request(reader, received):
     head = await reader.readuntil(b"\r\n\r\n")
     length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-    heard.append(head + await reader.readexactly(int(length)))
+    received.append(head + await reader.readexactly(int(length)))
 
 
 def replying_with(answer, *, closes=False):
-    async def talk(reader, writer, heard):
+    async def behave(reader, writer, received):
         while True:
-            await read_request(reader, heard)
+            await read_request(reader, received)
             writer.write(answer)
             await writer.drain()
             if closes:
                 return
 
-    return talk
+    return behave
 
 
 def submit_to(url):
@@ -109,23 +109,23 @@ def submit_to(url):
 async def test_every_status_is_returned(http, status_code):
     """No status is an exception, and no request is repeated."""
     answer = OK.replace(b"200", b"%d" % status_code)
-    async with served(replying_with(answer)) as (url, heard):
+    async with served(replying_with(answer)) as (url, received):
         response = await http.exchange(submit_to(url))
         assert (status_code, b"{}") == (response.status_code, response.body)
-        assert 1 == len(heard)
+        assert 1 == len(received)
 
 
 @pytest.mark.parametrize("status_code", [301, 302, 303, 307, 308])
 async def test_no_redirect_is_followed(http, status_code):
     """Neither the body nor the key goes where a server points."""
-    async with served(replying_with(OK)) as (elsewhere, lured):
+    async with served(replying_with(OK)) as (elsewhere, received_elsewhere):
         answer = b"HTTP/1.1 %d Go\r\nLocation: %b/y\r\nContent-Length: 0\r\n\r\n"
         answer %= (status_code, elsewhere.encode())
-        async with served(replying_with(answer)) as (url, heard):
+        async with served(replying_with(answer)) as (url, received):
             response = await http.exchange(submit_to(url))
             assert status_code == response.status_code
-            assert [] == lured
-            assert 1 == len(heard)
+            assert [] == received_elsewhere
+            assert 1 == len(received)
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ async def test_encoded_body_is_returned_as_sent(http, encoding, body):
 )
 async def test_request_that_the_server_read_may_have_been_sent(http, answer):
     """Whatever happens after the server read the request, the error never says it did not leave."""
-    async with served(replying_with(answer, closes=True)) as (url, heard):
+    async with served(replying_with(answer, closes=True)) as (url, received):
         with pytest.raises(TransportError) as caught:
             await http.exchange(submit_to(url))
         assert caught.value.may_have_been_sent
-        assert 1 == len(heard)
+        assert 1 == len(received)
         assert KEY not in f"{caught.value!r}{caught.value.__cause__!r}"
 
 
@@ -166,10 +166,10 @@ async def test_bad_certificate_is_an_untrusted_server(http):
     """A server that cannot prove its name gets no request."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    async with served(replying_with(OK), ssl=context) as (url, heard):
+    async with served(replying_with(OK), ssl=context) as (url, received):
         with pytest.raises(UntrustedServer):
             await http.exchange(submit_to(url))
-        assert [] == heard
+        assert [] == received
 
 
 @asynccontextmanager
@@ -264,17 +264,17 @@ async def test_submit_with_failed_handshake(kind, name, monkeypatch, tmp_path):
 async def test_server_without_tls_is_permanent(http):
     """A plain HTTP server on an https URL ends after one connection and gets no request."""
 
-    async def plain(reader, writer, heard):
-        heard.append(await reader.read(64))
+    async def plain(reader, writer, received):
+        received.append(await reader.read(64))
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         await writer.drain()
 
-    async with served(plain) as (url, heard):
+    async with served(plain) as (url, received):
         where = url.replace("http:", "https:")
         async with Client(KEY, base_url=where, http=http, pace=Pace(max_failures=4)) as client:
             with pytest.raises(HandshakeFailed, match="wrong version number") as caught:
                 await client.wait("images:1")
-        assert 1 == len(heard)
+        assert 1 == len(received)
     assert not caught.value.may_have_been_sent
 
 
@@ -282,8 +282,8 @@ async def test_server_without_tls_is_permanent(http):
 async def test_handshake_that_is_cut_is_a_transport_error(http, after):
     """A server that only hangs up may work a moment later."""
 
-    async def hang_up(reader, _writer, heard):
-        heard.append(await (reader.read(64) if after else reader.read(0)))
+    async def hang_up(reader, _writer, received):
+        received.append(await (reader.read(64) if after else reader.read(0)))
 
     async with served(hang_up) as (url, _):
         with pytest.raises(TransportError):
@@ -293,9 +293,9 @@ async def test_handshake_that_is_cut_is_a_transport_error(http, after):
 async def test_silent_server_is_cut_off(http):
     """After its deadline the request may have left, and the next exchange gets a connection."""
 
-    async def silent(reader, writer, heard):
-        await read_request(reader, heard)
-        if 1 == len(heard):
+    async def silent(reader, writer, received):
+        await read_request(reader, received)
+        if 1 == len(received):
             await reader.read()
         writer.write(OK)
         await writer.drain()
@@ -315,24 +315,24 @@ SUBMIT = Call(method="POST", url="", fields={"prompt": "x"}, key_in="body", repe
 async def test_submit_without_connection_never_left(kind):
     """If all connections are in use until the deadline, no server got the request."""
 
-    async def hang(reader, _writer, heard):
-        await read_request(reader, heard)
+    async def hang(reader, _writer, received):
+        await read_request(reader, received)
         await reader.read()
 
-    async with served(hang) as (url, heard):
+    async with served(hang) as (url, received):
         given = NARROW[kind]()
         http = as_transport(given, 2)
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
         polls = [asyncio.create_task(http.exchange(submit_to(url))) for _ in range(2)]
         async with asyncio.timeout(10):
-            while len(heard) < 2:  # noqa: ASYNC110 -- no event tells it.
+            while len(received) < 2:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
         with pytest.raises(TransportError) as caught:
             await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.3)
         assert not caught.value.may_have_been_sent
-        assert 2 == len(heard)
-        for look in polls:
-            look.cancel()
+        assert 2 == len(received)
+        for poll in polls:
+            poll.cancel()
         await asyncio.gather(*polls, return_exceptions=True)
         for thing in (http, given):
             if aclose := getattr(thing, "aclose", None):
@@ -358,8 +358,8 @@ async def test_submit_that_never_connects_never_left(http, monkeypatch):
 async def test_submit_that_was_read_may_have_left(http):
     """Once the request is out, its deadline proves nothing."""
 
-    async def hang(reader, _writer, heard):
-        await read_request(reader, heard)
+    async def hang(reader, _writer, received):
+        await read_request(reader, received)
         await reader.read()
 
     async with served(hang) as (url, _):

@@ -64,7 +64,7 @@ async def test_bytes_received_at_once_are_parsed_in_slices(parser):
         http = recording_transport(parser, reads, ticks)
         assert b"x" * MAX_SMALL_CHUNKS == (await http.exchange(request_to(server))).body
         assert 200 == (await http.exchange(request_to(server))).status_code
-        assert 1 == len(server.seen)
+        assert 1 == len(server.received)
         await http.aclose()
     assert max(length for _, length in reads) <= 8192
     turns = [turn for turn, _ in reads]
@@ -92,19 +92,19 @@ async def test_chunks_received_at_once_over_httpx_are_read_in_slices():
 async def test_endless_one_byte_chunks_are_given_up(http):
     """Every transport gives up after ten thousand chunks of one byte."""
 
-    async def crumble(reader, writer, heard):
-        heard.append(await reader.readuntil(b"\r\n\r\n"))
+    async def crumble(reader, writer, received_heads):
+        received_heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(HEAD)
         while True:
             writer.write(CRUMB * 1000)
             await writer.drain()
 
-    async with served(crumble) as (url, heard):
+    async with served(crumble) as (url, received_heads):
         with pytest.raises(TransportError, match="chunks of less than 64 bytes") as caught:
             async with asyncio.timeout(20):
                 await http.exchange(Request(method="POST", url=f"{url}/x", body=b"{}"))
         assert caught.value.may_have_been_sent
-        assert 1 == len(heard)
+        assert 1 == len(received_heads)
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
@@ -118,7 +118,7 @@ async def test_long_response_is_complete(answer, parser, encrypted, monkeypatch,
         http = recording_transport(parser)
         for _ in range(3):
             assert LONG == (await http.exchange(request_to(server))).body
-        assert (3 if closes else 1) == len(server.seen)
+        assert (3 if closes else 1) == len(server.received)
         await http.aclose()
 
 
@@ -129,7 +129,7 @@ async def test_surplus_bytes_after_long_response_close_the_connection(parser):
         http = recording_transport(parser)
         for _ in range(3):
             assert LONG == (await http.exchange(request_to(server))).body
-        assert 3 == len(server.seen)
+        assert 3 == len(server.received)
         await http.aclose()
 
 

@@ -82,7 +82,7 @@ async def test_response_received_while_the_loop_was_blocked_is_read(seconds):
         )
         await asyncio.sleep(0)
         theirs.send(b"answer")
-        time.sleep(seconds)  # noqa: ASYNC251 -- the process is to stand still.
+        time.sleep(seconds)  # noqa: ASYNC251 -- the process must stand still.
         assert b"answer" == await answer
 
 

@@ -53,16 +53,16 @@ FAULTS = {
 class Scripted(httpx.AsyncBaseTransport):
     """A transport that passes each request to a function."""
 
-    def __init__(self, deed):
-        self.deed = deed
+    def __init__(self, action):
+        self.action = action
 
     async def handle_async_request(self, request):
-        return await self.deed(request)
+        return await self.action(request)
 
 
 THROUGH = {
     "transport": Scripted,
-    "client": lambda deed: httpx.AsyncClient(transport=Scripted(deed)),
+    "client": lambda action: httpx.AsyncClient(transport=Scripted(action)),
 }
 
 
@@ -105,7 +105,7 @@ TAKING = [
 
 @pytest.fixture(params=THROUGH)
 def through(request):
-    return lambda deed: as_transport(THROUGH[request.param](deed), 1)
+    return lambda action: as_transport(THROUGH[request.param](action), 1)
 
 
 async def fault_of(http, request=SUBMIT):
@@ -218,27 +218,27 @@ class Signing(httpx.Auth):
 
 async def test_hooks_and_auth_can_read_the_body():
     """Hooks and auth of a client read the body as usual; then it may have left."""
-    seen = []
+    bodies = []
 
-    async def look(request):
-        seen.append(request.content)
+    async def read_content(request):
+        bodies.append(request.content)
 
     async def answer(request):
-        seen.append(await from_the_stream(request))
+        bodies.append(await from_the_stream(request))
         return httpx.Response(200, content=request.headers["x-signature"])
 
     async def fail(_request):
         raise httpx.ConnectError("refused")
 
-    for deed in (answer, fail):
+    for action in (answer, fail):
         client = httpx.AsyncClient(
-            transport=Scripted(deed), auth=Signing(), event_hooks={"request": [look]}
+            transport=Scripted(action), auth=Signing(), event_hooks={"request": [read_content]}
         )
-        if deed is answer:
+        if action is answer:
             assert b"%d" % len(BODY) == (await as_transport(client, 1).exchange(SUBMIT)).body
         else:
             assert (await fault_of(as_transport(client, 1))).may_have_been_sent
-    assert [BODY] * 3 == seen
+    assert [BODY] * 3 == bodies
 
 
 @pytest.mark.parametrize("needs_new_connection", [True, False])

@@ -63,6 +63,7 @@ class Connection(asyncio.Protocol):
             # The connection was lost after it was made, and `connection_lost` has run already.
             self._set_result(TransportError(CONNECTION_CLOSED, may_have_been_sent=False))
         try:
+            # No local variable may hold the encoded request: it contains the key.
             self._transport.write(self._codec.encode(request, host))
         except UnsendableError:
             result: _Result = TransportError(
@@ -70,7 +71,6 @@ class Connection(asyncio.Protocol):
             )
         else:
             result = await future
-        # The encoded request holds the key, so it is no local variable of this frame.
         if isinstance(result, ModelsLabError):
             raise result
         return result
