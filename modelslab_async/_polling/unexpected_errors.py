@@ -5,10 +5,10 @@ Their text may contain the request and so the key. Only the type and the place a
 """
 
 import logging
-import traceback
 
 from .._models.errors import ModelsLabError
 from .._models.ticket import Ticket
+from .._transport.redaction import origin_of
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -48,6 +48,4 @@ def poller_error(error: Exception | None) -> RuntimeError:
 
 def log_unexpected(ticket: Ticket, error: BaseException) -> None:
     """Log the type of an error and where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__, limit=-1)
-    place = f"{frames[0].name} ({frames[0].filename}:{frames[0].lineno})" if frames else "unknown"
-    _logger.error("polling %s raised %s in %s", ticket, type(error).__name__, place)
+    _logger.error("polling %s raised %s in %s", ticket, type(error).__name__, origin_of(error))

@@ -6,10 +6,12 @@ reports also print the local variables of every frame, and the frames of a trans
 """
 
 from collections.abc import Iterator
-from traceback import TracebackException
+from traceback import TracebackException, extract_tb
 
 from .._models.errors import ModelsLabError
 from .credentials import Credentials
+
+_ORIGIN = "raised in "
 
 
 def redacted_error(error: BaseException, credentials: Credentials) -> BaseException:
@@ -19,7 +21,8 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
     An error of this package stays the same object: its texts are redacted, and a cause that quotes
     the key is dropped. Any other error that quotes the key becomes a `RuntimeError`, because its
     class may keep the text anywhere. If only local variables show the key, tracebacks are dropped.
-    A cancellation stays as it is: its message comes from local code and cannot contain the key.
+    A note then says where the error was raised, for `origin_of`. A cancellation stays as it is:
+    its message comes from local code and cannot contain the key.
     """
     if not isinstance(error, Exception):
         return error
@@ -29,13 +32,31 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
     chain = list(_exception_chain(error))
     if any(_contains_key(each, credentials) for each in chain):
         if not is_ours:
-            return RuntimeError(f"{type(error).__name__}: {credentials.redact_text(str(error))}")
+            message = f"{type(error).__name__}: {credentials.redact_text(str(error))}"
+            return _with_origin_note(RuntimeError(message), origin_of(error))
         error.__cause__ = error.__context__ = None
         error.with_traceback(None)
     elif (is_ours and len(chain) == 1) or _shows_key_in_locals(error, credentials):
         # The first case needs no search: no foreign code raised it, so its frames explain nothing.
+        origin = origin_of(error)
         for each in chain:
             each.with_traceback(None)
+        if not is_ours:
+            _with_origin_note(error, origin)
+    return error
+
+
+def origin_of(error: BaseException) -> str:
+    """Return where an error was raised, also if its traceback was dropped."""
+    for note in getattr(error, "__notes__", ()):
+        if note.startswith(_ORIGIN):
+            return str(note.removeprefix(_ORIGIN))
+    frames = extract_tb(error.__traceback__, limit=-1)
+    return f"{frames[0].name} ({frames[0].filename}:{frames[0].lineno})" if frames else "unknown"
+
+
+def _with_origin_note(error: Exception, origin: str) -> Exception:
+    error.add_note(f"{_ORIGIN}{origin}")
     return error
 
 
