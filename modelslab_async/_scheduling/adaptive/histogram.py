@@ -84,7 +84,7 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # Undo the smoothing across 1: it would add a second poll after the one at a correct eta.
+            # Undo the smoothing across 1: it would add a second poll after that at a correct eta.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 
