@@ -1,4 +1,4 @@
-"""The real command in a process of its own, against the emulator on a socket."""
+"""The real program in a process of its own, against the emulator on a socket."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from modelslab_async.emulator import Emulator, Jobs, run_server
 
 KEY = "a-secret-key-for-the-command-line"
 COMMAND = [sys.executable, "-m", "modelslab_async"]
-LONGEST = 30
+TIMEOUT_S = 30
 
 
 class Service:
@@ -40,7 +40,7 @@ class Service:
     def up(self) -> Iterator["Service"]:
         thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
         thread.start()
-        assert self._up.wait(timeout=LONGEST)
+        assert self._up.wait(timeout=TIMEOUT_S)
         try:
             yield self
         finally:
@@ -61,7 +61,7 @@ def emulator(service):
 
 
 class Program:
-    """The program, with the environment it is to find."""
+    """The program with its environment."""
 
     def __init__(self, base_url: str) -> None:
         kept = {
@@ -77,20 +77,20 @@ class Program:
         }
 
     def __call__(self, *arguments: str, given: str = "", **environment: str | None):
-        """Run it to its end, on pipes."""
+        """Run it to its end, with pipes."""
         return subprocess.run(
             [*COMMAND, *arguments],
             env=self.changed(environment),
             input=given,
             capture_output=True,
             encoding="utf-8",
-            timeout=LONGEST,
+            timeout=TIMEOUT_S,
             check=False,
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start it in a process group of its own, on pipes."""
-        # A test run in the background ignores Ctrl-C, and its children would inherit that.
+        """Start it in a process group of its own, with pipes."""
+        # A shell ignores Ctrl-C for its background jobs, and a test run would pass that on.
         inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return subprocess.Popen(
@@ -109,7 +109,7 @@ class Program:
         """Run it on a terminal, and return its exit code and everything it wrote there."""
         with self.start_on_terminal(*arguments) as (process, read_all):
             written = read_all()
-            return process.wait(LONGEST), written
+            return process.wait(TIMEOUT_S), written
 
     @contextmanager
     def start_on_terminal(
@@ -162,7 +162,7 @@ def screen_lines(written: str) -> list[str]:
 def _all_from(descriptor: int) -> str:
     received = b""
     with os.fdopen(descriptor, "rb", buffering=0) as terminal:
-        # Linux ends a terminal whose other side is closed with an error.
+        # On Linux, reading a terminal whose other side is closed is an error.
         try:
             while chunk := terminal.read(65536):
                 received += chunk
@@ -178,7 +178,7 @@ def program(service):
 
 @pytest.fixture
 def here(program, tmp_path):
-    """The program in an empty folder of its own, where journals and files go."""
+    """`batch` in an empty folder of its own, where journals and files go."""
 
     def run(*arguments, given="", **environment):
         return subprocess.run(
@@ -198,7 +198,7 @@ def here(program, tmp_path):
 
 @pytest.fixture
 def without(tmp_path):
-    """A folder for PYTHONPATH in which some packages are not installed."""
+    """A PYTHONPATH with which some packages cannot be imported."""
 
     def hide(*names: str) -> str:
         for name in names:
@@ -210,9 +210,9 @@ def without(tmp_path):
 
 
 def children(pid: int) -> list[int]:
-    """The services that a process has started and that are still alive."""
+    """The living emulator processes that a process has started."""
     born = [child for child, (parent, state) in _processes() if parent == pid and state != "Z"]
-    # Libraries start programs as well, such as ldconfig while they are imported.
+    # Libraries start programs as well: some run ldconfig when they are imported.
     return [child for child in born if b"emulator_process_main" in _command(child)]
 
 

@@ -1,4 +1,4 @@
-"""The command `download`: tickets in, files and their paths out."""
+"""The command `download`: it saves the files of tickets and prints their paths."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_files_are_saved_and_their_paths_printed(program, emulator, tmp_path):
-    """One path a line and nothing else; a second run saves nothing twice."""
+def test_download_saves_files_and_prints_paths(program, emulator, tmp_path):
+    """It prints one path a line and nothing else, and a second run saves no file twice."""
     tickets = [str(emulator.add_job(("images", n), fails=False)) for n in range(70, 73)]
     paths = {str(tmp_path / "out" / f"images-{n}-0.png") for n in range(70, 73)}
 
@@ -27,8 +27,8 @@ def test_files_are_saved_and_their_paths_printed(program, emulator, tmp_path):
     assert ["images-70-0.png", "images-71-0.png", "images-72-0.png"] == names(tmp_path / "out")
 
 
-def test_records_for_programs(program, emulator, tmp_path):
-    """With --json each file is a line with its checksum; tickets come from standard input."""
+def test_json_prints_a_record_for_each_file(program, emulator, tmp_path):
+    """With `--json`, each file is a line with its checksum, also for tickets from a pipe."""
     ticket = str(emulator.add_job("video:70", fails=False))
 
     run = program(
@@ -41,8 +41,8 @@ def test_records_for_programs(program, emulator, tmp_path):
     assert hashlib.sha256(content).hexdigest() == record["sha256"]
 
 
-def test_the_folder_of_now_is_the_default(program, emulator, tmp_path, monkeypatch):
-    """Without --to files go where the user is."""
+def test_default_folder_is_the_current_one(program, emulator, tmp_path, monkeypatch):
+    """Without `--out`, files are saved in the current folder."""
     emulator.add_job("images:73", fails=False)
     monkeypatch.chdir(tmp_path)
 
@@ -53,8 +53,8 @@ def test_the_folder_of_now_is_the_default(program, emulator, tmp_path, monkeypat
     assert ["images-73-0.png"] == names(tmp_path)
 
 
-def test_what_cannot_be_saved_is_told(program, emulator, tmp_path):
-    """Its exit code is its own, the line says what to do, and other tickets are saved."""
+def test_unsaved_file_is_reported_with_advice(program, emulator, tmp_path):
+    """A file that cannot be saved has its own exit code and advice; other tickets are saved."""
     emulator.add_job("images:74", fails=False, output=["https://127.0.0.1:9/x.png"])
     emulator.add_job("images:75", fails=False)
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_saved_is_told(program, emulator, tmp_path):
         (b'{"status": "processing"}', 7),
     ],
 )
-def test_what_has_no_files(program, emulator, tmp_path, body, code):
+def test_ticket_without_files_prints_no_path(program, emulator, tmp_path, body, code):
     """Failed, empty and unfinished tickets print no path and keep their exit codes."""
     emulator.script("images:76", [ScriptedReply(200, body)])
 
@@ -85,8 +85,8 @@ def test_what_has_no_files(program, emulator, tmp_path, body, code):
     assert (code, "", []) == (run.returncode, run.stdout, names(tmp_path))
 
 
-def test_on_a_terminal(program, emulator, tmp_path):
-    """A reader sees the path whole, and the words of a failed job."""
+def test_terminal_shows_paths_and_failures(program, emulator, tmp_path):
+    """A terminal shows whole paths and the message of a failed job."""
     emulator.add_job("images:77", fails=False)
     emulator.add_job("images:78", fails=True)
 
@@ -99,8 +99,8 @@ def test_on_a_terminal(program, emulator, tmp_path):
     assert "Failed, Try Again" in shown
 
 
-def test_ctrl_c(program, emulator, tmp_path):
-    """An interrupted download says one line and can be repeated."""
+def test_interrupted_download_can_be_repeated(program, emulator, tmp_path):
+    """After Ctrl-C, one line says how to resume the download."""
     emulator.add_job("images:79", fails=False)
     emulator.script("images:80", [ScriptedReply(200, b'{"status": "processing"}')])
 
@@ -108,15 +108,15 @@ def test_ctrl_c(program, emulator, tmp_path):
     with program.start(*arguments) as process:
         assert process.stdout.readline().strip().endswith("images-79-0.png")
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        _, messages = process.communicate(timeout=30)
 
-    assert (130, 1) == (process.returncode, told.count("\n"))
-    assert "download again to resume" in told
+    assert (130, 1) == (process.returncode, messages.count("\n"))
+    assert "download again to resume" in messages
 
 
 @pytest.mark.parametrize("arguments", [(), ("images:1", "--concurrency", "0"), ("images",)])
-def test_usage(program, tmp_path, arguments):
-    """What is ill-formed is told in one line, and no folder is made."""
+def test_malformed_arguments_create_no_folder(program, tmp_path, arguments):
+    """Malformed arguments are reported in one line, and no folder is created."""
     run = program("download", *arguments, "--out", str(tmp_path / "out"))
 
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))

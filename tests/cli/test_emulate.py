@@ -1,4 +1,4 @@
-"""`emulate`: a service for other programs."""
+"""`emulate`: an emulator for other programs."""
 
 import re
 import signal
@@ -15,7 +15,7 @@ from .conftest import KEY
 
 @pytest.fixture
 def emulating(program):
-    """The running program, the tickets that it planted, and what it said."""
+    """The running program, and the tickets that it printed."""
     with program.start(
         "emulate", "--port", "0", "--job", "3", "--duration", "0", "--failure-rate", "0",
         "--key", KEY, "--seed", "3", "--eta", "none", "--queue-limit", "5",
@@ -26,8 +26,8 @@ def emulating(program):
         process.kill()
 
 
-def test_tickets_of_ones_own_are_planted(program):
-    """They are printed where they were named, and one of no family is told before anything."""
+def test_job_option_starts_the_named_tickets(program):
+    """The tickets of `--job` are started and printed; an unknown family is refused first."""
     with program.start(
         "emulate", "--port", "0", "--job", "images:7", "--job", "2", "--job",
         "workflows:wf_1/8", "--duration", "0", "--failure-rate", "0",
@@ -44,8 +44,8 @@ def test_tickets_of_ones_own_are_planted(program):
     assert "did you mean 'images'" in wrong.stderr
 
 
-def test_other_programs_can_use_it(program, emulating):
-    """The printed base URL and the planted tickets serve a client; Ctrl-C ends it in one line."""
+def test_printed_base_url_serves_other_programs(program, emulating):
+    """A client can use the printed base URL and tickets, and Ctrl-C prints one line."""
     process, tickets = emulating
     lines = [process.stderr.readline() for _ in range(9)]
     url = re.search(r"export MODELSLAB_BASE_URL=(\S+)", "".join(lines))[1]
@@ -58,12 +58,12 @@ def test_other_programs_can_use_it(program, emulating):
     replies = [httpx.post(f"{url}/v3/text2img", json=submit).json() for _ in range(2)]
     assert ["success", "error"] == [reply["status"] for reply in replies]
     process.send_signal(signal.SIGINT)
-    rest, told = process.communicate(timeout=10)
-    assert (130, "", 1) == (process.returncode, rest, told.count("\n"))
+    rest, messages = process.communicate(timeout=10)
+    assert (130, "", 1) == (process.returncode, rest, messages.count("\n"))
 
 
-def test_a_taken_port(program):
-    """A port that is taken is told in one line, with the way out."""
+def test_port_in_use_is_reported_with_advice(program):
+    """A port in use is reported in one line that says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         run = program("emulate", "--port", str(taken.getsockname()[1]))
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
@@ -71,14 +71,14 @@ def test_a_taken_port(program):
 
 
 @pytest.mark.parametrize("duration", ["6:2", "nan", "2:inf", "soon", "-1"])
-def test_a_duration_is_a_range(duration):
-    """What is no range of seconds is refused."""
+def test_malformed_duration_is_refused(duration):
+    """A duration that is no range of seconds is refused."""
     with pytest.raises(click.BadParameter, match="no range of seconds"):
         emulate.make_context("emulate", [f"--duration={duration}"])
 
 
-def test_it_misbehaves_when_told(program):
-    """With faults the emulator stays an emulator: a client gets its result all the same."""
+def test_faults_option_makes_faults(program):
+    """With `--faults`, a client meets the faults."""
     with program.start(
         "emulate", "--port", "0", "--job", "1", "--duration", "0", "--failure-rate", "0",
         "--faults", "html=0.5,reset_after=0.5,seed=4",
@@ -91,7 +91,7 @@ def test_it_misbehaves_when_told(program):
     assert 10 == run.returncode
 
 
-def test_an_unknown_fault_names_those_that_are_near():
-    """A misspelt fault is refused with the likely one and the whole list."""
+def test_unknown_fault_is_refused_with_suggestions():
+    """A misspelt fault is refused with a suggestion and the list of all faults."""
     with pytest.raises(click.BadParameter, match=r"did you mean 'html'.*known faults: .*drip"):
         emulate.make_context("emulate", ["--faults=htlm=1"])

@@ -40,29 +40,29 @@ def records(run):
 
 @pytest.mark.parametrize("name", REPLIES)
 def test_each_reply_has_its_exit_code(program, emulator, name):
-    """A look prints a record and nothing else, or one line about what to do and nothing else."""
+    """A poll prints either a record or one line of advice, and nothing else."""
     run = program("fetch", scripted(emulator, name))
     assert REPLIES[name][0] == run.returncode
-    told = name in ("success", "processing", "failed", "not_found")
-    assert told == (len(records(run)) == 1)
-    assert int(not told) == run.stderr.count("\n")
+    has_record = name in ("success", "processing", "failed", "not_found")
+    assert has_record == (len(records(run)) == 1)
+    assert int(not has_record) == run.stderr.count("\n")
 
 
-def test_a_limited_look_says_when_to_come_back(program, emulator):
-    """The seconds that the server asked for are in the line."""
+def test_rate_limited_poll_says_when_to_retry(program, emulator):
+    """The message names the seconds that the server asked for."""
     assert "ask again in 30 s" in program("fetch", scripted(emulator, "limited")).stderr
 
 
-def test_a_server_that_is_not_there(program):
-    """A refused connection is the network's code and one line."""
+def test_refused_connection_is_a_network_error(program):
+    """A refused connection gives the exit code of the network and one line."""
     run = program("fetch", "images:1", "--base-url", "http://127.0.0.1:9/api")
     assert (10, 1) == (run.returncode, run.stderr.count("\n"))
     assert "check the network" in run.stderr
 
 
 @pytest.mark.parametrize("command", ["fetch", "wait"])
-def test_a_proxy_that_cannot_be_used(program, command):
-    """The environment's proxy is told in one line that says what to do, and is no defect."""
+def test_unusable_proxy_is_reported_with_advice(program, command):
+    """An unusable proxy of the environment is reported in one line that says what to do."""
     run = program(command, "images:1", NO_PROXY=None, ALL_PROXY="foo://user:sekret@127.0.0.1:1")
     assert (10, 1) == (run.returncode, run.stderr.count("\n"))
     assert "ALL_PROXY names for this server has the scheme 'foo'" in run.stderr
@@ -86,8 +86,8 @@ def test_a_proxy_that_cannot_be_used(program, command):
         (("unknown",), "unknown"),
     ],
 )
-def test_usage(program, emulator, arguments, hint):
-    """What is ill-formed is told in one line with what to write, and nothing is sent."""
+def test_malformed_arguments_send_nothing(program, emulator, arguments, hint):
+    """Malformed arguments are reported in one line with a hint, and nothing is sent."""
     before = emulator.request_count
     run = program(*arguments)
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
@@ -105,15 +105,15 @@ def test_usage(program, emulator, arguments, hint):
     ids=["none", "only the other one", "garbled"],
 )
 @pytest.mark.parametrize("command", ["fetch", "wait"])
-def test_a_missing_key(program, command, environment, ticket):
-    """Without a key that fits, nothing is sent; the line names the variable, never the key."""
+def test_missing_key_sends_nothing(program, command, environment, ticket):
+    """Without a key for the family nothing is sent, and the message never contains a key."""
     run = program(command, ticket, **environment)
     assert (3, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
     assert KEY not in run.stderr
 
 
-def test_the_key_is_never_printed(program, emulator):
-    """Not even where the server echoes it and a traceback is asked for."""
+def test_key_is_never_printed(program, emulator):
+    """The key is not printed, even if the server echoes it and `--debug` shows a traceback."""
     emulator.script("images:echo", [ScriptedReply(401, json.dumps({"message": KEY}).encode())])
     run = program("fetch", "images:echo", "--debug")
     assert 3 == run.returncode
@@ -121,8 +121,8 @@ def test_the_key_is_never_printed(program, emulator):
     assert KEY not in run.stdout + run.stderr
 
 
-def test_many_are_waited_for(program, emulator):
-    """Every outcome is a JSON line; a failed job gives its exit code, duplicates come once."""
+def test_wait_prints_each_outcome_once(program, emulator):
+    """Each outcome is a line of JSON, also for a ticket that is given twice."""
     good = [str(emulator.add_job(("video", n), fails=False)) for n in range(3)]
     bad = str(emulator.add_job(("video", 3), fails=True))
     run = program("wait", *good, bad, good[0])
@@ -131,8 +131,8 @@ def test_many_are_waited_for(program, emulator):
     assert [Failed] == [type(each) for each in records(run) if not isinstance(each, Success)]
 
 
-def test_the_worst_code_wins(program, emulator):
-    """A refusal that leaves a ticket open is worse than a failed job, and is told in one line."""
+def test_exit_code_is_the_worst_of_all_tickets(program, emulator):
+    """A refusal that leaves a ticket open is worse than a failed job, and one line reports it."""
     refused = scripted(emulator, "not_allowed", family="voice")
     failed = str(emulator.add_job("video:10", fails=True))
     run = program("wait", refused, failed)
@@ -140,8 +140,8 @@ def test_the_worst_code_wins(program, emulator):
     assert {Unresolved, Failed} == {type(each) for each in records(run)}
 
 
-def test_standard_input(program, emulator):
-    """Tickets come one a line; a line that is none is named and costs the others nothing."""
+def test_wait_reads_tickets_from_standard_input(program, emulator):
+    """A bad line of standard input is reported by its number and does not affect the others."""
     tickets = [str(emulator.add_job(("interior", n), fails=False)) for n in range(3)]
     run = program("wait", "-", given="\r\n".join([tickets[0], "", "nonsense", *tickets[1:]]))
     assert (2, 1) == (run.returncode, run.stderr.count("\n"))
@@ -149,49 +149,49 @@ def test_standard_input(program, emulator):
     assert set(tickets) == {str(each.ticket) for each in records(run)}
 
 
-def test_fetch_reads_its_ticket_from_standard_input(program, emulator):
-    """`-` is a ticket on standard input for `fetch` as well."""
+def test_fetch_reads_ticket_from_standard_input(program, emulator):
+    """`fetch -` reads a ticket from standard input."""
     ticket = scripted(emulator, "success")
     assert ticket == str(records(program("fetch", "-", given=f"{ticket}\n"))[0].ticket)
 
 
-def test_the_time_is_up(program, emulator):
-    """A ticket that is not over in time is unresolved and can be waited for again."""
+def test_ticket_after_timeout_is_unresolved(program, emulator):
+    """A ticket that does not end within the timeout is unresolved."""
     run = program("wait", scripted(emulator, "processing"), "--timeout", "0.2")
     assert (7, 1) == (run.returncode, run.stderr.count("\n"))
     assert isinstance(records(run)[0].cause, WaitTimeout)
 
 
-def test_no_time_at_all_gives_up_at_once(program, emulator):
-    """As in the library: the ticket is taken and left, and can be waited for again."""
+def test_timeout_zero_gives_up_at_once(program, emulator):
+    """With `--timeout 0` the ticket is unresolved at once, as in the library."""
     run = program("wait", scripted(emulator, "processing"), "--timeout", "0")
     assert 7 == run.returncode
     assert isinstance(records(run)[0].cause, WaitTimeout)
 
 
-def test_words_that_end_with_a_full_stop(program, emulator):
-    """What to do follows them in the same sentence."""
+def test_advice_follows_message_with_full_stop(program, emulator):
+    """The full stop of a server's message is dropped before the advice."""
     emulator.script(
         "images:stop", [ScriptedReply(404, b'{"error": "The route x could not be found."}')]
     )
-    told = program("fetch", "images:stop").stderr
-    assert "could not be found; check the ticket" in told
+    message = program("fetch", "images:stop").stderr
+    assert "could not be found; check the ticket" in message
 
 
-def test_ctrl_c(program, emulator):
-    """An interrupted wait prints what had ended, says one line and exits with 130."""
+def test_interrupted_wait_says_how_to_resume(program, emulator):
+    """An interrupted wait has printed the known outcomes, prints one line and exits with 130."""
     good = str(emulator.add_job("three_d:1", fails=False))
     with program.start("wait", good, scripted(emulator, "processing")) as process:
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=10)
+        _, messages = process.communicate(timeout=10)
     assert good == json.loads(first)["ticket"]
-    assert (130, 1) == (process.returncode, told.count("\n"))
-    assert "interrupted after 1 ended" in told
+    assert (130, 1) == (process.returncode, messages.count("\n"))
+    assert "interrupted after 1 ended" in messages
 
 
-def test_outcomes_are_printed_as_they_come(program, emulator):
-    """A reader on a pipe gets each line at once, while standard input is still open."""
+def test_outcomes_are_printed_at_once(program, emulator):
+    """A pipe gets each outcome at once, while other tickets are still open."""
     ticket = str(emulator.add_job("three_d:2", fails=False))
     with program.start("wait", ticket, scripted(emulator, "processing")) as process:
         began = time.monotonic()
@@ -201,8 +201,8 @@ def test_outcomes_are_printed_as_they_come(program, emulator):
         process.kill()
 
 
-def test_a_reader_who_has_gone(program, emulator):
-    """A closed pipe ends the program without a word."""
+def test_closed_output_pipe_ends_program_silently(program, emulator):
+    """If its output pipe is closed, the program ends without a message."""
     ticket = str(emulator.add_job("three_d:3", fails=False))
     with program.start("wait", ticket) as process:
         process.stdout.close()
@@ -210,8 +210,8 @@ def test_a_reader_who_has_gone(program, emulator):
     assert 141 == process.returncode
 
 
-def test_a_terminal_gets_readable_lines(program, emulator):
-    """On a terminal every outcome is a line of words with its links whole."""
+def test_terminal_shows_outcomes_as_text(program, emulator):
+    """A terminal shows each outcome as text, with links that are not broken."""
     link = f"https://x.test/{'long' * 60}.png"
     emulator.add_job("images:61", fails=False, output=[link, "https://x.test/2.png"])
     emulator.add_job("images:62", fails=True)
@@ -222,25 +222,25 @@ def test_a_terminal_gets_readable_lines(program, emulator):
     assert "Failed, Try Again" in shown
 
 
-def test_a_terminal_shows_a_look(program, emulator):
-    """On a terminal a running job shows its state and the server's guess."""
+def test_terminal_shows_state_of_running_job(program, emulator):
+    """A terminal shows the state of a running job and the server's estimate."""
     code, shown = program.on_terminal("fetch", scripted(emulator, "processing"))
     assert 0 == code
     assert "about 5 s to go" in shown
 
 
-def test_a_terminal_is_safe_from_the_server(program, emulator):
-    """Escape sequences, control characters and markup in a message are shown, not obeyed."""
+def test_terminal_gets_no_control_characters_of_server(program, emulator):
+    """Escape sequences and markup in a server's message are shown as text."""
     message = "\x1b]0;owned\x07\r[red]markup[/red]\u202e :smile:" + "x" * 5000
     body = json.dumps({"status": "failed", "message": message}).encode()
     emulator.script("images:evil", [ScriptedReply(200, body)])
     emulator.script("images:rude", [ScriptedReply(500, body.replace(b"failed", b"what"))])
     _, shown = program.on_terminal("fetch", "images:evil")
-    _, told = program.on_terminal("fetch", "images:rude")
+    _, error = program.on_terminal("fetch", "images:rude")
     _, traced = program.on_terminal("fetch", "images:rude", "--debug")
     assert "Traceback" in traced
     assert "\x1b]0" not in traced
-    for text in (shown, told):
+    for text in (shown, error):
         assert "\x1b]0" not in text
         assert "\u202e" not in text
         assert r"\x1b]0;owned\x07\r[red]markup[/red]\u202e :smile:" in text

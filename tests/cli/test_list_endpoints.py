@@ -1,4 +1,4 @@
-"""`endpoints`: the ways to start work, whole or in part."""
+"""`endpoints`: the list of endpoints, whole or in part."""
 
 import csv
 import json
@@ -10,12 +10,12 @@ from modelslab_async import ENDPOINTS
 
 
 def names(run):
-    """The names in the lines that a pipe got."""
+    """The names in the lines of a pipe."""
     return [row["name"] for row in csv.DictReader(run.stdout.splitlines(), delimiter="\t")]
 
 
-def test_a_pipe_gets_plain_lines(program):
-    """A header and a line of tab-separated fields for every endpoint."""
+def test_pipe_gets_tab_separated_endpoints(program):
+    """A pipe gets a header and a tab-separated line for every endpoint."""
     run = program("endpoints")
     assert list(ENDPOINTS) == names(run)
     rows = {row["name"]: row for row in csv.DictReader(run.stdout.splitlines(), delimiter="\t")}
@@ -36,8 +36,8 @@ def test_a_pipe_gets_plain_lines(program):
         ("v7_*/*-to-image", ["v7_images/image-to-image", "v7_images/text-to-image"]),
     ],
 )
-def test_a_part_of_the_table(program, pattern, expected):
-    """A family's name gives its rows, a pattern what fits it, a name the one row."""
+def test_name_or_pattern_selects_endpoints(program, pattern, expected):
+    """A family's name, a whole name, a part of one or a pattern selects endpoints."""
     assert expected == names(program("endpoints", pattern))
 
 
@@ -48,14 +48,14 @@ def test_endpoint_without_its_group_finds_all_of_that_name(program):
     assert found == names(program("endpoints", "*/text2img"))
 
 
-def test_a_family_has_what_is_resolved_by_it(program):
-    """Work that starts elsewhere and is fetched here belongs here as well."""
+def test_family_selects_endpoints_that_it_resolves(program):
+    """A family also selects endpoints of other groups whose tickets belong to it."""
     found = names(program("endpoints", "images"))
     assert {"images/text2img", "controlnet_v5/controlnet"} <= set(found)
 
 
-def test_json_lines(program):
-    """`--json` gives the same facts as JSON, with lists."""
+def test_json_prints_endpoints_with_lists(program):
+    """`--json` prints the same facts as JSON, with lists."""
     row = json.loads(program("endpoints", "--json", "realtime/text2img").stdout)
     assert ("realtime", ["prompt"], ["image"]) == (
         row["resolved_by"],
@@ -66,8 +66,8 @@ def test_json_lines(program):
     assert ["init_image"] == row["files"]
 
 
-def test_what_takes_a_file(program):
-    """It is told of work that is started; a question takes none."""
+def test_file_parameters_are_listed(program):
+    """File parameters are listed for endpoints that start work, and for no others."""
     run = program("endpoints", "image_editing")
     rows = {row["name"]: row for row in csv.DictReader(run.stdout.splitlines(), delimiter="\t")}
     assert "init_image,cloth_image" == rows["image_editing/fashion"]["files"]
@@ -77,8 +77,8 @@ def test_what_takes_a_file(program):
     assert "takes a file" in shown
 
 
-def test_a_terminal_gets_a_table(program):
-    """Every endpoint is in it, with the family of its tickets and what it requires."""
+def test_terminal_gets_table_of_endpoints(program):
+    """The table has every endpoint with its family and its required parameters."""
     code, shown = program.on_terminal("endpoints")
     assert 0 == code
     assert "\t" not in shown
@@ -90,8 +90,8 @@ def test_a_terminal_gets_a_table(program):
 
 
 @pytest.mark.parametrize("name", ["realtime/text2img", "voice/vocal_isolator", "workflows/run"])
-def test_a_terminal_gets_all_about_one(program, name):
-    """One endpoint is shown with every parameter, its request, what it gives and its document."""
+def test_terminal_shows_all_facts_of_one_endpoint(program, name):
+    """A single endpoint is shown with all its parameters, its request and its document."""
     code, shown = program.on_terminal("endpoints", name)
     assert 0 == code
     endpoint = ENDPOINTS[name]
@@ -101,7 +101,7 @@ def test_a_terminal_gets_all_about_one(program, name):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "complaint"),
+    ("pattern", "message"),
     [
         ("realtime/txt2img", "did you mean 'realtime/text2img'"),
         ("realtme", "did you mean 'realtime'"),
@@ -109,13 +109,13 @@ def test_a_terminal_gets_all_about_one(program, name):
         ("enterprise_pony", "has no documented endpoint"),
     ],
 )
-def test_what_is_not_there(program, pattern, complaint):
-    """A name that is none is a usage error with those that are like it."""
+def test_unknown_endpoint_is_refused_with_suggestion(program, pattern, message):
+    """An unknown name is a usage error with similar names."""
     run = program("endpoints", pattern)
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
-    assert complaint in run.stderr
+    assert message in run.stderr
 
 
-def test_no_key_is_needed(program):
-    """The table can be read without a key."""
+def test_endpoints_needs_no_key(program):
+    """The endpoints can be listed without a key."""
     assert 0 == program("endpoints", MODELSLAB_API_KEY=None).returncode

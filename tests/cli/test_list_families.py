@@ -6,8 +6,8 @@ import json
 from modelslab_async import FAMILIES
 
 
-def test_a_pipe_gets_plain_lines(program):
-    """A header and a line of tab-separated fields for every family."""
+def test_pipe_gets_tab_separated_families(program):
+    """A pipe gets a header and a tab-separated line for every family."""
     rows = list(csv.DictReader(program("families").stdout.splitlines(), delimiter="\t"))
     assert list(FAMILIES) == [row["name"] for row in rows]
     row = rows[0]
@@ -20,8 +20,8 @@ def test_a_pipe_gets_plain_lines(program):
     assert ("generation", "image") == (row["status"], row["output"])
 
 
-def test_json_lines(program):
-    """`--json` gives the same rows as JSON, with outputs as lists."""
+def test_json_prints_families_with_lists(program):
+    """`--json` prints the same rows as JSON, with outputs as lists."""
     run = program("families", "--json", "workflows", "training")
     workflows, training = map(json.loads, run.stdout.splitlines())
     assert ("workflows", "header", "workflow") == tuple(
@@ -31,8 +31,8 @@ def test_json_lines(program):
     assert [] == training["output"]
 
 
-def test_a_terminal_gets_a_table(program):
-    """Every family and every fact about it is in the table."""
+def test_terminal_gets_table_of_families(program):
+    """The table has every family and every fact about it."""
     code, shown = program.on_terminal("families")
     assert 0 == code
     assert "\t" not in shown
@@ -44,13 +44,13 @@ def test_a_terminal_gets_a_table(program):
     assert "id in body field request_id, standard key in body, status read as generation" in shown
 
 
-def test_an_unknown_family(program):
-    """A name that is none is a usage error with those that are like it."""
+def test_unknown_family_is_refused_with_suggestion(program):
+    """An unknown name is a usage error with similar names."""
     run = program("families", "vidio")
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
     assert "did you mean 'video'" in run.stderr
 
 
-def test_no_key_is_needed(program):
-    """The registry can be read without a key."""
+def test_families_needs_no_key(program):
+    """The registry can be listed without a key."""
     assert 0 == program("families", MODELSLAB_API_KEY=None).returncode

@@ -1,4 +1,4 @@
-"""What all commands share: help, exit codes, missing extras, event loops."""
+"""What all commands share: help, exit codes, missing extras and event loops."""
 
 import os
 
@@ -23,7 +23,7 @@ KINDS = [
 
 
 def test_every_error_has_an_exit_code():
-    """No error of the package falls through the table, and its two not-founds agree."""
+    """Every error of the package has an exit code, and `not found` has the same one everywhere."""
     made = [
         kind(FAILED) if issubclass(kind, errors.GenerationFailed) else kind("words")
         for kind in KINDS
@@ -34,23 +34,23 @@ def test_every_error_has_an_exit_code():
 
 
 @pytest.mark.parametrize("kind", [errors.AuthenticationError, errors.InvalidRequest])
-def test_what_to_do_is_said_once(kind):
-    """By the error where it knows, else by the table of exits."""
-    said = explain(kind("no."))
-    assert 1 == said.count("; ")
-    assert said.startswith("no; check the ")
+def test_message_has_one_piece_of_advice(kind):
+    """The advice comes from the error or, if it has none, from the table of exit codes."""
+    message = explain(kind("no."))
+    assert 1 == message.count("; ")
+    assert message.startswith("no; check the ")
 
 
-def test_the_worst_code_is_what_waiting_does_not_mend():
-    """Codes are ranked by the table: key, payment, usage, network, rate, time, disk, the job."""
+def test_worst_code_follows_the_ranking():
+    """Codes are ranked: key, payment, usage, network, rate, time, disk, then the job."""
     ranked = [3, 6, 2, 10, 4, 7, 8, 5, 1, 0]
-    assert ranked == [worst_code(ranked[place:]) for place in range(len(ranked))]
+    assert ranked == [worst_code(ranked[start:]) for start in range(len(ranked))]
     assert 0 == worst_code([])
 
 
 @pytest.mark.parametrize("arguments", [(), ("fetch",), ("wait",)])
-def test_help_names_the_exit_codes(program, arguments):
-    """Whoever writes a script finds the codes in the help, the order among them too."""
+def test_help_lists_exit_codes(program, arguments):
+    """The help lists the exit codes and their ranking, for authors of scripts."""
     run = program(*arguments, "--help")
     assert 0 == run.returncode
     for line in ("0  success", "1  the generation failed", "7  not finished", "130  interrupted"):
@@ -60,7 +60,7 @@ def test_help_names_the_exit_codes(program, arguments):
 
 @pytest.mark.parametrize("command", ["families", "emulate", "demo"])
 def test_every_command_has_help(program, command):
-    """Each command explains itself."""
+    """Each command has a help text."""
     assert f"modelslab-async {command} [OPTIONS]" in program(command, "--help").stdout
 
 
@@ -123,15 +123,15 @@ def test_help_is_about_as_fast_as_click():
     assert 3.0 >= ratio
 
 
-def test_no_command_shows_the_help(program):
-    """The bare program shows its help on standard error, as an error of usage."""
+def test_no_command_shows_help_as_usage_error(program):
+    """Without a command, the program prints its help on standard error and fails."""
     run = program()
     assert (2, "") == (run.returncode, run.stdout)
     assert "emulate" in run.stderr
 
 
 def test_version(program):
-    """`--version` names the package's version."""
+    """`--version` prints the version of the package."""
     assert __version__ in program("--version").stdout
 
 
@@ -144,15 +144,15 @@ def test_version(program):
         ("uvicorn", ("demo",), "emulator"),
     ],
 )
-def test_a_missing_extra_is_told_in_one_line(program, without, missing, arguments, extra):
-    """Without an extra the line says what to install."""
+def test_missing_extra_is_reported_in_one_line(program, without, missing, arguments, extra):
+    """If an extra is missing, one line says what to install."""
     run = program(*arguments, PYTHONPATH=without(missing))
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
     assert f'pip install "modelslab-async[{extra}]"' in run.stderr
 
 
-def test_a_defect_is_one_line(program, without, tmp_path):
-    """What nobody foresaw is one line too, and a traceback only where it was asked for."""
+def test_unexpected_error_is_one_line(program, without, tmp_path):
+    """An unexpected error is one line, and a traceback only with `--debug`."""
     path = without()
     (tmp_path / "sitecustomize.py").write_text("import json\njson.dumps = None\n")
     run = program("families", "--json", PYTHONPATH=path)
@@ -160,8 +160,8 @@ def test_a_defect_is_one_line(program, without, tmp_path):
     assert "Traceback" in program("families", "--json", "--debug", PYTHONPATH=path).stderr
 
 
-def test_it_runs_without_uvloop(program, emulator, without):
-    """Uvloop is used where it is installed and missed nowhere."""
+def test_program_runs_without_uvloop(program, emulator, without):
+    """The program runs if uvloop is not installed."""
     ticket = str(emulator.add_job("realtime:90", fails=False))
     assert 0 == program("wait", ticket, PYTHONPATH=without("uvloop")).returncode
 
@@ -177,8 +177,8 @@ def test_it_runs_without_uvloop(program, emulator, without):
         ("families vide", "plain,video"),
     ],
 )
-def test_completion(program, words, offered):
-    """A shell is offered families, beginnings of tickets, and the files for ids."""
+def test_shell_completes_families_tickets_and_files(program, words, offered):
+    """A shell can complete families, beginnings of tickets, and files of ids."""
     run = program(
         _MODELSLAB_ASYNC_COMPLETE="bash_complete",
         COMP_WORDS=f"modelslab-async {words}",

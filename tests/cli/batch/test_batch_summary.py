@@ -1,4 +1,4 @@
-"""Exit codes of a batch: 0 only if all is well, else what is wrong, as the help lists it."""
+"""The exit codes of a batch: 0 only if every ticket succeeded and every file is saved."""
 
 import os
 import re
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def saved(here, emulator):
-    """A batch of two whose files were saved in `out`."""
+    """A batch of two tickets with their files in `out`."""
     ids = "images:6001\nimages:6002\n"
     for ticket in ids.split():
         emulator.add_job(ticket, fails=False)
@@ -51,13 +51,13 @@ def counts(**some):
         ({"save_pending": 6, "unsaved": 1}, 0, {8: 7}),
     ],
 )
-def test_every_count_has_its_code(some, given_up, codes):
-    """What is open, given up by others, save_pending or not saved is no success."""
+def test_every_count_has_its_exit_code(some, given_up, codes):
+    """Open, given up, pending and unsaved tickets each have an exit code."""
     assert codes == BatchSummary(counts(**some)).codes(given_up)
 
 
-def test_files_that_are_owed(here, saved):
-    """A run that saves nothing does not call a batch well whose files are still to be saved."""
+def test_unsaved_files_of_earlier_runs_are_reported(here, saved):
+    """A run without `--out` fails if earlier runs left files unsaved."""
     for file in saved.iterdir():
         file.unlink()
     assert 8 == here("verify", "out", "--repair").returncode
@@ -68,8 +68,8 @@ def test_files_that_are_owed(here, saved):
     assert 2 == len([*saved.iterdir()])
 
 
-def test_files_that_are_gone(here, saved):
-    """They are missed, though the journal has them; `verify --repair` has them saved again."""
+def test_missing_files_are_reported_until_repaired(here, saved):
+    """Recorded files that are gone are reported, and `verify --repair` has them saved again."""
     (saved / "images-6001-0.png").unlink()
     (saved / "images-6002-0.png").write_bytes(b"cut")
     run = here("run", *SAVE, "--quiet")
@@ -79,8 +79,8 @@ def test_files_that_are_gone(here, saved):
     assert 0 == here("run", *SAVE).returncode
 
 
-def test_files_that_are_elsewhere(here, saved):
-    """Another folder does not have them; once they are moved there, all is well."""
+def test_files_in_another_folder_are_reported(here, saved):
+    """Files in another folder are reported until they are moved."""
     run = here("run", "--out", "new", "--allow-private")
     assert 8 == run.returncode
     assert f"2 files that were saved are not in new but in {saved}; move them" in run.stderr
@@ -89,16 +89,16 @@ def test_files_that_are_elsewhere(here, saved):
     assert 0 == again.returncode, again.stderr
 
 
-def test_an_unknown_id(here):
-    """It is not found, now and whenever the journal is run again, as `wait` says it."""
+def test_unknown_id_is_not_found_in_every_run(here):
+    """An unknown id ends with the code of `not found`, in the first run and in later ones."""
     run = here("run", "-", given="images:6101\n")
     assert 5 == run.returncode, run.stderr
     assert 5 == here("run").returncode
     assert ["not_found", "1"] in [line.split() for line in here("status").stdout.splitlines()]
 
 
-def test_a_time_that_was_up_in_trouble():
-    """It is that trouble; nothing was heard that would speak of the job."""
+def test_timeout_after_failed_poll_has_the_code_of_the_failure():
+    """If the last poll failed, the exit code names that failure and not the timeout."""
     ticket = Ticket("images", 1)
 
     def code(fault: TransientError | None) -> int:
@@ -109,8 +109,8 @@ def test_a_time_that_was_up_in_trouble():
     assert 10 == code_for(Unresolved(ticket=ticket, cause=TransportError("cut")))
 
 
-def test_no_network(here):
-    """A host that nothing answers for is the network, also where the time was up first."""
+def test_unreachable_host_is_a_network_error(here):
+    """A host that does not answer is a network error, even if the timeout comes first."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
     run = here("run", "-", "--timeout", "1", given="images:6201\n", MODELSLAB_BASE_URL=url)
@@ -118,8 +118,8 @@ def test_no_network(here):
     assert "the last poll failed" in run.stderr
 
 
-def test_the_recipe_of_the_documentation(here, emulator, program):
-    """It goes on while the service is in trouble, and ends when all is saved."""
+def test_documented_shell_loop_retries_until_saved(here, emulator, program):
+    """The loop goes on while the service fails, and ends when everything is saved."""
     page = (ROOT / "docs" / "how-to" / "batch-command.md").read_text()
     (recipe,) = re.findall(r"^\$ (until .*)$", page, re.MULTILINE)
     for ours, theirs in (
@@ -142,5 +142,5 @@ def test_the_recipe_of_the_documentation(here, emulator, program):
     ) as process:
         assert "again\n" == process.stdout.readline()
         emulator.script("images:6301", [ScriptedReply(200, b'{"status": "success", "output": []}')])
-        _, told = process.communicate(timeout=60)
-    assert 0 == process.returncode, told
+        _, messages = process.communicate(timeout=60)
+    assert 0 == process.returncode, messages

@@ -1,4 +1,4 @@
-"""What goes wrong in a batch is told in the words of the command line, and with what to do."""
+"""The messages of `batch` about problems: they name options and say what to do."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from modelslab_async.emulator import ScriptedReply
 
 
 def add(path, *tickets):
-    """Put tickets into a journal as a program would that knows more families."""
+    """Write tickets to a journal, as a program with more families would."""
 
     async def write():
         async with Batch.open(path) as batch:
@@ -19,20 +19,20 @@ def add(path, *tickets):
     asyncio.run(write())
 
 
-def test_a_link_that_is_refused(here, emulator):
-    """It is an option that allows it, in the run, in the status and in the download alike."""
+def test_refused_link_names_the_option_everywhere(here, emulator):
+    """The option that allows the link is named by the run, by `status` and in the report."""
     emulator.add_job("images:7001", fails=False)
     run = here("run", "-", "--out", "out", given="images:7001")
     assert 8 == run.returncode
     assert 0 == here("report", "--html", "page.html").returncode
     page = (here.folder / "page.html").read_text(encoding="utf-8")
-    for told in (run.stdout, here("status").stdout, page):
-        assert "allow it with --allow-private" in told
-        assert "allow_private=True" not in told
+    for text in (run.stdout, here("status").stdout, page):
+        assert "allow it with --allow-private" in text
+        assert "allow_private=True" not in text
 
 
-def test_a_file_that_is_too_large(here, emulator, program, tmp_path):
-    """The message names an option that there is, and it helps."""
+def test_too_large_file_names_the_option(here, emulator, program, tmp_path):
+    """The message names an option that exists and helps."""
     emulator.add_job("images:7011", fails=False)
     arguments = ("run", "-", "--out", "out", "--allow-private")
     run = here(*arguments, "--max-bytes", "10", given="images:7011")
@@ -63,8 +63,8 @@ def test_key_advice_names_only_the_variable():
     assert "no; check the key in MODELSLAB_API_KEY" == explain(AuthenticationError("no."))
 
 
-def test_quiet_tells_what_goes_wrong(here, emulator):
-    """How many failed, and why; and the next run says that there are some."""
+def test_quiet_reports_failures_and_reasons(here, emulator):
+    """`--quiet` prints how many tickets failed and why, and the next run mentions them."""
     for n in (7021, 7022):
         emulator.add_job(("images", n), fails=True)
     emulator.script("images:7023", [ScriptedReply(200, b'{"status": "processing"}')])
@@ -79,8 +79,8 @@ def test_quiet_tells_what_goes_wrong(here, emulator):
     assert "2 tickets failed in other runs; `batch export` lists why" in again.stderr
 
 
-def test_a_family_of_ones_own(here, emulator):
-    """All others are run; what is left is told as no defect, with what to do."""
+def test_family_unknown_to_the_program_leaves_other_tickets_unaffected(here, emulator):
+    """All other tickets are run, and one line says what to do about the rest."""
     emulator.add_job("images:7031", fails=False)
     add(here.folder / "run.db", "their_own:1", "images:7031")
     run = here("run", "--quiet")
@@ -90,8 +90,8 @@ def test_a_family_of_ones_own(here, emulator):
     assert '"success": 1' in here("status", "--json").stdout
 
 
-def test_a_key_that_is_missing(here):
-    """A journal may hold tickets that need another key than there is."""
+def test_journal_that_needs_another_key_is_reported(here):
+    """A journal may hold tickets that need a key which is not set."""
     add(here.folder / "run.db", "images:7041")
     run = here("run", MODELSLAB_API_KEY=None, MODELSLAB_ENTERPRISE_API_KEY="another-key")
     assert (3, 1) == (run.returncode, run.stderr.count("this family needs the standard key"))

@@ -1,4 +1,4 @@
-"""The group `batch`: a file of ids in, files and outcomes out, whatever ends it meanwhile."""
+"""The commands of `batch`: from a file of ids to files and outcomes, also after an interrupt."""
 
 import hashlib
 import json
@@ -36,8 +36,8 @@ def state_of(path):
         return dict(db.execute("SELECT ticket, state FROM overview").fetchall())
 
 
-def test_all_in_one_command(here, emulator, tmp_path):
-    """Ids in; files, an export and a journal out; and again, it asks and saves nothing more."""
+def test_run_saves_exports_and_records_once(here, emulator, tmp_path):
+    """One command saves, exports and records. The same command again polls and saves nothing."""
     tickets = [str(emulator.add_job(("images", n), fails=n == 4003)) for n in range(4001, 4006)]
     (tmp_path / "ids.txt").write_text("\n".join(tickets))
     arguments = ("run", "ids.txt", "--out", "out", "--export", "all.jsonl", "--allow-private")
@@ -79,8 +79,8 @@ def test_all_in_one_command(here, emulator, tmp_path):
         ),
     ],
 )
-def test_forms_of_ids(here, service, name, text, more):
-    """Text, CSV with and without a head, JSON lines; bare ids with a family."""
+def test_run_reads_usual_formats_of_ids(here, service, name, text, more):
+    """Text, CSV with and without column names, JSON lines, and bare ids with a family are read."""
     for ticket in ("images:4101", "images:4102", "video:4103"):
         service.emulator.add_job(ticket, fails=False)
     (here.folder / name).write_text(text, encoding="utf-8")
@@ -91,8 +91,8 @@ def test_forms_of_ids(here, service, name, text, more):
     ), run.stderr
 
 
-def test_bad_lines(here, emulator, tmp_path):
-    """Each is told by its number and stops no other; with --strict nothing is started."""
+def test_bad_lines_are_skipped_unless_strict(here, emulator, tmp_path):
+    """Each bad line is reported by its number; with `--strict`, nothing is started."""
     emulator.add_job("images:4201", fails=False)
     text = "images:4201\nnonsense\n\nno_such_family:1\n4202\n"
     run = here("run", "-", given=text)
@@ -108,7 +108,7 @@ def test_bad_lines(here, emulator, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "messages"),
     [
         (("run",), "there is no journal run.db; give IDS"),
         (("run", "nowhere.txt"), "nowhere.txt cannot be read"),
@@ -122,16 +122,16 @@ def test_bad_lines(here, emulator, tmp_path):
         (("verify",), "there is no journal"),
     ],
 )
-def test_usage(here, tmp_path, arguments, told):
-    """One line that says what to write instead, and no journal is made."""
+def test_malformed_arguments_create_no_journal(here, tmp_path, arguments, messages):
+    """One line says what to write instead, and no journal is created."""
     run = here(*arguments, given="a,b\n1,2\n")
     assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
-    assert told in run.stderr
+    assert messages in run.stderr
     assert [] == names(tmp_path)
 
 
-def test_bad_rows(here, emulator):
-    """A row that is no JSON, or names no id or no family, is told by its number too."""
+def test_bad_rows_are_reported_by_number(here, emulator):
+    """A row without JSON, id or family is reported by its number."""
     emulator.add_job("images:4251", fails=False)
     rows = '{"ticket": "images:4251"}\nnonsense\n{"name": "cat"}\n{"id": 7}\n{"id": "no:7"}\n'
     run = here("run", "-", given=rows)
@@ -160,8 +160,8 @@ def test_empty_file_is_reported(here, tmp_path, text):
     assert "modelslab-async: ids.csv is empty: it holds no tickets\n" in run.stderr
 
 
-def test_a_journal_that_is_none(here, emulator, tmp_path):
-    """What is wrong with the file is told in one line, and it is left alone."""
+def test_foreign_file_is_not_used_as_journal(here, emulator, tmp_path):
+    """A file that is no journal is reported in one line and left unchanged."""
     (tmp_path / "run.db").write_text("a letter")
     emulator.add_job("images:4301", fails=False)
     run = here("run", "-", "--quiet", given="images:4301")
@@ -169,8 +169,8 @@ def test_a_journal_that_is_none(here, emulator, tmp_path):
     assert "a letter" == (tmp_path / "run.db").read_text()
 
 
-def test_json_and_quiet(here, emulator):
-    """Programs get a line an outcome with its files; --quiet shows nothing that is well."""
+def test_json_prints_files_and_quiet_prints_nothing(here, emulator):
+    """`--json` prints each outcome with its files; `--quiet` prints nothing if all is well."""
     emulator.add_job("images:4401", fails=False)
     run = here(
         "run", "-", "--json", "--quiet", "--out", "o", "--allow-private", given="images:4401"
@@ -184,8 +184,8 @@ def test_json_and_quiet(here, emulator):
     assert ("", "") == (here("run", "--quiet").stdout, here("run", "--quiet").stderr)
 
 
-def test_status(here, emulator):
-    """It counts without a key, for readers and for programs."""
+def test_status_counts_without_a_key(here, emulator):
+    """`status` needs no key, for people and for programs."""
     emulator.add_job("images:4501", fails=False)
     emulator.add_job("images:4502", fails=True)
     here("run", "-", given="images:4501\nimages:4502")
@@ -198,8 +198,8 @@ def test_status(here, emulator):
     assert 2 == json.loads(here("status", "--json").stdout)["tickets"]
 
 
-def test_what_cannot_be_saved(here, emulator, tmp_path):
-    """It has its exit code and its reason in the status; the next run saves it."""
+def test_unsaved_file_is_reported_and_saved_by_next_run(here, emulator, tmp_path):
+    """`status` shows the reason, and the next run saves the file."""
     emulator.add_job("images:4601", fails=False)
     (tmp_path / "out").write_text("a file where the folder should be")
     run = here("run", "-", "--out", "out", "--allow-private", given="images:4601")
@@ -213,8 +213,8 @@ def test_what_cannot_be_saved(here, emulator, tmp_path):
     assert ["images-4601-0.png"] == names(tmp_path / "out" / "x")
 
 
-def test_retry_failed(here, emulator, tmp_path):
-    """What the server called failed is asked about again."""
+def test_retry_failed_polls_failed_tickets_again(here, emulator, tmp_path):
+    """`retry --failed` polls the tickets again that the server reported as failed."""
     emulator.add_job("images:4701", fails=True)
     assert 1 == here("run", "-", given="images:4701").returncode
     emulator.script("images:4701", [ScriptedReply(200, b'{"status": "success", "output": []}')])
@@ -223,8 +223,8 @@ def test_retry_failed(here, emulator, tmp_path):
     assert {"images:4701": "success"} == state_of(tmp_path / "run.db")
 
 
-def test_export(here, emulator, tmp_path):
-    """In the form that the name says, or that is named."""
+def test_export_takes_format_from_name_or_option(here, emulator, tmp_path):
+    """The format comes from the name of the file or from `--file-format`."""
     emulator.add_job("images:4801", fails=False)
     here("run", "-", given="images:4801")
     assert 0 == here("export", "all.csv").returncode
@@ -237,8 +237,8 @@ def test_export(here, emulator, tmp_path):
     assert 2 == here("export", "all.doc").returncode
 
 
-def test_export_to_what_is_no_file(here, emulator, tmp_path):
-    """Standard output, a pipe and a link are written to, and stay what they are."""
+def test_export_keeps_links_and_pipes(here, emulator, tmp_path):
+    """Standard output, a pipe and a link are written to and not replaced."""
     emulator.add_job("images:4811", fails=False)
     here("run", "-", given="images:4811")
     out = here("export", "-", "--file-format", "jsonl")
@@ -260,16 +260,16 @@ def test_export_to_what_is_no_file(here, emulator, tmp_path):
     assert (tmp_path / "pipe.jsonl").is_fifo()
 
 
-def test_parquet_without_its_extra(here, without):
-    """Before anything is asked, one line says what to install."""
+def test_parquet_without_its_extra_is_refused_first(here, without):
+    """One line says what to install, before anything is polled."""
     path = os.pathsep.join((without("pyarrow"), str(Path.cwd())))
     run = here("run", "-", "--export", "x.parquet", given="images:1", PYTHONPATH=path)
     assert (2, 1) == (run.returncode, run.stderr.count("\n"))
     assert 'pip install "modelslab-async[parquet]"' in run.stderr
 
 
-def test_verify(here, emulator, tmp_path):
-    """What is changed or missing is a line each; --repair has the next run get it."""
+def test_verify_lists_changed_and_missing_files(here, emulator, tmp_path):
+    """Each changed or missing file is a line, and `--repair` has the next run save it."""
     for n in range(4901, 4904):
         emulator.add_job(("images", n), fails=False)
     ids = "images:4901\nimages:4902\nimages:4903\n"
@@ -300,8 +300,8 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
-def test_ctrl_c(program, emulator, tmp_path):
-    """It stops in good order; the same command goes on, and loses nothing."""
+def test_ctrl_c_stops_in_order_and_loses_nothing(program, emulator, tmp_path):
+    """After Ctrl-C, the same command resumes the batch."""
     emulator.add_job("images:5011", fails=False)
     emulator.script("images:5012", FOREVER)
     journal, out = tmp_path / "run.db", tmp_path / "out"
@@ -313,19 +313,19 @@ def test_ctrl_c(program, emulator, tmp_path):
     with started(program, *arguments, "--allow-private") as process:
         wait_for(lambda: journal.exists() and out.exists() and "images-5011-0.png" in names(out))
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, messages = process.communicate(timeout=60)
 
     assert (130, False) == (process.returncode, exported.exists())
-    assert "stopping after the current downloads" in told
-    assert "1 open; run the same command again to resume" in told
+    assert "stopping after the current downloads" in messages
+    assert "1 open; run the same command again to resume" in messages
     assert {"images:5011": "success", "images:5012": "open"} == state_of(journal)
     emulator.script("images:5012", [ScriptedReply(200, b'{"status": "success", "output": []}')])
     assert 0 == program("batch", *arguments, "--allow-private").returncode
     assert 2 == len(exported.read_text().splitlines())
 
 
-def test_two_processes(program, emulator, tmp_path):
-    """The last word of each is what the journal holds, whichever of them did it."""
+def test_two_processes_both_count_the_whole_journal(program, emulator, tmp_path):
+    """At the end, each of two processes prints the counts of the whole journal."""
     tickets = [f"images:{n}" for n in range(5041, 5051)]
     for ticket in tickets:
         emulator.script(ticket, FOREVER)
@@ -340,15 +340,15 @@ def test_two_processes(program, emulator, tmp_path):
             for ticket in tickets:
                 emulator.script(ticket, DONE)
             ends = [process.communicate(timeout=60) for process in (one, other)]
-    for out, told in ends:
-        assert out.startswith("10 of 10 completed ("), (out, told)
-        assert told.splitlines()[-1].startswith("10 of 10 completed ("), told
+    for out, messages in ends:
+        assert out.startswith("10 of 10 completed ("), (out, messages)
+        assert messages.splitlines()[-1].startswith("10 of 10 completed ("), messages
     assert (0, 0) == (one.returncode, other.returncode)
     assert "by other processes" in ends[1][0]
 
 
-def test_a_window(here, emulator):
-    """It bounds what a process holds; the rest is open to others."""
+def test_window_smaller_than_batch_runs_all(here, emulator):
+    """A small window bounds the tickets at once, and all of them are still run."""
     for n in range(5061, 5064):
         emulator.add_job(("images", n), fails=False)
     run = here("run", "-", "--window", "1", given="images:5061\nimages:5062\nimages:5063\n")
@@ -356,8 +356,8 @@ def test_a_window(here, emulator):
     assert 2 == here("run", "--window", "0").returncode
 
 
-def test_ctrl_c_twice(program, emulator, tmp_path):
-    """The second does not wait for a transfer that stands still; it is gone on with later."""
+def test_second_ctrl_c_stops_at_once(program, emulator, tmp_path):
+    """The second Ctrl-C does not wait for a stalled download; the next run resumes it."""
     journal, out = tmp_path / "run.db", tmp_path / "out"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         link = f"http://127.0.0.1:{silent.getsockname()[1]}/x.png"
@@ -369,9 +369,9 @@ def test_ctrl_c_twice(program, emulator, tmp_path):
             process.send_signal(signal.SIGINT)
             assert "Ctrl-C again to stop at once" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=60)
+            _, messages = process.communicate(timeout=60)
 
-    assert (130, 1) == (process.returncode, told.count("\n"))
+    assert (130, 1) == (process.returncode, messages.count("\n"))
     with closing(sqlite3.connect(journal)) as db:
         assert [(0, 0)] == db.execute("SELECT state, run FROM saves").fetchall()
 
@@ -391,8 +391,8 @@ def test_ctrl_c_on_terminal_leaves_one_display(program, emulator, tmp_path):
     assert any("press Ctrl-C again to stop at once" in line for line in lines)
 
 
-def test_ctrl_c_where_it_is_ignored(program, emulator, tmp_path):
-    """What a shell started in the background goes on when another program is interrupted."""
+def test_background_run_ignores_ctrl_c(program, emulator, tmp_path):
+    """A run in the background of a shell goes on after Ctrl-C."""
     emulator.script("images:5031", FOREVER)
     (tmp_path / "ids").write_text("images:5031\n")
     journal = tmp_path / "run.db"
@@ -409,8 +409,8 @@ def test_ctrl_c_where_it_is_ignored(program, emulator, tmp_path):
         assert 0 == process.wait(60)
 
 
-def test_on_a_terminal(program, emulator, tmp_path):
-    """A reader sees how far it is, the last failures, and no key."""
+def test_terminal_shows_progress_and_failures(program, emulator, tmp_path):
+    """A terminal shows the progress and the last failures, and no key."""
     emulator.add_job("images:5101", fails=False)
     emulator.add_job("images:5102", fails=True)
     (tmp_path / "ids").write_text("images:5101\nimages:5102\n")
@@ -425,8 +425,8 @@ def test_on_a_terminal(program, emulator, tmp_path):
     assert program.environment["MODELSLAB_API_KEY"] not in shown
 
 
-def test_files_are_those_of_the_journal(here, emulator, tmp_path):
-    """The digest that is recorded is that of the file."""
+def test_recorded_digest_is_that_of_the_file(here, emulator, tmp_path):
+    """The journal records the SHA-256 of the saved file."""
     emulator.add_job("images:5201", fails=False)
     here("run", "-", "--out", "out", "--allow-private", given="images:5201")
     content = (tmp_path / "out" / "images-5201-0.png").read_bytes()

@@ -1,4 +1,4 @@
-"""The file of ids: a table is read as a table, and what is no ticket is told, never polled."""
+"""Files of ids: every usual format is read, and a line that is no ticket is never polled."""
 
 import csv
 
@@ -16,14 +16,14 @@ DEEP = "[" * 200_000
 
 @pytest.fixture
 def read(tmp_path):
-    """The tickets of a file of that text, and what is told of its bad lines."""
+    """The tickets of a file with this text, and the messages about its bad lines."""
 
-    def tickets_of(text, **said):
+    def tickets_of(text, **spec):
         path = tmp_path / "ids"
         path.write_text(text, encoding="utf-8")
-        told = []
-        tickets = [*map(str, read_tickets(str(path), InputSpec(**said), KEYS, told.append))]
-        return tickets, [line.replace(str(path), "ids") for line in told]
+        messages = []
+        tickets = [*map(str, read_tickets(str(path), InputSpec(**spec), KEYS, messages.append))]
+        return tickets, [line.replace(str(path), "ids") for line in messages]
 
     return tickets_of
 
@@ -46,18 +46,18 @@ def read(tmp_path):
         '{"Request ID": 7, "id": 9}\n{"id": "8"}\n',
     ],
 )
-def test_every_usual_form(read, text):
-    """Quoted line breaks, delimiters among the words, arrays, quotes around a ticket."""
+def test_usual_formats_are_read(read, text):
+    """Quoted line breaks, delimiters in cells, arrays, and quotes around a ticket are read."""
     assert (["images:7", "images:8"], []) == read(text, family="images")
 
 
-def test_a_head_says_that_a_word_is_an_id(read):
-    """Where a column is named, its ids need no digit; alone, one might be any word."""
+def test_column_name_allows_ids_without_digits(read):
+    """Under a known column name an id needs no digit; alone it may be any word."""
     assert (["images:FjvdzGnYi"], []) == read("training,id\nx,FjvdzGnYi\n", family="images")
-    tickets, told = read("FjvdzGnYi\nimages:FjvdzGnYi\n", family="images")
+    tickets, messages = read("FjvdzGnYi\nimages:FjvdzGnYi\n", family="images")
     assert ["images:FjvdzGnYi"] == tickets
     assert ["line 1 of ids skipped: 'FjvdzGnYi' has no digit, so it may be a word; "] == [
-        line.partition("write")[0] for line in told
+        line.partition("write")[0] for line in messages
     ]
 
 
@@ -69,15 +69,15 @@ def test_a_head_says_that_a_word_is_an_id(read):
         ("7,a cat\n8,a dog\n", "'7', 'a cat'"),
     ],
 )
-def test_unknown_columns_are_no_guess(read, text, columns):
-    """The columns that came are named, and how to choose one; nothing is taken for an id."""
+def test_unknown_columns_are_listed_and_not_guessed(read, text, columns):
+    """The message lists the columns and says how to choose one."""
     with pytest.raises(click.UsageError) as refused:
         read(text, family="images")
     assert f"it has {columns}; choose one with --column NAME" in refused.value.format_message()
 
 
-def test_a_column_is_chosen_by_name_or_number(read):
-    """By its name; where there are no names, by its number."""
+def test_column_is_chosen_by_name_or_number(read):
+    """A column is chosen by its name or, in a table without names, by its number."""
     table = "prompt,result_id\na cat,7\ntwo dogs,images:8\n"
     assert (["images:7", "images:8"], []) == read(table, family="images", column="Result ID")
     assert (["images:7", "images:8"], []) == read("x,7\n3,8\n", family="images", column="2")
@@ -88,13 +88,13 @@ def test_a_column_is_chosen_by_name_or_number(read):
             read(text, family="images", column=column)
 
 
-def test_tables_without_names(read):
-    """A row has one ticket, or one family and one id; what is not clear is told."""
+def test_rows_without_names_need_one_ticket(read):
+    """A row needs one ticket, or one family and one id. Ambiguous rows are reported."""
     text = "7,images\nimages,8,x\na cat,images:9\nimages,10,11\nimages:12,images:13\nwords,only\n"
-    tickets, told = read(text)
+    tickets, messages = read(text)
     assert ["images:7", "images:8", "images:9"] == tickets
-    assert [4, 5, 6] == [int(line.split()[1]) for line in told]
-    assert "it has 2 tickets and 0 ids instead of one" in told[1]
+    assert [4, 5, 6] == [int(line.split()[1]) for line in messages]
+    assert "it has 2 tickets and 0 ids instead of one" in messages[1]
 
 
 @pytest.mark.parametrize(
@@ -123,16 +123,16 @@ def test_tables_without_names(read):
         ('[7, "8", true]', "item 3", "is not an object with an id"),
     ],
 )
-def test_a_bad_line_is_told_and_stops_no_other(read, text, bad, why):
-    """It is told by its number, and no word of it is polled."""
-    tickets, told = read(text, family="images")
+def test_bad_line_is_reported_and_skipped(read, text, bad, why):
+    """A bad line is reported by its number, and no part of it is polled."""
+    tickets, messages = read(text, family="images")
     assert ["images:7", "images:8"] == tickets
-    assert [f"{bad} of ids skipped"] == [line.partition(":")[0] for line in told]
-    assert why in told[0]
+    assert [f"{bad} of ids skipped"] == [line.partition(":")[0] for line in messages]
+    assert why in messages[0]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "messages"),
     [
         ('["images", 7]\n["images", 8]\n', "begins like a JSON array but is none"),
         ('[{"id": 7},', "begins like a JSON array but is none"),
@@ -140,14 +140,14 @@ def test_a_bad_line_is_told_and_stops_no_other(read, text, bad, why):
         ("i\0d\0\n\x007\0", "is not UTF-8 text"),
     ],
 )
-def test_what_is_no_such_file_is_refused(read, text, told):
-    """One error that says what it looks like, not one a line."""
-    with pytest.raises(click.UsageError, match=told):
+def test_unreadable_format_is_refused_once(read, text, messages):
+    """A file in no known format gives one error, and not one a line."""
+    with pytest.raises(click.UsageError, match=messages):
         read(text, family="images")
 
 
-def test_the_limit_of_csv_is_as_it_was(read):
-    """Reading leaves nothing behind in the process."""
+def test_csv_field_limit_is_restored(read):
+    """Reading does not change the csv module's limit for the rest of the process."""
     before = csv.field_size_limit()
     read("id,x\n7,y\n", family="images")
     assert before == csv.field_size_limit()

@@ -1,4 +1,4 @@
-"""The page of a batch: what the journal knows, in one file that loads and runs nothing."""
+"""The report of a batch: one page that loads and runs nothing."""
 
 import re
 import sqlite3
@@ -14,7 +14,7 @@ HOSTILE = "<script>alert(1)</script> \"' & \u202e\x1b[31m"
 
 
 class Page(HTMLParser):
-    """The names of elements and the texts of a page; every element that is opened is closed."""
+    """The elements and texts of a page. It fails if an element is not closed."""
 
     def __init__(self, text):
         super().__init__()
@@ -40,7 +40,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def journal(program, emulator, tmp_path):
-    """A batch with successes, files, failures with hostile words, and one given up."""
+    """A batch with successes, files, failures with hostile messages, and an unresolved ticket."""
     tickets = [str(emulator.add_job(("images", n), fails=False)) for n in range(6001, 6011)]
     failed = b'{"status": "failed", "message": %s}'
     for number, word in ((6011, b'"%s"'), (6012, b'"%s"'), (6013, b'"Failed, Try Again"')):
@@ -62,8 +62,8 @@ def journal(program, emulator, tmp_path):
     return tmp_path / "run.db"
 
 
-def test_the_page(program, journal, tmp_path):
-    """It has the counts and the reasons, and nothing in it is loaded, run or left unescaped."""
+def test_report_page_shows_counts_and_reasons_and_loads_nothing(program, journal, tmp_path):
+    """The page has all counts and reasons, loads and runs nothing, and escapes every text."""
     run = program("batch", "report", "--html", str(tmp_path / "r.html"), "--journal", str(journal))
     assert (0, "") == (run.returncode, run.stdout), run.stderr
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -94,8 +94,8 @@ def test_the_page(program, journal, tmp_path):
     assert program.environment["MODELSLAB_API_KEY"] not in text
 
 
-def test_a_batch_that_has_only_begun(program, journal, tmp_path):
-    """Without outcomes there are counts and no plots."""
+def test_report_without_outcomes_has_no_plots(program, journal, tmp_path):
+    """A journal without outcomes gives a page with counts and no plots."""
     with closing(sqlite3.connect(journal)) as db:
         db.executescript("DELETE FROM files; DELETE FROM saves; DELETE FROM replies;")
         db.execute("UPDATE tickets SET state = 0, completed_at = NULL")
@@ -107,8 +107,8 @@ def test_a_batch_that_has_only_begun(program, journal, tmp_path):
     assert "<svg" not in text
 
 
-def test_where_it_cannot_be_written(program, journal, tmp_path):
-    """One line says so."""
+def test_unwritable_report_is_reported_in_one_line(program, journal, tmp_path):
+    """A page that cannot be written ends with one line that says so."""
     arguments = ("batch", "report", "--html", str(tmp_path / "nowhere" / "r.html"))
     run = program(*arguments, "--journal", str(journal))
     assert (2, 1) == (run.returncode, run.stderr.count("\n"))
@@ -119,20 +119,20 @@ def test_where_it_cannot_be_written(program, journal, tmp_path):
     "values", [[0.0], [0.0] * 50, [3.0], [1, 2, 2, 3], [*range(1000), 1e9], [1e-9, 2e-9]]
 )
 def test_every_value_is_in_a_bar(values):
-    """The counts of all bars are those of the values, however far out one lies."""
+    """The bars of a histogram count every value, also those far above the others."""
     counts = re.findall(r": ([\d,]+)</title>", histogram(values, "seconds"))
     assert len(values) == sum(int(count.replace(",", "")) for count in counts)
     assert len(counts) < 100
 
 
 @pytest.mark.parametrize(("span", "step"), [(0, 1.0), (10, 2.0), (99, 20.0), (0.3, 0.1), (7, 2.0)])
-def test_steps_are_plain_numbers(span, step):
-    """One, two or five, times a power of ten, in five steps at the most."""
+def test_axis_steps_are_round_numbers(span, step):
+    """A step is one, two or five times a power of ten, with at most five steps."""
     assert pytest.approx(step) == nice_step(span, 5)
 
 
-def test_plots_are_well_formed():
-    """A line of one moment, and names that are markup."""
+def test_plots_are_well_formed_and_escape_names():
+    """A series with one time and names with markup give well-formed plots."""
     for plot in (
         timeline([("good", "good", [0.0]), ("<b>", "wrong", [])]),
         timeline([("good", "good", [86400.0 * 30])]),
