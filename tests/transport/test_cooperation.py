@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import pytest
 from http_codecs import CODECS, codec_class
-from transport.test_connections import Server, request_to, trusted_server_context
+from transport.http_server import Server, request_to, trusted_server_context
 from transport.test_contract import http, served
 
 from modelslab_async import Request, TransportError

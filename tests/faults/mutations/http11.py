@@ -8,7 +8,7 @@ MUTATIONS = [
         "_transport/http11/h11_codec.py",
         "raise UnreadableError(NOT_HTTP if data else CONNECTION_CLOSED) from None",
         "return self._take_response()",
-        "../transport/test_connections.py",
+        "../transport/test_responses.py",
         "incomplete_response",
     ),
     Mutation(
@@ -40,7 +40,7 @@ MUTATIONS = [
         "_transport/http11/connection.py",
         "return not (self._transport.is_closing() or self._has_unread_data())",
         "return True",
-        "../transport/test_connections.py",
+        "../transport/test_connection_reuse.py",
         "noticed_by_a_blocked_loop",
     ),
     Mutation(
@@ -89,7 +89,7 @@ MUTATIONS = [
         "_transport/http11/origin_pool.py",
         "                    connection.abort()\n                    raise\n",
         "                    raise\n",
-        "../transport/test_connections.py",
+        "../transport/test_leaving_connections.py",
         "cancelled_at_any_step",
     ),
     Mutation(

@@ -40,7 +40,7 @@ MUTATIONS = [
         "_transport/environment_proxy.py",
         "except ImportError:",
         "except ZeroDivisionError:",
-        "../transport/test_connections.py",
+        "../transport/test_connecting.py",
         "unusable_proxy and socks",
     ),
     Mutation(
@@ -48,7 +48,7 @@ MUTATIONS = [
         "_transport/environment_proxy.py",
         "except (httpx.InvalidURL, ValueError):",
         "except ZeroDivisionError:",
-        "../transport/test_connections.py",
+        "../transport/test_connecting.py",
         "unusable_proxy and notaport",
     ),
     Mutation(
