@@ -1,16 +1,16 @@
 """
-What one look costs above the transport, and what an open ticket weighs.
+Measures the CPU of a poll above the transport, and the memory of an open ticket.
 
     python tests/benchmarks/poller_cost.py --open 1 1000 1000000 --rounds 5 --save cost.json
     python tests/benchmarks/poller_cost_plot.py cost.json cost.svg
 
-A transport of no cost answers every look from memory, so that the CPU is that of the house alone:
-the poller, the schedule, the request and the reading. Each size runs in a process of its own, which
-grows to that many open tickets, looks at each of them once, and is measured from then on. The
-rounds of all sizes alternate, and the table has the medians.
+A transport answers every poll from memory, so the CPU is that of the client alone: the poller, the
+schedule, the request and the parser. Each ticket count runs in a process of its own, which opens
+that many tickets, polls each of them once, and is measured from then on. The rounds of all counts
+alternate, and the table has the medians.
 
-Up to some dozen open tickets are not enough to be always due: the house rests between two looks,
-and each of them pays for the timer and for the turn of the loop that hundreds share elsewhere.
+With few open tickets the client is idle between polls. Each poll then pays for a timer wake-up of
+its own, which hundreds of polls share otherwise.
 """
 
 import argparse
@@ -29,14 +29,13 @@ from modelslab_async import Client, Pace, Request, Response
 
 KEY = "a-benchmark-key-0123456789"
 FIRST_ID = 13_443_927
-# So short a step that everything is always due, as soon as there is enough of it.
-STEP = 0.001
-# Few tickets rest most of the time, and so many seconds of it will do.
-LONGEST = 10.0
-# So many looks go by before any is measured, however few tickets there are.
-WARM = 1000
-# What fewer tickets weigh drowns in what the client itself weighs, and in the size of a page.
-WEIGHED = 1000
+# The step is so short that many tickets are always due.
+STEP_S = 0.001
+# With few tickets the client is mostly idle, so the measurement ends after this time.
+MAX_DURATION_S = 10.0
+WARM_UP_POLLS = 1000
+# With fewer tickets, the memory of the client and the page size hide that of the tickets.
+MIN_WEIGHED_TICKETS = 1000
 HEADERS = ((b"content-type", b"application/json"), (b"server", b"memory"))
 BODY = json.dumps(
     {
@@ -50,12 +49,12 @@ BODY = json.dumps(
         "meta": {"height": 512, "width": 512, "prompt": "p" * 130, "seed": 1237182},
     }
 )
-# What stands before, between and after the id.
-PIECES = [piece.encode() for piece in BODY.replace('"ID"', "ID").split("ID")]
+# The parts before, between and after the ids.
+BODY_PARTS = [piece.encode() for piece in BODY.replace('"ID"', "ID").split("ID")]
 
 
 class Figures(NamedTuple):
-    """What one size cost, in one round or by the medians of some."""
+    """The cost at one ticket count, in one round or as medians of several."""
 
     cpu: float
     bare: float
@@ -63,12 +62,12 @@ class Figures(NamedTuple):
 
     @property
     def above(self) -> float:
-        """Microseconds of CPU a look, without what the transport takes."""
+        """Return the microseconds of CPU for a poll, without those of the transport."""
         return self.cpu - self.bare
 
 
-class Memory:
-    """Answers every look from memory, after one turn of the loop: no socket answers at once."""
+class MemoryTransport:
+    """Answers every poll from memory, one loop iteration later, since no socket answers at once."""
 
     def __init__(self, *, own: bool) -> None:
         self.polls = 0
@@ -82,26 +81,26 @@ class Memory:
         if self.polls == self.wanted and self.reached is not None:
             self.reached.set()
         id_ = request.url.rpartition("/")[2].encode()
-        body = id_.join(PIECES)
+        body = id_.join(BODY_PARTS)
         if self.own:
-            # A prompt that names its ticket in another way is a body that no other is like.
+            # A different prompt makes the body differ from all others in more than the id.
             body = body.replace(b'"ppp', b'"' + id_[::-1])
         return Response(status_code=200, headers=HEADERS, body=body)
 
     async def until(self, polls: int) -> None:
-        """Wait until so many more looks have come."""
+        """Wait until this many more polls have come."""
         self.reached, self.wanted = asyncio.Event(), self.polls + polls
         await self.reached.wait()
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds now."""
+def resident_bytes() -> int:
+    """Return the resident memory of this process in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096
 
 
-async def bare_cost(http: Memory, *, polls: int, workers: int) -> float:
-    """Microseconds of CPU that the transport itself takes for a look."""
+async def bare_cost(http: MemoryTransport, *, polls: int, workers: int) -> float:
+    """Return the microseconds of CPU that the transport itself takes for a poll."""
     request = Request(method="POST", url=f"https://modelslab.com/api/v6/fetch/{FIRST_ID}")
 
     async def work() -> None:
@@ -118,40 +117,40 @@ async def drain(stream: AsyncGenerator[object, None]) -> None:
         pass
 
 
-def looks_at(count: int, most: int) -> int:
-    """How many looks are measured: no more than so few tickets take in the time that is given."""
-    return min(most, round(count * LONGEST / STEP))
+def measured_polls(count: int, limit: int) -> int:
+    """Return how many polls to measure. Few tickets limit it to those of the longest duration."""
+    return min(limit, round(count * MAX_DURATION_S / STEP_S))
 
 
-async def measured(count: int, *, polls: int, workers: int, own: bool) -> Figures:
-    """Open so many, let each be looked at, and then measure so many looks."""
-    http = Memory(own=own)
+async def measure(count: int, *, polls: int, workers: int, own: bool) -> Figures:
+    """Open this many tickets, wait until each was polled, and then measure this many polls."""
+    http = MemoryTransport(own=own)
     bare = await bare_cost(http, polls=polls, workers=workers)
-    async with Client(KEY, http=http, pace=Pace.fixed(STEP), workers=workers) as client:
+    async with Client(KEY, http=http, pace=Pace.fixed(STEP_S), workers=workers) as client:
         gc.collect()
-        before = resident()
+        before = resident_bytes()
         tickets: Iterator[tuple[str, int]] = (
             ("realtime", FIRST_ID + number) for number in range(count)
         )
         reader = asyncio.create_task(drain(client.stream(tickets, window=count + 1)))
         await http.until(count)
-        await http.until(max(count, WARM))
+        await http.until(max(count, WARM_UP_POLLS))
         used = time.process_time()
         await http.until(polls)
         spent = time.process_time() - used
-        weight = resident() - before
+        weight = resident_bytes() - before
         reader.cancel()
         await asyncio.wait((reader,))
     return Figures(spent / polls * 1e6, bare, weight / count)
 
 
 def in_process(count: int, options: argparse.Namespace) -> Figures:
-    polls = looks_at(count, options.polls)
-    return asyncio.run(measured(count, polls=polls, workers=options.workers, own=options.own))
+    polls = measured_polls(count, options.polls)
+    return asyncio.run(measure(count, polls=polls, workers=options.workers, own=options.own))
 
 
-def compared(options: argparse.Namespace) -> dict[int, Figures]:
-    """The medians of all rounds of each size, in turns."""
+def measure_all(options: argparse.Namespace) -> dict[int, Figures]:
+    """Return the medians for each ticket count. The rounds of the counts alternate."""
     found = alternating_medians(
         options.open,
         lambda count: in_fresh_process(in_process, count, options),
@@ -160,17 +159,17 @@ def compared(options: argparse.Namespace) -> dict[int, Figures]:
     return {count: Figures(*figures) for count, figures in found.items()}
 
 
-def row(count: int, found: Figures) -> str:
-    """What is printed of a size."""
-    weight = f"{found.bytes_each:7.0f} bytes each" if count >= WEIGHED else ""
+def format_line(count: int, found: Figures) -> str:
+    """Format the line of one ticket count."""
+    weight = f"{found.bytes_each:7.0f} bytes each" if count >= MIN_WEIGHED_TICKETS else ""
     return (
-        f"{count:9} open  {found.cpu:6.1f} us CPU a look, {found.above:6.1f} us of it above "
+        f"{count:9} open  {found.cpu:6.1f} us CPU a poll, {found.above:6.1f} us of it above "
         f"the transport  {weight}"
     ).rstrip()
 
 
 def record(figures: dict[int, Figures], options: argparse.Namespace) -> dict[str, Any]:
-    """What is saved: enough to draw, and to say where it came from."""
+    """Return what is saved: the figures, and how and where they were measured."""
     return {
         "machine": machine(),
         "rounds": options.rounds,
@@ -178,10 +177,10 @@ def record(figures: dict[int, Figures], options: argparse.Namespace) -> dict[str
         "own": options.own,
         "figures": {
             str(count): {
-                "polls": looks_at(count, options.polls),
+                "polls": measured_polls(count, options.polls),
                 "cpu": round(found.cpu, 2),
                 "above": round(found.above, 2),
-                "bytes_each": round(found.bytes_each, 1) if count >= WEIGHED else None,
+                "bytes_each": round(found.bytes_each, 1) if count >= MIN_WEIGHED_TICKETS else None,
             }
             for count, found in figures.items()
         },
@@ -189,18 +188,20 @@ def record(figures: dict[int, Figures], options: argparse.Namespace) -> dict[str
 
 
 def main() -> None:
-    """Measure all sizes, print a line for each, and save the figures where asked."""
+    """Measure all ticket counts, print a line for each, and save the figures on request."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--open", type=int, nargs="+", default=[1000, 100_000])
-    parser.add_argument("--looks", type=int, default=50_000)
+    parser.add_argument("--polls", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=64)
-    parser.add_argument("--own", action="store_true", help="no two bodies alike but for the id")
+    parser.add_argument(
+        "--own", action="store_true", help="make each body differ in more than its id"
+    )
     parser.add_argument("--save", type=Path, help="write the figures to this file, as JSON")
     options = parser.parse_args()
-    figures = compared(options)
+    figures = measure_all(options)
     for count, found in figures.items():
-        print(row(count, found))
+        print(format_line(count, found))
     if options.save is not None:
         options.save.write_text(json.dumps(record(figures, options), indent=2) + "\n")
 

@@ -1,10 +1,10 @@
 """
-A day in the life of a client, in virtual time and over real sockets on which much goes wrong.
+Runs a client for a day of virtual time, over real sockets and with many faults.
 
     python tests/faults/soak.py
 
-It prints, as JSON, what the process holds when nothing has gone on for a while: at the beginning,
-and at the end of each hour. A process of its own, so that nothing else is in its memory.
+It prints, as JSON, the open files and the memory of the process at the start and after each hour,
+when the client is idle. It needs a process of its own, so that nothing else uses memory.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from mmap import PAGESIZE
 from pathlib import Path
 from typing import Any
 
-# What lies in the folder above a script is not found by itself.
+# A script finds only modules in its own folder by default.
 sys.path.append(str(Path(__file__).parents[1]))
 
 from virtual_time import JumpingLoop
@@ -30,49 +30,49 @@ from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, run_faulty
 
 KEY = "a-soaked-key-1234"
 HOURS = 24
-EVERY = 60.0
-TICKETS = int(HOURS * 3600 / EVERY)
-_HOUR = TICKETS // HOURS
-OFTEN = (
+TICKET_INTERVAL_S = 60.0
+TICKETS = int(HOURS * 3600 / TICKET_INTERVAL_S)
+_TICKETS_PER_HOUR = TICKETS // HOURS
+FREQUENT_FAULTS = (
     *("html", "close_after", "reset_after", "close_in_body"),
     *("extra_reply", "late_extra_reply", "close_idle", "reset_idle"),
 )
-SHARES = {**dict.fromkeys(OFTEN, 0.015), "hang": 0.002}
+SHARES = {**dict.fromkeys(FREQUENT_FAULTS, 0.015), "hang": 0.002}
 
 _OPEN_FILES = Path("/proc/self/fd")
 _MEMORY = Path("/proc/self/statm")
 
 
-def files() -> int:
-    """How many files and sockets this process has open; 0 where that cannot be told."""
+def open_file_count() -> int:
+    """Return how many files and sockets this process has open, or 0 if that is unknown."""
     return len(list(_OPEN_FILES.iterdir())) if _OPEN_FILES.is_dir() else 0
 
 
-def resident() -> int:
-    """How many bytes of this process are in memory; 0 where that cannot be told."""
+def resident_bytes() -> int:
+    """Return the resident memory of this process in bytes, or 0 if that is unknown."""
     return int(_MEMORY.read_text().split()[1]) * PAGESIZE if _MEMORY.exists() else 0
 
 
-class Sockets:
-    """The client's own connections; it knows whether a reply is on its way."""
+class CountingTransport:
+    """The client's own transport, which counts the requests in flight."""
 
     def __init__(self) -> None:
-        self.own = HTTP11Transport(connections=8)
-        self.flying = 0
+        self.inner = HTTP11Transport(connections=8)
+        self.in_flight = 0
 
     async def exchange(self, request: Request, /) -> Response:
-        self.flying += 1
+        self.in_flight += 1
         try:
-            return await self.own.exchange(request)
+            return await self.inner.exchange(request)
         finally:
-            self.flying -= 1
+            self.in_flight -= 1
 
     async def aclose(self) -> None:
-        await self.own.aclose()
+        await self.inner.aclose()
 
 
 class Day:
-    """A ticket every minute, and a rest after each hour."""
+    """Adds a ticket every minute, and measures the process after each hour."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -80,71 +80,75 @@ class Day:
             jobs=Jobs(duration=(1.0, 120.0), failure_rate=0.1), clock=self.loop.time
         )
         self.traffic = Traffic(requests=deque(maxlen=1))  # type: ignore[arg-type]
-        self.kinds: Counter[str] = Counter()
-        self.before = 0
-        self.marks: list[dict[str, int]] = []
+        self.outcomes: Counter[str] = Counter()
+        self.files_at_start = 0
+        self.measurements: list[dict[str, int]] = []
 
-    async def live(self) -> None:
-        http = Sockets()
+    async def run(self) -> None:
+        http = CountingTransport()
         assert isinstance(self.loop, JumpingLoop)
-        self.loop.expects = lambda: http.flying > 0
-        # In no thread, which would have a time and a memory of its own; here is no name to look up.
-        self.loop.getaddrinfo = _looked_up  # type: ignore[method-assign]
+        self.loop.expects = lambda: http.in_flight > 0
+        # Resolve addresses in this thread: another thread has its own memory, and no virtual time.
+        self.loop.getaddrinfo = _resolve  # type: ignore[method-assign]
         faults = Faults(shares=SHARES, seed=1)
         async with run_faulty_server(self.emulator, faults, traffic=self.traffic) as base_url:
-            self.before = files()
+            self.files_at_start = open_file_count()
             async with Client(
                 KEY, base_url=base_url, http=http, pace=Pace(growth_cap=5.0)
             ) as client:
                 async for outcome in client.stream(self.tickets(), timeout=100.0, window=50):
-                    self.kinds[type(outcome).__name__] += 1
+                    self.outcomes[type(outcome).__name__] += 1
 
     async def tickets(self) -> AsyncIterator[Ticket]:
         for number in range(TICKETS):
-            # Ids come again, so that the emulator too holds no more at the end.
+            # Ids repeat, so that the emulator needs no more memory at the end either.
             yield self.emulator.add_job(("images", number % 60))
-            await asyncio.sleep(EVERY)
-            if (number + 1) % _HOUR == 0:
-                # All that is open ends, and kept connections grow too old.
+            await asyncio.sleep(TICKET_INTERVAL_S)
+            if (number + 1) % _TICKETS_PER_HOUR == 0:
+                # All tickets end, and idle connections become too old to use.
                 await asyncio.sleep(300.0)
-                await self.rest()
-                self.mark()
+                await self.wait_for_closed_connections()
+                self.measure()
 
-    async def rest(self) -> None:
-        """Let the other ends of connections close, which takes a moment of no virtual time."""
+    async def wait_for_closed_connections(self) -> None:
+        """Wait in real time until the server has closed its ends of the connections."""
         for _ in range(400):
-            if files() <= self.before:
+            if open_file_count() <= self.files_at_start:
                 break
-            time.sleep(0.005)  # noqa: ASYNC251 -- nothing else is to go on meanwhile.
+            time.sleep(0.005)  # noqa: ASYNC251 -- virtual time must not pass.
             await asyncio.sleep(0)
 
-    def mark(self) -> None:
+    def measure(self) -> None:
         gc.collect()
-        held = {"files": files(), "objects": sys.getallocatedblocks(), "resident": resident()}
-        self.marks.append(held)
+        measurement = {
+            "files": open_file_count(),
+            "objects": sys.getallocatedblocks(),
+            "resident": resident_bytes(),
+        }
+        self.measurements.append(measurement)
 
 
-async def _looked_up(host: str, port: int, **how: Any) -> list[Any]:
+async def _resolve(host: str, port: int, **how: Any) -> list[Any]:
     return socket.getaddrinfo(host, port, **how)
 
 
-async def lived() -> dict[str, Any]:
-    """One day, and what was seen of it."""
+async def run_day() -> dict[str, Any]:
+    """Run one day, and return its record."""
     day = Day()
-    await day.live()
+    await day.run()
     return {
-        "before": day.before,
-        "hours": day.marks,
-        "kinds": day.kinds,
+        "files_at_start": day.files_at_start,
+        "hours": day.measurements,
+        "outcomes": day.outcomes,
         "faults": day.traffic.injected,
-        "connections": day.traffic.connection_count,
+        "connection_count": day.traffic.connection_count,
     }
 
 
 def main() -> None:
-    """Live one day, and print what was seen of it."""
+    """Run one day, and print its record."""
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        print(json.dumps(runner.run(lived())))  # noqa: T201
+        print(json.dumps(runner.run(run_day())))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Looks begin when they are due, however many tickets are open."""
+"""Polls start when they are due, however many tickets are open."""
 
 import asyncio
 import gc
@@ -13,143 +13,145 @@ from modelslab_async import Client, Completed, Pace, Polled, Response
 
 pytestmark = pytest.mark.thorough
 
-OPEN = 100_000
-LOOKS = OPEN // 2
-# Steps of 54 to 60 seconds: once all are open, some 1,700 looks fall due in a second, and 1,850 at
-# the most.
-SHORTEST, LONGEST = 54.0, 60.0
+TICKET_COUNT = 100_000
+POLL_COUNT = TICKET_COUNT // 2
+# Steps of 54 to 60 seconds. Once all tickets are open, about 1,700 polls fall due in a second, and
+# at most 1,850.
+MIN_STEP_S, MAX_STEP_S = 54.0, 60.0
 PACE = Pace(
-    floor=LONGEST, growth=0.0, age_fraction=0.0, ceiling=LONGEST, max_eta_wait=0.0, jitter=0.1
+    floor=MAX_STEP_S, growth=0.0, age_fraction=0.0, ceiling=MAX_STEP_S, max_eta_wait=0.0, jitter=0.1
 )
-# About a hundred looks are on their way at once.
-LATENCY, WORKERS = 0.05, 256
+# About a hundred polls are in flight at once.
+LATENCY_S, WORKERS = 0.05, 256
 
-PROMISED = 0.020
+MAX_LATENESS_S = 0.020
 
 
-class WorkingLoop(JumpingLoop):
+class CpuTimeLoop(JumpingLoop):
     """
-    Where nothing is to be done the time jumps; else it passes as this thread works.
+    Time jumps while there is nothing to do, and passes with the CPU time of this thread otherwise.
 
-    What the client lets its looks wait for, it does with CPU, and that counts in full. What others
-    do on the machine does not count: a thread that they keep from working uses none.
+    So the client's own work counts in full, and other processes on the machine do not count.
     """
 
     def time(self):
         return self.now + time.thread_time()
 
 
-class Server:
-    """Answers after a while, and nothing is over."""
+class SlowServer:
+    """Answers after a latency, and no job ever ends."""
 
     async def exchange(self, _request):
-        await asyncio.sleep(LATENCY)
+        await asyncio.sleep(LATENCY_S)
         return Response(status_code=200, body=b'{"status": "processing", "output": ""}')
 
 
 class Lateness:
-    """How late looks began, as the client tells it, from `listen` until there were enough."""
+    """How late polls started, by the client's own events, once `measure` was called."""
 
     def __init__(self):
         self.seconds = []
-        self.troubles = []
-        self.took = 0.0
-        self._heard = []
-        self._enough = asyncio.Event()
+        self.unexpected_events = []
+        self.duration = 0.0
+        self._overdue = []
+        self._done = asyncio.Event()
 
-    def hear(self, event):
+    def on_event(self, event):
         match event:
             case Polled():
-                self._heard.append(event.overdue)
-                if len(self._heard) == LOOKS:
-                    self._enough.set()
+                self._overdue.append(event.overdue)
+                if len(self._overdue) == POLL_COUNT:
+                    self._done.set()
             case Completed():
                 pass
             case _:
-                self.troubles.append(event)
+                self.unexpected_events.append(event)
 
-    async def listen(self):
+    async def measure(self):
         clock = asyncio.get_running_loop().time
-        began = clock()
-        self._heard.clear()
-        self._enough.clear()
-        await self._enough.wait()
-        self.took = clock() - began
-        self.seconds = sorted(self._heard[:LOOKS])
+        started = clock()
+        self._overdue.clear()
+        self._done.clear()
+        await self._done.wait()
+        self.duration = clock() - started
+        self.seconds = sorted(self._overdue[:POLL_COUNT])
 
-    def within(self, part):
-        """What so large a part of the looks kept to, exactly."""
-        return self.seconds[math.ceil(part * LOOKS) - 1]
+    def percentile(self, part):
+        """Return the lateness that this share of the polls did not exceed."""
+        return self.seconds[math.ceil(part * POLL_COUNT) - 1]
 
     def __str__(self):
         percentiles = ("50", "90", "99", "99.9", "100")
-        told = (f"{each} % {1000 * self.within(float(each) / 100):.2f}" for each in percentiles)
-        return f"{LOOKS / self.took:.0f} looks a second began within ms: {', '.join(told)}"
+        parts = (
+            f"{each} % {1000 * self.percentile(float(each) / 100):.2f}" for each in percentiles
+        )
+        rate = POLL_COUNT / self.duration
+        return f"{rate:.0f} polls a second started within ms: {', '.join(parts)}"
 
 
-async def coming(opened: asyncio.Event) -> AsyncIterator[tuple[str, int]]:
-    """One after the other in the course of a step: what comes at once would fall due at once."""
+async def add_slowly(opened: asyncio.Event) -> AsyncIterator[tuple[str, int]]:
+    """Yield tickets evenly over one step, so that they do not all fall due at once."""
     clock = asyncio.get_running_loop().time
-    began = clock()
-    for number in range(OPEN):
-        early = began + number * SHORTEST / OPEN - clock()
-        if early > 0.01:
-            await asyncio.sleep(early)
+    started = clock()
+    for number in range(TICKET_COUNT):
+        too_early = started + number * MIN_STEP_S / TICKET_COUNT - clock()
+        if too_early > 0.01:
+            await asyncio.sleep(too_early)
         yield "realtime", number
     opened.set()
 
 
-def measured(rate):
-    """Open all, and see how late the looks are from then on."""
+def measure_lateness(rate):
+    """Open all tickets, and measure how late their polls are from then on."""
 
     async def main():
-        found, opened = Lateness(), asyncio.Event()
+        lateness, opened = Lateness(), asyncio.Event()
         client = Client(
             "a-key-1234",
-            http=Server(),
+            http=SlowServer(),
             pace=PACE,
             rate=rate,
             workers=WORKERS,
-            on_event=found.hear,
+            on_event=lateness.on_event,
         )
         async with client:
             reading = asyncio.create_task(
-                anext(client.stream(coming(opened), window=OPEN + 1), None)
+                anext(client.stream(add_slowly(opened), window=TICKET_COUNT + 1), None)
             )
             await opened.wait()
-            # The full collection that so many new objects bring on some time takes 0.1 s and more.
-            # It is due to their number alone, and comes again only when there are more.
+            # So many new objects cause a full garbage collection of 0.1 s or more. It happens once,
+            # so it is done before the measurement.
             gc.collect()
-            await found.listen()
+            await lateness.measure()
             reading.cancel()
             await asyncio.wait((reading,))
-        return found
+        return lateness
 
-    with asyncio.Runner(loop_factory=WorkingLoop) as runner:
+    with asyncio.Runner(loop_factory=CpuTimeLoop) as runner:
         return runner.run(main())
 
 
-# The second is a little more than the most that falls due.
+# The second rate is a little higher than the most polls that fall due in a second.
 RATES = (None, 2200.0)
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_looks_are_not_late(rate):
-    """With 100,000 open tickets, 99 of 100 looks begin within 20 ms of when they are due."""
-    # A virtual machine whose cores are lent to others counts that as CPU, so there is a second run.
+def test_polls_are_not_late(rate):
+    """With 100,000 open tickets, 99 of 100 polls start within 20 ms of when they are due."""
+    # A virtual machine counts stolen time as CPU time, so there is a second run.
     for _ in range(2):
-        found = measured(rate)
-        assert [] == found.troubles
-        assert found.took < LOOKS / 1500, f"no 1,500 looks a second: {found}"
-        if found.within(0.99) < PROMISED:
+        lateness = measure_lateness(rate)
+        assert [] == lateness.unexpected_events
+        assert lateness.duration < POLL_COUNT / 1500, f"fewer than 1,500 polls a second: {lateness}"
+        if lateness.percentile(0.99) < MAX_LATENESS_S:
             return
-    pytest.fail(str(found))
+    pytest.fail(str(lateness))
 
 
 def main() -> None:
     """Print the figures: `PYTHONPATH=tests python tests/faults/test_lateness.py`."""
     for rate in RATES:
-        print(f"rate {rate}: {measured(rate)}", flush=True)  # noqa: T201
+        print(f"rate {rate}: {measure_lateness(rate)}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
