@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-# With what parsing needs besides, a body of this size takes 16 MiB of memory.
+# A body of this size takes 16 MiB of memory while it is parsed.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
 # Each chunk costs some microseconds, however short it is. Normal servers send chunks of a thousand
@@ -17,7 +17,7 @@ BODY_TOO_FRAGMENTED = (
     f"the response comes in more than {MAX_SMALL_CHUNKS} chunks of less than {SMALL_CHUNK_BYTES} "
     "bytes on average"
 )
-# The most interim (1xx) responses before the response itself.
+# The largest number of interim (1xx) responses that may precede a response.
 MAX_INTERIM_RESPONSES = 100
 TOO_MANY_INTERIM = f"more than {MAX_INTERIM_RESPONSES} interim responses came before the response"
 
@@ -66,14 +66,14 @@ class Response:
 
 
 class BodyBuffer:
-    """Collects a response body, and holds it once: BytesIO grows in place and shares its bytes."""
+    """Collects a response body without a second copy: `BytesIO.getvalue` shares its buffer."""
 
     def __init__(self) -> None:
         self._bytes = BytesIO()
         self.chunk_count = 0
 
     def add(self, data: bytes) -> str:
-        """Append a chunk. Return why the body breaks a cap, or "" if it does not."""
+        """Append a chunk. Return the problem if the body now exceeds a cap, else ""."""
         self.chunk_count += 1
         self._bytes.write(data)
         length = self._bytes.tell()
@@ -94,7 +94,7 @@ class BodyBuffer:
 
 
 def is_too_long(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Return whether the `Content-Length` is above the cap, so that no byte needs to be read."""
+    """Return whether the declared length is above the cap. Such a body is not read at all."""
     lengths = (value for name, value in headers if name.lower() == b"content-length")
     return any(value.isdigit() and int(value[:20]) > MAX_BODY_BYTES for value in lengths)
 

@@ -54,7 +54,7 @@ def _maskable_keys(credentials: "Credentials") -> list[str]:
 
 
 def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
-    """Return each key as plain text, JSON and URL text. Most keys look the same in all three."""
+    """Return each key as plain text, in JSON and in a URL. For most keys all three are equal."""
     return tuple(
         encoding.encode()
         for key in _maskable_keys(credentials)
@@ -63,7 +63,7 @@ def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
 
 
 def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -> str:
-    """Return a pattern that matches a key, whatever form each of its characters has."""
+    """Return a pattern that matches a key, in any spelling of each character."""
     return "|".join("".join(map(pattern_of, key)) for key in _maskable_keys(credentials))
 
 
@@ -74,7 +74,7 @@ def _json_pattern(character: str) -> str:
 def _any_quoting_pattern(character: str) -> str:
     """Return a pattern of one character in text that may quote bytes, JSON or URLs."""
     code = f"(?i:{ord(character):02x})"
-    # The counts are bounded, so that a text of backslashes alone is matched in linear time.
+    # The repetitions are bounded, so that a text of backslashes is searched in linear time.
     return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 
 
@@ -125,7 +125,7 @@ class Credentials:
         """
         Return the tier whose key the requests of a tier carry.
 
-        Without an enterprise key of its own, that is "standard" for both tiers.
+        Without a separate enterprise key, that is "standard" for both tiers.
 
         Raises:
             ValueError: There is no key for the tier.

@@ -5,9 +5,9 @@ Every exchange of a `Deadlines` has the same number of seconds. So the exchange 
 due first, and the timer is set now and then, not once an exchange.
 
 A timer that fires late shows that the event loop was blocked, or that the machine slept. Responses
-may lie in the sockets that no task has read yet. So each exchange that a late timer finds overdue
-gets a grace period, once, of at most one second and at most its own time. The bound matters where
-the loop is always late: without it, deadlines would move away.
+may lie in the sockets that no task has read yet. So an exchange that a late timer finds overdue
+gets one grace period: its own time again, but at most a second. With more than one, deadlines would
+never come on a loop that is always late.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class _Exchange:
 
 class Deadlines:
     """
-    Cancels every exchange that takes longer than `seconds`, or twice that on a blocked loop.
+    Cancels every exchange that takes longer than `seconds`, or than the grace period in addition.
 
     Args:
         seconds: How long an exchange may take.
@@ -99,16 +99,17 @@ class Deadlines:
         now = loop.time()
         if now - self._timer_due > _MAX_TIMER_LAG_S:
             self._grant_grace(now)
-            # What is still overdue has had its grace period.
+            # Exchanges that are still overdue had their grace period before.
             self._expire_soon(_ITERATIONS_AFTER_GRACE, now, loop)
         else:
             self._expire_soon(_ITERATIONS_BEFORE_EXPIRY, now, loop)
 
     def _grant_grace(self, now: float) -> None:
-        """Move the deadlines that are overdue or nearly so, each once. They stay in order."""
+        """Move each deadline that falls into a grace period from now, unless it was moved before."""
         due = now + self._grace_s
         for entry in self._in_flight:
             if entry.due >= due:
+                # The deadlines are in order, before and after this.
                 return
             if not entry.had_grace:
                 entry.due, entry.had_grace = due, True

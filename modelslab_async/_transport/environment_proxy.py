@@ -31,8 +31,8 @@ def proxy_transport(
     Make an httpx transport through a proxy.
 
     Raises:
-        UnusableProxy: There can be none. The message leaves out the proxy's URL, since that may
-            hold a password.
+        UnusableProxy: The proxy cannot be used. The message leaves out its URL, which may hold a
+            password.
     """
     try:
         parts = urlsplit(proxy)

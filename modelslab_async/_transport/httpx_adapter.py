@@ -86,7 +86,8 @@ async def _send_tracked(
     Send a request, and tell on an error or a cancellation whether it may have left.
 
     The type of an error does not tell: a client's hook, a retrying wrapper or an invalid redirect
-    may raise a connect error after the server has read the request. An unread body proves it.
+    may raise a connect error after the server has read the request. But an unread body proves that
+    the request never left.
     """
     body = TrackedBody(request.body)
     tracked: httpx.Request | None = None
@@ -106,7 +107,7 @@ async def _send_tracked(
         )
     finally:
         del tracked
-    # Raised out of the handlers, so that the httpx error, which holds the request, is no context.
+    # Raised outside of the handlers: the httpx error holds the request and must not be the context.
     raise error
 
 

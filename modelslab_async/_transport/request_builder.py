@@ -26,7 +26,7 @@ _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 @frozen(repr=False)
 class _RequestTemplate:
-    """A request without its id. It holds the key, so it has no repr of its own."""
+    """A request without its id. It holds the key, so its repr shows no attribute."""
 
     method: str
     url: tuple[str, ...]
@@ -55,7 +55,7 @@ class _RequestTemplate:
 
 class RequestBuilder:
     """
-    Turns calls and tickets into requests. It holds the keys, so it has no repr of its own.
+    Turns calls and tickets into requests. It holds the keys, so its repr shows no attribute.
 
     Args:
         credentials: The keys to add.

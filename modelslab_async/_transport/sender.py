@@ -24,7 +24,7 @@ _FIRST_ERROR_STATUS = 300
 
 class Sender:
     """
-    Sends calls and polls through one transport. It holds the keys, so it has no repr of its own.
+    Sends calls and polls through one transport. It holds the keys, so its repr shows none.
 
     Args:
         transport: What exchanges requests for responses.
@@ -81,8 +81,8 @@ class Sender:
             error = tls_error or TransportError(message)
         except Exception as fault:  # noqa: BLE001 -- any error may quote the key.
             error = fault
-        # Raised out of the handlers, so that no original becomes its context. No local variable of
-        # this frame may keep an original either: it may quote the key.
+        # Raised outside of the handlers, so that the original error is not its context. No local
+        # variable may keep the original either, because it may quote the key.
         error = redacted_error(error, self.credentials)
         raise error
 

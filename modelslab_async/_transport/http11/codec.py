@@ -52,8 +52,8 @@ class Codec(Protocol):
         """
         Get ready for the next exchange. Return whether the connection can be used for it.
 
-        It cannot after a response that came before the request was complete, that ends the
-        connection, or that has surplus bytes after it.
+        It cannot if the response came before the request was complete, ends the connection, or has
+        surplus bytes after it.
         """
         ...
 

@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
             self._finish_feeding()
 
     def _finish_feeding(self) -> None:
-        """Handle what happened while slices were parsed: the end of the connection, or nothing."""
+        """Handle an end of the connection that came while slices were parsed, or resume reading."""
         if self._has_seen_eof and self._pending is not None:
             self._feed(b"")
         if self._close_error is not None:
