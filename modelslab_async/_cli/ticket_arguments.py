@@ -47,7 +47,7 @@ def parse_ticket(text: str) -> Ticket:
     Read a ticket of a known family.
 
     Raises:
-        click.UsageError: The ticket is ill-formed, or its family is unknown.
+        click.UsageError: The ticket is malformed, or its family is unknown.
     """
     try:
         ticket = Ticket.parse(text)
@@ -62,7 +62,7 @@ def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
     Read a ticket, and make sure that there is a key to poll it with.
 
     Raises:
-        click.UsageError: The ticket is ill-formed, or its family is unknown.
+        click.UsageError: The ticket is malformed, or its family is unknown.
         UnusableKey: There is no key for its family.
     """
     ticket = parse_ticket(text)
@@ -78,7 +78,7 @@ def check_tickets(texts: Iterable[str]) -> Credentials:
         The keys to poll them with.
 
     Raises:
-        click.UsageError: A ticket is ill-formed, or its family is unknown.
+        click.UsageError: A ticket is malformed, or its family is unknown.
         UnusableKey: A key is missing or malformed.
     """
     credentials = find_credentials()
