@@ -1,4 +1,4 @@
-"""What a long source costs: the memory of the window, and none for what has gone through it."""
+"""The memory that a long source costs: that of the window, whatever its length."""
 
 import asyncio
 import gc
@@ -40,8 +40,8 @@ def most_memory(virtually, count):
     return virtually(main)
 
 
-def test_a_stream_takes_the_memory_of_its_window(virtually):
-    """Ten times as many tickets from a generator take no more of it."""
+def test_memory_of_stream_depends_on_window_alone(virtually):
+    """Ten times as many tickets from a generator take no more memory."""
     few, many = most_memory(virtually, 5 * WINDOW), most_memory(virtually, 50 * WINDOW)
     assert few == pytest.approx(many, rel=0.25)
     # Some kilobytes for each ticket of the window, and nothing for the others.

@@ -1,4 +1,4 @@
-"""The queue: who is due first goes first, in the order of coming; a crowd shares its moments."""
+"""The heap pops by due time and arrival; a long queue shares due times."""
 
 import math
 import time
@@ -25,8 +25,8 @@ def emptied(queue):
 
 
 @given(st.lists(st.sampled_from([0.0, 1.5, 2.0, 2.25, 7.0]), max_size=60))
-def test_who_is_due_together_goes_in_the_order_of_coming(dues):
-    """The one that is due first goes first; of those that are due at once, the first that came."""
+def test_entries_pop_by_due_time_then_arrival(dues):
+    """The earliest due entry comes first; of equal ones the first that was pushed."""
     queue = DueHeap()
     for name, due in enumerate(dues):
         queue.push(due, One(name))
@@ -36,8 +36,8 @@ def test_who_is_due_together_goes_in_the_order_of_coming(dues):
     assert queue.next_due() is None
 
 
-def test_who_comes_while_the_others_go_waits_for_them():
-    """Whoever is due at the moment that is being let out goes last of those."""
+def test_push_at_current_due_time_pops_last():
+    """An entry pushed at the due time that is being popped comes after the others of that time."""
     queue = DueHeap()
     for name in range(4):
         queue.push(1.0, One(name))
@@ -46,8 +46,8 @@ def test_who_comes_while_the_others_go_waits_for_them():
     assert [1, 2, 3, 4] == [one.name for one in emptied(queue)]
 
 
-def test_who_comes_and_goes_first_changes_nothing_for_the_others():
-    """Those that were about to go keep their order while somebody who is due sooner goes."""
+def test_earlier_push_keeps_order_of_others():
+    """An entry that is due sooner comes first, and the others keep their order."""
     queue = DueHeap()
     for name in range(3):
         queue.push(10.0, One(name))
@@ -57,8 +57,8 @@ def test_who_comes_and_goes_first_changes_nothing_for_the_others():
 
 
 @given(st.data())
-def test_nobody_is_lost_and_nobody_comes_twice(data):
-    """Whoever is let go, from whichever end, was there and is not any more."""
+def test_each_entry_pops_once(data):
+    """Each popped entry was pushed and is not popped again, from either end."""
     queue, there = DueHeap(), []
     for name in range(data.draw(st.integers(0, 80))):
         deed = data.draw(st.sampled_from(["push", "push", "push", "pop", "some", "first"]))
@@ -78,16 +78,16 @@ def test_nobody_is_lost_and_nobody_comes_twice(data):
     assert queue.next_due() is None
 
 
-def test_few_are_due_on_the_dot():
-    """Nobody is put off to share a moment while there is room for all."""
+def test_short_queue_keeps_exact_due_times():
+    """Due times are not rounded in a short queue."""
     queue, dues = DueHeap(), [number / 1000 for number in range(1000)]
     for due in dues:
         queue.push(due, One(0))
     assert dues == [one.due for one in emptied(queue)]
 
 
-def test_a_crowd_shares_its_moments():
-    """Of many, each is due a hundredth of a second later at most, never sooner; they share it."""
+def test_long_queue_rounds_due_times_up():
+    """In a long queue due times move by less than 0.01 s, never down, and share objects."""
     queue, dues = DueHeap(), {name: name * 10.0 / 50_000 for name in range(50_000)}
     ones = [One(name) for name in dues]
     for one in ones:
@@ -99,8 +99,8 @@ def test_a_crowd_shares_its_moments():
     assert sorted(gone) == gone
 
 
-def test_many_who_come_at_the_moment_that_goes_cost_no_more_each():
-    """While the clock stands still, to line up for now is as quick as to line up for later."""
+def test_push_at_current_due_time_is_fast():
+    """A push at the due time that is being popped is as fast as one for later."""
 
     def took(due):
         queue, ones = DueHeap(), [One(name) for name in range(100_000)]
@@ -115,8 +115,8 @@ def test_many_who_come_at_the_moment_that_goes_cost_no_more_each():
     assert now < 6 * later
 
 
-def test_a_crowd_may_be_due_at_no_time_at_all():
-    """Tickets of a pace that never looks by itself are lined up like others, however many."""
+def test_infinite_due_times_are_queued():
+    """Tickets of a pace that never polls by itself are queued like others, however many."""
     queue = DueHeap()
     for name in range(10_000):
         queue.push(math.inf, One(name))

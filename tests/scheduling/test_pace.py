@@ -1,4 +1,4 @@
-"""Pacing: when to look, and the two promises that users can reckon with."""
+"""When the plain pace polls, and the two promises that users rely on."""
 
 import math
 
@@ -52,8 +52,8 @@ def bound(pace, seconds):
 
 
 @given(pace=PACES, seconds=st.floats(0.01, 3000), chance=CHANCE)
-def test_both_promises_hold_for_any_pace(pace, seconds, chance):
-    """Noticed within the step of its age, and for no more looks than its steps allow."""
+def test_promises_hold_for_any_pace(pace, seconds, chance):
+    """The end is noticed within the step at its age, with no more polls than the steps allow."""
     polls = watch(pace, seconds, forever(chance))
     assert polls[-1] - seconds <= pace.base_step(seconds) + 1e-6
     assert len(polls) <= bound(pace, seconds) + 1e-6
@@ -61,30 +61,30 @@ def test_both_promises_hold_for_any_pace(pace, seconds, chance):
 
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 2.0, 10.0, 60.0, 600.0, 3000.0])
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
-def test_the_default_s_promises_in_figures(seconds, chance):
-    """Ten seconds or a twentieth; after three minutes looks grow with the logarithm."""
+def test_default_pace_in_figures(seconds, chance):
+    """10 s or 5 %; after three minutes the polls grow with the logarithm."""
     polls = watch(Pace(), seconds, forever(chance))
     assert polls[-1] - seconds <= max(min(2.5 + 0.3 * seconds, 9.5), 0.05 * seconds) + 1e-9
     assert len(polls) <= 6 + seconds / 8.5
     assert len(polls) <= 29 + 23 * math.log(max(1.0, seconds / 190))
 
 
-def test_the_ceiling_bounds_the_step():
-    """Beyond `ceiling / share` seconds the step grows no more."""
+def test_ceiling_bounds_step():
+    """Beyond `ceiling / age_fraction` seconds the step grows no more."""
     assert 300.0 == Pace().step(1e6, 0.0)
     assert 300.0 == Pace().step(6000.0, 0.0)
 
 
-def test_work_just_submitted_is_not_asked_about_at_once():
-    """Its submit was the first look already; the next one is due after a step."""
+def test_just_submitted_work_waits_one_step():
+    """The submit's own reply counts as the first poll."""
     assert 0.0 == Pace().first_step(None, 0.5)
     assert Pace().step(0.0, 0.5) == Pace().first_step(None, 0.5, just_submitted=True)
     assert 2.0 == Pace.fixed(2.0).first_step(None, 0.5, just_submitted=True)
 
 
 @given(eta=st.floats(0.001, 1e6), age=st.floats(0, 1e5), chance=CHANCE)
-def test_an_eta_is_waited_for_with_patience(eta, age, chance):
-    """In one step, which ends with it or a little later; but it is not believed for ever."""
+def test_eta_delays_poll_up_to_max_eta_wait(eta, age, chance):
+    """One step ends at the eta or a little later, but is never too long."""
     pace = Pace()
     step = pace.step(age, chance, eta=age + eta)
     believed = min(max(75.0, age), 300.0)
@@ -93,8 +93,8 @@ def test_an_eta_is_waited_for_with_patience(eta, age, chance):
 
 
 @given(seconds=st.floats(0.01, 3000), eta=st.floats(0.01, 1e6), chance=CHANCE)
-def test_an_eta_that_is_wrong_makes_it_late_by_patience_or_as_much_again(seconds, eta, chance):
-    """The default notices within 75 seconds or T, whichever is more, and within 300 at any rate."""
+def test_wrong_eta_bounds_delay(seconds, eta, chance):
+    """The default notices within 75 seconds or T, whichever is more, and within 300 at most."""
     pace = Pace()
     now = pace.first_step(eta, chance, just_submitted=True)
     while now < seconds:
@@ -103,36 +103,36 @@ def test_an_eta_that_is_wrong_makes_it_late_by_patience_or_as_much_again(seconds
 
 
 @given(eta=st.floats(75.0, 1e6), one=CHANCE, other=CHANCE)
-def test_chance_parts_a_herd_with_one_long_eta(eta, one, other):
-    """Tickets submitted together are not looked at in the same moment, however long the eta."""
+def test_jitter_spreads_tickets_with_one_eta(eta, one, other):
+    """Tickets that were submitted together are polled at different times, however long the eta."""
     pace = Pace()
     apart = abs(pace.first_step(eta, one) - pace.first_step(eta, other))
     assert abs(one - other) * 0.9 <= apart + 1e-6
 
 
-def test_an_eta_that_has_passed_says_nothing():
+def test_past_eta_is_ignored():
     """From then on the steps are those of the age."""
     assert Pace().step(30.0, 0.5) == Pace().step(30.0, 0.5, eta=29.0)
     assert Pace().step(30.0, 0.5) == Pace().step(30.0, 0.5, eta=30.0)
 
 
-def test_without_patience_no_eta_is_heeded():
-    """Whoever trusts no eta says so."""
+def test_zero_max_eta_wait_ignores_etas():
+    """`max_eta_wait=0` ignores every eta."""
     pace = Pace(max_eta_wait=0.0)
     assert 0.0 == pace.first_step(60.0, 0.0)
     assert pace.step(5.0, 0.5) == pace.step(5.0, 0.5, eta=60.0)
 
 
-def test_a_plain_pace_is_the_rule_for_everything():
-    """The same steps for every family, and nothing is learned."""
+def test_plain_pace_is_its_own_limits_and_family_pace():
+    """It has the same steps for every family, and learns nothing."""
     pace = Pace()
     assert pace is pace.limits is pace.for_family("images")
     pace.learn(1.0, 2.0, None)
     assert Pace() == pace
 
 
-def test_a_fixed_pace_keeps_its_step():
-    """`Pace.fixed` is the loop that one would write by hand."""
+def test_fixed_pace_keeps_its_step():
+    """`Pace.fixed` is the hand-written loop."""
     pace = Pace.fixed(2.5)
     assert {2.5} == {pace.step(age, chance) for age in (0, 50, 1e6) for chance in (0.0, 1.0)}
     assert 2.5 == pace.step(50.0, 0.5, eta=960.0)
@@ -140,8 +140,8 @@ def test_a_fixed_pace_keeps_its_step():
 
 
 @given(setbacks=st.integers(1, 10_000), chance=CHANCE)
-def test_backing_off_grows_and_ends(setbacks, chance):
-    """A backoff doubles up to a minute, and chance takes off a half at most."""
+def test_backoff_doubles_to_a_minute(setbacks, chance):
+    """A backoff doubles up to a minute, and jitter shortens it by half at most."""
     pause = Pace().backoff(setbacks, chance)
     full = min(2.5 * 2.0 ** min(setbacks - 1, 30), 60.0)
     assert full / 2 <= pause <= full
@@ -165,7 +165,7 @@ def test_backing_off_grows_and_ends(setbacks, chance):
         {"grace": -1},
     ],
 )
-def test_a_pace_that_makes_no_sense_is_refused(wrong):
-    """Each number has a range, and says so."""
+def test_invalid_pace_is_refused(wrong):
+    """Each number has a range, and the message says so."""
     with pytest.raises((ValueError, TypeError), match=f"{next(iter(wrong))}|'{next(iter(wrong))}'"):
         Pace(**wrong)

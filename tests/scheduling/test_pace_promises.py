@@ -1,4 +1,4 @@
-"""Promises: what the default pace lets users reckon with, held by simulation."""
+"""The promises of the default pace, checked by simulation."""
 
 import math
 
@@ -46,8 +46,8 @@ def most_looks(pace, seconds):
 
 @settings(max_examples=100)
 @given(seconds=st.floats(0.1, 3000.0), chances=CHANCES)
-def test_the_default_pace_keeps_both_promises(seconds, chances):
-    """Whatever chance does, the end is noticed in time and the looks are bounded."""
+def test_default_pace_keeps_both_promises(seconds, chances):
+    """With any jitter, the end is noticed in time and the polls are bounded."""
     pace = Pace()
     polls = looks_at(pace, seconds, chances)
     assert polls[-1] - seconds <= max(min(2.5 + 0.3 * seconds, 9.5), 0.05 * seconds) + 1e-9
@@ -67,8 +67,8 @@ def test_the_default_pace_keeps_both_promises(seconds, chances):
         ceiling=st.just(1e6),
     ),
 )
-def test_any_pace_below_its_ceiling_keeps_them(seconds, chances, pace):
-    """The same laws hold for floors, rises, shares and jitters of one's own."""
+def test_any_pace_below_its_ceiling_keeps_both_promises(seconds, chances, pace):
+    """The same laws hold for other values of all arguments."""
     polls = looks_at(pace, seconds, chances)
     rising = min(pace.floor + pace.growth * seconds, 9.5)
     late = max(pace.floor, rising, pace.age_fraction * seconds)
@@ -77,15 +77,15 @@ def test_any_pace_below_its_ceiling_keeps_them(seconds, chances, pace):
 
 
 @pytest.mark.parametrize("seconds", [1.0, 60.0, 3600.0])
-def test_a_share_of_nothing_is_the_loop_by_hand(seconds):
-    """Without a share every step is the floor: late by a floor, looks in proportion to the time."""
+def test_zero_age_fraction_is_a_fixed_loop(seconds):
+    """Every step is the floor: the delay is a floor, and the polls grow with time."""
     polls = looks_at(Pace.fixed(2.0), seconds, [0.5])
     assert polls[-1] - seconds <= 2.0
     assert math.ceil(seconds / 2.0) + 1 == len(polls)
 
 
 @given(seconds=st.floats(0.1, 3000.0), eta=st.floats(0.1, 1e5), chances=CHANCES)
-def test_a_wrong_eta_costs_no_more_than_patience(seconds, eta, chances):
+def test_wrong_eta_costs_no_more_than_max_eta_wait(seconds, eta, chances):
     """A job is noticed within 75 s, or its own time again, whatever its eta said."""
     pace = Pace()
     now, turn = pace.first_step(eta, chances[0]), 0
@@ -96,14 +96,14 @@ def test_a_wrong_eta_costs_no_more_than_patience(seconds, eta, chances):
 
 
 @pytest.mark.parametrize("eta", [None, 0, 0.0])
-def test_without_an_eta_the_first_look_is_due_at_once(eta):
-    """Who asks about an old ticket gets its answer at once."""
+def test_first_poll_without_eta_is_immediate(eta):
+    """An old ticket is answered at once."""
     assert 0.0 == Pace().first_step(eta, 1.0)
 
 
 @given(age=st.floats(0, 1e6), older=st.floats(0, 1e6), chance=st.floats(0, 1))
-def test_steps_grow_and_chance_only_shortens_them(age, older, chance):
-    """A step never shrinks with age, and stands between the floor and the ceiling less chance."""
+def test_steps_grow_and_jitter_shortens_them(age, older, chance):
+    """A step never shrinks with age, and is between the floor and the ceiling less jitter."""
     pace = Pace()
     step = pace.step(age, chance)
     assert step <= pace.step(age, 0.0) <= pace.step(age + older, 0.0) <= pace.ceiling
@@ -112,8 +112,8 @@ def test_steps_grow_and_chance_only_shortens_them(age, older, chance):
 
 
 @given(setbacks=st.integers(1, 100), chance=st.floats(0, 1), floor=st.floats(0.001, 300.0))
-def test_backing_off_starts_at_the_floor(setbacks, chance, floor):
-    """It doubles from the floor to a minute (or a longer floor), and chance takes off half."""
+def test_backoff_starts_at_the_floor(setbacks, chance, floor):
+    """It doubles from the floor to a minute (or a longer floor), and jitter takes half at most."""
     pace = Pace(floor=floor)
     full = min(floor * 2.0 ** (setbacks - 1), max(floor, 60.0))
     assert full / 2 <= pace.backoff(setbacks, chance) <= full

@@ -1,4 +1,4 @@
-"""The line: who goes next, how those that are late go out, and that it forgets in small pieces."""
+"""The queue of one family: order, backlogs, and stale entries dropped in small pieces."""
 
 from itertools import pairwise
 
@@ -35,14 +35,14 @@ def let_out(line, now, step, until=1e9):
     return went
 
 
-def test_the_most_overdue_goes_first():
-    """Without a standstill all that is due may go at once, in its order."""
+def test_most_overdue_pops_first():
+    """Without a backlog all that is due may be polled at once, in its order."""
     went = let_out(lined_up([3.0, 1.0, 2.0]), 10.0, 30.0)
     assert [(10.0, 1.0), (10.0, 2.0), (10.0, 3.0)] == went
 
 
-def test_after_a_standstill_the_late_ones_share_one_step():
-    """They go out evenly, most overdue first, the last one a step after the first."""
+def test_backlog_is_spread_over_one_step():
+    """The most overdue come first with equal gaps, the last one a step after the first."""
     line = lined_up(float(n % 97) for n in range(3000))
     line.spread_backlog(100.0)
     went = let_out(line, 100.0, 30.0)
@@ -52,8 +52,8 @@ def test_after_a_standstill_the_late_ones_share_one_step():
     assert 30.0 / 3000 == pytest.approx(max(gaps)) == pytest.approx(min(gaps))
 
 
-def test_a_few_late_ones_need_not_wait_long():
-    """Ten looks a second are no burst, however long the step is."""
+def test_small_backlog_has_short_gaps():
+    """Ten polls a second are no burst, however long the step is."""
     line = lined_up([1.0, 2.0, 3.0])
     line.spread_backlog(100.0)
     assert [100.0, 100.1, 100.2] == pytest.approx(
@@ -61,8 +61,8 @@ def test_a_few_late_ones_need_not_wait_long():
     )
 
 
-def test_what_is_pushed_after_a_standstill_waits_for_nobody():
-    """A new ticket is looked at at once."""
+def test_new_entry_does_not_wait_for_backlog():
+    """A new ticket is polled at once."""
     line = lined_up([1.0] * 1000)
     line.spread_backlog(100.0)
     line.push(One(105.0))
@@ -70,8 +70,8 @@ def test_what_is_pushed_after_a_standstill_waits_for_nobody():
     assert (105.0, 105.0) in [(round(now, 6), due) for now, due in went]
 
 
-def test_what_falls_due_while_the_late_ones_go_out_makes_no_burst():
-    """Half of them are late and half of them not yet due: all share the step, in their order."""
+def test_entries_due_during_backlog_make_no_burst():
+    """Half of them are late and half are not yet due: all share the step, in their order."""
     line = lined_up(float(n) for n in range(1000))
     line.spread_backlog(500.0)
     went = let_out(line, 500.0, 1000.0)
@@ -82,8 +82,8 @@ def test_what_falls_due_while_the_late_ones_go_out_makes_no_burst():
     assert went[-1][0] <= 1000.0
 
 
-def test_a_second_standstill_makes_no_burst_either():
-    """Those that are late already, and those that are late now, share one step again."""
+def test_second_backlog_makes_no_burst():
+    """Entries of the old backlog and newly late ones share one step again."""
     line = lined_up([1.0] * 500)
     line.spread_backlog(100.0)
     let_out(line, 100.0, 30.0, until=115.0)
@@ -100,8 +100,8 @@ def test_a_second_standstill_makes_no_burst_either():
     )
 
 
-def test_standstills_without_an_end_leave_few_queues():
-    """A server that comes and goes costs no more time with each of its returns."""
+def test_repeated_backlogs_leave_few_heaps():
+    """A server that comes and goes does not slow the queue down."""
     line = lined_up(float(n) for n in range(1000))
     for number in range(200):
         line.spread_backlog(float(number))
@@ -111,8 +111,8 @@ def test_standstills_without_an_end_leave_few_queues():
     assert 5000 == len(let_out(line, 3000.0, 30.0))
 
 
-def test_forgetting_is_done_in_small_pieces():
-    """However many nobody wants any more, one call clears away a few of them."""
+def test_stale_entries_are_dropped_a_few_a_call():
+    """One call drops a few stale entries, however many there are."""
     line = ReadyQueue()
     ones = [One(float(n)) for n in range(20_000)]
     for one in ones:
@@ -140,8 +140,8 @@ def half_forgotten(line, count):
     return kept
 
 
-def test_a_line_that_is_emptied_while_it_is_cleared_goes_on():
-    """Who leaves and who comes after all was taken out finds a line as good as new."""
+def test_queue_drained_during_sweep_works_on():
+    """Entries that leave or come after the queue was drained are handled as ever."""
     line = ReadyQueue()
     kept = half_forgotten(line, 400)
     assert set(map(id, kept)) == set(map(id, line.drain()))
@@ -152,8 +152,8 @@ def test_a_line_that_is_emptied_while_it_is_cleared_goes_on():
 
 
 @pytest.mark.parametrize("emptied", [False, True])
-def test_once_a_standstill_is_made_up_for_clearing_makes_no_gaps(emptied):
-    """However few stood still then, those that are cleared of others now go when they are due."""
+def test_sweep_after_backlog_makes_no_gaps(emptied):
+    """Entries that a later sweep moves are polled when they are due."""
     line, few = ReadyQueue(), [One(1.0) for _ in range(150)]
     for one in few:
         line.push(one)
@@ -170,8 +170,8 @@ def test_once_a_standstill_is_made_up_for_clearing_makes_no_gaps(emptied):
 
 
 @given(st.lists(st.tuples(st.sampled_from("ppppfros"), st.floats(0, 50)), max_size=200))
-def test_whatever_happens_everybody_wanted_goes_once(deeds):
-    """Nobody is lost or comes twice, and a turn is never more than a little way off."""
+def test_each_watched_entry_pops_once(deeds):
+    """No entry is lost or repeated, and the next is never more than a gap away."""
     line, wanted, now = ReadyQueue(), [], 0.0
     for deed, value in deeds:
         now += value / 10

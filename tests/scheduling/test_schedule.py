@@ -1,4 +1,4 @@
-"""The schedule as a state machine: whatever happens in whatever order, its laws hold."""
+"""The schedule as a state machine: its laws hold for any sequence of events."""
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -230,8 +230,8 @@ def open_tickets(count, **pace):
     return schedule
 
 
-def test_every_open_ticket_gets_its_turn():
-    """With one worker and every look due, no ticket is looked at twice before all were once."""
+def test_each_ticket_is_polled_before_any_twice():
+    """With one worker and every poll due, no ticket is polled twice before all were once."""
     schedule = open_tickets(50)
     seen = []
     for moment in range(50):
@@ -241,8 +241,8 @@ def test_every_open_ticket_gets_its_turn():
     assert 50 == len(set(seen))
 
 
-def test_an_unproven_lane_lets_out_one_look():
-    """Until the first answer only one look is out; after it, all that are due."""
+def test_unproven_host_gets_one_probe():
+    """Until the first answer one poll is in flight; after it, all that are due."""
     schedule = open_tickets(5)
     probe = schedule.take(0.0)
     assert schedule.take(0.0) is None
@@ -250,16 +250,16 @@ def test_an_unproven_lane_lets_out_one_look():
     assert all(schedule.take(0.1) for _ in range(4))
 
 
-def test_a_slow_probe_does_not_hold_the_others_for_ever():
-    """Others go out when it stays without an answer, and the more of them hang, the fewer."""
+def test_hanging_probes_double_the_wait_for_the_next():
+    """Other probes follow one that hangs, and each that hangs doubles the wait."""
     schedule = open_tickets(9)
     for moment in (0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 95.0):
         assert moment == schedule.next_poll_at()
         assert schedule.take(moment)
 
 
-def test_abandoned_tickets_leave_nothing_behind():
-    """Tickets that nobody waits for any more are cleared away before they are due."""
+def test_dropped_tickets_are_cleared_before_they_are_due():
+    """Tickets without watchers leave the queue early."""
     schedule = Schedule(Pace())
     for number in range(1000):
         ticket = Ticket("images", number)
@@ -271,8 +271,8 @@ def test_abandoned_tickets_leave_nothing_behind():
     assert len(host_queue._queues["images"]) < 200
 
 
-def test_who_leaves_while_a_refusal_is_told_slows_nobody_down():
-    """After a standstill the tickets of another family share one step, as if nobody had left."""
+def test_drop_during_refusal_keeps_backlog_speed():
+    """The backlog of another family takes one step, as if no watcher had left."""
     schedule = Schedule(Pace(ceiling=10.0))
     refused = [Ticket("images", number) for number in range(1500)]
     listeners = {ticket: Listener(ticket) for ticket in refused}
@@ -292,7 +292,7 @@ def test_who_leaves_while_a_refusal_is_told_slows_nobody_down():
     assert now <= 111.0
 
 
-def test_who_leaves_while_a_refusal_is_told_harms_nobody():
+def test_drop_during_refusal_keeps_other_family():
     """Many leave, a refusal comes, one more leaves: the tickets of another family go on."""
     schedule = Schedule(Pace())
     refused = [Ticket("images", number) for number in range(200)]
@@ -311,8 +311,8 @@ def test_who_leaves_while_a_refusal_is_told_harms_nobody():
     assert 1 == len(schedule)
 
 
-def test_every_rate_limit_in_a_row_pauses_for_longer():
-    """A look that begins after a pause and is limited again doubles the next pause."""
+def test_rate_limits_in_a_row_double_the_pause():
+    """A poll that starts after a pause and is limited again doubles the next pause."""
     schedule = open_tickets(2, floor=1.0)
     now, pauses = 0.0, []
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Learning: a pace that finds out how long jobs take, from looks that see them run or over."""
+"""The adaptive pace learns how long jobs take from polls that see them running or done."""
 
 import asyncio
 import json
@@ -51,8 +51,8 @@ def cost(steps, jobs, eta):
 @given(
     jobs=JOBS, age=st.floats(0, 1e5), chance=st.floats(0, 1), eta=st.none() | st.floats(0.01, 1e4)
 )
-def test_no_step_breaks_the_promises_by_more_than_the_factor(jobs, age, chance, eta):
-    """Whatever it was taught, a step is between a twentieth and twenty times the plain one."""
+def test_learned_step_is_within_factor_20(jobs, age, chance, eta):
+    """Whatever was learned, a step is between a twentieth and 20 times the plain one."""
     lessons = AdaptiveFamilyPace(Pace(), 1.0)
     for running, over, said in jobs:
         lessons.learn(running, None if over is None else max(over, running), said)
@@ -70,8 +70,8 @@ def test_no_step_breaks_the_promises_by_more_than_the_factor(jobs, age, chance, 
 
 
 @pytest.mark.parametrize("wrong", [0.25, 4.0, 40.0])
-def test_it_learns_how_wrong_the_etas_are(wrong):
-    """Etas that are off by the same factor are as good as honest ones, after some jobs."""
+def test_etas_with_constant_error_become_useful(wrong):
+    """Etas that are off by the same factor are as good as correct ones, after some jobs."""
     draw = random.Random(3)
 
     def eta(job):
@@ -88,8 +88,8 @@ def test_it_learns_how_wrong_the_etas_are(wrong):
     assert cost(lessons, jobs, eta) <= 0.75 * cost(Pace(), jobs, eta)
 
 
-def test_honest_etas_stay_the_plain_pace_s():
-    """Where etas are honest there is nothing to win, and a wave of jobs loses next to nothing."""
+def test_correct_etas_keep_plain_steps():
+    """Where etas are correct nothing can be gained, and many parallel jobs lose next to nothing."""
     draw = random.Random(4)
 
     def eta(job):
@@ -102,16 +102,16 @@ def test_honest_etas_stay_the_plain_pace_s():
     assert cost(lessons, jobs, eta) <= 1.05 * cost(Pace(), jobs, eta)
 
 
-def test_a_wave_of_jobs_is_not_tried_on_a_guess():
-    """Of a thousand jobs begun at once, only so many are looked at otherwise as can be afforded."""
+def test_parallel_jobs_are_tried_within_budget():
+    """Of a thousand jobs that start at once, only as many are tried as the budget allows."""
     lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 29.5, eta=lambda _: 30.0, count=60)
     plain = {Pace().step(0.0, chance, eta=30.0) for chance in (0.0, 1.0)}
     firsts = [lessons.first_step(30.0, 0.5, just_submitted=True) for _ in range(1000)]
     assert 990 <= sum(min(plain) <= first_step <= max(plain) for first_step in firsts)
 
 
-def test_what_was_saved_once_is_not_lost_for_long():
-    """Etas that become honest after long being wrong soon are waited for as with the plain pace."""
+def test_pace_adapts_when_etas_become_correct():
+    """Etas that become correct after being wrong are soon used as with the plain pace."""
     draw = random.Random(6)
     lessons = jobs_of(
         AdaptiveFamilyPace(Pace(), 1.0),
@@ -128,16 +128,16 @@ def test_what_was_saved_once_is_not_lost_for_long():
     assert cost(lessons, jobs, eta) <= 1.05 * cost(Pace(), jobs, eta)
 
 
-def test_each_family_has_its_own_lessons():
-    """What videos take says nothing of images."""
+def test_families_learn_apart():
+    """The durations of videos say nothing about images."""
     learned = Pace.adaptive()
     jobs_of(learned.for_family("video"), lambda: 60.0)
     assert Pace().step(0.0, 0.5) == learned.for_family("images").step(0.0, 0.5)
     assert Pace().step(0.0, 0.5) * 4 < learned.for_family("video").step(0.0, 0.5)
 
 
-def test_what_changes_is_learned_anew():
-    """The older a job, the less it counts: a service that became slow is looked at later."""
+def test_slower_service_is_learned():
+    """Older jobs count less: a service that became slow is polled later."""
     lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 3.0)
     young = lessons.step(0.0, 0.5)
     jobs_of(lessons, lambda: 30.0, count=1500)
@@ -146,16 +146,16 @@ def test_what_changes_is_learned_anew():
     assert sum(lessons.ages.intervals.density()[: nearest_edge(6.0)]) < 0.05
 
 
-def test_a_gap_is_crossed_in_steps_of_the_factor():
-    """Where nothing ever ended for long, a step is as long as it may be, and no longer."""
+def test_gap_is_crossed_in_longest_steps():
+    """Where no job ended, a step is as long as it may be, and no longer."""
     draw = random.Random(7)
     lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: draw.choice((3.0, 3000.0)))
     assert MAX_STEP_RATIO * Pace().base_step(5.0) == lessons.step(5.0, 0.5)
     assert Pace().ceiling == lessons.step(500.0, 0.5)
 
 
-def test_who_stopped_waiting_saw_that_it_runs():
-    """A wait that ended too early counts for what it saw: the job takes longer than that."""
+def test_abandoned_wait_counts_as_longer_job():
+    """A wait that ended early teaches that the job takes longer."""
     seen = IntervalHistogram()
     for _ in range(50):
         seen.add(4.0, 6.0)
@@ -165,7 +165,7 @@ def test_who_stopped_waiting_saw_that_it_runs():
     assert 0.4 <= sum(density[nearest_edge(3.5) : nearest_edge(7.0)]) <= 0.55
 
 
-def test_short_patience_does_not_make_long_jobs_seem_short():
+def test_short_timeouts_do_not_bias_the_median():
     """Half of the waits end before the job does, and the median is learned all the same."""
     draw = random.Random(5)
     lessons = jobs_of(
@@ -178,23 +178,23 @@ def test_short_patience_does_not_make_long_jobs_seem_short():
     assert 0.35 <= below <= 0.65
 
 
-def test_a_job_that_was_over_at_once_tells_nothing():
-    """An old ticket says only that it is old; one that was never looked at says nothing."""
+def test_job_done_at_first_poll_teaches_nothing():
+    """An old ticket says only that it is old; one that was never polled says nothing."""
     lessons = AdaptiveFamilyPace(Pace(), 1.0)
     lessons.learn(0.0, 0.0, None)
     lessons.learn(0.0, None, 5.0)
     assert 0 == lessons.ages.intervals.count == lessons.ratios.intervals.count
 
 
-def test_a_ticket_of_unknown_age_is_looked_at_at_once():
-    """As with the plain pace: its job may be over."""
+def test_ticket_of_unknown_age_is_polled_at_once():
+    """Its job may be done, as with the plain pace."""
     lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 60.0)
     assert 0.0 == lessons.first_step(None, 0.5)
     assert lessons.step(0.0, 0.5) == lessons.first_step(None, 0.5, just_submitted=True)
 
 
-def test_it_is_saved_and_loaded_as_json():
-    """What comes back looks at the same ages, and goes on learning."""
+def test_pace_survives_json():
+    """A restored pace polls at the same ages, and goes on learning."""
     learned = Pace.adaptive(poll_cost=0.5)
     draw = random.Random(1)
     jobs_of(learned.for_family("images"), lambda: draw.uniform(5, 30), eta=lambda job: 2 * job)
@@ -220,8 +220,8 @@ def saved(**ages):
     return {"version": 2, "families": {"images": {"ages": kept(**ages), "ratios": kept()}}}
 
 
-def test_what_looks_saved_is_read():
-    """Or the refusals below would prove nothing."""
+def test_valid_saved_state_is_accepted():
+    """Otherwise the refusals below would prove nothing."""
     assert Pace.adaptive(saved=saved()).has_learned
 
 
@@ -246,8 +246,8 @@ def test_what_looks_saved_is_read():
         saved(allowed="much"),
     ],
 )
-def test_what_was_not_saved_by_it_is_refused(wrong):
-    """With what was expected and how to go on; and nothing of it is taken in."""
+def test_invalid_saved_state_is_refused(wrong):
+    """The message says what was expected and how to go on, and nothing is taken over."""
     learned = Pace.adaptive()
     with pytest.raises(ValueError, match="leave it out to learn anew"):
         learned.restore(wrong)
@@ -255,8 +255,8 @@ def test_what_was_not_saved_by_it_is_refused(wrong):
 
 
 @pytest.mark.parametrize("poll_cost", [0.0, -1.0, math.inf, math.nan])
-def test_a_look_costs_something(poll_cost):
-    """A look that costs nothing, or all, has no best rule."""
+def test_poll_cost_must_be_positive_and_finite(poll_cost):
+    """A poll that costs nothing, or everything, has no best rule."""
     with pytest.raises(ValueError, match="poll_cost"):
         Pace.adaptive(poll_cost=poll_cost)
 
@@ -277,8 +277,8 @@ def spent(density, moments, price):
     price=st.floats(0.001, 10.0),
     data=st.data(),
 )
-def test_no_other_looks_cost_less(weights, price, data):
-    """The plan is the best of all: no set of edges that ends with the last one is cheaper."""
+def test_plan_is_cheapest(weights, price, data):
+    """No other set of edges that ends with the last one costs less."""
     density = [weight / sum(weights) for weight in weights]
     plan = best_next_edges(EDGES, density, price)
     moments = []
@@ -291,8 +291,8 @@ def test_no_other_looks_cost_less(weights, price, data):
     assert spent(density, moments, price) <= spent(density, other, price) + 1e-9
 
 
-def test_the_client_teaches_its_pace(virtually, world):
-    """After some tickets of one family, the next ones take fewer looks, and are noticed in time."""
+def test_client_teaches_its_pace(virtually, world):
+    """After some tickets of a family, the next ones take fewer polls and are noticed in time."""
 
     async def main():
         pace = Pace.adaptive()
@@ -309,8 +309,8 @@ def test_the_client_teaches_its_pace(virtually, world):
     virtually(main)
 
 
-def test_waits_that_are_left_teach_too(virtually, world):
-    """A timeout tells that the job ran for so long; an id that nobody knows tells nothing."""
+def test_timeout_teaches_and_unknown_id_does_not(virtually, world):
+    """A timeout says that the job ran for so long; an unknown id says nothing."""
 
     async def main():
         pace = Pace.adaptive()
@@ -326,8 +326,8 @@ def test_waits_that_are_left_teach_too(virtually, world):
     virtually(main)
 
 
-def test_a_learned_pace_meets_trouble_as_the_plain_one():
-    """The limits are those of the pace that it began with."""
+def test_adaptive_pace_has_limits_of_plain_pace():
+    """The limits are those of the pace that it started with."""
     plain = Pace(max_failures=3, outage=60.0)
     learned = Pace.adaptive(plain)
     assert isinstance(learned, AdaptivePace)

@@ -1,4 +1,4 @@
-"""Purse and sightings: what learned looks cost beside the plain pace's, and what may be tried."""
+"""The trial budget and the replay: what learned polls cost beside the plain pace's."""
 
 import pytest
 
@@ -13,8 +13,8 @@ def evenly(age):
     return min(age / 10.0, 1.0)
 
 
-def test_what_is_used_up_is_not_spent():
-    """A loss stops it, and comes back as a fiftieth of what the plain pace costs."""
+def test_overdrawn_budget_stops_trials():
+    """A loss stops trials, and is earned back as 2 % of what the plain pace costs."""
     budget = TrialBudget()
     assert budget.is_affordable
     budget.record(10.0, 1.0, 1.0)
@@ -24,31 +24,31 @@ def test_what_is_used_up_is_not_spent():
     assert budget.is_affordable
 
 
-def test_what_was_lent_is_free_again_once_it_is_heard_of():
-    """Only as many are tried at once as can be paid; each that is heard of makes room for one."""
+def test_finished_trial_frees_its_reserve():
+    """Only as many trials run at once as can be paid; each that ends makes room for one."""
     budget = TrialBudget(allowed=1.5)
     assert [True, True, False] == [budget.try_reserve(1.0) for _ in range(3)]
     budget.record(1.0, 0.0, 1.0)
     assert [True, False] == [budget.try_reserve(1.0) for _ in range(2)]
 
 
-def test_what_nobody_can_tell_stays_lent():
-    """A job that tells nothing of the learned looks may have cost what was lent for it."""
+def test_inconclusive_trial_stays_reserved():
+    """A job that says nothing about the learned polls may have cost its reserve."""
     budget = TrialBudget(allowed=0.5)
     assert budget.try_reserve(1.0)
     budget.record(1.0, None, 1.0)
     assert not budget.try_reserve(1.0)
 
 
-def test_luck_proves_nothing():
-    """It must have saved some looks, and more than it may spend."""
+def test_small_savings_are_not_proof():
+    """A history must save several polls, and more than it may spend."""
     assert not TrialBudget(allowed=2.0, spent=-4.0).has_paid_off(1.0)
     assert not TrialBudget(allowed=2.0, spent=-7.0).has_paid_off(1.0)
     assert TrialBudget(allowed=2.0, spent=-7.1).has_paid_off(1.0)
 
 
-def test_lessons_that_lost_leave_the_steps_to_the_plain_pace():
-    """With an eta and without one; and what is lost without one says nothing of etas."""
+def test_unaffordable_history_uses_plain_steps():
+    """With an eta and without one; losses without an eta say nothing about etas."""
     lessons = AdaptiveFamilyPace(Pace(), 1.0)
     for _ in range(60):
         lessons.learn(20.0, 21.0, None)
@@ -62,36 +62,36 @@ def test_lessons_that_lost_leave_the_steps_to_the_plain_pace():
     assert Pace().step(0.0, 0.5, eta=200.0) == lessons.step(0.0, 0.5, eta=200.0)
 
 
-def test_looks_that_would_have_told_more_cannot_be_compared():
-    """A look between running and over might have found it either way."""
+def test_polls_inside_the_unknown_interval_are_inconclusive():
+    """A poll between running and done might have found the job either way."""
     seen = ObservedJob(2.0, 6.0, evenly)
     assert seen.is_conclusive([2.0, 6.0])
     assert seen.is_conclusive([1.0, 9.0])
     assert not seen.is_conclusive([1.0, 4.0, 9.0])
 
 
-def test_what_other_looks_would_have_cost_is_weighed():
-    """Each look by how likely the job ended before it and after the one before."""
+def test_cost_weighs_polls_by_probability():
+    """Each poll counts by the probability that the job ended between it and the one before."""
     seen = ObservedJob(2.0, 6.0, evenly)
     assert pytest.approx(2.0 + 9.0) == seen.cost([1.0, 9.0], 1.0)
     assert pytest.approx((2.0 + 4.0) / 2 + (3.0 + 9.0) / 2) == seen.cost([1.0, 4.0, 9.0], 1.0)
 
 
-def test_where_none_was_known_to_end_all_ages_are_alike():
-    """A job that took a length that none before it took is shared out by time."""
+def test_unknown_interval_counts_all_ages_alike():
+    """A duration that was never observed is weighed by time."""
     seen = ObservedJob(20.0, 24.0, evenly)
     assert pytest.approx((1.0 + 21.0) / 4 + (2.0 + 25.0) * 3 / 4) == seen.cost([21.0, 25.0], 1.0)
 
 
-def test_chance_makes_no_two_looks_of_one():
-    """A look that would have come a little earlier or later is the one that was."""
+def test_polls_within_jitter_are_the_same_poll():
+    """A poll that would have come a little earlier or later is the real one."""
     seen = ObservedJob(2.0, 6.0, evenly)
     assert [2.0, 6.0] == seen.aligned([2.1, 5.9, 8.0], lambda _: 0.2)
     assert [1.9, 6.1] == seen.aligned([1.9, 6.1, 8.0], lambda _: 0.2)
     assert [2.1, 5.9, 8.0] == seen.aligned([2.1, 5.9, 8.0, 10.0], lambda _: 0.05)
 
 
-def test_a_walk_ends_with_the_look_that_finds_it_over():
-    """Step by step, the first one from the beginning."""
+def test_simulation_ends_with_the_poll_that_finds_the_job_done():
+    """Step by step, from the first one on."""
     assert [2.0, 4.0, 6.0] == simulate_polls(lambda _: 2.0, 5.0)
     assert [2.0] == simulate_polls(lambda _: 2.0, 2.0)
