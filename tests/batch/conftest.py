@@ -1,4 +1,4 @@
-"""A service in process, clients for it that look often, and a file."""
+"""An emulator in this process, clients that poll it often, and a path for a journal."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Watched: the emulator of the kill game; it writes down who asked about what, and every file."""
+"""The emulator of `kill.py`. It lists each poll with its worker, and each file that it serves."""
 
 import asyncio
 import hashlib
@@ -13,18 +13,18 @@ from typing import Any
 from modelslab_async.emulator import Emulator
 from modelslab_async.emulator.media.files import make_file
 
-# One file of so many is larger than what a worker without room may write.
-_LARGE = 20
-_LONG = 200_000
-# Seconds between two pieces of a file, so that a kill finds transfers half done.
-_BETWEEN = 0.02
+# One file of so many is larger than a limited worker may write.
+_FILES_PER_LARGE_FILE = 20
+_LARGE_FILE_BYTES = 200_000
+# A pause between two pieces of a file, so that a kill can interrupt a transfer.
+_PAUSE_S = 0.02
 
 
-class Watched:
+class CountingEmulator:
     """
-    The emulator, with a line for each look, for each file and for each file that was had already.
+    The emulator, with lists of polls, of files and of files that were recorded already.
 
-    Files are made here: some are long, and all come in pieces.
+    It makes the files itself: some are large, and all are sent in pieces.
     """
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
@@ -43,7 +43,7 @@ class Watched:
             return
         body = b""
 
-        async def noted() -> Any:
+        async def receive_and_note() -> Any:
             nonlocal body
             message = await receive()
             body += message.get("body", b"")
@@ -52,12 +52,12 @@ class Watched:
                 self.polls.write(f"{asked['request_id']} {asked['key']}\n")
             return message
 
-        await self.emulator(scope, noted if scope["type"] == "http" else receive, send)
+        await self.emulator(scope, receive_and_note if scope["type"] == "http" else receive, send)
 
     async def _file(self, scope: Any, path: str, send: Any) -> None:
         status, content = 200, make_file(path, "png").content
-        if zlib.crc32(path.encode()) % _LARGE == 0:
-            content += bytes(_LONG)
+        if zlib.crc32(path.encode()) % _FILES_PER_LARGE_FILE == 0:
+            content += bytes(_LARGE_FILE_BYTES)
         self.served.write(f"{path} {hashlib.sha256(content).hexdigest()}\n")
         if self._is_recorded(path):
             self.again.write(f"{path}\n")
@@ -67,13 +67,13 @@ class Watched:
         headers = [(b"etag", b'"v1"'), (b"content-length", b"%d" % (len(content) - start))]
         if 0 < start < len(content):
             status = 206
-            told = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            headers.append((b"content-range", told.encode()))
+            content_range = f"bytes {start}-{len(content) - 1}/{len(content)}"
+            headers.append((b"content-range", content_range.encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         middle = (start + len(content)) // 2
         for piece in (content[start:middle], content[middle:]):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await asyncio.sleep(_BETWEEN)
+            await asyncio.sleep(_PAUSE_S)
         await send({"type": "http.response.body"})
 
     def _is_recorded(self, path: str) -> bool:

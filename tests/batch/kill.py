@@ -1,20 +1,19 @@
 """
-Kills processes in the midst of a batch, and counts what came of every ticket.
+Kill workers of a batch at random moments, and check the outcome of every ticket.
 
     python tests/batch/kill.py --kills 50 --workers 1 --seed 1
     python tests/batch/kill.py --kills 50 --full
     python tests/batch/kill.py --kills 50 --no-files
 
-A server with the emulator, and workers that share one journal, run on loopback. At random moments a
-worker is killed, and a new one takes its place; the last ones may finish. Then every ticket has one
-outcome, nothing was handed out before it was on the disk, nothing was handed out twice, and no two
-workers looked at one ticket by turns. With `--full`, the system lets no file of a worker grow by
-more than a little, and many of them end by that before they are killed. Those are told apart by how
-they ended, and are none of the kills.
+A server with the emulator, and workers that share one journal, run on loopback. The script kills a
+worker at a random moment and starts another; the last ones may finish. Then every ticket has one
+outcome, no outcome was handed out before it was on the disk or handed out twice, and no worker
+polled a ticket after it had lost it. With `--full`, the system limits the size of a worker's files,
+and many workers end by that before they are killed. Such ends do not count as kills.
 
-Unless there is `--no-files`, the workers save what the tickets made. Then each success has its
-files, whole and as they were served, none was asked for again that was on record, and nothing else
-is in the folder.
+Without `--no-files`, the workers save the outputs of the tickets. Then each success has its files,
+complete and as they were served. No recorded file was requested again, and the folder holds nothing
+else.
 """
 
 import argparse
@@ -37,10 +36,10 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-# What lies beside a script is not found where Python is told to trust no folder.
+# With -P, Python does not search the folder of the script.
 sys.path.append(str(Path(__file__).parent))
 
-from counting_emulator import Watched
+from counting_emulator import CountingEmulator
 
 from modelslab_async import (
     Batch,
@@ -60,27 +59,28 @@ from modelslab_async import (
 from modelslab_async._downloads import transfer
 from modelslab_async.emulator import Emulator, run_server
 
-# Long enough that no worker loses its lease to a busy machine.
-LEASE = 4.0
-# Seconds for the last run, on a busy machine.
-LONGEST = 300.0
-# Bytes of a journal's files at the least, and how a worker ends that had no room for more.
-LEAST = 100_000
-FULL = 3
-# After so many in a row that had no room, one has.
-PATIENCE = 3
-# Files of a ticket: two, so that a kill finds one on record and the other on its way.
+# Long enough that no worker loses its lease on a busy machine.
+LEASE_S = 4.0
+# For the last run, on a busy machine.
+MAX_LAST_RUN_S = 300.0
+# The least limit on the size of a worker's files.
+MIN_LIMIT_BYTES = 100_000
+# The exit code of a worker that reached the limit.
+FULL_EXIT_CODE = 3
+# After so many workers in a row that reached the limit, one has none.
+MAX_FULL_IN_A_ROW = 3
+# Files of a ticket: two, so that a kill can find one recorded and the other in transfer.
 OUTPUTS = 2
 STATES = {Saved: "success", Success: "success", Failed: "failed"}
 QUICK = Pace(floor=0.1, ceiling=0.2, max_failures=1000)
 
 
 def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
-    """Serve until the process is ended, which its parent does."""
+    """Serve until the parent kills this process."""
 
     async def main() -> None:
         emulator = Emulator()
-        app: Any = Watched(emulator, folder)
+        app: Any = CountingEmulator(emulator, folder)
         async with run_server(app) as url:
             for number, duration in enumerate(durations, 1):
                 links = [f"{url}/made/{number}-{n}.png" for n in range(OUTPUTS)]
@@ -102,14 +102,14 @@ def work(
     room: int | None,
     ahead: float,
 ) -> None:
-    """Be one worker: add what is to be done, run, and write down what was handed out."""
-    # What a worker says of its trouble in the log is not what this is about.
+    """Run one worker: add the tickets, run the batch, and list what was handed out."""
+    # A worker's warnings are expected.
     logging.getLogger("modelslab_async").addHandler(logging.NullHandler())
-    # Small files are written in many pieces too, so that kills leave parts with bytes in them.
+    # Small files are written in many pieces, too, so that a kill leaves parts of them.
     transfer._CHUNK_BYTES = 32
     if room is not None:
         largest = max((file.stat().st_size for file in folder.glob("journal*")), default=0)
-        limit = max(largest, LEAST) + room
+        limit = max(largest, MIN_LIMIT_BYTES) + room
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     def clock() -> float:
@@ -119,16 +119,16 @@ def work(
         handed = os.open(folder / f"handed-{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         async with (
             Client(name, base_url=url, pace=QUICK, workers=8) as client,
-            Batch.open(folder / "journal", client=client, lease=LEASE, clock=clock) as batch,
+            Batch.open(folder / "journal", client=client, lease=LEASE_S, clock=clock) as batch,
         ):
             await batch.add(("images", number) for number in range(1, tickets + 1))
             downloads = Downloads(client, to=folder / "out", concurrency=16, allow_private=True)
             window = tickets // 2
-            news: AsyncGenerator[Outcome | SaveResult, None] = (
+            results: AsyncGenerator[Outcome | SaveResult, None] = (
                 batch.save(downloads, window=window) if files else batch.run(window=window)
             )
-            async with downloads, aclosing(news):
-                async for each in news:
+            async with downloads, aclosing(results):
+                async for each in results:
                     state = STATES.get(type(each), "")
                     if isinstance(each, Unsaved):
                         assert isinstance(each.cause, FileNotWritten), each.cause
@@ -138,32 +138,32 @@ def work(
     try:
         asyncio.run(main())
     except JournalFull:
-        sys.exit(FULL)
+        sys.exit(FULL_EXIT_CODE)
 
 
 def forked(target: Callable[..., None], *args: object, **more: object) -> multiprocessing.Process:
-    """A copy of this process, which has everything imported already, runs a function."""
+    """Run a function in a fork of this process, which has everything imported."""
     process = multiprocessing.get_context("fork").Process(target=target, args=args, kwargs=more)
     process.start()
     return process
 
 
 def lines(folder: Path, pattern: str) -> list[list[str]]:
-    """The whole lines of some files, split; a kill may have cut the last one short."""
+    """The complete lines of some files, split. A kill may have truncated the last line."""
     texts = [path.read_text() for path in sorted(folder.glob(pattern))]
     return [line.split() for text in texts for line in text.split("\n")[:-1]]
 
 
 def recorded(folder: Path) -> dict[str, str]:
-    """What the journal says of each ticket, read as anyone could."""
+    """The state of each ticket in the journal."""
     with closing(sqlite3.connect(folder / "journal", timeout=60)) as db:
         rows = db.execute("SELECT id, name FROM tickets JOIN states USING (state)").fetchall()
     return {str(id_): name for id_, name in rows}
 
 
 def check_handed(folder: Path) -> int:
-    """Whatever was handed out stands in the journal, and was handed out once."""
-    # In this order: what is handed out after the first look is none of the second's.
+    """Each outcome that was handed out is recorded, and was handed out once."""
+    # In this order: the journal already holds every outcome that was handed out before.
     handed = lines(folder, "handed-*")
     ends = recorded(folder)
     assert len(handed) == len({id_ for id_, _ in handed}), "an outcome was handed out twice"
@@ -173,9 +173,9 @@ def check_handed(folder: Path) -> int:
 
 
 def check_files(folder: Path, tickets: int) -> int:
-    """Each success has its file, as it was served; none was had twice, nothing else is there."""
+    """Each success has its files as they were served, once, and the folder has nothing else."""
     served = {path.rpartition("/")[2]: digest for path, digest in lines(folder, "served")}
-    assert [] == lines(folder, "again"), "a file was asked for again that was on record"
+    assert [] == lines(folder, "again"), "a recorded file was requested again"
     with closing(sqlite3.connect(folder / "journal", timeout=60)) as db:
         rows = db.execute(
             "SELECT path, sha256, url FROM files JOIN saves USING (ticket) WHERE saves.state = 2"
@@ -189,19 +189,19 @@ def check_files(folder: Path, tickets: int) -> int:
     return len(rows)
 
 
-def check_looks(folder: Path) -> None:
-    """Who has lost a ticket does not look at it any more."""
+def check_polls(folder: Path) -> None:
+    """A worker that has lost a ticket does not poll it any more."""
     seen: dict[str, list[str]] = {}
     for id_, worker in lines(folder, "polls"):
         workers = seen.setdefault(id_, [])
         if not workers or workers[-1] != worker:
             workers.append(worker)
     for id_, workers in seen.items():
-        assert len(workers) == len(set(workers)), f"{id_} was looked at in turns by {workers}"
+        assert len(workers) == len(set(workers)), f"{id_} was polled alternately by {workers}"
 
 
-def check_ends(folder: Path, tickets: int) -> None:
-    """Every ticket has the outcome that its job had, and it can be read."""
+def check_outcomes(folder: Path, tickets: int) -> None:
+    """Every ticket has the outcome of its job, and the outcome can be read."""
     expected = {
         str(number): "failed" if number % 7 == 0 else "success" for number in range(1, tickets + 1)
     }
@@ -219,11 +219,11 @@ def check_ends(folder: Path, tickets: int) -> None:
     asyncio.run(main())
 
 
-def await_end(
+def wait_for_end(
     process: multiprocessing.Process, server: multiprocessing.Process, most: float
 ) -> None:
-    """Wait for the end of a process for some seconds. Without its server there is no game."""
-    # The end is told a moment before the exit code can be had.
+    """Wait some seconds for the end of a process. The server must not end."""
+    # The sentinel is ready a moment before the exit code.
     gone = wait([process.sentinel, server.sentinel], timeout=most)
     if server.sentinel in gone:
         server.join()
@@ -239,13 +239,13 @@ def ended(
     *,
     full: bool,
 ) -> bool:
-    """Kill a process after some seconds. Returns whether it ran out of room before that."""
+    """Kill a process after some seconds. Return whether it reached the limit before that."""
     try:
-        await_end(process, server, seconds)
+        wait_for_end(process, server, seconds)
     finally:
         process.kill()
     process.join()
-    if process.exitcode == FULL and full:
+    if process.exitcode == FULL_EXIT_CODE and full:
         return True
     assert process.exitcode == -signal.SIGKILL, f"it ended with {process.exitcode} before its kill"
     return False
@@ -263,30 +263,32 @@ def kill_many(
     tickets: int,
     seed: int,
 ) -> str:
-    """Play it, and return a line that says what happened."""
-    chance = random.Random(seed)
+    """Kill workers, check everything, and return a summary in one line."""
+    rng = random.Random(seed)
     began = time.monotonic()
-    started = killed = fulls = row = 0
+    started = killed = fulls = full_in_a_row = 0
     team: list[multiprocessing.Process] = []
 
     def fill(*, full: bool) -> None:
         nonlocal started
         while len(team) < workers:
             started += 1
-            room = chance.randrange(50_000) if full else None
-            # Who works alone need not wait for the leases of the dead: it lives after them.
-            ahead = started * 2 * LEASE if workers == 1 else 0.0
+            room = rng.randrange(50_000) if full else None
+            # A single worker need not wait for leases of dead ones: its clock is after them.
+            ahead = started * 2 * LEASE_S if workers == 1 else 0.0
             name = f"worker-{started}"
             more = {"tickets": tickets, "files": files, "room": room, "ahead": ahead}
             team.append(forked(work, folder, url, name, **more))
 
     try:
         while killed < kills:
-            fill(full=full and row < PATIENCE)
-            victim = team.pop(chance.randrange(len(team)))
-            row = row + 1 if ended(victim, server, chance.uniform(0.02, 0.6), full=full) else 0
-            fulls += row > 0
-            killed += row == 0
+            fill(full=full and full_in_a_row < MAX_FULL_IN_A_ROW)
+            victim = team.pop(rng.randrange(len(team)))
+            full_in_a_row = (
+                full_in_a_row + 1 if ended(victim, server, rng.uniform(0.02, 0.6), full=full) else 0
+            )
+            fulls += full_in_a_row > 0
+            killed += full_in_a_row == 0
             if (killed + fulls) % 10 == 0:
                 check_handed(folder)
         before = check_handed(folder)
@@ -296,15 +298,15 @@ def kill_many(
             team.clear()
         fill(full=False)
         for process in team:
-            await_end(process, server, LONGEST)
+            wait_for_end(process, server, MAX_LAST_RUN_S)
             assert process.exitcode == 0, f"the last worker ended with {process.exitcode}"
     finally:
         for process in team:
             process.kill()
             process.join()
     handed = check_handed(folder)
-    check_looks(folder)
-    check_ends(folder, tickets)
+    check_polls(folder)
+    check_outcomes(folder, tickets)
     saved = check_files(folder, tickets) if files else 0
     took = time.monotonic() - began
     return (
@@ -316,7 +318,7 @@ def kill_many(
 
 
 def main() -> int:
-    """Read the options and play it in a folder that is thrown away."""
+    """Read the options, and run in a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--workers", type=int, default=1)
@@ -326,19 +328,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)  # noqa: T201 -- it is a script.
-    chance = random.Random(options.seed)
-    # They end all through the time of the kills, and a few long after.
+    rng = random.Random(options.seed)
+    # Jobs end throughout the time of the kills, and one after it.
     longest = (0.8 if options.full else 0.4) * options.kills + 2.0
-    durations = [chance.uniform(0, longest) for _ in range(options.tickets - 1)] + [longest]
+    durations = [rng.uniform(0, longest) for _ in range(options.tickets - 1)] + [longest]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ours, theirs = multiprocessing.Pipe()
-        server = forked(serve, theirs, folder, durations)
-        # Only the server has that end now: if it dies before it serves, this end hears of it.
-        theirs.close()
+        parent_pipe, server_pipe = multiprocessing.Pipe()
+        server = forked(serve, server_pipe, folder, durations)
+        # Only the server has that end now. If it dies before it serves, `recv` raises.
+        server_pipe.close()
         try:
-            told = kill_many(
-                *(folder, ours.recv(), server),
+            summary = kill_many(
+                *(folder, parent_pipe.recv(), server),
                 kills=options.kills,
                 workers=options.workers,
                 files=options.files,
@@ -349,7 +351,7 @@ def main() -> int:
         finally:
             server.kill()
             server.join()
-    print(told)  # noqa: T201 -- it is a script.
+    print(summary)  # noqa: T201 -- it is a script.
     return 0
 
 

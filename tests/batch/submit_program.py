@@ -1,4 +1,4 @@
-"""A program that submits a hundred pictures, whatever was submitted before. Run by a test."""
+"""A program that submits a hundred pictures, each with a track_id. A test runs and kills it."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Batch: whatever ends a run, every ticket ends once, and nothing is told before it is kept."""
+"""However a run ends, each ticket has one outcome, which is committed before it is handed out."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ RUNNING = ScriptedReply(body=json.dumps({"status": "processing", "id": 1, "outpu
 
 
 async def all_of(outcomes, seen=None):
-    """All that comes; in a list of the caller's, if it is to keep what came before an error."""
+    """Collect the results, in the caller's list if results before an error count."""
     seen = [] if seen is None else seen
     async with aclosing(outcomes):
         async for outcome in outcomes:
@@ -45,21 +45,21 @@ async def all_of(outcomes, seen=None):
 
 
 def states(path):
-    """What anybody sees in the file."""
+    """The states of all tickets, read by another connection."""
     with closing(sqlite3.connect(path, timeout=30)) as db:
         return dict(db.execute("SELECT ticket, state FROM overview").fetchall())
 
 
 async def until(condition):
-    """Wait for something that comes, soon on a quiet machine."""
+    """Wait for a condition, which comes soon on an idle machine."""
     deadline = time.monotonic() + 60
     while not await condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
 
 
-async def test_a_batch_does_what_a_stream_does(a_client, emulator, path):
-    """Each ticket gives one outcome, well or badly, with all that the reply told."""
+async def test_run_gives_the_outcomes_of_gather(a_client, emulator, path):
+    """Each ticket has one outcome with all fields of the reply."""
     tickets = [emulator.add_job(("images", n), fails=n % 5 == 0) for n in range(1, 101)]
     async with a_client() as client, Batch.open(path, client=client) as batch:
         assert 100 == await batch.add(tickets)
@@ -73,8 +73,8 @@ async def test_a_batch_does_what_a_stream_does(a_client, emulator, path):
     assert report.polls == emulator.polls.total() - 100
 
 
-async def test_nothing_is_handed_out_before_it_is_kept(a_client, emulator, path):
-    """When an outcome is in the caller's hand, anybody can read it in the file."""
+async def test_outcome_is_committed_before_it_is_handed_out(a_client, emulator, path):
+    """Another connection can read it."""
     tickets = emulator.add_jobs(60, ["images"])
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(tickets)
@@ -85,8 +85,8 @@ async def test_nothing_is_handed_out_before_it_is_kept(a_client, emulator, path)
     assert 60 == count
 
 
-async def test_tickets_come_from_anywhere(a_client, path):
-    """From a generator or an async one, more than a chunk of them, in any form, each once."""
+async def test_add_takes_any_source_of_tickets(a_client, path):
+    """Generators of both kinds, longer than a chunk, in any form, each ticket once."""
 
     async def slowly():
         for number in range(12_000):
@@ -100,16 +100,16 @@ async def test_tickets_come_from_anywhere(a_client, path):
 
 
 @pytest.mark.parametrize("wrong", ["images:1", [1], ["nonsense"], ["no_such_family:1"]])
-async def test_a_wrong_ticket_is_refused(a_client, path, wrong):
-    """Before anything is written of it, and before anything is sent."""
+async def test_ill_formed_ticket_is_refused(a_client, path, wrong):
+    """Nothing is written or sent."""
     async with a_client() as client, Batch.open(path, client=client) as batch:
         with pytest.raises(ValueError, match=r"ticket|family"):
             await batch.add(wrong)
         assert 0 == (await batch.report()).tickets
 
 
-async def test_a_family_that_this_client_does_not_know(a_client, emulator, path):
-    """It is told when all others have ended, and its tickets stay open."""
+async def test_unknown_family_is_raised_after_all_other_outcomes(a_client, emulator, path):
+    """Its tickets stay open."""
     async with a_client() as client:
         async with Batch.open(path) as batch:
             await batch.add(
@@ -122,8 +122,8 @@ async def test_a_family_that_this_client_does_not_know(a_client, emulator, path)
     assert (2, 1, 0) == (report.success, report.open, report.running)
 
 
-async def test_leaving_early_leaves_the_rest_to_the_next_run(a_client, emulator, path):
-    """At once, also for another process; what was kept and not handed out is in the journal."""
+async def test_run_left_early_frees_its_tickets(a_client, emulator, path):
+    """Another process can take them at once. Outcomes that were not handed out are recorded."""
     tickets = emulator.add_jobs(300, ["images", "video"])
     async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
         await batch.add(tickets)
@@ -138,8 +138,8 @@ async def test_leaving_early_leaves_the_rest_to_the_next_run(a_client, emulator,
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
 
 
-async def test_a_loop_that_is_left_holds_nothing_up(a_client, emulator, path):
-    """The block closes what a `break` left to the garbage collector."""
+async def test_abandoned_run_is_closed_with_the_batch(a_client, emulator, path):
+    """A `break` leaves the generator to the garbage collector."""
     async with a_client() as client:
         async with Batch.open(path, client=client, lease=1000) as batch:
             await batch.add(emulator.add_jobs(30, ["images"]))
@@ -150,8 +150,8 @@ async def test_a_loop_that_is_left_holds_nothing_up(a_client, emulator, path):
         await running.aclose()
 
 
-async def test_a_batch_that_is_closed_ends_its_runs(a_client, emulator, path):
-    """Who still waits for outcomes in another task is told so, and not left waiting."""
+async def test_closed_batch_ends_its_runs(a_client, emulator, path):
+    """A task that waits for outcomes gets an error."""
     emulator.add_job("images:1", duration=1000)
     async with a_client() as client:
         async with Batch.open(path, client=client, lease=1000) as batch:
@@ -168,20 +168,20 @@ async def test_a_batch_that_is_closed_ends_its_runs(a_client, emulator, path):
             assert 0 == (await batch.report()).running
 
 
-async def test_a_run_that_is_cancelled_leaves_its_tickets(a_client, emulator, path):
-    """Cancellation is heeded, and what was open is open for others."""
+async def test_cancelled_run_frees_its_tickets(a_client, emulator, path):
+    """It ends at once."""
     emulator.add_job("images:1", duration=1000)
     async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
         await batch.add(["images:1"])
-        task = await begun(batch)
+        task = await started_run(batch)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (await batch.report()).running == 0
 
 
-async def test_unresolved_is_open_on_the_next_run(a_client, emulator, path):
-    """One that was given up is told as that once a run, until its outcome comes."""
+async def test_unresolved_ticket_is_polled_by_the_next_run(a_client, emulator, path):
+    """Each run hands it out once, until its outcome comes."""
     emulator.add_job("images:1", duration=0.0)
     emulator.add_job("images:2", duration=1.5)
     async with a_client() as client, Batch.open(path, client=client) as batch:
@@ -198,8 +198,8 @@ async def test_unresolved_is_open_on_the_next_run(a_client, emulator, path):
         assert 2 == (await batch.report()).success
 
 
-async def test_a_refused_key_loses_nothing(path):
-    """All that was open is unresolved, and a run with the right key ends it."""
+async def test_refused_key_leaves_tickets_unresolved(path):
+    """A run with the right key completes them."""
     emulator = Emulator(keys=["the-right-key"])
     tickets = [emulator.add_job(("images", number), duration=0) for number in range(1, 51)]
     for key, kind in (("the-wrong-key", Unresolved), ("the-right-key", Success)):
@@ -214,18 +214,18 @@ async def test_a_refused_key_loses_nothing(path):
 
 
 async def test_two_processes_share_one_journal(a_client, emulator, path):
-    """No ticket is asked about by both, and each outcome is handed to one of them."""
+    """No ticket is polled by both, and each outcome is handed to one of them."""
     tickets = emulator.add_jobs(400, ["images", "video"])
-    looked = {"one": set(), "two": set()}
+    polled = {"one": set(), "two": set()}
 
     async def share(name):
-        def hear(event):
-            looked[name].add(
+        def on_event(event):
+            polled[name].add(
                 event.reply.ticket if hasattr(event, "reply") else event.outcome.ticket
             )
 
         async with (
-            a_client(on_event=hear) as client,
+            a_client(on_event=on_event) as client,
             Batch.open(path, client=client) as batch,
         ):
             return [each.ticket for each in await all_of(batch.run(window=40))]
@@ -236,12 +236,12 @@ async def test_two_processes_share_one_journal(a_client, emulator, path):
     assert sorted(tickets) == sorted(one + two)
     assert one
     assert two
-    assert set() == looked["one"] & looked["two"]
+    assert set() == polled["one"] & polled["two"]
     assert {str(ticket): "success" for ticket in tickets} == states(path)
 
 
-async def test_a_run_takes_over_from_the_dead(a_client, emulator, path):
-    """It waits for tickets that another run holds, and takes them when that lease is over."""
+async def test_run_claims_tickets_of_a_dead_run(a_client, emulator, path):
+    """It waits until that run's lease is over."""
     emulator.add_job("images:1", duration=0)
     now = 1_800_000_000.0
     async with Journal.open(path, clock=lambda: now) as dead:
@@ -260,8 +260,8 @@ async def test_a_run_takes_over_from_the_dead(a_client, emulator, path):
         assert ["images:1"] == [str(each.ticket) for each in await task]
 
 
-async def test_a_run_that_slept_too_long_begins_again(a_client, emulator, path):
-    """It stops looking at what others may look at now, and goes on with what is open."""
+async def test_run_with_a_lost_lease_starts_again(a_client, emulator, path):
+    """It stops polling tickets of other runs, and claims what is open."""
     tickets = [emulator.add_job(("images", n), duration=0.8 + n % 2) for n in range(1, 41)]
     now = 1_800_000_000.0
     async with (
@@ -291,20 +291,20 @@ async def test_a_run_that_slept_too_long_begins_again(a_client, emulator, path):
         assert {Success} == {type(each) for each in outcomes}
 
 
-class Begun(httpx.ASGITransport):
-    """The way to the emulator; it notes which tickets are looked at."""
+class RecordingTransport(httpx.ASGITransport):
+    """Sends to the emulator, and records which tickets are polled."""
 
     def __init__(self, emulator):
         super().__init__(app=emulator)
-        self.looked = []
+        self.polled = []
 
     async def handle_async_request(self, request):
-        self.looked.append(json.loads(request.content)["request_id"])
+        self.polled.append(json.loads(request.content)["request_id"])
         return await super().handle_async_request(request)
 
 
-def taken_by_another(path, count):
-    """Another process, of which the test is a thread, takes what it finds."""
+def claim_in_another_process(path, count):
+    """Claim tickets from a thread, which stands for another process."""
 
     async def take():
         async with Journal.open(path) as other:
@@ -317,41 +317,41 @@ def taken_by_another(path, count):
 
 
 @pytest.mark.parametrize("taken", [20, 0])
-async def test_who_stood_still_looks_at_nothing_of_others(emulator, path, taken):
-    """Whoever was stopped for longer than its lease renews it before it looks again."""
+async def test_stalled_process_polls_no_ticket_of_others(emulator, path, taken):
+    """After a stall longer than its lease, it renews the lease before it polls."""
     for number in range(40):
         emulator.add_job(("images", number), duration=1000)
-    way = Begun(emulator)
+    transport = RecordingTransport(emulator)
     lease = 0.5
     async with (
-        Client("k", http=way, pace=Pace(floor=0.05, ceiling=0.05), workers=8) as client,
+        Client("k", http=transport, pace=Pace(floor=0.05, ceiling=0.05), workers=8) as client,
         Batch.open(path, client=client, lease=lease) as batch,
     ):
         await batch.add(("images", number) for number in range(40))
         task = asyncio.create_task(all_of(batch.run()))
 
         async def running():
-            return len(way.looked) > 80
+            return len(transport.polled) > 80
 
         await until(running)
         # Nothing of this process goes on meanwhile, as after a SIGSTOP.
         time.sleep(lease + 0.1)  # noqa: ASYNC251
-        _, theirs = taken_by_another(path, taken) if taken else (0, set())
+        _, theirs = claim_in_another_process(path, taken) if taken else (0, set())
         assert taken == len(theirs)
-        way.looked.clear()
+        transport.polled.clear()
 
-        async def looking():
-            return len(way.looked) > 80
+        async def polling():
+            return len(transport.polled) > 80
 
-        await until(looking)
-        assert set() == theirs & set(way.looked)
-        assert 40 - taken == len(set(way.looked))
+        await until(polling)
+        assert set() == theirs & set(transport.polled)
+        assert 40 - taken == len(set(transport.polled))
         task.cancel()
         await asyncio.wait([task])
 
 
-async def test_who_leaves_knows_when_it_is_gone(a_client, emulator):
-    """Nothing that was left is looked at once `_left` returns, however much it was."""
+async def test_dropped_tickets_are_not_polled_after_the_wait_for_drops(a_client, emulator):
+    """However many they are."""
     tickets = emulator.add_jobs(3000, ["images"])
     async with a_client() as client:
         for ticket in tickets:
@@ -363,8 +363,8 @@ async def test_who_leaves_knows_when_it_is_gone(a_client, emulator):
         assert not any(entry.is_queued for entry in poller._schedule._open.values())
 
 
-async def test_a_commit_without_a_lease_begins_again(a_client, emulator, path):
-    """Also where all looks are over: what was not this run's to write is looked at again."""
+async def test_commit_without_a_lease_starts_a_new_run(a_client, emulator, path):
+    """Tickets whose outcomes were not written are polled again."""
     tickets = [emulator.add_job(("images", n), duration=0.5 * (n > 1)) for n in range(1, 31)]
     now = 1_800_000_000.0
     async with (
@@ -385,8 +385,8 @@ async def test_a_commit_without_a_lease_begins_again(a_client, emulator, path):
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
 
 
-async def test_a_claim_without_a_lease_begins_again(a_client, emulator, path):
-    """A run learns from its next claim, too, that others may have its tickets."""
+async def test_claim_without_a_lease_starts_a_new_run(a_client, emulator, path):
+    """A claim, too, tells a run that its lease is lost."""
     tickets = [emulator.add_job(("images", n), duration=0.0) for n in range(1, 31)]
     now = 1_800_000_000.0
     async with (
@@ -405,8 +405,8 @@ async def test_a_claim_without_a_lease_begins_again(a_client, emulator, path):
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
 
 
-async def test_looks_and_last_replies_are_noted(a_client, emulator, path):
-    """While a ticket is open, the file says how it stands."""
+async def test_polls_and_last_replies_are_recorded(a_client, emulator, path):
+    """The file shows the state of an open ticket."""
     ticket = emulator.add_job("images:1", duration=1000)
     async with a_client() as client, Batch.open(path, client=client, lease=0.2) as batch:
         await batch.add([ticket])
@@ -423,25 +423,25 @@ async def test_looks_and_last_replies_are_noted(a_client, emulator, path):
         assert (await batch.report()).polls == emulator.polls.total()
 
 
-async def test_the_last_looks_are_noted_when_a_run_is_left(a_client, emulator, path):
-    """However long it is until a lease would be renewed."""
+async def test_last_polls_are_recorded_when_a_run_is_left(a_client, emulator, path):
+    """Without waiting for a renewal of the lease."""
     ticket = emulator.add_job("images:1", duration=1000)
     async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
         await batch.add([ticket])
-        task = await begun(batch)
+        task = await started_run(batch)
 
-        async def looked():
+        async def polled():
             return emulator.polls.total() >= 3
 
-        await until(looked)
+        await until(polled)
         task.cancel()
         await asyncio.wait([task])
         assert 2 <= (await batch.report()).polls <= emulator.polls.total()
         assert isinstance(await batch.journal.last(ticket), Processing)
 
 
-async def test_faults_are_looks(path):
-    """Looks that went wrong are counted beside those that were answered."""
+async def test_failed_polls_are_counted(path):
+    """They count as the answered ones do."""
     asked = 0
 
     async def sometimes(_request):
@@ -461,8 +461,8 @@ async def test_faults_are_looks(path):
         assert 4 == (await batch.report()).polls
 
 
-async def test_the_callers_own_events_go_on(a_client, emulator, path):
-    """A batch hears beside `on_event`, and is gone when its run is."""
+async def test_caller_gets_events_during_a_run(a_client, emulator, path):
+    """The batch listens beside `on_event`, and stops with its run."""
     events = []
     async with a_client(on_event=events.append) as client:
         async with Batch.open(path, client=client) as batch:
@@ -473,8 +473,8 @@ async def test_the_callers_own_events_go_on(a_client, emulator, path):
         assert [events.append] == client.engine.listeners._listeners
 
 
-async def test_a_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path):
-    """What was handed out is in the file; with room again, the next run does the rest."""
+async def test_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path):
+    """What was handed out is recorded. With room again, the next run does the rest."""
     tickets = emulator.add_jobs(300, ["images"])
     seen = []
     async with a_client() as client, Batch.open(path, client=client, lease=1000) as batch:
@@ -491,8 +491,8 @@ async def test_a_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
 
 
-async def test_how_late_an_end_was_noticed_is_written_down(a_client, emulator, path):
-    """At most the time between two looks; nothing where none saw it running, or it was given up."""
+async def test_max_lag_is_recorded(a_client, emulator, path):
+    """It is at most the time between two polls; None without a poll that saw it processing."""
     emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING, None])
     emulator.add_job("images:2", duration=0.0)
@@ -510,8 +510,8 @@ async def test_how_late_an_end_was_noticed_is_written_down(a_client, emulator, p
     assert 0.9 * 0.05 <= late["1"] <= took
 
 
-async def test_a_slow_listener_hides_no_lateness(a_client, emulator, path):
-    """While `on_event` holds all up a job may end: what is written down has room for that."""
+async def test_slow_listener_counts_in_max_lag(a_client, emulator, path):
+    """A job may end while `on_event` blocks."""
     held_up = 0.3
     emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING, None])
@@ -527,8 +527,8 @@ async def test_a_slow_listener_hides_no_lateness(a_client, emulator, path):
     assert held_up <= late
 
 
-async def begun(batch):
-    """A run that has its first ticket."""
+async def started_run(batch):
+    """Start a run, and wait until it has its first ticket."""
     task = asyncio.create_task(all_of(batch.run()))
 
     async def running():
@@ -538,8 +538,8 @@ async def begun(batch):
     return task
 
 
-async def test_a_lock_that_passes_is_outlived(a_client, emulator, path, caplog):
-    """A lease that could not be renewed at once is renewed later."""
+async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog):
+    """The lease is renewed at the next try."""
     emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING])
 
@@ -549,7 +549,7 @@ async def test_a_lock_that_passes_is_outlived(a_client, emulator, path, caplog):
     async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
         batch = Batch(journal, client, lease=2.0)
         await batch.add(["images:1"])
-        task = await begun(batch)
+        task = await started_run(batch)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as other:
             other.execute("BEGIN IMMEDIATE")
             await until(told)
@@ -558,13 +558,13 @@ async def test_a_lock_that_passes_is_outlived(a_client, emulator, path, caplog):
         assert [Success] == [type(each) for each in await task]
 
 
-async def test_a_lock_that_stays_ends_the_run(a_client, emulator, path, caplog):
-    """Who cannot renew for a whole lease looks no more, and says why."""
+async def test_lock_longer_than_the_lease_ends_the_run(a_client, emulator, path, caplog):
+    """The run stops polling, and raises the error."""
     emulator.add_job("images:1", duration=1000)
     async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
         batch = Batch(journal, client, lease=0.6)
         await batch.add(["images:1"])
-        task = await begun(batch)
+        task = await started_run(batch)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(JournalLocked):
@@ -577,7 +577,7 @@ async def test_a_lock_that_stays_ends_the_run(a_client, emulator, path, caplog):
 
 
 async def test_no_key_is_in_the_file(path):
-    """Whatever the service says back, the key is in none of the files."""
+    """Even if the service's replies hold it."""
 
     def echo(_request):
         said = {"status": "success", "output": [f"https://a/?key={KEY}"], "meta": {"key": KEY}}
@@ -594,8 +594,8 @@ async def test_no_key_is_in_the_file(path):
             assert KEY.encode() not in file.read_bytes()
 
 
-async def test_what_a_run_needs(a_client, path):
-    """A client, room for a ticket and a lease; without a client everything else is there."""
+async def test_run_without_client_window_or_lease_is_refused(a_client, path):
+    """Everything else works without a client."""
     async with Batch.open(path) as batch:
         await batch.add(["images:1"])
         assert 1 == (await batch.report()).open

@@ -1,4 +1,4 @@
-"""Exports: every outcome, in a form that others read, or no file at all."""
+"""An export holds every outcome in a format of other programs, or there is no file."""
 
 import asyncio
 import csv
@@ -18,7 +18,7 @@ NOW = 1_800_000_000.0
 
 @pytest.fixture
 async def batch(path):
-    """Three tickets that ended each in its way, and an open one."""
+    """Three tickets with an outcome of each kind, and an open one."""
     async with Batch.open(path, clock=lambda: NOW) as batch:
         await batch.add(["images:1", "images:2", "video:3", "video:4"])
         run = await batch.journal.leases.begin_run(lease=60)
@@ -28,28 +28,31 @@ async def batch(path):
             ticket=first, output=tuple(BODY["output"]), message="é", raw=BODY, nsfw=True
         )
         cause = WaitTimeout("late", ticket=third)
-        ends = [
+        completions = [
             Completion(one, 2, success),
             Completion(two, 1, Failed(ticket=second, message="no", reason="not_found")),
             Completion(three, 0, Unresolved(ticket=third, cause=cause)),
         ]
-        await batch.journal.leases.complete(run, ends)
+        await batch.journal.leases.complete(run, completions)
         await batch.journal.leases.end_run(run)
         yield batch
 
 
-async def test_json_lines(batch, tmp_path):
-    """Each line is an outcome that `from_dict` takes."""
+async def test_json_lines_can_be_read_back(batch, tmp_path):
+    """`from_dict` takes each line."""
     file = tmp_path / "out.jsonl"
     assert 3 == await batch.export(file)
     found = [from_dict(json.loads(line)) for line in file.read_text().splitlines()]
-    kept = [each async for each in batch.outcomes()]
-    assert kept[:2] == found[:2]
-    assert (str(kept[2].ticket), str(kept[2].cause)) == (str(found[2].ticket), str(found[2].cause))
+    recorded = [each async for each in batch.outcomes()]
+    assert recorded[:2] == found[:2]
+    assert (str(recorded[2].ticket), str(recorded[2].cause)) == (
+        str(found[2].ticket),
+        str(found[2].cause),
+    )
 
 
-async def test_csv(batch, tmp_path):
-    """A row a ticket under named columns, whatever its texts hold."""
+async def test_csv_has_a_row_for_each_outcome(batch, tmp_path):
+    """Columns are named, and texts may hold anything."""
     file = tmp_path / "out.csv"
     assert 3 == await batch.export(file)
     with file.open(newline="", encoding="utf-8") as lines:
@@ -64,8 +67,8 @@ async def test_csv(batch, tmp_path):
     assert datetime.fromtimestamp(NOW, UTC) == datetime.fromisoformat(rows[0]["completed_at"])
 
 
-async def test_parquet(batch, tmp_path):
-    """The same columns, with their types."""
+async def test_parquet_has_typed_columns(batch, tmp_path):
+    """They are the columns of CSV."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     file = tmp_path / "out"
     assert 3 == await batch.export(file, file_format="parquet")
@@ -78,22 +81,22 @@ async def test_parquet(batch, tmp_path):
     assert BODY == json.loads(rows[0]["body"])
 
 
-async def test_parquet_without_pyarrow(batch, tmp_path, monkeypatch):
-    """The error says what to install, and no file is left."""
+async def test_parquet_without_pyarrow_says_what_to_install(batch, tmp_path, monkeypatch):
+    """No file is left."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"modelslab-async\[parquet\]"):
         await batch.export(tmp_path / "out.parquet")
     assert [] == list(tmp_path.glob("*out*"))
 
 
-async def test_a_name_that_says_nothing(batch, tmp_path):
-    """The error names the forms."""
+async def test_unknown_suffix_is_refused(batch, tmp_path):
+    """The error names the formats."""
     with pytest.raises(ValueError, match=r"out\.jsonl, out\.csv or out\.parquet"):
         await batch.export(tmp_path / "out.xls")
 
 
-async def test_an_export_that_fails_leaves_the_old_file(batch, tmp_path):
-    """What was there is replaced by something complete, or not at all."""
+async def test_failed_export_leaves_the_old_file(batch, tmp_path):
+    """It is replaced by a complete file, or not at all."""
     file = tmp_path / "out.csv"
     file.write_text("precious")
     with pytest.raises(OSError, match="missing"):
@@ -104,26 +107,26 @@ async def test_an_export_that_fails_leaves_the_old_file(batch, tmp_path):
     assert [file] == list(tmp_path.glob("*out*"))
 
 
-async def drafts(folder, count):
-    """Wait until so many files are being written."""
+async def wait_for_drafts(folder, count):
+    """Wait until some number of files is being written."""
     deadline = time.monotonic() + 60
     while len(list(folder.glob("*draft"))) != count:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.001)
 
 
-async def test_an_export_that_is_cancelled_stops(batch, tmp_path, monkeypatch):
+async def test_cancelled_export_stops(batch, tmp_path, monkeypatch):
     """It leaves no file behind, neither then nor later."""
     monkeypatch.setattr("modelslab_async._journal.exports._PAGE_SIZE", 1)
     await batch.add(("images", number) for number in range(100, 5000))
     run = await batch.journal.leases.begin_run(lease=60)
     claim = await batch.journal.leases.claim(run, before_run=run, limit=5000, lease=60)
-    ends = [Completion(number, 0, Failed(ticket=ticket)) for number, ticket in claim.tickets]
-    await batch.journal.leases.complete(run, ends)
+    completions = [Completion(number, 0, Failed(ticket=ticket)) for number, ticket in claim.tickets]
+    await batch.journal.leases.complete(run, completions)
     task = asyncio.create_task(batch.export(tmp_path / "out.jsonl"))
-    await drafts(tmp_path, 1)
+    await wait_for_drafts(tmp_path, 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await drafts(tmp_path, 0)
+    await wait_for_drafts(tmp_path, 0)
     assert [] == list(tmp_path.glob("*out*"))

@@ -1,4 +1,4 @@
-"""Kills: processes die at random moments of a batch, and no ticket suffers by it."""
+"""Processes are killed at random moments of a batch, and no ticket is lost."""
 
 import subprocess
 import sys
@@ -8,34 +8,34 @@ import pytest
 
 pytestmark = pytest.mark.thorough
 
-GAME = Path(__file__).parent / "kill.py"
+PROGRAM = Path(__file__).parent / "kill.py"
 
 
 # Kills, workers at a time, whether they save files, and whether they have room.
-GAMES = [(10, 1, False, True), (25, 1, True, True), (15, 2, True, True), (15, 1, True, False)]
+SETTINGS = [(10, 1, False, True), (25, 1, True, True), (15, 2, True, True), (15, 1, True, False)]
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="this system has no SIGKILL")
-@pytest.mark.parametrize(("kills", "workers", "files", "room"), GAMES)
-def test_every_ticket_outlives_the_kills(kills, workers, files, room):
-    """Each has one outcome, kept before it was handed out; `kill.py` says what it checks."""
+@pytest.mark.parametrize(("kills", "workers", "files", "room"), SETTINGS)
+def test_kills_lose_no_ticket(kills, workers, files, room):
+    """Each has one outcome, committed before it was handed out. `kill.py` says what it checks."""
     more = [*(() if files else ("--no-files",)), *(() if room else ("--full",))]
-    game = subprocess.run(
+    program = subprocess.run(
         [
-            *(sys.executable, "-W", "error", GAME),
+            *(sys.executable, "-W", "error", PROGRAM),
             *("--kills", str(kills), "--workers", str(workers), "--tickets", "300", *more),
         ],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "" == game.stderr, game.stdout
-    assert f"{kills} kills by SIGKILL of {workers} at work" in game.stdout
-    assert (", 0 ends for want of room" in game.stdout) is room
+    assert "" == program.stderr, program.stdout
+    assert f"{kills} kills by SIGKILL of {workers} at work" in program.stdout
+    assert (", 0 ends for want of room" in program.stdout) is room
 
 
-def test_there_are_enough_of_them():
-    """What the page on journals says: 65 in all, 55 of them in the midst of downloads."""
-    assert 65 == sum(kills for kills, *_ in GAMES)
-    assert 55 == sum(kills for kills, _, files, _ in GAMES if files)
+def test_number_of_kills_is_the_documented_one():
+    """65 in all, 55 of them during downloads."""
+    assert 65 == sum(kills for kills, *_ in SETTINGS)
+    assert 55 == sum(kills for kills, _, files, _ in SETTINGS if files)

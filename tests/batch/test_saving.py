@@ -1,4 +1,4 @@
-"""Saving: the successes of a batch become files, each recorded before it is told, none twice."""
+"""Each file of a success is recorded before it is handed out, and none is saved twice."""
 
 import asyncio
 import hashlib
@@ -32,8 +32,8 @@ from modelslab_async.emulator import Emulator, FileLinks, Jobs
 from modelslab_async.journal import Journal
 
 
-class Counted(httpx.ASGITransport):
-    """The way to the emulator; it counts what was fetched, and can fail or wait on the way."""
+class CountingTransport(httpx.ASGITransport):
+    """Sends to the emulator, counts downloads, and can fail or block them."""
 
     def __init__(self, emulator):
         super().__init__(app=emulator)
@@ -57,8 +57,8 @@ class Counted(httpx.ASGITransport):
 
 
 @pytest.fixture
-def way(emulator):
-    return Counted(emulator)
+def transport(emulator):
+    return CountingTransport(emulator)
 
 
 @pytest.fixture
@@ -67,18 +67,18 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def saving(way, folder):
+def make_downloads(transport, folder):
     def make(client=None, **more):
         return Downloads(
-            client, to=folder, http=way, allow_private=True, **{"link_timeout": 0, **more}
+            client, to=folder, http=transport, allow_private=True, **{"link_timeout": 0, **more}
         )
 
     return make
 
 
-async def all_of(news):
-    async with aclosing(news):
-        return [each async for each in news]
+async def all_of(results):
+    async with aclosing(results):
+        return [each async for each in results]
 
 
 def rows(path, query):
@@ -86,10 +86,10 @@ def rows(path, query):
         return db.execute(query).fetchall()
 
 
-async def until(count, way):
-    """Wait until so many transfers are on their way at once."""
+async def until(count, transport):
+    """Wait until some number of transfers is in progress."""
     deadline = time.monotonic() + 60
-    while way.concurrency < count:
+    while transport.concurrency < count:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
 
@@ -98,15 +98,15 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-async def test_successes_become_files(a_client, emulator, path, folder, saving):
-    """Each is on record with its size and digest when it is told; the rest is told as it is."""
+async def test_successes_become_recorded_files(a_client, emulator, path, folder, make_downloads):
+    """Each is recorded with size and digest when it is handed out. Failures pass through."""
     tickets = [emulator.add_job(("images", n), fails=n % 5 == 0) for n in range(1, 51)]
-    told = []
+    results = []
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(tickets)
-        async with saving(client) as downloads:
+        async with make_downloads(client) as downloads:
             async for save_result in batch.save(downloads):
-                told.append(save_result)
+                results.append(save_result)
                 if isinstance(save_result, Saved):
                     recorded = await batch.journal.files(save_result.ticket)
                     assert [file.path for file in save_result.files] == [
@@ -114,8 +114,8 @@ async def test_successes_become_files(a_client, emulator, path, folder, saving):
                     ]
         report = await batch.report()
         recorded = [record async for record in batch.journal.all_files()]
-    assert {*tickets} == {each.ticket for each in told}
-    assert (50, 10) == (len(told), sum(isinstance(each, Failed) for each in told))
+    assert {*tickets} == {each.ticket for each in results}
+    assert (50, 10) == (len(results), sum(isinstance(each, Failed) for each in results))
     assert (40, 0, 0, 40) == (report.saved, report.save_pending, report.unsaved, report.files)
     for record in recorded:
         content = (folder / record.path).read_bytes()
@@ -124,12 +124,14 @@ async def test_successes_become_files(a_client, emulator, path, folder, saving):
     assert 40 == len(names(folder))
 
 
-async def test_a_family_that_this_client_does_not_know(a_client, emulator, path, saving):
+async def test_unknown_family_is_raised_after_all_files_are_saved(
+    a_client, emulator, path, make_downloads
+):
     """It keeps no file of another ticket from being saved."""
     async with a_client() as client:
         async with Batch.open(path) as batch:
             await batch.add(["their_own:1", emulator.add_job("images:1", fails=False)])
-        async with Batch.open(path, client=client) as batch, saving(client) as downloads:
+        async with Batch.open(path, client=client) as batch, make_downloads(client) as downloads:
             save_results = batch.save(downloads)
             first = await anext(save_results)
             with pytest.raises(ValueError, match="their_own"):
@@ -139,10 +141,12 @@ async def test_a_family_that_this_client_does_not_know(a_client, emulator, path,
     assert (1, 1) == (report.saved, report.open)
 
 
-async def test_what_is_recorded_is_not_fetched_again(a_client, emulator, way, path, saving):
-    """A run that is left early is gone on with, also by one that looks at nothing any more."""
+async def test_recorded_files_are_not_downloaded_again(
+    a_client, emulator, transport, path, make_downloads
+):
+    """The next save continues, though all tickets are polled."""
     tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 41)]
-    async with a_client() as client, saving(client, concurrency=2) as downloads:
+    async with a_client() as client, make_downloads(client, concurrency=2) as downloads:
         async with Batch.open(path, client=client) as batch:
             await batch.add(tickets)
             async with aclosing(batch.save(downloads)) as save_results:
@@ -154,146 +158,154 @@ async def test_what_is_recorded_is_not_fetched_again(a_client, emulator, way, pa
             assert [] == await all_of(batch.save(downloads))
             assert (40, 40) == ((await batch.report()).saved, (await batch.report()).files)
     assert {each.ticket for each in first}.isdisjoint(each.ticket for each in second)
-    assert {1} == {way.fetched.count(each) for each in recorded}
+    assert {1} == {transport.fetched.count(each) for each in recorded}
     assert 40 == len(names(downloads.folder))
 
 
-async def test_successes_of_a_run_that_saved_nothing(a_client, emulator, path, saving):
-    """They are saved by the next one that saves."""
+async def test_successes_of_a_run_are_saved_by_the_next_save(
+    a_client, emulator, path, make_downloads
+):
+    """`run` saves no files."""
     tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 11)]
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(tickets)
         assert all(isinstance(each, Success) for each in await all_of(batch.run()))
         assert (0, 0) == ((await batch.report()).save_pending, (await batch.report()).saved)
-        async with saving(client) as downloads:
+        async with make_downloads(client) as downloads:
             assert {*tickets} == {each.ticket for each in await all_of(batch.save(downloads))}
         assert 10 == (await batch.report()).saved
 
 
-async def test_what_cannot_be_saved_is_seen_and_tried_again(a_client, emulator, way, path, saving):
-    """Once a run: it is told, stands in the journal with its reason, and is not lost."""
+async def test_failed_save_is_recorded_and_tried_again(
+    a_client, emulator, transport, path, make_downloads
+):
+    """Once a run: it is handed out as `Unsaved`, and stands in the journal with its reason."""
     ticket = emulator.add_job("images:1", fails=False)
-    way.broken = True
+    transport.broken = True
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add([ticket, emulator.add_job("images:2", fails=True)])
-        async with saving(client) as downloads:
-            told = await all_of(batch.save(downloads))
-            (unsaved,) = [each for each in told if isinstance(each, Unsaved)]
+        async with make_downloads(client) as downloads:
+            results = await all_of(batch.save(downloads))
+            (unsaved,) = [each for each in results if isinstance(each, Unsaved)]
             assert isinstance(unsaved.cause, LinkGone)
-            (lacking,) = await batch.journal.unsaved()
-            assert (ticket, unsaved.cause.message) == (lacking.ticket, lacking.error)
+            (unsaved_ticket,) = await batch.journal.unsaved()
+            assert (ticket, unsaved.cause.message) == (unsaved_ticket.ticket, unsaved_ticket.error)
             assert (1, 0) == ((await batch.report()).unsaved, (await batch.report()).save_pending)
-            way.broken = False
+            transport.broken = False
             (saved,) = await all_of(batch.save(downloads))
         assert isinstance(saved, Saved)
         assert [] == await batch.journal.unsaved()
 
 
-async def test_an_expired_link_costs_one_look(path, folder):
-    """The links in the journal are of long ago; the service is asked once for new ones."""
+async def test_expired_link_costs_one_poll(path, folder):
+    """The client polls once for new links."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), links=FileLinks(lifetime=0.2))
-    way = Counted(emulator)
+    transport = CountingTransport(emulator)
     pace = Pace(floor=0.05, max_failures=1000)
     async with (
-        Client("a-key-for-tests", http=way, pace=pace) as client,
+        Client("a-key-for-tests", http=transport, pace=pace) as client,
         Batch.open(path, client=client) as batch,
-        Downloads(client, to=folder, http=way, allow_private=True) as downloads,
+        Downloads(client, to=folder, http=transport, allow_private=True) as downloads,
     ):
         await batch.add([emulator.add_job("images:1", fails=False)])
         await all_of(batch.run())
         await asyncio.sleep(0.3)
         polls = emulator.polls.total()
-        (told,) = await all_of(batch.save(downloads))
-    assert isinstance(told, Saved)
+        (result,) = await all_of(batch.save(downloads))
+    assert isinstance(result, Saved)
     assert 1 == emulator.polls.total() - polls
 
 
-async def test_transfers_are_bounded_and_hold_up_no_look(a_client, emulator, way, path, saving):
-    """While no transfer moves, all tickets settle; at most so many transfers are on their way."""
+async def test_transfers_are_bounded_and_delay_no_poll(
+    a_client, emulator, transport, path, make_downloads
+):
+    """While transfers block, all tickets are completed."""
     tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 101)]
-    way.open.clear()
+    transport.open.clear()
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(tickets)
-        async with saving(client, concurrency=3) as downloads:
+        async with make_downloads(client, concurrency=3) as downloads:
             saved = asyncio.create_task(all_of(batch.save(downloads)))
-            await until(3, way)
+            await until(3, transport)
             deadline = time.monotonic() + 60
             while (await batch.report()).success < 100:
                 assert time.monotonic() < deadline
             assert 0 == (await batch.report()).saved
-            way.open.set()
+            transport.open.set()
             assert 100 == len(await saved)
-    assert 3 == way.most
+    assert 3 == transport.most
 
 
-async def test_two_processes_share_the_files(a_client, emulator, way, path, saving):
+async def test_two_processes_share_the_saves(a_client, emulator, transport, path, make_downloads):
     """Each success is saved by one of them, once."""
     tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 201)]
 
     async def work():
         async with a_client() as client, Batch.open(path, client=client) as batch:
             await batch.add(tickets)
-            async with saving(client, concurrency=1) as downloads:
+            async with make_downloads(client, concurrency=1) as downloads:
                 return await all_of(batch.save(downloads, window=20))
 
     first, second = await asyncio.gather(work(), work())
     assert {*tickets} == {each.ticket for each in (*first, *second)}
-    assert 200 == len(first) + len(second) == len(way.fetched)
+    assert 200 == len(first) + len(second) == len(transport.fetched)
 
 
-async def test_another_ends_a_lease_in_the_midst(a_client, emulator, way, path, saving):
-    """What was being saved is the other's; whoever lost it tells nothing of it."""
+async def test_save_that_lost_its_lease_hands_out_nothing(
+    a_client, emulator, transport, path, make_downloads
+):
+    """The other run saves the file, and hands it out."""
     now = 1000.0
 
     def clock():
         return now
 
     emulator.add_job("images:1", fails=False)
-    way.open.clear()
+    transport.open.clear()
     async with (
         a_client() as client,
-        saving(client) as downloads,
+        make_downloads(client) as downloads,
         Batch.open(path, client=client, clock=clock, lease=1000) as slow,
         Batch.open(path, client=client, clock=clock, lease=1000) as other,
     ):
         await slow.add(["images:1"])
         losing = asyncio.create_task(all_of(slow.save(downloads)))
-        await until(1, way)
+        await until(1, transport)
         now += 2000
         winning = asyncio.create_task(all_of(other.save(downloads)))
-        await until(2, way)
-        way.open.set()
-        told = [*await losing, *await winning]
-    assert ["images:1"] == [str(each.ticket) for each in told]
+        await until(2, transport)
+        transport.open.set()
+        results = [*await losing, *await winning]
+    assert ["images:1"] == [str(each.ticket) for each in results]
     assert ["images-1-0.png"] == names(downloads.folder)
 
 
-async def test_a_part_left_behind_is_swept(a_client, emulator, path, folder, saving):
-    """One whose file another saved is removed; one of no ticket of this journal is not touched."""
+async def test_part_of_a_saved_file_is_removed(a_client, emulator, path, folder, make_downloads):
+    """A part of a ticket that is not in this journal is kept."""
     ticket = emulator.add_job("images:1", fails=False)
     folder.mkdir()
     for name in ("images-1-0.7.part", "images-1-0.7.part.json", "video-9-0.part"):
         (folder / name).write_text("{}")
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add([ticket])
-        async with saving(client) as downloads:
+        async with make_downloads(client) as downloads:
             await all_of(batch.save(downloads))
     assert [f"{stem_of(ticket, 0)}.png", "video-9-0.part"] == names(folder)
 
 
-async def test_no_room_for_files(a_client, emulator, path, folder, saving):
-    """It is told as every fault of saving, and the journal goes on."""
+async def test_unwritable_folder_is_unsaved(a_client, emulator, path, folder, make_downloads):
+    """The journal goes on."""
     folder.write_text("a file, where the folder should be")
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add([emulator.add_job("images:1", fails=False)])
-        async with saving(client) as downloads:
-            (told,) = await all_of(batch.save(downloads))
-    assert isinstance(told.cause, FileNotWritten)
+        async with make_downloads(client) as downloads:
+            (result,) = await all_of(batch.save(downloads))
+    assert isinstance(result.cause, FileNotWritten)
 
 
 @pytest.fixture(params=["record_file", "complete_save", "claim_saves", "complete"])
-def breaking(request, monkeypatch):
-    """A method of all journals that finds no room, until it is told that there is some."""
+def broken_method(request, monkeypatch):
+    """A method of all journals that raises JournalFull until the event is set."""
     owner = Journal if hasattr(Journal, request.param) else RunLeases
     real, room = getattr(owner, request.param), asyncio.Event()
 
@@ -306,26 +318,28 @@ def breaking(request, monkeypatch):
     return room
 
 
-async def test_a_journal_that_cannot_be_written(a_client, emulator, path, saving, breaking):
-    """The error is raised, wherever it struck; the next run has all that was not told."""
+async def test_unwritable_journal_ends_the_save(
+    a_client, emulator, path, make_downloads, broken_method
+):
+    """The next save has all that was not handed out."""
     tickets = [emulator.add_job(("images", n), fails=False, duration=0) for n in range(1, 21)]
     async with (
         a_client() as client,
-        saving(client) as downloads,
+        make_downloads(client) as downloads,
         Batch.open(path, client=client) as batch,
     ):
         await batch.add(tickets)
         with pytest.raises(JournalFull):
             await all_of(batch.save(downloads))
-        breaking.set()
+        broken_method.set()
         assert {*tickets} == {each.ticket for each in await all_of(batch.save(downloads))}
         assert (20, 0) == ((await batch.report()).saved, (await batch.report()).running)
 
 
-async def test_a_batch_closed_under_a_save(a_client, emulator, path, saving):
-    """Whoever waits hears of it, and nothing stays behind."""
+async def test_closed_batch_ends_its_saves(a_client, emulator, path, make_downloads):
+    """A waiting task gets an error, and nothing stays behind."""
     emulator.add_job("images:1", duration=1000)
-    async with a_client() as client, saving(client) as downloads:
+    async with a_client() as client, make_downloads(client) as downloads:
         async with Batch.open(path, client=client) as batch:
             await batch.add(["images:1"])
             waiting = asyncio.create_task(all_of(batch.save(downloads)))
@@ -334,12 +348,12 @@ async def test_a_batch_closed_under_a_save(a_client, emulator, path, saving):
             await waiting
 
 
-async def test_files_are_verified_and_mended(a_client, emulator, way, path, saving):
-    """What is changed or missing is told, and the next save gets that and nothing else."""
+async def test_verify_finds_and_repairs_files(a_client, emulator, transport, path, make_downloads):
+    """The next save downloads the changed and missing ones only."""
     tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 6)]
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(tickets)
-        async with saving(client) as downloads:
+        async with make_downloads(client) as downloads:
             await all_of(batch.save(downloads))
             folder = downloads.folder
             assert 5 == len((await batch.verify()).unchanged)
@@ -351,15 +365,15 @@ async def test_files_are_verified_and_mended(a_client, emulator, way, path, savi
                 [file.ticket.id for file in found.changed],
                 [file.ticket.id for file in found.missing],
             )
-            way.fetched.clear()
-            told = await all_of(batch.save(downloads))
-        assert {"2", "4"} == {each.ticket.id for each in told}
-        assert 2 == len(way.fetched)
+            transport.fetched.clear()
+            results = await all_of(batch.save(downloads))
+        assert {"2", "4"} == {each.ticket.id for each in results}
+        assert 2 == len(transport.fetched)
         assert 5 == len((await batch.verify(folder)).unchanged)
 
 
-async def test_failed_tickets_can_be_opened_again(a_client, emulator, path):
-    """The next run asks about them once more, and keeps what the server says then."""
+async def test_reopened_failures_are_polled_again(a_client, emulator, path):
+    """The next run records what the server says then."""
     emulator.add_job("images:1", fails=True)
     emulator.add_job("images:2", fails=False)
     async with a_client() as client, Batch.open(path, client=client) as batch:
@@ -369,15 +383,15 @@ async def test_failed_tickets_can_be_opened_again(a_client, emulator, path):
         assert (1, 1) == ((await batch.report()).open, (await batch.report()).success)
         assert await batch.journal.last("images:1") is None
         emulator.add_job("images:1", fails=False, duration=0)
-        (told,) = await all_of(batch.run())
-        assert (Ticket("images", 1), True) == (told.ticket, isinstance(told, Success))
+        (result,) = await all_of(batch.run())
+        assert (Ticket("images", 1), True) == (result.ticket, isinstance(result, Success))
         assert 0 == await batch.retry_failed()
 
 
-async def test_what_is_refused_at_once(a_client, path, saving):
-    """No client, closed downloads, a window of nothing."""
+async def test_wrong_arguments_are_refused_at_once(a_client, path, make_downloads):
+    """No client, closed downloads, a window of 0."""
     async with a_client() as client, Batch.open(path, client=client) as batch:
-        async with saving(client) as downloads:
+        async with make_downloads(client) as downloads:
             with pytest.raises(ValueError, match="window"):
                 await all_of(batch.save(downloads, window=0))
             async with Batch.open(path) as other:
@@ -387,30 +401,34 @@ async def test_what_is_refused_at_once(a_client, path, saving):
             await all_of(batch.save(downloads))
 
 
-async def test_an_unresolved_ticket_goes_by(a_client, emulator, path, saving):
-    """It is told as a run tells it, while others are saved."""
+async def test_unresolved_ticket_passes_through_a_save(a_client, emulator, path, make_downloads):
+    """Others are saved."""
     emulator.add_job("images:1", duration=1000)
     emulator.add_job("images:2", duration=0, fails=False)
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(["images:1", "images:2"])
-        async with saving(client) as downloads:
-            told = {each.ticket.id: each for each in await all_of(batch.save(downloads, timeout=1))}
-    assert (Unresolved, Saved) == (type(told["1"]), type(told["2"]))
+        async with make_downloads(client) as downloads:
+            results = {
+                each.ticket.id: each for each in await all_of(batch.save(downloads, timeout=1))
+            }
+    assert (Unresolved, Saved) == (type(results["1"]), type(results["2"]))
 
 
-async def test_a_save_is_drained(a_client, emulator, way, path, saving):
-    """What is on its way comes to its end and is told; nothing else is begun."""
+async def test_drained_save_finishes_its_transfers(
+    a_client, emulator, transport, path, make_downloads
+):
+    """Nothing new is started."""
     tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 101)]
     emulator.add_job("images:1000", duration=1000)
-    way.open.clear()
-    async with a_client() as client, saving(client, concurrency=2) as downloads:
+    transport.open.clear()
+    async with a_client() as client, make_downloads(client, concurrency=2) as downloads:
         async with Batch.open(path, client=client) as batch:
             await batch.add([*tickets, "images:1000"])
-            told = asyncio.create_task(all_of(batch.save(downloads)))
-            await until(2, way)
+            results = asyncio.create_task(all_of(batch.save(downloads)))
+            await until(2, transport)
             batch.drain()
-            way.open.set()
-            saved = {each.ticket for each in await told if isinstance(each, Saved)}
+            transport.open.set()
+            saved = {each.ticket for each in await results if isinstance(each, Saved)}
             report = await batch.report()
         assert 2 <= len(saved) == report.saved < 100
         async with Batch.open(path, client=client) as batch:
@@ -418,8 +436,8 @@ async def test_a_save_is_drained(a_client, emulator, way, path, saving):
     assert {*tickets} - saved == {each.ticket for each in rest if isinstance(each, Saved)}
 
 
-async def test_a_run_is_drained(a_client, emulator, path):
-    """It ends by itself, though a ticket is open for long; a drained batch begins no other."""
+async def test_drained_run_ends(a_client, emulator, path):
+    """Though a ticket is open for long. A drained batch starts no other run."""
     emulator.add_job("images:1", duration=0)
     emulator.add_job("images:2", duration=1000)
     async with a_client() as client, Batch.open(path, client=client) as batch:
@@ -432,13 +450,13 @@ async def test_a_run_is_drained(a_client, emulator, path):
         assert [] == await all_of(batch.run())
 
 
-async def test_what_another_run_settles_meanwhile_is_saved_too(a_client, emulator, path, saving):
-    """A run that saves waits for tickets of one that does not, and leaves none of their files."""
+async def test_success_of_another_run_is_saved(a_client, emulator, path, make_downloads):
+    """A save waits for the tickets of a run without files, and saves theirs."""
     emulator.add_job("images:1", duration=1.5, fails=False)
     async with (
         a_client() as client,
         a_client() as other,
-        saving(client) as downloads,
+        make_downloads(client) as downloads,
         Batch.open(path, client=client, lease=4) as batch,
         Batch.open(path, client=other, lease=4) as bare,
     ):
@@ -447,6 +465,6 @@ async def test_what_another_run_settles_meanwhile_is_saved_too(a_client, emulato
         deadline = time.monotonic() + 60
         while not (await batch.report()).running:
             assert time.monotonic() < deadline
-        (told,) = await all_of(batch.save(downloads))
+        (result,) = await all_of(batch.save(downloads))
         assert ["images:1"] == [str(each.ticket) for each in await waiting]
-    assert ("images:1", Saved) == (str(told.ticket), type(told))
+    assert ("images:1", Saved) == (str(result.ticket), type(result))

@@ -1,4 +1,4 @@
-"""Submits of a batch: written down before they are sent, and never sent twice by a restart."""
+"""Submits of a batch are recorded before they are sent, and a restart sends none twice."""
 
 import asyncio
 import sys
@@ -31,8 +31,8 @@ REALTIME = "realtime/text2img"
 WORKER = Path(__file__).with_name("submit_program.py")
 
 
-class Broken:
-    """What is sent through it is lost: before it left, or after the service had taken it."""
+class BrokenTransport:
+    """Loses each request, before or after the server received it."""
 
     def __init__(self, inner, *, after):
         self.inner, self.after = inner, after
@@ -48,32 +48,34 @@ def client_of(emulator, key="a-key-for-tests"):
 
 
 @pytest.fixture
-def broken(a_client):
-    """A client whose every exchange breaks."""
+def broken_client(a_client):
+    """Make clients whose every exchange breaks."""
 
     def make(*, after):
         http = a_client().engine.status_client._sender._transport
-        return Client("a-key-for-tests", http=Broken(http, after=after), pace=Pace(max_failures=1))
+        return Client(
+            "a-key-for-tests", http=BrokenTransport(http, after=after), pace=Pace(max_failures=1)
+        )
 
     return make
 
 
-async def test_what_is_submitted_joins_the_batch(a_client, emulator, path):
-    """Its ticket is in the file when it is handed out, and `run` waits for it."""
+async def test_submitted_ticket_joins_the_batch(a_client, emulator, path):
+    """It is recorded when it is handed out, and `run` waits for it."""
     async with a_client() as client, Batch.open(path, client=client) as batch:
-        begun = await batch.submit(REALTIME, prompt="a cat", track_id=7)
-        assert begun.ticket == (await batch.journal.find_submit("7")).ticket
+        reply = await batch.submit(REALTIME, prompt="a cat", track_id=7)
+        assert reply.ticket == (await batch.journal.find_submit("7")).ticket
         assert [] == await batch.uncertain()
-        assert [begun.ticket] == [each.ticket async for each in batch.run()]
+        assert [reply.ticket] == [each.ticket async for each in batch.run()]
     assert 1 == len(emulator.submits)
 
 
-async def test_the_same_program_again_sends_nothing_again(a_client, emulator, path):
-    """A submit with a known track_id is answered from the file: begun, done or failed."""
+async def test_restarted_program_submits_nothing_twice(a_client, emulator, path):
+    """A known track_id is answered from the journal."""
     for _ in range(2):
         async with a_client() as client, Batch.open(path, client=client) as batch:
-            begun = await batch.submit(REALTIME, prompt="a cat", track_id=7)
-            assert isinstance(begun, Processing)
+            reply = await batch.submit(REALTIME, prompt="a cat", track_id=7)
+            assert isinstance(reply, Processing)
     async with a_client() as client, Batch.open(path, client=client) as batch:
         (outcome,) = [each async for each in batch.run()]
         assert outcome == await batch.submit(REALTIME, prompt="a cat", track_id=7)
@@ -82,8 +84,8 @@ async def test_the_same_program_again_sends_nothing_again(a_client, emulator, pa
     assert 1 == len(emulator.submits)
 
 
-async def test_what_failed_stays_failed(path):
-    """A failed job is not started again by the same program."""
+async def test_failed_submit_is_not_sent_again(path):
+    """The same program gets the same error."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), failure_rate=1.0, seed=1))
     async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
         await batch.submit(REALTIME, prompt="a cat", track_id=7)
@@ -93,8 +95,8 @@ async def test_what_failed_stays_failed(path):
     assert 1 == len(emulator.submits)
 
 
-async def test_a_result_that_comes_at_once_is_kept(path):
-    """Where the reply to the submit is the result, nothing is left to look at."""
+async def test_immediate_result_is_recorded(path):
+    """Nothing is left to poll."""
     emulator = Emulator(jobs=Jobs(immediate=1.0, seed=1))
     async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
         done = await batch.submit(REALTIME, prompt="a cat", track_id=7)
@@ -104,45 +106,47 @@ async def test_a_result_that_comes_at_once_is_kept(path):
     assert 0 == emulator.polls.total()
 
 
-async def test_a_doubtful_submit_is_listed_and_never_sent_again(broken, a_client, emulator, path):
-    """Until somebody has looked, and told the journal what it started."""
-    async with broken(after=True) as client, Batch.open(path, client=client) as batch:
+async def test_uncertain_submit_is_listed_and_not_sent_again(
+    broken_client, a_client, emulator, path
+):
+    """Until the caller confirms its ticket."""
+    async with broken_client(after=True) as client, Batch.open(path, client=client) as batch:
         with pytest.raises(SubmitUncertain):
             await batch.submit(REALTIME, prompt="a cat", track_id=7)
     assert 1 == len(emulator.submits)
     async with a_client() as client, Batch.open(path, client=client) as batch:
-        (intent,) = await batch.uncertain()
+        (recorded,) = await batch.uncertain()
         with pytest.raises(SubmitUncertain, match="look for it") as caught:
             await batch.submit(REALTIME, prompt="a cat", track_id=7)
-        assert (intent.track_id, intent.payload_hash) == (
+        assert (recorded.track_id, recorded.payload_hash) == (
             *(caught.value.track_id, caught.value.payload_hash),
         )
         assert 1 == (await batch.report()).uncertain
         await batch.journal.confirm("7", emulator.submits[0].ticket)
         assert [] == await batch.uncertain()
-        begun = await batch.submit(REALTIME, prompt="a cat", track_id=7)
-        assert emulator.submits[0].ticket == begun.ticket
+        reply = await batch.submit(REALTIME, prompt="a cat", track_id=7)
+        assert emulator.submits[0].ticket == reply.ticket
     assert 1 == len(emulator.submits)
 
 
-async def test_what_started_nothing_can_be_sent_again(broken, path):
-    """A refusal, or a submit that never left, leaves no mark in the file."""
+async def test_refused_submit_can_be_sent_again(broken_client, path):
+    """So can one that never left."""
     emulator = Emulator(keys={"a-key-for-tests"})
     async with client_of(emulator, "another-key") as client, Batch.open(path, client=client) as b:
         with pytest.raises(AuthenticationError):
             await b.submit(REALTIME, prompt="a cat", track_id=7)
         assert await b.journal.find_submit("7") is None
-    async with broken(after=False) as client, Batch.open(path, client=client) as batch:
+    async with broken_client(after=False) as client, Batch.open(path, client=client) as batch:
         with pytest.raises(TransportError):
             await batch.submit(REALTIME, prompt="a cat", track_id=7)
         assert await batch.journal.find_submit("7") is None
     async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
-        begun = await batch.submit(REALTIME, prompt="a cat", track_id=7)
-    assert [begun.ticket] == [each.ticket for each in emulator.submits if each.ticket]
+        reply = await batch.submit(REALTIME, prompt="a cat", track_id=7)
+    assert [reply.ticket] == [each.ticket for each in emulator.submits if each.ticket]
 
 
-async def test_nothing_is_sent_that_is_not_written_down(a_client, emulator, path, monkeypatch):
-    """A full disk stops the submit, not the file."""
+async def test_submit_is_not_sent_if_it_cannot_be_recorded(a_client, emulator, path, monkeypatch):
+    """A full disk stops the submit, and its slot is free again."""
 
     async def full(*_args, **_more):
         raise JournalFull("there is no room")
@@ -155,8 +159,8 @@ async def test_nothing_is_sent_that_is_not_written_down(a_client, emulator, path
     assert [] == emulator.submits
 
 
-async def test_work_that_could_not_be_written_down_is_told(a_client, emulator, path, monkeypatch):
-    """The error names the ticket, and the file says that a submit is uncertain."""
+async def test_unrecorded_ticket_is_named_by_the_error(a_client, emulator, path, monkeypatch):
+    """The journal lists the submit as uncertain."""
 
     async def full(*_args, **_more):
         raise JournalFull("there is no room")
@@ -171,8 +175,8 @@ async def test_work_that_could_not_be_written_down_is_told(a_client, emulator, p
         assert (await batch.journal.find_submit("7")).ticket is None
 
 
-async def test_whoever_gives_up_waiting_leaves_no_doubt(a_client, emulator, path):
-    """A cancelled submit that is on its way is waited for, and its ticket kept."""
+async def test_cancelled_submit_in_flight_is_recorded(a_client, emulator, path):
+    """The batch waits for its reply, and keeps its ticket."""
     async with a_client() as client, Batch.open(path, client=client) as batch:
         submit = asyncio.create_task(batch.submit(REALTIME, prompt="a cat", track_id=7))
         while await batch.journal.find_submit("7") is None:
@@ -183,8 +187,8 @@ async def test_whoever_gives_up_waiting_leaves_no_doubt(a_client, emulator, path
         assert emulator.submits[0].ticket == (await batch.journal.find_submit("7")).ticket
 
 
-async def test_what_another_process_sends_is_not_doubtful(path):
-    """Only once the lease of a process that died is over does anybody need to look for it."""
+async def test_submit_of_a_living_process_is_not_uncertain(path):
+    """It is listed once its lease is over."""
     ahead = 0.0
 
     def clock():
@@ -214,15 +218,15 @@ async def test_what_another_process_sends_is_not_doubtful(path):
             await submit
 
 
-async def test_without_a_client(path):
-    """It says what is missing."""
+async def test_submit_without_a_client_is_refused(path):
+    """The error says what is missing."""
     async with Batch.open(path) as batch:
         with pytest.raises(ValueError, match="a submit needs a client"):
             await batch.submit(REALTIME, prompt="a cat")
 
 
-async def test_a_process_that_is_killed_loses_and_repeats_nothing(path):
-    """However often it dies: nothing is paid twice, and all work is in the file or in doubt."""
+async def test_killed_process_loses_and_repeats_no_submit(path):
+    """However often it is killed, all work is in the journal, as a ticket or as uncertain."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.05), seed=1))
     async with run_server(emulator) as url:
         for round_ in range(1, 13):
@@ -241,13 +245,13 @@ async def test_a_process_that_is_killed_loses_and_repeats_nothing(path):
         assert 1 == max(started.values())
         async with Journal.open(path) as journal:
             for each in emulator.submits:
-                intent = await journal.find_submit(str(each.fields["track_id"]))
-                assert intent is not None
-                assert intent.ticket in (None, Ticket.of(each.ticket))
+                recorded = await journal.find_submit(str(each.fields["track_id"]))
+                assert recorded is not None
+                assert recorded.ticket in (None, Ticket.of(each.ticket))
 
 
-async def test_a_lease_that_another_ended_is_taken_anew(a_client, path):
-    """Who slept for too long has no run any more; the next submit begins another."""
+async def test_submit_after_a_lost_lease_starts_a_new_run(a_client, path):
+    """Another process had ended the run of the submits."""
     async with (
         a_client() as client,
         Batch.open(path, client=client, lease=0.4) as batch,
@@ -257,17 +261,17 @@ async def test_a_lease_that_another_ended_is_taken_anew(a_client, path):
         first = batch._journaled_submits._run_id
         run = await other.leases.begin_run(lease=10)
         await other.leases.claim(run, before_run=run, limit=1, lease=10)
-        beating = batch._journaled_submits._renewal_task
-        await asyncio.wait([beating], timeout=60)
-        assert beating.done()
+        renewal_task = batch._journaled_submits._renewal_task
+        await asyncio.wait([renewal_task], timeout=60)
+        assert renewal_task.done()
         await batch.submit(REALTIME, prompt="a dog", track_id=2)
         assert batch._journaled_submits._run_id > run > first
 
 
-async def test_trouble_with_the_journal_is_told_and_outlived(
-    a_client, broken, path, monkeypatch, caplog
+async def test_journal_errors_after_a_submit_are_logged(
+    a_client, broken_client, path, monkeypatch, caplog
 ):
-    """What could not be renewed, ended or withdrawn is said in the log, and harms no submit."""
+    """A failed renewal, end or withdrawal harms no submit."""
 
     async def locked(*_args, **_more):
         raise JournalFull("there is no room")
@@ -282,7 +286,7 @@ async def test_trouble_with_the_journal_is_told_and_outlived(
     assert "a run stays open for up to 0.2 s" in caplog.text
     monkeypatch.undo()
     monkeypatch.setattr(Journal, "withdraw", locked)
-    async with broken(after=False) as client, Batch.open(path, client=client) as batch:
+    async with broken_client(after=False) as client, Batch.open(path, client=client) as batch:
         with pytest.raises(TransportError):
             await batch.submit(REALTIME, prompt="a cat", track_id=2)
     assert "submit 2 started nothing, but stays recorded as uncertain" in caplog.text

@@ -1,11 +1,11 @@
 """
-How fast a journal settles tickets, how large it gets, and how soon it opens and reports.
+Measure how fast a journal records outcomes, how large it gets, and how fast it opens.
 
     python tests/benchmarks/journal_rate.py --tickets 1000000 10000000
 
-For each number of tickets a file is made in a temporary folder and thrown away. Tickets are added,
-claimed and settled through `Journal`, in groups, with ids in no order. Above a million, replies are
-short, so that the file stays below 3 GB; what a ticket takes beside its body does not depend on it.
+For each number of tickets, it makes a journal in a temporary folder. It adds, claims and completes
+tickets through `Journal`, in groups, with ids in random order. Above a million tickets, replies are
+short, so that the file stays below 3 GB. The bytes of a ticket beside its body do not depend on it.
 """
 
 import argparse
@@ -35,16 +35,16 @@ USUAL: dict[str, Any] = {
 
 
 class Figures(NamedTuple):
-    """What one file took: three rates a second, and the seconds of a report."""
+    """The results for one file: three rates per second, and the seconds of a report."""
 
     added: float
     claimed: float
-    settled: float
+    completed: float
     report: float
 
 
 def success(ticket: Ticket, body: dict[str, Any]) -> Success:
-    """The outcome that a reply with this body gives."""
+    """The outcome of a reply with this body."""
     return Success(
         ticket=ticket,
         output=tuple(body["output"]),
@@ -55,10 +55,10 @@ def success(ticket: Ticket, body: dict[str, Any]) -> Success:
 
 
 async def added(journal: Journal, tickets: int, group: int) -> float:
-    """Add so many; returns how many a second."""
-    chance = random.Random(1)
+    """Add tickets. Return how many per second."""
+    rng = random.Random(1)
     spent = 0.0
-    start = chance.randrange(10**8)
+    start = rng.randrange(10**8)
     for first in range(0, tickets, group):
         # A prime step through the ids: they come in no order, and none comes twice.
         numbers = range(first, min(first + group, tickets))
@@ -69,10 +69,10 @@ async def added(journal: Journal, tickets: int, group: int) -> float:
     return tickets / spent
 
 
-async def settled(journal: Journal, group: int, body: dict[str, Any]) -> tuple[float, float]:
-    """Claim and settle all; returns how many a second were claimed, and how many settled."""
+async def completed(journal: Journal, group: int, body: dict[str, Any]) -> tuple[float, float]:
+    """Claim and complete all. Return how many per second were claimed, and how many completed."""
     run = await journal.leases.begin_run(lease=LEASE)
-    claiming = settling = 0.0
+    claiming = completing = 0.0
     count = 0
     while True:
         began = time.perf_counter()
@@ -80,30 +80,32 @@ async def settled(journal: Journal, group: int, body: dict[str, Any]) -> tuple[f
         claiming += time.perf_counter() - began
         assert isinstance(claim, Claim)
         if not claim.tickets:
-            return count / claiming, count / settling
-        ends = [Completion(number, 3, success(ticket, body)) for number, ticket in claim.tickets]
-        random.Random(count).shuffle(ends)
+            return count / claiming, count / completing
+        completions = [
+            Completion(number, 3, success(ticket, body)) for number, ticket in claim.tickets
+        ]
+        random.Random(count).shuffle(completions)
         began = time.perf_counter()
-        assert all(await journal.leases.complete(run, ends))
-        settling += time.perf_counter() - began
-        count += len(ends)
+        assert all(await journal.leases.complete(run, completions))
+        completing += time.perf_counter() - began
+        count += len(completions)
 
 
 async def measured(path: Path, tickets: int, group: int, body: dict[str, Any]) -> Figures:
-    """One file from its beginning to its report."""
+    """Measure one file, from its creation to its report."""
     async with Journal.open(path) as journal:
         adds = await added(journal, tickets, group)
-        claims, settles = await settled(journal, group, body)
+        claims, completes = await completed(journal, group, body)
     began = time.perf_counter()
     async with Journal.open(path) as journal:
         report = await journal.report()
         took = time.perf_counter() - began
     assert report.success == tickets
-    return Figures(adds, claims, settles, took)
+    return Figures(adds, claims, completes, took)
 
 
 def line(tickets: int, group: int) -> str:
-    """Measure so many tickets, in a folder that is thrown away."""
+    """Measure some number of tickets in a temporary folder, and format the results."""
     body = USUAL if tickets <= 1_000_000 else SHORT
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal"
@@ -112,7 +114,7 @@ def line(tickets: int, group: int) -> str:
     beside = size / tickets - len(json.dumps(body, separators=(",", ":")))
     return (
         f"{tickets:10,} tickets: {figures.added:8,.0f} added/s {figures.claimed:8,.0f} claimed/s "
-        f"{figures.settled:8,.0f} settled/s, {beside:5.1f} bytes a ticket beside its body, "
+        f"{figures.completed:8,.0f} completed/s, {beside:5.1f} bytes a ticket beside its body, "
         f"{figures.report:5.2f} s to open and report, {size / 2**20:6,.0f} MiB"
     )
 
@@ -125,8 +127,8 @@ def main() -> None:
     options = parser.parse_args()
     for tickets in options.tickets:
         print(line(tickets, options.group), flush=True)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{most:.0f} MiB of memory at the most")
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{peak_mib:.0f} MiB of memory at most")
 
 
 if __name__ == "__main__":

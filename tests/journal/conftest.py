@@ -1,4 +1,4 @@
-"""A journal in a folder of its own, and a clock for it that a test moves."""
+"""A journal in a folder of its own, and a clock that a test sets."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from modelslab_async.journal import Journal
 
 
 class Clock:
-    """Seconds since 1970, as a test wants them."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0

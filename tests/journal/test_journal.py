@@ -1,4 +1,4 @@
-"""Journal: tickets come in once and end once, and all of it is there when it is opened again."""
+"""A journal adds each ticket once, completes it once, and keeps all of it for the next open."""
 
 import asyncio
 import sqlite3
@@ -29,18 +29,18 @@ def done(ticket):
     return Success(ticket=ticket, output=("https://a",), raw=RAW)
 
 
-def given_up(ticket):
+def unresolved(ticket):
     return Unresolved(ticket=ticket, cause=WaitTimeout("late", ticket=ticket))
 
 
-async def claim(journal, run, *, most=10, before=None):
-    """The tickets that a run gets, with their numbers."""
-    got = await journal.leases.claim(run, before_run=before or run, limit=most, lease=60)
+async def claim(journal, run, *, limit=10, before=None):
+    """Claim tickets for a run. Return their numbers by ticket."""
+    got = await journal.leases.claim(run, before_run=before or run, limit=limit, lease=60)
     return {ticket: number for number, ticket in got.tickets}
 
 
-async def test_a_ticket_comes_in_once(journal):
-    """Those that are there already are ignored, in one call and in the next."""
+async def test_known_tickets_are_not_added_again(journal):
+    """Duplicates in one call and in later calls are ignored."""
     assert 2 == await journal.add([A, "images:1", ("images", 1), B])
     assert 1 == await journal.add([B, C])
     assert 3 == (await journal.report()).tickets
@@ -49,35 +49,35 @@ async def test_a_ticket_comes_in_once(journal):
 @pytest.mark.parametrize(
     "id_", ["1", "0", "007", "-1", "1e3", "9" * 18, "9" * 19, "٣", "a/b", "0x10", "é", "1.0"]
 )
-async def test_an_id_comes_back_as_it_was(journal, id_):
-    """Numbers are kept as numbers only where they are the same text again."""
+async def test_id_comes_back_as_the_same_text(journal, id_):
+    """An id is stored as a number only if the same text can be read back."""
     ticket = Ticket("images", id_)
     assert 1 == await journal.add([ticket])
     assert 0 == await journal.add([ticket])
     assert [ticket] == list(await claim(journal, await journal.leases.begin_run(lease=60)))
 
 
-async def test_an_ill_formed_ticket_adds_nothing(journal):
-    """A chunk is added as a whole or not at all."""
+async def test_ill_formed_ticket_adds_none(journal):
+    """Tickets of one call are added as a whole or not at all."""
     with pytest.raises(ValueError, match="family:id"):
         await journal.add([A, "nonsense"])
     assert 0 == (await journal.report()).tickets
 
 
-async def test_an_outcome_is_there_when_it_is_opened_again(path, clock):
-    """What was settled comes back, with its polls and its times."""
+async def test_outcomes_are_there_after_reopening(path, clock):
+    """Outcomes come back with their polls and times."""
     async with Journal.open(path, clock=clock) as journal:
         await journal.add([A, B, C])
         run = await journal.leases.begin_run(lease=60)
-        held = await claim(journal, run)
+        claimed = await claim(journal, run)
         clock.now += 5
         failed = Failed(ticket=B, message="no")
-        ends = [
-            Completion(held[A], 3, done(A)),
-            Completion(held[B], 1, failed),
-            Completion(held[C], 2, given_up(C)),
+        completions = [
+            Completion(claimed[A], 3, done(A)),
+            Completion(claimed[B], 1, failed),
+            Completion(claimed[C], 2, unresolved(C)),
         ]
-        assert [True] * 3 == await journal.leases.complete(run, ends)
+        assert [True] * 3 == await journal.leases.complete(run, completions)
     async with Journal.open(path, clock=clock) as journal:
         found = [each async for each in journal.recorded_outcomes()]
         assert [done(A), failed] == [each.outcome for each in found[:2]]
@@ -106,31 +106,33 @@ async def test_an_outcome_is_there_when_it_is_opened_again(path, clock):
         assert await journal.last("audio:1") is None
 
 
-async def test_many_pages_are_one_list(journal, monkeypatch):
-    """Outcomes are read a page at a time, each once, whatever is open between them."""
+async def test_outcomes_of_many_pages_come_once_each(journal, monkeypatch):
+    """Open tickets between them do not matter."""
     monkeypatch.setattr("modelslab_async.journal._PAGE_SIZE", 3)
     tickets = [Ticket("images", number) for number in range(1, 21)]
     await journal.add(tickets)
     run = await journal.leases.begin_run(lease=60)
-    held = await claim(journal, run, most=20)
-    ends = [Completion(held[ticket], 1, done(ticket)) for ticket in tickets if int(ticket.id) % 3]
-    await journal.leases.complete(run, ends)
-    assert [end.outcome for end in ends] == [
+    claimed = await claim(journal, run, limit=20)
+    completions = [
+        Completion(claimed[ticket], 1, done(ticket)) for ticket in tickets if int(ticket.id) % 3
+    ]
+    await journal.leases.complete(run, completions)
+    assert [end.outcome for end in completions] == [
         each.outcome async for each in journal.recorded_outcomes()
     ]
 
 
-async def test_two_runs_share_the_work(journal):
-    """No ticket belongs to two runs, and each says whether the other has some."""
+async def test_two_runs_claim_different_tickets(journal):
+    """No ticket belongs to two runs, and each run learns whether the other has some."""
     await journal.add([A, B, C])
     first, second = (
         await journal.leases.begin_run(lease=60),
         await journal.leases.begin_run(lease=60),
     )
     assert first < second
-    mine, other = await claim(journal, first, most=2), await claim(journal, second, most=2)
-    assert {A, B, C} == {*mine, *other}
-    assert set() == {*mine} & {*other}
+    own, other = await claim(journal, first, limit=2), await claim(journal, second, limit=2)
+    assert {A, B, C} == {*own, *other}
+    assert set() == {*own} & {*other}
     got = await journal.leases.claim(first, before_run=first, limit=9, lease=60)
     assert ([], True) == (got.tickets, got.has_others)
     assert [True] == await journal.leases.complete(second, [Completion(other[C], 1, done(C))])
@@ -140,102 +142,104 @@ async def test_two_runs_share_the_work(journal):
     assert ([], True) == (got.tickets, got.has_others)
 
 
-async def test_a_dead_run_loses_its_tickets_in_time(journal, clock):
-    """Not before its lease is over; a renewed lease is over later."""
+async def test_run_loses_its_tickets_when_its_lease_is_over(journal, clock):
+    """A renewed lease is over later."""
     await journal.add([A])
-    dead, heir = (
+    dead, successor = (
         await journal.leases.begin_run(lease=60),
         await journal.leases.begin_run(lease=1000),
     )
-    held = await claim(journal, dead)
+    claimed = await claim(journal, dead)
     clock.now += 40
     assert await journal.leases.renew(dead, lease=60)
     clock.now += 59
-    assert {} == await claim(journal, heir)
+    assert {} == await claim(journal, successor)
     assert 1 == (await journal.report()).running
     clock.now += 1
     assert 0 == (await journal.report()).running
-    assert held == await claim(journal, heir)
+    assert claimed == await claim(journal, successor)
     assert not await journal.leases.renew(dead, lease=60)
     assert await journal.leases.claim(dead, before_run=dead, limit=1, lease=60) is None
 
 
-async def test_who_comes_too_late_changes_nothing(journal, clock):
-    """The outcome of a run that lost its ticket is not written, those beside it are."""
+async def test_outcome_of_a_lost_ticket_is_not_written(journal, clock):
+    """The outcomes beside it in the same call are written."""
     await journal.add([A, B])
     slow, fast = (
         await journal.leases.begin_run(lease=60),
         await journal.leases.begin_run(lease=1000),
     )
-    held = await claim(journal, slow, most=1)
+    claimed = await claim(journal, slow, limit=1)
     clock.now += 60
     taken = await claim(journal, fast)
-    mine = await claim(journal, again := await journal.leases.begin_run(lease=60))
-    assert ({A, B}, {}) == (taken.keys(), mine)
+    own = await claim(journal, again := await journal.leases.begin_run(lease=60))
+    assert ({A, B}, {}) == (taken.keys(), own)
     assert [True] == await journal.leases.complete(fast, [Completion(taken[A], 1, done(A))])
-    assert [False] == await journal.leases.complete(slow, [Completion(held[A], 1, given_up(A))])
-    assert [False, True] == await journal.leases.complete(
-        fast, [Completion(taken[A], 5, given_up(A)), Completion(taken[B], 1, done(B))]
+    assert [False] == await journal.leases.complete(
+        slow, [Completion(claimed[A], 1, unresolved(A))]
     )
-    await journal.leases.record_polls(slow, [PollUpdate(held[A], 7, Processing(ticket=A))])
+    assert [False, True] == await journal.leases.complete(
+        fast, [Completion(taken[A], 5, unresolved(A)), Completion(taken[B], 1, done(B))]
+    )
+    await journal.leases.record_polls(slow, [PollUpdate(claimed[A], 7, Processing(ticket=A))])
     await journal.leases.end_run(again)
     assert [done(A), done(B)] == [each.outcome async for each in journal.recorded_outcomes()]
     assert 2 == (await journal.report()).polls
 
 
-async def test_unresolved_is_open_for_the_next_run_alone(journal):
-    """The run that gave a ticket up does not get it again; one that begins later does."""
+async def test_unresolved_ticket_is_claimed_by_later_runs_only(journal):
+    """The run that gave a ticket up does not get it again."""
     await journal.add([A, B])
     first = await journal.leases.begin_run(lease=60)
-    held = await claim(journal, first)
+    claimed = await claim(journal, first)
     await journal.leases.complete(
-        first, [Completion(held[A], 1, given_up(A)), Completion(held[B], 1, done(B))]
+        first, [Completion(claimed[A], 1, unresolved(A)), Completion(claimed[B], 1, done(B))]
     )
     assert {} == await claim(journal, first)
     assert 1 == (await journal.report()).unresolved
     second = await journal.leases.begin_run(lease=60)
-    assert held[A] == (await claim(journal, second))[A]
+    assert claimed[A] == (await claim(journal, second))[A]
     report = await journal.report()
     assert (1, 1, 0) == (report.open, report.running, report.unresolved)
     assert await journal.last(A) is None
-    assert [True] == await journal.leases.complete(second, [Completion(held[A], 1, done(A))])
+    assert [True] == await journal.leases.complete(second, [Completion(claimed[A], 1, done(A))])
     assert {done(A), done(B)} == {each.outcome async for each in journal.recorded_outcomes()}
 
 
-async def test_a_run_that_ends_leaves_the_rest(journal):
-    """What it did not settle is anybody's at once, and its last notes are kept."""
+async def test_ended_run_releases_its_tickets(journal):
+    """Other runs can claim them at once, and the last updates are written."""
     await journal.add([A])
     first, second = (
         await journal.leases.begin_run(lease=60),
         await journal.leases.begin_run(lease=60),
     )
-    held = await claim(journal, first)
+    claimed = await claim(journal, first)
     last = Processing(ticket=A, status="queued", eta=4.0, raw={"status": "queued", "eta": 4})
-    await journal.leases.end_run(first, [PollUpdate(held[A], 4, last)])
+    await journal.leases.end_run(first, [PollUpdate(claimed[A], 4, last)])
     assert last == await journal.last(A)
-    assert held == await claim(journal, second)
+    assert claimed == await claim(journal, second)
     assert 4 == (await journal.report()).polls
 
 
-async def test_what_waits_together_is_committed_together(journal):
-    """A hundred calls at once cost a few commits, not one each."""
-    said = []
-    await journal._store.write(lambda db: db.set_trace_callback(said.append))
+async def test_waiting_calls_share_a_commit(journal):
+    """A hundred calls at once take a few commits."""
+    statements = []
+    await journal._store.write(lambda db: db.set_trace_callback(statements.append))
     tickets = [Ticket("images", number) for number in range(100)]
     await asyncio.gather(*(journal.add([ticket]) for ticket in tickets))
     assert 100 == (await journal.report()).tickets
-    assert 1 <= said.count("COMMIT") < 50
+    assert 1 <= statements.count("COMMIT") < 50
 
 
-async def test_a_group_has_an_end(journal, monkeypatch):
-    """However many calls wait, a commit takes a part of them, and the next one the next part."""
+async def test_commit_takes_a_limited_number_of_calls(journal, monkeypatch):
+    """The next commit takes the next calls."""
     monkeypatch.setattr("modelslab_async._journal.writer._MAX_OPERATIONS_PER_COMMIT", 3)
     tickets = [Ticket("images", number) for number in range(20)]
     assert [1] * 20 == await asyncio.gather(*(journal.add([ticket]) for ticket in tickets))
 
 
-async def test_a_bad_call_does_not_spoil_the_others(journal):
-    """Of those that wait together, the one that is wrong is told so, and the rest is done."""
+async def test_failing_call_does_not_fail_calls_in_its_commit(journal):
+    """It gets its error, and the others are committed."""
     results = await asyncio.gather(
         journal.add([A]),
         journal.record_file("images:77", 0, path="x", sha256="0", size=1, url="u"),
@@ -247,8 +251,8 @@ async def test_a_bad_call_does_not_spoil_the_others(journal):
     assert 2 == (await journal.report()).tickets
 
 
-async def test_a_caller_who_is_cancelled_harms_nothing(journal):
-    """What was given to the writer is done, whoever waits for it."""
+async def test_cancelled_call_is_still_committed(journal):
+    """The writer finishes what it was given."""
     task = asyncio.create_task(journal.add([A]))
     await asyncio.sleep(0)
     task.cancel()
@@ -257,8 +261,8 @@ async def test_a_caller_who_is_cancelled_harms_nothing(journal):
     assert 0 == await journal.add([A])
 
 
-async def test_a_closed_journal_says_so(path):
-    """Calls after the block are refused, reading ones and writing ones; what waited is done."""
+async def test_closed_journal_refuses_calls(path):
+    """Reads and writes after the block raise; calls that waited are done."""
     async with Journal.open(path) as journal:
         waiting = asyncio.ensure_future(journal.add([A]))
         await asyncio.sleep(0)
@@ -270,8 +274,8 @@ async def test_a_closed_journal_says_so(path):
     assert str(path) == journal.path
 
 
-async def test_reading_waits_for_no_writer(journal, path):
-    """A report comes while another process is in the midst of a write."""
+async def test_report_does_not_wait_for_a_writer(journal, path):
+    """It comes while another process holds the write lock."""
     await journal.add([A])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -279,24 +283,24 @@ async def test_reading_waits_for_no_writer(journal, path):
         other.execute("ROLLBACK")
 
 
-async def test_the_questions_of_a_run_cost_no_scan(journal, path):
-    """Claims and renewals go by an index, however many tickets are over."""
-    asked = []
-    await journal._store.write(lambda db: db.set_trace_callback(asked.append))
+async def test_queries_of_a_run_scan_no_table(journal, path):
+    """Claims and renewals use an index, however many tickets are complete."""
+    statements = []
+    await journal._store.write(lambda db: db.set_trace_callback(statements.append))
     await journal.add([A, B])
     run = await journal.leases.begin_run(lease=60)
-    held = await claim(journal, run, most=1)
-    await journal.leases.complete(run, [Completion(held[A], 1, done(A))])
+    claimed = await claim(journal, run, limit=1)
+    await journal.leases.complete(run, [Completion(claimed[A], 1, done(A))])
     await journal.leases.end_run(run)
     with closing(connect(str(path), 5)) as db:
-        for statement in asked:
+        for statement in statements:
             if " tickets " in statement and not statement.startswith("INSERT OR IGNORE"):
                 plan = db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
                 assert not [row for row in plan if row[3].startswith("SCAN tickets")], statement
 
 
-async def test_files_are_remembered(journal, clock):
-    """By ticket, in the order of its outputs; a second download replaces the first."""
+async def test_files_come_in_the_order_of_outputs(journal, clock):
+    """A second download of an output replaces the first."""
     await journal.add([A])
     for number, size in ((1, 10), (0, 5), (1, 11)):
         await journal.record_file(
@@ -320,8 +324,8 @@ async def test_files_are_remembered(journal, clock):
         await journal.files(B)
 
 
-async def test_a_submit_is_doubtful_until_it_is_confirmed(journal, clock):
-    """It is written before it is sent; its ticket joins the batch when it is known."""
+async def test_submit_is_uncertain_until_confirmed(journal, clock):
+    """Its ticket joins the batch when it is known."""
     await journal.record_submit("t-1", endpoint="images/text2img", payload_hash="ab")
     clock.now += 1
     await journal.record_submit("t-2", endpoint="images/text2img", payload_hash="cd")
@@ -340,8 +344,8 @@ async def test_a_submit_is_doubtful_until_it_is_confirmed(journal, clock):
     assert [] == await journal.uncertain()
 
 
-async def test_a_submit_of_a_living_run_is_not_doubtful(journal, clock):
-    """Only when the run that sends it has died does anybody need to look for it."""
+async def test_submit_of_a_living_run_is_not_uncertain(journal, clock):
+    """Once the run is dead, the submit is listed."""
     run = await journal.leases.begin_run(lease=60)
     await journal.record_submit("t-1", endpoint="e", payload_hash="ab", run_id=run)
     assert [] == await journal.uncertain()
@@ -349,8 +353,8 @@ async def test_a_submit_of_a_living_run_is_not_doubtful(journal, clock):
     assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
 
 
-async def test_a_submit_has_its_own_mark(journal):
-    """A track_id is used once; unknown ones are refused; a confirmed one is not withdrawn."""
+async def test_track_id_names_one_submit(journal):
+    """A used, an unknown and a confirmed track_id are refused."""
     await journal.record_submit("t-1", endpoint="e", payload_hash="ab")
     with pytest.raises(ValueError, match="'t-1' is in this journal already"):
         await journal.record_submit("t-1", endpoint="e", payload_hash="ab")
@@ -362,8 +366,8 @@ async def test_a_submit_has_its_own_mark(journal):
         await journal.withdraw("t-1")
 
 
-async def test_a_submit_is_found_by_its_mark(journal, clock):
-    """With what it started, and the result if the reply brought it; withdrawn ones are gone."""
+async def test_submit_is_found_by_its_track_id(journal, clock):
+    """It comes with its ticket, and a result in the reply is recorded. Withdrawn ones are gone."""
     assert await journal.find_submit("t-1") is None
     await journal.record_submit("t-1", endpoint="e", payload_hash="ab")
     assert (await journal.find_submit("t-1")).ticket is None
@@ -378,49 +382,49 @@ async def test_a_submit_is_found_by_its_mark(journal, clock):
     assert await journal.find_submit("t-2") is None
 
 
-async def test_a_dead_run_loses_its_saves_in_time(journal, clock):
-    """Also to a run that asks for nothing but saves."""
+async def test_run_loses_its_saves_when_its_lease_is_over(journal, clock):
+    """A run that claims only saves gets them."""
     await journal.add([A])
-    dead, heir = (
+    dead, successor = (
         await journal.leases.begin_run(lease=60),
         await journal.leases.begin_run(lease=1000),
     )
-    held = await claim(journal, dead)
-    await journal.leases.complete(dead, [Completion(held[A], 1, done(A))], save_files=True)
+    claimed = await claim(journal, dead)
+    await journal.leases.complete(dead, [Completion(claimed[A], 1, done(A))], save_files=True)
 
     async def saves(run):
         return (await journal.leases.claim_saves(run, before_run=run, limit=9, lease=60)).pending
 
     assert [A] == [each.success.ticket for each in await saves(dead)]
     clock.now += 59
-    assert [] == await saves(heir)
+    assert [] == await saves(successor)
     clock.now += 1
-    assert [A] == [each.success.ticket for each in await saves(heir)]
+    assert [A] == [each.success.ticket for each in await saves(successor)]
 
 
-async def test_an_export_is_of_one_moment(journal, path, monkeypatch):
-    """What is settled while it goes on is not in it, wherever it stands in the file."""
+async def test_export_shows_one_moment(journal, path, monkeypatch):
+    """Outcomes that are written meanwhile are not in it."""
     monkeypatch.setattr("modelslab_async._journal.exports._PAGE_SIZE", 1)
     await journal.add([A, B, C])
     run = await journal.leases.begin_run(lease=60)
-    held = await claim(journal, run)
+    claimed = await claim(journal, run)
     await journal.leases.complete(
-        run, [Completion(held[A], 1, done(A)), Completion(held[B], 1, done(B))]
+        run, [Completion(claimed[A], 1, done(A)), Completion(claimed[B], 1, done(B))]
     )
     with closing(connect(str(path), 5)) as db:
         pages = exports._pages(db)
         first = next(pages)
-        await journal.leases.complete(run, [Completion(held[C], 1, done(C))])
+        await journal.leases.complete(run, [Completion(claimed[C], 1, done(C))])
         rest = list(pages)
     assert [A, B] == [each.outcome.ticket for page in (first, *rest) for each in page]
 
 
-async def test_anyone_can_read_it(journal, path):
-    """The view tells in plain words what the tables hold."""
+async def test_overview_shows_tickets_in_plain_words(journal, path):
+    """The view has the text forms of tickets, states and times."""
     await journal.add([A, B])
     run = await journal.leases.begin_run(lease=60)
-    held = await claim(journal, run)
-    await journal.leases.complete(run, [Completion(held[A], 2, done(A))])
+    claimed = await claim(journal, run)
+    await journal.leases.complete(run, [Completion(claimed[A], 2, done(A))])
     with closing(sqlite3.connect(path)) as db:
         rows = db.execute("SELECT ticket, state, polls, added_at, body FROM overview").fetchall()
     moment = "2027-01-15 08:00:00"

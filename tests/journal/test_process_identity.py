@@ -1,4 +1,4 @@
-"""Holders: a process that has died is known to have, and no living one is taken for dead."""
+"""A dead process is recognised, and no living one is taken for dead."""
 
 import os
 import signal
@@ -36,8 +36,8 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def begun():
-    """Starts programs that say one line and stay."""
+def start_program():
+    """Start programs that print one line and wait."""
     processes = []
 
     def begin(code, *arguments):
@@ -57,15 +57,15 @@ def begun():
         process.communicate()
 
 
-def test_who_lives_has_not_died(begun):
+def test_living_process_has_not_died(start_program):
     """Neither this process nor another one."""
     assert not has_died(this_process())
-    assert not has_died(begun(NAMED)[1])
+    assert not has_died(start_program(NAMED)[1])
 
 
-def test_who_was_killed_has_died(begun):
-    """Whether or not its parent has taken note."""
-    process, name = begun(NAMED)
+def test_killed_process_has_died(start_program):
+    """With or without its parent having waited for it."""
+    process, name = start_program(NAMED)
     process.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert has_died(name)
@@ -73,8 +73,8 @@ def test_who_was_killed_has_died(begun):
     assert has_died(name)
 
 
-def test_a_number_that_went_to_another_process():
-    """When a process began tells it from those that had its number before."""
+def test_reused_pid_is_another_process():
+    """The start time tells them apart."""
     machine, pid, began = this_process().split()
     assert has_died(f"{machine} {pid} {int(began) - 1}")
 
@@ -82,27 +82,27 @@ def test_a_number_that_went_to_another_process():
 @pytest.mark.parametrize(
     "name", [None, "", "x", "another-boot/pid:[1] 1 1", "{machine}", "{machine} no-number 5"]
 )
-def test_of_whom_nothing_is_known_nothing_is_said(name):
-    """Another machine's process, another container's, and what is no name at all."""
+def test_unknown_process_has_not_died(name):
+    """It may be on another machine or in another container."""
     machine = this_process().split()[0]
     assert not has_died(name and name.format(machine=machine))
 
 
-def test_where_processes_have_no_names(monkeypatch, tmp_path):
-    """On other systems a lease is all there is."""
-    mine = this_process()
+def test_system_without_identities_knows_no_dead_process(monkeypatch, tmp_path):
+    """There, only the lease counts."""
+    own = this_process()
     monkeypatch.setattr(process_identity, "_BOOT_ID_PATH", tmp_path / "nothing")
     assert this_process() is None
-    assert not has_died(mine.replace(mine.split()[2], "1"))
+    assert not has_died(own.replace(own.split()[2], "1"))
 
 
-async def test_a_killed_process_leaves_its_tickets_at_once(begun, path):
-    """However long its lease is; and its submit without an answer is uncertain at once."""
-    process, said = begun(HOLDING, path)
-    assert "held" == said
+async def test_killed_process_frees_its_tickets_at_once(start_program, path):
+    """Its lease does not matter, and its unanswered submit is uncertain at once."""
+    process, line = start_program(HOLDING, path)
+    assert "held" == line
     async with Journal.open(path) as journal:
-        heir = await journal.leases.begin_run(lease=60)
-        claim = await journal.leases.claim(heir, before_run=heir, limit=1, lease=60)
+        successor = await journal.leases.begin_run(lease=60)
+        claim = await journal.leases.claim(successor, before_run=successor, limit=1, lease=60)
         assert ([], True) == (claim.tickets, claim.has_others)
         assert [] == await journal.uncertain()
         assert 1 == (await journal.report()).running
@@ -110,5 +110,5 @@ async def test_a_killed_process_leaves_its_tickets_at_once(begun, path):
         process.wait()
         assert 0 == (await journal.report()).running
         assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
-        claim = await journal.leases.claim(heir, before_run=heir, limit=1, lease=60)
+        claim = await journal.leases.claim(successor, before_run=successor, limit=1, lease=60)
         assert ["images:1"] == [str(ticket) for _, ticket in claim.tickets]

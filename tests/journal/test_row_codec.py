@@ -1,4 +1,4 @@
-"""Coding: what goes into a row comes out of it, and nothing is written twice."""
+"""A decoded row equals what was encoded, and a row holds nothing twice."""
 
 import json
 
@@ -29,16 +29,16 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=str)
-def test_what_a_server_says_comes_back(body):
-    """Whatever shape a body has, the reply that was read from it is read from the row again."""
+def test_reply_comes_back_whatever_its_body(body):
+    """The row gives the reply that was read from the body."""
     reply = read_reply(TICKET, status_code=200, headers={}, body=json.dumps(body).encode())
-    twin = decode(TICKET, encode(reply))
-    assert reply == twin
-    assert repr(reply) == repr(twin)
+    decoded = decode(TICKET, encode(reply))
+    assert reply == decoded
+    assert repr(reply) == repr(decoded)
 
 
-def test_the_usual_reply_is_its_body_alone():
-    """What stands in the body is not repeated beside it."""
+def test_usual_reply_is_stored_as_its_body_alone():
+    """Fields that follow from the body are not stored beside it."""
     body = {"status": "success", "output": ["https://a"], "meta": {"W": 1}, "generationTime": 1.5}
     reply = read_reply(TICKET, status_code=200, headers={}, body=json.dumps(body).encode())
     _, written, extra = encode(reply)
@@ -47,8 +47,8 @@ def test_the_usual_reply_is_its_body_alone():
 
 
 @given(value=REPLIES)
-def test_no_reply_is_changed_by_being_kept(value):
-    """Decoding what was encoded gives the same, whatever the fields and the body hold."""
+def test_encoding_changes_no_reply(value):
+    """It holds for all fields and bodies."""
     assert value == decode(TICKET, encode(value))
 
 
@@ -62,12 +62,12 @@ def test_no_reply_is_changed_by_being_kept(value):
     ids=lambda cause: type(cause).__name__,
 )
 @given(last=st.none() | PROCESSING)
-def test_an_unresolved_outcome_comes_back(cause, last):
-    """With its cause, all that the cause tells, and the last reply."""
+def test_unresolved_outcome_comes_back(cause, last):
+    """It has its cause with all details, and its last reply."""
     cause = cause.with_ticket(TICKET)
     if isinstance(cause, WaitTimeout):
         cause.last = last
-    twin = decode(TICKET, encode(Unresolved(ticket=TICKET, cause=cause, last=last)))
-    assert (TICKET, last) == (twin.ticket, twin.last)
-    assert type(cause) is type(twin.cause)
-    assert vars(cause) == vars(twin.cause)
+    decoded = decode(TICKET, encode(Unresolved(ticket=TICKET, cause=cause, last=last)))
+    assert (TICKET, last) == (decoded.ticket, decoded.last)
+    assert type(cause) is type(decoded.cause)
+    assert vars(cause) == vars(decoded.cause)

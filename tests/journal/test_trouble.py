@@ -1,4 +1,4 @@
-"""Trouble: whatever is wrong with the file, the error says so, and what it held stays."""
+"""Whatever is wrong with the file, the error says so, and the content stays."""
 
 import asyncio
 import os
@@ -34,18 +34,18 @@ A = Ticket("images", 1)
 
 
 async def filled(path, count=1000):
-    """A closed journal with so many tickets."""
+    """Make a journal with some tickets, and close it."""
     async with Journal.open(path) as journal:
         await journal.add([Ticket("images", number) for number in range(count)])
 
 
-async def counted(path):
+async def count_tickets(path):
     async with Journal.open(path) as journal:
         return (await journal.report()).tickets
 
 
-async def test_a_locked_journal(path):
-    """Who holds it too long is an error that names the file; afterwards it goes on."""
+async def test_write_to_a_locked_journal_times_out(path):
+    """The error names the file. After the lock is released, writes succeed."""
     async with Journal.open(path, lock_timeout=0.05) as journal:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -57,37 +57,37 @@ async def test_a_locked_journal(path):
         assert 1 == await journal.add([A])
 
 
-async def test_a_journal_that_is_locked_when_it_is_opened(path):
-    """The same error, from the opening."""
+async def test_opening_a_locked_journal_times_out(path):
+    """It is the same error as for a write."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(JournalLocked):
             async with Journal.open(path, lock_timeout=0.05):
                 pass
         other.execute("ROLLBACK")
-    assert 0 == await counted(path)
+    assert 0 == await count_tickets(path)
 
 
-async def test_many_open_a_new_journal_at_once(path):
-    """One of them makes it, and the others find it made."""
+async def test_new_journal_is_created_once_by_many(path):
+    """One of them creates it, and the others use it."""
 
     async def one(number):
         async with Journal.open(path) as journal:
             await journal.add([("images", number)])
 
     await asyncio.gather(*(one(number) for number in range(8)))
-    assert 8 == await counted(path)
+    assert 8 == await count_tickets(path)
 
 
-async def test_a_full_file(path):
-    """SQLite's own limit on pages stands for a full disk: nothing is half written."""
+async def test_full_disk_writes_nothing_partially(path):
+    """SQLite's limit on pages stands for a full disk."""
     await filled(path, 10)
     async with Journal.open(path) as journal:
         await journal._store.write(_no_more_pages)
         with pytest.raises(JournalFull, match="no room"):
             await journal.add([Ticket("images", number) for number in range(100_000, 200_000)])
         assert 10 == (await journal.report()).tickets
-    assert 10 == await counted(path)
+    assert 10 == await count_tickets(path)
 
 
 def _no_more_pages(db):
@@ -120,19 +120,19 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no RLIMIT_FSIZE")
-def test_a_file_that_may_not_grow(path):
-    """Under a real limit of the system, what was told is there, and room makes it go on."""
+def test_file_size_limit_loses_nothing_committed(path):
+    """Under a limit of the system, committed tickets stay; a higher limit lets it go on."""
     child = subprocess.run(
         [sys.executable, "-c", LIMITED, path], capture_output=True, text=True, check=False
     )
     assert "" == child.stderr
     assert int(child.stdout) >= 100
-    assert int(child.stdout) + 1 == asyncio.run(counted(path))
+    assert int(child.stdout) + 1 == asyncio.run(count_tickets(path))
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
-def test_a_journal_that_may_not_be_written():
-    """A file of somebody else can neither be used nor spoiled."""
+def test_unwritable_journal_is_refused_and_unchanged():
+    """The file of another user can be neither used nor damaged."""
     # In a folder that others may enter, which those of pytest are not.
     folder = Path(tempfile.mkdtemp())
     try:
@@ -158,8 +158,8 @@ def test_a_journal_that_may_not_be_written():
 
 
 @pytest.fixture
-def theirs():
-    """A journal of somebody else, in a folder of theirs, that everybody may read."""
+def foreign_journal():
+    """A journal of another user, in a folder that all users may read."""
     folder = Path(tempfile.mkdtemp())
     try:
         asyncio.run(filled(folder / "journal"))
@@ -172,8 +172,8 @@ def theirs():
 
 
 @contextmanager
-def nobody():
-    """A user who owns nothing."""
+def unprivileged_user():
+    """Run a block as a user who owns nothing."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)
@@ -186,55 +186,55 @@ def nobody():
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
 @pytest.mark.parametrize("open_elsewhere", [False, True])
-def test_a_journal_that_may_only_be_read(theirs, open_elsewhere):
-    """It is asked everything, at rest and while its owner has it open; no file is made."""
+def test_read_only_journal_answers_every_question(foreign_journal, open_elsewhere):
+    """With or without its owner's open connection, and no file is created."""
 
     async def read():
-        async with Journal.open(theirs) as journal:
+        async with Journal.open(foreign_journal) as journal:
             with pytest.raises(JournalReadOnly, match=r"may not write|not written"):
                 await journal.add([A])
             ended = [each async for each in journal.recorded_outcomes()]
             return (await journal.report()).tickets, ended, await journal.last(A)
 
-    with closing(sqlite3.connect(theirs)) as owner:
+    with closing(sqlite3.connect(foreign_journal)) as owner:
         if open_elsewhere:
             owner.execute("INSERT INTO families (name) VALUES ('video')")
             owner.commit()
-        before = sorted(theirs.parent.iterdir())
-        with nobody():
+        before = sorted(foreign_journal.parent.iterdir())
+        with unprivileged_user():
             assert (1000, [], None) == asyncio.run(read())
-        assert before == sorted(theirs.parent.iterdir())
+        assert before == sorted(foreign_journal.parent.iterdir())
         assert (3 if open_elsewhere else 1) == len(before)
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
-def test_a_journal_that_was_not_closed_and_may_only_be_read(theirs):
-    """What waits beside it is not left out in silence: the error says what to do."""
-    theirs.with_name("journal-wal").write_bytes(b"something that waits")
-    with nobody(), pytest.raises(JournalReadOnly, match="not closed cleanly"):
-        asyncio.run(_add(theirs))
+def test_unclean_read_only_journal_is_refused(foreign_journal):
+    """Its write-ahead log is not ignored. The error says what to do."""
+    foreign_journal.with_name("journal-wal").write_bytes(b"something that waits")
+    with unprivileged_user(), pytest.raises(JournalReadOnly, match="not closed cleanly"):
+        asyncio.run(_add(foreign_journal))
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="this system has no such users")
-def test_a_journal_that_is_written_while_it_is_read(theirs):
-    """Where that cannot be seen in another way, what was read is not taken for whole."""
+def test_read_during_a_write_without_a_log_is_an_error(foreign_journal):
+    """The file changed, so the result may mix two states."""
 
     def work(_db):
-        os.utime(theirs, (1, 1))
+        os.utime(foreign_journal, (1, 1))
 
     with pytest.raises(JournalError, match="read it again"):
-        _read_immutable(str(theirs), 1.0, work)
+        _read_immutable(str(foreign_journal), 1.0, work)
 
 
-def test_a_file_that_became_something_else(path):
-    """Reading tells it as opening does."""
+def test_reading_another_kind_of_file_is_an_error(path):
+    """Reading raises the same error as opening."""
     path.write_bytes(b"ticket,state\n" * 100)
     with pytest.raises(WrongJournal):
         read(str(path), 1.0, lambda db: db.execute("SELECT 1").fetchone())
 
 
-async def test_an_older_journal_that_may_only_be_read(path):
-    """It cannot be migrated, and the error says who can."""
+async def test_older_read_only_journal_cannot_be_migrated(path):
+    """The error says who can."""
     await filled(path, 1)
     with closing(sqlite3.connect(path)) as db:
         step = ("ALTER TABLE tickets ADD COLUMN colour TEXT",)
@@ -243,8 +243,8 @@ async def test_an_older_journal_that_may_only_be_read(path):
 
 
 @pytest.mark.parametrize("again", [False, True])
-async def test_a_journal_that_is_deleted_while_it_is_open(path, again):
-    """The next write tells it, the next reading, and the end at the latest; no file is made."""
+async def test_deleted_journal_is_an_error(path, again):
+    """The next write or read raises, and the end of the block at the latest. No file is created."""
     opened = Journal.open(path)
     journal = await opened.__aenter__()
     await journal.add([A])
@@ -262,8 +262,8 @@ async def test_a_journal_that_is_deleted_while_it_is_open(path, again):
         await opened.__aexit__(None, None, None)
 
 
-async def test_a_journal_that_is_deleted_hides_no_other_error(path):
-    """What ended the block is what is raised."""
+async def test_error_of_the_block_is_raised_though_the_file_is_gone(path):
+    """The first error is the one to raise."""
 
     async def broken():
         async with Journal.open(path):
@@ -274,8 +274,8 @@ async def test_a_journal_that_is_deleted_hides_no_other_error(path):
         await broken()
 
 
-async def test_an_emptied_journal(path):
-    """What waits beside it tells it from a new file; both are left as they are."""
+async def test_emptied_journal_is_damage(path):
+    """Its write-ahead log tells it from a new file. Both are left as they are."""
     await filled(path)
     beside = path.with_name(f"{path.name}-wal")
     path.write_bytes(b"")
@@ -290,8 +290,8 @@ async def _add(path):
         await journal.add([A])
 
 
-async def test_a_torn_journal(path):
-    """A file that was cut short is told as that, and is not cut any further."""
+async def test_truncated_journal_is_damage(path):
+    """The file is not truncated any further."""
     await filled(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -300,8 +300,8 @@ async def test_a_torn_journal(path):
     assert whole[: len(whole) // 2] == path.read_bytes()
 
 
-async def test_a_page_that_makes_no_sense(path):
-    """Damage in the middle is told when it is met, and what is not on that page is read."""
+async def test_damaged_page_is_an_error_when_it_is_read(path):
+    """Other pages are read."""
     await filled(path, 20_000)
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
@@ -321,8 +321,8 @@ async def _scan(path):
 @pytest.mark.parametrize(
     "content", [b"ticket,state\n" * 100, b"x", b"SQLite format 3\0" + b"x" * 9]
 )
-async def test_a_file_of_another_kind(path, content):
-    """It is no journal, and is left as it was."""
+async def test_file_of_another_kind_is_refused_and_unchanged(path, content):
+    """It is no journal."""
     path.write_bytes(content)
     with pytest.raises(WrongJournal):
         await _add(path)
@@ -330,8 +330,8 @@ async def test_a_file_of_another_kind(path, content):
     assert [path] == list(path.parent.iterdir())
 
 
-async def test_a_database_of_another_program(path):
-    """It is left as it was, tables and all."""
+async def test_database_of_another_program_is_refused_and_unchanged(path):
+    """It keeps its tables."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE tickets (a)")
     before = path.read_bytes()
@@ -340,22 +340,22 @@ async def test_a_database_of_another_program(path):
     assert before == path.read_bytes()
 
 
-async def test_a_folder_and_a_missing_folder(path):
-    """Each is told as what it is."""
+async def test_folder_and_missing_folder_are_refused(path):
+    """Each error says which it is."""
     with pytest.raises(WrongJournal, match="folder"):
         await _add(path.parent)
     with pytest.raises(JournalError, match="no journal can be made here"):
         await _add(path / "missing" / "journal")
 
 
-async def test_an_empty_file_becomes_a_journal(path):
-    """Such as one that `mktemp` made."""
+async def test_empty_file_becomes_a_journal(path):
+    """`mktemp` makes such files."""
     path.touch()
-    assert 0 == await counted(path)
+    assert 0 == await count_tickets(path)
 
 
-async def test_a_newer_journal_is_refused(path):
-    """A version that this package does not know is not touched."""
+async def test_newer_version_is_refused_and_unchanged(path):
+    """This package does not know it."""
     await filled(path)
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
@@ -365,8 +365,8 @@ async def test_a_newer_journal_is_refused(path):
     assert before == path.read_bytes()
 
 
-async def test_an_older_journal_migrates(path):
-    """It goes the steps that it has not gone, once, with all that it holds."""
+async def test_older_version_is_migrated_once(path):
+    """It keeps its content."""
     await filled(path)
     step = ("ALTER TABLE tickets ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'",)
     with closing(connect(str(path), 5)) as db:
@@ -379,19 +379,19 @@ async def test_an_older_journal_migrates(path):
             schema.prepare(db, str(path))
 
 
-async def test_a_migration_that_fails_changes_nothing(path):
-    """Half a step is no step."""
+async def test_failed_migration_changes_nothing(path):
+    """Its first statements are rolled back."""
     await filled(path)
     bad = ("CREATE TABLE extra (a)", "CREATE TABLE tickets (a)")
     with closing(connect(str(path), 5)) as db:
         with pytest.raises(sqlite3.OperationalError):
             schema.prepare(db, str(path), (*schema.MIGRATIONS, bad))
         assert [] == db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'extra'").fetchall()
-    assert 1000 == await counted(path)
+    assert 1000 == await count_tickets(path)
 
 
-async def test_a_commit_is_on_the_disk(journal):
-    """The settings that the promise stands on: write-ahead, and a sync with each commit."""
+async def test_commits_are_durable(journal):
+    """The file has a write-ahead log, and each commit is synced."""
 
     def settings(db):
         return [
@@ -401,8 +401,8 @@ async def test_a_commit_is_on_the_disk(journal):
     assert ["wal", 2] == await journal._store.write(settings)
 
 
-async def test_a_settled_ticket_fails_to_be_written(path):
-    """Where there is no room for an outcome, the ticket stays open, and its run's."""
+async def test_outcome_without_room_leaves_its_ticket_open(path):
+    """The run keeps the ticket, and can write the outcome later."""
     async with Journal.open(path) as journal:
         await journal.add([A])
         run = await journal.leases.begin_run(lease=60)
@@ -422,8 +422,8 @@ async def test_a_settled_ticket_fails_to_be_written(path):
 
 
 @pytest.mark.parametrize("body", ['{"cut', "5", '{"output": 1}}', "[" * 5000])
-async def test_a_reply_that_cannot_be_read(path, body):
-    """The error names the file and the ticket, wherever it is met, and what to do."""
+async def test_damaged_reply_names_its_ticket_everywhere(path, body):
+    """Each read of the reply names file and ticket, and the documented repair works."""
     async with Journal.open(path) as journal:
         await journal.add([A])
         run = await journal.leases.begin_run(lease=60)
@@ -458,15 +458,15 @@ DELETE FROM replies WHERE ticket IN (SELECT ticket FROM tickets WHERE id = 1)
 """
 
 
-def test_what_sqlite_says_is_kept():
-    """Whatever is not foreseen is an error of ours too, with SQLite's words."""
+def test_unknown_sqlite_error_keeps_its_message():
+    """It becomes a JournalError with SQLite's words."""
     error = to_journal_error(sqlite3.OperationalError("gremlins"), "a/b")
     assert type(error) is JournalError
     assert "a/b: the journal could not be read or written (SQLite: gremlins)" == str(error)
 
 
-def test_it_ends_with_its_program(path):
-    """A program that never closes its journal is not held up, and loses nothing it was told."""
+def test_program_can_end_without_closing(path):
+    """The writer does not hold it up, and no committed ticket is lost."""
     program = (
         "import asyncio, sys\n"
         "from modelslab_async.journal import Journal\n"
@@ -483,11 +483,11 @@ def test_it_ends_with_its_program(path):
         check=True,
     )
     assert "1" == child.stdout.strip()
-    assert 1 == asyncio.run(counted(path))
+    assert 1 == asyncio.run(count_tickets(path))
 
 
-async def test_a_new_journal_waits_for_who_reads_the_file(path):
-    """Whoever has an empty database open delays it, for as long as its patience lasts."""
+async def test_new_journal_waits_for_a_reader_of_the_empty_file(path):
+    """It waits until the lock timeout."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN")
         other.execute("SELECT * FROM sqlite_schema").fetchall()
@@ -499,11 +499,11 @@ async def test_a_new_journal_waits_for_who_reads_the_file(path):
         assert not opening.done()
         other.execute("ROLLBACK")
         await opening
-    assert 1 == await counted(path)
+    assert 1 == await count_tickets(path)
 
 
-async def test_something_stands_where_sqlite_keeps_its_files(path):
-    """The error tells of the files beside the journal."""
+async def test_folder_in_place_of_the_log_is_an_error(path):
+    """The error names the files beside the journal."""
     await filled(path, 1)
     path.with_name(f"{path.name}-wal").mkdir()
     with pytest.raises(JournalReadOnly, match="two files beside"):
@@ -511,8 +511,8 @@ async def test_something_stands_where_sqlite_keeps_its_files(path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-async def test_a_fork_is_told_so(path):
-    """The child of a fork has no writer thread, and must not share the file's locks."""
+async def test_forked_child_is_refused(path):
+    """It has no writer thread, and must not share the file's locks."""
     async with Journal.open(path) as journal:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -529,8 +529,8 @@ async def test_a_fork_is_told_so(path):
 
 
 @pytest.mark.parametrize("body", ["{", "[]", "[1]", '"text"'])
-async def test_a_reply_that_makes_no_sense(tmp_path, body):
-    """It is told with its ticket and with what to do, not as an error of a parser."""
+async def test_damaged_reply_is_an_error_of_the_journal(tmp_path, body):
+    """It says what to do, and is no error of a parser."""
     path = tmp_path / "batch.journal"
     async with Journal.open(path) as journal:
         await journal.add([A])

@@ -1,4 +1,4 @@
-"""Many writers of one file: each gets its turn."""
+"""Each of many writers of one file gets the write lock."""
 
 import asyncio
 import time
@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from modelslab_async.journal import Journal
 
 
-async def test_one_that_writes_without_a_break_starves_nobody(path):
-    """Others wait for a few of its commits, and not until it has nothing left to write."""
+async def test_busy_writer_does_not_starve_another(path):
+    """The other waits for a few of its commits, not for all of them."""
     async with AsyncExitStack() as stack:
         busy, other = [await stack.enter_async_context(Journal.open(path)) for _ in range(2)]
         commits = 0
@@ -23,8 +23,8 @@ async def test_one_that_writes_without_a_break_starves_nobody(path):
         writing = [asyncio.create_task(write()) for _ in range(2)]
         for number in range(20):
             await other.add([f"images:{number}"])
-        seen = commits
+        commits_meanwhile = commits
         for task in writing:
             task.cancel()
         await asyncio.wait(writing)
-    assert seen < 400
+    assert commits_meanwhile < 400
