@@ -5,7 +5,7 @@ It imports models and the registry, and never any client code.
 """
 
 from . import missing_extra as missing_extra
-from .app import Emulator
+from .application import Emulator
 from .faults.fault_plan import Faults
 from .faults.faulty_server import Traffic, run_faulty_server
 from .file_links import FileLinks

@@ -1,4 +1,4 @@
-"""Tasks that end with their owner. Starts and cancels them; never reads their results."""
+"""BackgroundTasks: starts tasks, and cancels them with their owner. Never reads their results."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -19,7 +19,7 @@ class BackgroundTasks:
         return task
 
     async def cancel(self) -> None:
-        """Cancel all tasks and wait until they have ended, also those they start meanwhile."""
+        """Cancel all tasks and wait for their end, including tasks that start meanwhile."""
         while self._tasks:
             for task in self._tasks:
                 task.cancel()

@@ -83,5 +83,5 @@ class FileLinks:
 
 
 def not_found() -> Response:
-    """Answer a link without a file."""
+    """Return the 404 for a link that has no file."""
     return Response(b"Not Found", 404, {"content-type": "text/plain"})

@@ -73,7 +73,7 @@ def encode(body: object) -> bytes:
 
 
 def html_page(title: str) -> bytes:
-    """Return a page as a proxy before the service sends it in place of a reply or a file."""
+    """Return an HTML page, as a proxy sends it in place of a reply or a file."""
     return (
         f"<!doctype html><html><head><title>{title}</title></head>"
         f"<body><h1>{title}</h1></body></html>"

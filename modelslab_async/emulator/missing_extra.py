@@ -1,4 +1,4 @@
-"""Fails at import with the command to run where the `emulator` extra is not installed."""
+"""Raises at import where the `emulator` extra is missing, and says how to install it."""
 
 try:
     import starlette

@@ -29,7 +29,7 @@ def file_response(file: MediaFile, headers: Headers, *, method: str = "GET") -> 
 
 
 def _requested_range(file: MediaFile, headers: Headers) -> tuple[int, int] | None:
-    """Return the first and last byte. None: the whole file. First > last: not satisfiable."""
+    """Return the first and last position. None: the whole file. First > last: no such bytes."""
     requested = _SINGLE_RANGE.fullmatch(headers.get("range", "").strip())
     if requested is None or headers.get("if-range", file.etag) != file.etag:
         return None

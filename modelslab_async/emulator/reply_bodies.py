@@ -28,7 +28,7 @@ STAGES = (
 )
 READY_STAGE = "model_ready"
 _PENDING_SHARE = 0.1
-# Workflow runs have dates. The emulator's clock only counts seconds, so this date is its zero.
+# Workflow runs have dates. The emulator's clock counts seconds, and this date is its zero.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MODEL_PARAMETER_NAMES = {
     "width": "W",

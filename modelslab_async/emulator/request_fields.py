@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 
-class UnreadableBodyError(ValueError):
+class UnreadableRequestError(ValueError):
     """The body is neither a JSON object nor a form."""
 
 
@@ -18,7 +18,7 @@ async def read_fields(request: Request) -> dict[str, Any]:
     Read the fields of the body, which is JSON or a form.
 
     Raises:
-        UnreadableBodyError: It is neither.
+        UnreadableRequestError: It is neither.
     """
     body = (await request.body()).strip()
     if not body:
@@ -33,9 +33,9 @@ async def read_fields(request: Request) -> dict[str, Any]:
     try:
         fields: object = json.loads(body)
     except (ValueError, RecursionError):
-        raise UnreadableBodyError from None
+        raise UnreadableRequestError from None
     if not isinstance(fields, dict):
-        raise UnreadableBodyError
+        raise UnreadableRequestError
     return {str(name): value for name, value in fields.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 

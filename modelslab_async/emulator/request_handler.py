@@ -15,7 +15,7 @@ from .file_links import FileLinks, not_found
 from .job_intake import JobIntake, ReceivedSubmit
 from .poll_counts import PollCounts
 from .reply_bodies import URLBuilder
-from .request_fields import UnreadableBodyError, find_key, read_fields
+from .request_fields import UnreadableRequestError, find_key, read_fields
 from .routes import FetchRoute, FileRoute, Routes, SubmitRoute, UtilityRoute
 from .served_endpoints import family_name_of
 from .submit_checks import SubmitChecks, missing_parameter
@@ -99,7 +99,7 @@ class RequestHandler:
     ) -> Response:
         try:
             fields = await read_fields(request)
-        except UnreadableBodyError:
+        except UnreadableRequestError:
             return json_response(200, messages.INVALID_REQUEST)
         key = find_key(fields, request)
         fields.pop("key", None)

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
-from .app import Emulator
+from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
 
 
-class _Server(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     """A server that installs no signal handlers and sets an event once it has started."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -61,7 +61,7 @@ async def _run_uvicorn(emulator: Emulator, host: str, port: int) -> AsyncGenerat
         timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
         ws="none",
     )
-    server = _Server(config)
+    server = _UvicornServer(config)
     with socket.create_server((host, port), backlog=2048) as listener:
         # asyncio sets this only on sockets that were created with an explicit protocol. Without it,
         # each reply waits 40 ms for the client's delayed acknowledgement.

@@ -93,7 +93,7 @@ def _is_given(value: object) -> bool:
 
 
 def _payload_digest(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> bytes:
-    """Hash the key and the payload. Only the hash is stored, so the key is not."""
+    """Hash the key and the payload, so that the key itself is not stored."""
     compared = {name: value for name, value in fields.items() if name not in _IGNORED_FIELDS}
     text = json.dumps([key, endpoint.name, compared], sort_keys=True)
     return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -20,7 +20,7 @@ class Webhooks:
     """
     How the webhooks of an emulator behave. By default, each is sent once, when its job ends.
 
-    Shares are shares of the jobs, from 0 to 1.
+    All shares are fractions of the jobs, from 0 to 1.
 
     Args:
         delay: How many seconds after the end of its job a webhook is sent, or a range of seconds.

@@ -1,4 +1,4 @@
-"""The faults of a connection or an answer: one small function each, in tables by name."""
+"""The faults of a connection or a reply, each one small function. Never chooses a fault."""
 
 import asyncio
 from collections.abc import Mapping

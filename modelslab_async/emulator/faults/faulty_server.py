@@ -11,7 +11,7 @@ from functools import partial
 
 from attrs import Factory, define
 
-from ..app import Emulator
+from ..application import Emulator
 from ..background_tasks import BackgroundTasks
 from .connection_faults import fault_action
 from .fault_plan import Faults, FaultSequence
@@ -71,7 +71,7 @@ async def run_faulty_server(
         async with run_faulty_server(Emulator(), Faults(shares={"reset_after": 0.1})) as base_url:
             ...
     """
-    server = _Server(
+    server = _FaultyServer(
         upstream, faults or Faults(), traffic or Traffic(), max_connections, ssl_context
     )
     async with upstream.deliver_webhooks() if isinstance(upstream, Emulator) else nullcontext():
@@ -82,7 +82,7 @@ async def run_faulty_server(
             await server.aclose()
 
 
-class _Server:
+class _FaultyServer:
     """One listening port and its connections. Each is a task that ends with the server."""
 
     def __init__(

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ..app import Emulator
+from ..application import Emulator
 from .raw_http import RawReply, ReceivedRequest
 
 # Hop-by-hop headers describe one connection, not the request or the reply (RFC 9110).

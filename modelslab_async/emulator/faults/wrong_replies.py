@@ -18,7 +18,7 @@ _REPLY_TIME_UNIX_S = 1_795_168_800
 
 
 class FaultSettings(Protocol):
-    """The fields of `Faults` that single faults use."""
+    """The fields of `Faults` that some faults need."""
 
     @property
     def delay(self) -> float: ...
@@ -68,7 +68,7 @@ def _encode_six_times(body: bytes) -> bytes:
 
 
 def _gzip_bomb(mebibytes: int = 1024) -> bytes:
-    """Make a gzip stream of this many MiB of blanks. It has no end, which a reader notices late."""
+    """Make a gzip stream of this many MiB of blanks, without its end."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     block = compressor.compress(b" " * 2**20) + compressor.flush(zlib.Z_FULL_FLUSH)
     return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + block * mebibytes

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from attrs import frozen
 
-from .images import gif, jpeg, png
-from .mp4 import mp4
+from .image_encoders import gif, jpeg, png
+from .mp4_encoder import mp4
 
 _SAMPLE_RATE_HZ = 8000
 _TETRAHEDRON_POINTS = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))

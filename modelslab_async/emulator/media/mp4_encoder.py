@@ -2,7 +2,7 @@
 
 import struct
 
-from .images import SIDE_PX, Colour, jpeg
+from .image_encoders import SIDE_PX, Colour, jpeg
 
 _UNITS_PER_S = 1000
 _FRAME_COUNT = 4
