@@ -36,7 +36,7 @@ def _requested_range(file: MediaFile, headers: Headers) -> tuple[int, int] | Non
     first, last = requested.groups()
     end = len(file.content) - 1
     if first:
-        # RFC 9110 makes a range whose last byte precedes its first one invalid, so it is ignored.
+        # A range whose last byte is before its first one is invalid (RFC 9110), so it is ignored.
         if last and int(last) < int(first):
             return None
         return int(first), min(int(last or end), end) if int(first) <= end else -1

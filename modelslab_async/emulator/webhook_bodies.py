@@ -59,7 +59,7 @@ def _generation(job: Job, urls: URLBuilder, _workflow_format: str) -> list[Plann
 
 
 def _training(job: Job, _urls: URLBuilder, _workflow_format: str) -> list[PlannedWebhook]:
-    # The documentation shows no failed training. The word is that of its status after a failure.
+    # The documentation shows no webhook of a failed training, so both words are guesses.
     last, status = ("training_failed", "failed") if job.fails else (READY_STAGE, "success")
     moments = (("success", STAGES[0], 0.0), (status, last, job.duration))
     return [

@@ -1,5 +1,5 @@
 """
 Serves an emulator that misbehaves on purpose, fault by fault.
 
-The emulator itself never imports it.
+It stands between the emulator and its clients, and never changes the emulator.
 """
