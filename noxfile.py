@@ -157,7 +157,7 @@ def cost(session: nox.Session) -> None:
 
 @nox.session
 def simulate(session: nox.Session) -> None:
-    """Plays seeded stories of faults on virtual time: `nox -s simulate -- --seeds 0:10000`."""
+    """Runs seeded scenarios with faults on virtual time: `nox -s simulate -- --seeds 0:10000`."""
     _run_program(session, "emulator", "tests/faults/simulate.py", "--seeds", "0:300")
 
 

@@ -148,11 +148,11 @@ async def test_fetch_result_may_name_another_family(name, fetched_at, visitor):
     assert expected == queued["fetch_result"]
 
 
-@pytest.mark.parametrize("planted", ["enterprise_flux:5", "enterprise_flux_2_dev:5"])
+@pytest.mark.parametrize("added", ["enterprise_flux:5", "enterprise_flux_2_dev:5"])
 @pytest.mark.parametrize("asked", ["enterprise_flux:5", "enterprise_flux_2_dev:5"])
-async def test_families_that_share_a_url_find_each_others_jobs(planted, asked, emulator, visitor):
+async def test_families_that_share_a_url_find_each_others_jobs(added, asked, emulator, visitor):
     """One URL has one job for an id, and the poll counts for the ticket of that job."""
-    ticket = emulator.add_job(planted, duration=5)
+    ticket = emulator.add_job(added, duration=5)
 
     assert (await visitor.fetch(asked)).json()["status"] == "processing"
     assert {ticket: 1} == emulator.polls

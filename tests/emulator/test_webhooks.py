@@ -327,7 +327,7 @@ async def test_served_emulator_delivers_webhooks(serve):
         url = f"{base_url}/v6/realtime/text2img"
         here = await http.post(url, json={**body, "webhook": f"http://127.0.0.1:{port}/"})
         async with asyncio.timeout(60):
-            told = await taken
+            body_received = await taken
         with socket.socket() as not_listening:
             # A socket that is bound but not listening refuses connections.
             not_listening.bind(("127.0.0.1", 0))
@@ -337,8 +337,8 @@ async def test_served_emulator_delivers_webhooks(serve):
                 while len(emulator.webhook_deliveries) < 2:  # noqa: ASYNC110 -- there is no event for it.
                     await asyncio.sleep(0.01)
 
-    assert str(here.json()["id"]) == told["id"]
-    assert told["output"][0].startswith(base_url.removesuffix("/api"))
+    assert str(here.json()["id"]) == body_received["id"]
+    assert body_received["output"][0].startswith(base_url.removesuffix("/api"))
     assert [200, None] == [delivery.status_code for delivery in emulator.webhook_deliveries]
     assert emulator.webhook_deliveries[1].error.startswith("Connect")
 
