@@ -105,7 +105,7 @@ class Deadlines:
             self._expire_soon(_ITERATIONS_BEFORE_EXPIRY, now, loop)
 
     def _grant_grace(self, now: float) -> None:
-        """Move each deadline that falls into a grace period from now, unless it was moved before."""
+        """Move each deadline that falls into a grace period from now, if it was never moved."""
         due = now + self._grace_s
         for entry in self._in_flight:
             if entry.due >= due:

@@ -44,8 +44,8 @@ REFUSED = {
 }
 # These may occur any number of times: they are replies, or harmless.
 NO_FAULT = {
-    "slow", "no_content_length", "interim", "extra_reply", "late_extra_reply", "close_idle", "nan", "foreign_links",
-    "status_404",
+    "slow", "no_content_length", "interim", "extra_reply", "late_extra_reply", "close_idle", "nan",
+    "foreign_links", "status_404",
 }  # fmt: skip
 HINTS = {
     "rate_limit": (0.5, 1.0),
