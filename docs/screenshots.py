@@ -1,8 +1,8 @@
 """
 Makes the pictures of batches in the documentation: `python docs/screenshots.py`.
 
-It runs a real batch against the emulator, on this machine alone, takes the live display in its
-midst, and has Chromium (on the path) draw the report.
+It runs a real batch against an emulator on this machine, draws the live display in the middle of
+the run, and lets Chromium (on the path) draw the report.
 """
 
 import asyncio
@@ -28,32 +28,37 @@ from modelslab_async.emulator import Emulator, ScriptedReply, run_server
 
 STATIC = Path(__file__).parent / "_static"
 TICKETS = 400
-# When the live display is taken, in settled tickets.
-MIDST = 260
-FAILING = 0.06
-WHY = ("Failed, Try Again", "NSFW content detected", "CUDA out of memory", "init_image is no image")
+# The live display is drawn when this number of tickets has ended.
+TICKETS_AT_PICTURE = 260
+FAILURE_RATE = 0.06
+REASONS = (
+    "Failed, Try Again",
+    "NSFW content detected",
+    "CUDA out of memory",
+    "init_image is no image",
+)
 
 
-def planted(emulator: Emulator) -> list[str]:
-    """Jobs of several kinds, of which some fail, each with words of its own."""
-    chance = Random(4)  # noqa: S311 -- pictures, not secrets.
+def add_jobs(emulator: Emulator) -> list[str]:
+    """Add jobs of several families, some of which fail for different reasons."""
+    random = Random(4)  # noqa: S311 -- the pictures must be reproducible.
     tickets: list[str] = []
     for number in range(13_443_927, 13_443_927 + TICKETS):
-        family = chance.choice(["images", "realtime", "video", "voice"])
-        seconds = chance.lognormvariate(1.2, 0.5)
+        family = random.choice(["images", "realtime", "video", "voice"])
+        seconds = random.lognormvariate(1.2, 0.5)
         ticket = emulator.add_job((family, number), duration=seconds, fails=False)
-        if chance.random() < FAILING:
-            why = chance.choices(WHY, weights=(6, 3, 2, 1))[0]
+        if random.random() < FAILURE_RATE:
+            reason = random.choices(REASONS, weights=(6, 3, 2, 1))[0]
             emulator.script(
                 ticket,
-                [ScriptedReply(200, b'{"status": "failed", "message": "%s"}' % why.encode())],
+                [ScriptedReply(200, b'{"status": "failed", "message": "%s"}' % reason.encode())],
             )
         tickets.append(str(ticket))
     return tickets
 
 
-def keep_live(progress: RunProgress) -> None:
-    """Write the live display as SVG, with the fonts of whoever looks at it."""
+def draw_live_display(progress: RunProgress) -> None:
+    """Write the live display as SVG, in the monospaced font of the reader's machine."""
     console = Console(width=88, record=True, file=io.StringIO(), force_terminal=True)
     console.print(render_progress(progress))
     svg = console.export_svg(title="modelslab-async batch run ids.txt --out pictures")
@@ -62,7 +67,7 @@ def keep_live(progress: RunProgress) -> None:
 
 
 async def run(folder: Path) -> str:
-    """Run a batch, take its live display in the midst, and return the page of its report."""
+    """Run a batch, draw its live display in the middle, and return its report as HTML."""
     emulator, progress = Emulator(), RunProgress()
     async with (
         run_server(emulator) as url,
@@ -70,27 +75,27 @@ async def run(folder: Path) -> str:
         Batch.open(folder / "run.db", client=client) as batch,
         Downloads(client, to=folder / "out", allow_private=True) as downloads,
     ):
-        await batch.add(planted(emulator))
+        await batch.add(add_jobs(emulator))
         progress.begin(await batch.report(), is_saving=True)
         began = time.monotonic()
-        async with aclosing(batch.save(downloads)) as deliveries:
-            async for delivery in deliveries:
-                progress.count_result(delivery)
+        async with aclosing(batch.save(downloads)) as results:
+            async for result in results:
+                progress.count_result(result)
                 progress.add_sample(time.monotonic() - began)
-                if progress.completed == MIDST:
-                    keep_live(progress)
+                if progress.completed == TICKETS_AT_PICTURE:
+                    draw_live_display(progress)
         return render_page(await read_journal(batch), "run.db")
 
 
-def photograph(text: str, folder: Path) -> None:
-    """Have a browser draw a page."""
+def draw_report(text: str, folder: Path) -> None:
+    """Let a browser draw the report."""
     names = ("chromium", "chromium-browser", "google-chrome", "chrome")
     chromium = next(filter(None, map(shutil.which, names)), None)
     if chromium is None:
         raise SystemExit("there is no Chromium on the path")
     (folder / "report.html").write_text(text, encoding="utf-8")
     quiet = ("gpu", "quic", "background-networking", "component-update", "sync")
-    subprocess.run(  # noqa: S603 -- a program of this machine, and a page of ours.
+    subprocess.run(  # noqa: S603 -- a local program draws a page that was made here.
         [
             *(chromium, "--headless", "--no-sandbox", "--no-first-run", "--hide-scrollbars"),
             *(f"--disable-{name}" for name in quiet),
@@ -106,10 +111,10 @@ def photograph(text: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Make all of them."""
+    """Make all pictures."""
     logging.getLogger("modelslab_async").addHandler(logging.NullHandler())
     with tempfile.TemporaryDirectory() as name:
-        photograph(asyncio.run(run(Path(name))), Path(name))
+        draw_report(asyncio.run(run(Path(name))), Path(name))
 
 
 if __name__ == "__main__":

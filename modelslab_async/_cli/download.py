@@ -63,9 +63,7 @@ def download(
         link_timeout=link_timeout,
         allow_private=allow_private,
     )
-    printer = _Printer(
-        None if as_json or not output.is_terminal() else output.make_console(), as_json
-    )
+    printer = _Printer(output.terminal_console(as_json=as_json), as_json=as_json)
     return run_with_tally(
         _download(client, downloads, tickets, credentials, timeout=timeout, printer=printer),
         printer.tally,
@@ -96,7 +94,7 @@ async def _download(
 class _Printer:
     """Prints the saved files, and why others could not be saved."""
 
-    def __init__(self, console: Console | None, as_json: bool) -> None:  # noqa: FBT001
+    def __init__(self, console: Console | None, *, as_json: bool) -> None:
         self.console = console
         self.tally = ExitTally()
         self._as_json = as_json

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
@@ -55,6 +55,14 @@ def _read_jobs_to_add(
 ) -> tuple[int | Ticket, ...]:
     """Read `3`, which is three jobs of different families, or `images:7`, which is that job."""
     return tuple(int(text) if text.isdecimal() else parse_ticket(text) for text in texts)
+
+
+def _add_jobs(emulator: "Emulator", jobs_to_add: Iterable[int | Ticket]) -> Iterator[Ticket]:
+    for count_or_ticket in jobs_to_add:
+        if isinstance(count_or_ticket, Ticket):
+            yield emulator.add_job(count_or_ticket)
+        else:
+            yield from emulator.add_jobs(count_or_ticket)
 
 
 async def _serve(
@@ -152,12 +160,8 @@ def emulate(
 
     def ready(base_url: str) -> None:
         click.echo(_instructions(base_url, keys), err=True)
-        for add_job in jobs_to_add:
-            if isinstance(add_job, Ticket):
-                click.echo(str(emulator.add_job(add_job)))
-                continue
-            for ticket in emulator.add_jobs(add_job):
-                click.echo(str(ticket))
+        for ticket in _add_jobs(emulator, jobs_to_add):
+            click.echo(str(ticket))
 
     try:
         run_async(_serve(emulator, faults, host, port, ready))

@@ -40,10 +40,7 @@ def fetch(ticket: str, *, base_url: str | None, legacy_base_url: str | None, as_
     text = sys.stdin.read().strip() if ticket == STDIN else ticket
     parsed = parse_pollable_ticket(text, find_credentials())
     reply = run_async(_fetch(make_client(base_url, legacy_base_url), parsed))
-    if as_json or not output.is_terminal():
-        output.print_json(reply)
-    else:
-        output.print_result(output.make_console(), reply)
+    output.print_result(output.terminal_console(as_json=as_json), reply)
     return code_for(reply)
 
 
@@ -77,7 +74,7 @@ def wait(
     credentials = check_tickets(tickets)
     client = make_client(base_url, legacy_base_url)
     tally = ExitTally()
-    console = None if as_json or not output.is_terminal() else output.make_console()
+    console = output.terminal_console(as_json=as_json)
     return run_with_tally(
         _wait(client, tickets, credentials, timeout=timeout, tally=tally, console=console),
         tally,
@@ -101,9 +98,6 @@ async def _wait(
                 iter_tickets(texts, credentials, tally.count_skipped), timeout=timeout
             ):
                 tally.count(outcome)
-                if console:
-                    output.print_result(console, outcome)
-                else:
-                    output.print_json(outcome)
+                output.print_result(console, outcome)
                 # Many outcomes may be ready at once. Printing them must not hold up the poller.
                 await asyncio.sleep(0)

@@ -53,20 +53,22 @@ def make_console(*, stderr: bool = False) -> "Console":
     return Console(markup=False, highlight=False, emoji=False, stderr=stderr)
 
 
-def print_json(result: Processing | Outcome) -> None:
-    """Print a reply or an outcome as one line of JSON."""
-    from .. import to_dict  # noqa: PLC0415
-
-    click.echo(json.dumps(to_dict(result)))
+def terminal_console(*, as_json: bool) -> "Console | None":
+    """A console for standard output; None if the output is JSON or not a terminal."""
+    return None if as_json or not is_terminal() else make_console()
 
 
-def print_result(console: "Console", result: Processing | Outcome) -> None:
-    """Print a reply or an outcome for a person."""
+def print_result(console: "Console | None", result: Processing | Outcome) -> None:
+    """Print a reply or an outcome: as text on a console, or as a line of JSON without one."""
     from rich.text import Text  # noqa: PLC0415
 
     from .. import to_dict  # noqa: PLC0415
 
-    kind = str(to_dict(result)["kind"])
+    record = to_dict(result)
+    if console is None:
+        click.echo(json.dumps(record))
+        return
+    kind = str(record["kind"])
     line = Text.assemble(
         (f"{kind:<10}", _STYLES[kind]), " ", (sanitize(str(result.ticket)), "bold")
     )
