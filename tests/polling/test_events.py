@@ -12,7 +12,7 @@ from modelslab_async import (
 from modelslab_async.emulator import ScriptedReply
 
 
-def said(status_code=200, headers=None, **body):
+def scripted_reply(status_code=200, headers=None, **body):
     return ScriptedReply(status_code, json.dumps(body).encode(), headers or {})
 
 
@@ -53,14 +53,15 @@ def test_async_listener_is_refused(hook, told):
 
 
 def test_events_tell_polls_failures_pauses_and_outcomes(virtually, world):
-    """Polls, failures, pauses and outcomes are reported as they happen."""
+    """Polls, failures, pauses and ends are reported as they happen."""
     events = []
 
     async def main():
         async with world(on_event=events.append) as here:
             here.emulator.add_job("images:1", duration=3.0)
             here.emulator.script(
-                "images:1", [said(429, message="x", retry_after=7), said(500), None]
+                "images:1",
+                [scripted_reply(429, message="x", retry_after=7), scripted_reply(500), None],
             )
             await here.client.wait("images:1")
             kinds = [type(event).__name__ for event in events]

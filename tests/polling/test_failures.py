@@ -17,7 +17,7 @@ from modelslab_async import (
 from modelslab_async.emulator import ScriptedReply
 
 
-def said(status_code=200, headers=None, **body):
+def scripted_reply(status_code=200, headers=None, **body):
     return ScriptedReply(status_code, json.dumps(body).encode(), headers or {})
 
 
@@ -26,9 +26,9 @@ def test_rate_limit_pauses_key_for_retry_after(virtually, world, hint):
     """No ticket of the key is polled for as long as the server asks, and none ends."""
     body = {"status": "error", "message": "Rate limit exceeded."}
     limited = {
-        "body": said(429, **body, retry_after=40),
-        "header": said(429, {"retry-after": "40"}, **body),
-        "reset": said(
+        "body": scripted_reply(429, **body, retry_after=40),
+        "header": scripted_reply(429, {"retry-after": "40"}, **body),
+        "reset": scripted_reply(
             429,
             {"date": "Fri, 20 Nov 2026 10:00:00 GMT", "x-ratelimit-reset": "1795168840"},
             **body,
@@ -50,20 +50,20 @@ def test_rate_limit_pauses_key_for_retry_after(virtually, world, hint):
 
 def test_few_failed_polls_end_no_wait(virtually, world):
     """Server errors, HTML, cut JSON and rate limits delay the result and do not lose it."""
-    faults = [
-        said(500, status="error", message="Internal server error. Please try again."),
+    failures = [
+        scripted_reply(500, status="error", message="Internal server error. Please try again."),
         ScriptedReply(502, b"<html>Bad gateway</html>", {"content-type": "text/html"}),
         ScriptedReply(200, b'{"status": "suc'),
         ScriptedReply(200, b""),
-        said(200, message="Server Error"),
-        said(429, status="error", message="Rate limit exceeded."),
+        scripted_reply(200, message="Server Error"),
+        scripted_reply(429, status="error", message="Rate limit exceeded."),
         None,
     ]
 
     async def main():
         async with world() as here:
             here.emulator.add_job("images:1", duration=5.0)
-            here.emulator.script("images:1", faults)
+            here.emulator.script("images:1", failures)
             assert isinstance(await here.client.wait("images:1"), Success)
 
     virtually(main)
@@ -75,7 +75,7 @@ def test_too_many_failed_polls_end_wait(virtually, world):
     async def main():
         async with world(pace=Pace(max_failures=4)) as here:
             here.emulator.add_job("images:1", duration=5.0)
-            here.emulator.script("images:1", [said(500, message="down")] * 4 + [None])
+            here.emulator.script("images:1", [scripted_reply(500, message="down")] * 4 + [None])
             with pytest.raises(ServerError, match="down"):
                 await here.client.wait("images:1")
             assert 4 == len(here.wire.requests)
@@ -121,13 +121,15 @@ def test_silent_host_ends_every_wait_after_outage(virtually, world):
 
 def test_reply_resets_failure_count(virtually, world):
     """After a reply about the job, failures count from zero again."""
-    fault = said(500, message="down")
+    failure = scripted_reply(500, message="down")
 
     async def main():
         async with world(pace=Pace(max_failures=3)) as here:
             here.emulator.add_job("images:1", duration=1.0)
-            running = said(status="processing")
-            here.emulator.script("images:1", [fault, fault, running] * 4 + [fault, fault, None])
+            running = scripted_reply(status="processing")
+            here.emulator.script(
+                "images:1", [failure, failure, running] * 4 + [failure, failure, None]
+            )
             assert isinstance(await here.client.wait("images:1"), Success)
 
     virtually(main)
@@ -159,7 +161,7 @@ def test_transport_that_raises_cancelled_error_is_retried(virtually, world):
 
 def test_idle_time_does_not_count_as_silence(virtually, world):
     """Two failures with idle hours or rate limits between them are no outage."""
-    blip = said(503, message="down")
+    blip = scripted_reply(503, message="down")
 
     async def main():
         async with world(pace=Pace(outage=600.0)) as here:
@@ -169,7 +171,9 @@ def test_idle_time_does_not_count_as_silence(virtually, world):
                 await here.client.wait("images:1", timeout=0.5)
             await asyncio.sleep(7200.0)
             tickets = [here.emulator.add_job(("images", n), duration=0.0) for n in range(2, 50)]
-            here.emulator.script(tickets[0], [blip, said(429, retry_after=300)] * 8 + [None])
+            here.emulator.script(
+                tickets[0], [blip, scripted_reply(429, retry_after=300)] * 8 + [None]
+            )
             outcomes = await here.client.gather(tickets)
             assert {Success} == {type(each) for each in outcomes}
 
@@ -184,7 +188,7 @@ def test_longest_retry_after_counts(virtually, world):
             tickets = [here.emulator.add_job(("images", n), duration=60.0) for n in range(10)]
             for number, ticket in enumerate(tickets):
                 hint = 1 if number == 1 else 60
-                here.emulator.script(ticket, [None, said(429, retry_after=hint), None])
+                here.emulator.script(ticket, [None, scripted_reply(429, retry_after=hint), None])
             await here.client.gather(tickets)
             moments = here.wire.moments
             assert max(late - early for early, late in pairwise(moments)) >= 59.0

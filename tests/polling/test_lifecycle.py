@@ -1,4 +1,4 @@
-"""How waits end when the client is closed or its poller is cancelled."""
+"""How waits outcome when the client is closed or its poller is cancelled."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from modelslab_async import (
 
 
 def test_close_ends_every_wait(virtually, world):
-    """Open waits end with `ClientClosed`, and later calls raise it."""
+    """Open waits outcome with `ClientClosed`, and later calls raise it."""
 
     async def main():
         async with world() as here:
@@ -50,7 +50,7 @@ def test_cancelled_poller_ends_all_waits(virtually, world, victim):
 
 
 def test_cancelled_close_goes_on(virtually, world):
-    """A cancelled `aclose` goes on, and the next `aclose` waits for its end."""
+    """A cancelled `aclose` goes on, and the next `aclose` waits for its outcome."""
 
     async def main():
         async with world() as here:
@@ -61,7 +61,7 @@ def test_cancelled_close_goes_on(virtually, world):
             await asyncio.sleep(0.0)
             closing.cancel()
             await here.client.aclose()
-            ends = await asyncio.gather(*waits, return_exceptions=True)
-            assert {ClientClosed} == {type(end) for end in ends}
+            outcomes = await asyncio.gather(*waits, return_exceptions=True)
+            assert {ClientClosed} == {type(outcome) for outcome in outcomes}
 
     virtually(main)

@@ -55,9 +55,9 @@ def test_families_share_the_rate(virtually, world, rate):
             await asyncio.sleep(20.0)
             for family in ("video", "legacy_v3"):
                 here.emulator.add_job((family, 1), duration=0.0)
-                began = asyncio.get_running_loop().time()
+                started = asyncio.get_running_loop().time()
                 await here.client.wait((family, 1))
-                assert asyncio.get_running_loop().time() <= began + 1.0
+                assert asyncio.get_running_loop().time() <= started + 1.0
             seen = here.emulator.polls.total()
             await asyncio.sleep(10.0)
             assert here.emulator.polls.total() >= seen + 150

@@ -15,16 +15,16 @@ from modelslab_async import (
 from modelslab_async.emulator import ScriptedReply
 
 
-def said(status_code=200, headers=None, **body):
+def scripted_reply(status_code=200, headers=None, **body):
     return ScriptedReply(status_code, json.dumps(body).encode(), headers or {})
 
 
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (said(401, status="error", message="Invalid API key"), AuthenticationError),
-        (said(402, status="error", message="Insufficient credits."), PaymentRequired),
-        (said(200, status="error", message="Invalid API key"), AuthenticationError),
+        (scripted_reply(401, status="error", message="Invalid API key"), AuthenticationError),
+        (scripted_reply(402, status="error", message="Insufficient credits."), PaymentRequired),
+        (scripted_reply(200, status="error", message="Invalid API key"), AuthenticationError),
     ],
 )
 def test_refused_key_costs_one_request(virtually, world, reply, error):
@@ -36,22 +36,24 @@ def test_refused_key_costs_one_request(virtually, world, reply, error):
             for ticket in tickets:
                 here.emulator.script(ticket, [reply])
             waits = (here.client.wait(ticket) for ticket in tickets)
-            ends = await asyncio.gather(*waits, return_exceptions=True)
-            assert {error} == {type(end) for end in ends}
-            assert tickets == [end.ticket for end in ends]
+            outcomes = await asyncio.gather(*waits, return_exceptions=True)
+            assert {error} == {type(outcome) for outcome in outcomes}
+            assert tickets == [outcome.ticket for outcome in outcomes]
             assert 1 == len(here.wire.requests)
 
     virtually(main)
 
 
 def test_refused_key_leaves_other_key_alone(virtually, world):
-    """A refusal of the standard key does not end the tickets of the enterprise key."""
+    """A refusal of the standard key does not outcome the tickets of the enterprise key."""
 
     async def main():
         async with world(enterprise_key="another-key-5678") as here:
             here.emulator.add_job("enterprise_video:1", duration=60.0)
             here.emulator.add_job("video:1", duration=60.0)
-            here.emulator.script("video:1", [None, said(401, status="error", message="no")])
+            here.emulator.script(
+                "video:1", [None, scripted_reply(401, status="error", message="no")]
+            )
             good, bad = await here.client.gather(["enterprise_video:1", "video:1"])
             assert isinstance(good, Success)
             assert isinstance(bad.cause, AuthenticationError)
@@ -61,16 +63,20 @@ def test_refused_key_leaves_other_key_alone(virtually, world):
 
 def test_permission_denied_ends_its_family_alone(virtually, world):
     """A plan without a family ends the tickets of that family and no others."""
-    denied = said(403, status="error", message="This feature requires a premium subscription")
+    denied = scripted_reply(
+        403, status="error", message="This feature requires a premium subscription"
+    )
 
     async def main():
         async with world() as here:
             for ticket in ("video:1", "video:2", "images:1"):
                 here.emulator.add_job(ticket, duration=60.0)
             here.emulator.script("video:1", [None, denied])
-            ends = await here.client.gather(["video:1", "video:2", "images:1"])
-            assert [PermissionDenied, PermissionDenied] == [type(end.cause) for end in ends[:2]]
-            assert isinstance(ends[2], Success)
+            outcomes = await here.client.gather(["video:1", "video:2", "images:1"])
+            assert [PermissionDenied, PermissionDenied] == [
+                type(outcome.cause) for outcome in outcomes[:2]
+            ]
+            assert isinstance(outcomes[2], Success)
 
     virtually(main)
 
@@ -82,7 +88,7 @@ def test_invalid_request_ends_its_ticket_alone(virtually, world):
         async with world() as here:
             for ticket in ("video:1", "video:2"):
                 here.emulator.add_job(ticket, duration=60.0)
-            here.emulator.script("video:1", [said(400, status="error", message="no")])
+            here.emulator.script("video:1", [scripted_reply(400, status="error", message="no")])
             bad, good = await here.client.gather(["video:1", "video:2"])
             assert isinstance(bad.cause, InvalidRequest)
             assert isinstance(good, Success)
@@ -93,7 +99,7 @@ def test_invalid_request_ends_its_ticket_alone(virtually, world):
 @pytest.mark.parametrize("window", [10, 300])
 def test_refused_key_costs_one_request_a_stream(virtually, world, window):
     """The rest of a long source gets the refusal without a request."""
-    refused = said(401, status="error", message="Invalid API key")
+    refused = scripted_reply(401, status="error", message="Invalid API key")
 
     async def main():
         async with world() as here:
@@ -127,14 +133,14 @@ def test_missing_key_refuses_its_family_alone(virtually, world):
 
 def test_tiers_with_one_key_share_refusals_and_pauses(virtually, world):
     """Without an enterprise key, the standard key is refused and paused for both."""
-    refused = said(401, status="error", message="no")
+    refused = scripted_reply(401, status="error", message="no")
 
     async def main():
         async with world() as here:
             here.emulator.add_job("enterprise_interior:1", duration=60.0)
             here.emulator.add_job("interior:1", duration=60.0)
             here.emulator.script("interior:1", [None, refused])
-            ends = await here.client.gather(["enterprise_interior:1", "interior:1"])
-            assert {AuthenticationError} == {type(end.cause) for end in ends}
+            outcomes = await here.client.gather(["enterprise_interior:1", "interior:1"])
+            assert {AuthenticationError} == {type(outcome.cause) for outcome in outcomes}
 
     virtually(main)

@@ -16,7 +16,7 @@ from modelslab_async import (
 from modelslab_async.emulator import ScriptedReply
 
 
-def said(status_code=200, headers=None, **body):
+def scripted_reply(status_code=200, headers=None, **body):
     return ScriptedReply(status_code, json.dumps(body).encode(), headers or {})
 
 
@@ -58,9 +58,9 @@ def test_async_source_gives_early_outcomes(virtually, world):
                 yield "images:2"
 
             clock = asyncio.get_running_loop().time
-            ends = {str(each.ticket): clock() async for each in here.client.stream(source())}
-            assert ends["images:1"] < 5.0
-            assert 1000.0 < ends["images:2"] < 1005.0
+            ended_at = {str(each.ticket): clock() async for each in here.client.stream(source())}
+            assert ended_at["images:1"] < 5.0
+            assert 1000.0 < ended_at["images:2"] < 1005.0
 
     virtually(main)
 
@@ -121,8 +121,8 @@ def test_stream_timeout_counts_for_each_ticket(virtually, world):
                 here.emulator.add_job(("images", number), duration=1000.0)
             clock = asyncio.get_running_loop().time
             stream = here.client.stream([("images", n) for n in range(4)], timeout=5.0, window=2)
-            ends = [clock() async for each in stream if isinstance(each, Unresolved)]
-            assert [5.0, 5.0, 10.0, 10.0] == pytest.approx(ends)
+            ended_at = [clock() async for each in stream if isinstance(each, Unresolved)]
+            assert [5.0, 5.0, 10.0, 10.0] == pytest.approx(ended_at)
 
     virtually(main)
 
@@ -190,7 +190,9 @@ def test_repeated_ticket_has_a_new_timeout(virtually, world):
     async def main():
         async with world() as here:
             here.emulator.add_job("images:1", duration=1000.0)
-            here.emulator.script("images:2", [said(400, status="error", message="x"), None])
+            here.emulator.script(
+                "images:2", [scripted_reply(400, status="error", message="x"), None]
+            )
             here.emulator.add_job("images:2", duration=150.0)
 
             async def source():

@@ -21,7 +21,7 @@ from modelslab_async import (
 from modelslab_async.emulator import Jobs, ScriptedReply
 
 
-def said(status_code=200, headers=None, **body):
+def scripted_reply(status_code=200, headers=None, **body):
     return ScriptedReply(status_code, json.dumps(body).encode(), headers or {})
 
 
@@ -158,11 +158,11 @@ def test_watch_yields_each_change_then_outcome(virtually, world):
     async def main():
         async with world(pace=Pace(jitter=0.0)) as here:
             here.emulator.add_job("training:abc", duration=40.0)
-            news = [each async for each in here.client.watch("training:abc")]
-            stages = [each.status for each in news[:-1]]
+            updates = [each async for each in here.client.watch("training:abc")]
+            stages = [each.status for each in updates[:-1]]
             assert len(stages) == len(set(stages)) >= 5
             assert "deploying_gpu" == stages[0]
-            assert isinstance(news[-1], Success)
+            assert isinstance(updates[-1], Success)
 
     virtually(main)
 
@@ -176,8 +176,8 @@ def test_late_watch_starts_with_last_reply(virtually, world):
             waiting = asyncio.create_task(here.client.wait("images:1"))
             await asyncio.sleep(500.0)
             sent = len(here.wire.requests)
-            news = await anext(aiter(here.client.watch("images:1")))
-            assert isinstance(news, Processing)
+            updates = await anext(aiter(here.client.watch("images:1")))
+            assert isinstance(updates, Processing)
             assert sent == len(here.wire.requests)
             waiting.cancel()
             await asyncio.wait([waiting])
@@ -265,7 +265,7 @@ def test_unknown_status_means_still_running(virtually, world, caplog):
     async def main():
         async with world() as here:
             here.emulator.add_job("images:1", duration=3.0)
-            here.emulator.script("images:1", [said(status="pondering")] * 3 + [None])
+            here.emulator.script("images:1", [scripted_reply(status="pondering")] * 3 + [None])
             assert isinstance(await here.client.wait("images:1"), Success)
 
     virtually(main)
@@ -318,9 +318,9 @@ def test_hanging_poll_does_not_delay_others(virtually, world):
             slow = asyncio.create_task(here.client.wait("video:1"))
             await asyncio.sleep(1.0)
             here.wire.latency = 0.0
-            began = moment()
+            started = moment()
             await here.client.wait("images:2")
-            assert moment() - began <= 5.5
+            assert moment() - started <= 5.5
             slow.cancel()
             await asyncio.wait([slow])
 

@@ -20,12 +20,12 @@ PACES = st.builds(
 )
 
 
-def watch(pace, seconds, chances):
+def watch(pace, seconds, jitters):
     """When a job of so many seconds is looked at, until it is noticed; replies take no time."""
-    now = pace.first_step(None, next(chances))
+    now = pace.first_step(None, next(jitters))
     polls = [now]
     while now < seconds:
-        now += pace.step(now, next(chances))
+        now += pace.step(now, next(jitters))
         polls.append(now)
     return polls
 
@@ -51,19 +51,19 @@ def bound(pace, seconds):
     return 2 + most * pieces(pace, seconds)
 
 
-@given(pace=PACES, seconds=st.floats(0.01, 3000), chance=CHANCE)
-def test_promises_hold_for_any_pace(pace, seconds, chance):
+@given(pace=PACES, seconds=st.floats(0.01, 3000), jitter=CHANCE)
+def test_promises_hold_for_any_pace(pace, seconds, jitter):
     """The end is noticed within the step at its age, with no more polls than the steps allow."""
-    polls = watch(pace, seconds, forever(chance))
+    polls = watch(pace, seconds, forever(jitter))
     assert polls[-1] - seconds <= pace.base_step(seconds) + 1e-6
     assert len(polls) <= bound(pace, seconds) + 1e-6
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 2.0, 10.0, 60.0, 600.0, 3000.0])
-@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
-def test_default_pace_in_figures(seconds, chance):
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_default_pace_in_figures(seconds, jitter):
     """10 s or 5 %; after three minutes the polls grow with the logarithm."""
-    polls = watch(Pace(), seconds, forever(chance))
+    polls = watch(Pace(), seconds, forever(jitter))
     assert polls[-1] - seconds <= max(min(2.5 + 0.3 * seconds, 9.5), 0.05 * seconds) + 1e-9
     assert len(polls) <= 6 + seconds / 8.5
     assert len(polls) <= 29 + 23 * math.log(max(1.0, seconds / 190))
@@ -82,23 +82,23 @@ def test_just_submitted_work_waits_one_step():
     assert 2.0 == Pace.fixed(2.0).first_step(None, 0.5, just_submitted=True)
 
 
-@given(eta=st.floats(0.001, 1e6), age=st.floats(0, 1e5), chance=CHANCE)
-def test_eta_delays_poll_up_to_max_eta_wait(eta, age, chance):
+@given(eta=st.floats(0.001, 1e6), age=st.floats(0, 1e5), jitter=CHANCE)
+def test_eta_delays_poll_up_to_max_eta_wait(eta, age, jitter):
     """One step ends at the eta or a little later, but is never too long."""
     pace = Pace()
-    step = pace.step(age, chance, eta=age + eta)
+    step = pace.step(age, jitter, eta=age + eta)
     believed = min(max(75.0, age), 300.0)
     assert min(eta, 0.9 * believed) - 1e-6 <= step
     assert step <= min(eta + 0.1 * pace.base_step(age + eta), believed) + 1e-6
 
 
-@given(seconds=st.floats(0.01, 3000), eta=st.floats(0.01, 1e6), chance=CHANCE)
-def test_wrong_eta_bounds_delay(seconds, eta, chance):
+@given(seconds=st.floats(0.01, 3000), eta=st.floats(0.01, 1e6), jitter=CHANCE)
+def test_wrong_eta_bounds_delay(seconds, eta, jitter):
     """The default notices within 75 seconds or T, whichever is more, and within 300 at most."""
     pace = Pace()
-    now = pace.first_step(eta, chance, just_submitted=True)
+    now = pace.first_step(eta, jitter, just_submitted=True)
     while now < seconds:
-        now += pace.step(now, chance, eta=eta)
+        now += pace.step(now, jitter, eta=eta)
     assert now - seconds <= min(max(75.0, seconds), 300.0) + 1e-6
 
 
@@ -134,15 +134,15 @@ def test_plain_pace_is_its_own_limits_and_family_pace():
 def test_fixed_pace_keeps_its_step():
     """`Pace.fixed` is the hand-written loop."""
     pace = Pace.fixed(2.5)
-    assert {2.5} == {pace.step(age, chance) for age in (0, 50, 1e6) for chance in (0.0, 1.0)}
+    assert {2.5} == {pace.step(age, jitter) for age in (0, 50, 1e6) for jitter in (0.0, 1.0)}
     assert 2.5 == pace.step(50.0, 0.5, eta=960.0)
     assert 0.0 == pace.first_step(960, 0.5)
 
 
-@given(setbacks=st.integers(1, 10_000), chance=CHANCE)
-def test_backoff_doubles_to_a_minute(setbacks, chance):
+@given(setbacks=st.integers(1, 10_000), jitter=CHANCE)
+def test_backoff_doubles_to_a_minute(setbacks, jitter):
     """A backoff doubles up to a minute, and jitter shortens it by half at most."""
-    pause = Pace().backoff(setbacks, chance)
+    pause = Pace().backoff(setbacks, jitter)
     full = min(2.5 * 2.0 ** min(setbacks - 1, 30), 60.0)
     assert full / 2 <= pause <= full
 

@@ -11,18 +11,18 @@ from modelslab_async import Pace
 CHANCES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
-def looks_at(pace, seconds, chances, eta=None):
+def poll_times(pace, seconds, jitters, eta=None):
     """
     The moments of all looks at a job of so many seconds, the last of which notices its end.
 
-    Replies take no time. The chances come round and round.
+    Replies take no time. The jitters come round and round.
     """
-    now, polls = pace.first_step(eta, chances[0]), []
+    now, polls = pace.first_step(eta, jitters[0]), []
     while True:
         polls.append(now)
         if now >= seconds:
             return polls
-        now += pace.step(now, chances[len(polls) % len(chances)])
+        now += pace.step(now, jitters[len(polls) % len(jitters)])
 
 
 def fewest_steps(pace, seconds):
@@ -33,31 +33,31 @@ def fewest_steps(pace, seconds):
     return count
 
 
-def most_looks(pace, seconds):
+def most_polls(pace, seconds):
     """
     A step is at least its full length less the jitter, and the next is longer by its growth.
 
     So there is one look at the start, one to notice the end, and for each length of a step in
-    between no more than one for what chance took away and a part for what it grew meanwhile.
+    between no more than one for what jitter took away and a part for what it grew meanwhile.
     """
     growth = max(pace.growth, pace.age_fraction)
     return 2 + (1.0 / (1.0 - pace.jitter) + growth) * fewest_steps(pace, seconds)
 
 
 @settings(max_examples=100)
-@given(seconds=st.floats(0.1, 3000.0), chances=CHANCES)
-def test_default_pace_keeps_both_promises(seconds, chances):
+@given(seconds=st.floats(0.1, 3000.0), jitters=CHANCES)
+def test_default_pace_keeps_both_promises(seconds, jitters):
     """With any jitter, the end is noticed in time and the polls are bounded."""
     pace = Pace()
-    polls = looks_at(pace, seconds, chances)
+    polls = poll_times(pace, seconds, jitters)
     assert polls[-1] - seconds <= max(min(2.5 + 0.3 * seconds, 9.5), 0.05 * seconds) + 1e-9
-    assert len(polls) <= most_looks(pace, seconds) * 1.001
+    assert len(polls) <= most_polls(pace, seconds) * 1.001
 
 
 @settings(max_examples=100)
 @given(
     seconds=st.floats(0.1, 3000.0),
-    chances=CHANCES,
+    jitters=CHANCES,
     pace=st.builds(
         Pace,
         floor=st.floats(0.1, 10.0),
@@ -67,31 +67,31 @@ def test_default_pace_keeps_both_promises(seconds, chances):
         ceiling=st.just(1e6),
     ),
 )
-def test_any_pace_below_its_ceiling_keeps_both_promises(seconds, chances, pace):
+def test_any_pace_below_its_ceiling_keeps_both_promises(seconds, jitters, pace):
     """The same laws hold for other values of all arguments."""
-    polls = looks_at(pace, seconds, chances)
+    polls = poll_times(pace, seconds, jitters)
     rising = min(pace.floor + pace.growth * seconds, 9.5)
     late = max(pace.floor, rising, pace.age_fraction * seconds)
     assert polls[-1] - seconds <= late * (1 + 1e-9)
-    assert len(polls) <= most_looks(pace, seconds) * 1.001
+    assert len(polls) <= most_polls(pace, seconds) * 1.001
 
 
 @pytest.mark.parametrize("seconds", [1.0, 60.0, 3600.0])
 def test_zero_age_fraction_is_a_fixed_loop(seconds):
     """Every step is the floor: the delay is a floor, and the polls grow with time."""
-    polls = looks_at(Pace.fixed(2.0), seconds, [0.5])
+    polls = poll_times(Pace.fixed(2.0), seconds, [0.5])
     assert polls[-1] - seconds <= 2.0
     assert math.ceil(seconds / 2.0) + 1 == len(polls)
 
 
-@given(seconds=st.floats(0.1, 3000.0), eta=st.floats(0.1, 1e5), chances=CHANCES)
-def test_wrong_eta_costs_no_more_than_max_eta_wait(seconds, eta, chances):
+@given(seconds=st.floats(0.1, 3000.0), eta=st.floats(0.1, 1e5), jitters=CHANCES)
+def test_wrong_eta_costs_no_more_than_max_eta_wait(seconds, eta, jitters):
     """A job is noticed within 75 s, or its own time again, whatever its eta said."""
     pace = Pace()
-    now, turn = pace.first_step(eta, chances[0]), 0
+    now, number = pace.first_step(eta, jitters[0]), 0
     while now < seconds:
-        turn += 1
-        now += pace.step(now, chances[turn % len(chances)], eta=eta)
+        number += 1
+        now += pace.step(now, jitters[number % len(jitters)], eta=eta)
     assert now - seconds <= max(75.0, seconds, pace.base_step(seconds))
 
 
@@ -101,20 +101,20 @@ def test_first_poll_without_eta_is_immediate(eta):
     assert 0.0 == Pace().first_step(eta, 1.0)
 
 
-@given(age=st.floats(0, 1e6), older=st.floats(0, 1e6), chance=st.floats(0, 1))
-def test_steps_grow_and_jitter_shortens_them(age, older, chance):
+@given(age=st.floats(0, 1e6), older=st.floats(0, 1e6), jitter=st.floats(0, 1))
+def test_steps_grow_and_jitter_shortens_them(age, older, jitter):
     """A step never shrinks with age, and is between the floor and the ceiling less jitter."""
     pace = Pace()
-    step = pace.step(age, chance)
+    step = pace.step(age, jitter)
     assert step <= pace.step(age, 0.0) <= pace.step(age + older, 0.0) <= pace.ceiling
     assert pace.floor * (1.0 - pace.jitter) <= step
     assert pace.step(age, 0.0) * (1.0 - pace.jitter) <= step
 
 
-@given(setbacks=st.integers(1, 100), chance=st.floats(0, 1), floor=st.floats(0.001, 300.0))
-def test_backoff_starts_at_the_floor(setbacks, chance, floor):
+@given(failures=st.integers(1, 100), jitter=st.floats(0, 1), floor=st.floats(0.001, 300.0))
+def test_backoff_starts_at_the_floor(failures, jitter, floor):
     """It doubles from the floor to a minute (or a longer floor), and jitter takes half at most."""
     pace = Pace(floor=floor)
-    full = min(floor * 2.0 ** (setbacks - 1), max(floor, 60.0))
-    assert full / 2 <= pace.backoff(setbacks, chance) <= full
-    assert pace.backoff(setbacks, chance) <= pace.backoff(setbacks + 1, chance)
+    full = min(floor * 2.0 ** (failures - 1), max(floor, 60.0))
+    assert full / 2 <= pace.backoff(failures, jitter) <= full
+    assert pace.backoff(failures, jitter) <= pace.backoff(failures + 1, jitter)

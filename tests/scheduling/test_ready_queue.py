@@ -1,4 +1,4 @@
-"""The queue of one family: order, backlogs, and stale entries dropped in small pieces."""
+"""The queue of item family: order, backlogs, and stale entries dropped in small pieces."""
 
 from itertools import pairwise
 
@@ -11,190 +11,190 @@ from modelslab_async._scheduling.ready_queue import ReadyQueue
 
 
 @define(eq=False)
-class One:
-    """Somebody in line."""
+class Item:
+    """A queued entry with item watcher."""
 
     due: float
     watchers: tuple[object, ...] = (1,)
 
 
-def lined_up(dues):
-    line = ReadyQueue()
+def queue_of(dues):
+    queue = ReadyQueue()
     for due in dues:
-        line.push(One(due))
-    return line
+        queue.push(Item(due))
+    return queue
 
 
-def let_out(line, now, step, until=1e9):
-    """Let out all that may go until then; give when each went, and when it was due."""
-    went = []
-    while (next_due := line.next_due()) is not None and next_due <= until:
+def pop_until(queue, now, step, until=1e9):
+    """Pop all entries that may be polled until then; return when each was popped and was due."""
+    popped = []
+    while (next_due := queue.next_due()) is not None and next_due <= until:
         now = max(now, next_due)
-        one = line.pop(now, lambda *_: step)
-        went.append((now, one.due))
-    return went
+        item = queue.pop(now, lambda *_: step)
+        popped.append((now, item.due))
+    return popped
 
 
 def test_most_overdue_pops_first():
     """Without a backlog all that is due may be polled at once, in its order."""
-    went = let_out(lined_up([3.0, 1.0, 2.0]), 10.0, 30.0)
-    assert [(10.0, 1.0), (10.0, 2.0), (10.0, 3.0)] == went
+    popped = pop_until(queue_of([3.0, 1.0, 2.0]), 10.0, 30.0)
+    assert [(10.0, 1.0), (10.0, 2.0), (10.0, 3.0)] == popped
 
 
 def test_backlog_is_spread_over_one_step():
-    """The most overdue come first with equal gaps, the last one a step after the first."""
-    line = lined_up(float(n % 97) for n in range(3000))
-    line.spread_backlog(100.0)
-    went = let_out(line, 100.0, 30.0)
-    assert sorted(due for _, due in went) == [due for _, due in went]
-    assert 130.0 == pytest.approx(went[-1][0], abs=0.1)
-    gaps = [later - sooner for (sooner, _), (later, _) in pairwise(went)]
+    """The most overdue come first with equal gaps, the last item a step after the first."""
+    queue = queue_of(float(n % 97) for n in range(3000))
+    queue.spread_backlog(100.0)
+    popped = pop_until(queue, 100.0, 30.0)
+    assert sorted(due for _, due in popped) == [due for _, due in popped]
+    assert 130.0 == pytest.approx(popped[-1][0], abs=0.1)
+    gaps = [later - sooner for (sooner, _), (later, _) in pairwise(popped)]
     assert 30.0 / 3000 == pytest.approx(max(gaps)) == pytest.approx(min(gaps))
 
 
 def test_small_backlog_has_short_gaps():
     """Ten polls a second are no burst, however long the step is."""
-    line = lined_up([1.0, 2.0, 3.0])
-    line.spread_backlog(100.0)
+    queue = queue_of([1.0, 2.0, 3.0])
+    queue.spread_backlog(100.0)
     assert [100.0, 100.1, 100.2] == pytest.approx(
-        [next_due for next_due, _ in let_out(line, 100.0, 300.0)]
+        [next_due for next_due, _ in pop_until(queue, 100.0, 300.0)]
     )
 
 
 def test_new_entry_does_not_wait_for_backlog():
     """A new ticket is polled at once."""
-    line = lined_up([1.0] * 1000)
-    line.spread_backlog(100.0)
-    line.push(One(105.0))
-    went = let_out(line, 100.0, 300.0)
-    assert (105.0, 105.0) in [(round(now, 6), due) for now, due in went]
+    queue = queue_of([1.0] * 1000)
+    queue.spread_backlog(100.0)
+    queue.push(Item(105.0))
+    popped = pop_until(queue, 100.0, 300.0)
+    assert (105.0, 105.0) in [(round(now, 6), due) for now, due in popped]
 
 
 def test_entries_due_during_backlog_make_no_burst():
     """Half of them are late and half are not yet due: all share the step, in their order."""
-    line = lined_up(float(n) for n in range(1000))
-    line.spread_backlog(500.0)
-    went = let_out(line, 500.0, 1000.0)
-    assert sorted(due for _, due in went) == [due for _, due in went]
-    assert all(now >= due for now, due in went)
-    gaps = [later - sooner for (sooner, _), (later, _) in pairwise(went)]
+    queue = queue_of(float(n) for n in range(1000))
+    queue.spread_backlog(500.0)
+    popped = pop_until(queue, 500.0, 1000.0)
+    assert sorted(due for _, due in popped) == [due for _, due in popped]
+    assert all(now >= due for now, due in popped)
+    gaps = [later - sooner for (sooner, _), (later, _) in pairwise(popped)]
     assert min(gaps) > 0.09
-    assert went[-1][0] <= 1000.0
+    assert popped[-1][0] <= 1000.0
 
 
 def test_second_backlog_makes_no_burst():
-    """Entries of the old backlog and newly late ones share one step again."""
-    line = lined_up([1.0] * 500)
-    line.spread_backlog(100.0)
-    let_out(line, 100.0, 30.0, until=115.0)
+    """Entries of the old backlog and newly late items share item step again."""
+    queue = queue_of([1.0] * 500)
+    queue.spread_backlog(100.0)
+    pop_until(queue, 100.0, 30.0, until=115.0)
     for _ in range(250):
-        line.push(One(130.0))
+        queue.push(Item(130.0))
     for moment in (200.0, 200.1, 200.2):
-        line.spread_backlog(moment)
-    line.push(One(201.0))
-    went = let_out(line, 200.2, 30.0)
-    assert 501 == len(went)
-    assert (201.0, 201.0) in went
+        queue.spread_backlog(moment)
+    queue.push(Item(201.0))
+    popped = pop_until(queue, 200.2, 30.0)
+    assert 501 == len(popped)
+    assert (201.0, 201.0) in popped
     assert (
-        max(sum(second <= now < second + 1 for now, _ in went) for second in range(200, 231)) < 21
+        max(sum(second <= now < second + 1 for now, _ in popped) for second in range(200, 231)) < 21
     )
 
 
 def test_repeated_backlogs_leave_few_heaps():
     """A server that comes and goes does not slow the queue down."""
-    line = lined_up(float(n) for n in range(1000))
+    queue = queue_of(float(n) for n in range(1000))
     for number in range(200):
-        line.spread_backlog(float(number))
+        queue.spread_backlog(float(number))
         for _ in range(20):
-            line.push(One(2000.0))
-    assert len(line._heaps) < 30
-    assert 5000 == len(let_out(line, 3000.0, 30.0))
+            queue.push(Item(2000.0))
+    assert len(queue._heaps) < 30
+    assert 5000 == len(pop_until(queue, 3000.0, 30.0))
 
 
 def test_stale_entries_are_dropped_a_few_a_call():
-    """One call drops a few stale entries, however many there are."""
-    line = ReadyQueue()
-    ones = [One(float(n)) for n in range(20_000)]
-    for one in ones:
-        line.push(one)
+    """Item call drops a few stale entries, however many there are."""
+    queue = ReadyQueue()
+    items = [Item(float(n)) for n in range(20_000)]
+    for item in items:
+        queue.push(item)
     most = 0
-    for one in ones:
-        before = len(line)
-        one.watchers = ()
-        line.mark_stale()
-        most = max(most, before - len(line))
+    for item in items:
+        before = len(queue)
+        item.watchers = ()
+        queue.mark_stale()
+        most = max(most, before - len(queue))
     assert 0 < most <= 8
-    assert len(line) < 200
-    assert line.next_due() is None
+    assert len(queue) < 200
+    assert queue.next_due() is None
 
 
-def half_forgotten(line, count):
-    """Line up so many that are due at once, and forget most of them; give the others."""
-    ones = [One(1.0) for _ in range(count)]
-    for one in ones:
-        line.push(one)
-    gone, kept = ones[: count // 5 * 3], ones[count // 5 * 3 :]
-    for one in gone:
-        one.watchers = ()
-        line.mark_stale()
+def push_mostly_stale(queue, count):
+    """Push entries that are due at once and make 60 % of them stale; return the others."""
+    items = [Item(1.0) for _ in range(count)]
+    for item in items:
+        queue.push(item)
+    stale, kept = items[: count // 5 * 3], items[count // 5 * 3 :]
+    for item in stale:
+        item.watchers = ()
+        queue.mark_stale()
     return kept
 
 
 def test_queue_drained_during_sweep_works_on():
     """Entries that leave or come after the queue was drained are handled as ever."""
-    line = ReadyQueue()
-    kept = half_forgotten(line, 400)
-    assert set(map(id, kept)) == set(map(id, line.drain()))
-    line.mark_stale()
-    line.push(One(3.0))
-    assert 3.0 == line.next_due()
-    assert [(5.0, 3.0)] == let_out(line, 5.0, 30.0)
+    queue = ReadyQueue()
+    kept = push_mostly_stale(queue, 400)
+    assert set(map(id, kept)) == set(map(id, queue.drain()))
+    queue.mark_stale()
+    queue.push(Item(3.0))
+    assert 3.0 == queue.next_due()
+    assert [(5.0, 3.0)] == pop_until(queue, 5.0, 30.0)
 
 
 @pytest.mark.parametrize("emptied", [False, True])
 def test_sweep_after_backlog_makes_no_gaps(emptied):
     """Entries that a later sweep moves are polled when they are due."""
-    line, few = ReadyQueue(), [One(1.0) for _ in range(150)]
-    for one in few:
-        line.push(one)
-    line.spread_backlog(5.0)
-    for one in few[:100]:
-        one.watchers = ()
-        line.mark_stale()
+    queue, few = ReadyQueue(), [Item(1.0) for _ in range(150)]
+    for item in few:
+        queue.push(item)
+    queue.spread_backlog(5.0)
+    for item in few[:100]:
+        item.watchers = ()
+        queue.mark_stale()
     if emptied:
-        line.drain()
-    kept = half_forgotten(line, 5000)
-    went = let_out(line, 50.0, 30.0)
-    assert len(kept) <= len(went)
-    assert 50.0 == went[-1][0]
+        queue.drain()
+    kept = push_mostly_stale(queue, 5000)
+    popped = pop_until(queue, 50.0, 30.0)
+    assert len(kept) <= len(popped)
+    assert 50.0 == popped[-1][0]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ppppfros"), st.floats(0, 50)), max_size=200))
-def test_each_watched_entry_pops_once(deeds):
+def test_each_watched_entry_pops_once(actions):
     """No entry is lost or repeated, and the next is never more than a gap away."""
-    line, wanted, now = ReadyQueue(), [], 0.0
-    for deed, value in deeds:
+    queue, watched, now = ReadyQueue(), [], 0.0
+    for action, value in actions:
         now += value / 10
-        next_due = line.next_due()
-        assert (next_due is None) == (not wanted)
+        next_due = queue.next_due()
+        assert (next_due is None) == (not watched)
         if next_due is not None:
-            assert next_due <= max(now, min(one.due for one in wanted)) + 0.1 + 1e-9
-        match deed:
+            assert next_due <= max(now, min(item.due for item in watched)) + 0.1 + 1e-9
+        match action:
             case "p":
-                wanted.append(one := One(now + value - 25))
-                line.push(one)
-            case "f" if wanted:
-                one = wanted.pop(int(value) % len(wanted))
-                one.watchers = ()
-                line.mark_stale()
+                watched.append(item := Item(now + value - 25))
+                queue.push(item)
+            case "f" if watched:
+                item = watched.pop(int(value) % len(watched))
+                item.watchers = ()
+                queue.mark_stale()
             case "r":
-                line.spread_backlog(now)
+                queue.spread_backlog(now)
             case "o" if next_due is not None:
                 now = max(now, next_due)
-                one = line.pop(now, lambda *_, step=value: step)
-                assert one.due <= now
-                wanted.remove(one)
+                item = queue.pop(now, lambda *_, step=value: step)
+                assert item.due <= now
+                watched.remove(item)
             case "s":
                 now += 100.0
-    assert set(map(id, wanted)) == {id(one) for one in line.drain() if one.watchers}
-    assert line.next_due() is None
+    assert set(map(id, watched)) == {id(item) for item in queue.drain() if item.watchers}
+    assert queue.next_due() is None

@@ -32,52 +32,51 @@ from modelslab_async._scheduling.schedule import Schedule
 TICKETS = [Ticket(family, id_) for family in ("images", "video", "legacy_v3") for id_ in "123"]
 HOSTS = {"images": "new", "video": "new", "legacy_v3": "old"}
 PACE = Pace(max_failures=3, grace=2.0)
-CHANCE = st.floats(0, 1)
+JITTER = st.floats(0, 1)
 
 
-class Listener:
-    """Somebody who waits for one ticket."""
+class WatcherDouble:
+    """A watcher of one ticket that records its updates."""
 
     def __init__(self, ticket):
         self.ticket = ticket
-        self.heard = []
-        self.left = False
+        self.updates = []
 
-    def notify(self, news):
-        self.heard.append(news)
+    def notify(self, update):
+        self.updates.append(update)
 
 
-class Machine(RuleBasedStateMachine):
-    """Adds, drops, takes and feeds at random; keeps its own account of what is open."""
+class ScheduleMachine(RuleBasedStateMachine):
+    """Adds, drops, takes and feeds at random, and keeps its own record of what is open."""
 
-    flights = Bundle("flights")
+    in_flight = Bundle("in_flight")
 
     def __init__(self):
         super().__init__()
         self.schedule = Schedule(PACE)
         self.now = 0.0
-        self.listeners = []
-        self.flying = []
+        self.watchers = []
+        self.polling = []
         self.paused = {"standard": 0.0}
 
     def waiting_for(self, ticket):
-        return [each for each in self.listeners if each.ticket == ticket]
+        return [each for each in self.watchers if each.ticket == ticket]
 
-    def tell(self, completions):
+    def notify_watchers(self, completions):
         for completion in completions:
             for watcher in completion.watchers:
                 watcher.notify(completion.outcome)
                 assert watcher.ticket == completion.outcome.ticket
-                self.listeners.remove(watcher)
+                self.watchers.remove(watcher)
         return [completion.outcome for completion in completions]
 
-    @rule(ticket=st.sampled_from(TICKETS), jitter=CHANCE, eta=st.none() | st.floats(0, 99))
+    @rule(ticket=st.sampled_from(TICKETS), jitter=JITTER, eta=st.none() | st.floats(0, 99))
     def add(self, ticket, jitter, eta):
-        listener = Listener(ticket)
-        self.listeners.append(listener)
+        watcher = WatcherDouble(ticket)
+        self.watchers.append(watcher)
         self.schedule.add(
             ticket,
-            listener,
+            watcher,
             tier="standard",
             host=HOSTS[ticket.family],
             now=self.now,
@@ -85,13 +84,13 @@ class Machine(RuleBasedStateMachine):
             eta=eta,
         )
 
-    @precondition(lambda self: self.listeners)
+    @precondition(lambda self: self.watchers)
     @rule(data=st.data())
     def drop(self, data):
-        listener = data.draw(st.sampled_from(self.listeners))
-        self.listeners.remove(listener)
-        self.schedule.drop(listener.ticket, listener)
-        self.schedule.drop(listener.ticket, listener)
+        watcher = data.draw(st.sampled_from(self.watchers))
+        self.watchers.remove(watcher)
+        self.schedule.drop(watcher.ticket, watcher)
+        self.schedule.drop(watcher.ticket, watcher)
 
     @rule(seconds=st.floats(0, 20) | st.just(3600.0))
     def pass_time(self, seconds):
@@ -103,7 +102,7 @@ class Machine(RuleBasedStateMachine):
         if when is not None:
             self.now = max(self.now, when)
 
-    @rule(target=flights)
+    @rule(target=in_flight)
     def take(self):
         when = self.schedule.next_poll_at()
         entry = self.schedule.take(self.now)
@@ -112,38 +111,38 @@ class Machine(RuleBasedStateMachine):
             return multiple()
         assert entry.due <= self.now
         assert self.waiting_for(entry.ticket)
-        assert entry.ticket not in [each.ticket for each in self.flying if each.watchers]
+        assert entry.ticket not in [each.ticket for each in self.polling if each.watchers]
         assert self.now >= self.paused["standard"]
-        self.flying.append(entry)
+        self.polling.append(entry)
         return entry
 
     def feed(self, entry, result, jitter):
-        self.flying.remove(entry)
+        self.polling.remove(entry)
         effects = self.schedule.feed(entry, result, self.now, jitter)
         completions = [effects.completion] if effects.completion else []
         while self.schedule.has_pending_refusals:
             completions += self.schedule.pop_refused(2, self.now)
-        return self.tell(completions), effects
+        return self.notify_watchers(completions), effects
 
-    @rule(entry=consumes(flights), jitter=CHANCE, eta=st.none() | st.floats(0, 99))
+    @rule(entry=consumes(in_flight), jitter=JITTER, eta=st.none() | st.floats(0, 99))
     def still_running(self, entry, jitter, eta):
         outcomes, _ = self.feed(entry, Processing(ticket=entry.ticket, eta=eta), jitter)
         assert [] == outcomes
 
-    @rule(entry=consumes(flights), jitter=CHANCE, well=st.booleans())
+    @rule(entry=consumes(in_flight), jitter=JITTER, well=st.booleans())
     def over(self, entry, jitter, well):
         waited = entry.watchers
         reply = Success(ticket=entry.ticket) if well else Failed(ticket=entry.ticket)
         outcomes, _ = self.feed(entry, reply, jitter)
         assert ([reply] if waited else []) == outcomes
 
-    @rule(entry=consumes(flights), jitter=CHANCE)
+    @rule(entry=consumes(in_flight), jitter=JITTER)
     def unknown(self, entry, jitter):
         waited, age = entry.watchers, entry.poll_started - entry.added
         outcomes, _ = self.feed(entry, Failed(ticket=entry.ticket, reason="not_found"), jitter)
         assert bool(waited and age >= PACE.grace) == bool(outcomes)
 
-    @rule(entry=consumes(flights), jitter=CHANCE, network=st.booleans())
+    @rule(entry=consumes(in_flight), jitter=JITTER, network=st.booleans())
     def fault(self, entry, jitter, network):
         waited, before = entry.watchers, entry.failures
         error = TransportError("cut") if network else ServerError("down")
@@ -152,7 +151,7 @@ class Machine(RuleBasedStateMachine):
         assert bool(waited and spent) == bool(outcomes)
         assert all(isinstance(each, Unresolved) for each in outcomes)
 
-    @rule(entry=consumes(flights), jitter=CHANCE, asked=st.none() | st.floats(0, 300))
+    @rule(entry=consumes(in_flight), jitter=JITTER, asked=st.none() | st.floats(0, 300))
     def rate_limited(self, entry, jitter, asked):
         before = entry.failures
         outcomes, effects = self.feed(entry, RateLimited("slow", retry_after=asked), jitter)
@@ -162,63 +161,65 @@ class Machine(RuleBasedStateMachine):
             assert asked is None or effects.paused >= asked
             self.paused["standard"] = self.now + effects.paused
 
-    @rule(entry=consumes(flights), jitter=CHANCE)
+    @rule(entry=consumes(in_flight), jitter=JITTER)
     def key_refused(self, entry, jitter):
-        waiting = {each.ticket for each in self.listeners}
+        waiting = {each.ticket for each in self.watchers}
         outcomes, _ = self.feed(entry, AuthenticationError("bad", ticket=entry.ticket), jitter)
         assert waiting == {each.ticket for each in outcomes}
         assert all(each.ticket == each.cause.ticket for each in outcomes)
-        assert [] == self.listeners
+        assert [] == self.watchers
 
-    @rule(entry=consumes(flights), jitter=CHANCE)
+    @rule(entry=consumes(in_flight), jitter=JITTER)
     def family_forbidden(self, entry, jitter):
         family = entry.ticket.family
-        waiting = {each.ticket for each in self.listeners if each.ticket.family == family}
+        waiting = {each.ticket for each in self.watchers if each.ticket.family == family}
         outcomes, _ = self.feed(entry, PermissionDenied("no", ticket=entry.ticket), jitter)
         assert waiting == {each.ticket for each in outcomes}
 
-    @rule(entry=consumes(flights), jitter=CHANCE)
+    @rule(entry=consumes(in_flight), jitter=JITTER)
     def request_refused(self, entry, jitter):
         waited = entry.watchers
         outcomes, _ = self.feed(entry, InvalidRequest("no", ticket=entry.ticket), jitter)
         assert ([entry.ticket] if waited else []) == [each.ticket for each in outcomes]
 
     @invariant()
-    def everybody_hears_once(self):
-        assert all([] == each.heard for each in self.listeners)
+    def each_watcher_is_notified_once(self):
+        assert all([] == each.updates for each in self.watchers)
 
     @invariant()
-    def nothing_is_forgotten(self):
-        """Whoever waits is either on the way to be looked at, or being looked at."""
-        waiting = {each.ticket for each in self.listeners}
-        flying = {each.ticket for each in self.flying if each.watchers}
+    def no_watched_ticket_is_lost(self):
+        """Each watched ticket is queued or being polled."""
+        waiting = {each.ticket for each in self.watchers}
+        polling = {each.ticket for each in self.polling if each.watchers}
         assert len(self.schedule) >= len(waiting)
-        if waiting - flying:
+        if waiting - polling:
             assert self.schedule.next_poll_at() is not None
 
     @invariant()
-    def nobody_starves(self):
-        """What is due and not paused has its turn soon, also when it is late and one of many."""
+    def no_ticket_starves(self):
+        """A ticket that is due and not paused is polled soon, also out of a long backlog."""
         for host_queue in self.schedule._hosts._queues.values():
             if host_queue.next_poll_at() is not None:
                 queues = host_queue._queues.values()
                 heaps = [heap for queue in queues for heap in queue._heaps if len(heap)]
                 due = min(heap.peek().due for heap in heaps)
-                # Where nothing is proven, looks that hang hold the next one up.
-                patience = 1 << min(max(len(host_queue._in_flight) - 1, 0), 5)
-                soon = max(self.now, due, host_queue.health.paused_until) + patience + 0.1
+                # At an unproven host, each probe that hangs delays the next.
+                probe_delay = 1 << min(max(len(host_queue._in_flight) - 1, 0), 5)
+                soon = max(self.now, due, host_queue.health.paused_until) + probe_delay + 0.1
                 assert host_queue.next_poll_at() <= soon + 1e-9
 
     def teardown(self):
         outcomes = []
         while len(self.schedule):
-            outcomes += self.tell(self.schedule.close(ClientClosed("closed"), 3, self.now))
-        assert [] == self.listeners
+            outcomes += self.notify_watchers(
+                self.schedule.close(ClientClosed("closed"), 3, self.now)
+            )
+        assert [] == self.watchers
         assert all(isinstance(each.cause, ClientClosed) for each in outcomes)
         assert 0 == len([each for each in outcomes if isinstance(each, Success)])
 
 
-TestMachine = Machine.TestCase
+TestMachine = ScheduleMachine.TestCase
 TestMachine.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 
 
@@ -226,7 +227,9 @@ def open_tickets(count, **pace):
     schedule = Schedule(Pace(**pace))
     for number in range(count):
         ticket = Ticket("images", number)
-        schedule.add(ticket, Listener(ticket), tier="standard", host="new", now=0.0, jitter=0.0)
+        schedule.add(
+            ticket, WatcherDouble(ticket), tier="standard", host="new", now=0.0, jitter=0.0
+        )
     return schedule
 
 
@@ -263,9 +266,9 @@ def test_dropped_tickets_are_cleared_before_they_are_due():
     schedule = Schedule(Pace())
     for number in range(1000):
         ticket = Ticket("images", number)
-        listener = Listener(ticket)
-        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, jitter=0.0, eta=99.0)
-        schedule.drop(ticket, listener)
+        watcher = WatcherDouble(ticket)
+        schedule.add(ticket, watcher, tier="standard", host="new", now=0.0, jitter=0.0, eta=99.0)
+        schedule.drop(ticket, watcher)
     (host_queue,) = schedule._hosts._queues.values()
     assert 0 == len(schedule)
     assert len(host_queue._queues["images"]) < 200
@@ -275,10 +278,10 @@ def test_drop_during_refusal_keeps_backlog_speed():
     """The backlog of another family takes one step, as if no watcher had left."""
     schedule = Schedule(Pace(ceiling=10.0))
     refused = [Ticket("images", number) for number in range(1500)]
-    listeners = {ticket: Listener(ticket) for ticket in refused}
+    listeners = {ticket: WatcherDouble(ticket) for ticket in refused}
     for ticket in refused + [Ticket("video", number) for number in range(1000)]:
-        listener = listeners.get(ticket) or Listener(ticket)
-        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, jitter=0.0)
+        watcher = listeners.get(ticket) or WatcherDouble(ticket)
+        schedule.add(ticket, watcher, tier="standard", host="new", now=0.0, jitter=0.0)
     schedule.feed(schedule.take(0.0), PermissionDenied("no"), 0.1, 0.0)
     for ticket in refused[1:]:
         schedule.drop(ticket, listeners[ticket])
@@ -296,10 +299,10 @@ def test_drop_during_refusal_keeps_other_family():
     """Many leave, a refusal comes, one more leaves: the tickets of another family go on."""
     schedule = Schedule(Pace())
     refused = [Ticket("images", number) for number in range(200)]
-    listeners = {ticket: Listener(ticket) for ticket in refused}
+    listeners = {ticket: WatcherDouble(ticket) for ticket in refused}
     for ticket in [*refused, other := Ticket("video", 1)]:
-        listener = listeners.get(ticket) or Listener(ticket)
-        schedule.add(ticket, listener, tier="standard", host="new", now=0.0, jitter=0.0)
+        watcher = listeners.get(ticket) or WatcherDouble(ticket)
+        schedule.add(ticket, watcher, tier="standard", host="new", now=0.0, jitter=0.0)
     probe = schedule.take(0.0)
     for ticket in refused[1:105]:
         schedule.drop(ticket, listeners[ticket])

@@ -20,28 +20,28 @@ JOBS = st.lists(
 )
 
 
-def jobs_of(lessons, draw, *, count=200, eta=None, timeout=math.inf):
-    """Wait for so many jobs as a client would, and let the pace hear how each ended."""
-    chance = random.Random(1).random
+def jobs_of(pace_of_family, draw, *, count=200, eta=None, timeout=math.inf):
+    """Wait for these jobs as a client would, and let the pace learn from each."""
+    jitter = random.Random(1).random
     for _ in range(count):
         job = draw()
         said = None if eta is None else eta(job)
-        running, now = 0.0, lessons.first_step(said, chance(), just_submitted=True)
+        running, now = 0.0, pace_of_family.first_step(said, jitter(), just_submitted=True)
         while now < job and now < timeout:
             running = now
-            now += lessons.step(now, chance(), eta=said)
-        lessons.learn(running, now if now >= job else None, said)
-    return lessons
+            now += pace_of_family.step(now, jitter(), eta=said)
+        pace_of_family.learn(running, now if now >= job else None, said)
+    return pace_of_family
 
 
 def cost(steps, jobs, eta):
-    """Looks and lateness a job."""
-    chance = random.Random(2).random
+    """The average cost of a job: polls and delay."""
+    jitter = random.Random(2).random
     total = 0.0
     for job in jobs:
-        now, polls = steps.first_step(eta(job), chance(), just_submitted=True), 1
+        now, polls = steps.first_step(eta(job), jitter(), just_submitted=True), 1
         while now < job:
-            now += steps.step(now, chance(), eta=eta(job))
+            now += steps.step(now, jitter(), eta=eta(job))
             polls += 1
         total += polls + now - job
     return total / len(jobs)
@@ -49,23 +49,23 @@ def cost(steps, jobs, eta):
 
 @settings(max_examples=60)
 @given(
-    jobs=JOBS, age=st.floats(0, 1e5), chance=st.floats(0, 1), eta=st.none() | st.floats(0.01, 1e4)
+    jobs=JOBS, age=st.floats(0, 1e5), jitter=st.floats(0, 1), eta=st.none() | st.floats(0.01, 1e4)
 )
-def test_learned_step_is_within_factor_20(jobs, age, chance, eta):
+def test_learned_step_is_within_factor_20(jobs, age, jitter, eta):
     """Whatever was learned, a step is between a twentieth and 20 times the plain one."""
-    lessons = AdaptiveFamilyPace(Pace(), 1.0)
+    pace_of_family = AdaptiveFamilyPace(Pace(), 1.0)
     for running, over, said in jobs:
-        lessons.learn(running, None if over is None else max(over, running), said)
-    step = lessons.step(age, chance, eta=eta)
+        pace_of_family.learn(running, None if over is None else max(over, running), said)
+    step = pace_of_family.step(age, jitter, eta=eta)
     usual = Pace().base_step(age)
-    if eta is None or eta <= age or lessons.ratios.intervals.count >= 20:
+    if eta is None or eta <= age or pace_of_family.ratios.intervals.count >= 20:
         assert (
             usual / MAX_STEP_RATIO * 0.9
             <= step
             <= max(usual * MAX_STEP_RATIO, 300.0 if eta else 0.0)
         )
     else:
-        assert Pace().step(age, chance, eta=eta) == step
+        assert Pace().step(age, jitter, eta=eta) == step
     assert 0.0 < step <= 300.0
 
 
@@ -77,15 +77,15 @@ def test_etas_with_constant_error_become_useful(wrong):
     def eta(job):
         return job * wrong
 
-    lessons = jobs_of(
+    pace_of_family = jobs_of(
         AdaptiveFamilyPace(Pace(), 1.0),
         lambda: draw.lognormvariate(math.log(12), 0.4),
         eta=eta,
         count=300,
     )
     jobs = [draw.lognormvariate(math.log(12), 0.4) for _ in range(300)]
-    assert cost(lessons, jobs, eta) <= 2.4
-    assert cost(lessons, jobs, eta) <= 0.75 * cost(Pace(), jobs, eta)
+    assert cost(pace_of_family, jobs, eta) <= 2.4
+    assert cost(pace_of_family, jobs, eta) <= 0.75 * cost(Pace(), jobs, eta)
 
 
 def test_correct_etas_keep_plain_steps():
@@ -95,25 +95,27 @@ def test_correct_etas_keep_plain_steps():
     def eta(job):
         return float(math.ceil(job))
 
-    lessons = jobs_of(
+    pace_of_family = jobs_of(
         AdaptiveFamilyPace(Pace(), 1.0), lambda: draw.uniform(5.0, 70.0), eta=eta, count=400
     )
     jobs = [draw.uniform(5.0, 70.0) for _ in range(1000)]
-    assert cost(lessons, jobs, eta) <= 1.05 * cost(Pace(), jobs, eta)
+    assert cost(pace_of_family, jobs, eta) <= 1.05 * cost(Pace(), jobs, eta)
 
 
 def test_parallel_jobs_are_tried_within_budget():
     """Of a thousand jobs that start at once, only as many are tried as the budget allows."""
-    lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 29.5, eta=lambda _: 30.0, count=60)
-    plain = {Pace().step(0.0, chance, eta=30.0) for chance in (0.0, 1.0)}
-    firsts = [lessons.first_step(30.0, 0.5, just_submitted=True) for _ in range(1000)]
+    pace_of_family = jobs_of(
+        AdaptiveFamilyPace(Pace(), 1.0), lambda: 29.5, eta=lambda _: 30.0, count=60
+    )
+    plain = {Pace().step(0.0, jitter, eta=30.0) for jitter in (0.0, 1.0)}
+    firsts = [pace_of_family.first_step(30.0, 0.5, just_submitted=True) for _ in range(1000)]
     assert 990 <= sum(min(plain) <= first_step <= max(plain) for first_step in firsts)
 
 
 def test_pace_adapts_when_etas_become_correct():
     """Etas that become correct after being wrong are soon used as with the plain pace."""
     draw = random.Random(6)
-    lessons = jobs_of(
+    pace_of_family = jobs_of(
         AdaptiveFamilyPace(Pace(), 1.0),
         lambda: draw.uniform(5.0, 70.0),
         eta=lambda _: 960.0,
@@ -123,9 +125,9 @@ def test_pace_adapts_when_etas_become_correct():
     def eta(job):
         return float(math.ceil(job))
 
-    jobs_of(lessons, lambda: draw.uniform(5.0, 70.0), eta=eta, count=300)
+    jobs_of(pace_of_family, lambda: draw.uniform(5.0, 70.0), eta=eta, count=300)
     jobs = [draw.uniform(5.0, 70.0) for _ in range(300)]
-    assert cost(lessons, jobs, eta) <= 1.05 * cost(Pace(), jobs, eta)
+    assert cost(pace_of_family, jobs, eta) <= 1.05 * cost(Pace(), jobs, eta)
 
 
 def test_families_learn_apart():
@@ -138,20 +140,20 @@ def test_families_learn_apart():
 
 def test_slower_service_is_learned():
     """Older jobs count less: a service that became slow is polled later."""
-    lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 3.0)
-    young = lessons.step(0.0, 0.5)
-    jobs_of(lessons, lambda: 30.0, count=1500)
+    pace_of_family = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 3.0)
+    young = pace_of_family.step(0.0, 0.5)
+    jobs_of(pace_of_family, lambda: 30.0, count=1500)
     assert 2.5 < young < 4.0
-    assert 20.0 < lessons.step(4.0, 0.5)
-    assert sum(lessons.ages.intervals.density()[: nearest_edge(6.0)]) < 0.05
+    assert 20.0 < pace_of_family.step(4.0, 0.5)
+    assert sum(pace_of_family.ages.intervals.density()[: nearest_edge(6.0)]) < 0.05
 
 
 def test_gap_is_crossed_in_longest_steps():
     """Where no job ended, a step is as long as it may be, and no longer."""
     draw = random.Random(7)
-    lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: draw.choice((3.0, 3000.0)))
-    assert MAX_STEP_RATIO * Pace().base_step(5.0) == lessons.step(5.0, 0.5)
-    assert Pace().ceiling == lessons.step(500.0, 0.5)
+    pace_of_family = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: draw.choice((3.0, 3000.0)))
+    assert MAX_STEP_RATIO * Pace().base_step(5.0) == pace_of_family.step(5.0, 0.5)
+    assert Pace().ceiling == pace_of_family.step(500.0, 0.5)
 
 
 def test_abandoned_wait_counts_as_longer_job():
@@ -168,29 +170,31 @@ def test_abandoned_wait_counts_as_longer_job():
 def test_short_timeouts_do_not_bias_the_median():
     """Half of the waits end before the job does, and the median is learned all the same."""
     draw = random.Random(5)
-    lessons = jobs_of(
+    pace_of_family = jobs_of(
         AdaptiveFamilyPace(Pace(), 1.0),
         lambda: draw.lognormvariate(math.log(12), 0.6),
         timeout=12.0,
     )
-    density = lessons.ages.intervals.density()
+    density = pace_of_family.ages.intervals.density()
     below = sum(density[: nearest_edge(11.6)])
     assert 0.35 <= below <= 0.65
 
 
 def test_job_done_at_first_poll_teaches_nothing():
     """An old ticket says only that it is old; one that was never polled says nothing."""
-    lessons = AdaptiveFamilyPace(Pace(), 1.0)
-    lessons.learn(0.0, 0.0, None)
-    lessons.learn(0.0, None, 5.0)
-    assert 0 == lessons.ages.intervals.count == lessons.ratios.intervals.count
+    pace_of_family = AdaptiveFamilyPace(Pace(), 1.0)
+    pace_of_family.learn(0.0, 0.0, None)
+    pace_of_family.learn(0.0, None, 5.0)
+    assert 0 == pace_of_family.ages.intervals.count == pace_of_family.ratios.intervals.count
 
 
 def test_ticket_of_unknown_age_is_polled_at_once():
     """Its job may be done, as with the plain pace."""
-    lessons = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 60.0)
-    assert 0.0 == lessons.first_step(None, 0.5)
-    assert lessons.step(0.0, 0.5) == lessons.first_step(None, 0.5, just_submitted=True)
+    pace_of_family = jobs_of(AdaptiveFamilyPace(Pace(), 1.0), lambda: 60.0)
+    assert 0.0 == pace_of_family.first_step(None, 0.5)
+    assert pace_of_family.step(0.0, 0.5) == pace_of_family.first_step(
+        None, 0.5, just_submitted=True
+    )
 
 
 def test_pace_survives_json():
@@ -262,7 +266,7 @@ def test_poll_cost_must_be_positive_and_finite(poll_cost):
 
 
 def spent(density, moments, price):
-    """What looks at these edges cost, by the definition."""
+    """The cost of polls at these edges, by definition."""
     total, left = 0.0, 1.0
     for low, high in zip([0, *moments], moments, strict=False):
         total += price * left
