@@ -1,4 +1,4 @@
-"""What the whole suite shares: a run on virtual time, and the emulator in process."""
+"""Fixtures of the whole suite: a run on virtual time, and the emulator in process."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """The same test has the same luck each time: one that fails once fails again."""
+    """Seed the random numbers by the test, so that a failure repeats."""
     random.seed(item.nodeid)
 
 
@@ -30,7 +30,7 @@ Virtually = Callable[[Callable[[], Coroutine[Any, Any, Any]]], Any]
 
 @pytest.fixture
 def virtually() -> Virtually:
-    """Run an async function on virtual time; a task it leaves behind fails the test."""
+    """Run an async function on virtual time. A task that it leaves behind fails the test."""
 
     def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         async def checked() -> Any:
@@ -48,14 +48,14 @@ def virtually() -> Virtually:
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No key, host or proxy of the machine reaches a test."""
+    """Hide the keys, hosts and proxies of this machine from the tests."""
     for name in list(os.environ):
         if name.startswith("MODELSLAB_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 
 class Wire(httpx.AsyncBaseTransport):
-    """The emulator in process, behind a network with a latency and a record of what was sent."""
+    """The emulator in process, behind a network with a latency. It records the requests."""
 
     def __init__(self, emulator: Emulator, latency: float = 0.0) -> None:
         self.inner = httpx.ASGITransport(app=emulator)
@@ -83,7 +83,7 @@ class Wire(httpx.AsyncBaseTransport):
 
 
 class World:
-    """An emulator and a client on one clock. Make it inside the loop."""
+    """An emulator and a client on the clock of the running event loop."""
 
     def __init__(self, *, latency: float = 0.0, emulated: Any = None, **client: Any) -> None:
         clock = asyncio.get_running_loop().time

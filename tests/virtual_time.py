@@ -1,25 +1,26 @@
-"""Jumping: an event loop on virtual time, for the tests and the programs among them."""
+"""An event loop on virtual time: it jumps to the next timer instead of sleeping."""
 
 import asyncio
 import selectors
 from collections.abc import Callable
 from typing import Any
 
-# So many real seconds are waited at the most for what comes from outside before the time jumps, and
-# where it has nowhere to jump to.
-_PATIENCE = 0.02
-_LONGEST = 60.0
+# The most real seconds to wait for outside input: before a jump, and with no timer to jump to.
+_MAX_REAL_WAIT_S = 0.02
+_MAX_REAL_WAIT_WITHOUT_TIMER_S = 60.0
 
 
 class JumpingSelector(selectors.DefaultSelector):
-    """Does not sleep: where the loop would, the time jumps to when it would wake."""
+    """A selector that never sleeps: it moves the time of its loop forward instead."""
 
     loop: "JumpingLoop"
 
     def select(self, timeout: float | None = None) -> list[Any]:
         ready = super().select(0)
         if not ready and timeout != 0 and self.loop.expects():
-            ready = super().select(_LONGEST if timeout is None else _PATIENCE)
+            ready = super().select(
+                _MAX_REAL_WAIT_WITHOUT_TIMER_S if timeout is None else _MAX_REAL_WAIT_S
+            )
         if not ready:
             if timeout is None:
                 raise RuntimeError("every task waits for something that will never happen")
@@ -29,12 +30,12 @@ class JumpingSelector(selectors.DefaultSelector):
 
 class JumpingLoop(asyncio.SelectorEventLoop):
     """
-    An event loop on virtual time. Only for tasks that wait for nothing outside of it.
+    An event loop on virtual time, for tasks that wait for nothing outside of it.
 
     Attributes:
-        now: What time it is.
-        expects: Whether something is to come from outside all the same, such as bytes that are on
-            their way through a socket: the time jumps only if it does not come soon.
+        now: The time.
+        expects: Whether input from outside is expected all the same, such as bytes in a socket. The
+            time then jumps only if none comes soon.
     """
 
     def __init__(self) -> None:

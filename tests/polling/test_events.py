@@ -17,12 +17,12 @@ def scripted_reply(status_code=200, headers=None, **body):
 
 
 async def _heard(_event):
-    """What would have to be awaited."""
+    """A listener that would have to be awaited."""
 
 
 class _Heard:
     async def __call__(self, _event):
-        """What would have to be awaited, too."""
+        """Be a listener that would have to be awaited."""
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
@@ -30,7 +30,7 @@ def test_raising_listener_is_logged(virtually, world, caplog, error):
     """What `on_event` raises is logged, and the results come, of later calls too."""
 
     def hook(_event):
-        raise error("a bug of somebody's metrics")
+        raise error("a defect of the metrics")
 
     async def main():
         async with world(on_event=hook) as here:
@@ -53,7 +53,7 @@ def test_async_listener_is_refused(hook, told):
 
 
 def test_events_tell_polls_failures_pauses_and_outcomes(virtually, world):
-    """Polls, failures, pauses and ends are reported as they happen."""
+    """Polls, failures, pauses and outcomes are reported as they happen."""
     events = []
 
     async def main():

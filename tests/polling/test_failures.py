@@ -95,9 +95,9 @@ def test_outage_costs_few_polls_and_no_ticket(virtually, world):
             loop.call_later(1800.0, operator.setitem, vars(here.wire), "down", 0)
             outcomes = await here.client.gather(tickets)
             assert all(isinstance(each, Success) for each in outcomes)
-            # Without the pause, 1000 tickets at this age would be looked at some 10,000 times.
+            # Without the pause, 1000 tickets at this age would be polled about 10,000 times.
             assert 200 > len([moment for moment in here.wire.moments if moment < 1800.0])
-            # A pause of a minute at the most, and then ten looks a second.
+            # A pause of at most a minute, and then ten polls a second.
             assert loop.time() < 1800.0 + 60.0 + 100.0 + 1.0
 
     virtually(main)

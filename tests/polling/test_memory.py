@@ -15,7 +15,7 @@ BODY = b'{"status": "success", "output": ["https://x.example/1.png"]}'
 
 
 class Server:
-    """Everything is over when it is asked about."""
+    """Answers that every job is done."""
 
     async def exchange(self, _request):
         await asyncio.sleep(0.1)
@@ -23,7 +23,7 @@ class Server:
 
 
 def most_memory(virtually, count):
-    """The most bytes that a stream of so many held at once."""
+    """The peak of allocated bytes during a stream of so many tickets."""
 
     async def main():
         source = (("realtime", number) for number in range(10_000, 10_000 + count))
@@ -44,5 +44,5 @@ def test_memory_of_stream_depends_on_window_alone(virtually):
     """Ten times as many tickets from a generator take no more memory."""
     few, many = most_memory(virtually, 5 * WINDOW), most_memory(virtually, 50 * WINDOW)
     assert few == pytest.approx(many, rel=0.25)
-    # Some kilobytes for each ticket of the window, and nothing for the others.
+    # At most 10 KB for each ticket of the window, and nothing for the others.
     assert many < WINDOW * 10_000

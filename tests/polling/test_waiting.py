@@ -144,7 +144,7 @@ def test_duplicate_tickets_cost_no_more_polls(virtually, world, how):
                     outcomes = [each async for each in here.client.stream(tickets)]
                 assert len(tickets) == len(outcomes)
                 assert all(isinstance(each, Success) for each in outcomes)
-                # Chance shortens a step by a tenth at most; a second poller would double it.
+                # Jitter shortens a step by 10 % at most; a second poller would double the polls.
                 return here.wire.requests
 
         return len(virtually(main))

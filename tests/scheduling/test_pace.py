@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from modelslab_async import Pace
 
-CHANCE = st.floats(0, 1)
+JITTER = st.floats(0, 1)
 PACES = st.builds(
     Pace,
     floor=st.floats(0.05, 5),
@@ -20,8 +20,8 @@ PACES = st.builds(
 )
 
 
-def watch(pace, seconds, jitters):
-    """When a job of so many seconds is looked at, until it is noticed; replies take no time."""
+def poll_ages(pace, seconds, jitters):
+    """The ages at which a job is polled, until its end is noticed. Replies take no time."""
     now = pace.first_step(None, next(jitters))
     polls = [now]
     while now < seconds:
@@ -30,13 +30,13 @@ def watch(pace, seconds, jitters):
     return polls
 
 
-def forever(value):
+def repeat_jitter(value):
     while True:
         yield value
 
 
-def pieces(pace, seconds):
-    """How many steps of full length fit into a job, were each as long as its every moment says."""
+def full_steps(pace, seconds):
+    """The number of full steps in a job of so many seconds: the integral of 1 / step."""
     growth_cap = max(pace.growth_cap, pace.floor)
     level = (growth_cap - pace.floor) / pace.growth if pace.growth else math.inf
     grown = max(level, growth_cap / pace.age_fraction)
@@ -45,25 +45,25 @@ def pieces(pace, seconds):
     return count + math.log(max(1.0, seconds / grown)) / pace.age_fraction
 
 
-def bound(pace, seconds):
-    """The most looks that the pace may spend on a job of so many seconds."""
+def most_polls(pace, seconds):
+    """The most polls that the pace may use for a job of so many seconds."""
     most = 1.0 / (1.0 - pace.jitter) + max(pace.growth, pace.age_fraction)
-    return 2 + most * pieces(pace, seconds)
+    return 2 + most * full_steps(pace, seconds)
 
 
-@given(pace=PACES, seconds=st.floats(0.01, 3000), jitter=CHANCE)
+@given(pace=PACES, seconds=st.floats(0.01, 3000), jitter=JITTER)
 def test_promises_hold_for_any_pace(pace, seconds, jitter):
     """The end is noticed within the step at its age, with no more polls than the steps allow."""
-    polls = watch(pace, seconds, forever(jitter))
+    polls = poll_ages(pace, seconds, repeat_jitter(jitter))
     assert polls[-1] - seconds <= pace.base_step(seconds) + 1e-6
-    assert len(polls) <= bound(pace, seconds) + 1e-6
+    assert len(polls) <= most_polls(pace, seconds) + 1e-6
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 2.0, 10.0, 60.0, 600.0, 3000.0])
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
 def test_default_pace_in_figures(seconds, jitter):
     """10 s or 5 %; after three minutes the polls grow with the logarithm."""
-    polls = watch(Pace(), seconds, forever(jitter))
+    polls = poll_ages(Pace(), seconds, repeat_jitter(jitter))
     assert polls[-1] - seconds <= max(min(2.5 + 0.3 * seconds, 9.5), 0.05 * seconds) + 1e-9
     assert len(polls) <= 6 + seconds / 8.5
     assert len(polls) <= 29 + 23 * math.log(max(1.0, seconds / 190))
@@ -82,7 +82,7 @@ def test_just_submitted_work_waits_one_step():
     assert 2.0 == Pace.fixed(2.0).first_step(None, 0.5, just_submitted=True)
 
 
-@given(eta=st.floats(0.001, 1e6), age=st.floats(0, 1e5), jitter=CHANCE)
+@given(eta=st.floats(0.001, 1e6), age=st.floats(0, 1e5), jitter=JITTER)
 def test_eta_delays_poll_up_to_max_eta_wait(eta, age, jitter):
     """One step ends at the eta or a little later, but is never too long."""
     pace = Pace()
@@ -92,7 +92,7 @@ def test_eta_delays_poll_up_to_max_eta_wait(eta, age, jitter):
     assert step <= min(eta + 0.1 * pace.base_step(age + eta), believed) + 1e-6
 
 
-@given(seconds=st.floats(0.01, 3000), eta=st.floats(0.01, 1e6), jitter=CHANCE)
+@given(seconds=st.floats(0.01, 3000), eta=st.floats(0.01, 1e6), jitter=JITTER)
 def test_wrong_eta_bounds_delay(seconds, eta, jitter):
     """The default notices within 75 seconds or T, whichever is more, and within 300 at most."""
     pace = Pace()
@@ -102,7 +102,7 @@ def test_wrong_eta_bounds_delay(seconds, eta, jitter):
     assert now - seconds <= min(max(75.0, seconds), 300.0) + 1e-6
 
 
-@given(eta=st.floats(75.0, 1e6), one=CHANCE, other=CHANCE)
+@given(eta=st.floats(75.0, 1e6), one=JITTER, other=JITTER)
 def test_jitter_spreads_tickets_with_one_eta(eta, one, other):
     """Tickets that were submitted together are polled at different times, however long the eta."""
     pace = Pace()
@@ -139,7 +139,7 @@ def test_fixed_pace_keeps_its_step():
     assert 0.0 == pace.first_step(960, 0.5)
 
 
-@given(setbacks=st.integers(1, 10_000), jitter=CHANCE)
+@given(setbacks=st.integers(1, 10_000), jitter=JITTER)
 def test_backoff_doubles_to_a_minute(setbacks, jitter):
     """A backoff doubles up to a minute, and jitter shortens it by half at most."""
     pause = Pace().backoff(setbacks, jitter)

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from modelslab_async import Pace
 
-CHANCES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
+JITTERS = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
 def poll_times(pace, seconds, jitters, eta=None):
     """
-    The moments of all looks at a job of so many seconds, the last of which notices its end.
+    The times of all polls of a job of so many seconds. The last one notices its end.
 
-    Replies take no time. The jitters come round and round.
+    Replies take no time. The jitters repeat in a cycle.
     """
     now, polls = pace.first_step(eta, jitters[0]), []
     while True:
@@ -26,7 +26,7 @@ def poll_times(pace, seconds, jitters, eta=None):
 
 
 def fewest_steps(pace, seconds):
-    """The integral of one step over its own length, from nothing to so many seconds."""
+    """The number of full steps in so many seconds: the integral of 1 / step."""
     count, width = 0.0, seconds / 4000.0
     for part in range(4000):
         count += width / pace.base_step((part + 0.5) * width)
@@ -37,15 +37,15 @@ def most_polls(pace, seconds):
     """
     A step is at least its full length less the jitter, and the next is longer by its growth.
 
-    So there is one look at the start, one to notice the end, and for each length of a step in
-    between no more than one for what jitter took away and a part for what it grew meanwhile.
+    So there is one poll at the start and one that notices the end. For each full step in between
+    there is at most 1 / (1 - jitter) of a poll, and a part of one for its growth.
     """
     growth = max(pace.growth, pace.age_fraction)
     return 2 + (1.0 / (1.0 - pace.jitter) + growth) * fewest_steps(pace, seconds)
 
 
 @settings(max_examples=100)
-@given(seconds=st.floats(0.1, 3000.0), jitters=CHANCES)
+@given(seconds=st.floats(0.1, 3000.0), jitters=JITTERS)
 def test_default_pace_keeps_both_promises(seconds, jitters):
     """With any jitter, the end is noticed in time and the polls are bounded."""
     pace = Pace()
@@ -57,7 +57,7 @@ def test_default_pace_keeps_both_promises(seconds, jitters):
 @settings(max_examples=100)
 @given(
     seconds=st.floats(0.1, 3000.0),
-    jitters=CHANCES,
+    jitters=JITTERS,
     pace=st.builds(
         Pace,
         floor=st.floats(0.1, 10.0),
@@ -84,7 +84,7 @@ def test_zero_age_fraction_is_a_fixed_loop(seconds):
     assert math.ceil(seconds / 2.0) + 1 == len(polls)
 
 
-@given(seconds=st.floats(0.1, 3000.0), eta=st.floats(0.1, 1e5), jitters=CHANCES)
+@given(seconds=st.floats(0.1, 3000.0), eta=st.floats(0.1, 1e5), jitters=JITTERS)
 def test_wrong_eta_costs_no_more_than_max_eta_wait(seconds, eta, jitters):
     """A job is noticed within 75 s, or its own time again, whatever its eta said."""
     pace = Pace()
