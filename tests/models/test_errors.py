@@ -9,6 +9,7 @@ import pytest
 import modelslab_async
 from modelslab_async import (
     AuthenticationError,
+    DownloadError,
     Failed,
     GenerationFailed,
     ModelsLabError,
@@ -124,3 +125,19 @@ def test_advice_appears_once(virtually, world):
             assert 1 == str(error).count(error.advice)
 
     virtually(main)
+
+
+@pytest.mark.parametrize(
+    ("argument", "advice"),
+    [
+        ("", ""),
+        ("allow_private", "; if that is intended, allow it with allow_private=True"),
+        ("max_bytes", "; allow more with max_bytes=..."),
+        ("output", "; if the family makes such files, say so in its Family(output=...)"),
+    ],
+)
+def test_download_error_advises_the_argument_that_allows_the_output(argument, advice):
+    """The message itself names no argument, so that the command line can name an option."""
+    error = DownloadError("the file is refused", argument=argument)
+    assert "the file is refused" == error.message
+    assert f"the file is refused{advice}" == str(error)
