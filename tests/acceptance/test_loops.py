@@ -1,4 +1,4 @@
-"""The same client on another event loop than the one of the standard library."""
+"""The client on event loops other than that of the standard library."""
 
 import asyncio
 
@@ -13,8 +13,8 @@ from modelslab_async.emulator import Emulator, Jobs, run_server
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
 @pytest.mark.parametrize("floor", [0.0011, 0.01, 0.25])
-def test_the_poller_keeps_time_on_every_loop(factory, floor):
-    """Timers of a millisecond and less, which uvloop keeps in another way, break nothing."""
+def test_poller_keeps_time_on_every_loop(factory, floor):
+    """Timers of a millisecond and less, which uvloop rounds differently, break nothing."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.3)))
 
     async def main():
@@ -26,8 +26,8 @@ def test_the_poller_keeps_time_on_every_loop(factory, floor):
         assert all(isinstance(each, Success) for each in runner.run(main()))
 
 
-def test_a_socket_on_uvloop():
-    """The whole way over a real socket."""
+def test_wait_over_socket_on_uvloop():
+    """A wait over a real socket ends with the result."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.3)))
 
     async def main():
@@ -42,11 +42,11 @@ def test_a_socket_on_uvloop():
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_a_connection_whose_making_was_cancelled_is_forgotten(factory):
-    """Whichever step it was cancelled at: closing has nothing to wait for, on every loop."""
+def test_cancelled_connect_is_forgotten(factory):
+    """Whenever a connect is cancelled, closing has nothing to wait for, on any loop."""
 
     async def cancelled(url, steps):
-        """Cancel an exchange after so many steps; say whether it was, and what is left then."""
+        """Cancel an exchange after some steps; return whether it was cancelled and what is left."""
         http = HTTP11Transport(connections=1)
         task = asyncio.create_task(http.exchange(Request(method="GET", url=url)))
         for _ in range(steps):

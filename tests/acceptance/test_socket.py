@@ -1,4 +1,4 @@
-"""The whole way over a real socket: the client against the emulator, as users run it."""
+"""The client against the emulator over a real socket, as users run it."""
 
 import asyncio
 import gc
@@ -40,13 +40,13 @@ async def base_url(emulator):
 
 @pytest.fixture
 async def client(base_url):
-    """Opened in one task and closed in another, as pytest-asyncio and bots do it."""
+    """A client that is opened in one task and closed in another, as in pytest-asyncio and bots."""
     async with Client("any-key", base_url=base_url, legacy_base_url=base_url, pace=QUICK) as client:
         yield client
 
 
 @pytest.mark.parametrize("family", SEEDS)
-async def test_a_seed_family_ends_well_and_badly(client, emulator, family):
+async def test_seed_family_ends_with_success_and_failure(client, emulator, family):
     """Each family of the first documents is awaited to success and to failure."""
     good, bad = (
         emulator.add_job((family, 1), fails=False),
@@ -61,22 +61,22 @@ async def test_a_seed_family_ends_well_and_badly(client, emulator, family):
         await client.wait(bad)
 
 
-async def test_every_family_is_awaited(client, emulator):
-    """One ticket of each family in one batch."""
+async def test_gather_awaits_every_family(client, emulator):
+    """One ticket of each family ends in one gather."""
     outcomes = await client.gather(emulator.add_jobs(len(FAMILIES)))
     assert set(FAMILIES) == {each.ticket.family for each in outcomes if isinstance(each, Success)}
 
 
-async def test_many_waiters_share_the_looks(client, emulator):
-    """200 tasks that wait for 50 tickets look no more often than 50 would."""
+async def test_many_waiters_share_polls(client, emulator):
+    """200 tasks that wait for 50 tickets poll no more often than 50 would."""
     tickets = emulator.add_jobs(50, ["images", "video"])
     replies = await asyncio.gather(*(client.wait(tickets[n % 50]) for n in range(200)))
     assert 200 == len(replies)
-    # A job of 0.3 s is looked at every 0.05 s, a tenth sooner at most.
+    # A job of 0.3 s is polled every 0.05 s, a tenth sooner at most.
     assert max(emulator.polls.values()) <= 9
 
 
-async def test_a_web_app_leaks_nothing(emulator, base_url):
+async def test_cancelled_waiters_leak_nothing(emulator, base_url):
     """Waiters that come, go and are cancelled leave no task and no socket behind."""
 
     def sockets():
@@ -91,11 +91,11 @@ async def test_a_web_app_leaks_nothing(emulator, base_url):
         await asyncio.sleep(0.05)
         for wait in waits[::3]:
             wait.cancel()
-        ends = await asyncio.gather(*waits, return_exceptions=True)
-        assert 67 == sum(isinstance(end, asyncio.CancelledError) for end in ends)
-        assert 133 == sum(isinstance(end, Success) for end in ends)
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+        assert 67 == sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
+        assert 133 == sum(isinstance(outcome, Success) for outcome in outcomes)
     await asyncio.sleep(0.1)
-    # The server's own ends of the connections close a moment later.
+    # The server closes its side of the connections a moment later.
     for _ in range(50):
         if sockets() <= before and asyncio.all_tasks() <= tasks:
             break
@@ -104,7 +104,7 @@ async def test_a_web_app_leaks_nothing(emulator, base_url):
     assert asyncio.all_tasks() <= tasks
 
 
-async def test_any_other_client_can_use_the_emulator(base_url):
+async def test_plain_httpx_can_use_emulator(base_url):
     """A hand-written loop on plain httpx submits, fetches and downloads."""
     async with httpx.AsyncClient() as plain:
         body = {"key": "k", "prompt": "a cat", "model_id": "flux"}
@@ -120,7 +120,7 @@ async def test_any_other_client_can_use_the_emulator(base_url):
         assert isinstance(await client.wait(("images", submitted["id"])), Success)
 
 
-async def test_a_mixed_batch_streams(client, emulator):
+async def test_stream_yields_failures_and_successes_once(client, emulator):
     """Failures and successes come as they end, each once."""
     tickets = [emulator.add_job(("video", n), fails=n % 3 == 0) for n in range(30)]
     outcomes = [each async for each in client.stream(tickets)]
@@ -129,33 +129,33 @@ async def test_a_mixed_batch_streams(client, emulator):
     assert 10 == sum(isinstance(each, Failed) for each in outcomes)
 
 
-def test_a_second_event_loop_is_told_so():
-    """A client belongs to the loop of its first use; another one is a plain error."""
+def test_second_event_loop_is_refused():
+    """A client belongs to the loop of its first use; use from another one is a clear error."""
     client = Client("k", http=httpx.ASGITransport(app=Emulator()))
     asyncio.run(client.fetch("images:1"))
     with pytest.raises(RuntimeError, match="another event loop"):
         asyncio.run(client.fetch("images:1"))
 
 
-def test_one_client_a_thread():
+def test_clients_of_threads_do_not_disturb_each_other():
     """Threads that each have a loop and a client of their own do not disturb each other."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1)))
-    ends = []
+    outcomes = []
 
     async def work(number):
         async with Client("k", http=httpx.ASGITransport(app=emulator), pace=QUICK) as client:
-            ends.append(await client.wait(emulator.add_job(("images", number))))
+            outcomes.append(await client.wait(emulator.add_job(("images", number))))
 
     threads = [threading.Thread(target=asyncio.run, args=(work(n),)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=20)
-    assert 4 == len(ends)
+    assert 4 == len(outcomes)
 
 
-async def test_opened_and_closed_in_different_tasks(emulator, base_url):
-    """A bot's set-up hook opens the client, its shut-down hook closes it."""
+async def test_client_opens_and_closes_in_different_tasks(emulator, base_url):
+    """A bot's startup hook opens the client, and its shutdown hook closes it."""
     client = Client("k", base_url=base_url, pace=QUICK)
     ticket = emulator.add_job("images:1")
     await asyncio.create_task(client.__aenter__())
@@ -163,8 +163,8 @@ async def test_opened_and_closed_in_different_tasks(emulator, base_url):
     await asyncio.create_task(client.__aexit__(None, None, None))
 
 
-def test_it_ends_with_its_loop():
-    """A client that was never closed does not hold up the end of the program."""
+def test_unclosed_client_ends_with_its_loop():
+    """A client that was never closed does not keep the program from ending."""
     emulator = Emulator(jobs=Jobs(duration=(100.0, 100.0)))
     began = time.monotonic()
 
@@ -179,7 +179,7 @@ def test_it_ends_with_its_loop():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_fork_is_told_so():
+def test_fork_cannot_use_client():
     """The child of a fork shares the parent's sockets, so it may not use the parent's client."""
 
     async def main():

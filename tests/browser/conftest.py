@@ -1,4 +1,4 @@
-"""A real Chromium without a window, and the page's application as its reader would serve it."""
+"""A real headless Chromium, and the page's application as its reader would serve it."""
 
 import os
 import re
@@ -62,7 +62,7 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
 
 
 class App:
-    """`uvicorn app:app` in a process of its own, on one address for all of its life."""
+    """`uvicorn app:app` in a process of its own, on one address for its whole life."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""The web app of the documents, as a visitor sees it."""
+"""The web app of the documentation, as a visitor sees it."""
 
 import time
 from collections.abc import Callable
@@ -22,8 +22,8 @@ WIDTHS = "return [...document.images].map(image => image.complete ? image.natura
 FETCHED = "return fetch(arguments[0], arguments[1]).then(answer => answer.status)"
 
 
-class Work:
-    """An emulator whose jobs last until they are told to end."""
+class ManualEmulator:
+    """An emulator whose jobs last until a test ends them."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -66,9 +66,9 @@ def widths(browser: Chrome) -> list[int]:
     return browser.execute_script(WIDTHS)
 
 
-def test_a_visitor_types_a_prompt_and_gets_a_picture(browser, serve_app, pytestconfig):
-    """The line changes while the picture is made, and then the picture is there."""
-    work = Work()
+def test_visitor_types_prompt_and_gets_picture(browser, serve_app, pytestconfig):
+    """The status line changes while the picture is made, and then the picture is there."""
+    work = ManualEmulator()
     with serve_app(work.emulator) as app:
         browser.get(app.url)
         browser.execute_script(REMEMBER)
@@ -89,8 +89,8 @@ def test_a_visitor_types_a_prompt_and_gets_a_picture(browser, serve_app, pytestc
             assert browser.save_screenshot(str(SCREENSHOT))
 
 
-def test_a_picture_that_is_there_at_once_is_shown_at_once(browser, serve_app):
-    """Where the service answers with the result, nothing is asked again."""
+def test_immediate_result_is_shown_at_once(browser, serve_app):
+    """If the service replies with the result, the app polls nothing."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
     with serve_app(emulator) as app:
         browser.get(app.url)
@@ -100,8 +100,8 @@ def test_a_picture_that_is_there_at_once_is_shown_at_once(browser, serve_app):
         assert 0 == emulator.polls.total()
 
 
-def test_the_key_never_reaches_the_browser(browser, serve_app):
-    """Neither the page nor anything that it was told holds the key."""
+def test_key_never_reaches_browser(browser, serve_app):
+    """Neither the page nor any data that it gets holds the key."""
     with serve_app(Emulator(jobs=Jobs(duration=(1.0, 1.0)))) as app:
         browser.get(app.url)
         ask(browser, "a lighthouse")
@@ -114,7 +114,7 @@ def test_the_key_never_reaches_the_browser(browser, serve_app):
         assert KEY not in news + browser.page_source + browser.current_url + app.log
 
 
-def test_a_failed_generation_is_said_in_words(browser, serve_app):
+def test_failed_generation_shows_servers_words(browser, serve_app):
     """The visitor reads what the service says, and sees no picture."""
     with serve_app(Emulator(jobs=Jobs(duration=(1.0, 1.0), failure_rate=1.0))) as app:
         browser.get(app.url)
@@ -123,8 +123,8 @@ def test_a_failed_generation_is_said_in_words(browser, serve_app):
         assert [] == widths(browser)
 
 
-def test_a_wrong_key_is_a_matter_for_the_log(browser, serve_app):
-    """The visitor learns that nothing can be made, the operator why."""
+def test_wrong_key_is_logged(browser, serve_app):
+    """The visitor learns that no picture can be made, and the log says why."""
     with serve_app(Emulator(keys=["another-key"])) as app:
         browser.get(app.url)
         ask(browser, "a lighthouse")
@@ -133,9 +133,9 @@ def test_a_wrong_key_is_a_matter_for_the_log(browser, serve_app):
         assert KEY not in app.log
 
 
-def test_a_page_that_is_reloaded_shows_where_the_picture_stands(browser, serve_app):
+def test_reloaded_page_shows_present_state(browser, serve_app):
     """The address names the picture, so that a reload follows it again."""
-    work = Work()
+    work = ManualEmulator()
     with serve_app(work.emulator) as app:
         browser.get(app.url)
         ask(browser, "a lighthouse")
@@ -148,9 +148,9 @@ def test_a_page_that_is_reloaded_shows_where_the_picture_stands(browser, serve_a
         assert 1 == len(work.emulator.submits)
 
 
-def test_a_browser_connects_again_after_a_crash_of_the_app(browser, serve_app):
-    """The app is killed while a visitor waits; its next process is asked by the same browser."""
-    work = Work()
+def test_browser_reconnects_after_crash(browser, serve_app):
+    """The app is killed while a visitor waits, and the same browser asks its next process."""
+    work = ManualEmulator()
     with serve_app(work.emulator) as app:
         browser.get(app.url)
         ask(browser, "a lighthouse")
@@ -163,9 +163,9 @@ def test_a_browser_connects_again_after_a_crash_of_the_app(browser, serve_app):
         until_line_is(browser, "Done.")
 
 
-def test_a_visitor_who_leaves_ends_the_wait_and_not_the_job(browser, serve_app):
-    """Nobody looks at the ticket after that, and it is there for whoever comes back."""
-    work = Work()
+def test_leaving_visitor_ends_wait_and_not_job(browser, serve_app):
+    """The ticket is not polled after that, and a visitor who comes back gets the picture."""
+    work = ManualEmulator()
     polls = work.emulator.polls
     with serve_app(work.emulator) as app:
         browser.get(app.url)
@@ -178,7 +178,7 @@ def test_a_visitor_who_leaves_ends_the_wait_and_not_the_job(browser, serve_app):
         until_drawn(browser)
 
 
-def test_only_names_that_the_app_signed_are_followed(browser, serve_app):
+def test_unsigned_name_is_refused(browser, serve_app):
     """A ticket that the app did not start is refused, and the service is not asked about it."""
     emulator = Emulator()
     theirs = emulator.add_job("realtime:13443927", duration=0)
@@ -189,7 +189,7 @@ def test_only_names_that_the_app_signed_are_followed(browser, serve_app):
         assert 0 == emulator.polls[theirs]
 
 
-def test_a_visitor_chooses_nothing_but_the_prompt(browser, serve_app):
+def test_visitor_chooses_only_prompt(browser, serve_app):
     """Another endpoint, another parameter, an empty or endless prompt: 422, and nothing is sent."""
     emulator = Emulator()
     with serve_app(emulator) as app:

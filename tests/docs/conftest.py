@@ -16,7 +16,7 @@ _DATE = 1_790_000_000
 
 @frozen
 class Sent:
-    """One message as the people of a chat see it now, and the lines that it held before."""
+    """A message as its chat sees it now, and its earlier texts."""
 
     chat: int
     lines: list[str] = field(factory=list)
@@ -57,7 +57,7 @@ class Telegram(BaseRequest):
         assert "POST" == method
         name = url.rpartition("/")[2]
         self.calls.append(name)
-        # Give way, as whoever talks to a network does.
+        # Yield to the loop, as any network client does.
         await asyncio.sleep(0.01)
         if name in self.refuses:
             return _refusal(*self.refuses[name])
@@ -65,12 +65,12 @@ class Telegram(BaseRequest):
         return getattr(self, f"_{name}")(parameters)
 
     def people_say(self, chat: int, text: str, *, edited: bool = False) -> dict[str, Any]:
-        """Somebody writes to the bot; gives the update that tells it."""
+        """A user writes to the bot; returns the update."""
         number = next(self._numbers)
         command = len(text.split(maxsplit=1)[0])
         message = {
             **_message(next(self._numbers), chat),
-            "from": {"id": chat, "is_bot": False, "first_name": "Somebody"},
+            "from": {"id": chat, "is_bot": False, "first_name": "Sam"},
             "text": text,
             "entities": [{"type": "bot_command", "offset": 0, "length": command}],
         }
@@ -79,7 +79,7 @@ class Telegram(BaseRequest):
         return update
 
     def lines(self, chat: int) -> list[str]:
-        """What a chat reads, all messages and all their former lines."""
+        """All messages of a chat, with all their earlier texts."""
         return [line for sent in self.messages.values() if sent.chat == chat for line in sent.lines]
 
     def photos(self, chat: int) -> list[str]:
@@ -93,7 +93,7 @@ class Telegram(BaseRequest):
 
     def _getUpdates(self, parameters: Mapping[str, Any]) -> tuple[int, bytes]:  # noqa: N802
         offset = parameters.get("offset", 0)
-        # Whoever asks for what comes after an update confirms that they have it.
+        # A request for what comes after an update confirms that update.
         self.updates = [each for each in self.updates if each["update_id"] >= offset]
         return _result(self.updates)
 
@@ -136,7 +136,7 @@ def _answer(status: int, **body: object) -> tuple[int, bytes]:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 -- nobody in there knows of a test.
+        while not condition():  # noqa: ASYNC110 -- the program has no event for it.
             await asyncio.sleep(0.02)
 
 

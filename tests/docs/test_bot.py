@@ -1,4 +1,4 @@
-"""The bot of the documents, run by its library, with nothing but the network taken away."""
+"""The bot of the documentation, run by its library without a network."""
 
 import asyncio
 import sqlite3
@@ -15,8 +15,8 @@ from .conftest import Sent, until
 Story = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Work:
-    """An emulator whose jobs last until they are told to end."""
+class ManualEmulator:
+    """An emulator whose jobs last until a test ends them."""
 
     def __init__(self, **jobs: Any) -> None:
         self._now = 0.0
@@ -42,7 +42,7 @@ def run(telegram, program_of, serving, monkeypatch, tmp_path):
             await until(lambda: polls + 1 < telegram.calls.count("getUpdates"))
             application.stop_running()
 
-    def run(work: Work, story: Story, *, key: str = "a-key") -> None:
+    def run(work: ManualEmulator, story: Story, *, key: str = "a-key") -> None:
         program: dict[str, Any] = {"__name__": "bot"}
         exec(program_of("how-to/bot.md"), program)
         with serving(work.emulator) as base_url:
@@ -70,9 +70,9 @@ def owed() -> list[tuple[Any, ...]]:
     return rows
 
 
-def test_who_asks_is_answered_at_once_and_gets_the_picture(run, telegram):
-    """One message says how far it is, and then the picture comes."""
-    work = Work()
+def test_user_is_answered_at_once_and_gets_picture(run, telegram):
+    """One message shows the progress, and then the picture comes."""
+    work = ManualEmulator()
 
     async def story() -> None:
         telegram.people_say(7, "/draw a lighthouse")
@@ -92,8 +92,8 @@ def test_who_asks_is_answered_at_once_and_gets_the_picture(run, telegram):
 
 
 def test_several_users_are_served_at_once(run, telegram):
-    """Nobody waits for the picture of somebody else, and each gets their own."""
-    work = Work()
+    """No user waits for the picture of another, and each gets their own."""
+    work = ManualEmulator()
     chats = (11, 12, 13)
 
     async def story() -> None:
@@ -110,9 +110,9 @@ def test_several_users_are_served_at_once(run, telegram):
         assert tickets[f"number {chat}"].partition(":")[2] in photo
 
 
-def test_what_is_owed_when_the_bot_stops_is_sent_after_the_next_start(run, telegram):
+def test_owed_picture_is_sent_after_restart(run, telegram):
     """Its ticket is stored, its chat is told, and nothing is submitted again."""
-    work = Work()
+    work = ManualEmulator()
 
     async def stopped_early() -> None:
         telegram.people_say(7, "/draw a lighthouse")
@@ -133,9 +133,9 @@ def test_what_is_owed_when_the_bot_stops_is_sent_after_the_next_start(run, teleg
     assert ["Done."] == telegram.lines(7)[-1:]
 
 
-def test_who_still_waits_in_line_when_the_bot_stops_is_told_so(run, telegram):
-    """The account has five places; the sixth was not begun, and may be asked for again."""
-    work = Work()
+def test_user_without_slot_is_told_when_bot_stops(run, telegram):
+    """The account has five slots; the sixth request was not started, and may be asked again."""
+    work = ManualEmulator()
     chats = range(11, 17)
 
     async def story() -> None:
@@ -150,9 +150,9 @@ def test_who_still_waits_in_line_when_the_bot_stops_is_told_so(run, telegram):
     assert 5 == len(work.emulator.submits) == len(owed())
 
 
-def test_a_submit_that_a_crash_cut_off_is_not_repeated(run, telegram):
-    """Nobody knows whether it was begun; that is said, and nothing is paid for twice."""
-    work = Work()
+def test_submit_cut_off_by_crash_is_not_repeated(run, telegram):
+    """It is unknown whether it was started: the bot says so, and pays for nothing twice."""
+    work = ManualEmulator()
 
     async def nothing() -> None:
         await until(lambda: "getUpdates" in telegram.calls)
@@ -171,9 +171,9 @@ def test_a_submit_that_a_crash_cut_off_is_not_repeated(run, telegram):
     assert [] == work.emulator.submits
 
 
-def test_an_update_that_telegram_repeats_is_drawn_once(run, telegram):
-    """A crash leaves an update unconfirmed; the picture is followed, not begun again."""
-    work = Work()
+def test_repeated_update_is_drawn_once(run, telegram):
+    """A crash leaves an update unconfirmed; the picture is followed and not started again."""
+    work = ManualEmulator()
     updates = []
 
     async def stopped_early() -> None:
@@ -196,9 +196,9 @@ def test_an_update_that_telegram_repeats_is_drawn_once(run, telegram):
     ]
 
 
-def test_a_failed_generation_is_said_in_words(run, telegram):
-    """The server's words are passed on, and there is no picture."""
-    work = Work(failure_rate=1.0)
+def test_failed_generation_shows_servers_words(run, telegram):
+    """The chat gets the server's words, and no picture."""
+    work = ManualEmulator(failure_rate=1.0)
 
     async def story() -> None:
         telegram.people_say(7, "/draw a lighthouse")
@@ -212,21 +212,21 @@ def test_a_failed_generation_is_said_in_words(run, telegram):
     assert [] == owed()
 
 
-def test_a_wrong_key_is_a_matter_for_the_log(run, telegram, caplog):
-    """The chat learns that nothing can be drawn, the operator why; nobody sees the key."""
+def test_wrong_key_is_logged(run, telegram, caplog):
+    """The chat learns that the bot cannot draw, the log says why, and neither shows the key."""
 
     async def story() -> None:
         telegram.people_say(7, "/draw a lighthouse")
         await until(lambda: telegram.lines(7)[-1:] == ["I cannot draw now. Ask me later."])
 
-    run(Work(), story, key="a-wrong-key")
+    run(ManualEmulator(), story, key="a-wrong-key")
     assert "key" in caplog.text
     assert "a-wrong-key" not in caplog.text + "".join(telegram.lines(7))
 
 
-def test_a_picture_that_telegram_cannot_get_is_sent_as_a_link(run, telegram):
+def test_picture_that_telegram_cannot_load_is_sent_as_link(run, telegram):
     """The result is not lost because a chat cannot show it."""
-    work = Work(duration=(0.0, 0.0))
+    work = ManualEmulator(duration=(0.0, 0.0))
     telegram.refuses["sendPhoto"] = (400, "Bad Request: failed to get HTTP URL content")
 
     async def story() -> None:
@@ -238,9 +238,9 @@ def test_a_picture_that_telegram_cannot_get_is_sent_as_a_link(run, telegram):
     assert telegram.lines(7)[2].startswith("http://127.0.0.1:")
 
 
-def test_a_picture_that_telegram_does_not_take_stays_owed(run, telegram):
+def test_picture_that_telegram_refuses_stays_owed(run, telegram):
     """It is sent after the next start."""
-    work = Work(duration=(0.0, 0.0))
+    work = ManualEmulator(duration=(0.0, 0.0))
     telegram.refuses["sendPhoto"] = (502, "Bad Gateway")
 
     async def story() -> None:
@@ -260,9 +260,9 @@ def test_a_picture_that_telegram_does_not_take_stays_owed(run, telegram):
 
 
 @pytest.mark.parametrize("edited", [False, True])
-def test_what_is_no_order_costs_nothing(run, telegram, edited):
-    """A command without a prompt is answered with an example; an edited message is not read."""
-    work = Work()
+def test_message_without_prompt_costs_nothing(run, telegram, edited):
+    """A command without a prompt is answered with an example; an edited message is ignored."""
+    work = ManualEmulator()
 
     async def story() -> None:
         telegram.people_say(7, "/draw a lighthouse" if edited else "/draw", edited=edited)

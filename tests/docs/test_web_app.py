@@ -1,4 +1,4 @@
-"""The web app of the documents, asked without a browser: what is seldom seen in one."""
+"""The web app of the documentation, in situations that are rare in a browser."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +16,7 @@ WISH = {"prompt": "a lighthouse"}
 
 @pytest.fixture
 def visiting(program_of: Callable[[str], str]):
-    """A visitor of the program of the page, which has this client."""
+    """Open a visitor of the program of the page, which has this client."""
 
     @asynccontextmanager
     async def visit(client: Client) -> AsyncIterator[httpx.AsyncClient]:
@@ -35,8 +35,8 @@ def visiting(program_of: Callable[[str], str]):
     return visit
 
 
-async def test_the_line_is_bounded(visiting):
-    """Five are begun and twenty wait; the next one is sent away at once, and nothing is lost."""
+async def test_number_of_waiting_visitors_is_bounded(visiting):
+    """Five are started and twenty wait; the next is refused at once, and nothing is lost."""
     emulator = Emulator(jobs=Jobs(duration=(4.0, 4.0)), clock=lambda: 0.0)
     transport = httpx.ASGITransport(app=emulator)
     async with visiting(Client("a-key", http=transport)) as visitor:
@@ -54,8 +54,8 @@ async def test_the_line_is_bounded(visiting):
     assert 5 == len(emulator.submits)
 
 
-async def test_a_submit_that_may_have_been_read_is_not_asked_for_again(visiting):
-    """The connection breaks after the request: that is said, and nobody is told to try again."""
+async def test_uncertain_submit_does_not_invite_retry(visiting):
+    """The connection breaks after the request: the app says so, and does not say: try again."""
     sent = []
 
     async def breaks(request: httpx.Request) -> httpx.Response:
@@ -69,8 +69,8 @@ async def test_a_submit_that_may_have_been_read_is_not_asked_for_again(visiting)
     assert 1 == len(sent)
 
 
-async def test_a_generation_that_fails_at_once_is_said_in_words(visiting):
-    """The service takes it and fails it in the same answer; its words are passed on."""
+async def test_immediate_failure_shows_servers_words(visiting):
+    """The service takes the request and fails it in one reply; the visitor reads its words."""
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0), failure_rate=1.0))
     transport = httpx.ASGITransport(app=emulator)
     async with visiting(Client("a-key", http=transport)) as visitor:

@@ -13,8 +13,8 @@ from modelslab_async.emulator import Emulator, Jobs, Webhooks, run_server
 PATIENCE = 60.0
 
 
-class Door:
-    """What the service reaches at the public address: the program that runs at the moment."""
+class PublicAddress:
+    """What the service reaches at the public address: the program that runs now."""
 
     app: Any = None
 
@@ -24,13 +24,13 @@ class Door:
 
 @pytest.fixture
 def serving_program(program_of: Callable[[str], str], monkeypatch, tmp_path):
-    """Starts the program as a new process would, and gives a visitor of it."""
+    """Starts the program as a new process would, and returns a visitor of it."""
     monkeypatch.setenv("MODELSLAB_API_KEY", "a-key")
     monkeypatch.setenv("WEBHOOK_SECRET", "of the settings")
     monkeypatch.chdir(tmp_path)
 
     @asynccontextmanager
-    async def serve(door: Door, base_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async def serve(door: PublicAddress, base_url: str) -> AsyncIterator[httpx.AsyncClient]:
         monkeypatch.setenv("MODELSLAB_BASE_URL", base_url)
         program: dict[str, Any] = {"__name__": "pictures"}
         exec(program_of("how-to/webhooks.md"), program)
@@ -45,7 +45,7 @@ def serving_program(program_of: Callable[[str], str], monkeypatch, tmp_path):
     return serve
 
 
-def emulated(door: Door, duration: float, *, failure_rate: float = 0.0) -> Emulator:
+def emulated(door: PublicAddress, duration: float, *, failure_rate: float = 0.0) -> Emulator:
     return Emulator(
         jobs=Jobs(duration=(duration, duration), failure_rate=failure_rate),
         webhooks=Webhooks(transport=httpx.ASGITransport(app=door), allow_remote=True),
@@ -76,9 +76,9 @@ async def delivered(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(("failure_rate", "status"), [(0.0, "done"), (1.0, "failed")])
-async def test_a_picture_is_begun_and_its_webhook_taken(serving_program, failure_rate, status):
-    """The visitor has an id of their own, the webhook finds the receiver, and the end is told."""
-    door = Door()
+async def test_picture_is_started_and_webhook_received(serving_program, failure_rate, status):
+    """The visitor has an id, the webhook reaches the receiver, and the status shows the result."""
+    door = PublicAddress()
     emulator = emulated(door, 0.3, failure_rate=failure_rate)
     async with run_server(emulator) as url, serving_program(door, url) as visitor:
         told = await ended(visitor, id_ := await begun(visitor))
@@ -89,9 +89,9 @@ async def test_a_picture_is_begun_and_its_webhook_taken(serving_program, failure
     assert [id_] == [submit.fields["track_id"] for submit in emulator.submits]
 
 
-async def test_a_restart_loses_no_picture(serving_program):
-    """What was begun before it has a waiter again, although its webhook came in between."""
-    door = Door()
+async def test_restart_loses_no_picture(serving_program):
+    """A picture from before it is waited for again, even if its webhook came in between."""
+    door = PublicAddress()
     emulator = emulated(door, 0.5)
     async with run_server(emulator) as url:
         async with serving_program(door, url) as visitor:
@@ -103,9 +103,9 @@ async def test_a_restart_loses_no_picture(serving_program):
     assert told["links"]
 
 
-async def test_a_wrong_key_begins_nothing(serving_program):
-    """The visitor is told, and no id is handed out."""
-    door = Door()
+async def test_wrong_key_starts_nothing(serving_program):
+    """The visitor gets an error and no id."""
+    door = PublicAddress()
     emulator = Emulator(keys=["another key"])
     async with run_server(emulator) as url, serving_program(door, url) as visitor:
         answer = await visitor.post("/pictures", json={"prompt": "a lighthouse"})

@@ -23,9 +23,9 @@ class Service:
     """
     Starts work for every submit it reads, and says what a list of steps tells it to.
 
-    A step gets the request and gives a response or raises. `starts` counts the work begun by its
-    mark, which is what a user pays for. With no step left, a submit is taken and is done at once
-    when it is looked at.
+    A step gets the request and returns a response or raises. `starts` counts the work by track_id,
+    which is what a user pays for. With no step left, a submit is accepted, and its first poll
+    returns the result.
     """
 
     def __init__(self, *steps: Callable[["Service", dict[str, Any]], Response]) -> None:

@@ -3,17 +3,22 @@ Many submits with a fault at every point, against a service that counts what it 
 
     python tests/submitting/simulate.py --runs 100000 --seed 0
 
-Each run is one submit whose first request meets a fault drawn from the seed, whose later ones may
-meet more, and whose caller may go away at any moment. Some have a file, which meets faults of its
-own; some have an `on_submitted` that raises, in every way there is; half of them share the five
-places of an account, and the service refuses a sixth. A run that was sent away with others before
-it had sent anything, or whose caller had gone by then, comes again: so each sends its own request.
+Each run is one submit. Its first request meets a fault drawn from the seed, later requests may
+meet more, and its caller may be cancelled at any moment. Some runs have a file, which meets faults
+of its own. Some have an `on_submitted` that raises, in every possible way. Half of them share the
+five slots of an account, and the service refuses a sixth job. A run that was rejected or cancelled
+before it had sent anything is repeated, so each sends a request.
 
-The service counts what it starts by its mark. Each run checks that no mark is started twice, that
-whoever got a ticket was started once, that whoever was told "nothing was started" was not, that
-every doubtful end is a `SubmitUncertain` with its mark, that what a hook raised is what the caller
-gets, that a file's own link is submitted, and that `on_submitted` hears once of every ticket, also
-of those whose caller has gone. A run that goes wrong prints its number.
+The service counts what it starts by track_id. Each run checks:
+
+- No track_id is started twice.
+- A run with a ticket was started once, and a run with "nothing was started" was not.
+- Every uncertain result is a `SubmitUncertain` with its track_id.
+- The caller gets what a hook raised.
+- The link of the run's own file is submitted.
+- `on_submitted` gets every ticket once, also that of a cancelled caller.
+
+A run that goes wrong prints its number.
 """
 
 import argparse
@@ -29,7 +34,7 @@ from typing import Any
 
 from attrs import Factory, define
 
-# What lies in the folder above a script is not found by itself.
+# A script does not find modules in the folder above it by itself.
 sys.path.append(str(Path(__file__).parents[1]))
 
 from virtual_time import JumpingLoop
@@ -49,7 +54,7 @@ from modelslab_async import (
 )
 
 GROUP = 200
-PLACES = 5
+SLOTS = 5
 FULL = {"status": "error", "message": "Maximum 5 queued requests allowed.", "retry_after": 30}
 SPAM = {"status": "error", "message": "Rate limit exceeded", "tips": "spam filter, wait 30 seconds"}
 
@@ -57,7 +62,7 @@ SPAM = {"status": "error", "message": "Rate limit exceeded", "tips": "spam filte
 BEFORE = ("refused", "no name", "handshake")
 ON_THE_WAY = ("cut while sending", "reset unread", "never read")
 AFTER = ("reset after reading", "cut answer", "late answer", "500 after", "html after", "no id")
-# What a transport of somebody's own may raise, when it has read or sent.
+# What a transport of the caller may raise after it has sent.
 FOREIGN = ("foreign error", "system's error", "cancelled within", "deep error")
 REFUSALS = {
     "401": (401, {"status": "error", "message": "Invalid API key"}),
@@ -71,7 +76,7 @@ REFUSALS = {
     "failed": (200, {"status": "failed", "id": "", "message": "Failed, Try Again"}),
 }
 POINTS = ("none", "done", *BEFORE, *ON_THE_WAY, *AFTER, *FOREIGN, *REFUSALS)
-# What a file may meet. Half of them meet nothing, so that their submits meet something.
+# What an upload may meet. Half of them meet nothing, so that their submits meet something.
 TROUBLE = (*BEFORE, *ON_THE_WAY, "reset after reading", "500 after", "html after", *FOREIGN)
 UPLOADS = (*TROUBLE, *(each for each in REFUSALS if each != "failed"))
 RAISED = {
@@ -86,7 +91,7 @@ RAISED = {
 
 
 class Odd(BaseException):
-    """Neither an error of ours nor one that programs expect."""
+    """Neither an error of the library nor an `Exception`."""
 
 
 def _response(status_code: int, body: Any) -> Response:
@@ -103,7 +108,7 @@ def _link_of(mark: str) -> str:
 
 @define(eq=False)
 class Service:
-    """Starts work for what it reads, and breaks where the dice say. It is the client's seam."""
+    """Starts work for what it reads, and breaks where the dice say. It is the transport."""
 
     dice: random.Random
     limit: int | None = None
@@ -124,7 +129,7 @@ class Service:
             case "base64_to_url":
                 return await self._upload(fields)
             case id_:
-                return self._look(int(id_))
+                return self._poll(int(id_))
 
     async def _submit(self, fields: dict[str, Any]) -> Response:
         mark = str(fields["track_id"])
@@ -191,13 +196,13 @@ class Service:
                 raise ExceptionGroup(point, [TransportError(point, may_have_been_sent=False)])
         raise TransportError(point)
 
-    def _look(self, id_: int) -> Response:
+    def _poll(self, id_: int) -> Response:
         if self.ends[id_ - 1] > self._now():
             return _response(200, {"status": "processing", "id": id_, "output": []})
         return _response(200, {"status": "success", "id": id_, "output": ["https://x/1"]})
 
     def _queued(self) -> int:
-        # A group is all that can still be under way.
+        # No more than a group can be in flight.
         return sum(end > self._now() for end in self.ends[-2 * GROUP :])
 
     @staticmethod
@@ -207,7 +212,7 @@ class Service:
 
 @define(eq=False)
 class Tally:
-    """What became of the runs, and which went wrong."""
+    """The results of the runs, and which of them went wrong."""
 
     ends: Counter[str] = Factory(Counter)
     wrong: list[str] = Factory(list)
@@ -220,7 +225,7 @@ class Tally:
         end: object,
         raised: BaseException | None = None,
     ) -> None:
-        """Judge the end of one run, whose hook may have raised something."""
+        """Judge the result of one run, whose hook may have raised something."""
         self.ends[type(end).__name__] += 1
         twice = "sent twice" if starts > 1 else None
         fault = twice or _fault(mark, starts, end, raised)
@@ -263,13 +268,13 @@ class Runs:
             self.raised[news.track_id] = RAISED[kind]()
             raise self.raised[news.track_id]
 
-    async def play(self, numbers: range, *, places: int | None) -> None:
+    async def play(self, numbers: range, *, slots: int | None) -> None:
         """Play some, all at once, on a client of their own."""
-        self.service.limit = places
+        self.service.limit = slots
         client = Client(
             "a-simulated-key",
             http=self.service,
-            slots=places,
+            slots=slots,
             submit_timeout=5.0,
             pace=Pace(floor=0.01, max_failures=6),
             on_submitted=self.store,
@@ -283,7 +288,7 @@ class Runs:
             end = await self.once(client, mark, with_file=with_file)
             starts = self.service.starts[mark]
             self.tally.judge(number, mark, starts, end, self.raised.get(mark))
-            # What a caller left who has gone is sent by now, if it is sent at all.
+            # The submit of a cancelled caller is sent by now, if it is sent at all.
             await asyncio.sleep(0.001)
 
     async def once(self, client: Client, mark: str, *, with_file: bool) -> object:
@@ -298,18 +303,18 @@ class Runs:
         await asyncio.wait((task,))
         if not task.cancelled():
             return task.exception() or task.result()
-        # A cancellation that the caller did not ask for is the hook's, or a mistake.
+        # A cancellation that the caller did not cause comes from the hook, or is a defect.
         return asyncio.CancelledError() if gone else self.raised.get(mark)
 
 
 async def play(runs: int, seed: int) -> Runs:
-    """Play so many runs, some at once: with places for all of them, then with a few."""
+    """Play so many runs, some at once: with slots for all of them, then with a few."""
     dice = random.Random(seed)
     played = Runs(dice, Service(dice))
     service, tally = played.service, played.tally
     for start in range(0, runs, GROUP):
         numbers = range(start, min(start + GROUP, runs))
-        await played.play(numbers, places=PLACES if start // GROUP % 2 else None)
+        await played.play(numbers, slots=SLOTS if start // GROUP % 2 else None)
     tally.wrong.extend(service.wrong)
     for mark, count in service.starts.items():
         if count > 1:
@@ -328,7 +333,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     logging.disable()
-    # The pauses of the client are drawn from it as well.
+    # The client's pauses use the same generator.
     random.seed(options.seed)
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         played = runner.run(play(options.runs, options.seed))

@@ -1,4 +1,4 @@
-"""After `aclose` nothing is sent that was not on its way, over whatever it would be sent."""
+"""After `aclose` nothing is sent that was not in flight, over every transport."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
 
 
 class Counting(Emulator):
-    """Counts what reaches it, and may keep the answers back."""
+    """Counts the requests that reach it, and may hold the replies back."""
 
     def __init__(self):
         super().__init__(jobs=Jobs(duration=(50.0, 50.0)))
@@ -34,7 +34,7 @@ class Counting(Emulator):
 
 
 class Slow:
-    """A file that is read once it may be."""
+    """A file whose read waits until it may go on."""
 
     def __init__(self, loop):
         self.loop, self.begun, self.may = loop, asyncio.Event(), asyncio.Event()
@@ -47,7 +47,7 @@ class Slow:
 
 @asynccontextmanager
 async def clients(kind, app):
-    """A client over each way that there is."""
+    """A client over each kind of transport."""
     asgi = httpx.ASGITransport(app=app)
     match kind:
         case "h11" | "httptools":
@@ -65,8 +65,8 @@ KINDS = ["h11", "httptools", "httpx client", "httpx transport"]
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("before", [0, 1])
-async def test_a_file_that_is_read_while_the_client_closes(kind, before):
-    """Neither the file nor the submit goes out, be it the client's first or not."""
+async def test_close_while_file_is_read_sends_nothing(kind, before):
+    """Neither the file nor the submit is sent, for the first request of a client or a later one."""
     app = Counting()
     async with clients(kind, app) as client:
         for _ in range(before):
@@ -83,8 +83,8 @@ async def test_a_file_that_is_read_while_the_client_closes(kind, before):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_file_that_is_on_its_way_while_the_client_closes(kind):
-    """What is sent of it is sent; no submit follows."""
+async def test_close_during_upload_sends_no_submit(kind):
+    """The upload in flight goes on, and no submit follows."""
     app = Counting()
     app.answering.clear()
     async with clients(kind, app) as client:
@@ -109,8 +109,8 @@ QUESTIONS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_a_question_that_is_on_its_way_while_the_client_closes(kind, name):
-    """It is answered, or it hears that the client was closed; and nothing hangs."""
+async def test_close_during_ask_ends_it(kind, name):
+    """It gets its reply or a `ClientClosed`, and nothing hangs."""
     app = Counting()
     app.answering.clear()
     async with clients(kind, app) as client:
@@ -121,14 +121,14 @@ async def test_a_question_that_is_on_its_way_while_the_client_closes(kind, name)
         app.answering.set()
         await closing
         async with asyncio.timeout(60):
-            (end,) = await asyncio.gather(asking, return_exceptions=True)
-    assert isinstance(end, ClientClosed) == (kind in ("h11", "httptools"))
+            (outcome,) = await asyncio.gather(asking, return_exceptions=True)
+    assert isinstance(outcome, ClientClosed) == (kind in ("h11", "httptools"))
     assert 1 == app.arrivals
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_a_question_whose_connection_the_closing_cuts(name):
-    """Whatever the way says of it, the client says why."""
+async def test_ask_cut_by_close_raises_client_closed(name):
+    """Whatever the transport raises, the caller gets a `ClientClosed`."""
 
     class Cut:
         def __init__(self):
@@ -151,8 +151,8 @@ async def test_a_question_whose_connection_the_closing_cuts(name):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", QUESTIONS)
-async def test_a_question_that_had_not_begun(kind, name):
-    """Nothing is sent of it."""
+async def test_ask_after_close_sends_nothing(kind, name):
+    """Nothing of it is sent."""
     app = Counting()
     async with clients(kind, app) as client:
         asking = asyncio.create_task(QUESTIONS[name](client))
@@ -162,8 +162,8 @@ async def test_a_question_that_had_not_begun(kind, name):
     assert 0 == app.arrivals
 
 
-def test_who_waits_to_try_again_does_not_wait_on(virtually, service):
-    """A submit that never left hears at once that the client was closed."""
+def test_close_ends_pause_before_retry(virtually, service):
+    """A submit that never left ends at once with a `ClientClosed`."""
 
     async def main():
         here = service(*[never_left] * 9)
@@ -180,8 +180,8 @@ def test_who_waits_to_try_again_does_not_wait_on(virtually, service):
     virtually(main)
 
 
-def test_a_place_that_is_given_while_the_client_closes(virtually, service):
-    """Who was let out of the line in the same moment sends nothing any more."""
+def test_slot_granted_while_client_closes_sends_nothing(virtually, service):
+    """A submit that is admitted in the same moment is not sent."""
 
     async def main():
         here = service()
@@ -189,7 +189,7 @@ def test_a_place_that_is_given_while_the_client_closes(virtually, service):
         begun = await client.submit(REALTIME, prompt="a fox")
         waiting = asyncio.create_task(client.submit(REALTIME, prompt="a dog"))
         await asyncio.sleep(0)
-        # Both within one step of the loop, which no caller can bring about at will.
+        # Both happen in one step of the loop, which no caller can force.
         client.engine.submitter.slots["standard"].on_completed(begun.ticket)
         await client.engine.submitter.aclose()
         with pytest.raises(ClientClosed, match="nothing was started"):

@@ -1,4 +1,4 @@
-"""Identical payloads: once the spam filter has answered they go one at a time, 30 seconds apart."""
+"""Equal payloads: once the spam filter has answered, they go one at a time, 30 seconds apart."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def now():
 
 
 class Filter(Service):
-    """Takes the same prompt once in so many seconds, and answers each submit in its own time."""
+    """Takes the same prompt once in so many seconds, and answers each submit after a time."""
 
     def __init__(self, delays=lambda _: (0.01, 0.01), window=30.0):
         super().__init__()
@@ -60,15 +60,15 @@ def jittered(_):
 
 
 @pytest.mark.parametrize(("count", "slots"), [(3, 5), (12, 5), (15, None), (40, 3)])
-def test_only_what_was_on_its_way_is_refused(virtually, count, slots):
-    """After the first refusal was heard none of the same payload is refused, and none is lost."""
+def test_only_submits_in_flight_are_refused(virtually, count, slots):
+    """After the first refusal none of the same payload is refused, and none is lost."""
 
     async def main():
         here = Filter(jittered)
         async with here.client(slots=slots) as client:
             same = (client.generate(REALTIME, prompt="a fox") for _ in range(count))
-            ends = await asyncio.gather(*same, return_exceptions=True)
-        assert {Success} == set(map(type, ends))
+            outcomes = await asyncio.gather(*same, return_exceptions=True)
+        assert {Success} == set(map(type, outcomes))
         first = min(heard for _, heard in here.refusals)
         assert max(sent for sent, _ in here.refusals) <= first
         taken = sorted(sent for sent, _, is_taken in here.log if is_taken)
@@ -77,8 +77,8 @@ def test_only_what_was_on_its_way_is_refused(virtually, count, slots):
     virtually(main)
 
 
-def test_refusals_that_come_one_after_another(virtually):
-    """Each takes a turn of its own, whenever it was refused."""
+def test_each_refused_submit_is_sent_again_alone(virtually):
+    """Each refused submit is sent again alone, whenever it was refused."""
 
     async def main():
         here = Filter(lambda number: (0.01, 0.05 * number))
@@ -92,11 +92,11 @@ def test_refusals_that_come_one_after_another(virtually):
     virtually(main)
 
 
-def test_one_that_is_taken_late_counts_as_well(virtually):
-    """A submit that is answered long after the refusals of the others holds the next one back."""
+def test_late_reply_delays_next_submit(virtually):
+    """A submit that is answered long after the refusals of the others delays the next one."""
 
     async def main():
-        # The first is answered at once; the second is taken, and its answer takes its time.
+        # The first is answered at once; the second is accepted, and its reply comes later.
         here = Filter(lambda number: (0.0, 20.0) if number == 1 else (0.01, 0.01), window=0.0)
         async with here.client() as client:
             await client.submit(REALTIME, prompt="a dog")
@@ -109,8 +109,8 @@ def test_one_that_is_taken_late_counts_as_well(virtually):
     virtually(main)
 
 
-def test_other_payloads_are_not_held_up(virtually):
-    """Those who wait for their turn take no place, and no place of others."""
+def test_other_payloads_are_not_delayed(virtually):
+    """Submits that the filter holds back take no slot."""
 
     async def main():
         here = Filter()
@@ -130,8 +130,8 @@ def test_other_payloads_are_not_held_up(virtually):
     virtually(main)
 
 
-def test_the_turns_are_in_the_order_of_coming(virtually):
-    """Whoever came first is taken first, also after it was refused."""
+def test_equal_payloads_keep_their_order(virtually):
+    """The earliest submit is sent first, also after it was refused."""
 
     async def main():
         here = Filter(lambda number: (0.01, 0.5 if number == 1 else 0.1))
@@ -143,8 +143,8 @@ def test_the_turns_are_in_the_order_of_coming(virtually):
     virtually(main)
 
 
-def test_a_filter_of_others_has_the_last_word(virtually):
-    """A payload that others send all the time is given up after the pace's budget."""
+def test_payload_that_filter_keeps_refusing_is_given_up(virtually):
+    """A payload that other programs keep sending is given up after the pace's budget."""
 
     async def main():
         here = Filter()
@@ -157,7 +157,7 @@ def test_a_filter_of_others_has_the_last_word(virtually):
     virtually(main)
 
 
-def test_what_the_filter_has_forgotten_is_not_held(virtually):
+def test_payload_goes_freely_after_interval(virtually):
     """Half a minute after the last of them, the same payload goes at once."""
 
     async def main():
@@ -172,8 +172,8 @@ def test_what_the_filter_has_forgotten_is_not_held(virtually):
     virtually(main)
 
 
-def test_closing_sends_away_those_who_wait_for_their_turn(virtually):
-    """They hear at once that the client was closed, and nothing more is sent."""
+def test_close_rejects_held_back_submits(virtually):
+    """They end at once with a `ClientClosed`, and nothing more is sent."""
 
     async def main():
         here = Filter()
@@ -181,16 +181,16 @@ def test_closing_sends_away_those_who_wait_for_their_turn(virtually):
         same = [asyncio.create_task(client.submit(REALTIME, prompt="a fox")) for _ in range(4)]
         await asyncio.sleep(1.0)
         await client.aclose()
-        ends = await asyncio.gather(*same, return_exceptions=True)
-        assert [Processing, *[ClientClosed] * 3] == list(map(type, ends))
+        outcomes = await asyncio.gather(*same, return_exceptions=True)
+        assert [Processing, *[ClientClosed] * 3] == list(map(type, outcomes))
         assert 1.0 == now()
         assert 4 == len(here.submits)
 
     virtually(main)
 
 
-def test_a_refused_key_sends_away_those_who_wait_for_their_turn(virtually):
-    """They hear what the one that was refused heard, and are not sent."""
+def test_refused_key_rejects_held_back_submits(virtually):
+    """They get the error of the submit that was refused, and are not sent."""
 
     async def main():
         here = Filter()
@@ -207,16 +207,16 @@ def test_a_refused_key_sends_away_those_who_wait_for_their_turn(virtually):
             await asyncio.sleep(1.0)
             with pytest.raises(AuthenticationError):
                 await client.submit(REALTIME, prompt="a dog")
-            ends = await asyncio.gather(*same, return_exceptions=True)
-            assert [Processing, *[AuthenticationError] * 3] == list(map(type, ends))
+            outcomes = await asyncio.gather(*same, return_exceptions=True)
+            assert [Processing, *[AuthenticationError] * 3] == list(map(type, outcomes))
             assert now() < 2.0
         assert 4 == len(here.submits)
 
     virtually(main)
 
 
-def test_who_goes_away_holds_no_turn(virtually):
-    """A turn that its owner leaves, in line or as it waits for a place, is the next one's."""
+def test_cancelled_submit_lets_next_go(virtually):
+    """A cancelled submit lets the next one go, whether it waited for the filter or for a slot."""
 
     class Endless(Filter):
         async def exchange(self, request, /):
@@ -233,7 +233,7 @@ def test_who_goes_away_holds_no_turn(virtually):
             ]
             await asyncio.sleep(5.0)
             await client.submit(REALTIME, prompt="a dog")
-            # Both places are taken, and will be for a while: the second waits for one in its turn.
+            # Both slots are taken for a while: the second submit was admitted and waits for one.
             same[2].cancel()
             await asyncio.sleep(45.0)
             same[1].cancel()
@@ -245,8 +245,8 @@ def test_who_goes_away_holds_no_turn(virtually):
     virtually(main)
 
 
-def test_a_hook_may_submit_the_same_again(virtually):
-    """Whoever hears of a submit may start its like: the turn is over once there was an answer."""
+def test_hook_may_submit_equal_payload(virtually):
+    """`on_submitted` may submit the same payload: the submit is over once it has a reply."""
 
     async def again(news):
         if news.track_id == "1":
@@ -265,12 +265,12 @@ def test_a_hook_may_submit_the_same_again(virtually):
     virtually(main)
 
 
-def test_a_turn_that_is_not_used_is_the_next_ones(virtually):
-    """A submit that could not be written down is not sent, and holds nobody up."""
+def test_unrecorded_submit_lets_next_go(virtually):
+    """A submit that could not be recorded is not sent, and delays no other."""
 
     class Torn(SubmitLog):
-        async def begin(self, order):
-            if order.track_id == "1" and here[0].refusals:
+        async def begin(self, submit_request):
+            if submit_request.track_id == "1" and here[0].refusals:
                 raise OSError("the disk is full")
 
     here = []
@@ -278,23 +278,26 @@ def test_a_turn_that_is_not_used_is_the_next_ones(virtually):
     async def main():
         here.append(Filter())
         async with here[0].client() as client:
-            orders = [
+            submit_requests = [
                 await client.engine.prepare(REALTIME, {"prompt": "a fox", "track_id": number})
                 for number in range(3)
             ]
-            ends = await asyncio.gather(
-                *(client.engine.submitter.submit(order, Torn()) for order in orders),
+            outcomes = await asyncio.gather(
+                *(
+                    client.engine.submitter.submit(submit_request, Torn())
+                    for submit_request in submit_requests
+                ),
                 return_exceptions=True,
             )
-        assert [Processing, CallbackFailure, Processing] == list(map(type, ends))
-        assert isinstance(ends[1].error, OSError)
+        assert [Processing, CallbackFailure, Processing] == list(map(type, outcomes))
+        assert isinstance(outcomes[1].error, OSError)
         assert now() < 31.0
 
     virtually(main)
 
 
-def test_a_turn_whose_file_is_refused_is_the_next_ones(virtually):
-    """A submit whose upload fails in its turn is not sent, and holds nobody up."""
+def test_failed_upload_lets_next_go(virtually):
+    """A submit whose upload fails is not sent, and delays no other."""
 
     class Uploading(Filter):
         uploads = 0
@@ -319,14 +322,16 @@ def test_a_turn_whose_file_is_refused_is_the_next_ones(virtually):
             same = [fox(), fox()]
             await asyncio.sleep(1.0)
             same += [fox(), fox()]
-            ends = await asyncio.gather(*same, return_exceptions=True)
-        assert [True, True, False, True] == [isinstance(end, Processing) for end in ends]
+            outcomes = await asyncio.gather(*same, return_exceptions=True)
+        assert [True, True, False, True] == [
+            isinstance(outcome, Processing) for outcome in outcomes
+        ]
 
     virtually(main)
 
 
-def test_a_turn_that_comes_as_its_owner_goes_is_the_next_ones(virtually):
-    """Who is cancelled in the moment in which the turn comes passes it on."""
+def test_submit_cancelled_as_it_is_admitted_lets_next_go(virtually):
+    """A submit that is cancelled in the moment of its admission lets the next one go."""
 
     async def main():
         here = Filter()
@@ -342,8 +347,8 @@ def test_a_turn_that_comes_as_its_owner_goes_is_the_next_ones(virtually):
     virtually(main)
 
 
-def test_the_filter_of_the_emulator_meets_the_client(virtually, world):
-    """What the client sends again as the same work is the same to the emulator's filter."""
+def test_emulators_filter_sees_equal_payloads(virtually, world):
+    """What the client counts as equal payloads is equal to the filter of the emulator."""
 
     async def main():
         emulated = {"spam_window": 30.0, "jobs": Jobs(duration=(1.0, 2.0))}
@@ -352,8 +357,8 @@ def test_the_filter_of_the_emulator_meets_the_client(virtually, world):
                 here.client.generate(REALTIME, prompt="a fox", webhook=f"https://me.example/{n}")
                 for n in range(6)
             ]
-            ends = await asyncio.gather(*same)
-            assert {Success} == set(map(type, ends))
+            outcomes = await asyncio.gather(*same)
+            assert {Success} == set(map(type, outcomes))
             submits = here.emulator.submits
             assert 6 == len({each.ticket for each in submits if each.ticket})
             assert 4 == sum(each.ticket is None for each in submits)

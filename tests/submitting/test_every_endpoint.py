@@ -15,8 +15,8 @@ def needed(name):
 
 
 @pytest.mark.parametrize("name", QUEUED)
-def test_it_is_submitted_and_awaited(virtually, world, name):
-    """What it is given arrives; its ticket is of the family of its row, and ends with a result."""
+def test_endpoint_is_submitted_and_awaited(virtually, world, name):
+    """Its parameters arrive, and its ticket is of the family of its row and ends with a result."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(4.0, 4.0))}
@@ -35,8 +35,8 @@ def test_it_is_submitted_and_awaited(virtually, world, name):
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_it_is_asked(virtually, world, name):
-    """What starts no work is answered at once."""
+def test_utility_endpoint_is_asked(virtually, world, name):
+    """An endpoint that starts no work is answered at once."""
 
     async def main():
         async with world() as here:

@@ -1,4 +1,4 @@
-"""What an `on_submitted` raises: it reaches the caller as it is, and nothing is sent again."""
+"""What `on_submitted` raises reaches the caller as it is, and nothing is sent again."""
 
 import asyncio
 
@@ -18,11 +18,11 @@ from .conftest import QUICK, REALTIME, done, said
 
 
 class Odd(BaseException):
-    """What no `except Exception` sees."""
+    """An exception that no `except Exception` catches."""
 
 
 class Sealed(Exception):
-    """Takes no note."""
+    """An exception that takes no note."""
 
     def add_note(self, note):
         raise AttributeError(note)
@@ -47,8 +47,8 @@ def noted(error):
 
 
 @pytest.mark.parametrize("name", RAISED)
-def test_what_a_hook_raises_is_raised_and_nothing_sent_again(virtually, service, name):
-    """It is the hook's own exception, with a note that names the ticket; one submit was sent."""
+def test_hook_error_is_raised_and_nothing_sent_again(virtually, service, name):
+    """The caller gets the hook's exception, with a note that names the ticket, after one submit."""
     raised = RAISED[name]
 
     async def store(_):
@@ -67,8 +67,8 @@ def test_what_a_hook_raises_is_raised_and_nothing_sent_again(virtually, service,
         assert "after the work was started as realtime:1" in noted(raised)
 
 
-def test_a_hook_whose_own_question_breaks(virtually, service):
-    """The hook asks the same service, and gets no answer: the work is not started again."""
+def test_hook_whose_own_request_fails_starts_nothing_again(virtually, service):
+    """The hook asks the same service and gets no reply: the work is not started again."""
     clients = []
 
     async def store(_):
@@ -95,7 +95,7 @@ def test_a_hook_whose_own_question_breaks(virtually, service):
 
 
 @pytest.mark.parametrize("kind", [TransportError, AuthenticationError, OSError, Odd])
-def test_among_many_it_is_raised_as_well(virtually, service, kind):
+def test_generate_many_raises_hook_error(virtually, service, kind):
     """It is no outcome of the request: that has a ticket, which the note names."""
 
     async def store(news):
@@ -103,26 +103,28 @@ def test_among_many_it_is_raised_as_well(virtually, service, kind):
             raise kind("the hook broke")
 
     async def main():
-        here, ends = service(*[done] * 3), []
+        here, outcomes = service(*[done] * 3), []
         prompts = [(REALTIME, {"prompt": str(number)}) for number in range(3)]
 
         async def collect():
-            async for _, end in client.generate_many(prompts):
-                ends.append(end)
+            async for _, outcome in client.generate_many(prompts):
+                outcomes.append(outcome)
 
         async with here.client(slots=1, on_submitted=store) as client:
             with pytest.raises(kind, match="the hook broke") as caught:
                 await collect()
         assert "realtime:2" in noted(caught.value)
         assert 3 == len(here.submits)
-        assert {Ticket("realtime", 1), Ticket("realtime", 3)} == {end.ticket for end in ends}
-        assert all(isinstance(end, Success) for end in ends)
+        assert {Ticket("realtime", 1), Ticket("realtime", 3)} == {
+            outcome.ticket for outcome in outcomes
+        }
+        assert all(isinstance(outcome, Success) for outcome in outcomes)
 
     virtually(main)
 
 
-def test_whoever_has_gone_leaves_a_line_in_the_log(virtually, service, caplog):
-    """A ticket whose hook raised, and whose caller was cancelled, is named there."""
+def test_hook_error_without_caller_is_logged(virtually, service, caplog):
+    """If the caller was cancelled and the hook raises, the log names the ticket."""
 
     async def store(_):
         await asyncio.sleep(0.1)
@@ -141,8 +143,8 @@ def test_whoever_has_gone_leaves_a_line_in_the_log(virtually, service, caplog):
     assert "missed OSError: realtime:1" in caplog.text
 
 
-def test_who_is_cut_off_in_its_hook_leaves_a_line_in_the_log(service, caplog):
-    """A loop that ends while a hook is awaited says which work was started."""
+def test_ticket_is_logged_when_loop_ends_in_hook(service, caplog):
+    """A loop that ends while a hook is awaited logs which work was started."""
 
     async def store(_):
         await asyncio.sleep(60)
@@ -158,8 +160,8 @@ def test_who_is_cut_off_in_its_hook_leaves_a_line_in_the_log(service, caplog):
     assert "after the work was started as realtime:1" in caplog.text
 
 
-def test_among_many_a_cancellation_of_its_own_is_no_loss(virtually, service):
-    """A hook that ends as cancelled ends the loop with an error, and not without a word."""
+def test_generate_many_raises_when_hook_cancels_itself(virtually, service):
+    """A hook that ends as cancelled ends the loop with an error, and not silently."""
 
     async def store(_):
         raise asyncio.CancelledError
@@ -167,17 +169,17 @@ def test_among_many_a_cancellation_of_its_own_is_no_loss(virtually, service):
     async def main():
         here = service()
         async with here.client(on_submitted=store) as client:
-            ends = client.generate_many([(REALTIME, {"prompt": "a fox"})])
+            outcomes = client.generate_many([(REALTIME, {"prompt": "a fox"})])
             with pytest.raises(RuntimeError, match="cancelled from within") as caught:
-                await anext(ends)
+                await anext(outcomes)
         assert "realtime:1" in noted(caught.value.__cause__)
 
     virtually(main)
 
 
 @pytest.mark.parametrize("kind", [TransportError, RateLimited, OSError])
-async def test_in_a_batch_it_is_raised_as_well(service, tmp_path, kind):
-    """The ticket is in the file, and the same program again gets it from there."""
+async def test_batch_raises_hook_error(service, tmp_path, kind):
+    """The ticket is in the journal, and the same program gets it from there."""
     here = service(*[lambda *_: said(status="processing", id=7, output=[])] * 2)
     steps = iter([kind("the hook broke")])
 

@@ -1,4 +1,4 @@
-"""A submit over real connections that break at every step: nothing is started twice, or unsaid."""
+"""A submit over real connections that break at every step: nothing is started twice, or untold."""
 
 import asyncio
 import socket
@@ -28,8 +28,8 @@ MARK = "a-mark"
 QUICK = Pace(floor=0.01, max_failures=6)
 
 
-class TriesTwice(httpx.AsyncBaseTransport):
-    """What some wrap around their transport: an exchange that broke is begun anew, elsewhere."""
+class RetryingTransport(httpx.AsyncBaseTransport):
+    """What some programs wrap around a transport: it sends a failed request again, elsewhere."""
 
     def __init__(self):
         self.inner = httpx.AsyncHTTPTransport()
@@ -48,7 +48,7 @@ class TriesTwice(httpx.AsyncBaseTransport):
 
 
 async def measured(_response):
-    """A hook of a caller that reports to where nobody listens."""
+    """A hook that reports to a port that is closed."""
     async with httpx.AsyncClient(trust_env=False) as metrics:
         await metrics.post("http://127.0.0.1:1/metrics")
 
@@ -58,7 +58,7 @@ KINDS = {
     "transport": httpx.AsyncHTTPTransport,
     "client": httpx.AsyncClient,
     "hook": lambda: httpx.AsyncClient(event_hooks={"response": [measured]}),
-    "wrapper": TriesTwice,
+    "wrapper": RetryingTransport,
 }
 
 
@@ -85,7 +85,7 @@ def emulated():
     return Emulator(jobs=Jobs(duration=(0.0, 0.0)))
 
 
-# What never ends is read up to the cap; the bytes of a reply are tried elsewhere.
+# An endless reply is read up to the limit. `test_bytes` covers the bytes of replies.
 POINTS = sorted(
     {*CONNECTION_FAULTS, *REQUEST_FAULTS}
     - {"endless_headers", "endless_header_value", "endless_interim", "endless", "huge_body"}
@@ -94,21 +94,21 @@ POINTS = sorted(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", POINTS)
-async def test_a_fault_at_any_point_starts_nothing_twice(kind, name):
-    """The fault strikes once or always: at most one work is begun, and what is said of it holds."""
+async def test_fault_at_any_point_starts_nothing_twice(kind, name):
+    """The fault strikes once or always: at most one job starts, and the error tells the truth."""
     for always in (False, True):
         emulator, tally = emulated(), Tally()
         once = {"connections" if name in CONNECTION_FAULTS else "script": [name]}
         faults = Faults(delay=0.02, **({"shares": {name: 1.0}} if always else once))
         async with run_faulty_server(emulator, faults) as url, submitting(url, kind) as client:
-            end = await end_of(client)
-            tally.judge(0, MARK, len(emulator.submits), end)
+            outcome = await end_of(client)
+            tally.judge(0, MARK, len(emulator.submits), outcome)
         assert [] == tally.wrong
 
 
 @asynccontextmanager
 async def closed_port():
-    """A port where nobody listens yet."""
+    """A port that no server listens at yet."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
@@ -116,8 +116,8 @@ async def closed_port():
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hook"])
-async def test_a_submit_waits_for_a_port_to_open(kind):
-    """Where nobody listens nothing left: it is sent again, and is there once somebody listens."""
+async def test_submit_waits_for_port_to_open(kind):
+    """With no server nothing left: the submit is sent again, and arrives once a server listens."""
     emulator, news = emulated(), []
 
     async def store(submitted):
@@ -139,17 +139,17 @@ async def test_a_submit_waits_for_a_port_to_open(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_port_that_stays_closed_started_nothing(kind):
-    """After the budget the error says so, and it is no doubt."""
+async def test_closed_port_started_nothing(kind):
+    """After the budget the error says so, and it is no `SubmitUncertain`."""
     async with closed_port() as port, submitting(f"http://127.0.0.1:{port}/api", kind) as client:
-        end = await end_of(client)
-    assert type(end) is TransportError
-    assert not end.may_have_been_sent
+        outcome = await end_of(client)
+    assert type(outcome) is TransportError
+    assert not outcome.may_have_been_sent
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_name_that_nobody_knows_started_nothing(monkeypatch, kind):
-    """No address, no connection: it is tried again and given up without a doubt."""
+async def test_unknown_host_name_started_nothing(monkeypatch, kind):
+    """Without an address there is no connection: it is retried, and given up without doubt."""
     asked = []
 
     def unknown(*args, **_more):
@@ -158,15 +158,15 @@ async def test_a_name_that_nobody_knows_started_nothing(monkeypatch, kind):
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     async with submitting("http://service.example/api", kind) as client:
-        end = await end_of(client)
-    assert type(end) is TransportError
-    assert not end.may_have_been_sent
+        outcome = await end_of(client)
+    assert type(outcome) is TransportError
+    assert not outcome.may_have_been_sent
     assert len(asked) >= QUICK.max_failures
 
 
 @pytest.mark.parametrize("layers", ["transport", "client"])
-async def test_a_submit_waits_for_a_place_in_httpx_s_pool(layers):
-    """A pool with no connection to spare has sent nothing: it is asked again."""
+async def test_submit_waits_for_free_connection_in_httpx_pool(layers):
+    """A pool without a free connection has sent nothing: the submit is sent again."""
     emulator, full = emulated(), asyncio.Event()
     limits, release = httpx.Limits(max_connections=1), asyncio.Event()
 
@@ -206,8 +206,8 @@ async def test_a_submit_waits_for_a_place_in_httpx_s_pool(layers):
             release.set()
             await (await holding).aread()
             await (await holding).aclose()
-            end = await submit
-    assert not isinstance(end, ModelsLabError)
+            outcome = await submit
+    assert not isinstance(outcome, ModelsLabError)
     assert 1 == len(emulator.submits)
 
 
@@ -229,8 +229,8 @@ RAISED = [
 
 
 @pytest.mark.parametrize("fault", RAISED, ids=lambda fault: type(fault).__name__)
-async def test_what_a_hook_raises_after_the_answer_is_a_doubt(fault):
-    """The work is begun: whatever the hook stumbles over, nobody says that it is not."""
+async def test_what_hook_raises_after_reply_is_uncertain(fault):
+    """The work was started: whatever an httpx hook raises, the error leaves that open."""
 
     async def stumble(_response):
         raise fault
@@ -238,8 +238,8 @@ async def test_what_a_hook_raises_after_the_answer_is_a_doubt(fault):
     emulator = emulated()
     http = httpx.AsyncClient(event_hooks={"response": [stumble]})
     async with run_server(emulator) as url, submitting(url, http, submit_timeout=20.0) as client:
-        end = await end_of(client)
-    assert isinstance(end, SubmitUncertain)
+        outcome = await end_of(client)
+    assert isinstance(outcome, SubmitUncertain)
     assert 1 == len(emulator.submits)
 
 
@@ -254,8 +254,8 @@ LOCATIONS = {
 
 @pytest.mark.parametrize("name", LOCATIONS)
 @pytest.mark.parametrize("kind", ["h11", "httptools", "transport", "client"])
-async def test_a_redirect_to_what_is_no_url_is_a_doubt(kind, name):
-    """The request was read; that httpx cannot make a URL of the answer takes nothing back."""
+async def test_redirect_to_invalid_url_is_uncertain(kind, name):
+    """The request was read, even if httpx cannot make a URL of the redirect."""
     traffic = []
 
     async def redirect(reader, writer):
@@ -271,13 +271,13 @@ async def test_a_redirect_to_what_is_no_url_is_a_doubt(kind, name):
     server = await asyncio.start_server(redirect, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api"
     async with server, submitting(url, kind, submit_timeout=20.0) as client:
-        end = await end_of(client)
-    assert isinstance(end, SubmitUncertain)
+        outcome = await end_of(client)
+    assert isinstance(outcome, SubmitUncertain)
     assert 1 == len(traffic)
 
 
-async def test_a_submit_over_plain_http_goes_to_the_proxy():
-    """What a proxy has read has left, though it hangs up; a proxy that is closed has read none."""
+async def test_submit_over_plain_http_goes_to_proxy():
+    """What a proxy has read has left, though it hangs up; a closed proxy has read nothing."""
     emulator, traffic = emulated(), Traffic()
     faults = Faults(script=["reset_after"])
     async with run_faulty_server(emulator, faults, traffic=traffic) as proxy:
@@ -288,13 +288,13 @@ async def test_a_submit_over_plain_http_goes_to_the_proxy():
     async with closed_port() as port:
         http = httpx.AsyncHTTPTransport(proxy=f"http://127.0.0.1:{port}")
         async with submitting("http://service.example/api", http) as client:
-            end = await end_of(client)
-    assert type(end) is TransportError
-    assert not end.may_have_been_sent
+            outcome = await end_of(client)
+    assert type(outcome) is TransportError
+    assert not outcome.may_have_been_sent
 
 
-async def test_a_submit_of_nothing_but_its_name_waits_as_well():
-    """A workflow that takes no parameters has a body all the same, and so a proof."""
+async def test_submit_of_nothing_but_its_name_waits_for_port():
+    """A workflow without parameters has a body all the same, and so a proof."""
     async with closed_port() as port:
         url = f"http://127.0.0.1:{port}/api"
         async with submitting(url, "transport") as client:

@@ -1,4 +1,4 @@
-"""A few thousand submits with a fault at every point; the program beside it plays any number."""
+"""A few thousand submits with a fault at every point. `simulate.py` runs any number."""
 
 import pytest
 from submitting.simulate import POINTS, RAISED, UPLOADS, play
@@ -6,7 +6,7 @@ from submitting.simulate import POINTS, RAISED, UPLOADS, play
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_no_submit_is_sent_twice(virtually, caplog, seed):
-    """Whatever breaks, nothing starts twice and nobody is told what is not so."""
+    """Whatever breaks, nothing starts twice and every caller is told the truth."""
     caplog.set_level("CRITICAL")
     played = virtually(lambda: play(2000, seed))
     service = played.service

@@ -1,4 +1,4 @@
-"""The places of an account: how many are queued at once, who comes next, and what a 429 changes."""
+"""The slots of a key: how many jobs are queued, which comes next, and what a 429 changes."""
 
 import asyncio
 import heapq
@@ -32,9 +32,9 @@ def prompts(count):
     return [(REALTIME, {"prompt": f"a fox, number {number}"}) for number in range(count)]
 
 
-def best(durations, places):
-    """When the last one starts where every end is known at once."""
-    free = [0.0] * places
+def best(durations, slots):
+    """When the last job starts if every end is noticed at once."""
+    free = [0.0] * slots
     for duration in durations[:-1]:
         heapq.heappush(free, heapq.heappop(free) + duration)
     return free[0]
@@ -52,8 +52,8 @@ SHAPES = {
     ("shape", "eta", "count"),
     [("even", "honest", 500), ("lognormal", "pessimistic", 100), ("two humps", "none", 100)],
 )
-def test_many_go_through_five_places(virtually, world, shape, eta, count):
-    """No submit is refused for a full queue, and the places stand empty for 3 % of the time."""
+def test_many_submits_share_five_slots(virtually, world, shape, eta, count):
+    """No submit is refused for a full queue, and the slots are empty for 3 % of the time."""
     drawn = []
 
     def duration(dice):
@@ -63,8 +63,8 @@ def test_many_go_through_five_places(virtually, world, shape, eta, count):
     async def main():
         emulated = {"jobs": Jobs(duration=duration, eta=eta), "queue_limit": 5}
         async with world(latency=0.02, emulated=emulated) as here:
-            ends = [end async for _, end in here.client.generate_many(prompts(count))]
-        assert {Success: count} == Counter(map(type, ends))
+            outcomes = [outcome async for _, outcome in here.client.generate_many(prompts(count))]
+        assert {Success: count} == Counter(map(type, outcomes))
         starts = [
             moment
             for moment, request in zip(here.wire.moments, here.wire.requests, strict=True)
@@ -86,8 +86,8 @@ def test_many_go_through_five_places(virtually, world, shape, eta, count):
         (21.0, "pessimistic", 20.0),
     ],
 )
-def test_how_long_a_place_stands_empty(virtually, world, seconds, eta, learning):
-    """A quarter of a second or 4 % of a job, and two round trips; etas that lie cost 20 s once."""
+def test_slot_stays_empty_for_a_bounded_time(virtually, world, seconds, eta, learning):
+    """A quarter of a second or 4 % of a job, and two round trips. Wrong etas cost 20 s once."""
     drawn, latency = [], 0.02
 
     def duration(dice):
@@ -113,22 +113,24 @@ def test_how_long_a_place_stands_empty(virtually, world, seconds, eta, learning)
 
 
 @pytest.mark.parametrize("refusal", [401, 402])
-def test_a_refused_key_costs_one_submit(virtually, service, refusal):
-    """However many have a place, one goes first; the others hear what it heard."""
+def test_refused_key_costs_one_submit(virtually, service, refusal):
+    """However many have a slot, one goes first; the others get its error."""
 
     async def main():
         here = service(*[lambda *_: said(refusal, status="error", message="no")] * 20)
         async with here.client(slots=5) as client:
             tries = [client.submit(REALTIME, prompt=str(number)) for number in range(8)]
-            ends = await asyncio.gather(*tries, return_exceptions=True)
+            outcomes = await asyncio.gather(*tries, return_exceptions=True)
         assert 1 == len(here.submits)
-        assert {AuthenticationError if refusal == 401 else PaymentRequired} == set(map(type, ends))
+        assert {AuthenticationError if refusal == 401 else PaymentRequired} == set(
+            map(type, outcomes)
+        )
 
     virtually(main)
 
 
-def test_a_first_submit_that_takes_long_holds_nobody_for_long(virtually, service):
-    """One more goes for each second in which none was answered; once one is, all that fit go."""
+def test_slow_first_submit_delays_others_by_a_second_each(virtually, service):
+    """One more goes for each second without a reply; after the first reply, all that fit go."""
 
     async def main():
         here, sent = service(), []
@@ -150,8 +152,8 @@ def test_a_first_submit_that_takes_long_holds_nobody_for_long(virtually, service
     virtually(main)
 
 
-def test_after_a_refusal_one_goes_alone_again(virtually, service):
-    """A key that was taken may be refused later, and costs one submit then as well."""
+def test_one_submit_goes_alone_after_refusal(virtually, service):
+    """A key that was accepted may be refused later, and costs one submit then as well."""
 
     async def main():
         refused = lambda *_: said(401, status="error", message="no")  # noqa: E731
@@ -165,8 +167,8 @@ def test_after_a_refusal_one_goes_alone_again(virtually, service):
     virtually(main)
 
 
-def test_requests_get_places_in_order(virtually, world):
-    """Who came first is submitted first."""
+def test_requests_get_slots_in_order(virtually, world):
+    """The earliest request is submitted first."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 5.0))}
@@ -185,8 +187,8 @@ def too_fast(*_):
 
 
 @pytest.mark.parametrize("setback", [full, too_fast])
-def test_who_is_sent_back_keeps_its_turn(virtually, service, setback):
-    """A request that was refused for the rate goes before those that came later."""
+def test_rate_limited_request_keeps_its_position(virtually, service, setback):
+    """A request that was refused for its rate goes before later ones."""
 
     def second_is_sent_back(here, fields):
         marks = [each["prompt"] for each in here.submits]
@@ -203,8 +205,8 @@ def test_who_is_sent_back_keeps_its_turn(virtually, service, setback):
 
 
 @pytest.mark.parametrize("more", [{}, {"enterprise_key": "another-key-5678"}])
-def test_the_places_are_of_a_key(virtually, world, more):
-    """Over all families of one key no more are queued than it has places; another has its own."""
+def test_slots_belong_to_a_key(virtually, world, more):
+    """Over all families of one key, no more are queued than it has slots. Another has its own."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 30.0)), "queue_limit": 5}
@@ -214,17 +216,17 @@ def test_the_places_are_of_a_key(virtually, world, more):
                 for number in range(10)
                 for name in (REALTIME, "enterprise_realtime/text2img")
             ]
-            ends = [end async for _, end in here.client.generate_many(requests)]
+            outcomes = [outcome async for _, outcome in here.client.generate_many(requests)]
             took = asyncio.get_running_loop().time()
-        assert {Success: 20} == Counter(map(type, ends))
+        assert {Success: 20} == Counter(map(type, outcomes))
         assert 20 == len(here.emulator.submits)
         assert took > 80.0 if not more else took < 70.0
 
     virtually(main)
 
 
-def test_a_place_is_free_when_its_ticket_ends(virtually, world):
-    """Also where nobody waits for the ticket: those who wait for its place have it looked at."""
+def test_slot_is_free_when_its_ticket_ends(virtually, world):
+    """Even if no caller waits for the ticket: the submits that wait have it polled."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0)), "queue_limit": 1}
@@ -237,8 +239,8 @@ def test_a_place_is_free_when_its_ticket_ends(virtually, world):
 
 
 @pytest.mark.parametrize("how", ["wait", "fetch"])
-def test_a_place_is_free_when_its_end_was_seen(virtually, world, how):
-    """An end that the caller was told of frees the place without another look."""
+def test_slot_is_free_once_its_outcome_was_seen(virtually, world, how):
+    """An outcome that a caller got frees the slot without another poll."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0)), "queue_limit": 1}
@@ -252,8 +254,8 @@ def test_a_place_is_free_when_its_end_was_seen(virtually, world, how):
     virtually(main)
 
 
-def test_a_place_is_free_when_nothing_came_of_it(virtually, service):
-    """A refused, a failed and a finished submit hold no place."""
+def test_slot_is_free_when_no_ticket_was_made(virtually, service):
+    """A refused, a failed and a finished submit hold no slot."""
 
     async def main():
         here = service(
@@ -263,16 +265,16 @@ def test_a_place_is_free_when_nothing_came_of_it(virtually, service):
             done,
         )
         async with here.client(slots=1) as client:
-            ends = [end async for _, end in client.generate_many(prompts(4))]
+            outcomes = [outcome async for _, outcome in client.generate_many(prompts(4))]
         assert 4 == len(here.submits)
-        assert 2 == sum(isinstance(end, Success) for end in ends)
+        assert 2 == sum(isinstance(outcome, Success) for outcome in outcomes)
         assert here.moments[-1] < 1.0
 
     virtually(main)
 
 
-def test_a_place_is_free_when_its_ticket_is_given_up(virtually, world):
-    """A ticket that is refused or beyond its faults holds no place."""
+def test_slot_is_free_when_its_ticket_is_given_up(virtually, world):
+    """A ticket that is refused, or failed too often to be polled, holds no slot."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0))}
@@ -290,7 +292,7 @@ def test_a_place_is_free_when_its_ticket_is_given_up(virtually, world):
 
 
 class Endless(Service):
-    """Its work is never over."""
+    """A service whose work never ends."""
 
     async def exchange(self, request, /):
         if "/fetch" in request.url:
@@ -298,8 +300,8 @@ class Endless(Service):
         return await super().exchange(request)
 
 
-def test_a_place_that_nobody_hears_of_is_free_after_an_hour(virtually):
-    """Work that never ends does not hold up the others for good."""
+def test_slot_of_endless_work_is_free_after_an_hour(virtually):
+    """Work that never ends does not delay the others for good."""
 
     async def main():
         async with Endless().client(slots=1) as client:
@@ -310,11 +312,11 @@ def test_a_place_that_nobody_hears_of_is_free_after_an_hour(virtually):
     virtually(main)
 
 
-def test_those_who_wait_may_go_away(virtually, world):
-    """Who is cancelled in line takes no place, and leaves those behind where they are."""
+def test_cancelled_waiting_submit_takes_no_slot(virtually, world):
+    """A submit that is cancelled while it waits takes no slot, and the others keep their order."""
 
     def second_goes_away(event):
-        # The place was just given to the second, who does not know yet.
+        # The slot was just given to the second task, which has not run yet.
         if isinstance(event, Completed):
             line[1].cancel()
 
@@ -338,39 +340,39 @@ def test_those_who_wait_may_go_away(virtually, world):
     virtually(main)
 
 
-def test_a_full_queue_lowers_the_places_for_a_while(virtually, world):
-    """Where others use the same account, a 429 holds the line until somebody leaves."""
+def test_full_queue_lowers_limit_for_a_while(virtually, world):
+    """If other programs use the account, a 429 holds submits back until a slot frees."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(10.0, 10.0)), "queue_limit": 3}
         async with world(slots=5, emulated=emulated) as here:
-            ends = [end async for _, end in here.client.generate_many(prompts(30))]
-        assert {Success: 30} == Counter(map(type, ends))
+            outcomes = [outcome async for _, outcome in here.client.generate_many(prompts(30))]
+        assert {Success: 30} == Counter(map(type, outcomes))
         sent = sum(each.url.path.endswith("text2img") for each in here.wire.requests)
-        # Two are refused at first, and two each time that the lowering is over.
+        # Two are refused at first, and two each time that the lower limit ends.
         assert 30 < sent <= 30 + 2 * (1 + 100 // 30)
 
     virtually(main)
 
 
 @pytest.mark.parametrize("kind", [AuthenticationError, PaymentRequired])
-def test_a_refused_key_ends_a_long_source(virtually, service, kind):
-    """Once the key is refused, those in line and the rest of the source are not sent."""
+def test_refused_key_ends_long_source(virtually, service, kind):
+    """Once the key is refused, waiting requests and the rest of the source are not sent."""
     code = {AuthenticationError: 401, PaymentRequired: 402}[kind]
 
     async def main():
         here = service(*[lambda *_: said(code, status="error", message="no")] * 500)
         async with here.client(slots=5) as client:
-            ends = [end async for _, end in client.generate_many(prompts(500))]
-        assert 500 == len(ends)
-        assert all(isinstance(end, Unsubmitted) for end in ends)
-        assert {kind} == {type(end.cause) for end in ends}
+            outcomes = [outcome async for _, outcome in client.generate_many(prompts(500))]
+        assert 500 == len(outcomes)
+        assert all(isinstance(outcome, Unsubmitted) for outcome in outcomes)
+        assert {kind} == {type(outcome.cause) for outcome in outcomes}
         assert 1 == len(here.submits)
 
     virtually(main)
 
 
-def test_many_outcomes_of_every_kind(virtually, service):
+def test_generate_many_yields_outcomes_of_every_kind(virtually, service):
     """Each request comes back with its own outcome, whatever became of the others."""
     steps = [
         done,
@@ -383,8 +385,8 @@ def test_many_outcomes_of_every_kind(virtually, service):
         here = service(*steps)
         async with here.client(slots=1) as client:
             found = {
-                request[1]["prompt"][-1]: end
-                async for request, end in client.generate_many(prompts(5))
+                request[1]["prompt"][-1]: outcome
+                async for request, outcome in client.generate_many(prompts(5))
             }
         assert isinstance(found["0"], Success)
         assert isinstance(found["1"].cause, SubmitUncertain)
@@ -395,31 +397,33 @@ def test_many_outcomes_of_every_kind(virtually, service):
     virtually(main)
 
 
-def test_many_may_run_out_of_time(virtually, world):
-    """A request whose work is not over in time is unresolved, and its ticket can be resumed."""
+def test_generate_many_times_out_each_request(virtually, world):
+    """A request that is not done in time is unresolved, and its ticket can be resumed."""
 
     async def main():
         async with world(emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
-            ends = [end async for _, end in here.client.generate_many(prompts(2), timeout=5.0)]
-            assert all(isinstance(end, Unresolved) for end in ends)
-            assert all(isinstance(end.cause, WaitTimeout) for end in ends)
-            assert (await here.client.wait(ends[0].ticket)).output
+            outcomes = [
+                outcome async for _, outcome in here.client.generate_many(prompts(2), timeout=5.0)
+            ]
+            assert all(isinstance(outcome, Unresolved) for outcome in outcomes)
+            assert all(isinstance(outcome.cause, WaitTimeout) for outcome in outcomes)
+            assert (await here.client.wait(outcomes[0].ticket)).output
 
     virtually(main)
 
 
-def test_a_failed_job_is_an_outcome(virtually, world):
-    """A job that fails later is `Failed`, and its place is free."""
+def test_failed_job_is_an_outcome(virtually, world):
+    """A job that fails later is `Failed`, and its slot is free."""
 
     async def main():
         async with world(slots=1, emulated={"jobs": Jobs(failure_rate=1.0)}) as here:
-            ends = [end async for _, end in here.client.generate_many(prompts(3))]
-        assert {Failed: 3} == Counter(map(type, ends))
+            outcomes = [outcome async for _, outcome in here.client.generate_many(prompts(3))]
+        assert {Failed: 3} == Counter(map(type, outcomes))
 
     virtually(main)
 
 
-def test_the_source_is_read_as_far_as_the_window_allows(virtually, service):
+def test_source_is_read_as_far_as_window_allows(virtually, service):
     """A source of any length is read as its requests are taken."""
     read = []
 
@@ -440,35 +444,35 @@ def test_the_source_is_read_as_far_as_the_window_allows(virtually, service):
     virtually(main)
 
 
-def test_what_the_source_raises_comes_last(virtually, service):
+def test_error_of_source_comes_last(virtually, service):
     """An ill-formed request is raised after the outcomes of those before it."""
 
     async def main():
         here = service()
         async with here.client() as client:
             many = client.generate_many([*prompts(3), (REALTIME, {})])
-            ends = [(await anext(many))[1] for _ in range(3)]
+            outcomes = [(await anext(many))[1] for _ in range(3)]
             with pytest.raises(ValueError, match="needs prompt"):
                 await anext(many)
             with pytest.raises(ValueError, match="a pair of an endpoint"):
                 await anext(client.generate_many([REALTIME]))
             with pytest.raises(ValueError, match="window"):
                 await anext(client.generate_many([], window=0))
-        assert all(isinstance(end, Success) for end in ends)
+        assert all(isinstance(outcome, Success) for outcome in outcomes)
 
     virtually(main)
 
 
 def test_leaving_early_starts_nothing_more(virtually, world):
-    """Whoever breaks off leaves no task and no place behind."""
+    """A loop that is left leaves no task behind and holds no slot."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 9.0)), "queue_limit": 2}
         async with world(slots=2, emulated=emulated) as here:
-            ends = here.client.generate_many(prompts(50))
-            async for _ in ends:
+            outcomes = here.client.generate_many(prompts(50))
+            async for _ in outcomes:
                 break
-            await ends.aclose()
+            await outcomes.aclose()
             sent = len(here.wire.requests)
             await asyncio.sleep(60.0)
             assert sent == len(here.wire.requests)
@@ -478,14 +482,14 @@ def test_leaving_early_starts_nothing_more(virtually, world):
 
 
 @pytest.mark.parametrize("wrong", [{"slots": 0}, {"submit_timeout": 0.0}])
-def test_what_is_out_of_range_is_said(wrong):
+def test_argument_out_of_range_is_refused(wrong):
     """A number that makes no sense is refused with what was expected."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Client("a-test-key", **wrong)
 
 
-def test_no_bound_is_no_bound(virtually, service):
-    """With `queue=None` nobody waits, once the first was taken."""
+def test_no_slot_limit_delays_no_submit(virtually, service):
+    """With `slots=None` no submit waits, once the first was accepted."""
 
     async def main():
         here = service()
@@ -500,8 +504,8 @@ def test_no_bound_is_no_bound(virtually, service):
     virtually(main)
 
 
-def test_a_slow_rate_holds_everybody(virtually, service):
-    """Too many requests, of no queue in particular, hold all submits of the key."""
+def test_rate_limit_delays_all_submits(virtually, service):
+    """A 429 that names no queue delays all submits of the key."""
 
     async def main():
         limited = said(429, {"retry-after": "7"}, status="error", message="Too many requests")
@@ -518,25 +522,25 @@ def test_a_slow_rate_holds_everybody(virtually, service):
 
 
 @pytest.mark.timeout(30)
-def test_a_second_is_over_when_its_timer_rings(virtually):
-    """Where two seconds after a moment are a little less by subtraction, the third goes as well."""
+def test_probe_goes_when_its_timer_fires(virtually):
+    """Rounding makes two seconds a little shorter by subtraction; the third submit goes as well."""
     moment = 0.010619535661385375
     assert (moment + 2.0) - moment < 2.0
 
     async def main():
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(moment)
-        places = Slots(None, poller=None)
+        slots = Slots(None, poller=None)
         for number, after in enumerate((0.0, 1.0, 2.0)):
-            await places.acquire(number)
+            await slots.acquire(number)
             assert moment + after == pytest.approx(clock())
 
     virtually(main)
 
 
 @pytest.mark.parametrize("how", ["left", "whole", "raised", "refused"])
-def test_the_source_of_many_is_closed(virtually, service, how):
-    """An async generator has ended when the loop is left, wherever it had come to."""
+def test_source_of_generate_many_is_closed(virtually, service, how):
+    """An async generator has ended when the loop is left, wherever it stood."""
     steps = []
 
     async def source():
@@ -554,14 +558,14 @@ def test_the_source_of_many_is_closed(virtually, service, how):
 
     async def main():
         async with service(*[done] * 100).client() as client:
-            ends = client.generate_many(source(), window=5)
+            outcomes = client.generate_many(source(), window=5)
             with suppress(OSError, ValueError):
-                async for _ in ends:
+                async for _ in outcomes:
                     if how == "left":
                         break
                     if how == "raised":
                         raise OSError
-            await ends.aclose()
+            await outcomes.aclose()
             assert ["closed"] == steps
 
     virtually(main)

@@ -40,8 +40,8 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-def test_a_submit_gives_a_ticket(virtually, world):
-    """What was queued has a ticket of the family that resolves it, and can be waited for."""
+def test_submit_returns_a_ticket(virtually, world):
+    """Queued work has a ticket of the family that resolves it, and can be waited for."""
 
     async def main():
         async with world(emulated={"jobs": Jobs(duration=(5.0, 5.0))}) as here:
@@ -56,8 +56,8 @@ def test_a_submit_gives_a_ticket(virtually, world):
     virtually(main)
 
 
-def test_what_is_done_at_once_needs_no_look(virtually, world):
-    """A reply that holds the result is the result: `generate` asks for nothing more."""
+def test_immediate_result_needs_no_poll(virtually, world):
+    """A reply that holds the result is the result: `generate` polls nothing."""
 
     async def main():
         async with world(emulated={"jobs": Jobs(duration=(0.0, 0.0))}) as here:
@@ -69,8 +69,8 @@ def test_what_is_done_at_once_needs_no_look(virtually, world):
     virtually(main)
 
 
-def test_parameters_pass_as_they_are(virtually, service):
-    """Values are not touched, None is left out, and the key and a mark are added."""
+def test_parameters_are_sent_as_they_are(virtually, service):
+    """Values are not changed, None is left out, and the key and a track_id are added."""
 
     async def main():
         here = service()
@@ -85,7 +85,7 @@ def test_parameters_pass_as_they_are(virtually, service):
     virtually(main)
 
 
-def test_a_mark_of_the_callers_own_is_kept(virtually, service):
+def test_track_id_of_caller_is_kept(virtually, service):
     """A track_id that was given is sent as it is."""
 
     async def main():
@@ -108,7 +108,7 @@ def test_a_mark_of_the_callers_own_is_kept(virtually, service):
         ("general/wallet_balance", {}, "client.ask"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_sent(virtually, service, endpoint, params, words):
+def test_mistake_is_refused_before_anything_is_sent(virtually, service, endpoint, params, words):
     """A mistake is an error that says what to do, and nothing leaves."""
 
     async def main():
@@ -121,8 +121,8 @@ def test_what_is_wrong_is_said_before_anything_is_sent(virtually, service, endpo
     virtually(main)
 
 
-def test_what_never_left_is_sent_again(virtually, service):
-    """A connection that never came about is tried again, later each time."""
+def test_submit_that_never_left_is_sent_again(virtually, service):
+    """A connection that was never made is tried again, later each time."""
 
     async def main():
         here = service(never_left, never_left, taken)
@@ -136,7 +136,7 @@ def test_what_never_left_is_sent_again(virtually, service):
     virtually(main)
 
 
-def test_what_never_leaves_is_given_up(virtually, service):
+def test_submit_that_never_leaves_is_given_up(virtually, service):
     """After the pace's budget the error says that nothing was started."""
 
     async def main():
@@ -151,7 +151,7 @@ def test_what_never_leaves_is_given_up(virtually, service):
 
 
 def after_the_start(error):
-    """The work is begun, and then something is raised."""
+    """Start the work, and then raise something."""
 
     def step(service, fields):
         service.start(fields)
@@ -161,7 +161,7 @@ def after_the_start(error):
 
 
 DOUBTS = {
-    "foreign": after_the_start(RuntimeError("a transport of somebody's own")),
+    "foreign": after_the_start(RuntimeError("a transport of the caller")),
     "the system's": after_the_start(OSError("broken pipe")),
     "timeout": after_the_start(TimeoutError()),
     "cancelled within": after_the_start(asyncio.CancelledError("within")),
@@ -181,8 +181,8 @@ DOUBTS = {
 
 
 @pytest.mark.parametrize("name", DOUBTS)
-def test_what_may_have_started_is_not_sent_again(virtually, service, name):
-    """Where nobody can tell, the caller gets the mark and the hash to look for, and one submit."""
+def test_submit_that_may_have_started_is_not_sent_again(virtually, service, name):
+    """The caller gets the track_id and the hash to look for, and one submit was sent."""
 
     async def main():
         here = service(DOUBTS[name])
@@ -201,8 +201,8 @@ def test_what_may_have_started_is_not_sent_again(virtually, service, name):
     virtually(main)
 
 
-def test_the_hash_tells_payloads_apart(virtually, service):
-    """The same payload has one hash, whatever its mark and its webhook; another has another."""
+def test_hash_tells_payloads_apart(virtually, service):
+    """The same payload has one hash, whatever its track_id and webhook; another has another."""
 
     async def main():
         here, hashes = service(lost, lost, lost), []
@@ -229,8 +229,8 @@ PAGE = Path(__file__).parents[2] / "docs/how-to/submit.md"
 
 
 @pytest.mark.parametrize("endpoint", UNMARKED, ids=lambda endpoint: endpoint.name)
-def test_where_no_mark_is_taken_none_is_made(virtually, service, endpoint):
-    """The doubt says that it has to be found by its time; a mark of the caller's own is sent."""
+def test_endpoint_without_track_id_gets_none(virtually, service, endpoint):
+    """The error says to look for the work by its time; a track_id of the caller is sent."""
 
     async def main():
         here = service(lost, lost)
@@ -259,8 +259,8 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_refusal_is_raised_at_once(virtually, service, name):
-    """What the server refuses was not started, and is not asked again."""
+def test_refusal_is_raised_at_once(virtually, service, name):
+    """What the server refuses was not started, and is not sent again."""
     response, kind = REFUSALS[name]
 
     async def main():
@@ -276,8 +276,8 @@ def test_a_refusal_is_raised_at_once(virtually, service, name):
     virtually(main)
 
 
-def test_a_full_queue_is_waited_for(virtually, service):
-    """A submit that found the queue full is sent again after the time the server names."""
+def test_submit_waits_while_queue_is_full(virtually, service):
+    """A submit that found the queue full is sent again after the time that the server names."""
 
     async def main():
         here = service(full, taken)
@@ -289,7 +289,7 @@ def test_a_full_queue_is_waited_for(virtually, service):
     virtually(main)
 
 
-def test_a_queue_that_stays_full_is_given_up(virtually, service):
+def test_queue_that_stays_full_is_given_up(virtually, service):
     """After the pace's budget the rate limit is raised; nothing was started."""
 
     async def main():
@@ -303,8 +303,8 @@ def test_a_queue_that_stays_full_is_given_up(virtually, service):
 
 
 @pytest.mark.parametrize(("eta", "first"), [("none", 2.5), ("honest", 20.0)])
-def test_new_work_is_not_looked_at_at_once(virtually, world, eta, first):
-    """The first look is a step of the pace after the submit, or when the server says."""
+def test_new_ticket_is_not_polled_at_once(virtually, world, eta, first):
+    """The first poll is a step of the pace after the submit, or when the server says."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0), eta=eta)}
@@ -315,8 +315,8 @@ def test_new_work_is_not_looked_at_at_once(virtually, world, eta, first):
     virtually(main)
 
 
-def test_an_eta_counts_from_the_submit(virtually, world):
-    """Whoever begins to wait later waits for the rest of it, and looks at once when it is over."""
+def test_eta_counts_from_submit(virtually, world):
+    """A later wait waits for the rest of the eta, and polls at once when it is over."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0), eta="honest")}
@@ -335,8 +335,8 @@ def test_an_eta_counts_from_the_submit(virtually, world):
     virtually(main)
 
 
-def test_on_submitted_comes_first(virtually, service):
-    """The hook has finished with the ticket before the caller gets it."""
+def test_on_submitted_ends_before_submit_returns(virtually, service):
+    """The hook is done with the ticket before the caller gets it."""
     heard = []
 
     async def store(news):
@@ -356,7 +356,7 @@ def test_on_submitted_comes_first(virtually, service):
     virtually(main)
 
 
-def test_a_hook_that_raises_names_the_ticket(virtually, service):
+def test_error_of_hook_names_ticket(virtually, service):
     """If storing the ticket fails, the error says which work was started."""
 
     async def store(_):
@@ -373,8 +373,8 @@ def test_a_hook_that_raises_names_the_ticket(virtually, service):
 
 
 @pytest.mark.parametrize("moment", [0.001, 0.005, 0.011])
-def test_a_caller_who_goes_loses_no_ticket(virtually, service, caplog, moment):
-    """A submit on its way is read to its end though its caller was cancelled."""
+def test_cancelled_caller_loses_no_ticket(virtually, service, caplog, moment):
+    """A submit in flight is read to its end though its caller was cancelled."""
     heard = []
 
     async def store(news):
@@ -396,7 +396,7 @@ def test_a_caller_who_goes_loses_no_ticket(virtually, service, caplog, moment):
     assert "its caller has gone: realtime:1" in caplog.text
 
 
-def test_generate_may_run_out_of_time(virtually, world):
+def test_generate_times_out(virtually, world):
     """The time counts from the start of the work, and its ticket can be waited for again."""
 
     async def main():
@@ -409,8 +409,8 @@ def test_generate_may_run_out_of_time(virtually, world):
     virtually(main)
 
 
-def test_closing_sends_away_those_in_line(virtually, world):
-    """Who waits for a place hears that the client was closed, and nothing was started for them."""
+def test_close_rejects_waiting_submits(virtually, world):
+    """A submit that waits for a slot ends with a `ClientClosed`: nothing was started for it."""
 
     async def main():
         async with world(slots=1, emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
@@ -426,7 +426,7 @@ def test_closing_sends_away_those_in_line(virtually, world):
     virtually(main)
 
 
-def test_closing_waits_for_what_is_on_its_way(virtually, service):
+def test_close_waits_for_submit_in_flight(virtually, service):
     """A submit that was sent is read before the client has closed: it may be paid for."""
 
     async def main():
@@ -440,8 +440,8 @@ def test_closing_waits_for_what_is_on_its_way(virtually, service):
     virtually(main)
 
 
-def test_a_question_is_answered(virtually, world):
-    """What starts no work is asked, and its body is given as it came."""
+def test_ask_returns_body(virtually, world):
+    """An endpoint that starts no work returns the body of its reply."""
 
     async def main():
         async with world() as here:
@@ -454,8 +454,8 @@ def test_a_question_is_answered(virtually, world):
     virtually(main)
 
 
-def test_a_question_may_be_refused(virtually, service):
-    """A refusal of a question is the same error as everywhere."""
+def test_ask_may_be_refused(virtually, service):
+    """A refusal of `ask` is the same error as everywhere."""
 
     async def main():
         here = service(

@@ -1,4 +1,4 @@
-"""Submits that may have started work: while that may run, no other is sent to its place."""
+"""Submits that may have started work: while that may run, no other submit gets their slot."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ def now():
 
 
 class Account(Service):
-    """Its jobs take a time, five may be queued, and every so many an answer is lost."""
+    """Its jobs take a time, five may be queued, and some replies are lost."""
 
     def __init__(self, duration, *, lossy=0):
         super().__init__()
@@ -29,7 +29,7 @@ class Account(Service):
         if "/fetch" in request.url:
             is_over = now() >= self.ends[int(request.url.rpartition("/")[2])]
             return said(status="success" if is_over else "processing", output=["x"] * is_over)
-        if sum(end > now() for end in self.ends.values()) >= 5:
+        if sum(outcome > now() for outcome in self.ends.values()) >= 5:
             self.refused += 1
             return full()
         id_ = self.start(json.loads(request.body))
@@ -40,25 +40,27 @@ class Account(Service):
 
 
 @pytest.mark.parametrize("duration", [3.0, 60.0, 110.0])
-def test_work_in_doubt_costs_no_429(virtually, duration):
-    """However many answers are lost, the queue is never found full."""
+def test_uncertain_submits_cause_no_429(virtually, duration):
+    """However many replies are lost, the queue is never found full."""
 
     async def main():
         here = Account(duration, lossy=4)
         async with here.client() as client:
-            ends = [end async for _, end in client.generate_many(prompts(40))]
+            outcomes = [outcome async for _, outcome in client.generate_many(prompts(40))]
         assert 0 == here.refused
         assert 40 == here.starts.total()
         assert {30: Success, 10: SubmitUncertain} == {
             count: kind
-            for kind, count in Counter(type(getattr(end, "cause", end)) for end in ends).items()
+            for kind, count in Counter(
+                type(getattr(outcome, "cause", outcome)) for outcome in outcomes
+            ).items()
         }
 
     virtually(main)
 
 
-def test_where_nothing_is_known_it_is_two_minutes(virtually, service):
-    """Nobody knows how long such work takes, so its place is kept for a fixed time."""
+def test_slot_is_held_two_minutes_without_known_duration(virtually, service):
+    """It is unknown how long such work takes, so its slot is held for a fixed time."""
 
     async def main():
         here = service(lost)
@@ -71,8 +73,8 @@ def test_where_nothing_is_known_it_is_two_minutes(virtually, service):
     virtually(main)
 
 
-def test_where_work_has_ended_it_is_as_long_as_that_took(virtually):
-    """The endpoint's own last jobs say how long the place may be held."""
+def test_slot_is_held_as_long_as_earlier_work_took(virtually):
+    """The last jobs of the endpoint say how long the slot is held."""
 
     async def main():
         here = Account(20.0, lossy=2)
@@ -87,21 +89,21 @@ def test_where_work_has_ended_it_is_as_long_as_that_took(virtually):
     virtually(main)
 
 
-def test_the_other_places_are_used_meanwhile(virtually, service):
-    """A doubt costs one place, not the line."""
+def test_other_slots_are_used_meanwhile(virtually, service):
+    """An uncertain submit costs one slot, and the others are used."""
 
     async def main():
         here = service(taken, lost_after_the_start)
         async with here.client(slots=2) as client:
-            ends = [end async for _, end in client.generate_many(prompts(10))]
-            assert 9 == sum(isinstance(end, Success) for end in ends)
+            outcomes = [outcome async for _, outcome in client.generate_many(prompts(10))]
+            assert 9 == sum(isinstance(outcome, Success) for outcome in outcomes)
             assert now() < 120.0
 
     virtually(main)
 
 
-def test_a_submit_that_is_cut_off_keeps_its_place_for_a_while(virtually, service):
-    """Whoever cancels every task may have cut off one that was sent; its place is not lost."""
+def test_cut_off_submit_holds_its_slot_for_a_while(virtually, service):
+    """Cancelling every task may cut off a submit that was sent; its slot is held."""
 
     async def main():
         here = service()
@@ -120,28 +122,28 @@ def test_a_submit_that_is_cut_off_keeps_its_place_for_a_while(virtually, service
     virtually(main)
 
 
-def test_long_work_holds_no_place_for_ever():
-    """Work that takes hours, and may not be there, holds a place for ten minutes."""
-    doubts = UncertainSubmits()
-    doubts.record_duration("training/lora_fine_tune", 7200.0)
-    doubts.add("training/lora_fine_tune", 50.0)
-    assert 650.0 == doubts.expire(649.0)
-    assert 1 == doubts.count
-    assert doubts.expire(650.0) is None
-    assert 0 == doubts.count
+def test_slot_is_held_ten_minutes_at_most():
+    """Work that takes hours, and may not exist, holds a slot for ten minutes."""
+    uncertain = UncertainSubmits()
+    uncertain.record_duration("training/lora_fine_tune", 7200.0)
+    uncertain.add("training/lora_fine_tune", 50.0)
+    assert 650.0 == uncertain.expire(649.0)
+    assert 1 == uncertain.count
+    assert uncertain.expire(650.0) is None
+    assert 0 == uncertain.count
 
 
-def test_it_is_the_longest_of_the_last_eight():
-    """What once took long is forgotten, and what another endpoint takes does not count."""
-    doubts = UncertainSubmits()
+def test_slot_is_held_for_longest_of_last_eight_durations():
+    """An earlier duration is forgotten, and another endpoint does not count."""
+    uncertain = UncertainSubmits()
     for seconds in (90.0, 5.0, 20.0, 5.0):
-        doubts.record_duration("a", seconds)
-    doubts.add("a", 0.0)
-    assert 90.0 == doubts.expire(0.0)
+        uncertain.record_duration("a", seconds)
+    uncertain.add("a", 0.0)
+    assert 90.0 == uncertain.expire(0.0)
     for _ in range(5):
-        doubts.record_duration("a", 6.0)
-    assert 20.0 == doubts.expire(0.0)
-    doubts.record_duration("b", 1.0)
-    doubts.add("b", 2.0)
-    assert 3.0 == doubts.expire(0.0)
-    assert 2 == doubts.count
+        uncertain.record_duration("a", 6.0)
+    assert 20.0 == uncertain.expire(0.0)
+    uncertain.record_duration("b", 1.0)
+    uncertain.add("b", 2.0)
+    assert 3.0 == uncertain.expire(0.0)
+    assert 2 == uncertain.count

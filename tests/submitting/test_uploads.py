@@ -1,4 +1,4 @@
-"""Files among the parameters: read, bounded, sent first, and a link in their place."""
+"""Files among the parameters: read, checked, uploaded first, and replaced by links."""
 
 import asyncio
 import base64
@@ -52,7 +52,7 @@ def here():
 
 
 @pytest.mark.parametrize("form", ["bytes", "bytearray", "path", "file", "list"])
-async def test_a_file_becomes_a_link(here, tmp_path, form):
+async def test_file_becomes_a_link(here, tmp_path, form):
     """In whatever form it is given, the service gets the file once, and then its link."""
     path = tmp_path / "house.png"
     path.write_bytes(PNG)
@@ -71,8 +71,8 @@ async def test_a_file_becomes_a_link(here, tmp_path, form):
     assert ([LINK] if form == "list" else LINK) == here.submits[-1]["init_image"]
 
 
-async def test_a_text_is_no_file(service):
-    """A text passes as it is, even if a file has that name."""
+async def test_text_is_no_file(service):
+    """A text is sent as it is, even if a file has that name."""
     here = service()
     async with here.client() as client:
         await client.submit(IMG2IMG, prompt="winter", init_image="https://x.example/a.png")
@@ -87,8 +87,8 @@ async def test_a_text_is_no_file(service):
         (io.StringIO("text"), "'rb'"),
     ],
 )
-async def test_what_is_no_good_file_is_said_before_anything_is_sent(here, given, words):
-    """Too long, empty, or a text: nothing leaves."""
+async def test_unusable_file_is_refused_before_anything_is_sent(here, given, words):
+    """Too long, empty, or opened as text: nothing leaves."""
     async with here.client() as client:
         with pytest.raises(UnusableFile, match=f"init_image.*{words}"):
             await client.submit(IMG2IMG, prompt="winter", init_image=given)
@@ -97,7 +97,7 @@ async def test_what_is_no_good_file_is_said_before_anything_is_sent(here, given,
 
 
 class Odd:
-    """Gives something when it is read."""
+    """A file whose read returns or raises something odd."""
 
     def __init__(self, given):
         self.given = given
@@ -109,7 +109,7 @@ class Odd:
 
 
 @pytest.mark.parametrize("given", ["missing", "folder", "broken", "foreign", "closed", "nothing"])
-async def test_a_file_that_cannot_be_read(here, tmp_path, given):
+async def test_unreadable_file_is_refused(here, tmp_path, given):
     """The error names the parameter, says why, and nothing leaves."""
     shut = (tmp_path / "shut.png").open("wb+")
     shut.close()
@@ -129,8 +129,8 @@ async def test_a_file_that_cannot_be_read(here, tmp_path, given):
     assert [] == here.submits
 
 
-async def test_a_file_that_cannot_be_read_ends_its_own_request(here, tmp_path):
-    """Among many, whoever's file is missing, empty or too long has no ticket; the others do."""
+async def test_unreadable_file_ends_its_own_request(here, tmp_path):
+    """Among many, a request with a missing, empty or too long file has no ticket; the others do."""
     here.steps = []
     bad = {3: tmp_path / "nothing.png", 5: b"", 7: b"x" * 5_000_001, 9: io.StringIO("text")}
     requests = [
@@ -138,26 +138,29 @@ async def test_a_file_that_cannot_be_read_ends_its_own_request(here, tmp_path):
         for number in range(40)
     ]
     async with here.client() as client:
-        ends = {
-            int(params["prompt"]): end async for (_, params), end in client.generate_many(requests)
+        outcomes = {
+            int(params["prompt"]): outcome
+            async for (_, params), outcome in client.generate_many(requests)
         }
-    assert set(range(40)) == set(ends)
-    for number, end in ends.items():
+    assert set(range(40)) == set(outcomes)
+    for number, outcome in outcomes.items():
         if number in bad:
-            assert isinstance(end, Unsubmitted)
-            assert isinstance(end.cause, UnusableFile)
+            assert isinstance(outcome, Unsubmitted)
+            assert isinstance(outcome.cause, UnusableFile)
         else:
-            assert isinstance(end, Success)
+            assert isinstance(outcome, Success)
     assert 36 == here.starts.total()
 
 
 @pytest.mark.parametrize("change", ["other", "gone", "empty"])
-async def test_a_file_that_changes_while_its_request_waits(here, tmp_path, change):
-    """What is sent is what was asked for, or nothing; and the place is free again."""
+async def test_file_that_changes_while_its_request_waits_is_not_sent(here, tmp_path, change):
+    """What is sent is what was asked for, or nothing; and the slot is free again."""
     path = tmp_path / "house.png"
     path.write_bytes(PNG)
     async with here.client(slots=1) as client:
-        order = await client.engine.prepare(IMG2IMG, {"prompt": "winter", "init_image": path})
+        submit_request = await client.engine.prepare(
+            IMG2IMG, {"prompt": "winter", "init_image": path}
+        )
         match change:
             case "other":
                 path.write_bytes(PNG + b"!")
@@ -166,7 +169,7 @@ async def test_a_file_that_changes_while_its_request_waits(here, tmp_path, chang
             case "empty":
                 path.write_bytes(b"")
         with pytest.raises(UnusableFile, match="init_image"):
-            await client.engine.submitter.submit(order)
+            await client.engine.submitter.submit(submit_request)
         assert [] == here.submits
         await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
     assert 1 == here.starts.total()
@@ -185,8 +188,8 @@ TEXTS = [
 
 @pytest.mark.parametrize("form", ["bytes", "path", "file", "list"])
 @pytest.mark.parametrize(("endpoint", "name"), TEXTS)
-async def test_a_file_where_none_is_taken(here, tmp_path, endpoint, name, form):
-    """Bytes in the place of a text are a mistake, said before anything is sent or read."""
+async def test_file_for_text_parameter_is_refused(here, tmp_path, endpoint, name, form):
+    """Bytes in the place of a text are a mistake, refused before anything is read or sent."""
     file = {
         "bytes": b"a lighthouse",
         "path": tmp_path / "a.txt",
@@ -214,7 +217,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize(("endpoint", "files"), LINKS, ids=[each[0] for each in LINKS])
-async def test_a_file_where_one_is_taken(here, endpoint, files):
+async def test_file_is_accepted_where_a_link_is_wanted(here, endpoint, files):
     """Whatever its parameter is called, and also where the caller names the parameters."""
     row = ENDPOINTS[endpoint]
     params = {**dict.fromkeys(row.required, "x"), **files, "track_id": 1}
@@ -226,7 +229,7 @@ async def test_a_file_where_one_is_taken(here, endpoint, files):
     assert LINK in here.submits[-1][name]
 
 
-async def test_a_file_needs_the_standard_key(here):
+async def test_file_needs_standard_key(here):
     """Uploads have no enterprise form: the error says that the file is the reason."""
     name = "enterprise_realtime/img2img"
     async with Client(enterprise_key="an-enterprise-key", http=here) as client:
@@ -237,8 +240,8 @@ async def test_a_file_needs_the_standard_key(here):
         await client.submit(name, prompt="winter", init_image=LINK)
 
 
-async def test_an_upload_without_a_link_starts_nothing(here):
-    """A reply that names no link is a fault, and no work was begun."""
+async def test_upload_without_a_link_starts_nothing(here):
+    """A reply that names no link is an error, and no work was started."""
     here.steps[0] = lambda *_: said(status="success")
 
     async with here.client() as client:
@@ -248,7 +251,7 @@ async def test_an_upload_without_a_link_starts_nothing(here):
     assert not here.starts
 
 
-async def test_the_hash_knows_the_file_and_not_its_link(here):
+async def test_hash_covers_file_and_not_its_link(here):
     """The same file under another link is the same payload; another file is another."""
     links = iter("abc")
 
@@ -269,7 +272,7 @@ async def test_the_hash_knows_the_file_and_not_its_link(here):
 
 
 class Site(Service):
-    """Takes uploads and submits apart: the steps are those of the uploads."""
+    """Takes uploads apart from submits: the steps are those of the uploads."""
 
     def __init__(self, *steps):
         super().__init__()
@@ -316,14 +319,14 @@ PASSING = {
     "never left": never_left,
     "lost": lost,
     "the system's own": raised(OSError("reset")),
-    "foreign": raised(RuntimeError("a transport of somebody's own")),
+    "foreign": raised(RuntimeError("a transport of the caller")),
     "cancelled within": raised(asyncio.CancelledError("within")),
 }
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_an_upload_that_fails_is_tried_again(virtually, name):
-    """It costs nothing: the file goes up later, and the submit follows it once."""
+def test_failed_upload_is_tried_again(virtually, name):
+    """It costs nothing: the file is uploaded later, and the submit follows it once."""
 
     async def main():
         here = Site(PASSING[name], PASSING[name])
@@ -337,8 +340,8 @@ def test_an_upload_that_fails_is_tried_again(virtually, name):
     virtually(main)
 
 
-def test_the_time_that_a_server_names_is_waited_for(virtually):
-    """A 503 that says when to come again is no sooner asked."""
+def test_upload_waits_as_long_as_server_says(virtually):
+    """After a 503 that names a time, the client does not ask sooner."""
 
     async def main():
         here = Site(PASSING["503 with a time"])
@@ -355,7 +358,7 @@ FINAL = {"429": RateLimited, "500": ServerError, "never left": TransportError} |
 
 
 @pytest.mark.parametrize("name", FINAL)
-def test_an_upload_that_never_succeeds_is_given_up(virtually, name):
+def test_upload_that_never_succeeds_is_given_up(virtually, name):
     """After the pace's budget the error says that it was the file, and that nothing was started."""
 
     async def main():
@@ -385,8 +388,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_an_upload_that_is_refused_is_not_tried_again(virtually, name):
-    """What asking again cannot mend ends the request at once, and frees its place."""
+def test_refused_upload_is_not_tried_again(virtually, name):
+    """What a retry cannot change ends the request at once, and frees its slot."""
     step, kind = REFUSED[name]
 
     async def main():
@@ -402,40 +405,40 @@ def test_an_upload_that_is_refused_is_not_tried_again(virtually, name):
 
 
 @pytest.mark.parametrize("code", [401, 402])
-def test_a_refused_key_costs_one_upload(virtually, code):
-    """However many files are in line; and only the one whose file it was hears of a file."""
+def test_refused_key_costs_one_upload(virtually, code):
+    """However many files wait. Only the request of that file is told of a file."""
 
     async def main():
         here = Site(*[answered(code, status="error", message="no")] * 500)
         async with here.client() as client:
             requests = [(IMG2IMG, {"prompt": str(n), "init_image": PNG}) for n in range(500)]
-            ends = [end async for _, end in client.generate_many(requests)]
+            outcomes = [outcome async for _, outcome in client.generate_many(requests)]
         assert ["upload"] == here.asked
-        assert 500 == len(ends)
-        assert 1 == sum("file" in str(end.cause) for end in ends)
+        assert 500 == len(outcomes)
+        assert 1 == sum("file" in str(outcome.cause) for outcome in outcomes)
 
     virtually(main)
 
 
-def test_a_refused_key_ends_nothing_of_another_key(virtually):
-    """Files go up with the standard key, so enterprise work without a file hears nothing of it."""
+def test_refused_key_ends_nothing_of_another_key(virtually):
+    """Uploads use the standard key, so enterprise work without a file goes on."""
 
     async def main():
         here = Site(answered(401, status="error", message="no"))
         name = "enterprise_realtime/img2img"
         async with here.client(enterprise_key="an-enterprise-key", slots=1) as client:
-            ends = await asyncio.gather(
+            outcomes = await asyncio.gather(
                 client.submit(name, prompt="winter", init_image=PNG),
                 client.submit(name, prompt="summer", init_image=LINK),
                 return_exceptions=True,
             )
-        assert [AuthenticationError, Processing] == [*map(type, ends)]
+        assert [AuthenticationError, Processing] == [*map(type, outcomes)]
 
     virtually(main)
 
 
-async def test_a_refused_key_costs_one_upload_of_files_on_a_disk(tmp_path):
-    """Also where the files of the others are still being read."""
+async def test_refused_key_costs_one_upload_of_files_on_disk(tmp_path):
+    """Also while the files of the others are still being read."""
     paths = [tmp_path / f"{number}.png" for number in range(200)]
     for number, path in enumerate(paths):
         path.write_bytes(PNG + bytes([number]) * (1000 * number))
@@ -443,14 +446,14 @@ async def test_a_refused_key_costs_one_upload_of_files_on_a_disk(tmp_path):
     began = time.monotonic()
     async with here.client() as client:
         requests = [(IMG2IMG, {"prompt": "w", "init_image": path}) for path in paths]
-        ends = [end async for _, end in client.generate_many(requests, window=200)]
-    # One more goes for each second in which nobody was answered.
+        outcomes = [outcome async for _, outcome in client.generate_many(requests, window=200)]
+    # One more goes for each second without a reply.
     assert here.uploads <= 1 + int(time.monotonic() - began)
-    assert 200 == len(ends)
+    assert 200 == len(outcomes)
 
 
-def test_a_file_goes_up_when_its_request_has_a_place(virtually):
-    """No sooner: so its link is fresh, and no more files are held than there are places."""
+def test_file_is_uploaded_when_its_request_has_a_slot(virtually):
+    """No sooner: so its link is fresh, and no more files are in memory than there are slots."""
 
     async def main():
         here = Site()
@@ -464,8 +467,8 @@ def test_a_file_goes_up_when_its_request_has_a_place(virtually):
     virtually(main)
 
 
-def test_a_file_is_sent_once_for_a_submit_that_is_sent_back(virtually):
-    """A full queue, a connection that never came about: the link is still good."""
+def test_file_is_sent_once_for_a_retried_submit(virtually):
+    """After a full queue, or a connection that was never made, the link is still good."""
 
     async def main():
         here = Site()
@@ -478,8 +481,8 @@ def test_a_file_is_sent_once_for_a_submit_that_is_sent_back(virtually):
     virtually(main)
 
 
-def test_of_several_files_each_is_sent_once(virtually):
-    """What went up stays up when another one fails, and the same file twice is one."""
+def test_several_files_are_each_sent_once(virtually):
+    """An uploaded file stays uploaded when another one fails, and the same file twice is one."""
 
     async def main():
         links = iter("abc")
@@ -504,8 +507,8 @@ def test_of_several_files_each_is_sent_once(virtually):
     virtually(main)
 
 
-def test_who_goes_while_a_file_is_sent_leaves_no_place(virtually):
-    """Nothing is submitted for a caller who has gone, and the next one has the place at once."""
+def test_caller_cancelled_during_upload_frees_slot(virtually):
+    """Nothing is submitted for a cancelled caller, and the next request has the slot at once."""
 
     async def main():
         here = Site()
@@ -524,8 +527,8 @@ def test_who_goes_while_a_file_is_sent_leaves_no_place(virtually):
     virtually(main)
 
 
-def test_an_upload_has_the_time_of_a_submit(virtually):
-    """Five megabytes take longer than a look."""
+def test_upload_has_timeout_of_submit(virtually):
+    """Five megabytes take longer than a poll."""
 
     async def main():
         here = Site()
@@ -543,8 +546,8 @@ def test_an_upload_has_the_time_of_a_submit(virtually):
     virtually(main)
 
 
-def test_a_client_that_closes_between_two_uploads_sends_no_other(virtually):
-    """Who waits to try again hears that nothing was started."""
+def test_close_between_two_uploads_sends_no_other(virtually):
+    """A request that pauses before a retry ends: nothing was started."""
 
     async def main():
         here = Site(*[PASSING["503 with a time"]] * 9)
@@ -561,8 +564,8 @@ def test_a_client_that_closes_between_two_uploads_sends_no_other(virtually):
     virtually(main)
 
 
-async def test_a_batch_writes_a_submit_down_once_its_files_are_up(tmp_path):
-    """A file that is not taken leaves no doubt in the journal, and the same program may go on."""
+async def test_batch_records_submit_after_its_uploads(tmp_path):
+    """A refused file leaves no uncertain submit in the journal, and the program may go on."""
     here = Site(answered(400, status="error", message="no image"))
     path = tmp_path / "a.journal"
     async with here.client() as client, Batch.open(path, client=client) as batch:
@@ -575,15 +578,15 @@ async def test_a_batch_writes_a_submit_down_once_its_files_are_up(tmp_path):
     assert ["upload", "upload", "img2img"] == here.asked
 
 
-async def test_files_in_line_take_no_memory(tmp_path):
-    """Of a file on the disk no more is held than its name, until there is a place."""
+async def test_waiting_files_take_no_memory(tmp_path):
+    """Of a file on the disk only its path is kept, until there is a slot."""
     path = tmp_path / "house.png"
     path.write_bytes(PNG + bytes(4_900_000))
     here = Site()
     async with here.client(slots=1) as client:
-        orders = [
+        submit_requests = [
             await client.engine.prepare(IMG2IMG, {"prompt": str(number), "init_image": path})
             for number in range(10)
         ]
-        (upload,) = {order.params["init_image"] for order in orders}
+        (upload,) = {submit_request.params["init_image"] for submit_request in submit_requests}
         assert path == upload.source

@@ -1,4 +1,4 @@
-"""Webhooks: whatever is delivered, the client looks, and gives one result, once."""
+"""Webhooks: whatever is delivered, the client polls, and yields one result, once."""
 
 import asyncio
 import gc
@@ -44,15 +44,15 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_documented_shapes_name_their_work(name):
-    """Every documented shape says which work it speaks of."""
+def test_documented_shape_names_its_work(name):
+    """Every documented shape names the work that it is about."""
     fields, hint = SHAPES[name]
     assert hint == read_webhook(json.dumps(fields).encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"x", b"{}", b'{"id": true}', b'{"id": [1]}'])
-def test_what_names_no_work_is_no_hint(body):
-    """A body that is none of these is refused, never raised."""
+def test_body_without_id_is_no_hint(body):
+    """A body that names no work is refused, never raised."""
     assert read_webhook(body) is None
 
 
@@ -60,8 +60,8 @@ def browser(app):
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://me.example")
 
 
-def test_a_delivery_brings_the_result_at_once(virtually, world):
-    """A job that nobody would look at for a while is looked at when its webhook comes."""
+def test_delivery_brings_result_at_once(virtually, world):
+    """A job that would not be polled for a while is polled when its webhook comes."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(17.0, 17.0), eta="none")}
@@ -82,8 +82,8 @@ def test_a_delivery_brings_the_result_at_once(virtually, world):
     virtually(main)
 
 
-def test_a_webhook_makes_looks_rarer_and_a_lost_one_costs_the_ceiling(virtually, world):
-    """Where a webhook is to come, looks are rarer; where it never does, one of them finds out."""
+def test_webhook_makes_polls_rarer_and_lost_one_costs_ceiling(virtually, world):
+    """While a webhook is due, polls are rarer; if it never comes, one of them finds the end."""
 
     async def looks_at(hooked):
         emulated = {"jobs": Jobs(duration=(60.0, 60.0), eta="none")}
@@ -102,8 +102,8 @@ def test_a_webhook_makes_looks_rarer_and_a_lost_one_costs_the_ceiling(virtually,
     virtually(main)
 
 
-def test_a_mark_alone_is_enough(virtually, world):
-    """The track_id finds the ticket where the id is unknown."""
+def test_track_id_alone_is_enough(virtually, world):
+    """The track_id finds the ticket if the id is unknown."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(17.0, 17.0), eta="none")}
@@ -120,8 +120,8 @@ def test_a_mark_alone_is_enough(virtually, world):
     virtually(main)
 
 
-def test_a_forged_delivery_is_not_believed(virtually, world):
-    """Whoever knows the address can make the client look, and nothing else."""
+def test_forged_delivery_is_not_believed(virtually, world):
+    """A sender who knows the address can make the client poll, and nothing else."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(50.0, 50.0))}
@@ -139,8 +139,8 @@ def test_a_forged_delivery_is_not_believed(virtually, world):
     virtually(main)
 
 
-def test_a_hail_of_deliveries_costs_no_more_than_the_floor(virtually, world):
-    """However many deliveries come, they cost one look in each of the pace's floors."""
+def test_many_deliveries_cost_one_poll_per_floor(virtually, world):
+    """However many deliveries come, they cost one poll in each of the pace's floors."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0), eta="none")}
@@ -154,14 +154,14 @@ def test_a_hail_of_deliveries_costs_no_more_than_the_floor(virtually, world):
                     await asyncio.sleep(0.1)
             await waiting
             polls = sum("/fetch/" in request.url.path for request in here.wire.requests)
-        # One in each floor of 2 s because of 150 deliveries, and one in each as always.
+        # In each floor of 2 s, one poll for 150 deliveries, and the ordinary one.
         assert 8 <= polls <= 2 * 10 + 1
 
     virtually(main)
 
 
-def test_a_delivery_before_the_reply_to_its_submit(virtually, service):
-    """Work that ended before its submit was answered is looked at at once, whatever the eta."""
+def test_delivery_before_reply_makes_ticket_due_at_once(virtually, service):
+    """Work that ended before its submit was answered is polled at once, whatever the eta."""
 
     async def main():
         here, posted = service(), []
@@ -188,8 +188,8 @@ def test_a_delivery_before_the_reply_to_its_submit(virtually, service):
     virtually(main)
 
 
-def test_deliveries_of_nobodys_work_leave_little_behind(virtually, service):
-    """Whoever knows the address may post what is large, and it is not kept."""
+def test_deliveries_of_unknown_work_leave_little_behind(virtually, service):
+    """A sender who knows the address may post large ids, and they are not kept."""
 
     async def main():
         async with service().client() as client:
@@ -211,8 +211,8 @@ def test_deliveries_of_nobodys_work_leave_little_behind(virtually, service):
     "base",
     ["https://me.example/hooks?tenant=5&to=a/b", "https://me.example/hooks/?tenant=5&to=a/b"],
 )
-def test_an_address_may_have_a_query(virtually, world, base):
-    """The part that nobody can guess joins the path; it is known again in what was submitted."""
+def test_webhook_address_may_have_a_query(virtually, world, base):
+    """The part that cannot be guessed joins the path, and the client recognizes the address."""
 
     async def main():
         emulated = {"jobs": Jobs(duration=(60.0, 60.0), eta="none")}
@@ -225,7 +225,7 @@ def test_an_address_may_have_a_query(virtually, world, base):
             for webhook in (plain, url):
                 await here.client.generate(REALTIME, prompt=webhook, webhook=webhook)
             polls = Counter(request.url.path for request in here.wire.requests)
-        # As rarely for the one as for the other: it is seen that a webhook is to come.
+        # Both are polled as rarely: the client sees that a webhook is due.
         _, first, second = polls.values()
         assert abs(first - second) <= 1
         assert first < 10
@@ -233,8 +233,8 @@ def test_an_address_may_have_a_query(virtually, world, base):
     virtually(main)
 
 
-def test_one_result_however_often_it_is_delivered(virtually, service):
-    """Copies and replays after the end start no further look."""
+def test_repeated_delivery_yields_one_result(virtually, service):
+    """Copies and replays after the end cause no further poll."""
 
     async def main():
         here = service(taken)
@@ -271,24 +271,24 @@ def door(service):
         ("POST", "", b" " * (1024 * 1024 + 1), 413),
     ],
 )
-async def test_the_door(door, method, path, body, status):
-    """What is no delivery is turned away with a status, and nothing breaks."""
+async def test_receiver_answers_with_status(door, method, path, body, status):
+    """What is no delivery is answered with an error status, and nothing breaks."""
     client, app, url = door
     async with client, browser(app) as there:
         answer = await there.request(method, url + path, content=body)
     assert status == answer.status_code
 
 
-async def test_a_closed_client_takes_no_delivery(door):
-    """The service hears that nobody is there."""
+async def test_closed_client_takes_no_delivery(door):
+    """The service gets a 503."""
     client, app, url = door
     await client.aclose()
     async with browser(app) as there:
         assert 503 == (await there.post(url, json=SUCCESS)).status_code
 
 
-def test_a_delivery_that_never_ends_is_cut_off(virtually, service):
-    """A body that drips for ever holds nothing."""
+def test_endless_delivery_is_cut_off(virtually, service):
+    """A body that never ends is answered with 408."""
 
     async def main():
         async with service().client() as client:
@@ -308,8 +308,8 @@ def test_a_delivery_that_never_ends_is_cut_off(virtually, service):
     virtually(main)
 
 
-async def test_it_is_an_application_of_its_own(door):
-    """A server may run it alone: it starts, stops, and takes no web socket."""
+async def test_receiver_is_an_application_of_its_own(door):
+    """A server may run it alone: it starts, stops, and refuses web sockets."""
     client, app, _ = door
     told, sent = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}], []
 
@@ -325,7 +325,7 @@ async def test_it_is_an_application_of_its_own(door):
     assert ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"] == sent
 
 
-def test_the_address_cannot_be_guessed(service):
+def test_webhook_address_cannot_be_guessed(service):
     """Each client has an address of its own; a secret makes one that outlives it."""
     urls = [service().client().webhook_url("https://me.example/hooks/") for _ in range(2)]
     assert urls[0] != urls[1]
@@ -338,8 +338,8 @@ def test_the_address_cannot_be_guessed(service):
     assert "secret" not in first
 
 
-async def test_a_nudge_of_nobodys_ticket_does_nothing(service):
-    """A ticket that nobody waits for stays so, and an ill-formed one is said to be."""
+async def test_nudge_of_unwatched_ticket_does_nothing(service):
+    """A ticket that no caller waits for is not polled, and an ill-formed one is a `ValueError`."""
     here = service()
     async with here.client() as client:
         client.nudge("images:1")
@@ -374,17 +374,17 @@ def test_bad_webhooks_lose_nothing_and_double_nothing(virtually, world):
             allow_remote=True,
         )
         emulated = {"webhooks": hooks, "jobs": Jobs(duration=(2.0, 9.0), failure_rate=0.2)}
-        ends = []
+        outcomes = []
         async with world(emulated=emulated, slots=10) as here, here.emulator.deliver_webhooks():
             doors["here"] = webhooks.receiver(here.client)
             url = here.client.webhook_url("http://me.example/hooks")
             hooked = [(name, {**params, "webhook": url}) for name, params in requests]
-            async for request, end in here.client.generate_many(hooked):
-                ends.append((request, end))
+            async for request, outcome in here.client.generate_many(hooked):
+                outcomes.append((request, outcome))
             delivered = here.emulator.webhook_deliveries
-        assert len(requests) == len(ends)
-        assert {Success, Failed} == {type(end) for _, end in ends}
-        assert "nowhere" not in str(ends)
+        assert len(requests) == len(outcomes)
+        assert {Success, Failed} == {type(outcome) for _, outcome in outcomes}
+        assert "nowhere" not in str(outcomes)
         assert len(delivered) > len(requests)
         assert {200} == {delivery.status_code for delivery in delivered}
 

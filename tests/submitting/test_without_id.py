@@ -1,4 +1,4 @@
-"""Results that come at once and name no id: each has a ticket of its own, and none is looked up."""
+"""Immediate results without an id: each has a unique ticket, and none is polled."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ from .conftest import REALTIME, done, said
 from .test_every_endpoint import QUEUED, needed
 
 GONE = httpx.MockTransport(lambda _: httpx.Response(410))
-# Where a result without an id is on record.
+# Endpoints for which a result without an id is recorded.
 RECORDED = {
     *("enterprise_flux/img2img", "enterprise_flux/text2img", "enterprise_flux_klein/img2img"),
     *("enterprise_three_d/image_to_3d", "enterprise_three_d/text_to_3d"),
@@ -41,7 +41,7 @@ def unnamed(service, fields):
     return said(status="success", id=None, output=[picture_of(fields)])
 
 
-# The shapes that are on record for results without an id, and one that only looks as if it had one.
+# The recorded shapes of results without an id, and one whose id is no id.
 SHAPES = {
     "null": {"id": None},
     "none": {},
@@ -56,8 +56,8 @@ SHAPES = {
     "endpoint",
     ["enterprise_flux/text2img", "enterprise_flux_klein/img2img", "enterprise_three_d/text_to_3d"],
 )
-def test_each_has_a_ticket_of_its_own(virtually, service, name, endpoint):
-    """Two results of one family are two, and it can be seen that neither has an id."""
+def test_each_result_has_a_unique_ticket(virtually, service, name, endpoint):
+    """Two results of one family have two tickets, and both show that they have no id."""
 
     async def main():
         answer = said(status="success", output=["https://x.example/1"], **SHAPES[name])
@@ -74,8 +74,8 @@ def test_each_has_a_ticket_of_its_own(virtually, service, name, endpoint):
     virtually(main)
 
 
-def test_results_at_once_are_told_apart_at_every_endpoint(virtually, world):
-    """However an endpoint words its results, two of them are two; those of some have no id."""
+def test_immediate_results_differ_at_every_endpoint(virtually, world):
+    """However an endpoint words its results, two of them have two tickets; some have no id."""
 
     async def main():
         nameless = set()
@@ -91,8 +91,8 @@ def test_results_at_once_are_told_apart_at_every_endpoint(virtually, world):
     virtually(main)
 
 
-def test_the_same_mark_makes_no_two_results_one(virtually, service):
-    """Whatever the caller's track_id is, each submit is told from every other."""
+def test_same_track_id_does_not_merge_results(virtually, service):
+    """Whatever the caller's track_id is, each submit has a ticket of its own."""
 
     async def main():
         here = service(unnamed, unnamed)
@@ -116,7 +116,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("how", LOOKS)
-def test_it_is_not_looked_up(virtually, service, how):
+def test_ticket_without_id_is_not_polled(virtually, service, how):
     """The error says that the service gave no id, and nothing is sent."""
 
     async def main():
@@ -131,8 +131,8 @@ def test_it_is_not_looked_up(virtually, service, how):
     virtually(main)
 
 
-async def test_a_batch_keeps_each_and_gives_back_its_own(service, tmp_path):
-    """Three results are three tickets in the file; the same mark again gives the same result."""
+async def test_batch_returns_recorded_result_for_same_track_id(service, tmp_path):
+    """Three results are three tickets in the journal; the same track_id gets the same result."""
     here, path = service(unnamed, unnamed, unnamed, done), tmp_path / "pets.journal"
     async with here.client() as client:
         async with Batch.open(path, client=client) as batch:
@@ -154,8 +154,8 @@ async def test_a_batch_keeps_each_and_gives_back_its_own(service, tmp_path):
     assert [str(each.ticket) for each in given.values()] == [row.split(",")[0] for row in rows]
 
 
-async def test_a_journal_takes_none_that_would_stay_open(tmp_path):
-    """Nobody could ever find out how it ended."""
+async def test_journal_refuses_ticket_without_id(tmp_path):
+    """Such a ticket can never end, so it would stay open."""
     ticket = Ticket.without_id("realtime", "1")
     async with Journal.open(tmp_path / "pets.journal") as journal:
         with pytest.raises(ValueError, match="the service gave no id"):
@@ -166,7 +166,7 @@ async def test_a_journal_takes_none_that_would_stay_open(tmp_path):
         assert 0 == (await journal.report()).tickets
 
 
-async def test_their_files_are_told_apart(service, tmp_path):
+async def test_files_of_results_without_id_have_own_names(service, tmp_path):
     """Each result becomes a file of its own name, with its own bytes."""
     here, wanted = service(unnamed, unnamed, unnamed), {}
     async with (
@@ -183,8 +183,8 @@ async def test_their_files_are_told_apart(service, tmp_path):
         assert path.name.startswith("realtime-no_id_")
 
 
-async def test_a_link_that_is_gone_is_not_asked_for_anew(service, tmp_path):
-    """The error of the file says why there is no other link; no look is made."""
+async def test_expired_link_of_result_without_id_is_not_renewed(service, tmp_path):
+    """The error of the file says why there is no other link; nothing is polled."""
     here = service(lambda *_: said(status="success", output=["http://127.0.0.1:9/1.png"]))
     async with (
         here.client() as client,

@@ -84,7 +84,7 @@ MUTATIONS = [
         "        slots.duplicates.release(submit_request.payload_hash, number)\n",
         "        slots.duplicates.release(submit_request.payload_hash, number)\n",
         UPLOADS,
-        "refused_is_not or given_up",
+        "refused_upload or given_up",
     ),
     Mutation(
         "upload: a file that changed meanwhile is sent",

@@ -1,0 +1,67 @@
+"""A reader who follows one call meets a bounded number of files."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import modelslab_async
+from modelslab_async import Batch, Client
+from modelslab_async.emulator import Emulator, run_server
+
+PACKAGE = Path(modelslab_async.__file__).parent
+MOST_FILES_OF_WAIT = 35
+MOST_FILES_OF_BATCH = 53
+
+
+def collector(files: set[str]) -> Callable[[FrameType, str, Any], None]:
+    """A profile function that collects the files of the client whose functions are called."""
+
+    def on_call(frame: FrameType, event: str, _: Any) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and frame.f_code.co_name != "<module>" and PACKAGE in path.parents:
+            name = path.relative_to(PACKAGE).as_posix()
+            if not name.startswith("emulator/"):
+                files.add(name)
+
+    return on_call
+
+
+async def test_wait_traverses_few_files():
+    """`wait` on a client that has polled before, over the default transport."""
+    emulator = Emulator()
+    first, second = emulator.add_jobs(2, ["images"])
+    files: set[str] = set()
+    async with run_server(emulator) as url, Client("a-key", base_url=url) as client:
+        await client.wait(first)
+        await asyncio.sleep(0)
+        sys.setprofile(collector(files))
+        try:
+            await client.wait(second)
+        finally:
+            sys.setprofile(None)
+    assert MOST_FILES_OF_WAIT >= len(files), sorted(files)
+
+
+async def test_batch_traverses_few_files(tmp_path):
+    """`Batch.add` and `run` on such a client. What the journal's thread runs does not count."""
+    emulator = Emulator()
+    first, *tickets = emulator.add_jobs(4, ["images"])
+    files: set[str] = set()
+    async with (
+        run_server(emulator) as url,
+        Client("a-key", base_url=url) as client,
+        Batch.open(tmp_path / "a.journal", client=client) as batch,
+    ):
+        await client.wait(first)
+        await asyncio.sleep(0)
+        sys.setprofile(collector(files))
+        try:
+            await batch.add(tickets)
+            outcomes = [outcome async for outcome in batch.run()]
+        finally:
+            sys.setprofile(None)
+    assert 3 == len(outcomes)
+    assert MOST_FILES_OF_BATCH >= len(files), sorted(files)
