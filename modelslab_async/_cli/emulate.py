@@ -109,7 +109,8 @@ async def _serve(
     "--spam-window",
     type=options.NumberRange(min=0),
     metavar="SECONDS",
-    help="Refuse the same submit again for this time, as the service does for 30 seconds.",
+    help="Refuse the same submit again for this time, even with another track_id. The service does "
+    "so for 30 seconds.",
 )
 @click.option("--key", "keys", multiple=True, help="A key to accept. Default: any key.")
 @options.seed

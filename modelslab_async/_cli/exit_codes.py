@@ -68,7 +68,7 @@ _RANKED_CODES = (
     ),
     ExitCode(
         USAGE,
-        "usage: an malformed ticket, an unknown name, a request the server does not accept",
+        "usage: a malformed ticket, an unknown name, a request the server does not accept",
         (InvalidRequest, UnusableFile),
         "check the ticket and the base URL",
     ),

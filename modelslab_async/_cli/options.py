@@ -169,7 +169,7 @@ def download_options(command: F) -> F:
             default=DEFAULT_MAX_BYTES,
             show_default=True,
             metavar="BYTES",
-            help="The largest file that is saved.",
+            help="The size of the largest file that is saved.",
         ),
         click.option(
             "--concurrency",
