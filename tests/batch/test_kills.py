@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.thorough
-
 PROGRAM = Path(__file__).parent / "kill.py"
 
 
@@ -17,7 +15,10 @@ SETTINGS = [(10, 1, False, True), (25, 1, True, True), (15, 2, True, True), (15,
 
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="this system has no SIGKILL")
-@pytest.mark.parametrize(("kills", "workers", "files", "room"), SETTINGS)
+@pytest.mark.parametrize(
+    ("kills", "workers", "files", "room"),
+    [(3, 1, True, True), *(pytest.param(*each, marks=pytest.mark.thorough) for each in SETTINGS)],
+)
 def test_kills_lose_no_ticket(kills, workers, files, room):
     """Each has one outcome, committed before it was handed out. `kill.py` says what it checks."""
     more = [*(() if files else ("--no-files",)), *(() if room else ("--full",))]

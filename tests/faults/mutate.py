@@ -51,11 +51,13 @@ def survives(mutation: Mutation, folder: Path) -> bool:
     (folder / PACKAGE / mutation.module).write_text(broken_source(mutation), "utf-8")
     tests = [str(Path(__file__).parent / path) for path in mutation.tests.split()]
     options = ["-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-k", mutation.selection]
+    # Without coverage, which would look for the copies after they are deleted.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     # PYTHONSAFEPATH keeps the original package out, also in processes that the tests start.
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"},
+        env={**kept, "PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -1,12 +1,14 @@
 """
-Runs a client for a day of virtual time, over real sockets and with many faults.
+Runs a client for hours of virtual time, over real sockets and with many faults.
 
     python tests/faults/soak.py
+    python tests/faults/soak.py --hours 10
 
 It prints, as JSON, the open files and the memory of the process at the start and after each hour,
 when the client is idle. It needs a process of its own, so that nothing else uses memory.
 """
 
+import argparse
 import asyncio
 import gc
 import json
@@ -29,15 +31,15 @@ from modelslab_async._transport.http11.transport import HTTP11Transport
 from modelslab_async.emulator import Emulator, Faults, Jobs, Traffic, run_faulty_server
 
 KEY = "a-soaked-key-1234"
-HOURS = 24
 TICKET_INTERVAL_S = 60.0
-TICKETS = int(HOURS * 3600 / TICKET_INTERVAL_S)
-_TICKETS_PER_HOUR = TICKETS // HOURS
+TICKETS_PER_HOUR = int(3600 / TICKET_INTERVAL_S)
 FREQUENT_FAULTS = (
     *("html", "close_after", "reset_after", "close_in_body"),
     *("extra_reply", "late_extra_reply", "close_idle", "reset_idle"),
 )
-SHARES = {**dict.fromkeys(FREQUENT_FAULTS, 0.015), "hang": 0.002}
+FAULTS = {*FREQUENT_FAULTS, "hang"}
+# A poll that hangs is rare, but a short run must have some too.
+_HANGING_SHARE_TIMES_HOURS = 0.048
 
 _OPEN_FILES = Path("/proc/self/fd")
 _MEMORY = Path("/proc/self/statm")
@@ -71,10 +73,11 @@ class CountingTransport:
         await self.inner.aclose()
 
 
-class Day:
+class Soak:
     """Adds a ticket every minute, and measures the process after each hour."""
 
-    def __init__(self) -> None:
+    def __init__(self, hours: int) -> None:
+        self.hours = hours
         self.loop = asyncio.get_running_loop()
         self.emulator = Emulator(
             jobs=Jobs(duration=(1.0, 120.0), failure_rate=0.1), clock=self.loop.time
@@ -90,7 +93,9 @@ class Day:
         self.loop.expects = lambda: http.in_flight > 0
         # Resolve addresses in this thread: another thread has its own memory, and no virtual time.
         self.loop.getaddrinfo = _resolve  # type: ignore[method-assign]
-        faults = Faults(shares=SHARES, seed=1)
+        hanging_share = _HANGING_SHARE_TIMES_HOURS / self.hours
+        shares = {**dict.fromkeys(FREQUENT_FAULTS, 0.015), "hang": hanging_share}
+        faults = Faults(shares=shares, seed=1)
         async with run_faulty_server(self.emulator, faults, traffic=self.traffic) as base_url:
             self.files_at_start = open_file_count()
             async with Client(
@@ -100,11 +105,11 @@ class Day:
                     self.outcomes[type(outcome).__name__] += 1
 
     async def tickets(self) -> AsyncIterator[Ticket]:
-        for number in range(TICKETS):
+        for number in range(self.hours * TICKETS_PER_HOUR):
             # Ids repeat, so that the emulator needs no more memory at the end either.
             yield self.emulator.add_job(("images", number % 60))
             await asyncio.sleep(TICKET_INTERVAL_S)
-            if (number + 1) % _TICKETS_PER_HOUR == 0:
+            if (number + 1) % TICKETS_PER_HOUR == 0:
                 # All tickets end, and idle connections become too old to use.
                 await asyncio.sleep(300.0)
                 await self.wait_for_closed_connections()
@@ -132,23 +137,26 @@ async def _resolve(host: str, port: int, **how: Any) -> list[Any]:
     return socket.getaddrinfo(host, port, **how)
 
 
-async def run_day() -> dict[str, Any]:
-    """Run one day, and return its record."""
-    day = Day()
-    await day.run()
+async def run_hours(hours: int) -> dict[str, Any]:
+    """Run some hours, and return their record."""
+    soak = Soak(hours)
+    await soak.run()
     return {
-        "files_at_start": day.files_at_start,
-        "hours": day.measurements,
-        "outcomes": day.outcomes,
-        "faults": day.traffic.injected,
-        "connection_count": day.traffic.connection_count,
+        "files_at_start": soak.files_at_start,
+        "hours": soak.measurements,
+        "outcomes": soak.outcomes,
+        "faults": soak.traffic.injected,
+        "connection_count": soak.traffic.connection_count,
     }
 
 
 def main() -> None:
-    """Run one day, and print its record."""
+    """Run some hours, and print their record."""
+    parser = argparse.ArgumentParser(description="Run a client for hours of virtual time.")
+    parser.add_argument("--hours", type=int, default=24)
+    hours = parser.parse_args().hours
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        print(json.dumps(runner.run(run_day())))  # noqa: T201
+        print(json.dumps(runner.run(run_hours(hours))))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ from virtual_time import JumpingLoop
 
 from modelslab_async import Client, Pace, Response, Success, TransportError, Unresolved, WaitTimeout
 
-pytestmark = pytest.mark.thorough
-
 STEP_S = 30.0
 TICKET_COUNT = 10_000
 OUTAGE_START_S, OUTAGE_END_S = 180.0, 1980.0
@@ -75,7 +73,13 @@ def run_outage(*, latency=0.05, failure="refuses", rate=None, count=TICKET_COUNT
 
 
 @pytest.fixture(
-    scope="module", params=[("refuses", TICKET_COUNT), ("hangs", 2000)], ids=lambda of: of[0]
+    scope="module",
+    params=[
+        ("refuses", 2000),
+        ("hangs", 2000),
+        pytest.param(("refuses", TICKET_COUNT), marks=pytest.mark.thorough),
+    ],
+    ids=lambda of: f"{of[0]}-{of[1]}",
 )
 def outage(request):
     """Run one outage, for all tests that count its polls. It allows over 1,000 polls a second."""

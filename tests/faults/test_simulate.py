@@ -12,12 +12,20 @@ from virtual_time import JumpingLoop
 from modelslab_async import ClientClosed, Completed, Pace, Success, Ticket
 from modelslab_async._polling.watchers import OutcomeWatcher
 
-pytestmark = pytest.mark.thorough
-
 TICKET = Ticket("images", "1")
 
 
-@pytest.mark.parametrize("seed", range(400))
+# The seeds of every day; the others are thorough.
+EVERYDAY_SEEDS = 40
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *range(EVERYDAY_SEEDS),
+        *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(EVERYDAY_SEEDS, 400)),
+    ],
+)
 def test_scenario_breaks_no_rule(seed):
     """Each ticket completes once and correctly. No poll is early, excessive or after the end."""
     scenario = run_scenario(seed)
@@ -30,6 +38,7 @@ def test_scenario_breaks_no_rule(seed):
     assert scenario.rules.polls or causes <= {ClientClosed}
 
 
+@pytest.mark.thorough
 def test_scenarios_contain_all_faults():
     """Among them are all faults of the network, rate limits, refusals and overtaken replies."""
     scenarios = [run_scenario(seed) for seed in range(60)]
