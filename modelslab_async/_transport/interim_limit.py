@@ -5,7 +5,7 @@ httpcore skips interim responses without a bound and without yielding: 64 KiB of
 loop for some 100 ms. Its documented `trace` extension hands out the network stream of each new
 connection, so that they can be counted there, before httpcore parses them.
 
-HTTP/2 is not covered, nor is a connection that was open before the request.
+HTTP/2 is not covered, nor is a connection that the caller's client opened before the request.
 """
 
 import re
@@ -25,18 +25,18 @@ _OVERLAP_BYTES = 12
 
 def limit_interim(extensions: Mapping[str, Any]) -> dict[str, Any]:
     """Return the extensions of a request with a `trace` that limits its interim responses."""
-    return {**extensions, "trace": _InterimLimit(extensions.get("trace")).trace}
+    return {**extensions, "trace": InterimLimit(extensions.get("trace")).trace}
 
 
-class _InterimLimit:
+class InterimLimit:
     """
-    Counts the interim responses to one request.
+    Counts the interim responses to each request of one connection.
 
     Args:
         next_trace: The caller's own `trace` extension. It is called as before.
     """
 
-    def __init__(self, next_trace: _Trace | None) -> None:
+    def __init__(self, next_trace: _Trace | None = None) -> None:
         self._next_trace = next_trace
         self._is_reading_head = False
         self._interim_count = 0
@@ -46,6 +46,8 @@ class _InterimLimit:
         """See the `trace` extension of httpcore."""
         if event.startswith("http11.receive_response_headers."):
             self._is_reading_head = event.endswith(".started")
+            self._interim_count = 0
+            self._last_bytes = b"\n"
         # Imported late, as in httpx: a program without httpx transports saves the time.
         import httpcore  # noqa: PLC0415
 

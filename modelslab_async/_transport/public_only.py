@@ -8,7 +8,7 @@ import httpcore
 import httpx
 
 from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
-from .interim_limit import limit_interim
+from .interim_limit import InterimLimit
 from .ip_ranges import is_public
 
 # Shorter than the time after which servers close an idle connection.
@@ -35,7 +35,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._ssl_loader = SSLContextLoader()
-        self._idle: list[httpcore.AsyncHTTPConnection] = []
+        self._idle: list[_Connection] = []
         self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -56,7 +56,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
                 target=request.url.raw_path,
             ),
             headers=request.headers.raw,
-            extensions=limit_interim(request.extensions),
+            extensions=request.extensions,
         )
         connection = await self._connection(core_request.url.origin)
         try:
@@ -78,14 +78,14 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
         while self._idle:
             await self._idle.pop().aclose()
 
-    async def release(self, connection: httpcore.AsyncHTTPConnection) -> None:
+    async def release(self, connection: "_Connection") -> None:
         """Keep a connection for the next request to its origin, or close it if it is unusable."""
         if connection.is_idle() and not self._is_closed and len(self._idle) < _MAX_IDLE_CONNECTIONS:
             self._idle.append(connection)
         else:
             await connection.aclose()
 
-    async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+    async def _connection(self, origin: httpcore.Origin) -> "_Connection":
         # One at a time: other requests may change the list while a connection is being closed.
         while expired := next((each for each in self._idle if each.has_expired()), None):
             self._idle.remove(expired)
@@ -96,14 +96,26 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
                 return connection
         return await self._new_connection(origin)
 
-    async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+    async def _new_connection(self, origin: httpcore.Origin) -> "_Connection":
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
         # `connect_tcp` has set up TLS by then. The context keeps httpcore from loading another one.
         context = await ssl_loader.context() if ssl_loader else None
-        return httpcore.AsyncHTTPConnection(
+        return _Connection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend
         )
+
+
+class _Connection(httpcore.AsyncHTTPConnection):
+    """A connection that limits the interim responses to each of its requests."""
+
+    def __init__(self, origin: httpcore.Origin, **settings: Any) -> None:
+        super().__init__(origin, **settings)
+        self._interim_limit = InterimLimit()
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        request.extensions["trace"] = self._interim_limit.trace
+        return await super().handle_async_request(request)
 
 
 class _ResponseBody(httpx.AsyncByteStream):
@@ -112,7 +124,7 @@ class _ResponseBody(httpx.AsyncByteStream):
     def __init__(
         self,
         response: httpcore.Response,
-        connection: httpcore.AsyncHTTPConnection,
+        connection: "_Connection",
         transport: PublicOnlyTransport,
     ) -> None:
         self._response = response

@@ -1,0 +1,59 @@
+"""Interim responses are counted on each connection, and the caller's own trace still works."""
+
+import asyncio
+from contextlib import suppress
+
+import httpx
+import pytest
+from transport.http_server import OK, Server, read_request
+
+from modelslab_async._transport.interim_limit import limit_interim
+from modelslab_async._transport.public_only import PublicOnlyTransport
+
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class FloodingServer(Server):
+    """Sends normal responses to the first requests of a connection, and then interim ones only."""
+
+    def __init__(self, normal_count):
+        super().__init__()
+        self.normal_count = normal_count
+
+    async def talk(self, reader, writer, requests):
+        for _ in range(self.normal_count):
+            requests.append(await read_request(reader))
+            writer.write(INTERIM * 60 + OK)
+        requests.append(await read_request(reader))
+        with suppress(ConnectionError):
+            while True:
+                writer.write(INTERIM * 1000)
+                await writer.drain()
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("normal_count", [0, 1, 3])
+async def test_flood_on_a_reused_download_connection_is_an_error(normal_count):
+    """Each request may have a hundred interim responses, whatever came before it."""
+    async with (
+        FloodingServer(normal_count) as server,
+        httpx.AsyncClient(transport=PublicOnlyTransport(allow_private=True)) as client,
+    ):
+        for _ in range(normal_count):
+            assert 200 == (await client.get(server.url)).status_code
+        with pytest.raises(httpx.RemoteProtocolError, match="more than 100 interim"):
+            await client.get(server.url)
+    assert [normal_count + 1] == list(map(len, server.received))
+
+
+async def test_trace_of_the_caller_is_still_called():
+    """A `trace` extension that was set before gets every event."""
+    events = []
+
+    async def trace(event, _info):
+        events.append(event)
+
+    async with Server() as server, httpx.AsyncClient() as client:
+        await client.get(server.url, extensions=limit_interim({"trace": trace}))
+    assert "connection.connect_tcp.complete" in events
+    assert "http11.receive_response_headers.complete" in events
