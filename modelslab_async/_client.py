@@ -43,7 +43,7 @@ class Client:
         endpoints: What can be submitted to. Add an endpoint in the same way.
         http: What sends: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
-        pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object with `PacePolicy`'s methods.
+        pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object of your own with its methods.
         rate: The most polls a second for each key; None for no limit. `fetch` does not count.
         workers: The most polls in flight at once.
         timeout: The most seconds that one poll may take.

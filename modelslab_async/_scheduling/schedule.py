@@ -244,12 +244,8 @@ class Schedule:
         """
         End up to `limit` open tickets. Call it until nothing is open; nothing is polled any more.
 
-        Args:
-            error: The cause that the outcomes name.
-            limit: The most tickets to end.
-            now: The time.
-            left: Watchers that take no outcome. A ticket with no other watcher is forgotten, which
-                costs far less than an outcome.
+        The watchers in `left` take no outcome. A ticket with no other watcher is forgotten, which
+        costs far less than an outcome.
         """
         if self._closing is None:
             # A list, since a dict whose first keys were deleted is slow to iterate from its start.
