@@ -94,7 +94,7 @@ class BoundedMap(Generic[ItemT, ResultT]):
         except asyncio.CancelledError as cancelled:
             if is_cancelled():
                 raise
-            # A cancelled task would drop its item without a word.
+            # A cancelled task reports no error, so its item would be lost.
             raise RuntimeError("a task of the bounded map was cancelled from within") from cancelled
         self._results.append((item, result))
 

@@ -30,9 +30,9 @@ class Listeners:
                 _logger.exception("on_event raised; the poller goes on")
 
     def add(self, listener: Listener) -> None:
-        """Call one more function, before the others: the caller's own may be slow."""
+        """Add a listener in front of the others, since the caller's own may be slow."""
         self._listeners = [listener, *self._listeners]
 
     def remove(self, listener: Listener) -> None:
-        """Stop calling a function."""
+        """Remove a listener."""
         self._listeners = [each for each in self._listeners if each != listener]

@@ -38,7 +38,7 @@ class Notifier:
         watchers: Sequence[Watcher],
         result: Reply | CachedProcessing | ModelsLabError,
     ) -> None:
-        """Tell watchers that take every change that the ticket is still running."""
+        """Pass a `Processing` reply to the watchers that take every change."""
         for watcher in watchers:
             if watcher.wants_updates and isinstance(result, CachedProcessing | Processing):
                 watcher.notify(as_processing(result, ticket))
@@ -89,7 +89,7 @@ class Notifier:
             )
 
     def report_completion(self, completion: Completion) -> None:
-        """Tell all that a ticket has ended. An error in one of them is logged."""
+        """Tell watchers, the slots and listeners that a ticket has ended. Their errors are logged."""
         outcome = completion.outcome
         for watcher in completion.watchers:
             try:
@@ -108,4 +108,4 @@ class Notifier:
 
 
 def _ignore_completed(_: Ticket) -> None:
-    """Stands in where there are no slots to free."""
+    """Do nothing: there are no slots to free."""

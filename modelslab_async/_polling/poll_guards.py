@@ -19,9 +19,9 @@ class PollGuards:
         return all(poll_guard(ticket) for poll_guard in self._poll_guards)
 
     def add(self, poll_guard: PollGuard) -> None:
-        """Ask one more function."""
+        """Add a predicate."""
         self._poll_guards.append(poll_guard)
 
     def remove(self, poll_guard: PollGuard) -> None:
-        """Stop asking a function."""
+        """Remove a predicate."""
         self._poll_guards = [each for each in self._poll_guards if each != poll_guard]

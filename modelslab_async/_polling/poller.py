@@ -245,7 +245,7 @@ class Poller:
                 await self._complete_refused()
 
     async def _poll_entry(self, entry: Entry) -> None:
-        """Poll one ticket. Whatever is raised ends that ticket, and never the worker."""
+        """Poll one ticket. An error of any kind ends that ticket, and never the worker."""
         try:
             if not self._poll_guards.allows(entry.ticket):
                 self._schedule.return_unpolled(entry, self._loop.time())

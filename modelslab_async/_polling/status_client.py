@@ -94,7 +94,7 @@ class StatusClient:
         return tier_and_host
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
-        """The key and the family of a ticket, one of which a refusal concerns."""
+        """The key and the family of a ticket. A refusal may end all tickets of either."""
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 
     async def fetch(self, ticket: Ticket) -> Reply:

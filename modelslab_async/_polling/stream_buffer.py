@@ -20,7 +20,7 @@ _MAX_STALE_DEADLINES = 64
 
 
 class _OpenTicket(NamedTuple):
-    """An open ticket: how often the source named it, and its deadline (0.0: not open)."""
+    """An open ticket: how often the source named it, and its deadline (0.0: none)."""
 
     times: int
     deadline: float
@@ -70,7 +70,7 @@ class StreamBuffer:
 
     @property
     def wants_updates(self) -> bool:
-        """See `Watcher`: it takes outcomes alone."""
+        """See `Watcher`: it takes outcomes only."""
         return False
 
     @property
@@ -84,7 +84,7 @@ class StreamBuffer:
         return tuple(self._open)
 
     def register(self, ticket: Ticket, now: float) -> bool:
-        """Take in a ticket. Returns whether it must be watched: it is not known here already."""
+        """Add a ticket. Returns False if it is open already or its outcome is known."""
         self._used_window += 1
         outcome = self._recent_outcomes.get(ticket) or self._known_refusal(ticket)
         if outcome is not None:
@@ -180,7 +180,7 @@ class StreamBuffer:
             self._deadlines = deque(each for each in self._deadlines if self._is_current(*each))
 
     def _is_current(self, deadline: float, ticket: Ticket) -> bool:
-        """Whether a deadline is not stale. A ticket may have ended and been named again."""
+        """Whether a deadline is the current one of an open ticket."""
         return self._open.get(ticket, _NOT_OPEN).deadline == deadline
 
     def _known_refusal(self, ticket: Ticket) -> Unresolved | None:

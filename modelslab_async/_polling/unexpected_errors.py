@@ -14,7 +14,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 def ticket_error(error: BaseException) -> ModelsLabError:
-    """The cause of the `Unresolved` of the one ticket whose poll raised such an error."""
+    """The cause of the `Unresolved` for the ticket whose poll raised the error."""
     return ModelsLabError(
         f"polling this ticket raised {type(error).__name__}, which is a defect of this package or "
         "of an object passed as http= or pace=; the log says where; wait for the same ticket "

@@ -26,7 +26,7 @@ def timed_out(
 
 
 class NullWatcher:
-    """Keeps a ticket polled without a caller that waits for it."""
+    """Keeps a ticket polled for which no caller waits."""
 
     wants_updates = False
 

@@ -5,7 +5,7 @@ from math import ceil
 
 from attrs import define, field
 
-# A timer that fires late may be made up for within this time, so that it costs no polls.
+# After a late timer, polls may catch up by this much.
 _MAX_CATCH_UP_S = 0.05
 
 

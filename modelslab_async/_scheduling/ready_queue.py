@@ -30,7 +30,7 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # Ten polls a second are no burst, so gaps in a small backlog need not be longer.
 _MAX_BACKLOG_GAP_S = 0.1
-# A timer that fires late may be made up for within this time.
+# After a late timer, a backlog may catch up by this much.
 _MAX_CATCH_UP_S = 0.05
 
 E = TypeVar("E", bound=QueueEntry)

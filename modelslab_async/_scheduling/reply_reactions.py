@@ -12,7 +12,7 @@ from .host_queue import Entry, WebhookState
 from .pace_policy import PacePolicy, RetryLimits
 from .shared_floats import SharedFloats
 
-# Tickets whose end a webhook reports are polled this much less often.
+# Where a webhook will report the end of a ticket, its steps are this many times longer.
 _WEBHOOK_STEP_FACTOR = 4.0
 
 

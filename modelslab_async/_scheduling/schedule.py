@@ -42,7 +42,7 @@ from .reply_reactions import learn_end, react_to_reply
 from .shared_floats import SharedFloats
 from .watcher_protocol import Watcher
 
-# Timers and the event loop are late by less. A longer gap means that the process did not run.
+# Timers are late by less. A longer gap means that the process was suspended.
 _MIN_STALL_S = 5.0
 # The most entries that one call of `close` goes through, watched or not.
 _MAX_SCANNED_PER_CLOSE = 4096
@@ -93,7 +93,7 @@ class Schedule:
         just_submitted: bool = False,
         expects_webhook: bool = False,
     ) -> None:
-        """Open a ticket, or add a watcher to an open one. For the arguments see `InitialState`."""
+        """Open a ticket, or add a watcher to an open one. See `InitialState` for what is known."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)
@@ -102,7 +102,7 @@ class Schedule:
         due = now + family_pace.first_step(eta, jitter, just_submitted=just_submitted)
         host_queue = self._hosts.queue_for(tier, host)
         if host_queue.is_idle:
-            # Earlier failures say nothing about the time in which nothing was polled.
+            # The host was not polled for a while, so earlier failures say nothing about it.
             host_queue.health.reset_silence()
         if not self._sole_watcher or self._sole_watcher[0] is not watcher:
             self._sole_watcher = (watcher,)

@@ -27,7 +27,7 @@ from .replay import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Two polls that differ by less than these fractions of a step and of an age differ by jitter.
+# Polls closer than these fractions of a step or an age count as one: jitter separates them.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
 # While etas are not proven to be wrong, a poll must be worth twice its cost.
@@ -75,7 +75,7 @@ class AdaptiveFamilyPace:
             history.add(last_running / unit, None if first_done is None else first_done / unit)
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
-        """The history to use for an eta, and the seconds that count as 1 in it."""
+        """The history to use for an eta, and its unit in seconds."""
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
         return self.ages, 1.0
@@ -113,7 +113,7 @@ class AdaptiveFamilyPace:
         return history.budget.is_affordable
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
-        """Book what a job cost with the plain pace, and what learned steps cost beside that."""
+        """Add the cost of a job to the budget: with the plain pace and with learned steps."""
         history, unit = self._history_for(eta)
         job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))
         learned_polls = job.aligned(

@@ -128,7 +128,7 @@ class IntervalHistogram:
         return [max(0.0, probability * factor) for probability, factor in shares]
 
     def _kernel_smoothed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread the mass of each bin over neighbours, the fewer the more jobs are there."""
+        """Spread the mass of each bin over its neighbours, over fewer where many jobs ended."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         all_bins = min(_BINS, top + _UNSEEN_BINS)
         jobs = sum(self._weights.values())

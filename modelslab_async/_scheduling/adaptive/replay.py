@@ -34,7 +34,7 @@ class ObservedJob:
     def aligned(
         self, poll_ages: Sequence[float], tolerance: Callable[[float], float]
     ) -> list[float]:
-        """Move the ages that differ from a real poll by jitter alone to that poll."""
+        """Replace each age by that of a real poll where jitter alone can explain the difference."""
         found = list[float]()
         for poll_age in poll_ages:
             found.append(self._aligned(poll_age, tolerance(poll_age)))
