@@ -1,5 +1,5 @@
 """
 What `Client` and `Batch` run on: one poller, one submitter, one lifecycle.
 
-It never reads arguments of the command line, files or environment variables.
+It never sends a request itself: `_polling` and `_submitting` do.
 """
