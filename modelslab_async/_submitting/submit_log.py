@@ -1,4 +1,4 @@
-"""SubmitLog: hears of every submit before it is sent and after. This one records nothing."""
+"""SubmitLog: is told of each submit before it is sent and after. This one records nothing."""
 
 import asyncio
 import logging

@@ -17,6 +17,7 @@ from modelslab_async import (
     PaymentRequired,
     SubmitUncertain,
     Success,
+    Ticket,
     TransportError,
     Unresolved,
     Unsubmitted,
@@ -517,6 +518,27 @@ def test_rate_limit_delays_all_submits(virtually, service):
             await first
         assert here.moments[1] - here.moments[0] >= 7.0
         assert 3 == len(here.moments)
+
+    virtually(main)
+
+
+def test_ticket_that_cannot_be_polled_keeps_its_slot(virtually):
+    """A poller that refuses the ticket stops no timer: the next submit goes after an hour."""
+
+    class Refusing:
+        def watch(self, *_):
+            raise ValueError("unknown family")
+
+        def unwatch(self, *_):
+            pass
+
+    async def main():
+        clock = asyncio.get_running_loop().time
+        slots = Slots(1, poller=Refusing())
+        await slots.acquire(0)
+        slots.assign(Ticket("images", 1), eta=1.0)
+        await slots.acquire(1)
+        assert 3600.0 <= clock() < 3601.0
 
     virtually(main)
 
