@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from attrs import define
 
 from .._journal.runs import ClaimedTicket
-from .._journal.tickets import Completion, PollUpdate
+from .._journal.tickets import OutcomeRow, PollUpdate
 from .._models.events import Event, Polled, PollFailed
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
@@ -63,11 +63,11 @@ class OpenTickets:
             case _:
                 pass
 
-    def complete(self, outcome: Outcome) -> Completion:
+    def complete(self, outcome: Outcome) -> OutcomeRow:
         """Remove the ticket of an outcome. Return what the journal records of it."""
         entry = self._entries.pop(outcome.ticket)
         max_lag = None if isinstance(outcome, Unresolved) else entry.max_lag
-        return Completion(entry.row_id, entry.polls, outcome, max_lag)
+        return OutcomeRow(entry.row_id, entry.polls, outcome, max_lag)
 
     def take_updates(self) -> list[PollUpdate]:
         """Return the polls since the last call, and count from zero again."""

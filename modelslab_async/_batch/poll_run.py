@@ -10,7 +10,7 @@ from attrs import evolve
 
 from .._engine.engine import Engine
 from .._engine.streams import stream_outcomes
-from .._journal.tickets import Completion
+from .._journal.tickets import OutcomeRow
 from .._models.errors import ModelsLabError
 from .._models.journal_errors import JournalError
 from .._models.outcomes import Outcome, Unresolved
@@ -159,10 +159,10 @@ class PollRun:
         ]
 
     async def _commit_one_by_one(
-        self, completions: list[Completion]
-    ) -> tuple[list[Completion], list[bool]]:
+        self, completions: list[OutcomeRow]
+    ) -> tuple[list[OutcomeRow], list[bool]]:
         """Write outcomes of which one cannot be encoded. Its ticket alone becomes unresolved."""
-        committed: list[Completion] = []
+        committed: list[OutcomeRow] = []
         written: list[bool] = []
         for given in completions:
             completion = given
@@ -182,7 +182,7 @@ class PollRun:
             committed.append(completion)
         return committed, written
 
-    async def _write(self, completions: list[Completion]) -> list[bool]:
+    async def _write(self, completions: list[OutcomeRow]) -> list[bool]:
         return await self._journal.leases.complete(
             self.run_id, completions, save_files=self._save_files
         )

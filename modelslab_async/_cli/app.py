@@ -22,7 +22,7 @@ from .exit_codes import (
     exit_codes,
     explain,
 )
-from .options import Interrupted, Settings, debug
+from .options import Interrupted, ProgramSettings, debug
 
 
 class App(CommandGroup):
@@ -111,7 +111,7 @@ class _OneLineFormatter(logging.Formatter):
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    settings = Settings()
+    settings = ProgramSettings()
     _configure_output()
     try:
         code = app.main(arguments, prog_name=output.PROGRAM, standalone_mode=False, obj=settings)

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 @define
-class Settings:
+class ProgramSettings:
     """The settings of the whole program."""
 
     debug: bool = False
@@ -63,7 +63,7 @@ def _parse_range(
 
 
 def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001
-    context.ensure_object(Settings).debug |= value
+    context.ensure_object(ProgramSettings).debug |= value
 
 
 def complete_family(

@@ -7,7 +7,7 @@ from . import pending_files, runs, tickets
 from .pending_files import SaveClaim
 from .runs import Claim
 from .sqlite_store import SqliteStore
-from .tickets import Completion, PollUpdate
+from .tickets import OutcomeRow, PollUpdate
 
 
 class RunLeases:
@@ -72,7 +72,7 @@ class RunLeases:
         await self._store.write(tickets.record_polls, run_id, updates)
 
     async def complete(
-        self, run_id: int, completions: Sequence[Completion], *, save_files: bool = False
+        self, run_id: int, completions: Sequence[OutcomeRow], *, save_files: bool = False
     ) -> list[bool]:
         """
         Write outcomes. Return for each whether it was written, since the run still had the ticket.

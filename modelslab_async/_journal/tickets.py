@@ -29,7 +29,7 @@ _INSERT_REPLY: Final = (
 
 
 @frozen
-class Completion:
+class OutcomeRow:
     """
     How a ticket ended.
 
@@ -75,7 +75,7 @@ def add(db: sqlite3.Connection, tickets: Sequence[Ticket], *, now: float) -> int
 def complete(
     db: sqlite3.Connection,
     run_id: int,
-    completions: Sequence[Completion],
+    completions: Sequence[OutcomeRow],
     *,
     now: float,
     save_files: bool = False,

@@ -375,7 +375,7 @@ async def test_commit_without_a_lease_starts_a_new_run(a_client, emulator, path)
         async with aclosing(batch.run()) as outcomes:
             seen = [await anext(outcomes)]
 
-            # Since nobody reads, what ends now waits to be written.
+            # No caller reads, so outcomes wait to be written.
             await asyncio.sleep(1.5)
             async with Journal.open(path, clock=lambda: now + 2000) as other:
                 run = await other.leases.begin_run(lease=10)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from modelslab_async import Batch, Failed, Success, Unresolved, WaitTimeout, from_dict
-from modelslab_async._journal.tickets import Completion
+from modelslab_async._journal.tickets import OutcomeRow
 
 BODY = {"status": "success", "output": ["https://a/1.png", 'b,"c"\n'], "message": "é"}
 NOW = 1_800_000_000.0
@@ -29,9 +29,9 @@ async def batch(path):
         )
         cause = WaitTimeout("late", ticket=third)
         completions = [
-            Completion(one, 2, success),
-            Completion(two, 1, Failed(ticket=second, message="no", reason="not_found")),
-            Completion(three, 0, Unresolved(ticket=third, cause=cause)),
+            OutcomeRow(one, 2, success),
+            OutcomeRow(two, 1, Failed(ticket=second, message="no", reason="not_found")),
+            OutcomeRow(three, 0, Unresolved(ticket=third, cause=cause)),
         ]
         await batch.journal.leases.complete(run, completions)
         await batch.journal.leases.end_run(run)
@@ -121,7 +121,7 @@ async def test_cancelled_export_stops(batch, tmp_path, monkeypatch):
     await batch.add(("images", number) for number in range(100, 5000))
     run = await batch.journal.leases.begin_run(lease=60)
     claim = await batch.journal.leases.claim(run, before_run=run, limit=5000, lease=60)
-    completions = [Completion(number, 0, Failed(ticket=ticket)) for number, ticket in claim.tickets]
+    completions = [OutcomeRow(number, 0, Failed(ticket=ticket)) for number, ticket in claim.tickets]
     await batch.journal.leases.complete(run, completions)
     task = asyncio.create_task(batch.export(tmp_path / "out.jsonl"))
     await wait_for_drafts(tmp_path, 1)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from modelslab_async import Success, Ticket
 from modelslab_async._journal.runs import Claim
-from modelslab_async._journal.tickets import Completion
+from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async.journal import Journal
 
 LEASE = 3600.0
@@ -82,7 +82,7 @@ async def completed(journal: Journal, group: int, body: dict[str, Any]) -> tuple
         if not claim.tickets:
             return count / claiming, count / completing
         completions = [
-            Completion(number, 3, success(ticket, body)) for number, ticket in claim.tickets
+            OutcomeRow(number, 3, success(ticket, body)) for number, ticket in claim.tickets
         ]
         random.Random(count).shuffle(completions)
         began = time.perf_counter()

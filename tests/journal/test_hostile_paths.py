@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from modelslab_async import Batch, JournalDamaged, JournalError, Success, Ticket
-from modelslab_async._journal.tickets import Completion
+from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async.journal import Journal
 
 # An open that never returns fails here, instead of holding the suite.
@@ -121,7 +121,7 @@ async def complete_one(journal):
     run = await journal.leases.begin_run(lease=60)
     (claimed,) = (await journal.leases.claim(run, before_run=run, limit=1, lease=60)).tickets
     success = Success(ticket=ticket, output=("https://a",), raw={"status": "success"})
-    await journal.leases.complete(run, [Completion(claimed.row_id, 1, success)])
+    await journal.leases.complete(run, [OutcomeRow(claimed.row_id, 1, success)])
 
 
 DAMAGES = {

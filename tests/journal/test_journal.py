@@ -17,7 +17,7 @@ from modelslab_async import (
     WaitTimeout,
 )
 from modelslab_async._journal import exports
-from modelslab_async._journal.tickets import Completion, PollUpdate
+from modelslab_async._journal.tickets import OutcomeRow, PollUpdate
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal, PendingSubmit
 
@@ -73,9 +73,9 @@ async def test_outcomes_are_there_after_reopening(path, clock):
         clock.now += 5
         failed = Failed(ticket=B, message="no")
         completions = [
-            Completion(claimed[A], 3, done(A)),
-            Completion(claimed[B], 1, failed),
-            Completion(claimed[C], 2, unresolved(C)),
+            OutcomeRow(claimed[A], 3, done(A)),
+            OutcomeRow(claimed[B], 1, failed),
+            OutcomeRow(claimed[C], 2, unresolved(C)),
         ]
         assert [True] * 3 == await journal.leases.complete(run, completions)
     async with Journal.open(path, clock=clock) as journal:
@@ -114,7 +114,7 @@ async def test_outcomes_of_many_pages_come_once_each(journal, monkeypatch):
     run = await journal.leases.begin_run(lease=60)
     claimed = await claim(journal, run, limit=20)
     completions = [
-        Completion(claimed[ticket], 1, done(ticket)) for ticket in tickets if int(ticket.id) % 3
+        OutcomeRow(claimed[ticket], 1, done(ticket)) for ticket in tickets if int(ticket.id) % 3
     ]
     await journal.leases.complete(run, completions)
     assert [end.outcome for end in completions] == [
@@ -135,7 +135,7 @@ async def test_two_runs_claim_different_tickets(journal):
     assert set() == {*own} & {*other}
     got = await journal.leases.claim(first, before_run=first, limit=9, lease=60)
     assert ([], True) == (got.tickets, got.has_others)
-    assert [True] == await journal.leases.complete(second, [Completion(other[C], 1, done(C))])
+    assert [True] == await journal.leases.complete(second, [OutcomeRow(other[C], 1, done(C))])
     got = await journal.leases.claim(first, before_run=first, limit=9, lease=60)
     assert ([], False) == (got.tickets, got.has_others)
     got = await journal.leases.claim(second, before_run=second, limit=9, lease=60)
@@ -174,12 +174,12 @@ async def test_outcome_of_a_lost_ticket_is_not_written(journal, clock):
     taken = await claim(journal, fast)
     own = await claim(journal, again := await journal.leases.begin_run(lease=60))
     assert ({A, B}, {}) == (taken.keys(), own)
-    assert [True] == await journal.leases.complete(fast, [Completion(taken[A], 1, done(A))])
+    assert [True] == await journal.leases.complete(fast, [OutcomeRow(taken[A], 1, done(A))])
     assert [False] == await journal.leases.complete(
-        slow, [Completion(claimed[A], 1, unresolved(A))]
+        slow, [OutcomeRow(claimed[A], 1, unresolved(A))]
     )
     assert [False, True] == await journal.leases.complete(
-        fast, [Completion(taken[A], 5, unresolved(A)), Completion(taken[B], 1, done(B))]
+        fast, [OutcomeRow(taken[A], 5, unresolved(A)), OutcomeRow(taken[B], 1, done(B))]
     )
     await journal.leases.record_polls(slow, [PollUpdate(claimed[A], 7, Processing(ticket=A))])
     await journal.leases.end_run(again)
@@ -193,7 +193,7 @@ async def test_unresolved_ticket_is_claimed_by_later_runs_only(journal):
     first = await journal.leases.begin_run(lease=60)
     claimed = await claim(journal, first)
     await journal.leases.complete(
-        first, [Completion(claimed[A], 1, unresolved(A)), Completion(claimed[B], 1, done(B))]
+        first, [OutcomeRow(claimed[A], 1, unresolved(A)), OutcomeRow(claimed[B], 1, done(B))]
     )
     assert {} == await claim(journal, first)
     assert 1 == (await journal.report()).unresolved
@@ -202,7 +202,7 @@ async def test_unresolved_ticket_is_claimed_by_later_runs_only(journal):
     report = await journal.report()
     assert (1, 1, 0) == (report.open, report.running, report.unresolved)
     assert await journal.last(A) is None
-    assert [True] == await journal.leases.complete(second, [Completion(claimed[A], 1, done(A))])
+    assert [True] == await journal.leases.complete(second, [OutcomeRow(claimed[A], 1, done(A))])
     assert {done(A), done(B)} == {each.outcome async for each in journal.recorded_outcomes()}
 
 
@@ -290,7 +290,7 @@ async def test_queries_of_a_run_scan_no_table(journal, path):
     await journal.add([A, B])
     run = await journal.leases.begin_run(lease=60)
     claimed = await claim(journal, run, limit=1)
-    await journal.leases.complete(run, [Completion(claimed[A], 1, done(A))])
+    await journal.leases.complete(run, [OutcomeRow(claimed[A], 1, done(A))])
     await journal.leases.end_run(run)
     with closing(connect(str(path), 5)) as db:
         for statement in statements:
@@ -390,7 +390,7 @@ async def test_run_loses_its_saves_when_its_lease_is_over(journal, clock):
         await journal.leases.begin_run(lease=1000),
     )
     claimed = await claim(journal, dead)
-    await journal.leases.complete(dead, [Completion(claimed[A], 1, done(A))], save_files=True)
+    await journal.leases.complete(dead, [OutcomeRow(claimed[A], 1, done(A))], save_files=True)
 
     async def saves(run):
         return (await journal.leases.claim_saves(run, before_run=run, limit=9, lease=60)).pending
@@ -409,12 +409,12 @@ async def test_export_shows_one_moment(journal, path, monkeypatch):
     run = await journal.leases.begin_run(lease=60)
     claimed = await claim(journal, run)
     await journal.leases.complete(
-        run, [Completion(claimed[A], 1, done(A)), Completion(claimed[B], 1, done(B))]
+        run, [OutcomeRow(claimed[A], 1, done(A)), OutcomeRow(claimed[B], 1, done(B))]
     )
     with closing(connect(str(path), 5)) as db:
         pages = exports._pages(db)
         first = next(pages)
-        await journal.leases.complete(run, [Completion(claimed[C], 1, done(C))])
+        await journal.leases.complete(run, [OutcomeRow(claimed[C], 1, done(C))])
         rest = list(pages)
     assert [A, B] == [each.outcome.ticket for page in (first, *rest) for each in page]
 
@@ -424,7 +424,7 @@ async def test_overview_shows_tickets_in_plain_words(journal, path):
     await journal.add([A, B])
     run = await journal.leases.begin_run(lease=60)
     claimed = await claim(journal, run)
-    await journal.leases.complete(run, [Completion(claimed[A], 2, done(A))])
+    await journal.leases.complete(run, [OutcomeRow(claimed[A], 2, done(A))])
     with closing(sqlite3.connect(path)) as db:
         rows = db.execute("SELECT ticket, state, polls, added_at, body FROM overview").fetchall()
     moment = "2027-01-15 08:00:00"

@@ -26,7 +26,7 @@ from modelslab_async import (
 from modelslab_async._journal import schema
 from modelslab_async._journal.reader import _read_immutable, read
 from modelslab_async._journal.sqlite_errors import to_journal_error
-from modelslab_async._journal.tickets import Completion
+from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal
 
@@ -410,7 +410,7 @@ async def test_outcome_without_room_leaves_its_ticket_open(path):
             await journal.leases.claim(run, before_run=run, limit=1, lease=60)
         ).tickets
         await journal._store.write(_no_more_pages)
-        end = Completion(
+        end = OutcomeRow(
             number, 1, Success(ticket=A, raw={"status": "success", "output": "x" * 100_000})
         )
         with pytest.raises(JournalFull):
@@ -431,7 +431,7 @@ async def test_damaged_reply_names_its_ticket_everywhere(path, body):
             await journal.leases.claim(run, before_run=run, limit=1, lease=60)
         ).tickets
         await journal.leases.complete(
-            run, [Completion(number, 1, Success(ticket=A, raw={}))], save_files=True
+            run, [OutcomeRow(number, 1, Success(ticket=A, raw={}))], save_files=True
         )
         await journal._store.write(lambda db: db.execute("UPDATE replies SET body = ?", (body,)))
 
@@ -537,7 +537,7 @@ async def test_damaged_reply_is_an_error_of_the_journal(tmp_path, body):
         run = await journal.leases.begin_run(lease=60)
         claim = await journal.leases.claim(run, before_run=run, limit=1, lease=60)
         await journal.leases.complete(
-            run, [Completion(claim.tickets[0][0], 1, Success(ticket=A, raw={"id": 1}))]
+            run, [OutcomeRow(claim.tickets[0][0], 1, Success(ticket=A, raw={"id": 1}))]
         )
         with closing(sqlite3.connect(path)) as db, db:
             db.execute("UPDATE replies SET body = ?", (body,))
