@@ -67,8 +67,8 @@ async def test_bytes_received_at_once_are_parsed_in_slices(parser):
         assert 1 == len(server.received)
         await http.aclose()
     assert max(length for _, length in reads) <= 8192
-    turns = [turn for turn, _ in reads]
-    assert len(turns) == len(set(turns))
+    iterations = [iteration for iteration, _ in reads]
+    assert len(iterations) == len(set(iterations))
 
 
 async def test_chunks_received_at_once_over_httpx_are_read_in_slices():
