@@ -89,7 +89,7 @@ class Notifier:
             )
 
     def report_completion(self, completion: Completion) -> None:
-        """Tell watchers, the slots and listeners that a ticket has ended. Their errors are logged."""
+        """Tell watchers, slots and listeners that a ticket has ended. Their errors are logged."""
         outcome = completion.outcome
         for watcher in completion.watchers:
             try:
