@@ -30,8 +30,8 @@ MUTATIONS = [
     Mutation(
         "end of an outage: a burst of polls",
         "_scheduling/host_queue.py",
-        "        if self.health.record_answer():",
-        "        if self.health.record_answer() and False:",
+        "        for queue in self._queues.values():\n            queue.spread_backlog(now)",
+        "        for queue in ():\n            queue.spread_backlog(now)",
         "test_outage.py",
         "no_burst and refuses",
     ),
