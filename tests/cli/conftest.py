@@ -18,7 +18,7 @@ from modelslab_async.emulator import Emulator, Jobs, run_server
 
 KEY = "a-secret-key-for-the-command-line"
 COMMAND = [sys.executable, "-m", "modelslab_async"]
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 
 
 class Service:

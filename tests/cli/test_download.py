@@ -10,6 +10,8 @@ import pytest
 import modelslab_async
 from modelslab_async.emulator import ScriptedReply
 
+from .conftest import TIMEOUT_S
+
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
@@ -69,18 +71,18 @@ def test_unsaved_file_is_reported_with_advice(program, emulator, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("body", "code"),
+    ("body", "timeout", "code"),
     [
-        (b'{"status": "failed", "message": "Failed, Try Again"}', 1),
-        (b'{"status": "success", "output": []}', 0),
-        (b'{"status": "processing"}', 7),
+        (b'{"status": "failed", "message": "Failed, Try Again"}', "60", 1),
+        (b'{"status": "success", "output": []}', "60", 0),
+        (b'{"status": "processing"}', "0.3", 7),
     ],
 )
-def test_ticket_without_files_prints_no_path(program, emulator, tmp_path, body, code):
+def test_ticket_without_files_prints_no_path(program, emulator, tmp_path, *, body, timeout, code):
     """Failed, empty and unfinished tickets print no path and keep their exit codes."""
     emulator.script("images:76", [ScriptedReply(200, body)])
 
-    run = program("download", "images:76", "--out", str(tmp_path), "--timeout", "0.3")
+    run = program("download", "images:76", "--out", str(tmp_path), "--timeout", timeout)
 
     assert (code, "", []) == (run.returncode, run.stdout, names(tmp_path))
 
@@ -108,7 +110,7 @@ def test_interrupted_download_can_be_repeated(program, emulator, tmp_path):
     with program.start(*arguments) as process:
         assert process.stdout.readline().strip().endswith("images-79-0.png")
         process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=30)
+        _, messages = process.communicate(timeout=TIMEOUT_S)
 
     assert (130, 1) == (process.returncode, messages.count("\n"))
     assert "download again to resume" in messages

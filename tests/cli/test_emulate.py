@@ -10,7 +10,7 @@ import pytest
 
 from modelslab_async._cli.emulate import emulate
 
-from .conftest import KEY
+from .conftest import KEY, TIMEOUT_S
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_printed_base_url_serves_other_programs(program, emulating):
     replies = [httpx.post(f"{url}/v3/text2img", json=submit).json() for _ in range(2)]
     assert ["success", "error"] == [reply["status"] for reply in replies]
     process.send_signal(signal.SIGINT)
-    rest, messages = process.communicate(timeout=10)
+    rest, messages = process.communicate(timeout=TIMEOUT_S)
     assert (130, "", 1) == (process.returncode, rest, messages.count("\n"))
 
 

@@ -2,14 +2,13 @@
 
 import json
 import signal
-import time
 
 import pytest
 
 from modelslab_async import Failed, Success, Unresolved, WaitTimeout, from_dict
 from modelslab_async.emulator import ScriptedReply
 
-from .conftest import KEY
+from .conftest import KEY, TIMEOUT_S
 
 REPLIES = {
     "success": (0, 200, b'{"status": "success", "output": ["https://x.test/1.png"]}'),
@@ -184,7 +183,7 @@ def test_interrupted_wait_says_how_to_resume(program, emulator):
     with program.start("wait", good, scripted(emulator, "processing")) as process:
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=10)
+        _, messages = process.communicate(timeout=TIMEOUT_S)
     assert good == json.loads(first)["ticket"]
     assert (130, 1) == (process.returncode, messages.count("\n"))
     assert "interrupted after 1 ended" in messages
@@ -194,10 +193,8 @@ def test_outcomes_are_printed_at_once(program, emulator):
     """A pipe gets each outcome at once, while other tickets are still open."""
     ticket = str(emulator.add_job("three_d:2", fails=False))
     with program.start("wait", ticket, scripted(emulator, "processing")) as process:
-        began = time.monotonic()
         assert ticket in process.stdout.readline()
         assert process.poll() is None
-        assert time.monotonic() - began < 10
         process.kill()
 
 

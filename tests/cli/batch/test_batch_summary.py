@@ -113,7 +113,7 @@ def test_unreachable_host_is_a_network_error(here):
     """A host that does not answer is a network error, even if the timeout comes first."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    run = here("run", "-", "--timeout", "1", given="images:6201\n", MODELSLAB_BASE_URL=url)
+    run = here("run", "-", "--timeout", "3", given="images:6201\n", MODELSLAB_BASE_URL=url)
     assert 10 == run.returncode, run.stderr
     assert "the last poll failed" in run.stderr
 

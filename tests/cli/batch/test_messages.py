@@ -69,7 +69,7 @@ def test_quiet_reports_failures_and_reasons(here, emulator):
         emulator.add_job(("images", n), fails=True)
     emulator.script("images:7023", [ScriptedReply(200, b'{"status": "processing"}')])
     ids = "images:7021\nimages:7022\nimages:7023\n"
-    run = here("run", "-", "--quiet", "--timeout", "2", given=ids)
+    run = here("run", "-", "--quiet", "--timeout", "5", given=ids)
     assert (7, "") == (run.returncode, run.stdout)
     assert "2 failed, 1 given up" in run.stderr
     assert "2 x Failed, Try Again" in run.stderr

@@ -13,14 +13,14 @@ from modelslab_async._cli.demo.demo_command import demo
 from modelslab_async._cli.demo.planned_jobs import DemoPlan, PlannedJob, plan_jobs
 from modelslab_async._cli.demo.statistics import DemoStatistics
 
-from ..conftest import children, is_alive
+from ..conftest import TIMEOUT_S, children, is_alive
 
 HAS_PROC = Path("/proc/self/stat").exists()
 QUICK = ("--count", "60", "--duration", "0.1:0.4", "--pace-floor", "0.1")
 needs_proc = pytest.mark.skipif(not HAS_PROC, reason="processes are found in /proc")
 
 
-def eventually(condition, *, seconds=10.0):
+def eventually(condition, *, seconds=60.0):
     """Wait until the condition returns something, and return that."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
@@ -58,7 +58,7 @@ def test_demo_leaves_no_process(program):
     """The emulator's process ends with the demo."""
     with program.start("demo", *QUICK) as process:
         (child,) = eventually(lambda: children(process.pid))
-        process.communicate(timeout=20)
+        process.communicate(timeout=TIMEOUT_S)
     assert 0 == process.returncode
     assert not is_alive(child)
 
@@ -73,7 +73,7 @@ def test_ctrl_c_leaves_no_process(program, receiver, moment):
         if moment == "later":
             assert "of 60 completed" in process.stderr.readline()
         (os.killpg if receiver == "group" else os.kill)(process.pid, signal.SIGINT)
-        _, messages = process.communicate(timeout=10)
+        _, messages = process.communicate(timeout=TIMEOUT_S)
     assert 130 == process.returncode
     assert "interrupted; 0 of 60 tickets had completed" in messages.splitlines()[-1]
     assert "Traceback" not in messages
@@ -96,7 +96,7 @@ def test_demo_reports_a_killed_emulator(program):
     with program.start("demo", "--count", "60", "--duration", "60") as process:
         (child,) = eventually(lambda: children(process.pid))
         os.kill(child, signal.SIGKILL)
-        _, messages = process.communicate(timeout=20)
+        _, messages = process.communicate(timeout=TIMEOUT_S)
     assert 70 == process.returncode
     assert "ended by itself" in messages
 

@@ -1,6 +1,7 @@
 """The report of a batch: one page that loads and runs nothing."""
 
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 from html.parser import HTMLParser
@@ -9,6 +10,8 @@ import pytest
 
 from modelslab_async._cli.report.svg_plots import bars, histogram, nice_step, timeline
 from modelslab_async.emulator import ScriptedReply
+
+from ..conftest import Program
 
 HOSTILE = "<script>alert(1)</script> \"' & \u202e\x1b[31m"
 
@@ -38,9 +41,11 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-@pytest.fixture
-def journal(program, emulator, tmp_path):
+@pytest.fixture(scope="module")
+def recorded_journal(service, tmp_path_factory):
     """A batch with successes, files, failures with hostile messages, and an unresolved ticket."""
+    program, emulator = Program(service.base_url), service.emulator
+    folder = tmp_path_factory.mktemp("batch")
     tickets = [str(emulator.add_job(("images", n), fails=False)) for n in range(6001, 6011)]
     failed = b'{"status": "failed", "message": %s}'
     for number, word in ((6011, b'"%s"'), (6012, b'"%s"'), (6013, b'"Failed, Try Again"')):
@@ -54,12 +59,18 @@ def journal(program, emulator, tmp_path):
     soon = b'{"status": "processing", "eta": 0.1}'
     emulator.script("images:6016", [ScriptedReply(200, soon), ScriptedReply(200, unsaved)])
     tickets += [f"images:{number}" for number in (6014, 6015, 6016)]
-    (tmp_path / "ids").write_text("\n".join(tickets))
+    (folder / "ids").write_text("\n".join(tickets))
     program(
-        *("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db")),
-        *("--out", str(tmp_path / "out"), "--allow-private", "--timeout", "1"),
+        *("batch", "run", str(folder / "ids"), "--journal", str(folder / "run.db")),
+        *("--out", str(folder / "out"), "--allow-private", "--timeout", "5"),
     )
-    return tmp_path / "run.db"
+    return folder / "run.db"
+
+
+@pytest.fixture
+def journal(recorded_journal, tmp_path):
+    """A copy of the recorded journal."""
+    return shutil.copy(recorded_journal, tmp_path / "run.db")
 
 
 def test_report_page_shows_counts_and_reasons_and_loads_nothing(program, journal, tmp_path):
