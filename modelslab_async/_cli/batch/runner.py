@@ -101,7 +101,9 @@ def _ticket_error(error: ValueError) -> click.ClickException:
 
 
 def _interrupted_message(progress: RunProgress) -> str:
-    return f"interrupted with {progress.open:,} open; run the same command again to resume"
+    # Before the run has begun, the number of open tickets is not known.
+    state = f" with {progress.open:,} open" if progress.total else ""
+    return f"interrupted{state}; run the same command again to resume"
 
 
 class _BatchRun:
