@@ -14,7 +14,9 @@ KEY = "a-test-key-1234"
 REALTIME = "realtime/text2img"
 
 
-def said(status_code: int = 200, headers: dict[str, str] | None = None, **body: Any) -> Response:
+def json_response(
+    status_code: int = 200, headers: dict[str, str] | None = None, **body: Any
+) -> Response:
     lines = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     return Response(status_code=status_code, headers=lines, body=json.dumps(body).encode())
 
@@ -39,11 +41,11 @@ class Service:
         await asyncio.sleep(0.01)
         if "/fetch" in request.url:
             self.polls += 1
-            return said(status="success", output=["https://x.example/1.png"])
+            return json_response(status="success", output=["https://x.example/1.png"])
         fields = json.loads(request.body)
         self.submits.append(fields)
         self.moments.append(asyncio.get_running_loop().time())
-        step = self.steps.pop(0) if self.steps else taken
+        step = self.steps.pop(0) if self.steps else accept
         return step(self, fields)
 
     def start(self, fields: dict[str, Any]) -> int:
@@ -54,30 +56,32 @@ class Service:
         return Client(KEY, http=self, **more)
 
 
-def taken(service: Service, fields: dict[str, Any]) -> Response:
-    return said(status="processing", id=service.start(fields), eta=3, output=[])
+def accept(service: Service, fields: dict[str, Any]) -> Response:
+    return json_response(status="processing", id=service.start(fields), eta=3, output=[])
 
 
-def done(service: Service, fields: dict[str, Any]) -> Response:
-    return said(status="success", id=service.start(fields), output=["https://x.example/1.png"])
+def finish_at_once(service: Service, fields: dict[str, Any]) -> Response:
+    return json_response(
+        status="success", id=service.start(fields), output=["https://x.example/1.png"]
+    )
 
 
 def never_left(*_: object) -> Response:
     raise TransportError("connection refused", may_have_been_sent=False)
 
 
-def lost(*_: object) -> Response:
+def connection_lost(*_: object) -> Response:
     raise TransportError("the connection broke", may_have_been_sent=True)
 
 
-def lost_after_the_start(service: Service, fields: dict[str, Any]) -> Response:
+def lost_after_start(service: Service, fields: dict[str, Any]) -> Response:
     service.start(fields)
     raise TransportError("the connection broke", may_have_been_sent=True)
 
 
-def full(*_: object) -> Response:
+def queue_full(*_: object) -> Response:
     message = "Rate limit exceeded. Maximum 5 queued requests allowed."
-    return said(429, status="error", message=message, retry_after=30)
+    return json_response(429, status="error", message=message, retry_after=30)
 
 
 def spam(*_: object) -> Response:
@@ -85,7 +89,7 @@ def spam(*_: object) -> Response:
         "you are sending same request multiple times, spam filter is enabled, please wait for 30 "
         "seconds and try again"
     )
-    return said(status="error", message="Rate limit exceeded", tips=tips)
+    return json_response(status="error", message="Rate limit exceeded", tips=tips)
 
 
 @pytest.fixture

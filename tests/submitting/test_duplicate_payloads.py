@@ -18,7 +18,7 @@ from modelslab_async import (
 from modelslab_async._submitting.submit_log import CallbackFailure, SubmitLog
 from modelslab_async.emulator import Jobs
 
-from .conftest import REALTIME, Service, said, spam
+from .conftest import REALTIME, Service, json_response, spam
 
 
 def now():
@@ -43,7 +43,7 @@ class Filter(Service):
         is_taken = now() - self.last.get(fields["prompt"], -1e9) >= self.window
         if is_taken:
             self.last[fields["prompt"]] = now()
-            response = said(status="processing", id=self.start(fields), output=[])
+            response = json_response(status="processing", id=self.start(fields), output=[])
         else:
             response = spam()
         await asyncio.sleep(back)
@@ -198,7 +198,7 @@ def test_refused_key_rejects_held_back_submits(virtually):
 
         async def refuse(request):
             if b"a dog" in request.body:
-                return said(401, status="error", message="Invalid API key")
+                return json_response(401, status="error", message="Invalid API key")
             return await exchange(request)
 
         here.exchange = refuse
@@ -221,7 +221,9 @@ def test_cancelled_submit_lets_next_go(virtually):
     class Endless(Filter):
         async def exchange(self, request, /):
             if "/fetch" in request.url:
-                return said(status="processing" if now() < 100.0 else "success", output=["x"])
+                return json_response(
+                    status="processing" if now() < 100.0 else "success", output=["x"]
+                )
             return await super().exchange(request)
 
     async def main():
@@ -307,8 +309,8 @@ def test_failed_upload_lets_next_go(virtually):
                 return await super().exchange(request)
             self.uploads += 1
             if self.uploads == 3:
-                return said(400, status="error", message="no such file")
-            return said(status="success", output=["https://x.example/house.png"])
+                return json_response(400, status="error", message="no such file")
+            return json_response(status="success", output=["https://x.example/house.png"])
 
     async def main():
         here = Uploading()

@@ -7,7 +7,7 @@ import pytest
 
 from modelslab_async import Client, SubmitUncertain, Success, Unsubmitted, UnusableFile, webhooks
 
-from .conftest import KEY, REALTIME, done
+from .conftest import KEY, REALTIME, finish_at_once
 
 IMG2IMG = "images/img2img"
 
@@ -61,7 +61,7 @@ def test_foreign_error_of_transport_ends_one_of_many(virtually, service):
 @pytest.mark.parametrize("file", [BrokenPath(), BrokenFile()], ids=["path", "open file"])
 async def test_foreign_error_of_file_ends_one_of_many(service, file):
     """A file that raises is an `UnusableFile` of its own request."""
-    here = service(done, done, done)
+    here = service(finish_at_once, finish_at_once, finish_at_once)
     broken = (IMG2IMG, {"prompt": "a fox", "init_image": file})
     async with here.client() as client:
         outcomes = [outcome async for _, outcome in client.generate_many([broken, *prompts(3)])]

@@ -14,7 +14,7 @@ from modelslab_async import (
     TransportError,
 )
 
-from .conftest import QUICK, REALTIME, done, said
+from .conftest import QUICK, REALTIME, finish_at_once, json_response
 
 
 class Odd(BaseException):
@@ -103,7 +103,7 @@ def test_generate_many_raises_hook_error(virtually, service, kind):
             raise kind("the hook broke")
 
     async def main():
-        here, outcomes = service(*[done] * 3), []
+        here, outcomes = service(*[finish_at_once] * 3), []
         prompts = [(REALTIME, {"prompt": str(number)}) for number in range(3)]
 
         async def collect():
@@ -180,7 +180,7 @@ def test_generate_many_raises_when_hook_cancels_itself(virtually, service):
 @pytest.mark.parametrize("kind", [TransportError, RateLimited, OSError])
 async def test_batch_raises_hook_error(service, tmp_path, kind):
     """The ticket is in the journal, and the same program gets it from there."""
-    here = service(*[lambda *_: said(status="processing", id=7, output=[])] * 2)
+    here = service(*[lambda *_: json_response(status="processing", id=7, output=[])] * 2)
     steps = iter([kind("the hook broke")])
 
     async def store(_):

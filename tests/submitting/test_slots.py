@@ -26,7 +26,15 @@ from modelslab_async import (
 from modelslab_async._submitting.slots import Slots
 from modelslab_async.emulator import Jobs
 
-from .conftest import REALTIME, Service, done, full, lost, said, taken
+from .conftest import (
+    REALTIME,
+    Service,
+    accept,
+    connection_lost,
+    finish_at_once,
+    json_response,
+    queue_full,
+)
 
 
 def prompts(count):
@@ -118,7 +126,7 @@ def test_refused_key_costs_one_submit(virtually, service, refusal):
     """However many have a slot, one goes first; the others get its error."""
 
     async def main():
-        here = service(*[lambda *_: said(refusal, status="error", message="no")] * 20)
+        here = service(*[lambda *_: json_response(refusal, status="error", message="no")] * 20)
         async with here.client(slots=5) as client:
             tries = [client.submit(REALTIME, prompt=str(number)) for number in range(8)]
             outcomes = await asyncio.gather(*tries, return_exceptions=True)
@@ -157,8 +165,8 @@ def test_one_submit_goes_alone_after_refusal(virtually, service):
     """A key that was accepted may be refused later, and costs one submit then as well."""
 
     async def main():
-        refused = lambda *_: said(401, status="error", message="no")  # noqa: E731
-        here = service(done, done, done, *[refused] * 20)
+        refused = lambda *_: json_response(401, status="error", message="no")  # noqa: E731
+        here = service(finish_at_once, finish_at_once, finish_at_once, *[refused] * 20)
         async with here.client(slots=5) as client:
             for count in (3, 1, 4):
                 tries = [client.submit(REALTIME, prompt=str(number)) for number in range(count)]
@@ -184,16 +192,16 @@ def test_requests_get_slots_in_order(virtually, world):
 
 
 def too_fast(*_):
-    return said(429, status="error", message="Too many requests")
+    return json_response(429, status="error", message="Too many requests")
 
 
-@pytest.mark.parametrize("setback", [full, too_fast])
+@pytest.mark.parametrize("setback", [queue_full, too_fast])
 def test_rate_limited_request_keeps_its_position(virtually, service, setback):
     """A request that was refused for its rate goes before later ones."""
 
     def second_is_sent_back(here, fields):
         marks = [each["prompt"] for each in here.submits]
-        return (setback if ["0", "1"] == marks else taken)(here, fields)
+        return (setback if ["0", "1"] == marks else accept)(here, fields)
 
     async def main():
         here = service(*[second_is_sent_back] * 6)
@@ -260,10 +268,10 @@ def test_slot_is_free_when_no_ticket_was_made(virtually, service):
 
     async def main():
         here = service(
-            lambda *_: said(400, status="error", message="prompt is required"),
-            lambda *_: said(status="failed", id="", message="Failed, Try Again"),
-            done,
-            done,
+            lambda *_: json_response(400, status="error", message="prompt is required"),
+            lambda *_: json_response(status="failed", id="", message="Failed, Try Again"),
+            finish_at_once,
+            finish_at_once,
         )
         async with here.client(slots=1) as client:
             outcomes = [outcome async for _, outcome in client.generate_many(prompts(4))]
@@ -297,7 +305,7 @@ class Endless(Service):
 
     async def exchange(self, request, /):
         if "/fetch" in request.url:
-            return said(status="processing", output=[])
+            return json_response(status="processing", output=[])
         return await super().exchange(request)
 
 
@@ -362,7 +370,7 @@ def test_refused_key_ends_long_source(virtually, service, kind):
     code = {AuthenticationError: 401, PaymentRequired: 402}[kind]
 
     async def main():
-        here = service(*[lambda *_: said(code, status="error", message="no")] * 500)
+        here = service(*[lambda *_: json_response(code, status="error", message="no")] * 500)
         async with here.client(slots=5) as client:
             outcomes = [outcome async for _, outcome in client.generate_many(prompts(500))]
         assert 500 == len(outcomes)
@@ -376,10 +384,10 @@ def test_refused_key_ends_long_source(virtually, service, kind):
 def test_generate_many_yields_outcomes_of_every_kind(virtually, service):
     """Each request comes back with its own outcome, whatever became of the others."""
     steps = [
-        done,
-        lost,
-        lambda *_: said(status="failed", id=9, message="Failed"),
-        lambda *_: said(400, status="error", message="bad prompt"),
+        finish_at_once,
+        connection_lost,
+        lambda *_: json_response(status="failed", id=9, message="Failed"),
+        lambda *_: json_response(400, status="error", message="bad prompt"),
     ]
 
     async def main():
@@ -436,11 +444,11 @@ def test_source_is_read_as_far_as_window_allows(virtually, service):
     async def main():
         here = service()
         async with here.client() as client:
-            taken = 0
+            count = 0
             async for _ in client.generate_many(source(), window=10):
-                taken += 1
-                assert len(read) <= taken + 11
-        assert 50 == taken
+                count += 1
+                assert len(read) <= count + 11
+        assert 50 == count
 
     virtually(main)
 
@@ -509,7 +517,9 @@ def test_rate_limit_delays_all_submits(virtually, service):
     """A 429 that names no queue delays all submits of the key."""
 
     async def main():
-        limited = said(429, {"retry-after": "7"}, status="error", message="Too many requests")
+        limited = json_response(
+            429, {"retry-after": "7"}, status="error", message="Too many requests"
+        )
         here = service(lambda *_: limited)
         async with here.client() as client:
             first = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
@@ -579,7 +589,7 @@ def test_source_of_generate_many_is_closed(virtually, service, how):
             steps.append("closed")
 
     async def main():
-        async with service(*[done] * 100).client() as client:
+        async with service(*[finish_at_once] * 100).client() as client:
             outcomes = client.generate_many(source(), window=5)
             with suppress(OSError, ValueError):
                 async for _ in outcomes:

@@ -26,13 +26,13 @@ from modelslab_async.emulator import Jobs
 
 from .conftest import (
     REALTIME,
-    done,
-    full,
-    lost,
-    lost_after_the_start,
+    accept,
+    connection_lost,
+    finish_at_once,
+    json_response,
+    lost_after_start,
     never_left,
-    said,
-    taken,
+    queue_full,
 )
 
 
@@ -125,7 +125,7 @@ def test_submit_that_never_left_is_sent_again(virtually, service):
     """A connection that was never made is tried again, later each time."""
 
     async def main():
-        here = service(never_left, never_left, taken)
+        here = service(never_left, never_left, accept)
         async with here.client() as client:
             assert isinstance(await client.submit(REALTIME, prompt="a fox"), Processing)
         assert [1] == list(here.starts.values())
@@ -168,15 +168,17 @@ DOUBTS = {
     "several": after_the_start(
         ExceptionGroup("several", [TransportError(may_have_been_sent=False)])
     ),
-    "lost": lost,
-    "lost after the start": lost_after_the_start,
-    "500": lambda *_: said(500, status="error", message="Internal server error."),
-    "503": lambda *_: said(503, status="error", message="Service temporarily unavailable."),
-    "408": lambda *_: said(408, status="error", message="timeout"),
-    "307": lambda *_: said(307, {"location": "https://x.example/"}),
-    "no status": lambda *_: said(200, hello="world"),
-    "no id": lambda *_: said(200, status="processing", eta=5, output=[]),
-    "an id that is none": lambda *_: said(200, status="processing", id="../up", output=[]),
+    "lost": connection_lost,
+    "lost after the start": lost_after_start,
+    "500": lambda *_: json_response(500, status="error", message="Internal server error."),
+    "503": lambda *_: json_response(
+        503, status="error", message="Service temporarily unavailable."
+    ),
+    "408": lambda *_: json_response(408, status="error", message="timeout"),
+    "307": lambda *_: json_response(307, {"location": "https://x.example/"}),
+    "no status": lambda *_: json_response(200, hello="world"),
+    "no id": lambda *_: json_response(200, status="processing", eta=5, output=[]),
+    "an id that is none": lambda *_: json_response(200, status="processing", id="../up", output=[]),
 }
 
 
@@ -205,7 +207,7 @@ def test_hash_tells_payloads_apart(virtually, service):
     """The same payload has one hash, whatever its track_id and webhook; another has another."""
 
     async def main():
-        here, hashes = service(lost, lost, lost), []
+        here, hashes = service(connection_lost, connection_lost, connection_lost), []
         async with here.client() as client:
             for prompt, more in (
                 ("a fox", {}),
@@ -233,7 +235,7 @@ def test_endpoint_without_track_id_gets_none(virtually, service, endpoint):
     """The error says to look for the work by its time; a track_id of the caller is sent."""
 
     async def main():
-        here = service(lost, lost)
+        here = service(connection_lost, connection_lost)
         async with here.client() as client:
             params = {**dict.fromkeys(endpoint.required, "x"), "webhook": "https://me.example"}
             with pytest.raises(SubmitUncertain, match=r"no track_id.* by its time") as caught:
@@ -248,13 +250,25 @@ def test_endpoint_without_track_id_gets_none(virtually, service, endpoint):
 
 
 REFUSALS = {
-    "bad key": (said(401, status="error", message="Invalid API key"), AuthenticationError),
-    "no credits": (said(status="error", message="Insufficient credits."), PaymentRequired),
-    "bad request": (said(400, status="error", message="prompt is required"), InvalidRequest),
-    "no such model": (said(404, status="error", message="Model not found: x"), InvalidRequest),
-    "refused in a 200": (said(status="error", message="Unable to fetch image"), InvalidRequest),
-    "failed at once": (said(status="failed", id="", message="Failed, Try Again"), GenerationFailed),
-    "failed with an id": (said(status="failed", id=7, message="Failed"), GenerationFailed),
+    "bad key": (json_response(401, status="error", message="Invalid API key"), AuthenticationError),
+    "no credits": (json_response(status="error", message="Insufficient credits."), PaymentRequired),
+    "bad request": (
+        json_response(400, status="error", message="prompt is required"),
+        InvalidRequest,
+    ),
+    "no such model": (
+        json_response(404, status="error", message="Model not found: x"),
+        InvalidRequest,
+    ),
+    "refused in a 200": (
+        json_response(status="error", message="Unable to fetch image"),
+        InvalidRequest,
+    ),
+    "failed at once": (
+        json_response(status="failed", id="", message="Failed, Try Again"),
+        GenerationFailed,
+    ),
+    "failed with an id": (json_response(status="failed", id=7, message="Failed"), GenerationFailed),
 }
 
 
@@ -280,7 +294,7 @@ def test_submit_waits_while_queue_is_full(virtually, service):
     """A submit that found the queue full is sent again after the time that the server names."""
 
     async def main():
-        here = service(full, taken)
+        here = service(queue_full, accept)
         async with here.client() as client:
             await client.submit(REALTIME, prompt="a fox")
         assert 30.0 <= here.moments[1] - here.moments[0] < 31.0
@@ -293,7 +307,7 @@ def test_queue_that_stays_full_is_given_up(virtually, service):
     """After the pace's budget the rate limit is raised; nothing was started."""
 
     async def main():
-        here = service(*[full] * 9)
+        here = service(*[queue_full] * 9)
         async with here.client(pace=Pace(max_failures=3)) as client:
             with pytest.raises(RateLimited):
                 await client.submit(REALTIME, prompt="a fox")
@@ -344,7 +358,7 @@ def test_on_submitted_ends_before_submit_returns(virtually, service):
         heard.append(news)
 
     async def main():
-        here = service(taken, done)
+        here = service(accept, finish_at_once)
         async with here.client(on_submitted=store) as client:
             begun = await client.submit(REALTIME, prompt="a fox", track_id="mine-1")
             assert [begun.ticket] == [news.ticket for news in heard]
@@ -459,8 +473,8 @@ def test_ask_may_be_refused(virtually, service):
 
     async def main():
         here = service(
-            lambda *_: said(401, status="error", message="Invalid API key"),
-            lambda *_: said(200, status="error", message="no such thing"),
+            lambda *_: json_response(401, status="error", message="Invalid API key"),
+            lambda *_: json_response(200, status="error", message="no such thing"),
         )
         async with here.client() as client:
             with pytest.raises(AuthenticationError):

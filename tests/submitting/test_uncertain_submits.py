@@ -9,7 +9,15 @@ import pytest
 from modelslab_async import Processing, SubmitUncertain, Success, TransportError
 from modelslab_async._submitting.uncertain_submits import UncertainSubmits
 
-from .conftest import REALTIME, Service, full, lost, lost_after_the_start, said, taken
+from .conftest import (
+    REALTIME,
+    Service,
+    accept,
+    connection_lost,
+    json_response,
+    lost_after_start,
+    queue_full,
+)
 from .test_slots import prompts
 
 
@@ -28,15 +36,17 @@ class Account(Service):
         await asyncio.sleep(0.01)
         if "/fetch" in request.url:
             is_over = now() >= self.ends[int(request.url.rpartition("/")[2])]
-            return said(status="success" if is_over else "processing", output=["x"] * is_over)
+            return json_response(
+                status="success" if is_over else "processing", output=["x"] * is_over
+            )
         if sum(outcome > now() for outcome in self.ends.values()) >= 5:
             self.refused += 1
-            return full()
+            return queue_full()
         id_ = self.start(json.loads(request.body))
         self.ends[id_] = now() + self.duration
         if self.lossy and id_ % self.lossy == 0:
             raise TransportError("the connection broke", may_have_been_sent=True)
-        return said(status="processing", id=id_, output=[])
+        return json_response(status="processing", id=id_, output=[])
 
 
 @pytest.mark.parametrize("duration", [3.0, 60.0, 110.0])
@@ -63,7 +73,7 @@ def test_slot_is_held_two_minutes_without_known_duration(virtually, service):
     """It is unknown how long such work takes, so its slot is held for a fixed time."""
 
     async def main():
-        here = service(lost)
+        here = service(connection_lost)
         async with here.client(slots=1) as client:
             with pytest.raises(SubmitUncertain):
                 await client.submit(REALTIME, prompt="a fox")
@@ -93,7 +103,7 @@ def test_other_slots_are_used_meanwhile(virtually, service):
     """An uncertain submit costs one slot, and the others are used."""
 
     async def main():
-        here = service(taken, lost_after_the_start)
+        here = service(accept, lost_after_start)
         async with here.client(slots=2) as client:
             outcomes = [outcome async for _, outcome in client.generate_many(prompts(10))]
             assert 9 == sum(isinstance(outcome, Success) for outcome in outcomes)

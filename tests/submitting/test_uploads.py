@@ -32,7 +32,7 @@ from modelslab_async import (
     UnusableFile,
 )
 
-from .conftest import QUICK, Service, full, lost, never_left, said, taken
+from .conftest import QUICK, Service, accept, connection_lost, json_response, never_left, queue_full
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
 LINK = "https://x.example/upload.png"
@@ -41,12 +41,12 @@ IMG2IMG = "realtime/img2img"
 
 def uploaded(service, fields):
     service.uploads.append(fields["base64_string"])
-    return said(status="success", output=[LINK])
+    return json_response(status="success", output=[LINK])
 
 
 @pytest.fixture
 def here():
-    service = Service(uploaded, taken)
+    service = Service(uploaded, accept)
     service.uploads = []
     return service
 
@@ -222,7 +222,7 @@ async def test_file_is_accepted_where_a_link_is_wanted(here, endpoint, files):
     row = ENDPOINTS[endpoint]
     params = {**dict.fromkeys(row.required, "x"), **files, "track_id": 1}
     (given,) = files.values()
-    here.steps = [*[uploaded] * len([*([given] if isinstance(given, bytes) else given)]), taken]
+    here.steps = [*[uploaded] * len([*([given] if isinstance(given, bytes) else given)]), accept]
     async with here.client() as client:
         await client.submit(endpoint, **params)
     (name,) = files
@@ -236,13 +236,13 @@ async def test_file_needs_standard_key(here):
         with pytest.raises(ValueError, match=r"the file for 'init_image'.*standard key.*a link"):
             await client.submit(name, prompt="winter", init_image=PNG)
         assert [] == here.submits
-        here.steps = [taken]
+        here.steps = [accept]
         await client.submit(name, prompt="winter", init_image=LINK)
 
 
 async def test_upload_without_a_link_starts_nothing(here):
     """A reply that names no link is an error, and no work was started."""
-    here.steps[0] = lambda *_: said(status="success")
+    here.steps[0] = lambda *_: json_response(status="success")
 
     async with here.client() as client:
         with pytest.raises(UnreadableReply, match="no link"):
@@ -256,9 +256,9 @@ async def test_hash_covers_file_and_not_its_link(here):
     links = iter("abc")
 
     def linked(_service, _fields):
-        return said(status="success", output=[f"https://x.example/{next(links)}.png"])
+        return json_response(status="success", output=[f"https://x.example/{next(links)}.png"])
 
-    here.steps = [linked, lost, linked, lost, linked, lost]
+    here.steps = [linked, connection_lost, linked, connection_lost, linked, connection_lost]
     hashes = []
 
     async with here.client() as client:
@@ -290,7 +290,7 @@ class Site(Service):
         await asyncio.sleep(0.05)
         self.flying -= 1
         step = self.on_upload.pop(0) if self.on_upload else None
-        return step() if step else said(status="success", output=[LINK])
+        return step() if step else json_response(status="success", output=[LINK])
 
     @property
     def uploads(self):
@@ -298,7 +298,7 @@ class Site(Service):
 
 
 def answered(*args, **more):
-    return lambda: said(*args, **more)
+    return lambda: json_response(*args, **more)
 
 
 def raised(error):
@@ -312,12 +312,12 @@ PASSING = {
     "429": answered(429, status="error", message="Too many requests", retry_after=2),
     "429 without a time": answered(429, status="error", message="Too many requests"),
     "429 in a 200": answered(200, status="error", message="Rate limit exceeded"),
-    "full": full,
+    "full": queue_full,
     "500": answered(500, message="Server Error"),
     "502 as a page": lambda: Response(status_code=502, body=b"<html>"),
     "503 with a time": answered(503, {"retry-after": "7"}, message="busy"),
     "never left": never_left,
-    "lost": lost,
+    "lost": connection_lost,
     "the system's own": raised(OSError("reset")),
     "foreign": raised(RuntimeError("a transport of the caller")),
     "cancelled within": raised(asyncio.CancelledError("within")),
@@ -472,7 +472,7 @@ def test_file_is_sent_once_for_a_retried_submit(virtually):
 
     async def main():
         here = Site()
-        here.steps = [full, never_left, taken]
+        here.steps = [queue_full, never_left, accept]
         async with here.client() as client:
             await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
         assert ["upload", "img2img", "img2img", "img2img"] == here.asked
@@ -486,7 +486,10 @@ def test_several_files_are_each_sent_once(virtually):
 
     async def main():
         links = iter("abc")
-        linked = lambda: said(status="success", output=[f"https://x.example/{next(links)}"])  # noqa: E731
+
+        def linked():
+            return json_response(status="success", output=[f"https://x.example/{next(links)}"])
+
         here = Site(linked, PASSING["500"], linked)
         async with here.client() as client:
             await client.submit(

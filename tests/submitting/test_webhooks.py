@@ -13,7 +13,7 @@ from modelslab_async import ENDPOINTS, Client, Failed, Pace, Success, webhooks
 from modelslab_async._parsing.webhook_payload import WebhookHint, read_webhook
 from modelslab_async.emulator import Jobs, Webhooks
 
-from .conftest import REALTIME, taken
+from .conftest import REALTIME, accept
 
 SUCCESS = {
     "status": "success",
@@ -237,7 +237,7 @@ def test_repeated_delivery_yields_one_result(virtually, service):
     """Copies and replays after the end cause no further poll."""
 
     async def main():
-        here = service(taken)
+        here = service(accept)
         async with here.client() as client:
             url = client.webhook_url("http://me.example")
             async with browser(webhooks.receiver(client)) as there:

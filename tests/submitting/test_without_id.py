@@ -19,7 +19,7 @@ from modelslab_async import (
 from modelslab_async.emulator import Jobs
 from modelslab_async.journal import Journal
 
-from .conftest import REALTIME, done, said
+from .conftest import REALTIME, finish_at_once, json_response
 from .test_every_endpoint import QUEUED, needed
 
 GONE = httpx.MockTransport(lambda _: httpx.Response(410))
@@ -38,7 +38,7 @@ def picture_of(fields):
 
 def unnamed(service, fields):
     service.start(fields)
-    return said(status="success", id=None, output=[picture_of(fields)])
+    return json_response(status="success", id=None, output=[picture_of(fields)])
 
 
 # The recorded shapes of results without an id, and one whose id is no id.
@@ -60,7 +60,7 @@ def test_each_result_has_a_unique_ticket(virtually, service, name, endpoint):
     """Two results of one family have two tickets, and both show that they have no id."""
 
     async def main():
-        answer = said(status="success", output=["https://x.example/1"], **SHAPES[name])
+        answer = json_response(status="success", output=["https://x.example/1"], **SHAPES[name])
         here = service(*[lambda *_: answer] * 2)
         async with here.client() as client:
             params = dict.fromkeys(ENDPOINTS[endpoint].required, "x")
@@ -133,7 +133,7 @@ def test_ticket_without_id_is_not_polled(virtually, service, how):
 
 async def test_batch_returns_recorded_result_for_same_track_id(service, tmp_path):
     """Three results are three tickets in the journal; the same track_id gets the same result."""
-    here, path = service(unnamed, unnamed, unnamed, done), tmp_path / "pets.journal"
+    here, path = service(unnamed, unnamed, unnamed, finish_at_once), tmp_path / "pets.journal"
     async with here.client() as client:
         async with Batch.open(path, client=client) as batch:
             given = {
@@ -185,7 +185,7 @@ async def test_files_of_results_without_id_have_own_names(service, tmp_path):
 
 async def test_expired_link_of_result_without_id_is_not_renewed(service, tmp_path):
     """The error of the file says why there is no other link; nothing is polled."""
-    here = service(lambda *_: said(status="success", output=["http://127.0.0.1:9/1.png"]))
+    here = service(lambda *_: json_response(status="success", output=["http://127.0.0.1:9/1.png"]))
     async with (
         here.client() as client,
         Downloads(

@@ -1,4 +1,4 @@
-"""How users write it, for the type checkers alone: nothing here is ever run."""
+"""Code as users write it, for type checkers alone. It is never run."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, assert_never, assert_type
