@@ -1,4 +1,4 @@
-"""Records the submits of a batch in its journal, before each is sent and after. Sends none."""
+"""Records the submits of a batch in its journal, before and after each is sent. It sends none."""
 
 import asyncio
 import logging
@@ -140,7 +140,7 @@ class JournaledSubmits(SubmitLog):
 def _uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
     return SubmitUncertain(
         f"{submit.endpoint} (track_id {submit.track_id}) was sent before, and may or may not "
-        "have started work: look for it in your account at the service, or in a webhook with that "
+        "have started work: check your account at the service, or a webhook with that "
         "track_id, then call `confirm` or `withdraw` of the journal",
         endpoint=submit.endpoint,
         track_id=submit.track_id,

@@ -172,7 +172,7 @@ class PollRun:
                 raise
             except Exception as error:  # noqa: BLE001 -- it belongs to one ticket.
                 ticket = completion.outcome.ticket
-                # The name of the type alone: the message of a foreign error can quote anything.
+                # Name only the type: the message of a foreign error can contain the key.
                 cause = ModelsLabError(
                     f"the outcome could not be recorded ({type(error).__name__})", ticket=ticket
                 )

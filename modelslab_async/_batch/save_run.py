@@ -192,7 +192,7 @@ class SaveRun:
             if (journal_error := _find_journal_error(error)) is not None:
                 raise journal_error from error
             ticket = pending.success.ticket
-            # The name of the type alone: the message of a foreign error can quote anything.
+            # Name only the type: the message of a foreign error can contain the key.
             cause = DownloadError(f"saving raised {type(error).__name__}", ticket=ticket)
             cause.__cause__ = error
             return Unsaved(ticket=ticket, cause=cause, files=(), success=pending.success)

@@ -1,4 +1,4 @@
-"""Which successes still have files to save, which run saves them, and how it ended. Saves none."""
+"""The queue of successes whose files are to be saved. It saves no file itself."""
 
 import sqlite3
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Identifies a process so that others on its machine can tell that it has died. Signals none."""
+"""Identifies a process so that others on its machine can tell that it has died."""
 
 import os
 from pathlib import Path
@@ -53,5 +53,5 @@ def _stat_fields(pid: int) -> list[str]:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return []
-    # The program's name stands in parentheses, and may itself hold any of these.
+    # The program's name stands in parentheses, and can itself contain blanks and parentheses.
     return text.rpartition(")")[2].split()

@@ -36,7 +36,7 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# A row holds the reason of a failure only if it is another than "failed".
+# The usual reason of a failure, "failed", is not stored.
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.state = {FAILED} AND 'not_found' =
@@ -56,7 +56,7 @@ _SELECT_LAST: Final = """
     FROM tickets JOIN families USING (family) JOIN replies ON replies.ticket = tickets.ticket
     WHERE name = ? AND id = ?
 """
-# Seconds since 1970 at the end of the year 9999, the last that Python's dates know.
+# The end of the year 9999, the last year of a `datetime`, in seconds since 1970.
 _MAX_TIME_S: Final = 253_402_300_799.0
 
 

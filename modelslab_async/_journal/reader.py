@@ -13,7 +13,7 @@ from .writer import configured
 
 T = TypeVar("T")
 
-# SQLite's codes where it may not create the write-ahead log beside the file.
+# SQLite's result codes if it may not create the write-ahead log.
 _NO_WAL_CODES: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _UNCLEAN_MESSAGE: Final = (
     "this journal was not closed cleanly, and SQLite has to write beside it to read it; "
@@ -64,7 +64,7 @@ def check_readable(path: str, lock_timeout: float) -> None:
 def _read_immutable(
     path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection], T]
 ) -> T:
-    """Read a file in a folder where SQLite may create no file, and no process has it open."""
+    """Read a file that no process has open, in a folder where SQLite may create no file."""
     before = _file_state(path)
     if before.has_wal:
         raise JournalReadOnly(_UNCLEAN_MESSAGE, path=path)

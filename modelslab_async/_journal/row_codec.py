@@ -26,9 +26,9 @@ DAMAGE: Final = (
 )
 
 
-# The columns `state`, `body` and `other_fields` of the table `replies`: the state that the reply
-# gives a ticket, the server's body, and the fields that do not follow from the body, as JSON.
-# A plain tuple, since a NamedTuple would make `encode` 10 % slower.
+# The columns `state`, `body` and `other_fields` of the table `replies`. `state` is the state that
+# the reply gives a ticket. `body` is the server's body, and `other_fields` are the fields that do
+# not follow from it, both as JSON. A NamedTuple would make `encode` 10 % slower.
 ReplyColumns: TypeAlias = tuple[int, str | None, str | None]
 
 

@@ -14,7 +14,7 @@ class RunLeases:
     """
     Runs of one journal and their leases.
 
-    A run has its tickets until its lease is over. What it writes later is not written.
+    A run has its tickets until another run finds its lease over. Its later outcomes are refused.
     """
 
     def __init__(self, store: SqliteStore, clock: Callable[[], float]) -> None:

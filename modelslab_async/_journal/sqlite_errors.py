@@ -13,8 +13,8 @@ from .._models.journal_errors import (
     WrongJournal,
 )
 
-# What opening or reading a file can raise. A message of SQLite that quotes damaged text is not
-# UTF-8, and Python raises a UnicodeDecodeError for it.
+# What opening a file can raise. SQLite's message can quote damaged text, which is not UTF-8.
+# Python then raises a UnicodeDecodeError.
 UNREADABLE: Final = (sqlite3.Error, UnicodeError, OSError)
 
 _NOT_A_DATABASE_MESSAGE: Final = (
@@ -34,7 +34,7 @@ _CANNOT_CREATE_MESSAGE: Final = (
 )
 # The least page, and so the least database: https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
-# Python raises this without a result code of SQLite's.
+# The message of an error that Python raises itself, without a result code of SQLite.
 _UNDECODABLE_TEXT: Final = "Could not decode to UTF-8"
 
 # By SQLite's result code. An extended code counts before its primary code:

@@ -35,9 +35,9 @@ class WriteLock:
     """
     Waits for SQLite's write lock, and yields it to other writers.
 
-    SQLite has no queue of writers: the first to ask while the lock is free gets it. Its own busy
-    handler asks less and less often, down to ten times a second. Beside a writer that never pauses,
-    that can be never. So this class retries often, and pauses after it held the lock for a while.
+    SQLite has no queue of writers: the first to ask while the lock is free gets it. SQLite's own
+    busy handler asks only ten times a second in the end. Beside a writer that never pauses, it may
+    never get the lock. So this class retries often, and pauses after it held the lock for a while.
 
     Args:
         lock_timeout: The most seconds to wait for another writer.

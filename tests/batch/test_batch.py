@@ -543,7 +543,7 @@ async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog)
     emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING])
 
-    async def told():
+    async def warned():
         return "the lease could not be renewed" in caplog.text
 
     async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
@@ -552,7 +552,7 @@ async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog)
         task = await started_run(batch)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as other:
             other.execute("BEGIN IMMEDIATE")
-            await until(told)
+            await until(warned)
             other.execute("ROLLBACK")
         emulator.script("images:1", [None])
         assert [Success] == [type(each) for each in await task]

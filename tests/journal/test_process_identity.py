@@ -28,7 +28,7 @@ async def main():
         run = await journal.leases.begin_run(lease=10_000)
         await journal.leases.claim(run, before_run=run, limit=1, lease=10_000)
         await journal.record_submit("t-1", endpoint="e", payload_hash="ab", run_id=run)
-        print("held", flush=True)
+        print("claimed", flush=True)
         await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -99,7 +99,7 @@ def test_system_without_identities_knows_no_dead_process(monkeypatch, tmp_path):
 async def test_killed_process_frees_its_tickets_at_once(start_program, path):
     """Its lease does not matter, and its unanswered submit is uncertain at once."""
     process, line = start_program(HOLDING, path)
-    assert "held" == line
+    assert "claimed" == line
     async with Journal.open(path) as journal:
         successor = await journal.leases.begin_run(lease=60)
         claim = await journal.leases.claim(successor, before_run=successor, limit=1, lease=60)

@@ -101,19 +101,19 @@ from modelslab_async import JournalFull
 from modelslab_async.journal import Journal
 
 async def main():
-    told = 0
+    added = 0
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
     async with Journal.open(sys.argv[1]) as journal:
         try:
             for start in range(0, 1_000_000, 100):
                 await journal.add([("images", start + number) for number in range(100)])
-                told += 100
+                added += 100
         except JournalFull as error:
             assert "could not be written" in str(error), error
-            assert told == (await journal.report()).tickets
+            assert added == (await journal.report()).tickets
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
             assert 1 == await journal.add(["video:1"])
-            print(told)
+            print(added)
 
 asyncio.run(main())
 """
@@ -251,14 +251,14 @@ async def test_deleted_journal_is_an_error(path, again):
     path.unlink()
     if again:
         path.write_bytes(b"")
-    told = pytest.raises(JournalError, match="deleted or replaced")
-    with told:
+    gone = pytest.raises(JournalError, match="deleted or replaced")
+    with gone:
         await journal.add([Ticket("images", 2)])
     if not again:
-        with told:
+        with gone:
             await journal.report()
         assert not path.exists()
-    with told:
+    with gone:
         await opened.__aexit__(None, None, None)
 
 
@@ -361,6 +361,17 @@ async def test_newer_version_is_refused_and_unchanged(path):
         db.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
     with pytest.raises(WrongJournal, match="has version 99, and this package knows"):
+        await _add(path)
+    assert before == path.read_bytes()
+
+
+async def test_unreleased_version_is_refused_and_unchanged(path):
+    """Version 1 had other columns, and no release wrote it."""
+    await filled(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 1")
+    before = path.read_bytes()
+    with pytest.raises(WrongJournal, match="has version 1, which no release"):
         await _add(path)
     assert before == path.read_bytes()
 
