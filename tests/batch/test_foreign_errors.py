@@ -9,12 +9,16 @@ from modelslab_async import (
     Downloads,
     Failed,
     JournalDamaged,
+    JournalError,
+    JournalFull,
     Pace,
     Saved,
     Success,
     Unresolved,
     Unsaved,
 )
+from modelslab_async._batch.poll_run import PollRun
+from modelslab_async._batch.save_run import SaveRun
 from modelslab_async._journal import exports, tickets
 
 KEY = "a-key-for-tests"
@@ -148,3 +152,57 @@ async def test_lone_surrogate_in_a_message_spares_the_export(a_client, emulator,
         )
         assert 1 == await batch.export(tmp_path / "all.csv")
     assert "half ?" in (tmp_path / "all.csv").read_text(encoding="utf-8")
+
+
+async def test_full_disk_ends_the_run_though_an_outcome_cannot_be_encoded(
+    a_client, ids, path, monkeypatch
+):
+    """An error of the journal belongs to no ticket."""
+
+    def encode(_value):
+        raise JournalFull("there is no room") if encode.is_full else Foreign(KEY)
+
+    async def write(run, completions):
+        encode.is_full = len(completions) == 1
+        return await real_write(run, completions)
+
+    encode.is_full = False
+    real_write = PollRun._write
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add(ids)
+        monkeypatch.setattr(tickets, "encode", encode)
+        monkeypatch.setattr(PollRun, "_write", write)
+        with pytest.raises(JournalFull):
+            await all_of(batch.run())
+        monkeypatch.undo()
+        assert {Success} == {type(each) for each in await all_of(batch.run())}
+
+
+async def test_closed_save_has_no_further_results(a_client, path, emulator, tmp_path):
+    """A caller that asks after the close gets an error, and does not wait."""
+    downloads = Downloads(to=tmp_path / "out", http=httpx.ASGITransport(app=emulator))
+    emulator.add_job("images:1", duration=1000)
+    async with a_client() as client, downloads, Batch.open(path, client=client) as batch:
+        await batch.add(["images:1"])
+        run_id = await batch.journal.leases.begin_run(lease=60)
+        poll_run = PollRun(client.engine, batch.journal, run_id=run_id, before_run=run_id, lease=60)
+        save_run = SaveRun(poll_run, downloads, batch.journal, before_run=run_id, lease=60)
+        save_run.start(timeout=None, window=10)
+        await save_run.close()
+        for _ in range(2):
+            with pytest.raises(JournalError, match="closed"):
+                await save_run.next_results()
+
+
+async def test_claim_of_saves_without_a_lease_ends_the_save_run(a_client, path, emulator, tmp_path):
+    """The batch then begins another run."""
+    downloads = Downloads(to=tmp_path / "out", http=httpx.ASGITransport(app=emulator))
+    async with a_client() as client, downloads, Batch.open(path, client=client) as batch:
+        run_id = await batch.journal.leases.begin_run(lease=60)
+        poll_run = PollRun(client.engine, batch.journal, run_id=run_id, before_run=run_id, lease=60)
+        save_run = SaveRun(poll_run, downloads, batch.journal, before_run=run_id, lease=60)
+        await batch.journal.leases.end_run(run_id)
+        save_run.start(timeout=None, window=10)
+        assert await save_run.next_results() is None
+        assert save_run.has_lost_lease
+        await save_run.close()

@@ -79,6 +79,7 @@ async def test_history_learned_during_the_read_is_not_replaced(run, monkeypatch)
     [
         ("state = '{\"version\": 99}'", "version is 99"),
         ("state = '{'", "Expecting"),
+        ("state = '[1]'", "no object"),
         ("state = replace(state, '\"count\": 2', '\"count\": 1e999')", "infinity"),
     ],
 )

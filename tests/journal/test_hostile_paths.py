@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from modelslab_async import Batch, JournalDamaged, JournalError, Success, Ticket
+from modelslab_async._journal.reader import read
 from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async.journal import Journal
 
@@ -155,3 +156,36 @@ async def test_damaged_row_is_told_as_damage(path, tmp_path, damage, file_format
         with pytest.raises(JournalDamaged):
             await journal.export(tmp_path / f"all.{file_format}")
     assert not (tmp_path / f"all.{file_format}").exists()
+
+
+async def test_damaged_file_record_names_its_ticket(path):
+    """SQLite enforces no types, so a path can be a number."""
+    async with Journal.open(path) as journal:
+        await complete_one(journal)
+        await journal.record_file("images:1", 0, path="x", sha256="0", size=1, url="https://a")
+        await journal._store.write(lambda db: db.execute("UPDATE files SET path = x'ff'"))
+        with pytest.raises(JournalDamaged, match="file 0 of images:1 makes no sense") as caught:
+            await journal.files("images:1")
+    assert Ticket("images", 1) == caught.value.ticket
+
+
+def test_reading_a_path_that_is_too_long_is_an_error(tmp_path):
+    """Reading raises what opening raises."""
+    with pytest.raises(JournalError, match="too long"):
+        read(str(tmp_path / ("x" * 256)), 1.0, lambda _: None)
+
+
+async def test_failure_between_two_commits_answers_queued_calls(path, monkeypatch):
+    """The thread can die outside of an operation, with calls still in its queue."""
+
+    def fail(*_args):
+        raise RuntimeError("foreign")
+
+    async with asyncio.timeout(TIMEOUT_S), Journal.open(path) as journal:
+        await journal.add(["images:1"])
+        monkeypatch.setattr("modelslab_async._journal.writer._MAX_OPERATIONS_PER_COMMIT", 1)
+        monkeypatch.setattr("modelslab_async._journal.writer.transaction", fail)
+        monkeypatch.setattr("modelslab_async._journal.writer.Writer._resolve_all", fail)
+        calls = [journal.add([f"images:{n}"]) for n in range(3)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert [JournalError] * 3 == [type(result) for result in results]
