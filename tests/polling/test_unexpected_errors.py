@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from modelslab_async import ModelsLabError, Pace, Success, Unresolved
+from modelslab_async import Failed, ModelsLabError, Pace, Success, Unresolved
 from modelslab_async._scheduling.schedule import Schedule
 
 KEY = "a-test-key-1234"
@@ -196,3 +196,79 @@ def test_stopped_poller_tells_every_caller_what_to_do(virtually, world, monkeypa
                 assert KEY not in str(error)
 
     virtually(main)
+
+
+def test_foreign_exception_after_cancelled_wait_is_logged_alone(virtually, world, caplog):
+    """A ticket that no caller waits for any more ends without an outcome."""
+
+    async def main():
+        async with world() as here:
+
+            class Transport:
+                async def exchange(self, _request):
+                    await asyncio.sleep(1.0)
+                    raise ForeignError("no key in it")
+
+            here.client.engine.status_client._sender._transport = Transport()
+            waiting = asyncio.create_task(here.client.wait("video:1"))
+            await asyncio.sleep(0.5)
+            waiting.cancel()
+            await asyncio.sleep(1.0)
+            assert 0 == len(here.client.engine.poller._schedule)
+
+    virtually(main)
+    assert "polling video:1 raised ForeignError" in caplog.text
+
+
+def test_pace_that_cannot_learn_ends_no_other_ticket(virtually, world, caplog):
+    """A pace whose `learn` raises for abandoned waits is logged, and other tickets go on."""
+
+    class Forgetful(PickyPace):
+        def learn(self, _last_running, first_done, _eta):
+            if first_done is None:
+                raise ForeignError(KEY)
+
+    async def main():
+        async with world(pace=Forgetful()) as here:
+            here.emulator.add_job("images:1", duration=10.0)
+            stream = here.client.stream(["images:2", "images:3", "images:1"])
+            assert isinstance(await anext(stream), Failed | Success)
+            await stream.aclose()
+            assert isinstance(await here.client.wait("images:1"), Success)
+
+    virtually(main)
+    assert "raised ForeignError in learn" in caplog.text
+    assert KEY not in caplog.text
+
+
+def test_error_of_the_slots_is_logged(virtually, world, caplog):
+    """What the owner of the slots raises for one ticket does not stop the poller."""
+
+    def raise_error(_ticket):
+        raise ForeignError(KEY)
+
+    async def main():
+        async with world() as here:
+            here.client.engine.poller.notifier.on_completed = raise_error
+            for ticket in ("images:1", "images:2"):
+                here.emulator.add_job(ticket, duration=1.0)
+                assert isinstance(await here.client.wait(ticket), Success)
+
+    virtually(main)
+    assert "raised ForeignError in raise_error" in caplog.text
+
+
+def test_system_exit_ends_the_program(virtually, world):
+    """`SystemExit` and `KeyboardInterrupt` are not errors of a ticket: they are never held back."""
+
+    class Transport:
+        async def exchange(self, _request):
+            raise SystemExit(3)
+
+    async def main():
+        async with world() as here:
+            here.client.engine.status_client._sender._transport = Transport()
+            await here.client.wait("images:1")
+
+    with pytest.raises(SystemExit):
+        virtually(main)
