@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 _MEMORY_PATH: Final = ":memory:"
-# Some builds of SQLite read a name that begins so as a URI, and its options with it.
+# Some builds of SQLite take a name with this prefix for a URI, and obey the options in it.
 _URI_PREFIX: Final = "file:"
 
 

@@ -47,7 +47,7 @@ class SaveClaim:
 
     Attributes:
         pending: The successes.
-        has_others: Whether other runs are saving some, which may become free.
+        has_others: Whether other runs have pending saves, which this run may get later.
     """
 
     pending: list[PendingSave]

@@ -21,7 +21,7 @@ def this_process() -> str | None:
 
 
 def has_died(identity: str | None) -> bool:
-    """Return whether a process is certainly dead. A process of another machine never is."""
+    """Return whether a process is certainly dead. False for a process of another machine."""
     machine_id, _, process = (identity or "").partition(" ")
     pid, _, start_time = process.partition(" ")
     if not machine_id or machine_id != _machine_id() or not pid.isdecimal():
@@ -41,7 +41,7 @@ def has_died(identity: str | None) -> bool:
 
 
 def _machine_id() -> str:
-    """Return this boot and this namespace of pids; "" if the system names none."""
+    """Return an id of this boot and this pid namespace; "" if the system has none."""
     try:
         return f"{_BOOT_ID_PATH.read_text().strip()}/{_PID_NAMESPACE_PATH.readlink()}"
     except OSError:

@@ -200,5 +200,5 @@ def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
     reply = decode(ticket, (reply_state, body, other_fields))
     if ticket_state != OPEN or isinstance(reply, Processing):
         return reply
-    # The ticket was reopened, so the outcome in the row counts no more.
+    # The ticket was reopened, so the outcome in the row no longer counts.
     return reply.last if isinstance(reply, Unresolved) else None

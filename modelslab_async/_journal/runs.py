@@ -29,7 +29,7 @@ class Claim:
 
     Attributes:
         tickets: The tickets.
-        has_others: Whether other runs have open tickets, which may become free.
+        has_others: Whether other runs have open tickets, which this run may get later.
     """
 
     tickets: list[ClaimedTicket]
