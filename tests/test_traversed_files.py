@@ -12,7 +12,7 @@ from modelslab_async import Batch, Client
 from modelslab_async.emulator import Emulator, run_server
 
 PACKAGE = Path(modelslab_async.__file__).parent
-MOST_FILES_OF_WAIT = 35
+MOST_FILES_OF_WAIT = 31
 MOST_FILES_OF_BATCH = 53
 
 

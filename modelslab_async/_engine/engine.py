@@ -12,8 +12,7 @@ from .._models.outcomes import Outcome
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
 from .._parsing.webhook_payload import WebhookHint
-from .._polling.listeners import Listeners
-from .._polling.poll_guards import PollGuards
+from .._polling.listeners import Listeners, PollGuards
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
 from .._polling.watchers import OutcomeWatcher

@@ -34,9 +34,7 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .drop_queue import DropQueue
-from .listeners import Listeners
-from .notifier import Notifier
-from .poll_guards import PollGuards
+from .listeners import Listeners, Notifier, PollGuards
 from .unexpected_errors import log_unexpected, poller_error, ticket_error
 from .watchers import timed_out
 from .worker_pool import WorkerPool

@@ -6,14 +6,41 @@ When a ticket is polled again after the host has answered. It never ends a ticke
     anything else              never: the reply is the outcome
 """
 
+import math
+from functools import lru_cache
+
+from attrs import define
+
 from .._models.replies import Failed, Processing, Reply, Success
 from .._parsing.reply_cache import CachedProcessing
 from .host_queue import Entry, WebhookState
 from .pace_policy import PacePolicy, RetryLimits
-from .shared_floats import SharedFloats
 
 # Where a webhook will report the end of a ticket, its steps are this many times longer.
 _WEBHOOK_STEP_FACTOR = 4.0
+_SHARED_MOMENT_S = 0.001
+
+
+@define(eq=False)
+class SharedFloats:
+    """Hands out nearly equal times as one float object, which saves 24 bytes for each ticket."""
+
+    _last_moment: float = -math.inf
+
+    def moment(self, moment: float) -> float:
+        """The moment, or the last one that was handed out, up to a millisecond before it."""
+        if not 0.0 <= moment - self._last_moment < _SHARED_MOMENT_S:
+            self._last_moment = moment
+        return self._last_moment
+
+    def sum(self, moment: float, seconds: float) -> float:
+        """The sum of both; one object for the same summands."""
+        return _cached_sum(moment, seconds)
+
+
+@lru_cache(maxsize=256)
+def _cached_sum(moment: float, seconds: float) -> float:
+    return moment + seconds
 
 
 def react_to_reply(

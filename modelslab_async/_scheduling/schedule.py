@@ -38,8 +38,7 @@ from .failure_reactions import react_to_failure
 from .host_queue import Entry, WebhookState
 from .hosts import Hosts
 from .pace_policy import PacePolicy
-from .reply_reactions import learn_end, react_to_reply
-from .shared_floats import SharedFloats
+from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
 # Timers are late by less. A longer gap means that the process was suspended.

@@ -85,7 +85,7 @@ MUTATIONS = [
     ),
     Mutation(
         "soak: ended tickets stay in memory",
-        "_polling/notifier.py",
+        "_polling/listeners.py",
         "            self.on_completed(outcome.ticket)\n",
         "            self.__dict__.setdefault('ends', []).append(completion)\n",
         "test_soak.py",
@@ -101,14 +101,14 @@ MUTATIONS = [
     ),
     Mutation(
         "simulation: an outcome comes twice",
-        "_polling/notifier.py",
+        "_polling/listeners.py",
         "                watcher.notify(outcome)\n",
         "                watcher.notify(outcome)\n                watcher.notify(outcome)\n",
         SIMULATION,
     ),
     Mutation(
         "simulation: a ticket completes twice",
-        "_polling/notifier.py",
+        "_polling/listeners.py",
         "            self.on_completed(outcome.ticket)\n",
         "            if self._listeners:\n"
         "                self._listeners(Completed(outcome=outcome, polls=completion.polls, "
