@@ -16,6 +16,9 @@ from sybil.parsers.markdown import CodeBlockParser
 from modelslab_async import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
+# The second one runs the tests of the first.
+pytest_plugins = ["modelslab_async.testing", "pytester"]
+
 _TICKET = re.compile(rf"\b({'|'.join(FAMILIES)}):([\w/-]*\d[\w/-]*)")
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 

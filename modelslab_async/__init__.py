@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         PermissionDenied,
         RateLimited,
         Refused,
+        RequestBlocked,
         ServerError,
         SubmitUncertain,
         TicketNotFound,
@@ -114,6 +115,7 @@ __all__ = [
     "Reply",
     "Report",
     "Request",
+    "RequestBlocked",
     "Response",
     "SaveResult",
     "Saved",
@@ -163,9 +165,9 @@ _NAMES_BY_MODULE = {
     "_models.errors": (
         "AuthenticationError ClientClosed ConnectionImpossible GenerationFailed "
         "HandshakeFailed InvalidRequest ModelsLabError PaymentRequired PermissionDenied "
-        "RateLimited Refused ServerError SubmitUncertain TicketNotFound TransientError "
-        "TransportError UnreadableReply UntrustedServer UnusableFile UnusableProxy "
-        "WaitTimeout"
+        "RateLimited Refused RequestBlocked ServerError SubmitUncertain TicketNotFound "
+        "TransientError TransportError UnreadableReply UntrustedServer UnusableFile "
+        "UnusableProxy WaitTimeout"
     ),
     "_models.events": "Completed Event Paused Polled PollFailed Submitted",
     "_models.journal_errors": (

@@ -33,6 +33,7 @@ ORDER = [
     "batch",
     "__init__",
     "emulator",
+    "testing",
     "_cli",
 ]
 PURE = ("_models", "_registry", "_parsing", "_scheduling")

@@ -9,7 +9,8 @@ from typing import TypeAlias
 import httpx
 
 from .._models.download_errors import DownloadError, LinkRefused, TransferFailed
-from .._models.errors import ModelsLabError, UntrustedServer
+from .._models.errors import ModelsLabError, RequestBlocked, UntrustedServer
+from .._transport.httpx_adapter import guard_request
 from .._transport.ip_ranges import is_public
 from .._transport.network_errors import connect_error, translate_error
 from .._transport.public_only import NotPublic
@@ -80,8 +81,10 @@ class LinkOpener:
         self, url: httpx.URL, headers: Mapping[str, str], start_url: str
     ) -> httpx.Response:
         try:
+            request = httpx.Request("GET", url, headers=headers)
+            guard_request(request)
             async with asyncio.timeout(self._timeout):
-                return await self._send_request(httpx.Request("GET", url, headers=headers))
+                return await self._send_request(request)
         except NotPublic as fault:
             raise LinkRefused(
                 f"the link leads to a private network: {fault}",
@@ -97,12 +100,15 @@ class LinkOpener:
                 return TransferFailed(f"nothing came for {self._timeout:g} s", url=start_url)
             case OSError():
                 error: ModelsLabError = connect_error(fault)
+            case RequestBlocked():
+                error = fault
             case httpx.HTTPError() | httpx.InvalidURL():
                 error = translate_error(fault)
             case _:
                 # A caller's transport or hook may raise anything, and quote the signed link.
                 error = TransferFailed(f"the transport raised {type(fault).__name__}")
-        kind = LinkRefused if isinstance(error, UntrustedServer) else TransferFailed
+        is_final = isinstance(error, (UntrustedServer, RequestBlocked))
+        kind = LinkRefused if is_final else TransferFailed
         return kind(error.message, url=start_url)
 
     def _checked_url(

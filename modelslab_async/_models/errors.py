@@ -27,7 +27,8 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     ├── ConnectionImpossible    the settings allow no connection: nothing is retried
     │   ├── UntrustedServer     the server's certificate is not valid: nothing was sent
     │   ├── HandshakeFailed     the server and this machine have no TLS setting in common
-    │   └── UnusableProxy       the environment's proxy cannot be used: nothing was sent
+    │   ├── UnusableProxy       the environment's proxy cannot be used: nothing was sent
+    │   └── RequestBlocked      a test did not mean to send this request: nothing was sent
     ├── ClientClosed            the client was closed during the wait or before the call
     └── JournalError            the journal of a batch cannot be used; what it holds is not lost
         ├── JournalLocked       another process holds it for longer than the wait allows
@@ -256,6 +257,15 @@ class UnusableProxy(ConnectionImpossible):
     """The proxy that the environment names for this server cannot be used. Nothing was sent."""
 
     advice = "correct or unset that variable, or name the server's host in NO_PROXY"
+
+
+class RequestBlocked(ConnectionImpossible):
+    """
+    A test was about to send a request that it did not mean to send. Nothing was sent.
+
+    Either respx or pytest-httpx is active but does not see the client's transport, or the pytest
+    plugin lets no request leave this machine. The message says what to write instead.
+    """
 
 
 class ClientClosed(ModelsLabError):

@@ -1,13 +1,15 @@
 """Sends through an httpx transport or client. It decodes no body and follows no redirect."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any
 
 import httpx
 
-from .._models.errors import ModelsLabError, TransportError
+from .._models.errors import ModelsLabError, RequestBlocked, TransportError
 from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 from .network_errors import translate_error
+from .outbound_guard import OUTBOUND_GUARD
 from .send_proof import TrackedBody, TrackedRequest, mark_unsent
 
 # httpx keeps surplus bytes after a response and reads them as the response to the next request. So
@@ -93,6 +95,7 @@ async def _send_tracked(
     tracked: httpx.Request | None = None
     try:
         tracked = TrackedRequest(build(request), body)
+        guard_request(tracked)
         return await send(tracked)
     except asyncio.CancelledError as cancelled:
         if body.withdraw():
@@ -102,13 +105,37 @@ async def _send_tracked(
         if isinstance(fault, httpx.HTTPStatusError) and _is_response_to(tracked, fault.response):
             # A hook called `raise_for_status`, so there is a response.
             return fault.response
-        error = translate_error(
-            fault, is_unsent=body.withdraw(), believe_tls_error=not request.needs_new_connection
-        )
+        is_unsent = body.withdraw()
+        if isinstance(fault, RequestBlocked):
+            error: ModelsLabError = fault
+            fault.may_have_been_sent = bool(request.body) and not is_unsent
+        else:
+            error = translate_error(
+                fault, is_unsent=is_unsent, believe_tls_error=not request.needs_new_connection
+            )
     finally:
         del tracked
     # Raised outside of the handlers: the httpx error holds the request and must not be the context.
     raise error
+
+
+def guard_request(request: httpx.Request) -> None:
+    """
+    Let the outbound guard check a request once httpx connects or sends.
+
+    A mock, or an application in the same process, answers before that and is never refused.
+    """
+    if not OUTBOUND_GUARD.refusal:
+        return
+    next_trace = request.extensions.get("trace")
+
+    async def trace(event: str, info: Mapping[str, Any]) -> None:
+        # A hook of the client may have changed the URL since.
+        OUTBOUND_GUARD.check(request.url.host)
+        if next_trace is not None:
+            await next_trace(event, info)
+
+    request.extensions = {**request.extensions, "trace": trace}
 
 
 def _is_response_to(request: httpx.Request | None, response: httpx.Response) -> bool:

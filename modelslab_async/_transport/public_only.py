@@ -10,6 +10,7 @@ import httpx
 from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
 from .interim_limit import InterimLimit
 from .ip_ranges import is_public
+from .mock_detection import refuse_if_mocked
 
 # Shorter than the time after which servers close an idle connection.
 _KEEPALIVE_S = 15.0
@@ -46,7 +47,9 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
             NotPublic: The host has no public address.
             httpx.TransportError: No response came.
             OSError: No connection could be made.
+            RequestBlocked: A test did not mean to send it.
         """
+        refuse_if_mocked(instead="Downloads(http=httpx.AsyncClient())", uses_httpcore=True)
         core_request = httpcore.Request(
             request.method,
             httpcore.URL(

@@ -9,7 +9,9 @@ from ..._models.errors import TransportError
 from ..base import Request, Response
 from ..environment_proxy import environment_proxy, proxy_transport
 from ..httpx_adapter import HttpxTransportAdapter
+from ..mock_detection import refuse_if_mocked
 from ..network_errors import connect_error
+from ..outbound_guard import OUTBOUND_GUARD
 from ..send_proof import mark_unsent
 from ..urls import origin_of, split_origin
 from .codec import CodecFactory
@@ -40,6 +42,9 @@ class HTTP11Transport:
 
     async def exchange(self, request: Request) -> Response:
         """See `Transport.exchange`."""
+        refuse_if_mocked(instead="Client(http=httpx.AsyncClient())")
+        if OUTBOUND_GUARD.refusal:
+            OUTBOUND_GUARD.check(split_origin(request.url)[1])
         route = self._routes.get(origin_of(request.url)) or await self._open_route(request.url)
         return await route.exchange(request)
 

@@ -1,0 +1,229 @@
+"""
+The pytest plugin: an emulator, a client and a virtual clock for tests. It never sends for real.
+
+pytest loads it wherever this package is installed. From then on, the package refuses every request
+that would leave this machine, unless a test or the project allows it.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from ._transport.outbound_guard import OUTBOUND_GUARD
+
+if TYPE_CHECKING:
+    from ._client import Client
+    from ._transport.base import Request, Response
+    from .emulator import Emulator
+
+_T = TypeVar("_T")
+
+NETWORK_MARK = "modelslab_network"
+_REFUSAL = (
+    "take the fixture modelslab_client or modelslab_url, pass http=httpx.MockTransport(...), or "
+    f"allow it with @pytest.mark.{NETWORK_MARK} or the ini option {NETWORK_MARK}"
+)
+_API_KEY = "a-key-for-tests"
+_QUICK_JOB_S = (0.01, 0.05)
+_QUICK_FLOOR_S = 0.02
+# Real seconds that a virtual clock leaves to threads and sockets before it jumps.
+_JUMP_DELAY_S = 0.001
+# Real seconds that it waits for them where no timer is left to jump to.
+_LAST_DELAY_S = 10.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the ini option that allows requests to other machines in every test."""
+    parser.addini(
+        NETWORK_MARK,
+        "let modelslab_async send requests to other machines in every test",
+        type="bool",
+        default=False,
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse requests to other machines from now on, and describe the mark that allows them."""
+    config.addinivalue_line(
+        "markers", f"{NETWORK_MARK}: let modelslab_async send requests to other machines"
+    )
+    stack = ExitStack()
+    stack.enter_context(_guarding("" if config.getini(NETWORK_MARK) else _REFUSAL))
+    config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Allow requests to other machines during a test with the mark, its fixtures included."""
+    if item.get_closest_marker(NETWORK_MARK) is None:
+        return (yield)
+    with _guarding(""):
+        return (yield)
+
+
+@contextmanager
+def _guarding(refusal: str) -> Generator[None, None, None]:
+    before, OUTBOUND_GUARD.refusal = OUTBOUND_GUARD.refusal, refusal
+    try:
+        yield
+    finally:
+        OUTBOUND_GUARD.refusal = before
+
+
+class VirtualClock:
+    """
+    The clock of event loops on which no wait takes real time.
+
+    Where every task of such a loop waits, its time jumps to the next timer. It suits code that
+    waits for nothing outside the process: a socket or a thread has a millisecond to answer first.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move the time forward. Timers that are due by then run when their loop does."""
+        self._now += seconds
+
+    def new_loop(self) -> asyncio.AbstractEventLoop:
+        """Make an event loop on this clock, for `asyncio.Runner` or a plugin's `loop_factory`."""
+        return _VirtualLoop(self)
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """
+        Run an async function on this clock.
+
+        Raises:
+            RuntimeError: Every task waits, and no timer is left that could wake one.
+        """
+        with asyncio.Runner(loop_factory=self.new_loop) as runner:
+            return runner.run(main())
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        super().__init__(_JumpingSelector(clock))
+
+    def time(self) -> float:
+        return self._clock.time()
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Where the loop would sleep until its next timer, it moves the clock there instead."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is not None and timeout <= 0:
+            return super().select(0)
+        ready = super().select(_LAST_DELAY_S if timeout is None else _JUMP_DELAY_S)
+        if ready:
+            return ready
+        if timeout is None:
+            raise RuntimeError("every task waits for something that will never happen")
+        self._clock.advance(timeout)
+        return ready
+
+
+@pytest.fixture
+def modelslab_clock() -> VirtualClock:
+    """A virtual clock. `modelslab_clock.run(main)` runs an async function in no real time."""
+    return VirtualClock()
+
+
+@pytest.fixture
+def modelslab_emulator(request: pytest.FixtureRequest) -> "Emulator":
+    """
+    An emulator of the service.
+
+    Its jobs take a few hundredths of a second. In a test with `modelslab_clock`, they take seconds
+    on that clock.
+    """
+    # The emulator needs an extra, so only tests that ask for it may import it.
+    from .emulator import Emulator, Jobs  # noqa: PLC0415
+
+    if clock := _virtual_clock(request):
+        return Emulator(clock=clock.time)
+    return Emulator(jobs=Jobs(duration=_QUICK_JOB_S))
+
+
+@pytest.fixture
+def modelslab_client(
+    request: pytest.FixtureRequest, modelslab_emulator: "Emulator"
+) -> "Generator[Client, None, None]":
+    """
+    A client of `modelslab_emulator`, in the same process.
+
+    It polls every few hundredths of a second. In a test with `modelslab_clock`, it has the default
+    pace.
+    """
+    # pytest loads this plugin at every start, so the client is imported only for tests that use it.
+    from ._client import Client  # noqa: PLC0415
+    from ._scheduling.pace import Pace  # noqa: PLC0415
+
+    transport = _EmulatorTransport(modelslab_emulator)
+    pace = Pace() if _virtual_clock(request) else Pace(floor=_QUICK_FLOOR_S)
+    client = Client(_API_KEY, http=transport, pace=pace)
+    yield client
+    # An event loop that is closed has already ended the tasks of the client.
+    if transport.loop is not None and not transport.loop.is_closed():
+        transport.loop.run_until_complete(client.aclose())
+
+
+@pytest.fixture
+def modelslab_url(
+    modelslab_emulator: "Emulator", monkeypatch: pytest.MonkeyPatch
+) -> Generator[str, None, None]:
+    """
+    The base URL of `modelslab_emulator`, which listens on a free port of this machine.
+
+    The environment names this URL and a key, so a plain `Client()` uses the emulator.
+    """
+    from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 -- see `modelslab_client`.
+
+    from .emulator import run_server  # noqa: PLC0415 -- see `modelslab_emulator`.
+
+    # A thread of its own serves tests with and without an event loop alike.
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(run_server(modelslab_emulator)) as base_url,
+    ):
+        monkeypatch.setenv("MODELSLAB_API_KEY", _API_KEY)
+        monkeypatch.setenv("MODELSLAB_BASE_URL", base_url)
+        monkeypatch.setenv("MODELSLAB_LEGACY_BASE_URL", base_url)
+        yield base_url
+
+
+def _virtual_clock(request: pytest.FixtureRequest) -> VirtualClock | None:
+    if "modelslab_clock" not in request.fixturenames:
+        return None
+    clock: VirtualClock = request.getfixturevalue("modelslab_clock")
+    return clock
+
+
+class _EmulatorTransport:
+    """Hands requests to an emulator, and remembers the event loop of the client."""
+
+    def __init__(self, emulator: "Emulator") -> None:
+        import httpx  # noqa: PLC0415 -- see `modelslab_client`.
+
+        from ._transport.httpx_adapter import HttpxTransportAdapter  # noqa: PLC0415
+
+        self._adapter = HttpxTransportAdapter(httpx.ASGITransport(app=emulator))
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def exchange(self, request: "Request") -> "Response":
+        """See `Transport.exchange`."""
+        self.loop = asyncio.get_running_loop()
+        return await self._adapter.exchange(request)
