@@ -32,12 +32,12 @@ class InterimLimit:
     """
     Counts the interim responses to each request of one connection.
 
-    Args:
-        next_trace: The caller's own `trace` extension. It is called as before.
+    Attributes:
+        next_trace: The request's own `trace` extension. It is called as before.
     """
 
     def __init__(self, next_trace: _Trace | None = None) -> None:
-        self._next_trace = next_trace
+        self.next_trace = next_trace
         self._is_reading_head = False
         self._interim_count = 0
         self._last_bytes = b"\n"
@@ -54,8 +54,8 @@ class InterimLimit:
         stream = info.get("return_value")
         if isinstance(stream, httpcore.AsyncNetworkStream):
             stream.read = partial(self._read, stream.read)  # type: ignore[method-assign]
-        if self._next_trace is not None:
-            await self._next_trace(event, info)
+        if self.next_trace is not None:
+            await self.next_trace(event, info)
 
     async def _read(self, read: _Read, max_bytes: int, timeout: float | None = None) -> bytes:
         data = await read(max_bytes, timeout)

@@ -117,7 +117,8 @@ class _Connection(httpcore.AsyncHTTPConnection):
         self._interim_limit = InterimLimit()
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        request.extensions["trace"] = self._interim_limit.trace
+        self._interim_limit.next_trace = request.extensions.get("trace")
+        request.extensions = {**request.extensions, "trace": self._interim_limit.trace}
         return await super().handle_async_request(request)
 
 

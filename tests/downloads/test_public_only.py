@@ -179,6 +179,7 @@ async def connected(monkeypatch, server):
     return addresses
 
 
+@pytest.mark.modelslab_network
 async def test_name_with_private_address_is_refused(public_downloads, monkeypatch, connected):
     """The resolved address decides, not the name."""
     Resolver(monkeypatch, ["192.168.0.1", "::1"])
@@ -237,6 +238,7 @@ async def _get(link, *, allow_private):
         await transport.aclose()
 
 
+@pytest.mark.modelslab_network
 @pytest.mark.parametrize(("name", "is_fine"), [("cdn.example", True), ("other.example", False)])
 async def test_certificate_is_checked_by_name(name, is_fine, monkeypatch, tmp_path):
     """TLS checks the name of the link, though the connection goes to an address."""
@@ -296,6 +298,7 @@ async def test_second_address_is_tried(monkeypatch, server):
     assert PNG == await _get("http://cdn.example/0.png", allow_private=False)
 
 
+@pytest.mark.modelslab_network
 @pytest.mark.parametrize("name", ["no-such-host.invalid", f"{'a' * 64}.invalid"])
 async def test_unresolvable_name_is_a_failed_transfer(name, make_downloads):
     """A name that does not resolve is a network error."""

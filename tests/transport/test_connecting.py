@@ -82,6 +82,7 @@ async def test_host_that_never_connects_never_sent(http, monkeypatch):
     assert not caught.value.may_have_been_sent
 
 
+@pytest.mark.modelslab_network
 async def test_unknown_host_never_sent(http, monkeypatch):
     """A name without an address gets no request."""
 
@@ -94,6 +95,7 @@ async def test_unknown_host_never_sent(http, monkeypatch):
     assert not caught.value.may_have_been_sent
 
 
+@pytest.mark.modelslab_network
 @pytest.mark.parametrize(
     "url",
     [
@@ -117,6 +119,7 @@ async def test_invalid_url_never_sent(http, url, monkeypatch):
         assert not caught.value.may_have_been_sent
 
 
+@pytest.mark.modelslab_network
 async def test_international_host_and_path_are_encoded(http, monkeypatch):
     """The host is sent as punycode and the path percent-encoded."""
     async with Server() as server:
@@ -143,6 +146,7 @@ async def test_ipv6_host_header(http, monkeypatch):
     assert f"\r\nHost: [::1]:{server.port}\r\n" in head
 
 
+@pytest.mark.modelslab_network
 @pytest.mark.parametrize("port", ["", ":80"])
 async def test_host_header_omits_the_default_port(http, monkeypatch, port):
     """The `Host` header leaves it out, however the URL spells it."""
@@ -296,6 +300,7 @@ async def test_certificates_are_loaded_once_in_a_thread(http, monkeypatch, tmp_p
     assert threading.main_thread() not in threads
 
 
+@pytest.mark.modelslab_network
 async def test_environment_proxy_is_used(own, monkeypatch):
     """If the environment names a proxy, requests share one transport through it."""
     async with Server() as server:

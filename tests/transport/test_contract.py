@@ -339,6 +339,7 @@ async def test_submit_without_connection_never_left(kind):
                 await aclose()
 
 
+@pytest.mark.modelslab_network
 async def test_submit_that_never_connects_never_left(http, monkeypatch):
     """The same holds if the deadline passes while connecting: the name never resolves here."""
 

@@ -86,6 +86,7 @@ async def test_deadline_leaves_no_connection_and_frees_its_slot(own, secure):
         await sender.aclose()
 
 
+@pytest.mark.modelslab_network
 async def test_close_ends_exchanges_in_flight(own):
     """Exchanges that are in use, idle or waiting all end with an error that says so."""
     async with Server() as server:
