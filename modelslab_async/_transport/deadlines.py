@@ -6,7 +6,8 @@ due first, and the timer is set now and then, not once an exchange.
 
 A timer that fires late shows that the event loop was blocked, or that the machine slept. Responses
 may lie in the sockets that no task has read yet. So an exchange that a late timer finds overdue
-gets one grace period: its own time again, but at most a second. With more than one, deadlines would
+gets one grace period: its own time again, but at most a second. It counts from the deadline, and at
+least half of it is left when the timer fires. With more than one grace period, deadlines would
 never come on a loop that is always late.
 """
 
@@ -99,14 +100,23 @@ class Deadlines:
         now = loop.time()
         if now - self._timer_due > _MAX_TIMER_LAG_S:
             self._grant_grace(now)
-            # Exchanges that are still overdue had their grace period before.
-            self._expire_soon(_ITERATIONS_AFTER_GRACE, now, loop)
-        else:
-            self._expire_soon(_ITERATIONS_BEFORE_EXPIRY, now, loop)
+        # Each iteration may block the loop again. An exchange that had its grace period gets one.
+        iterations = _ITERATIONS_AFTER_GRACE if self._had_grace(now) else _ITERATIONS_BEFORE_EXPIRY
+        self._expire_soon(iterations, now, loop)
+
+    def _had_grace(self, now: float) -> bool:
+        """Return whether everything that is due by `now` had its grace period before."""
+        for entry in self._in_flight:
+            if entry.due > now:
+                break
+            if not entry.had_grace:
+                return False
+        return True
 
     def _grant_grace(self, now: float) -> None:
-        """Move each deadline that falls into a grace period from now, if it was never moved."""
-        due = now + self._grace_s
+        """Move each deadline that falls into the grace period, if it was never moved."""
+        # It counts from the deadline, but at least half of it is left now.
+        due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:
                 # The deadlines are in order, before and after this.
