@@ -5,7 +5,10 @@ An error may quote what was sent or what came back, and a server may echo the ke
 reports also print the local variables of every frame, and the frames of a transport hold requests.
 """
 
+import asyncio
+import pickle
 from collections.abc import Iterator
+from contextlib import suppress
 from traceback import TracebackException, extract_tb
 
 from .._models.errors import ModelsLabError
@@ -22,9 +25,9 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
     the key is dropped. Any other error that quotes the key becomes a `RuntimeError`, because its
     class may keep the text anywhere. If only local variables show the key, tracebacks are dropped.
     A note then says where the error was raised, for `origin_of`. A cancellation stays as it is:
-    its message comes from local code and cannot contain the key.
+    its caller has redacted the message.
     """
-    if not isinstance(error, Exception):
+    if isinstance(error, asyncio.CancelledError):
         return error
     is_ours = isinstance(error, ModelsLabError)
     if is_ours:
@@ -32,7 +35,7 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
     chain = list(_exception_chain(error))
     if any(_contains_key(each, credentials) for each in chain):
         if not is_ours:
-            message = f"{type(error).__name__}: {credentials.redact_text(str(error))}"
+            message = f"{type(error).__name__}: {credentials.redact_text(_text_of(error))}"
             return _with_origin_note(RuntimeError(message), origin_of(error))
         error.__cause__ = error.__context__ = None
         error.with_traceback(None)
@@ -55,12 +58,12 @@ def origin_of(error: BaseException) -> str:
     return f"{frames[0].name} ({frames[0].filename}:{frames[0].lineno})" if frames else "unknown"
 
 
-def _with_origin_note(error: Exception, origin: str) -> Exception:
+def _with_origin_note(error: BaseException, origin: str) -> BaseException:
     error.add_note(f"{_ORIGIN}{origin}")
     return error
 
 
-def _redact_attributes(error: Exception, credentials: Credentials) -> None:
+def _redact_attributes(error: BaseException, credentials: Credentials) -> None:
     for name, value in vars(error).items():
         setattr(error, name, _redacted_value(value, credentials))
     error.args = tuple(_redacted_value(each, credentials) for each in error.args)
@@ -77,8 +80,23 @@ def _redacted_value(value: object, credentials: Credentials) -> object:
             return value
 
 
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 -- a caller's class may have a `__str__` that fails.
+        return "(its text cannot be made)"
+
+
 def _contains_key(error: BaseException, credentials: Credentials) -> bool:
-    text = f"{error} {error!r} {error.args!r} {getattr(error, '__notes__', '')}"
+    """Return whether the texts, the attributes or the pickle of an error contain the key."""
+    try:
+        text = f"{error} {error!r} {error.args!r} {vars(error)!r}"
+    except Exception:  # noqa: BLE001 -- the error that its `__repr__` raises may quote the key.
+        return True
+    # An error of httpx holds its request, which only a pickle shows.
+    if not isinstance(error, ModelsLabError):
+        with suppress(Exception):
+            text += pickle.dumps(error).decode("latin-1")
     return credentials.redact_text(text) != text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 from attrs import evolve
 
-from .._models.errors import TransportError
+from .._models.errors import ModelsLabError, TransportError
 from .._models.ticket import Ticket
 from .._registry.family import Call, Family
 from .base import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
@@ -72,14 +72,14 @@ class Sender:
                 return self._redacted(response)
             error: BaseException = TransportError(BODY_TOO_LONG)
         except asyncio.CancelledError as cancelled:
-            error = asyncio.CancelledError(*_cancel_message(cancelled))
+            error = asyncio.CancelledError(*self._redacted_message(cancelled))
         except TimeoutError as late:
             error = _timeout_error(deadlines.seconds, late)
         except OSError as fault:
-            tls_error = permanent_tls_error(fault, in_handshake=False, may_have_been_sent=True)
-            message = f"{type(fault).__name__}: {fault.strerror or fault}"
-            error = tls_error or TransportError(message)
-        except Exception as fault:  # noqa: BLE001 -- any error may quote the key.
+            error = _os_error(fault)
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as fault:  # noqa: BLE001 -- any error may quote the key.
             error = fault
         # Raised outside of the handlers, so that the original error is not its context. No local
         # variable may keep the original either, because it may quote the key.
@@ -109,6 +109,10 @@ class Sender:
             return response
         return evolve(response, headers=headers, body=body)
 
+    def _redacted_message(self, cancelled: asyncio.CancelledError) -> list[object]:
+        redact = self.credentials.redact_text
+        return [redact(each) if isinstance(each, str) else each for each in _message_of(cancelled)]
+
     def _redacted_header(self, value: bytes) -> bytes:
         return self.credentials.redact_text(value.decode("latin-1")).encode("latin-1")
 
@@ -121,7 +125,12 @@ def _timeout_error(seconds: float, late: TimeoutError) -> TransportError:
     return TransportError(f"no complete response came within {seconds:g} s")
 
 
-def _cancel_message(cancelled: BaseException | None) -> tuple[object, ...]:
+def _os_error(fault: OSError) -> ModelsLabError:
+    tls_error = permanent_tls_error(fault, in_handshake=False, may_have_been_sent=True)
+    return tls_error or TransportError(f"{type(fault).__name__}: {fault.strerror or fault}")
+
+
+def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
     Return the arguments of a cancellation.
 

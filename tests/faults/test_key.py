@@ -318,7 +318,52 @@ async def raise_ours_with_locals(request):
         raise TransportError("no luck") from error
 
 
-RAISING = [raise_quoting, raise_with_locals, raise_in_a_chain, raise_ours_with_locals]
+async def raise_os_error(request):
+    raise ConnectionResetError(104, quote_request(request))
+
+
+async def raise_with_attribute(request):
+    error = ValueError("cannot handle it")
+    error.request_bytes = quote_request(request)
+    raise error
+
+
+class UnprintableError(Exception):
+    """An error whose text cannot be made, and the reason quotes its argument."""
+
+    def __str__(self):
+        raise ValueError(self.args[0])
+
+    __repr__ = __str__
+
+
+async def raise_unprintable(request):
+    raise UnprintableError(quote_request(request))
+
+
+class QuotingBaseException(BaseException):
+    """Not an `Exception`, as the outcomes of test frameworks are not."""
+
+
+async def raise_base_exception(request):
+    raise QuotingBaseException(quote_request(request))
+
+
+async def raise_with_request(request):
+    raise httpx.ReadError("cannot handle it", request=request)
+
+
+RAISING = [
+    raise_quoting,
+    raise_with_locals,
+    raise_in_a_chain,
+    raise_ours_with_locals,
+    raise_os_error,
+    raise_with_attribute,
+    raise_unprintable,
+    raise_base_exception,
+    raise_with_request,
+]
 
 
 class RaisingHTTP:
@@ -391,12 +436,10 @@ async def test_error_of_callers_http_shows_no_key_in_any_local_variable(
     canary, logged, kind, fail, ticket
 ):
     """Whatever foreign code raises in an exchange, no frame of its traceback shows the key."""
-    texts = []
     async with Client(
         canary, http=RAISING_HTTP[kind](fail), pace=Pace(floor=0.01, max_failures=1)
     ) as client:
-        async for error in errors_of(client, ticket):
-            texts += [*traceback_with_locals(error), repr(error)]
+        texts = [text_of(error) async for error in errors_of(client, ticket)]
     assert any("Error" in text for text in texts)
     assert [] == lines_with(canary, "\n".join(texts))
     assert [] == lines_with(canary, logged.getvalue())
@@ -491,6 +534,20 @@ async def test_cancel_message_is_kept(canary):
                 await looking
             assert ("enough",) == caught.value.args
             assert 1 == looking.cancelling()
+
+
+async def test_cancel_message_of_callers_http_shows_no_key(canary):
+    """An `http` object may raise a cancellation of its own, with any message."""
+
+    class Own:
+        async def exchange(self, request):
+            raise asyncio.CancelledError(f"gave up {request.body!r}")
+
+    async with Client(canary, http=Own()) as client:
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await client.fetch("realtime:1")
+    assert [] == lines_with(canary, str(caught.value))
+    assert "[key]" in str(caught.value)
 
 
 def test_objects_with_the_key_do_not_show_it(canary):
