@@ -147,6 +147,7 @@ async def test_closed_port_started_nothing(kind):
     assert not outcome.may_have_been_sent
 
 
+@pytest.mark.modelslab_network
 @pytest.mark.parametrize("kind", KINDS)
 async def test_unknown_host_name_started_nothing(monkeypatch, kind):
     """Without an address there is no connection: it is retried, and given up without doubt."""
@@ -276,6 +277,7 @@ async def test_redirect_to_invalid_url_is_uncertain(kind, name):
     assert 1 == len(traffic)
 
 
+@pytest.mark.modelslab_network
 async def test_submit_over_plain_http_goes_to_proxy():
     """What a proxy has read has left, though it hangs up; a closed proxy has read nothing."""
     emulator, traffic = emulated(), Traffic()
