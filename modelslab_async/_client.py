@@ -39,15 +39,15 @@ class Client:
         enterprise_key: For enterprise families; else `MODELSLAB_ENTERPRISE_API_KEY`, or `api_key`.
         base_url: Where the service is; else `MODELSLAB_BASE_URL`.
         legacy_base_url: Where its older host is; else `MODELSLAB_LEGACY_BASE_URL`.
-        families: The registry. Add a family with `FAMILIES | {"name": Family(...)}`.
-        endpoints: What can be submitted to. Add an endpoint in the same way.
+        families: The registry; else `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
+        endpoints: What can be submitted to; else `ENDPOINTS`. Add to it in the same way.
         http: What sends: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
         pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object of your own with its methods.
         rate: The most polls a second for each key; None for no limit. `fetch` does not count.
         workers: The most polls in flight at once.
         timeout: The most seconds that one poll may take.
-        slots: The most queued generations for each key: 5, 10 or 15, as the plan says; None for no
+        queue: The most queued generations for each key: 5, 10 or 15, as the plan says; None for no
             limit. A submit waits for a free slot.
         submit_timeout: The most seconds that one submit or one upload may take.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
@@ -70,14 +70,14 @@ class Client:
         enterprise_key: str | None = None,
         base_url: str | None = None,
         legacy_base_url: str | None = None,
-        families: Mapping[str, Family] = FAMILIES,
-        endpoints: Mapping[str, Endpoint] = ENDPOINTS,
+        families: Mapping[str, Family] | None = None,
+        endpoints: Mapping[str, Endpoint] | None = None,
         http: Transport | httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
         pace: PacePolicy = Pace(),
         rate: float | None = None,
         workers: int = 32,
         timeout: float = 30.0,
-        slots: int | None = 5,
+        queue: int | None = 5,
         submit_timeout: float = 120.0,
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
@@ -87,13 +87,13 @@ class Client:
         settings = Settings(
             base_url=base_url,
             legacy_base_url=legacy_base_url,
-            families=families,
-            endpoints=endpoints,
+            families=FAMILIES if families is None else families,
+            endpoints=ENDPOINTS if endpoints is None else endpoints,
             pace=pace,
             rate=rate,
             workers=workers,
             timeout=timeout,
-            slots=slots,
+            queue=queue,
             submit_timeout=submit_timeout,
             on_submitted=on_submitted,
             on_event=on_event,

@@ -83,7 +83,7 @@ class Downloads:
         timeout: float = 30.0,
         allow_private: bool = False,
         http: _HTTP | None = None,
-        families: Mapping[str, Family] = FAMILIES,
+        families: Mapping[str, Family] | None = None,
         known: Iterable[SavedFile] = (),
     ) -> None:
         check_count("concurrency", concurrency)
@@ -106,7 +106,7 @@ class Downloads:
             max_bytes=max_bytes,
             link_timeout=link_timeout,
         )
-        self._families = families
+        self._families = FAMILIES if families is None else families
         self._known = {(file.ticket, file.n): file for file in known}
         self._window = _WINDOW_PER_TRANSFER * concurrency
         self._is_closed = False

@@ -70,7 +70,7 @@ class Engine:
             self.endpoints,
             SubmitExchange(families, sender, settings.submit_timeout),
             poller=self.poller,
-            slot_limit=settings.slots,
+            slot_limit=settings.queue,
             pace=settings.pace.limits,
             timeout=settings.submit_timeout,
             on_submitted=settings.on_submitted,

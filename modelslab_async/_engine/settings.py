@@ -37,7 +37,7 @@ class Settings:
     rate: float | None
     workers: int
     timeout: float
-    slots: int | None
+    queue: int | None
     submit_timeout: float
     on_submitted: Callable[[Submitted], Awaitable[object]] | None
     on_event: Callable[[Event], object] | None
@@ -50,7 +50,7 @@ class Settings:
         check_pace(self.pace)
         check_count("workers", self.workers)
         check_positive_seconds("timeout", self.timeout)
-        check_count("slots", self.slots, unit="slots", optional=True)
+        check_count("queue", self.queue, unit="slots", optional=True)
         check_positive_seconds("submit_timeout", self.submit_timeout)
         check_rate("rate", self.rate, unit="polls")
         check_callback("on_submitted", self.on_submitted, allow_async=True)

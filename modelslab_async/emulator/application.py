@@ -63,8 +63,8 @@ class Emulator:
     def __init__(
         self,
         *,
-        families: Mapping[str, Family] = FAMILIES,
-        endpoints: Mapping[str, Endpoint] = SERVED_ENDPOINTS,
+        families: Mapping[str, Family] | None = None,
+        endpoints: Mapping[str, Endpoint] | None = None,
         jobs: Jobs | None = None,
         keys: Collection[str] | None = None,
         keys_without_credits: Collection[str] = (),
@@ -74,6 +74,8 @@ class Emulator:
         links: FileLinks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        families = FAMILIES if families is None else families
+        endpoints = SERVED_ENDPOINTS if endpoints is None else endpoints
         self._clock = clock
         self._routes = Routes(families, endpoints)
         self._intake = JobIntake(self._routes, families=families, jobs=jobs or Jobs())

@@ -9,7 +9,7 @@ from modelslab_async import Batch, Client, SubmitUncertain
 
 async def main(path: str, url: str) -> None:
     async with (
-        Client("a-key-for-tests", base_url=url, slots=None) as client,
+        Client("a-key-for-tests", base_url=url, queue=None) as client,
         Batch.open(path, client=client) as batch,
     ):
         at_once = asyncio.Semaphore(4)

@@ -152,7 +152,7 @@ async def test_submit_is_not_sent_if_it_cannot_be_recorded(a_client, emulator, p
         raise JournalFull("there is no room")
 
     monkeypatch.setattr(Journal, "record_submit", full)
-    async with a_client(slots=1) as client, Batch.open(path, client=client) as batch:
+    async with a_client(queue=1) as client, Batch.open(path, client=client) as batch:
         for _ in range(2):  # The place that was taken is free again.
             with pytest.raises(JournalFull):
                 await batch.submit(REALTIME, prompt="a cat")

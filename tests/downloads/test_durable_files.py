@@ -8,7 +8,7 @@ import pytest
 
 from modelslab_async import Batch, Failed
 from modelslab_async._aio.durable_files import atomic_replace, fsync_folder, make_folder
-from modelslab_async._journal.tickets import Completion
+from modelslab_async._journal.tickets import OutcomeRow
 
 from .conftest import success
 
@@ -83,7 +83,7 @@ async def test_export_is_synced_before_it_is_named(disk_calls, form, tmp_path):
         ((number, ticket),) = (
             await journal.leases.claim(run, before_run=run, limit=1, lease=60)
         ).tickets
-        await journal.leases.complete(run, [Completion(number, 1, Failed(ticket=ticket))])
+        await journal.leases.complete(run, [OutcomeRow(number, 1, Failed(ticket=ticket))])
         await batch.export(file := folder / f"out.{form}")
 
     assert [

@@ -94,7 +94,7 @@ async def client_history(monkeypatch, jumps):
         ends.append((loop.time(), kinds))
 
     pace = Pace(max_failures=3)
-    async with Client(KEY, http=trail, pace=pace, timeout=8.0, slots=2) as client:
+    async with Client(KEY, http=trail, pace=pace, timeout=8.0, queue=2) as client:
         waits = [client.wait(("images", n), timeout=60.0) for n in range(1, 11)]
         prompts = [client.generate("realtime/text2img", prompt=f"{n}") for n in range(5)]
         await asyncio.gather(*map(noted, [*waits, *prompts, wait_after_a_jump(client)]))

@@ -21,8 +21,8 @@ def link_timeout(value):
     check_nonnegative_seconds("timeout", value, optional=True)
 
 
-def slots(value):
-    check_count("slots", value, unit="slots", optional=True)
+def queue(value):
+    check_count("queue", value, unit="slots", optional=True)
 
 
 def rate(value):
@@ -36,7 +36,7 @@ def lease(value):
 @pytest.mark.parametrize(
     ("check", "values"),
     [
-        (slots, [None, 1, 15]),
+        (queue, [None, 1, 15]),
         (rate, [None, 0.1, 5]),
         (lease, [0.001, 3, math.inf, Fraction(1, 3)]),
         (link_timeout, [None, 0, 0.0, 5, math.inf]),
@@ -51,10 +51,10 @@ def test_valid_argument_passes(check, values):
 @pytest.mark.parametrize(
     ("check", "value", "error", "words"),
     [
-        (slots, 0, ValueError, "slots is a number of slots of at least 1 or None, got 0"),
-        (slots, "5", TypeError, "slots is a number of slots .*a whole one, got .* type str"),
-        (slots, 1.5, TypeError, "type float"),
-        (slots, True, TypeError, "type bool"),
+        (queue, 0, ValueError, "queue is a number of slots of at least 1 or None, got 0"),
+        (queue, "5", TypeError, "queue is a number of slots .*a whole one, got .* type str"),
+        (queue, 1.5, TypeError, "type float"),
+        (queue, True, TypeError, "type bool"),
         (rate, 0, ValueError, "rate is a number of polls a second above 0, or None, got 0"),
         (rate, math.inf, ValueError, "got inf"),
         (rate, math.nan, ValueError, "got nan"),
@@ -91,7 +91,7 @@ def test_wrong_type_message_hides_the_value():
     [
         *(("workers", value) for value in (0, "5", 1.5, None)),
         *(("timeout", value) for value in (0, "5", None)),
-        *(("slots", value) for value in (0, "5", 1.5)),
+        *(("queue", value) for value in (0, "5", 1.5)),
         *(("submit_timeout", value) for value in (0, "5", None)),
         *(("rate", value) for value in (0, "5")),
     ],

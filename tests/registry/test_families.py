@@ -1,5 +1,6 @@
 """Family and FAMILIES: a ticket becomes a request, and the rows match the documentation."""
 
+import inspect
 import json
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelslab_async import FAMILIES, Family, Ticket
+from modelslab_async import FAMILIES, Client, Downloads, Family, Ticket
+from modelslab_async.emulator import Emulator
 
 FACTS = json.loads(Path(__file__).parents[1].joinpath("facts", "families.json").read_text())
 NAMES = """
@@ -203,3 +205,9 @@ def test_invalid_family_is_refused(row, message):
     """The message says what is wrong with the row."""
     with pytest.raises(ValueError, match=message):
         Family(**{"name": "own"} | row)
+
+
+@pytest.mark.parametrize("public", [Client, Downloads, Emulator])
+def test_signature_of_public_class_shows_no_registry(public):
+    """`help` shows the arguments on a page, not a registry of ninety thousand characters."""
+    assert len(str(inspect.signature(public))) < 2000

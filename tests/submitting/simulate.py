@@ -274,7 +274,7 @@ class Runs:
         client = Client(
             "a-simulated-key",
             http=self.service,
-            slots=slots,
+            queue=slots,
             submit_timeout=5.0,
             pace=Pace(floor=0.01, max_failures=6),
             on_submitted=self.store,

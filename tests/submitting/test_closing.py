@@ -185,7 +185,7 @@ def test_slot_granted_while_client_closes_sends_nothing(virtually, service):
 
     async def main():
         here = service()
-        client = here.client(slots=1)
+        client = here.client(queue=1)
         begun = await client.submit(REALTIME, prompt="a fox")
         waiting = asyncio.create_task(client.submit(REALTIME, prompt="a dog"))
         await asyncio.sleep(0)

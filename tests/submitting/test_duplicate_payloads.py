@@ -65,7 +65,7 @@ def test_only_submits_in_flight_are_refused(virtually, count, slots):
 
     async def main():
         here = Filter(jittered)
-        async with here.client(slots=slots) as client:
+        async with here.client(queue=slots) as client:
             same = (client.generate(REALTIME, prompt="a fox") for _ in range(count))
             outcomes = await asyncio.gather(*same, return_exceptions=True)
         assert {Success} == set(map(type, outcomes))
@@ -114,7 +114,7 @@ def test_other_payloads_are_not_delayed(virtually):
 
     async def main():
         here = Filter()
-        async with here.client(slots=2) as client:
+        async with here.client(queue=2) as client:
             same = [
                 asyncio.create_task(client.generate(REALTIME, prompt="a fox")) for _ in range(6)
             ]
@@ -228,7 +228,7 @@ def test_cancelled_submit_lets_next_go(virtually):
 
     async def main():
         here = Endless()
-        async with here.client(slots=2) as client:
+        async with here.client(queue=2) as client:
             same = [
                 asyncio.create_task(client.submit(REALTIME, prompt="a fox", track_id=number))
                 for number in range(5)

@@ -110,7 +110,7 @@ def test_generate_many_raises_hook_error(virtually, service, kind):
             async for _, outcome in client.generate_many(prompts):
                 outcomes.append(outcome)
 
-        async with here.client(slots=1, on_submitted=store) as client:
+        async with here.client(queue=1, on_submitted=store) as client:
             with pytest.raises(kind, match="the hook broke") as caught:
                 await collect()
         assert "realtime:2" in noted(caught.value)

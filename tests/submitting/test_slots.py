@@ -127,7 +127,7 @@ def test_refused_key_costs_one_submit(virtually, service, refusal):
 
     async def main():
         here = service(*[lambda *_: json_response(refusal, status="error", message="no")] * 20)
-        async with here.client(slots=5) as client:
+        async with here.client(queue=5) as client:
             tries = [client.submit(REALTIME, prompt=str(number)) for number in range(8)]
             outcomes = await asyncio.gather(*tries, return_exceptions=True)
         assert 1 == len(here.submits)
@@ -152,7 +152,7 @@ def test_slow_first_submit_delays_others_by_a_second_each(virtually, service):
             return await answer(request)
 
         here.exchange = slowly
-        async with here.client(slots=8) as client:
+        async with here.client(queue=8) as client:
             tries = [client.submit(REALTIME, prompt=str(number)) for number in range(8)]
             await asyncio.gather(*tries)
         assert [0.0, 1.0, 2.0] == sent[:3]
@@ -167,7 +167,7 @@ def test_one_submit_goes_alone_after_refusal(virtually, service):
     async def main():
         refused = lambda *_: json_response(401, status="error", message="no")  # noqa: E731
         here = service(finish_at_once, finish_at_once, finish_at_once, *[refused] * 20)
-        async with here.client(slots=5) as client:
+        async with here.client(queue=5) as client:
             for count in (3, 1, 4):
                 tries = [client.submit(REALTIME, prompt=str(number)) for number in range(count)]
                 await asyncio.gather(*tries, return_exceptions=True)
@@ -181,7 +181,7 @@ def test_requests_get_slots_in_order(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 5.0))}
-        async with world(slots=1, emulated=emulated) as here:
+        async with world(queue=1, emulated=emulated) as here:
             await asyncio.gather(
                 *(here.client.generate(REALTIME, prompt=str(number)) for number in range(5))
             )
@@ -205,7 +205,7 @@ def test_rate_limited_request_keeps_its_position(virtually, service, setback):
 
     async def main():
         here = service(*[second_is_sent_back] * 6)
-        async with here.client(slots=1) as client:
+        async with here.client(queue=1) as client:
             tries = (client.generate(REALTIME, prompt=str(number)) for number in range(5))
             await asyncio.gather(*tries)
         assert list("011234") == [each["prompt"] for each in here.submits]
@@ -239,7 +239,7 @@ def test_slot_is_free_when_its_ticket_ends(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0)), "queue_limit": 1}
-        async with world(slots=1, emulated=emulated) as here:
+        async with world(queue=1, emulated=emulated) as here:
             await here.client.submit(REALTIME, prompt="a fox")
             await here.client.submit(REALTIME, prompt="a dog")
             assert 20.0 <= asyncio.get_running_loop().time() < 21.0
@@ -253,7 +253,7 @@ def test_slot_is_free_once_its_outcome_was_seen(virtually, world, how):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0)), "queue_limit": 1}
-        async with world(slots=1, emulated=emulated) as here:
+        async with world(queue=1, emulated=emulated) as here:
             begun = await here.client.submit(REALTIME, prompt="a fox")
             await asyncio.sleep(30.0)
             await getattr(here.client, how)(begun.ticket)
@@ -273,7 +273,7 @@ def test_slot_is_free_when_no_ticket_was_made(virtually, service):
             finish_at_once,
             finish_at_once,
         )
-        async with here.client(slots=1) as client:
+        async with here.client(queue=1) as client:
             outcomes = [outcome async for _, outcome in client.generate_many(prompts(4))]
         assert 4 == len(here.submits)
         assert 2 == sum(isinstance(outcome, Success) for outcome in outcomes)
@@ -287,7 +287,7 @@ def test_slot_is_free_when_its_ticket_is_given_up(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(20.0, 20.0))}
-        async with world(slots=1, emulated=emulated) as here:
+        async with world(queue=1, emulated=emulated) as here:
             begun = await here.client.submit(REALTIME, prompt="a fox")
             here.wire.down = True
             with pytest.raises(TransportError):
@@ -313,7 +313,7 @@ def test_slot_of_endless_work_is_free_after_an_hour(virtually):
     """Work that never ends does not delay the others for good."""
 
     async def main():
-        async with Endless().client(slots=1) as client:
+        async with Endless().client(queue=1) as client:
             await client.submit(REALTIME, prompt="a fox")
             await client.submit(REALTIME, prompt="a dog")
             assert 3600.0 <= asyncio.get_running_loop().time() < 3700.0
@@ -333,7 +333,7 @@ def test_cancelled_waiting_submit_takes_no_slot(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 5.0)), "queue_limit": 1}
-        async with world(slots=1, emulated=emulated, on_event=second_goes_away) as here:
+        async with world(queue=1, emulated=emulated, on_event=second_goes_away) as here:
             await here.client.submit(REALTIME, prompt="a fox")
             line.extend(
                 asyncio.create_task(here.client.submit(REALTIME, prompt=f"dog {number}"))
@@ -354,7 +354,7 @@ def test_full_queue_lowers_limit_for_a_while(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(10.0, 10.0)), "queue_limit": 3}
-        async with world(slots=5, emulated=emulated) as here:
+        async with world(queue=5, emulated=emulated) as here:
             outcomes = [outcome async for _, outcome in here.client.generate_many(prompts(30))]
         assert {Success: 30} == Counter(map(type, outcomes))
         sent = sum(each.url.path.endswith("text2img") for each in here.wire.requests)
@@ -371,7 +371,7 @@ def test_refused_key_ends_long_source(virtually, service, kind):
 
     async def main():
         here = service(*[lambda *_: json_response(code, status="error", message="no")] * 500)
-        async with here.client(slots=5) as client:
+        async with here.client(queue=5) as client:
             outcomes = [outcome async for _, outcome in client.generate_many(prompts(500))]
         assert 500 == len(outcomes)
         assert all(isinstance(outcome, Unsubmitted) for outcome in outcomes)
@@ -392,7 +392,7 @@ def test_generate_many_yields_outcomes_of_every_kind(virtually, service):
 
     async def main():
         here = service(*steps)
-        async with here.client(slots=1) as client:
+        async with here.client(queue=1) as client:
             found = {
                 request[1]["prompt"][-1]: outcome
                 async for request, outcome in client.generate_many(prompts(5))
@@ -425,7 +425,7 @@ def test_failed_job_is_an_outcome(virtually, world):
     """A job that fails later is `Failed`, and its slot is free."""
 
     async def main():
-        async with world(slots=1, emulated={"jobs": Jobs(failure_rate=1.0)}) as here:
+        async with world(queue=1, emulated={"jobs": Jobs(failure_rate=1.0)}) as here:
             outcomes = [outcome async for _, outcome in here.client.generate_many(prompts(3))]
         assert {Failed: 3} == Counter(map(type, outcomes))
 
@@ -477,7 +477,7 @@ def test_leaving_early_starts_nothing_more(virtually, world):
 
     async def main():
         emulated = {"jobs": Jobs(duration=(5.0, 9.0)), "queue_limit": 2}
-        async with world(slots=2, emulated=emulated) as here:
+        async with world(queue=2, emulated=emulated) as here:
             outcomes = here.client.generate_many(prompts(50))
             async for _ in outcomes:
                 break
@@ -498,11 +498,11 @@ def test_argument_out_of_range_is_refused(wrong):
 
 
 def test_no_slot_limit_delays_no_submit(virtually, service):
-    """With `slots=None` no submit waits, once the first was accepted."""
+    """With `queue=None` no submit waits, once the first was accepted."""
 
     async def main():
         here = service()
-        async with here.client(slots=None) as client:
+        async with here.client(queue=None) as client:
             tickets = await asyncio.gather(
                 *(client.submit(REALTIME, prompt=str(number)) for number in range(50))
             )

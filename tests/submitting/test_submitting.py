@@ -427,7 +427,7 @@ def test_close_rejects_waiting_submits(virtually, world):
     """A submit that waits for a slot ends with a `ClientClosed`: nothing was started for it."""
 
     async def main():
-        async with world(slots=1, emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
+        async with world(queue=1, emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
             await here.client.submit(REALTIME, prompt="a fox")
             waiting = asyncio.create_task(here.client.submit(REALTIME, prompt="a dog"))
             await asyncio.sleep(1.0)

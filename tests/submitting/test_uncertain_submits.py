@@ -74,7 +74,7 @@ def test_slot_is_held_two_minutes_without_known_duration(virtually, service):
 
     async def main():
         here = service(connection_lost)
-        async with here.client(slots=1) as client:
+        async with here.client(queue=1) as client:
             with pytest.raises(SubmitUncertain):
                 await client.submit(REALTIME, prompt="a fox")
             await client.submit(REALTIME, prompt="a dog")
@@ -88,7 +88,7 @@ def test_slot_is_held_as_long_as_earlier_work_took(virtually):
 
     async def main():
         here = Account(20.0, lossy=2)
-        async with here.client(slots=1) as client:
+        async with here.client(queue=1) as client:
             await client.generate(REALTIME, prompt="a fox")
             before = now()
             with pytest.raises(SubmitUncertain):
@@ -104,7 +104,7 @@ def test_other_slots_are_used_meanwhile(virtually, service):
 
     async def main():
         here = service(accept, lost_after_start)
-        async with here.client(slots=2) as client:
+        async with here.client(queue=2) as client:
             outcomes = [outcome async for _, outcome in client.generate_many(prompts(10))]
             assert 9 == sum(isinstance(outcome, Success) for outcome in outcomes)
             assert now() < 120.0
@@ -117,7 +117,7 @@ def test_cut_off_submit_holds_its_slot_for_a_while(virtually, service):
 
     async def main():
         here = service()
-        async with here.client(slots=1) as client:
+        async with here.client(queue=1) as client:
             submit = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
             await asyncio.sleep(0.005)
             (sending,) = [

@@ -157,7 +157,7 @@ async def test_file_that_changes_while_its_request_waits_is_not_sent(here, tmp_p
     """What is sent is what was asked for, or nothing; and the slot is free again."""
     path = tmp_path / "house.png"
     path.write_bytes(PNG)
-    async with here.client(slots=1) as client:
+    async with here.client(queue=1) as client:
         submit_request = await client.engine.prepare(
             IMG2IMG, {"prompt": "winter", "init_image": path}
         )
@@ -363,7 +363,7 @@ def test_upload_that_never_succeeds_is_given_up(virtually, name):
 
     async def main():
         here = Site(*[PASSING[name]] * 9)
-        async with here.client(pace=Pace(max_failures=3), slots=1) as client:
+        async with here.client(pace=Pace(max_failures=3), queue=1) as client:
             with pytest.raises(FINAL[name], match=r"file for init_image.*nothing was") as caught:
                 await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
             assert ["upload"] * 3 == here.asked
@@ -394,7 +394,7 @@ def test_refused_upload_is_not_tried_again(virtually, name):
 
     async def main():
         here = Site(step)
-        async with here.client(slots=1) as client:
+        async with here.client(queue=1) as client:
             with pytest.raises(kind, match=r"file for init_image.*nothing was started") as caught:
                 await client.submit(IMG2IMG, prompt="winter", init_image=PNG)
             assert ["upload"] == here.asked
@@ -426,7 +426,7 @@ def test_refused_key_ends_nothing_of_another_key(virtually):
     async def main():
         here = Site(answered(401, status="error", message="no"))
         name = "enterprise_realtime/img2img"
-        async with here.client(enterprise_key="an-enterprise-key", slots=1) as client:
+        async with here.client(enterprise_key="an-enterprise-key", queue=1) as client:
             outcomes = await asyncio.gather(
                 client.submit(name, prompt="winter", init_image=PNG),
                 client.submit(name, prompt="summer", init_image=LINK),
@@ -457,7 +457,7 @@ def test_file_is_uploaded_when_its_request_has_a_slot(virtually):
 
     async def main():
         here = Site()
-        async with here.client(slots=3) as client:
+        async with here.client(queue=3) as client:
             requests = [(IMG2IMG, {"prompt": str(n), "init_image": PNG}) for n in range(30)]
             async for _ in client.generate_many(requests, window=30):
                 assert here.uploads <= here.asked.count("img2img") + 3
@@ -515,7 +515,7 @@ def test_caller_cancelled_during_upload_frees_slot(virtually):
 
     async def main():
         here = Site()
-        async with here.client(slots=1) as client:
+        async with here.client(queue=1) as client:
             submit = client.submit(IMG2IMG, prompt="winter", init_image=PNG)
             submitting = asyncio.create_task(submit)
             await asyncio.sleep(0.01)
@@ -586,7 +586,7 @@ async def test_waiting_files_take_no_memory(tmp_path):
     path = tmp_path / "house.png"
     path.write_bytes(PNG + bytes(4_900_000))
     here = Site()
-    async with here.client(slots=1) as client:
+    async with here.client(queue=1) as client:
         submit_requests = [
             await client.engine.prepare(IMG2IMG, {"prompt": str(number), "init_image": path})
             for number in range(10)

@@ -375,7 +375,7 @@ def test_bad_webhooks_lose_nothing_and_double_nothing(virtually, world):
         )
         emulated = {"webhooks": hooks, "jobs": Jobs(duration=(2.0, 9.0), failure_rate=0.2)}
         outcomes = []
-        async with world(emulated=emulated, slots=10) as here, here.emulator.deliver_webhooks():
+        async with world(emulated=emulated, queue=10) as here, here.emulator.deliver_webhooks():
             doors["here"] = webhooks.receiver(here.client)
             url = here.client.webhook_url("http://me.example/hooks")
             hooked = [(name, {**params, "webhook": url}) for name, params in requests]

@@ -80,7 +80,7 @@ def test_immediate_results_differ_at_every_endpoint(virtually, world):
     async def main():
         nameless = set()
         emulated = {"jobs": Jobs(duration=(0.0, 0.0))}
-        async with world(emulated=emulated, slots=None) as here:
+        async with world(emulated=emulated, queue=None) as here:
             for name in QUEUED:
                 first, second = [await here.client.submit(name, **needed(name)) for _ in range(2)]
                 assert first.ticket != second.ticket
