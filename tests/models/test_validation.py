@@ -109,7 +109,7 @@ def test_client_refuses_invalid_numbers(name, wrong):
         ("enterprise_key", 5, "a text or None"),
         ("base_url", 5, "a text or None"),
         ("legacy_base_url", b"https://x.example", "a text or None"),
-        ("families", None, "a mapping of names to Family, got None"),
+        ("families", 5, "a mapping of names to Family, got"),
         ("families", {"a": 5}, "a mapping of names to Family, got a value of type int"),
         ("endpoints", [], "a mapping of names to Endpoint"),
         ("pace", 3.0, r"a Pace, such as Pace.fixed\(3\).*, got a value of type float"),

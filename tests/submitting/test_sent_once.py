@@ -65,7 +65,7 @@ KINDS = {
 @asynccontextmanager
 async def submitting(url, kind, **more):
     http = KINDS[kind]() if isinstance(kind, str) else kind
-    options = {"pace": QUICK, "slots": None, "submit_timeout": 0.3} | more
+    options = {"pace": QUICK, "queue": None, "submit_timeout": 0.3} | more
     try:
         async with Client(KEY, base_url=url, http=http, **options) as client:
             yield client

@@ -490,7 +490,7 @@ def test_leaving_early_starts_nothing_more(virtually, world):
     virtually(main)
 
 
-@pytest.mark.parametrize("wrong", [{"slots": 0}, {"submit_timeout": 0.0}])
+@pytest.mark.parametrize("wrong", [{"queue": 0}, {"submit_timeout": 0.0}])
 def test_argument_out_of_range_is_refused(wrong):
     """A number that makes no sense is refused with what was expected."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
