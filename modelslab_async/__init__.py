@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._client import Client
-    from ._downloads.manager import Downloads, download
+    from ._downloads.downloads import Downloads, download
     from ._downloads.save_result import Saved, SaveResult, Unsaved
     from ._downloads.verify import Verified, verify
     from ._engine.bulk_generation import GenerationRequest
@@ -155,7 +155,7 @@ __all__ = [
 # several times as long as importing httpx.
 _NAMES_BY_MODULE = {
     "_client": "Client",
-    "_downloads.manager": "Downloads download",
+    "_downloads.downloads": "Downloads download",
     "_downloads.save_result": "SaveResult Saved Unsaved",
     "_downloads.verify": "Verified verify",
     "_engine.bulk_generation": "GenerationRequest",

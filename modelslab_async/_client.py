@@ -22,7 +22,7 @@ from ._registry.families import FAMILIES
 from ._registry.family import Family
 from ._scheduling.pace import Pace
 from ._scheduling.pace_policy import PacePolicy
-from ._submitting.submit_log import reply_or_raise
+from ._submitting.submit_recorder import reply_or_raise
 from ._transport.base import Transport
 from ._transport.credentials import Credentials
 from ._transport.sender import as_transport

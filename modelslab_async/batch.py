@@ -9,12 +9,12 @@ from typing import Any, Self
 
 from ._aio.cooperation import Yielder
 from ._aio.iteration import iterate
-from ._batch.journaled_submits import JournaledSubmits
+from ._batch.journal_submit_recorder import JournalSubmitRecorder
 from ._batch.poll_run import PollRun
 from ._batch.run_sequence import RunSequence
 from ._batch.save_run import SaveRun, to_saved_file
 from ._client import Client
-from ._downloads.manager import Downloads
+from ._downloads.downloads import Downloads
 from ._downloads.save_result import SaveResult
 from ._downloads.verify import Verified, verify
 from ._journal.exports import ExportFormat
@@ -25,7 +25,7 @@ from ._models.replies import Processing, Success
 from ._models.ticket import Ticket
 from ._models.validation import check_positive_seconds
 from ._polling.stream_buffer import Tickets, check_not_text
-from ._submitting.submit_log import reply_or_raise
+from ._submitting.submit_recorder import reply_or_raise
 from .journal import Journal
 
 # Tickets that share one commit of the journal.
@@ -44,7 +44,7 @@ class Batch:
         self._journal = journal
         self._client = client
         self._lease = lease
-        self._journaled_submits = JournaledSubmits(journal, lease=lease)
+        self._journaled_submits = JournalSubmitRecorder(journal, lease=lease)
         self._runs = RunSequence(journal, lease)
 
     @classmethod

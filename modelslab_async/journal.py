@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
-from ._journal import exports, pace_state, pending_files, queries, recorded_files, submits, tickets
+from ._journal import exports, pace_state, pending_saves, queries, recorded_files, submits, tickets
 from ._journal.exports import ExportFormat, format_from_path
 from ._journal.journal_path import check_path
-from ._journal.pending_files import UnsavedTicket
+from ._journal.pending_saves import UnsavedTicket
 from ._journal.queries import RecordedOutcome, Report
 from ._journal.recorded_files import FilePosition, RecordedFile
-from ._journal.run_leases import RunLeases
+from ._journal.run_operations import RunLeases
 from ._journal.sqlite_store import SqliteStore
 from ._journal.submits import PendingSubmit
 from ._models.journal_errors import JournalError
@@ -201,15 +201,15 @@ class Journal:
 
     async def queue_saves(self) -> int:
         """Queue the files of every success that was not queued before. Return how many are new."""
-        return await self._store.write(pending_files.queue_saves)
+        return await self._store.write(pending_saves.queue_saves)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
         """Queue the files of some successes again. Files that are recorded and unchanged stay."""
-        await self._store.write(pending_files.requeue_saves, successes)
+        await self._store.write(pending_saves.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:
         """Return the successes of which not all files could be saved, in the order of adding."""
-        return await self._store.read(pending_files.unsaved)
+        return await self._store.read(pending_saves.unsaved)
 
     async def record_submit(
         self, track_id: str, *, endpoint: str, payload_hash: str, run_id: int | None = None

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from ._client import Client
 from ._models.errors import ClientClosed
-from ._parsing.webhook_payload import read_webhook
+from ._parsing.webhook_ids import read_webhook
 
 __all__ = ["receiver"]
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .._models.journal_errors import JournalError
 from ..journal import Journal
-from .run import renewal_interval
+from .run_protocol import renewal_interval
 
 _logger = logging.getLogger("modelslab_async")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from attrs import define
 
-from .._journal.runs import ClaimedTicket
+from .._journal.lease_rows import ClaimedTicket
 from .._journal.tickets import OutcomeRow, PollUpdate
 from .._models.events import Event, Polled, PollFailed
 from .._models.outcomes import Outcome, Unresolved

@@ -19,7 +19,7 @@ from ..journal import Journal
 from .lease import Lease
 from .open_tickets import OpenTickets
 from .pace_store import PaceStore
-from .run import MAX_READY, RunStopped, recheck_interval
+from .run_protocol import MAX_READY, RunStopped, recheck_interval
 
 _logger = logging.getLogger("modelslab_async")
 

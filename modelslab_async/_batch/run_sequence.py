@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from .._models.validation import check_count, check_nonnegative_seconds
 from ..journal import Journal
-from .run import Run
+from .run_protocol import Run
 
 T = TypeVar("T")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from .._aio.bounded_map import BoundedMap
 from .._aio.threads import run_in_thread
-from .._downloads.filenames import stem_of
-from .._downloads.manager import Downloads
+from .._downloads.downloads import Downloads
+from .._downloads.file_stems import stem_of
 from .._downloads.save_result import Saved, SaveResult, Unsaved
 from .._downloads.stale_parts import part_stems, remove_stale
-from .._journal.pending_files import PendingSave
+from .._journal.pending_saves import PendingSave
 from .._journal.recorded_files import RecordedFile
 from .._models.download_errors import DownloadError
 from .._models.journal_errors import JournalError
@@ -19,7 +19,7 @@ from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from ..journal import Journal
 from .poll_run import PollRun
-from .run import MAX_READY, RunStopped, recheck_interval
+from .run_protocol import MAX_READY, RunStopped, recheck_interval
 
 
 class SaveRun:

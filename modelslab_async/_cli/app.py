@@ -12,7 +12,6 @@ import click
 
 from .. import ModelsLabError, __version__
 from . import output
-from .command_group import CommandGroup, CommandSource
 from .exit_codes import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
@@ -22,6 +21,7 @@ from .exit_codes import (
     exit_codes,
     explain,
 )
+from .lazy_command_group import CommandGroup, CommandSource
 from .options import Interrupted, ProgramSettings, debug
 
 

@@ -147,7 +147,7 @@ def host_options(command: F) -> F:
 
 def download_options(command: F) -> F:
     """The options of every command that saves files."""
-    from .._downloads.manager import DEFAULT_MAX_BYTES  # noqa: PLC0415 -- it imports httpx.
+    from .._downloads.downloads import DEFAULT_MAX_BYTES  # noqa: PLC0415 -- it imports httpx.
 
     for option in (
         click.option(

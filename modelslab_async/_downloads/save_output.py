@@ -22,9 +22,9 @@ from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from .._registry.family import Medium
 from .content_sniffing import SNIFF_BYTES, is_text, suffix_of
+from .download_error_translation import as_download_error
 from .error_pages import is_json_error
-from .error_translation import as_download_error
-from .filenames import stem_of
+from .file_stems import stem_of
 from .http_get import without_query
 from .inline_data import find_encoded, inline_bytes, is_link
 from .link_renewal import LinkRenewal

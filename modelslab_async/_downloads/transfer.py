@@ -13,8 +13,8 @@ from .._models.version import __version__
 from .._transport.httpx_adapter import raw_chunks
 from .byte_ranges import BodyRange, KeptBytes, body_range, is_identity, validator_of
 from .content_sniffing import SNIFF_BYTES, binary_suffix_of
+from .download_error_translation import write_error
 from .error_pages import is_html_type, is_web_page
-from .error_translation import write_error
 from .http_get import LinkOpener, without_query
 from .part_file import PartFile
 from .part_metadata import PartMetadata

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from .._aio.threads import run_in_thread
 from .._models.saved_file import SavedFile
-from .checksum import has_checksum
+from .file_checksum import has_checksum
 
 
 @frozen(kw_only=True)

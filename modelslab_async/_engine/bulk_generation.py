@@ -9,7 +9,7 @@ from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequire
 from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
 from .._models.validation import check_count, check_nonnegative_seconds
-from .._submitting.submit_log import reply_or_raise
+from .._submitting.submit_recorder import reply_or_raise
 from .._submitting.uploader import original_error
 from .engine import Engine
 

@@ -11,7 +11,7 @@ from .._models.errors import ClientClosed, TransportError
 from .._models.outcomes import Outcome
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
-from .._parsing.webhook_payload import WebhookHint
+from .._parsing.webhook_ids import WebhookHint
 from .._polling.listeners import Listeners, PollGuards
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient

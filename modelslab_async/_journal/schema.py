@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from .._models.journal_errors import JournalReadOnly, WrongJournal
-from .write_lock import transaction
+from .fair_write_lock import transaction
 
 Migration: TypeAlias = Sequence[str]
 

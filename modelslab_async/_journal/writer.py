@@ -13,10 +13,10 @@ from typing import Any, Final, TypeVar
 from attrs import frozen
 
 from .._models.journal_errors import JournalError
+from .fair_write_lock import WriteLock, transaction
 from .process_identity import has_died
 from .schema import prepare
 from .sqlite_errors import UNREADABLE, check_file, file_gone_error, to_journal_error
-from .write_lock import WriteLock, transaction
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]

@@ -13,7 +13,7 @@ from .._registry.endpoint import Endpoint
 from .._registry.family import Family
 from .._registry.suggestions import did_you_mean
 from .._transport.sender import Sender
-from .file_parameters import files_in, with_uploads
+from .file_reading import files_in, with_uploads
 from .submit_request import SubmitRequest
 from .uploader import UPLOAD_ENDPOINT
 

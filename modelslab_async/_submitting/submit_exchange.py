@@ -18,7 +18,7 @@ from .._models.replies import Processing, Success
 from .._parsing.submit_reply import read_submit_reply
 from .._registry.family import Family
 from .._transport.sender import Sender
-from .exchange_failure import exchange_failure
+from .exchange_error_translation import exchange_failure
 from .submit_request import SubmitRequest
 
 SubmitReply: TypeAlias = Processing | Success

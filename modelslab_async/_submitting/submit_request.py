@@ -11,7 +11,7 @@ from attrs import field, frozen
 from .._models.events import Submitted
 from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
-from .file_parameters import Upload
+from .file_reading import Upload
 
 # Every JSON reader keeps integers below this exactly. The service's documents disagree on whether
 # a track_id is a text or a number.

@@ -24,20 +24,20 @@ from .._models.events import Submitted
 from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
 from .._models.tier import Tier
-from .._parsing.webhook_payload import WebhookHint
+from .._parsing.webhook_ids import WebhookHint
 from .._scheduling.pace_policy import RetryLimits
-from .early_webhooks import EarlyWebhooks
+from .early_webhook_ids import EarlyWebhooks
 from .endpoint_service import CLOSED_MESSAGE, EndpointService
 from .slots import Slots, TicketPoller
 from .submit_exchange import SubmitExchange, SubmitReply, uncertain_error
-from .submit_log import CallbackFailure, SubmitLog, SubmitResult, log_abandoned
+from .submit_recorder import CallbackFailure, SubmitRecorder, SubmitResult, log_abandoned
 from .submit_request import SubmitRequest
 from .uploader import UPLOAD_ENDPOINT, Uploader, original_error
 from .webhook_addresses import WebhookAddresses
 
 _logger = logging.getLogger("modelslab_async")
 
-_NO_SUBMIT_LOG = SubmitLog()
+_NO_SUBMIT_RECORDER = SubmitRecorder()
 
 
 class Submitter:
@@ -89,14 +89,14 @@ class Submitter:
         self._uploader = Uploader(partial(endpoint_service.ask, UPLOAD_ENDPOINT, timeout=timeout))
 
     async def submit(
-        self, submit_request: SubmitRequest, submit_log: SubmitLog = _NO_SUBMIT_LOG
+        self, submit_request: SubmitRequest, submit_recorder: SubmitRecorder = _NO_SUBMIT_RECORDER
     ) -> SubmitReply | CallbackFailure:
         """
         Start one piece of work, as soon as a slot is free.
 
         Args:
             submit_request: What to start.
-            submit_log: Records the submit.
+            submit_recorder: Records the submit.
 
         Returns:
             The reply, or what the submit log or `on_submitted` raised.
@@ -115,7 +115,7 @@ class Submitter:
         links: dict[str, str] = {}
         for failures in itertools.count(1):
             await self._acquire_slot(submit_request, number, slots)
-            result = await self._attempt(submit_request, number, links, slots, submit_log)
+            result = await self._attempt(submit_request, number, links, slots, submit_recorder)
             if not isinstance(result, ModelsLabError):
                 return result
             if failures >= self._pace.max_failures or not _is_retryable(result):
@@ -166,7 +166,7 @@ class Submitter:
         number: int,
         links: dict[str, str],
         slots: Slots,
-        submit_log: SubmitLog,
+        submit_recorder: SubmitRecorder,
     ) -> SubmitResult:
         """Holding a slot, upload the files of a request and submit it."""
         try:
@@ -187,17 +187,21 @@ class Submitter:
         except BaseException:
             self._release_unsent(submit_request, number, slots)
             raise
-        return await self._submit_in_task(linked_request, number, slots, submit_log)
+        return await self._submit_in_task(linked_request, number, slots, submit_recorder)
 
     def _release_unsent(self, submit_request: SubmitRequest, number: int, slots: Slots) -> None:
         slots.release()
         slots.duplicates.release(submit_request.payload_hash, number)
 
     async def _submit_in_task(
-        self, submit_request: SubmitRequest, number: int, slots: Slots, submit_log: SubmitLog
+        self,
+        submit_request: SubmitRequest,
+        number: int,
+        slots: Slots,
+        submit_recorder: SubmitRecorder,
     ) -> SubmitResult:
         submit_task = asyncio.create_task(
-            self._send_and_record(submit_request, number, slots, submit_log),
+            self._send_and_record(submit_request, number, slots, submit_recorder),
             name="modelslab_async submit",
         )
         self._submit_tasks.add(submit_task)
@@ -212,12 +216,16 @@ class Submitter:
             raise
 
     async def _send_and_record(
-        self, submit_request: SubmitRequest, number: int, slots: Slots, submit_log: SubmitLog
+        self,
+        submit_request: SubmitRequest,
+        number: int,
+        slots: Slots,
+        submit_recorder: SubmitRecorder,
     ) -> SubmitResult:
         """Send a submit once, and give its slot to the ticket or to the next submit."""
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:
-            await submit_log.begin(submit_request)
+            await submit_recorder.begin(submit_request)
         except BaseException as error:
             slots.release()
             if isinstance(error, Exception):
@@ -252,20 +260,20 @@ class Submitter:
                 slots.hold_uncertain(endpoint)
             case _:
                 slots.release(is_key_accepted=isinstance(result, (Success, GenerationFailed)))
-        return await self._report_result(submit_request, result, submit_log)
+        return await self._report_result(submit_request, result, submit_recorder)
 
     async def _report_result(
         self,
         submit_request: SubmitRequest,
         result: SubmitReply | ModelsLabError,
-        submit_log: SubmitLog,
+        submit_recorder: SubmitRecorder,
     ) -> SubmitResult:
         """Tell the submit log and `on_submitted`. If one raises, the ticket is named in a note."""
         if isinstance(result, ModelsLabError):
-            await submit_log.finish(submit_request, result)
+            await submit_recorder.finish(submit_request, result)
             return result
         try:
-            await submit_log.finish(submit_request, result)
+            await submit_recorder.finish(submit_request, result)
             if self._on_submitted is not None:
                 await self._on_submitted(submit_request.submitted_event(result))
         except BaseException as error:

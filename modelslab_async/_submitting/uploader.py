@@ -15,8 +15,8 @@ from .._models.errors import (
     UnreadableReply,
 )
 from .._parsing.json_body import find_results, first_text
-from .exchange_failure import exchange_failure
-from .file_parameters import Upload, with_links
+from .exchange_error_translation import exchange_failure
+from .file_reading import Upload, with_links
 from .submit_request import SubmitRequest
 
 UPLOAD_ENDPOINT = "general/base64_to_url"

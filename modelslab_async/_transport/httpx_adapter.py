@@ -8,7 +8,7 @@ import httpx
 
 from .._models.errors import ModelsLabError, RequestBlocked, TransportError
 from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
-from .network_errors import translate_error
+from .network_error_translation import translate_error
 from .outbound_guard import OUTBOUND_GUARD
 from .send_proof import TrackedBody, TrackedRequest, mark_unsent
 

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from modelslab_async._models.ticket import Ticket
 
-from .argument_checks import check_share
+from .setting_validators import check_share
 
 Eta: TypeAlias = Literal["honest", "none", "pessimistic"] | float
 

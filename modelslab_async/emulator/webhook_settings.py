@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 from attrs import field, frozen
 
-from .argument_checks import as_range, check_range, check_share
+from .setting_validators import as_range, check_range, check_share
 
 
 def _check_copies(_instance: object, _attribute: object, value: int) -> None:

@@ -26,8 +26,8 @@ from modelslab_async import (
     Unresolved,
     Unsaved,
 )
-from modelslab_async._downloads.filenames import stem_of
-from modelslab_async._journal.run_leases import RunLeases
+from modelslab_async._downloads.file_stems import stem_of
+from modelslab_async._journal.run_operations import RunLeases
 from modelslab_async.emulator import Emulator, FileLinks, Jobs
 from modelslab_async.journal import Journal
 

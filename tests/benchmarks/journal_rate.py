@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from modelslab_async import Success, Ticket
-from modelslab_async._journal.runs import Claim
+from modelslab_async._journal.lease_rows import Claim
 from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async.journal import Journal
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from modelslab_async import FileNotWritten, JournalFull, Saved
-from modelslab_async._downloads.error_translation import write_error
+from modelslab_async._downloads.download_error_translation import write_error
 from modelslab_async._downloads.part_file import PartFile
 from modelslab_async._downloads.part_metadata import PartMetadata
 from modelslab_async._downloads.stale_parts import part_stems, remove_stale

@@ -15,7 +15,7 @@ from modelslab_async import (
     RateLimited,
     Success,
 )
-from modelslab_async._submitting.submit_log import CallbackFailure, SubmitLog
+from modelslab_async._submitting.submit_recorder import CallbackFailure, SubmitRecorder
 from modelslab_async.emulator import Jobs
 
 from .conftest import REALTIME, Service, json_response, spam
@@ -270,7 +270,7 @@ def test_hook_may_submit_equal_payload(virtually):
 def test_unrecorded_submit_lets_next_go(virtually):
     """A submit that could not be recorded is not sent, and delays no other."""
 
-    class Torn(SubmitLog):
+    class Torn(SubmitRecorder):
         async def begin(self, submit_request):
             if submit_request.track_id == "1" and here[0].refusals:
                 raise OSError("the disk is full")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from modelslab_async import ENDPOINTS, Client, Failed, Pace, Success, webhooks
-from modelslab_async._parsing.webhook_payload import WebhookHint, read_webhook
+from modelslab_async._parsing.webhook_ids import WebhookHint, read_webhook
 from modelslab_async.emulator import Jobs, Webhooks
 
 from .conftest import REALTIME, accept

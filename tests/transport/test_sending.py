@@ -25,7 +25,7 @@ from modelslab_async import (
 from modelslab_async._transport.base import MAX_BODY_BYTES
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.environment_proxy import environment_proxy
-from modelslab_async._transport.network_errors import translate_error
+from modelslab_async._transport.network_error_translation import translate_error
 from modelslab_async._transport.sender import Sender, as_transport
 
 KEY = "canary-key-Zq81/x"

@@ -8,9 +8,9 @@ from typing import Any
 
 from attrs import Factory, define
 
-from .budget import TrialBudget
 from .histogram import EDGES, IntervalHistogram, nearest_edge
 from .planner import best_next_edges
+from .trial_budget import TrialBudget
 
 _REPLAN_DIVISOR = 16
 _MAX_JOBS_PER_PLAN = 100

@@ -11,14 +11,8 @@ from ..base import (
     Response,
     is_too_long,
 )
-from ..urls import request_target
-from .codec import (
-    CONNECTION_CLOSED,
-    MAX_HEAD_BYTES,
-    NOT_HTTP,
-    UnreadableError,
-    UnsendableError,
-)
+from ..url_parts import request_target
+from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
 _TRANSFER_ENCODING = b"transfer-encoding"
 

@@ -14,14 +14,8 @@ from ..base import (
     Response,
     is_too_long,
 )
-from ..urls import request_target
-from .codec import (
-    CONNECTION_CLOSED,
-    MAX_HEAD_BYTES,
-    NOT_HTTP,
-    UnreadableError,
-    UnsendableError,
-)
+from ..url_parts import request_target
+from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
 # Tokens, targets and values that RFC 9110 and 9112 allow in a head.
 _NAME_PATTERN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"

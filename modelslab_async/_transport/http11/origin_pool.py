@@ -7,9 +7,9 @@ import anyio
 
 from ..._models.errors import ModelsLabError, TransportError
 from ..base import Request, Response
-from ..network_errors import connect_error
+from ..network_error_translation import connect_error
 from ..send_proof import mark_unsent
-from ..urls import host_header
+from ..url_parts import host_header
 from .codec import CodecFactory
 from .connect import SSLContextLoader, open_connection
 from .connection import Connection

@@ -10,10 +10,10 @@ from ..base import Request, Response
 from ..environment_proxy import environment_proxy, proxy_transport
 from ..httpx_adapter import HttpxTransportAdapter
 from ..mock_detection import refuse_if_mocked
-from ..network_errors import connect_error
+from ..network_error_translation import connect_error
 from ..outbound_guard import OUTBOUND_GUARD
 from ..send_proof import mark_unsent
-from ..urls import origin_of, split_origin
+from ..url_parts import origin_of, split_origin
 from .codec import CodecFactory
 from .connect import SSLContextLoader
 from .default_codec import DefaultCodec

@@ -10,7 +10,7 @@ from attrs import field, fields, frozen
 from attrs.validators import ge, instance_of
 
 from ..._registry.suggestions import did_you_mean
-from ..argument_checks import require_share
+from ..setting_validators import require_share
 from .connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
 from .wrong_replies import WRONG_REPLIES
 

@@ -5,14 +5,14 @@ from .mutation import CLOSING, SUBMIT_SIMULATION, UPLOADS, Mutation
 MUTATIONS = [
     Mutation(
         "submit sent again: after an unknown exception of the transport",
-        "_submitting/exchange_failure.py",
+        "_submitting/exchange_error_translation.py",
         'return TransportError(f"the transport broke: {type(error).__name__}")',
         'return TransportError("x", may_have_been_sent=False)',
         SUBMIT_SIMULATION,
     ),
     Mutation(
         "submit sent again: after a cancellation inside the transport",
-        "_submitting/exchange_failure.py",
+        "_submitting/exchange_error_translation.py",
         'return TransportError("the exchange was cancelled from within")',
         'return TransportError("x", may_have_been_sent=False)',
         SUBMIT_SIMULATION,
@@ -88,7 +88,7 @@ MUTATIONS = [
     ),
     Mutation(
         "upload: a file that changed meanwhile is sent",
-        "_submitting/file_parameters.py",
+        "_submitting/file_reading.py",
         "if _checked_digest(self.parameter, data) != self.digest:",
         "if False:",
         UPLOADS,

@@ -22,10 +22,10 @@ from .._models.validation import check_count, check_nonnegative_seconds, check_p
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
 from .._transport.public_only import PublicOnlyTransport
-from .error_translation import as_download_error
+from .download_error_translation import as_download_error
 from .http_get import LinkOpener, Send
 from .link_renewal import LinkRenewal, SupportsFetch
-from .outcome_check import check_outcome
+from .outcome_type_check import check_outcome
 from .save_output import OnSaved, OutputSaver
 from .save_result import Saved, SaveResult, Unsaved
 from .transfer import Transfer

@@ -4,8 +4,8 @@ import pytest
 
 from modelslab_async import Pace
 from modelslab_async._scheduling.adaptive.adaptive_pace import AdaptiveFamilyPace
-from modelslab_async._scheduling.adaptive.budget import TrialBudget
 from modelslab_async._scheduling.adaptive.replay import ObservedJob, simulate_polls
+from modelslab_async._scheduling.adaptive.trial_budget import TrialBudget
 
 
 def evenly(age):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelslab_async import FAMILIES, Ticket
-from modelslab_async._downloads.filenames import stem_of
+from modelslab_async._downloads.file_stems import stem_of
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in "0123")}
 

@@ -3,9 +3,9 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from . import pending_files, runs, tickets
-from .pending_files import SaveClaim
-from .runs import Claim
+from . import lease_rows, pending_saves, tickets
+from .lease_rows import Claim
+from .pending_saves import SaveClaim
 from .sqlite_store import SqliteStore
 from .tickets import OutcomeRow, PollUpdate
 
@@ -28,18 +28,18 @@ class RunLeases:
         Args:
             lease: How many seconds it keeps its tickets unless it renews the lease.
         """
-        return await self._store.write(runs.begin, now=self._clock(), lease=lease)
+        return await self._store.write(lease_rows.begin, now=self._clock(), lease=lease)
 
     async def renew(self, run_id: int, *, lease: float) -> bool:
         """Renew a run's lease. Return False if another run has ended it and has its tickets."""
-        return await self._store.write(runs.renew, run_id, now=self._clock(), lease=lease)
+        return await self._store.write(lease_rows.renew, run_id, now=self._clock(), lease=lease)
 
     async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
         """Write a run's last updates, and end it. Its open tickets become free for other runs."""
 
         def end(db: sqlite3.Connection) -> None:
             tickets.record_polls(db, run_id, updates)
-            runs.end(db, run_id)
+            lease_rows.end(db, run_id)
 
         await self._store.write(end)
 
@@ -59,7 +59,7 @@ class RunLeases:
             The tickets; None if the run has lost its lease.
         """
         return await self._store.write(
-            runs.claim,
+            lease_rows.claim,
             run_id,
             before_run=before_run,
             limit=limit,
@@ -88,7 +88,7 @@ class RunLeases:
     ) -> SaveClaim | None:
         """Claim successes whose files are to be saved. The arguments are those of `claim`."""
         return await self._store.write(
-            pending_files.claim,
+            pending_saves.claim,
             run_id,
             before_run=before_run,
             limit=limit,
@@ -101,7 +101,7 @@ class RunLeases:
     ) -> bool:
         """Write that all files of a ticket are saved, or why not. Return whether it was written."""
         return await self._store.write(
-            pending_files.complete_save,
+            pending_saves.complete_save,
             run_id,
             row_id,
             error=error,

@@ -7,15 +7,15 @@ from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
 from .._models.journal_errors import JournalError
 from .._models.replies import Failed, Processing, Success
 from .._submitting.submit_exchange import SubmitReply
-from .._submitting.submit_log import SubmitLog
+from .._submitting.submit_recorder import SubmitRecorder
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
-from .run import renewal_interval
+from .run_protocol import renewal_interval
 
 _logger = logging.getLogger("modelslab_async")
 
 
-class JournaledSubmits(SubmitLog):
+class JournalSubmitRecorder(SubmitRecorder):
     """
     The submits of one process to one journal.
 

@@ -9,9 +9,9 @@ from attrs import frozen
 from .._models.replies import Success
 from .._models.ticket import Ticket
 from .compact_ids import family_names, read_ticket, row_id_of
+from .lease_rows import expire_runs, renew
 from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
-from .runs import expire_runs, renew
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
 # SQLite uses a partial index only for queries that repeat its condition.

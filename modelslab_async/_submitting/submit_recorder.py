@@ -1,4 +1,4 @@
-"""SubmitLog: is told of each submit before it is sent and after. This one records nothing."""
+"""SubmitRecorder: is told of each submit before it is sent and after. This one records nothing."""
 
 import asyncio
 import logging
@@ -48,7 +48,7 @@ def reply_or_raise(result: SubmitReply | CallbackFailure) -> SubmitReply:
     return result
 
 
-class SubmitLog:
+class SubmitRecorder:
     """Is told of each submit that is about to be sent, and of its result."""
 
     async def begin(self, submit_request: SubmitRequest) -> None:
