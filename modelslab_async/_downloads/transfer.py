@@ -66,22 +66,29 @@ class Transfer:
             kept = KeptBytes(part.size, metadata.validator, metadata.size)
             headers = _HEADERS | {"range": f"bytes={part.size}-", "if-range": metadata.validator}
         async with self._opener.get(link, headers) as response:
-            body = await self._begin_body(part, url, response, kept)
+            body = await self._begin_body(part, url, response, kept, metadata)
             await self._write_body(part, link, response, body)
         await _check_complete(part, url, body)
 
     async def _begin_body(
-        self, part: PartFile, url: str, response: httpx.Response, kept: KeptBytes | None
+        self,
+        part: PartFile,
+        url: str,
+        response: httpx.Response,
+        kept: KeptBytes | None,
+        earlier: PartMetadata | None,
     ) -> BodyRange:
         """Check the head of a response, and prepare the part for its body."""
         status = response.status_code
         if kept is None or status != _UNSATISFIABLE:
             _check_status(status, url)
         body = body_range(status, response.headers, kept)
+        if body is not None and body.start == 0:
+            body = _as_announced(body, response, earlier)
         if body is None:
-            await _write(part.restart, None, url=url)
+            await _write(part.restart, earlier, url=url)
             raise TransferFailed(
-                f"the {status} response does not fit the bytes that were kept; begin again", url=url
+                f"the {status} response does not fit what earlier ones sent; begin again", url=url
             )
         if not is_identity(response.headers):
             raise TransferFailed("the server compressed the file, though asked not to", url=url)
@@ -137,9 +144,27 @@ def _check_status(status: int, url: str) -> None:
         raise TransferFailed(f"the server answers {status}", url=url, status_code=status)
 
 
+def _as_announced(
+    body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
+) -> BodyRange | None:
+    """
+    Add to a whole body the size that an earlier response of the same version announced.
+
+    Returns None if the two responses announce different sizes: one of the files is cut short.
+    """
+    if (
+        earlier is None
+        or earlier.size is None
+        or earlier.validator != validator_of(response.headers)
+    ):
+        return body
+    fits = body.total in (None, earlier.size)
+    return BodyRange(0, earlier.size, earlier.size) if fits else None
+
+
 async def _check_complete(part: PartFile, url: str, body: BodyRange) -> None:
     if body.end is not None and part.size > body.end:
-        await _write(part.restart, None, url=url)
+        await _write(part.restart, part.metadata, url=url)
         raise TransferFailed("the server sent more bytes than it announced; begin again", url=url)
     if body.total is not None and part.size != body.total:
         raise TransferFailed(f"cut after {part.size} of {body.total} bytes", url=url)

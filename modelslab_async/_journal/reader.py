@@ -68,9 +68,11 @@ def _read_immutable(
     before = _file_state(path)
     if before.has_wal:
         raise JournalReadOnly(_UNCLEAN_MESSAGE, path=path)
-    result = _run_operation(
-        _open_read_only(path, lock_timeout, "mode=ro&immutable=1"), operation, path
-    )
+    try:
+        db = _open_read_only(path, lock_timeout, "mode=ro&immutable=1")
+    except sqlite3.Error as error:
+        raise to_journal_error(error, path) from error
+    result = _run_operation(db, operation, path)
     if _file_state(path) != before:
         raise JournalError(_CHANGED_MESSAGE, path=path)
     return result

@@ -32,6 +32,13 @@ _DAMAGED_MESSAGE: Final = (
 _CANNOT_CREATE_MESSAGE: Final = (
     "no journal can be made here; see that the folder exists and is writable"
 )
+_NOT_A_FILE_MESSAGE: Final = (
+    "this is a FIFO, a socket, a device or the like; it was left as it is; give the path of a file"
+)
+_BLOCKED_SIBLING_MESSAGE: Final = (
+    "SQLite keeps files beside this journal, and {name} is none; move it away"
+)
+_SIBLING_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 # The least page, and so the least database: https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
 # The message of an error that Python raises itself, without a result code of SQLite.
@@ -122,17 +129,25 @@ def check_file(path: str) -> None:
     """
     Refuse a file too short to be a database, since SQLite would overwrite it.
 
+    Refuse what is no file too: to open a FIFO, here or beside the journal, SQLite waits for ever.
     The file is not opened: closing it would release all locks that this process has on it.
 
     Raises:
         WrongJournal: The file is something else.
+        JournalError: What stands in the place of a file of SQLite is no file.
         JournalDamaged: The file was emptied, but its write-ahead log was not.
     """
+    for suffix in _SIBLING_SUFFIXES:
+        sibling = Path(f"{path}{suffix}")
+        if sibling.exists() and not (sibling.is_file() or sibling.is_dir()):
+            raise JournalError(_BLOCKED_SIBLING_MESSAGE.format(name=sibling.name), path=path)
     # The log is read first: a process that creates a journal writes the file before the log.
     wal = Path(f"{path}-wal")
     has_unmerged_wal = wal.is_file() and wal.stat().st_size > 0
     file = Path(path)
     if not file.is_file():
+        if file.exists() and not file.is_dir():
+            raise WrongJournal(_NOT_A_FILE_MESSAGE, path=path)
         return
     size = file.stat().st_size
     if not size and has_unmerged_wal:

@@ -153,6 +153,40 @@ async def test_second_response_never_makes_a_wrong_file(
     assert ["images-1-0.png"] == names(folder)
 
 
+@pytest.mark.parametrize("etag", ['"v1"', None], ids=["etag", "no version"])
+@pytest.mark.parametrize("cut", [0, 2000])
+@pytest.mark.parametrize("announces", [True, False], ids=["length", "chunked"])
+async def test_whole_answer_that_is_shorter_than_announced_is_no_file(
+    announces, cut, etag, server, make_downloads
+):
+    """A second 200 of the same version must have the length that the first one announced."""
+    server.content, server.etag = picture(4000), etag
+    short = server.content[:1500]
+    answer = (200, {"etag": etag}, short) if announces else _chunked(server, short)
+    server.answers = [server.cut(cut), answer]
+
+    async with make_downloads() as downloads:
+        (file,) = await downloads.save(success(server.link()))
+        assert (server.content, True) == (file.path.read_bytes(), file.is_length_verified)
+        file.path.unlink()
+        server.answers = [server.cut(cut)] + [answer] * 10
+        with pytest.raises(TransferFailed):
+            await downloads.save(success(server.link()))
+
+    assert not [name for name in names(file.path.parent) if name.endswith(".png")]
+
+
+async def test_whole_answer_that_is_longer_than_announced_is_no_file(server, make_downloads):
+    """A second 200 of the same version with more bytes than announced is fetched again."""
+    server.content = picture(4000)
+    server.answers = [server.cut(2000)] + [_chunked(server, picture(5000))] * 3
+
+    async with make_downloads() as downloads:
+        (file,) = await downloads.save(success(server.link()))
+
+    assert (server.content, True) == (file.path.read_bytes(), file.is_length_verified)
+
+
 async def test_unknown_length_stands_on_the_record(server, make_downloads, folder):
     """If no response announced a length, the record says so, even after a run that died."""
     server.answers = [_chunked(server, server.content)]
@@ -295,7 +329,8 @@ def test_saved_file_is_always_one_whole_version(first, later, tmp_path_factory):
 
 def _chunked(server, data):
     async def answer(_request, writer):
-        head = f"HTTP/1.1 200 X\r\netag: {server.etag}\r\ntransfer-encoding: chunked\r\n\r\n"
+        tag = f"etag: {server.etag}\r\n" if server.etag else ""
+        head = f"HTTP/1.1 200 X\r\n{tag}transfer-encoding: chunked\r\n\r\n"
         writer.write(f"{head}{len(data):x}\r\n".encode() + data + b"\r\n0\r\n\r\n")
         await writer.drain()
 

@@ -1,12 +1,14 @@
 """A path that cannot be that of a journal, and a file that breaks the writer, give an error."""
 
 import asyncio
+import os
+import socket
 import sqlite3
 from contextlib import closing
 
 import pytest
 
-from modelslab_async import Batch, JournalDamaged, JournalError, Success, Ticket
+from modelslab_async import Batch, JournalDamaged, JournalError, Success, Ticket, WrongJournal
 from modelslab_async._journal.reader import read
 from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async.journal import Journal
@@ -61,6 +63,45 @@ async def test_path_below_a_file_is_an_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(JournalError):
         await open_and_count(tmp_path / "file" / "cats.journal")
+
+
+def plant_socket(path):
+    """Put a socket at a path."""
+    with closing(socket.socket(socket.AF_UNIX)) as planted:
+        planted.bind(str(path))
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, plant_socket])
+async def test_path_of_a_fifo_or_a_socket_is_refused(path, plant):
+    """It is no file, and the error says so."""
+    plant(path)
+    with pytest.raises(WrongJournal, match="a FIFO, a socket"):
+        await open_and_count(path)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+async def test_what_is_no_file_beside_a_journal_is_named(path, suffix):
+    """SQLite would wait for ever for the other end of a FIFO."""
+    async with Journal.open(path) as journal:
+        await journal.add(["images:1"])
+    os.mkfifo(f"{path}{suffix}")
+    with pytest.raises(JournalError, match=f"{path.name}{suffix} is none; move it away"):
+        await open_and_count(path)
+
+
+async def test_read_where_sqlite_can_open_nothing_raises_a_journal_error(path, monkeypatch):
+    """No error of SQLite reaches the caller, also where the file vanishes between two opens."""
+
+    def fail(*_args):
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise error
+
+    async with Journal.open(path):
+        pass
+    monkeypatch.setattr("modelslab_async._journal.reader._open_read_only", fail)
+    with pytest.raises(JournalError, match="unable to open"):
+        await asyncio.to_thread(read, str(path), 1.0, list)
 
 
 async def test_schema_that_is_not_utf8_is_damage(path):
