@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from typing import TypeAlias
 
@@ -140,16 +140,13 @@ def without_query(link: str) -> str:
 
 
 def _parse_url(link: str, start_url: str, base: httpx.URL | None) -> httpx.URL:
-    try:
+    with suppress(httpx.InvalidURL, ValueError):
         url = (base.join(link) if base else httpx.URL(link)).copy_with(fragment=None)
         # httpx decodes a host only when it is read: https://xn--a raises here.
-        is_url = len(url.host) <= _MAX_HOST_CHARS and (url.port is None or url.port in _PORTS)
-    except (httpx.InvalidURL, ValueError):
-        is_url = False
-    if not is_url:
-        what = "the link is no URL" if base is None else "the link redirects to what is no URL"
-        raise LinkRefused(what, url=start_url)
-    return url
+        if len(url.host) <= _MAX_HOST_CHARS and (url.port is None or url.port in _PORTS):
+            return url
+    what = "the link is no URL" if base is None else "the link redirects to what is no URL"
+    raise LinkRefused(what, url=start_url)
 
 
 def _is_private_ip(host: str) -> bool:
