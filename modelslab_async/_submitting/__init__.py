@@ -1,5 +1,5 @@
 """
 Starts paid work, within the slots of the account.
 
-It never sends a submit again that may have been received.
+It never repeats a submit that the server may have received.
 """

@@ -1,9 +1,9 @@
 """
-DuplicatePayloads: submits of equal payloads, which the server's spam filter lets pass slowly.
+DuplicatePayloads: spaces out submits of a payload that the spam filter refused. It sends nothing.
 
-They go freely until the filter refuses one. From then on, those of that payload go one at a time,
-each half a minute after the reply to the one before. Once none waits, they go freely again.
-It never sends anything.
+The server's spam filter refuses equal payloads that follow each other quickly. After a refusal,
+submits of that payload are admitted one at a time, each half a minute after the reply to the
+previous submit. Once no submit of the payload waits, they are no longer spaced out.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 from .waiter_queue import WaiterQueue
 
-# The filter's own interval, for refusals that name none.
+# The interval after a refusal that names no time. The spam filter uses the same.
 _SPAM_INTERVAL_S = 30.0
-# The server's clock and this one differ a little.
+# Added to each interval, because the server's clock and the local clock differ a little.
 _CLOCK_MARGIN_S = 0.1
 
 
@@ -26,11 +26,11 @@ class _PayloadQueue:
     The submits of one payload.
 
     Attributes:
-        next_send_at: When the next one may be sent.
-        interval: Seconds from the reply to one until the next.
-        current: The number of the submit that may be sent now.
+        next_send_at: When the next submit may be sent, on the clock of the event loop.
+        interval: The seconds from a reply until the next submit.
+        current: The number of the submit that may be sent now; None if none may.
         waiting: The submits that wait.
-        timer: Admits the next submit.
+        timer: Admits the next submit at `next_send_at`.
     """
 
     next_send_at: float
@@ -48,10 +48,10 @@ class DuplicatePayloads:
 
     async def acquire(self, payload: str, number: int) -> None:
         """
-        Wait until a payload may be sent. The lowest number goes first.
+        Wait until a submit of this payload may be sent. The lowest number goes first.
 
         Raises:
-            ModelsLabError: The waiting submits are rejected.
+            ModelsLabError: All waiting submits were rejected, with this error.
         """
         queue = self._queues.get(payload)
         if queue is None:
@@ -70,14 +70,14 @@ class DuplicatePayloads:
         return queue is None or queue.current == number
 
     def release(self, payload: str, number: int) -> None:
-        """Let the next submit go, if this one was admitted and was not sent."""
+        """Admit the next submit of the payload if submit `number` was admitted but not sent."""
         queue = self._queues.get(payload)
         if queue is not None and queue.current == number:
             queue.current = None
             self._arm_timer(payload, queue)
 
     def on_reply(self, payload: str, number: int) -> None:
-        """Start the interval until the next submit. The server may have seen this one just now."""
+        """Restart the interval of the payload: its last submit may have only just arrived."""
         queue = self._queues.get(payload)
         if queue is None:
             return
@@ -87,7 +87,7 @@ class DuplicatePayloads:
         self._arm_timer(payload, queue)
 
     def space_out(self, payload: str, seconds: float | None) -> None:
-        """Send the submits of a payload one at a time: the filter has refused one."""
+        """Admit the submits of a payload one at a time, because the filter refused one."""
         interval = max(seconds or 0.0, _SPAM_INTERVAL_S) + _CLOCK_MARGIN_S
         next_send_at = asyncio.get_running_loop().time() + interval
         queue = self._queues.setdefault(payload, _PayloadQueue(next_send_at, interval))

@@ -5,20 +5,20 @@ from collections.abc import Iterable
 
 from attrs import Factory, define
 
-# A hash each, because anyone who knows the address can post long ids.
+# Each id is kept as a hash, because anyone who knows the webhook address can post long ids.
 _MAX_REMEMBERED_IDS = 1024
 
 
 @define(eq=False)
 class EarlyWebhooks:
-    """The ids of the latest webhooks that matched no open ticket."""
+    """Keeps the ids of the latest webhooks that matched no open ticket."""
 
     _hashes: deque[int] = Factory(lambda: deque(maxlen=_MAX_REMEMBERED_IDS))
 
     def remember(self, ids: Iterable[str]) -> None:
-        """Remember the ids and the track_id of a webhook. Empty ones name nothing."""
+        """Remember the ids and the track_id of a webhook, except for empty texts."""
         self._hashes.extend(map(hash, filter(None, ids)))
 
     def has(self, *ids: str) -> bool:
-        """Whether a webhook named one of these."""
+        """Whether a remembered webhook contained one of these ids."""
         return not {*map(hash, ids)}.isdisjoint(self._hashes)

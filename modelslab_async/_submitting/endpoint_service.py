@@ -1,4 +1,4 @@
-"""EndpointService: checks requests, and asks endpoints that answer at once. It starts no work."""
+"""EndpointService: checks requests, and calls endpoints that make no ticket. It starts no work."""
 
 import asyncio
 import time
@@ -22,12 +22,12 @@ CLOSED_MESSAGE = "the client was closed; nothing was started"
 
 class EndpointService:
     """
-    Checks requests before anything is sent, and asks utility endpoints.
+    Checks requests before they are sent, and calls the utility endpoints, which make no ticket.
 
     Args:
         endpoints: The endpoints by name.
-        families: The families that resolve their tickets.
-        sender: Sends what is asked.
+        families: The ticket families by name.
+        sender: Sends the calls to utility endpoints.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ class EndpointService:
         Check a request to start work.
 
         Raises:
-            ValueError: The endpoint is unknown, the parameters do not fit, a parameter that takes
-                no file has one, or the key is missing.
+            ValueError: The endpoint is unknown, the parameters do not fit it, a file is given for
+                a parameter that takes none, or the API key is missing.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is None:
@@ -73,18 +73,18 @@ class EndpointService:
         self, name: str, params: Mapping[str, Any], *, timeout: float | None = None
     ) -> dict[str, Any]:
         """
-        Ask an endpoint that answers at once, and return the body of the reply.
+        Call an endpoint that makes no ticket, and return the body of the reply.
 
         Args:
             name: The endpoint.
             params: The parameters.
-            timeout: The most seconds to wait for the reply; None for the timeout of a poll.
+            timeout: The most seconds to wait for the reply; None for the timeout of polls.
 
         Raises:
             TransientError: There is no usable reply.
             Refused: The server refuses the request.
-            ClientClosed: The client was closed meanwhile.
-            ValueError: The endpoint is unknown, makes tickets, or the parameters do not fit.
+            ClientClosed: The client was closed before the reply came.
+            ValueError: The endpoint is unknown or makes tickets, or the parameters do not fit it.
         """
         endpoint = self._endpoint(name)
         if endpoint.resolved_by is not None:
@@ -105,21 +105,21 @@ class EndpointService:
         raise ClientClosed("the client was closed before an answer came; nothing was started")
 
     def shares_upload_key(self, submit_request: SubmitRequest) -> bool:
-        """Whether the files of a request are uploaded with the key that submits it."""
+        """Whether the files of a request are uploaded with the same key as the request itself."""
         upload_tier = self._sender.credentials.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
         return self.key_tier(submit_request) == upload_tier
 
     def key_tier(self, submit_request: SubmitRequest) -> Tier:
-        """The tier of the key that submits a request."""
+        """Return the tier of the key that a request is submitted with."""
         return self._sender.credentials.key_tier(submit_request.endpoint.tier)
 
     def close(self) -> None:
-        """Send nothing more, and end all pauses between retries."""
+        """Refuse further requests, and end all pauses between retries."""
         self._closing.set()
 
     def check_open(self) -> None:
         """
-        Make sure that the client is open.
+        Raise an error if the client was closed.
 
         Raises:
             ClientClosed: The client was closed.

@@ -1,4 +1,4 @@
-"""Turns what an exchange raised into one of the library's errors. It keeps no foreign text."""
+"""Turns an exception of an exchange into a `ModelsLabError`. It keeps no text of foreign errors."""
 
 import asyncio
 
@@ -8,9 +8,9 @@ from .._models.errors import ModelsLabError, TransportError
 
 def exchange_failure(error: Exception | asyncio.CancelledError) -> ModelsLabError:
     """
-    Return the error that an exchange failed with.
+    Return the `ModelsLabError` for an exception that an exchange raised.
 
-    Of a foreign exception only the type's name is kept, because its text may quote the key.
+    Only the type's name of a foreign exception is kept, because its text may quote the key.
 
     Raises:
         asyncio.CancelledError: This task was cancelled, so the exchange has no result.

@@ -16,10 +16,10 @@ from attrs import field, frozen
 from .._downloads.content_sniffing import SNIFF_BYTES, binary_suffix_of
 from .._models.errors import UnusableFile
 
-# The service refuses longer uploads.
+# The service refuses larger files.
 MAX_FILE_BYTES = 5_000_000
 _CHUNK_BYTES = 1 << 16
-# Hashing less than this takes less time than a hop to a thread.
+# Hashing fewer bytes takes less time than handing them to a thread.
 _THREAD_THRESHOLD_BYTES = 1 << 18
 
 T = TypeVar("T")
@@ -30,12 +30,13 @@ class Upload:
     """
     A file that is uploaded once its request has a slot.
 
-    A file that a path names is read again then. So requests that wait keep no files in memory.
+    If the caller gave a path, the file is read again for the upload. So a request that waits for
+    a slot does not keep the file in memory.
 
     Attributes:
-        parameter: The parameter that it is given for.
-        digest: Its SHA-256.
-        source: Its path, or its bytes.
+        parameter: The parameter that the file is given for.
+        digest: The SHA-256 of the file.
+        source: The path or the bytes of the file.
     """
 
     parameter: str
@@ -47,7 +48,7 @@ class Upload:
         Return the file as a data URL.
 
         Raises:
-            UnusableFile: It cannot be read any more, or has changed.
+            UnusableFile: The file cannot be read any more, or has changed.
         """
         return await _run_blocking(self.parameter, self.source, self._data_url)
 
@@ -64,7 +65,7 @@ class Upload:
 
 
 def files_in(params: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield each path, bytes object and open file with the name of its parameter."""
+    """Yield the parameter name and the value of each path, bytes object and open file."""
     for parameter, value in params.items():
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if _is_file(item):
@@ -73,7 +74,7 @@ def files_in(params: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 async def with_uploads(params: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the parameters with an `Upload` in the place of each file.
+    Read the files among the parameters, and return the parameters with an `Upload` for each file.
 
     Raises:
         UnusableFile: A file cannot be read, is too long or empty, or was opened as text.
@@ -87,7 +88,7 @@ async def with_uploads(params: Mapping[str, Any]) -> dict[str, Any]:
 async def with_links(
     params: Mapping[str, Any], get_link: Callable[[Upload], Awaitable[str]]
 ) -> dict[str, Any]:
-    """Return the parameters with a link in the place of each `Upload`."""
+    """Return the parameters with each `Upload` replaced by its link."""
 
     async def to_link(value: Any) -> Any:
         return await get_link(value) if isinstance(value, Upload) else value
@@ -117,7 +118,7 @@ async def _upload(parameter: str, value: Any) -> Any:
             with _errors_as_unusable(parameter):
                 source = Path(value)
         case _:
-            # The caller may move or close an open file before there is a slot.
+            # Read at once: the caller may close or seek an open file before there is a slot.
             source = await _run_blocking(
                 parameter, value, partial(_read_open_file, parameter, value)
             )
@@ -129,7 +130,7 @@ async def _upload(parameter: str, value: Any) -> Any:
 
 
 async def _run_blocking(parameter: str, source: object, function: Callable[[], T]) -> T:
-    """Call a function that reads a file; in a thread, unless it is quick."""
+    """Call a function that reads a file. Use a thread unless the file is few bytes in memory."""
     with _errors_as_unusable(parameter):
         if isinstance(source, bytes) and len(source) < _THREAD_THRESHOLD_BYTES:
             return function()
@@ -138,7 +139,7 @@ async def _run_blocking(parameter: str, source: object, function: Callable[[], T
 
 @contextmanager
 def _errors_as_unusable(parameter: str) -> Generator[None, None, None]:
-    """Raise `UnusableFile` for whatever a file raises, so that it ends its own request alone."""
+    """Turn any exception of a file into `UnusableFile`, so that only its own request fails."""
     try:
         yield
     except UnusableFile:
@@ -159,7 +160,7 @@ def _read_open_file(parameter: str, file: BinaryIO) -> bytes:
 
 
 def _checked_digest(parameter: str, source: Path | bytes) -> str:
-    """Return the digest of a file. An empty or too long file is an `UnusableFile`."""
+    """Return the digest of a file. Raise `UnusableFile` if it is empty or too long."""
     chunks = [source] if isinstance(source, bytes) else _chunks_of(source)
     length, digest = 0, hashlib.sha256()
     for chunk in chunks:
@@ -177,7 +178,7 @@ def _checked_digest(parameter: str, source: Path | bytes) -> str:
 
 
 def _chunks_of(path: Path) -> Iterator[bytes]:
-    """Read a file in chunks, because many are read at once, and stop once it is too long."""
+    """Yield the chunks of a file, but stop once it is too long. Many files are read at once."""
     with path.open("rb") as file:
         while file.tell() <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
             yield chunk

@@ -1,4 +1,4 @@
-"""SlotRecord: what is known of a queued generation that holds a slot. It polls nothing."""
+"""SlotRecord: the facts about a ticket that holds a slot. It polls nothing."""
 
 from attrs import define
 
@@ -11,15 +11,15 @@ _JUST_SUBMITTED_S = 1.0
 @define(eq=False)
 class SlotRecord:
     """
-    A slot that belongs to a ticket.
+    The facts about a ticket that holds a slot. Times are on the clock of the event loop.
 
     Attributes:
-        endpoint: Where the work was submitted.
-        submitted_at: When, on the clock of the event loop.
-        eta: How many seconds the server expects it to take; 0 if the server says nothing.
-        polled_at: When it was last polled to see whether its slot is free.
-        track_id: The track_id of its request.
-        expects_webhook: Whether a webhook is due when it ends.
+        endpoint: The name of the endpoint that made the ticket.
+        submitted_at: When the reply to the submit came.
+        eta: The seconds that the server expects the work to take; 0 if the server says nothing.
+        polled_at: When the ticket was last polled to see whether its slot is free.
+        track_id: The track_id of the request; "" if there is none.
+        expects_webhook: Whether a webhook is due when the work ends.
         has_early_webhook: Whether that webhook came before the reply to the submit.
     """
 
@@ -32,7 +32,7 @@ class SlotRecord:
     has_early_webhook: bool
 
     def initial_state(self, now: float) -> InitialState:
-        """Return what the poller needs to know of the ticket."""
+        """Return the state with which the poller starts to poll the ticket."""
         if self.has_early_webhook:
             return InitialState(expects_webhook=self.expects_webhook)
         age = now - self.submitted_at

@@ -1,14 +1,15 @@
 """
-Slots: how many generations of one key may be queued at the service. It never sends a submit.
+Slots: limits how many generations of one key are queued at the service. It never sends a submit.
 
-A submit takes a slot before it is sent. What happens then decides who has the slot:
+A submit takes a slot before it is sent. The result of the submit decides what becomes of the slot:
 
-    nothing was started          the slot is free again
-    a ticket was made            the slot is the ticket's until that has ended, an hour at most
-    it is unknown whether        the slot stays taken for a while (`UncertainSubmits`)
+    no work was started           the slot is free again
+    the server made a ticket      the ticket holds the slot until its work ends, for at most an hour
+    work may have been started    the slot stays taken for a while (see `UncertainSubmits`)
 
-Until the server has accepted the key, and again after a refusal, one submit goes alone, and one
-more for each second without a reply. So a wrong key costs one request, not a thousand.
+Until the server has accepted the key, a single submit is admitted, and one more for each second
+without a reply. The same holds after the server refused the key. So a wrong key costs one request,
+not a thousand.
 """
 
 import asyncio
@@ -30,18 +31,20 @@ from .slot_record import SlotRecord
 from .uncertain_submits import UncertainSubmits
 from .waiter_queue import WaiterQueue, is_admitted
 
-# Without a bound, a ticket that nothing ever polls would hold its slot for good.
+# After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
+# slot for good.
 _MAX_SLOT_AGE_S = 3600.0
-# While submits wait, a ticket with a slot is polled once in this share of its age. A slot stays
-# empty for as long as the end of its ticket is not noticed.
+# While submits wait, the gap between two polls of a ticket with a slot is this share of its age.
+# A slot stays unused from the end of the work until the poll that notices it.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# The first poll comes after this share of the eta. Etas of a hundred times the duration are
-# recorded, so a ratio below 1 among the latest ones shortens it.
+# The first poll comes after this share of the eta. Some real etas were a hundred times too long.
+# So the smallest of the latest ratios of duration to eta, if below 1, shortens the wait.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
-# Seconds between two scans of all tickets with slots. Each scan costs time for each ticket.
+# Seconds between two scans of all tickets with slots. A scan takes time in proportion to the
+# number of tickets, and so does the shortest gap between scans.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # How long to pause after a rate limit that names no time.
@@ -49,7 +52,7 @@ _DEFAULT_RETRY_AFTER_S = 30.0
 
 
 class TicketPoller(Protocol):
-    """Polls tickets, and so notices when they end and their slots become free."""
+    """Polls tickets, so that `Slots.on_completed` is called soon after their work has ended."""
 
     def watch(self, ticket: Ticket, watcher: Watcher, initial_state: InitialState, /) -> None: ...
     def nudge(self, ticket: Ticket, /) -> None: ...
@@ -62,7 +65,7 @@ class Slots:
     The slots of one key.
 
     Args:
-        limit: How many there are; None for no limit.
+        limit: The number of slots; None for no limit.
         poller: Polls the tickets that hold slots while submits wait.
         duplicates: Holds back submits that the spam filter would refuse.
     """
@@ -89,7 +92,7 @@ class Slots:
         Wait for a slot. The lowest number goes first.
 
         Raises:
-            ModelsLabError: The waiting submits are rejected.
+            ModelsLabError: All waiting submits were rejected, with this error.
         """
         if self._close_error is not None:
             raise self._close_error
@@ -112,7 +115,7 @@ class Slots:
         self._admit_waiting()
 
     def hold_uncertain(self, endpoint: str) -> None:
-        """Keep the slot of a submit that may have started work, for as long as that may run."""
+        """Keep the slot of a submit that may have started work, for as long as work may take."""
         self._in_flight -= 1
         self._uncertain.add(endpoint, asyncio.get_running_loop().time())
         self._admit_waiting()
@@ -137,7 +140,7 @@ class Slots:
         self._admit_waiting()
 
     def on_completed(self, ticket: Ticket) -> None:
-        """Free the slot of a ticket that has ended, if it has one."""
+        """Free the slot of a ticket whose work has ended, if the ticket holds a slot."""
         record = self._records.pop(ticket, None)
         if record is None:
             return
@@ -149,12 +152,12 @@ class Slots:
         self._admit_waiting()
 
     def initial_state_of(self, ticket: Ticket) -> InitialState | None:
-        """What is known of a ticket that holds a slot."""
+        """Return the state to start polling a ticket with; None if it holds no slot."""
         record = self._records.get(ticket)
         return None if record is None else record.initial_state(asyncio.get_running_loop().time())
 
     def ticket_of(self, track_id: str) -> Ticket | None:
-        """The ticket with a slot whose request carried this track_id."""
+        """Return the ticket that holds a slot and whose request had this track_id, if any."""
         matching = (
             ticket
             for ticket, record in self._records.items()
@@ -163,7 +166,7 @@ class Slots:
         return next(matching, None)
 
     def apply_rate_limit(self, error: RateLimited, payload: str) -> None:
-        """Slow down as the server asks: one payload, the whole queue or all submits."""
+        """Slow down as the server asks: submits of one payload, queued submits or all submits."""
         message = error.server_message.casefold()
         now, seconds = (
             asyncio.get_running_loop().time(),
@@ -172,7 +175,7 @@ class Slots:
         if "spam filter" in message:
             self.duplicates.space_out(payload, error.retry_after)
         elif "queued" in message:
-            # The server's queue is full: admit a submit only when a slot frees.
+            # The server's queue is full, so admit a submit only when a slot frees.
             self._full_until = now + seconds
             self._full_limit = self._used - 1
             self._cancel_polls()
@@ -181,7 +184,7 @@ class Slots:
             self._cancel_polls()
 
     def reject_waiting(self, error: ModelsLabError) -> None:
-        """Reject the submits that wait now: the server refuses the key."""
+        """Reject all submits that wait now, for example because the server refuses the key."""
         self._is_key_accepted = False
         self._probing_since = asyncio.get_running_loop().time()
         self.duplicates.reject_waiting(error)
@@ -202,12 +205,12 @@ class Slots:
         return now >= self._paused_until and not self._is_full(now) and not self._is_probing(now)
 
     def _is_probing(self, now: float) -> bool:
-        """Whether the submits in flight are to show first that the server accepts the key."""
+        """Whether to wait for a reply that shows whether the server accepts the key."""
         return not self._is_key_accepted and now < self._next_probe_at
 
     @property
     def _next_probe_at(self) -> float:
-        """When one more submit goes, though none of those in flight was answered."""
+        """When to admit one more submit although the server has not yet accepted the key."""
         return self._probing_since + self._in_flight
 
     def _is_full(self, now: float) -> bool:
@@ -217,7 +220,7 @@ class Slots:
         return self._used >= limit
 
     def _admit_waiting(self) -> None:
-        """Admit the submits that have room, and see that room for the others is noticed."""
+        """Admit submits while there is room. For those that still wait, set a timer."""
         now = asyncio.get_running_loop().time()
         self._evict_stale(now)
         while self._waiting and self._has_room(now):
@@ -252,7 +255,7 @@ class Slots:
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
         if wake_times:
-            # A ticket that gets a slot meanwhile is found by the next scan, so that is soon.
+            # Scan again soon: tickets that get a slot in the meantime need polls too.
             when = max(
                 min(*wake_times, now + _MAX_SCAN_GAP_S),
                 now + _SCAN_GAP_PER_SLOT_S * len(self._records),
@@ -262,7 +265,7 @@ class Slots:
     def _next_poll_at(
         self, ticket: Ticket, record: SlotRecord, now: float, first_poll_share: float
     ) -> float:
-        """Return when a ticket is to be polled next. If that is now, have it polled."""
+        """Return when to poll a ticket next. If a poll is due now, have the ticket polled."""
         gap = max(_MIN_POLL_GAP_S, _POLL_GAP_AGE_SHARE * (now - record.submitted_at))
         when = max(
             record.polled_at + gap,
@@ -272,7 +275,7 @@ class Slots:
             return when
         record.polled_at = now
         self._polled.add(ticket)
-        # A ticket whose family this client does not know cannot be polled, and keeps its slot.
+        # If this client does not know the family, `watch` raises. The ticket then keeps its slot.
         with suppress(ValueError):
             self.poller.watch(ticket, NULL_WATCHER, record.initial_state(now))
             self.poller.nudge(ticket)

@@ -1,4 +1,4 @@
-"""SubmitExchange: sends one submit once, and returns what came of it. It never retries."""
+"""SubmitExchange: sends one submit once, and returns the reply or an error. It never retries."""
 
 import asyncio
 import secrets
@@ -30,7 +30,7 @@ class SubmitExchange:
     Sends submits.
 
     Args:
-        families: The families that resolve the tickets of the endpoints.
+        families: The ticket families by name.
         sender: Sends the requests.
         timeout: The most seconds that one submit may take.
     """
@@ -45,7 +45,8 @@ class SubmitExchange:
         Send a submit once.
 
         Returns:
-            The reply, or an error. Only a `SubmitUncertain` leaves open whether work was started.
+            The reply, or an error. Only after a `SubmitUncertain` is it unknown whether work was
+            started.
         """
         try:
             return await self._reply_to(submit_request)
@@ -75,7 +76,7 @@ class SubmitExchange:
 
 
 def _may_have_started(error: ModelsLabError) -> bool:
-    """Whether a submit that failed like this may have started work all the same."""
+    """Whether a submit may have started work although it failed with this error."""
     match error:
         case TransportError() | ConnectionImpossible():
             return error.may_have_been_sent

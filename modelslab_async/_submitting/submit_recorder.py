@@ -1,4 +1,4 @@
-"""SubmitRecorder: is told of each submit before it is sent and after. This one records nothing."""
+"""SubmitRecorder: callbacks before and after each submit. This base class records nothing."""
 
 import asyncio
 import logging
@@ -18,14 +18,14 @@ _logger = logging.getLogger("modelslab_async")
 @frozen
 class CallbackFailure:
     """
-    What a submit log or `on_submitted` raised.
+    Holds the exception that a submit recorder or `on_submitted` raised.
 
-    It is a value, because an exception could be mistaken for an answer of the server: a hook may
-    raise a `RateLimited` of its own.
+    The submit task returns this object instead of raising the exception. Otherwise a `RateLimited`
+    that a callback raised could be mistaken for a reply of the server.
 
     Attributes:
         error: The exception, as it was raised.
-        ticket: The ticket, if the server had started the work by then.
+        ticket: The ticket, if the work was started before the callback raised.
     """
 
     error: BaseException
@@ -41,7 +41,7 @@ def reply_or_raise(result: SubmitReply | CallbackFailure) -> SubmitReply:
     Return the reply of a submit.
 
     Raises:
-        BaseException: The submit log or `on_submitted` raised it.
+        BaseException: The exception that the submit recorder or `on_submitted` raised.
     """
     if isinstance(result, CallbackFailure):
         raise result.error
@@ -49,15 +49,15 @@ def reply_or_raise(result: SubmitReply | CallbackFailure) -> SubmitReply:
 
 
 class SubmitRecorder:
-    """Is told of each submit that is about to be sent, and of its result."""
+    """Is called before each submit is sent, and again with its result. Subclasses record both."""
 
     async def begin(self, submit_request: SubmitRequest) -> None:
-        """Record a request that is about to be sent. If this raises, it is not sent."""
+        """Record a request before it is sent. If this method raises, the request is not sent."""
 
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record what came of a request that was sent."""
+        """Record the result of a request that was sent."""
 
 
 def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
@@ -71,6 +71,6 @@ def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
         case SubmitUncertain():
             _logger.warning("its caller has gone: %s", result)
         case CallbackFailure(error, Ticket() as ticket):
-            # Only the type's name: the text of a foreign exception may quote the key.
+            # Log only the type's name, because the text of a foreign exception may quote the key.
             name = type(error).__name__
             _logger.warning("started, but its caller has gone and missed %s: %s", name, ticket)

@@ -1,4 +1,4 @@
-"""SubmitRequest: one request to start work, with what tells it from others. It sends nothing."""
+"""SubmitRequest: one request to start work, with ids that identify it. It sends nothing."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
 from .file_reading import Upload
 
-# Every JSON reader keeps integers below this exactly. The service's documents disagree on whether
-# a track_id is a text or a number.
+# A random track_id is a number below this limit, up to which every JSON parser keeps integers
+# exactly. The service's documentation is inconsistent on whether a track_id is a text or a number.
 _TRACK_ID_LIMIT = 2**53
-# Parameters that differ between two requests for the same thing.
+# These parameters may differ between two requests for the same work.
 _UNHASHED_PARAMETERS = ("track_id", "webhook")
 
 
@@ -26,10 +26,10 @@ class SubmitRequest:
     A request to start work.
 
     Attributes:
-        endpoint: Where it is submitted.
+        endpoint: The endpoint to submit to.
         params: The parameters, with a track_id if the endpoint takes one.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
-        submit_id: Its name in a submit log: the track_id, or a random text.
+        submit_id: The id of the request in a submit recorder: the track_id, or else a random text.
     """
 
     endpoint: Endpoint
@@ -40,10 +40,10 @@ class SubmitRequest:
     @classmethod
     def of(cls, endpoint: Endpoint, params: Mapping[str, Any]) -> "SubmitRequest":
         """
-        Check the parameters, and add a random track_id if there is none.
+        Check the parameters, and add a random track_id if the endpoint takes one and none is given.
 
         Raises:
-            ValueError: They do not fit the endpoint, or JSON cannot carry them.
+            ValueError: The parameters do not fit the endpoint, or JSON cannot carry them.
         """
         with_track_id = dict(params)
         if with_track_id.get("track_id") is None and "track_id" in endpoint.parameters:

@@ -1,4 +1,4 @@
-"""Submitter: starts work once. It repeats only what provably never left or was refused."""
+"""Submitter: starts work. It never repeats a submit that may have started work."""
 
 import asyncio
 import itertools
@@ -44,14 +44,14 @@ class Submitter:
     """
     Starts work in the slots of the account, and remembers which ticket holds which slot.
 
-    A submit runs in a task of its own, so that a cancelled caller loses no ticket.
+    A submit is sent in a task of its own. So if the caller is cancelled, the ticket is not lost.
 
     Args:
         endpoint_service: Checks requests and uploads their files.
         exchange: Sends one submit once.
         poller: Polls the tickets that hold slots.
-        slot_limit: The slots of each key; None for no limit.
-        pace: How often a submit is retried, and after which time.
+        slot_limit: The number of slots of each key; None for no limit.
+        pace: How often and after what pauses a submit is retried.
         timeout: The most seconds that the upload of one file may take.
         on_submitted: Awaited with each `Submitted`; None for nothing.
         webhooks: Recognizes the addresses of this client's own webhook receiver.
@@ -99,14 +99,14 @@ class Submitter:
             submit_recorder: Records the submit.
 
         Returns:
-            The reply, or what the submit log or `on_submitted` raised.
+            The reply, or what the submit recorder or `on_submitted` raised.
 
         Raises:
             SubmitUncertain: Work may or may not have been started.
-            Refused: The server refused it; nothing was started.
-            GenerationFailed: It failed at once.
-            RateLimited: It was refused for its rate too often; nothing was started.
-            TransportError: It never left this machine; nothing was started.
+            Refused: The server refused the submit; nothing was started.
+            GenerationFailed: The work failed at once.
+            RateLimited: The server limited the rate once too often; nothing was started.
+            TransportError: The submit never left this machine; nothing was started.
             ClientClosed: The client was closed; nothing was started.
         """
         self._endpoint_service.check_open()
@@ -129,12 +129,13 @@ class Submitter:
         """Return the open tickets whose requests carried the track_id of a webhook."""
         found = {slots.ticket_of(hint.track_id) for slots in self.slots.values()} - {None}
         if not found:
-            # It may come before the reply to its submit. Then the ticket is polled at once.
+            # A webhook may come before the reply to its submit. If it is remembered, the ticket
+            # is polled as soon as that reply comes.
             self._early_webhooks.remember((hint.track_id, *hint.ids))
         return {ticket for ticket in found if ticket is not None}
 
     async def aclose(self) -> None:
-        """Reject the submits that wait, and wait for those in flight: they may be paid for."""
+        """Reject waiting submits. Wait for submits in flight, because they may start paid work."""
         self._endpoint_service.close()
         for slots in self.slots.values():
             slots.close(ClientClosed(CLOSED_MESSAGE))
@@ -155,7 +156,7 @@ class Submitter:
             except BaseException:
                 slots.duplicates.release(submit_request.payload_hash, number)
                 raise
-            # The filter may have answered while this submit waited for its slot.
+            # The filter may have refused this payload while this submit waited for its slot.
             if slots.duplicates.may_submit(submit_request.payload_hash, number):
                 return
             slots.release()
@@ -168,9 +169,9 @@ class Submitter:
         slots: Slots,
         submit_recorder: SubmitRecorder,
     ) -> SubmitResult:
-        """Holding a slot, upload the files of a request and submit it."""
+        """Upload the files of a request and submit it. The request has a slot already."""
         try:
-            # The client may have been closed since the slot was granted.
+            # The client may have been closed after the slot was granted.
             self._endpoint_service.check_open()
             linked_request = await self._uploader.upload_files(submit_request, links)
             self._endpoint_service.check_open()
@@ -222,7 +223,7 @@ class Submitter:
         slots: Slots,
         submit_recorder: SubmitRecorder,
     ) -> SubmitResult:
-        """Send a submit once, and give its slot to the ticket or to the next submit."""
+        """Send a submit once, report its result, and assign, keep or free its slot."""
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:
             await submit_recorder.begin(submit_request)
@@ -268,7 +269,7 @@ class Submitter:
         result: SubmitReply | ModelsLabError,
         submit_recorder: SubmitRecorder,
     ) -> SubmitResult:
-        """Tell the submit log and `on_submitted`. If one raises, the ticket is named in a note."""
+        """Call the recorder and `on_submitted`. If one raises, add a note with the ticket."""
         if isinstance(result, ModelsLabError):
             await submit_recorder.finish(submit_request, result)
             return result
@@ -279,7 +280,7 @@ class Submitter:
         except BaseException as error:
             note = f"it was raised after the work was started as {result.ticket}"
             with suppress(Exception):
-                # Some exceptions take no note.
+                # An exception class may override `add_note` with a method that raises.
                 error.add_note(note)
             if isinstance(error, (KeyboardInterrupt, SystemExit)) or is_cancelled():
                 _logger.warning("%s: %s", type(error).__name__, note)
@@ -289,10 +290,10 @@ class Submitter:
 
 
 def _is_retryable(error: ModelsLabError) -> bool:
-    """Whether a submit that started nothing may succeed a little later."""
+    """Whether a submit that failed without starting work can be retried."""
     match error:
         case TransportError():
             return not error.may_have_been_sent
         case _:
-            # A `ServerError` comes from an upload here; one from a submit is a `SubmitUncertain`.
+            # A `ServerError` here comes from an upload. For a submit it became a `SubmitUncertain`.
             return isinstance(error, (RateLimited, ServerError))

@@ -1,12 +1,12 @@
-"""UncertainSubmits: counts submits that may have started work. It never asks about them."""
+"""UncertainSubmits: counts submits that may have started work. It never polls them."""
 
 from collections import deque
 
 from attrs import Factory, define
 
-# How long work is assumed to last at an endpoint where none has ended yet.
+# The assumed duration of work at an endpoint where no work has ended yet.
 _DEFAULT_DURATION_S = 120.0
-# The longest time that an uncertain submit holds a slot.
+# An uncertain submit holds a slot for at most this time.
 _MAX_DURATION_S = 600.0
 _DURATIONS_KEPT = 8
 
@@ -14,13 +14,13 @@ _DURATIONS_KEPT = 8
 @define(eq=False)
 class UncertainSubmits:
     """
-    Counts the submits that may or may not have started work, and so may hold slots.
+    Counts submits that may or may not have started work. Each holds a slot while it is counted.
 
-    Each counts for the longest of the last eight durations at its endpoint, and for ten minutes at
-    most. At an endpoint where no work has ended yet it counts for two minutes.
+    A submit is counted for as long as the longest of the last eight durations at its endpoint,
+    but for ten minutes at most. Before any work has ended there, it is counted for two minutes.
 
     Attributes:
-        count: How many count now.
+        count: The number of submits that are counted now.
     """
 
     count: int = 0
@@ -33,11 +33,11 @@ class UncertainSubmits:
         self.count += 1
 
     def record_duration(self, endpoint: str, seconds: float) -> None:
-        """Learn how long a piece of work took at an endpoint."""
+        """Record how long a piece of work took at an endpoint."""
         self._durations.setdefault(endpoint, deque(maxlen=_DURATIONS_KEPT)).append(seconds)
 
     def expire(self, now: float) -> float | None:
-        """Stop counting submits whose work would be over; return when the next one will be."""
+        """Stop counting submits whose time is over. Return when the next one expires, if any."""
         expiries = []
         for endpoint, submit_times in self._submit_times.items():
             duration = min(

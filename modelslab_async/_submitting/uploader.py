@@ -1,4 +1,4 @@
-"""Uploader: replaces the files of a request by links, each file sent once. It never retries."""
+"""Uploader: uploads the files of a request and puts links in their place. It never retries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,7 +27,8 @@ class Uploader:
     Uploads the files of requests.
 
     Args:
-        ask: Sends parameters to `UPLOAD_ENDPOINT`, and returns the body of the reply.
+        ask: A function that sends parameters to `UPLOAD_ENDPOINT` and returns the body of the
+            reply.
     """
 
     def __init__(self, ask: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]) -> None:
@@ -37,12 +38,12 @@ class Uploader:
         self, submit_request: SubmitRequest, links: dict[str, str]
     ) -> SubmitRequest:
         """
-        Return the request with a link in the place of each file.
+        Upload the files of a request, and return the request with a link in place of each file.
 
         Args:
             submit_request: The request.
-            links: The links of files that are uploaded already, by digest. New ones are added, so
-                that a retry uploads no file twice.
+            links: The links of uploaded files, by digest. The links of new uploads are added, so
+                that a retry of the request uploads no file twice.
 
         Raises:
             UnusableFile: A file cannot be read any more, or has changed.
@@ -76,7 +77,7 @@ def _link_in(body: dict[str, Any]) -> str:
 
 
 def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
-    """Return a copy that says that the upload failed and nothing was started."""
+    """Return a copy of the error that says that the upload failed and nothing was started."""
     error = copy(failure)
     error.message = f"the file for {upload.parameter} could not be uploaded: {failure.message}"
     error.message = f"{error.message.rstrip('.')}; nothing was started"
@@ -87,6 +88,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the error without what `upload_files` added, for submits that have no such file."""
+    """Return the error as it was before `upload_files` added the name of the file's parameter."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

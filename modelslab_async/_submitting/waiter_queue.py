@@ -1,4 +1,4 @@
-"""WaiterQueue: submits that wait, lowest number first. It never decides when one is admitted."""
+"""WaiterQueue: a queue of submits, lowest number first. It never decides when to admit one."""
 
 import asyncio
 from heapq import heappop, heappush
@@ -15,10 +15,10 @@ Waiter: TypeAlias = asyncio.Future[ModelsLabError | None]
 
 @define(eq=False)
 class WaiterQueue:
-    """A priority queue of waiting submits. Submits that were cancelled are skipped."""
+    """A priority queue of waiting submits. It skips submits that were cancelled."""
 
     _heap: list[tuple[int, int, Waiter]] = Factory(list)
-    # Two waiters may have the same number, and futures have no order.
+    # Breaks ties between equal numbers, because the heap cannot compare futures.
     _sequence: "count[int]" = Factory(count)
 
     def __bool__(self) -> bool:
@@ -27,13 +27,13 @@ class WaiterQueue:
         return bool(self._heap)
 
     def add(self, number: int) -> Waiter:
-        """Add a submit. The caller awaits the waiter that this returns."""
+        """Add a submit. Return the waiter that the caller then awaits."""
         waiter: Waiter = asyncio.get_running_loop().create_future()
         heappush(self._heap, (number, next(self._sequence), waiter))
         return waiter
 
     def admit_first(self) -> int | None:
-        """Admit the first submit, and return its number; None if there is none."""
+        """Admit the submit with the lowest number, and return that number; None if none waits."""
         if not self:
             return None
         number, _, waiter = heappop(self._heap)
@@ -49,5 +49,5 @@ class WaiterQueue:
 
 
 def is_admitted(waiter: Waiter) -> bool:
-    """Whether a submit was admitted. A cancelled task may learn of it only here."""
+    """Whether a waiter was admitted. A task can be admitted and cancelled at the same time."""
     return waiter.done() and not waiter.cancelled() and waiter.result() is None

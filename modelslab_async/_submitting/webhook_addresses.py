@@ -1,4 +1,4 @@
-"""WebhookAddresses: addresses that only this client can make. It receives no webhook."""
+"""WebhookAddresses: makes webhook addresses that cannot be guessed. It receives no webhook."""
 
 import hashlib
 import hmac
@@ -18,8 +18,8 @@ class WebhookAddresses:
         Add a secret part to the path of an address.
 
         Args:
-            base: The public address of the receiver. A query stays behind the path.
-            secret: What the part is derived from; None for a random secret of this object.
+            base: The public address of the receiver. The secret part goes before its query.
+            secret: The secret from which the part is derived; None for a random secret.
         """
         key = (secret or self._secret).encode()
         token = hmac.new(key, b"modelslab_async webhook", hashlib.sha256).hexdigest()
@@ -28,5 +28,5 @@ class WebhookAddresses:
         return f"{path.rstrip('/')}/{token}{separator}{query}"
 
     def is_own(self, address: Any) -> bool:
-        """Whether this object made an address, so that a webhook may come for the submit."""
+        """Whether this object made the address. Only then can this client get the webhook."""
         return str(address).partition("?")[0].rpartition("/")[2] in self._tokens

@@ -1,5 +1,5 @@
 """
-Sends HTTP requests: a call goes in, and a status, headers and bytes come out.
+Sends HTTP requests, and returns the status, headers and bytes of their responses.
 
-It adds the API key and removes it from what comes back. It never interprets a reply or retries.
+It adds the API key to requests and redacts it in responses. It never parses a reply or retries.
 """

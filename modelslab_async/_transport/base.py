@@ -9,8 +9,9 @@ from attrs import field, frozen
 # A body of this size takes 16 MiB of memory while it is parsed.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
-# Each chunk costs some microseconds, however short it is. Normal servers send chunks of a thousand
-# bytes and more.
+# A response with more chunks than this must have `SMALL_CHUNK_BYTES` or more for each further
+# chunk. Each chunk costs some microseconds, even a short one. Usual servers send a thousand bytes
+# or more in a chunk.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
 BODY_TOO_FRAGMENTED = (
@@ -37,9 +38,9 @@ class Request:
         method: The HTTP method.
         url: The whole URL.
         headers: Names and values.
-        body: The bytes to send; empty for none.
-        needs_new_connection: Whether it must go over a new connection. A server may be closing one
-            that was used before, and then it is unknown whether the server read the request.
+        body: The bytes to send; empty for no body.
+        needs_new_connection: Whether the request must be sent over a new connection. The server may
+            be closing a used connection, and then it is unknown whether it read the request.
     """
 
     method: str
@@ -66,14 +67,14 @@ class Response:
 
 
 class BodyBuffer:
-    """Collects a response body without a second copy: `BytesIO.getvalue` shares its buffer."""
+    """Collects a response body. `BytesIO.getvalue` shares its buffer, which saves a copy."""
 
     def __init__(self) -> None:
         self._bytes = BytesIO()
         self.chunk_count = 0
 
     def add(self, data: bytes) -> str:
-        """Append a chunk. Return the problem if the body now exceeds a cap, else ""."""
+        """Append a chunk. If the body now exceeds a cap, return a text that says so, else ""."""
         self.chunk_count += 1
         self._bytes.write(data)
         length = self._bytes.tell()
@@ -94,17 +95,17 @@ class BodyBuffer:
 
 
 def is_too_long(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Return whether the declared length is above the cap. Such a body is not read at all."""
+    """Return whether the Content-Length exceeds the cap. The body is then not read at all."""
     lengths = (value for name, value in headers if name.lower() == b"content-length")
     return any(value.isdigit() and int(value[:20]) > MAX_BODY_BYTES for value in lengths)
 
 
 class Transport(Protocol):
     """
-    Anything that can exchange a request for a response.
+    An object that sends requests and returns their responses.
 
-    It follows no redirects, decodes no content, never retries, and reads at most 14,000,000 bytes
-    of a body. If it has an `aclose` method, the client calls that when it closes.
+    It follows no redirects, decodes no content and never retries. It reads at most 14,000,000 bytes
+    of a body. If it has an `aclose` method, the client calls `aclose` when the client is closed.
     """
 
     async def exchange(self, request: Request, /) -> Response:
@@ -114,8 +115,8 @@ class Transport(Protocol):
         Raises:
             TransportError: There is no response. `may_have_been_sent` is False only if the request
                 provably never left.
-            ConnectionImpossible: No later attempt can succeed: the certificate is invalid, the two
-                sides agree on no TLS, or the proxy is unusable. `may_have_been_sent` is False
-                unless the request may have left.
+            ConnectionImpossible: No later attempt can succeed, because the certificate is invalid,
+                client and server have no TLS version or cipher in common, or the proxy is unusable.
+                `may_have_been_sent` is False unless the request may have left.
         """
         ...

@@ -1,4 +1,4 @@
-"""Holds the API keys and removes them from text. They show in no repr and no pickle."""
+"""Holds the API keys and redacts them in text. It never shows a key in a repr or a pickle."""
 
 import json
 import os
@@ -12,7 +12,8 @@ from attrs import Factory, field, frozen
 
 from .._models.tier import Tier
 
-# A shorter key is a test's placeholder. Redacting it would damage unrelated text.
+# A shorter key is not redacted. It can only be a placeholder in a test, and redacting it would
+# damage unrelated text.
 _MIN_KEY_LENGTH = 8
 _ENVIRONMENT_VARIABLES = {
     "standard": "MODELSLAB_API_KEY",
@@ -25,8 +26,8 @@ class MissingApiKey(ValueError):
     There is no API key for a request.
 
     Attributes:
-        need: What needs the key.
-        variable: The environment variable that the key is read from.
+        need: A text that says what needs the key.
+        variable: The environment variable from which the key would be read.
     """
 
     def __init__(self, need: str, tier: Tier) -> None:
@@ -44,7 +45,7 @@ def _validate_key(_instance: object, _attribute: object, value: str | None) -> N
 
 
 def _maskable_keys(credentials: "Credentials") -> list[str]:
-    """Return the keys to redact, the longest first: one key may begin with the other."""
+    """Return the keys to redact, the longest first, because one key may begin with the other."""
     distinct = {
         key
         for key in (credentials.standard, credentials.enterprise)
@@ -54,7 +55,7 @@ def _maskable_keys(credentials: "Credentials") -> list[str]:
 
 
 def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
-    """Return each key as plain text, in JSON and in a URL. For most keys all three are equal."""
+    """Return each key as it is spelled in plain text, in JSON and in a URL, without duplicates."""
     return tuple(
         encoding.encode()
         for key in _maskable_keys(credentials)
@@ -63,7 +64,7 @@ def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
 
 
 def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -> str:
-    """Return a pattern that matches a key, in any spelling of each character."""
+    """Return a pattern that matches any of the keys. `pattern_of` gives that of a character."""
     return "|".join("".join(map(pattern_of, key)) for key in _maskable_keys(credentials))
 
 
@@ -72,9 +73,9 @@ def _json_pattern(character: str) -> str:
 
 
 def _any_quoting_pattern(character: str) -> str:
-    """Return a pattern of one character in text that may quote bytes, JSON or URLs."""
+    """Return a pattern for one character in text that may quote bytes, JSON or URLs."""
     code = f"(?i:{ord(character):02x})"
-    # The repetitions are bounded, so that a text of backslashes is searched in linear time.
+    # Bounded repetitions, so that searching a text of backslashes takes linear time.
     return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 
 
@@ -94,11 +95,11 @@ class Credentials:
     @classmethod
     def resolve(cls, standard: str | None, enterprise: str | None) -> "Credentials":
         """
-        Take the given keys, or else those of the environment.
+        Return credentials with the given keys, or else with the keys of the environment.
 
         Raises:
-            MissingApiKey: There is no key at all.
-            ValueError: A header cannot carry one of the keys.
+            MissingApiKey: There is neither a standard nor an enterprise key.
+            ValueError: A key contains characters that an HTTP header cannot carry.
         """
         standard = standard or os.environ.get(_ENVIRONMENT_VARIABLES["standard"]) or None
         enterprise = enterprise or os.environ.get(_ENVIRONMENT_VARIABLES["enterprise"]) or None
@@ -111,7 +112,7 @@ class Credentials:
 
     def key_for(self, tier: Tier) -> str:
         """
-        Return the key of a tier. Without an enterprise key, its families use the standard key.
+        Return the key of a tier. Without an enterprise key, the standard key serves both tiers.
 
         Raises:
             MissingApiKey: There is no key for the tier.
@@ -123,9 +124,9 @@ class Credentials:
 
     def key_tier(self, tier: Tier) -> Tier:
         """
-        Return the tier whose key the requests of a tier carry.
+        Return the tier whose key is sent with requests of this tier.
 
-        Without a separate enterprise key, that is "standard" for both tiers.
+        If there is no enterprise key, or if it equals the standard key, return "standard".
 
         Raises:
             ValueError: There is no key for the tier.
@@ -134,7 +135,7 @@ class Credentials:
         is_same_key = self.enterprise is None or self.enterprise == self.standard
         return "standard" if is_same_key and self.standard else tier
 
-    # Compiled at first use, since that takes some milliseconds.
+    # Compiled at first use, because compiling takes some milliseconds.
     @cached_property
     def _json_regex(self) -> re.Pattern[bytes]:
         return re.compile(_key_pattern(self, _json_pattern).encode())
@@ -144,9 +145,9 @@ class Credentials:
         return re.compile(_key_pattern(self, _any_quoting_pattern))
 
     def redact(self, data: bytes) -> bytes:
-        """Return the bytes without the keys, or the same object if no key is in them."""
+        """Replace the keys in a body by "[key]". Return the same object if nothing changes."""
         if b"\0" in data:
-            # JSON may be UTF-16 or UTF-32. Converted to UTF-8 it means the same.
+            # JSON may be encoded in UTF-16 or UTF-32. The keys are searched for in UTF-8.
             data = data.decode(json.detect_encoding(data), "replace").encode()
         for encoding in self._encodings:
             if encoding in data:
@@ -157,5 +158,5 @@ class Credentials:
         return data
 
     def redact_text(self, text: str) -> str:
-        """Return a short text without the keys, in any form of quoting."""
+        """Replace the keys in a short text by "[key]", whichever way they are quoted."""
         return self._text_regex.sub("[key]", text) if self._encodings else text

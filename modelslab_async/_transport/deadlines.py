@@ -1,14 +1,14 @@
 """
-Cuts off exchanges that take too long, with one timer for all. It sends nothing.
+Cancels exchanges that take too long, with one timer for all exchanges. It sends nothing.
 
-Every exchange of a `Deadlines` has the same number of seconds. So the exchange that began first is
-due first, and the timer is set now and then, not once an exchange.
+All exchanges of a `Deadlines` object have the same timeout. So the exchange that began first is due
+first, and one timer for that exchange is enough.
 
-A timer that fires late shows that the event loop was blocked, or that the machine slept. Responses
-may lie in the sockets that no task has read yet. So an exchange that a late timer finds overdue
-gets one grace period: its own time again, but at most a second. It counts from the deadline, and at
-least half of it is left when the timer fires. With more than one grace period, deadlines would
-never come on a loop that is always late.
+If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
+then hold responses that no task has read yet. So an exchange that is overdue when the timer fires
+late gets a grace period as long as its timeout, but at most a second. The grace period begins at
+the deadline, but at least half of it remains when the timer fires. Each exchange gets only one
+grace period. Otherwise no exchange would ever be cancelled on an event loop that is always late.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
-# A timer that fires later than this shows that the loop was blocked.
+# If the timer fires later than this, the event loop was blocked.
 _MAX_TIMER_LAG_S: Final = 0.1
 _MAX_GRACE_S: Final = 1.0
-# Bytes need at most this many loop iterations from the socket to the task that waits for them.
+# Received bytes take at most this many loop iterations to reach the task that waits for them.
 _ITERATIONS_BEFORE_EXPIRY: Final = 3
 _ITERATIONS_AFTER_GRACE: Final = 1
 
@@ -41,10 +41,10 @@ class _Exchange:
 
 class Deadlines:
     """
-    Cancels every exchange that takes longer than `seconds`, or than the grace period in addition.
+    Cancels every exchange that takes longer than its timeout and a grace period, if it gets one.
 
     Args:
-        seconds: How long an exchange may take.
+        seconds: The timeout of each exchange.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -59,8 +59,8 @@ class Deadlines:
         Wait for an exchange until its deadline.
 
         Raises:
-            TimeoutError: The deadline passed, and the exchange was cancelled. `is_unsent` tells
-                whether its request provably never left.
+            TimeoutError: The deadline passed, and the exchange was cancelled. Call `is_unsent` with
+                this error to learn whether the request provably never left.
         """
         task = asyncio.current_task()
         if task is None:
@@ -73,7 +73,7 @@ class Deadlines:
         try:
             return await awaitable
         except asyncio.CancelledError as cancelled:
-            # A cancellation by anything else than the deadline takes precedence.
+            # A cancellation that did not come from the deadline takes precedence.
             if entry.has_timed_out and task.cancelling() <= entry.cancelling + 1:
                 late = TimeoutError()
                 if is_unsent(cancelled):
@@ -86,26 +86,26 @@ class Deadlines:
                 task.uncancel()
 
     def close(self) -> None:
-        """Stop the timer. Exchanges that are still in flight lose their deadline."""
+        """Stop the timer. Exchanges that are still in flight are no longer cancelled."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         self._timer_due = when
-        # An empty context: the timer outlives the call that happened to set it.
+        # The timer outlives the call that sets it, so it must not keep the caller's context.
         self._timer = loop.call_at(when, self._on_timer, loop, context=Context())
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         if now - self._timer_due > _MAX_TIMER_LAG_S:
             self._grant_grace(now)
-        # Each iteration may block the loop again. An exchange that had its grace period gets one.
+        # Each loop iteration may take long. After a grace period, wait for only one.
         iterations = _ITERATIONS_AFTER_GRACE if self._had_grace(now) else _ITERATIONS_BEFORE_EXPIRY
         self._expire_soon(iterations, now, loop)
 
     def _had_grace(self, now: float) -> bool:
-        """Return whether everything that is due by `now` had its grace period before."""
+        """Return whether all exchanges that are due by `now` have had their grace period."""
         for entry in self._in_flight:
             if entry.due > now:
                 break
@@ -114,18 +114,18 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """Move each deadline that falls into the grace period, if it was never moved."""
-        # It counts from the deadline, but at least half of it is left now.
+        """Move each earlier deadline to the end of the grace period, unless it was moved before."""
+        # The grace period begins at the deadline, but at least half of it remains now.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:
-                # The deadlines are in order, before and after this.
+                # The exchanges are in the order of their deadlines, so all further ones are later.
                 return
             if not entry.had_grace:
                 entry.due, entry.had_grace = due, True
 
     def _expire_soon(self, iterations: int, now: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Expire what is due by `now`, some loop iterations later."""
+        """Cancel the exchanges that are due by `now`, after some more loop iterations."""
         if iterations:
             self._timer = loop.call_soon(
                 self._expire_soon, iterations - 1, now, loop, context=Context()

@@ -1,4 +1,4 @@
-"""Finds the proxy that the environment names and makes a transport through it. It sends nothing."""
+"""Finds the proxy in the environment variables and makes a transport for it. It sends nothing."""
 
 import ssl
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:312
 
 
 def environment_proxy(scheme: str, host: str) -> str | None:
-    """Return the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for a host."""
+    """Return the proxy for a host from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, if any."""
     proxies: Mapping[str, str] = getproxies_environment()
     if any(
         _matches_no_proxy(pattern.strip(), host) for pattern in proxies.get("no", "").split(",")
@@ -28,11 +28,11 @@ def proxy_transport(
     proxy: str, scheme: str, *, verify: ssl.SSLContext | bool, limits: httpx.Limits
 ) -> httpx.AsyncHTTPTransport:
     """
-    Make an httpx transport through a proxy.
+    Return an httpx transport that sends through a proxy.
 
     Raises:
-        UnusableProxy: The proxy cannot be used. The message leaves out its URL, which may hold a
-            password.
+        UnusableProxy: The proxy cannot be used. The message leaves out the URL of the proxy,
+            because the URL may contain a password.
     """
     try:
         parts = urlsplit(proxy)

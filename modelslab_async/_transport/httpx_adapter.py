@@ -12,23 +12,23 @@ from .network_error_translation import translate_error
 from .outbound_guard import OUTBOUND_GUARD
 from .send_proof import TrackedBody, TrackedRequest, mark_unsent
 
-# httpx keeps surplus bytes after a response and reads them as the response to the next request. So
-# an HTTP/1.1 connection is used for one request only. HTTP/2 numbers its responses and drops this
-# header (RFC 9113, section 8.2.2).
+# httpx keeps bytes that follow a response, and takes them for the response to the next request. So
+# each HTTP/1.1 connection is used for one request only. HTTP/2 numbers its streams, so it does not
+# have this problem, and it drops this header (RFC 9113, section 8.2.2).
 _CONNECTION_CLOSE = ("connection", "close")
-# Chunks of a body that are read before other tasks may run.
+# The number of chunks of a body to read before other tasks may run.
 _CHUNKS_PER_YIELD = 100
-# What a caller's client or transport may raise. Our own errors are among them: a hook of the client
-# may use this package, and its errors do not describe this request.
+# A caller's client or transport may raise these errors. `ModelsLabError` is among them, because a
+# hook of the client may call this package for another request.
 _SEND_ERRORS = (httpx.HTTPError, httpx.InvalidURL, ModelsLabError)
 
 
 class HttpxTransportAdapter:
     """
-    Sends through an `httpx.AsyncBaseTransport`, without the layers of a client.
+    Sends through an `httpx.AsyncBaseTransport`, without the hooks and settings of a client.
 
     Args:
-        transport: Where to send. `aclose` closes it.
+        transport: The transport to send through. `aclose` closes it.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
@@ -44,7 +44,7 @@ class HttpxTransportAdapter:
 
 
 class _RedactedURL(httpx.URL):
-    """A URL whose text leaves out the query: httpx logs URLs, and the query may hold the key."""
+    """A URL whose text omits the query, because httpx logs URLs and the query may hold the key."""
 
     def __str__(self) -> str:
         return super().__str__().partition("?")[0]
@@ -52,10 +52,10 @@ class _RedactedURL(httpx.URL):
 
 class HttpxClientAdapter:
     """
-    Sends through a caller's `httpx.AsyncClient`, with its settings.
+    Sends through a caller's `httpx.AsyncClient`, with the settings of that client.
 
     Args:
-        client: Where to send. It stays the caller's, so it is never closed here.
+        client: The client to send through. It is never closed here, because the caller owns it.
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
@@ -85,11 +85,11 @@ async def _send_tracked(
     send: Callable[[httpx.Request], Awaitable[httpx.Response]],
 ) -> httpx.Response:
     """
-    Send a request, and tell on an error or a cancellation whether it may have left.
+    Send a request. Record on an error or a cancellation whether the request may have left.
 
-    The type of an error does not tell: a client's hook, a retrying wrapper or an invalid redirect
-    may raise a connect error after the server has read the request. But an unread body proves that
-    the request never left.
+    The type of the error does not show whether the request left. A client's hook, a retrying
+    wrapper or an invalid redirect may raise a connect error after the server has read the request.
+    But if the body was never read, the request never left.
     """
     body = TrackedBody(request.body)
     tracked: httpx.Request | None = None
@@ -103,7 +103,7 @@ async def _send_tracked(
         raise
     except _SEND_ERRORS as fault:
         if isinstance(fault, httpx.HTTPStatusError) and _is_response_to(tracked, fault.response):
-            # A hook called `raise_for_status`, so there is a response.
+            # A hook called `raise_for_status`. The error holds the response.
             return fault.response
         is_unsent = body.withdraw()
         if isinstance(fault, RequestBlocked):
@@ -115,22 +115,22 @@ async def _send_tracked(
             )
     finally:
         del tracked
-    # Raised outside of the handlers: the httpx error holds the request and must not be the context.
+    # Raised outside of the handlers so that the httpx error is not the context: it holds the key.
     raise error
 
 
 def guard_request(request: httpx.Request) -> None:
     """
-    Let the outbound guard check a request once httpx connects or sends.
+    Make the outbound guard check a request when httpx opens a connection or sends.
 
-    A mock, or an application in the same process, answers before that and is never refused.
+    A mock or an application in the same process answers without either, so it is never refused.
     """
     if not OUTBOUND_GUARD.refusal:
         return
     next_trace = request.extensions.get("trace")
 
     async def trace(event: str, info: Mapping[str, Any]) -> None:
-        # A hook of the client may have changed the URL since.
+        # Check the current URL, because a hook of the client may have changed it.
         OUTBOUND_GUARD.check(request.url.host)
         if next_trace is not None:
             await next_trace(event, info)
@@ -142,7 +142,7 @@ def _is_response_to(request: httpx.Request | None, response: httpx.Response) -> 
     try:
         return response.request is request
     except RuntimeError:
-        # The response was made without a request.
+        # `response.request` raises if the response was made without a request.
         return False
 
 
@@ -174,19 +174,19 @@ async def _read_body(response: httpx.Response, body: BodyBuffer) -> str:
         if problem := body.add(chunk):
             return problem
         if not body.chunk_count % _CHUNKS_PER_YIELD:
-            # httpx does not yield while it has received bytes left.
+            # httpx does not yield to the event loop while it has unread bytes.
             await asyncio.sleep(0)
     return ""
 
 
 async def raw_chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """The body as it was sent, not decoded."""
+    """Yield the chunks of a body as they were sent, without decoding them."""
     # An event hook of the caller may have read the response already.
     if response.is_stream_consumed:
         yield await response.aread()
         return
     if response.is_closed:
-        # httpx closes a response whose hook raises. Its body was never read and is lost.
+        # httpx closes a response if a hook raises. The body was never read, so it is lost.
         return
     async for chunk in response.aiter_raw():
         yield chunk

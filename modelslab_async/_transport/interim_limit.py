@@ -1,11 +1,12 @@
 """
-Bounds the interim (1xx) responses that httpcore accepts before a response. It sends nothing.
+Limits the interim (1xx) responses that httpcore accepts before a response. It sends nothing.
 
-httpcore skips interim responses without a bound and without yielding: 64 KiB of them hold the event
-loop for some 100 ms. Its documented `trace` extension hands out the network stream of each new
-connection, so that they can be counted there, before httpcore parses them.
+httpcore skips any number of interim responses without yielding to the event loop: 64 KiB of them
+block the loop for some 100 ms. The documented `trace` extension of httpcore passes on the network
+stream of each new connection. This module wraps the stream, and counts interim responses before
+httpcore parses them.
 
-HTTP/2 is not covered, nor is a connection that the caller's client opened before the request.
+There is no limit for HTTP/2, nor on a connection that the caller's client had opened already.
 """
 
 import re
@@ -19,7 +20,8 @@ _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 _Read: TypeAlias = Callable[..., Awaitable[bytes]]
 
 _find_interim = re.compile(rb"\nHTTP/\d\.\d 1\d\d").findall
-# One byte less than the pattern is long: a match may begin in one read and end in the next.
+# One byte less than the length of a match, because a match may begin in one read and end in the
+# next.
 _OVERLAP_BYTES = 12
 
 
@@ -33,7 +35,7 @@ class InterimLimit:
     Counts the interim responses to each request of one connection.
 
     Attributes:
-        next_trace: The request's own `trace` extension. It is called as before.
+        next_trace: The `trace` extension that the request already had, which is called as well.
     """
 
     def __init__(self, next_trace: _Trace | None = None) -> None:
@@ -48,7 +50,7 @@ class InterimLimit:
             self._is_reading_head = event.endswith(".started")
             self._interim_count = 0
             self._last_bytes = b"\n"
-        # Imported late, as in httpx: a program without httpx transports saves the time.
+        # Imported late, as in httpx, so that programs without httpx transports start faster.
         import httpcore  # noqa: PLC0415
 
         stream = info.get("return_value")

@@ -2,10 +2,10 @@
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
-# The only IPv6 space that is assigned to the internet, and its ranges for documentation.
+# Public IPv6 addresses are in this range, except for its two parts for documentation.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _DOCUMENTATION = (IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
-# NAT64 puts an IPv4 address into the last 32 bits of these addresses (RFC 6052).
+# The last 32 bits of these NAT64 addresses are an IPv4 address (RFC 6052).
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
@@ -13,7 +13,7 @@ def is_public(address: str) -> bool:
     """
     Return whether an address belongs to the open internet.
 
-    An IPv6 address that contains an IPv4 address (mapped, 6to4, NAT64) is judged by the latter.
+    If an IPv6 address contains an IPv4 address (mapped, 6to4, NAT64), the IPv4 address decides.
     """
     try:
         ip = ip_address(address.partition("%")[0])

@@ -1,8 +1,9 @@
 """
-Refuses to send where a test mocks httpx with a package that cannot see the sender.
+Refuses to send while a test mocks httpx, if the mock cannot intercept the request.
 
-respx and pytest-httpx patch httpx or httpcore. The default transport uses neither, so it would send
-for real what the test meant to mock. Neither package is ever imported here.
+respx and pytest-httpx patch httpx or httpcore. The default transport uses neither of these, so it
+would really send requests that the test means to mock. This module never imports respx or
+pytest-httpx.
 """
 
 import sys
@@ -14,14 +15,14 @@ from .._models.errors import RequestBlocked
 
 def refuse_if_mocked(*, instead: str, uses_httpcore: bool = False) -> None:
     """
-    Refuse to send if respx or pytest-httpx is active and does not see the sender.
+    Refuse to send if respx or pytest-httpx is active but cannot intercept the request.
 
     Args:
-        instead: The expression to write so that they see it.
-        uses_httpcore: Whether the sender uses httpcore, which respx patches by default.
+        instead: The expression that a test can write so that the mock intercepts the request.
+        uses_httpcore: Whether the request goes through httpcore, which respx patches by default.
 
     Raises:
-        RequestBlocked: The request would be sent for real.
+        RequestBlocked: The request would really be sent.
     """
     if "respx" in sys.modules and _is_respx_active(ignore_httpcore=uses_httpcore):
         mock = "respx"
@@ -46,5 +47,5 @@ def _is_respx_active(*, ignore_httpcore: bool) -> bool:
 
 
 def _is_pytest_httpx_active() -> bool:
-    # Its fixture replaces this method, and tells nowhere else that it is active.
+    # The fixture of pytest-httpx replaces this method. Nothing else shows that it is active.
     return httpx.AsyncHTTPTransport.handle_async_request.__module__.startswith("pytest_httpx")

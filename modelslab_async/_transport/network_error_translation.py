@@ -1,4 +1,4 @@
-"""Translates the errors of httpx and of sockets into the package's own. It raises nothing."""
+"""Translates errors of httpx and of sockets into a `ModelsLabError`. It raises nothing."""
 
 import httpx
 
@@ -10,22 +10,22 @@ def translate_error(
     fault: Exception, *, is_unsent: bool = False, believe_tls_error: bool = True
 ) -> ModelsLabError:
     """
-    Translate an error that came out of an httpx client or transport.
+    Translate an error that an httpx client or transport raised.
 
-    Drop the httpx error afterwards: it holds the request, and so the key.
+    The caller must not keep the httpx error, because it holds the request with the key.
 
     Args:
         fault: The error.
         is_unsent: Whether the request provably never left.
-        believe_tls_error: Whether a TLS error counts as one of the API server although the request
-            may have left. A client's hook may have raised it for another server.
+        believe_tls_error: Whether to attribute a TLS error to the API server even if the request
+            may have left. A client's hook can raise a TLS error of another server.
     """
     tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
     return tls_error or _transport_error(fault, str(fault), may_have_been_sent=not is_unsent)
 
 
 def connect_error(fault: OSError | UnicodeError) -> ModelsLabError:
-    """Translate why no connection was made. An invalid host name raises a `UnicodeError`."""
+    """Translate the error of a failed connection: an `UnicodeError` if the host name is invalid."""
     message = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
     return _tls_error(fault) or _transport_error(fault, message, may_have_been_sent=False)
 

@@ -14,7 +14,7 @@ class OutboundGuard:
     Refuses requests to hosts other than this machine.
 
     Attributes:
-        refusal: What a refused caller can do instead. While it is "", nothing is refused.
+        refusal: A text that says what to do instead of sending. While it is "", nothing is refused.
     """
 
     def __init__(self) -> None:
@@ -22,24 +22,24 @@ class OutboundGuard:
 
     def check(self, host: str) -> None:
         """
-        Let a request to this host pass, or refuse it.
+        Refuse a request to this host if requests to other machines are forbidden.
 
         Raises:
-            RequestBlocked: It would leave this machine, and that is refused.
+            RequestBlocked: The request would leave this machine, which is forbidden now.
         """
         if self.refusal and not is_loopback(host):
-            # The plugin imports this module whenever pytest starts, and the errors import attrs.
+            # Imported late, because the pytest plugin imports this module whenever pytest starts.
             from .._models.errors import RequestBlocked  # noqa: PLC0415
 
             raise RequestBlocked(f"a test may not send a request to {host}: {self.refusal}")
 
 
-# One for the process: any thread and any task of a test may send.
+# There is one guard for the process, because any thread and any task of a test may send.
 OUTBOUND_GUARD = OutboundGuard()
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, by its name or its address. It resolves no name."""
+    """Return whether a host name or address means this machine. No name is resolved."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

@@ -12,7 +12,7 @@ from .interim_limit import InterimLimit
 from .ip_ranges import is_public
 from .mock_detection import refuse_if_mocked
 
-# Shorter than the time after which servers close an idle connection.
+# Shorter than the time after which most servers close an idle connection.
 _KEEPALIVE_S = 15.0
 _MAX_IDLE_CONNECTIONS = 32
 
@@ -23,11 +23,12 @@ class NotPublic(Exception):
 
 class PublicOnlyTransport(httpx.AsyncBaseTransport):
     """
-    An httpx transport that resolves each host once, and connects to the address that it checked.
+    An httpx transport that connects only to addresses which it has checked.
 
-    A host that resolves differently a moment later (DNS rebinding) changes nothing. The certificate
-    is still checked against the host name. No proxy is used, because it would resolve the host
-    itself. The number of connections is not limited here: the caller limits its requests.
+    It resolves a host once for each connection, so a host that resolves to another address a moment
+    later (DNS rebinding) changes nothing. The certificate is checked against the host name. No
+    proxy is used, because a proxy would resolve the host itself. The number of connections is not
+    limited here, because the caller limits its requests.
 
     Args:
         allow_private: Whether private addresses are allowed too.
@@ -47,7 +48,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
             NotPublic: The host has no public address.
             httpx.TransportError: No response came.
             OSError: No connection could be made.
-            RequestBlocked: A test did not mean to send it.
+            RequestBlocked: A test mocks httpx, and the mock cannot intercept the request.
         """
         refuse_if_mocked(instead="Downloads(http=httpx.AsyncClient())", uses_httpcore=True)
         core_request = httpcore.Request(
@@ -76,20 +77,20 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Close the idle connections, and keep no others open from now on."""
+        """Close the idle connections. Close each further connection when its response is closed."""
         self._is_closed = True
         while self._idle:
             await self._idle.pop().aclose()
 
     async def release(self, connection: "_Connection") -> None:
-        """Keep a connection for the next request to its origin, or close it if it is unusable."""
+        """Keep an idle connection for the next request to its origin, or else close it."""
         if connection.is_idle() and not self._is_closed and len(self._idle) < _MAX_IDLE_CONNECTIONS:
             self._idle.append(connection)
         else:
             await connection.aclose()
 
     async def _connection(self, origin: httpcore.Origin) -> "_Connection":
-        # One at a time: other requests may change the list while a connection is being closed.
+        # Search again after each `aclose`, because other requests may change the list meanwhile.
         while expired := next((each for each in self._idle if each.has_expired()), None):
             self._idle.remove(expired)
             await expired.aclose()
@@ -102,7 +103,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> "_Connection":
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # `connect_tcp` has set up TLS by then. The context keeps httpcore from loading another one.
+        # httpcore would load a context of its own without this one, although `connect_tcp` has
+        # already set up TLS.
         context = await ssl_loader.context() if ssl_loader else None
         return _Connection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend
@@ -123,7 +125,7 @@ class _Connection(httpcore.AsyncHTTPConnection):
 
 
 class _ResponseBody(httpx.AsyncByteStream):
-    """The body of a response. It returns or closes the connection when it is closed."""
+    """The body of a response. Closing it gives the connection back to the transport."""
 
     def __init__(
         self,
@@ -146,12 +148,12 @@ class _ResponseBody(httpx.AsyncByteStream):
         try:
             await self._response.aclose()
         finally:
-            # Also after a cancellation, where httpcore would leave the connection open.
+            # Do this even after a cancellation, where httpcore would leave the connection open.
             await self._transport.release(self._connection)
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves a host, checks its addresses and connects to an allowed one."""
+    """Resolves a host, checks its addresses, and connects to one that is allowed."""
 
     def __init__(self, ssl_loader: SSLContextLoader | None, *, allow_private: bool) -> None:
         self._ssl_loader = ssl_loader
@@ -185,7 +187,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection that already has TLS if its scheme is https."""
+    """A network stream of an asyncio connection. For https it has TLS from the start."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -199,7 +201,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         await self._writer.drain()
 
     async def aclose(self) -> None:
-        # Abort, rather than wait for a server that goes on sending.
+        # Abort the connection. A clean close could wait for a server that goes on sending.
         self._writer.transport.abort()
         await asyncio.sleep(0)
 
@@ -208,7 +210,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            # httpcore asks this to find out whether the server closed an idle connection.
+            # With this, httpcore finds out whether the server has closed an idle connection.
             return self._reader.at_eof() or self._writer.is_closing()
         return self._writer.get_extra_info(info)
 
@@ -222,6 +224,6 @@ _HTTPCORE_ERRORS = (
 
 
 def _to_httpx_error(fault: Exception) -> httpx.TransportError:
-    """Return the httpx error of the same name."""
+    """Return the httpx error with the same name as this httpcore error."""
     kind: type[httpx.TransportError] = getattr(httpx, type(fault).__name__, httpx.TransportError)
     return kind(str(fault))

@@ -1,8 +1,8 @@
 """
-Removes the keys from an error before it leaves the transport. It raises and logs nothing.
+Removes the API keys from an error before the error leaves the transport. It logs nothing.
 
-An error may quote what was sent or what came back, and a server may echo the key. Tools for crash
-reports also print the local variables of every frame, and the frames of a transport hold requests.
+An error may quote the request or the response, and a server may echo the key. Tools for crash
+reports also print the local variables of each frame, and frames of a transport hold requests.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ _ORIGIN = "raised in "
 
 def redacted_error(error: BaseException, credentials: Credentials) -> BaseException:
     """
-    Return the error to raise instead, so that neither it nor its traceback shows a key.
+    Return the error to raise in place of `error`. Neither it nor its traceback shows a key.
 
-    An error of this package stays the same object: its texts are redacted, and a cause that quotes
-    the key is dropped. Any other error that quotes the key becomes a `RuntimeError`, because its
-    class may keep the text anywhere. If only local variables show the key, tracebacks are dropped.
-    A note then says where the error was raised, for `origin_of`. A cancellation stays as it is:
-    its caller has redacted the message.
+    An error of this package stays the same object. Its texts are redacted, and if it or its cause
+    still quotes a key, the cause is dropped. Any other error that quotes a key is replaced by a
+    `RuntimeError`, because its class may keep the text anywhere. If only local variables show a
+    key, the tracebacks are dropped. A note on a foreign error then says where it was raised, for
+    `origin_of`. A cancellation is returned unchanged, because the caller has redacted its message.
     """
     if isinstance(error, asyncio.CancelledError):
         return error
@@ -40,7 +40,8 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
         error.__cause__ = error.__context__ = None
         error.with_traceback(None)
     elif (is_ours and len(chain) == 1) or _shows_key_in_locals(error, credentials):
-        # The first case needs no search: no foreign code raised it, so its frames explain nothing.
+        # An error of this package without a cause needs no search for the key in local variables.
+        # Its traceback shows only frames of this package, so it is not worth keeping.
         origin = origin_of(error)
         for each in chain:
             each.with_traceback(None)
@@ -50,7 +51,7 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
 
 
 def origin_of(error: BaseException) -> str:
-    """Return where an error was raised, also if its traceback was dropped."""
+    """Return where an error was raised, even if its traceback was dropped."""
     for note in getattr(error, "__notes__", ()):
         if note.startswith(_ORIGIN):
             return str(note.removeprefix(_ORIGIN))
@@ -74,7 +75,7 @@ def _redacted_value(value: object, credentials: Credentials) -> object:
         case str():
             return credentials.redact_text(value)
         case list():
-            # The notes.
+            # The `__notes__` of an error are a list.
             return [_redacted_value(each, credentials) for each in value]
         case _:
             return value
@@ -88,12 +89,12 @@ def _text_of(error: BaseException) -> str:
 
 
 def _contains_key(error: BaseException, credentials: Credentials) -> bool:
-    """Return whether the texts, the attributes or the pickle of an error contain the key."""
+    """Return whether the texts, the attributes or the pickle of an error contain a key."""
     try:
         text = f"{error} {error!r} {error.args!r} {vars(error)!r}"
     except Exception:  # noqa: BLE001 -- the error that its `__repr__` raises may quote the key.
         return True
-    # An error of httpx holds its request, which only a pickle shows.
+    # An httpx error holds the request, whose repr omits the key. A pickle shows it.
     if not isinstance(error, ModelsLabError):
         with suppress(Exception):
             text += pickle.dumps(error).decode("latin-1")
@@ -101,7 +102,7 @@ def _contains_key(error: BaseException, credentials: Credentials) -> bool:
 
 
 def _shows_key_in_locals(error: BaseException, credentials: Credentials) -> bool:
-    """Return whether a traceback with local variables shows the key, of the whole chain."""
+    """Return whether the traceback of the whole chain, with local variables, shows a key."""
     try:
         text = "".join(TracebackException.from_exception(error, capture_locals=True).format())
     except Exception:  # noqa: BLE001 -- a local variable has a repr that fails.
@@ -110,7 +111,7 @@ def _shows_key_in_locals(error: BaseException, credentials: Credentials) -> bool
 
 
 def _exception_chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all errors that a traceback shows with it."""
+    """Yield an error and, recursively, its cause, its context and the errors of its group."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:

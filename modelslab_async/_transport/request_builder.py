@@ -1,4 +1,4 @@
-"""Builds requests: adds the key and the common headers to a call. It sends nothing."""
+"""Builds requests from calls by adding the key and the common headers. It sends nothing."""
 
 import json
 import secrets
@@ -13,20 +13,20 @@ from .._registry.family import Call, Family
 from .base import Request
 from .credentials import Credentials
 
-# Identity encoding, because a compressed body has no bound until it is decompressed.
+# Identity encoding, because a small compressed body can decompress to any size.
 _HEADERS: tuple[tuple[str, str], ...] = (
     ("accept", "application/json"),
     ("accept-encoding", "identity"),
     ("user-agent", f"modelslab-async/{__version__}"),
 )
-# Marks where the id belongs in a template. It is random, so that it occurs nowhere else.
+# Marks where the id goes in a template. It is random, so it occurs nowhere else in the request.
 _ID_PLACEHOLDER: Final = secrets.token_hex(16)
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @frozen(repr=False)
 class _RequestTemplate:
-    """A request without its id. It holds the key, so its repr shows no attribute."""
+    """A poll request without the ticket's id. It holds the key, so its repr shows no attribute."""
 
     method: str
     url: tuple[str, ...]
@@ -76,8 +76,8 @@ class RequestBuilder:
                 headers = (*headers, ("key", key))
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
-        # A submit always has a body, if only `{}`. Over httpx, an unread body proves that the
-        # request never left.
+        # A submit always has a body, even if only `{}`. If a `TrackedBody` was never read, it
+        # proves that the request never left.
         has_body = bool(fields) or not (call.repeatable or call.method == "GET")
         if has_body:
             headers = (*headers, ("content-type", "application/json"))
@@ -93,8 +93,8 @@ class RequestBuilder:
         """
         Return the request that polls a ticket.
 
-        The parts that do not depend on the id are built once for each family name. Ids of letters
-        and digits, which nearly all are, fill a template without quoting.
+        For each family, a template is built once. Nearly all ids have only letters and digits and
+        are inserted into it without quoting. For other ids, the whole request is built.
 
         Raises:
             ValueError: The id does not fit this family.

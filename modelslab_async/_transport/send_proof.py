@@ -1,7 +1,8 @@
 """
-Proves that a request never left: by a body that records its reading, and by a note on an error.
+Proves that a request never left this machine. It sends nothing.
 
-It sends nothing.
+`TrackedBody` records whether the body was read. `mark_unsent` notes on an error that the request
+never left.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -10,12 +11,12 @@ import httpx
 
 from .interim_limit import limit_interim
 
-# A note stays with the exception wherever it goes, and changes nothing else about it.
+# Kept as a note of the exception, because a note stays with the exception when it is raised again.
 _UNSENT_NOTE = "the request had not left this machine"
 
 
 def mark_unsent(error: BaseException) -> None:
-    """Note on a cancellation or a timeout that the request never left."""
+    """Add a note to a cancellation or a timeout which says that the request never left."""
     if not is_unsent(error):
         error.add_note(_UNSENT_NOTE)
 
@@ -29,9 +30,9 @@ class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
     """
     A request body that records whether it was read.
 
-    Transports, retrying wrappers, plain HTTP proxies and logging hooks all read the body here
-    before they can send it. A body that was never read has not reached a server, and a submit
-    without its body starts no work.
+    Transports, retrying wrappers, plain HTTP proxies and logging hooks must read the body from this
+    object before they can send it. So a body that was never read has not reached a server, and a
+    submit without its body starts no work.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -49,7 +50,7 @@ class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
         """
         Refuse every later read. Return whether the body provably never left.
 
-        An empty body proves nothing, because a transport may send the request without reading it.
+        Return False for an empty body, because a transport may send a request without reading it.
         """
         self._is_withdrawn = True
         return bool(self._data) and not self._was_read
@@ -62,7 +63,7 @@ class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
 
 
 class TrackedRequest(httpx.Request):
-    """A copy of an httpx request that has its body from a `TrackedBody` alone."""
+    """A copy of an httpx request that reads its body from a `TrackedBody`."""
 
     def __init__(self, request: httpx.Request, body: TrackedBody) -> None:
         super().__init__(
@@ -72,10 +73,10 @@ class TrackedRequest(httpx.Request):
             stream=body,
             extensions=limit_interim(request.extensions),
         )
-        # Keep the very object: it may be a URL that hides its query.
+        # `super().__init__` copies the URL. Keep the original, whose class may hide the query.
         self.url = request.url
 
     @property
     def content(self) -> bytes:
-        """The body. To access it counts as reading it."""
+        """The bytes of the body. Accessing them counts as reading the body."""
         return self.read()

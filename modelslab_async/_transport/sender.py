@@ -1,4 +1,4 @@
-"""Sends calls and polls, each within a deadline, and redacts what comes back. It never retries."""
+"""Sends calls and polls, each with a deadline, and redacts responses and errors. Never retries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,12 +24,12 @@ _FIRST_ERROR_STATUS = 300
 
 class Sender:
     """
-    Sends calls and polls through one transport. It holds the keys, so its repr shows none.
+    Sends calls and polls through one transport, and redacts the API keys in responses and errors.
 
     Args:
-        transport: What exchanges requests for responses.
-        credentials: The keys.
-        timeout: The deadline of an exchange, in seconds.
+        transport: The transport that sends requests and returns responses.
+        credentials: The API keys.
+        timeout: The seconds after which an exchange is cancelled, unless a call has its own.
     """
 
     def __init__(self, transport: Transport, credentials: Credentials, *, timeout: float) -> None:
@@ -41,11 +41,11 @@ class Sender:
 
     async def send(self, call: Call, *, timeout: float | None = None) -> Response:
         """
-        Send one call, once.
+        Send a call once.
 
         Args:
-            call: What to send.
-            timeout: The deadline in seconds; None for the sender's own.
+            call: The call to send.
+            timeout: The deadline in seconds; None for the deadline of the sender.
 
         Raises:
             TransportError: No response came within the deadline.
@@ -55,7 +55,7 @@ class Sender:
 
     async def poll(self, family: Family, ticket: Ticket) -> Response:
         """
-        Poll a ticket, once.
+        Poll a ticket once.
 
         Raises:
             TransportError: No response came within the deadline.
@@ -81,13 +81,13 @@ class Sender:
             raise
         except BaseException as fault:  # noqa: BLE001 -- any error may quote the key.
             error = fault
-        # Raised outside of the handlers, so that the original error is not its context. No local
-        # variable may keep the original either, because it may quote the key.
+        # Raised outside of the handlers so that the original error, which may quote the key, is not
+        # its context. For the same reason no local variable keeps the original error.
         error = redacted_error(error, self.credentials)
         raise error
 
     async def aclose(self) -> None:
-        """Stop the deadlines and close the transport, if it has an `aclose`."""
+        """Stop the deadlines, and close the transport if it has an `aclose` method."""
         for deadlines in self._deadlines.values():
             deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._transport, "aclose", None)
@@ -103,7 +103,7 @@ class Sender:
     def _redacted(self, response: Response) -> Response:
         body, headers = self.credentials.redact(response.body), response.headers
         if response.status_code >= _FIRST_ERROR_STATUS:
-            # Headers are read and quoted only from error responses and redirects.
+            # Headers are quoted only if the response is an error or a redirect.
             headers = [(name, self._redacted_header(value)) for name, value in headers]
         elif body is response.body:
             return response
@@ -132,9 +132,9 @@ def _os_error(fault: OSError) -> ModelsLabError:
 
 def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
-    Return the arguments of a cancellation.
+    Return the arguments of a cancellation, or else those of an earlier cancellation in its context.
 
-    They may be those of an earlier one that it replaced. anyio recognizes its own by them.
+    They must be kept, because anyio recognizes its own cancellations by their arguments.
     """
     while isinstance(cancelled, asyncio.CancelledError):
         if cancelled.args:
@@ -150,11 +150,11 @@ def as_transport(
     Return a transport for the `http` argument of a client.
 
     Args:
-        given: What the caller passed; None for the default transport.
+        given: The argument that the caller passed; None for the default transport.
         connections: The most connections to one host that the default transport opens.
 
     Raises:
-        TypeError: It is not an httpx client, an httpx transport or a `Transport`.
+        TypeError: The argument is not an httpx client, an httpx transport or a `Transport`.
     """
     match given:
         case None:

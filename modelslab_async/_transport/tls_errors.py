@@ -1,12 +1,12 @@
-"""Tells which TLS errors are permanent, and what they mean. It opens no connection."""
+"""Finds and translates TLS errors that a new connection would have too. It opens no connection."""
 
 import ssl
 
 from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedServer
 
-# Transient: a new connection may succeed.
+# Transient errors, after which a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# Alerts of the server about one connection. A new one may succeed.
+# Alerts of the server that concern one connection only. A new connection may succeed.
 _TRANSIENT_ALERTS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 
 
@@ -14,16 +14,17 @@ def permanent_tls_error(
     fault: BaseException | None, *, in_handshake: bool, may_have_been_sent: bool = False
 ) -> ConnectionImpossible | None:
     """
-    Translate a TLS error that every connection would have. Return None for any other error.
+    Translate a TLS error that a new connection would have too. Return None for any other error.
 
     Args:
-        fault: The error. Its causes are searched for a TLS error too.
-        in_handshake: Whether it was raised during the handshake. Later, only alerts of the server
-            are permanent: with TLS 1.3 it may demand a client certificate after the handshake.
-        may_have_been_sent: Whether a request may have left by then.
+        fault: The error. If it is not a TLS error, its causes and contexts are searched for one.
+        in_handshake: Whether the error was raised during the handshake. After the handshake, only
+            alerts of the server are permanent. With TLS 1.3, a server may demand a client
+            certificate only then.
+        may_have_been_sent: Whether a request may have left before the error.
     """
     while fault is not None and not isinstance(fault, ssl.SSLError):
-        # httpcore raises its errors without a cause, so the context counts too.
+        # httpcore raises its errors without a cause, so search the context too.
         fault = fault.__cause__ or fault.__context__
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
         return None

@@ -8,18 +8,18 @@ import httpx
 from .._models.errors import TransportError
 
 _PORTS = {"http": 80, "https": 443}
-# A URL whose path and query are the request target without any change.
+# Matches a URL whose path and query can be used as the request target without any change.
 _match_simple_url = re.compile(r"https?://[^/?#\s]+(/[!-\"$-~]*)", re.ASCII).fullmatch
 
 
 def origin_of(url: str) -> tuple[str, str]:
-    """Return the scheme and the host with its port, as the URL spells them."""
+    """Return the scheme, and the host with its port, as they stand in the URL."""
     scheme, _, rest = url.partition("://")
     return scheme, rest.partition("/")[0]
 
 
 def request_target(url: str) -> str:
-    """Return the path and the query, in ASCII and without a fragment."""
+    """Return the path and the query of a URL, in ASCII and without the fragment."""
     if simple := _match_simple_url(url):
         return simple[1]
     parts = urlsplit(_to_ascii(url))
@@ -29,10 +29,10 @@ def request_target(url: str) -> str:
 
 def split_origin(url: str) -> tuple[str, str, int]:
     """
-    Return the scheme, the host without port or brackets, and the port.
+    Return the scheme, the host without brackets, and the port of a URL.
 
     Raises:
-        TransportError: The URL is not http or https, or has no host.
+        TransportError: The URL does not begin with http or https, or has no host.
     """
     try:
         parts = urlsplit(_to_ascii(url))
@@ -47,7 +47,7 @@ def split_origin(url: str) -> tuple[str, str, int]:
 
 
 def host_header(scheme: str, host: str, port: int) -> str:
-    """Return the `Host` header: IPv6 in brackets, and no port if it is the scheme's default."""
+    """Return the `Host` header. An IPv6 address gets brackets, and the default port is left out."""
     name = f"[{host}]" if ":" in host else host
     return name if port == _PORTS[scheme] else f"{name}:{port}"
 

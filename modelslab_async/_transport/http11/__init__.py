@@ -1,5 +1,6 @@
 """
-HTTP/1.1 on connections of our own: the default transport.
+The default transport: HTTP/1.1 over connections that this package opens itself.
 
-It tells whether a request left, as no HTTP library does. It never retries, decodes or redirects.
+Its errors say whether a request left this machine, which those of HTTP libraries do not. It never
+retries, decodes a body or follows a redirect.
 """

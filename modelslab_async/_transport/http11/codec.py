@@ -1,4 +1,4 @@
-"""Defines a codec: requests to HTTP/1.1 bytes, and bytes to responses. It does no I/O."""
+"""Codec: turns requests into HTTP/1.1 bytes, and bytes into responses. It does no I/O."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
@@ -11,23 +11,23 @@ CONNECTION_CLOSED = "the connection was closed before the response was complete"
 
 
 class UnsendableError(ValueError):
-    """HTTP cannot carry this request. No byte of it was written."""
+    """A request cannot be encoded as HTTP. No byte of it was written."""
 
 
 class UnreadableError(ValueError):
-    """The received bytes are no response, or exceed a cap. The message says why."""
+    """The received bytes are not a valid response, or exceed a cap. The message says why."""
 
 
 class Codec(Protocol):
     """
     The client side of HTTP/1.1 on one connection, one exchange after the other.
 
-    For each exchange: `encode` once, `feed` until there is a response, then `prepare_next`.
+    For each exchange, call `encode` once, `feed` until it returns a response, then `prepare_next`.
     """
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether the body is not chunked, so that parsing many bytes takes no longer than few."""
+        """Whether a body without chunked encoding is being received. Its size costs no time."""
         ...
 
     def encode(self, request: Request, host: str) -> bytes:
@@ -35,25 +35,28 @@ class Codec(Protocol):
         Return the bytes of a request.
 
         Raises:
-            UnsendableError: HTTP cannot carry it.
+            UnsendableError: The request cannot be encoded as HTTP.
         """
         ...
 
     def feed(self, data: bytes) -> Response | None:
         """
-        Parse received bytes, or b"" for the end of the connection. Return a complete response.
+        Parse received bytes, or b"" for the end of the connection.
+
+        Returns:
+            The response once it is complete; None before.
 
         Raises:
-            UnreadableError: No response can follow.
+            UnreadableError: The bytes are not a valid response, or exceed a cap.
         """
         ...
 
     def prepare_next(self) -> bool:
         """
-        Get ready for the next exchange. Return whether the connection can be used for it.
+        Get ready for the next exchange. Return whether the connection can be used again.
 
-        It cannot if the response came before the request was complete, ends the connection, or has
-        surplus bytes after it.
+        The connection cannot be used again if the server announced that it closes the connection,
+        or if more bytes followed the response.
         """
         ...
 

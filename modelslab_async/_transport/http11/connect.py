@@ -1,4 +1,4 @@
-"""Opens a connection: from a host name to a socket, over TLS for https. It sends no request."""
+"""Resolves host names and opens connections, over TLS for https. It sends no request."""
 
 import asyncio
 import socket
@@ -12,15 +12,16 @@ import httpx
 
 Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
-# How long an address may stay silent before the next one is tried beside it (RFC 8305, section 5).
+# The delay after which the next address is tried too, while the attempt on the previous address
+# goes on (RFC 8305, section 5).
 _NEXT_ADDRESS_DELAY_S = 0.25
 
 
 class SSLContextLoader:
     """
-    Loads one TLS context, with the certificates that httpx trusts.
+    Loads a TLS context that trusts the same certificates as httpx.
 
-    Those are `SSL_CERT_FILE`, `SSL_CERT_DIR` or certifi's.
+    httpx takes the certificates from `SSL_CERT_FILE`, from `SSL_CERT_DIR` or from certifi.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,7 @@ class SSLContextLoader:
         self._load_lock = asyncio.Lock()
 
     async def context(self) -> ssl.SSLContext:
-        """Return the context. The first call loads it in a thread, since that takes some 20 ms."""
+        """Return the context. Loading takes some 20 ms, so the first call does it in a thread."""
         async with self._load_lock:
             if self._context is None:
                 self._context = await anyio.to_thread.run_sync(httpx.create_ssl_context)
@@ -43,7 +44,7 @@ async def open_connection(
     protocol: Callable[[], asyncio.Protocol],
 ) -> None:
     """
-    Connect a protocol to a host, over TLS if there is an `ssl_loader`.
+    Connect a new protocol to a host, over TLS if `ssl_loader` is not None.
 
     Raises:
         OSError: The host has no address, no address answers, or the handshake fails.
@@ -58,7 +59,7 @@ async def open_connection(
 
 async def connect_socket(addresses: Sequence[Address]) -> socket.socket:
     """
-    Connect to the first address that answers. IPv6 and IPv4 are tried alternately.
+    Connect to the first address that answers. Try IPv6 and IPv4 addresses alternately.
 
     Raises:
         OSError: No address answers.

@@ -12,7 +12,7 @@ from ..base import Request, Response
 from ..tls_errors import permanent_tls_error
 from .codec import CONNECTION_CLOSED, CodecFactory, UnreadableError, UnsendableError
 
-# Bytes that are parsed before other tasks may run: some 8 ms of work in chunks of one byte.
+# Bytes to parse before other tasks may run. In chunks of one byte, they take some 8 ms.
 _SLICE_BYTES = 8 * 1024
 _Result: TypeAlias = Response | ModelsLabError
 
@@ -21,13 +21,14 @@ class Connection(asyncio.Protocol):
     """
     Passes bytes between a socket and a `Codec`.
 
-    It needs no task: the event loop calls it with bytes, and it resolves one future. On anything
-    unexpected it closes at once, so that only a clean, idle connection is used again.
+    It needs no task: the event loop calls it with received bytes, and it resolves a future with the
+    response. After unexpected bytes it closes at once, so that they cannot be mistaken for a later
+    response.
 
     Args:
         make_codec: Makes the codec of this connection.
-        on_connected: Called when it is connected.
-        on_closed: Called when it is closed, by either side.
+        on_connected: Called when the connection is open.
+        on_closed: Called when the connection was closed by either side.
     """
 
     _transport: asyncio.Transport
@@ -60,10 +61,10 @@ class Connection(asyncio.Protocol):
         """
         future = self._pending = asyncio.get_running_loop().create_future()
         if self._transport.is_closing():
-            # The connection was lost after it was made, and `connection_lost` has run already.
+            # `connection_lost` may have run already, so it would not resolve the new future.
             self._set_result(TransportError(CONNECTION_CLOSED, may_have_been_sent=False))
         try:
-            # No local variable may hold the encoded request: it contains the key.
+            # The encoded request contains the key, so no local variable may hold it.
             self._transport.write(self._codec.encode(request, host))
         except UnsendableError:
             result: _Result = TransportError(
@@ -77,15 +78,15 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_closing(self) -> bool:
-        """Whether the last exchange left the connection unusable."""
+        """Whether the connection is closing or closed, and so cannot be used again."""
         return self._transport.is_closing()
 
     def is_reusable(self) -> bool:
-        """Return whether it is open, and has received nothing since the last exchange."""
+        """Return whether the connection is open and received nothing since its last exchange."""
         return not (self._transport.is_closing() or self._has_unread_data())
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
-        """Close at once. An exchange in flight raises a `TransportError` with the reason."""
+        """Close at once. An exchange in flight raises a `TransportError` with this reason."""
         self._is_aborted = True
         self._unread.clear()
         self._set_result(TransportError(reason))
@@ -93,7 +94,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Not isinstance: the transports of uvloop do not inherit from those of asyncio.
+        # `isinstance` would fail, because uvloop's transports do not inherit from asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._has_unread_data = _readable_check(transport.get_extra_info("socket"))
         self._is_connected = True
@@ -104,7 +105,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._pending is None:
-            # Unrequested bytes would be read as the response to the next request.
+            # No request is in flight. The next one would take these bytes for its response.
             self.abort()
             return
         if not self._unread and (len(data) <= _SLICE_BYTES or self._codec.is_unchunked):
@@ -131,14 +132,14 @@ class Connection(asyncio.Protocol):
         self._on_closed(self)
 
     def _feed_slice(self) -> None:
-        """Parse one slice of the received bytes, and the next one after other tasks have run."""
+        """Parse one slice of the received bytes. Let other tasks run before the next slice."""
         size = len(self._unread) if self._codec.is_unchunked else _SLICE_BYTES
         chunk = bytes(self._unread[:size])
         del self._unread[:size]
         if chunk:
             self._feed(chunk)
         if self._unread and self._pending is None:
-            # Surplus bytes after the response, as in `data_received`.
+            # The response is complete, but more bytes followed it. See `data_received`.
             self.abort()
         elif self._unread:
             asyncio.get_running_loop().call_soon(self._feed_slice)
@@ -146,7 +147,7 @@ class Connection(asyncio.Protocol):
             self._finish_feeding()
 
     def _finish_feeding(self) -> None:
-        """Handle an end of the connection that came while slices were parsed, or resume reading."""
+        """Resume reading, or handle the end of the connection if it came during the parsing."""
         if self._has_seen_eof and self._pending is not None:
             self._feed(b"")
         if self._close_error is not None:
@@ -162,19 +163,19 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._set_result(response)
-            # If the response came early, a part of the request is still unsent.
+            # If the response came early, part of the request may be unsent.
             if not self._codec.prepare_next() or self._transport.get_write_buffer_size():
                 self.abort()
 
     def _set_result(self, result: _Result) -> None:
         future, self._pending = self._pending, None
         if future is not None and not future.done():
-            # An error is set as a result: asyncio logs an exception that no task retrieves.
+            # An error is set as the result, because asyncio logs exceptions that are not retrieved.
             future.set_result(result)
 
 
 def _readable_check(sock: socket.socket) -> Callable[[], bool]:
-    """Return a function that tells whether a socket is readable, before the loop has noticed."""
+    """Return a function that asks the system whether a socket has unread bytes or was closed."""
     if sys.platform == "win32":  # pragma: no cover -- the only platform without poll.
         return lambda: bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()

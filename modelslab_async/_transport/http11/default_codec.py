@@ -1,4 +1,4 @@
-"""The default codec: httptools where it is installed, else h11. This module parses nothing."""
+"""Chooses the default codec: httptools if it is installed, else h11. It parses nothing."""
 
 from .codec import CodecFactory
 

@@ -1,4 +1,4 @@
-"""A codec over h11: pure Python and strict. It does no I/O."""
+"""A codec that uses h11, a strict parser in pure Python. It does no I/O."""
 
 import h11
 
@@ -18,7 +18,7 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 
 
 class H11Codec:
-    """See `Codec`. Errors of h11 are dropped, because they may quote the request."""
+    """See `Codec`. Its errors do not quote those of h11, which may quote the request."""
 
     def __init__(self) -> None:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""A codec over httptools: the C parser of Node.js takes 2 us a response. It does no I/O."""
+"""A codec that uses httptools, whose C parser takes 2 us per response. It does no I/O."""
 
 import re
 from typing import NoReturn
@@ -17,7 +17,7 @@ from ..base import (
 from ..url_parts import request_target
 from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
-# Tokens, targets and values that RFC 9110 and 9112 allow in a head.
+# The method, target, header names and values that RFC 9110 and 9112 allow in a request.
 _NAME_PATTERN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _match_request_line = re.compile(rf"{_NAME_PATTERN} [\x21-\x7e]+ ").fullmatch
 _match_header_line = re.compile(
@@ -28,16 +28,17 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 _LENGTH_HEADERS = (b"content-length", _TRANSFER_ENCODING)
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
-# A chunk of one byte takes six bytes, which is wasteful but legal. Far more is an attack.
+# A chunk with one byte of the body takes six bytes, which is legal. A body that takes more than
+# this is treated as an attack.
 _MAX_WIRE_BYTES_PER_BODY_BYTE = 8
 
 
 class HttptoolsCodec:
-    """See `Codec`. httptools calls the methods whose names begin with `on_`."""
+    """See `Codec`. The parser calls the methods whose names begin with `on_`."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        # Host, headers and encoded headers of the previous request. Most requests repeat them.
+        # The host, headers and encoded headers of the last request. Most requests have the same.
         self._cached_head: tuple[str, tuple[tuple[str, str], ...], str] = ("", (), "")
         self._interim_count = 0
         self._reset()
@@ -52,7 +53,7 @@ class HttptoolsCodec:
     def encode(self, request: Request, host: str) -> bytes:
         """See `Codec.encode`."""
         if request.method == "HEAD":
-            # httptools cannot be told that the response to HEAD has no body.
+            # httptools would wait for a body, which a response to HEAD does not have.
             raise UnsendableError
         target = request_target(request.url)
         if not _match_request_line(f"{request.method} {target} "):
@@ -75,7 +76,7 @@ class HttptoolsCodec:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if self._response is None:
                 raise UnreadableError(self._problem) from None
-            # Surplus bytes after a complete response are not HTTP.
+            # The response is complete. The parser failed at bytes that followed it.
             self._is_reusable = False
         if self._response is None:
             if (
@@ -94,17 +95,17 @@ class HttptoolsCodec:
         return is_reusable
 
     def on_message_begin(self) -> None:
-        """A response begins. A second one makes the connection unusable."""
+        """Start a response. If one is complete already, the connection cannot be used again."""
         if self._response is not None:
             self._is_reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header was parsed. Trailers after a chunked body are dropped."""
+        """Store a header. Ignore trailers, which come after a chunked body."""
         if not self._in_body:
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """The head is complete."""
+        """Check the head of the response, which is complete now."""
         if self._response is None:
             self._in_body = True
             if is_too_long(self._headers):
@@ -114,16 +115,16 @@ class HttptoolsCodec:
                 raise ValueError(self._problem)
 
     def on_chunk_header(self) -> None:
-        """The size line of a chunk was parsed."""
+        """Note that the body is chunked."""
         self._is_chunked = True
 
     def on_body(self, data: bytes) -> None:
-        """A part of the body was parsed."""
+        """Store a part of the body."""
         if self._response is None and (problem := self._body.add(data)):
             self._fail(problem)
 
     def on_message_complete(self) -> None:
-        """A final or an interim response is complete."""
+        """Keep a complete final response, or count an interim one."""
         if self._response is not None:
             return
         status_code = self._parser.get_status_code()
@@ -136,7 +137,7 @@ class HttptoolsCodec:
                 self._fail(TOO_MANY_INTERIM)
 
     def _fail(self, reason: str) -> NoReturn:
-        """Stop the parser. It replaces any exception by its own, so the reason is kept here."""
+        """Stop the parser. Keep the reason, because the parser raises an exception of its own."""
         self._problem = reason
         raise ValueError(reason)
 
@@ -155,7 +156,7 @@ class HttptoolsCodec:
         )
 
     def _finish_at_eof(self) -> Response | None:
-        """Return the response whose body ends with the connection."""
+        """Return a response without a declared length. It ends when the connection ends."""
         has_length = self._is_chunked or any(
             name.lower() in _LENGTH_HEADERS for name, _ in self._headers
         )
@@ -165,7 +166,7 @@ class HttptoolsCodec:
         return self._response
 
     def _has_extra_line(self, data: bytes) -> bool:
-        """Return whether an empty line follows the response. httptools skips it silently."""
+        """Return whether an empty line follows the response. httptools does not report it."""
         if self._response is not None and self._response.body and not self._is_chunked:
             return not self._response.body.endswith(b"\r\n")
         return data.endswith(b"\r\n\r\n\r\n")
@@ -173,7 +174,7 @@ class HttptoolsCodec:
 
 def _encode_headers(host: str, headers: tuple[tuple[str, str], ...]) -> str:
     fields = [f"{name}: {value}" for name, value in (("Host", host), *headers)]
-    # Each field is matched alone: a value with a line break would match as two fields.
+    # Match each header alone, because a value with a line break would match as two headers.
     if not all(map(_match_header_line, fields)):
         raise UnsendableError
     return "".join(f"{field}\r\n" for field in fields)

@@ -1,4 +1,4 @@
-"""The connections to one host and port: limited, reused, closed when idle. It never retries."""
+"""OriginPool: limits and reuses the connections to one host and port. It never retries."""
 
 import asyncio
 from contextvars import Context
@@ -14,13 +14,14 @@ from .codec import CodecFactory
 from .connect import SSLContextLoader, open_connection
 from .connection import Connection
 
-# Longer than most intervals between two polls, so that they share a connection and its handshake.
-# Shorter than the 60 s and more after which proxies and load balancers drop an idle connection.
+# An idle connection is kept for this time. It is longer than most intervals between two polls, so
+# that polls share a connection. It is shorter than the 60 s or more after which proxies and load
+# balancers close an idle connection.
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
-# Shorter than the deadline of a call, so that the error tells a host that never connects from a
-# request without a response.
+# Shorter than the usual deadline of a call, so that the error says whether the host could not be
+# reached or did not respond.
 _CONNECT_TIMEOUT_S = 10.0
 
 
@@ -28,15 +29,15 @@ class OriginPool:
     """
     A pool of at most `connections` connections, each with one exchange at a time.
 
-    Requests beyond the limit wait in the order they came. The connection used last is used next, so
-    that those which quieter times do not need become idle and are closed.
+    Further requests wait for a connection, first come first served. The most recently used
+    connection is used next, so that connections which are no longer needed expire and are closed.
 
     Args:
         scheme: "http" or "https".
         host: The host name or address.
         port: The port.
         ssl_loader: Loads the TLS context for https.
-        connections: The limit.
+        connections: The largest number of connections.
         make_codec: Makes the codec of each connection.
     """
 
@@ -55,8 +56,7 @@ class OriginPool:
         self._host_header = host_header(scheme, host, port)
         self._make_codec = make_codec
         self._ssl_loader = ssl_loader if scheme == "https" else None
-        # Held for a whole exchange. No connection is opened while one is idle, so this limits the
-        # connections too.
+        # Each exchange holds it from connecting to the response.
         self._connection_limit = asyncio.Semaphore(connections)
         self._idle: dict[Connection, float] = {}
         self._open_connections: set[Connection] = set()
@@ -86,13 +86,13 @@ class OriginPool:
             raise
 
     async def aclose(self) -> None:
-        """Close all connections, also those in use, and wait until they are closed."""
+        """Close all connections, even those in use, and wait until they are closed."""
         self._is_closed = True
         if self._expiry_timer is not None:
             self._expiry_timer.cancel()
         for connection in list(self._open_connections):
             connection.abort(_CLIENT_CLOSED)
-        # With a timeout, because an event loop may never report the end of a connection.
+        # The wait has a timeout, because an event loop may never call `connection_lost`.
         with anyio.move_on_after(_CLOSE_TIMEOUT_S):
             while self._open_connections:
                 await self._all_closed.wait()
@@ -130,12 +130,12 @@ class OriginPool:
         raise error
 
     async def _try_connect(self, connection: Connection) -> ModelsLabError | None:
-        """Connect. Return the error if that fails."""
+        """Open the connection. Return the error if that fails, else None."""
         if not self._is_closed:
             connecting = open_connection(
                 self._host, self._port, self._ssl_loader, lambda: connection
             )
-            # An empty context: a connection outlives the call that happened to open it.
+            # The connection outlives the call that opens it, so it must not keep that context.
             task = asyncio.get_running_loop().create_task(connecting, context=Context())
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):

@@ -1,4 +1,4 @@
-"""The default transport: routes requests to connection pools or a proxy. It never retries."""
+"""HTTP11Transport: sends each request to the pool or the proxy of its origin. It never retries."""
 
 import asyncio
 from typing import TypeAlias
@@ -24,9 +24,9 @@ _Route: TypeAlias = OriginPool | HttpxTransportAdapter
 
 class HTTP11Transport:
     """
-    Sends over HTTP/1.1 connections of its own, one pool for each origin.
+    Sends requests over HTTP/1.1. Each origin (scheme, host and port) has a pool of connections.
 
-    If the environment names a proxy for an origin, an httpx transport sends through it.
+    If the environment names a proxy for an origin, requests go through an httpx transport instead.
 
     Args:
         connections: The most connections to one origin.
@@ -71,14 +71,14 @@ class HTTP11Transport:
             route = await self._proxy_route(proxy, scheme)
         if self._is_closed:
             raise TransportError("the client was closed", may_have_been_sent=False)
-        # Another request may have opened the same route meanwhile.
+        # Another request may have opened the same route while this task waited.
         return self._routes.setdefault(origin_of(url), route)
 
     async def _proxy_route(self, proxy: str, scheme: str) -> HttpxTransportAdapter:
         limits = httpx.Limits(
             max_connections=self._connections, max_keepalive_connections=self._connections
         )
-        # Plain http needs no certificates, and loading them takes some 20 ms.
+        # Do not load certificates for plain http, because loading takes some 20 ms.
         try:
             verify = await self._ssl_loader.context() if scheme == "https" else False
             return HttpxTransportAdapter(
