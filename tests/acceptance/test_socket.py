@@ -150,7 +150,7 @@ def test_clients_of_threads_do_not_disturb_each_other():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=60)
     assert 4 == len(outcomes)
 
 

@@ -281,7 +281,7 @@ async def test_planted_special_file_never_blocks(name, plant, server, make_downl
     folder.mkdir()
     plant(folder / name)
 
-    async with asyncio.timeout(10), make_downloads() as downloads:
+    async with asyncio.timeout(60), make_downloads() as downloads:
         result = await downloads.try_save(success(server.link()))
         remove_stale(folder, "images-1-0")
 

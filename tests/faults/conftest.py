@@ -35,7 +35,7 @@ class Leaks:
             return
         gc.collect()
         # The server closes its ends of the connections a little later.
-        for _ in range(100):
+        for _ in range(5000):
             if asyncio.all_tasks() <= self.tasks and self._files() <= self.files:
                 break
             await asyncio.sleep(0.005)

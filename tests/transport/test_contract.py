@@ -77,7 +77,7 @@ async def served(behave, **how):
         await asyncio.sleep(0.02)
         for writer in writers:
             writer.transport.abort()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.gather(*tasks)
 
 
@@ -301,8 +301,8 @@ async def test_silent_server_is_cut_off(http):
         await writer.drain()
 
     async with served(silent) as (url, _):
-        sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=0.3)
-        with pytest.raises(TransportError, match=r"within 0\.3 s") as caught:
+        sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=1.0)
+        with pytest.raises(TransportError, match=r"within 1 s") as caught:
             await sender.send(Call(method="POST", url=f"{url}/x", repeatable=True))
         assert caught.value.may_have_been_sent
         assert 200 == (await http.exchange(submit_to(url))).status_code
@@ -324,7 +324,7 @@ async def test_submit_without_connection_never_left(kind):
         http = as_transport(given, 2)
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
         polls = [asyncio.create_task(http.exchange(submit_to(url))) for _ in range(2)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(received) < 2:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
         with pytest.raises(TransportError) as caught:
@@ -365,10 +365,8 @@ async def test_submit_that_was_read_may_have_left(http):
 
     async with served(hang) as (url, _):
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
-        with pytest.raises(
-            TransportError, match=r"no complete response came within 0\.5 s"
-        ) as caught:
-            await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=0.5)
+        with pytest.raises(TransportError, match=r"no complete response came within 1 s") as caught:
+            await sender.send(evolve(SUBMIT, url=f"{url}/y"), timeout=1.0)
         assert caught.value.may_have_been_sent
 
 
@@ -382,6 +380,6 @@ async def test_cancelled_at_any_moment_frees_its_slot(http):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             found = await asyncio.gather(*(http.exchange(submit_to(url)) for _ in range(8)))
         assert [200] * 8 == [response.status_code for response in found]

@@ -42,7 +42,7 @@ async def test_cancelled_at_any_step_leaks_nothing(own, monkeypatch, tmp_path, s
             with suppress(asyncio.CancelledError):
                 await task
             cancelled += task.cancelled()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert 200 == (await http.exchange(request_to(server))).status_code
             (origin,) = http._routes.values()
             assert 1 == len(origin._idle)
@@ -78,9 +78,9 @@ async def test_deadline_leaves_no_connection_and_frees_its_slot(own, secure):
 
     async with Silent() as server:
         url = server.url.replace("http:", "https:") if secure else server.url
-        sender = Sender(own(connections=1), Credentials.resolve(KEY, None), timeout=0.1)
+        sender = Sender(own(connections=1), Credentials.resolve(KEY, None), timeout=1.0)
         for _ in range(3):
-            with pytest.raises(TransportError, match=r"within 0.1 s"):
+            with pytest.raises(TransportError, match=r"within 1 s"):
                 await sender.send(Call(method="POST", url=url, repeatable=True))
         await until(lambda: all(writer.is_closing() for writer in server.writers))
         await sender.aclose()
