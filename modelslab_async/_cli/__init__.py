@@ -15,7 +15,8 @@ _EXTRA_PACKAGES = ("click", "rich")
 def main() -> int:
     """Run the command line and return its exit code."""
     try:
-        # The program needs click at once. Its commands need rich, and are imported later.
+        # The commands import rich later. Import it here too, so that a missing rich is reported
+        # in the same way as a missing click.
         import rich  # noqa: F401, PLC0415 -- it may be missing.
 
         from .app import run  # noqa: PLC0415

@@ -26,7 +26,7 @@ from .options import Interrupted, ProgramSettings, debug
 
 
 class App(CommandGroup):
-    """The program. It handles Ctrl-C and a closed output pipe, which click would report itself."""
+    """The program. It handles Ctrl-C and a closed output pipe before click can handle them."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -34,7 +34,8 @@ class App(CommandGroup):
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
         except BrokenPipeError:
-            # Python flushes the buffer at exit. That must not fail on the closed pipe again.
+            # Python flushes standard output at exit, which would fail on the closed pipe. So
+            # redirect it to the null device.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(BROKEN_PIPE)
 
@@ -98,12 +99,12 @@ def batch() -> None:
     Run many tickets with a journal.
 
     The journal is a file that survives any end of the program. `batch run ids.txt --journal run.db
-    --out folder` does all the work; run the same command again to resume.
+    --out folder` does all the work. Run the same command again to resume.
     """
 
 
 class _OneLineFormatter(logging.Formatter):
-    """A log record without its traceback, safe for a terminal."""
+    """Formats a log record as one line without a traceback, safe for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{output.PROGRAM}: {output.sanitize(record.getMessage())}"
@@ -144,7 +145,7 @@ def _report_error(error: Exception) -> int:
             output.print_message(error.format_message())
             return error.exit_code
         case click.Abort():
-            # click's name for Ctrl-C outside of a command.
+            # click raises this error for Ctrl-C outside of a command.
             output.print_message("interrupted")
             return INTERRUPTED
         case ModelsLabError():

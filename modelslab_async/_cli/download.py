@@ -49,9 +49,9 @@ def download(
     """
     Wait until every TICKET has ended, and save its files.
 
-    TICKET is a family and an id, such as images:13443927; `-` reads one a line from standard
-    input. The path of each file is printed as soon as the file is complete, one a line. You can
-    run the same command again: it saves no file twice, and it resumes an interrupted download.
+    TICKET is a family and an id, such as images:13443927. `-` reads tickets from standard input,
+    one per line. The path of each file is printed as soon as the file is complete, one per line.
+    If you run the same command again, it saves no file twice and resumes interrupted downloads.
     """
     credentials = check_tickets(tickets)
     client = make_client(base_url, legacy_base_url)

@@ -53,7 +53,7 @@ def _read_fault_plan(
 def _read_jobs_to_add(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[int | Ticket, ...]:
-    """Read `3`, which is three jobs of different families, or `images:7`, which is that job."""
+    """Read `3` as three jobs of different families, and `images:7` as the job of that ticket."""
     return tuple(int(text) if text.isdecimal() else parse_ticket(text) for text in texts)
 
 
@@ -147,7 +147,7 @@ def emulate(
     """
     Serve an emulator of the service on this machine.
 
-    It runs until Ctrl-C. Only the tickets of --job go to standard output.
+    The emulator runs until you press Ctrl-C. Only the tickets of --job go to standard output.
     """
     options.require_emulator()
     from ..emulator import Emulator, Jobs  # noqa: PLC0415 -- an extra.

@@ -40,9 +40,10 @@ class ExitCode:
 
     Attributes:
         code: The number.
-        meaning: What it says about the run, as the help prints it.
-        errors: The errors that end with this code. The nearest base class of an error wins.
-        advice: What the user can do, if the error itself does not say so.
+        meaning: What the code says about the run, in the words of the help.
+        errors: The classes of the errors that end with this code. A subclass without a code of its
+            own has the code of its nearest base class.
+        advice: What the user can do, if the error itself has no advice.
     """
 
     code: int
@@ -51,8 +52,8 @@ class ExitCode:
     advice: str = ""
 
 
-# Worst first. A code that leaves tickets open is worse than one that does not. The worst codes are
-# those that waiting alone does not cure.
+# From worst to best. Problems that waiting alone does not solve come first. Then come other
+# problems that leave tickets open.
 _RANKED_CODES = (
     ExitCode(
         BAD_KEY,
@@ -97,7 +98,7 @@ _UNRANKED_CODES = (
     ExitCode(INTERNAL_ERROR, "a bug in this program; please report it"),
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
 )
-# Only what the library's own advice cannot say, since it names arguments and not options.
+# The advice of the library names arguments of Python. These arguments have options instead.
 _ADVICE_BY_ARGUMENT = {
     "allow_private": "if that is intended, allow it with --allow-private",
     "max_bytes": "allow more with --max-bytes",
@@ -107,12 +108,12 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 
 
 def exit_code_for(error: ModelsLabError) -> ExitCode:
-    """The exit code of an error: that of its nearest base class in the table."""
+    """Return the row of an error, which is that of its nearest base class in the table."""
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 
 
 def code_for(result: Processing | Outcome) -> int:
-    """The exit code of a reply or an outcome."""
+    """Return the exit code of a reply or an outcome."""
     match result:
         case Processing() | Success():
             return SUCCESS
@@ -126,12 +127,12 @@ def code_for(result: Processing | Outcome) -> int:
 
 
 def worst_code(codes: Iterable[int]) -> int:
-    """The exit code of many tickets: the worst of theirs."""
+    """Return the worst of these exit codes, or success if there are none."""
     return min(codes, key=_RANK.__getitem__, default=SUCCESS)
 
 
 def explain(error: ModelsLabError) -> str:
-    """The error as one line that says what to do on the command line."""
+    """Return the error as one line, with advice for a user of the command line."""
     explained = copy(error)
     explained.advice = _advice(error)
     return str(explained)
@@ -139,11 +140,11 @@ def explain(error: ModelsLabError) -> str:
 
 def explain_unsaved(message: str, argument: str) -> str:
     """
-    Why a file was not saved, with the option that allows it.
+    Return why a file was not saved, and which option would allow it.
 
     Args:
         message: The message of a `DownloadError`.
-        argument: Its `argument`.
+        argument: The `argument` of the same error.
     """
     advice = _ADVICE_BY_ARGUMENT.get(argument)
     return f"{message}; {advice}" if advice else message
@@ -160,7 +161,7 @@ def _advice(error: ModelsLabError) -> str:
 
 
 def exit_codes() -> str:
-    """The exit codes as a paragraph of a command's help."""
+    """Return the list of exit codes for the help of a command."""
     rows = sorted((*_RANKED_CODES, *_UNRANKED_CODES), key=lambda row: row.code)
     ranked = ", ".join(str(row.code) for row in _RANKED_CODES)
     return "\n".join(

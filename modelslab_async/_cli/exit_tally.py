@@ -16,11 +16,11 @@ from .options import Interrupted
 @define
 class ExitTally:
     """
-    The exit codes of all tickets so far.
+    The exit codes of all tickets and input lines so far.
 
     Attributes:
         codes: How many tickets or input lines ended with each exit code.
-        first_unresolved: The first unresolved outcome of each exit code.
+        first_unresolved: The first unresolved outcome with each exit code.
     """
 
     codes: Counter[int] = field(factory=Counter[int])
@@ -34,7 +34,7 @@ class ExitTally:
             self.first_unresolved.setdefault(code, outcome)
 
     def count_skipped(self, problem: str) -> None:
-        """Count an input line that is no ticket, and tell the user."""
+        """Print why an input line is not a ticket, and count the line."""
         output.print_message(problem)
         self.codes[USAGE] += 1
 
@@ -58,7 +58,7 @@ def run_with_tally(main: Coroutine[Any, Any, None], tally: ExitTally, *, resume:
 
     Args:
         main: The command. It counts its outcomes in the tally.
-        tally: The tally.
+        tally: The counts of the outcomes.
         resume: What the user can do after Ctrl-C to resume.
 
     Raises:

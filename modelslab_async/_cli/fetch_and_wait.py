@@ -33,9 +33,9 @@ def fetch(ticket: str, *, base_url: str | None, legacy_base_url: str | None, as_
     """
     Poll TICKET once and print the reply.
 
-    TICKET is a family and an id, such as images:13443927; `-` reads it from standard input. The
-    key is taken from MODELSLAB_API_KEY, for enterprise families from
-    MODELSLAB_ENTERPRISE_API_KEY.
+    TICKET is a family and an id, such as images:13443927. `-` reads the ticket from standard
+    input. The key is taken from MODELSLAB_API_KEY, or from MODELSLAB_ENTERPRISE_API_KEY for
+    enterprise families.
     """
     text = sys.stdin.read().strip() if ticket == STDIN else ticket
     parsed = parse_pollable_ticket(text, find_credentials())
@@ -66,10 +66,10 @@ def wait(
     """
     Wait until every TICKET has ended, and print the outcomes.
 
-    TICKET is a family and an id, such as images:13443927; `-` reads one a line from standard
-    input. The key is taken from MODELSLAB_API_KEY, for enterprise families from
-    MODELSLAB_ENTERPRISE_API_KEY. Each outcome is printed as soon as it is known, on a pipe as a
-    line of JSON. You can wait for the same tickets again.
+    TICKET is a family and an id, such as images:13443927. `-` reads tickets from standard input,
+    one per line. The key is taken from MODELSLAB_API_KEY, or from MODELSLAB_ENTERPRISE_API_KEY for
+    enterprise families. Each outcome is printed as soon as it is known. On a pipe, it is printed
+    as a line of JSON. You can wait for the same tickets again.
     """
     credentials = check_tickets(tickets)
     client = make_client(base_url, legacy_base_url)
@@ -99,5 +99,5 @@ async def _wait(
             ):
                 tally.count(outcome)
                 output.print_result(console, outcome)
-                # Many outcomes may be ready at once. Printing them must not hold up the poller.
+                # Many outcomes may be ready at once. Let the poller run between two of them.
                 await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""CommandGroup: a group that imports a command when it runs it. It runs nothing by itself."""
+"""CommandGroup: a click group that imports each command only when it is needed."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -14,7 +14,7 @@ class CommandSource:
     Where a command is defined, and what the list of commands says about it.
 
     Attributes:
-        path: The module, below the package of the command line, and the name in it.
+        path: The path of the command below the package `_cli`, such as `download.download`.
         summary: The first line of the command's help.
     """
 
@@ -30,9 +30,9 @@ class CommandSource:
 
 class CommandGroup(click.Group):
     """
-    A group that imports a command when it is needed, so that `--help` comes at once.
+    A click group that imports each command only when it is needed, so that `--help` is fast.
 
-    Its list of commands shows each summary in full, on two lines if need be. click would cut it.
+    The list of commands shows each summary in full, where click would cut a long summary.
 
     Args:
         sources: The commands by their names.

@@ -30,7 +30,7 @@ _COLUMNS = (
 
 def _find_endpoints(pattern: str) -> list[Endpoint]:
     """
-    The endpoints that match a whole name, the part before or after its slash, or a pattern.
+    Find endpoints by name, by the part before or after the slash, by family, or by pattern.
 
     Raises:
         click.UsageError: No endpoint matches.
@@ -72,18 +72,18 @@ def _record(endpoint: Endpoint) -> dict[str, object]:
 
 
 def _file_parameters(endpoint: Endpoint) -> list[str]:
-    """The parameters that take a file. An endpoint that starts no work takes none."""
+    """Return the parameters that take a file. An endpoint that starts no work takes no files."""
     names = endpoint.parameters if endpoint.resolved_by else ()
     return [name for name in names if endpoint.takes_file(name)]
 
 
 def _required_text(endpoint: Endpoint) -> str:
-    """The required parameters, for a person."""
+    """Return the required parameters as a text for a person."""
     return ", ".join((*endpoint.required, *map(" or ".join, endpoint.any_of)))
 
 
 def _tsv_line(endpoint: Endpoint) -> str:
-    """An endpoint as fields for a program, with a bar between alternative parameters."""
+    """Return an endpoint as tab-separated fields, with a bar between alternative parameters."""
     row = _record(endpoint) | {"resolved_by": endpoint.resolved_by or ""}
     row["any_of"] = ["|".join(group) for group in endpoint.any_of]
     fields = (row[name] for name in _COLUMNS)
@@ -132,8 +132,8 @@ def endpoints(pattern: str | None, *, as_json: bool) -> None:
     List the endpoints that start work, and their parameters.
 
     PATTERN is the name of an endpoint (realtime/text2img), the part before or after its slash
-    (realtime, text2img), or a pattern such as 'v7_*/text-*'. Prints a table on a terminal, and
-    tab-separated lines under a header on a pipe.
+    (realtime, text2img), or a pattern such as 'v7_*/text-*'. The output is a table on a terminal,
+    and tab-separated lines with a header on a pipe.
     """
     selected = list(ENDPOINTS.values()) if pattern is None else _find_endpoints(pattern)
     if as_json:

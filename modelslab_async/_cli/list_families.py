@@ -48,7 +48,7 @@ def families(names: tuple[str, ...], *, as_json: bool) -> None:
     """
     List the API families that tickets can belong to.
 
-    Prints a table on a terminal, and tab-separated lines under a header on a pipe.
+    The output is a table on a terminal, and tab-separated lines with a header on a pipe.
     """
     selected = [find_family(name) for name in names] or list(FAMILIES.values())
     if as_json:

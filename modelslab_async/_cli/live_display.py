@@ -1,4 +1,4 @@
-"""Shows how far a run is while it goes: redrawn on a terminal, as plain lines elsewhere."""
+"""Shows the progress of a run. A terminal is redrawn, and other outputs get plain lines."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -25,8 +25,8 @@ async def live_display(
     Show the state of a run on standard error while the block runs, and once more at its end.
 
     Args:
-        render: Makes the picture for a terminal.
-        status_line: Makes the plain line for anything else.
+        render: Returns what a terminal shows.
+        status_line: Returns the line that is printed if standard error is not a terminal.
         plain_interval_s: The time between two plain lines, in seconds.
         quiet: Whether to show nothing.
     """

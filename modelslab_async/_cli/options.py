@@ -1,6 +1,6 @@
-"""Options and checks that several commands share. There is no option for a key, by intention."""
+"""Options and checks that several commands share. No option takes a key."""
 
-# A key on the command line stays in the shell's history and is visible to other users.
+# A key on the command line would stay in the shell's history and be visible to other users.
 
 import math
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class ProgramSettings:
 
 
 class NumberRange(click.FloatRange):
-    """A range of numbers that refuses "nan"."""
+    """A `click.FloatRange` that refuses "nan"."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -50,13 +50,13 @@ class MissingExtra(click.ClickException):
 def _parse_range(
     _context: click.Context, _parameter: click.Parameter, value: str
 ) -> tuple[float, float]:
-    """Read `2:6`, which is two to six seconds, or `3`, which is always three."""
+    """Read `2:6` as two to six seconds, and `3` as exactly three seconds."""
     first, _, last = value.partition(":")
     try:
         low, high = float(first), float(last or first)
     except ValueError:
         low, high = 1.0, 0.0
-    # This form of the condition also refuses "nan".
+    # Every comparison with "nan" is false, so this condition refuses it, too.
     if not 0 <= low <= high < float("inf"):
         raise click.BadParameter(f"{value!r} is no range of seconds such as 2:6")
     return low, high
@@ -69,14 +69,14 @@ def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool)
 def complete_family(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """The families that a shell can complete to."""
+    """Return the families that begin with the typed text."""
     return [name for name in FAMILIES if name.startswith(incomplete)]
 
 
 def complete_ticket(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> list[str]:
-    """The beginnings of tickets that a shell can complete to."""
+    """Return the beginnings of tickets, such as `images:`, that begin with the typed text."""
     return [f"{name}:" for name in FAMILIES if f"{name}:".startswith(incomplete)]
 
 
@@ -105,12 +105,12 @@ seed = click.option(
 
 
 def json_option(help_text: str = "Print JSON lines on a terminal too.") -> Callable[[F], F]:
-    """The option `--json`."""
+    """Make the option `--json`."""
     return click.option("--json", "as_json", is_flag=True, help=help_text)
 
 
 def timeout_option(advice: str, *, allows_zero: bool = True) -> Callable[[F], F]:
-    """The option `--timeout`; the advice ends its help."""
+    """Make the option `--timeout`. Its help ends with the advice."""
     return click.option(
         "--timeout",
         type=NumberRange(min=0, min_open=not allows_zero),
@@ -120,7 +120,7 @@ def timeout_option(advice: str, *, allows_zero: bool = True) -> Callable[[F], F]
 
 
 def failure_rate(default: float) -> Callable[[F], F]:
-    """The option `--failure-rate`."""
+    """Make the option `--failure-rate`."""
     return click.option(
         "--failure-rate",
         type=NumberRange(0, 1),
@@ -131,7 +131,7 @@ def failure_rate(default: float) -> Callable[[F], F]:
 
 
 def host_options(command: F) -> F:
-    """The options for the base URLs of the service."""
+    """Add the options for the base URLs of the service."""
     legacy = click.option(
         "--legacy-base-url",
         metavar="URL",
@@ -146,7 +146,7 @@ def host_options(command: F) -> F:
 
 
 def download_options(command: F) -> F:
-    """The options of every command that saves files."""
+    """Add the options of every command that saves files."""
     from .._downloads.downloads import DEFAULT_MAX_BYTES  # noqa: PLC0415 -- it imports httpx.
 
     for option in (
@@ -188,7 +188,7 @@ def require_emulator() -> None:
     Make sure that the emulator can be imported.
 
     Raises:
-        MissingExtra: It cannot. The message says what to install.
+        MissingExtra: A package is missing. The message says what to install.
     """
     try:
         from .. import emulator  # noqa: F401, PLC0415 -- an extra.

@@ -11,7 +11,8 @@ import click
 from .. import Failed, Outcome, Processing, Success, Unresolved
 from .exit_codes import explain
 
-# `--help` imports this module, but neither rich nor cattrs, which take longer than all the rest.
+# `--help` imports this module. It must import neither rich nor cattrs, because these take longer
+# to import than all other modules together.
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -26,7 +27,7 @@ _STYLES = {"success": "green", "failed": "red", "unresolved": "yellow", "process
 
 
 def sanitize(text: str) -> str:
-    """The text on one line, with every control character written as an escape sequence."""
+    """Return the text on one line, with control characters written as escape sequences."""
     return "".join(
         character.encode("unicode_escape").decode()
         if unicodedata.category(character) in _UNSAFE_CATEGORIES
@@ -37,7 +38,8 @@ def sanitize(text: str) -> str:
 
 def print_message(text: str) -> None:
     """Print one line on standard error."""
-    # `err=True` would write past a live display, which then leaves a copy of itself behind.
+    # A live display replaces `sys.stderr` to print above itself. `err=True` would bypass that, and
+    # the display would be drawn twice.
     click.echo(f"{PROGRAM}: {sanitize(text)[:_MAX_TEXT_CHARS]}", file=sys.stderr)
 
 
@@ -47,19 +49,19 @@ def is_terminal() -> bool:
 
 
 def make_console(*, stderr: bool = False) -> "Console":
-    """A console that prints every text as it is, without markup."""
+    """Make a console that prints every text unchanged, without markup."""
     from rich.console import Console  # noqa: PLC0415
 
     return Console(markup=False, highlight=False, emoji=False, stderr=stderr)
 
 
 def terminal_console(*, as_json: bool) -> "Console | None":
-    """A console for standard output; None if the output is JSON or not a terminal."""
+    """Return a console for standard output, or None if the output is JSON or not a terminal."""
     return None if as_json or not is_terminal() else make_console()
 
 
 def print_result(console: "Console | None", result: Processing | Outcome) -> None:
-    """Print a reply or an outcome: as text on a console, or as a line of JSON without one."""
+    """Print a reply or an outcome as text on a console, or as a line of JSON if that is None."""
     from rich.text import Text  # noqa: PLC0415
 
     from .. import to_dict  # noqa: PLC0415
@@ -76,7 +78,8 @@ def print_result(console: "Console | None", result: Processing | Outcome) -> Non
     if len(details) == 1:
         line.append(f"  {details[0]}")
         details = []
-    # A link that is broken over two lines cannot be opened, so the terminal does the wrapping.
+    # rich would break a long link into two lines, so that it cannot be opened. A terminal that
+    # wraps the line itself keeps the link whole.
     console.print(line, soft_wrap=True)
     for text in details:
         console.print(Text(f"           {text}"), soft_wrap=True)
@@ -105,7 +108,7 @@ def _shorten(text: str) -> str:
 def table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable["Text"]], *, lines: bool = True
 ) -> "Table":
-    """A table that wraps long texts and cuts none."""
+    """Make a table that wraps long texts and never cuts them."""
     from rich.box import SIMPLE  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 

@@ -28,7 +28,7 @@ class UnusableKey(click.ClickException):
 
 def find_family(name: str) -> Family:
     """
-    The family of this name.
+    Return the family with this name.
 
     Raises:
         click.UsageError: There is no such family.
@@ -63,7 +63,7 @@ def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
 
     Raises:
         click.UsageError: The ticket is malformed, or its family is unknown.
-        UnusableKey: There is no key for its family.
+        UnusableKey: There is no key for the family of the ticket.
     """
     ticket = parse_ticket(text)
     _require_key(lambda: credentials.key_for(find_family(ticket.family).tier))
@@ -72,10 +72,10 @@ def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
 
 def check_tickets(texts: Iterable[str]) -> Credentials:
     """
-    Check all tickets among the arguments, so that a command starts with all of them or with none.
+    Check all tickets among the arguments, so that a bad one is reported before the command starts.
 
     Returns:
-        The keys to poll them with.
+        The keys to poll the tickets with.
 
     Raises:
         click.UsageError: A ticket is malformed, or its family is unknown.
@@ -90,7 +90,7 @@ def check_tickets(texts: Iterable[str]) -> Credentials:
 
 def find_credentials() -> Credentials:
     """
-    The keys from the environment.
+    Return the keys from the environment.
 
     Raises:
         UnusableKey: There is no key, or a key is malformed.
@@ -108,7 +108,7 @@ def _require_key(get: Callable[[], T]) -> T:
 
 
 def missing_key_message(error: MissingApiKey) -> str:
-    """The message of a missing key, with the variable to set. There is no option for a key."""
+    """Return the message about a missing key, with the environment variable to set."""
     return f"{error.need}; set {error.variable}"
 
 
@@ -118,7 +118,7 @@ def make_client(
     on_event: Callable[[Event], object] | None = None,
 ) -> Client:
     """
-    A client for these base URLs.
+    Make a client for these base URLs.
 
     Raises:
         click.UsageError: A base URL is malformed.
@@ -133,7 +133,7 @@ async def iter_tickets(
     texts: Iterable[str], credentials: Credentials, on_skipped: Callable[[str], None]
 ) -> AsyncGenerator[Ticket, None]:
     """
-    The tickets of the arguments. The argument `-` stands for those of standard input.
+    Yield the tickets of the arguments. The argument `-` stands for the tickets of standard input.
 
     Args:
         texts: The arguments, already checked.
@@ -158,7 +158,7 @@ async def iter_tickets(
 
 
 async def _stdin_lines() -> AsyncGenerator[str, None]:
-    """The lines of standard input as they arrive, without blocking the event loop."""
+    """Yield the lines of standard input as they arrive, without blocking the event loop."""
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes] = asyncio.Queue()
     free_chunks = threading.Semaphore(_MAX_BUFFERED_CHUNKS)
@@ -173,8 +173,8 @@ async def _stdin_lines() -> AsyncGenerator[str, None]:
             if not chunk:
                 return
 
-    # A daemon thread, since nothing can wake a thread that reads from a terminal. The pipes of
-    # asyncio cannot read a regular file.
+    # A thread is needed, because the pipes of asyncio cannot read a regular file. It is a daemon,
+    # because nothing can interrupt a thread that reads from a terminal.
     threading.Thread(target=read, name="standard input", daemon=True).start()
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     rest = ""

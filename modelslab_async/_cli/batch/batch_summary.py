@@ -16,8 +16,8 @@ class BatchSummary:
 
     Attributes:
         report: The journal's counts.
-        missing_files: The recorded files that are not in this run's folder; None if the run saved
-            no files.
+        missing_files: The recorded files that are not in this run's folder. None if the run has no
+            folder, because it saves no files.
     """
 
     report: Report
@@ -25,11 +25,11 @@ class BatchSummary:
 
     def codes(self, given_up: int) -> dict[int, int]:
         """
-        The exit codes of the journal's tickets, with the number of tickets for each.
+        Return the exit codes of the journal's tickets, with the number of tickets for each.
 
         Args:
-            given_up: The number of tickets that the run itself gave up. They are left out, since
-                the run has counted them by their causes.
+            given_up: The number of tickets that the run itself gave up. They are left out here,
+                because the run has already counted them by their causes.
         """
         report = self.report
         counts = {
@@ -44,7 +44,7 @@ class BatchSummary:
 
     def messages(self, failed: int) -> Iterator[str]:
         """
-        What is wrong and the run has not reported, one line each.
+        Yield a line for each problem that the run has not reported.
 
         Args:
             failed: The number of failures that the run has reported.

@@ -21,8 +21,9 @@ class InputSpec:
     What the user says about a file of ids.
 
     Attributes:
-        family: The family of ids without a family.
-        column: The name or the number of the column of tickets or ids; None for a known name.
+        family: The family of ids that the file lists without a family.
+        column: The name or the number of the column of tickets or ids. If it is None, the column
+            must have a known name.
     """
 
     family: str | None = None
@@ -30,7 +31,7 @@ class InputSpec:
 
     @property
     def number(self) -> int | None:
-        """The number of the column, counted from 1, if the user gives a number."""
+        """The number of the column, counted from 1, or None if the user gives no number."""
         value = self.column or ""
         return int(value) if value.isascii() and value.isdecimal() and value != "0" else None
 
@@ -47,10 +48,11 @@ class InputRow:
 
     Attributes:
         location: Where the row is, such as `line 3`.
-        text: A ticket or an id.
-        family: The family in another cell of the row.
-        has_column_name: Whether the name of its column says that the text is a ticket or an id.
-        problem: Why the row has no ticket.
+        text: The ticket or id in the row.
+        family: The family, if another cell of the row names it.
+        has_column_name: Whether the text is from a column whose name says that it holds tickets
+            or ids.
+        problem: Why no ticket can be read from the row.
     """
 
     location: str
@@ -97,21 +99,21 @@ def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> 
 
 
 def is_id_value(value: object) -> bool:
-    """Whether a JSON value can be an id: a text or a whole number."""
+    """Whether a JSON value can be an id, which is a text or a whole number."""
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
 def format_names(names: Iterable[object]) -> str:
-    """The names of the columns that a file has, for a message."""
+    """Return the names of the columns of a file as a list for a message."""
     return ", ".join(repr(shorten(str(name))) for name in names) or "nothing"
 
 
 def shorten(text: str) -> str:
-    """The beginning of a text, for a message."""
+    """Return the beginning of a text, for a message."""
     return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}..."
 
 
-# Cached, since the names of a table are the same in every row.
+# Cached, because every row of a table has the same names.
 @lru_cache(maxsize=1024)
 def _normalize(name: str) -> str:
     return "".join(filter(str.isalnum, name)).lower()

@@ -13,15 +13,15 @@ from .columns import InputRow, InputSpec, format_names, is_ticket_column, row_fr
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The csv module stops in the middle of a longer cell and takes its rest for rows. So this limit is
-# higher than any cell; cells that are too long are refused afterwards.
+# In a cell over its limit, the csv module raises an error and then reads the rest of the cell as
+# rows. So this limit is higher than any cell, and longer cells than the maximum are refused later.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
 
 @frozen
 class _CsvRow:
-    """The cells of one row, or its problem."""
+    """The cells of one row, or the reason why it cannot be used."""
 
     location: str
     cells: list[str]
@@ -29,12 +29,12 @@ class _CsvRow:
 
 
 def is_id(text: str) -> bool:
-    """Whether a text can be an id: letters, digits, `-` and `_`, in parts joined by slashes."""
+    """Whether a text has the form of an id, such as `13443927` or `workflow-1/134_a`."""
     return _ID_PATTERN.fullmatch(text) is not None
 
 
 def looks_like_id(text: str) -> bool:
-    """Whether a text without a column name looks like an id and not like a word."""
+    """Whether a text has the form of an id and contains a digit, unlike most words."""
     return is_id(text) and any(map(str.isdigit, text))
 
 
@@ -45,7 +45,7 @@ def is_ticket(text: str) -> bool:
 
 
 def detect_delimiter(sample: Sequence[str], spec: InputSpec) -> str | None:
-    """The delimiter that splits most lines into equally many cells; None for plain text."""
+    """Return the delimiter that fits the lines best, or None if they are not a table."""
     score, delimiter = max((_score_delimiter(sample, each, spec), each) for each in _DELIMITERS)
     has_known_column, uniform_share, _ = score
     return delimiter if has_known_column or uniform_share > 1 / 2 else None
@@ -55,11 +55,11 @@ def _score_delimiter(
     sample: Sequence[str], delimiter: str, spec: InputSpec
 ) -> tuple[bool, float, int]:
     """
-    How well a delimiter fits; a higher tuple fits better.
+    Rate how well a delimiter fits. A delimiter with a higher tuple fits better.
 
     Returns:
-        Whether the first row has a known column name, the share of rows that are as wide as the
-        first row, and that width.
+        Whether the first row has a known column name, the share of rows that have as many cells as
+        the first row, and the number of cells in the first row.
     """
     with _raised_field_limit():
         reader = csv.reader(sample, delimiter=delimiter, skipinitialspace=True)
@@ -75,10 +75,10 @@ def rows_from_csv(
     lines: Iterable[str], delimiter: str, name: str, spec: InputSpec
 ) -> Iterator[InputRow]:
     """
-    The rows of a table, with or without column names.
+    Yield the rows of a table, with or without column names.
 
     Raises:
-        click.UsageError: The table does not show which column holds tickets or ids.
+        click.UsageError: The table does not show which column holds the tickets or ids.
     """
     with _raised_field_limit():
         csv_rows = _csv_rows(lines, delimiter)
@@ -108,7 +108,7 @@ def _raised_field_limit() -> Generator[None, None, None]:
 
 
 def _csv_rows(lines: Iterable[str], delimiter: str) -> Iterator[_CsvRow]:
-    """The rows that are not empty. A quoted cell may span several lines."""
+    """Yield the rows that are not empty. A quoted cell may span several lines."""
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     while True:
         first = reader.line_num + 1
@@ -129,7 +129,11 @@ def _csv_rows(lines: Iterable[str], delimiter: str) -> Iterator[_CsvRow]:
 
 
 def _ticket_column(cells: list[str], name: str, spec: InputSpec) -> int | None:
-    """The column of tickets in a table without names; None if each row shows it by itself."""
+    """
+    Return the index of the ticket column in a table without column names.
+
+    None means that each row is searched for its ticket.
+    """
     number = spec.number
     if number is not None and number <= len(cells):
         return number - 1
@@ -153,14 +157,18 @@ def _row_with_header(csv_row: _CsvRow, header: list[str], spec: InputSpec) -> In
 
 
 def _extra_cells_problem(cells: list[str], width: int) -> str:
-    """The problem of a row that has more cells than column names, so that cells are ambiguous."""
+    """Return the problem of a row that has more cells than the table has columns, or ""."""
     if not any(cells[width:]):
         return ""
     return f"it has {len(cells)} cells for {width} columns; is a cell with a comma not quoted?"
 
 
 def _row_without_header(csv_row: _CsvRow, column: int | None) -> InputRow:
-    """The chosen cell of a row without column names, or its only ticket, or its family and id."""
+    """
+    Read a row of a table without column names.
+
+    Without a column, take the only ticket of the row, or else its only family and only id.
+    """
     location, cells = csv_row.location, csv_row.cells
     if csv_row.problem:
         return InputRow(location=location, problem=csv_row.problem)

@@ -39,14 +39,14 @@ async def write_export(batch: Batch, file: Path, file_format: ExportFormat | Non
 
 def check_export_format(file: Path, *, advice: str) -> ExportFormat:
     """
-    The format of an export, by the name of its file.
+    Return the format that the name of an export file ends with.
 
     Args:
         file: The file.
-        advice: How the command at hand can choose a format.
+        advice: How the user of this command can choose a format.
 
     Raises:
-        click.UsageError: The name does not say a format.
+        click.UsageError: The name ends with no known format.
         MissingExtra: The format needs a package that is not installed.
     """
     try:
@@ -68,7 +68,7 @@ def check_export_format(file: Path, *, advice: str) -> ExportFormat:
 
 def check_export_file(file: Path) -> None:
     """
-    Make sure, before a long run, that an export can be written. Creates nothing.
+    Check before a long run that an export can be written. The check creates no file.
 
     Raises:
         click.UsageError: The file cannot be written.
@@ -89,12 +89,12 @@ def _is_stream(file: Path) -> bool:
 
 
 def _resolve_link(file: Path) -> str:
-    """The target of a link. The export replaces the target and keeps the link."""
+    """Return the target of a link. The export replaces the target and keeps the link."""
     return os.path.realpath(file)
 
 
 async def _export_to_stream(batch: Batch, file: Path, file_format: ExportFormat) -> int:
-    """Write to standard output, a pipe or a device, none of which can be replaced by a file."""
+    """Write a temporary file, and copy it to standard output, a pipe or a device."""
     with TemporaryDirectory() as folder:
         draft = Path(folder) / f"out.{file_format}"
         count = await batch.export(draft)

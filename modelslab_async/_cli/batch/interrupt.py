@@ -1,4 +1,4 @@
-"""Ctrl-C during a batch: the first lets current downloads end, the second stops at once."""
+"""Handles Ctrl-C in a batch. The first lets current downloads end. The second stops at once."""
 
 import asyncio
 import signal
@@ -15,11 +15,12 @@ def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None
     Handle Ctrl-C while the block runs.
 
     Args:
-        drain: Called in the event loop at the first Ctrl-C. The second cancels the block's task.
+        drain: Called in the event loop at the first Ctrl-C. The second Ctrl-C cancels the task
+            that runs the block.
     """
     previous_handler = signal.getsignal(signal.SIGINT)
     if previous_handler is signal.SIG_IGN:
-        # A shell ignores SIGINT for its background jobs, so that Ctrl-C does not end them.
+        # A shell makes its background jobs ignore SIGINT, so that Ctrl-C does not end them.
         yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

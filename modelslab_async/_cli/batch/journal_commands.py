@@ -89,9 +89,9 @@ def verify(*, folder: Path | None, path: Path, repair: bool, as_json: bool) -> i
     """
     Compare the saved files with the journal.
 
-    It compares the size and the SHA-256 of each file. FOLDER is where the files are now; without
-    it, each is expected where it was saved. The path of each changed or missing file is printed,
-    one a line, and the exit code is 8 if there is one.
+    The command compares the size and the SHA-256 of each file. FOLDER is where the files are now.
+    Without FOLDER, each file is expected where it was saved. The path of each changed or missing
+    file is printed, one per line. The exit code is 8 if a file is changed or missing.
     """
     require_journal(path)
 

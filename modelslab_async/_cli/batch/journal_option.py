@@ -17,14 +17,14 @@ journal = click.option(
 
 def require_journal(path: Path, advice: str = "start a batch with `batch run`") -> None:
     """
-    Make sure that there is a journal.
+    Make sure that the journal's file exists.
 
     Args:
         path: The file.
-        advice: What the user can do if there is none.
+        advice: What the user can do if the file does not exist.
 
     Raises:
-        click.UsageError: There is none.
+        click.UsageError: The file does not exist.
     """
     if not path.exists():
         raise click.UsageError(f"there is no journal {path}; {advice}, or name one with --journal")

@@ -1,4 +1,4 @@
-"""Reads the rows of JSON lines or of one JSON array. It reports every row that is neither."""
+"""Reads the rows of JSON lines or of one JSON array. It reports every row without an id."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ _TOO_DEEP = "it is nested too deeply"
 
 
 def rows_from_json_lines(lines: Iterable[str], spec: InputSpec) -> Iterator[InputRow]:
-    """One row for each line of JSON."""
+    """Yield one row for each line of JSON."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -31,7 +31,7 @@ def rows_from_json_lines(lines: Iterable[str], spec: InputSpec) -> Iterator[Inpu
 
 def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> Iterator[InputRow]:
     """
-    One row for each item of an array, which may span many lines.
+    Yield one row for each item of a JSON array, which may span many lines.
 
     Raises:
         click.UsageError: The text is not a JSON array.
@@ -49,7 +49,7 @@ def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> It
 
 
 def _row_from_value(location: str, value: Any, spec: InputSpec) -> InputRow:
-    """The row of an object with named values, or of a single ticket or id."""
+    """Return the row for an object with named values, or for a single ticket or id."""
     if isinstance(value, dict):
         return row_from_cells(location, value, spec)
     if is_id_value(value):

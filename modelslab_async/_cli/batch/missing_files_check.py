@@ -19,9 +19,9 @@ class MissingFiles:
 
     Attributes:
         folder: The folder of this run.
-        missing: The number of files that are not where they were saved either.
-        in_other_folder: The number of files that are still where they were saved.
-        other_folder: One of the folders of those files.
+        missing: The number of files that are neither in the folder nor where they were saved.
+        in_other_folder: The number of files that are not in the folder, but where they were saved.
+        other_folder: A folder that holds files counted in `in_other_folder`.
     """
 
     folder: Path
@@ -35,7 +35,7 @@ class MissingFiles:
         return self.missing + self.in_other_folder
 
     def check(self, records: Iterable[RecordedFile]) -> None:
-        """Look for these files in the folder."""
+        """Look for these files in the folder, and count those that are not there."""
         for record in records:
             path = Path(record.path)
             if _exists_with_size(self.folder / path.name, record.size):
@@ -47,7 +47,7 @@ class MissingFiles:
                 self.missing += 1
 
     def messages(self) -> Iterator[str]:
-        """What the user can do about these files, one line each."""
+        """Yield what the user can do about the missing files, one line each."""
         if self.missing:
             yield (
                 f"{self.missing:,} files that were saved are gone or changed; "
@@ -61,7 +61,7 @@ class MissingFiles:
 
 
 async def find_missing_files(folder: Path, batch: Batch) -> MissingFiles:
-    """Look for every recorded file in a folder."""
+    """Find the recorded files of a batch that are not in a folder."""
     missing_files = MissingFiles(folder)
     chunk: list[RecordedFile] = []
     async for record in batch.journal.all_files():

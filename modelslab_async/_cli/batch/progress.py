@@ -21,10 +21,10 @@ from ..exit_codes import explain_unsaved
 
 # The current speed is the mean over this time.
 _RATE_WINDOW_S = 30.0
-# An estimate of the time left from fewer tickets is too far off.
+# With fewer handled tickets, an estimate of the time left would be too inaccurate.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
-# From these lengths on, a time is shown in minutes and in hours.
+# The shortest time that is shown in minutes, and the shortest that is shown in hours.
 _MINUTES_FROM_S, _HOURS_FROM_S = 90, 90 * 60
 
 
@@ -69,18 +69,18 @@ class RunProgress:
     )
 
     def begin(self, report: Report, *, is_saving: bool) -> None:
-        """Start from the journal's counts before the run."""
+        """Set the counts that the journal has before the run."""
         self.total, self.is_saving = report.tickets, is_saving
         self.done_before = self._finished_count(report)
 
     def refresh(self, report: Report) -> None:
-        """Take the journal's current counts, which include the work of other processes."""
+        """Update the counts from the journal, which includes the work of other processes."""
         self.total = report.tickets
         handled_here = self.failed + (self.saved if self.is_saving else self.succeeded)
         self.done_by_others = max(0, self._finished_count(report) - self.done_before - handled_here)
 
     def close(self, report: Report) -> None:
-        """Take the journal's counts after the run. They replace all estimates."""
+        """Set the final counts from the journal after the run."""
         self.total = report.tickets
         remaining = report.open + (report.save_pending if self.is_saving else 0)
         self.done_by_others = max(0, report.tickets - remaining - self.done_before - self.handled)
@@ -89,7 +89,7 @@ class RunProgress:
         return report.saved + report.failed if self.is_saving else report.finished
 
     def on_event(self, event: Event) -> None:
-        """Count a poll."""
+        """Count the event if it is a poll."""
         if isinstance(event, (Polled, PollFailed)):
             self.polls += 1
 
@@ -116,7 +116,7 @@ class RunProgress:
         self.reasons[reason] += 1
 
     def add_sample(self, now: float) -> None:
-        """Record the counts at this time, for the current speed."""
+        """Record the counts at this time. The current speed is computed from these samples."""
         self.seconds = now
         self._samples.append(_Sample(now, self.handled_since_start, self.polls))
         while self._samples[0].seconds < now - _RATE_WINDOW_S:
@@ -139,7 +139,7 @@ class RunProgress:
 
     @property
     def open(self) -> int:
-        """The number of tickets that are left."""
+        """The number of tickets that are not completed."""
         return self.total - self.completed
 
     @property
@@ -150,10 +150,10 @@ class RunProgress:
 
     def remaining(self) -> tuple[float, float] | None:
         """
-        The least and the most seconds that the rest may take; None if there is no estimate yet.
+        Estimate the least and the most seconds until all tickets are completed.
 
-        One bound follows from the speed of the whole run, the other from that of the last half
-        minute.
+        One bound follows from the speed of the whole run, and the other from the speed of the last
+        half minute. None means that there is no estimate yet.
         """
         first, last = self._window()
         recent = _per_second(last.handled - first.handled, last.seconds - first.seconds)
@@ -164,11 +164,11 @@ class RunProgress:
         return min(by_recent_speed, by_mean_speed), max(by_recent_speed, by_mean_speed)
 
     def _window(self) -> tuple[_Sample, _Sample]:
-        """The first and the last sample of the time that the current speed is measured over."""
+        """Return the two samples between which the current speed is measured."""
         return self._samples[0], self._samples[-1]
 
     def status_lines(self) -> list[str]:
-        """The counts and the speed, as two lines for the user."""
+        """Return the counts and the speed, as two lines for the user."""
         counts = [f"{self.succeeded:,} succeeded", f"{self.failed:,} failed"]
         if self.given_up:
             counts.append(f"{self.given_up:,} given up")
@@ -188,7 +188,7 @@ class RunProgress:
         return [f"{self.completed:,} of {self.total:,} completed ({', '.join(counts)})", speed]
 
     def failure_lines(self) -> list[str]:
-        """What went wrong in this run, one line each; empty if nothing did."""
+        """Return lines that say what went wrong in this run, or no lines if nothing did."""
         counts = (
             (self.failed, "failed"),
             (self.given_up, "given up"),
@@ -198,7 +198,7 @@ class RunProgress:
         return [message, *self.reason_lines()] if message else []
 
     def reason_lines(self) -> list[str]:
-        """The most common reasons of failures, each with its count."""
+        """Return the most common reasons of failures, each with its count."""
         return [
             f"{count:,} x {reason}"
             for reason, count in self.reasons.most_common(_MAX_SHOWN_FAILURES)
@@ -217,7 +217,7 @@ def _remaining_text(remaining: tuple[float, float] | None) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A length of time in seconds, minutes or hours."""
+    """Return a length of time in seconds, minutes or hours, as text."""
     if seconds < _MINUTES_FROM_S:
         return f"{max(1, round(seconds))} s"
     if seconds < _HOURS_FROM_S:

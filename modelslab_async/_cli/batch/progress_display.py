@@ -1,4 +1,4 @@
-"""Shows the progress of a batch while it runs, and its summary at the end. It counts nothing."""
+"""Shows the progress of a batch while it runs, and its summary at the end."""
 
 import asyncio
 import time
@@ -17,9 +17,11 @@ from .progress import RunProgress
 
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
-# A result is in the journal shortly before the run yields it.
+# The journal holds a result shortly before the run yields it. After this delay, the run has
+# counted its own results, and only those of other processes are left.
 _IN_FLIGHT_DELAY_S = 0.5
-# Counting a large journal takes long. The pause after a count is this many times as long.
+# Counting a large journal takes long. The pause after a count takes at least this many times as
+# long as the count.
 _PAUSE_PER_QUERY_TIME = 20
 _MAX_REASON_CHARS = 200
 
@@ -32,8 +34,8 @@ async def show_progress(
     Show the progress while the block runs, and once more at its end.
 
     Args:
-        progress: What is shown.
-        get_report: Counts the journal, which other processes may write to as well.
+        progress: The counts to show.
+        get_report: Returns the journal's counts, which other processes may change as well.
         quiet: Whether to show nothing.
     """
     began = time.monotonic()
@@ -57,7 +59,7 @@ async def show_progress(
 
 
 async def _refresh(progress: RunProgress, get_report: Callable[[], Awaitable[Report]]) -> None:
-    """Count the journal regularly, less often the longer it takes."""
+    """Update the counts from the journal regularly. Slow updates are made less often."""
     pause = _REPORT_INTERVAL_S
     while True:
         await asyncio.sleep(pause)
@@ -70,10 +72,10 @@ async def _refresh(progress: RunProgress, get_report: Callable[[], Awaitable[Rep
 
 
 def render_progress(progress: RunProgress) -> RenderableType:
-    """The picture for a terminal: a bar, the counts, the speed and the last failures."""
+    """Return what a terminal shows: a bar, the counts, the speed and the last failures."""
     completed, speed = progress.status_lines()
     bar = ProgressBar(total=max(1, progress.total), completed=progress.completed, width=40)
-    # A bar prints no line break of its own; the padding does.
+    # A bar alone prints no line break. The padding adds it.
     rows: list[RenderableType] = [Padding(bar, 0), Text(completed, style="bold"), Text(speed)]
     if progress.recent_failures:
         rows.append(Text("last failures:", style="red"))

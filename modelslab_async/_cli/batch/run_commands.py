@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def run_options(command: F) -> F:
-    """The options of every command that runs a batch."""
+    """Add the options of every command that runs a batch."""
     for option in (
         options.debug,
         options.json_option("Print each outcome as a line of JSON, with its files."),
@@ -84,12 +84,13 @@ def run_command(
     """
     Wait for all tickets of IDS, or resume an earlier run.
 
-    IDS is a text file with a ticket a line, such as images:13443927, a CSV file, JSON lines or a
-    JSON array; `-` reads standard input. Without IDS, the tickets of the journal are run. After
-    any end of this program, even kill -9, the same command resumes: it polls no ticket that has
-    ended and saves no file twice. A line that is no ticket is reported by its number and skipped.
+    IDS is a text file with one ticket per line (such as images:13443927), a CSV file, JSON lines
+    or a JSON array. `-` reads standard input. Without IDS, the run takes the tickets of the
+    journal. After any end of this program, even kill -9, the same command resumes. It polls no
+    ticket that has ended, and saves no file twice. A line that is not a ticket is reported by its
+    number and skipped.
 
-    The first Ctrl-C stops after the current downloads, the second stops at once.
+    The first Ctrl-C stops after the current downloads. The second stops at once.
     """
     plan = _make_plan(plan_arguments)
     if ids is None:
@@ -130,7 +131,7 @@ def retry(
 
 
 def _make_plan(plan_arguments: dict[str, Any]) -> Plan:
-    """The plan of a run. An export that cannot be written is refused before the run starts."""
+    """Make the plan of a run, and refuse an export that cannot be written."""
     plan = Plan(**plan_arguments)
     if plan.export is not None:
         check_export_format(

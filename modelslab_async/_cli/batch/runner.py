@@ -41,7 +41,7 @@ _ResultStream: TypeAlias = AsyncGenerator[Outcome, None] | AsyncGenerator[SaveRe
 
 @frozen(kw_only=True)
 class Plan:
-    """The options of a run, by their names."""
+    """The options of the commands `batch run` and `batch retry`."""
 
     path: Path
     folder: Path | None
@@ -88,7 +88,7 @@ def run_batch(
 
 
 def _ticket_error(error: ValueError) -> click.ClickException:
-    """The error for a journal with tickets that this run cannot poll."""
+    """Return the error for a journal with tickets that this run cannot poll."""
     text = "all other tickets have ended, but the journal holds one that cannot be polled: "
     match error:
         case MissingApiKey():
@@ -143,12 +143,12 @@ class _BatchRun:
             )
             async for result in await stack.enter_async_context(self._results(batch)):
                 self._handle_result(result)
-                # Many results may be ready at once. They must not hold up the poller.
+                # Many results may be ready at once. Let the poller run between two of them.
                 await asyncio.sleep(0)
 
     @asynccontextmanager
     async def _results(self, batch: Batch) -> AsyncGenerator[_ResultStream, None]:
-        """The results of the run: outcomes, or results of saving if there is a folder."""
+        """Run the batch while the block runs, and yield the stream of outcomes or saved files."""
         plan = self._plan
         if plan.folder is None:
             async with aclosing(batch.run(timeout=plan.timeout, window=plan.window)) as outcomes:
@@ -175,7 +175,7 @@ class _BatchRun:
 
 
 def _result_record(result: Outcome | SaveResult) -> dict[str, Any]:
-    """The result as a record for a program. If files are saved, it lists them."""
+    """Return the result as a record for a program, which lists the files if they are saved."""
     if not isinstance(result, (Saved, Unsaved)):
         return to_dict(result)
     files = [

@@ -16,7 +16,7 @@ from .columns import InputRow, InputSpec, is_ticket_column, shorten
 from .csv_input import detect_delimiter, is_id, looks_like_id, rows_from_csv
 from .json_input import rows_from_json_array, rows_from_json_lines
 
-# The first lines of a file show its format.
+# The format of a file is detected from this many lines.
 _SAMPLE_LINES = 200
 
 
@@ -24,7 +24,7 @@ def read_tickets(
     source: str, spec: InputSpec, credentials: Credentials, on_skipped: Callable[[str], None]
 ) -> Iterator[Ticket]:
     """
-    The tickets of a file, or of standard input.
+    Yield the tickets of a file, or of standard input.
 
     Args:
         source: The path of the file, or `-`.
@@ -55,7 +55,7 @@ def read_tickets(
 
 
 def source_name(source: str) -> str:
-    """The name of a file of tickets, for messages."""
+    """Return the name of a file of tickets, for messages."""
     return "standard input" if source == STDIN else source
 
 
@@ -66,7 +66,7 @@ def _open_source(source: str) -> AbstractContextManager[TextIO]:
 
 
 def _rows_from_file(file: Iterable[str], name: str, spec: InputSpec) -> Iterator[InputRow]:
-    """The rows of a file, in the format that its first lines show."""
+    """Detect the format of a file from its first lines, and return its rows."""
     lines = iter(file)
     sample = [line.removeprefix("\ufeff") for line in islice(lines, _SAMPLE_LINES)]
     first = next((line.strip() for line in sample if line.strip()), "")
@@ -86,7 +86,7 @@ def _rows_from_file(file: Iterable[str], name: str, spec: InputSpec) -> Iterator
 def _rows_from_text(
     lines: Iterable[str], first: str, name: str, spec: InputSpec
 ) -> Iterator[InputRow]:
-    """One ticket or id a line. The first line may be the name of the only column."""
+    """Yield one ticket or id per line. The first line may be the name of the only column."""
     has_column_name = is_ticket_column(_unquote(first), spec)
     if spec.column is not None and first and not has_column_name and spec.number != 1:
         raise click.UsageError(
@@ -104,14 +104,14 @@ def _rows_from_text(
 
 
 def _unquote(line: str) -> str:
-    """A line without the quotes that a spreadsheet puts around a cell."""
+    """Return a line without the quotes that a spreadsheet puts around a cell."""
     text = line.strip()
     return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def _ticket_text(row: InputRow, spec: InputSpec) -> str:
     """
-    The ticket of a row, as text.
+    Return the ticket of a row, as text.
 
     Raises:
         ValueError: The row has no id or no family.

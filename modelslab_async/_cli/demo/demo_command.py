@@ -47,7 +47,7 @@ def demo(
     Await many tickets of all families at once, without a key.
 
     An emulator of the service runs on this machine, in a process of its own. The demo knows when
-    each job really ended, so "noticed" is the whole delay until the client knew.
+    each job really ended. "noticed" is the time from that end until the client knew of it.
     """
     options.require_emulator()
     from .emulator_process import EmulatorProcess  # noqa: PLC0415 -- it imports an extra.
@@ -77,7 +77,7 @@ def demo(
 async def _await_all(
     base_url: str, start_jobs: Callable[[], float], stats: DemoStatistics, pace: Pace
 ) -> None:
-    # A proxy on another machine cannot reach the emulator on this one.
+    # Use no proxy, because a proxy on another machine cannot reach the emulator on this machine.
     os.environ["no_proxy"] = "127.0.0.1"
     async with Client(
         _KEY,

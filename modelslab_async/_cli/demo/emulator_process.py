@@ -1,4 +1,4 @@
-"""The emulator's process as the demo sees it: started, read from, and ended."""
+"""Starts the emulator's process, reads its output and ends it. It serves nothing itself."""
 
 import json
 import os
@@ -24,8 +24,8 @@ class ProcessDied(click.ClickException):
 
 
 def _process_group_options() -> dict[str, Any]:
-    # A terminal sends Ctrl-C to every process of its group. The emulator must go on while the
-    # client closes.
+    # A terminal sends Ctrl-C to all processes of one group. The emulator gets a group of its own,
+    # because it must go on running while the client closes.
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"process_group": 0}
@@ -33,11 +33,11 @@ def _process_group_options() -> dict[str, Any]:
 
 class EmulatorProcess:
     """
-    The emulator in a process of its own. It ends with the block, or when this process ends.
+    The emulator in a process of its own, which ends with the block or with the demo's process.
 
     Attributes:
         base_url: The emulator's base URL.
-        jobs: The jobs that it serves.
+        jobs: The jobs that the emulator serves.
     """
 
     def __init__(self, plan: DemoPlan) -> None:
@@ -78,7 +78,7 @@ class EmulatorProcess:
         self.close()
 
     def start_jobs(self) -> float:
-        """Start every job, and return the time of the start by `time.monotonic`."""
+        """Start all jobs, and return the time of the start on the clock `time.monotonic`."""
         # If the process has died, writing fails with a broken pipe. The read below then reports it.
         with suppress(BrokenPipeError):
             self._stdin.write("go\n")

@@ -1,5 +1,5 @@
 """
-The program of the emulator's process. It ends when its standard input does.
+The program of the emulator's process. It ends when its standard input ends.
 
 The demo and this process talk over two pipes, in lines:
 
@@ -7,7 +7,7 @@ The demo and this process talk over two pipes, in lines:
     demo writes   go
     demo reads    the time when all jobs began, by the monotonic clock that both processes share
 
-The emulator's clock stands still until `go`, so that no job runs before the client can poll it.
+The emulator's clock stays at zero until `go`, so that no job runs before the client can poll it.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _SHUTDOWN_TIMEOUT_S = 5.0
 
 @define
 class JobClock:
-    """Seconds since the jobs began; zero before that."""
+    """A clock that returns the seconds since the jobs began, and zero before that."""
 
     began: float | None = None
 
@@ -43,8 +43,8 @@ class ParentMessages:
     The messages of the demo, as events.
 
     Attributes:
-        start_received: The demo has written `go`.
-        parent_exited: Standard input has ended.
+        start_received: Set when the demo has written `go`, or when standard input has ended.
+        parent_exited: Set when standard input has ended.
     """
 
     start_received: asyncio.Event = field(factory=asyncio.Event)
@@ -57,7 +57,8 @@ class ParentMessages:
             _call_in_loop(loop, self.start_received.set)
             sys.stdin.read()
         _call_in_loop(loop, self.start_received.set, self.parent_exited.set)
-        # If the demo was killed, it cannot kill this process. End it even if its event loop hangs.
+        # If the demo was killed, it cannot kill this process. So this thread ends the process even
+        # if its event loop hangs.
         time.sleep(_SHUTDOWN_TIMEOUT_S)
         os._exit(1)
 
@@ -68,7 +69,7 @@ def _call_in_loop(loop: asyncio.AbstractEventLoop, *calls: Callable[[], None]) -
 
 
 def process_command(plan: DemoPlan) -> list[str]:
-    """The command line of this process."""
+    """Return the command that starts this program."""
     return [sys.executable, "-m", __name__, json.dumps(asdict(plan))]
 
 
@@ -95,7 +96,7 @@ def _write_lines(*lines: str) -> None:
 
 
 def main() -> int:
-    """Serve the plan that is the only argument."""
+    """Serve the jobs of the plan that the only argument contains."""
     try:
         run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
     except BrokenPipeError:

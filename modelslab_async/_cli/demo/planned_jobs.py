@@ -17,7 +17,7 @@ class DemoPlan:
     What the user wants to see in the demo.
 
     Attributes:
-        count: The number of jobs. The families take turns.
+        count: The number of jobs. They cycle through all families.
         seed: The seed of the random numbers.
         failure_rate: The share of jobs that fail.
         min_duration: The shortest duration of a job, in seconds.
@@ -33,7 +33,7 @@ class DemoPlan:
 
 @frozen
 class PlannedJob:
-    """What one job really does: how many seconds it takes, and whether it fails."""
+    """A job of the emulator: its ticket, how many seconds it takes, and whether it fails."""
 
     ticket: str
     duration: float

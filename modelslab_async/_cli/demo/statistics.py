@@ -9,7 +9,7 @@ from ... import Event, Failed, Outcome, Pace, Polled, PollFailed, Success, Unres
 from ..exit_codes import INTERNAL_ERROR, code_for, worst_code
 from .planned_jobs import PlannedJob
 
-# A poll that is later than this is late because the machine is slow, not because of the pace.
+# Polls that begin more than this after they were due show that the machine is too slow.
 _MAX_OVERDUE_S = 0.5
 
 
@@ -20,7 +20,7 @@ class DemoStatistics:
 
     Attributes:
         longest: The longest duration of a job, in seconds.
-        overdue: How late the latest poll began, in seconds.
+        overdue: The most seconds from the time when a poll was due to its beginning.
         mismatched: The number of outcomes that differ from the planned ones.
         lateness: For each outcome, the seconds from the job's end until the client knew.
     """
@@ -38,7 +38,7 @@ class DemoStatistics:
     _open_jobs: dict[str, PlannedJob] = field(factory=dict[str, PlannedJob])
 
     def expect(self, jobs: Iterable[PlannedJob]) -> None:
-        """Start with these jobs."""
+        """Set the jobs whose outcomes are expected."""
         self._open_jobs = {job.ticket: job for job in jobs}
         self.count = len(self._open_jobs)
         self.longest = max(job.duration for job in self._open_jobs.values())
@@ -49,7 +49,7 @@ class DemoStatistics:
         return list(self._open_jobs)
 
     def on_event(self, event: Event) -> None:
-        """Count a poll."""
+        """Count the event if it is a poll, and record how late the poll began."""
         if isinstance(event, (Polled, PollFailed)):
             self.polls += 1
         if isinstance(event, Polled):
@@ -95,7 +95,7 @@ class DemoStatistics:
         return worst_code(map(code_for, self.unresolved))
 
     def summary(self, families: int, pace: Pace) -> list[tuple[str, str]]:
-        """The result of the demo, as names and values for the user."""
+        """Return the result of the demo, as names and values for the user."""
         completed = f"{self.completed:,} ({self.succeeded:,} succeeded, {self.failed:,} failed)"
         return [
             ("tickets", f"{self.count:,} of {families} families"),

@@ -1,4 +1,4 @@
-"""Renders the numbers of a batch as one HTML page. The page loads and runs nothing."""
+"""Renders the numbers of a batch as one HTML page. The page loads nothing and has no scripts."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ tspan.kept { fill: var(--blue); }
 
 def render_page(data: ReportData, name: str) -> str:
     """
-    The page, as HTML.
+    Return the page, as HTML.
 
     Args:
         data: The numbers of the batch.

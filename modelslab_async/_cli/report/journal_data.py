@@ -1,4 +1,4 @@
-"""Collects the numbers of a report from a journal, in one pass. It reads no clock."""
+"""Collects the numbers of a report from a journal. It reads no clock."""
 
 from array import array
 from collections import Counter
@@ -18,18 +18,22 @@ def _float_array() -> "array[float]":
 @define(eq=False)
 class ReportData:
     """
-    The numbers of a batch. `finish` turns times since 1970 into seconds since `began`.
+    The numbers of a batch.
+
+    Before `finish`, `succeeded`, `failed` and `saved` are in seconds since 1970. After it, they are
+    in seconds since `began`.
 
     Attributes:
         report: The journal's counts.
-        outcome_times: For each ticket, the seconds from its adding to its outcome.
-        late: The most seconds between a job's end and the poll that saw it, if one saw it running.
-        generation_times: How many seconds the server worked, as it said.
+        outcome_times: For each ticket, the seconds from when it was added to its outcome.
+        late: The most seconds between the end of a job and the poll that saw the end. A ticket is
+            left out if no poll saw its job running.
+        generation_times: The seconds that the server worked on each success, if it says so.
         polls: The number of polls of each ticket.
         succeeded: When each success was recorded.
         failed: When each failure was recorded.
         save_times: For each saved ticket, the seconds from its success to its last file.
-        saved: When those last files were recorded.
+        saved: For each saved ticket, when its last file was recorded.
         reasons: Why tickets failed, were given up or were not saved, with counts.
         size: The number of saved bytes.
         began: When the first ticket was added, in seconds since 1970.
@@ -49,7 +53,7 @@ class ReportData:
     began: float = 0.0
 
     def add_ticket(self, ended: RecordedOutcome) -> None:
-        """Count one ticket."""
+        """Add the numbers of one ticket."""
         self.began = min(self.began or ended.added_at, ended.added_at)
         self.outcome_times.append(max(0.0, ended.completed_at - ended.added_at))
         self.polls.append(ended.polls)
@@ -67,14 +71,14 @@ class ReportData:
                 self.reasons[cause.message] += 1
 
     def finish(self) -> None:
-        """Turn times since 1970 into seconds since the first ticket, in ascending order."""
+        """Turn times since 1970 into seconds since `began`, and sort them."""
         for moments in (self.succeeded, self.failed, self.saved):
             ordered = sorted(max(0.0, at - self.began) for at in moments)
             moments[:] = array("d", ordered)
 
 
 async def read_journal(batch: Batch) -> ReportData:
-    """Read a whole journal."""
+    """Collect the numbers of a whole journal."""
     data = ReportData(report=await batch.report())
     ended_at: dict[str, float] = {}
     saves = data.report.files > 0

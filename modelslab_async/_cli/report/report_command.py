@@ -28,7 +28,7 @@ def report(*, file: Path, path: Path) -> None:
     """
     Write a page with plots of a batch.
 
-    It shows how long tickets took, how many polls they needed and what went wrong. The page is
+    The page shows how long tickets took, how many polls they needed and what went wrong. It is
     one HTML file that loads nothing, so that you can open it in any browser, mail it or keep it.
     """
     require_journal(path)

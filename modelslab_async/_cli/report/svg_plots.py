@@ -16,12 +16,16 @@ _TICKS: Final = 5
 _TAIL_QUANTILE: Final = 0.99
 _ROW_HEIGHT: Final = 26
 _MAX_LABEL_CHARS: Final = 90
-# Numbers from here on are shown without decimals.
+# Numbers of at least this size are shown without decimals.
 _MIN_WITHOUT_FRACTION: Final = 1000
 
 
 def nice_step(span: float, count: int) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that covers a span in `count` steps."""
+    """
+    Return the smallest round step that covers a span in at most `count` steps.
+
+    Round steps are 1, 2 or 5 times a power of ten.
+    """
     if span <= 0:
         return 1.0
     power = 10.0 ** floor(log10(span / count))
@@ -29,7 +33,7 @@ def nice_step(span: float, count: int) -> float:
 
 
 def histogram(values: Sequence[float], unit: str) -> str:
-    """A histogram. The last bar holds all values that are far above the others."""
+    """Draw a histogram. Its last bar holds all values that are far above the others."""
     ordered = sorted(values)
     tail_start = ordered[min(len(ordered) - 1, int(_TAIL_QUANTILE * len(ordered)))]
     step = nice_step(tail_start, _BINS)
@@ -63,7 +67,7 @@ def histogram(values: Sequence[float], unit: str) -> str:
 
 def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
     """
-    A line for each series that rises by one at each of its times.
+    Draw a line for each series. The line rises by one at each time of the series.
 
     Args:
         series: A name, a CSS class, and the times in seconds, in ascending order.
@@ -96,7 +100,7 @@ def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
 
 
 def bars(rows: Sequence[tuple[str, int]]) -> str:
-    """Horizontal bars of counts with their names."""
+    """Draw horizontal bars of counts with their names."""
     max_count = max(count for _, count in rows)
     plot_width = _WIDTH - _LEFT - _RIGHT
     body: list[str] = []
