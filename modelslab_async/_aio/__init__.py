@@ -1,5 +1,5 @@
 """
-What asyncio lacks: a bounded map, reading of both kinds of iterables, cooperation, safe threads.
+Helpers for asyncio: a bounded map, plain and async iterables, yielding, wakeups, threads, files.
 
 It never knows tickets, HTTP or the service.
 """

@@ -45,9 +45,9 @@ class BoundedMap(Generic[ItemT, ResultT]):
         Yield each item with its result. Leaving early cancels what is in progress.
 
         Args:
-            source: The items. What it raises is raised after the results of all earlier items.
-            check: Called with each item before the window is asked for room. What it raises counts
-                as raised by the source.
+            source: The items. Its exception is raised after the results of all earlier items.
+            check: Called with each item before the item waits for room in the window. Its exception
+                counts as raised by the source.
         """
         reader_task = asyncio.create_task(
             self._read_source(source, check), name="modelslab_async map source"

@@ -1,4 +1,4 @@
-"""Cooperation of tasks: long loops yield to others, and a cancellation is told from an error."""
+"""Lets long loops yield to other tasks, and tells whether this task was cancelled."""
 
 import asyncio
 
@@ -27,9 +27,9 @@ class Yielder:
 
 def is_cancelled() -> bool:
     """
-    Whether a caught CancelledError cancels this task.
+    Whether a CancelledError that was just caught is a request to cancel this task.
 
-    If not, something that this task awaited was cancelled: a future or task of a caller's object.
+    If not, a task or future that this task awaited was cancelled.
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

@@ -9,7 +9,7 @@ IS_WINDOWS = os.name == "nt"
 
 
 def fsync_folder(folder: Path) -> None:
-    """Write the names in a folder to disk. Does nothing where a folder cannot be opened."""
+    """Fsync a folder, so that its file names are on disk. Does nothing if it cannot be opened."""
     if IS_WINDOWS:  # pragma: no cover -- Windows opens no folders.
         return
     try:
@@ -33,9 +33,9 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def atomic_replace(path: Path) -> Generator[Path, None, None]:
     """
-    Give a draft to write, and replace `path` by it if the block ends without an exception.
+    Yield a draft to write, and replace `path` by it if the block raises no exception.
 
-    A reader sees the old file or the new one, and never a part of it.
+    A reader sees the old file or the new one, and never a part of a file.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def iterate(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
-    """Yield the items of either kind of iterable. An async generator is closed at the end."""
+    """Yield the items of a plain or async iterable. Close it if it is an async generator."""
     if isinstance(source, AsyncGenerator):
         async with aclosing(source):
             async for item in source:
@@ -34,13 +34,13 @@ async def read_source(
     Pass each item of a caller's source to `accept`, until either of them raises.
 
     Args:
-        source: The caller's iterable of either kind.
+        source: The caller's iterable, plain or async.
         accept: Awaited with each item.
         contents: What the items are, in the plural. Error messages use it.
 
     Returns:
-        The exception, for the caller to raise after the results of earlier items; None at the end
-        of the source. Only a cancellation of this task is raised.
+        The exception, which the caller raises after the results of earlier items; None if there was
+        none. Only a cancellation of this task is raised here.
     """
     try:
         async with aclosing(iterate(source)) as items:

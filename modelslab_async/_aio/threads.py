@@ -17,8 +17,8 @@ async def run_in_thread(
     """
     Run a function in a thread, and wait for its end even if this task is cancelled.
 
-    A thread cannot be stopped. If it still wrote while this task closed its file, it could write
-    into the next file that is opened.
+    A thread cannot be stopped. If this task closed a file that the thread still writes, the thread
+    could write into the next file that is opened.
 
     Args:
         function: The function. It may block.

@@ -1,4 +1,4 @@
-"""BulkGeneration: one `generate_many`. A failed request ends alone; a refused key ends the rest."""
+"""BulkGeneration: one call of `generate_many`. A failed request never stops the others."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import aclosing
@@ -19,7 +19,7 @@ GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]]
 
 class BulkGeneration:
     """
-    Starts each request of one `generate_many` and waits for its outcome.
+    Starts each request of one `generate_many` call, and waits for its outcome.
 
     Args:
         engine: Submits and polls.
@@ -34,7 +34,7 @@ class BulkGeneration:
     async def run(
         self, requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest], window: int
     ) -> AsyncGenerator[tuple[GenerationRequest, Outcome | Unsubmitted], None]:
-        """Yield each request with its outcome as they end. See `Client.generate_many`."""
+        """Yield each request with its outcome as the requests end. See `Client.generate_many`."""
         self._engine.check_usable()
         check_nonnegative_seconds("timeout", self._timeout, optional=True)
         check_count("window", window)
@@ -45,10 +45,10 @@ class BulkGeneration:
 
     def _check(self, request: GenerationRequest) -> None:
         """
-        Check a request before it takes a place in the window.
+        Check a request before it takes up room in the window.
 
         Raises:
-            ValueError: It is not a pair, its endpoint is unknown, or its parameters do not fit.
+            ValueError: The request is not a pair, its endpoint is unknown, or its parameters do not fit.
         """
         match request:
             case (str(endpoint), Mapping() as params):
@@ -64,7 +64,7 @@ class BulkGeneration:
         Start one request and wait for its outcome.
 
         Raises:
-            BaseException: `on_submitted` raised it. The request has a ticket, which a note names.
+            BaseException: `on_submitted` raised it. A note on it names the ticket.
         """
         if self._refusals:
             return Unsubmitted(cause=self._refusals[0])

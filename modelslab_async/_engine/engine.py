@@ -36,8 +36,8 @@ class Engine:
     """
     Polls tickets and submits requests for the callers of one client.
 
-    `Client`, `Batch` and the webhook receiver share it, so all of them see one schedule, one set of
-    slots and one state of being open or closed.
+    `Client`, `Batch` and the webhook receiver share one engine, so they share one schedule and one
+    set of slots, and are closed together.
 
     Attributes:
         pace: The rule that says when to poll.
@@ -106,9 +106,9 @@ class Engine:
 
     async def aclose(self) -> None:
         """
-        End every wait and close the connections, once. Submits that are in flight are awaited.
+        Wait for submits in flight, end every wait, and close the connections.
 
-        A cancelled caller leaves the closing task running, and a later caller waits for it.
+        If the caller is cancelled, the closing goes on, and a later call waits for it.
         """
         self._check_loop()
         self._is_closed = True
@@ -123,7 +123,7 @@ class Engine:
 
     def watch(self, ticket: Ticket, watcher: Watcher) -> None:
         """
-        Poll a ticket until it ends, and tell the watcher how.
+        Poll a ticket until it ends, and notify the watcher.
 
         Raises:
             ClientClosed: The client was closed.
@@ -158,7 +158,7 @@ class Engine:
             slots.on_completed(ticket)
 
     async def outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
-        """Wait for one ticket. A timeout or a refusal is an `Unresolved`, never an exception."""
+        """Wait for the outcome of one ticket. A timeout or a refusal gives an `Unresolved`."""
         watcher = OutcomeWatcher()
         self.watch(ticket, watcher)
         try:
@@ -202,6 +202,6 @@ class Engine:
         return await self.endpoints.prepare(endpoint, params)
 
     async def wait_for_drops(self) -> None:
-        """Wait until the tickets of a stream that was left are no longer polled."""
+        """Wait until the tickets of abandoned streams are no longer polled."""
         while self.poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)

@@ -22,7 +22,7 @@ from .._scheduling.pace_policy import PacePolicy, check_pace
 @frozen(kw_only=True)
 class Settings:
     """
-    The arguments of a `Client` but its keys and its transport. `Client` documents each of them.
+    The arguments of a `Client` except its keys and its transport. `Client` documents each of them.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -58,10 +58,10 @@ class Settings:
 
     def rooted_families(self) -> dict[str, Family]:
         """
-        The families, with the base URLs in their URLs.
+        Return the families with the base URLs filled in.
 
         Raises:
-            ValueError: A base URL is not one.
+            ValueError: A base URL is not a URL of http or https.
         """
         return with_base_urls(
             self.families, base_url=self.base_url, legacy_base_url=self.legacy_base_url
@@ -69,10 +69,10 @@ class Settings:
 
     def rooted_endpoints(self) -> dict[str, Endpoint]:
         """
-        The endpoints, with the base URLs in their URLs.
+        Return the endpoints with the base URLs filled in.
 
         Raises:
-            ValueError: A base URL is not one.
+            ValueError: A base URL is not a URL of http or https.
         """
         return with_base_urls(
             self.endpoints, base_url=self.base_url, legacy_base_url=self.legacy_base_url

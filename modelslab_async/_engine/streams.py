@@ -12,7 +12,7 @@ from .._polling.stream_buffer import StreamBuffer, Tickets, check_not_text, fill
 from .._polling.watchers import UpdateWatcher
 from .engine import Engine
 
-# Tickets of a stream that time out in one step of the event loop, before other tasks run.
+# The most tickets of a stream that time out in one step of the event loop, before other tasks run.
 _TIMEOUTS_PER_YIELD = 64
 
 
@@ -54,7 +54,7 @@ async def stream_outcomes(
 async def gather_outcomes(
     engine: Engine, tickets: Iterable[TicketLike], timeout: float | None
 ) -> list[Outcome]:
-    """Return the outcomes of many tickets in the order asked. See `Client.gather`."""
+    """Return the outcomes of many tickets in the order of the tickets. See `Client.gather`."""
     check_nonnegative_seconds("timeout", timeout, optional=True)
     check_not_text(tickets)
     yielder = Yielder()

@@ -11,7 +11,7 @@ from .._scheduling.watcher_protocol import Watcher
 
 class DropQueue:
     """
-    Watchers that leave all their tickets at once, however many these are.
+    Removes watchers from all their tickets without blocking the event loop.
 
     Args:
         unwatch: Removes a watcher from one ticket.
@@ -31,7 +31,7 @@ class DropQueue:
         return frozenset(self._leaving)
 
     def add(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Queue a watcher with all its open tickets."""
+        """Queue a watcher, to be removed from all its open tickets."""
         self._pending.append((tickets, watcher))
         self._leaving.append(watcher)
 

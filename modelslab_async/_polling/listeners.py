@@ -1,4 +1,4 @@
-"""Listeners of a poller, guards that may delay its polls, and what tells them. It never polls."""
+"""Event listeners, guards that may delay polls, and the poller's notifier. Nothing here polls."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 class Listeners:
-    """The caller's `on_event`, and the functions of this package that follow the poller."""
+    """The caller's `on_event`, and functions of this package that receive the poller's events."""
 
     def __init__(self, on_event: Listener | None) -> None:
         self._listeners = [on_event] if on_event is not None else []
@@ -39,7 +39,7 @@ class Listeners:
                 _logger.exception("on_event raised; the poller goes on")
 
     def add(self, listener: Listener) -> None:
-        """Add a listener in front of the others, since the caller's own may be slow."""
+        """Add a listener in front of the others, because the caller's own may be slow."""
         self._listeners = [listener, *self._listeners]
 
     def remove(self, listener: Listener) -> None:
@@ -68,7 +68,7 @@ class PollGuards:
 
 class Notifier:
     """
-    Passes on replies, errors, pauses and outcomes.
+    Passes replies, errors, pauses and outcomes to watchers and listeners.
 
     Attributes:
         on_completed: Called with each ticket that has ended. The owner of the slots sets it.
@@ -107,9 +107,9 @@ class Notifier:
         Args:
             entry: The ticket that was polled.
             result: The reply, or the error.
-            effects: What it changed.
+            effects: What the poll changed.
             overdue: By how many seconds the poll started late.
-            elapsed: How many seconds it took.
+            elapsed: How many seconds the poll took.
         """
         if effects.paused is not None:
             _logger.warning(
@@ -157,4 +157,4 @@ class Notifier:
 
 
 def _ignore_completed(_: Ticket) -> None:
-    """Do nothing: there are no slots to free."""
+    """Do nothing, because there are no slots to free."""

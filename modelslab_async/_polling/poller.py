@@ -1,14 +1,14 @@
 """
-Poller: the task group that polls what the schedule says, and tells watchers what came.
+Poller: the task group that polls the tickets that are due, and notifies their watchers.
 
-It decides nothing: the schedule does. Callers wait for watchers; the poller waits for no caller.
+The schedule decides what is due. Callers wait for watchers, and the poller waits for no caller.
 
     caller ──watch──> schedule ──take──> worker ──poll──> status client
                           ^                 │
                           └──────feed───────┘──notify──> watchers
 
-The workers own the requests, so a caller that stops waiting cancels none. An error that belongs to
-one ticket ends that ticket alone. Only a defect in the schedule itself stops the poller.
+The workers own the requests, so a caller that stops waiting cancels no request. An error of one
+ticket ends that ticket alone. Only a defect in the schedule itself stops the poller.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ from .worker_pool import WorkerPool
 
 _logger = logging.getLogger("modelslab_async")
 
-# Tickets that end in one step of the event loop, before other tasks run.
+# The most tickets that end in one step of the event loop, before other tasks run.
 _COMPLETIONS_PER_YIELD = 256
 _UNKNOWN_STATE = InitialState()
 
@@ -58,15 +58,15 @@ class Poller:
     Polls all open tickets of one client, in a task of its own.
 
     Attributes:
-        notifier: Tells watchers, listeners and the owner of the slots what came.
+        notifier: Passes replies and outcomes to watchers, listeners and the owner of the slots.
 
     Args:
         schedule: Decides what is polled when.
         status_client: Polls one ticket once.
         workers: The most polls in flight.
         listeners: Called with each event.
-        poll_guards: Asked before each poll.
-        jitter: Gives random numbers from 0 to 1.
+        poll_guards: May delay a poll.
+        jitter: Returns random numbers from 0 to 1.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Poller:
         self, ticket: Ticket, watcher: Watcher, initial_state: InitialState = _UNKNOWN_STATE
     ) -> None:
         """
-        Poll a ticket until it ends, and tell the watcher how. The first call starts the poller.
+        Poll a ticket until it ends, and notify the watcher. The first call starts the poller.
 
         Raises:
             ValueError: The ticket's family is unknown or its key is missing.
@@ -128,7 +128,7 @@ class Poller:
             self._pool.arm()
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Remove a watcher from one ticket. A request in flight goes on; its reply is dropped."""
+        """Remove a watcher from one ticket. It does not get the reply of a poll in flight."""
         try:
             self._schedule.drop(ticket, watcher)
         except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.
@@ -140,7 +140,7 @@ class Poller:
 
         Args:
             tickets: All open tickets of the watcher.
-            watcher: The watcher. From now on it takes no outcome.
+            watcher: The watcher. From now on it gets no outcome.
         """
         if self._task is not None:
             self._drops.add(tickets, watcher)
@@ -152,11 +152,11 @@ class Poller:
         return bool(self._drops) and self._task is not None and not self._task.done()
 
     def last(self, ticket: Ticket) -> Processing | None:
-        """The latest reply for an open ticket."""
+        """Return the latest reply for an open ticket, if there is one."""
         return self._schedule.last(ticket)
 
     def time_out(self, ticket: Ticket, seconds: float | None) -> Unresolved:
-        """The outcome for a caller whose timeout has passed."""
+        """Return the outcome for a caller whose timeout has passed."""
         last, last_error = self._schedule.last(ticket), self._schedule.last_error(ticket)
         return timed_out(ticket, seconds or 0.0, last, last_error)
 
@@ -189,7 +189,7 @@ class Poller:
                     self._start_tasks(group)
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
-            # Without `aclose` the event loop itself is ending, and no other task will run.
+            # If `aclose` was not called, the event loop is ending and no other task will run.
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise
@@ -205,7 +205,7 @@ class Poller:
                     watcher.fail(self._fatal_error)
 
     def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
-        # A task group starts tasks in the context of its caller, so only this task does it.
+        # A new task inherits the context of the task that starts it, so no caller starts one here.
         self._drops.start(group)
         if self._pool.try_add_worker():
             group.start_soon(self._run_worker)
@@ -217,7 +217,7 @@ class Poller:
             self.notifier.report_completion(completion)
 
     async def _complete_refused(self) -> None:
-        """End the tickets that a refusal has reached, a few in each step of the event loop."""
+        """End the refused tickets, a few in each step of the event loop."""
         if self._is_completing_refused:
             return
         self._is_completing_refused = True
@@ -243,7 +243,7 @@ class Poller:
                 await self._complete_refused()
 
     async def _poll_entry(self, entry: Entry) -> None:
-        """Poll one ticket. An error of any kind ends that ticket, and never the worker."""
+        """Poll one ticket. An unexpected error ends that ticket, and not the worker."""
         try:
             if not self._poll_guards.allows(entry.ticket):
                 self._schedule.return_unpolled(entry, self._loop.time())
@@ -259,7 +259,7 @@ class Poller:
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
-                # A caller's transport awaited something of its own that was cancelled.
+                # The caller's transport awaited another task or future, and that was cancelled.
                 result = TransportError("the transport was cancelled", ticket=entry.ticket)
             self._apply(entry, result, poll_started=poll_started, due=due)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):

@@ -22,17 +22,17 @@ from .._transport.sender import Sender
 
 _logger = logging.getLogger("modelslab_async")
 
-# A server that sends a new word with each reply must fill neither the log nor the memory.
+# A server that sends a new status word with each reply must fill neither the log nor the memory.
 _MAX_STATUS_CHARS = 80
 _MAX_LOGGED_STATUSES = 1000
 
 
 class UnknownFamily(ValueError):
     """
-    The client has no family of that name.
+    A ticket names a family that the client does not know.
 
     Attributes:
-        family: The name.
+        family: The name of the family.
     """
 
     def __init__(self, message: str, *, family: str) -> None:
@@ -41,7 +41,7 @@ class UnknownFamily(ValueError):
 
 
 class StatusClient:
-    """Knows where each family is polled, and polls it."""
+    """Polls tickets at the URLs of their families."""
 
     def __init__(self, families: Mapping[str, Family], sender: Sender) -> None:
         self._families = families
@@ -57,7 +57,7 @@ class StatusClient:
 
     def family_of(self, ticket: Ticket) -> Family:
         """
-        The family that resolves a ticket.
+        Return the family that resolves a ticket.
 
         Raises:
             UnknownFamily: The client does not know the family.
@@ -78,7 +78,7 @@ class StatusClient:
 
     def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        With which key, and at which host, a ticket is polled.
+        Return the tier of the key and the host with which a ticket is polled.
 
         Raises:
             ValueError: See `family_of`.
@@ -94,7 +94,7 @@ class StatusClient:
         return tier_and_host
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
-        """The key and the family of a ticket. A refusal may end all tickets of either."""
+        """Return the key's tier and the family of a ticket. A refusal applies to one of them."""
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 
     async def fetch(self, ticket: Ticket) -> Reply:
@@ -175,7 +175,7 @@ def with_base_urls(
     rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
 ) -> dict[str, _RowT]:
     """
-    The rows of a table with their URLs at the hosts that were given or that the environment names.
+    Return the rows with a base URL filled in: from the arguments, the environment or the default.
 
     Raises:
         ValueError: A base URL is not a URL of http or https.
@@ -193,12 +193,12 @@ def _checked_base_url(given: str | None, variable: str, default: str) -> str:
         raise ValueError(f"{source} is a URL such as {default!r}, got {url!r}")
     if parts.username or parts.password:
         raise ValueError("a base URL contains no user name and no password")
-    # Other clients of the service write its base URL without "/api". Both mean the same.
+    # Other clients of the service write its base URL without "/api". Both forms are accepted.
     return url if parts.path else f"{url}/api"
 
 
 def _split_plain_url(url: str) -> SplitResult | None:
-    """The parts of an http or https URL without query, fragment and braces; None for others."""
+    """Split an http or https URL without query, fragment and braces; None for other texts."""
     if not (url.isascii() and url.isprintable()) or set(url) & set(" {}?#"):
         return None
     try:

@@ -36,19 +36,19 @@ Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
 @define(eq=False)
 class StreamBuffer:
     """
-    The watcher of all tickets of one stream: what is open, and the outcomes that are not read yet.
+    The watcher of all tickets of one stream, with its open tickets and unread outcomes.
 
-    Both together are at most `window`. It remembers as many past outcomes, so that a ticket that
-    its source names again is not polled again. It also remembers refusals of a key or a family, so
-    that the rest of a long source is refused without a request.
+    Both together are at most `window`. It also remembers the last `window` outcomes, so that a
+    ticket that the source names again is not polled again. It remembers refusals of a key or a
+    family too, so that the rest of a long source is refused without a request.
 
-    Deadlines are in a queue by time. A ticket that ends leaves its deadline behind as stale; stale
-    ones are dropped at the front, and all at once when they are most of the queue.
+    Deadlines are in a queue by time. The deadline of an ended ticket is stale. Stale deadlines
+    are dropped at the front of the queue, and all at once when they are most of the queue.
 
     Attributes:
         window: The most tickets that are open or not yet read.
-        timeout: The seconds after which an open ticket is overdue; None: never.
-        scope_of: Gives the key and the family of a ticket.
+        timeout: The seconds after which an open ticket is overdue; None for no limit.
+        scope_of: Returns the key's tier and the family of a ticket.
         is_source_read: Whether the source has no more tickets.
         source_error: What the source raised, if it did.
     """
@@ -70,7 +70,7 @@ class StreamBuffer:
 
     @property
     def wants_updates(self) -> bool:
-        """See `Watcher`: it takes outcomes only."""
+        """False, because a stream takes only outcomes. See `Watcher`."""
         return False
 
     @property
@@ -84,7 +84,7 @@ class StreamBuffer:
         return tuple(self._open)
 
     def register(self, ticket: Ticket, now: float) -> bool:
-        """Add a ticket. Returns False if it is open already or its outcome is known."""
+        """Add a ticket. Return False if it is open already or its outcome is known."""
         self._used_window += 1
         outcome = self._recent_outcomes.get(ticket) or self._known_refusal(ticket)
         if outcome is not None:
@@ -137,7 +137,7 @@ class StreamBuffer:
         self._wakeup.wake()
 
     def finish_source(self, error: Exception | None = None) -> None:
-        """Note that no more tickets will come, and what their source raised."""
+        """Note that the source has ended, and the exception that it raised, if any."""
         self.is_source_read = True
         self.source_error = error
         self._wakeup.wake()
@@ -148,7 +148,7 @@ class StreamBuffer:
             await self._room_wakeup.wait()
 
     async def take(self) -> Outcome | None:
-        """Wait for the next outcome. None when all are taken, or when a deadline has passed."""
+        """Wait for the next outcome. Return None if all are taken or a deadline has passed."""
         while not self._unread and not (self.is_source_read and not self._open):
             if self._error is not None:
                 raise self._error
@@ -163,7 +163,7 @@ class StreamBuffer:
         return self._unread.popleft()
 
     def overdue(self, now: float, limit: int) -> list[Ticket]:
-        """Up to `limit` open tickets whose deadline has passed."""
+        """Return up to `limit` open tickets whose deadline has passed."""
         late: dict[Ticket, None] = {}
         while len(late) < limit and self._deadlines and self._deadlines[0][0] <= now:
             deadline, ticket = self._deadlines.popleft()
@@ -173,7 +173,7 @@ class StreamBuffer:
 
     def _add_deadline(self, deadline: float, ticket: Ticket) -> None:
         if not self._deadlines:
-            # The reader waits without a timeout: wake it to take up this deadline.
+            # The reader waits without a timeout, so wake it to take up this deadline.
             self._wakeup.wake()
         self._deadlines.append((deadline, ticket))
         if len(self._deadlines) > 2 * len(self._open) + _MAX_STALE_DEADLINES:
@@ -218,10 +218,10 @@ async def fill_buffer(
 
 def check_not_text(tickets: Tickets) -> None:
     """
-    Refuse a text where an iterable of tickets is expected: its letters would become tickets.
+    Refuse a text instead of an iterable of tickets, because each letter would be a ticket.
 
     Raises:
-        ValueError: It is a text.
+        ValueError: `tickets` is a text.
     """
     if isinstance(tickets, str):
         raise ValueError(  # noqa: TRY004 -- every malformed ticket is a ValueError.

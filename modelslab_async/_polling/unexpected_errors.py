@@ -1,7 +1,7 @@
 """
-Errors that no part of this package is meant to raise: defects, here or in a caller's own objects.
+Reports errors that only a defect can raise, in this package or in an object of the caller.
 
-Their text may contain the request and so the key. Only the type and the place are shown.
+The text of such an error may contain the key. So only its type and where it was raised are shown.
 """
 
 import logging
@@ -14,7 +14,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 def ticket_error(error: BaseException) -> ModelsLabError:
-    """The cause of the `Unresolved` for the ticket whose poll raised the error."""
+    """Return the cause of the `Unresolved` for a ticket whose poll raised this error."""
     return ModelsLabError(
         f"polling this ticket raised {type(error).__name__}, which is a defect of this package or "
         "of an object passed as http= or pace=; the log says where; wait for the same ticket "
@@ -24,10 +24,10 @@ def ticket_error(error: BaseException) -> ModelsLabError:
 
 def poller_error(error: Exception | None) -> RuntimeError:
     """
-    What every caller gets after the poller has stopped.
+    Return the error that every caller gets after the poller has stopped.
 
     Args:
-        error: The defect that stopped it; None if a task of it was cancelled from outside.
+        error: The defect that stopped it; None if another task cancelled one of its tasks.
     """
     first: BaseException | None = error
     while isinstance(first, BaseExceptionGroup):

@@ -14,7 +14,7 @@ from .._models.ticket import Ticket
 def timed_out(
     ticket: Ticket, seconds: float, last: Processing | None, last_error: TransientError | None
 ) -> Unresolved:
-    """The outcome of a ticket for a caller whose timeout has passed."""
+    """Return the outcome of a ticket for a caller whose timeout has passed."""
     why = f" (the last poll failed: {last_error.message})" if last_error else ""
     cause = WaitTimeout(
         f"not done after {seconds:g} s{why}; wait for the same ticket again to resume",
@@ -26,7 +26,7 @@ def timed_out(
 
 
 class NullWatcher:
-    """Keeps a ticket polled for which no caller waits."""
+    """Keeps a ticket polled although no caller waits for it."""
 
     wants_updates = False
 
@@ -46,7 +46,7 @@ class OutcomeWatcher:
     wants_updates = False
 
     def __init__(self) -> None:
-        # The error is a result too: asyncio warns of an exception that is never retrieved.
+        # An error is set as a result, since asyncio warns of an exception that is never retrieved.
         self._future: asyncio.Future[Outcome | BaseException] = (
             asyncio.get_running_loop().create_future()
         )
@@ -63,7 +63,7 @@ class OutcomeWatcher:
 
     async def outcome(self, seconds: float | None) -> Outcome | None:
         """
-        Wait for the outcome. None if it has not come after some seconds.
+        Wait for the outcome. Return None if it has not come after this many seconds.
 
         Raises:
             Exception: The poller stopped, or this watcher failed.
@@ -91,7 +91,7 @@ class UpdateWatcher:
 
     @property
     def wants_updates(self) -> bool:
-        """See `Watcher`: it takes every change."""
+        """True, because the caller gets every change. See `Watcher`."""
         return True
 
     def notify(self, update: Processing | Outcome) -> None:
@@ -108,7 +108,7 @@ class UpdateWatcher:
         self._wakeup.wake()
 
     async def next_update(self, seen: Processing | None) -> Processing | Outcome:
-        """Wait for a reply other than the last one that was seen, or for the outcome."""
+        """Wait for a reply that differs from `seen`, or for the outcome."""
         while True:
             if self._error is not None:
                 raise self._error

@@ -9,13 +9,13 @@ class WorkerPool:
     """
     Up to `size` workers, started one by one as they are needed.
 
-    One timer serves all tickets. While all workers are busy it is not armed: the next worker that
-    is free takes what is due, and arms it again.
+    One timer serves all tickets. While all workers are busy the timer is not set. The next free
+    worker takes the ticket that is due, and sets the timer again.
 
     Args:
-        next_poll_at: When the next poll may start; None if nothing is queued.
+        next_poll_at: Returns when the next poll may start; None if nothing is queued.
         size: The most workers.
-        request_worker: Called where one more worker is needed. The owner starts it.
+        request_worker: Called when one more worker is needed. The owner of the pool starts it.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class WorkerPool:
         self._timer_due = 0.0
 
     def try_add_worker(self) -> bool:
-        """Count one more worker. False if none is needed, or the pool is full."""
+        """Count one more worker. Return False if none is needed or the pool is full."""
         if self._idle or self._started == self._size:
             return False
         self._started += 1
         return True
 
     def arm(self) -> None:
-        """Wake a worker if a poll is due, else set the timer to when one will be."""
+        """Wake a worker if a poll is due, else set the timer for the next poll."""
         if not self._idle and self._started == self._size:
             return
         when = self._next_poll_at()
@@ -53,11 +53,11 @@ class WorkerPool:
         elif self._timer is None or self._timer_due != when:
             self.cancel_timer()
             self._timer_due = when
-            # An empty context, so that the timer keeps no caller's context variables alive.
+            # With an empty context the timer does not keep a caller's context variables in memory.
             self._timer = self._loop.call_at(when, self._on_timer, context=Context())
 
     async def wait_until_woken(self) -> None:
-        """Let this worker rest until a poll may be due."""
+        """Wait until a poll may be due."""
         woken = self._loop.create_future()
         self._idle.append(woken)
         self.arm()

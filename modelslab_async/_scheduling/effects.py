@@ -12,10 +12,10 @@ class Completion:
     A ticket that has ended.
 
     Attributes:
-        outcome: How it ended.
+        outcome: How the ticket ended.
         watchers: The watchers to notify.
-        polls: How often it was polled.
-        waited: The seconds since it was added.
+        polls: How often the ticket was polled.
+        waited: The seconds since the ticket was added.
     """
 
     outcome: Outcome
@@ -30,8 +30,8 @@ class Effects:
     What one poll changed.
 
     Attributes:
-        completion: The ticket's end, if it ended.
-        paused: For how many seconds the host or the key is paused, if the poll caused a pause.
+        completion: How the ticket ended; None if it is still open.
+        paused: The seconds of the pause that the poll caused for its host or key; None if none.
     """
 
     completion: Completion | None = None

@@ -1,16 +1,16 @@
 """
-What a failed poll means for its host, its key and its ticket. It pauses and refuses hosts.
+Reacts to a failed poll: pauses or refuses its host or key, and retries or ends its ticket.
 
-    RateLimited                             the key pauses at all hosts; the ticket is due at once
-    any other TransientError                the ticket backs off, up to `max_failures` in a row
-      10 in a row at one host               the host pauses, then gets one probe at a time
+    RateLimited                             the key pauses at all hosts; then the ticket is polled
+    any other TransientError                the ticket backs off; it ends after `max_failures`
+      10 in a row (1 if it is unproven)     the host pauses, and is unproven after that
       `outage` seconds without an answer    all tickets of the host end
     AuthenticationError, PaymentRequired    all tickets of the key end
     PermissionDenied                        all tickets of the family end
     ConnectionImpossible                    all tickets of the host end
     any other ModelsLabError                this ticket ends
 
-A rate limit never counts as a failure of the ticket.
+`host_health` explains unproven hosts. A rate limit never counts as a failure of the ticket.
 """
 
 from attrs import frozen
@@ -34,8 +34,8 @@ class FailureReaction:
     What is to happen to the ticket whose poll failed.
 
     Attributes:
-        retry_at: When to poll it again; None: it ends.
-        paused: For how many seconds its host or key was paused, if the failure caused a pause.
+        retry_at: When to poll the ticket again; None if the ticket ends.
+        paused: The seconds of the pause that the failure caused for its host or key; None if none.
     """
 
     retry_at: float | None = None
@@ -48,7 +48,7 @@ _END = FailureReaction()
 def react_to_failure(
     hosts: Hosts, entry: Entry, error: ModelsLabError, now: float, jitter: float
 ) -> FailureReaction:
-    """Apply a failed poll to the hosts, and say what is to happen to its ticket."""
+    """Apply a failed poll to the hosts, and return what happens to its ticket."""
     match error:
         case RateLimited():
             return _react_to_rate_limit(hosts, entry, error, now, jitter)

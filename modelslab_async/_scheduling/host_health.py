@@ -1,10 +1,11 @@
 """
-HostHealth: whether a host answers, for one key. It counts and decides; it holds no ticket.
+HostHealth: whether a host answers requests with one key. It holds no ticket.
 
     unproven ──answer──> proven ──10 failures in a row, or a rate limit──> paused ──time──> unproven
 
-A proven host is polled freely. An unproven one gets one probe at a time: so a wrong key costs one
-request however many tickets wait, and a dead server is asked by one of them.
+A proven host is polled freely. An unproven host gets one poll as a probe, and the next one only
+after an answer or a growing delay. So a wrong key or a dead server costs only a few requests,
+however many tickets wait.
 """
 
 import math
@@ -14,7 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# A gap between two failures counts as silence up to here; a longer one is a machine that slept.
+# A gap between two failures adds at most this to the silence. In a longer gap the machine was
+# probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 
@@ -25,7 +27,7 @@ class HostHealth:
 
     Attributes:
         paused_until: No poll starts before this time.
-        is_proven: Whether the host has answered since it was first asked, or since its last pause.
+        is_proven: Whether the host has answered since its last pause or refusal of the key.
         last_error: The latest failure since the last answer.
         silent_s: For how many seconds polls have failed without any answer.
     """
@@ -41,7 +43,7 @@ class HostHealth:
     _was_paused: bool = False
 
     def record_answer(self) -> bool:
-        """Take an answer: key, network and host are fine. Returns whether it ends a pause."""
+        """Note that the host answered. Return whether this is the first answer after a pause."""
         was_paused, self._was_paused = self._was_paused, False
         self.is_proven = True
         self.reset_silence()
@@ -49,13 +51,13 @@ class HostHealth:
         return was_paused
 
     def reset_silence(self) -> None:
-        """Take any sign of life, such as a refusal: the host is not silent."""
+        """Forget the silence and the last error, for example after a refusal."""
         self.silent_s = 0.0
         self._failed_at = math.inf
         self.last_error = None
 
     def record_failure(self, error: TransientError, poll_started: float, now: float) -> int:
-        """Count a failed poll. Returns the number of pauses in a row if it causes one, else 0."""
+        """Count a failed poll. If it causes a pause, return the pauses in a row, else 0."""
         self.last_error = error
         self.silent_s += min(max(0.0, now - self._failed_at), _MAX_SILENCE_GAP_S)
         self._failed_at = now
@@ -65,14 +67,14 @@ class HostHealth:
         return self.record_pause(poll_started)
 
     def record_pause(self, poll_started: float) -> int:
-        """Count a pause; returns 0 if the poll started before the last pause: it is no news."""
+        """Count a pause. Return the pauses in a row; 0 if the poll is older than the last one."""
         if poll_started < self._paused_at:
             return 0
         self._pause_streak += 1
         return self._pause_streak
 
     def pause(self, now: float, seconds: float) -> None:
-        """Start no poll for some seconds, and then one probe at a time."""
+        """Allow no poll for some seconds. After that the host is unproven."""
         self.is_proven = False
         self._was_paused = True
         self._paused_at = now

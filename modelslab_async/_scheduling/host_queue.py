@@ -1,8 +1,8 @@
 """
 HostQueue: the open tickets of one key at one host, and when the next may be polled.
 
-Its tickets share one fate: they are refused, slowed down or cut off together. Families take turns,
-so that a long queue of one family does not delay another. It never polls.
+A pause or a refusal applies to all these tickets. Families take turns, so that a long queue of one
+family does not delay another. It never polls.
 """
 
 import math
@@ -26,7 +26,7 @@ _NEVER = -math.inf
 
 @frozen(weakref_slot=False)
 class PollFailures:
-    """The failed polls of one ticket in a row: how many, and the latest error."""
+    """How many polls of one ticket failed in a row, and the latest error."""
 
     failures: int
     last_error: TransientError
@@ -39,8 +39,8 @@ class WebhookState:
 
     Attributes:
         expects_webhook: Whether a webhook will report the end, so that polls can be rarer.
-        nudged_in_flight: Whether a webhook came while the ticket was polled.
-        last_nudge_due: The due time that the last nudge set.
+        nudged_in_flight: Whether a webhook or `Client.nudge` came while a poll was in flight.
+        last_nudge_due: The time at which the last nudge made the ticket due.
     """
 
     expects_webhook: bool = False
@@ -53,14 +53,14 @@ class Entry:
     """
     One open ticket, however many watchers it has.
 
-    A million entries must fit into memory. So rare state is in objects of its own, and entries
-    share the float objects of their times.
+    A million entries must fit into memory. So state that few entries need is in separate objects,
+    and entries share float objects for their times.
 
     Attributes:
-        due: When to poll it next. During a poll: when that poll was due.
-        poll_started: When the poll in flight started; -inf if none is.
-        last_running: When it was last seen running, or else when it was added.
-        expected_done: When the server first said that it would be done, if it did.
+        due: When to poll the ticket next. While a poll is in flight, when that poll was due.
+        poll_started: When the poll in flight started; -inf if no poll is in flight.
+        last_running: When the job was last seen running; before that, when it was added.
+        expected_done: When the job will be done by the server's first eta; None without an eta.
     """
 
     ticket: Ticket
@@ -78,17 +78,17 @@ class Entry:
 
     @property
     def is_queued(self) -> bool:
-        """Whether no poll of it is in flight."""
+        """Whether no poll of the ticket is in flight."""
         return self.poll_started == _NEVER
 
     @property
     def eta(self) -> float | None:
-        """The age at which the server said that it would be done."""
+        """The age in seconds at which the server expects the end; None if it gave no eta."""
         return None if self.expected_done is None else self.expected_done - self.added
 
     @property
     def failures(self) -> int:
-        """How many polls in a row have failed."""
+        """The number of failed polls in a row."""
         return self.poll_failures.failures if self.poll_failures else 0
 
 
@@ -101,9 +101,9 @@ class PendingRefusal:
 
     Attributes:
         error: The refusal.
-        entries: The entries that were open when it came.
-        was_in_flight: Whether they were being polled then. Such an entry may be queued again by
-            now; the others were taken out of the queue.
+        entries: The entries that the refusal still has to end.
+        was_in_flight: Whether the entries were in flight when the refusal came. Such an entry may
+            be queued again by now. Entries that were queued have left the queue.
     """
 
     error: ModelsLabError
@@ -116,7 +116,7 @@ class HostQueue:
     """
     A queue for each family of one key at one host.
 
-    The family that was polled least recently goes first; within a family the most overdue ticket.
+    The next poll is for the family that was polled least recently, and for its most overdue ticket.
     """
 
     tier: Tier
@@ -127,7 +127,7 @@ class HostQueue:
     _in_flight: set[Entry] = field(factory=set[Entry], repr=False)
     _pending_refusals: list[PendingRefusal] = field(factory=list[PendingRefusal], repr=False)
     _queues: dict[str, ReadyQueue[Entry]] = field(factory=dict[str, ReadyQueue[Entry]], repr=False)
-    # Kept for the same reason as in ReadyQueue.
+    # Cached, because the next due time is needed several times for each poll.
     _next_due: float | None = None
     _is_next_due_known: bool = True
 
@@ -151,25 +151,25 @@ class HostQueue:
             self._next_due = entry.due
 
     def mark_stale(self, entry: Entry) -> None:
-        """Note that an entry has lost its last watcher. The queue drops it later."""
+        """Note that an entry has lost its last watcher. The queue drops the entry later."""
         if entry.is_queued:
             self._queues[entry.ticket.family].mark_stale()
             self._is_next_due_known = False
 
     def next_poll_at(self) -> float | None:
-        """When the next poll may start, as far as is known now; None if nothing is queued."""
+        """Return when the next poll may start, as far as is known; None if nothing is queued."""
         due = self._next_due if self._is_next_due_known else self._find_next_due()
         if due is None:
             return None
         due = max(due, self.health.paused_until)
         if self.health.is_proven or not self._in_flight:
             return due
-        # Each probe that hangs doubles the wait for the next: one more would tell little.
+        # Each unanswered probe doubles the wait for the next, because one more would tell little.
         doublings = min(len(self._in_flight) - 1, _MAX_PROBE_DOUBLINGS)
         return max(due, self._probed_at + _PROBE_INTERVAL_S * (1 << doublings))
 
     def take(self, now: float) -> Entry:
-        """Remove the next entry, to be polled. `next_poll_at` must not be after `now`."""
+        """Take the next entry out for a poll. Call it only if `next_poll_at` is not after `now`."""
         entry = self._pop(now)
         entry.poll_started = self._probed_at = now
         entry.polls += 1
@@ -177,21 +177,21 @@ class HostQueue:
         return entry
 
     def return_unpolled(self, entry: Entry) -> None:
-        """Take back an entry that was taken and not polled."""
+        """Note that an entry from `take` was not polled after all."""
         self._in_flight.discard(entry)
         entry.polls -= 1
 
     def finish_poll(self, entry: Entry) -> None:
-        """Take back an entry whose poll is over, however it went."""
+        """Note that the poll of an entry is over, with or without a reply."""
         self._in_flight.discard(entry)
 
     def record_answer(self, now: float) -> None:
-        """Take an answer of the host. After a pause, what fell due meanwhile is spread."""
+        """Note that the host answered. After a pause, spread the polls that fell due during it."""
         if self.health.record_answer():
             self._spread_backlog(now)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread what fell due while the process did not run for this long."""
+        """Spread the polls that fell due while the process stood still for this many seconds."""
         next_due = self._find_next_due() if self.health.is_proven else None
         if next_due is not None and next_due < now - seconds:
             self._spread_backlog(now)
@@ -202,7 +202,7 @@ class HostQueue:
         return not self._in_flight and self._find_next_due() is None
 
     def refuse_open(self, error: ModelsLabError, family: str | None) -> None:
-        """Refuse all that is open now, or one family of it. `pop_refused` hands it out."""
+        """Refuse all open tickets, or those of one family. `pop_refused` returns them in slices."""
         self._pending_refusals = [refusal for refusal in self._pending_refusals if refusal.entries]
         in_flight = [entry for entry in self._in_flight if family in (None, entry.ticket.family)]
         queued = [
@@ -219,11 +219,11 @@ class HostQueue:
 
     @property
     def has_pending_refusals(self) -> bool:
-        """Whether `pop_refused` has something to give."""
+        """Whether `pop_refused` still has refused entries to return."""
         return any(refusal.entries for refusal in self._pending_refusals)
 
     def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
-        """Up to `limit` refused entries that still have a watcher, each with its refusal."""
+        """Return up to `limit` refused entries that have a watcher, each with its refusal."""
         refusal = next(refusal for refusal in self._pending_refusals if refusal.entries)
         some = refusal.entries[-limit:]
         del refusal.entries[-limit:]
@@ -231,12 +231,12 @@ class HostQueue:
             if refusal.was_in_flight and entry.watchers:
                 self.mark_stale(entry)
             elif not refusal.was_in_flight and not entry.watchers:
-                # It was counted as stale when it lost its watcher, but is not in the queue.
+                # The entry was counted as stale when it lost its watcher, but it is not queued.
                 self._queues[entry.ticket.family].unmark_stale()
         return [(entry, refusal.error) for entry in some if entry.watchers]
 
     def _find_next_due(self) -> float | None:
-        """The earliest due time of all families."""
+        """Return the earliest due time of all families."""
         if not self._is_next_due_known:
             earliest: float | None = None
             for queue in self._queues.values():
@@ -248,7 +248,7 @@ class HostQueue:
         return self._next_due
 
     def _pop(self, now: float) -> Entry:
-        """Remove the most overdue entry of the family that was polled least recently."""
+        """Take out the most overdue entry of the family that was polled least recently."""
         family = next(name for name, queue in self._queues.items() if _is_due(queue, now))
         queue = self._queues[family]
         if len(self._queues) > 1:

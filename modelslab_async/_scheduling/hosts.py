@@ -1,7 +1,7 @@
 """
 Hosts: the queues of all hosts of one client, and which host is polled next.
 
-It holds what the hosts of one key share: pauses, refusals and the poll rate. It never polls.
+It also applies pauses and the poll rate to all hosts of one key. It never polls.
 """
 
 import math
@@ -19,12 +19,12 @@ from .rate_limiter import RateLimiter
 @define(eq=False)
 class Hosts:
     """
-    A queue for each key and host. Hosts take turns.
+    A queue for each key and host. The queues are polled in turn.
 
     Attributes:
         limits: How to back off from a host, and when to give up.
         rate: The most polls a second with one key; None for no limit.
-        has_pending_refusals: Whether `pop_refused` has something to give.
+        has_pending_refusals: Whether `pop_refused` still has refused entries to return.
     """
 
     limits: RetryLimits
@@ -35,10 +35,10 @@ class Hosts:
     _rate_limiters: dict[Tier, RateLimiter] = Factory(dict)
 
     def queue_for(self, tier: Tier, host: str) -> HostQueue:
-        """The queue of one key at one host."""
+        """Return the queue of one key at one host."""
         host_queue = self._queues.get((tier, host))
         if host_queue is None:
-            # A rate limit holds for the key, so also at a host that was not asked before.
+            # A rate limit applies to the key at all hosts, so a new host is paused too.
             health = HostHealth(paused_until=self._tier_paused_until.get(tier, -math.inf))
             host_queue = self._queues[tier, host] = HostQueue(tier, host, self.limits, health)
             if self.rate is not None:
@@ -46,11 +46,11 @@ class Hosts:
         return host_queue
 
     def with_tier(self, tier: Tier) -> list[HostQueue]:
-        """The queues of one key at all hosts."""
+        """Return the queues of one key at all hosts."""
         return [host_queue for host_queue in self._queues.values() if host_queue.tier == tier]
 
     def next_poll_at(self) -> float | None:
-        """When the next poll may start, as far as is known now; None if nothing is queued."""
+        """Return when the next poll may start, as far as is known; None if nothing is queued."""
         earliest: float | None = None
         for host_queue in self._queues.values():
             when = host_queue.next_poll_at()
@@ -63,7 +63,7 @@ class Hosts:
         return earliest
 
     def take(self, now: float) -> Entry | None:
-        """Remove the next ticket to poll; None if no poll may start now."""
+        """Take out the next entry for a poll. Return None if no poll may start now."""
         for host_queue in self._queues.values():
             when = host_queue.next_poll_at()
             if when is not None and when <= now and self._is_rate_free(host_queue.tier, now):
@@ -84,20 +84,20 @@ class Hosts:
             host_queue.health.pause(now, seconds)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread what fell due while the process did not run for this long."""
+        """Spread the polls that fell due while the process stood still for this many seconds."""
         for host_queue in self._queues.values():
             host_queue.note_stall(now, seconds)
 
     def refuse_open(
         self, host_queues: list[HostQueue], error: ModelsLabError, family: str | None = None
     ) -> None:
-        """Refuse all that is open at some hosts, or one family of it."""
+        """Refuse all open tickets in some queues, or those of one family."""
         for host_queue in host_queues:
             host_queue.refuse_open(error, family)
         self._update_pending_refusals()
 
     def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
-        """Up to `limit` refused entries, each with its refusal. Only if there are pending ones."""
+        """Return up to `limit` refused entries, each with its refusal. Some must be pending."""
         host_queue = next(each for each in self._queues.values() if each.has_pending_refusals)
         refused = host_queue.pop_refused(limit)
         self._update_pending_refusals()

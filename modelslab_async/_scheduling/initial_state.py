@@ -9,7 +9,7 @@ class InitialState:
     What is known of a ticket when it is first watched.
 
     Attributes:
-        eta: Seconds until the server expects it to be done, if it said so.
+        eta: Seconds until the server expects the job to be done; None if it gave no eta.
         just_submitted: Whether it was submitted just now, so that an immediate poll is useless.
         expects_webhook: Whether a webhook will report its end, so that polls can be rarer.
     """

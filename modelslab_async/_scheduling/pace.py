@@ -26,21 +26,23 @@ class Pace:
     So the end of a job that ran T seconds is seen at most step(T) and one round trip later, and the
     number of polls grows with the logarithm of T.
 
-    If the server gave an eta, one step leads to it. That step is at most `max_eta_wait` seconds or
-    the job's age, whichever is more, which bounds the cost of an eta that is too long.
+    If the server gave an eta, the next poll is due at the eta. But that step is at most
+    `max_eta_wait` seconds or the job's age, whichever is more. So a wrong eta costs little.
 
     Args:
         floor: The seconds between two polls of a young job.
         growth: The fraction of a job's age that is added to `floor`.
-        growth_cap: The most seconds that `floor` and `growth` make together.
+        growth_cap: The most seconds that `floor + growth * T` gives.
         age_fraction: A step is at least this fraction of a job's age.
         ceiling: The most seconds between two polls of a ticket.
-        max_eta_wait: The most seconds that an eta delays a poll at first; 0 ignores every eta.
+        max_eta_wait: The longest step to an eta, in seconds, for jobs younger than this; 0 ignores
+            every eta.
         jitter: The fraction of each step that is random. It shortens a step, or delays the poll at
             an eta a little.
         max_failures: How many polls in a row may fail before a ticket ends as `Unresolved`.
-        outage: For how many seconds a host may be silent before all waits for it end.
-        grace: For how many seconds "not found" means that the server does not know the id yet.
+        outage: For how many seconds a host may be silent before the waits for its tickets end.
+        grace: Below this age in seconds, "not found" means that the server does not know the id
+            yet.
     """
 
     floor: float = field(default=2.5, validator=_positive)
@@ -60,7 +62,7 @@ class Pace:
 
     @classmethod
     def fixed(cls, seconds: float) -> Self:
-        """A pace with the same step every time, as in a hand-written loop."""
+        """Make a pace with the same step every time, as in a hand-written loop."""
         return cls(
             floor=seconds,
             growth=0.0,
@@ -78,11 +80,11 @@ class Pace:
         saved: Mapping[str, Any] | None = None,
     ) -> AdaptivePace:
         """
-        A pace that starts as a plain one and learns how long the jobs of each family take.
+        Make a pace that starts as a plain one and learns how long the jobs of each family take.
 
         Args:
             plain: The pace to start with; `Pace()` if None.
-            poll_cost: The cost of a poll, as the seconds of delay of a result that are as bad.
+            poll_cost: The cost of a poll: one more poll is as bad as a delay of this many seconds.
             saved: What `AdaptivePace.to_dict` returned, to continue from there.
 
         Raises:
@@ -95,24 +97,24 @@ class Pace:
 
     @property
     def limits(self) -> Self:
-        """This pace: it has the limits too."""
+        """This pace itself, because it has the limits too."""
         return self
 
     def for_family(self, _family: str, /) -> Self:
-        """This pace: it is the same for every family."""
+        """Return this pace, because it is the same for every family."""
         return self
 
     def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
-        """Do nothing: a plain pace does not learn."""
+        """Do nothing, because a plain pace does not learn."""
 
     def first_step(
         self, eta: float | None, jitter: float, *, just_submitted: bool = False
     ) -> float:
         """
-        Seconds until the first poll.
+        Return the seconds until the first poll.
 
         Args:
-            eta: The seconds that the server expects the job to take still, if it said so.
+            eta: The seconds until the server expects the job to be done; None if it gave no eta.
             jitter: A random number from 0 to 1.
             just_submitted: Whether the job was submitted just now, so that it cannot be done yet.
         """
@@ -122,26 +124,26 @@ class Pace:
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
         """
-        Seconds from one poll to the next.
+        Return the seconds from one poll to the next.
 
         Args:
             age: For how many seconds the job has run.
             jitter: A random number from 0 to 1.
-            eta: The age at which the server expects the job to be done, if it said so.
+            eta: The age at which the server expects the job to be done; None if it gave no eta.
         """
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Jitter moves the poll behind the eta: an earlier poll would find the job still running.
+        # Jitter delays the poll, because a poll before the eta would find the job still running.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 
     def base_step(self, age: float) -> float:
-        """The seconds of a step at an age, without jitter and without an eta."""
+        """Return the seconds of a step at an age, without jitter and without an eta."""
         grown = min(self.floor + self.growth * age, max(self.growth_cap, self.floor))
         return min(max(grown, self.age_fraction * age), self.ceiling)
 
     def backoff(self, failures: int, jitter: float) -> float:
-        """Seconds to wait after so many failures in a row."""
+        """Return the seconds to wait after this many failures in a row."""
         limit = max(self.floor, _MAX_BACKOFF_S)
         return min(self.floor * 2.0 ** min(failures - 1, 30), limit) * (1.0 - 0.5 * jitter)

@@ -1,5 +1,5 @@
 """
-What a pace must have. `Pace` and `AdaptivePace` do, and so may any object of a caller's own.
+Protocols of a pace. `Pace` and `AdaptivePace` fulfil them, and a caller's own object may too.
 
 A pace decides when to poll. It never polls, and it gets the time and a random number as arguments.
 """
@@ -10,16 +10,16 @@ from .._models.validation import check_members
 
 
 class FamilyPace(Protocol):
-    """When the tickets of one family are polled."""
+    """Decides when the tickets of one family are polled."""
 
     def first_step(
         self, eta: float | None, jitter: float, *, just_submitted: bool = False
     ) -> float:
         """
-        Seconds until the first poll of a ticket.
+        Return the seconds until the first poll of a ticket.
 
         Args:
-            eta: The seconds that the server expects the job to take still, if it said so.
+            eta: The seconds until the server expects the job to be done; None if it gave no eta.
             jitter: A random number from 0 to 1, to spread tickets that come together.
             just_submitted: Whether the job was submitted just now, so that it cannot be done yet.
         """
@@ -27,82 +27,82 @@ class FamilyPace(Protocol):
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
         """
-        Seconds from one poll to the next, for a job that is still running.
+        Return the seconds from one poll to the next, for a job that is still running.
 
         Args:
             age: For how many seconds the client has known the ticket.
             jitter: A random number from 0 to 1.
-            eta: The age at which the server expects the job to be done, if it said so.
+            eta: The age at which the server expects the job to be done; None if it gave no eta.
         """
         ...
 
     def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
         """
-        Take note of how long a job ran. A pace that does not learn ignores it.
+        Learn how long a job ran. A pace that does not learn does nothing.
 
         Args:
-            last_running: The age at which it was last seen running.
+            last_running: The age at which the job was last seen running.
             first_done: The age at which it was first seen done; None if the client stopped waiting.
-            eta: The age at which the server expected it to be done, if it said so.
+            eta: The age at which the server expected it to be done; None if it gave no eta.
         """
         ...
 
 
 class RetryLimits(Protocol):
-    """How to back off from trouble, and when to give up. A `Pace` is one."""
+    """How to back off after failures, and when to give up. A `Pace` has these limits."""
 
     @property
     def floor(self) -> float:
-        """The least seconds of a pause."""
+        """The shortest pause, in seconds."""
         ...
 
     @property
     def ceiling(self) -> float:
-        """The most seconds between two polls of a ticket."""
+        """The longest time between two polls of a ticket, in seconds."""
         ...
 
     @property
     def max_failures(self) -> int:
-        """How many polls in a row may fail before the wait for a ticket ends."""
+        """The number of failed polls in a row that ends the wait for a ticket."""
         ...
 
     @property
     def outage(self) -> float:
-        """For how many seconds a host may be silent before all waits for it end."""
+        """The seconds of silence of a host after which the waits for its tickets end."""
         ...
 
     @property
     def grace(self) -> float:
-        """For how many seconds "not found" means that the server does not know the ticket yet."""
+        """The age in seconds below which "not found" means that the server is not that far yet."""
         ...
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
-        """Seconds until the next poll of a ticket that the server does not know yet."""
+        """Return the seconds between polls, for a ticket not found yet and for a backlog."""
         ...
 
     def backoff(self, failures: int, jitter: float) -> float:
-        """Seconds to wait after so many failures in a row."""
+        """Return the seconds to wait after this many failures or pauses in a row."""
         ...
 
 
 class PacePolicy(Protocol):
-    """When each ticket is polled: what `Client(pace=...)` takes."""
+    """Decides when each ticket is polled. `Client(pace=...)` takes such an object."""
 
     @property
     def limits(self) -> RetryLimits:
-        """How to back off and when to give up, for all families. `Pace()` will do."""
+        """The retry limits for all families, such as `Pace()`."""
         ...
 
     def for_family(self, family: str, /) -> FamilyPace:
-        """The pace of one family. It is called before each step, so it must be fast."""
+        """Return the pace of one family. It is called before each step, so it must be fast."""
         ...
 
 
 class PlainPace(FamilyPace, RetryLimits, Protocol):
-    """A pace that does not learn, which an adaptive pace starts from and is measured by."""
+    """A pace that does not learn. An adaptive pace starts from it and compares costs with it."""
 
     def base_step(self, age: float) -> float:
-        """The seconds of a step at an age, without jitter and without an eta."""
+        """Return the seconds of a step at an age, without jitter and without an eta."""
         ...
 
 

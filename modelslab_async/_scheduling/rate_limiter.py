@@ -1,4 +1,4 @@
-"""RateLimiter: spaces the polls of one key. It never sleeps: it says when the next may start."""
+"""RateLimiter: says when the next poll of one key may start. It never sleeps."""
 
 from collections import deque
 from math import ceil
@@ -14,9 +14,9 @@ class RateLimiter:
     """
     Spaces polls evenly, `rate` a second.
 
-    Where the event loop was late, the next polls follow faster. But no second has more than `rate`
-    polls, wherever it begins. A rate with a fraction is bounded over a longer time: 2.5 a second
-    are at most 3 in any 1.2 seconds.
+    If the event loop was late, the next polls follow faster. But at most `rate` polls start within
+    any one second. A rate with a fraction is bounded over a longer time. For example, 2.5 a second
+    means at most 3 within any 1.2 seconds.
     """
 
     rate: float

@@ -3,17 +3,17 @@ ReadyQueue: the queued tickets of one family, and how a backlog is spread after 
 
 No operation takes long, however many tickets are queued. It never reads a clock.
 
-While a host is paused or the machine sleeps, tickets fall due and none is polled. Polling all of
-them at once afterwards would be a burst. So a pause splits the queue:
+While a host is paused or the machine is suspended, tickets fall due and none is polled. Polling
+all of them at once afterwards would be a burst. So a pause splits the queue:
 
     backlog heaps   what was queued when a pause ended, one heap for each pause
     current heap    what was pushed since; due as usual
 
-The backlog is polled with equal gaps, so that all of it takes one step of the pace: as many polls
-in that time as without the pause. The current heap does not wait for it.
+The polls of the backlog are spread over one step of the pace. So there are as many polls in that
+time as without the pause. The current heap does not wait for the backlog.
 
-Entries that lose their last watcher are stale. They are dropped when they reach the front. Where
-most entries are stale, or many backlogs remain, the queue is swept: each push moves a few entries
+Entries that lose their last watcher are stale. They are dropped when they reach the front. If most
+entries are stale, or many backlogs remain, the queue is swept. Each push then moves a few entries
 of the oldest heap into the current one and drops the stale ones.
 """
 
@@ -25,7 +25,7 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# From this size on, due times are rounded up to buckets, so that many entries share one number.
+# From this many entries on, due times are rounded up, so that many entries share a bucket.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
@@ -38,7 +38,7 @@ _MAX_CATCH_UP_S = 0.05
 
 
 class QueueEntry(Protocol):
-    """What can be queued. An entry without watchers is stale: it is dropped instead of polled."""
+    """What can be queued. An entry without watchers is stale, and is dropped instead of polled."""
 
     due: float
 
@@ -52,11 +52,11 @@ E = TypeVar("E", bound=QueueEntry)
 @define(eq=False)
 class DueHeap(Generic[E]):
     """
-    Entries by due time, and by arrival where the due time is the same.
+    Entries in the order of their due times, and of their arrival if the due times are the same.
 
-    The heap holds the distinct due times; each has a bucket with its entries. So an entry of a long
-    queue takes eight bytes, and a push costs the same at any length. In a long queue an entry may
-    become due up to 1/128 s later than its pace said.
+    The heap holds each due time once, with a bucket of the entries that are due then. So an entry
+    of a long queue takes eight bytes, and a push costs the same at any length. In a long queue an
+    entry may become due up to 1/128 s later than its pace said.
     """
 
     _due_times: list[float] = field(factory=list[float])
@@ -67,7 +67,7 @@ class DueHeap(Generic[E]):
         return self._count
 
     def push(self, due: float, entry: E) -> None:
-        """Add an entry, and set its `due`."""
+        """Add an entry, and set its `due`, which may be rounded up."""
         if self._count >= _MIN_SIZE_TO_ROUND and math.isfinite(due):
             due = math.ceil(due * _BUCKETS_PER_S) / _BUCKETS_PER_S
         self._count += 1
@@ -77,32 +77,32 @@ class DueHeap(Generic[E]):
             self._buckets[due] = [entry]
             entry.due = due
             return
-        # All entries of a bucket share one float object, which saves 24 bytes each.
+        # All entries of a bucket share one float object, which saves 24 bytes per entry.
         entry.due = bucket[0].due
         bucket.append(entry)
 
     def next_due(self) -> float | None:
-        """The due time of the first entry; None if there is none."""
+        """Return the due time of the first entry; None if the heap is empty."""
         return self._due_times[0] if self._due_times else None
 
     def peek(self) -> E:
-        """The first entry. The heap must not be empty."""
+        """Return the first entry. The heap must not be empty."""
         return self._buckets[self._due_times[0]][0]
 
     def pop(self) -> E:
-        """Remove the first entry. The heap must not be empty."""
+        """Remove and return the first entry. The heap must not be empty."""
         self._count -= 1
         bucket = self._buckets[self._due_times[0]]
         if len(bucket) == 1:
             del self._buckets[heappop(self._due_times)]
             return bucket[0]
         if isinstance(bucket, list):
-            # A deque pops fast at its front but is large, so only the first bucket becomes one.
+            # A deque pops fast at its front but is large, so only the first bucket becomes a deque.
             bucket = self._buckets[self._due_times[0]] = deque(bucket)
         return bucket.popleft()
 
     def pop_any(self) -> E:
-        """Remove the entry that is cheapest to remove. The heap must not be empty."""
+        """Remove and return the entry that is cheapest to remove. The heap must not be empty."""
         # Removing the end of a heap's list leaves the heap in order.
         bucket = self._buckets[self._due_times[-1]]
         entry = bucket.pop()
@@ -112,7 +112,7 @@ class DueHeap(Generic[E]):
         return entry
 
     def drain(self) -> list[E]:
-        """Remove all entries, in no particular order."""
+        """Remove and return all entries, in no particular order."""
         entries = [entry for bucket in self._buckets.values() for entry in bucket]
         self._due_times, self._buckets, self._count = [], {}, 0
         return entries
@@ -120,14 +120,14 @@ class DueHeap(Generic[E]):
 
 @define(eq=False)
 class ReadyQueue(Generic[E]):
-    """Entries by due time, with gaps between those of a backlog."""
+    """Entries in the order of their due times, with gaps between the polls of a backlog."""
 
     _heaps: list[DueHeap[E]] = field(factory=lambda: [DueHeap[E]()])
     _stale: int = 0
     _backlog_due: float = -math.inf
     _backlog_size: float = math.inf
     _is_sweeping: bool = False
-    # The next due time is asked for several times a poll, so it is kept until something changes.
+    # Cached, because the next due time is needed several times for each poll.
     _next_due: float | None = None
     _is_next_due_known: bool = True
 
@@ -138,7 +138,7 @@ class ReadyQueue(Generic[E]):
 
     @property
     def has_backlog(self) -> bool:
-        """Whether some entries wait for more than their due time."""
+        """Whether there are heaps besides the current one."""
         return len(self._heaps) > 1
 
     def push(self, entry: E) -> None:
@@ -152,7 +152,7 @@ class ReadyQueue(Generic[E]):
             self._next_due = entry.due
 
     def mark_stale(self) -> None:
-        """Count a queued entry that has lost its last watcher, and drop some if most are stale."""
+        """Count an entry that has lost its last watcher. If most are stale, start to sweep."""
         self._is_next_due_known = False
         self._stale += 1
         if (
@@ -166,11 +166,11 @@ class ReadyQueue(Generic[E]):
             self._sweep()
 
     def unmark_stale(self) -> None:
-        """Take back `mark_stale` for an entry that was drained before it lost its watcher."""
+        """Undo `mark_stale` for an entry that was drained before it lost its watcher."""
         self._stale -= 1
 
     def next_due(self) -> float | None:
-        """When the next entry may be polled; None if there is none."""
+        """Return when the next entry may be polled; None if the queue is empty."""
         if not self._is_next_due_known:
             self._next_due = self._find_next_due()
             self._is_next_due_known = True
@@ -178,11 +178,12 @@ class ReadyQueue(Generic[E]):
 
     def pop(self, now: float, step: Callable[[E, float], float]) -> E:
         """
-        Remove the most overdue entry. `next_due` must not be after `now`.
+        Remove and return the most overdue entry. `next_due` must not be after `now`.
 
         Args:
-            now: The time.
-            step: The seconds between two polls of an entry. A backlog takes so long.
+            now: The current time.
+            step: Returns the seconds between two polls of an entry. The polls of a backlog are
+                spread over that time.
         """
         heap = self._heaps[0] if len(self._heaps) == 1 else self._most_overdue_heap(now)
         entry = heap.pop()
@@ -193,7 +194,7 @@ class ReadyQueue(Generic[E]):
         return entry
 
     def spread_backlog(self, now: float) -> None:
-        """Make all that is queued a backlog, since no ticket was polled for a while."""
+        """Turn all queued entries into a backlog, because none was polled for a while."""
         self._is_next_due_known = False
         self._backlog_due = now
         self._backlog_size = max(1, len(self) - self._stale)
@@ -201,7 +202,7 @@ class ReadyQueue(Generic[E]):
         self._is_sweeping = self._is_sweeping or len(self._heaps) > _MAX_HEAPS
 
     def drain(self) -> list[E]:
-        """Remove all entries, in no particular order. Returns those that have a watcher."""
+        """Remove all entries. Return those that have a watcher, in no particular order."""
         entries = [entry for heap in self._heaps for entry in heap.drain()]
         watched = [entry for entry in entries if entry.watchers]
         self._stale -= len(entries) - len(watched)

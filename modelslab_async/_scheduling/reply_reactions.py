@@ -1,9 +1,9 @@
 """
-When a ticket is polled again after the host has answered. It never ends a ticket.
+Decides when a ticket is polled again after the host has answered. It never ends a ticket.
 
     Processing                 one step of the pace after the poll started
     "not found", still young   one step later: the server may not know the ticket yet
-    anything else              never: the reply is the outcome
+    anything else              never, because the reply is the outcome
 """
 
 import math
@@ -16,7 +16,7 @@ from .._parsing.reply_cache import CachedProcessing
 from .host_queue import Entry, WebhookState
 from .pace_policy import PacePolicy, RetryLimits
 
-# Where a webhook will report the end of a ticket, its steps are this many times longer.
+# If a webhook will report the end of a ticket, its steps are this many times longer.
 _WEBHOOK_STEP_FACTOR = 4.0
 _SHARED_MOMENT_S = 0.001
 
@@ -28,13 +28,13 @@ class SharedFloats:
     _last_moment: float = -math.inf
 
     def moment(self, moment: float) -> float:
-        """The moment, or the last one that was handed out, up to a millisecond before it."""
+        """Return the moment, or the last returned one if that is less than 1 ms earlier."""
         if not 0.0 <= moment - self._last_moment < _SHARED_MOMENT_S:
             self._last_moment = moment
         return self._last_moment
 
     def sum(self, moment: float, seconds: float) -> float:
-        """The sum of both; one object for the same summands."""
+        """Return the sum. Equal arguments usually give the same float object."""
         return _cached_sum(moment, seconds)
 
 
@@ -50,7 +50,7 @@ def react_to_reply(
     jitter: float,
     floats: SharedFloats,
 ) -> float | Success | Failed:
-    """Record a reply for an open ticket. Returns when to poll it again, or the outcome."""
+    """Record a reply for an open ticket. Return when to poll it again, or the outcome."""
     age = entry.poll_started - entry.added
     match reply:
         case CachedProcessing() | Processing():
@@ -69,7 +69,7 @@ def react_to_reply(
 
 
 def learn_end(policy: PacePolicy, entry: Entry, first_done: float | None) -> None:
-    """Tell the pace how long a job ran. `first_done` is None where its end was not seen."""
+    """Tell the pace how long a job ran. `first_done` is None if its end was not seen."""
     family_pace = policy.for_family(entry.ticket.family)
     family_pace.learn(entry.last_running - entry.added, first_done, entry.eta)
 
@@ -87,6 +87,6 @@ def _webhook_step(limits: RetryLimits, webhook: WebhookState, step: float) -> fl
     if webhook.expects_webhook:
         step = min(_WEBHOOK_STEP_FACTOR * step, limits.ceiling)
     if webhook.nudged_in_flight:
-        # The hint may be newer than the reply that has just come.
+        # The nudge may be newer than the reply that has just come, so poll again soon.
         step, webhook.nudged_in_flight = min(step, limits.floor), False
     return step

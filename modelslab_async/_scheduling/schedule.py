@@ -1,5 +1,5 @@
 """
-Schedule: the state machine of all open tickets. It decides what is polled when, and does nothing.
+Schedule: the state machine of all open tickets. It decides what is polled when, and never polls.
 
 A ticket has one entry here, from `add` until it ends or its last watcher leaves:
 
@@ -18,7 +18,7 @@ A ticket has one entry here, from `add` until it ends or its last watcher leaves
     any        a refusal of its host or key   ended by pop_refused, a few at a time
     any        close                          ended, a few at a time
 
-Whatever ends a ticket returns one `Completion` with its watchers. Time and jitter are arguments.
+A call that ends a ticket returns its `Completion`. Time and jitter are arguments.
 """
 
 import math
@@ -41,9 +41,9 @@ from .pace_policy import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
-# Timers are late by less. A longer gap means that the process was suspended.
+# Timers are late by less than this. After a longer gap, the process was suspended.
 _MIN_STALL_S = 5.0
-# The most entries that one call of `close` goes through, watched or not.
+# The most entries that one call of `close` goes through, with or without watchers.
 _MAX_SCANNED_PER_CLOSE = 4096
 _FINAL_REPLIES = (Success, Failed)
 _NO_WATCHERS: frozenset[Watcher] = frozenset()
@@ -55,7 +55,7 @@ class Schedule:
     All open tickets of one client.
 
     Args:
-        policy: When to poll.
+        policy: Decides when to poll.
         rate: The most polls a second with one key; None for no limit.
     """
 
@@ -76,7 +76,7 @@ class Schedule:
 
     @property
     def has_pending_refusals(self) -> bool:
-        """Whether `pop_refused` has something to give."""
+        """Whether `pop_refused` still has tickets to end."""
         return self._hosts.has_pending_refusals
 
     def add(
@@ -92,7 +92,7 @@ class Schedule:
         just_submitted: bool = False,
         expects_webhook: bool = False,
     ) -> None:
-        """Open a ticket, or add a watcher to an open one. See `InitialState` for what is known."""
+        """Open a ticket, or add a watcher to an open one. See `InitialState` for the rest."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)
@@ -115,7 +115,7 @@ class Schedule:
         self._open[ticket] = entry
 
     def drop(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Remove a watcher. With the last one the ticket is forgotten."""
+        """Remove a watcher of a ticket. A ticket without watchers is forgotten."""
         entry = self._open.get(ticket)
         if entry is None or watcher not in entry.watchers:
             return
@@ -135,10 +135,10 @@ class Schedule:
 
         Args:
             ticket: The ticket. Nothing happens if it is not open.
-            now: The time.
+            now: The current time.
             gap: The least seconds between two polls that nudges cause.
-            is_hint: Whether the ticket may just have ended. The reply of a poll in flight may be
-                too old to say so, so another poll follows soon.
+            is_hint: Whether there is a sign, such as a webhook, that the ticket has just ended. A
+                poll in flight may have been answered before that, so another poll follows soon.
 
         Returns:
             Whether the ticket is due sooner than before.
@@ -154,7 +154,7 @@ class Schedule:
         if entry.due <= due:
             return False
         webhook.last_nudge_due = due
-        # A queue cannot move an entry: a copy goes in, and the old one stays behind as stale.
+        # A queue cannot move an entry, so a copy is queued and the old entry becomes stale.
         replacement = self._open[ticket] = copy(entry)
         entry.watchers = ()
         entry.host_queue.mark_stale(entry)
@@ -162,12 +162,12 @@ class Schedule:
         return True
 
     def last(self, ticket: Ticket) -> Processing | None:
-        """The latest reply for an open ticket."""
+        """Return the latest reply for an open ticket, if there is one."""
         entry = self._open.get(ticket)
         return as_processing(entry.last, ticket) if entry and entry.last else None
 
     def last_error(self, ticket: Ticket) -> TransientError | None:
-        """The latest error that keeps an open ticket from being polled, if there is one."""
+        """Return the latest error of an open ticket's polls, or else of its host, if any."""
         entry = self._open.get(ticket)
         if entry is None:
             return None
@@ -176,11 +176,11 @@ class Schedule:
         return entry.host_queue.health.last_error
 
     def next_poll_at(self) -> float | None:
-        """When `take` will return an entry, as far as is known now."""
+        """Return when `take` will return an entry, as far as is known; None if none is queued."""
         return self._hosts.next_poll_at()
 
     def take(self, now: float) -> Entry | None:
-        """Take the next ticket out of its queue, to be polled; None if no poll may start now."""
+        """Take out the next entry for a poll. Return None if no poll may start now."""
         self._check_stall(now)
         return self._hosts.take(now)
 
@@ -197,7 +197,7 @@ class Schedule:
         now: float,
         jitter: float,
     ) -> Effects:
-        """Take the result of one poll."""
+        """Record the result of one poll, and return what it changed."""
         self._check_stall(now)
         entry.host_queue.finish_poll(entry)
         if not isinstance(result, ModelsLabError):
@@ -219,7 +219,7 @@ class Schedule:
         return Effects(self._complete(entry, _unresolved(entry, result), now), reaction.paused)
 
     def end_unresolved(self, entry: Entry, error: ModelsLabError, now: float) -> Completion | None:
-        """End a ticket whose poll or reply could not be handled. None if it is not open."""
+        """End a ticket whose poll or reply could not be handled. Return None if it is not open."""
         entry.host_queue.finish_poll(entry)
         if not self._is_open(entry) or self._open.get(entry.ticket) is not entry:
             return None
@@ -227,7 +227,7 @@ class Schedule:
         return self._complete(entry, _unresolved(entry, error), now)
 
     def pop_refused(self, limit: int, now: float) -> list[Completion]:
-        """End up to `limit` tickets that a refusal has reached."""
+        """End up to `limit` refused tickets."""
         return [
             self._complete(entry, _unresolved(entry, error), now)
             for entry, error in self._hosts.pop_refused(limit)
@@ -241,10 +241,10 @@ class Schedule:
         left: AbstractSet[Watcher] = _NO_WATCHERS,
     ) -> list[Completion]:
         """
-        End up to `limit` open tickets. Call it until nothing is open; nothing is polled any more.
+        End up to `limit` open tickets. Call it until none is open. No ticket is polled any more.
 
-        The watchers in `left` take no outcome. A ticket with no other watcher is forgotten, which
-        costs far less than an outcome.
+        The watchers in `left` get no outcome. A ticket with no other watcher is forgotten, which is
+        much faster than an outcome.
         """
         if self._closing is None:
             # A list, since a dict whose first keys were deleted is slow to iterate from its start.
@@ -262,7 +262,7 @@ class Schedule:
         return completions
 
     def abandon(self) -> list[Watcher]:
-        """Forget everything. Returns the watchers of all open tickets."""
+        """Forget all tickets, and return their watchers."""
         watchers = [watcher for entry in self._open.values() for watcher in entry.watchers]
         self._open.clear()
         self._hosts.clear()
@@ -285,7 +285,7 @@ class Schedule:
         return Completion(outcome, watchers, entry.polls, now - entry.added)
 
     def _is_open(self, entry: Entry) -> bool:
-        """Whether an entry has a watcher. One that has none is forgotten here."""
+        """Whether an entry has a watcher. An entry without watchers is forgotten here."""
         if entry.watchers:
             return True
         if self._open.get(entry.ticket) is entry:

@@ -1,4 +1,4 @@
-"""What the schedule asks of a watcher. The schedule hands watchers back and never calls them."""
+"""What a watcher must have. The schedule stores watchers and never calls them."""
 
 from typing import Protocol
 
@@ -11,7 +11,7 @@ class Watcher(Protocol):
     Waits for one or more tickets on behalf of a caller.
 
     Attributes:
-        wants_updates: Whether the watcher takes every change, or the outcome alone.
+        wants_updates: Whether the watcher takes every change; otherwise only the outcome.
     """
 
     @property
@@ -21,4 +21,4 @@ class Watcher(Protocol):
         """Take a change of a watched ticket, or its outcome."""
 
     def fail(self, error: BaseException) -> None:
-        """Take the exception that stopped the poller."""
+        """Take an exception that ends the wait, such as a defect that stopped the poller."""

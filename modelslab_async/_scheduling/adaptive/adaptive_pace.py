@@ -4,12 +4,12 @@ AdaptivePace: a pace that learns how long jobs take. It reads no clock and draws
 For each family it keeps two histories of finished jobs: their ages in seconds, and the ratios of
 their ages to their etas. A ticket with an eta uses the ratios, others the ages.
 
-    a job ends       its interval of ages goes into the histories; what its polls cost is compared
-                     with what the plain pace's would have cost (replay), and booked (budget)
-    a step is asked  too few jobs known, or the budget is overdrawn: the plain pace's step
-                     otherwise: the next poll of the cheapest plan (planner)
+    a job ends         The ages between which it ended go into the histories. Its cost with learned
+                       steps is compared with its cost with plain steps (replay, budget).
+    a step is needed   The plain pace's step, if too few jobs are known or learned steps have cost
+                       too much. Otherwise the next poll of the cheapest plan (planner).
 
-So an unlucky family returns to the plain pace by itself, and costs at most a few percent more.
+So a family for which learned steps cost more returns to plain steps, a few percent worse at most.
 """
 
 import math
@@ -27,16 +27,16 @@ from .replay import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Polls closer than these fractions of a step or an age count as one: jitter separates them.
+# Polls closer than these fractions of a step or an age count as one, because jitter moves polls.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# While etas are not proven to be wrong, a poll must be worth twice its cost.
+# Until learned steps have paid off for jobs with an eta, a poll is planned at twice its cost.
 _TRIAL_COST_FACTOR = 2.0
-# Real etas are longer. A ratio to a shorter one would mean nothing.
+# Real etas are longer than this. The ratio of an age to a shorter eta would mean nothing.
 _MIN_ETA_S = 0.01
 _EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
 MAX_STEP_RATIO = 20.0
-"""A learned step is at most this many times longer or shorter than the plain pace's."""
+"""A learned step is at most this many times longer or shorter than the plain pace's step."""
 
 
 @define(eq=False)
@@ -51,20 +51,20 @@ class AdaptiveFamilyPace:
     def first_step(
         self, eta: float | None, jitter: float, *, just_submitted: bool = False
     ) -> float:
-        """Seconds until the first poll. See `FamilyPace`."""
+        """Return the seconds until the first poll. See `FamilyPace`."""
         if just_submitted or eta:
             return self.step(0.0, jitter, eta=eta)
         return self.plain.first_step(eta, jitter)
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
-        """Seconds from one poll to the next. See `FamilyPace`."""
+        """Return the seconds from one poll to the next. See `FamilyPace`."""
         step = self._learned_step(age, jitter, eta)
         if step is None or not self._may_use(age, eta):
             return self.plain.step(age, jitter, eta=eta)
         return step
 
     def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
-        """Learn from a job, unless it was done at its first poll or never polled."""
+        """Learn from a job. Ignore one that was done at age 0, or seen neither running nor done."""
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
         if first_done is not None and last_running < first_done < EDGES[-1]:
@@ -75,7 +75,7 @@ class AdaptiveFamilyPace:
             history.add(last_running / unit, None if first_done is None else first_done / unit)
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
-        """The history to use for an eta, and its unit in seconds."""
+        """Return the history for jobs with this eta, and how many seconds its unit is."""
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
         return self.ages, 1.0
@@ -102,7 +102,7 @@ class AdaptiveFamilyPace:
     def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether the budget allows a learned step."""
         history, _ = self._history_for(eta)
-        # Only the first step of a job is asked for at such a young age.
+        # Only the first step of a job begins at such a young age.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios
@@ -113,7 +113,7 @@ class AdaptiveFamilyPace:
         return history.budget.is_affordable
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
-        """Add the cost of a job to the budget: with the plain pace and with learned steps."""
+        """Record in the budget what a job costs with plain steps and with learned steps."""
         history, unit = self._history_for(eta)
         job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))
         learned_polls = job.aligned(
@@ -143,14 +143,14 @@ class AdaptivePace:
 
     It starts as the plain pace. After 20 jobs of a family, or 50 jobs with an eta, it polls when
     polls and delay together cost least for recent jobs. It compares that cost with the plain
-    pace's, and returns to the plain pace where it does not pay. A step is at most 20 times as long
-    as the plain pace's at that age and eta, and at least a twentieth of it.
+    pace's, and returns to the plain pace if that is cheaper. A step is at most 20 times as long as
+    the plain pace's at that age and eta, and at least a twentieth of it.
 
     Make it with `Pace.adaptive`. Give it to one client, or to all clients of one event loop.
 
     Args:
-        plain: The pace to start with, whose limits hold always.
-        poll_cost: The cost of a poll, as the seconds of delay of a result that are as bad.
+        plain: The pace to start with. Its limits always apply.
+        poll_cost: The cost of a poll: one more poll is as bad as a delay of this many seconds.
     """
 
     plain: PlainPace
@@ -163,11 +163,11 @@ class AdaptivePace:
 
     @property
     def limits(self) -> RetryLimits:
-        """The plain pace."""
+        """The plain pace, which has the limits."""
         return self.plain
 
     def for_family(self, family: str, /) -> AdaptiveFamilyPace:
-        """The pace of one family."""
+        """Return the pace of one family."""
         family_pace = self._families.get(family)
         if family_pace is None:
             family_pace = self._families[family] = AdaptiveFamilyPace(self.plain, self.poll_cost)
@@ -179,7 +179,7 @@ class AdaptivePace:
         return any(family_pace.ages.intervals.count for family_pace in self._families.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """What was learned, as JSON values. They name families, but no ticket, key or date."""
+        """Return what was learned, as JSON values. They name families, but no ticket or key."""
         return {
             "version": _VERSION,
             "families": {
@@ -190,7 +190,7 @@ class AdaptivePace:
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """
-        Replace what was learned by what `to_dict` returned.
+        Replace what this pace has learned by what `to_dict` returned before.
 
         Raises:
             ValueError: `saved` did not come from `to_dict`.

@@ -1,10 +1,10 @@
 """
 IntervalHistogram: how long jobs took, as far as polls can tell. It reads no clock.
 
-A poll sees a job running or done. So all that is known of its duration is an interval: between the
-last poll that saw it running and the first that saw it done. The histogram counts intervals, in
-bins that grow by 5 %. Its density is the distribution that makes these counts most likely
-(Turnbull 1976), smoothed (Silverman and others 1990). Older jobs count less.
+A poll sees a job running or done. So its duration is known only as an interval, from the last poll
+that saw it running to the first that saw it done. The histogram counts intervals, in bins of which
+each is 5 % wider than the one before. Its density is the distribution that makes these counts most
+likely (Turnbull 1976), smoothed (Silverman and others 1990). Older jobs count less.
 """
 
 import math
@@ -19,7 +19,7 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# The weights add up to the memory at most, and the latest job has weight 1.
+# All weights together are about `_MEMORY_JOBS` at most, and the latest job has weight 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
@@ -28,11 +28,11 @@ _SMOOTHING_JOBS = 10.0
 # Half a job is assumed to take longer than all that were observed, up to 20 times as long.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# A job whose end was not seen is assumed to end by twice the age at which it was last seen.
+# A job whose end was not seen is assumed to end by twice the age at which it last ran.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# One edge is exactly 1, since a job with a correct eta ends just before it.
+# One edge is exactly 1, because a job with a correct eta ends just below the ratio 1.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -40,7 +40,7 @@ EDGES: tuple[float, ...] = (
 
 
 def nearest_edge(length: float) -> int:
-    """The index of the edge that is nearest to a duration."""
+    """Return the index of the edge that is nearest to a duration."""
     if length <= _FIRST_EDGE / 2:
         return 0
     number = round(math.log(min(length, EDGES[-1]) / _FIRST_EDGE) / math.log(_GROWTH))
@@ -60,7 +60,7 @@ class IntervalHistogram:
     _newest_weight: float = field(default=1.0, repr=False)
 
     def add(self, last_running: float, first_done: float | None) -> None:
-        """Count a job by the ages at which it was last running and first done, if it was."""
+        """Count a job by the ages when it was last seen running and first seen done, if ever."""
         high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
         key = min(nearest_edge(last_running), high - 1), high
         # Growing the weight of new jobs is cheaper than shrinking the weights of all old ones.
@@ -70,10 +70,10 @@ class IntervalHistogram:
 
     def density(self, eta_prior: float = 0.0) -> list[float]:
         """
-        The probability that a job ends in each bin, from the first on.
+        Return the probability that a job ends in each bin, from the first bin on.
 
         Args:
-            eta_prior: The prior probability that it ends just before 1.
+            eta_prior: The prior probability that a job ends just before its eta, at the ratio 1.
         """
         self._decay()
         ends = (low + _BINS_PER_DOUBLING if high == _BINS else high for low, high in self._weights)
@@ -84,19 +84,19 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # Undo the smoothing across 1: it would add a second poll after that at a correct eta.
+            # Undo the smoothing across the ratio 1. It would add a second poll after a correct eta.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 
     def to_list(self) -> list[tuple[int, int, float]]:
-        """The counts as JSON values."""
+        """Return the counts as JSON values."""
         self._decay()
         return [(low, high, round(weight, 4)) for (low, high), weight in self._weights.items()]
 
     @classmethod
     def from_list(cls, count: int, seen: Iterable[tuple[int, int, float]]) -> "IntervalHistogram":
         """
-        The histogram that `to_list` was called on.
+        Restore a histogram from what `to_list` returned.
 
         Raises:
             ValueError: The values did not come from `to_list`.
@@ -123,12 +123,12 @@ class IntervalHistogram:
             if (mass := cumulative[end] - cumulative[low]) > _EPSILON**2:
                 factors[low] += weight / mass
                 factors[end] -= weight / mass
-        # Rounding errors of these sums may be negative.
+        # Rounding errors may make these sums negative.
         shares = zip(probabilities, accumulate(factors), strict=False)
         return [max(0.0, probability * factor) for probability, factor in shares]
 
     def _kernel_smoothed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread the mass of each bin over its neighbours, over fewer where many jobs ended."""
+        """Spread each bin over its neighbours, but over fewer of them if many jobs ended there."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         all_bins = min(_BINS, top + _UNSEEN_BINS)
         jobs = sum(self._weights.values())
@@ -157,7 +157,7 @@ def _spread_mass(slopes: list[float], low: int, high: int, mass: float) -> None:
 
 
 def _with_eta_prior(probabilities: Sequence[float], share: float) -> list[float]:
-    """Move this share of the probability to the bins just before 1."""
+    """Move this share of the probability to the bins just below the ratio 1."""
     low = _EDGE_OF_ONE - _BINS_BEFORE_ONE
     peak = [
         share / _BINS_BEFORE_ONE if low <= k < _EDGE_OF_ONE else 0.0

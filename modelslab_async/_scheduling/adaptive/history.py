@@ -24,10 +24,10 @@ class JobHistory:
     How long jobs took, in seconds or as multiples of their etas, and the budget for using that.
 
     Attributes:
-        min_jobs: How many jobs must be known before it gives an age.
-        eta_prior: The prior probability that a job ends just before its eta, at 1.
+        min_jobs: The number of jobs that must be known before `next_poll_age` gives an age.
+        eta_prior: The prior probability that a job ends just before its eta.
         intervals: How often each interval of durations was observed.
-        budget: What it may cost to use this history.
+        budget: The extra cost that steps from this history may have.
     """
 
     min_jobs: int = 20
@@ -44,11 +44,11 @@ class JobHistory:
         self.intervals.add(last_running, first_done)
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
-        """The age of the next poll; None if too few jobs of this age are known."""
+        """Return the age of the next poll; None if too few jobs of this age are known."""
         count = self.intervals.count
         if count < self.min_jobs:
             return None
-        # A plan takes milliseconds, so it is made anew only after 1/16 more jobs.
+        # A plan takes milliseconds, so a new one is made only after 1/16 more jobs.
         if not self._density or count >= self._planned_count + min(
             count // _REPLAN_DIVISOR, _MAX_JOBS_PER_PLAN
         ):
@@ -62,7 +62,7 @@ class JobHistory:
         return EDGES[plan[edge]]
 
     def fraction_done(self, age: float) -> float:
-        """The fraction of jobs that are done by an age."""
+        """Return the fraction of jobs that are done by an age."""
         edge = bisect_right(EDGES, age) - 1
         if edge >= len(self._density):
             return 1.0
@@ -70,7 +70,7 @@ class JobHistory:
         return self._cumulative[edge] + self._density[edge] * within
 
     def to_dict(self) -> dict[str, Any]:
-        """The history as JSON values."""
+        """Return the history as JSON values."""
         return {
             "count": self.intervals.count,
             "seen": self.intervals.to_list(),
@@ -80,7 +80,7 @@ class JobHistory:
 
     def restore(self, saved: Mapping[str, Any]) -> "JobHistory":
         """
-        A history with the same settings and the data that `to_dict` returned.
+        Make a history with the same settings and the data that `to_dict` returned.
 
         Raises:
             ValueError: The data did not come from `to_dict`.

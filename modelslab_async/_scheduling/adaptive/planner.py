@@ -1,5 +1,5 @@
 """
-Planner: the ages at which polls are cheapest, given the distribution of a job's duration.
+Finds the ages at which polls cost least, given the distribution of a job's duration.
 
 This is the inspection problem. The best density of polls is about the square root of hazard over
 cost (Keller 1974). Where the hazard changes fast that law is too coarse, so dynamic programming
@@ -14,12 +14,12 @@ _EPSILON = 1e-6
 
 def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
-    For each edge, the edge at which to poll next if the job is still running.
+    Return for each edge the edge at which to poll next if the job is still running.
 
     Args:
         edges: The bounds of the bins, one more than there are bins.
         density: The probability that the job ends in each bin.
-        cost: The cost of a poll, as the delay that is as bad.
+        cost: The cost of a poll: one more poll is as bad as a delay of this length.
     """
     bins = len(density)
     cumulative = [0.0, *accumulate(density)]

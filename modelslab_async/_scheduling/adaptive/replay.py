@@ -1,4 +1,4 @@
-"""Replays a finished job: what it would have cost to poll it at other times. Polls nothing."""
+"""Computes what it would have cost to poll a finished job at other times. Polls nothing."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ _EPSILON = 1e-9
 
 
 def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
-    """The ages at which a pace polls a job, up to the first that is not before `until`."""
+    """Return the ages at which a pace polls a job, up to the first age not below `until`."""
     poll_ages = [step(0.0)]
     while poll_ages[-1] < until:
         poll_ages.append(poll_ages[-1] + step(poll_ages[-1]))
@@ -24,7 +24,7 @@ class ObservedJob:
     Attributes:
         last_running: The age at which it was last seen running.
         first_done: The age at which it was first seen done.
-        fraction_done: The fraction of all jobs that are done by an age.
+        fraction_done: Returns the fraction of all jobs that are done by an age.
     """
 
     last_running: float
@@ -34,7 +34,12 @@ class ObservedJob:
     def aligned(
         self, poll_ages: Sequence[float], tolerance: Callable[[float], float]
     ) -> list[float]:
-        """Replace each age by that of a real poll where jitter alone can explain the difference."""
+        """
+        Move planned polls to real ones, if jitter alone can explain the difference.
+
+        The real ones are the last that saw the job running and the first that saw it done. Planned
+        polls after the job was seen done are left out.
+        """
         found = list[float]()
         for poll_age in poll_ages:
             found.append(self._aligned(poll_age, tolerance(poll_age)))
@@ -47,7 +52,7 @@ class ObservedJob:
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
     def cost(self, poll_ages: Sequence[float], poll_cost: float) -> float:
-        """The expected cost of these polls, plus the age at which they find the job done."""
+        """Return the expected cost of these polls, plus the age at which they find the job done."""
         total, low = 0.0, self.last_running
         for number in range(bisect_right(poll_ages, self.last_running), len(poll_ages)):
             high = min(poll_ages[number], self.first_done)

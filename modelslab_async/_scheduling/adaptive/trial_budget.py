@@ -1,4 +1,4 @@
-"""TrialBudget: how much learned steps may cost more than plain ones. It plans no poll."""
+"""TrialBudget: how much more learned steps may cost than plain steps. It plans no poll."""
 
 from attrs import define
 
@@ -6,21 +6,21 @@ _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
 # Chance alone rarely saves more polls than this.
 _LUCKY_POLLS = 5.0
-# Old savings must not pay for unlimited losses today.
+# Savings are capped, so that old ones do not pay for unlimited losses later.
 _MAX_SAVED_RATIO = 2.0
 
 
 @define(eq=False)
 class TrialBudget:
     """
-    The cost of learned steps beside that of plain ones, where older jobs count less.
+    The extra cost of learned steps over plain steps, where older jobs count less.
 
-    The unit is a second of delay: a poll costs `poll_cost` of them.
+    All costs are seconds of delay. A poll costs as much as `poll_cost` seconds.
 
     Attributes:
-        allowed: What learned steps may cost more: 2 % of what the plain pace would have cost.
-        spent: What learned steps have cost more; negative where they have saved.
-        reserved: What trials that are still running may cost.
+        allowed: The extra cost that is allowed: 2 % of the cost with plain steps.
+        spent: The extra cost so far; negative if learned steps have saved.
+        reserved: The possible extra cost of jobs in progress whose first step is a learned one.
     """
 
     allowed: float = 0.0
@@ -29,22 +29,22 @@ class TrialBudget:
 
     @property
     def is_affordable(self) -> bool:
-        """Whether learned steps have stayed within what is allowed."""
+        """Whether the extra cost of learned steps is within what is allowed."""
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:
-        """Whether learned steps have saved more than they may cost, and more than chance saves."""
+        """Whether learned steps have saved clearly more than what chance alone might save."""
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
-        """Reserve the cost of one more trial. False if the budget does not allow it."""
+        """Reserve the cost of one more learned first step. Return False if that is too much."""
         if self.spent + self.reserved > self.allowed:
             return False
         self.reserved += poll_cost
         return True
 
     def record(self, plain_cost: float, extra: float | None, poll_cost: float) -> None:
-        """Count a job: its cost with the plain pace, and what learned steps added, if known."""
+        """Count a job: its cost with plain steps, and the extra cost of learned ones, if known."""
         decay = 1.0 - 1.0 / _MEMORY_JOBS
         self.allowed = self.allowed * decay + _ALLOWED_FRACTION * plain_cost
         self.spent *= decay
