@@ -2,13 +2,15 @@
 Limits the interim (1xx) responses that httpcore accepts before a response. It sends nothing.
 
 httpcore skips any number of interim responses without yielding to the event loop: 64 KiB of them
-block the loop for some 100 ms. The documented `trace` extension of httpcore passes on the network
-stream of each new connection. This module wraps the stream, and counts interim responses before
-httpcore parses them.
+block the loop for some 100 ms. TLS records of one byte block it too, because each is a read of its
+own. The documented `trace` extension of httpcore passes on the network stream of each new
+connection. This module wraps the stream: it counts interim responses before httpcore parses them,
+and yields to the event loop now and then.
 
 There is no limit for HTTP/2, nor on a connection that the caller's client had opened already.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -23,6 +25,8 @@ _find_interim = re.compile(rb"\nHTTP/\d\.\d 1\d\d").findall
 # One byte less than the length of a match, because a match may begin in one read and end in the
 # next.
 _OVERLAP_BYTES = 12
+# Reads of a connection after which other tasks may run.
+_READS_PER_YIELD = 100
 
 
 def limit_interim(extensions: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,6 +46,7 @@ class InterimLimit:
         self.next_trace = next_trace
         self._is_reading_head = False
         self._interim_count = 0
+        self._read_count = 0
         self._last_bytes = b"\n"
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -61,6 +66,9 @@ class InterimLimit:
 
     async def _read(self, read: _Read, max_bytes: int, timeout: float | None = None) -> bytes:
         data = await read(max_bytes, timeout)
+        self._read_count += 1
+        if not self._read_count % _READS_PER_YIELD:
+            await asyncio.sleep(0)
         if self._is_reading_head:
             unseen = self._last_bytes + data
             self._interim_count += len(_find_interim(unseen))

@@ -6,8 +6,8 @@ from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedSer
 
 # Transient errors, after which a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# Alerts of the server that concern one connection only. A new connection may succeed.
-_TRANSIENT_ALERTS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
+# Alerts and errors that concern one connection only. A new connection may succeed.
+_TRANSIENT_REASONS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 
 
 def permanent_tls_error(
@@ -19,7 +19,7 @@ def permanent_tls_error(
     Args:
         fault: The error. If it is not a TLS error, its causes and contexts are searched for one.
         in_handshake: Whether the error was raised during the handshake. After the handshake, only
-            alerts of the server are permanent. With TLS 1.3, a server may demand a client
+            alerts of the server can be permanent. With TLS 1.3, a server may demand a client
             certificate only then.
         may_have_been_sent: Whether a request may have left before the error.
     """
@@ -31,7 +31,7 @@ def permanent_tls_error(
     if isinstance(fault, ssl.SSLCertVerificationError):
         return UntrustedServer(f"the server's certificate is not valid: {fault.verify_message}")
     reason = fault.reason or ""
-    if not in_handshake and ("ALERT" not in reason or reason.endswith(_TRANSIENT_ALERTS)):
+    if reason.endswith(_TRANSIENT_REASONS) or not (in_handshake or "ALERT" in reason):
         return None
     detail = reason.replace("_", " ").lower() or str(fault)
     return HandshakeFailed(

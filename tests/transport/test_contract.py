@@ -290,6 +290,22 @@ async def test_handshake_that_is_cut_is_a_transport_error(http, after):
             await http.exchange(submit_to(url.replace("http:", "https:")))
 
 
+@pytest.mark.parametrize("alert", [20, 22, 80, 90])
+async def test_alert_about_one_connection_is_a_transport_error(http, alert):
+    """A server with an internal error may shake hands a moment later."""
+
+    async def refuse(reader, writer, received):
+        received.append(await reader.read(64))
+        writer.write(bytes([21, 3, 3, 0, 2, 2, alert]))
+        await writer.drain()
+        await reader.read()
+
+    async with served(refuse) as (url, _):
+        with pytest.raises(TransportError) as caught:
+            await http.exchange(submit_to(url.replace("http:", "https:")))
+    assert not caught.value.may_have_been_sent
+
+
 async def test_silent_server_is_cut_off(http):
     """After its deadline the request may have left, and the next exchange gets a connection."""
 

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+import httpcore
 import httpx
 import pytest
 from transport.http_server import OK, Server, read_request
@@ -57,3 +58,28 @@ async def test_trace_of_the_caller_is_still_called():
         await client.get(server.url, extensions=limit_interim({"trace": trace}))
     assert "connection.connect_tcp.complete" in events
     assert "http11.receive_response_headers.complete" in events
+
+
+async def test_reads_without_waiting_let_other_tasks_run():
+    """TLS records of one byte each do not hold the event loop, because reads yield."""
+
+    class Stream(httpcore.AsyncNetworkStream):
+        async def read(self, _max_bytes, _timeout=None):
+            return b"x"
+
+    stream = Stream()
+    trace = limit_interim({})["trace"]
+    await trace("connection.start_tls.complete", {"return_value": stream})
+    ticks = 0
+
+    async def tick():
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    for _ in range(1000):
+        await stream.read(65536)
+    ticking.cancel()
+    assert ticks == 10
