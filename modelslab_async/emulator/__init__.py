@@ -1,5 +1,5 @@
 """
-The emulator: an ASGI application that stands in for the service.
+The emulator: an ASGI application that answers as the service does, for tests and demos.
 
 It imports models and the registry, and never any client code.
 """

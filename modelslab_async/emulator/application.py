@@ -28,10 +28,11 @@ from .webhook_settings import Webhooks
 
 class Emulator:
     """
-    A stand-in for the service, as an ASGI application.
+    An ASGI application that answers as the service does.
 
-    Each route is served both below `/api` and without that prefix. Only webhooks are sent in the
-    background. The state of a job is computed from the clock when a request asks for it.
+    Each route is served both below `/api` and without that prefix. A job needs no background task,
+    because each request computes the job's state from the clock. Only webhooks are sent in the
+    background.
 
     Args:
         families: The registry, or a part of it.
@@ -41,9 +42,9 @@ class Emulator:
         keys_without_credits: Keys that may poll, but whose submits are refused.
         queue_limit: How many unfinished submitted jobs a key may have. None is no limit. The
             service has 5, 10 or 15, depending on the plan.
-        spam_window: For how many seconds the emulator refuses a repeated submit of a key. A submit
-            is repeated if its endpoint and its parameters are the same, apart from `track_id` and
-            `webhook`. None refuses no repeats. The service has 30 seconds.
+        spam_window: For how many seconds after an accepted submit its repeats are refused. A repeat
+            has the same key, endpoint and parameters, apart from `track_id` and `webhook`. None
+            refuses no repeats. The service has 30 seconds.
         webhooks: How webhooks behave while they are delivered (see `deliver_webhooks`).
         links: How the links to files behave.
         clock: Returns the time in seconds.
@@ -126,7 +127,7 @@ class Emulator:
 
     def add_jobs(self, count: int, families: Iterable[str] | None = None) -> list[Ticket]:
         """
-        Start many jobs now, and cycle through these families (or all).
+        Start this many jobs now. They cycle through these families, or through all families.
 
         Raises:
             ValueError: A family is unknown.
@@ -139,11 +140,11 @@ class Emulator:
 
     def script(self, ticket: TicketLike, replies: Iterable[ScriptedReply | None]) -> None:
         """
-        Answer the polls of one ticket with these replies, in order. The last one repeats.
+        Answer the polls of one ticket with these replies, in order. The last reply repeats.
 
         Args:
             ticket: The ticket. Its job need not exist.
-            replies: The replies. None stands for the emulator's own answer.
+            replies: The replies. For a None among them, the emulator sends its own reply.
 
         Raises:
             ValueError: The family is unknown, or there are no replies.
@@ -156,11 +157,11 @@ class Emulator:
 
     def deliver_webhooks(self) -> AbstractAsyncContextManager[None]:
         """
-        Deliver webhooks while the block runs. A served emulator does so by itself.
+        Deliver webhooks while the block runs. The servers of this package do so by themselves.
 
-        A submit with a `webhook` starts one delivery or more. Deliveries that are not due when the
-        block ends are dropped. A job ends by the emulator's clock, but a delivery waits on the
-        event loop's clock, so both must be the same.
+        A submit with a `webhook` starts one or more deliveries. Deliveries that are not complete
+        when the block ends are cancelled. A job ends by the emulator's clock, but a delivery waits
+        on the event loop's clock. So both clocks must advance at the same speed.
 
         Example:
             async with emulator.deliver_webhooks():
@@ -179,7 +180,7 @@ class Emulator:
         except ClientDisconnect:
             return
         except Exception:
-            # The client gets its 500 at once, and the server still logs the traceback.
+            # Answer with status 500 here, and let the server log the traceback.
             await json_response(500, messages.SERVER_ERROR)(scope, receive, send)
             raise
         await response(scope, receive, send)

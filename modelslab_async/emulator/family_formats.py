@@ -1,4 +1,4 @@
-"""The format of each family's replies, from recorded ones. Fills templates, sends nothing."""
+"""The format of each family's replies, taken from recorded replies. Sends nothing."""
 
 import json
 from collections.abc import Mapping
@@ -12,8 +12,9 @@ class BodyTemplate:
     """
     The fields of one kind of body, in order, and the source of each value.
 
-    In the written form, `id` takes the value named `id`, `id:text` takes the value named `text`,
-    and `id=null` is the JSON constant after the equals sign.
+    In the written form, each word is a field. The word `id` is the field `id` with the value named
+    `id`. `id:text` is the field `id` with the value named `text`. `id=null` is the field `id` with
+    the JSON constant after the equals sign.
     """
 
     fields: tuple[tuple[str, str, Any], ...]
@@ -258,5 +259,5 @@ def format_of(job_type: str) -> FamilyFormat:
 
 
 def default_suffix(job_type: str, media: tuple[str, ...]) -> str:
-    """Return the file type of this job type's results, unless its endpoint has another one."""
+    """Return the usual file type of this job type's results. An endpoint may have another type."""
     return format_of(job_type).suffix or DEFAULT_SUFFIXES[media[0] if media else "image"]

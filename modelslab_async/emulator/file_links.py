@@ -22,9 +22,10 @@ class FileLinks:
     How the links to files behave.
 
     Args:
-        delay: How many seconds after the end of its job a file appears. Until then it is a 404.
-        lifetime: How many seconds a link stays valid after the reply that named it. Then it is a
-            403, and each further reply names a new link. None: links never expire.
+        delay: How many seconds after the end of its job a file appears. Until then, its link gives
+            a 404.
+        lifetime: How many seconds a link stays valid after the reply that named it. After that, the
+            link gives a 403. Each reply names new links. None: links never expire.
         redirects: How many redirects lead to each file.
         html_page: Whether an HTML page with status 200 replaces each file.
         ranges: Whether range requests are honoured.
@@ -42,7 +43,7 @@ class FileLinks:
     etags: bool = True
 
     def query(self, now: float) -> str:
-        """Return the query string of a link that a reply names now."""
+        """Return the query string for the links in a reply that is sent now."""
         return "" if self.lifetime is None else f"?{_EXPIRES_PARAM}={now + self.lifetime!r}"
 
     def answer(self, file: MediaFile, request: Request, *, age: float, now: float) -> Response:
@@ -52,8 +53,8 @@ class FileLinks:
         Args:
             file: The file.
             request: The request.
-            age: The seconds since the end of its job.
-            now: The time.
+            age: The seconds since the end of the file's job.
+            now: The time on the emulator's clock.
         """
         query_params = {name: values[0] for name, values in parse_qs(request.url.query).items()}
         if age < self.delay:

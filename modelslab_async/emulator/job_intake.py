@@ -1,4 +1,4 @@
-"""JobIntake: starts jobs, and words the replies to their submits. Never reads a clock."""
+"""JobIntake: starts jobs, and makes the replies to their submits. Never reads a clock."""
 
 from collections.abc import Mapping
 from random import Random
@@ -27,11 +27,11 @@ class ReceivedSubmit:
     One submit that the emulator received.
 
     Args:
-        family: The family of its ticket.
+        family: The family of its ticket. For a refused submit, the `resolved_by` of its endpoint.
         endpoint: The name of its endpoint.
-        path: Its path.
+        path: The path of its request, without `/api`.
         fields: Its parameters, without the key.
-        ticket: The ticket of the job that it started. None: it was refused.
+        ticket: The ticket of the job that it started. None: the submit was refused.
     """
 
     family: str
@@ -46,7 +46,7 @@ class JobIntake:
     Starts jobs and stores them.
 
     Args:
-        routes: Has the family groups in which jobs are stored.
+        routes: The routes, which know the family groups in which jobs are stored.
         families: The registry, or a part of it.
         jobs: How long jobs take and how they end.
 
@@ -68,7 +68,7 @@ class JobIntake:
         Return the family with this name.
 
         Raises:
-            ValueError: The emulator does not serve it.
+            ValueError: The emulator does not serve this family.
         """
         try:
             return self.families[name]
@@ -94,7 +94,7 @@ class JobIntake:
         fails: bool | None,
         output: object,
     ) -> Job:
-        """Start a job without a submit. Draw its duration and its end where they are None."""
+        """Start a job without a submit. Draw `duration` and `fails` if they are None."""
         family = self.family(ticket.family)
         family.check(ticket)
         seconds, failing = self._jobs.draw(self._random)
@@ -133,7 +133,8 @@ class JobIntake:
             fields=dict(fields),
             file_count=_file_count(fields) if "image" in family.output else 1,
         )
-        # A client may fetch some jobs by their endpoint's family, and not only by their ticket's.
+        # A client may poll some jobs by the family of their endpoint or of their `fetch_result`,
+        # and not only by the family of their ticket.
         names = (family.name, FETCH_RESULT_FAMILY.get(job_type, family.name), endpoint_family)
         self.job_store.put(
             job, [self._family_groups[name] for name in names if name in self._family_groups]
@@ -147,7 +148,7 @@ class JobIntake:
         return self.add_job(ticket, now=now, duration=0.0, fails=False, output=None)
 
     def _family_for_deploy_type(self, family: str, fields: Mapping[str, Any]) -> str:
-        """Return the family of a submit. Some families share a path and differ in `deploy_type`."""
+        """Return the family of a submit, which the field `deploy_type` may change."""
         deployed = FAMILY_BY_DEPLOY_TYPE.get((family, str(fields.get("deploy_type"))), family)
         return deployed if deployed in self.families else family
 

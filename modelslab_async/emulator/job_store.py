@@ -24,7 +24,7 @@ class ScriptedReply:
     Args:
         status_code: The HTTP status.
         body: The body.
-        headers: The headers. The content type is JSON unless they name another.
+        headers: The headers. The content type is JSON unless the headers name another type.
     """
 
     status_code: int = 200
@@ -34,7 +34,7 @@ class ScriptedReply:
 
 class JobStore:
     """
-    All jobs by family group and id, with their scripts and the queue of each key.
+    All jobs by family group and id, the scripted replies, and the queue of each key.
 
     Args:
         random: Draws the ids that are not numbers.
@@ -60,7 +60,7 @@ class JobStore:
         self, family_group: FamilyGroup, id_: str, replies: Iterable[ScriptedReply | None]
     ) -> None:
         """
-        Answer the polls of this id with these replies. The last one repeats.
+        Answer the polls of this id with these replies. The last reply repeats.
 
         Raises:
             ValueError: There are no replies.
@@ -71,7 +71,7 @@ class JobStore:
         self._scripts[family_group.path, id_] = script
 
     def scripted(self, family_group: FamilyGroup, id_: str) -> ScriptedReply | None:
-        """Return the next scripted reply. None: the emulator answers by itself."""
+        """Return the next scripted reply, or None if the emulator makes the reply itself."""
         script = self._scripts.get((family_group.path, id_))
         if not script:
             return None

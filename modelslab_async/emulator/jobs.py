@@ -32,15 +32,15 @@ def _check_eta(_instance: object, _attribute: object, value: Eta) -> None:
 @frozen(kw_only=True)
 class Jobs:
     """
-    How long jobs take and how they end, unless `add_job` says so for one job.
+    How long jobs take and how they end. `add_job` can set both for a single job.
 
     Args:
         duration: Seconds from submit to end, drawn evenly from this range. A callable gets a
             `random.Random` and draws them itself. With zero or less, the submit reply is the
             result.
         failure_rate: The share of jobs that fail, from 0 to 1.
-        immediate: The share of submits whose reply is the result, from 0 to 1. Fast models of the
-            service do this.
+        immediate: The share of submits whose reply is the result, from 0 to 1. The service replies
+            so for fast models.
         eta: The ETA in submit replies: `"honest"`, `"none"`, `"pessimistic"` (100 times too long)
             or a factor.
         seed: The seed of the draws. The same seed and the same order of jobs give the same jobs.
@@ -72,7 +72,7 @@ class Jobs:
         return seconds, random.random() < self.failure_rate
 
     def draw_submitted(self, random: Random) -> tuple[float, bool]:
-        """Draw for a submitted job. A share of these jobs takes no time."""
+        """Do the same as `draw`, but let the share `immediate` of the jobs take no time."""
         seconds, fails = self.draw(random)
         # Without `immediate` there is no third draw, so the jobs of a given seed stay the same.
         if self.immediate and random.random() < self.immediate:
@@ -88,11 +88,11 @@ class Jobs:
 @frozen(kw_only=True)
 class Job:
     """
-    The constant facts about one job. Its state follows from them and the time.
+    The constant facts about one job. The state of the job follows from them and from the time.
 
     Args:
         ticket: The ticket of the job.
-        job_type: The key of its formats: a family, or `family/endpoint`.
+        job_type: Which format its replies have, as a family or as `family/endpoint`.
         suffix: The file type of its results.
         started: When it started, on the emulator's clock.
         duration: How many seconds it takes.
@@ -113,13 +113,13 @@ class Job:
     output: object = None
 
     def age(self, now: float) -> float:
-        """Return the seconds since the start, at most the duration."""
+        """Return the seconds since the start of the job, but at most its duration."""
         return min(now - self.started, self.duration)
 
     def has_ended(self, now: float) -> bool:
-        """Return whether the job has succeeded or failed."""
+        """Whether the job has succeeded or failed."""
         return now - self.started >= self.duration
 
     def has_succeeded(self, now: float) -> bool:
-        """Return whether the job has succeeded, so that its files exist."""
+        """Whether the job has succeeded, so that its files exist."""
         return not self.fails and self.has_ended(now)

@@ -1,4 +1,4 @@
-"""The service's own sentences, and the bodies that all families share. Sends nothing."""
+"""The messages of the service, and the bodies that all families share. Sends nothing."""
 
 import json
 from typing import Any
@@ -57,12 +57,12 @@ def required(name: str) -> str:
 
 
 def spam_refusal(*, message_field: str) -> dict[str, Any]:
-    """Return the body for a repeated submit. Its status is 200, and its text names the wait."""
+    """Return the body that refuses a repeated submit, which the service sends with status 200."""
     return refusal("Rate limit exceeded", message_field=message_field, tips=_SPAM_FILTER_TIP)
 
 
 def queue_full_refusal(limit: int, *, message_field: str) -> dict[str, Any]:
-    """Return the body of a 429. The body holds the wait, as the service sends no such header."""
+    """Return the body of a 429. It has `retry_after`, because the service sends no such header."""
     text = f"Rate limit exceeded. Maximum {limit} queued requests allowed."
     return refusal(text, message_field=message_field, retry_after=_RETRY_AFTER_S)
 

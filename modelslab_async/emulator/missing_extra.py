@@ -1,4 +1,4 @@
-"""Raises at import where the `emulator` extra is missing, and says how to install it."""
+"""Raises an error at import if the `emulator` extra is missing, and says how to install it."""
 
 try:
     import starlette

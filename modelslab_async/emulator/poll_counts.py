@@ -1,4 +1,4 @@
-"""PollCounts: how often each ticket was polled. Counts nothing by itself."""
+"""PollCounts: how often each ticket was polled. The request handler adds the polls."""
 
 from collections import Counter
 from typing import Any

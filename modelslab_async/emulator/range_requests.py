@@ -11,7 +11,7 @@ _SINGLE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def file_response(file: MediaFile, headers: Headers, *, method: str = "GET") -> Response:
-    """Answer a GET or HEAD for a file, with regard to its conditional and range headers."""
+    """Answer a GET or HEAD for a file, with its `If-None-Match`, `Range` and `If-Range` headers."""
     common = {"etag": file.etag, "accept-ranges": "bytes", "cache-control": "max-age=86400"}
     if headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=common)
@@ -29,7 +29,11 @@ def file_response(file: MediaFile, headers: Headers, *, method: str = "GET") -> 
 
 
 def _requested_range(file: MediaFile, headers: Headers) -> tuple[int, int] | None:
-    """Return the first and last position. None: the whole file. First > last: no such bytes."""
+    """
+    Return the positions of the first and the last requested byte, or None for the whole file.
+
+    If the file has no such bytes, the first position is greater than the last.
+    """
     requested = _SINGLE_RANGE.fullmatch(headers.get("range", "").strip())
     if requested is None or headers.get("if-range", file.etag) != file.etag:
         return None

@@ -28,7 +28,7 @@ STAGES = (
 )
 READY_STAGE = "model_ready"
 _PENDING_SHARE = 0.1
-# Workflow runs have dates. The emulator's clock counts seconds, and this date is its zero.
+# Replies about workflow runs contain dates. This is the date when the emulator's clock is zero.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MODEL_PARAMETER_NAMES = {
     "width": "W",
@@ -102,7 +102,7 @@ def _common_values(job: Job) -> dict[str, Any]:
 
 
 def meta_of(job: Job, family_format: FamilyFormat) -> dict[str, Any]:
-    """Return the parameters of a job as its replies repeat them."""
+    """Return the field `meta` of a job's replies, which repeats the parameters of its submit."""
     names = _MODEL_PARAMETER_NAMES if family_format.uses_model_names else {}
     return {
         **{names.get(name, name): value for name, value in job.fields.items()},
@@ -257,7 +257,7 @@ _UNKNOWN_ID: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
 
 
 def fetched(job: Job, rule: StatusRule, *, job_type: str, now: float, urls: URLBuilder) -> bytes:
-    """Return the poll reply about a job, in the format of the polled family."""
+    """Return the poll reply about a job, by a status rule and in the format of a job type."""
     return _BY_RULE[rule](job, job_type, now, urls)
 
 

@@ -18,12 +18,13 @@ async def read_fields(request: Request) -> dict[str, Any]:
     Read the fields of the body, which is JSON or a form.
 
     Raises:
-        UnreadableRequestError: It is neither.
+        UnreadableRequestError: The body is neither a JSON object nor a form.
     """
     body = (await request.body()).strip()
     if not body:
         return {}
-    # Some clients send JSON with the content type of a form, so the body decides first.
+    # Some clients send JSON with the content type of a form. So a body that begins like a JSON
+    # object is read as JSON, and the content type is only used for other bodies.
     if not body.startswith(b"{"):
         content_type = request.headers.get("content-type", "")
         if content_type.startswith("application/x-www-form-urlencoded"):
@@ -51,7 +52,7 @@ def _multipart(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def find_key(fields: Mapping[str, Any], request: Request) -> str:
-    """Return the key from the body, a header or the query. Empty: the request has none."""
+    """Return the key from the body, a header or the query, or "" if the request has no key."""
     key = fields.get("key")
     if isinstance(key, str) and key:
         return key

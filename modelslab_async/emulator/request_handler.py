@@ -38,8 +38,8 @@ class RequestHandler:
     Args:
         routes: What each path asks for.
         intake: Starts jobs, and has the store of all jobs.
-        submit_checks: Which submits are refused.
-        webhook_sender: Starts the webhooks of a submitted job.
+        submit_checks: Decides which submits are refused.
+        webhook_sender: Sends the webhooks of submitted jobs.
         keys: The accepted keys. None accepts any key that is not empty.
         links: How the links to files behave.
         clock: Returns the time in seconds.
@@ -85,7 +85,7 @@ class RequestHandler:
             case SubmitRoute():
                 methods = ("POST",)
             case UtilityRoute():
-                # The service documents examples with both methods.
+                # The documentation of the service has examples with each of these methods.
                 methods = ("POST", "GET")
             case _:
                 assert_never(route)
@@ -191,7 +191,7 @@ class RequestHandler:
                 return json_response(200, {"status": "success"})
 
     def _answer_file(self, path: str, request: Request) -> Response:
-        """Answer with a file of a finished job. The links of an unfinished job give 404."""
+        """Answer with a file of a job that has succeeded, and with a 404 otherwise."""
         _folder, _, rest = path.partition("/")
         family, _, name = rest.partition("/")
         id_, _, last = name.rpartition("-")
@@ -215,7 +215,7 @@ class RequestHandler:
 
 
 def _url_builder(request: Request, *, query: str) -> URLBuilder:
-    """Build URLs on the host that this request names, with this query behind links to files."""
+    """Make a builder of URLs on the host that this request names. The query is for file links."""
     host = request.headers.get("host", "localhost")
     path_prefix = "/api" if request.scope["path"].startswith("/api/") else ""
     return URLBuilder(f"{request.scope['scheme']}://{host}", path_prefix, query)

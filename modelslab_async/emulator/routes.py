@@ -14,7 +14,7 @@ from .served_endpoints import SECOND_SUBMIT_PATHS, endpoints_of
 _PATH_PARAM = re.compile(r"\{(\w+)\}")
 _SLASHES = re.compile("/{2,}")
 
-# The official clients fetch this family below `images`. The documentation has another path.
+# The official clients poll this family at this path. The documentation has another path.
 _SECOND_FETCH_PATHS: Mapping[str, str] = {"enterprise_text_to_image": "v1/enterprise/images/fetch"}
 
 MEDIA_PATH = "media"
@@ -23,12 +23,12 @@ MEDIA_PATH = "media"
 @frozen(kw_only=True)
 class FamilyGroup:
     """
-    The families that share one fetch URL. They share their ids too.
+    The families that share one fetch URL. An id means the same job for all of them.
 
     Args:
         path: The path of the URL, without an id at its end.
-        families: The families that share it.
-        family_names: Their names.
+        families: The families that share the URL.
+        family_names: The names of these families.
     """
 
     path: str
@@ -60,7 +60,7 @@ class SubmitRoute:
 
 @frozen
 class FileRoute:
-    """A request for a file: the path below the folder of all files."""
+    """A request for a file: its path below `media/`."""
 
     path: str
 
@@ -76,10 +76,10 @@ Route = FetchRoute | SubmitRoute | FileRoute | UtilityRoute
 
 
 def normalize_path(path: str) -> str:
-    """Return the path without the API's prefix, outer slashes and doubled slashes."""
+    """Return the path without the prefix `api/`, outer slashes and doubled slashes."""
     normalized = path.strip("/")
     if "//" in normalized:
-        # The old documentation of one family doubles a slash.
+        # The old documentation of one family has a doubled slash in a URL.
         normalized = _SLASHES.sub("/", normalized)
     return normalized.removeprefix("api/")
 
@@ -91,7 +91,7 @@ def _path_of(url: str) -> str:
 
 class Routes:
     """
-    All paths that the emulator serves. Most lookups cost two dictionary accesses.
+    All paths that the emulator serves. Most are found in at most three dictionary accesses.
 
     Args:
         families: The registry, or a part of it.

@@ -31,8 +31,8 @@ def _undocumented(family: str, root: str, media: Mapping[str, Medium]) -> Iterat
         )
 
 
-# The service documents no submit for these. Their names follow related endpoints or older clients,
-# and no parameter is known to be required.
+# The service does not document these endpoints. Their names follow related endpoints or older
+# clients. No parameter is known to be required.
 _UNDOCUMENTED = (
     *_undocumented("legacy_v3", "{legacy}/v5", {"text2video": "video"}),
     *_undocumented("enterprise_deepfake", f"{_ENTERPRISE_URL}/deepfake", _FACE_SWAP_MEDIA),
@@ -80,12 +80,12 @@ SECOND_SUBMIT_PATHS: Mapping[str, str] = MappingProxyType(
         for name in ("text2img", "img2img", "inpaint", "controlnet")
     }
 )
-"""Further paths: the official clients put `images` into these, the documentation does not."""
+"""Second paths of endpoints, used by the official clients instead of the documented paths."""
 
 FAMILY_BY_DEPLOY_TYPE: Mapping[tuple[str, str], str] = MappingProxyType(
     {("enterprise_flux", "flux_2_dev"): "enterprise_flux_2_dev"}
 )
-"""Families that share the paths of another one. The field `deploy_type` tells them apart."""
+"""The family of a submit, by the family of its endpoint and its field `deploy_type`."""
 
 FETCH_RESULT_FAMILY: Mapping[str, str] = MappingProxyType(
     {
@@ -97,7 +97,7 @@ FETCH_RESULT_FAMILY: Mapping[str, str] = MappingProxyType(
         "legacy_v4_dreambooth/inpaint": "legacy_v3_dreambooth",
     }
 )
-"""Job types whose `fetch_result` names another family than their ticket."""
+"""For some job types, the family in the URL `fetch_result`. It is not that of the ticket."""
 
 _SUFFIXES: Mapping[str, str] = {
     **{
@@ -112,7 +112,7 @@ _SUFFIXES: Mapping[str, str] = {
 
 
 def suffix_of(endpoint: Endpoint, family: Family) -> str:
-    """Return the file type of an endpoint's results. It may differ from its family's."""
+    """Return the file type of an endpoint's results. It may not be the usual one of the family."""
     if endpoint.name in _SUFFIXES:
         return _SUFFIXES[endpoint.name]
     if endpoint.output and endpoint.output[0] != family.output[0]:

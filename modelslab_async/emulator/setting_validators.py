@@ -17,7 +17,7 @@ def check_share(_instance: object, attribute: "Attribute[Any]", value: float) ->
 
 def require_share(name: str, value: float) -> None:
     """
-    Refuse a share outside 0 to 1. The error calls it by this name.
+    Refuse a share outside 0 to 1, with this name in the error message.
 
     Raises:
         ValueError: The value is out of range.

@@ -25,8 +25,8 @@ class SubmitChecks:
         job_store: Counts the queued jobs of each key.
         keys_without_credits: Keys whose submits are refused.
         queue_limit: How many unfinished submitted jobs a key may have. None is no limit.
-        spam_window: For how many seconds a repeated submit of a key is refused. None refuses no
-            repeats.
+        spam_window: For how many seconds after an accepted submit its repeats are refused. None
+            refuses no repeats.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class SubmitChecks:
     def refusal(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float
     ) -> Refusal | None:
-        """Return the HTTP status and the body of the refusal. None: the submit is accepted."""
+        """Return the HTTP status and the body of a refusal, or None to accept the submit."""
         incomplete = missing_parameter(endpoint, fields)
         if incomplete:
             return incomplete
@@ -62,7 +62,7 @@ class SubmitChecks:
         return None
 
     def record(self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float) -> None:
-        """Remember an accepted submit, so that its repeats are refused."""
+        """Record an accepted submit, so that its repeats are refused."""
         if self._spam_window is not None:
             self._accepted_at[_payload_digest(endpoint, fields, key)] = now
 

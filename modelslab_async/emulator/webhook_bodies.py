@@ -23,7 +23,7 @@ class PlannedWebhook:
     Args:
         body: The JSON body.
         due_after: How many seconds after the start of the job it is due.
-        attempts: How often it is sent until the receiver accepts it.
+        attempts: How often it is sent at most. The first success ends the attempts.
     """
 
     body: Mapping[str, Any]
@@ -59,7 +59,7 @@ def _generation(job: Job, urls: URLBuilder, _workflow_format: str) -> list[Plann
 
 
 def _training(job: Job, _urls: URLBuilder, _workflow_format: str) -> list[PlannedWebhook]:
-    # The documentation shows no webhook of a failed training, so both words are guesses.
+    # The documentation shows no webhook of a failed training, so these two values are guesses.
     last, status = ("training_failed", "failed") if job.fails else (READY_STAGE, "success")
     moments = (("success", STAGES[0], 0.0), (status, last, job.duration))
     return [

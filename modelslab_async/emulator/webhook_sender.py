@@ -1,4 +1,4 @@
-"""WebhookSender: posts the webhooks of jobs, in tasks that end with it. Plans none itself."""
+"""WebhookSender: posts the webhooks of jobs in background tasks. Makes no bodies itself."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -32,9 +32,9 @@ class WebhookDelivery:
         ticket: The ticket of its job.
         url: The URL of the receiver.
         body: The JSON body.
-        forged: Whether it was forged.
+        forged: Whether it was a forged webhook, which reports a false success.
         status_code: The receiver's status. None: no answer, or the webhook was not sent.
-        error: Why the delivery failed. Empty: it succeeded.
+        error: Why the delivery failed. Empty if it succeeded.
     """
 
     ticket: Ticket
@@ -84,7 +84,7 @@ class WebhookSender:
                 await http.aclose()
 
     async def start_deliveries(self, job: Job, rule: StatusRule, urls: URLBuilder) -> None:
-        """Start the deliveries of a job. Return once its submit may be answered."""
+        """Start the deliveries of a job, and return when the reply to its submit may be sent."""
         url = webhook_url_of(job)
         if url is None or not self._is_sending:
             return
@@ -102,7 +102,8 @@ class WebhookSender:
             for _ in range(self._webhooks.copies)
         ]
         if before_reply_draw < self._webhooks.before_reply:
-            # `wait` does not cancel the deliveries if the client disconnects meanwhile.
+            # If the client disconnects and this task is cancelled, `wait` does not cancel the
+            # deliveries.
             await asyncio.wait(started)
 
     def _start_delivery(

@@ -26,9 +26,9 @@ class Webhooks:
         delay: How many seconds after the end of its job a webhook is sent, or a range of seconds.
         copies: How often each webhook is sent.
         lost: The share of jobs whose webhook is never sent.
-        forged: The share of jobs with a forged webhook halfway through the job. It reports a
-            success and links to a host that does not exist.
-        before_reply: The share of submits that are answered only after their webhook was sent.
+        forged: The share of jobs with a forged webhook halfway through the job. The forged webhook
+            reports a success and links to a host that does not exist.
+        before_reply: The share of submits that are answered only after their webhooks were sent.
         workflow_format: Which of the two documented formats the webhooks of workflows have.
         allow_remote: Whether to send to addresses other than loopback ones.
         transport: What sends the webhooks, such as an `httpx.ASGITransport` of your own
@@ -56,7 +56,7 @@ class Webhooks:
     seed: int = 0
 
     def may_deliver_to(self, url: str) -> bool:
-        """Return whether webhooks may be sent to this URL."""
+        """Whether webhooks may be sent to this URL."""
         try:
             parts = urlsplit(url)
             host = parts.hostname or ""
@@ -68,7 +68,8 @@ class Webhooks:
 
 
 def _is_loopback(host: str) -> bool:
-    # Names are not resolved: a name could resolve to another address when the webhook is sent.
+    # Names other than `localhost` are refused and not resolved. When the webhook is sent, a name
+    # could resolve to another address than in this check.
     if host == "localhost":
         return True
     try:

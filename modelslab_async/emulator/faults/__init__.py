@@ -1,5 +1,5 @@
 """
-Serves an emulator that misbehaves on purpose, fault by fault.
+Serves an emulator with faults in its connections and replies, to test its clients.
 
-It stands between the emulator and its clients, and never changes the emulator.
+The faulty server forwards each request to the emulator, and never changes the emulator.
 """

@@ -1,4 +1,4 @@
-"""The faults of a connection or a reply, each one small function. Never chooses a fault."""
+"""The faults of connections and replies, each as one small function. Never chooses a fault."""
 
 import asyncio
 from collections.abc import Mapping
@@ -145,7 +145,7 @@ async def _close_idle(connection: FaultyConnection) -> None:
 
 async def _reset_idle(connection: FaultyConnection) -> None:
     await connection.send(encode_reply(await connection.get_true_reply()))
-    # Reset only when the next request arrives.
+    # Wait for the next request, and reset the connection only then.
     await connection.reader.read(1)
     connection.reset()
 
@@ -158,7 +158,7 @@ CONNECTION_FAULTS: Mapping[str, tuple[str, FaultAction]] = MappingProxyType(
         "hang_before": ("a connection is accepted, and nothing is ever read", _hang),
     }
 )
-"""The faults that happen before a request is read: a description and a function for each name."""
+"""For each fault that happens before a request is read: its description and its function."""
 
 REQUEST_FAULTS: Mapping[str, tuple[str, FaultAction]] = MappingProxyType(
     {
@@ -189,7 +189,7 @@ REQUEST_FAULTS: Mapping[str, tuple[str, FaultAction]] = MappingProxyType(
         "reset_idle": ("a kept-alive connection is reset when it is used again", _reset_idle),
     }
 )
-"""The faults that happen after a request is read: a description and a function for each name."""
+"""For each fault that happens after a request is read: its description and its function."""
 
 
 def fault_action(name: str) -> FaultAction:

@@ -67,7 +67,8 @@ class Faults:
     Which faults a server commits.
 
     Faults of a connection happen when it opens. All other faults happen after a request was read.
-    The scripts are used up first. Then each fault is drawn by its share.
+    The faults in `script` and `connections` come first. After them, each fault is drawn by its
+    share.
 
     Args:
         shares: The share of each fault by its name, from 0 to 1.
@@ -75,9 +76,9 @@ class Faults:
         connections: The faults of the first connections, in order. None stands for no fault.
         outage: For how many seconds after the start the port is closed.
         seed: The seed of the draws.
-        delay: The seconds between two dripped bytes, before a slow answer, or for which a port is
-            closed.
-        hint: The seconds to wait in hints such as `Retry-After`.
+        delay: The seconds of faults that take time: between two dripped bytes, before a slow reply,
+            or until a closed port opens again.
+        hint: How many seconds a hint such as `Retry-After` asks the client to wait.
         foreign_url: The URL of another server, to which redirects and links lead.
 
     Raises:
@@ -102,7 +103,7 @@ class Faults:
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Parse the form of the command line: `reset_after=0.1,html=0.05,outage=30`.
+        Parse a text as on the command line, such as `reset_after=0.1,html=0.05,outage=30`.
 
         A fault without a number has the share 1. `outage`, `seed`, `delay`, `hint` and
         `foreign_url` are written in the same way.
@@ -147,13 +148,13 @@ class FaultSequence:
         self._shares = faults.shares
 
     def next_connection_fault(self) -> str | None:
-        """Return the fault of the next connection. None: it has no fault."""
+        """Return the fault of the next connection, or None if it has no fault."""
         if self._connections:
             return self._connections.popleft()
         return self._draw(at_connect=True)
 
     def next_request_fault(self) -> str | None:
-        """Return the fault of the next request. None: it gets the true reply."""
+        """Return the fault of the next request, or None if it gets the true reply."""
         name = self._script.popleft() if self._script else self._draw(at_connect=False)
         if name is not None and name in _BURSTS:
             _, faults = _BURSTS[name]

@@ -11,7 +11,7 @@ from attrs import define
 from .raw_http import RawReply
 from .wrong_replies import FaultSettings
 
-# "Endless" bodies do end, so that a forgotten test does not fill the memory.
+# "Endless" replies end at this size, so that a client without a limit does not fill the memory.
 _MAX_ENDLESS_BYTES = 1 << 30
 
 
@@ -44,7 +44,7 @@ class FaultyConnection:
         await self.writer.drain()
 
     async def send_endlessly(self, data: bytes) -> None:
-        """Send the same bytes again and again, until the client disconnects."""
+        """Send the same bytes again and again, for a gigabyte or until the client disconnects."""
         for _ in range(_MAX_ENDLESS_BYTES // len(data)):
             await self.send(data)
         self.close()

@@ -1,4 +1,4 @@
-"""Serves an emulator with faults, on raw sockets. HTTP servers would refuse to break the rules."""
+"""Serves an emulator with faults, on raw sockets. An HTTP server would send only valid HTTP."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ from .faulty_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 
-# One socket reserves the port while another one listens on it. macOS needs another option for this.
+# One socket reserves the port, and a second one listens on it. On macOS, this needs SO_REUSEPORT.
 _REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
@@ -83,7 +83,7 @@ async def run_faulty_server(
 
 
 class _FaultyServer:
-    """One listening port and its connections. Each is a task that ends with the server."""
+    """One listening port and its connections. Each connection has a task until the server ends."""
 
     def __init__(
         self,
@@ -153,7 +153,8 @@ class _FaultyServer:
 
     async def _open_port(self) -> None:
         listener_socket = self._bind(*self._address)
-        # In two steps, so that a cancellation in between leaves no socket open.
+        # Serving starts in a second step. If this task is cancelled in it, `aclose` still has the
+        # listener and closes it.
         self._listener = await asyncio.start_server(
             self._accept,
             sock=listener_socket,
@@ -175,7 +176,7 @@ class _FaultyServer:
         self._loop.call_soon(listener.close)
 
     def _close_port_for(self, seconds: float) -> None:
-        """Close the port for some seconds. The reserved socket keeps it for this server."""
+        """Close the port for some seconds. `_reserved_socket` keeps the port for this server."""
         if self._reopen_timer is None:
             self._close_port()
             self._reopen_timer = self._loop.call_later(seconds, self._reopen)
@@ -193,7 +194,8 @@ class _FaultyServer:
             self._serve_connection(reader, writer, self._traffic.connection_count),
             name="faulty emulator",
         )
-        # Not in a `finally` of the task: a task may be cancelled before its first step.
+        # A `finally` in the task is not enough, because a task that is cancelled before its first
+        # step runs none of its code.
         serving.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve_connection(
@@ -201,11 +203,11 @@ class _FaultyServer:
     ) -> None:
         self._traffic.open_connection_count += 1
         try:
-            # The client disconnected, or did not send HTTP. No answer is possible.
+            # No answer is possible if the client disconnects or does not send HTTP.
             with suppress(OSError, EOFError, ValueError):
                 await self._answer_requests(reader, writer, number)
             writer.transport.abort()
-            # asyncio logs a connection's error later unless this retrieves it.
+            # Retrieve the connection's error, because asyncio would log it later otherwise.
             with suppress(OSError):
                 await writer.wait_closed()
         finally:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 requests and replies as bytes, for a server that breaks the rules. Opens no sockets."""
+"""Reads HTTP/1.1 requests from bytes, and turns replies into bytes. Opens no sockets."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -47,8 +47,8 @@ async def read_request(
     Read one HTTP/1.1 request that has a `Content-Length` or no body.
 
     Raises:
-        EOFError: The connection ended first.
-        ValueError: The bytes are no such request, or it is too long.
+        EOFError: The connection ended before the request did.
+        ValueError: The bytes are not such a request, or the request is too long.
     """
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -72,7 +72,7 @@ async def read_request(
 
 
 def encode_reply(reply: RawReply, *, length: int | None = None) -> bytes:
-    """Encode a reply, with a true `Content-Length` or with this one."""
+    """Encode a reply. Its `Content-Length` is `length`, or its true length if that is None."""
     head = [status_line(reply.status_code)]
     head += [f"{name}: {value}" for name, value in reply.headers]
     head.append(f"content-length: {len(reply.body) if length is None else length}")

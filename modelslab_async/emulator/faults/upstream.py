@@ -12,7 +12,7 @@ _HOP_BY_HOP = frozenset((b"connection", b"content-length", b"keep-alive", b"tran
 
 
 class Upstream:
-    """The emulator behind a faulty server: in this process, or at a URL."""
+    """The emulator behind a faulty server. It runs in this process, or is served at a URL."""
 
     def __init__(self, upstream: Emulator | str) -> None:
         self._transport: httpx.AsyncBaseTransport

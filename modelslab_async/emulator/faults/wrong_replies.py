@@ -13,7 +13,8 @@ from .raw_http import RawReply
 
 _NESTING_DEPTH = 1_000_000
 _ENCODINGS = ("gzip", "deflate", "gzip", "deflate", "gzip", "deflate")
-# 20 November 2026, 10:00 UTC. Clients count a retry date from the reply's own `Date`.
+# The time in the `Date` headers, which is 20 November 2026, 10:00 UTC. Clients subtract it from the
+# time of a retry.
 _REPLY_TIME_UNIX_S = 1_795_168_800
 
 
@@ -75,7 +76,7 @@ def _gzip_bomb(mebibytes: int = 1024) -> bytes:
 
 
 WRONG_SUCCESS = {"status": "success", "id": 1, "output": ["https://elsewhere.invalid/wrong.png"]}
-"""A success that no job has."""
+"""A success reply that no job ever has."""
 
 WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = MappingProxyType(
     {
@@ -251,4 +252,4 @@ WRONG_REPLIES: Mapping[str, tuple[str, Callable[[FaultSettings], RawReply]]] = M
         ),
     }
 )
-"""The wrong replies: a description and a function for each name."""
+"""For each wrong reply: its description, and the function that makes it."""

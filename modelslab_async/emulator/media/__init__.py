@@ -1,5 +1,5 @@
 """
 Makes small valid files of all media types from their names.
 
-It never reads files, clocks or randomness: the same name gives the same bytes.
+It never reads files, clocks or random numbers. The same name always gives the same bytes.
 """

@@ -53,8 +53,8 @@ def jpeg(colour: Colour) -> bytes:
     frame = struct.pack(">BHHB", 8, SIDE_PX, SIDE_PX, 3) + b"".join(
         bytes((component, 0x11, 0)) for component in (1, 2, 3)
     )
-    # The Huffman tables: each of the 12 difference sizes has a code of four bits, and the only
-    # other symbol ends a block.
+    # In the first Huffman table, each of the 12 sizes of a difference has a code of four bits. In
+    # the second, the only symbol ends a block.
     sizes = b"\x00" + bytes((0, 0, 0, 12)) + bytes(12) + bytes(range(12))
     end_codes = b"\x10" + b"\x01" + bytes(15) + b"\x00"
     scan = b"\x03" + b"".join(bytes((component, 0)) for component in (1, 2, 3)) + b"\x00\x3f\x00"
@@ -78,7 +78,7 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 
 def _jpeg_data(colour: Colour) -> bytes:
-    """Encode one block with the colour, and then blocks that repeat it."""
+    """Encode one block with the colour, and then blocks without a difference to the one before."""
     first = "".join(_dc_code(value - 128) + "0" for value in _luma_and_chroma(colour))
     bits = first + "00000" * 3 * ((SIDE_PX // _BLOCK_PX) ** 2 - 1)
     padded = bits + "1" * (-len(bits) % 8)

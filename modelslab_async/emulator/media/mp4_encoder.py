@@ -61,7 +61,7 @@ def _movie(picture: int, data_offset: int) -> bytes:
 
 
 def _sample_table(picture: int, data_offset: int) -> bytes:
-    """Encode the table of frames: one chunk, with frames of one size and one duration."""
+    """Encode the table of frames. All are in one chunk, and have the same size and duration."""
     return _box(
         b"stbl",
         _full_box(b"stsd", struct.pack(">I", 1), _sample_entry()),
