@@ -233,6 +233,7 @@ async def server_sending(raw):
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
+@pytest.mark.modelslab_network
 @pytest.mark.parametrize("kind", [*TRANSPORTS, "proxy"])
 @pytest.mark.parametrize("name", MALFORMED)
 async def test_key_in_malformed_response_is_masked(monkeypatch, caplog, name, kind):

@@ -205,8 +205,8 @@ MUTATIONS = [
     Mutation(
         "submit that was never sent: taken for uncertain",
         "_transport/httpx_adapter.py",
-        "is_unsent=body.withdraw()",
-        "is_unsent=False",
+        "is_unsent = body.withdraw()",
+        "is_unsent = False",
         "../submitting/test_sent_once.py",
         "port and (transport or client)",
     ),
