@@ -1,5 +1,5 @@
 """
-One run of a batch: poll under a lease, save files, record outcomes and submits in the journal.
+Runs a batch: polls tickets under a lease, saves files, and records results in the journal.
 
-It never sends anything itself.
+It never builds or sends a request itself.
 """

@@ -1,4 +1,4 @@
-"""Records the submits of a batch in its journal, before and after each is sent. It sends none."""
+"""JournalSubmitRecorder: records each submit before and after it is sent. It sends nothing."""
 
 import asyncio
 import logging
@@ -17,10 +17,10 @@ _logger = logging.getLogger("modelslab_async")
 
 class JournalSubmitRecorder(SubmitRecorder):
     """
-    The submits of one process to one journal.
+    Records the submits of this process in one journal.
 
-    They have a run of their own. While its lease lasts, this process is alive and may still get
-    the replies, so other processes do not call these submits uncertain.
+    The submits belong to a run of their own. While the lease of that run lasts, this process may
+    still get the replies. So other processes do not report the submits as uncertain.
     """
 
     def __init__(self, journal: Journal, *, lease: float) -> None:
@@ -52,7 +52,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record the ticket, or delete a submit that started nothing. An uncertain one stays."""
+        """Record the ticket. Delete a submit that started nothing, and keep an uncertain one."""
         match result:
             case Processing():
                 await self._journal.confirm(submit_request.submit_id, result.ticket)
@@ -65,12 +65,12 @@ class JournalSubmitRecorder(SubmitRecorder):
 
     async def recorded_reply(self, submit_request: SubmitRequest) -> SubmitReply | None:
         """
-        Return the recorded reply to a request that was sent before; None if it never was.
+        Return the recorded reply to a request; None if the request was never sent.
 
         Raises:
-            SubmitUncertain: It may or may not have started work.
-            GenerationFailed: The generation failed.
-            ValueError: Another request was sent with its track_id.
+            SubmitUncertain: The request was sent, and may or may not have started work.
+            GenerationFailed: The request was sent, and its generation failed.
+            ValueError: A different request was sent with the same track_id.
         """
         submit = await self._journal.find_submit(submit_request.submit_id)
         if submit is None:
@@ -94,7 +94,7 @@ class JournalSubmitRecorder(SubmitRecorder):
                 return Processing(ticket=submit.ticket)
 
     async def close(self) -> None:
-        """Wait for the submits in flight, whose replies are to be recorded, and end the run."""
+        """Wait until the replies to all submits in flight are recorded, and end the run."""
         while self._in_flight:
             await asyncio.wait(self._in_flight)
         if self._renewal_task is not None:
@@ -126,7 +126,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             return self._run_id
 
     async def _keep_lease(self, run_id: int) -> None:
-        """Renew the lease. Once another process has ended it, the next submit begins a new run."""
+        """Renew the lease. If another process has ended it, the next submit begins a new run."""
         while True:
             await asyncio.sleep(renewal_interval(self._lease))
             try:

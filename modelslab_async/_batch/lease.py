@@ -1,4 +1,4 @@
-"""The lease of one run on its tickets. It renews the lease, and never takes back a lost one."""
+"""Lease: renews the lease of one run on its tickets. It never takes back a lost lease."""
 
 import asyncio
 import logging
@@ -14,11 +14,11 @@ _logger = logging.getLogger("modelslab_async")
 
 class Moment(NamedTuple):
     """
-    One moment by both clocks.
+    One moment on two clocks.
 
     Attributes:
-        loop_time: By the event loop's clock, which nothing sets.
-        journal_time: By the journal's clock, which other processes go by.
+        loop_time: The time on the event loop's clock, which is never adjusted.
+        journal_time: The time on the journal's clock, by which other processes judge the lease.
     """
 
     loop_time: float
@@ -27,12 +27,12 @@ class Moment(NamedTuple):
 
 class Lease:
     """
-    Until when the tickets of a run are its own.
+    The lease of a run. While it lasts, no other run takes the tickets of the run.
 
     Args:
         journal: The journal of the run.
         run_id: The run's number.
-        duration: How many seconds the lease lasts after each renewal.
+        duration: The seconds that the lease lasts after each renewal.
     """
 
     def __init__(self, journal: Journal, run_id: int, duration: float) -> None:
@@ -42,16 +42,16 @@ class Lease:
         self._renewed_at = self.now()
 
     def now(self) -> Moment:
-        """Return this moment."""
+        """Return the current time on both clocks."""
         return Moment(asyncio.get_running_loop().time(), self._journal.clock())
 
     def mark_renewed(self, requested_at: Moment) -> None:
-        """Count the lease from the moment when its renewal was requested."""
+        """Let the lease begin at the moment when its renewal was requested."""
         self._renewed_at = requested_at
 
     @property
     def is_over(self) -> bool:
-        """Whether other runs may have ended the lease, unless it is renewed."""
+        """Whether the lease has run out on either clock, so that other runs may end it."""
         return any(
             now - renewed_at >= self.duration
             for now, renewed_at in zip(self.now(), self._renewed_at, strict=True)
@@ -59,13 +59,13 @@ class Lease:
 
     async def renew_until_lost(self, on_renewed: Callable[[], Awaitable[object]]) -> None:
         """
-        Renew the lease again and again, until another run has ended it.
+        Renew the lease in intervals. Return once another run has ended it.
 
         Args:
             on_renewed: Awaited after each renewal.
 
         Raises:
-            JournalError: The journal could not be written until the lease was over.
+            JournalError: The lease ran out while the journal could not be written.
         """
         while True:
             await asyncio.sleep(renewal_interval(self.duration))

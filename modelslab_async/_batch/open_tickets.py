@@ -1,4 +1,4 @@
-"""The tickets that a run polls, and what it learned since its last update. It writes nothing."""
+"""OpenTickets: the open tickets of a run, with their polls to be recorded. It writes nothing."""
 
 import asyncio
 from collections.abc import Iterable
@@ -21,9 +21,9 @@ class _OpenTicket:
     Attributes:
         row_id: The ticket's number in the journal.
         polls: The number of polls since the last update of the journal.
-        last: The last reply since the last update of the journal.
-        last_running_at: When the last poll that saw it processing was sent.
-        max_lag: The seconds from that poll to the one that saw its end.
+        last: The last reply since the last update of the journal; None if there was none.
+        last_running_at: When the last poll that saw the ticket processing was sent.
+        max_lag: The seconds from `last_running_at` until a reply showed that the work had ended.
     """
 
     row_id: int
@@ -47,7 +47,7 @@ class OpenTickets:
         self._entries |= {each.ticket: _OpenTicket(each.row_id) for each in claimed}
 
     def on_event(self, event: Event) -> None:
-        """Note a poll of one of the tickets."""
+        """Count the poll that an event reports, if its ticket is among these."""
         match event:
             case Polled(ticket=ticket, reply=reply, elapsed=elapsed) if entry := self._entries.get(
                 ticket
@@ -64,13 +64,13 @@ class OpenTickets:
                 pass
 
     def complete(self, outcome: Outcome) -> OutcomeRow:
-        """Remove the ticket of an outcome. Return what the journal records of it."""
+        """Remove the ticket of an outcome. Return the row to record for it."""
         entry = self._entries.pop(outcome.ticket)
         max_lag = None if isinstance(outcome, Unresolved) else entry.max_lag
         return OutcomeRow(entry.row_id, entry.polls, outcome, max_lag)
 
     def take_updates(self) -> list[PollUpdate]:
-        """Return the polls since the last call, and count from zero again."""
+        """Return the polls since the last call of this method, and reset the counts."""
         updates: list[PollUpdate] = []
         for entry in self._entries.values():
             if entry.polls:

@@ -1,4 +1,4 @@
-"""Keeps what an adaptive pace has learned in the journal, from run to run. It learns nothing."""
+"""PaceStore: keeps the state of an adaptive pace in the journal. It never changes the pace."""
 
 import logging
 
@@ -12,9 +12,10 @@ _logger = logging.getLogger("modelslab_async")
 
 class PaceStore:
     """
-    Restores and saves the state of an adaptive pace. It ignores every other pace.
+    Restores and saves the state of an adaptive pace. With any other pace it does nothing.
 
-    The state saves polls and nothing else, so a run goes on if the state cannot be kept.
+    The state only helps to poll less often. So a run continues if its state cannot be read or
+    written.
     """
 
     def __init__(self, pace: PacePolicy, journal: Journal) -> None:
@@ -22,19 +23,19 @@ class PaceStore:
         self._journal = journal
 
     async def restore(self) -> None:
-        """Give the pace its saved state, unless it has begun to learn."""
+        """Give the pace its saved state, unless the pace has learned something already."""
         if self._pace is None or self._pace.has_learned:
             return
         try:
             state = await self._journal.load_pace()
-            # The pace may have begun to learn while this task read the journal.
+            # The pace may have learned something while this task read the journal.
             if state is not None and not self._pace.has_learned:
                 self._pace.restore(state)
         except (JournalError, ValueError) as error:
             _logger.warning("what the journal's pace had learned is ignored: %s", error)
 
     async def save(self) -> None:
-        """Save what the pace has learned."""
+        """Save the state of the pace, if it has learned something."""
         if self._pace is None or not self._pace.has_learned:
             return
         try:

@@ -1,4 +1,4 @@
-"""A run that claims tickets under a lease, and commits each outcome before it hands it out."""
+"""PollRun: polls tickets under a lease. It never returns an outcome that is not committed."""
 
 import asyncio
 import logging
@@ -29,20 +29,20 @@ _MAX_CLAIM: Final = 500
 
 class PollRun:
     """
-    One run on one journal, from its start until it is closed.
+    A run that claims tickets of a journal under a lease and polls them.
 
     Args:
         engine: Polls the tickets.
-        journal: Where the tickets are.
+        journal: The journal with the tickets.
         run_id: The run's number.
-        before_run: Tickets that runs before this one left unresolved are polled again.
-        lease: How many seconds claimed tickets stay with this run if the process dies.
-        save_files: Whether to queue the files of successes.
+        before_run: The number of a run. Tickets that earlier runs left unresolved are polled again.
+        lease: The seconds that claimed tickets stay with this run if the process dies.
+        save_files: Whether to queue the files of successes, for a `SaveRun`.
 
     Attributes:
         run_id: The run's number.
         has_lost_lease: Whether another run has ended this run's lease.
-        is_released: Whether the open tickets are free for other runs.
+        is_released: Whether this run has made its open tickets free for other runs.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class PollRun:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, *, timeout: float | None, window: int) -> None:
-        """Start to poll."""
+        """Start polling and renewing the lease."""
         self._engine.listeners.add(self._open_tickets.on_event)
         self._engine.poll_guards.add(self._may_poll)
         polling = asyncio.create_task(self._poll(timeout, window), name="modelslab_async batch")
@@ -80,10 +80,10 @@ class PollRun:
 
     async def next_results(self) -> list[Outcome] | None:
         """
-        Wait for outcomes, and return them after their commit. Return None when there are no more.
+        Wait for outcomes, commit them and return them. Return None after the last.
 
         Raises:
-            JournalError: The journal cannot be written. Outcomes without a commit are not returned.
+            JournalError: The journal cannot be written. Uncommitted outcomes are not returned.
         """
         while self._stopped is None:
             ready = await self._next_ready()
@@ -94,7 +94,7 @@ class PollRun:
         return None
 
     def drain(self) -> None:
-        """Stop polling, and end the run when the outcomes so far are handed out."""
+        """Stop polling. The run ends once the outcomes that are ready have been returned."""
         draining = asyncio.create_task(self._drain(self._tasks[0]), name="modelslab_async drain")
         self._tasks.append(draining)
 
@@ -107,7 +107,7 @@ class PollRun:
         self._engine.listeners.remove(self._open_tickets.on_event)
         for task in self._tasks:
             task.cancel()
-        # Another task may wait for outcomes. If one does, the queue is empty.
+        # Wake a task that waits for outcomes. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
             self._queue.put_nowait(RunStopped(JournalError("the batch was closed; open it again")))
         try:
@@ -128,9 +128,10 @@ class PollRun:
             )
 
     async def _next_ready(self) -> list[Outcome]:
-        """Wait for one outcome, and take all that are ready. The list is empty at the end."""
+        """Wait for an outcome. Return all that are ready, or none at the end of the run."""
         ready: list[Outcome] = []
-        # A caller that dies has not seen the outcomes of one commit, so a commit has few.
+        # If the process dies, the caller may miss the outcomes of the last commit. So each commit
+        # is small.
         while len(ready) < MAX_READY and (not ready or not self._queue.empty()):
             item = await self._queue.get()
             if isinstance(item, RunStopped):
@@ -140,7 +141,7 @@ class PollRun:
         return ready
 
     async def _commit(self, ready: list[Outcome]) -> list[Outcome]:
-        """Write outcomes. Return those that were this run's to write."""
+        """Write outcomes. Return those that were written, because this run still had the ticket."""
         if not ready:
             return []
         completions = [self._open_tickets.complete(outcome) for outcome in ready]
@@ -150,7 +151,7 @@ class PollRun:
             raise
         except Exception:  # noqa: BLE001 -- each outcome is tried again on its own.
             completions, written = await self._commit_one_by_one(completions)
-        # Another run has ended this run's lease, and has the tickets that were not written.
+        # An outcome was not written if another run ended this run's lease and took the ticket.
         self.has_lost_lease |= not all(written)
         return [
             completion.outcome
@@ -161,7 +162,7 @@ class PollRun:
     async def _commit_one_by_one(
         self, completions: list[OutcomeRow]
     ) -> tuple[list[OutcomeRow], list[bool]]:
-        """Write outcomes of which one cannot be encoded. Its ticket alone becomes unresolved."""
+        """Write outcomes one at a time. If one cannot be encoded, write an `Unresolved` for it."""
         committed: list[OutcomeRow] = []
         written: list[bool] = []
         for given in completions:
@@ -172,7 +173,7 @@ class PollRun:
                 raise
             except Exception as error:  # noqa: BLE001 -- it belongs to one ticket.
                 ticket = completion.outcome.ticket
-                # Name only the type: the message of a foreign error can contain the key.
+                # Name only the type, because the message of a foreign error can contain the key.
                 cause = ModelsLabError(
                     f"the outcome could not be recorded ({type(error).__name__})", ticket=ticket
                 )
@@ -202,7 +203,7 @@ class PollRun:
         await self._queue.put(RunStopped(error or self._family_error))
 
     async def _claim_tickets(self, window: int) -> AsyncGenerator[Ticket, None]:
-        """Yield tickets as the window has room for them, until no run has an open one."""
+        """Claim and yield tickets, until none is left to claim and no other run has open ones."""
         has_logged = False
         while True:
             requested_at = self._lease.now()
@@ -223,14 +224,15 @@ class PollRun:
             if not claim.tickets:
                 if not claim.has_others:
                     return
-                # Another process has the open tickets. If it dies, this run claims them.
+                # Other processes poll the open tickets. If one of them dies, this run claims its
+                # tickets.
                 if not has_logged:
                     has_logged = True
                     _logger.info("waiting for tickets that other processes of this batch poll")
                 await asyncio.sleep(recheck_interval(self._lease.duration))
 
     def _has_known_family(self, ticket: Ticket) -> bool:
-        """Return whether the client can poll a ticket. The run raises the error at its end."""
+        """Return whether the client knows the ticket's family. If not, the run ends in an error."""
         try:
             self._engine.status_client.family_of(ticket)
         except ValueError as error:
@@ -239,7 +241,7 @@ class PollRun:
         return True
 
     async def _hold_lease(self, polling: asyncio.Task[None]) -> None:
-        """Renew the lease. Once it is lost, stop polling."""
+        """Renew the lease in intervals. Stop polling once the lease is lost."""
         error: Exception | None = None
         try:
             await self._lease.renew_until_lost(self._on_renewed)
@@ -254,5 +256,5 @@ class PollRun:
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """After a stall longer than the lease, do not poll before it is renewed."""
+        """Whether a ticket may be polled. If this run's lease has run out, its tickets may not."""
         return ticket not in self._open_tickets or not self._lease.is_over

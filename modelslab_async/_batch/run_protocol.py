@@ -1,4 +1,4 @@
-"""What the batch sees of a run, and what the kinds of runs share. It starts no task."""
+"""Run: the common interface of `PollRun` and `SaveRun`, and their intervals. It starts no task."""
 
 from collections.abc import Sequence
 from typing import Final, Protocol, TypeVar
@@ -7,7 +7,7 @@ from attrs import frozen
 
 T_co = TypeVar("T_co", covariant=True)
 
-# The most outcomes in one commit, and the most results that wait for the caller.
+# The largest number of outcomes in one commit, and of results in the queue for the caller.
 MAX_READY: Final = 100
 _RENEWALS_PER_LEASE: Final = 4
 _MAX_RECHECK_S: Final = 1.0
@@ -34,7 +34,7 @@ class RunStopped:
     The last item of a run's queue.
 
     Attributes:
-        error: What ended the run; None if it is complete.
+        error: The error that ended the run; None if the run is complete.
     """
 
     error: Exception | None = None
@@ -46,5 +46,5 @@ def renewal_interval(lease: float) -> float:
 
 
 def recheck_interval(lease: float) -> float:
-    """Return the seconds after which to check whether other runs have left work."""
+    """Return the seconds after which to check again whether work of other runs can be claimed."""
     return min(_MAX_RECHECK_S, renewal_interval(lease))

@@ -1,4 +1,4 @@
-"""RunSequence: the runs of one batch in one process, one after another. It polls nothing itself."""
+"""RunSequence: begins the runs of one batch in this process and closes them. It polls nothing."""
 
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
@@ -16,14 +16,14 @@ class RunSequence:
 
     Args:
         journal: Records the runs and their leases.
-        lease: For how many seconds the tickets of a run stay its own if the process dies.
+        lease: The seconds that the tickets of a run stay with it if the process dies.
     """
 
     def __init__(self, journal: Journal, lease: float) -> None:
         self._journal = journal
         self._lease = lease
         self._active_runs: list[Run[Any]] = []
-        # The journal could not record that these have ended.
+        # Runs that have ended, but whose end could not be recorded in the journal.
         self._unended_run_ids: list[int] = []
         self._is_draining = False
 
@@ -31,12 +31,12 @@ class RunSequence:
         self, make_run: Callable[[int, int], Run[T]], timeout: float | None, window: int
     ) -> AsyncGenerator[T, None]:
         """
-        Yield the results of a run, and of further runs for as long as leases are lost.
+        Yield the results of a run. If the run loses its lease, go on with another run.
 
         Args:
-            make_run: Makes a run from its number and that of the first run of this call.
+            make_run: Makes a run from its number and the number of the first run of this call.
             timeout: The most seconds to wait for each ticket.
-            window: The most tickets that the run holds at once.
+            window: The most tickets that a run polls at a time.
 
         Raises:
             ValueError: The timeout or the window is out of its range.
@@ -56,18 +56,19 @@ class RunSequence:
                         yield result
             finally:
                 await self._close(run)
-            # A process that stood still for longer than its lease begins again with what is open.
+            # If the lease was lost because the process was suspended for longer, begin another run
+            # for the tickets that are still open.
             if not run.has_lost_lease:
                 return
 
     def drain(self) -> None:
-        """Begin no new run, and let the active ones finish what is in flight."""
+        """Begin no new run. Let active runs finish their transfers and return ready results."""
         self._is_draining = True
         for run in self._active_runs:
             run.drain()
 
     async def aclose(self) -> None:
-        """Close the active runs, and leave their open tickets to others."""
+        """Close the active runs, and make their open tickets free for other processes."""
         for run in [*self._active_runs]:
             await self._close(run)
 

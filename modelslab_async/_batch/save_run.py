@@ -1,4 +1,4 @@
-"""A poll run whose successes become files. A file is recorded before its result is handed out."""
+"""SaveRun: polls and saves files. It never returns a result before its files are recorded."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,16 +24,17 @@ from .run_protocol import MAX_READY, RunStopped, recheck_interval
 
 class SaveRun:
     """
-    Saves the files of what one poll run completes, and of what earlier runs left.
+    Saves the files of the successes of a poll run, and those that earlier runs did not save.
 
-    The two share only the journal: the poll run queues its successes there, and this run claims
-    them from there under the same lease. So a process that dies loses no file.
+    The poll run queues its successes in the journal, and this run claims them there under the same
+    lease. So if the process dies, a later run saves the missing files.
 
     Args:
-        poll_run: The run that polls. It is started and closed here.
+        poll_run: The run that polls. This object starts and closes it.
         downloads: Saves the files.
-        before_run: Files that runs before this one failed to save are tried again.
-        lease: How many seconds claimed tickets stay with this run if the process dies.
+        journal: The journal of both runs.
+        before_run: The number of a run. Files that earlier runs failed to save are tried again.
+        lease: The seconds that claimed tickets stay with this run if the process dies.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SaveRun:
         self._journal = journal
         self._before_run = before_run
         self._lease = lease
-        # One claim is one commit, so a claim takes many.
+        # Each claim costs a commit, so claim many successes at once.
         self._max_claim = max(1, downloads.window // 2)
         self._results: asyncio.Queue[SaveResult | RunStopped] = asyncio.Queue(MAX_READY)
         self._has_news = asyncio.Event()
@@ -69,11 +70,11 @@ class SaveRun:
 
     @property
     def is_released(self) -> bool:
-        """Whether the open tickets are free for other runs."""
+        """Whether this run has made its open tickets free for other runs."""
         return self._poll_run.is_released
 
     def start(self, *, timeout: float | None, window: int) -> None:
-        """Start to poll and to save."""
+        """Start polling and saving."""
         self._poll_run.start(timeout=timeout, window=window)
         forwarding = asyncio.create_task(
             self._forward_outcomes(), name="modelslab_async batch outcomes"
@@ -83,10 +84,10 @@ class SaveRun:
 
     async def next_results(self) -> list[SaveResult] | None:
         """
-        Wait for the next result. Return None when there will be no more.
+        Wait for the next result. Return None after the last.
 
         Raises:
-            JournalError: The journal cannot be written. Results without a commit are not returned.
+            JournalError: The journal cannot be written. Uncommitted results are not returned.
         """
         if self._is_closed and self._results.empty():
             raise _closed_error()
@@ -98,17 +99,17 @@ class SaveRun:
         return None
 
     def drain(self) -> None:
-        """Stop polling, and end the run when the transfers in progress are complete."""
+        """Stop polling. The run ends once the transfers in progress are complete."""
         self._is_draining = True
         self._poll_run.drain()
         self._has_news.set()
 
     async def close(self) -> None:
-        """Stop polling and saving. Parts of files stay, and a later run continues them."""
+        """Stop polling and saving. Keep unfinished part files, which a later run continues."""
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
-        # Another task may wait for results. If one does, the queue is empty.
+        # Wake a task that waits for results. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
             self._results.put_nowait(RunStopped(_closed_error()))
         try:
@@ -117,7 +118,7 @@ class SaveRun:
             await self._poll_run.close()
 
     async def _forward_outcomes(self) -> None:
-        """Pass on outcomes without files, and tell the saving task of the others."""
+        """Pass on all outcomes except successes. Wake the saving task, which claims successes."""
         try:
             while (outcomes := await self._poll_run.next_results()) is not None:
                 self._has_news.set()
@@ -125,7 +126,8 @@ class SaveRun:
                     if not isinstance(outcome, Success):
                         await self._results.put(outcome)
         except ValueError as error:
-            # The client does not know a ticket's family. The files of other tickets come first.
+            # The client does not know a ticket's family. Save the files of other tickets before
+            # raising the error.
             self._family_error = error
         except Exception as error:  # noqa: BLE001 -- `next_results` raises it.
             await self._results.put(RunStopped(error))
@@ -150,7 +152,7 @@ class SaveRun:
         await self._results.put(RunStopped(error or self._family_error))
 
     async def _claim_saves(self) -> AsyncGenerator[PendingSave, None]:
-        """Yield successes until all tickets are polled and no run has one left to save."""
+        """Claim and yield successes, until polling has ended and no run has any left to save."""
         while not self._is_draining:
             self._has_news.clear()
             has_polled_all = self._has_polled_all
@@ -171,7 +173,7 @@ class SaveRun:
                     await self._has_news.wait()
 
     async def _save_one(self, pending: PendingSave) -> Saved | Unsaved | None:
-        """Save the files of one ticket. Return None if the result is not this run's to hand out."""
+        """Save the files of one ticket. Return None while draining, or if another run has it."""
         if self._is_draining:
             return None
         result = await self._try_save(pending)
@@ -184,7 +186,7 @@ class SaveRun:
         return result if is_written else None
 
     async def _try_save(self, pending: PendingSave) -> Saved | Unsaved:
-        """Save the files of one ticket. Only an error of the journal ends the run."""
+        """Save the files of one ticket. Raise only errors of the journal, which end the run."""
         try:
             known = [*map(to_saved_file, pending.files)]
             return await self._downloads.try_save(pending.success, known, self._record_file)
@@ -192,7 +194,7 @@ class SaveRun:
             if (journal_error := _find_journal_error(error)) is not None:
                 raise journal_error from error
             ticket = pending.success.ticket
-            # Name only the type: the message of a foreign error can contain the key.
+            # Name only the type, because the message of a foreign error can contain the key.
             cause = DownloadError(f"saving raised {type(error).__name__}", ticket=ticket)
             cause.__cause__ = error
             return Unsaved(ticket=ticket, cause=cause, files=(), success=pending.success)
@@ -208,7 +210,7 @@ class SaveRun:
         )
 
     async def _remove_stale_parts(self) -> None:
-        """Remove parts of finished files: two runs may have begun one file, and one finished it."""
+        """Remove the parts of saved files. Another run may have begun a part of the same file."""
         stems = await run_in_thread(part_stems, self._downloads.folder)
         if not stems:
             return
@@ -218,7 +220,7 @@ class SaveRun:
 
 
 def to_saved_file(record: RecordedFile) -> SavedFile:
-    """Return a recorded file as the downloads know it."""
+    """Convert a recorded file to a `SavedFile`."""
     return SavedFile(
         ticket=record.ticket,
         n=record.output_index,
@@ -231,7 +233,7 @@ def to_saved_file(record: RecordedFile) -> SavedFile:
 
 
 def _find_journal_error(error: Exception) -> JournalError | None:
-    """Return the error if it is a JournalError, or the first one in an exception group."""
+    """Return the error if it is a `JournalError`, or the first `JournalError` of a group."""
     if isinstance(error, ExceptionGroup):
         return next(filter(None, map(_find_journal_error, error.exceptions)), None)
     return error if isinstance(error, JournalError) else None

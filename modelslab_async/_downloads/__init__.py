@@ -1,5 +1,5 @@
 """
 Saves the outputs of finished generations as files.
 
-It polls only for a new link, sends no key to a link and overwrites no file.
+It polls a ticket only to get new links. It never sends the key to a link or overwrites a file.
 """

@@ -1,4 +1,4 @@
-"""Byte ranges: tells by its headers which bytes of a file a response holds. Reads no body."""
+"""Finds out from the headers of a response which bytes of a file it holds. It reads no body."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 _OK, _PARTIAL = 200, 206
-# 18 digits fit a 64-bit integer; longer ones are no size of a file.
+# At most 18 digits, which always fit a 64-bit integer. No file is larger.
 _CONTENT_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 
@@ -14,12 +14,12 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASC
 @frozen
 class KeptBytes:
     """
-    The bytes that are already on disk. They begin at the first byte of the file.
+    The first bytes of a file, which are already on disk.
 
     Args:
-        size: How many bytes were kept.
-        validator: The ETag or Last-Modified of the response that they came from.
-        total: The size of the whole file, if that response announced it.
+        size: The number of these bytes.
+        validator: The ETag or Last-Modified of the response that sent these bytes.
+        total: The size of the whole file; None if no response announced it.
     """
 
     size: int
@@ -30,12 +30,12 @@ class KeptBytes:
 @frozen
 class BodyRange:
     """
-    The part of a file that a response body holds. `end` is exclusive.
+    The part of a file that a response body holds.
 
     Args:
-        start: 0 for the whole file, else the size of the kept bytes.
-        end: Where the body must end; None if the response does not say.
-        total: The size of the whole file; None if no response said.
+        start: The offset of its first byte: 0 for the whole file, else the size of the kept bytes.
+        end: The offset after its last byte; None if the response does not announce it.
+        total: The size of the whole file; None if no response announced it.
     """
 
     start: int
@@ -47,21 +47,21 @@ def body_range(
     status_code: int, headers: Mapping[str, str], kept: KeptBytes | None
 ) -> BodyRange | None:
     """
-    The range that a body holds; None if it cannot be used.
+    Return the range of the file that a response body holds; None if the body cannot be used.
 
-    The body of a 206 continues the kept bytes only if everything known agrees: its start, its
-    version, its length and the size of the whole file. It may end before the file does; then the
-    caller asks for the rest. In any other case the caller fetches the whole file again.
+    The body of a 206 response can continue the kept bytes only if its start, its version, its
+    length and the size of the whole file fit them. It may end before the file ends, and the caller
+    then requests the rest. If it does not fit, the caller fetches the whole file again.
 
     Args:
         status_code: The status of the response.
-        headers: Its headers, by lower-case name.
+        headers: The headers of the response, by lower-case name.
         kept: The bytes that the request asked to continue; None if it asked for the whole file.
     """
     length = content_length(headers)
     content_range = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
     if status_code == _OK:
-        # Some servers answer a range with 200 and send only the range.
+        # Some servers answer a range request with status 200, but send only the range.
         is_whole = "content-range" not in headers or _is_whole(content_range, length)
         return BodyRange(0, length, length) if is_whole else None
     if status_code != _PARTIAL or kept is None or content_range is None:
@@ -83,20 +83,20 @@ def body_range(
 
 
 def is_identity(headers: Mapping[str, str]) -> bool:
-    """Whether the body is not compressed."""
+    """Whether the body is uncompressed."""
     return headers.get("content-encoding", "identity").lower() == "identity"
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """The announced length of the body; None if there is none, or if it is no number."""
+    """Return the announced length of the body; None if none is announced or it is not a number."""
     value = headers.get("content-length", "")
     return int(value) if _CONTENT_LENGTH.fullmatch(value) else None
 
 
 def validator_of(headers: Mapping[str, str]) -> str:
-    """The header that names this version of the file: the ETag or the Last-Modified; "" if none."""
+    """Return the strong ETag, else the Last-Modified, which identify a version; "" if none."""
     tag = headers.get("etag", "")
-    # A weak ETag may stay the same though the bytes change.
+    # A weak ETag may stay the same although the bytes change.
     return tag if tag.startswith('"') else headers.get("last-modified", "")
 
 

@@ -1,4 +1,4 @@
-"""Content sniffing: the type of a file by its first bytes. Never trusts headers."""
+"""Finds the type of a file from its first bytes. It never trusts the headers of a response."""
 
 import codecs
 import re
@@ -9,14 +9,14 @@ from attrs import frozen
 from .._registry.family import Medium
 from .error_pages import is_json_error, is_web_page
 
-# How many bytes are enough to tell the type.
+# The number of bytes that are enough to recognise the type of a file.
 SNIFF_BYTES = 4096
 _Matcher = Callable[[bytes], bool]
 
 
 @frozen
 class _FileType:
-    """One row of the table: the suffix, the media it may be, and a test of the first bytes."""
+    """One file type: its suffix, the media that it can hold, and a test of the first bytes."""
 
     suffix: str
     media: tuple[Medium, ...]
@@ -38,7 +38,7 @@ def _riff_form(file_type: bytes) -> _Matcher:
 
 
 def _iso_media(*brands: bytes) -> _Matcher:
-    """ISO media files: `ftyp` at byte 4, then a brand. Without brands given, any brand matches."""
+    """Match ISO media files: `ftyp` at byte 4, then one of the brands, or any if none is given."""
 
     def matches(head: bytes) -> bool:
         return head.startswith(b"ftyp", 4) and (not brands or head.startswith(brands, 8))
@@ -46,12 +46,13 @@ def _iso_media(*brands: bytes) -> _Matcher:
     return matches
 
 
-# The second byte of an MP3 frame: MPEG 1, 2 or 2.5, layer 3 or 2. The last bit is ignored.
+# The second byte of an MP3 frame, with its last bit set: MPEG 1, 2 or 2.5, audio layer 2 or 3.
 _MP3_FRAME_BYTES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
 
 
 def _is_mp3_frame(head: bytes) -> bool:
-    # Layer 1 is left out: it is not in use, and a UTF-16 byte order mark looks like it.
+    # MPEG audio layer 1 is left out. It is not in use, and its first bytes are those of a UTF-16
+    # byte order mark.
     return head[:1] == b"\xff" and len(head) > 1 and head[1] | 1 in _MP3_FRAME_BYTES
 
 
@@ -106,19 +107,19 @@ _FILE_TYPES = (
     _FileType("obj", _MODEL_3D, _text_matching(rb"^(v|vn|vt|f|o|g|mtllib|usemtl) \S")),
 )
 _TEXT_SUFFIXES = ("txt", "json", "srt", "vtt", "csv", "md")
-# Binary STL begins with 80 arbitrary bytes, so it is recognised by the suffix of its URL.
+# A binary STL file begins with 80 arbitrary bytes, so it is recognised by the suffix of its URL.
 _BINARY_STL = "stl"
 _BINARY_STL_HEAD_BYTES = 84
 
 
 def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> str | None:
     """
-    The suffix for a file; None if it is none of these media.
+    Return the suffix for a file; None if the file is of none of these media.
 
     Args:
         head: The first `SNIFF_BYTES` bytes, or the whole file if it is shorter.
-        media: What the family makes. Empty: any known type.
-        url_suffix: The suffix in the URL. It only decides between types that look the same.
+        media: The media that the family makes; empty to allow all known types.
+        url_suffix: The suffix in the URL. It matters only for binary STL and for texts.
     """
     if not head or is_web_page(head) or is_json_error(head):
         return None
@@ -137,7 +138,7 @@ def suffix_of(head: bytes, media: Collection[Medium], url_suffix: str = "") -> s
 
 
 def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
-    """The suffix for a file with a known signature; None if it is none of these media."""
+    """Return the suffix for a known signature; None if the file is of none of these media."""
     for file_type in _FILE_TYPES:
         if _is_allowed(file_type.media, media) and file_type.matches(head):
             return file_type.suffix
@@ -145,11 +146,11 @@ def binary_suffix_of(head: bytes, media: Collection[Medium]) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether these bytes begin a UTF-8 text."""
+    """Whether these bytes are the beginning of a UTF-8 text."""
     if b"\0" in head:
         return False
     try:
-        # An incremental decoder accepts a last character that is cut in half.
+        # An incremental decoder accepts an incomplete character at the end.
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False

@@ -1,4 +1,4 @@
-"""Error translation: turns any exception of a download into a `DownloadError`. Retries nothing."""
+"""Turns any exception of a download into a `DownloadError`. It retries nothing."""
 
 import asyncio
 import errno
@@ -23,12 +23,13 @@ _ADVICE_BY_ERRNO = {
 @contextmanager
 def as_download_error() -> Generator[None, None, None]:
     """
-    Turn any exception of the block into a `DownloadError`, so that it fails one output only.
+    Turn any exception of the `with` block into a `DownloadError`, so that only one output fails.
 
-    The message names only the type of an unexpected exception. Its text may quote a signed link.
+    The message names only the type of an unexpected exception, because the text of the exception
+    may quote a signed link.
 
     Raises:
-        DownloadError: The block failed.
+        DownloadError: The `with` block raised an exception.
     """
     try:
         yield
@@ -39,14 +40,14 @@ def as_download_error() -> Generator[None, None, None]:
     except asyncio.CancelledError as fault:
         if is_cancelled():
             raise
-        # This task was not cancelled: the caller's transport or client raised the error itself.
+        # This task was not cancelled. The caller's transport or client raised the error itself.
         raise _unexpected(fault) from fault
     except Exception as fault:
         raise _unexpected(fault) from fault
 
 
 def write_error(fault: OSError, *, url: str = "") -> FileNotWritten:
-    """Turn an error of the file system into a `FileNotWritten` with advice."""
+    """Return a `FileNotWritten` with advice for an error of the file system."""
     advice = _ADVICE_BY_ERRNO.get(fault.errno or 0, "choose another folder")
     return FileNotWritten(
         f"the file cannot be written: {fault.strerror or fault}; {advice}, then save again",

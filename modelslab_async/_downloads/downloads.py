@@ -34,31 +34,33 @@ from .verify import is_unchanged
 _HTTP: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
 
 DEFAULT_MAX_BYTES = 4 << 30
-# Generations in progress per transfer, so that no transfer waits for its next file.
+# The number of generations in progress for each possible transfer. With several, a transfer can
+# always follow the previous one at once.
 _WINDOW_PER_TRANSFER = 8
 
 
 class Downloads:
     """
-    Saves the outputs of finished generations in a folder. No key is ever sent to a link.
+    Saves the outputs of finished generations in a folder. It never sends the API key to a link.
 
     Use it with `async with`, or call `aclose` at the end.
 
     Args:
-        client: Polls a ticket once for new links when a link has expired. With None, an expired
-            link is an error.
-        to: The folder. It is created if needed.
-        concurrency: How many transfers may run at once.
+        client: A client that polls a ticket once for new links when a link has expired. With None,
+            an expired link is an error.
+        to: The folder. It is created if it does not exist.
+        concurrency: The most transfers at a time.
         max_bytes: The largest size of one file.
-        link_timeout: How many seconds to retry a dead link. A file may appear some time after its
-            generation succeeded.
-        timeout: How many seconds a server may be silent.
+        link_timeout: For how many seconds to retry a dead link. A file may appear some time after
+            its generation succeeded.
+        timeout: The most seconds to wait for a response or for the next bytes of a file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
-        http: Sends the requests: an `httpx.AsyncClient`, which stays open, or an
-            `httpx.AsyncBaseTransport`. Links are still checked, but it resolves their names itself.
-        families: The registry, which knows what kinds of file each family makes.
-        known: Files that earlier runs saved. An unchanged one is not downloaded again.
+        http: An `httpx.AsyncClient` or an `httpx.AsyncBaseTransport` that sends the requests. It
+            is never closed here. Links are still checked, but it resolves host names itself.
+        families: The registry of families, with the media that each family makes.
+        known: Files that earlier runs saved. If such a file is unchanged, it is not downloaded
+            again.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -123,7 +125,7 @@ class Downloads:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all idle connections. A connection in use closes after its transfer."""
+        """Close all idle connections. A connection in use is closed after its transfer."""
         self._is_closed = True
         if self._own_transport is not None:
             await self._own_transport.aclose()
@@ -133,7 +135,8 @@ class Downloads:
         Save all outputs of a generation.
 
         Raises:
-            DownloadError: An output could not be saved. The others are in its `saved`.
+            DownloadError: An output could not be saved. The attribute `saved` of the error has the
+                files of the other outputs.
             ClientClosed: `aclose` was called.
         """
         self.check_open()
@@ -156,15 +159,15 @@ class Downloads:
         self, outcomes: AsyncIterable[Outcome | Unsubmitted] | Iterable[Outcome | Unsubmitted]
     ) -> AsyncGenerator[SaveResult | Unsubmitted, None]:
         """
-        Save the outputs of many generations as they end. Pass it `client.stream(...)`.
+        Save the outputs of many generations as they end, for example of `client.stream(...)`.
 
-        Yields a `Saved` or an `Unsaved` for each success, and every other outcome unchanged.
-        Leaving the loop early cancels the running transfers and keeps their parts.
+        Yields a `Saved` or an `Unsaved` for each success, and every other outcome unchanged. If the
+        caller leaves the loop early, running transfers are cancelled and their parts are kept.
 
         Raises:
             ClientClosed: `aclose` was called.
-            TypeError: The source yields something else, such as the pairs of `generate_many`. This
-                and any error of the source is raised after the results of all earlier outcomes.
+            TypeError: `outcomes` yields something else, such as the pairs of `generate_many`. This
+                error, and any error that `outcomes` raises, comes after all earlier results.
         """
         self.check_open()
         saving = BoundedMap(self._save_outcome, self._window)
@@ -179,13 +182,13 @@ class Downloads:
         self, success: Success, known: Iterable[SavedFile] = (), on_saved: OnSaved | None = None
     ) -> Saved | Unsaved:
         """
-        Save all outputs of a generation. A failure is returned, so that it cannot end a batch.
+        Save all outputs of a generation. Return failures instead of raising them.
 
         Args:
-            success: The reply that names the outputs.
+            success: The reply with the outputs.
             known: Files of this ticket that earlier runs saved.
-            on_saved: Awaited with each new file, to record it before its part is deleted. Its
-                exceptions are the only ones raised here, in an `ExceptionGroup`.
+            on_saved: Awaited with each new file, to record it before its part is deleted. Only
+                exceptions of `on_saved` are raised here, in an `ExceptionGroup`.
         """
         job = _SaveJob(
             success=success,
@@ -218,7 +221,7 @@ class Downloads:
 
     def check_open(self) -> None:
         """
-        Make sure that the downloads are open.
+        Raise an error if `aclose` was called.
 
         Raises:
             ClientClosed: `aclose` was called.
@@ -228,12 +231,12 @@ class Downloads:
 
     @property
     def window(self) -> int:
-        """How many generations may be in progress or unread at once."""
+        """The most generations that are in progress, or whose results the caller has not read."""
         return self._window
 
     @property
     def folder(self) -> Path:
-        """The folder that files are saved in."""
+        """The folder in which files are saved."""
         return self._saver.folder
 
     def _media_of(self, ticket: Ticket) -> Collection[Medium]:
@@ -246,7 +249,7 @@ class Downloads:
 
 @frozen(kw_only=True)
 class _SaveJob:
-    """What the outputs of one generation share while they are saved."""
+    """The arguments that saving each output of one generation needs."""
 
     success: Success
     media: Collection[Medium]
@@ -264,14 +267,14 @@ async def download(
     http: _HTTP | None = None,
 ) -> tuple[SavedFile, ...]:
     """
-    Save all outputs of one generation. For several, use `Downloads`, which keeps its connections.
+    Save all outputs of one generation. For several, use `Downloads`, which reuses connections.
 
     Args:
-        success: The reply that names the outputs.
-        to: The folder. It is created if needed.
-        client: Polls the ticket once for new links when a link has expired.
+        success: The reply with the outputs.
+        to: The folder. It is created if it does not exist.
+        client: A client that polls the ticket once for new links when a link has expired.
         allow_private: Allow plain http and private addresses.
-        http: Sends the requests, as for `Downloads`.
+        http: The client or transport that sends the requests, as for `Downloads`.
 
     Raises:
         DownloadError: An output could not be saved.

@@ -1,11 +1,11 @@
-"""Error pages: recognises HTML, JSON and XML that came in place of a file. Fetches nothing."""
+"""Recognises HTML, JSON and XML errors that came in place of a file. It fetches nothing."""
 
 import codecs
 import json
 import re
 from typing import Any
 
-# HTML elements that may begin a page, but not those that may also begin a plain text.
+# HTML elements that a page may begin with, except for those that a plain text may begin with too.
 # https://html.spec.whatwg.org/multipage/indices.html#elements-3
 _HTML_ELEMENTS = (
     "html head title base link meta style script noscript template body article section nav aside "
@@ -23,7 +23,7 @@ _HTML = re.compile(
     + rb")(?=[\s/>]|$))",
     re.IGNORECASE | re.DOTALL,
 )
-# No family makes XML, except pictures in SVG.
+# XML that does not begin with an SVG element is an error, because families make no other XML.
 _XML = re.compile(_PREAMBLE + rb"(?:<!doctype\b[^>]*>\s*+)?+<(?!svg\b)", re.IGNORECASE | re.DOTALL)
 _STORAGE_ERROR = re.compile(_PREAMBLE + rb"<error\b", re.IGNORECASE | re.DOTALL)
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -36,7 +36,7 @@ _OTHER_FIELDS = (
 
 
 def is_web_page(head: bytes) -> bool:
-    """Whether these bytes begin an HTML page or an XML error, in any Unicode encoding."""
+    """Whether these are the first bytes of an HTML page or XML error in any Unicode encoding."""
     text = _to_utf8(head)
     if _HTML.match(text) or _STORAGE_ERROR.match(text):
         return True
@@ -44,12 +44,12 @@ def is_web_page(head: bytes) -> bool:
 
 
 def is_html_type(content_type: str) -> bool:
-    """Whether a content type says HTML."""
+    """Whether a content type means HTML."""
     return content_type.partition(";")[0].strip().lower() in _HTML_TYPES
 
 
 def is_json_error(text: bytes) -> bool:
-    """Whether this is a complete JSON object that holds an error and nothing else."""
+    """Whether a text is a JSON object that has a failed status or only describes an error."""
     if text.lstrip()[:1] != b"{":
         return False
     try:
@@ -66,7 +66,7 @@ def is_json_error(text: bytes) -> bool:
 
 
 def _to_utf8(head: bytes) -> bytes:
-    """The text in UTF-8. A byte order mark or a zero byte tells its encoding; else it is kept."""
+    """Convert a text to UTF-8 if its first bytes show another Unicode encoding."""
     for prefix, encoding in _ENCODING_PREFIXES:
         if head.startswith(prefix):
             return head.decode(encoding, "ignore").removeprefix("\ufeff").encode()
@@ -75,7 +75,7 @@ def _to_utf8(head: bytes) -> bytes:
 
 _ENCODING_PREFIXES = (
     (codecs.BOM_UTF8, "utf-8"),
-    # UTF-32 first: its mark begins with the mark of UTF-16.
+    # UTF-32 comes first, because its byte order mark begins with that of UTF-16.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),

@@ -1,4 +1,4 @@
-"""Checksums: compares a file with a known size and SHA-256. Changes no file. Blocking I/O."""
+"""Compares a file with a known size and SHA-256. It changes no file. Blocking I/O."""
 
 from hashlib import file_digest
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""File locks: let one process at a time write a file. A lock ends with its process."""
+"""Locks files, so that only one process at a time writes a file. No lock outlives its process."""
 
 import errno
 import os
@@ -7,9 +7,9 @@ import sys
 from io import FileIO
 from pathlib import Path
 
-# A byte beyond the end of any file, because Windows refuses to read a locked byte.
+# Windows locks this byte. It is beyond the end of any file, because locked bytes cannot be read.
 _LOCK_OFFSET = 1 << 60
-# Do not follow a planted link, and do not block on a planted FIFO.
+# Do not follow a symbolic link or wait for a FIFO, which another program may have put there.
 _OPEN_FLAGS = (
     os.O_RDWR
     | getattr(os, "O_NOFOLLOW", 0)
@@ -43,19 +43,19 @@ else:
         except BlockingIOError:
             return False
         except OSError:
-            # Some network file systems have no locks. One process at a time may save there.
+            # Some network file systems have no locks. There, the user must run only one process.
             return True
         return True
 
 
 def open_regular(path: Path, *, create: bool = True) -> FileIO:
     """
-    Open a regular file for reading and writing, unbuffered.
+    Open a regular file for reading and writing without a buffer.
 
-    A buffer would keep bytes that a full disk refused.
+    A buffer would keep bytes that could not be written to a full disk.
 
     Raises:
-        OSError: It cannot be opened, or it is a link, a FIFO, a device or a folder.
+        OSError: The file cannot be opened, or is a link, a FIFO, a device or a folder.
     """
     file = FileIO(os.open(path, _OPEN_FLAGS | (os.O_CREAT if create else 0), 0o666), "r+b")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -69,7 +69,7 @@ def open_locked(path: Path) -> FileIO | None:
     Create or open a regular file and lock it. Returns None if another process holds the lock.
 
     Raises:
-        OSError: It cannot be opened, or it is no regular file.
+        OSError: The file cannot be opened, or is not a regular file.
     """
     while True:
         file = open_regular(path)
@@ -78,7 +78,7 @@ def open_locked(path: Path) -> FileIO | None:
             return None
         if _is_same_file(path, os.fstat(file.fileno())):
             return file
-        # The previous holder moved or removed this file before it released the lock.
+        # The process that held the lock moved or removed the file, so open the path again.
         file.close()
 
 

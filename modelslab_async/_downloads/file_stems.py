@@ -1,4 +1,4 @@
-"""File names: safe on every system, and made of the ticket only. No name from a server is used."""
+"""Makes file names that are safe on every system from tickets. It uses no name from a server."""
 
 import re
 import unicodedata
@@ -6,9 +6,9 @@ from hashlib import sha256
 
 from .._models.ticket import Ticket
 
-# Lower case only: `A` and `a` are the same name on Windows and macOS.
+# Lower case only, because `A` and `a` are the same file name on Windows and macOS.
 _SAFE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,79}")
-# Without dashes, so that the first dash of a stem ends the family.
+# A family has no dash, so that the first dash of a stem marks its end.
 _SAFE_FAMILY = re.compile(r"[a-z0-9][a-z0-9_]{0,79}")
 _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9]+")
 _MAX_SLUG_CHARS = 60
@@ -19,18 +19,18 @@ _EMPTY_SLUG = "id"
 
 def stem_of(ticket: Ticket, n: int) -> str:
     """
-    The name of an output without its suffix: `family-id-n`.
+    Return the file name of an output without its suffix: `family-id-n`.
 
-    Two outputs never share a stem. A family or id that is not safe on every system (capitals,
-    spaces, slashes, other scripts, great length) becomes `<plain characters>_<checksum>`. So does
-    one that already ends like a checksum.
+    Two outputs never have the same stem. A family or id that is not safe on every system (capitals,
+    spaces, slashes, other scripts, too long) becomes `<plain characters>_<checksum>`. So does a
+    family or id that already ends like a checksum.
     """
     family, id_ = _safe_name(ticket.family, _SAFE_FAMILY), _safe_name(ticket.id, _SAFE_ID)
     return f"{family}-{id_}-{n}"
 
 
 def numbered_stem(stem: str, number: int) -> str:
-    """The stem itself for number 1, then `stem.2` and so on, for when earlier names are taken."""
+    """Return the stem for number 1, `stem.2` for number 2 and so on, to try until one is free."""
     return stem if number == 1 else f"{stem}.{number}"
 
 

@@ -1,4 +1,4 @@
-"""HTTP GET: opens a link and follows its redirects. Checks each URL first and sends no key."""
+"""Opens links and follows redirects, after a check of each URL. It never sends the API key."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -20,7 +20,7 @@ Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
 _MAX_REDIRECTS = 5
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _PORTS = range(1, 1 << 16)
-# The longest name of a host (RFC 1035, section 2.3.4).
+# The greatest length of a host name (RFC 1035, section 2.3.4).
 _MAX_HOST_CHARS = 253
 
 
@@ -29,8 +29,9 @@ class LinkOpener:
     Opens links.
 
     Args:
-        send: Sends one request and returns its response unread, without following a redirect.
-        timeout: How many seconds a server may be silent.
+        send: Sends one request, and returns the response before its body is read. It follows no
+            redirect.
+        timeout: The most seconds to wait for a response or for the next bytes of a body.
         allow_private: Whether plain http and private addresses are allowed.
     """
 
@@ -44,10 +45,10 @@ class LinkOpener:
         self, link: str, headers: Mapping[str, str]
     ) -> AsyncGenerator[httpx.Response, None]:
         """
-        Open a link; the response is closed at the end of the block.
+        Open a link. The response is closed at the end of the `with` block.
 
         Raises:
-            LinkRefused: The link or a redirect is no URL that may be followed.
+            LinkRefused: The link or a redirect leads to a URL that must not be opened.
             TransferFailed: The server cannot be reached.
         """
         start_url = without_query(link)
@@ -66,10 +67,10 @@ class LinkOpener:
 
     async def chunk(self, chunks: AsyncGenerator[bytes, None], link: str) -> bytes | None:
         """
-        The next chunk of a body; None at its end.
+        Return the next chunk of a body; None at the end of the body.
 
         Raises:
-            TransferFailed: The connection broke, or the server was silent for too long.
+            TransferFailed: The connection broke, or no bytes came within the timeout.
         """
         try:
             async with asyncio.timeout(self._timeout):
@@ -105,7 +106,7 @@ class LinkOpener:
             case httpx.HTTPError() | httpx.InvalidURL():
                 error = translate_error(fault)
             case _:
-                # A caller's transport or hook may raise anything, and quote the signed link.
+                # A caller's transport or hook may raise any error, whose text may quote the link.
                 error = TransferFailed(f"the transport raised {type(fault).__name__}")
         is_final = isinstance(error, (UntrustedServer, RequestBlocked))
         kind = LinkRefused if is_final else TransferFailed
@@ -135,14 +136,14 @@ class LinkOpener:
 
 
 def without_query(link: str) -> str:
-    """A link without its query and fragment, because the query may hold a signature."""
+    """Return a link without query and fragment, because the query may hold a signature."""
     return link.partition("#")[0].partition("?")[0]
 
 
 def _parse_url(link: str, start_url: str, base: httpx.URL | None) -> httpx.URL:
     with suppress(httpx.InvalidURL, ValueError):
         url = (base.join(link) if base else httpx.URL(link)).copy_with(fragment=None)
-        # httpx decodes a host only when it is read: https://xn--a raises here.
+        # httpx decodes the host when `url.host` is read, and raises for https://xn--a.
         if len(url.host) <= _MAX_HOST_CHARS and (url.port is None or url.port in _PORTS):
             return url
     what = "the link is no URL" if base is None else "the link redirects to what is no URL"

@@ -1,4 +1,4 @@
-"""Inline data: outputs that hold the bytes themselves, as base64, a data URI or text. No I/O."""
+"""Decodes outputs that hold the file itself, as base64, a data URI or text. It does no I/O."""
 
 import binascii
 import re
@@ -12,7 +12,8 @@ from .content_sniffing import SNIFF_BYTES, binary_suffix_of, suffix_of
 
 _LINK = re.compile(r"https?://", re.IGNORECASE)
 _DATA_URI = re.compile(rb"\s*data:[\w.+-]*/?[\w.+-]*(;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
-# A data URI without base64 is percent-encoded. The pattern is strict, to leave plain texts alone.
+# A data URI without base64 is percent-encoded. The pattern is strict, so that it matches no usual
+# text.
 _PLAIN_URI = re.compile(rb"\s*data:([\w.+-]+/[\w.+-]+)?(;[\w.+-]+(=[^;,\s]*)?)*,", re.IGNORECASE)
 _BLANKS = b" \t\r\n"
 _BASE64_TEXT = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
@@ -28,7 +29,7 @@ def is_link(output: str) -> bool:
 
 @frozen
 class EncodedContent:
-    """Content inside a text: the offset where it starts, and how to decode it."""
+    """Encoded content in a text: the offset where the content starts, and how to decode it."""
 
     start: int
     decode: Callable[[Iterable[bytes]], Iterator[bytes]]
@@ -36,14 +37,14 @@ class EncodedContent:
 
 def find_encoded(head: bytes, media: Collection[Medium]) -> EncodedContent | None:
     """
-    Find content in base64 or in a data URI; None if there is none.
+    Find content in base64 or in a data URI. Return None if there is none.
 
-    Almost any word is valid base64. So bare base64 must decode to a known binary type, and a data
-    URI to anything that the family makes.
+    Almost any word is valid base64. So base64 without a data URI must decode to a known binary
+    type. A data URI may decode to any type that the family makes.
 
     Args:
         head: The first `SNIFF_BYTES` bytes, or the whole text if it is shorter.
-        media: What the family makes.
+        media: The media that the family makes.
     """
     data_uri = _DATA_URI.match(head)
     if data_uri is None and (plain_uri := _PLAIN_URI.match(head)):
@@ -65,7 +66,7 @@ def decode_percent(chunks: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
     for chunk in chunks:
         text = rest + chunk
-        # An escape at the end of a chunk may be cut; the next chunk completes it.
+        # An escape at the end of a chunk may be incomplete. The next chunk completes it.
         escape_at = text.rfind(b"%", -_ESCAPE_CHARS + 1)
         complete = len(text) if escape_at < 0 else escape_at
         rest = text[complete:]
@@ -93,7 +94,7 @@ def decode_base64(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def inline_bytes(output: str, media: Collection[Medium]) -> bytes | None:
-    """The bytes of an output that is no link; None if this family does not make such outputs."""
+    """Return the content of an output that is no link; None if the family makes no such media."""
     text = output.encode("utf-8", "replace")
     encoded = find_encoded(text[:SNIFF_BYTES], media)
     if encoded is not None:

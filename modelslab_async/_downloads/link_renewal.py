@@ -1,4 +1,4 @@
-"""Link renewal: polls a ticket once for new links. Never polls again for another output."""
+"""LinkRenewal: polls a ticket for new links. It never polls more than once for a generation."""
 
 import asyncio
 from typing import Protocol
@@ -10,7 +10,7 @@ from .._models.ticket import Ticket
 
 
 class SupportsFetch(Protocol):
-    """Something that polls a ticket once, such as a `Client`."""
+    """An object that can poll a ticket once, such as a `Client`."""
 
     async def fetch(self, ticket: Ticket, /) -> Reply:
         """Poll the ticket once."""
@@ -19,7 +19,7 @@ class SupportsFetch(Protocol):
 
 class LinkRenewal:
     """
-    Polls a ticket once and gives the result to every output that asks.
+    Polls a ticket once for new links, for all outputs of its generation.
 
     Args:
         client: Polls the ticket.
@@ -34,7 +34,7 @@ class LinkRenewal:
 
     async def success(self) -> Success:
         """
-        The reply with the current links.
+        Return the reply with the current links. Only the first call polls.
 
         Raises:
             ModelsLabError: The service gave no new links.
@@ -58,5 +58,6 @@ class LinkRenewal:
         except ModelsLabError as fault:
             return fault
         except Exception as fault:  # noqa: BLE001 -- a failed poll fails only this ticket's download.
-            # Not chained: an exception of the caller's client may quote the key.
+            # Do not chain the exception, because an exception of the caller's client may quote the
+            # key.
             return LinkGone(f"the poll raised {type(fault).__name__}")

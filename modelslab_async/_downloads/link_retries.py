@@ -1,4 +1,4 @@
-"""Link retries: decides whether an output's links are tried again, and when. Sends nothing."""
+"""LinkRetries: decides whether and when to try the links of an output again. It sends nothing."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,19 +7,19 @@ from .transfer import ErrorPage
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
 _MAX_ROUNDS_WITHOUT_PROGRESS = 5
-# A server that sends a few bytes per request would otherwise be asked for hours.
+# Without this limit, a server that sends a few bytes per response would be asked for hours.
 _MAX_INTERRUPTED_ROUNDS = 100
-# These mean that the link has expired. A 404 may mean that the file is not there yet.
+# With these statuses the link has expired. With a 404, the file may still appear.
 _EXPIRED_STATUSES = (403, 410)
 
 
 class LinkRetries:
     """
-    Counts the rounds of one output. A round tries each of its links once.
+    Counts the rounds of attempts for one output. A round tries each link of the output once.
 
     Args:
-        deadline: The loop time after which a dead link is given up.
-        size: How many bytes the part has at the start.
+        deadline: The time of the event loop after which dead links are not tried again.
+        size: The number of bytes that the part has before the first round.
     """
 
     def __init__(self, deadline: float, size: int) -> None:
@@ -30,11 +30,11 @@ class LinkRetries:
         self._delays = _delays()
 
     def should_renew(self, gone: LinkGone | ErrorPage, now: float) -> bool:
-        """Whether to poll the ticket for a link in place of a dead one."""
+        """Whether to poll the ticket for a new link to replace the dead one."""
         return now >= self._deadline or gone.status_code in _EXPIRED_STATUSES
 
     def allows_another(self, faults: Sequence[DownloadError], size: int, now: float) -> bool:
-        """Count a failed round. Returns whether another one is allowed."""
+        """Count a failed round. Return whether another round is allowed."""
         is_interrupted = any(isinstance(fault, TransferFailed) for fault in faults)
         if size > self._largest_size:
             self._largest_size, self._rounds_without_progress = size, 0
@@ -49,12 +49,12 @@ class LinkRetries:
         )
 
     def next_delay(self) -> float:
-        """How many seconds to wait before the next round."""
+        """Return the seconds to wait before the next round."""
         return next(self._delays)
 
 
 def first_dead_link(faults: Sequence[DownloadError]) -> LinkGone | ErrorPage | None:
-    """The first error that says that a link is dead."""
+    """Return the first error that means that a link is dead, if any."""
     return next((fault for fault in faults if isinstance(fault, LinkGone | ErrorPage)), None)
 
 

@@ -1,4 +1,4 @@
-"""Outcome check: refuses items that are no outcomes, with advice. Saves nothing."""
+"""Refuses items that are not outcomes, with advice on what to pass instead. It saves nothing."""
 
 from .._models.outcomes import Outcome, Unresolved, Unsubmitted
 from .._models.replies import Failed, Success
@@ -6,10 +6,10 @@ from .._models.replies import Failed, Success
 
 def check_outcome(item: Outcome | Unsubmitted) -> None:
     """
-    Make sure that an item of a source is an outcome.
+    Raise an error if an item is not an outcome.
 
     Raises:
-        TypeError: It is something else.
+        TypeError: The item is something else.
     """
     given: object = item
     if isinstance(given, (Success, Failed, Unresolved, Unsubmitted)):

@@ -1,4 +1,4 @@
-"""Part files: bytes on disk under a `.part` name until the file is complete. Blocking I/O."""
+"""PartFile: a file under a `.part` name until it is complete. It sends nothing. Blocking I/O."""
 
 import hashlib
 import os
@@ -34,16 +34,17 @@ class PartFile:
     """
     The bytes received so far, in `<stem>.part`, with their metadata in `<stem>.part.json`.
 
-    A lock lets one process at a time write a part. A second process uses `<stem>.2.part`.
+    A lock lets only one process at a time write a part. A second process uses `<stem>.2.part`.
 
-    The part stays beside the published file until `delete`. If the process dies before the caller
-    records the file, the next run finds the part and knows that the file is complete.
+    `publish` adds the final name as a hard link, and the part stays until `delete`. If the process
+    dies before the caller records the file, the next run finds the complete part.
 
     Attributes:
-        size: How many bytes the part has.
-        metadata: The version that the bytes belong to; None if they cannot be continued.
-        published: The file that an earlier run moved the part to and did not record. Only set where
-            the file system has no hard links.
+        size: The number of bytes in the part.
+        metadata: The version of the file that the bytes belong to; None if a later response cannot
+            continue them.
+        published: The file that an earlier run published but did not record, if that run had to
+            move the part because the file system has no hard links; else None.
     """
 
     size: int
@@ -64,7 +65,8 @@ class PartFile:
         self._file = file
         self._metadata_path = metadata_path_of(path)
         self._was_moved = False
-        # A file with a second name, such as the published one, must not be written.
+        # If the part has further hard links, such as the published file, it must not be written,
+        # because the links share their bytes.
         self._has_other_links = os.fstat(file.fileno()).st_nlink > 1
         self.size = file.seek(0, os.SEEK_END)
         metadata = read_metadata(self._metadata_path)
@@ -77,7 +79,7 @@ class PartFile:
         Open the part that an earlier run left, or create one.
 
         Raises:
-            OSError: The folder or the file cannot be made.
+            OSError: The folder or the file cannot be created.
         """
         make_folder(folder)
         part = cls(folder, stem, *_open_free(folder, stem))
@@ -87,20 +89,20 @@ class PartFile:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the part has all bytes of the file."""
+        """Whether the size of the whole file is known and the part has all its bytes."""
         return self.size > 0 and self.metadata is not None and self.metadata.size == self.size
 
     @property
     def is_length_known(self) -> bool:
-        """Whether a response announced the size of the whole file. True for inline data too."""
+        """Whether a response announced the size of the whole file, or the data is inline."""
         metadata = self.metadata
         return metadata is None or (metadata.size is not None and metadata.is_length_known)
 
     def restart(self, metadata: PartMetadata | None) -> None:
-        """Drop all bytes and begin with this version."""
+        """Remove all bytes, and begin with the version that the metadata describe."""
         if self._has_other_links:
             self._start_new_part()
-        # Removed before the bytes, so that the metadata never describes bytes of another version.
+        # Remove the metadata before the bytes, so that they never describe another version.
         self._metadata_path.unlink(missing_ok=True)
         self._file.truncate(0)
         self._file.seek(0)
@@ -109,12 +111,12 @@ class PartFile:
             self._set_metadata(metadata)
 
     def set_total(self, size: int) -> None:
-        """Remember the size of the whole file, if no earlier response announced it."""
+        """Store the size of the whole file, unless an earlier response announced it."""
         if self.metadata is not None and self.metadata.size is None:
             self._set_metadata(evolve(self.metadata, size=size))
 
     def append(self, data: bytes) -> None:
-        """Write the next bytes. If the disk takes only some of them, `size` counts those."""
+        """Write the next bytes. If the disk fills up, `size` counts the bytes that were written."""
         self._file.seek(self.size)
         remaining = memoryview(data)
         while remaining:
@@ -123,29 +125,29 @@ class PartFile:
             remaining = remaining[written:]
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
-        """The bytes from an offset to the end, in chunks."""
+        """Yield the bytes from an offset to the end, in chunks."""
         self._file.seek(start)
         while chunk := self._file.read(_CHUNK_BYTES):
             yield chunk
 
     def head(self, length: int) -> bytes:
-        """The first bytes."""
+        """Return the first bytes."""
         self._file.seek(0)
         return self._file.read(length)
 
     def digest(self) -> str:
-        """The SHA-256 of all bytes, read back from the disk."""
+        """Return the SHA-256 of all bytes, which are read back from the disk."""
         self._file.seek(0)
         return hashlib.file_digest(self._file, "sha256").hexdigest()
 
     def publish(self, suffix: str, url: str = "", *, is_length_known: bool = True) -> PublishedFile:
         """
-        Give the complete file its final name. An existing file with the same bytes is used instead.
+        Give the complete file its final name, or find an existing file with the same bytes.
 
-        Call `delete` once the file is recorded.
+        The caller must call `delete` once it has recorded the file.
 
         Raises:
-            OSError: The disk refused.
+            OSError: The file system does not allow it, or has no room.
         """
         digest = self.digest()
         os.fsync(self._file.fileno())
@@ -168,7 +170,7 @@ class PartFile:
         return PublishedFile(path, url, self.size, digest, is_length_known)
 
     def close(self) -> None:
-        """Close the part. It stays on disk if a later run can continue with it."""
+        """Close the part. Remove it from the disk unless a later run can continue it."""
         is_reusable = self.metadata is not None and self.metadata.is_reusable
         if is_reusable and (self.size or self.published):
             self._file.close()
@@ -179,13 +181,13 @@ class PartFile:
         """Close the part and remove it from the disk."""
         if IS_WINDOWS:  # pragma: no cover -- Windows cannot remove an open file.
             self._file.close()
-        # If this part was moved, a file under the old name belongs to another process.
+        # If this part was moved, a file that now has its old name belongs to another process.
         try:
             if not (self._was_moved and self._path.exists()):
                 self._metadata_path.unlink(missing_ok=True)
                 self._path.unlink(missing_ok=True)
         finally:
-            # Closed last, because closing releases the lock.
+            # Close the file last, because closing releases the lock.
             self._file.close()
 
     def _set_metadata(self, metadata: PartMetadata) -> None:
@@ -200,7 +202,7 @@ class PartFile:
         )
 
     def _start_new_part(self) -> None:
-        """Open an empty part. The old bytes stay under their other name."""
+        """Remove the part, and open an empty one. The bytes stay in the part's other hard links."""
         self.delete()
         self._attach(*_open_free(self._folder, self.stem))
 
@@ -211,7 +213,7 @@ class PartFile:
         return _is_published(path, self.size, digest)
 
     def _find_published(self, metadata: PartMetadata) -> PublishedFile | None:
-        """The file that the metadata describes, if it still has those bytes."""
+        """Return the published file that the metadata describe, if it is unchanged."""
         size, digest = metadata.size, metadata.sha256
         if size is None or digest is None:
             return None
@@ -226,7 +228,7 @@ def _is_published(path: Path, size: int, digest: str) -> bool:
 
 
 def _open_free(folder: Path, stem: str) -> tuple[Path, FileIO]:
-    """Open the first part of a stem that no other process has locked."""
+    """Open and lock the first part of a stem that no other process has locked."""
     number = 1
     while (file := open_locked(path := folder / f"{numbered_stem(stem, number)}.part")) is None:
         number += 1

@@ -1,4 +1,4 @@
-"""Part metadata: a JSON file beside a part that says which version it holds. Blocking I/O."""
+"""Reads and writes the metadata of a part, in JSON. It never touches the part. Blocking I/O."""
 
 import json
 from pathlib import Path
@@ -14,14 +14,15 @@ _MAX_METADATA_BYTES = 1 << 20
 @frozen
 class PartMetadata:
     """
-    The version of a file that a part holds. Bytes of two versions are never joined.
+    The version of a file that a part holds. A part never has bytes of two versions.
 
     Args:
-        url: The link, without its query.
-        validator: The ETag or else the Last-Modified of the response; "" if it had none.
+        url: The link without its query.
+        validator: The ETag or else the Last-Modified of the response; "" if it had neither.
         size: The size of the whole file; None if no response announced it.
-        sha256: The checksum of the whole file, once it is complete and checked.
-        is_length_known: Whether a response announced the size. False if the size was only counted.
+        sha256: The checksum of the whole file; None before it is complete and checked.
+        is_length_known: Whether a response announced the size. If not, the received bytes were
+            counted.
     """
 
     url: str
@@ -32,17 +33,17 @@ class PartMetadata:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether a later run can continue with the part."""
+        """Whether a later run can continue the part."""
         return bool(self.validator) or self.sha256 is not None
 
 
 def metadata_path_of(part: Path) -> Path:
-    """The path of the metadata of a part."""
+    """Return the path of the metadata of a part."""
     return part.with_name(f"{part.name}{METADATA_SUFFIX}")
 
 
 def write_metadata(path: Path, metadata: PartMetadata) -> None:
-    """Write the metadata in one call, because the process may be killed at any moment."""
+    """Write the metadata in a single write, because the process may be killed at any moment."""
     text = json.dumps(asdict(metadata)).encode()
     with open_regular(path) as file:
         file.write(text)
@@ -50,7 +51,7 @@ def write_metadata(path: Path, metadata: PartMetadata) -> None:
 
 
 def read_metadata(path: Path) -> PartMetadata | None:
-    """Read the metadata. None: there is none, or the file holds something else."""
+    """Return the metadata; None if there is no such file or it has no valid metadata."""
     try:
         with open_regular(path, create=False) as file:
             record = json.loads(file.read(_MAX_METADATA_BYTES))

@@ -1,4 +1,4 @@
-"""Publishing: gives a complete file its final name. Never replaces a file. Blocking I/O."""
+"""Gives a complete file its final name. It never replaces another file. Blocking I/O."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from .._aio.durable_files import IS_WINDOWS
 
 def link_or_move(part: Path, path: Path) -> bool:
     """
-    Give a file a second name, or move it where the file system has no hard links.
+    Add a hard link to the part under its final path, or move the part if that is not possible.
 
-    Returns False if the name is taken.
+    Return False if the path exists already.
     """
     try:
         if IS_WINDOWS:  # pragma: no cover -- Windows refuses to rename to a taken name.
@@ -24,7 +24,7 @@ def link_or_move(part: Path, path: Path) -> bool:
 
 
 def _reserve_and_move(part: Path, path: Path) -> bool:
-    """Create an empty file under the name first, since `replace` would overwrite a taken name."""
+    """Create an empty file at the path, then replace it. A file that exists is not overwritten."""
     try:
         path.open("xb").close()
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""Saving one output: tries its links in rounds, checks what came, publishes the file."""
+"""OutputSaver: fetches one output, checks it and publishes the file. It replaces no file."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -43,11 +43,11 @@ class OutputSaver:
     Saves outputs in one folder.
 
     Args:
-        transfer: Fills parts.
-        transfer_limit: Bounds how many transfers run at once.
-        folder: The folder of the files.
+        transfer: Fetches the bytes of a link into a part.
+        transfer_limit: Limits the number of transfers at a time.
+        folder: The folder in which files are saved.
         max_bytes: The largest size of one file.
-        link_timeout: How many seconds to retry a dead link.
+        link_timeout: For how many seconds to retry a dead link.
     """
 
     transfer: Transfer
@@ -68,8 +68,8 @@ class OutputSaver:
         Save one output. The part is deleted only after `on_saved` has recorded the file.
 
         Raises:
-            DownloadError: The output is not saved, whatever went wrong. Only an exception of
-                `on_saved` is raised unchanged.
+            DownloadError: The output could not be saved. Every exception becomes a `DownloadError`,
+                except for those of `on_saved`, which are raised unchanged.
         """
         with as_download_error():
             stem = stem_of(success.ticket, n)
@@ -83,7 +83,7 @@ class OutputSaver:
                 await run_in_thread(part.delete)
             return file
         finally:
-            # The outcome is already known, and a failing close does not change it.
+            # The result is known already, so an error of closing the part is ignored.
             with suppress(Exception):
                 await run_in_thread(part.close)
 
@@ -103,7 +103,7 @@ class OutputSaver:
 
 
 class _OutputSave:
-    """Saves one output, by way of one part."""
+    """Saves one output with the help of one part file."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class _OutputSave:
         )
 
     async def _write_inline(self, output: str) -> None:
-        """Write the bytes of an output that is no link into the part."""
+        """Decode an output that is not a link, and write its content to the part."""
         data = await run_in_thread(inline_bytes, output, self._media)
         if data is None:
             raise WrongContent(
@@ -158,7 +158,7 @@ class _OutputSave:
         await run_in_thread(self._part.append, data)
 
     async def _download(self, links: Sequence[str]) -> str:
-        """Try all links in rounds until one of them has given the whole file. Returns that link."""
+        """Try all links in rounds until one has sent the whole file. Return that link."""
         now = asyncio.get_running_loop().time
         retries = LinkRetries(now() + self._saver.link_timeout, self._part.size)
         while True:
@@ -177,7 +177,7 @@ class _OutputSave:
             await asyncio.sleep(retries.next_delay())
 
     async def _try_link(self, link: str) -> DownloadError | None:
-        """Fill the part from one link. Returns the error if another try may help."""
+        """Fill the part from one link. Return an error if another attempt may succeed."""
         try:
             async with self._saver.transfer_limit:
                 await self._saver.transfer.fill(self._part, link)
@@ -192,7 +192,7 @@ class _OutputSave:
         return None
 
     async def _renew_links(self, gone: LinkGone | ErrorPage, renewal: LinkRenewal) -> Sequence[str]:
-        """Poll for new links. Each output does this once at most."""
+        """Poll for new links. This happens at most once for each output."""
         self._renewal = None
         try:
             success = await renewal.success()
@@ -218,11 +218,11 @@ class _OutputSave:
             )
 
     def _publish(self, url: str) -> PublishedFile:
-        """Publish the file, decoded if it holds base64. Blocking I/O."""
+        """Publish the file. Decode it first if it holds base64 or a data URI. Blocking I/O."""
         head = self._part.head(SNIFF_BYTES)
         encoded = find_encoded(head, self._media) if url else None
         if encoded is None:
-            # Inline text has no signature, so UTF-8 is enough to call it a text.
+            # An inline output of an unknown type is saved as a text if it is valid UTF-8.
             fallback = "bin" if url or not is_text(head) else "txt"
             return self._part.publish(
                 self._suffix(head, url) or fallback,
@@ -254,7 +254,7 @@ class _OutputSave:
 
 
 def _links(success: Success, n: int) -> tuple[str, ...]:
-    """The link of an output, and its mirror if there is one mirror per output."""
+    """Return the link of an output, and its mirror if the reply has a mirror of each output."""
     links = [success.output[n]]
     if len(success.proxy_links) == len(success.output):
         links.append(success.proxy_links[n])
@@ -266,7 +266,7 @@ def _describe_media(media: Collection[Medium]) -> str:
 
 
 def _with_advice(fault: DownloadError) -> DownloadError:
-    """The same error with advice, where all errors of its type have the same advice."""
+    """Return the error with advice in its message, if there is advice for its type."""
     advice = {
         LinkGone: "the result may have expired: results are kept for a limited time",
         TransferFailed: "save again to continue where it stopped",

@@ -1,4 +1,4 @@
-"""Save results: how saving the outputs of one generation ended. Values only."""
+"""Defines the results of saving the outputs of one generation. It saves nothing."""
 
 from typing import TypeAlias
 
@@ -18,8 +18,8 @@ class Saved:
 
     Attributes:
         ticket: The ticket of the generation.
-        files: Its files, in the order of its outputs. Empty if it has no output.
-        success: The reply that named the outputs.
+        files: The files, in the order of the outputs; empty if the generation has no output.
+        success: The reply with the outputs.
     """
 
     ticket: Ticket
@@ -36,7 +36,7 @@ class Unsaved:
         ticket: The ticket of the generation.
         cause: The error of the first output that could not be saved.
         files: The files of the other outputs.
-        success: The reply that named the outputs.
+        success: The reply with the outputs.
     """
 
     ticket: Ticket

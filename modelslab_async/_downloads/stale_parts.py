@@ -1,4 +1,4 @@
-"""Stale parts: removes parts of saved outputs, and never a finished file. Blocking I/O."""
+"""Removes parts that are no longer needed. It never removes a finished file. Blocking I/O."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +11,7 @@ _PART_SUFFIX = ".part"
 
 
 def part_stems(folder: Path) -> set[str]:
-    """The stems of all parts in a folder."""
+    """Return the stems of all parts in a folder."""
     return {path.name.partition(".")[0] for path in _part_paths(folder)}
 
 
@@ -24,7 +24,7 @@ def remove_stale(folder: Path, stem: str) -> None:
 
 
 def _part_paths(folder: Path, stem: str = "*") -> set[Path]:
-    """The paths of all parts, including moved parts that left only a metadata file."""
+    """Return the paths of all parts, even of those that were moved and left only metadata."""
     suffixes = (_PART_SUFFIX, f"{_PART_SUFFIX}{METADATA_SUFFIX}")
     return {
         path.with_name(path.name.removesuffix(METADATA_SUFFIX))

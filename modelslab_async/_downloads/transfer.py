@@ -1,4 +1,4 @@
-"""Transfer: fills a part with the bytes behind one link. Continues a part, but retries nothing."""
+"""Transfer: fetches the bytes of one link into a part, or continues a part. It never retries."""
 
 from collections.abc import Callable
 from contextlib import aclosing
@@ -20,9 +20,10 @@ from .part_file import PartFile
 from .part_metadata import PartMetadata
 
 T = TypeVar("T")
-# One write per chunk of this size: few thread switches, little memory.
+# Received bytes are written once there are this many. More would take more memory, and fewer would
+# cost more switches between threads.
 _CHUNK_BYTES = 1 << 20
-# A compressed body could be neither continued nor bounded, so the client asks for identity.
+# Identity encoding, because a compressed body cannot be continued and can decompress to any size.
 _HEADERS = {
     "accept": "*/*",
     "accept-encoding": "identity",
@@ -34,12 +35,12 @@ _RETRYABLE_STATUSES = (408, 425, 429)
 
 
 class ErrorPage(WrongContent):
-    """The server sent an error page in place of the file. The file may still appear."""
+    """The server sent an error page in place of the file, but the file may still appear."""
 
 
 class Transfer:
     """
-    Fills parts from links.
+    Fetches the bytes of links into parts.
 
     Args:
         opener: Opens links.
@@ -52,10 +53,10 @@ class Transfer:
 
     async def fill(self, part: PartFile, link: str) -> None:
         """
-        Fetch the missing bytes of a part: only the rest, if the server still has the same version.
+        Fetch the missing bytes of a part, or the whole file if its version has changed.
 
         Raises:
-            DownloadError: The part is not complete. Bytes that can be continued are kept.
+            DownloadError: The part is not complete. Its bytes are kept if they can be continued.
         """
         url = without_query(link)
         metadata = part.metadata if part.metadata and part.metadata.url == url else None
@@ -114,10 +115,11 @@ class Transfer:
                         break
                     if len(buffer) >= _CHUNK_BYTES:
                         await self._flush(part, buffer, url, content_type)
-                    # A socket read of 64 KiB may hold ten thousand chunks, which arrive at once.
+                    # One read of 64 KiB from the socket may contain ten thousand chunks.
                     await yielder.maybe_yield()
             finally:
-                # Also after a cut or a cancellation, so that no byte is fetched twice.
+                # Write the bytes even after an error or a cancellation, so that none of them is
+                # fetched again.
                 await self._flush(part, buffer, url, content_type)
 
     async def _flush(self, part: PartFile, buffer: bytearray, url: str, content_type: str) -> None:
@@ -148,9 +150,10 @@ def _as_announced(
     body: BodyRange, response: httpx.Response, earlier: PartMetadata | None
 ) -> BodyRange | None:
     """
-    Add to a whole body the size that an earlier response of the same version announced.
+    Return the range of a whole body, with the size that an earlier response announced.
 
-    Returns None if the two responses announce different sizes: one of the files is cut short.
+    Return None if both responses are of one version but announce different sizes, because then one
+    of the two bodies is incomplete.
     """
     if (
         earlier is None
@@ -171,7 +174,7 @@ async def _check_complete(part: PartFile, url: str, body: BodyRange) -> None:
 
 
 def _is_web_page(head: bytes, content_type: str) -> bool:
-    """Whether a body is a web page. A wrong HTML content type does not make a picture a page."""
+    """Whether a body is a web page. A picture is not, even if its content type is HTML."""
     return is_web_page(head) or (is_html_type(content_type) and binary_suffix_of(head, ()) is None)
 
 

@@ -1,4 +1,4 @@
-"""Verifying: compares saved files with their records. Changes no file."""
+"""Compares saved files with their records. It changes no file."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +17,7 @@ class Verified:
 
     Attributes:
         unchanged: Files with the recorded bytes.
-        changed: Files with other bytes, or that cannot be read.
+        changed: Files that have other bytes or cannot be read.
         missing: Files that do not exist.
     """
 
@@ -31,8 +31,8 @@ async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verif
     Compare the files of a folder with their records. The folder may have been moved.
 
     Args:
-        folder: The folder that holds the files now. With None, each recorded path is used.
-        files: The records. With a folder, only the file names of their paths are used.
+        folder: The folder that has the files now; None to use the recorded paths.
+        files: The records. With a folder, only the file names of the recorded paths are used.
     """
     unchanged: list[SavedFile] = []
     changed: list[SavedFile] = []
@@ -49,9 +49,9 @@ async def verify(folder: str | Path | None, files: Iterable[SavedFile]) -> Verif
 
 
 async def is_unchanged(file: SavedFile, path: Path) -> bool:
-    """Whether the file at a path has the recorded bytes. False if it cannot be read."""
+    """Whether the file at a path has the recorded bytes; False if the file cannot be read."""
     try:
         return await run_in_thread(has_checksum, path, file.size, file.sha256)
     except (OSError, ValueError):
-        # A path with a NUL is a ValueError.
+        # A path with a NUL character raises a ValueError.
         return False
