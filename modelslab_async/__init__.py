@@ -151,7 +151,7 @@ __all__ = [
     "verify",
 ]
 
-# A module is imported when one of its names is used first. Importing all of them would take
+# A module is imported when one of its names is first used. Importing all modules would take
 # several times as long as importing httpx.
 _NAMES_BY_MODULE = {
     "_client": "Client",
@@ -211,7 +211,7 @@ def __dir__() -> list[str]:
 
 
 def _publish_imported() -> None:
-    """Bind the names of all modules that are imported by now, and give them this module's name."""
+    """Bind the public names of all imported modules, and set their `__module__` to this package."""
     for name, module_name in _MODULE_BY_NAME.items():
         public = getattr(sys.modules.get(module_name), name, None)
         if public is not None and name not in globals():

@@ -36,12 +36,12 @@ class Client:
 
     Args:
         api_key: Your key; else `MODELSLAB_API_KEY` of the environment.
-        enterprise_key: For enterprise families; else `MODELSLAB_ENTERPRISE_API_KEY`, or `api_key`.
-        base_url: Where the service is; else `MODELSLAB_BASE_URL`.
-        legacy_base_url: Where its older host is; else `MODELSLAB_LEGACY_BASE_URL`.
-        families: The registry; else `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
-        endpoints: What can be submitted to; else `ENDPOINTS`. Add to it in the same way.
-        http: What sends: an `httpx.AsyncClient` (used as it is and left open), an
+        enterprise_key: The enterprise key; else `MODELSLAB_ENTERPRISE_API_KEY`, or `api_key`.
+        base_url: The URL of the service; else `MODELSLAB_BASE_URL`.
+        legacy_base_url: The URL of its older host; else `MODELSLAB_LEGACY_BASE_URL`.
+        families: The families; else `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
+        endpoints: The endpoints; else `ENDPOINTS`. Add one in the same way.
+        http: The transport: an `httpx.AsyncClient` (used as it is and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
         pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object of your own with its methods.
         rate: The most polls a second for each key; None for no limit. `fetch` does not count.
@@ -51,12 +51,12 @@ class Client:
             limit. A submit waits for a free slot.
         submit_timeout: The most seconds that one submit or one upload may take.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
-            be stored. `submit` raises what it raises, with a note that names the ticket.
+            be stored. If it raises, `submit` raises that error, with a note that names the ticket.
         on_event: Called with each `Polled`, `PollFailed`, `Paused` and `Completed`. It must not
             block, because the event loop waits for it.
 
     Attributes:
-        engine: For `Batch` and the webhook receiver. It may change in any release.
+        engine: Internal, for `Batch` and the webhook receiver. It may change in any release.
 
     Raises:
         ValueError: There is no key, or an argument is out of its range.
@@ -159,7 +159,7 @@ class Client:
         self, tickets: Iterable[TicketLike], *, timeout: float | None = None
     ) -> list[Outcome]:
         """
-        Wait for many tickets, and return their outcomes in the order asked. It hides no failure.
+        Wait for many tickets, and return all outcomes, failures too, in the order of the tickets.
 
         Args:
             tickets: Tickets in any form; the same one may come twice.
@@ -176,7 +176,7 @@ class Client:
         """
         Wait for many tickets, and yield their outcomes as they end.
 
-        The client reads the source as far as the window allows. Leaving the loop drops the rest.
+        The client reads the source as far as the window allows. Leaving the loop ends all waits.
 
         Args:
             tickets: An iterable or async iterable of tickets in any form.
@@ -200,9 +200,9 @@ class Client:
 
     def nudge(self, ticket: TicketLike) -> None:
         """
-        Poll a ticket now, if a caller waits for it, because something has happened to it.
+        Poll a ticket now, if a caller waits for it. Use this if the job may just have ended.
 
-        However often it is called, it costs at most one poll in each of the pace's floors.
+        However often it is called, it causes at most one poll per `floor` seconds of the pace.
         """
         self.engine.nudge(Ticket.of(ticket))
 
@@ -211,7 +211,7 @@ class Client:
         Start work as soon as a slot is free.
 
         A submit is never sent twice, unless it provably never left this machine or the server
-        refused it for its rate. If its caller is cancelled while the request is in flight,
+        refused it for its rate. If the caller is cancelled while the request is in flight,
         `on_submitted` still gets the ticket. A `Success` means that the work was done at once.
 
         Args:
@@ -222,10 +222,10 @@ class Client:
                 file will do. Up to 5 MB are uploaded first, and kept there for 24 hours.
 
         Raises:
-            SubmitUncertain: Work may or may not have been started; look before you pay again.
-            GenerationFailed: The server took it, and it failed at once.
+            SubmitUncertain: The work may have been started. Search for it before you pay again.
+            GenerationFailed: The server accepted the work, and it failed at once.
             ModelsLabError: Nothing was started: `Refused`, `RateLimited`, `TransientError` (of an
-                upload), `TransportError` (it never left), `UnusableFile` or `ClientClosed`.
+                upload), `TransportError` (not sent), `UnusableFile` or `ClientClosed`.
             ValueError: The endpoint is unknown, or the parameters do not fit. Nothing was sent.
         """
         submit_request = await self.engine.prepare(endpoint, params)
@@ -237,7 +237,7 @@ class Client:
         """
         Start work and wait until it is done. It raises what `submit` and `wait` raise.
 
-        The timeout starts with the work. The `ticket` of the `WaitTimeout` can be waited for again.
+        The timeout begins when the work has started. A `WaitTimeout` has the `ticket` to wait for.
         """
         check_nonnegative_seconds("timeout", timeout, optional=True)
         reply = await self.submit(endpoint, **params)
@@ -294,7 +294,7 @@ class Client:
 
         Args:
             base: The receiver's public address, such as `"https://me.example/hooks?query"`.
-            secret: What the part is derived from; the receiver needs the same one. None for a
-                random secret of this client, which lasts as long as the client.
+            secret: The secret that this part is derived from; the receiver needs the same one. None
+                for a random secret, which lasts as long as this client.
         """
         return self.engine.webhooks.make(base, secret)

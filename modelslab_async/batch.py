@@ -1,4 +1,4 @@
-"""Batch: a client and a journal, so that a killed program resumes. It never resubmits work."""
+"""Batch: a client with a journal, so that a killed program can resume. It never resubmits work."""
 
 import os
 import time
@@ -28,7 +28,7 @@ from ._polling.stream_buffer import Tickets, check_not_text
 from ._submitting.submit_recorder import reply_or_raise
 from .journal import Journal
 
-# Tickets that share one commit of the journal.
+# The most tickets in one commit of the journal.
 _TICKETS_PER_COMMIT = 5000
 
 
@@ -63,7 +63,7 @@ class Batch:
         Args:
             path: The journal's file. It is created if it does not exist.
             client: Submits and polls. `submit`, `run` and `save` need one.
-            lease: For how many seconds this process keeps its tickets when it stops renewing them.
+            lease: For how many seconds this process keeps its tickets if it does not renew the lease.
                 On Linux, other processes of the machine notice at once that it has died.
             clock: Returns the seconds since 1970, the same for all processes.
 
@@ -95,7 +95,7 @@ class Batch:
 
     async def add(self, tickets: Tickets) -> int:
         """
-        Add tickets, and return how many are new. It leaves tickets that are there as they are.
+        Add tickets, and return how many are new. Tickets in the journal stay as they are.
 
         Raises:
             ValueError: A ticket is ill-formed, or the client does not know its family. Tickets
@@ -123,17 +123,17 @@ class Batch:
         """
         Record a submit, then start the work as `Client.submit` does. `run` waits for it.
 
-        If the process dies meanwhile, `uncertain` lists the submit. Give each submit a `track_id`
-        of your own, and you can start the program again: the journal answers what was submitted
-        before, and nothing is sent twice.
+        If the process dies meanwhile, `uncertain` lists the submit. If each submit has a `track_id`
+        of your own, you can start the program again. What was submitted before is then answered
+        from the journal, and nothing is sent twice.
 
         Raises:
-            SubmitUncertain: Work may or may not have been started, now or by an earlier submit
-                with that track_id.
-            GenerationFailed: It failed, now or earlier.
+            SubmitUncertain: The work may have been started, now or by an earlier submit with the
+                same track_id.
+            GenerationFailed: The work failed, now or earlier.
             JournalError: The journal cannot be written. Nothing was sent, unless a note on the
                 error names a ticket.
-            ValueError: See `Client.submit`, or another submit has the track_id.
+            ValueError: See `Client.submit`, or another submit has the same track_id.
             ModelsLabError: What else `Client.submit` raises. Nothing was started, unless a note on
                 the error names a ticket.
         """
@@ -164,8 +164,8 @@ class Batch:
         Raises:
             JournalError: The journal cannot be written. An outcome that was not committed was not
                 yielded, and its ticket is open on the next run.
-            ValueError: The batch has no client, an argument is out of its range, or the client does
-                not know a ticket's family. The last is raised when all others have ended.
+            ValueError: The batch has no client or an argument is out of its range. Or, once all
+                other tickets have ended: the client does not know the family of a ticket.
         """
         client = self._require_client("a run")
         runs = self._runs.results(partial(self._poll_run, client), timeout, window)
@@ -181,7 +181,7 @@ class Batch:
 
         It yields a `Saved` or an `Unsaved` for each success, once its files are recorded in the
         journal, and other outcomes as they are. A recorded file is not downloaded again. The next
-        `save` tries what ended `Unsaved` again.
+        `save` tries `Unsaved` outputs again.
 
         Args:
             downloads: Saves the outputs. Polls do not wait for transfers.
@@ -227,7 +227,7 @@ class Batch:
 
     def drain(self) -> None:
         """
-        Begin nothing new, and finish what is in flight. A later batch takes up what is open then.
+        Begin nothing new, and finish what is in flight. A later batch continues with the rest.
 
         A `run` ends soon, a `save` when its transfers have ended.
         """
@@ -235,7 +235,7 @@ class Batch:
 
     async def retry_failed(self) -> int:
         """
-        Reopen the tickets that the server called failed, and return how many they are.
+        Reopen the tickets that the server called failed, and return their number.
 
         The next run polls them again. Use it if the server was wrong; nothing is submitted.
         """
@@ -274,7 +274,7 @@ class Batch:
         """
         Return the submits that may or may not have started work, the oldest first.
 
-        The batch never sends them again. Look for the work before you pay twice. Then call
+        The batch never sends them again. Search for the work before you pay again. Then call
         `journal.confirm` with its ticket, or `journal.withdraw` if there is none. Submits of
         another process are listed once it has died or its lease has expired.
         """
@@ -284,7 +284,7 @@ class Batch:
         self, path: str | os.PathLike[str], *, file_format: ExportFormat | None = None
     ) -> int:
         """
-        Write all outcomes to a file, and return how many they are.
+        Write all outcomes to a file, and return their number.
 
         An existing file is replaced once the new one is complete. In CSV and Parquet, the columns
         `state` and `reason` say how a ticket ended.

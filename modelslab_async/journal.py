@@ -1,4 +1,4 @@
-"""The file that remembers a batch. It answers from that file alone, and never sends a request."""
+"""Journal: the file that stores a batch. It answers from that file, and never sends a request."""
 
 import os
 import threading
@@ -34,7 +34,7 @@ class Journal:
     in many, may be open on one file.
 
     Attributes:
-        leases: The work of runs: claim tickets, and complete them.
+        leases: Claims and completes tickets for runs.
         clock: Returns the time in seconds since 1970.
     """
 
@@ -55,8 +55,7 @@ class Journal:
         """
         Open a journal while the block runs, and create the file if there is none.
 
-        A file that may only be read answers every question. Methods that write raise
-        `JournalReadOnly`.
+        A read-only file can be opened too. Methods that write then raise `JournalReadOnly`.
 
         Args:
             path: The file. SQLite keeps two more files beside it while it is open.
@@ -80,12 +79,12 @@ class Journal:
 
     @property
     def path(self) -> str:
-        """The file."""
+        """The path of the file."""
         return self._store.path
 
     async def add(self, new_tickets: Sequence[TicketLike]) -> int:
         """
-        Add tickets: all of them or, if one is ill-formed, none. Those in the journal stay as is.
+        Add tickets: all of them or, if one is ill-formed, none. Known tickets stay unchanged.
 
         Returns:
             The number of new tickets.
@@ -111,7 +110,7 @@ class Journal:
         return await self._store.read(queries.last, Ticket.of(ticket))
 
     async def recorded_outcomes(self) -> AsyncGenerator[RecordedOutcome, None]:
-        """Yield every ticket that has an outcome, in the order of adding."""
+        """Yield every recorded outcome, in the order in which the tickets were added."""
         cursor: int | None = 0
         while cursor is not None:
             page, cursor = await self._store.read(queries.outcome_page, cursor, _PAGE_SIZE)
@@ -200,15 +199,15 @@ class Journal:
                 yield each
 
     async def queue_saves(self) -> int:
-        """Queue the files of every success that was not queued before. Return how many are new."""
+        """Queue the files of all successes that were not queued before. Return their number."""
         return await self._store.write(pending_saves.queue_saves)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
-        """Queue the files of some successes again. Files that are recorded and unchanged stay."""
+        """Queue the files of some successes again. Recorded and unchanged files are kept."""
         await self._store.write(pending_saves.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:
-        """Return the successes of which not all files could be saved, in the order of adding."""
+        """Return the successes with files that could not be saved, in the order of adding."""
         return await self._store.read(pending_saves.unsaved)
 
     async def record_submit(
@@ -221,7 +220,7 @@ class Journal:
             track_id: The `track_id` of the request.
             endpoint: The endpoint that it is sent to.
             payload_hash: A digest of the payload.
-            run_id: The run that sends it. While that run lives, the submit is not uncertain.
+            run_id: The run that sends it. While that run is active, the submit is not uncertain.
 
         Raises:
             ValueError: The track_id was used before.
@@ -238,7 +237,7 @@ class Journal:
         self, track_id: str, ticket: TicketLike, *, result: Success | None = None
     ) -> None:
         """
-        Record the ticket that a submit started, and add that ticket.
+        Mark a submit as confirmed by the ticket that it started, and add the ticket.
 
         Args:
             track_id: The `track_id` of the request.

@@ -1,8 +1,8 @@
 """
 Webhooks: an ASGI application for the service's deliveries.
 
-The service does not sign them, so a delivery is a hint: the client polls that ticket now. What the
-delivery says is never believed.
+The service does not sign its deliveries. So a delivery only makes the client poll the ticket now,
+and its content is never taken for the result.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from ._parsing.webhook_ids import read_webhook
 __all__ = ["receiver"]
 
 _MAX_BODY_BYTES = 1024 * 1024
-# The service waits 30 seconds for an answer, so a body that takes longer never ends.
+# The service waits 30 seconds for an answer, so a slower body is never complete.
 _BODY_TIMEOUT_S = 30.0
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -37,7 +37,7 @@ def receiver(client: Client, *, secret: str | None = None) -> ASGIApp:
 
     Args:
         client: Polls the tickets.
-        secret: What `client.webhook_url` was given; None for the client's own random secret.
+        secret: The same secret as for `client.webhook_url`; None for the client's random secret.
 
     Example:
         ```python

@@ -48,7 +48,7 @@ class BulkGeneration:
         Check a request before it takes up room in the window.
 
         Raises:
-            ValueError: The request is not a pair, its endpoint is unknown, or its parameters do not fit.
+            ValueError: It is not a pair, the endpoint is unknown, or the parameters do not fit.
         """
         match request:
             case (str(endpoint), Mapping() as params):

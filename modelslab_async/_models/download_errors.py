@@ -47,7 +47,7 @@ class LinkGone(DownloadError):
 
 
 class LinkRefused(DownloadError):
-    """The link is not one to download from: not https, not public, or a redirect loop."""
+    """The link must not be downloaded from: it is not https, not public, or a redirect loop."""
 
 
 class TransferFailed(DownloadError):
@@ -55,7 +55,7 @@ class TransferFailed(DownloadError):
 
 
 class WrongContent(DownloadError):
-    """The bytes are no file of this family: an error page, or another kind of data."""
+    """The bytes are not a file of this family, but an error page or another kind of data."""
 
 
 class FileTooLarge(DownloadError):

@@ -2,7 +2,7 @@
 Everything that can go wrong, as one tree. Errors carry data; they never hold a key.
 
     ModelsLabError
-    ├── TransientError          one request went wrong; the job goes on: poll again later
+    ├── TransientError          one request went wrong; the job goes on, so poll again later
     │   ├── TransportError      no usable reply: network, timeout, cut connection
     │   ├── ServerError         the server is in trouble: 408, 425, 5xx
     │   ├── UnreadableReply     the reply says nothing: no JSON, no status, a redirect
@@ -133,7 +133,7 @@ class PaymentRequired(Refused):
 
 
 class PermissionDenied(Refused):
-    """The account's plan does not include this."""
+    """The account's plan does not include what was requested."""
 
 
 class InvalidRequest(Refused):
@@ -188,14 +188,14 @@ class SubmitUncertain(ModelsLabError):
     """
     The work may or may not have been started. Search for its `track_id` before paying again.
 
-    Webhooks carry the `track_id`, and the service's account pages show it. The `__cause__` is
-    the error of the request.
+    Webhooks contain the `track_id`, and the service's account pages show it. The `__cause__` is the
+    error of the request.
 
     Attributes:
         endpoint: The endpoint of the submit.
-        track_id: The mark in the request: the caller's own, or one that the client made. It is
-            "" where the caller gave none and the endpoint takes none.
-        payload_hash: The SHA-256 of the endpoint and its parameters, without the mark.
+        track_id: The `track_id` in the request, which the caller gave or the client made. It is ""
+            if the caller gave none and the endpoint takes none.
+        payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
     """
 
     def __init__(
@@ -229,11 +229,11 @@ class UnusableFile(ModelsLabError, ValueError):
 
 class ConnectionImpossible(ModelsLabError):
     """
-    With the present settings no connection can be made. A retry would fail the same way.
+    No connection can be made with the present settings. A retry would fail in the same way.
 
     Attributes:
-        may_have_been_sent: Whether the request may have left this machine. Only TLS 1.3 makes
-            that possible: a server may ask for a certificate after the request went out.
+        may_have_been_sent: Whether the request may have left this machine. This is possible only
+            with TLS 1.3, where a server may ask for a certificate after the request went out.
     """
 
     def __init__(
@@ -261,7 +261,7 @@ class UnusableProxy(ConnectionImpossible):
 
 class RequestBlocked(ConnectionImpossible):
     """
-    A test was about to send a request that it did not mean to send. Nothing was sent.
+    A test was about to send a real request by mistake. Nothing was sent.
 
     Either respx or pytest-httpx is active but does not see the client's transport, or the pytest
     plugin lets no request leave this machine. The message says what to write instead.

@@ -53,7 +53,7 @@ class Paused:
     Attributes:
         tier: The tier of the key: `standard` or `enterprise`.
         seconds: The length of the pause.
-        cause: The reason: the server's rate limit, or an outage.
+        cause: The error that caused the pause, such as a rate limit or the last of many failures.
     """
 
     tier: Tier
@@ -64,11 +64,11 @@ class Paused:
 @frozen(kw_only=True)
 class Completed:
     """
-    A ticket's wait ended.
+    The wait for a ticket ended.
 
     Attributes:
-        outcome: How it ended.
-        polls: The number of polls it took.
+        outcome: How the wait ended.
+        polls: The number of polls of the ticket.
         waited: Seconds since the ticket was added.
     """
 
@@ -85,9 +85,9 @@ class Submitted:
     Attributes:
         ticket: The ticket to wait for.
         endpoint: The endpoint of the submit.
-        track_id: The mark in the request: the caller's own, or one that the client made. It is
-            "" where the caller gave none and the endpoint takes none.
-        payload_hash: The SHA-256 of the endpoint and its parameters, without the mark.
+        track_id: The `track_id` in the request, which the caller gave or the client made. It is ""
+            if the caller gave none and the endpoint takes none.
+        payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
         reply: The server's reply.
     """
 

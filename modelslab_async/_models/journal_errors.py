@@ -20,7 +20,7 @@ class JournalError(ModelsLabError):
 
 
 class JournalLocked(JournalError):
-    """Another process holds the journal locked for longer than the wait allows."""
+    """Another process kept the journal locked for longer than this process waits."""
 
 
 class JournalFull(JournalError):
@@ -36,4 +36,4 @@ class JournalDamaged(JournalError):
 
 
 class WrongJournal(JournalError):
-    """The file is no journal, or one of a newer version. It is left as it was."""
+    """The file is not a journal, or is a journal of a newer version. It was not changed."""

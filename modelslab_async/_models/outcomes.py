@@ -1,4 +1,4 @@
-"""How a wait ended: Success and Failed are replies, Unresolved is not. Values only."""
+"""How a wait ended: with a reply (Success, Failed) or without one (Unresolved). Values only."""
 
 from typing import TypeAlias
 
@@ -31,8 +31,8 @@ class Unsubmitted:
     A submit made no ticket, so there is nothing to wait for.
 
     Attributes:
-        cause: Why: a refusal, an `UnusableFile`, or a `SubmitUncertain` if the work may have been
-            started.
+        cause: The error, such as a refusal or an `UnusableFile`. A `SubmitUncertain` means that the
+            work may have been started.
     """
 
     cause: ModelsLabError

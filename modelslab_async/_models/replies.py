@@ -18,10 +18,10 @@ class Processing:
     Attributes:
         ticket: The ticket of the job.
         status: The server's status word, in lower case: `processing`, `queued`, a training stage.
-        eta: Seconds until the server expects the job to end, if it said so. Only an estimate.
+        eta: Seconds until the server expects the job to end; None if it gave no estimate.
         message: The server's text, if any.
-        future_links: The links at which the server says the files will appear. Not results yet.
-        fetch_result: The URL that the server names for later fetches, if any. It is not followed.
+        future_links: The links at which the files will appear, as the server says.
+        fetch_result: The URL that the server names for later polls, if any. The client ignores it.
         raw: The whole body as it came.
     """
 
@@ -42,7 +42,7 @@ class Success:
     Attributes:
         ticket: The ticket of the job.
         output: The results, always a tuple of strings: links, base64 data or a transcript. Results
-            from other fields of the body (`links`, or `proxy_links` alone) are here too.
+            in other fields of the body (`links`, or `proxy_links` alone) are included.
         proxy_links: Mirrors of the results, if the server gave any.
         generation_time: Seconds of work, as the server counted them.
         message: The server's text, if any.

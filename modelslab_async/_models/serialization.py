@@ -1,4 +1,4 @@
-"""Replies and outcomes as JSON-safe dictionaries, and back. Nothing is lost on the way."""
+"""Turns replies and outcomes into JSON-safe dictionaries, and back. Writes no files."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
@@ -26,7 +26,8 @@ _ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, ModelsLabError)
 }
-# What a record keeps of an error besides its message. The outcome keeps its ticket and last reply.
+# What a record keeps of an error besides its message. Its ticket and its last reply are kept as
+# parts of the outcome.
 _ERROR_FIELDS = (
     *("status_code", "server_message", "retry_after"),
     *("may_have_been_sent", "endpoint", "track_id"),
@@ -81,7 +82,7 @@ def _write_error(error: ModelsLabError) -> Record:
 def _read_error(record: Mapping[str, Any], _type: object) -> ModelsLabError:
     error: ModelsLabError = _ERRORS_BY_NAME[record["error"]](record["message"])
     for name in _ERROR_FIELDS:
-        # A record of an older version may lack a field; then the default stays.
+        # A record of an older version may lack a field. The default stays then.
         if hasattr(error, name) and name in record:
             setattr(error, name, record[name])
     return error

@@ -1,4 +1,4 @@
-"""Ticket: what a caller holds for a queued generation. Never holds a key, never sends anything."""
+"""Ticket: the family and the id of a queued generation. Never holds a key, never sends anything."""
 
 import operator
 import re
@@ -29,7 +29,7 @@ def _id_to_str(value: int | str) -> str:
             "write the id exactly as the submit reply gave it"
         )
     if number.bit_length() > _MAX_ID_BITS:
-        # str() refuses integers this long, with an error that does not speak of ids.
+        # str() refuses integers this long, with an error that does not mention ids.
         raise ValueError(
             f"an id has at most {_MAX_ID_LENGTH} characters, got a number of {number.bit_length()} "
             "bits; write the id exactly as the submit reply gave it"
@@ -65,7 +65,7 @@ def _intern_family(value: Any) -> Any:
 
 
 def _check_id(_instance: object, _attribute: object, value: str) -> None:
-    # Nearly every id is plain ASCII letters and digits: skip the slow check for these.
+    # Nearly every id is plain ASCII letters and digits, so skip the slow check for these.
     is_plain = value.isascii() and value.isalnum() and len(value) <= _MAX_ID_LENGTH
     problem = None if is_plain else _find_problem(value)
     if problem:

@@ -1,4 +1,4 @@
-"""Checks of a caller's arguments. Messages show numbers, but no other value: it may be the key."""
+"""Checks a caller's arguments. Messages show only numbers, because other values may be the key."""
 
 from collections.abc import Iterable, Mapping
 from inspect import iscoroutinefunction
@@ -84,16 +84,16 @@ def check_type(name: str, value: object, expected_type: type | UnionType, expect
 
 def check_members(name: str, value: object, members: Iterable[str], expected: str) -> None:
     """
-    Make sure that an argument is an object that has some methods or attributes.
+    Check that an argument is an object that has some methods or attributes.
 
     Args:
-        name: The argument.
-        value: What was given for it.
+        name: The name of the argument.
+        value: The value of the argument.
         members: The names of the methods and attributes.
         expected: What the argument is, for the message.
 
     Raises:
-        TypeError: It is a class instead of an object, or a member is missing.
+        TypeError: The value is a class instead of an object, or a member is missing.
     """
     if isinstance(value, type):
         raise TypeError(
@@ -159,5 +159,5 @@ def _of_unit(unit: str) -> str:
 
 
 def _describe_type(value: object) -> str:
-    # Show only the type: the value may be the key, given for the wrong argument.
+    # Show only the type, because the value may be the key, given for the wrong argument.
     return "None" if value is None else f"a value of type {type(value).__name__}"

@@ -8,19 +8,19 @@ from typing import Any
 
 _MAX_DEPTH = 64
 # A parsed JSON value takes up to 90 bytes of memory per comma, colon or bracket, so this is 9 MB.
-# An image in base64 is one string and has none, however long it is.
+# An image in base64 is one string without these characters, however long it is.
 _MAX_SEPARATORS = 100_000
 _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")
 _OBJECT_START = re.compile(rb"[^\x21-\x7e]*\{")
-# A refusal is short and stands at the start, and a regular expression over megabytes is slow.
+# A refusal is at the start of a message, and a regular expression over megabytes is slow.
 _MAX_SEARCHED_CHARS = 500
 _OUTPUT_FIELDS = ("output", "links", "output_url", "link", "proxy_links")
 _RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "text", *_OUTPUT_FIELDS)
 
 
 def _parse_float(text: str) -> float | str:
-    # JSON has no infinity, so a number that overflows stays a text. The body can be written again.
+    # JSON has no infinity, so a number that overflows stays a text. It can be written again.
     number = float(text)
     return number if math.isfinite(number) else text
 
@@ -58,7 +58,7 @@ def parse_body(body: bytes) -> dict[str, Any]:
 
 
 def is_html(body: bytes) -> bool:
-    """Whether a body is a page of HTML. Only firewalls send these, never the service itself."""
+    """Whether a body is a page of HTML. Only firewalls send such pages, never the service."""
     return _HTML_START.match(body) is not None
 
 
@@ -82,7 +82,7 @@ def _count_separators(body: bytes) -> int:
 
 
 def excerpt(body: bytes, length: int = 80) -> str:
-    """The start of a body as one printable line."""
+    """Return the start of a body as one printable line."""
     line = " ".join(body[: 4 * length].decode("utf-8", "replace").split())
     return repr(line if len(line) <= length else line[:length] + "...")
 
@@ -102,7 +102,7 @@ def _children(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
 
 
 def to_text(value: object) -> str:
-    """The text of a message field: a string, a list, or a map of field names to messages."""
+    """Return the text of a message: a string, a list, or a map of field names to messages."""
     match value:
         case str():
             if value.isascii():
@@ -122,12 +122,12 @@ def to_text(value: object) -> str:
 
 
 def searchable_part(message: str) -> str:
-    """The start of a message, to search for phrases in bounded time."""
+    """Return the start of a message, to search for phrases in bounded time."""
     return message[:_MAX_SEARCHED_CHARS]
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str:
-    """The text of the first of these fields that is not empty."""
+    """Return the text of the first of these fields that is not empty."""
     for name in names:
         if message := to_text(body.get(name)):
             return message
@@ -135,7 +135,7 @@ def first_text(body: Mapping[str, Any], *names: str) -> str:
 
 
 def to_number(value: object) -> float | None:
-    """The value as a finite, non-negative number, or None. A string may hold the number."""
+    """Return the value as a finite, non-negative number, or None. It may be a string."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -147,7 +147,7 @@ def to_number(value: object) -> float | None:
 
 def find_links(value: object) -> tuple[str, ...]:
     """
-    All results in a field, whatever its shape.
+    Return all results in a field, whatever its shape.
 
     A string, a list, a map with numeric keys, an object per result, and a nested object all become
     a tuple of strings. null, "" and [] become an empty tuple.
@@ -167,8 +167,8 @@ def _find_links_in_object(value: Mapping[str, Any]) -> tuple[str, ...]:
     for key in _RESULT_FIELDS:
         if found := find_links(value.get(key)):
             return found
-    # PHP writes a list with gaps as a map with numeric keys: take each value. Other objects may
-    # hold seeds and names as well: take only links and nested values.
+    # PHP writes a list with gaps as a map with numeric keys, so take each value. Other objects may
+    # hold seeds and names as well, so take only links and nested values.
     is_list = all(key.isdecimal() for key in value)
     return tuple(
         found
@@ -184,7 +184,7 @@ def _is_link(value: str) -> bool:
 
 
 def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The results in the body of a finished job. Mirrors count only if there is nothing else."""
+    """Return the results in the body of a finished job; mirrors if there is nothing else."""
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):
             for name in _OUTPUT_FIELDS:

@@ -1,4 +1,4 @@
-"""Recognises a refusal by its message, since its HTTP status may be 200. Raises nothing."""
+"""Recognises a refusal by its message, because its HTTP status may be 200. Raises nothing."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from .._models.errors import (
 )
 from .json_body import searchable_part
 
-# A refusal ends every ticket of the key, so a failed job must never look like one. Therefore:
+# A refusal ends every ticket of the key, so a failed job must never be taken for one. Therefore:
 # - A phrase must start a sentence. "Unable to download x: 429 Too Many Requests" is about x.
 # - The message of a job that `failed` is searched for phrases about the account only.
 # - Messages of upstream providers about their own keys ("Incorrect API key provided") do not count.
@@ -74,7 +74,7 @@ _ALL_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
 }
 
 
-# Compiled when first needed: together the patterns take as long as a tenth of `import httpx`.
+# Compiled when first needed, because all patterns together take a tenth of `import httpx`.
 @cache
 def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)
@@ -82,7 +82,7 @@ def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
 
 def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None:
     """
-    The error class of the refusal in a message, or None.
+    Return the error class of the refusal in a message, or None.
 
     Args:
         message: The server's message.

@@ -1,5 +1,5 @@
 """
-A response becomes a reply or a typed error. For any bytes, only errors of this package are raised.
+Turns a response into a reply or a typed error. No bytes make it raise any other error.
 
 The HTTP status decides about the request (401, 429, 5xx), the body decides about the job.
 """
@@ -49,7 +49,7 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# A firewall may send these statuses too. With a page of HTML they say nothing about the account.
+# A firewall may send the statuses of these errors with a page of HTML. They say nothing then.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
@@ -83,8 +83,8 @@ def read_reply(
         headers: The HTTP headers, as a mapping or as pairs.
         body: The bytes of the body.
         families: The registry that says how to read the status of the ticket's family.
-        received_at: The time of the response, in seconds since 1970. It replaces a missing `Date`
-            when a header gives an absolute time.
+        received_at: The time of the response, in seconds since 1970. It is used if the
+            `Date` header is missing, to find how long until an absolute time in `Retry-After`.
 
     Raises:
         TransientError: The reply says nothing about the job.
@@ -134,7 +134,7 @@ def read_utility_reply(
 
 @frozen
 class _ErrorReply:
-    """The parts of a response that make an error."""
+    """The parts of a response from which an error is made."""
 
     status_code: int
     headers: Headers
@@ -193,7 +193,7 @@ def _error_for_status(status_code: int) -> type[ModelsLabError] | None:
 def _error_type(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
-    """The class of the error in this reply, or None if the reply is about the job."""
+    """Return the class of the error in this reply; None if the reply is about the job."""
     if status_error := _error_for_status(status_code):
         return status_error
     if state.meaning in (Meaning.RUNNING, Meaning.DONE):

@@ -1,7 +1,7 @@
 """
 A cache of "still processing" replies, so that equal ones are not parsed again. Sends nothing.
 
-Most polls bring such a reply, and it differs from the last one only in the ticket's id. The cache
+Most polls bring such a reply, and it differs from earlier ones only in the ticket's id. The cache
 stores the body with the id cut out, as a template. A body of a known template needs no parsing, and
 a million open tickets share a few templates instead of holding a parsed body each.
 """
@@ -22,7 +22,8 @@ from .retry_after import Headers
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
-# A shorter id may match other text by chance, and other characters may be escaped in JSON.
+# Only such an id is cut out. A shorter one may match other text by chance, and other characters
+# may be escaped in JSON.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024
@@ -35,7 +36,7 @@ class CachedProcessing:
 
     Attributes:
         status: The server's status word, in lower case.
-        eta: Seconds until the server expects the job to end, if it said so.
+        eta: Seconds until the server expects the job to end; None if it gave no eta.
     """
 
     status: str
@@ -43,17 +44,17 @@ class CachedProcessing:
     _families: Mapping[str, Family] = field(repr=False)
     _rule: StatusRule
     _template: bytes = field(repr=False)
-    # Whether status and eta stay the same for another id; None until that was tried.
+    # Whether the body gives the same status and eta with another id in it; None if not checked yet.
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:
-        """The full reply of this ticket, parsed on demand."""
+        """Parse the full reply of a ticket with this template."""
         return self._read(ticket, ticket.id.encode()) or Processing(
             ticket=ticket, status=self.status, eta=self.eta
         )
 
     def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
-        """Whether this ticket's body would be read as the same status and eta."""
+        """Whether the body of this ticket gives the same status and eta."""
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)
             probed = probe and (probe.status, probe.eta)
@@ -72,10 +73,10 @@ class CachedProcessing:
 @define(eq=False)
 class ReplyCache:
     """
-    Reads the responses to polls, with the newest templates in a cache.
+    Reads the responses to polls, and caches the newest templates.
 
     Args:
-        families: The registry, on the hosts in use.
+        families: The families, with the base URLs in use.
         on_processing: Called with each "still processing" reply that had to be parsed.
     """
 
@@ -131,12 +132,12 @@ class ReplyCache:
 
 
 def _make_template(body: bytes, id_: str) -> bytes | None:
-    """The body with the id cut out; None if the id could not be put back safely."""
+    """Return the body with the id cut out; None if the id could not be put back safely."""
     if len(body) > _MAX_TEMPLATE_BYTES or _ID_PLACEHOLDER in body or not _is_plain_id(id_):
         return None
     return body.replace(id_.encode(), _ID_PLACEHOLDER)
 
 
 def as_processing(reply: Processing | CachedProcessing, ticket: Ticket) -> Processing:
-    """The reply in the form that users see."""
+    """Return the reply in the form that users see."""
     return reply.to_processing(ticket) if isinstance(reply, CachedProcessing) else reply

@@ -1,4 +1,4 @@
-"""The seconds a server asks to wait, from its body, headers or message. Reads no clock."""
+"""Finds how long a server asks to wait, in its body, headers or message. Reads no clock."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _WAIT_PHRASE = re.compile(r"(?:wait|retry|again)\D{0,30}(\d{1,6})\s*(s\b|sec|min
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """The value of one header. Its name ignores case."""
+    """Return the value of the header with this lower-case name; None if it is missing."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     for key, value in pairs:
         key_text = key.decode("latin-1") if isinstance(key, bytes) else key
@@ -29,7 +29,7 @@ def retry_after(
     body: Mapping[str, Any], headers: Headers, received_at: float | None
 ) -> float | None:
     """
-    The seconds that the server asks to wait, `MAX_RETRY_AFTER_S` at most.
+    Return the seconds that the server asks to wait, at most `MAX_RETRY_AFTER_S`.
 
     The first of these counts: `retry_after` in the body, the headers `Retry-After` and
     `X-RateLimit-Reset`, the words of the message. An absolute time is compared with the reply's
@@ -54,7 +54,7 @@ def _parse_retry_after(value: str | None, now: float | None) -> float | None:
 
 
 def _parse_reset(value: float | None, now: float | None) -> float | None:
-    # Documented as seconds since 1970. A number far too small for that must be a delay.
+    # The header is documented as seconds since 1970. A number far too small for that is a delay.
     return value if value is not None and value < _MIN_EPOCH_S else _seconds_until(value, now)
 
 

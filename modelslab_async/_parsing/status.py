@@ -1,4 +1,4 @@
-"""The state of a job, read from a body by tables of status words. Builds no replies."""
+"""Reads the state of a job from a body, by tables of status words. Builds no replies."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -53,7 +53,7 @@ _TRAINING_STAGES: Mapping[str, Meaning] = {
 @frozen
 class JobState:
     """
-    The state of a job, as its body tells it.
+    The state of a job, as a body gives it.
 
     Attributes:
         word: The status word, in lower case.
@@ -97,7 +97,7 @@ def _training(fields: Mapping[str, Any]) -> JobState:
 def _workflow(fields: Mapping[str, Any]) -> JobState:
     execution = fields.get("execution")
     if not isinstance(execution, dict):
-        # The reply to a submit has no `execution`: its "success" means only that the run began.
+        # The reply to a submit has no `execution`. Its "success" means only that the run began.
         envelope = _generation(fields)
         return evolve(envelope, meaning=Meaning.RUNNING) if envelope.word == "success" else envelope
     word = _status_word(execution) or "pending"
@@ -112,7 +112,7 @@ def _workflow(fields: Mapping[str, Any]) -> JobState:
 
 
 def _unlisted_stage_meaning(word: str) -> Meaning:
-    """The meaning of an unlisted training stage: only words of failure count as terminal."""
+    """Return the meaning of an unlisted training stage. It is never that the job is done."""
     meaning = _STATUS_MEANINGS.get(word, Meaning.RUNNING)
     return Meaning.RUNNING if meaning is Meaning.DONE else meaning
 

@@ -1,4 +1,4 @@
-"""The response to a submit becomes a reply with its ticket, or a typed error. Sends nothing."""
+"""Turns the response to a submit into a reply with a ticket, or a typed error. Sends nothing."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,12 +28,12 @@ def read_submit_reply(
     """
     Read the response to one submit.
 
-    The endpoint's family makes the ticket. If the reply has no id, its `fetch_result` is used, but
-    only if it is the URL of a registered family.
+    The ticket gets the endpoint's family and the id in the reply. If the reply has no id, the URL
+    in its `fetch_result` gives the ticket, but only if a registered family uses that URL.
 
     Args:
         family: The family of the endpoint's tickets.
-        params: The parameters of the submit. They may hold one part of an id with two parts.
+        params: The parameters of the submit. They may contain the first part of an id that has two.
         status_code: The HTTP status.
         headers: The HTTP headers.
         body: The bytes of the body.
@@ -64,7 +64,7 @@ def read_submit_reply(
 
 
 def _check_accepted(reply: Reply, ticket: Ticket | None, status_code: int) -> Processing | Success:
-    """Return the reply of accepted work, and raise for any other."""
+    """Return a reply that accepts the work. Raise an error for any other reply."""
     match reply:
         case Failed():
             raise _submit_error(reply, ticket, status_code)
@@ -77,7 +77,7 @@ def _check_accepted(reply: Reply, ticket: Ticket | None, status_code: int) -> Pr
 
 
 def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLabError:
-    """Only work with an id or the status `failed` has begun; anything else was refused."""
+    """Make the error of a failed submit. Work without an id or the status `failed` never began."""
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":
         error = GenerationFailed.of(reply)
@@ -132,7 +132,7 @@ def _make_ticket(family: Family, id_: object) -> Ticket | None:
 
 
 def _ticket_from_url(url: str, families: Mapping[str, Family]) -> Ticket | None:
-    """The ticket behind a `fetch_result` URL, if a registered family uses that URL."""
+    """Return the ticket that a `fetch_result` names, if a registered family uses its URL."""
     for family in families.values():
         # The service puts the id into this URL even for families that poll with a body field.
         prefix = f"{family.url}/" if family.id_field else family.url.partition("{")[0]

@@ -1,4 +1,4 @@
-"""The ids in a webhook. Its other claims are ignored: the service does not sign webhooks."""
+"""Reads the ids in a webhook, and nothing else, because the service does not sign webhooks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ class WebhookHint:
 
 def read_webhook(body: bytes) -> WebhookHint | None:
     """
-    Read the body of a webhook in any documented shape; None if it identifies no work.
+    Read the body of a webhook in any documented shape. Return None if it identifies no work.
 
     The shapes are: a generation (`id`, `track_id`), a training (`model_id`), and a workflow, either
     nested (`workflow.id`, `execution.id`) or flat (`workflow_id`, `execution_id`).

@@ -13,7 +13,7 @@ from .suggestions import closest_name
 from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders
 
 # In the documentation, a parameter takes a file if and only if its name has one of these words.
-# The exceptions are two switches, and one parameter that its row lists in `files`.
+# The exceptions are two switches, and the parameter `url` that one row lists in `files`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio"})
 
@@ -47,8 +47,8 @@ class Endpoint:
         key_in: The location of the key: `body`, `header` or `query`.
         tier: The tier of the key: `standard` or `enterprise`.
         output: The media of the results; empty if there are none.
-        repeatable: Whether a second send does no harm: it starts, stores and costs nothing.
-        allows_extra: Whether the caller chooses the names of parameters, as in a workflow.
+        repeatable: Whether sending it twice does no harm: it starts, stores and costs nothing.
+        allows_extra: Whether any other parameter is allowed, as in a workflow with its own inputs.
         known_elsewhere: Parameters of other endpoints, which count as spelled correctly.
         doc: The documentation page of this row.
         note: A remark for users.
@@ -102,7 +102,7 @@ class Endpoint:
         return tuple(dict.fromkeys((*self.required, *alternatives, *self.optional)))
 
     def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Endpoint":
-        """The same endpoint on other hosts."""
+        """Return the same endpoint on other hosts."""
         return evolve(self, url=fill_hosts(self.url, base=base, legacy=legacy))
 
     def takes_file(self, name: str) -> bool:
@@ -111,7 +111,7 @@ class Endpoint:
 
         These are the parameters in `files`, and those with `image`, `images`, `audio` or `video`
         among the words of their name. The switches `multi_image` and `generate_audio` are not. In a
-        row with `allows_extra`, all unknown parameters are.
+        row with `allows_extra`, all unknown parameters take files.
         """
         if name in self.files or (self.allows_extra and name not in self.parameters):
             return True

@@ -39,7 +39,7 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# A name that one endpoint knows is not a misspelling of another name.
+# A parameter that any endpoint knows is not taken for a misspelling.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(

@@ -35,8 +35,8 @@ class Call:
         fields: The fields of the JSON body, without the key.
         key_in: The location of the key.
         tier: The tier of the key.
-        repeatable: Whether a second send does no harm. The method does not tell: a poll and a
-            submit may both be a POST, but only a submit is paid for.
+        repeatable: Whether sending it twice does no harm. The method does not tell, because a poll
+            and a submit may both be a POST, but only a submit is paid for.
     """
 
     method: Method
@@ -95,7 +95,7 @@ class Family:
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
-    # The fixed text around the parts of the id. Split once, joined for each poll.
+    # The fixed text around the parts of the id, split once here and joined for each poll.
     _url_pieces: tuple[str, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )
@@ -115,7 +115,7 @@ class Family:
         return placeholders(self.url)
 
     def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Family":
-        """The same family on other hosts."""
+        """Return the same family on other hosts."""
         return evolve(self, url=fill_hosts(self.url, base=base, legacy=legacy))
 
     def check(self, ticket: Ticket) -> None:

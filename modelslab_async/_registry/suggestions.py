@@ -1,17 +1,18 @@
-"""Suggestions for a name that is not known. They are only shown, never used in its place."""
+"""Suggests known names in place of an unknown one. A suggestion is shown, but never used."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# Low enough for two swapped letters in a word of five, such as `witdh`.
+# Low enough to find two swapped letters in a word of five, such as `witdh`.
 _MISSPELLING_SIMILARITY = 0.8
-# Lower: the name is certainly unknown, so a distant suggestion does no harm.
+# Lower than `_MISSPELLING_SIMILARITY`, because here the name is certainly unknown. So a poor
+# suggestion does no harm.
 _SUGGESTION_SIMILARITY = 0.5
 _MAX_SUGGESTIONS = 3
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question that lists the most similar known names; "" if none is similar."""
+    """Return a question that lists the most similar known names; "" if none is similar."""
     matches = get_close_matches(
         name, list(known), n=_MAX_SUGGESTIONS, cutoff=_SUGGESTION_SIMILARITY
     )
@@ -20,9 +21,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def closest_name(name: str, known: Iterable[str]) -> str | None:
     """
-    The known name that this name probably misspells, or None.
+    Return the known name that this name probably misspells, or None.
 
-    A known name with a word added, such as `prompt_2`, is no misspelling: services grow that way.
+    A known name with a word added, such as `prompt_2`, is no misspelling, because services
+    add parameters with such names.
     """
     lowered = {other.casefold(): other for other in known}
     matches = get_close_matches(

@@ -15,13 +15,13 @@ def fill_hosts(template: str, *, base: str = BASE_URL, legacy: str = LEGACY_BASE
 
 
 def placeholders(template: str) -> tuple[str, ...]:
-    """The names in braces other than the hosts, from left to right."""
+    """Return the names in braces except the hosts, from left to right."""
     names = _PLACEHOLDER.findall(template)
     return tuple(name for name in names if name not in _HOST_PLACEHOLDERS)
 
 
 def split_at_placeholders(template: str) -> tuple[str, ...]:
-    """The fixed text before, between and after the placeholders, with the hosts filled in."""
+    """Return the text before, between and after the placeholders, with the hosts filled in."""
     return tuple(_PLACEHOLDER.sub("\0", fill_hosts(template)).split("\0"))
 
 

@@ -1,5 +1,5 @@
 """
 The rows of the table of endpoints, one module per product.
 
-They are data: no module here checks, sends or reads anything.
+The rows are data. No module here checks, sends or reads anything.
 """

@@ -17,10 +17,10 @@ class EndpointGroup:
     The endpoints of one family.
 
     Args:
-        family: The family; it is the first half of each endpoint's name.
+        family: The family. Its name is the first half of each endpoint's name.
         root: The URL template that each endpoint's path is appended to.
-        docs: The folder of their documentation pages.
-        output: The media that most of them make, if fewer than the family's.
+        docs: The folder of the endpoints' documentation pages.
+        output: The media that most of the endpoints make, if fewer than the family's.
     """
 
     family: str
@@ -44,13 +44,13 @@ class EndpointGroup:
         Make one endpoint of the group.
 
         Args:
-            name: The second half of its name.
-            required: The names of its required parameters, separated by blanks.
-            optional: The names of its optional parameters, without those of `callback_params`.
-            subpath: Its path below the root, if that is not its name.
+            name: The part of the endpoint's name after the slash.
+            required: The names of the required parameters, separated by blanks.
+            optional: The names of the optional parameters, without those of `callback_params`.
+            subpath: The endpoint's path below the root, if it differs from `name`.
             callback_params: The names of the parameters that set up a webhook.
-            page: Its page in the folder; with a leading `/`, below the root of all pages.
-            resolved_by: The family of its tickets, if that is not the group's.
+            page: The documentation page in the folder `docs`; with a leading `/`, in any folder.
+            resolved_by: The family of the endpoint's tickets, if that is not the group's.
             **overrides: Other arguments of `Endpoint`.
         """
         path = name if subpath is None else subpath

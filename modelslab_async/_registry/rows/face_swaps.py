@@ -1,4 +1,4 @@
-"""Endpoints that swap faces in images and videos, under both names of the family."""
+"""Endpoints that swap faces in images and videos, under the names `faceswap` and `deepfake`."""
 
 from ..endpoint import Endpoint
 from .endpoint_group import EndpointGroup

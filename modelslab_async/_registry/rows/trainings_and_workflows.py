@@ -1,4 +1,4 @@
-"""Endpoints of trainings and workflow runs, whose status has its own form."""
+"""Endpoints of trainings and workflow runs, whose replies give the status in their own way."""
 
 from .endpoint_group import EndpointGroup
 

@@ -18,7 +18,7 @@ def _query(name: str, path: str) -> Endpoint:
 
 
 def _upload(family: str, path_prefix: str, field: str, docs: str) -> Endpoint:
-    # Not repeatable: each upload stores another file, and its price is not documented.
+    # Not repeatable, because each upload stores another file and the price is not documented.
     return Endpoint(
         name=f"{family}/base64_to_url",
         url=f"{{base}}/v6/{path_prefix}base64_to_url",
