@@ -63,7 +63,7 @@ class Batch:
         Args:
             path: The journal's file. It is created if it does not exist.
             client: Submits and polls. `submit`, `run` and `save` need one.
-            lease: For how many seconds this process keeps its tickets if it does not renew the lease.
+            lease: The seconds for which this process keeps its tickets without renewing the lease.
                 On Linux, other processes of the machine notice at once that it has died.
             clock: Returns the seconds since 1970, the same for all processes.
 
