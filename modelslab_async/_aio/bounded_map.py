@@ -32,7 +32,7 @@ class BoundedMap(Generic[ItemT, ResultT]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._wakeup = Wakeup()
         self._reader_task: asyncio.Task[None] | None = None
-        self._source_error: Exception | None = None
+        self._source_error: BaseException | None = None
         self._function_error: BaseException | None = None
         self._is_source_read = False
 

@@ -29,7 +29,7 @@ async def read_source(
     accept: Callable[[T], Awaitable[object]],
     *,
     contents: str = "items",
-) -> Exception | None:
+) -> BaseException | None:
     """
     Pass each item of a caller's source to `accept`, until either of them raises.
 
@@ -40,7 +40,7 @@ async def read_source(
 
     Returns:
         The exception, which the caller raises after the results of earlier items; None if there was
-        none. Only a cancellation of this task is raised here.
+        none. Only what ends this task or the program is raised here.
     """
     try:
         async with aclosing(iterate(source)) as items:
@@ -51,6 +51,8 @@ async def read_source(
             raise
         # The source awaited a task or future of its own that was cancelled.
         return RuntimeError(f"the source of {contents} was cancelled")
-    except Exception as error:  # noqa: BLE001 -- a source may raise anything.
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a source may raise anything.
         return error
     return None

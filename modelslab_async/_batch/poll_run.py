@@ -189,7 +189,7 @@ class PollRun:
         )
 
     async def _poll(self, timeout: float | None, window: int) -> None:
-        error: Exception | None = None
+        error: BaseException | None = None
         stream = stream_outcomes(
             self._engine, self._claim_tickets(window), timeout=timeout, window=window
         )
@@ -198,7 +198,9 @@ class PollRun:
             async with aclosing(stream):
                 async for outcome in stream:
                     await self._queue.put(outcome)
-        except Exception as raised:  # noqa: BLE001 -- `next_results` raises it.
+        except asyncio.CancelledError:
+            raise
+        except BaseException as raised:  # noqa: BLE001 -- `next_results` raises it.
             error = raised
         await self._queue.put(RunStopped(error or self._family_error))
 
@@ -242,11 +244,13 @@ class PollRun:
 
     async def _hold_lease(self, polling: asyncio.Task[None]) -> None:
         """Renew the lease in intervals. Stop polling once the lease is lost."""
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             await self._lease.renew_until_lost(self._on_renewed)
             self.has_lost_lease = True
-        except Exception as raised:  # noqa: BLE001 -- `next_results` raises it.
+        except asyncio.CancelledError:
+            raise
+        except BaseException as raised:  # noqa: BLE001 -- `next_results` raises it.
             error = raised
         polling.cancel()
         await self._queue.put(RunStopped(error))

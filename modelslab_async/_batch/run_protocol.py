@@ -37,7 +37,7 @@ class RunStopped:
         error: The error that ended the run; None if the run is complete.
     """
 
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 def renewal_interval(lease: float) -> float:

@@ -129,13 +129,15 @@ class SaveRun:
             # The client does not know a ticket's family. Save the files of other tickets before
             # raising the error.
             self._family_error = error
-        except Exception as error:  # noqa: BLE001 -- `next_results` raises it.
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- `next_results` raises it.
             await self._results.put(RunStopped(error))
         self._has_polled_all = True
         self._has_news.set()
 
     async def _save_all(self) -> None:
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             await self._journal.queue_saves()
             saves = BoundedMap(self._save_one, self._downloads.window)
@@ -147,7 +149,9 @@ class SaveRun:
                 await asyncio.wait(self._tasks[:1])
             elif not self._has_lost_lease:
                 await self._remove_stale_parts()
-        except Exception as raised:  # noqa: BLE001 -- `next_results` raises it.
+        except asyncio.CancelledError:
+            raise
+        except BaseException as raised:  # noqa: BLE001 -- `next_results` raises it.
             error = raised
         await self._results.put(RunStopped(error or self._family_error))
 

@@ -97,7 +97,13 @@ def validator_of(headers: Mapping[str, str]) -> str:
     """Return the strong ETag, else the Last-Modified, which identify a version; "" if none."""
     tag = headers.get("etag", "")
     # A weak ETag may stay the same although the bytes change.
-    return tag if tag.startswith('"') else headers.get("last-modified", "")
+    validator = tag if tag.startswith('"') else headers.get("last-modified", "")
+    return validator if is_sendable(validator) else ""
+
+
+def is_sendable(validator: str) -> bool:
+    """Whether an `If-Range` can hold a validator: httpx sends headers in ASCII only."""
+    return validator.isascii() and validator.isprintable()
 
 
 def _validator_like(validator: str, headers: Mapping[str, str]) -> str | None:

@@ -42,7 +42,9 @@ def as_download_error() -> Generator[None, None, None]:
             raise
         # This task was not cancelled. The caller's transport or client raised the error itself.
         raise _unexpected(fault) from fault
-    except Exception as fault:
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as fault:
         raise _unexpected(fault) from fault
 
 

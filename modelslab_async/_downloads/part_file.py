@@ -70,6 +70,8 @@ class PartFile:
         self._has_other_links = os.fstat(file.fileno()).st_nlink > 1
         self.size = file.seek(0, os.SEEK_END)
         metadata = read_metadata(self._metadata_path)
+        if metadata and metadata.size is not None and metadata.size < self.size:
+            metadata = None
         self.published = None if self.size or metadata is None else self._find_published(metadata)
         self.metadata = metadata if self.size or self.published else None
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from attrs import asdict, frozen
 
+from .byte_ranges import is_sendable
 from .file_locks import open_regular
 
 METADATA_SUFFIX = ".json"
@@ -66,5 +67,6 @@ def read_metadata(path: Path) -> PartMetadata | None:
         }:
             is_length_known = record.get("is_length_known") is not False
             metadata = PartMetadata(url, validator, size, digest, is_length_known)
-            return metadata if metadata.is_reusable else None
+            is_plausible = is_sendable(validator) and type(size) is not bool
+            return metadata if metadata.is_reusable and is_plausible else None
     return None

@@ -1,6 +1,5 @@
 """Event listeners, guards that may delay polls, and the poller's notifier. Nothing here polls."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -34,8 +33,10 @@ class Listeners:
         for listener in self._listeners:
             try:
                 listener(event)
+            except (KeyboardInterrupt, SystemExit):
+                raise
             # A listener may raise CancelledError without this task being cancelled.
-            except (Exception, asyncio.CancelledError):
+            except BaseException:
                 _logger.exception("on_event raised; the poller goes on")
 
     def add(self, listener: Listener) -> None:

@@ -193,7 +193,7 @@ class Poller:
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise
-        except Exception as error:
+        except BaseException as error:
             self._fatal_error = poller_error(error)
             _logger.exception("the poller has stopped")
         else:

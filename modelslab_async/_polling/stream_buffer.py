@@ -57,7 +57,7 @@ class StreamBuffer:
     timeout: float | None
     scope_of: Callable[[Ticket], tuple[Tier, str]]
     is_source_read: bool = False
-    source_error: Exception | None = None
+    source_error: BaseException | None = None
     _open: dict[Ticket, _OpenTicket] = Factory(dict)
     _unread: deque[Outcome] = Factory(deque)
     _recent_outcomes: OrderedDict[Ticket, Outcome] = Factory(OrderedDict)
@@ -108,7 +108,7 @@ class StreamBuffer:
         """Call `watch` for a ticket, and forget the ticket if that raises."""
         try:
             watch(ticket, self)
-        except Exception:
+        except BaseException:
             del self._open[ticket]
             raise
 
@@ -136,7 +136,7 @@ class StreamBuffer:
         self._error = error
         self._wakeup.wake()
 
-    def finish_source(self, error: Exception | None = None) -> None:
+    def finish_source(self, error: BaseException | None = None) -> None:
         """Note that the source has ended, and the exception that it raised, if any."""
         self.is_source_read = True
         self.source_error = error

@@ -22,7 +22,7 @@ def ticket_error(error: BaseException) -> ModelsLabError:
     )
 
 
-def poller_error(error: Exception | None) -> RuntimeError:
+def poller_error(error: BaseException | None) -> RuntimeError:
     """
     Return the error that every caller gets after the poller has stopped.
 

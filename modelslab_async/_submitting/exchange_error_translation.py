@@ -6,7 +6,7 @@ from .._aio.cooperation import is_cancelled
 from .._models.errors import ModelsLabError, TransportError
 
 
-def exchange_failure(error: Exception | asyncio.CancelledError) -> ModelsLabError:
+def exchange_failure(error: BaseException) -> ModelsLabError:
     """
     Return the `ModelsLabError` for an exception that an exchange raised.
 

@@ -1,6 +1,5 @@
 """SubmitExchange: sends one submit once, and returns the reply or an error. It never retries."""
 
-import asyncio
 import secrets
 import time
 from collections.abc import Mapping
@@ -50,7 +49,9 @@ class SubmitExchange:
         """
         try:
             return await self._reply_to(submit_request)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 -- a transport may raise anything.
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
             failure = exchange_failure(error)
         if not _may_have_started(failure):
             return failure

@@ -1,6 +1,5 @@
 """Uploader: uploads the files of a request and puts links in their place. It never retries."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from typing import Any
@@ -64,7 +63,9 @@ class Uploader:
             return _link_in(await self._ask({"base64_string": data_url}))
         except ClientClosed:
             raise
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 -- see `exchange_failure`.
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
             failure = exchange_failure(error)
         raise _as_upload_error(upload, failure) from failure
 

@@ -1,5 +1,7 @@
 """An exception that belongs to one ticket ends that ticket, and never the batch."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -206,3 +208,54 @@ async def test_claim_of_saves_without_a_lease_ends_the_save_run(a_client, path, 
         assert await save_run.next_results() is None
         assert save_run.has_lost_lease
         await save_run.close()
+
+
+class ForeignBase(BaseException):
+    """An exception that `except Exception` does not catch."""
+
+
+@pytest.mark.parametrize("task", [PollRun, SaveRun], ids=["polling", "saving"])
+async def test_run_raises_whatever_ends_its_task(a_client, ids, path, monkeypatch, task):
+    """The caller of a run gets what its task died of, and does not wait for ever."""
+
+    async def fail(*_args, **_more):
+        raise ForeignBase("odd")
+        yield
+
+    name = "_claim_tickets" if task is PollRun else "_claim_saves"
+    monkeypatch.setattr(task, name, fail)
+    async with (
+        asyncio.timeout(20),
+        a_client() as client,
+        Downloads(client, to=path.parent / "out") as downloads,
+        Batch.open(path, client=client) as batch,
+    ):
+        await batch.add(ids)
+        with pytest.raises(ForeignBase):
+            await all_of(batch.save(downloads))
+
+
+async def test_what_ends_the_poller_reaches_every_caller(a_client, ids, monkeypatch):
+    """An exception of any kind in the poller's own task ends the waits with an error."""
+    async with asyncio.timeout(20), a_client() as client:
+        sender = client.engine.status_client
+
+        async def fail(*_args):
+            raise GeneratorExit
+
+        monkeypatch.setattr(type(sender), "poll", fail)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="poller of this client has stopped"):
+                await client.gather(ids)
+
+
+async def test_what_a_source_raises_reaches_the_caller(a_client, ids):
+    """A stream does not wait for a source that ended with an exception of any kind."""
+
+    async def source():
+        yield ids[0]
+        raise ForeignBase("odd")
+
+    async with asyncio.timeout(20), a_client() as client:
+        with pytest.raises(ForeignBase):
+            await all_of(client.stream(source()))

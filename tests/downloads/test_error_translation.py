@@ -34,7 +34,13 @@ class Foreign(Exception):
         raise RuntimeError("no text")
 
 
+class ForeignBase(BaseException):
+    """An exception that `except Exception` does not catch."""
+
+
 FOREIGN = [
+    ForeignBase("odd"),
+    BaseExceptionGroup("several", [ForeignBase("odd")]),
     Foreign(),
     ValueError("odd"),
     RecursionError("deep"),

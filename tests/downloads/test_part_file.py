@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -392,6 +393,25 @@ def program(folder, link, most=""):
 async def output_of(process):
     result, _ = await asyncio.to_thread(process.communicate, timeout=60)
     return result.strip()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"size": 3}, {"size": -1}, {"size": True}, {"validator": '"a\u00e9"'}, {"validator": "a\nb"}],
+    ids=str,
+)
+def test_damaged_metadata_of_a_part_is_not_used(folder, damage):
+    """The file is fetched again, instead of compared with what cannot be."""
+    part = PartFile.open(folder, "images-1-0")
+    part.restart(METADATA)
+    part.append(b"1234")
+    part.close()
+    described = folder / "images-1-0.part.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | damage))
+
+    again = PartFile.open(folder, "images-1-0")
+    assert again.metadata is None
+    again.close()
 
 
 async def test_full_disk_keeps_the_part(server, folder):

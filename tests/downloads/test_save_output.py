@@ -126,7 +126,9 @@ async def test_status_416_restarts_the_file(server, make_downloads):
 
 
 @pytest.mark.parametrize(
-    ("etag", "ranges"), [(None, True), ('W/"v1"', True), ('"v1"', False)], ids=str
+    ("etag", "ranges"),
+    [(None, True), ('W/"v1"', True), ('"v1"', False), ('"versión"', True)],
+    ids=ascii,
 )
 async def test_unresumable_file_is_fetched_again(etag, ranges, server, make_downloads):
     """Without a strong ETag or without ranges, the whole file is fetched again."""

@@ -25,7 +25,7 @@ class _Heard:
         """Be a listener that would have to be awaited."""
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
+@pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError, BaseException])
 def test_raising_listener_is_logged(virtually, world, caplog, error):
     """What `on_event` raises is logged, and the results come, of later calls too."""
 

@@ -16,8 +16,16 @@ class Foreign(Exception):
     """An exception that the library does not know."""
 
 
+class ForeignBase(BaseException):
+    """An exception that `except Exception` does not catch."""
+
+
 def raise_foreign(*_):
     raise Foreign("odd")
+
+
+def raise_foreign_base(*_):
+    raise ForeignBase("odd")
 
 
 class BrokenPath(os.PathLike):
@@ -34,9 +42,10 @@ def prompts(count):
     return [(REALTIME, {"prompt": str(number)}) for number in range(count)]
 
 
-async def test_foreign_error_of_transport_makes_its_submit_uncertain(service):
+@pytest.mark.parametrize("fail", [raise_foreign, raise_foreign_base])
+async def test_foreign_error_of_transport_makes_its_submit_uncertain(service, fail):
     """The error names the exception's type alone, and the next submit is sent."""
-    here = service(raise_foreign)
+    here = service(fail)
     async with here.client() as client:
         with pytest.raises(SubmitUncertain, match="the transport broke: Foreign") as caught:
             await client.submit(REALTIME, prompt="a fox")
