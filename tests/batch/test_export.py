@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from pyarrow import parquet
 
 from modelslab_async import Batch, Failed, Success, Unresolved, WaitTimeout, from_dict
 from modelslab_async._journal.tickets import OutcomeRow
@@ -69,7 +70,6 @@ async def test_csv_has_a_row_for_each_outcome(batch, tmp_path):
 
 async def test_parquet_has_typed_columns(batch, tmp_path):
     """They are the columns of CSV."""
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     file = tmp_path / "out"
     assert 3 == await batch.export(file, file_format="parquet")
     rows = parquet.read_table(file).to_pylist()

@@ -8,8 +8,6 @@ pytestmark = pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_poll_needs_less_cpu_than_with_a_bare_client(run_benchmark):
     """With h11 a poll needs at most half the CPU of httpx, with httptools less than aiohttp."""
-    for name in ("aiohttp", "httptools", "uvicorn"):
-        pytest.importorskip(name, reason="the benchmark needs it")
     record = run_benchmark(
         "rivals.py",
         *("--clients", "httpx", "aiohttp", "Client", "Client, h11"),

@@ -3,7 +3,7 @@
 from functools import partial
 
 import pytest
-from http_codecs import CODECS, codec_class
+from http_codecs import CODECS
 
 from modelslab_async._transport.http11.transport import HTTP11Transport
 
@@ -11,7 +11,7 @@ from modelslab_async._transport.http11.transport import HTTP11Transport
 @pytest.fixture(params=CODECS)
 def own(request):
     """Connections of our own over each of the parsers: all keep the same promises."""
-    return partial(HTTP11Transport, make_codec=codec_class(request.param))
+    return partial(HTTP11Transport, make_codec=CODECS[request.param])
 
 
 @pytest.fixture

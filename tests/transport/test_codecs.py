@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from http_codecs import CODECS, codec_class, http11
+from http_codecs import CODECS, http11
 
 from modelslab_async import Client, Request, TransportError
 from modelslab_async._transport.http11.codec import UnreadableError, UnsendableError
@@ -45,7 +45,6 @@ def default_codec(*, before=""):
 
 def test_httptools_is_the_default_where_it_is_installed():
     """The extra [fast] needs no line of code."""
-    codec_class("httptools")
     assert "HttptoolsCodec" == default_codec()
 
 
@@ -85,14 +84,14 @@ async def test_unsendable_request_never_left(codec, method, url, headers):
 def test_httptools_codec_refuses_head():
     """Httptools cannot know that the response to HEAD has no body."""
     with pytest.raises(UnsendableError):
-        codec_class("httptools")().encode(Request(method="HEAD", url="http://x/a"), "x")
+        CODECS["httptools"]().encode(Request(method="HEAD", url="http://x/a"), "x")
 
 
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_both_codecs_write_the_same_bytes(codec, method):
     """The cached part of a head fits the next request too, or is encoded anew."""
-    messages, heads = codec_class(codec)(), []
+    messages, heads = CODECS[codec](), []
     for number, value in ((1, "a"), (2, "a"), (3, "b")):
         url, body = f"https://x/api/{number}?q={value}", b"{}" if method == "POST" else b""
         headers = (("accept", value), ("x-two", ""))
@@ -110,7 +109,7 @@ def test_both_codecs_write_the_same_bytes(codec, method):
 
 def test_endless_trailers_are_unreadable():
     """Trailers after the chunks are bounded like the head."""
-    messages = codec_class("httptools")()
+    messages = CODECS["httptools"]()
     messages.encode(Request(method="GET", url="http://x/"), "x")
     messages.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
     trailers = b"a: bcdefghijklmnop\r\n" * 1000

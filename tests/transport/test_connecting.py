@@ -135,7 +135,7 @@ async def test_ipv6_host_header(http, monkeypatch):
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
-        pytest.skip("this machine has no IPv6")
+        pytest.skip("this machine has no IPv6; give its loopback interface the address ::1")
     async with Server(host="::1") as server:
         await http.exchange(request_to(server))
         resolve_instantly(monkeypatch, ("127.0.0.1", server.port))

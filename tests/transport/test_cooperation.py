@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
-from http_codecs import CODECS, codec_class
+from http_codecs import CODECS
 from transport.http_server import Server, request_to, trusted_server_context
 from transport.test_contract import http, served
 
@@ -44,7 +44,7 @@ async def counting_iterations():
 def recording_transport(parser, reads=None, ticks=None):
     """Return a transport that records how many bytes are parsed in which loop iteration."""
 
-    class Noting(codec_class(parser)):
+    class Noting(CODECS[parser]):
         def feed(self, data):
             if reads is not None:
                 reads.append((ticks[0], len(data)))

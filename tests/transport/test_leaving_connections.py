@@ -131,7 +131,7 @@ async def test_thousand_connections_at_once(own):
     """A thousand connections are opened, used at the same time, reused and closed."""
     resource = pytest.importorskip("resource")
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2500:
-        pytest.skip("this machine allows too few open files")
+        pytest.skip("too few open files are allowed; raise the limit with: ulimit -n 2500")
     async with Server() as server:
         http = own(connections=1000)
         server.gate.clear()
