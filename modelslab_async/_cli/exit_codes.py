@@ -98,7 +98,7 @@ _UNRANKED_CODES = (
     ExitCode(INTERNAL_ERROR, "a bug in this program; please report it"),
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
 )
-# The advice of the library names arguments of Python. These arguments have options instead.
+# A `DownloadError` advises to change an argument in Python. This advice names the option instead.
 _ADVICE_BY_ARGUMENT = {
     "allow_private": "if that is intended, allow it with --allow-private",
     "max_bytes": "allow more with --max-bytes",
@@ -108,7 +108,7 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 
 
 def exit_code_for(error: ModelsLabError) -> ExitCode:
-    """Return the row of an error, which is that of its nearest base class in the table."""
+    """Return the `ExitCode` of an error, which is that of its nearest base class in the table."""
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 
 

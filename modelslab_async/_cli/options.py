@@ -56,7 +56,7 @@ def _parse_range(
         low, high = float(first), float(last or first)
     except ValueError:
         low, high = 1.0, 0.0
-    # Every comparison with "nan" is false, so this condition refuses it, too.
+    # Every comparison with "nan" is false, so this condition also refuses "nan".
     if not 0 <= low <= high < float("inf"):
         raise click.BadParameter(f"{value!r} is no range of seconds such as 2:6")
     return low, high

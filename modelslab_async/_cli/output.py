@@ -38,8 +38,8 @@ def sanitize(text: str) -> str:
 
 def print_message(text: str) -> None:
     """Print one line on standard error."""
-    # A live display replaces `sys.stderr` to print above itself. `err=True` would bypass that, and
-    # the display would be drawn twice.
+    # A live display replaces `sys.stderr`, so that messages appear above the display. `err=True`
+    # would write to the original stream, and then the display would be drawn twice.
     click.echo(f"{PROGRAM}: {sanitize(text)[:_MAX_TEXT_CHARS]}", file=sys.stderr)
 
 
@@ -61,7 +61,7 @@ def terminal_console(*, as_json: bool) -> "Console | None":
 
 
 def print_result(console: "Console | None", result: Processing | Outcome) -> None:
-    """Print a reply or an outcome as text on a console, or as a line of JSON if that is None."""
+    """Print a result as text on the console, or as a line of JSON if the console is None."""
     from rich.text import Text  # noqa: PLC0415
 
     from .. import to_dict  # noqa: PLC0415

@@ -157,11 +157,12 @@ class Emulator:
 
     def deliver_webhooks(self) -> AbstractAsyncContextManager[None]:
         """
-        Deliver webhooks while the block runs. The servers of this package do so by themselves.
+        Deliver webhooks while the block runs.
 
-        A submit with a `webhook` starts one or more deliveries. Deliveries that are not complete
-        when the block ends are cancelled. A job ends by the emulator's clock, but a delivery waits
-        on the event loop's clock. So both clocks must advance at the same speed.
+        `run_server`, `serve` and `run_faulty_server` use this method. A submit with a `webhook`
+        starts one or more deliveries. Deliveries that are not complete when the block ends are
+        cancelled. A job ends by the emulator's clock, but a delivery waits on the event loop's
+        clock. So both clocks must advance at the same speed.
 
         Example:
             async with emulator.deliver_webhooks():

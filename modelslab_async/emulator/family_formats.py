@@ -48,7 +48,7 @@ def _template(text: str | BodyTemplate) -> BodyTemplate:
 @frozen(kw_only=True)
 class FamilyFormat:
     """
-    The formats of one family, or of one endpoint.
+    The formats of the replies of one family, or of one endpoint.
 
     Args:
         queued: The submit reply of a job that has just started.
@@ -177,7 +177,7 @@ _FORMATS: Mapping[str, FamilyFormat] = {
     "voice/song_generator": _SONG,
     "voice/speech_to_text": _TRANSCRIPT,
     "voice/text_to_audio": _SONG,
-    # A recorded reply has no status, and `links` in place of `output`.
+    # In a recorded reply of this endpoint, there is no status, and `links` replaces `output`.
     "voice/voice_cover": _variant(
         _VOICE, immediate="generationTime id links:output proxy_links audio_time=30.0 meta"
     ),

@@ -46,7 +46,7 @@ class JobIntake:
     Starts jobs and stores them.
 
     Args:
-        routes: The routes, which know the family groups in which jobs are stored.
+        routes: The routes, with the family groups in which jobs are stored.
         families: The registry, or a part of it.
         jobs: How long jobs take and how they end.
 

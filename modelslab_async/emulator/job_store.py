@@ -36,6 +36,8 @@ class JobStore:
     """
     All jobs by family group and id, the scripted replies, and the queue of each key.
 
+    A family group is the families that share one fetch URL.
+
     Args:
         random: Draws the ids that are not numbers.
     """

@@ -36,8 +36,8 @@ class Jobs:
 
     Args:
         duration: Seconds from submit to end, drawn evenly from this range. A callable gets a
-            `random.Random` and draws them itself. With zero or less, the submit reply is the
-            result.
+            `random.Random` and draws the seconds itself. If a job takes zero seconds or less, the
+            reply to its submit is the result.
         failure_rate: The share of jobs that fail, from 0 to 1.
         immediate: The share of submits whose reply is the result, from 0 to 1. The service replies
             so for fast models.

@@ -112,7 +112,7 @@ _SUFFIXES: Mapping[str, str] = {
 
 
 def suffix_of(endpoint: Endpoint, family: Family) -> str:
-    """Return the file type of an endpoint's results. It may not be the usual one of the family."""
+    """Return the file type of an endpoint's results, which may differ from that of its family."""
     if endpoint.name in _SUFFIXES:
         return _SUFFIXES[endpoint.name]
     if endpoint.output and endpoint.output[0] != family.output[0]:

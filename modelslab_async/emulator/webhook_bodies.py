@@ -59,7 +59,8 @@ def _generation(job: Job, urls: URLBuilder, _workflow_format: str) -> list[Plann
 
 
 def _training(job: Job, _urls: URLBuilder, _workflow_format: str) -> list[PlannedWebhook]:
-    # The documentation shows no webhook of a failed training, so these two values are guesses.
+    # The documentation shows no webhook of a failed training, so `training_failed` and `failed` are
+    # guesses.
     last, status = ("training_failed", "failed") if job.fails else (READY_STAGE, "success")
     moments = (("success", STAGES[0], 0.0), (status, last, job.duration))
     return [

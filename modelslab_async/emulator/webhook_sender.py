@@ -69,7 +69,7 @@ class WebhookSender:
 
     @asynccontextmanager
     async def sending(self) -> AsyncGenerator[None, None]:
-        """Deliver webhooks while the block runs, and drop what is pending at its end."""
+        """Deliver webhooks while the block runs, and cancel pending deliveries at its end."""
         if self._is_sending:
             yield
             return

@@ -13,15 +13,15 @@ from .columns import InputRow, InputSpec, format_names, is_ticket_column, row_fr
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# In a cell over its limit, the csv module raises an error and then reads the rest of the cell as
-# rows. So this limit is higher than any cell, and longer cells than the maximum are refused later.
+# The csv module fails in the middle of a cell that is over its limit. It then reads the rest of the
+# cell as rows. So the limit is higher than any cell, and cells that are too long are refused later.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
 
 @frozen
 class _CsvRow:
-    """The cells of one row, or the reason why it cannot be used."""
+    """The cells of one row, or the reason why the row cannot be used."""
 
     location: str
     cells: list[str]
@@ -45,7 +45,7 @@ def is_ticket(text: str) -> bool:
 
 
 def detect_delimiter(sample: Sequence[str], spec: InputSpec) -> str | None:
-    """Return the delimiter that fits the lines best, or None if they are not a table."""
+    """Return the delimiter that fits the lines best, or None if the lines are not a table."""
     score, delimiter = max((_score_delimiter(sample, each, spec), each) for each in _DELIMITERS)
     has_known_column, uniform_share, _ = score
     return delimiter if has_known_column or uniform_share > 1 / 2 else None

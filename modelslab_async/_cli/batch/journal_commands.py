@@ -27,7 +27,7 @@ def status(*, path: Path, as_json: bool) -> None:
     """
     Show how far a batch is.
 
-    You can run it from another terminal while the batch runs. It needs no key.
+    You can run this command from another terminal while the batch runs. It needs no key.
     """
     require_journal(path)
     report, unsaved_tickets = run_async(_status(path))

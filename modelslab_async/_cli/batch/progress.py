@@ -43,9 +43,10 @@ class RunProgress:
     The state of a run. Times are seconds since it began.
 
     Attributes:
-        done_before: Tickets that had ended before this run.
-        done_by_others: Tickets that other processes have finished since this run began.
-        given_up: Tickets that this run ended without an outcome from the server.
+        done_before: The number of tickets that had ended before this run.
+        done_by_others: The number of tickets that other processes have finished since this run
+            began.
+        given_up: The number of tickets that this run ended without an outcome from the server.
     """
 
     total: int = 0

@@ -1,4 +1,4 @@
-"""The command `demo`: awaits many tickets of an emulator, and prints how well that went."""
+"""The command `demo`: awaits many tickets of an emulator, and prints the results and delays."""
 
 import os
 import time

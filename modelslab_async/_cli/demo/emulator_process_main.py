@@ -100,7 +100,8 @@ def main() -> int:
     try:
         run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
     except BrokenPipeError:
-        # The demo has ended before it has read every line.
+        # The demo has ended before it has read every line. Redirect standard output, so that
+        # Python's flush at exit does not fail, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -14,7 +14,7 @@ _FIRST_ID = 13_443_927
 @frozen(kw_only=True)
 class DemoPlan:
     """
-    What the user wants to see in the demo.
+    The jobs that the user wants in the demo.
 
     Attributes:
         count: The number of jobs. They cycle through all families.

@@ -12,7 +12,7 @@ _HEIGHT: Final = 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 40
 _BINS: Final = 32
 _TICKS: Final = 5
-# Values above this quantile share one bar, so that a few large ones do not squeeze the rest.
+# Values above this quantile share one bar. Otherwise, a few large values make all bars narrow.
 _TAIL_QUANTILE: Final = 0.99
 _ROW_HEIGHT: Final = 26
 _MAX_LABEL_CHARS: Final = 90
@@ -58,7 +58,7 @@ def histogram(values: Sequence[float], unit: str) -> str:
     body += [
         _text(_LEFT + tick / step * width, _HEIGHT - 24, _format_number(tick))
         for tick in _ticks(edges[-1])
-        # The last bar has the label "more" instead.
+        # Instead of a number, the bar of the largest values has the label "more".
         if not tail_count or tick <= edges[-2]
     ]
     body.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 6, unit))
@@ -70,7 +70,8 @@ def timeline(series: Sequence[tuple[str, str, Sequence[float]]]) -> str:
     Draw a line for each series. The line rises by one at each time of the series.
 
     Args:
-        series: A name, a CSS class, and the times in seconds, in ascending order.
+        series: For each series its name, its CSS class, and its times in seconds, in ascending
+            order.
     """
     max_time = max((times[-1] for _, _, times in series if times), default=0.0) or 1.0
     max_count = max(1, *(len(times) for _, _, times in series))

@@ -1,4 +1,4 @@
-"""FaultyConnection: the means to answer on a connection or to break it. Decides nothing."""
+"""FaultyConnection: sends bytes on a connection, closes it or resets it. Never chooses a fault."""
 
 import asyncio
 import socket

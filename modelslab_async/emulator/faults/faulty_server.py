@@ -83,7 +83,7 @@ async def run_faulty_server(
 
 
 class _FaultyServer:
-    """One listening port and its connections. Each connection has a task until the server ends."""
+    """One listening port and its connections. Each connection has a task of its own."""
 
     def __init__(
         self,
@@ -153,8 +153,8 @@ class _FaultyServer:
 
     async def _open_port(self) -> None:
         listener_socket = self._bind(*self._address)
-        # Serving starts in a second step. If this task is cancelled in it, `aclose` still has the
-        # listener and closes it.
+        # Serving starts in a second step. If this task is cancelled during that step, `aclose`
+        # still closes the listener.
         self._listener = await asyncio.start_server(
             self._accept,
             sock=listener_socket,

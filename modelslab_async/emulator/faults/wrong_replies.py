@@ -13,8 +13,8 @@ from .raw_http import RawReply
 
 _NESTING_DEPTH = 1_000_000
 _ENCODINGS = ("gzip", "deflate", "gzip", "deflate", "gzip", "deflate")
-# The time in the `Date` headers, which is 20 November 2026, 10:00 UTC. Clients subtract it from the
-# time of a retry.
+# The time in the `Date` headers, which is 20 November 2026, 10:00 UTC. From this time on, a client
+# counts the seconds until a date in `Retry-After`.
 _REPLY_TIME_UNIX_S = 1_795_168_800
 
 

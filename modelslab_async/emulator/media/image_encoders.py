@@ -78,7 +78,7 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 
 def _jpeg_data(colour: Colour) -> bytes:
-    """Encode one block with the colour, and then blocks without a difference to the one before."""
+    """Encode one block with the colour, and then blocks that repeat the first block."""
     first = "".join(_dc_code(value - 128) + "0" for value in _luma_and_chroma(colour))
     bits = first + "00000" * 3 * ((SIDE_PX // _BLOCK_PX) ** 2 - 1)
     padded = bits + "1" * (-len(bits) % 8)

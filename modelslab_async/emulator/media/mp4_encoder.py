@@ -1,4 +1,4 @@
-"""Encodes a tiny playable MP4 without a video library. Its frames are one JPEG image."""
+"""Encodes a tiny playable MP4 without a video library. All frames are the same JPEG image."""
 
 import struct
 
