@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from traceback import walk_tb
 from typing import Any
 
 import httpx
@@ -101,7 +102,9 @@ async def _send_tracked(
         if body.withdraw():
             mark_unsent(cancelled)
         raise
-    except _SEND_ERRORS as fault:
+    except Exception as fault:
+        if not _is_send_error(fault):
+            raise
         if isinstance(fault, httpx.HTTPStatusError) and _is_response_to(tracked, fault.response):
             # A hook called `raise_for_status`. The error holds the response.
             return fault.response
@@ -138,6 +141,22 @@ def guard_request(request: httpx.Request) -> None:
     request.extensions = {**request.extensions, "trace": trace}
 
 
+def _is_send_error(fault: Exception) -> bool:
+    """
+    Return whether an error belongs to this exchange, and not to a caller's hook or transport.
+
+    Over HTTP/2, httpcore raises errors of other packages on bytes that break the protocol: a
+    `ValueError` for a status that is no number, or an error of h2. The sender translates `OSError`.
+    """
+    return isinstance(fault, _SEND_ERRORS) or (
+        not isinstance(fault, OSError)
+        and any(
+            frame.f_globals.get("__name__", "").startswith("httpcore.")
+            for frame, _ in walk_tb(fault.__traceback__)
+        )
+    )
+
+
 def _is_response_to(request: httpx.Request | None, response: httpx.Response) -> bool:
     try:
         return response.request is request
@@ -162,7 +181,9 @@ async def _read_response(response: httpx.Response) -> Response:
         if not problem:
             return Response(status_code=response.status_code, headers=headers, body=body.getvalue())
         error: ModelsLabError = TransportError(problem)
-    except _SEND_ERRORS as fault:
+    except Exception as fault:
+        if not _is_send_error(fault):
+            raise
         error = translate_error(fault, believe_tls_error=False)
     finally:
         await response.aclose()

@@ -7,6 +7,7 @@ import json
 import ssl
 import traceback
 
+import httpcore
 import httpx
 import pytest
 import respx
@@ -18,6 +19,7 @@ from modelslab_async import (
     Client,
     Request,
     Response,
+    SubmitUncertain,
     TransportError,
     UnreadableReply,
     UntrustedServer,
@@ -512,3 +514,49 @@ def test_call_with_its_own_deadline(virtually):
         return asyncio.get_running_loop().time()
 
     assert 90.0 == virtually(main)
+
+
+class BrokenStream(httpcore.AsyncNetworkStream):
+    """A connection on which reading raises an error of another package."""
+
+    async def write(self, *_args, **_more):
+        pass
+
+    async def read(self, *_args, **_more):
+        raise ValueError("invalid literal for int() with base 10: 'abc'")
+
+    async def aclose(self):
+        pass
+
+    def get_extra_info(self, _name):
+        return None
+
+
+class BrokenBackend(httpcore.AsyncNetworkBackend):
+    async def connect_tcp(self, *_args, **_more):
+        return BrokenStream()
+
+
+async def test_foreign_error_out_of_httpcore_is_a_transport_error():
+    """Over HTTP/2, httpcore raises a ValueError for a status that is no number."""
+    http = httpx.AsyncHTTPTransport()
+    http._pool = httpcore.AsyncConnectionPool(network_backend=BrokenBackend())
+    async with Client(KEY, base_url="http://127.0.0.1:1", http=http) as client:
+        with pytest.raises(TransportError, match="ValueError: invalid literal"):
+            await client.fetch("images:1")
+        with pytest.raises(SubmitUncertain):
+            await client.submit("realtime/text2img", prompt="x")
+
+
+async def test_foreign_error_of_a_hook_stays_as_it_is():
+    """A hook that fails is not a failure of the network."""
+
+    async def fail(_request):
+        raise ValueError("a defect")
+
+    async with (
+        httpx.AsyncClient(event_hooks={"request": [fail]}) as http,
+        Client(KEY, http=http) as client,
+    ):
+        with pytest.raises(ValueError, match="a defect"):
+            await client.fetch("images:1")
