@@ -1,5 +1,5 @@
 """
-The journal of a batch: one SQLite file of tickets, runs, outcomes, files and submits.
+Stores a batch in one SQLite file: its tickets, runs, outcomes, saved files and submits.
 
-It never sends anything and never holds a key.
+It never sends anything, and the file never contains an API key.
 """

@@ -1,4 +1,4 @@
-"""Stores family names as small numbers and ids in their shortest form. It changes no ticket."""
+"""Converts families to small numbers and ids to a short form for storage. It changes no ticket."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -7,12 +7,12 @@ from typing import Any
 from .._models.ticket import Ticket
 from .row_codec import DAMAGE, damaged_row
 
-# Numbers of so many digits always fit SQLite's 64-bit integers.
+# Numbers with at most this many digits always fit SQLite's 64-bit integers.
 _MAX_INTEGER_DIGITS = 18
 
 
 def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """Return the number of each family. New families get one."""
+    """Return the number of each family by its name. Give new families a number."""
     known = {name: family_id for family_id, name in family_names(db).items()}
     if new := sorted(set(names) - known.keys()):
         db.executemany("INSERT INTO families (name) VALUES (?)", [(name,) for name in new])
@@ -26,7 +26,7 @@ def family_names(db: sqlite3.Connection) -> dict[int, str]:
 
 
 def compact_id(ticket: Ticket) -> int | str:
-    """Return a ticket's id, as an integer if the same text can be read back from it."""
+    """Return a ticket's id, as an integer if that integer converts back to the same text."""
     text = ticket.id
     if len(text) > _MAX_INTEGER_DIGITS or not (text.isascii() and text.isdigit()):
         return text
@@ -38,7 +38,7 @@ def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: Any) ->
     Return the ticket of a row.
 
     Raises:
-        JournalDamaged: The row names no ticket.
+        JournalDamaged: The row has no valid ticket.
     """
     try:
         # A damaged row can hold a BLOB.
@@ -51,7 +51,7 @@ def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: Any) ->
 
 def row_id_of(db: sqlite3.Connection, ticket: Ticket) -> int:
     """
-    Return the number of a ticket in this journal.
+    Return the number of a ticket's row in this journal.
 
     Raises:
         ValueError: The ticket is not in this journal.

@@ -29,10 +29,10 @@ _COLUMNS: Final = (
 
 def format_from_path(path: str) -> ExportFormat:
     """
-    Return the format that the suffix of a file name stands for.
+    Return the export format for the suffix of a file name.
 
     Raises:
-        ValueError: The suffix stands for none.
+        ValueError: No format has this suffix.
     """
     suffix = Path(path).suffix.removeprefix(".").lower()
     for file_format in get_args(ExportFormat):
@@ -49,10 +49,10 @@ def export(
     db: sqlite3.Connection, path: str, file_format: ExportFormat, is_cancelled: Callable[[], bool]
 ) -> int:
     """
-    Write all outcomes as they are at one moment. Return their number.
+    Write a snapshot of all outcomes to a file. Return their number.
 
     Raises:
-        JournalDamaged: The row of a ticket cannot be exported. No file is written.
+        JournalDamaged: The row of a ticket cannot be exported, so no file is written.
     """
     count = 0
 
@@ -70,7 +70,7 @@ def export(
 
 
 def _pages(db: sqlite3.Connection) -> Iterator[_Page]:
-    # One transaction: every page shows the same moment.
+    # All pages are read in one transaction, so that they belong to the same snapshot.
     db.execute("BEGIN")
     cursor: int | None = 0
     while cursor is not None:
@@ -119,7 +119,7 @@ _WRITERS: Final[dict[ExportFormat, Callable[[Path, Iterable[_Page]], None]]] = {
 
 
 def _converted(each: RecordedOutcome, convert: Callable[[RecordedOutcome], T]) -> T:
-    """Convert one outcome. An error names its ticket, so that the caller can mend that row."""
+    """Convert one outcome. If this fails, name the ticket in the error, so that it can be fixed."""
     try:
         return convert(each)
     except Exception as error:
@@ -168,7 +168,7 @@ def _row(each: RecordedOutcome) -> dict[str, Any]:
 
 
 def _encodable(text: str) -> str:
-    """Replace lone surrogates, which JSON can hold and a file in UTF-8 cannot."""
+    """Replace lone surrogates, which JSON can contain but a UTF-8 file cannot."""
     return text.encode("utf-8", "replace").decode()
 
 

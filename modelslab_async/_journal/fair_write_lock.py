@@ -1,4 +1,4 @@
-"""Shares SQLite's write lock fairly between the writers of one file. It writes nothing itself."""
+"""WriteLock: shares SQLite's write lock between processes in a fair way. It writes nothing."""
 
 import sqlite3
 import time
@@ -10,22 +10,22 @@ from .sqlite_errors import primary_code
 
 T = TypeVar("T")
 
-# Seconds between two tries to get the lock.
+# The time between two attempts to get the lock.
 _RETRY_INTERVAL_S: Final = 0.0004
-# A writer that held the lock for `_MAX_HOLD_S` in all leaves the file free for `_YIELD_S`.
+# A writer that has held the lock for `_MAX_HOLD_S` in total leaves it free for `_YIELD_S`.
 _YIELD_S: Final = 0.001
 _MAX_HOLD_S: Final = 0.025
 
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
-    """Commit the block as a whole, or roll it back."""
+    """Run the `with` block in a transaction. Commit it, or roll it back after an exception."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
-        # SQLite has often rolled back already. The first error is the one to raise.
+        # SQLite may have rolled back already, so ROLLBACK may fail. Raise the original error.
         with suppress(sqlite3.Error):
             db.execute("ROLLBACK")
         raise
@@ -33,14 +33,15 @@ def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
 
 class WriteLock:
     """
-    Waits for SQLite's write lock, and yields it to other writers.
+    Waits for SQLite's write lock, and leaves it free for other writers at times.
 
-    SQLite has no queue of writers: the first to ask while the lock is free gets it. SQLite's own
-    busy handler asks only ten times a second in the end. Beside a writer that never pauses, it may
-    never get the lock. So this class retries often, and pauses after it held the lock for a while.
+    SQLite has no queue of writers, so a writer must ask for the lock while the lock is free.
+    SQLite's own busy handler soon asks only ten times a second, and may never get the lock if
+    another writer never pauses. This class asks more often, and pauses after it has held the lock
+    for a while.
 
     Args:
-        lock_timeout: The most seconds to wait for another writer.
+        lock_timeout: The most seconds to wait for other writers.
     """
 
     def __init__(self, lock_timeout: float) -> None:
@@ -50,7 +51,7 @@ class WriteLock:
 
     def run_exclusive(self, write: Callable[[], T]) -> T:
         """
-        Call a function that takes the write lock, and call it again while the lock is taken.
+        Call a function that takes the write lock. Call it again while another writer has the lock.
 
         Raises:
             sqlite3.OperationalError: Another writer held the lock for longer than the timeout.

@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 _MEMORY_PATH: Final = ":memory:"
-# Some builds of SQLite take a name with this prefix for a URI, and obey the options in it.
+# Some builds of SQLite treat a path with this prefix as a URI with options.
 _URI_PREFIX: Final = "file:"
 
 
@@ -13,8 +13,8 @@ def check_path(path: str | os.PathLike[str]) -> str:
     Return the path of a journal as text.
 
     Raises:
-        TypeError: The path is not a text or a path object of text.
-        ValueError: No file can have this path.
+        TypeError: The path is neither a str nor a path object that converts to one.
+        ValueError: The path cannot be that of a journal.
     """
     text: str | bytes = os.fspath(path)
     if not isinstance(text, str):

@@ -1,4 +1,4 @@
-"""Leases: which run may poll which tickets, and until when. No two runs have one ticket."""
+"""Stores which run has which tickets, and until when. It never gives a ticket to two runs."""
 
 import sqlite3
 from typing import Final, NamedTuple
@@ -10,13 +10,14 @@ from .compact_ids import family_names, read_ticket
 from .process_identity import this_process
 from .schema import OPEN, RUN_IS_ALIVE, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 
-# SQLite uses a partial index only for queries that repeat its condition.
+# Every query repeats this condition of the partial index `unfinished`. Otherwise SQLite would not
+# use the index.
 _UNFINISHED: Final = f"state <= {UNRESOLVED}"
 _OPEN_TICKETS: Final = f"{_UNFINISHED} AND state = {OPEN}"
 
 
 class ClaimedTicket(NamedTuple):
-    """A ticket and its number in the journal."""
+    """A ticket and the number of its row in the journal."""
 
     row_id: int
     ticket: Ticket
@@ -25,11 +26,11 @@ class ClaimedTicket(NamedTuple):
 @frozen
 class Claim:
     """
-    The tickets that a run may poll.
+    The tickets that a run has claimed.
 
     Attributes:
-        tickets: The tickets.
-        has_others: Whether other runs have open tickets, which this run may get later.
+        tickets: The claimed tickets.
+        has_others: Whether other runs have open tickets. This run may be able to claim them later.
     """
 
     tickets: list[ClaimedTicket]
@@ -37,7 +38,7 @@ class Claim:
 
 
 def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
-    """Start a run of this process. Return its number, which is higher than all before."""
+    """Start a run of this process. Return its number, which is higher than that of all others."""
     db.execute(
         "INSERT INTO runs (started_at, lease_until, process) VALUES (?, ?, ?)",
         (now, now + lease, this_process()),
@@ -47,7 +48,7 @@ def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
 
 
 def renew(db: sqlite3.Connection, run_id: int, *, now: float, lease: float) -> bool:
-    """Renew a run's lease. Return False if another run has ended it."""
+    """Renew a run's lease. Return False if another run has ended the lease."""
     renewed = db.execute(
         "UPDATE runs SET lease_until = ? WHERE run = ? AND lease_until IS NOT NULL",
         (now + lease, run_id),
@@ -56,7 +57,7 @@ def renew(db: sqlite3.Connection, run_id: int, *, now: float, lease: float) -> b
 
 
 def end(db: sqlite3.Connection, run_id: int) -> None:
-    """End a run. What it did not complete or save becomes free for other runs."""
+    """End a run. Its open tickets and its pending saves become free for other runs."""
     db.execute(f"UPDATE tickets SET run = 0 WHERE {_OPEN_TICKETS} AND run = ?", (run_id,))
     db.execute(
         f"UPDATE saves SET run = 0 WHERE state <= {SAVE_FAILED} AND state = {SAVE_PENDING} "
@@ -70,7 +71,7 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Claim open tickets, and those that runs before `before_run` left unresolved.
+    Claim open tickets, and those that runs with a number below `before_run` left unresolved.
 
     Return None if the run has lost its lease.
     """
@@ -99,7 +100,7 @@ def claim(
 
 
 def expire_runs(db: sqlite3.Connection, now: float) -> None:
-    """End the runs whose lease is over, or whose process has died."""
+    """End the runs whose lease has run out or whose process has died."""
     expired = f"SELECT run FROM runs WHERE lease_until IS NOT NULL AND NOT ({RUN_IS_ALIVE})"
     for (run_id,) in db.execute(expired, (now,)).fetchall():
         end(db, run_id)
@@ -107,7 +108,7 @@ def expire_runs(db: sqlite3.Connection, now: float) -> None:
 
 def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:
     """Return whether other runs have open tickets."""
-    # Two range queries use the index, and do not read the many tickets of this run.
+    # Two range queries with the index skip the tickets of this run, which can be many.
     below, above = db.execute(
         f"SELECT EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > 0 AND run < ?), "
         f"EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > ?)",

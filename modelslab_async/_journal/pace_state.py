@@ -1,4 +1,4 @@
-"""Keeps what an adaptive pace has learned, as one row. It does not interpret the state."""
+"""Stores the state of an adaptive pace in one row. It does not interpret the state."""
 
 import json
 import sqlite3
@@ -9,7 +9,7 @@ from .._models.journal_errors import JournalDamaged
 
 
 def save(db: sqlite3.Connection, state: Mapping[str, Any]) -> None:
-    """Write the state in place of an earlier one."""
+    """Write the state. It replaces the previous state."""
     db.execute("REPLACE INTO pace_state (id, state) VALUES (1, ?)", (json.dumps(state),))
 
 
@@ -18,7 +18,7 @@ def load(db: sqlite3.Connection) -> dict[str, Any] | None:
     Return the state; None if there is none.
 
     Raises:
-        JournalDamaged: The row holds no JSON object.
+        JournalDamaged: The row does not contain a JSON object.
     """
     row = db.execute("SELECT state FROM pace_state").fetchone()
     if row is None:

@@ -1,4 +1,4 @@
-"""The queue of successes whose files are to be saved. It saves no file itself."""
+"""The queue of tickets whose files are to be saved. It saves no file itself."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
-# SQLite uses a partial index only for queries that repeat its condition.
+# Every query repeats this condition of the partial index `unfinished_saves`. Otherwise SQLite would
+# not use the index.
 _UNFINISHED: Final = f"saves.state <= {SAVE_FAILED}"
 _PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
 _SELECT_SUCCESSES: Final = """
@@ -27,12 +28,12 @@ _SELECT_SUCCESSES: Final = """
 @frozen
 class PendingSave:
     """
-    A success whose files are to be saved.
+    A ticket whose files are to be saved.
 
     Attributes:
-        row_id: The ticket's number in the journal.
-        success: The success.
-        files: Its files that are recorded already.
+        row_id: The number of the ticket's row in the journal.
+        success: The reply with the outputs.
+        files: The files of the ticket that are recorded already.
     """
 
     row_id: int
@@ -43,11 +44,11 @@ class PendingSave:
 @frozen
 class SaveClaim:
     """
-    The successes whose files a run may save.
+    The pending saves that a run has claimed.
 
     Attributes:
-        pending: The successes.
-        has_others: Whether other runs have pending saves, which this run may get later.
+        pending: The claimed saves.
+        has_others: Whether other runs have pending saves. This run may be able to claim them later.
     """
 
     pending: list[PendingSave]
@@ -57,13 +58,13 @@ class SaveClaim:
 @frozen(kw_only=True)
 class UnsavedTicket:
     """
-    A success of which not all files could be saved.
+    A ticket of which not all files could be saved.
 
     Attributes:
         ticket: The ticket.
-        error: Why the last try failed.
-        argument: The keyword argument that would allow it; see `DownloadError`.
-        failed_at: When it failed, in seconds since 1970.
+        error: The message of the error at the last attempt.
+        argument: The keyword argument that would allow saving; see `DownloadError`.
+        failed_at: When the last attempt failed, in seconds since 1970.
     """
 
     ticket: Ticket
@@ -73,7 +74,7 @@ class UnsavedTicket:
 
 
 def queue_saves(db: sqlite3.Connection) -> int:
-    """Queue the files of every success that is not queued yet. Return the number of successes."""
+    """Queue all succeeded tickets that were never queued. Return their number."""
     return db.execute(
         f"INSERT INTO saves (ticket) SELECT ticket FROM tickets WHERE state = {SUCCESS} "
         "AND NOT EXISTS (SELECT 1 FROM saves WHERE saves.ticket = tickets.ticket)"
@@ -82,7 +83,7 @@ def queue_saves(db: sqlite3.Connection) -> int:
 
 def requeue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
     """
-    Queue the files of some successes again. Files that are recorded and unchanged stay.
+    Queue succeeded tickets again, for example because files are missing. Keep recorded files.
 
     Raises:
         ValueError: A ticket is not in this journal.
@@ -98,7 +99,7 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> SaveClaim | None:
     """
-    Claim pending saves, and those in which runs before `before_run` failed.
+    Claim pending saves, and saves that failed in runs with a number below `before_run`.
 
     Return None if the run has lost its lease.
     """
@@ -135,7 +136,7 @@ def complete_save(
     argument: str,
     now: float,
 ) -> bool:
-    """Write that all files of a ticket are saved, or why not. Return whether this run has it."""
+    """Write that all files of a ticket are saved, or an error. Return whether it was written."""
     updated = db.execute(
         "UPDATE saves SET state = ?, completed_at = ?, error = ?, argument = ? "
         f"WHERE ticket = ? AND {_PENDING} AND run = ?",
@@ -145,7 +146,7 @@ def complete_save(
 
 
 def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
-    """Return the successes whose last save failed, in the order of adding."""
+    """Return the tickets whose last save failed, in the order in which they were added."""
     names = family_names(db)
     rows = db.execute(
         "SELECT ticket, family, id, error, argument, saves.completed_at FROM saves JOIN tickets "

@@ -1,4 +1,4 @@
-"""Identifies a process so that others on its machine can tell that it has died."""
+"""Identifies a process, so that other processes can check whether it has died. It ends none."""
 
 import os
 from pathlib import Path
@@ -6,22 +6,22 @@ from typing import Final
 
 _BOOT_ID_PATH: Final = Path("/proc/sys/kernel/random/boot_id")
 _PID_NAMESPACE_PATH: Final = Path("/proc/self/ns/pid")
-# Fields of /proc/<pid>/stat after the program's name: the state, and the start time in clock
-# ticks since the boot.
+# Positions of two fields of /proc/<pid>/stat, counted after the program's name: the state, and the
+# start time in clock ticks since the boot.
 _STATE_FIELD: Final = 0
 _START_TIME_FIELD: Final = 19
 _DEAD_STATES: Final = "ZX"
 
 
 def this_process() -> str | None:
-    """Return the identity of this process; None on systems without a unique one."""
+    """Return a unique identity of this process; None if the system offers none."""
     machine_id, pid = _machine_id(), os.getpid()
     fields = _stat_fields(pid)
     return f"{machine_id} {pid} {fields[_START_TIME_FIELD]}" if machine_id and fields else None
 
 
 def has_died(identity: str | None) -> bool:
-    """Return whether a process is certainly dead. False for a process of another machine."""
+    """Return whether a process has certainly died. For other machines this is never certain."""
     machine_id, _, process = (identity or "").partition(" ")
     pid, _, start_time = process.partition(" ")
     if not machine_id or machine_id != _machine_id() or not pid.isdecimal():
@@ -33,15 +33,15 @@ def has_died(identity: str | None) -> bool:
     except (OSError, OverflowError):
         return False
     fields = _stat_fields(int(pid))
-    # Another process may have the pid by now, and a killed child is a zombie until its parent
-    # waits for it.
+    # Another process may have the same pid now. A process that was killed is a zombie until its
+    # parent waits for it.
     return bool(fields) and (
         fields[_START_TIME_FIELD] != start_time or fields[_STATE_FIELD] in _DEAD_STATES
     )
 
 
 def _machine_id() -> str:
-    """Return an id of this boot and this pid namespace; "" if the system has none."""
+    """Return an id of this boot and this pid namespace; "" if the system offers none."""
     try:
         return f"{_BOOT_ID_PATH.read_text().strip()}/{_PID_NAMESPACE_PATH.readlink()}"
     except OSError:
@@ -53,5 +53,5 @@ def _stat_fields(pid: int) -> list[str]:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return []
-    # The program's name stands in parentheses, and can itself contain blanks and parentheses.
+    # The program's name is in parentheses, and can itself contain blanks and parentheses.
     return text.rpartition(")")[2].split()

@@ -36,7 +36,7 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# The usual reason of a failure, "failed", is not stored.
+# The column `other_fields` has the reason of a failure only if the reason is not "failed".
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.state = {FAILED} AND 'not_found' =
@@ -63,21 +63,21 @@ _MAX_TIME_S: Final = 253_402_300_799.0
 @frozen(kw_only=True)
 class Report:
     """
-    Progress of a batch, in numbers.
+    The progress of a batch, in numbers.
 
     Attributes:
-        tickets: All tickets.
-        open: Tickets without an outcome, those included that a run polls now.
-        running: Open tickets of runs that are alive.
-        unresolved: Tickets that the last run gave up. The next run takes them up again.
-        success: Tickets that succeeded.
-        failed: Tickets that failed, as the server said.
-        not_found: Failed tickets whose id the server does not know.
-        polls: All polls that were recorded.
-        files: All files that were recorded.
-        save_pending: Successes whose files are to be saved, and were not tried so far.
-        unsaved: Successes of which not all files could be saved. The next `save` tries again.
-        saved: Successes of which all files are saved.
+        tickets: The number of all tickets.
+        open: Tickets without an outcome, including those that a run polls now.
+        running: Open tickets that a running run has claimed.
+        unresolved: Tickets that a run could not resolve. The next run polls them again.
+        success: Tickets whose generation succeeded.
+        failed: Tickets whose generation failed, including those in `not_found`.
+        not_found: Tickets whose id the server does not know.
+        polls: All recorded polls.
+        files: All recorded files.
+        save_pending: Succeeded tickets whose files are queued to be saved.
+        unsaved: Succeeded tickets of which not all files could be saved. The next `save` retries.
+        saved: Succeeded tickets of which all files are saved.
         uncertain: Submits that may or may not have started work.
     """
 
@@ -97,22 +97,22 @@ class Report:
 
     @property
     def finished(self) -> int:
-        """Tickets that need no further poll."""
+        """The number of tickets that need no further poll."""
         return self.success + self.failed
 
 
 @frozen(kw_only=True)
 class RecordedOutcome:
     """
-    A ticket with its outcome, as the journal holds them.
+    The recorded outcome of a ticket.
 
     Attributes:
         outcome: The outcome.
-        polls: The number of polls that were recorded.
+        polls: The number of recorded polls of the ticket.
         added_at: When the ticket was added, in seconds since 1970.
         completed_at: When the outcome was recorded, in seconds since 1970.
-        max_lag: The most seconds between its end at the server and the poll that saw it. None if
-            no poll of the same run saw the ticket processing before.
+        max_lag: The most seconds from the end of the work to the reply that showed it. None if no
+            earlier poll of the same run saw the ticket processing.
     """
 
     outcome: Outcome
@@ -123,7 +123,7 @@ class RecordedOutcome:
 
 
 def report(db: sqlite3.Connection, *, now: float) -> Report:
-    """Count everything, as it is at one moment."""
+    """Count everything in one snapshot of the journal."""
     db.execute("BEGIN")
     tickets, unresolved, success, failed, polls = db.execute(_COUNT_TICKETS).fetchone()
     save_pending, unsaved, saved = db.execute(_COUNT_SAVES).fetchone()
@@ -152,7 +152,7 @@ def _count(db: sqlite3.Connection, query: str, *parameters: object) -> int:
 def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
-    """Return a page of outcomes in the order of adding, and the row after which the next begins."""
+    """Return the outcomes after a row, and the `after` of the next page; None after the last."""
     names = family_names(db)
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
     page: list[RecordedOutcome] = []
@@ -179,7 +179,7 @@ def outcome_page(
 def _check_numbers(
     ticket: Ticket, added_at: Any, completed_at: Any, polls: Any, max_lag: Any
 ) -> None:
-    """Make sure that the numbers of a row can be used as such: SQLite enforces no types."""
+    """Raise an error if a row has no valid numbers, because SQLite does not enforce types."""
     times_are_valid = all(
         isinstance(time, float | int) and 0 <= time <= _MAX_TIME_S
         for time in (added_at, completed_at)
@@ -192,7 +192,7 @@ def _check_numbers(
 
 
 def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
-    """Return a ticket's outcome or, while it is open, the last reply that was recorded."""
+    """Return a ticket's outcome, or its last recorded reply while the ticket is open."""
     row = db.execute(_SELECT_LAST, (ticket.family, compact_id(ticket))).fetchone()
     if row is None:
         return None
@@ -200,5 +200,5 @@ def last(db: sqlite3.Connection, ticket: Ticket) -> Processing | Outcome | None:
     reply = decode(ticket, (reply_state, body, other_fields))
     if ticket_state != OPEN or isinstance(reply, Processing):
         return reply
-    # The ticket was reopened, so the outcome in the row no longer counts.
+    # The ticket was reopened, so its recorded outcome no longer counts.
     return reply.last if isinstance(reply, Unresolved) else None

@@ -1,4 +1,4 @@
-"""Reads a journal in a connection of its own. It creates no file and needs no right to write."""
+"""Reads a journal in a connection of its own. It works without write access and creates no file."""
 
 import sqlite3
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from .writer import configured
 
 T = TypeVar("T")
 
-# SQLite's result codes if it may not create the write-ahead log.
+# SQLite's result codes when it is not allowed to create the write-ahead log.
 _NO_WAL_CODES: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _UNCLEAN_MESSAGE: Final = (
     "this journal was not closed cleanly, and SQLite has to write beside it to read it; "
@@ -23,7 +23,7 @@ _CHANGED_MESSAGE: Final = "another process wrote to this journal during the read
 
 
 class _FileState(NamedTuple):
-    """What changes when another process writes the journal."""
+    """The state of a journal's files, which changes when another process writes the journal."""
 
     size: int
     modified_ns: int
@@ -53,7 +53,7 @@ def read(path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection
 
 def check_readable(path: str, lock_timeout: float) -> None:
     """
-    Make sure that a journal that may not be written can be read.
+    Raise an error if a journal without write access cannot be read either.
 
     Raises:
         JournalError: The journal cannot be read; the message says why.
@@ -64,7 +64,7 @@ def check_readable(path: str, lock_timeout: float) -> None:
 def _read_immutable(
     path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection], T]
 ) -> T:
-    """Read a file that no process has open, in a folder where SQLite may create no file."""
+    """Read a journal that no process writes, in a folder where SQLite cannot create files."""
     before = _file_state(path)
     if before.has_wal:
         raise JournalReadOnly(_UNCLEAN_MESSAGE, path=path)

@@ -1,4 +1,4 @@
-"""The record of downloaded files. It never touches the files themselves."""
+"""Records downloaded files in the journal. It never touches the files themselves."""
 
 import sqlite3
 from typing import Any, NamedTuple
@@ -13,17 +13,17 @@ from .row_codec import damaged_row
 @frozen(kw_only=True)
 class RecordedFile:
     """
-    One file of a ticket.
+    One saved file of a ticket.
 
     Attributes:
-        ticket: The ticket that the file is an output of.
-        output_index: The number of the output, counted from 0.
-        path: Where the file was written.
-        sha256: The SHA-256 digest of its bytes, in hexadecimal digits.
-        size: Its size in bytes.
-        url: Where it was downloaded from.
-        is_length_verified: Whether it has the length that its server announced.
-        recorded_at: When it was recorded, in seconds since 1970.
+        ticket: The ticket.
+        output_index: The index of the output, counted from 0.
+        path: The path that the file was written to.
+        sha256: The SHA-256 digest of the file, in hexadecimal digits.
+        size: The size of the file in bytes.
+        url: The link that the file was downloaded from.
+        is_length_verified: Whether the file has the length that the server announced.
+        recorded_at: When the file was recorded, in seconds since 1970.
     """
 
     ticket: Ticket
@@ -37,7 +37,7 @@ class RecordedFile:
 
 
 class FilePosition(NamedTuple):
-    """The place of a file in the order of all files."""
+    """The position of a file in the order of all files: by ticket, then by output."""
 
     row_id: int
     output_index: int
@@ -45,7 +45,7 @@ class FilePosition(NamedTuple):
 
 def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
     """
-    Record a file, in place of an earlier one with the same ticket and number.
+    Record a file. It replaces an earlier record of the same output.
 
     Raises:
         ValueError: The ticket is not in this journal.
@@ -61,7 +61,7 @@ def record_file(db: sqlite3.Connection, file: RecordedFile) -> None:
 
 
 def files_of(db: sqlite3.Connection, ticket: Ticket) -> list[RecordedFile]:
-    """Return the files of a ticket, in the order of its outputs."""
+    """Return the recorded files of a ticket, in the order of its outputs."""
     rows = db.execute(
         "SELECT output_index, path, sha256, size, url, is_length_verified, recorded_at "
         "FROM files WHERE ticket = ? ORDER BY output_index",
@@ -73,7 +73,7 @@ def files_of(db: sqlite3.Connection, ticket: Ticket) -> list[RecordedFile]:
 def page_of_files(
     db: sqlite3.Connection, after: FilePosition, limit: int
 ) -> tuple[list[RecordedFile], FilePosition | None]:
-    """Return a page of all files in the order of tickets and outputs, and where the next begins."""
+    """Return the files after a position, and the `after` of the next page; None after the last."""
     names = family_names(db)
     rows = db.execute(
         "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "
@@ -90,7 +90,7 @@ def page_of_files(
 
 
 def _recorded(ticket: Ticket, output_index: int, *columns: Any) -> RecordedFile:
-    """Return the file of a row. SQLite enforces no types, so a damaged row can hold any."""
+    """Return the file of a row. Check types, because SQLite does not enforce them."""
     path, sha256, size, url, is_length_verified, recorded_at = columns
     if not all(isinstance(text, str) for text in (path, sha256, url)):
         error = TypeError(f"no text but {path!r:.80}, {sha256!r:.80}, {url!r:.80}")

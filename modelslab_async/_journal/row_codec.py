@@ -15,7 +15,7 @@ from .._models.ticket import Ticket
 from .._parsing.json_body import to_number
 from .schema import FAILED, OPEN, SUCCESS, UNRESOLVED
 
-# What a damaged row can raise while it is decoded.
+# The errors that decoding a damaged row can raise.
 DAMAGE: Final = (
     ValueError,
     TypeError,
@@ -26,9 +26,10 @@ DAMAGE: Final = (
 )
 
 
-# The columns `state`, `body` and `other_fields` of the table `replies`. `state` is the state that
-# the reply gives a ticket. `body` is the server's body, and `other_fields` are the fields that do
-# not follow from it, both as JSON. A NamedTuple would make `encode` 10 % slower.
+# The columns `state`, `body` and `other_fields` of the table `replies`. `state` is the state of a
+# ticket with this reply. `body` is the body of the server's reply in JSON. `other_fields` has, in
+# JSON, the fields that cannot be computed from the body. A NamedTuple would make `encode` 10 %
+# slower.
 ReplyColumns: TypeAlias = tuple[int, str | None, str | None]
 
 
@@ -80,9 +81,9 @@ def _failed_fields(raw: Mapping[str, Any]) -> tuple[object, ...]:
 @frozen
 class _ReplyCodec:
     """
-    How one kind of reply is encoded.
+    Encodes and decodes one kind of reply.
 
-    A field that stands in its usual place in the body is not stored a second time.
+    A field whose value can be computed from the body is not stored separately.
     """
 
     make: Callable[..., Processing | Success | Failed]
@@ -135,7 +136,7 @@ def decode(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
     Return the reply or outcome that the columns hold.
 
     Raises:
-        JournalDamaged: The columns hold none.
+        JournalDamaged: The columns are not those of a reply or an outcome.
     """
     try:
         return _decode_row(ticket, columns)

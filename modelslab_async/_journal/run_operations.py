@@ -1,4 +1,4 @@
-"""The work of runs on a journal: claim tickets under a lease, and complete them. It never polls."""
+"""RunLeases: runs claim and complete the tickets of a journal under leases. It never polls."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -12,9 +12,10 @@ from .tickets import OutcomeRow, PollUpdate
 
 class RunLeases:
     """
-    Runs of one journal and their leases.
+    The runs of one journal and their leases.
 
-    A run has its tickets until another run finds its lease over. Its later outcomes are refused.
+    A run keeps its tickets until another run ends its lease, which it may do once the lease has run
+    out. Outcomes that the first run tries to write after that are refused.
     """
 
     def __init__(self, store: SqliteStore, clock: Callable[[], float]) -> None:
@@ -26,16 +27,16 @@ class RunLeases:
         Start a run. Return its number.
 
         Args:
-            lease: How many seconds it keeps its tickets unless it renews the lease.
+            lease: The seconds that the run keeps its tickets without renewing its lease.
         """
         return await self._store.write(lease_rows.begin, now=self._clock(), lease=lease)
 
     async def renew(self, run_id: int, *, lease: float) -> bool:
-        """Renew a run's lease. Return False if another run has ended it and has its tickets."""
+        """Renew a run's lease. Return False if another run has ended the lease."""
         return await self._store.write(lease_rows.renew, run_id, now=self._clock(), lease=lease)
 
     async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
-        """Write a run's last updates, and end it. Its open tickets become free for other runs."""
+        """Write the last polls of a run, and end it. Its open tickets become free for others."""
 
         def end(db: sqlite3.Connection) -> None:
             tickets.record_polls(db, run_id, updates)
@@ -47,16 +48,17 @@ class RunLeases:
         self, run_id: int, *, before_run: int, limit: int, lease: float
     ) -> Claim | None:
         """
-        Claim tickets that no living run has, and renew the lease.
+        Claim open tickets that no other running run has claimed, and renew the lease.
 
         Args:
             run_id: The run that claims.
-            before_run: Tickets that runs before this one left unresolved are claimed, too.
+            before_run: The number of a run. Tickets that earlier runs left unresolved are claimed
+                too.
             limit: The most tickets to claim.
-            lease: The length of the lease in seconds.
+            lease: The seconds that the lease lasts from now.
 
         Returns:
-            The tickets; None if the run has lost its lease.
+            The claimed tickets; None if the run has lost its lease.
         """
         return await self._store.write(
             lease_rows.claim,
@@ -68,16 +70,17 @@ class RunLeases:
         )
 
     async def record_polls(self, run_id: int, updates: Sequence[PollUpdate]) -> None:
-        """Write the polls and last replies of tickets that are still open."""
+        """Write the polls and last replies of tickets that this run still has open."""
         await self._store.write(tickets.record_polls, run_id, updates)
 
     async def complete(
         self, run_id: int, completions: Sequence[OutcomeRow], *, save_files: bool = False
     ) -> list[bool]:
         """
-        Write outcomes. Return for each whether it was written, since the run still had the ticket.
+        Write outcomes. Return for each whether it was written.
 
-        With `save_files`, queue the files of the successes.
+        An outcome is only written if this run still has its ticket. With `save_files`, the files of
+        successes are queued to be saved.
         """
         return await self._store.write(
             tickets.complete, run_id, completions, now=self._clock(), save_files=save_files
@@ -86,7 +89,7 @@ class RunLeases:
     async def claim_saves(
         self, run_id: int, *, before_run: int, limit: int, lease: float
     ) -> SaveClaim | None:
-        """Claim successes whose files are to be saved. The arguments are those of `claim`."""
+        """Claim tickets whose files are to be saved. The arguments are those of `claim`."""
         return await self._store.write(
             pending_saves.claim,
             run_id,
@@ -99,7 +102,7 @@ class RunLeases:
     async def complete_save(
         self, run_id: int, row_id: int, *, error: str | None, argument: str = ""
     ) -> bool:
-        """Write that all files of a ticket are saved, or why not. Return whether it was written."""
+        """Write that the files of a ticket are saved, or an error. Return whether it was written."""
         return await self._store.write(
             pending_saves.complete_save,
             run_id,

@@ -1,4 +1,4 @@
-"""The tables of a journal and their version. It creates, migrates and recognises files."""
+"""Creates and migrates the tables of a journal. It never changes the file of another program."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from .fair_write_lock import transaction
 
 Migration: TypeAlias = Sequence[str]
 
-# The letters "MLaj". They tell a journal from every other SQLite database.
+# The letters "MLaj", which mark an SQLite database as a journal.
 APPLICATION_ID: Final = 0x4D4C616A
 
 # The states of a ticket.
@@ -23,7 +23,8 @@ SAVE_PENDING: Final = 0
 SAVE_FAILED: Final = 1
 SAVED: Final = 2
 
-# Whether a run is alive at a given time. Every connection of this package has the function.
+# The SQL condition for a run that still runs, with the current time as its parameter. `configured`
+# adds the function `has_died` to every connection.
 RUN_IS_ALIVE: Final = "lease_until > ? AND NOT has_died(process)"
 
 _VERSION_2: Migration = (
@@ -41,7 +42,7 @@ _VERSION_2: Migration = (
         process TEXT
     )
     """,
-    # The id has no type: SQLite stores 123 as an integer of a few bytes, and '00123' as text.
+    # The column `id` has no type, so that SQLite stores 123 as a short integer and '00123' as text.
     """
     CREATE TABLE tickets (
         ticket INTEGER PRIMARY KEY,
@@ -56,7 +57,7 @@ _VERSION_2: Migration = (
         UNIQUE (family, id)
     )
     """,
-    # Serves every query for what is left to do, so that its cost does not grow with what is done.
+    # All queries for unfinished tickets use this index, so finished tickets do not slow them down.
     f"CREATE INDEX unfinished ON tickets (state, run) WHERE state <= {UNRESOLVED}",
     """
     CREATE TABLE replies (
@@ -115,14 +116,14 @@ _VERSION_2: Migration = (
     f"CREATE INDEX unfinished_saves ON saves (state, run) WHERE state <= {SAVE_FAILED}",
 )
 
-# The version that the first migration makes. Version 1 had other names and was never released.
+# The first migration creates this version. Version 1 had other names and was never released.
 _FIRST_VERSION: Final = 2
-# The first makes an empty file a journal; each of the others leads to the next version.
+# The first migration creates the tables in an empty file. Each later one leads to the next version.
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_2,)
 
 
 class _FileIdentity(NamedTuple):
-    """What a database file says of itself."""
+    """The facts that show whether a database file is a journal, and of which version."""
 
     application_id: int
     version: int
@@ -130,7 +131,7 @@ class _FileIdentity(NamedTuple):
 
 
 def newest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
-    """Return the version that the last of the migrations makes."""
+    """Return the version to which the last migration leads."""
     return _FIRST_VERSION + len(migrations) - 1
 
 
@@ -141,13 +142,13 @@ def prepare(
     Create the tables in an empty file, or migrate an older journal to the newest version.
 
     Raises:
-        WrongJournal: The file is something else, or of an unknown version. It is left as it was.
+        WrongJournal: The file is not a journal or has an unknown version. It is left unchanged.
     """
     if _pending_migrations(db, path, migrations):
-        # With a write-ahead log, readers never wait, and a commit is one write and one fsync.
+        # With a write-ahead log, readers never wait, and a commit needs one write and one fsync.
         db.execute("PRAGMA journal_mode = WAL")
         with transaction(db):
-            # Another process may have migrated the file before this one got the lock.
+            # Ask again: another process may have migrated the file before this one got the lock.
             for migration in _pending_migrations(db, path, migrations):
                 for statement in migration:
                     db.execute(statement)
@@ -159,11 +160,11 @@ def check_current(
     db: sqlite3.Connection, path: str, migrations: Sequence[Migration] = MIGRATIONS
 ) -> None:
     """
-    Make sure that a file that may only be read is a journal of the newest version.
+    Raise an error if a file without write access is not a journal of the newest version.
 
     Raises:
-        WrongJournal: The file is something else, or of an unknown version.
-        JournalReadOnly: The journal is older, and cannot be migrated.
+        WrongJournal: The file is not a journal or has an unknown version.
+        JournalReadOnly: The journal has an older version, and cannot be migrated.
     """
     if _pending_migrations(db, path, migrations):
         raise JournalReadOnly(
@@ -177,7 +178,7 @@ def check_current(
 def _pending_migrations(
     db: sqlite3.Connection, path: str, migrations: Sequence[Migration]
 ) -> Sequence[Migration]:
-    """Return the migrations that a file has not had: all of them for an empty file."""
+    """Return the migrations that a file still needs. An empty file needs all of them."""
     identity = _FileIdentity(
         *db.execute(
             "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "

@@ -13,8 +13,8 @@ from .._models.journal_errors import (
     WrongJournal,
 )
 
-# What opening a file can raise. SQLite's message can quote damaged text, which is not UTF-8.
-# Python then raises a UnicodeDecodeError.
+# The errors that opening a file can raise. If SQLite's message quotes damaged text that is not
+# UTF-8, Python raises a UnicodeDecodeError.
 UNREADABLE: Final = (sqlite3.Error, UnicodeError, OSError)
 
 _NOT_A_DATABASE_MESSAGE: Final = (
@@ -39,13 +39,13 @@ _BLOCKED_SIBLING_MESSAGE: Final = (
     "SQLite keeps files beside this journal, and {name} is none; move it away"
 )
 _SIBLING_SUFFIXES: Final = ("-wal", "-shm", "-journal")
-# The least page, and so the least database: https://sqlite.org/fileformat.html
+# The size of the smallest page, and so of the smallest database: https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
-# The message of an error that Python raises itself, without a result code of SQLite.
+# Part of the message of an error that Python itself raises, without an SQLite result code.
 _UNDECODABLE_TEXT: Final = "Could not decode to UTF-8"
 
-# By SQLite's result code. An extended code counts before its primary code:
-# https://sqlite.org/rescode.html
+# Error types and messages by SQLite's result code. If both are listed, an extended code takes
+# precedence over its primary code: https://sqlite.org/rescode.html
 _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
     sqlite3.SQLITE_BUSY: (
         JournalLocked,
@@ -55,7 +55,7 @@ _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
         JournalFull,
         "there is no room to write the journal; make room on its disk, and run again",
     ),
-    # SQLite reports a quota, a limit on the size of files and a failing disk with this code.
+    # SQLite reports an exceeded quota, an exceeded file size limit and a failing disk like this.
     sqlite3.SQLITE_IOERR_WRITE: (
         JournalFull,
         (
@@ -88,7 +88,7 @@ _UNKNOWN_ERROR = (JournalError, "the journal could not be read or written")
 
 
 def primary_code(error: BaseException) -> int:
-    """Return SQLite's primary result code of an error; 0 if it has none."""
+    """Return the primary SQLite result code of an error; 0 if the error has none."""
     return _extended_code(error) & 0xFF
 
 
@@ -127,21 +127,23 @@ def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
 
 def check_file(path: str) -> None:
     """
-    Refuse a file too short to be a database, since SQLite would overwrite it.
+    Raise an error if SQLite must not open the path of a journal.
 
-    Refuse what is no file too: to open a FIFO, here or beside the journal, SQLite waits for ever.
-    The file is not opened: closing it would release all locks that this process has on it.
+    SQLite would overwrite a file that is too short to be a database, and it would wait for ever for
+    a FIFO. The file is not opened here, because closing it would release all locks that this
+    process has on it.
 
     Raises:
-        WrongJournal: The file is something else.
-        JournalError: What stands in the place of a file of SQLite is no file.
-        JournalDamaged: The file was emptied, but its write-ahead log was not.
+        WrongJournal: The path is not a regular file, or the file is too short to be a database.
+        JournalError: The path of a file that SQLite keeps beside the journal is not a file.
+        JournalDamaged: The file is empty, but its write-ahead log is not.
     """
     for suffix in _SIBLING_SUFFIXES:
         sibling = Path(f"{path}{suffix}")
         if sibling.exists() and not (sibling.is_file() or sibling.is_dir()):
             raise JournalError(_BLOCKED_SIBLING_MESSAGE.format(name=sibling.name), path=path)
-    # The log is read first: a process that creates a journal writes the file before the log.
+    # Look at the log before the file. A process that creates a journal writes the file before the
+    # log, so in the other order this check could see an empty file and then its new log.
     wal = Path(f"{path}-wal")
     has_unmerged_wal = wal.is_file() and wal.stat().st_size > 0
     file = Path(path)

@@ -1,4 +1,4 @@
-"""One open SQLite file: one thread writes it, other threads read it. It knows no table."""
+"""SqliteStore: writes an SQLite file in one thread, and reads it in others. It knows no table."""
 
 import asyncio
 import sqlite3
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 class SqliteStore:
     """
-    Runs functions on the connections of one journal file. Make it with `SqliteStore.open`.
+    Calls functions with connections to one journal file. Create it with `SqliteStore.open`.
 
     Attributes:
-        path: The file.
+        path: The path of the file.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class SqliteStore:
     @classmethod
     async def open(cls, path: str, *, lock_timeout: float) -> Self:
         """
-        Open the file, or create it. A file that may only be read is opened for reading.
+        Open the file, or create it. Without write access, open it for reading only.
 
         Raises:
-            JournalError: The file can be neither written nor read; the message says why.
+            JournalError: The file can be neither written nor read. The message says why.
         """
         writer = Writer(path, lock_timeout)
         read_only_error: JournalReadOnly | None = None
@@ -60,10 +60,10 @@ class SqliteStore:
         **kwargs: P.kwargs,
     ) -> asyncio.Future[T]:
         """
-        Call a function in the writer's next transaction. Its result comes after the commit.
+        Call a function in the next transaction. Return a future with its result after the commit.
 
         Raises:
-            JournalError: The journal is closed, or may only be read.
+            JournalError: The journal is closed or was opened for reading only.
         """
         if self._read_only_error is not None and not self._closed:
             raise JournalReadOnly(self._read_only_error.message, path=self.path)
@@ -76,7 +76,7 @@ class SqliteStore:
         **kwargs: P.kwargs,
     ) -> T:
         """
-        Call a function with a read-only connection, in a thread. It waits for no writer.
+        Call a function with a read-only connection in a thread. It does not wait for writers.
 
         Raises:
             JournalError: The journal is closed or cannot be read.
@@ -92,7 +92,7 @@ class SqliteStore:
 
     async def aclose(self) -> None:
         """
-        Finish the queued writes, and close the file.
+        Finish all queued writes, and close the file.
 
         Raises:
             JournalError: The file was deleted or replaced while it was open.

@@ -1,4 +1,4 @@
-"""Records submits before they are sent, so that none is lost. It holds no payload and no key."""
+"""Records submits before they are sent, so that none is lost. It stores no payload and no key."""
 
 import sqlite3
 
@@ -19,14 +19,14 @@ _SELECT_SUBMITS = (
 @frozen(kw_only=True)
 class PendingSubmit:
     """
-    One submit that was recorded before it was sent.
+    A submit, which is recorded before it is sent.
 
     Attributes:
-        track_id: The `track_id` of the request; a random one if the request carries none.
-        endpoint: The endpoint that it is sent to.
-        payload_hash: A digest of the payload, the same as in `SubmitUncertain`.
-        recorded_at: When it was recorded, in seconds since 1970.
-        ticket: The work that it started; None while it is unknown whether it started any.
+        track_id: The `track_id` of the request, or a random text if the request has none.
+        endpoint: The name of the endpoint.
+        payload_hash: The digest of the payload, as in `SubmitUncertain`.
+        recorded_at: When the submit was recorded, in seconds since 1970.
+        ticket: The ticket of the work; None while it is unknown whether work was started.
     """
 
     track_id: str
@@ -41,7 +41,7 @@ def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | N
     Record a submit that is about to be sent.
 
     Raises:
-        ValueError: Its track_id was used before.
+        ValueError: The journal already has a submit with this track_id.
     """
     written = db.execute(
         "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, run) "
@@ -58,10 +58,10 @@ def confirm(
     db: sqlite3.Connection, track_id: str, ticket: Ticket, *, result: Success | None, now: float
 ) -> None:
     """
-    Record the ticket that a submit started, and add that ticket, with its result if there is one.
+    Mark a submit as confirmed by its ticket. Add the ticket, with the result if there is one.
 
     Raises:
-        ValueError: No such submit was recorded.
+        ValueError: No submit with this track_id was recorded.
     """
     add(db, [ticket], now=now)
     row_id = row_id_of(db, ticket)
@@ -75,10 +75,10 @@ def confirm(
 
 def withdraw(db: sqlite3.Connection, track_id: str) -> None:
     """
-    Delete an uncertain submit that started nothing: it was refused, or provably never sent.
+    Delete an uncertain submit that started nothing, because it was refused or never sent.
 
     Raises:
-        ValueError: No such submit was recorded, or it is confirmed.
+        ValueError: No submit with this track_id was recorded, or the submit is confirmed.
     """
     deleted = db.execute(
         "DELETE FROM submits WHERE track_id = ? AND state = 'uncertain'", (track_id,)
@@ -87,7 +87,7 @@ def withdraw(db: sqlite3.Connection, track_id: str) -> None:
 
 
 def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return the unconfirmed submits of runs that are not alive, the oldest first."""
+    """Return the unconfirmed submits of runs that no longer run, the oldest first."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE submits.state = 'uncertain' AND NOT EXISTS (SELECT 1 FROM runs "

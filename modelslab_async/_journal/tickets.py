@@ -1,4 +1,4 @@
-"""Adds tickets, records their polls and completes each once. It never polls."""
+"""Adds tickets, records their polls, and completes each ticket once. It never polls."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -31,13 +31,14 @@ _INSERT_REPLY: Final = (
 @frozen
 class OutcomeRow:
     """
-    How a ticket ended.
+    The outcome of a ticket, to be recorded.
 
     Attributes:
-        row_id: The ticket's number in the journal.
+        row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update.
         outcome: The outcome.
-        max_lag: The most seconds between its end at the server and the poll that saw it, if known.
+        max_lag: The most seconds from the end of the work to the reply that showed it; None if
+            unknown.
     """
 
     row_id: int
@@ -49,12 +50,12 @@ class OutcomeRow:
 @frozen
 class PollUpdate:
     """
-    What the client learned of an open ticket since the last update.
+    The polls of an open ticket since the last update, to be recorded.
 
     Attributes:
-        row_id: The ticket's number in the journal.
+        row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update.
-        last: The last reply, if there was one.
+        last: The last reply; None if there was none.
     """
 
     row_id: int
@@ -63,7 +64,7 @@ class PollUpdate:
 
 
 def add(db: sqlite3.Connection, tickets: Sequence[Ticket], *, now: float) -> int:
-    """Add the tickets that are not in the journal. Return their number."""
+    """Add those tickets that are not in the journal yet. Return the number of added tickets."""
     ids_by_family = family_ids(db, {ticket.family for ticket in tickets})
     added = db.executemany(
         "INSERT OR IGNORE INTO tickets (family, id, added_at) VALUES (?, ?, ?)",
@@ -81,11 +82,12 @@ def complete(
     save_files: bool = False,
 ) -> list[bool]:
     """
-    Write outcomes. Return for each whether it was written: the ticket was open and of this run.
+    Write outcomes. Return for each whether it was written.
 
-    With `save_files`, queue the files of the successes.
+    An outcome is only written if its ticket is open and belongs to this run. With `save_files`, the
+    files of successes are queued to be saved.
     """
-    # Rows that are neighbours in the file are written one after the other.
+    # Sorted, so that rows that are close to each other in the file are written together.
     ordered = sorted(completions, key=attrgetter("row_id"))
     replies = [(completion.row_id, *encode(completion.outcome)) for completion in ordered]
     changes = [
@@ -95,7 +97,7 @@ def complete(
     lost: set[int] = set()
     db.execute("SAVEPOINT completing")
     if db.executemany(_COMPLETE, changes).rowcount != len(changes):
-        # Another run has some of them: write each on its own, to know which.
+        # Another run has taken some of the tickets. Write each outcome alone to learn which.
         db.execute("ROLLBACK TO completing")
         written = [db.execute(_COMPLETE, change).rowcount == 1 for change in changes]
         lost = {
@@ -113,14 +115,14 @@ def complete(
 
 
 def complete_new(db: sqlite3.Connection, row_id: int, outcome: Outcome, *, now: float) -> None:
-    """Complete a ticket that no run has claimed, because its submit brought the result."""
+    """Complete a ticket with the result of its submit, unless a run has claimed the ticket."""
     state, body, other_fields = encode(outcome)
     if db.execute(_COMPLETE_NEW, (state, now, row_id)).rowcount:
         db.execute(_INSERT_REPLY, (row_id, state, body, other_fields))
 
 
 def reopen_failed(db: sqlite3.Connection) -> int:
-    """Reopen the failed tickets. Return their number."""
+    """Reopen all failed tickets. Return their number."""
     return db.execute(
         f"UPDATE tickets SET state = {OPEN}, run = 0, completed_at = NULL, max_lag = NULL "
         f"WHERE state = {FAILED}"
@@ -128,7 +130,7 @@ def reopen_failed(db: sqlite3.Connection) -> int:
 
 
 def record_polls(db: sqlite3.Connection, run_id: int, updates: Sequence[PollUpdate]) -> None:
-    """Write the polls and last replies of tickets that are still open and of this run."""
+    """Write the polls and last replies of tickets that are open and belong to this run."""
     db.executemany(
         f"UPDATE tickets SET polls = polls + ? WHERE {_OWN_OPEN_TICKET}",
         [(update.polls, update.row_id, run_id) for update in updates],

@@ -1,4 +1,4 @@
-"""The one thread that writes a journal. It commits together what waits together."""
+"""Writer: writes a journal in one thread, and commits operations in groups. It knows no table."""
 
 import asyncio
 import os
@@ -22,9 +22,11 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
 _MAX_OPERATIONS_PER_COMMIT: Final = 1000
-# The page cache. New tickets touch pages all over the index of ids.
+# The size of the page cache. It is large, because new tickets touch pages all over the index of
+# ids.
 _CACHE_KIB: Final = 64 * 1024
-# Pages in the write-ahead log before a checkpoint. Larger checkpoints are fewer.
+# The number of pages in the write-ahead log that starts a checkpoint. With more pages, checkpoints
+# are less frequent.
 _CHECKPOINT_PAGES: Final = 4000
 
 
@@ -37,12 +39,12 @@ class _QueuedOperation:
 
 
 def connect(path: str, lock_timeout: float) -> sqlite3.Connection:
-    """Open a file, or create it. A commit is on the disk when it returns."""
+    """Open a file, or create it. A commit returns only when its data is on the disk."""
     return configured(lambda: sqlite3.connect(path, timeout=lock_timeout, isolation_level=None))
 
 
 def configured(open_connection: Callable[[], sqlite3.Connection]) -> sqlite3.Connection:
-    """Open a connection with the settings that every connection to a journal has."""
+    """Open a connection, and apply the settings for all connections to a journal."""
     db = open_connection()
     try:
         db.execute("PRAGMA synchronous = FULL")
@@ -57,10 +59,10 @@ def configured(open_connection: Callable[[], sqlite3.Connection]) -> sqlite3.Con
 
 class Writer:
     """
-    Runs operations on one file, in the order given. It belongs to the event loop that made it.
+    Runs operations on one file in the order in which they were queued.
 
-    The thread answers every future, also when it dies: then all waiting operations, and all later
-    ones, get the error.
+    A `Writer` belongs to the event loop in which it was made. Its thread resolves every future. If
+    the thread ends with an error, all waiting and all later operations get that error.
     """
 
     def __init__(self, path: str, lock_timeout: float) -> None:
@@ -75,7 +77,8 @@ class Writer:
         self._closed = False
         self._failure: JournalError | None = None
         self._file: os.stat_result | None = None
-        # A daemon: a program may end without closing its journal. What was answered is committed.
+        # A daemon thread, so that a program can end without closing its journal. Operations whose
+        # futures are resolved are committed already.
         self._thread = threading.Thread(
             target=self._run, name="modelslab_async journal", daemon=True
         )
@@ -85,7 +88,7 @@ class Writer:
         Open the file, or create it.
 
         Raises:
-            JournalError: The file cannot be opened for writing; the message says why.
+            JournalError: The file cannot be opened for writing. The message says why.
         """
         self._thread.start()
         try:
@@ -96,10 +99,10 @@ class Writer:
 
     def enqueue(self, operation: Operation[T]) -> asyncio.Future[T]:
         """
-        Queue an operation. Its future gets the result after the commit, or the error.
+        Queue an operation. Return a future with its result after the commit, or with its error.
 
         Raises:
-            JournalError: The journal is closed, or its thread has died.
+            JournalError: The journal is closed, or its thread has ended with an error.
         """
         if self._closed:
             raise JournalError("this journal is closed; open it again", path=self._path)
@@ -123,7 +126,7 @@ class Writer:
             return True
 
     async def aclose(self) -> None:
-        """Finish the queued operations, and close the file."""
+        """Finish all queued operations, and close the file."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
@@ -141,9 +144,10 @@ class Writer:
 
     def _fail(self, error: JournalError) -> None:
         """
-        Pass the error that ended the thread to every waiting caller.
+        Pass the error that ended the thread to all waiting callers.
 
-        It runs in the event loop, as `enqueue` does, so no operation can be queued in between.
+        This method and `enqueue` both run in the event loop, so no operation can be queued between
+        setting the failure and emptying the queue.
         """
         self._failure = error
         _resolve(self._open_result, None, error)
@@ -159,7 +163,7 @@ class Writer:
 
     def _open_file(self) -> sqlite3.Connection:
         check_file(self._path)
-        # `WriteLock` does the waiting, so SQLite itself must not wait.
+        # SQLite must not wait for the lock itself, because `WriteLock` does that.
         db = self._write_lock.run_exclusive(lambda: connect(self._path, lock_timeout=0.0))
         try:
             self._write_lock.run_exclusive(lambda: prepare(db, self._path))
@@ -170,7 +174,7 @@ class Writer:
         return db
 
     def _commit_group(self, db: sqlite3.Connection) -> bool:
-        """Commit the operations that wait. Return whether there will be more."""
+        """Commit the operations in the queue together. Return False at the end of the queue."""
         queued = self._queue.get()
         self._group = group = []
         while queued is not None:
@@ -202,7 +206,7 @@ class Writer:
                 [(queued.future, None, to_journal_error(error, self._path)) for queued in group]
             )
         except Exception as error:  # noqa: BLE001 -- the caller of the operation gets it.
-            # One bad operation must not fail the others: commit each on its own.
+            # Commit each operation alone, so that the others succeed.
             if len(group) == 1:
                 if isinstance(error, JournalError):
                     error.path = self._path
@@ -227,7 +231,7 @@ class Writer:
         try:
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:
-            # The event loop is closed, so no task waits for an answer.
+            # The event loop is closed, so no task waits for a result.
             return
 
 
