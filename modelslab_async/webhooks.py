@@ -17,7 +17,7 @@ from ._parsing.webhook_ids import read_webhook
 __all__ = ["receiver"]
 
 _MAX_BODY_BYTES = 1024 * 1024
-# The service waits 30 seconds for an answer, so a slower body is never complete.
+# The service waits 30 seconds for an answer, so a slower delivery has failed anyway.
 _BODY_TIMEOUT_S = 30.0
 
 Message: TypeAlias = MutableMapping[str, Any]

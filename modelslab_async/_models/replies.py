@@ -21,7 +21,7 @@ class Processing:
         eta: Seconds until the server expects the job to end; None if it gave no estimate.
         message: The server's text, if any.
         future_links: The links at which the files will appear, as the server says.
-        fetch_result: The URL that the server names for later polls, if any. The client ignores it.
+        fetch_result: The URL that the server names for later polls, if any. It is never requested.
         raw: The whole body as it came.
     """
 

@@ -135,7 +135,7 @@ def first_text(body: Mapping[str, Any], *names: str) -> str:
 
 
 def to_number(value: object) -> float | None:
-    """Return the value as a finite, non-negative number, or None. It may be a string."""
+    """Return a number, or the number in a text, if it is finite and not negative; else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -184,7 +184,7 @@ def _is_link(value: str) -> bool:
 
 
 def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the results in the body of a finished job; mirrors if there is nothing else."""
+    """Return the results of a finished job. Mirrors count only if there is nothing else."""
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):
             for name in _OUTPUT_FIELDS:

@@ -1,5 +1,5 @@
 """
-Turns a response into a reply or a typed error. No bytes make it raise any other error.
+Turns a response into a reply or a typed error. It raises no other error, whatever the bytes.
 
 The HTTP status decides about the request (401, 429, 5xx), the body decides about the job.
 """
@@ -49,7 +49,8 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# A firewall may send the statuses of these errors with a page of HTML. They say nothing then.
+# A firewall may send the statuses of these errors with a page of HTML. Then they say nothing about
+# the account.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
@@ -83,8 +84,8 @@ def read_reply(
         headers: The HTTP headers, as a mapping or as pairs.
         body: The bytes of the body.
         families: The registry that says how to read the status of the ticket's family.
-        received_at: The time of the response, in seconds since 1970. It is used if the
-            `Date` header is missing, to find how long until an absolute time in `Retry-After`.
+        received_at: The time of the response, in seconds since 1970. Without a
+            `Date` header, the wait until an absolute time in `Retry-After` counts from this time.
 
     Raises:
         TransientError: The reply says nothing about the job.

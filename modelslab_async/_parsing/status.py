@@ -112,7 +112,7 @@ def _workflow(fields: Mapping[str, Any]) -> JobState:
 
 
 def _unlisted_stage_meaning(word: str) -> Meaning:
-    """Return the meaning of an unlisted training stage. It is never that the job is done."""
+    """Return the meaning of an unlisted training stage, which never ends a job as done."""
     meaning = _STATUS_MEANINGS.get(word, Meaning.RUNNING)
     return Meaning.RUNNING if meaning is Meaning.DONE else meaning
 

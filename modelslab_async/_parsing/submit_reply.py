@@ -37,7 +37,7 @@ def read_submit_reply(
         status_code: The HTTP status.
         headers: The HTTP headers.
         body: The bytes of the body.
-        families: The registry, on the hosts in use.
+        families: The families, with the base URLs in use.
         local_id: A unique text for the ticket if the service gives no id.
         received_at: The time of the response, in seconds since 1970.
 
@@ -77,7 +77,7 @@ def _check_accepted(reply: Reply, ticket: Ticket | None, status_code: int) -> Pr
 
 
 def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLabError:
-    """Make the error of a failed submit. Work without an id or the status `failed` never began."""
+    """Make the error of a failed submit. Work began only with an id or the status `failed`."""
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":
         error = GenerationFailed.of(reply)

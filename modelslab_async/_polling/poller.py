@@ -128,7 +128,7 @@ class Poller:
             self._pool.arm()
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Remove a watcher from one ticket. It does not get the reply of a poll in flight."""
+        """Remove a watcher from one ticket. A poll in flight goes on without that watcher."""
         try:
             self._schedule.drop(ticket, watcher)
         except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.
@@ -205,7 +205,7 @@ class Poller:
                     watcher.fail(self._fatal_error)
 
     def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
-        # A new task inherits the context of the task that starts it, so no caller starts one here.
+        # A task inherits the context of the task that starts it, so only the poller starts tasks.
         self._drops.start(group)
         if self._pool.try_add_worker():
             group.start_soon(self._run_worker)

@@ -103,7 +103,7 @@ class StatusClient:
 
         Raises:
             TransientError: The reply says nothing about the job.
-            Refused: The server refuses.
+            Refused: The server refuses the key, the plan or the request.
         """
         response = await self._response(ticket)
         reply = read_reply(
@@ -124,7 +124,7 @@ class StatusClient:
 
         Raises:
             TransientError: The reply says nothing about the job.
-            Refused: The server refuses.
+            Refused: The server refuses the key, the plan or the request.
         """
         response = await self._response(ticket)
         return self._reader.read(

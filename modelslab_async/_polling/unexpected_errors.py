@@ -27,11 +27,11 @@ def poller_error(error: BaseException | None) -> RuntimeError:
     Return the error that every caller gets after the poller has stopped.
 
     Args:
-        error: The defect that stopped it; None if another task cancelled one of its tasks.
+        error: The defect that stopped it; None if other code cancelled one of its tasks.
     """
     first: BaseException | None = error
     while isinstance(first, BaseExceptionGroup):
-        # Workers that fail on the same defect raise one group.
+        # Several workers that fail raise one exception group.
         first = first.exceptions[0]
     reason = (
         "a worker of it was cancelled from outside"

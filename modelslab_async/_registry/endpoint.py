@@ -12,7 +12,7 @@ from .family import Call, KeyLocation, Medium, Method
 from .suggestions import closest_name
 from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders
 
-# In the documentation, a parameter takes a file if and only if its name has one of these words.
+# In the documentation, a parameter takes a file if its name has one of these words, and else not.
 # The exceptions are two switches, and the parameter `url` that one row lists in `files`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio"})
@@ -32,7 +32,8 @@ class Endpoint:
     One row of the table of endpoints: a named way to start work.
 
     A submit is refused if a required parameter is missing, or if a name looks like a misspelling
-    of a known one. Values are not checked, and unknown names pass: the service adds parameters.
+    of a known one. Values are not checked, and unknown names pass, because the service adds
+    parameters.
 
     Args:
         name: `family/endpoint`, such as `realtime/text2img`.

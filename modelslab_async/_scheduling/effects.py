@@ -31,7 +31,7 @@ class Effects:
 
     Attributes:
         completion: How the ticket ended; None if it is still open.
-        paused: The seconds of the pause that the poll caused for its host or key; None if none.
+        paused: The seconds of the pause that the poll caused for its host or key, if any.
     """
 
     completion: Completion | None = None

@@ -3,14 +3,15 @@ Reacts to a failed poll: pauses or refuses its host or key, and retries or ends 
 
     RateLimited                             the key pauses at all hosts; then the ticket is polled
     any other TransientError                the ticket backs off; it ends after `max_failures`
-      10 in a row (1 if it is unproven)     the host pauses, and is unproven after that
+      10 in a row at a proven host          the host pauses
+      one at an unproven host               the host pauses
       `outage` seconds without an answer    all tickets of the host end
     AuthenticationError, PaymentRequired    all tickets of the key end
     PermissionDenied                        all tickets of the family end
     ConnectionImpossible                    all tickets of the host end
     any other ModelsLabError                this ticket ends
 
-`host_health` explains unproven hosts. A rate limit never counts as a failure of the ticket.
+`host_health` explains which hosts are proven. A rate limit never counts as a failure of the ticket.
 """
 
 from attrs import frozen
@@ -35,7 +36,7 @@ class FailureReaction:
 
     Attributes:
         retry_at: When to poll the ticket again; None if the ticket ends.
-        paused: The seconds of the pause that the failure caused for its host or key; None if none.
+        paused: The seconds of the pause that the failure caused for its host or key, if any.
     """
 
     retry_at: float | None = None

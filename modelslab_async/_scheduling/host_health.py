@@ -67,7 +67,7 @@ class HostHealth:
         return self.record_pause(poll_started)
 
     def record_pause(self, poll_started: float) -> int:
-        """Count a pause. Return the pauses in a row; 0 if the poll is older than the last one."""
+        """Count a pause. Return the pauses in a row; 0 for a poll from before the last pause."""
         if poll_started < self._paused_at:
             return 0
         self._pause_streak += 1

@@ -59,8 +59,8 @@ class Entry:
     Attributes:
         due: When to poll the ticket next. While a poll is in flight, when that poll was due.
         poll_started: When the poll in flight started; -inf if no poll is in flight.
-        last_running: When the job was last seen running; before that, when it was added.
-        expected_done: When the job will be done by the server's first eta; None without an eta.
+        last_running: When the job was last seen running; before that, when the ticket was added.
+        expected_done: When the first eta of the server says that the job will be done, if it came.
     """
 
     ticket: Ticket
@@ -169,7 +169,7 @@ class HostQueue:
         return max(due, self._probed_at + _PROBE_INTERVAL_S * (1 << doublings))
 
     def take(self, now: float) -> Entry:
-        """Take the next entry out for a poll. Call it only if `next_poll_at` is not after `now`."""
+        """Take out the next entry for a poll. Call it only if `next_poll_at` is not after `now`."""
         entry = self._pop(now)
         entry.poll_started = self._probed_at = now
         entry.polls += 1
@@ -191,7 +191,7 @@ class HostQueue:
             self._spread_backlog(now)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread the polls that fell due while the process stood still for this many seconds."""
+        """Spread the polls that fell due in the seconds during which the process did not run."""
         next_due = self._find_next_due() if self.health.is_proven else None
         if next_due is not None and next_due < now - seconds:
             self._spread_backlog(now)

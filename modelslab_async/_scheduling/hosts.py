@@ -84,7 +84,7 @@ class Hosts:
             host_queue.health.pause(now, seconds)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread the polls that fell due while the process stood still for this many seconds."""
+        """Spread the polls that fell due in the seconds during which the process did not run."""
         for host_queue in self._queues.values():
             host_queue.note_stall(now, seconds)
 

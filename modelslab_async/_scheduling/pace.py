@@ -134,7 +134,7 @@ class Pace:
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Jitter delays the poll, because a poll before the eta would find the job still running.
+        # Here jitter delays the poll, because before the eta the job would still be running.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 

@@ -73,7 +73,7 @@ class RetryLimits(Protocol):
 
     @property
     def grace(self) -> float:
-        """The age in seconds below which "not found" means that the server is not that far yet."""
+        """The age in seconds below which "not found" does not end a ticket."""
         ...
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:

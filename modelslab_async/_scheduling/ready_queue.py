@@ -33,7 +33,7 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # Ten polls a second are no burst, so gaps in a small backlog need not be longer.
 _MAX_BACKLOG_GAP_S = 0.1
-# After a late timer, a backlog may catch up by this much.
+# After a late timer, a backlog may catch up by this many seconds.
 _MAX_CATCH_UP_S = 0.05
 
 

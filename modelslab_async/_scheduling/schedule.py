@@ -92,7 +92,7 @@ class Schedule:
         just_submitted: bool = False,
         expects_webhook: bool = False,
     ) -> None:
-        """Open a ticket, or add a watcher to an open one. See `InitialState` for the rest."""
+        """Open a ticket, or add a watcher to it. `InitialState` explains the last arguments."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)

@@ -49,7 +49,7 @@ class EndpointGroup:
             optional: The names of the optional parameters, without those of `callback_params`.
             subpath: The endpoint's path below the root, if it differs from `name`.
             callback_params: The names of the parameters that set up a webhook.
-            page: The documentation page in the folder `docs`; with a leading `/`, in any folder.
+            page: The documentation page in the folder `docs`; with a leading `/`, anywhere.
             resolved_by: The family of the endpoint's tickets, if that is not the group's.
             **overrides: Other arguments of `Endpoint`.
         """

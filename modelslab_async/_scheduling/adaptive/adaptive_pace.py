@@ -2,14 +2,15 @@
 AdaptivePace: a pace that learns how long jobs take. It reads no clock and draws no random number.
 
 For each family it keeps two histories of finished jobs: their ages in seconds, and the ratios of
-their ages to their etas. A ticket with an eta uses the ratios, others the ages.
+their ages to their etas. A ticket with an eta uses the ratios, others the ages. Steps from a history
+are called learned, and the steps of the pace that it starts as are called plain.
 
     a job ends         The ages between which it ended go into the histories. Its cost with learned
                        steps is compared with its cost with plain steps (replay, budget).
     a step is needed   The plain pace's step, if too few jobs are known or learned steps have cost
                        too much. Otherwise the next poll of the cheapest plan (planner).
 
-So a family for which learned steps cost more returns to plain steps, a few percent worse at most.
+So a family returns to plain steps if learned steps cost more. It loses a few percent at most.
 """
 
 import math
@@ -27,10 +28,10 @@ from .replay import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Polls closer than these fractions of a step or an age count as one, because jitter moves polls.
+# Polls this close, as fractions of a step or an age, count as the same, because jitter moves polls.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# Until learned steps have paid off for jobs with an eta, a poll is planned at twice its cost.
+# Until learned steps have paid off for jobs with an eta, polls are planned at twice their cost.
 _TRIAL_COST_FACTOR = 2.0
 # Real etas are longer than this. The ratio of an age to a shorter eta would mean nothing.
 _MIN_ETA_S = 0.01
@@ -75,7 +76,7 @@ class AdaptiveFamilyPace:
             history.add(last_running / unit, None if first_done is None else first_done / unit)
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
-        """Return the history for jobs with this eta, and how many seconds its unit is."""
+        """Return the history for jobs with this eta, and how many seconds one unit of it is."""
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
         return self.ages, 1.0

@@ -25,14 +25,14 @@ _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
 # A bin is smoothed over as many neighbours as hold the weight of this many jobs.
 _SMOOTHING_JOBS = 10.0
-# Half a job is assumed to take longer than all that were observed, up to 20 times as long.
+# The weight of half a job goes to durations above the longest observed one, up to 20 times as long.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
 # A job whose end was not seen is assumed to end by twice the age at which it last ran.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# One edge is exactly 1, because a job with a correct eta ends just below the ratio 1.
+# One edge is exactly 1, because a job with a correct eta ends just below 1 times its eta.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -73,7 +73,7 @@ class IntervalHistogram:
         Return the probability that a job ends in each bin, from the first bin on.
 
         Args:
-            eta_prior: The prior probability that a job ends just before its eta, at the ratio 1.
+            eta_prior: The prior probability that a job ends just before its eta.
         """
         self._decay()
         ends = (low + _BINS_PER_DOUBLING if high == _BINS else high for low, high in self._weights)
@@ -84,7 +84,7 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # Undo the smoothing across the ratio 1. It would add a second poll after a correct eta.
+            # Undo the smoothing across the eta, which would add a second poll after a correct eta.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 
@@ -157,7 +157,7 @@ def _spread_mass(slopes: list[float], low: int, high: int, mass: float) -> None:
 
 
 def _with_eta_prior(probabilities: Sequence[float], share: float) -> list[float]:
-    """Move this share of the probability to the bins just below the ratio 1."""
+    """Move this share of the probability to the bins just before the eta."""
     low = _EDGE_OF_ONE - _BINS_BEFORE_ONE
     peak = [
         share / _BINS_BEFORE_ONE if low <= k < _EDGE_OF_ONE else 0.0

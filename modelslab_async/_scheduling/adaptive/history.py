@@ -48,7 +48,7 @@ class JobHistory:
         count = self.intervals.count
         if count < self.min_jobs:
             return None
-        # A plan takes milliseconds, so a new one is made only after 1/16 more jobs.
+        # A plan takes milliseconds, so a new one is made only after the jobs have grown by 1/16.
         if not self._density or count >= self._planned_count + min(
             count // _REPLAN_DIVISOR, _MAX_JOBS_PER_PLAN
         ):
