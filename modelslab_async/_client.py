@@ -136,7 +136,7 @@ class Client:
             GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
             WaitTimeout: The time is up. Wait for the same ticket again to resume.
             Refused: The server refuses the key, the plan or the request.
-            TransientError: More polls in a row failed than the pace allows.
+            TransientError: Too many polls in a row failed, by the limits of the pace.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
 
         Example:
@@ -176,7 +176,7 @@ class Client:
         """
         Wait for many tickets, and yield their outcomes as they end.
 
-        The client reads the source as far as the window allows. Leaving the loop ends all waits.
+        The client reads the source as far as the window allows. Leaving the loop ends its waits.
 
         Args:
             tickets: An iterable or async iterable of tickets in any form.
@@ -202,7 +202,7 @@ class Client:
         """
         Poll a ticket now, if a caller waits for it. Use this if the job may just have ended.
 
-        However often it is called, it causes at most one poll per `floor` seconds of the pace.
+        However often it is called, it causes at most one poll in the `floor` seconds of the pace.
         """
         self.engine.nudge(Ticket.of(ticket))
 
@@ -217,7 +217,7 @@ class Client:
         Args:
             endpoint: `family/endpoint`, such as `"realtime/text2img"`; the command
                 `modelslab-async endpoints` lists all.
-            params: What the endpoint takes, sent as they are; None leaves one out. Where the
+            params: What the endpoint takes, sent as it is; what is None is left out. Where the
                 service wants a link to a file (`Endpoint.takes_file`), a path, bytes or an open
                 file will do. Up to 5 MB are uploaded first, and kept there for 24 hours.
 
@@ -260,7 +260,7 @@ class Client:
 
         Args:
             requests: Pairs of an endpoint and its parameters.
-            timeout: The most seconds to wait for each once it is started; then it is `Unresolved`.
+            timeout: The most seconds to wait for each started request; then it is `Unresolved`.
             window: The most requests that are begun or not yet taken at once.
 
         Raises:

@@ -95,7 +95,7 @@ class Batch:
 
     async def add(self, tickets: Tickets) -> int:
         """
-        Add tickets, and return how many are new. Tickets in the journal stay as they are.
+        Add tickets, and return how many are new. Tickets already in the journal are unchanged.
 
         Raises:
             ValueError: A ticket is ill-formed, or the client does not know its family. Tickets
@@ -164,8 +164,8 @@ class Batch:
         Raises:
             JournalError: The journal cannot be written. An outcome that was not committed was not
                 yielded, and its ticket is open on the next run.
-            ValueError: The batch has no client or an argument is out of its range. Or, once all
-                other tickets have ended: the client does not know the family of a ticket.
+            ValueError: The batch has no client or an argument is out of its range. For a
+                ticket of an unknown family it is raised after all other tickets have ended.
         """
         client = self._require_client("a run")
         runs = self._runs.results(partial(self._poll_run, client), timeout, window)
@@ -190,7 +190,8 @@ class Batch:
 
         Raises:
             ClientClosed: The downloads are closed.
-            JournalError: See `run`, also for `ValueError`.
+            JournalError: See `run`.
+            ValueError: See `run`.
         """
         client = self._require_client("a run")
         downloads.check_open()
@@ -245,7 +246,7 @@ class Batch:
         self, folder: str | os.PathLike[str] | None = None, *, repair: bool = False
     ) -> Verified:
         """
-        Compare all recorded files with the disk, in `folder` or where each was saved.
+        Compare all recorded files with the disk, in `folder` or where each file was saved.
 
         With `repair`, the next `save` downloads changed and missing files again.
         """

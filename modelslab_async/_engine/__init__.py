@@ -1,5 +1,5 @@
 """
 What `Client` and `Batch` run on: one poller, one submitter, one lifecycle.
 
-It never sends a request itself; `_polling` and `_submitting` send them.
+It never sends a request itself: `_polling` and `_submitting` send all requests.
 """

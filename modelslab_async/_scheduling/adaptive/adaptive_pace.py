@@ -3,7 +3,8 @@ AdaptivePace: a pace that learns how long jobs take. It reads no clock and draws
 
 For each family it keeps two histories of finished jobs: their ages in seconds, and the ratios of
 their ages to their etas. A ticket with an eta uses the ratios, others the ages.
-Steps that come from a history are called learned, and the steps of the pace that it starts as are called plain.
+Steps that come from a history are called learned. Steps of the pace that it starts as are called
+plain.
 
     a job ends         The ages between which it ended go into the histories. Its cost with learned
                        steps is compared with its cost with plain steps (replay, budget).
