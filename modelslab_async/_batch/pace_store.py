@@ -1,4 +1,4 @@
-"""PaceStore: keeps the state of an adaptive pace in the journal. It never changes the pace."""
+"""PaceStore: keeps the state of an adaptive pace in the journal. It polls nothing."""
 
 import logging
 

@@ -56,8 +56,8 @@ class RunSequence:
                         yield result
             finally:
                 await self._close(run)
-            # If the lease was lost because the process was suspended for longer, begin another run
-            # for the tickets that are still open.
+            # The lease is lost if the process was suspended for longer than the lease. Then begin
+            # another run for the tickets that are still open.
             if not run.has_lost_lease:
                 return
 

@@ -17,7 +17,7 @@ class KeptBytes:
     The first bytes of a file, which are already on disk.
 
     Args:
-        size: The number of these bytes.
+        size: The number of bytes on disk.
         validator: The ETag or Last-Modified of the response that sent these bytes.
         total: The size of the whole file; None if no response announced it.
     """
@@ -102,7 +102,7 @@ def validator_of(headers: Mapping[str, str]) -> str:
 
 
 def is_sendable(validator: str) -> bool:
-    """Whether an `If-Range` can hold a validator: httpx sends headers in ASCII only."""
+    """Whether a validator can be sent in an `If-Range` header. httpx sends only ASCII headers."""
     return validator.isascii() and validator.isprintable()
 
 

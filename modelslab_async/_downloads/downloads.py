@@ -34,8 +34,8 @@ from .verify import is_unchanged
 _HTTP: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
 
 DEFAULT_MAX_BYTES = 4 << 30
-# The number of generations in progress for each possible transfer. With several, a transfer can
-# always follow the previous one at once.
+# The number of generations in progress for each possible transfer. With only one, a transfer would
+# have to wait until the next generation is ready.
 _WINDOW_PER_TRANSFER = 8
 
 

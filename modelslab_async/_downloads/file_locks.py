@@ -22,7 +22,7 @@ if sys.platform == "win32":  # pragma: no cover -- Windows has locks of another 
     import msvcrt
 
     def try_lock(descriptor: int) -> bool:
-        """Lock an open file. Returns False if another descriptor holds the lock."""
+        """Lock an open file. Return False if another descriptor holds the lock."""
         position = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, _LOCK_OFFSET, os.SEEK_SET)
         try:
@@ -37,7 +37,7 @@ else:
     import fcntl
 
     def try_lock(descriptor: int) -> bool:
-        """Lock an open file. Returns False if another descriptor holds the lock."""
+        """Lock an open file. Return False if another descriptor holds the lock."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -66,7 +66,7 @@ def open_regular(path: Path, *, create: bool = True) -> FileIO:
 
 def open_locked(path: Path) -> FileIO | None:
     """
-    Create or open a regular file and lock it. Returns None if another process holds the lock.
+    Create or open a regular file and lock it. Return None if another process holds the lock.
 
     Raises:
         OSError: The file cannot be opened, or is not a regular file.

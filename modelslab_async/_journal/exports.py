@@ -119,7 +119,7 @@ _WRITERS: Final[dict[ExportFormat, Callable[[Path, Iterable[_Page]], None]]] = {
 
 
 def _converted(each: RecordedOutcome, convert: Callable[[RecordedOutcome], T]) -> T:
-    """Convert one outcome. If this fails, name the ticket in the error, so that it can be fixed."""
+    """Convert one outcome. An error names the ticket, so that the caller can fix its row."""
     try:
         return convert(each)
     except Exception as error:

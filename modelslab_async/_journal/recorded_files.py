@@ -73,7 +73,7 @@ def files_of(db: sqlite3.Connection, ticket: Ticket) -> list[RecordedFile]:
 def page_of_files(
     db: sqlite3.Connection, after: FilePosition, limit: int
 ) -> tuple[list[RecordedFile], FilePosition | None]:
-    """Return the files after a position, and the `after` of the next page; None after the last."""
+    """Return up to `limit` files after a position, and the position to continue after, if any."""
     names = family_names(db)
     rows = db.execute(
         "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "

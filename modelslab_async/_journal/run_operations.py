@@ -1,4 +1,4 @@
-"""RunLeases: runs claim and complete the tickets of a journal under leases. It never polls."""
+"""RunLeases: lets runs claim and complete tickets of a journal under leases. It never polls."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -102,7 +102,7 @@ class RunLeases:
     async def complete_save(
         self, run_id: int, row_id: int, *, error: str | None, argument: str = ""
     ) -> bool:
-        """Write that the files of a ticket are saved, or an error. Return whether it was written."""
+        """Write that a ticket's files are saved, or an error. Return whether it was written."""
         return await self._store.write(
             pending_saves.complete_save,
             run_id,

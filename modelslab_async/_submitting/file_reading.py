@@ -130,7 +130,7 @@ async def _upload(parameter: str, value: Any) -> Any:
 
 
 async def _run_blocking(parameter: str, source: object, function: Callable[[], T]) -> T:
-    """Call a function that reads a file. Use a thread unless the file is few bytes in memory."""
+    """Call a function that reads a file, in a thread unless the file is a short bytes object."""
     with _errors_as_unusable(parameter):
         if isinstance(source, bytes) and len(source) < _THREAD_THRESHOLD_BYTES:
             return function()

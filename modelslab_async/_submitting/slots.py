@@ -39,7 +39,7 @@ _MAX_SLOT_AGE_S = 3600.0
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
 # The first poll comes after this share of the eta. Some real etas were a hundred times too long.
-# So the smallest of the latest ratios of duration to eta, if below 1, shortens the wait.
+# So the share is multiplied by the smallest of the latest ratios of duration to eta, if below 1.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
@@ -220,7 +220,7 @@ class Slots:
         return self._used >= limit
 
     def _admit_waiting(self) -> None:
-        """Admit submits while there is room. For those that still wait, set a timer."""
+        """Admit submits while there is room. If others still wait, set a timer to try again."""
         now = asyncio.get_running_loop().time()
         self._evict_stale(now)
         while self._waiting and self._has_room(now):

@@ -44,8 +44,8 @@ class SubmitExchange:
         Send a submit once.
 
         Returns:
-            The reply, or an error. Only after a `SubmitUncertain` is it unknown whether work was
-            started.
+            The reply, or an error. It is unknown whether work was started only if the error is a
+            `SubmitUncertain`.
         """
         try:
             return await self._reply_to(submit_request)

@@ -89,6 +89,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the error as it was before `upload_files` added the name of the file's parameter."""
+    """Return the original error, whose message does not mention the upload of the file."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

@@ -64,7 +64,7 @@ def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
 
 
 def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -> str:
-    """Return a pattern that matches any of the keys. `pattern_of` gives that of a character."""
+    """Return a pattern that matches any key. `pattern_of` makes the pattern of one character."""
     return "|".join("".join(map(pattern_of, key)) for key in _maskable_keys(credentials))
 
 

@@ -93,7 +93,7 @@ class Deadlines:
 
     def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         self._timer_due = when
-        # The timer outlives the call that sets it, so it must not keep the caller's context.
+        # The timer outlives the call that sets it, so its callback gets an empty context.
         self._timer = loop.call_at(when, self._on_timer, loop, context=Context())
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:

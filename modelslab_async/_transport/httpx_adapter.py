@@ -118,7 +118,8 @@ async def _send_tracked(
             )
     finally:
         del tracked
-    # Raised outside of the handlers so that the httpx error is not the context: it holds the key.
+    # Raised outside of the handlers, so that the httpx error, which holds the key, is not its
+    # context.
     raise error
 
 
@@ -143,10 +144,10 @@ def guard_request(request: httpx.Request) -> None:
 
 def _is_send_error(fault: Exception) -> bool:
     """
-    Return whether an error belongs to this exchange, and not to a caller's hook or transport.
+    Return whether an error means that the exchange failed, and is not a bug in a caller's hook.
 
-    Over HTTP/2, httpcore raises errors of other packages on bytes that break the protocol: a
-    `ValueError` for a status that is no number, or an error of h2. The sender translates `OSError`.
+    Over HTTP/2, httpcore also raises errors of other packages if received bytes break the protocol,
+    such as a `ValueError` for an invalid status or an error of h2. `OSError` is left to the sender.
     """
     return isinstance(fault, _SEND_ERRORS) or (
         not isinstance(fault, OSError)

@@ -2,10 +2,10 @@
 Limits the interim (1xx) responses that httpcore accepts before a response. It sends nothing.
 
 httpcore skips any number of interim responses without yielding to the event loop: 64 KiB of them
-block the loop for some 100 ms. TLS records of one byte block it too, because each is a read of its
-own. The documented `trace` extension of httpcore passes on the network stream of each new
-connection. This module wraps the stream: it counts interim responses before httpcore parses them,
-and yields to the event loop now and then.
+block the loop for some 100 ms. Many TLS records of one byte block it too, because each of them is
+read separately. The documented `trace` extension of httpcore passes on the network stream of each
+new connection. This module wraps the stream. It counts interim responses before httpcore parses
+them, and yields to the event loop after some reads.
 
 There is no limit for HTTP/2, nor on a connection that the caller's client had opened already.
 """
@@ -25,7 +25,7 @@ _find_interim = re.compile(rb"\nHTTP/\d\.\d 1\d\d").findall
 # One byte less than the length of a match, because a match may begin in one read and end in the
 # next.
 _OVERLAP_BYTES = 12
-# Reads of a connection after which other tasks may run.
+# The number of reads of a connection after which other tasks may run.
 _READS_PER_YIELD = 100
 
 

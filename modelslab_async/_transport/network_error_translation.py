@@ -25,7 +25,7 @@ def translate_error(
 
 
 def connect_error(fault: OSError | UnicodeError) -> ModelsLabError:
-    """Translate the error of a failed connection: an `UnicodeError` if the host name is invalid."""
+    """Translate the error of a failed connection. An invalid host name raises `UnicodeError`."""
     message = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
     return _tls_error(fault) or _transport_error(fault, message, may_have_been_sent=False)
 

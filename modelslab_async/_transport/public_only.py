@@ -103,8 +103,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> "_Connection":
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # httpcore would load a context of its own without this one, although `connect_tcp` has
-        # already set up TLS.
+        # `connect_tcp` sets up TLS, but without this context httpcore would load another one.
         context = await ssl_loader.context() if ssl_loader else None
         return _Connection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend

@@ -20,7 +20,7 @@ def permanent_tls_error(
         fault: The error. If it is not a TLS error, its causes and contexts are searched for one.
         in_handshake: Whether the error was raised during the handshake. After the handshake, only
             alerts of the server can be permanent. With TLS 1.3, a server may demand a client
-            certificate only then.
+            certificate only after the handshake.
         may_have_been_sent: Whether a request may have left before the error.
     """
     while fault is not None and not isinstance(fault, ssl.SSLError):

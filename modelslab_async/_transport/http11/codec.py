@@ -27,7 +27,7 @@ class Codec(Protocol):
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether a body without chunked encoding is being received. Its size costs no time."""
+        """Whether a body without chunked encoding is being received. It parses fast at any size."""
         ...
 
     def encode(self, request: Request, host: str) -> bytes:

@@ -56,7 +56,7 @@ class OriginPool:
         self._host_header = host_header(scheme, host, port)
         self._make_codec = make_codec
         self._ssl_loader = ssl_loader if scheme == "https" else None
-        # Each exchange holds it from connecting to the response.
+        # Each exchange holds this semaphore from before it connects until after the response.
         self._connection_limit = asyncio.Semaphore(connections)
         self._idle: dict[Connection, float] = {}
         self._open_connections: set[Connection] = set()
@@ -135,7 +135,7 @@ class OriginPool:
             connecting = open_connection(
                 self._host, self._port, self._ssl_loader, lambda: connection
             )
-            # The connection outlives the call that opens it, so it must not keep that context.
+            # The connection outlives the call that opens it, so its task gets an empty context.
             task = asyncio.get_running_loop().create_task(connecting, context=Context())
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
