@@ -60,7 +60,7 @@ class Entry:
         due: When to poll the ticket next. While a poll is in flight, when that poll was due.
         poll_started: When the poll in flight started; -inf if no poll is in flight.
         last_running: When the job was last seen running; before that, when the ticket was added.
-        expected_done: When the job will be done if the server's first eta is right; None without eta.
+        expected_done: The time of the end if the server's first eta is right; None without an eta.
     """
 
     ticket: Ticket
