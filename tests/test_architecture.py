@@ -173,6 +173,7 @@ HEAVY_MODULES = {
         ("import modelslab_async", HEAVY_MODULES | {"attrs"}, 1),
         ("from modelslab_async import Ticket", HEAVY_MODULES, 3),
         ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 130),
+        ("from modelslab_async import Batch, Downloads", {"cattrs", "httpcore", "trio"}, 200),
     ],
 )
 def test_import_loads_what_is_used(statement, heavy_modules, most_own_modules):

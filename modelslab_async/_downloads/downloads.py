@@ -21,7 +21,6 @@ from .._models.ticket import Ticket
 from .._models.validation import check_count, check_nonnegative_seconds, check_positive_seconds
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
-from .._transport.public_only import PublicOnlyTransport
 from .download_error_translation import as_download_error
 from .http_get import LinkOpener, Send
 from .link_renewal import LinkRenewal, SupportsFetch
@@ -93,8 +92,11 @@ class Downloads:
         check_positive_seconds("timeout", timeout)
         check_nonnegative_seconds("link_timeout", link_timeout)
         self._client = client
-        self._own_transport: PublicOnlyTransport | None = None
+        self._own_transport: httpx.AsyncBaseTransport | None = None
         if http is None:
+            # It imports httpcore, which takes as long as half of this package.
+            from .._transport.public_only import PublicOnlyTransport  # noqa: PLC0415
+
             self._own_transport = PublicOnlyTransport(allow_private=allow_private)
         opener = LinkOpener(
             _send_through(self._own_transport or http),

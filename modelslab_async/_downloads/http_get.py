@@ -11,9 +11,8 @@ import httpx
 from .._models.download_errors import DownloadError, LinkRefused, TransferFailed
 from .._models.errors import ModelsLabError, RequestBlocked, UntrustedServer
 from .._transport.httpx_adapter import guard_request
-from .._transport.ip_ranges import is_public
+from .._transport.ip_ranges import NotPublic, is_public
 from .._transport.network_error_translation import connect_error, translate_error
-from .._transport.public_only import NotPublic
 
 Send: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response]]
 

@@ -1,10 +1,8 @@
 """Turns replies and outcomes into JSON-safe dictionaries, and back. Writes no files."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeAlias
-
-from cattrs import Converter
-from cattrs.strategies import configure_tagged_union
 
 from . import download_errors, errors, journal_errors
 from .errors import ModelsLabError, WaitTimeout
@@ -40,7 +38,7 @@ def to_dict(value: Reply | Outcome) -> Record:
 
     `kind` names the class, the ticket is in its text form, and `raw` is the whole body.
     """
-    record: Record = _converter.unstructure(value, unstructure_as=_Serializable)
+    record: Record = _converter().unstructure(value, unstructure_as=_Serializable)
     return record
 
 
@@ -68,7 +66,7 @@ def from_dict(record: Mapping[str, Any]) -> Reply | Outcome:
 
 def _read(record: Mapping[str, Any], kind: str) -> Reply | Outcome:
     try:
-        value: Reply | Outcome = _converter.structure(dict(record), _Serializable)  # type: ignore[arg-type]
+        value: Reply | Outcome = _converter().structure(dict(record), _Serializable)
     except Exception as error:
         raise ValueError(f"no record of {kind!r} that to_dict could have written") from error
     return value
@@ -94,7 +92,12 @@ def _read_strings(value: object, _type: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _make_converter() -> Converter:
+@cache
+def _converter() -> Any:
+    # Importing cattrs takes longer than the rest of this folder, and many programs never need it.
+    from cattrs import Converter  # noqa: PLC0415
+    from cattrs.strategies import configure_tagged_union  # noqa: PLC0415
+
     converter = Converter(forbid_extra_keys=True)
     converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _read_strings)
     converter.register_unstructure_hook(Ticket, str)
@@ -107,6 +110,3 @@ def _make_converter() -> Converter:
         _Serializable, converter, tag_name="kind", tag_generator=lambda cls: _KIND_NAMES[cls]
     )
     return converter
-
-
-_converter = _make_converter()

@@ -9,6 +9,10 @@ _DOCUMENTATION = (IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
 _NAT64 = IPv6Network("64:ff9b::/96")
 
 
+class NotPublic(Exception):
+    """A host has no public address."""
+
+
 def is_public(address: str) -> bool:
     """
     Return whether an address belongs to the open internet.

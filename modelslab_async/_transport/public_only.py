@@ -9,16 +9,12 @@ import httpx
 
 from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
 from .interim_limit import InterimLimit
-from .ip_ranges import is_public
+from .ip_ranges import NotPublic, is_public
 from .mock_detection import refuse_if_mocked
 
 # Shorter than the time after which most servers close an idle connection.
 _KEEPALIVE_S = 15.0
 _MAX_IDLE_CONNECTIONS = 32
-
-
-class NotPublic(Exception):
-    """A host has no public address."""
 
 
 class PublicOnlyTransport(httpx.AsyncBaseTransport):
