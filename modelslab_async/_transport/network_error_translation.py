@@ -5,6 +5,9 @@ import httpx
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
 from .tls_errors import permanent_tls_error
 
+# A proxy or a server writes some of these messages. A log takes one line of them.
+_MAX_MESSAGE_LENGTH = 1000
+
 
 def translate_error(
     fault: Exception, *, is_unsent: bool = False, believe_tls_error: bool = True
@@ -31,10 +34,17 @@ def connect_error(fault: OSError | UnicodeError) -> ModelsLabError:
 
 
 def _transport_error(fault: Exception, message: str, *, may_have_been_sent: bool) -> TransportError:
-    name = type(fault).__name__
+    name, message = type(fault).__name__, _printable(message)
     return TransportError(
         f"{name}: {message}" if message else name, may_have_been_sent=may_have_been_sent
     )
+
+
+def _printable(message: str) -> str:
+    if len(message) > _MAX_MESSAGE_LENGTH:
+        # Not its beginning, which may end within the key, and then no search finds the key.
+        return f"(a message of {len(message)} characters)"
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in message)
 
 
 def _tls_error(fault: Exception) -> ConnectionImpossible | None:

@@ -560,3 +560,16 @@ async def test_foreign_error_of_a_hook_stays_as_it_is():
     ):
         with pytest.raises(ValueError, match="a defect"):
             await client.fetch("images:1")
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("403 \x1b[31mred\nline", "ProxyError: 403 \\x1b[31mred\\nline"),
+        ("403 " + "r" * 60_000, "ProxyError: (a message of 60004 characters)"),
+        ("407 Proxy Authentication Required", "ProxyError: 407 Proxy Authentication Required"),
+    ],
+)
+def test_message_of_a_network_error_is_one_short_line(reason, expected):
+    """A proxy chooses the words of its refusal, and they go into logs."""
+    assert str(translate_error(httpx.ProxyError(reason))) == expected
