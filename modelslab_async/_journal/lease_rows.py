@@ -78,10 +78,10 @@ def claim(
     if not renew(db, run_id, now=now, lease=lease):
         return None
     expire_runs(db, now)
-    rows = db.execute(
-        f"SELECT ticket, family, id FROM tickets WHERE {_OPEN_TICKETS} AND run = 0 LIMIT ?",
-        (limit,),
-    ).fetchall()
+    open_rows = f"SELECT ticket, family, id FROM tickets WHERE {_OPEN_TICKETS} AND run = 0 LIMIT ?"
+    rows = db.execute(open_rows, (limit,)).fetchall()
+    if not rows and _free_tickets_of_ended_runs(db):
+        rows = db.execute(open_rows, (limit,)).fetchall()
     rows += db.execute(
         f"SELECT ticket, family, id FROM tickets WHERE {_UNFINISHED} AND state = {UNRESOLVED} "
         "AND run < ? LIMIT ?",
@@ -104,6 +104,14 @@ def expire_runs(db: sqlite3.Connection, now: float) -> None:
     expired = f"SELECT run FROM runs WHERE lease_until IS NOT NULL AND NOT ({RUN_IS_ALIVE})"
     for (run_id,) in db.execute(expired, (now,)).fetchall():
         end(db, run_id)
+
+
+def _free_tickets_of_ended_runs(db: sqlite3.Connection) -> int:
+    """Free open tickets whose run is none. Only damage or a foreign hand leaves such tickets."""
+    return db.execute(
+        f"UPDATE tickets SET run = 0 WHERE {_OPEN_TICKETS} AND run != 0 "
+        "AND run NOT IN (SELECT run FROM runs WHERE lease_until IS NOT NULL)"
+    ).rowcount
 
 
 def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:

@@ -20,9 +20,11 @@ def this_process() -> str | None:
     return f"{machine_id} {pid} {fields[_START_TIME_FIELD]}" if machine_id and fields else None
 
 
-def has_died(identity: str | None) -> bool:
+def has_died(identity: object) -> bool:
     """Return whether a process has certainly died. For other machines this is never certain."""
-    machine_id, _, process = (identity or "").partition(" ")
+    if not isinstance(identity, str):
+        return False  # Unknown, or a damaged row.
+    machine_id, _, process = identity.partition(" ")
     pid, _, start_time = process.partition(" ")
     if not machine_id or machine_id != _machine_id() or not pid.isdecimal():
         return False

@@ -230,3 +230,27 @@ async def test_failure_between_two_commits_answers_queued_calls(path, monkeypatc
         calls = [journal.add([f"images:{n}"]) for n in range(3)]
         results = await asyncio.gather(*calls, return_exceptions=True)
         assert [JournalError] * 3 == [type(result) for result in results]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE tickets SET state = 0",
+        "UPDATE tickets SET state = 0, run = 99",
+        "UPDATE tickets SET state = 0; DELETE FROM runs",
+        "UPDATE tickets SET state = 0, run = 0; UPDATE runs SET process = x'ff', lease_until = 9e15",
+    ],
+)
+async def test_open_ticket_of_a_run_that_is_none_is_claimed(path, damage):
+    """A run does not wait for ever for a run that has ended or that the journal does not know."""
+    async with Journal.open(path) as journal:
+        await complete_one(journal)
+        first = await journal.leases.begin_run(lease=60)
+        await journal.leases.end_run(first, [])
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("UPDATE runs SET lease_until = NULL")
+            db.commit()
+            db.executescript(damage)
+        run = await journal.leases.begin_run(lease=60)
+        claim = await journal.leases.claim(run, before_run=run, limit=9, lease=60)
+    assert [Ticket("images", 1)] == [each.ticket for each in claim.tickets]
