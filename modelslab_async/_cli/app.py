@@ -56,6 +56,9 @@ _COMMANDS = {
         "list_families.families", "List the API families that tickets can belong to"
     ),
     "fetch": CommandSource("fetch_and_wait.fetch", "Poll TICKET once and print the reply"),
+    "generate": CommandSource(
+        "generate.generate", "Start a generation, wait until it has ended, and save its files"
+    ),
     "wait": CommandSource(
         "fetch_and_wait.wait", "Wait until every TICKET has ended, and print the outcomes"
     ),

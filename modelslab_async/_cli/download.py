@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from .. import Client, Downloads, Saved, SavedFile, SaveResult, Unsaved
 from .._transport.credentials import Credentials
@@ -122,10 +121,8 @@ class _Printer:
         for file in files:
             if self._as_json:
                 click.echo(json.dumps(_file_record(file)))
-            elif self.console:
-                self.console.print(Text(output.sanitize(str(file.path))), soft_wrap=True)
             else:
-                click.echo(str(file.path))
+                output.print_path(self.console, file.path)
 
 
 def _file_record(file: SavedFile) -> dict[str, str | int | bool]:

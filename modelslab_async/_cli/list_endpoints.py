@@ -124,7 +124,7 @@ def _print_detail(endpoint: Endpoint) -> None:
 
 
 @click.command()
-@click.argument("pattern", required=False)
+@click.argument("pattern", required=False, shell_complete=options.complete_endpoint)
 @options.json_option()
 @options.debug
 def endpoints(pattern: str | None, *, as_json: bool) -> None:

@@ -80,6 +80,15 @@ def complete_ticket(
     return [f"{name}:" for name in FAMILIES if f"{name}:".startswith(incomplete)]
 
 
+def complete_endpoint(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Return the endpoints that a shell can complete to."""
+    from .. import ENDPOINTS  # noqa: PLC0415 -- most commands do not need the table.
+
+    return [name for name in ENDPOINTS if name.startswith(incomplete)]
+
+
 tickets = click.argument(
     "tickets", metavar="TICKET...", nargs=-1, required=True, shell_complete=complete_ticket
 )

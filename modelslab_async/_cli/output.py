@@ -4,6 +4,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -83,6 +84,16 @@ def print_result(console: "Console | None", result: Processing | Outcome) -> Non
     console.print(line, soft_wrap=True)
     for text in details:
         console.print(Text(f"           {text}"), soft_wrap=True)
+
+
+def print_path(console: "Console | None", path: Path) -> None:
+    """Print the path of a file on a line of its own, as it is if there is no console."""
+    from rich.text import Text  # noqa: PLC0415
+
+    if console is None:
+        click.echo(str(path))
+    else:
+        console.print(Text(sanitize(str(path))), soft_wrap=True)
 
 
 def _details(result: Processing | Outcome) -> Iterator[str]:

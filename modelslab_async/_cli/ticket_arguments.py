@@ -4,12 +4,12 @@ import asyncio
 import codecs
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import click
 
-from .. import FAMILIES, Client, Event, Family, Ticket
+from .. import FAMILIES, Client, Event, Family, Submitted, Ticket
 from .._registry.suggestions import did_you_mean
 from .._transport.credentials import Credentials, MissingApiKey
 from .exit_codes import BAD_KEY
@@ -116,6 +116,7 @@ def make_client(
     base_url: str | None,
     legacy_base_url: str | None,
     on_event: Callable[[Event], object] | None = None,
+    on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
 ) -> Client:
     """
     Make a client for these base URLs.
@@ -124,7 +125,12 @@ def make_client(
         click.UsageError: A base URL is malformed.
     """
     try:
-        return Client(base_url=base_url, legacy_base_url=legacy_base_url, on_event=on_event)
+        return Client(
+            base_url=base_url,
+            legacy_base_url=legacy_base_url,
+            on_event=on_event,
+            on_submitted=on_submitted,
+        )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import click
 from attrs import frozen
@@ -15,19 +15,16 @@ from ... import (
     Client,
     Downloads,
     Outcome,
-    Saved,
     SaveResult,
     Ticket,
     Unresolved,
-    Unsaved,
-    to_dict,
 )
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
 from ..event_loop import run_async
-from ..exit_codes import explain
 from ..exit_tally import ExitTally
+from ..result_record import result_record
 from ..ticket_arguments import UnusableKey, make_client, missing_key_message
 from .batch_summary import BatchSummary
 from .export_file import write_export
@@ -171,16 +168,4 @@ class _BatchRun:
         if isinstance(result, Unresolved):
             self._tally.count(result)
         if self._plan.as_json:
-            click.echo(json.dumps(_result_record(result)))
-
-
-def _result_record(result: Outcome | SaveResult) -> dict[str, Any]:
-    """Return the result as a record for a program, which lists the files if they are saved."""
-    if not isinstance(result, (Saved, Unsaved)):
-        return to_dict(result)
-    files = [
-        {"n": file.n, "path": str(file.path), "sha256": file.sha256, "size": file.size}
-        for file in result.files
-    ]
-    error = explain(result.cause) if isinstance(result, Unsaved) else None
-    return {**to_dict(result.success), "files": files, "save_error": error}
+            click.echo(json.dumps(result_record(result)))

@@ -1,0 +1,211 @@
+"""Turns the parameters of an endpoint into options, and their texts into values. Sends nothing."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from .. import ENDPOINTS, Endpoint
+from .._registry.suggestions import did_you_mean
+
+# The name of the argument of the command function that receives the parameters.
+_PARAMETERS = "parameters"
+_EXTRA = "extra_parameters"
+_PREFIX = "endpoint_parameter_"
+_PROMPT = "prompt"
+# Values of these parameters are texts, even if they look like a number.
+_TEXT_PARAMETERS = frozenset(
+    {
+        *(_PROMPT, "negative_prompt", "class_prompt", "instance_prompt", "text", "lyrics"),
+        *("caption", "voice_description", "object_name", "file_prefix"),
+        *("model_id", "voice_id", "workflow_id", "ip_adapter_id"),
+    }
+)
+_LINK_SCHEMES = ("http://", "https://", "data:")
+_MAX_SHOWN_CHARS = 100
+
+
+class EndpointCommand(click.Command):
+    """
+    A command with an argument ENDPOINT, whose parameters are options of the command.
+
+    Its function gets them as `parameters`: the texts that were given, by the parameter's name.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(context_settings={"token_normalize_func": _to_dashes}, **settings)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command`."""
+        name = _endpoint_name(args)
+        if name in ENDPOINTS:
+            ctx.meta[_PARAMETERS] = self._options(ENDPOINTS[name])
+        elif name and not ctx.resilient_parsing:
+            _refuse_unknown(name, ctx)
+        rest = super().parse_args(ctx, args)
+        parameters = {
+            option.removeprefix(_PREFIX): ctx.params.pop(option)
+            for option in [*ctx.params]
+            if option.startswith(_PREFIX)
+        }
+        for parameter, text in ctx.params.pop(_EXTRA, ()):
+            parameters[parameter] = (*parameters.get(parameter, ()), text)
+        ctx.params[_PARAMETERS] = {given: texts for given, texts in parameters.items() if texts}
+        return rest
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """See `click.Command`."""
+        return [*super().get_params(ctx), *ctx.meta.get(_PARAMETERS, ())]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See `click.Command`."""
+        groups = {
+            "Parameters of the endpoint": ctx.meta.get(_PARAMETERS, ()),
+            "Options": super().get_params(ctx),
+        }
+        for title, options in groups.items():
+            records = [
+                record
+                for each in options
+                if isinstance(each, click.Option) and (record := each.get_help_record(ctx))
+            ]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+    def _options(self, endpoint: Endpoint) -> list[click.Option]:
+        """Return the parameters as options, but leave names of other options to -p."""
+        taken = {name for option in self.params for name in option.opts}
+        return [
+            click.Option(
+                [flag, f"{_PREFIX}{name}"],
+                multiple=True,
+                metavar="FILE" if endpoint.takes_file(name) else "VALUE",
+                help=_help(endpoint, name),
+            )
+            for name in endpoint.parameters
+            if (flag := f"--{_to_dashes(name)}") not in taken
+        ]
+
+
+def parse_extra(
+    _context: click.Context, _parameter: click.Parameter, values: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Read each `name=value` of the option `-p`."""
+    pairs = []
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            # The value may be a secret that was pasted by mistake, so it is not repeated.
+            raise click.BadParameter("it is a name and a value, such as width=512")
+        pairs.append((name, text))
+    return pairs
+
+
+extra_parameters = click.option(
+    "-p",
+    _EXTRA,
+    multiple=True,
+    callback=parse_extra,
+    metavar="NAME=VALUE",
+    help="Any other parameter, by the name that the service gives it.",
+)
+
+
+def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    """
+    Return the parameters of each request. Every prompt makes a request of its own.
+
+    Args:
+        endpoint: The endpoint of all requests.
+        texts: The texts of each parameter. A parameter with several texts is a list.
+
+    Raises:
+        click.UsageError: A file does not exist.
+    """
+    params: dict[str, Any] = {}
+    for name, given in texts.items():
+        values = [_parse(endpoint, name, text) for text in given]
+        params[name] = values if len(values) > 1 else values[0]
+    prompts = texts.get(_PROMPT, ())
+    return [{**params, _PROMPT: prompt} for prompt in prompts] if prompts else [params]
+
+
+def _parse(endpoint: Endpoint, name: str, text: str) -> Any:
+    if name in _TEXT_PARAMETERS:
+        return text
+    if not endpoint.takes_file(name):
+        return _parse_json(text)
+    if text.casefold().startswith(_LINK_SCHEMES):
+        return text
+    if _is_file(text):
+        return Path(text)
+    # A workflow names its own parameters, so the registry cannot tell files from other values.
+    if name not in endpoint.parameters:
+        return _parse_json(text)
+    shown = text[:_MAX_SHOWN_CHARS]
+    raise click.UsageError(
+        f"{name} takes a file, and there is no file {shown!r}; give its path, or a link to it"
+    )
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # No path can look like this.
+        return False
+
+
+def _parse_json(text: str) -> Any:
+    """Read a number, boolean, list, map or quoted text as JSON; return any other text as it is."""
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return text
+    # None would leave the parameter out.
+    return text if value is None else value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+def _endpoint_name(arguments: list[str]) -> str:
+    """Return the endpoint among the arguments; "" if there is none."""
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0]
+    return next((argument for argument in arguments if argument in ENDPOINTS), "")
+
+
+def _refuse_unknown(name: str, ctx: click.Context) -> NoReturn:
+    hint = did_you_mean(name, ENDPOINTS) or "none is like it;"
+    raise click.UsageError(
+        f"unknown endpoint {name!r}; {hint} `modelslab-async endpoints` lists all of them",
+        ctx,
+    )
+
+
+def _help(endpoint: Endpoint, name: str) -> str:
+    texts = []
+    if name == _PROMPT:
+        texts.append("Each further --prompt starts a generation of its own.")
+    if endpoint.takes_file(name):
+        texts.append("A path or a link.")
+    if name in endpoint.required:
+        texts.append("[required]")
+    texts += [f"[{' or '.join(group)} is required]" for group in endpoint.any_of if name in group]
+    return " ".join(texts)
+
+
+def _to_dashes(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,128 @@
+"""The command `generate`: starts generations, waits for them and saves their files."""
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import ENDPOINTS, Client, Downloads, Ticket
+from .._transport.credentials import MissingApiKey
+from . import options, output
+from .endpoint_parameters import EndpointCommand, extra_parameters, make_requests
+from .event_loop import run_async
+from .exit_codes import exit_codes
+from .generation_run import GenerationRun
+from .ticket_arguments import UnusableKey, find_credentials, make_client, missing_key_message
+
+
+@click.command(cls=EndpointCommand, epilog=exit_codes())
+@click.argument("endpoint", shell_complete=options.complete_endpoint)
+@extra_parameters
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    show_default=True,
+    help="The folder to save in. It is created if it does not exist.",
+)
+@click.option(
+    "--most",
+    type=click.IntRange(min=0),
+    metavar="COUNT",
+    help="Send nothing if this command would start, and pay for, more generations.",
+)
+@options.timeout_option("0 only starts them")
+@options.download_options
+@options.host_options
+@options.json_option("Print each generation as a line of JSON, with its files.")
+@options.debug
+def generate(
+    endpoint: str,
+    *,
+    parameters: Mapping[str, tuple[str, ...]],
+    folder: Path,
+    most: int | None,
+    timeout: float | None,
+    base_url: str | None,
+    legacy_base_url: str | None,
+    as_json: bool,
+    **download_settings: Any,
+) -> int:
+    """
+    Start a generation, wait until it has ended, and save its files.
+
+    ENDPOINT is the name of an endpoint, such as realtime/text2img; `endpoints` lists all of them.
+    Its parameters are options: generate realtime/text2img --prompt "a lighthouse" --width 512.
+    `generate ENDPOINT --help` lists them. Where a parameter takes a file, give a path or a link.
+    Numbers, booleans, lists and maps are read as JSON; an option that is given twice makes a list.
+
+    The ticket is printed on standard error once the work is started, and the path of each file on
+    standard output once it is complete. Ctrl-C leaves the work at the service, and a message says
+    how to get its files. No request is sent twice if it may be paid for twice.
+    """
+    requests = make_requests(ENDPOINTS[endpoint], parameters)
+    _check_count(len(requests), most)
+    find_credentials()
+    base_urls = (base_url, legacy_base_url)
+    run = GenerationRun(
+        endpoint,
+        requests,
+        as_json=as_json,
+        resume_command=_resume_command(
+            folder, base_urls, allow_private=download_settings["allow_private"]
+        ),
+    )
+    client = make_client(*base_urls, on_event=run.on_event, on_submitted=run.on_submitted)
+    for request in requests:
+        _check_request(client, endpoint, request)
+    downloads = Downloads(client, to=folder, **download_settings)
+    try:
+        run_async(run.execute(client, downloads, timeout))
+    except KeyboardInterrupt:
+        raise options.Interrupted(run.interrupted_message()) from None
+    return run.print_summary()
+
+
+def _check_count(count: int, most: int | None) -> None:
+    if most is not None and count > most:
+        raise click.UsageError(
+            f"this would start {count} generations, and --most allows {most}; nothing was sent"
+        )
+
+
+def _resume_command(
+    folder: Path, base_urls: tuple[str | None, str | None], *, allow_private: bool
+) -> Callable[[Iterable[Ticket]], str]:
+    """Return a function that makes the `download` command for tickets, with these options."""
+    settings = ["--out", str(folder)]
+    for flag, base_url in zip(("--base-url", "--legacy-base-url"), base_urls, strict=True):
+        if base_url is not None:
+            settings += [flag, base_url]
+    if allow_private:
+        settings += ["--allow-private"]
+
+    def command(tickets: Iterable[Ticket]) -> str:
+        return shlex.join([output.PROGRAM, "download", *map(str, tickets), *settings])
+
+    return command
+
+
+def _check_request(client: Client, endpoint: str, request: Mapping[str, Any]) -> None:
+    """
+    Check a request before anything is sent.
+
+    Raises:
+        UnusableKey: There is no key for the endpoint.
+        click.UsageError: The endpoint makes no tickets, or the parameters do not fit it.
+    """
+    if ENDPOINTS[endpoint].resolved_by is None:
+        raise click.UsageError(f"{endpoint} answers at once and starts no generation")
+    try:
+        client.engine.endpoints.check(endpoint, request)
+    except MissingApiKey as error:
+        raise UnusableKey(missing_key_message(error)) from None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None

@@ -1,0 +1,207 @@
+"""Runs the requests of one `generate`, prints what came of each, and knows the open tickets."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing, nullcontext
+from typing import Any
+
+import click
+from rich.status import Status
+from rich.text import Text
+
+from .. import (
+    Client,
+    Downloads,
+    Event,
+    Failed,
+    GenerationFailed,
+    InvalidRequest,
+    ModelsLabError,
+    Outcome,
+    Polled,
+    Processing,
+    Saved,
+    SaveResult,
+    Submitted,
+    SubmitUncertain,
+    Success,
+    Ticket,
+    Unresolved,
+    Unsaved,
+    Unsubmitted,
+    UnusableFile,
+)
+from . import output
+from .exit_codes import exit_code_for, explain
+from .exit_tally import ExitTally
+from .result_record import result_record
+
+_Request = Mapping[str, Any]
+
+
+class GenerationRun:
+    """
+    The requests of one command, from submit to saved files.
+
+    Args:
+        endpoint: The endpoint of all requests.
+        requests: The parameters of each request.
+        as_json: Whether to print JSON on a terminal too.
+        resume_command: Makes the command that gets the files of open tickets later.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        requests: Sequence[_Request],
+        *,
+        as_json: bool,
+        resume_command: Callable[[Iterable[Ticket]], str],
+    ) -> None:
+        self._endpoint = endpoint
+        self._requests = requests
+        self._as_json = as_json
+        self._resume_command = resume_command
+        self._console = output.terminal_console(as_json=as_json)
+        self._status: Status | None = None
+        self._tally = ExitTally()
+        # Started work whose files are not saved yet.
+        self._open: list[Ticket] = []
+        self._request_of: dict[Ticket, _Request] = {}
+        self._track_id_of: dict[Ticket, str] = {}
+        self._explained: set[str] = set()
+        self._submitted = 0
+        self._may_be_submitting = False
+
+    async def on_submitted(self, submitted: Submitted) -> None:
+        """Tell the user the ticket at once, so that no end of this program loses it."""
+        self._submitted += 1
+        self._track_id_of[submitted.ticket] = submitted.track_id
+        if submitted.ticket.has_id:
+            self._open.append(submitted.ticket)
+            output.print_message(f"started {submitted.ticket}")
+        self._show_progress()
+
+    def on_event(self, event: Event) -> None:
+        """Show the state of a running job."""
+        match event:
+            case Polled(ticket=ticket, reply=Processing(status=status, eta=eta)):
+                eta_text = "" if eta is None else f", about {eta:g} s to go"
+                self._show_progress(f"; {ticket}: {status}{eta_text}")
+
+    def _show_progress(self, detail: str = "") -> None:
+        if self._status is not None:
+            total = len(self._requests)
+            counts = f"{self._submitted} of {total} started, {self._tally.handled} ended"
+            self._status.update(Text(output.sanitize(counts + detail)))
+
+    async def execute(self, client: Client, downloads: Downloads, timeout: float | None) -> None:
+        """Start, wait and save, side by side. Closing the client awaits submits in flight."""
+        if self._console is not None:
+            self._status = self._console.status("submitting")
+        self._may_be_submitting = True
+        try:
+            async with downloads:
+                with self._status or nullcontext():
+                    async for save_result in downloads.stream(self._outcomes(client, timeout)):
+                        self._handle_result(save_result)
+                        self._show_progress()
+                        # Many results may be ready at once. They must not hold up the poller.
+                        await asyncio.sleep(0)
+        finally:
+            # A second Ctrl-C ends this early, and leaves the flag as it is.
+            await client.aclose()
+            self._may_be_submitting = False
+
+    async def _outcomes(
+        self, client: Client, timeout: float | None
+    ) -> AsyncGenerator[Outcome, None]:
+        requests = [(self._endpoint, request) for request in self._requests]
+        async with aclosing(client.generate_many(requests, timeout=timeout)) as pairs:
+            async for (_, request), outcome in pairs:
+                if isinstance(outcome, Unsubmitted):
+                    self._handle_unsubmitted(request, outcome.cause)
+                    continue
+                self._request_of[outcome.ticket] = request
+                yield outcome
+
+    def _handle_unsubmitted(self, request: _Request, cause: ModelsLabError) -> None:
+        message = self._explain_unsubmitted(cause)
+        # A refused key ends every request that was not sent yet, with the same message.
+        if message not in self._explained:
+            self._explained.add(message)
+            output.print_message(message)
+        self._tally.codes[exit_code_for(cause).code] += 1
+        record = {
+            "kind": "unsubmitted",
+            "error": type(cause).__name__,
+            "message": message,
+            "may_be_started": isinstance(cause, SubmitUncertain),
+        }
+        self._print_record(record, request, getattr(cause, "track_id", ""))
+
+    def _explain_unsubmitted(self, cause: ModelsLabError) -> str:
+        match cause:
+            case SubmitUncertain() | UnusableFile():
+                return str(cause)
+            case InvalidRequest():
+                hint = f"`{output.PROGRAM} endpoints {self._endpoint}` lists the parameters"
+                return f"{cause.message.rstrip('.')}; {hint}"
+            case _:
+                return explain(cause)
+
+    def _handle_result(self, save_result: SaveResult) -> None:
+        ticket = save_result.ticket
+        match save_result:
+            case Saved(files=files, success=success):
+                self._count_ended(success)
+                if not files:
+                    output.print_message(f"{ticket}: the generation has no outputs to save")
+            case Unsaved(cause=cause):
+                output.print_message(explain(cause))
+                self._tally.codes[exit_code_for(cause).code] += 1
+            case Failed():
+                output.print_message(explain(GenerationFailed.of(save_result)))
+                self._count_ended(save_result)
+            case Unresolved():
+                self._tally.count(save_result)
+        if isinstance(save_result, (Saved, Unsaved)) and not self._as_json:
+            for file in save_result.files:
+                output.print_path(self._console, file.path)
+        self._print_record(
+            result_record(save_result),
+            self._request_of[ticket],
+            self._track_id_of.get(ticket, ""),
+        )
+
+    def _count_ended(self, outcome: Success | Failed) -> None:
+        self._tally.count(outcome)
+        if outcome.ticket in self._open:
+            self._open.remove(outcome.ticket)
+
+    def _print_record(self, record: dict[str, Any], request: _Request, track_id: str) -> None:
+        if self._as_json:
+            context = {"endpoint": self._endpoint, "track_id": track_id, "parameters": request}
+            click.echo(json.dumps(record | context, default=str))
+
+    def interrupted_message(self) -> str:
+        """Return what the user should know after Ctrl-C."""
+        parts = [f"interrupted after {self._submitted} of {len(self._requests)} were started"]
+        if self._may_be_submitting and self._submitted < len(self._requests):
+            parts.append(
+                "another may have been started: look for it in your account before you pay again"
+            )
+        if self._open:
+            parts.append(self._resume_hint())
+        return "; ".join(parts)
+
+    def print_summary(self) -> int:
+        """Print what is left to do, if anything, and return the exit code."""
+        code = self._tally.print_summary()
+        if self._open:
+            output.print_message(self._resume_hint())
+        return code
+
+    def _resume_hint(self) -> str:
+        return f"get the files later with: {self._resume_command(self._open)}"
