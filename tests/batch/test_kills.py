@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from process_environment import environment_without_coverage
 
 PROGRAM = Path(__file__).parent / "kill.py"
 
@@ -30,6 +31,8 @@ def test_kills_lose_no_ticket(kills, workers, files, room):
         capture_output=True,
         text=True,
         check=False,
+        # A killed process leaves coverage nothing, and its warnings would be on standard error.
+        env=environment_without_coverage(),
     )
     assert "" == program.stderr, program.stdout
     assert f"{kills} kills by SIGKILL of {workers} at work" in program.stdout

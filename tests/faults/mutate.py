@@ -9,7 +9,6 @@ that may have been read. A mutation that makes no test fail survives: then a tes
 """
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from faults.mutations import MUTATIONS
 from faults.mutations.mutation import Mutation
+from process_environment import environment_without_coverage
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "modelslab_async"
@@ -51,13 +51,13 @@ def survives(mutation: Mutation, folder: Path) -> bool:
     (folder / PACKAGE / mutation.module).write_text(broken_source(mutation), "utf-8")
     tests = [str(Path(__file__).parent / path) for path in mutation.tests.split()]
     options = ["-x", "-q", "--timeout=60", "-p", "no:cacheprovider", "-k", mutation.selection]
-    # Without coverage, which would look for the copies after they are deleted.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    # PYTHONSAFEPATH keeps the original package out, also in processes that the tests start.
+    # Coverage would look for the copies after they are deleted. PYTHONSAFEPATH keeps the original
+    # package out, also in processes that the tests start.
+    paths = {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests],
         cwd=ROOT,
-        env={**kept, "PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"},
+        env=environment_without_coverage() | paths,
         capture_output=True,
         text=True,
         check=False,

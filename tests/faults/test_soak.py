@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from faults import soak
+from process_environment import environment_without_coverage
 
 # The timeout is generous, so that a busy machine causes no failure.
 pytestmark = pytest.mark.timeout(600)
@@ -20,7 +21,11 @@ MEBIBYTE = 2**20
 def record(request):
     """Run some hours in a process of its own, and return what it recorded."""
     command = [sys.executable, "-P", soak.__file__, "--hours", str(request.param)]
-    completed = subprocess.run(command, stdout=subprocess.PIPE, timeout=580, check=True)
+    # Coverage needs memory for what it has seen.
+    environment = environment_without_coverage()
+    completed = subprocess.run(
+        command, stdout=subprocess.PIPE, timeout=580, check=True, env=environment
+    )
     return json.loads(completed.stdout)
 
 
