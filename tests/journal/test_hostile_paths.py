@@ -238,7 +238,8 @@ async def test_failure_between_two_commits_answers_queued_calls(path, monkeypatc
         "UPDATE tickets SET state = 0",
         "UPDATE tickets SET state = 0, run = 99",
         "UPDATE tickets SET state = 0; DELETE FROM runs",
-        "UPDATE tickets SET state = 0, run = 0; UPDATE runs SET process = x'ff', lease_until = 9e15",
+        "UPDATE tickets SET state = 0; UPDATE runs SET process = x'ff', lease_until = 1",
+        "UPDATE tickets SET state = 0, run = 0; UPDATE runs SET process = 7, lease_until = 9e15",
     ],
 )
 async def test_open_ticket_of_a_run_that_is_none_is_claimed(path, damage):
