@@ -22,8 +22,8 @@ MUTATIONS = [
     Mutation(
         "TLS failure after the handshake, over httpx: retried",
         "_transport/sender.py",
-        "error = tls_error or TransportError(message)",
-        "error = TransportError(message)",
+        "return tls_error or TransportError(",
+        "return TransportError(",
         "../transport/test_contract.py",
         "failed_handshake and 1.3 and httpx",
     ),
@@ -175,7 +175,7 @@ MUTATIONS = [
     Mutation(
         "key in the frames of a cancellation",
         "_transport/sender.py",
-        "error = asyncio.CancelledError(*_cancel_message(cancelled))",
+        "error = asyncio.CancelledError(*self._redacted_message(cancelled))",
         "raise",
         "test_key.py",
         "cancelled_poll",
@@ -191,8 +191,8 @@ MUTATIONS = [
     Mutation(
         "submit sent again: after an OSError",
         "_transport/sender.py",
-        "TransportError(message)",
-        "TransportError(message, may_have_been_sent=False)",
+        'f"{type(fault).__name__}: {fault.strerror or fault}")',
+        '"x", may_have_been_sent=False)',
         SUBMIT_SIMULATION,
     ),
     Mutation(
