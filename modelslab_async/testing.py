@@ -116,6 +116,10 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.time()
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002
+        # Without a timeout, which would pass at once while the threads end in real time.
+        await super().shutdown_default_executor()
+
 
 class _JumpingSelector(selectors.DefaultSelector):
     """Where the loop would sleep until its next timer, it moves the clock there instead."""
