@@ -16,7 +16,7 @@ from sybil.parsers.markdown import CodeBlockParser
 from modelslab_async import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
-# The second one runs the tests of the first.
+# `pytester` runs the tests of the plugin. pytest takes this list in the root conftest only.
 pytest_plugins = ["modelslab_async.testing", "pytester"]
 
 _TICKET = re.compile(rf"\b({'|'.join(FAMILIES)}):([\w/-]*\d[\w/-]*)")

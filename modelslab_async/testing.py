@@ -1,8 +1,8 @@
 """
-The pytest plugin: an emulator, a client and a virtual clock for tests. It never sends for real.
+The pytest plugin: an emulator, a client and a virtual clock for tests. It never leaves the machine.
 
-pytest loads it wherever this package is installed. From then on, the package refuses every request
-that would leave this machine, unless a test or the project allows it.
+pytest loads it wherever this package is installed. While it is loaded, the package refuses each
+request to another machine, unless the test or the project allows it.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ _REFUSAL = (
 _API_KEY = "a-key-for-tests"
 _QUICK_JOB_S = (0.01, 0.05)
 _QUICK_FLOOR_S = 0.02
-# Real seconds that a virtual clock leaves to threads and sockets before it jumps.
+# Real seconds that threads and sockets have to answer before a virtual clock jumps.
 _JUMP_DELAY_S = 0.001
-# Real seconds that it waits for them where no timer is left to jump to.
+# Real seconds that they have if there is no timer to jump to.
 _LAST_DELAY_S = 10.0
 
 
@@ -76,10 +76,10 @@ def _guarding(refusal: str) -> Generator[None, None, None]:
 
 class VirtualClock:
     """
-    The clock of event loops on which no wait takes real time.
+    The clock of event loops on which waiting takes no real time.
 
-    Where every task of such a loop waits, its time jumps to the next timer. It suits code that
-    waits for nothing outside the process: a socket or a thread has a millisecond to answer first.
+    When every task of such a loop waits, its time jumps to the next timer. A socket or a thread has
+    one real millisecond to answer before each jump, so avoid both in such a test.
     """
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Where the loop would sleep until its next timer, it moves the clock there instead."""
+    """Moves the clock to the next timer, instead of sleeping until then."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
