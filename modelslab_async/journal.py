@@ -203,7 +203,7 @@ class Journal:
         return await self._store.write(pending_saves.queue_saves)
 
     async def requeue_saves(self, successes: Sequence[Ticket]) -> None:
-        """Queue the files of some successes again. Recorded and unchanged files are kept."""
+        """Queue some successes to be saved again. Recorded files that are unchanged are skipped."""
         await self._store.write(pending_saves.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:

@@ -94,7 +94,8 @@ class BoundedMap(Generic[ItemT, ResultT]):
         except asyncio.CancelledError as cancelled:
             if is_cancelled():
                 raise
-            # A cancelled task reports no error, so its item would be lost.
+            # If this task ended as cancelled, `run` would go on without an error or a result for
+            # the item.
             raise RuntimeError("a task of the bounded map was cancelled from within") from cancelled
         self._results.append((item, result))
 

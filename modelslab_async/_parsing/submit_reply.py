@@ -33,7 +33,8 @@ def read_submit_reply(
 
     Args:
         family: The family of the endpoint's tickets.
-        params: The parameters of the submit. They may contain the first part of an id that has two.
+        params: The parameters of the submit. If ids of the family have several parts, those before
+            the last may be here instead of in the reply.
         status_code: The HTTP status.
         headers: The HTTP headers.
         body: The bytes of the body.

@@ -1,5 +1,6 @@
 """
 The API families and endpoints, as tables.
 
-A family turns a ticket into a request, an endpoint turns parameters into one. Nothing is sent here.
+A family turns a ticket into the request that polls it. An endpoint turns parameters into the
+request that starts work. Nothing is sent here.
 """

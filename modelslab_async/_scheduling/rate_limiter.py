@@ -5,7 +5,7 @@ from math import ceil
 
 from attrs import define, field
 
-# After a late timer, polls may catch up by this many seconds.
+# The longest delay of a late timer that the next polls make up for.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -38,8 +38,9 @@ _MAX_SLOT_AGE_S = 3600.0
 # A slot stays unused from the end of the work until the poll that notices it.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# The first poll comes after this share of the eta. Some real etas were a hundred times too long.
-# So the share is multiplied by the smallest of the latest ratios of duration to eta, if below 1.
+# The first poll comes after this share of the eta. Some real etas were a hundred times too long. So
+# if work ended before its eta lately, the share shrinks: it is multiplied by the smallest
+# duration / eta of the latest work.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8

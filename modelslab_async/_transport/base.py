@@ -9,9 +9,9 @@ from attrs import field, frozen
 # A body of this size takes 16 MiB of memory while it is parsed.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
-# A response with more chunks than this must have `SMALL_CHUNK_BYTES` or more for each further
-# chunk. Each chunk costs some microseconds, even a short one. Usual servers send a thousand bytes
-# or more in a chunk.
+# A response may come in this many chunks, and in one more for each `SMALL_CHUNK_BYTES` of its body.
+# Each chunk costs some microseconds, even a short one. Usual servers send a thousand bytes or more
+# in a chunk.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
 BODY_TOO_FRAGMENTED = (

@@ -215,7 +215,7 @@ class RequestHandler:
 
 
 def _url_builder(request: Request, *, query: str) -> URLBuilder:
-    """Make a builder of URLs on the host that this request names. The query is for file links."""
+    """Make a builder of URLs on the host that this request names. It adds `query` to file links."""
     host = request.headers.get("host", "localhost")
     path_prefix = "/api" if request.scope["path"].startswith("/api/") else ""
     return URLBuilder(f"{request.scope['scheme']}://{host}", path_prefix, query)

@@ -28,7 +28,8 @@ _SMOOTHING_JOBS = 10.0
 # The weight of half a job goes to durations above the longest observed one, up to 20 times as long.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# A job whose end was not seen is assumed to end by twice the age at which it last ran.
+# A job that was never seen done is assumed to end by twice the age at which it was last seen
+# running, or by the longest duration of the other jobs, if that is longer.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 

@@ -48,7 +48,11 @@ class ObservedJob:
         return found
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
-        """Whether the observation shows which of these polls would have found the job done."""
+        """
+        Whether it is known for each of these polls if it would have found the job done.
+
+        It is unknown for a poll between the ages `last_running` and `first_done`.
+        """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
     def cost(self, poll_ages: Sequence[float], poll_cost: float) -> float:
