@@ -29,7 +29,9 @@ def permanent_tls_error(
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
         return None
     if isinstance(fault, ssl.SSLCertVerificationError):
-        return UntrustedServer(f"the server's certificate is not valid: {fault.verify_message}")
+        # Only OpenSSL sets the message. A caller's `http` object may make such an error itself.
+        why = getattr(fault, "verify_message", fault)
+        return UntrustedServer(f"the server's certificate is not valid: {why}")
     reason = fault.reason or ""
     if reason.endswith(_TRANSIENT_REASONS) or not (in_handshake or "ALERT" in reason):
         return None

@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import re
+import ssl
 import traceback
 from itertools import product
 from urllib.parse import quote
@@ -323,6 +324,10 @@ async def raise_os_error(request):
     raise ConnectionResetError(104, quote_request(request))
 
 
+async def raise_certificate_error(request):
+    raise ssl.SSLCertVerificationError(1, quote_request(request))
+
+
 async def raise_with_attribute(request):
     error = ValueError("cannot handle it")
     error.request_bytes = quote_request(request)
@@ -360,6 +365,7 @@ RAISING = [
     raise_in_a_chain,
     raise_ours_with_locals,
     raise_os_error,
+    raise_certificate_error,
     raise_with_attribute,
     raise_unprintable,
     raise_base_exception,
