@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._client import Client
     from ._downloads.downloads import Downloads, download
-    from ._downloads.save_result import Saved, SaveResult, Unsaved
+    from ._downloads.save_result_types import Saved, SaveResult, Unsaved
     from ._downloads.verify import Verified, verify
     from ._engine.bulk_generation import GenerationRequest
     from ._models.download_errors import (
@@ -156,7 +156,7 @@ __all__ = [
 _NAMES_BY_MODULE = {
     "_client": "Client",
     "_downloads.downloads": "Downloads download",
-    "_downloads.save_result": "SaveResult Saved Unsaved",
+    "_downloads.save_result_types": "SaveResult Saved Unsaved",
     "_downloads.verify": "Verified verify",
     "_engine.bulk_generation": "GenerationRequest",
     "_models.download_errors": (

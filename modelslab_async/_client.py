@@ -21,7 +21,7 @@ from ._registry.endpoints import ENDPOINTS
 from ._registry.families import FAMILIES
 from ._registry.family import Family
 from ._scheduling.pace import Pace
-from ._scheduling.pace_policy import PacePolicy
+from ._scheduling.pace_protocol import PacePolicy
 from ._submitting.submit_recorder import reply_or_raise
 from ._transport.base import Transport
 from ._transport.credentials import Credentials

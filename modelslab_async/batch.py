@@ -15,7 +15,7 @@ from ._batch.run_sequence import RunSequence
 from ._batch.save_run import SaveRun, to_saved_file
 from ._client import Client
 from ._downloads.downloads import Downloads
-from ._downloads.save_result import SaveResult
+from ._downloads.save_result_types import SaveResult
 from ._downloads.verify import Verified, verify
 from ._journal.exports import ExportFormat
 from ._journal.queries import Report

@@ -4,7 +4,7 @@ import logging
 
 from .._models.journal_errors import JournalError
 from .._scheduling.adaptive.adaptive_pace import AdaptivePace
-from .._scheduling.pace_policy import PacePolicy
+from .._scheduling.pace_protocol import PacePolicy
 from ..journal import Journal
 
 _logger = logging.getLogger("modelslab_async")

@@ -9,7 +9,7 @@ from .._aio.bounded_map import BoundedMap
 from .._aio.threads import run_in_thread
 from .._downloads.downloads import Downloads
 from .._downloads.file_stems import stem_of
-from .._downloads.save_result import Saved, SaveResult, Unsaved
+from .._downloads.save_result_types import Saved, SaveResult, Unsaved
 from .._downloads.stale_parts import part_stems, remove_stale
 from .._journal.pending_saves import PendingSave
 from .._journal.recorded_files import RecordedFile

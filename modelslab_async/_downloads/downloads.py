@@ -26,7 +26,7 @@ from .http_get import LinkOpener, Send
 from .link_renewal import LinkRenewal, SupportsFetch
 from .outcome_type_check import check_outcome
 from .save_output import OnSaved, OutputSaver
-from .save_result import Saved, SaveResult, Unsaved
+from .save_result_types import Saved, SaveResult, Unsaved
 from .transfer import Transfer
 from .verify import is_unchanged
 

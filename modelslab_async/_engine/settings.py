@@ -16,7 +16,7 @@ from .._models.validation import (
 from .._polling.status_client import with_base_urls
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
-from .._scheduling.pace_policy import PacePolicy, check_pace
+from .._scheduling.pace_protocol import PacePolicy, check_pace
 
 
 @frozen(kw_only=True)

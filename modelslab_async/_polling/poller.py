@@ -34,10 +34,10 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .drop_queue import DropQueue
+from .idle_workers import IdleWorkers
 from .listeners import Listeners, Notifier, PollGuards
 from .unexpected_errors import log_unexpected, poller_error, ticket_error
 from .watchers import timed_out
-from .worker_pool import WorkerPool
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -173,7 +173,7 @@ class Poller:
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._pool = WorkerPool(
+        self._pool = IdleWorkers(
             self._schedule.next_poll_at, size=self._max_workers, request_worker=self._wakeup.wake
         )
         self._task = self._loop.create_task(

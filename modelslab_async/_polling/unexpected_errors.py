@@ -8,7 +8,7 @@ import logging
 
 from .._models.errors import ModelsLabError
 from .._models.ticket import Ticket
-from .._transport.redaction import origin_of
+from .._transport.error_redaction import origin_of
 
 _logger = logging.getLogger("modelslab_async")
 

@@ -14,9 +14,9 @@ from .._models.replies import Processing
 from .._models.ticket import Ticket
 from .._models.tier import Tier
 from .._parsing.reply_cache import CachedProcessing
+from .family_queue import FamilyQueue
 from .host_health import HostHealth
-from .pace_policy import RetryLimits
-from .ready_queue import ReadyQueue
+from .pace_protocol import RetryLimits
 from .watcher_protocol import Watcher
 
 _PROBE_INTERVAL_S = 1.0
@@ -126,7 +126,9 @@ class HostQueue:
     _probed_at: float = -math.inf
     _in_flight: set[Entry] = field(factory=set[Entry], repr=False)
     _pending_refusals: list[PendingRefusal] = field(factory=list[PendingRefusal], repr=False)
-    _queues: dict[str, ReadyQueue[Entry]] = field(factory=dict[str, ReadyQueue[Entry]], repr=False)
+    _queues: dict[str, FamilyQueue[Entry]] = field(
+        factory=dict[str, FamilyQueue[Entry]], repr=False
+    )
     # Cached, because the next due time is needed several times for each poll.
     _next_due: float | None = None
     _is_next_due_known: bool = True
@@ -143,7 +145,7 @@ class HostQueue:
         entry.poll_started = _NEVER
         queue = self._queues.get(entry.ticket.family)
         if queue is None:
-            queue = self._queues[entry.ticket.family] = ReadyQueue()
+            queue = self._queues[entry.ticket.family] = FamilyQueue()
         queue.push(entry)
         if queue.has_backlog:
             self._is_next_due_known = False
@@ -265,6 +267,6 @@ class HostQueue:
         self._is_next_due_known = False
 
 
-def _is_due(queue: ReadyQueue[Entry], now: float) -> bool:
+def _is_due(queue: FamilyQueue[Entry], now: float) -> bool:
     due = queue.next_due()
     return due is not None and due <= now

@@ -12,7 +12,7 @@ from .._models.errors import ModelsLabError
 from .._models.tier import Tier
 from .host_health import HostHealth
 from .host_queue import Entry, HostQueue
-from .pace_policy import RetryLimits
+from .pace_protocol import RetryLimits
 from .rate_limiter import RateLimiter
 
 

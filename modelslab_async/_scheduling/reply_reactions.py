@@ -14,7 +14,7 @@ from attrs import define
 from .._models.replies import Failed, Processing, Reply, Success
 from .._parsing.reply_cache import CachedProcessing
 from .host_queue import Entry, WebhookState
-from .pace_policy import PacePolicy, RetryLimits
+from .pace_protocol import PacePolicy, RetryLimits
 
 # If a webhook will report the end of a ticket, its steps are this many times longer.
 _WEBHOOK_STEP_FACTOR = 4.0

@@ -37,7 +37,7 @@ from .effects import NO_EFFECTS, Completion, Effects
 from .failure_reactions import react_to_failure
 from .host_queue import Entry, WebhookState
 from .hosts import Hosts
-from .pace_policy import PacePolicy
+from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 

@@ -5,7 +5,7 @@ A submit takes a slot before it is sent. The result of the submit decides what b
 
     no work was started           the slot is free again
     the server made a ticket      the ticket holds the slot until its work ends, for at most an hour
-    work may have been started    the slot stays taken for a while (see `UncertainSubmits`)
+    work may have been started    the slot stays taken for a while (see `UncertainSlots`)
 
 Until the server has accepted the key, a single submit is admitted, and one more for each second
 without a reply. The same holds after the server refused the key. So a wrong key costs one request,
@@ -28,7 +28,7 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.watcher_protocol import Watcher
 from .duplicate_payloads import DuplicatePayloads
 from .slot_record import SlotRecord
-from .uncertain_submits import UncertainSubmits
+from .uncertain_slots import UncertainSlots
 from .waiter_queue import WaiterQueue, is_admitted
 
 # After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
@@ -75,7 +75,7 @@ class Slots:
     poller: TicketPoller
     duplicates: DuplicatePayloads = Factory(DuplicatePayloads)
     _records: dict[Ticket, SlotRecord] = Factory(dict)
-    _uncertain: UncertainSubmits = Factory(UncertainSubmits)
+    _uncertain: UncertainSlots = Factory(UncertainSlots)
     _in_flight: int = 0
     _waiting: WaiterQueue = Factory(WaiterQueue)
     _is_key_accepted: bool = False

@@ -25,7 +25,7 @@ from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
 from .._models.tier import Tier
 from .._parsing.webhook_ids import WebhookHint
-from .._scheduling.pace_policy import RetryLimits
+from .._scheduling.pace_protocol import RetryLimits
 from .early_webhook_ids import EarlyWebhooks
 from .endpoint_service import CLOSED_MESSAGE, EndpointService
 from .slots import Slots, TicketPoller

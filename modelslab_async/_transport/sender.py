@@ -12,9 +12,9 @@ from .._registry.family import Call, Family
 from .base import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 from .credentials import Credentials
 from .deadlines import Deadlines
+from .error_redaction import redacted_error
 from .http11.transport import HTTP11Transport
 from .httpx_adapter import HttpxClientAdapter, HttpxTransportAdapter
-from .redaction import redacted_error
 from .request_builder import RequestBuilder
 from .send_proof import is_unsent
 from .tls_errors import permanent_tls_error

@@ -10,7 +10,7 @@ from modelslab_async._models.ticket import Ticket
 from modelslab_async._registry.family import Family
 
 from . import reply_bodies
-from .family_formats import default_suffix
+from .family_reply_formats import default_suffix
 from .job_store import JobStore
 from .jobs import Job, Jobs
 from .reply_bodies import URLBuilder

@@ -12,7 +12,7 @@ from attrs import frozen
 from modelslab_async._registry.family import StatusRule
 
 from . import messages
-from .family_formats import FamilyFormat, format_of
+from .family_reply_formats import FamilyFormat, format_of
 from .jobs import Job
 from .media.files import MediaFile, make_file
 from .routes import MEDIA_PATH

@@ -10,7 +10,7 @@ from modelslab_async._models.ticket import Ticket
 from modelslab_async._registry.endpoint import Endpoint
 
 from . import messages, reply_bodies
-from .family_formats import format_of
+from .family_reply_formats import format_of
 from .file_links import FileLinks, not_found
 from .job_intake import JobIntake, ReceivedSubmit
 from .poll_counts import PollCounts

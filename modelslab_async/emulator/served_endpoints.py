@@ -8,7 +8,7 @@ from modelslab_async._registry.endpoints import ENDPOINTS
 from modelslab_async._registry.families import FAMILIES
 from modelslab_async._registry.family import Family, Medium
 
-from .family_formats import DEFAULT_SUFFIXES, default_suffix
+from .family_reply_formats import DEFAULT_SUFFIXES, default_suffix
 
 _ENTERPRISE_URL = "{base}/v1/enterprise"
 _FACE_SWAP_MEDIA: Mapping[str, Medium] = {

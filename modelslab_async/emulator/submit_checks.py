@@ -8,7 +8,7 @@ from typing import Any
 from modelslab_async._registry.endpoint import Endpoint
 
 from . import messages
-from .family_formats import format_of
+from .family_reply_formats import format_of
 from .job_store import JobStore
 
 Refusal = tuple[int, dict[str, Any]]

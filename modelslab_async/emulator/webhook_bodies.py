@@ -8,7 +8,7 @@ from attrs import frozen
 from modelslab_async._registry.family import StatusRule
 
 from . import messages
-from .family_formats import format_of
+from .family_reply_formats import format_of
 from .jobs import Job
 from .reply_bodies import READY_STAGE, STAGES, URLBuilder, date_of, meta_of, output_of
 

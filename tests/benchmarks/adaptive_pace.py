@@ -19,7 +19,7 @@ from typing import NamedTuple
 from frugality import QUANTILES, SHAPES, Quantile, Shape, best, spread
 
 from modelslab_async import AdaptivePace, Pace
-from modelslab_async._scheduling.pace_policy import FamilyPace
+from modelslab_async._scheduling.pace_protocol import FamilyPace
 
 # Parts of a distribution for the best rule.
 _BOUND_PARTS = 2000

@@ -4,7 +4,7 @@ import pytest
 
 from modelslab_async._registry.families import FAMILIES
 from modelslab_async.emulator import Emulator, Jobs
-from modelslab_async.emulator.family_formats import format_of
+from modelslab_async.emulator.family_reply_formats import format_of
 from modelslab_async.emulator.served_endpoints import SERVED_ENDPOINTS, family_name_of
 
 MAGIC = {

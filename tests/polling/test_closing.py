@@ -7,7 +7,7 @@ from virtual_time import JumpingSelector
 
 from modelslab_async import Client, Response
 from modelslab_async._models.errors import ModelsLabError
-from modelslab_async._scheduling.ready_queue import DueHeap
+from modelslab_async._scheduling.family_queue import DueHeap
 
 COUNT = 20_000
 

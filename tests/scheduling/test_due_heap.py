@@ -8,7 +8,7 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelslab_async._scheduling.ready_queue import DueHeap
+from modelslab_async._scheduling.family_queue import DueHeap
 
 
 @define(eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
+from .ticket_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
 
 _TOO_DEEP = "it is nested too deeply"
 

@@ -10,15 +10,7 @@ from typing import TypeAlias
 import click
 from attrs import frozen
 
-from ... import (
-    Batch,
-    Client,
-    Downloads,
-    Outcome,
-    SaveResult,
-    Ticket,
-    Unresolved,
-)
+from ... import Batch, Client, Downloads, Outcome, SaveResult, Ticket, Unresolved
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import options, output

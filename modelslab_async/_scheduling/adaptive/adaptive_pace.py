@@ -22,7 +22,7 @@ from typing import Any
 from attrs import Factory, define, field
 from attrs.validators import and_, gt, instance_of, lt
 
-from ..pace_policy import PlainPace, RetryLimits
+from ..pace_protocol import PlainPace, RetryLimits
 from .histogram import EDGES
 from .history import JobHistory
 from .replay import ObservedJob, simulate_polls

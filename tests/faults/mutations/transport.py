@@ -142,7 +142,7 @@ MUTATIONS = [
     ),
     Mutation(
         "key in an error that quotes a reply",
-        "_transport/redaction.py",
+        "_transport/error_redaction.py",
         "        _redact_attributes(error, credentials)",
         "        pass",
         "test_key.py",
@@ -150,7 +150,7 @@ MUTATIONS = [
     ),
     Mutation(
         "key in the cause of an error",
-        "_transport/redaction.py",
+        "_transport/error_redaction.py",
         "error.__cause__ = error.__context__ = None",
         "pass",
         "test_key.py",
@@ -158,7 +158,7 @@ MUTATIONS = [
     ),
     Mutation(
         "key in a local variable of a traceback",
-        "_transport/redaction.py",
+        "_transport/error_redaction.py",
         "or _shows_key_in_locals(error, credentials):",
         "or False:",
         "test_key.py",

@@ -1,4 +1,4 @@
-"""UncertainSubmits: counts submits that may have started work. It never polls them."""
+"""UncertainSlots: counts submits that may have started work. It never polls them."""
 
 from collections import deque
 
@@ -12,7 +12,7 @@ _DURATIONS_KEPT = 8
 
 
 @define(eq=False)
-class UncertainSubmits:
+class UncertainSlots:
     """
     Counts submits that may or may not have started work. Each holds a slot while it is counted.
 

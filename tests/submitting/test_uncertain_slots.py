@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from modelslab_async import Processing, SubmitUncertain, Success, TransportError
-from modelslab_async._submitting.uncertain_submits import UncertainSubmits
+from modelslab_async._submitting.uncertain_slots import UncertainSlots
 
 from .conftest import (
     REALTIME,
@@ -134,7 +134,7 @@ def test_cut_off_submit_holds_its_slot_for_a_while(virtually, service):
 
 def test_slot_is_held_ten_minutes_at_most():
     """Work that takes hours, and may not exist, holds a slot for ten minutes."""
-    uncertain = UncertainSubmits()
+    uncertain = UncertainSlots()
     uncertain.record_duration("training/lora_fine_tune", 7200.0)
     uncertain.add("training/lora_fine_tune", 50.0)
     assert 650.0 == uncertain.expire(649.0)
@@ -145,7 +145,7 @@ def test_slot_is_held_ten_minutes_at_most():
 
 def test_slot_is_held_for_longest_of_last_eight_durations():
     """An earlier duration is forgotten, and another endpoint does not count."""
-    uncertain = UncertainSubmits()
+    uncertain = UncertainSlots()
     for seconds in (90.0, 5.0, 20.0, 5.0):
         uncertain.record_duration("a", seconds)
     uncertain.add("a", 0.0)

@@ -1,11 +1,11 @@
-"""WorkerPool: idle workers, and the timer that wakes one when a poll is due. It never polls."""
+"""IdleWorkers: idle workers, and the timer that wakes one when a poll is due. It never polls."""
 
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
 
 
-class WorkerPool:
+class IdleWorkers:
     """
     Up to `size` workers, started one by one as they are needed.
 

@@ -1,5 +1,5 @@
 """
-ReadyQueue: the queued tickets of one family, and how a backlog is spread after a pause.
+FamilyQueue: the queued tickets of one family, and how a backlog is spread after a pause.
 
 No operation takes long, however many tickets are queued. It never reads a clock.
 
@@ -119,7 +119,7 @@ class DueHeap(Generic[E]):
 
 
 @define(eq=False)
-class ReadyQueue(Generic[E]):
+class FamilyQueue(Generic[E]):
     """Entries in the order of their due times, with gaps between the polls of a backlog."""
 
     _heaps: list[DueHeap[E]] = field(factory=lambda: [DueHeap[E]()])

@@ -7,7 +7,7 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelslab_async._scheduling.ready_queue import ReadyQueue
+from modelslab_async._scheduling.family_queue import FamilyQueue
 
 
 @define(eq=False)
@@ -19,7 +19,7 @@ class Item:
 
 
 def queue_of(dues):
-    queue = ReadyQueue()
+    queue = FamilyQueue()
     for due in dues:
         queue.push(Item(due))
     return queue
@@ -113,7 +113,7 @@ def test_repeated_backlogs_leave_few_heaps():
 
 def test_stale_entries_are_dropped_a_few_a_call():
     """Item call drops a few stale entries, however many there are."""
-    queue = ReadyQueue()
+    queue = FamilyQueue()
     items = [Item(float(n)) for n in range(20_000)]
     for item in items:
         queue.push(item)
@@ -142,7 +142,7 @@ def push_mostly_stale(queue, count):
 
 def test_queue_drained_during_sweep_works_on():
     """Entries that leave or come after the queue was drained are handled as ever."""
-    queue = ReadyQueue()
+    queue = FamilyQueue()
     kept = push_mostly_stale(queue, 400)
     assert set(map(id, kept)) == set(map(id, queue.drain()))
     queue.mark_stale()
@@ -154,7 +154,7 @@ def test_queue_drained_during_sweep_works_on():
 @pytest.mark.parametrize("emptied", [False, True])
 def test_sweep_after_backlog_makes_no_gaps(emptied):
     """Entries that a later sweep moves are polled when they are due."""
-    queue, few = ReadyQueue(), [Item(1.0) for _ in range(150)]
+    queue, few = FamilyQueue(), [Item(1.0) for _ in range(150)]
     for item in few:
         queue.push(item)
     queue.spread_backlog(5.0)
@@ -172,7 +172,7 @@ def test_sweep_after_backlog_makes_no_gaps(emptied):
 @given(st.lists(st.tuples(st.sampled_from("ppppfros"), st.floats(0, 50)), max_size=200))
 def test_each_watched_entry_pops_once(actions):
     """No entry is lost or repeated, and the next is never more than a gap away."""
-    queue, watched, now = ReadyQueue(), [], 0.0
+    queue, watched, now = FamilyQueue(), [], 0.0
     for action, value in actions:
         now += value / 10
         next_due = queue.next_due()
