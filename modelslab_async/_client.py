@@ -109,7 +109,7 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End every wait (its ticket can be waited for again) and close the connections."""
+        """End every wait and close the connections. The tickets can be waited for again."""
         await self.engine.aclose()
 
     async def fetch(self, ticket: TicketLike) -> Reply:
@@ -294,7 +294,7 @@ class Client:
 
         Args:
             base: The receiver's public address, such as `"https://me.example/hooks?query"`.
-            secret: The secret that this part is derived from; the receiver needs the same one. None
-                for a random secret, which lasts as long as this client.
+            secret: The secret from which that part is derived; the receiver needs the same secret.
+                None for a random secret, which lasts as long as this client.
         """
         return self.engine.webhooks.make(base, secret)

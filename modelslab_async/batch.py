@@ -98,8 +98,8 @@ class Batch:
         Add tickets, and return how many are new. Tickets already in the journal are unchanged.
 
         Raises:
-            ValueError: A ticket is ill-formed, or the client does not know its family. Tickets
-                before it may have been added.
+            ValueError: A ticket is ill-formed, or the client does not know its family. Earlier
+                tickets may have been added.
             JournalError: The journal cannot be written.
         """
         check_not_text(tickets)

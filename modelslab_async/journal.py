@@ -106,7 +106,7 @@ class Journal:
         return await self._store.read(queries.report, now=self.clock())
 
     async def last(self, ticket: TicketLike) -> Processing | Outcome | None:
-        """Return a ticket's outcome or, while it is open, its last reply, if one was recorded."""
+        """Return a ticket's outcome or, while the ticket is open, its last recorded reply."""
         return await self._store.read(queries.last, Ticket.of(ticket))
 
     async def recorded_outcomes(self) -> AsyncGenerator[RecordedOutcome, None]:
@@ -237,7 +237,7 @@ class Journal:
         self, track_id: str, ticket: TicketLike, *, result: Success | None = None
     ) -> None:
         """
-        Mark a submit as confirmed by the ticket that it started, and add the ticket.
+        Mark a submit as confirmed, and add the ticket of the work that it started.
 
         Args:
             track_id: The `track_id` of the request.

@@ -32,7 +32,7 @@ _QUICK_JOB_S = (0.01, 0.05)
 _QUICK_FLOOR_S = 0.02
 # Real seconds that threads and sockets have to answer before a virtual clock jumps.
 _JUMP_DELAY_S = 0.001
-# Real seconds that they have if there is no timer to jump to.
+# Real seconds that threads and sockets have to answer if there is no timer to jump to.
 _LAST_DELAY_S = 10.0
 
 
@@ -117,7 +117,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         return self._clock.time()
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002
-        # Without a timeout, which would pass at once while the threads end in real time.
+        # No timeout: on a virtual clock it would pass at once, but threads end in real time.
         await super().shutdown_default_executor()
 
 
@@ -198,7 +198,7 @@ def modelslab_url(
 
     from .emulator import run_server  # noqa: PLC0415 -- see `modelslab_emulator`.
 
-    # A thread of its own serves tests with and without an event loop alike.
+    # The server runs in its own thread, so tests with and without an event loop can use it.
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(run_server(modelslab_emulator)) as base_url,

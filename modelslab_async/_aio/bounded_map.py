@@ -42,7 +42,7 @@ class BoundedMap(Generic[ItemT, ResultT]):
         check: Callable[[ItemT], object] = lambda _: None,
     ) -> AsyncGenerator[tuple[ItemT, ResultT], None]:
         """
-        Yield each item with its result. Leaving early cancels what is in progress.
+        Yield each item with its result. Leaving early cancels the items in progress.
 
         Args:
             source: The items. Its exception is raised after the results of all earlier items.
@@ -94,8 +94,8 @@ class BoundedMap(Generic[ItemT, ResultT]):
         except asyncio.CancelledError as cancelled:
             if is_cancelled():
                 raise
-            # If this task ended as cancelled, `run` would go on without an error or a result for
-            # the item.
+            # `_on_task_done` ignores a cancelled task, so `run` would yield no result for this item
+            # and raise no error.
             raise RuntimeError("a task of the bounded map was cancelled from within") from cancelled
         self._results.append((item, result))
 

@@ -15,7 +15,7 @@ class Yielder:
         self._count = 0
 
     async def maybe_yield(self) -> None:
-        """Let other tasks run, if this one has run for more than 4 ms. Call it once an item."""
+        """Let other tasks run, if this task has run for more than 4 ms. Call this once an item."""
         self._count += 1
         if (
             self._count % _ITEMS_PER_CLOCK_CHECK == 0

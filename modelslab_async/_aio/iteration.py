@@ -40,7 +40,7 @@ async def read_source(
 
     Returns:
         The exception, which the caller raises after the results of earlier items; None if there was
-        none. Only what ends this task or the program is raised here.
+        none. Only a cancellation of this task, KeyboardInterrupt and SystemExit are raised here.
     """
     try:
         async with aclosing(iterate(source)) as items:

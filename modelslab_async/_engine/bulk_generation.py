@@ -48,7 +48,8 @@ class BulkGeneration:
         Check a request before it takes up room in the window.
 
         Raises:
-            ValueError: It is not a pair, the endpoint is unknown, or the parameters do not fit.
+            ValueError: The request is not a pair, the endpoint is unknown, or the parameters do
+                not fit.
         """
         match request:
             case (str(endpoint), Mapping() as params):
@@ -71,7 +72,7 @@ class BulkGeneration:
         endpoint, params = request
         try:
             submit_request = await self._engine.prepare(endpoint, params)
-            # Another request may have been refused while the files of this one were read.
+            # The key may have been refused while the files of this request were read.
             if self._refusals:
                 return Unsubmitted(cause=self._refusals[0])
             result = await self._engine.submitter.submit(submit_request)

@@ -119,7 +119,7 @@ class RateLimited(TransientError):
 
 
 class Refused(ModelsLabError):
-    """The server refuses the request. Retrying cannot help until its cause is removed."""
+    """The server refuses the request. Retrying cannot help until the cause is removed."""
 
 
 class AuthenticationError(Refused):

@@ -24,7 +24,7 @@ _ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, ModelsLabError)
 }
-# What a record keeps of an error besides its message. Its ticket and its last reply are kept as
+# What a record keeps of an error besides the message. The error's ticket and last reply are kept as
 # parts of the outcome.
 _ERROR_FIELDS = (
     *("status_code", "server_message", "retry_after"),

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _MAX_DEPTH = 64
-# A parsed JSON value takes up to 90 bytes of memory per comma, colon or bracket, so this is 9 MB.
-# An image in base64 is one string without these characters, however long it is.
+# The most commas, colons and brackets in a body. Each may take 90 bytes of memory once parsed, so
+# this allows 9 MB. An image in base64 has none of these characters.
 _MAX_SEPARATORS = 100_000
 _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")
@@ -20,7 +20,7 @@ _RESULT_FIELDS = ("url", "image_url", "image", "base64", "b64_json", "b64", "tex
 
 
 def _parse_float(text: str) -> float | str:
-    # JSON has no infinity, so a number that overflows stays a text. It can be written again.
+    # JSON has no infinity, so a number that overflows stays a text, which JSON can hold.
     number = float(text)
     return number if math.isfinite(number) else text
 
@@ -184,7 +184,7 @@ def _is_link(value: str) -> bool:
 
 
 def find_results(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the results of a finished job. Mirrors count only if there is nothing else."""
+    """Return the results of a finished job. Mirrors are used only if there is nothing else."""
     for container in (body, body.get("data"), body.get("result")):
         if isinstance(container, dict):
             for name in _OUTPUT_FIELDS:

@@ -49,8 +49,8 @@ _ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
     429: RateLimited,
 }
 
-# A firewall may send the statuses of these errors with a page of HTML. Then they say nothing about
-# the account.
+# A firewall may send the HTTP status of such an error with a page of HTML. That reply says nothing
+# about the account.
 _ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
 
 _JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"

@@ -22,8 +22,8 @@ from .retry_after import Headers
 _ID_PLACEHOLDER = b"\0"
 _PROBE_ID = b"1"
 _HTTP_OK = 200
-# Only such an id is cut out. A shorter one may match other text by chance, and other characters
-# may be escaped in JSON.
+# Only an id of this form is cut out of a body. A shorter id may equal other text in the body, and
+# other characters may be escaped in JSON.
 _is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
 _MAX_TEMPLATE_BYTES = 4096
 _MAX_TEMPLATES = 1024

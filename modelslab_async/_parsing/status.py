@@ -112,7 +112,7 @@ def _workflow(fields: Mapping[str, Any]) -> JobState:
 
 
 def _unlisted_stage_meaning(word: str) -> Meaning:
-    """Return the meaning of an unlisted training stage, which never ends a job as done."""
+    """Return the meaning of a training stage that is in no table. It never means done."""
     meaning = _STATUS_MEANINGS.get(word, Meaning.RUNNING)
     return Meaning.RUNNING if meaning is Meaning.DONE else meaning
 

@@ -33,8 +33,8 @@ def read_submit_reply(
 
     Args:
         family: The family of the endpoint's tickets.
-        params: The parameters of the submit. If ids of the family have several parts, those before
-            the last may be here instead of in the reply.
+        params: The parameters of the submit. If an id of the family has several parts, the parts
+            before the last may be here instead of in the reply.
         status_code: The HTTP status.
         headers: The HTTP headers.
         body: The bytes of the body.
@@ -78,7 +78,7 @@ def _check_accepted(reply: Reply, ticket: Ticket | None, status_code: int) -> Pr
 
 
 def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> ModelsLabError:
-    """Make the error of a failed submit. Work began only with an id or the status `failed`."""
+    """Make the error of a failed submit. Without an id or the status `failed`, no work began."""
     has_started = ticket is not None or first_text(reply.raw, "status").casefold() == "failed"
     if has_started and reply.reason != "not_found":
         error = GenerationFailed.of(reply)

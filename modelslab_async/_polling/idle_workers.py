@@ -35,7 +35,7 @@ class IdleWorkers:
         self._timer_due = 0.0
 
     def try_add_worker(self) -> bool:
-        """Count one more worker. Return False if none is needed or the pool is full."""
+        """Count one more worker. Return False if a worker is idle or the pool is full."""
         if self._idle or self._started == self._size:
             return False
         self._started += 1

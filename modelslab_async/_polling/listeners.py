@@ -72,7 +72,8 @@ class Notifier:
     Passes replies, errors, pauses and outcomes to watchers and listeners.
 
     Attributes:
-        on_completed: Called with each ticket that has ended. The owner of the slots sets it.
+        on_completed: Called with each ticket that has ended. The owner of the slots sets this
+            function.
 
     Args:
         listeners: Called with each event.

@@ -22,7 +22,7 @@ from .._transport.sender import Sender
 
 _logger = logging.getLogger("modelslab_async")
 
-# A server that sends a new status word with each reply must fill neither the log nor the memory.
+# Limits for logged status words, in case a server sends a new word with each reply.
 _MAX_STATUS_CHARS = 80
 _MAX_LOGGED_STATUSES = 1000
 
@@ -78,7 +78,7 @@ class StatusClient:
 
     def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        Return the tier of the key and the host with which a ticket is polled.
+        Return the tier of the key that a poll of the ticket needs, and the host that answers.
 
         Raises:
             ValueError: See `family_of`.
@@ -94,7 +94,7 @@ class StatusClient:
         return tier_and_host
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
-        """Return the key's tier and the family of a ticket. A refusal applies to one of them."""
+        """Return the key's tier and the family of a ticket. A refusal is about one of the two."""
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 
     async def fetch(self, ticket: Ticket) -> Reply:

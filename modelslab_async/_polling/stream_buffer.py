@@ -38,9 +38,10 @@ class StreamBuffer:
     """
     The watcher of all tickets of one stream, with its open tickets and unread outcomes.
 
-    Both together are at most `window`. It also remembers the last `window` outcomes, so that a
-    ticket that the source names again is not polled again. It remembers refusals of a key or a
-    family too, so that the rest of a long source is refused without a request.
+    At most `window` tickets are open or have an unread outcome. The buffer also remembers the last
+    `window` outcomes, so that a ticket that the source names again is not polled again. It
+    remembers refusals of a key or a family too, so that the rest of a long source is refused
+    without a request.
 
     Deadlines are in a queue by time. The deadline of an ended ticket is stale. Stale deadlines
     are dropped at the front of the queue, and all at once when they are most of the queue.
@@ -105,7 +106,7 @@ class StreamBuffer:
     def start_watching(
         self, ticket: Ticket, watch: "Callable[[Ticket, StreamBuffer], object]"
     ) -> None:
-        """Call `watch` for a ticket, and forget the ticket if that raises."""
+        """Call `watch` for a ticket, and forget the ticket if `watch` raises."""
         try:
             watch(ticket, self)
         except BaseException:

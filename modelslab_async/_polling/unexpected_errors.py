@@ -31,7 +31,7 @@ def poller_error(error: BaseException | None) -> RuntimeError:
     """
     first: BaseException | None = error
     while isinstance(first, BaseExceptionGroup):
-        # Several workers that fail raise one exception group.
+        # If several workers fail, their errors come as one exception group.
         first = first.exceptions[0]
     reason = (
         "a worker of it was cancelled from outside"

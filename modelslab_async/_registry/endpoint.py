@@ -12,8 +12,8 @@ from .family import Call, KeyLocation, Medium, Method
 from .suggestions import closest_name
 from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders
 
-# In the documentation, a parameter takes a file if its name has one of these words, and else not.
-# The exceptions are two switches, and the parameter `url` that one row lists in `files`.
+# By the documentation, a parameter takes a file if one of these words is in its name. Two switches
+# have such a word but take no file. One row lists its `url`, which has none, in `files`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio"})
 

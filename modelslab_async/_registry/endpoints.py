@@ -39,7 +39,7 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# A parameter that any endpoint knows is not taken for a misspelling.
+# If some endpoint has a parameter of this name, the name is never taken for a misspelling.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(

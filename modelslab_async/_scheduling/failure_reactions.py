@@ -49,7 +49,7 @@ _END = FailureReaction()
 def react_to_failure(
     hosts: Hosts, entry: Entry, error: ModelsLabError, now: float, jitter: float
 ) -> FailureReaction:
-    """Apply a failed poll to the hosts, and return what happens to its ticket."""
+    """Pause or refuse hosts after a failed poll if needed. Return what happens to its ticket."""
     match error:
         case RateLimited():
             return _react_to_rate_limit(hosts, entry, error, now, jitter)

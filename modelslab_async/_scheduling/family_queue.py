@@ -31,9 +31,9 @@ _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
 _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
-# Ten polls a second are no burst, so gaps in a small backlog need not be longer.
+# The longest gap between two polls of a backlog. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# After a late timer, a backlog may catch up by this many seconds.
+# The longest delay of a late timer that the next polls of a backlog make up for.
 _MAX_CATCH_UP_S = 0.05
 
 

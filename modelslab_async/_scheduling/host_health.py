@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# A gap between two failures adds at most this to the silence. In a longer gap the machine was
-# probably suspended.
+# The most seconds that the time between two failures adds to the silence. If more time has passed,
+# the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 
@@ -57,7 +57,7 @@ class HostHealth:
         self.last_error = None
 
     def record_failure(self, error: TransientError, poll_started: float, now: float) -> int:
-        """Count a failed poll. If it causes a pause, return the pauses in a row, else 0."""
+        """Count a failed poll. Return the pauses in a row if it causes a pause, else 0."""
         self.last_error = error
         self.silent_s += min(max(0.0, now - self._failed_at), _MAX_SILENCE_GAP_S)
         self._failed_at = now
@@ -67,7 +67,7 @@ class HostHealth:
         return self.record_pause(poll_started)
 
     def record_pause(self, poll_started: float) -> int:
-        """Count a pause. Return the pauses in a row; 0 for a poll from before the last pause."""
+        """Count a pause. Return the pauses in a row; 0 if the poll began before the last pause."""
         if poll_started < self._paused_at:
             return 0
         self._pause_streak += 1

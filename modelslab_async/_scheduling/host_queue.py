@@ -166,7 +166,7 @@ class HostQueue:
         due = max(due, self.health.paused_until)
         if self.health.is_proven or not self._in_flight:
             return due
-        # Each unanswered probe doubles the wait for the next, because one more would tell little.
+        # Each unanswered probe doubles the wait for the next, because the host is probably down.
         doublings = min(len(self._in_flight) - 1, _MAX_PROBE_DOUBLINGS)
         return max(due, self._probed_at + _PROBE_INTERVAL_S * (1 << doublings))
 
@@ -204,7 +204,7 @@ class HostQueue:
         return not self._in_flight and self._find_next_due() is None
 
     def refuse_open(self, error: ModelsLabError, family: str | None) -> None:
-        """Refuse all open tickets, or those of one family. `pop_refused` returns them in slices."""
+        """Refuse the open tickets, all or of one family. `pop_refused` returns them in slices."""
         self._pending_refusals = [refusal for refusal in self._pending_refusals if refusal.entries]
         in_flight = [entry for entry in self._in_flight if family in (None, entry.ticket.family)]
         queued = [
@@ -233,7 +233,7 @@ class HostQueue:
             if refusal.was_in_flight and entry.watchers:
                 self.mark_stale(entry)
             elif not refusal.was_in_flight and not entry.watchers:
-                # The entry was counted as stale when it lost its watcher, but it is not queued.
+                # The entry had already left the queue when `mark_stale` counted it.
                 self._queues[entry.ticket.family].unmark_stale()
         return [(entry, refusal.error) for entry in some if entry.watchers]
 

@@ -91,13 +91,13 @@ class Hosts:
     def refuse_open(
         self, host_queues: list[HostQueue], error: ModelsLabError, family: str | None = None
     ) -> None:
-        """Refuse all open tickets in some queues, or those of one family."""
+        """Refuse the open tickets in some queues: all of them, or only those of one family."""
         for host_queue in host_queues:
             host_queue.refuse_open(error, family)
         self._update_pending_refusals()
 
     def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
-        """Return up to `limit` refused entries, each with its refusal. Some must be pending."""
+        """Return up to `limit` refused entries, each with its refusal. One must be pending."""
         host_queue = next(each for each in self._queues.values() if each.has_pending_refusals)
         refused = host_queue.pop_refused(limit)
         self._update_pending_refusals()

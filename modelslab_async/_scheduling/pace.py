@@ -35,8 +35,8 @@ class Pace:
         growth_cap: The most seconds that `floor + growth * T` gives.
         age_fraction: A step is at least this fraction of a job's age.
         ceiling: The most seconds between two polls of a ticket.
-        max_eta_wait: The longest step to an eta, in seconds, for jobs younger than this; 0 ignores
-            every eta.
+        max_eta_wait: The longest step to an eta, in seconds. For an older job, the limit is the
+            job's age. 0 ignores every eta.
         jitter: The fraction of each step that is random. It shortens a step, or delays the poll at
             an eta a little.
         max_failures: How many polls in a row may fail before a ticket ends as `Unresolved`.
@@ -97,7 +97,7 @@ class Pace:
 
     @property
     def limits(self) -> Self:
-        """This pace itself, because it has the limits too."""
+        """This pace itself, because its attributes are the limits."""
         return self
 
     def for_family(self, _family: str, /) -> Self:
@@ -134,7 +134,7 @@ class Pace:
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Here jitter delays the poll, because before the eta the job would still be running.
+        # Jitter only delays a poll at the eta, because before the eta the job still runs.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 

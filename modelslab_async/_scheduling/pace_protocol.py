@@ -77,7 +77,7 @@ class RetryLimits(Protocol):
         ...
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
-        """Return the seconds between polls, for a ticket not found yet and for a backlog."""
+        """Return the seconds between polls of a ticket that is not found yet, or in a backlog."""
         ...
 
     def backoff(self, failures: int, jitter: float) -> float:

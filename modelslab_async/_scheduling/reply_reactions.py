@@ -28,7 +28,7 @@ class SharedFloats:
     _last_moment: float = -math.inf
 
     def moment(self, moment: float) -> float:
-        """Return the moment, or the last returned one if that is less than 1 ms earlier."""
+        """Return `moment`, or the previous result if that is less than 1 ms earlier."""
         if not 0.0 <= moment - self._last_moment < _SHARED_MOMENT_S:
             self._last_moment = moment
         return self._last_moment

@@ -41,7 +41,8 @@ from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
-# Timers are late by less than this. After a longer gap, the process was suspended.
+# The timers of a running process are late by less than this. If more time has passed, the process
+# was suspended.
 _MIN_STALL_S = 5.0
 # The most entries that one call of `close` goes through, with or without watchers.
 _MAX_SCANNED_PER_CLOSE = 4096
@@ -92,7 +93,7 @@ class Schedule:
         just_submitted: bool = False,
         expects_webhook: bool = False,
     ) -> None:
-        """Open a ticket, or add a watcher to it. `InitialState` explains the last arguments."""
+        """Open a ticket, or add a watcher to it. `InitialState` explains the optional arguments."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)
@@ -243,8 +244,8 @@ class Schedule:
         """
         End up to `limit` open tickets. Call it until none is open. No ticket is polled any more.
 
-        The watchers in `left` get no outcome. A ticket with no other watcher is forgotten, which is
-        much faster than an outcome.
+        The watchers in `left` get no outcome. A ticket that has only such watchers is forgotten,
+        which takes much less time than making an outcome.
         """
         if self._closing is None:
             # A list, since a dict whose first keys were deleted is slow to iterate from its start.

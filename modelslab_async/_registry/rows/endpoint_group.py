@@ -20,7 +20,7 @@ class EndpointGroup:
         family: The family. Its name is the first half of each endpoint's name.
         root: The URL template that each endpoint's path is appended to.
         docs: The folder of the endpoints' documentation pages.
-        output: The media that most of the endpoints make, if fewer than the family's.
+        output: The media that most of the endpoints make; empty if these are the family's.
     """
 
     family: str
@@ -49,7 +49,8 @@ class EndpointGroup:
             optional: The names of the optional parameters, without those of `callback_params`.
             subpath: The endpoint's path below the root, if it differs from `name`.
             callback_params: The names of the parameters that set up a webhook.
-            page: The documentation page in the folder `docs`; with a leading `/`, anywhere.
+            page: The path of the documentation page, below `docs`; with a leading `/`, below the
+                root of the documentation.
             resolved_by: The family of the endpoint's tickets, if that is not the group's.
             **overrides: Other arguments of `Endpoint`.
         """

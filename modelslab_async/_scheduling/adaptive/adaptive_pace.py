@@ -29,12 +29,14 @@ from .replay import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Polls this close, as fractions of a step or an age, count as the same, because jitter moves polls.
+# Jitter moves polls. So two polls count as the same poll if less than this fraction of a step, or
+# of the job's age, is between them.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# Until learned steps have paid off for jobs with an eta, polls are planned at twice their cost.
+# For jobs with an eta, a plan counts each poll at this multiple of its cost, until learned steps
+# have saved enough.
 _TRIAL_COST_FACTOR = 2.0
-# Real etas are longer than this. The ratio of an age to a shorter eta would mean nothing.
+# For a job with a shorter eta, its age is used. The ratio of the age to such an eta means nothing.
 _MIN_ETA_S = 0.01
 _EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
 MAX_STEP_RATIO = 20.0
@@ -66,7 +68,7 @@ class AdaptiveFamilyPace:
         return step
 
     def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
-        """Learn from a job. Ignore one that was done at age 0, or seen neither running nor done."""
+        """Learn from a job. Ignore a job that was done at age 0, or never seen running or done."""
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
         if first_done is not None and last_running < first_done < EDGES[-1]:
@@ -77,7 +79,7 @@ class AdaptiveFamilyPace:
             history.add(last_running / unit, None if first_done is None else first_done / unit)
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
-        """Return the history for jobs with this eta, and how many seconds one unit of it is."""
+        """Return the history for jobs with this eta, and the seconds that 1.0 means in it."""
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
         return self.ages, 1.0
@@ -92,7 +94,7 @@ class AdaptiveFamilyPace:
             return None
         moment, usual = next_poll_age * unit, self.plain.base_step(age)
         if history is self.ratios:
-            # A poll just before a correct eta would find the job still running.
+            # Jitter only delays this poll, because just before a correct eta the job still runs.
             moment += jitter * min(_JITTER * moment, _STEP_TOLERANCE * usual)
             usual = max(usual, self.plain.step(age, 0.0, eta=eta))
         else:
@@ -104,7 +106,7 @@ class AdaptiveFamilyPace:
     def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether the budget allows a learned step."""
         history, _ = self._history_for(eta)
-        # Only the first step of a job begins at such a young age.
+        # Every later step of a job begins at an older age than this.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios
@@ -165,7 +167,7 @@ class AdaptivePace:
 
     @property
     def limits(self) -> RetryLimits:
-        """The plain pace, which has the limits."""
+        """The plain pace, whose retry limits apply."""
         return self.plain
 
     def for_family(self, family: str, /) -> AdaptiveFamilyPace:
@@ -177,7 +179,7 @@ class AdaptivePace:
 
     @property
     def has_learned(self) -> bool:
-        """Whether it has learned from at least one job."""
+        """Whether this pace has learned from at least one job."""
         return any(family_pace.ages.intervals.count for family_pace in self._families.values())
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """
 IntervalHistogram: how long jobs took, as far as polls can tell. It reads no clock.
 
-A poll sees a job running or done. So its duration is known only as an interval, from the last poll
-that saw it running to the first that saw it done. The histogram counts intervals, in bins of which
-each is 5 % wider than the one before. Its density is the distribution that makes these counts most
-likely (Turnbull 1976), smoothed (Silverman and others 1990). Older jobs count less.
+A poll sees a job running or done. So a job's duration is known only as an interval, from the last
+poll that saw it running to the first that saw it done. The histogram counts intervals, in bins of
+which each is 5 % wider than the one before. Its density is the distribution that makes these counts
+most likely (Turnbull 1976), smoothed (Silverman and others 1990). Older jobs count less.
 """
 
 import math
@@ -19,21 +19,21 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# All weights together are about `_MEMORY_JOBS` at most, and the latest job has weight 1.
+# The latest job has weight 1 and older jobs have less. The sum is at most `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# A bin is smoothed over as many neighbours as hold the weight of this many jobs.
+# A bin is smoothed over the fewest neighbours that together hold the weight of this many jobs.
 _SMOOTHING_JOBS = 10.0
 # The weight of half a job goes to durations above the longest observed one, up to 20 times as long.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# A job that was never seen done is assumed to end by twice the age at which it was last seen
-# running, or by the longest duration of the other jobs, if that is longer.
+# If a job was never seen done, it is assumed to end before twice the age at which it was last seen
+# running. If another job took even longer, the longest time of any job is the limit.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# One edge is exactly 1, because a job with a correct eta ends just below 1 times its eta.
+# One edge is exactly 1, because many jobs end just before their age is 1 times their eta.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -85,7 +85,8 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # Undo the smoothing across the eta, which would add a second poll after a correct eta.
+            # The smoothing has moved probability past the eta, so a plan would poll again after a
+            # correct eta. Move the probability back.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 
@@ -116,7 +117,7 @@ class IntervalHistogram:
         self._newest_weight = 1.0
 
     def _redistributed(self, probabilities: Sequence[float]) -> list[float]:
-        """Distribute the weight of each interval over its bins, by their probabilities."""
+        """Distribute each interval's weight over its bins, in proportion to their probabilities."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         factors = [0.0] * (top + 1)
         for (low, high), weight in self._weights.items():
@@ -129,7 +130,7 @@ class IntervalHistogram:
         return [max(0.0, probability * factor) for probability, factor in shares]
 
     def _kernel_smoothed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread each bin over its neighbours, but over fewer of them if many jobs ended there."""
+        """Spread each bin over its neighbours, over fewer of them where more jobs ended."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         all_bins = min(_BINS, top + _UNSEEN_BINS)
         jobs = sum(self._weights.values())
@@ -158,7 +159,7 @@ def _spread_mass(slopes: list[float], low: int, high: int, mass: float) -> None:
 
 
 def _with_eta_prior(probabilities: Sequence[float], share: float) -> list[float]:
-    """Move this share of the probability to the bins just before the eta."""
+    """Move a share of the probability to the bins just before the eta."""
     low = _EDGE_OF_ONE - _BINS_BEFORE_ONE
     peak = [
         share / _BINS_BEFORE_ONE if low <= k < _EDGE_OF_ONE else 0.0

@@ -21,7 +21,7 @@ _MAX_COST = 1e9
 @define(eq=False)
 class JobHistory:
     """
-    How long jobs took, in seconds or as multiples of their etas, and the budget for using that.
+    How long jobs took, in seconds or as multiples of their etas, and a `TrialBudget`.
 
     Attributes:
         min_jobs: The number of jobs that must be known before `next_poll_age` gives an age.
@@ -44,11 +44,12 @@ class JobHistory:
         self.intervals.add(last_running, first_done)
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
-        """Return the age of the next poll; None if too few jobs of this age are known."""
+        """Return the age of the next poll; None if too few jobs are known for this age."""
         count = self.intervals.count
         if count < self.min_jobs:
             return None
-        # A plan takes milliseconds, so a new one is made only after the jobs have grown by 1/16.
+        # Planning takes milliseconds. So plans are kept until the number of jobs has grown by a
+        # sixteenth, or by `_MAX_JOBS_PER_PLAN`.
         if not self._density or count >= self._planned_count + min(
             count // _REPLAN_DIVISOR, _MAX_JOBS_PER_PLAN
         ):

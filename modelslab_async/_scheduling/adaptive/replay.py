@@ -9,7 +9,7 @@ _EPSILON = 1e-9
 
 
 def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
-    """Return the ages at which a pace polls a job, up to the first age not below `until`."""
+    """Return the ages at which a pace polls a job, up to the first age at or above `until`."""
     poll_ages = [step(0.0)]
     while poll_ages[-1] < until:
         poll_ages.append(poll_ages[-1] + step(poll_ages[-1]))
@@ -35,10 +35,10 @@ class ObservedJob:
         self, poll_ages: Sequence[float], tolerance: Callable[[float], float]
     ) -> list[float]:
         """
-        Move planned polls to real ones, if jitter alone can explain the difference.
+        Move planned polls to real polls, if jitter alone can explain the difference.
 
-        The real ones are the last that saw the job running and the first that saw it done. Planned
-        polls after the job was seen done are left out.
+        The real polls are the last that saw the job running and the first that saw the job done.
+        Planned polls after the job was seen done are left out.
         """
         found = list[float]()
         for poll_age in poll_ages:
@@ -49,9 +49,9 @@ class ObservedJob:
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """
-        Whether it is known for each of these polls if it would have found the job done.
+        Whether the result of each of these polls is known: the job runs, or the job is done.
 
-        It is unknown for a poll between the ages `last_running` and `first_done`.
+        The result of a poll between the ages `last_running` and `first_done` is unknown.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 

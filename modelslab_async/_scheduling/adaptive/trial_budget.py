@@ -37,7 +37,7 @@ class TrialBudget:
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
-        """Reserve the cost of one more learned first step. Return False if that is too much."""
+        """Reserve the cost of one more learned first step. Return False if too much is spent."""
         if self.spent + self.reserved > self.allowed:
             return False
         self.reserved += poll_cost
