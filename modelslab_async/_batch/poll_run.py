@@ -130,7 +130,7 @@ class PollRun:
     async def _next_ready(self) -> list[Outcome]:
         """Wait for an outcome. Return all that are ready, or none at the end of the run."""
         ready: list[Outcome] = []
-        # If the process dies, the caller may miss the outcomes of the last commit. So each commit
+        # Outcomes of the last commit may not reach the caller if the process dies. So each commit
         # is small.
         while len(ready) < MAX_READY and (not ready or not self._queue.empty()):
             item = await self._queue.get()
@@ -205,7 +205,7 @@ class PollRun:
         await self._queue.put(RunStopped(error or self._family_error))
 
     async def _claim_tickets(self, window: int) -> AsyncGenerator[Ticket, None]:
-        """Claim and yield tickets, until none is left to claim and no other run has open ones."""
+        """Claim and yield tickets, until none can be claimed and no other run has open tickets."""
         has_logged = False
         while True:
             requested_at = self._lease.now()
@@ -260,5 +260,5 @@ class PollRun:
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
-        """Whether a ticket may be polled. If this run's lease has run out, its tickets may not."""
+        """Whether to poll a ticket. This run's tickets are not polled after its lease runs out."""
         return ticket not in self._open_tickets or not self._lease.is_over

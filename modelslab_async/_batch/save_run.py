@@ -156,7 +156,7 @@ class SaveRun:
         await self._results.put(RunStopped(error or self._family_error))
 
     async def _claim_saves(self) -> AsyncGenerator[PendingSave, None]:
-        """Claim and yield successes, until polling has ended and no run has any left to save."""
+        """Claim and yield successes, until polling has ended and no more can be claimed."""
         while not self._is_draining:
             self._has_news.clear()
             has_polled_all = self._has_polled_all
@@ -177,7 +177,11 @@ class SaveRun:
                     await self._has_news.wait()
 
     async def _save_one(self, pending: PendingSave) -> Saved | Unsaved | None:
-        """Save the files of one ticket. Return None while draining, or if another run has it."""
+        """
+        Save the files of one ticket.
+
+        Return None while this run is draining, or if another run has taken the ticket.
+        """
         if self._is_draining:
             return None
         result = await self._try_save(pending)
@@ -214,7 +218,7 @@ class SaveRun:
         )
 
     async def _remove_stale_parts(self) -> None:
-        """Remove the parts of saved files. Another run may have begun a part of the same file."""
+        """Remove the parts of recorded files, which an interrupted run may have left."""
         stems = await run_in_thread(part_stems, self._downloads.folder)
         if not stems:
             return

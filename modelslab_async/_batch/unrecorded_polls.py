@@ -47,7 +47,7 @@ class OpenTickets:
         self._entries |= {each.ticket: _OpenTicket(each.row_id) for each in claimed}
 
     def on_event(self, event: Event) -> None:
-        """Count the poll that an event reports, if its ticket is among these."""
+        """Count the poll that an event reports, if it is a poll of an open ticket of this run."""
         match event:
             case Polled(ticket=ticket, reply=reply, elapsed=elapsed) if entry := self._entries.get(
                 ticket
@@ -64,7 +64,7 @@ class OpenTickets:
                 pass
 
     def complete(self, outcome: Outcome) -> OutcomeRow:
-        """Remove the ticket of an outcome. Return the row to record for it."""
+        """Remove a ticket that has an outcome. Return the row to record the outcome with."""
         entry = self._entries.pop(outcome.ticket)
         max_lag = None if isinstance(outcome, Unresolved) else entry.max_lag
         return OutcomeRow(entry.row_id, entry.polls, outcome, max_lag)

@@ -49,9 +49,9 @@ def body_range(
     """
     Return the range of the file that a response body holds; None if the body cannot be used.
 
-    The body of a 206 response can continue the kept bytes only if its start, its version, its
-    length and the size of the whole file fit them. It may end before the file ends, and the caller
-    then requests the rest. If it does not fit, the caller fetches the whole file again.
+    The body of a 206 response can be used only if it starts where the kept bytes end, belongs to
+    the same version of the file, and has consistent lengths. If the body ends before the file, the
+    caller requests the rest. If the body cannot be used, the caller fetches the whole file again.
 
     Args:
         status_code: The status of the response.
@@ -72,7 +72,8 @@ def body_range(
         start == kept.size
         and start < end
         and length in (None, end - start)
-        # Without a total, a short range would look like the end of the file.
+        # If the size of the whole file is unknown, the end of a short range looks like the end of
+        # the file.
         and total is not None
         and end <= total
         and kept.total in (None, total)

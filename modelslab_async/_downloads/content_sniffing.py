@@ -46,12 +46,13 @@ def _iso_media(*brands: bytes) -> _Matcher:
     return matches
 
 
-# The second byte of an MP3 frame, with its last bit set: MPEG 1, 2 or 2.5, audio layer 2 or 3.
+# The possible second bytes of an MP3 frame, with the last bit set. They mean MPEG 1, 2 or 2.5, and
+# audio layer 2 or 3.
 _MP3_FRAME_BYTES = b"\xe3\xe5\xf3\xf5\xfb\xfd"
 
 
 def _is_mp3_frame(head: bytes) -> bool:
-    # MPEG audio layer 1 is left out. It is not in use, and its first bytes are those of a UTF-16
+    # MPEG audio layer 1 is not recognised. It is not in use, and its frames begin like a UTF-16
     # byte order mark.
     return head[:1] == b"\xff" and len(head) > 1 and head[1] | 1 in _MP3_FRAME_BYTES
 

@@ -33,8 +33,8 @@ from .verify import is_unchanged
 _HTTP: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
 
 DEFAULT_MAX_BYTES = 4 << 30
-# The number of generations in progress for each possible transfer. With only one, a transfer would
-# have to wait until the next generation is ready.
+# For each transfer that may run, this many generations may be in progress. With only one, a
+# transfer would have to wait until the next generation is ready.
 _WINDOW_PER_TRANSFER = 8
 
 
@@ -94,7 +94,8 @@ class Downloads:
         self._client = client
         self._own_transport: httpx.AsyncBaseTransport | None = None
         if http is None:
-            # It imports httpcore, which takes as long as half of this package.
+            # Imported late, because importing httpcore takes half as long as importing this
+            # package.
             from .._transport.public_only import PublicOnlyTransport  # noqa: PLC0415
 
             self._own_transport = PublicOnlyTransport(allow_private=allow_private)

@@ -65,8 +65,8 @@ class PartFile:
         self._file = file
         self._metadata_path = metadata_path_of(path)
         self._was_moved = False
-        # If the part has further hard links, such as the published file, it must not be written,
-        # because the links share their bytes.
+        # If the part has other hard links, such as the published file, the part must not be
+        # written, because a write would change the published file too.
         self._has_other_links = os.fstat(file.fileno()).st_nlink > 1
         self.size = file.seek(0, os.SEEK_END)
         metadata = read_metadata(self._metadata_path)
@@ -149,7 +149,7 @@ class PartFile:
         The caller must call `delete` once it has recorded the file.
 
         Raises:
-            OSError: The file system does not allow it, or has no room.
+            OSError: The file cannot be written or renamed, for example because the disk is full.
         """
         digest = self.digest()
         os.fsync(self._file.fileno())

@@ -24,7 +24,7 @@ def remove_stale(folder: Path, stem: str) -> None:
 
 
 def _part_paths(folder: Path, stem: str = "*") -> set[Path]:
-    """Return the paths of all parts, even of those that were moved and left only metadata."""
+    """Return the paths of all parts, including moved parts of which only metadata are left."""
     suffixes = (_PART_SUFFIX, f"{_PART_SUFFIX}{METADATA_SUFFIX}")
     return {
         path.with_name(path.name.removesuffix(METADATA_SUFFIX))

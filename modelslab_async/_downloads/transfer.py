@@ -20,10 +20,11 @@ from .part_file import PartFile
 from .part_metadata import PartMetadata
 
 T = TypeVar("T")
-# Received bytes are written once there are this many. More would take more memory, and fewer would
-# cost more switches between threads.
+# The bytes to collect in memory before they are written. A larger block takes more memory, and
+# smaller blocks cost more switches between threads.
 _CHUNK_BYTES = 1 << 20
-# Identity encoding, because a compressed body cannot be continued and can decompress to any size.
+# The requests ask for identity encoding, because a compressed body cannot be continued and can
+# decompress to any size.
 _HEADERS = {
     "accept": "*/*",
     "accept-encoding": "identity",
@@ -115,7 +116,8 @@ class Transfer:
                         break
                     if len(buffer) >= _CHUNK_BYTES:
                         await self._flush(part, buffer, url, content_type)
-                    # One read of 64 KiB from the socket may contain ten thousand chunks.
+                    # Let other tasks run, because one read of 64 KiB from the socket may contain
+                    # ten thousand chunks.
                     await yielder.maybe_yield()
             finally:
                 # Write the bytes even after an error or a cancellation, so that none of them is

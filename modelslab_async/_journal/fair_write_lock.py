@@ -12,7 +12,8 @@ T = TypeVar("T")
 
 # The time between two attempts to get the lock.
 _RETRY_INTERVAL_S: Final = 0.0004
-# A writer that has held the lock for `_MAX_HOLD_S` in total leaves it free for `_YIELD_S`.
+# After a writer has held the lock for `_MAX_HOLD_S` in total, it leaves the lock free for
+# `_YIELD_S`.
 _YIELD_S: Final = 0.001
 _MAX_HOLD_S: Final = 0.025
 
@@ -36,9 +37,9 @@ class WriteLock:
     Waits for SQLite's write lock, and leaves it free for other writers at times.
 
     SQLite has no queue of writers, so a writer must ask for the lock while the lock is free.
-    SQLite's own busy handler soon asks only ten times a second, and may never get the lock if
-    another writer never pauses. This class asks more often, and pauses after it has held the lock
-    for a while.
+    SQLite's own busy handler asks less and less often, at last ten times a second. It may never get
+    the lock if another writer never pauses. This class asks more often, and pauses after it has
+    held the lock for a while.
 
     Args:
         lock_timeout: The most seconds to wait for other writers.

@@ -71,7 +71,7 @@ def claim(
     db: sqlite3.Connection, run_id: int, *, before_run: int, limit: int, now: float, lease: float
 ) -> Claim | None:
     """
-    Claim open tickets, and those that runs with a number below `before_run` left unresolved.
+    Claim open tickets, and tickets that runs numbered below `before_run` left unresolved.
 
     Return None if the run has lost its lease.
     """
@@ -107,7 +107,7 @@ def expire_runs(db: sqlite3.Connection, now: float) -> None:
 
 
 def _free_tickets_of_ended_runs(db: sqlite3.Connection) -> int:
-    """Free open tickets whose run is none. Only damage or a foreign hand leaves such tickets."""
+    """Free open tickets of runs that have ended. Only a damaged or edited journal has any."""
     return db.execute(
         f"UPDATE tickets SET run = 0 WHERE {_OPEN_TICKETS} AND run != 0 "
         "AND run NOT IN (SELECT run FROM runs WHERE lease_until IS NOT NULL)"

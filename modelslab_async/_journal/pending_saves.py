@@ -136,7 +136,11 @@ def complete_save(
     argument: str,
     now: float,
 ) -> bool:
-    """Write that all files of a ticket are saved, or an error. Return whether it was written."""
+    """
+    Record that all files of a ticket are saved, or an error.
+
+    Return False, and record nothing, if the run no longer has the ticket.
+    """
     updated = db.execute(
         "UPDATE saves SET state = ?, completed_at = ?, error = ?, argument = ? "
         f"WHERE ticket = ? AND {_PENDING} AND run = ?",

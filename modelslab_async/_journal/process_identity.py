@@ -21,9 +21,9 @@ def this_process() -> str | None:
 
 
 def has_died(identity: object) -> bool:
-    """Return whether a process has certainly died. For other machines this is never certain."""
+    """Return whether a process has certainly died; False for a process of another machine."""
     if not isinstance(identity, str):
-        return False  # Unknown, or a damaged row.
+        return False  # The identity is unknown, or its row is damaged.
     machine_id, _, process = identity.partition(" ")
     pid, _, start_time = process.partition(" ")
     if not machine_id or machine_id != _machine_id() or not pid.isdecimal():

@@ -53,7 +53,7 @@ def read(path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection
 
 def check_readable(path: str, lock_timeout: float) -> None:
     """
-    Raise an error if a journal without write access cannot be read either.
+    Check that a journal without write access can be read.
 
     Raises:
         JournalError: The journal cannot be read; the message says why.

@@ -14,8 +14,8 @@ class RunLeases:
     """
     The runs of one journal and their leases.
 
-    A run keeps its tickets until another run ends its lease, which it may do once the lease has run
-    out. Outcomes that the first run tries to write after that are refused.
+    A run keeps its tickets while its lease lasts. After that, another run may end the lease. Then
+    outcomes that the first run tries to write are refused.
     """
 
     def __init__(self, store: SqliteStore, clock: Callable[[], float]) -> None:
@@ -102,7 +102,11 @@ class RunLeases:
     async def complete_save(
         self, run_id: int, row_id: int, *, error: str | None, argument: str = ""
     ) -> bool:
-        """Write that a ticket's files are saved, or an error. Return whether it was written."""
+        """
+        Record that all files of a ticket are saved, or an error.
+
+        Return False, and record nothing, if the run no longer has the ticket.
+        """
         return await self._store.write(
             pending_saves.complete_save,
             run_id,

@@ -148,7 +148,8 @@ def prepare(
         # With a write-ahead log, readers never wait, and a commit needs one write and one fsync.
         db.execute("PRAGMA journal_mode = WAL")
         with transaction(db):
-            # Ask again: another process may have migrated the file before this one got the lock.
+            # Check again, because another process may have migrated the file before this process
+            # got the lock.
             for migration in _pending_migrations(db, path, migrations):
                 for statement in migration:
                     db.execute(statement)

@@ -55,7 +55,7 @@ _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
         JournalFull,
         "there is no room to write the journal; make room on its disk, and run again",
     ),
-    # SQLite reports an exceeded quota, an exceeded file size limit and a failing disk like this.
+    # SQLite uses this code for an exceeded quota, an exceeded file size limit and a failing disk.
     sqlite3.SQLITE_IOERR_WRITE: (
         JournalFull,
         (

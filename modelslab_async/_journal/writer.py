@@ -25,8 +25,8 @@ _MAX_OPERATIONS_PER_COMMIT: Final = 1000
 # The size of the page cache. It is large, because new tickets touch pages all over the index of
 # ids.
 _CACHE_KIB: Final = 64 * 1024
-# The number of pages in the write-ahead log that starts a checkpoint. With more pages, checkpoints
-# are less frequent.
+# A checkpoint starts once the write-ahead log has this many pages. SQLite's default is 1000. With
+# more pages, checkpoints are less frequent.
 _CHECKPOINT_PAGES: Final = 4000
 
 
@@ -174,7 +174,7 @@ class Writer:
         return db
 
     def _commit_group(self, db: sqlite3.Connection) -> bool:
-        """Commit the operations in the queue together. Return False at the end of the queue."""
+        """Commit the queued operations together. Return False after the last operation."""
         queued = self._queue.get()
         self._group = group = []
         while queued is not None:
@@ -206,7 +206,8 @@ class Writer:
                 [(queued.future, None, to_journal_error(error, self._path)) for queued in group]
             )
         except Exception as error:  # noqa: BLE001 -- the caller of the operation gets it.
-            # Commit each operation alone, so that the others succeed.
+            # One operation of the group failed. Commit each operation alone, so that the others
+            # succeed.
             if len(group) == 1:
                 if isinstance(error, JournalError):
                     error.path = self._path

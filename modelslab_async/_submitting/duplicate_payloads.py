@@ -14,7 +14,8 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 from .waiter_queue import WaiterQueue
 
-# The interval after a refusal that names no time. The spam filter uses the same.
+# The seconds between equal payloads after a refusal that names no time. The spam filter has the
+# same interval.
 _SPAM_INTERVAL_S = 30.0
 # Added to each interval, because the server's clock and the local clock differ a little.
 _CLOCK_MARGIN_S = 0.1
@@ -48,7 +49,7 @@ class DuplicatePayloads:
 
     async def acquire(self, payload: str, number: int) -> None:
         """
-        Wait until a submit of this payload may be sent. The lowest number goes first.
+        Wait until submit `number` of this payload may be sent. Lower numbers go first.
 
         Raises:
             ModelsLabError: All waiting submits were rejected, with this error.
@@ -65,7 +66,7 @@ class DuplicatePayloads:
             raise error
 
     def may_submit(self, payload: str, number: int) -> bool:
-        """Whether a submit may be sent now."""
+        """Whether submit `number` of this payload may be sent now."""
         queue = self._queues.get(payload)
         return queue is None or queue.current == number
 
@@ -77,7 +78,7 @@ class DuplicatePayloads:
             self._arm_timer(payload, queue)
 
     def on_reply(self, payload: str, number: int) -> None:
-        """Restart the interval of the payload: its last submit may have only just arrived."""
+        """Restart the payload's interval. The server may have received the submit only just now."""
         queue = self._queues.get(payload)
         if queue is None:
             return

@@ -16,10 +16,10 @@ from attrs import field, frozen
 from .._downloads.content_sniffing import SNIFF_BYTES, binary_suffix_of
 from .._models.errors import UnusableFile
 
-# The service refuses larger files.
+# The size of the largest file that the service accepts.
 MAX_FILE_BYTES = 5_000_000
 _CHUNK_BYTES = 1 << 16
-# Hashing fewer bytes takes less time than handing them to a thread.
+# Hashing fewer bytes than this takes less time than handing them to a thread.
 _THREAD_THRESHOLD_BYTES = 1 << 18
 
 T = TypeVar("T")
@@ -118,7 +118,8 @@ async def _upload(parameter: str, value: Any) -> Any:
             with _errors_as_unusable(parameter):
                 source = Path(value)
         case _:
-            # Read at once: the caller may close or seek an open file before there is a slot.
+            # Read an open file now, because the caller may close or seek it before the request has
+            # a slot.
             source = await _run_blocking(
                 parameter, value, partial(_read_open_file, parameter, value)
             )
@@ -139,7 +140,7 @@ async def _run_blocking(parameter: str, source: object, function: Callable[[], T
 
 @contextmanager
 def _errors_as_unusable(parameter: str) -> Generator[None, None, None]:
-    """Turn any exception of a file into `UnusableFile`, so that only its own request fails."""
+    """Turn any exception of the `with` block into `UnusableFile`, so that one request fails."""
     try:
         yield
     except UnusableFile:
@@ -178,7 +179,7 @@ def _checked_digest(parameter: str, source: Path | bytes) -> str:
 
 
 def _chunks_of(path: Path) -> Iterator[bytes]:
-    """Yield the chunks of a file, but stop once it is too long. Many files are read at once."""
+    """Yield a file in chunks, so that little memory is used. Stop once the file is too long."""
     with path.open("rb") as file:
         while file.tell() <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
             yield chunk

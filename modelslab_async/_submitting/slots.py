@@ -34,21 +34,21 @@ from .waiter_queue import WaiterQueue, is_admitted
 # After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
 # slot for good.
 _MAX_SLOT_AGE_S = 3600.0
-# While submits wait, the gap between two polls of a ticket with a slot is this share of its age.
-# A slot stays unused from the end of the work until the poll that notices it.
+# While submits wait, the tickets with slots are polled, because a slot stays unused from the end of
+# the work until a poll notices it. The gap between two polls of a ticket is this share of its age.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# The first poll comes after this share of the eta. Some real etas were a hundred times too long. So
-# if work ended before its eta lately, the share shrinks: it is multiplied by the smallest
-# duration / eta of the latest work.
+# A ticket with a slot is first polled after this share of its eta, but after `_MAX_FIRST_POLL_S` at
+# the latest. Some real etas were a hundred times too long. So if any of the latest work ended
+# before its eta, the share is multiplied by the smallest ratio of duration to eta.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
-# Seconds between two scans of all tickets with slots. A scan takes time in proportion to the
-# number of tickets, and so does the shortest gap between scans.
+# Seconds between two scans of the tickets with slots: at most the first figure, but at least the
+# second figure for each ticket, because a scan takes time for each ticket.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
-# How long to pause after a rate limit that names no time.
+# The pause after a rate limit that names no time.
 _DEFAULT_RETRY_AFTER_S = 30.0
 
 
@@ -90,7 +90,7 @@ class Slots:
 
     async def acquire(self, number: int) -> None:
         """
-        Wait for a slot. The lowest number goes first.
+        Wait for a slot. Submits with lower numbers go first.
 
         Raises:
             ModelsLabError: All waiting submits were rejected, with this error.
@@ -167,7 +167,7 @@ class Slots:
         return next(matching, None)
 
     def apply_rate_limit(self, error: RateLimited, payload: str) -> None:
-        """Slow down as the server asks: submits of one payload, queued submits or all submits."""
+        """Hold back equal payloads, submits to a full queue or all submits, as the server asks."""
         message = error.server_message.casefold()
         now, seconds = (
             asyncio.get_running_loop().time(),
@@ -206,7 +206,7 @@ class Slots:
         return now >= self._paused_until and not self._is_full(now) and not self._is_probing(now)
 
     def _is_probing(self, now: float) -> bool:
-        """Whether to wait for a reply that shows whether the server accepts the key."""
+        """Whether to wait until a reply shows that the server accepts the key."""
         return not self._is_key_accepted and now < self._next_probe_at
 
     @property
@@ -256,7 +256,7 @@ class Slots:
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
         if wake_times:
-            # Scan again soon: tickets that get a slot in the meantime need polls too.
+            # Scan again soon, because tickets that get a slot after this scan need polls too.
             when = max(
                 min(*wake_times, now + _MAX_SCAN_GAP_S),
                 now + _SCAN_GAP_PER_SLOT_S * len(self._records),
@@ -276,7 +276,8 @@ class Slots:
             return when
         record.polled_at = now
         self._polled.add(ticket)
-        # If this client does not know the family, `watch` raises. The ticket then keeps its slot.
+        # `watch` raises if this client does not know the ticket's family. The ticket then keeps its
+        # slot, but is not polled.
         with suppress(ValueError):
             self.poller.watch(ticket, NULL_WATCHER, record.initial_state(now))
             self.poller.nudge(ticket)

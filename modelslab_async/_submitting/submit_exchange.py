@@ -44,8 +44,8 @@ class SubmitExchange:
         Send a submit once.
 
         Returns:
-            The reply, or an error. It is unknown whether work was started only if the error is a
-            `SubmitUncertain`.
+            The reply, or an error. A `SubmitUncertain` means that it is unknown whether work was
+            started. With any other error it is known.
         """
         try:
             return await self._reply_to(submit_request)

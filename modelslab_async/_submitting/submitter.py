@@ -295,5 +295,6 @@ def _is_retryable(error: ModelsLabError) -> bool:
         case TransportError():
             return not error.may_have_been_sent
         case _:
-            # A `ServerError` here comes from an upload. For a submit it became a `SubmitUncertain`.
+            # Only an upload fails with a `ServerError` here. For a submit, `SubmitExchange` turns a
+            # `ServerError` into a `SubmitUncertain`.
             return isinstance(error, (RateLimited, ServerError))

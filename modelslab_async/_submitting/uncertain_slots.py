@@ -4,9 +4,9 @@ from collections import deque
 
 from attrs import Factory, define
 
-# The assumed duration of work at an endpoint where no work has ended yet.
+# The duration that is assumed for work at an endpoint where no work has ended yet.
 _DEFAULT_DURATION_S = 120.0
-# An uncertain submit holds a slot for at most this time.
+# The longest time for which an uncertain submit holds a slot.
 _MAX_DURATION_S = 600.0
 _DURATIONS_KEPT = 8
 
@@ -37,7 +37,7 @@ class UncertainSlots:
         self._durations.setdefault(endpoint, deque(maxlen=_DURATIONS_KEPT)).append(seconds)
 
     def expire(self, now: float) -> float | None:
-        """Stop counting submits whose time is over. Return when the next one expires, if any."""
+        """Stop counting submits whose time is over. Return when the next submit expires, if any."""
         expiries = []
         for endpoint, submit_times in self._submit_times.items():
             duration = min(

@@ -49,5 +49,5 @@ class WaiterQueue:
 
 
 def is_admitted(waiter: Waiter) -> bool:
-    """Whether a waiter was admitted. A task can be admitted and cancelled at the same time."""
+    """Whether a waiter was admitted. Its task may have been cancelled just after that."""
     return waiter.done() and not waiter.cancelled() and waiter.result() is None

@@ -6,12 +6,12 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-# A body of this size takes 16 MiB of memory while it is parsed.
+# The largest body that is read. It takes 16 MiB of memory while it is parsed.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
-# A response may come in this many chunks, and in one more for each `SMALL_CHUNK_BYTES` of its body.
-# Each chunk costs some microseconds, even a short one. Usual servers send a thousand bytes or more
-# in a chunk.
+# A body may come in `MAX_SMALL_CHUNKS` chunks, and in one more chunk for each `SMALL_CHUNK_BYTES`
+# of its length. The limit exists because even a short chunk costs some microseconds. Usual servers
+# send a thousand bytes or more in a chunk.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
 BODY_TOO_FRAGMENTED = (
@@ -67,7 +67,7 @@ class Response:
 
 
 class BodyBuffer:
-    """Collects a response body. `BytesIO.getvalue` shares its buffer, which saves a copy."""
+    """Collects a response body in a `BytesIO`, whose `getvalue` does not copy the bytes."""
 
     def __init__(self) -> None:
         self._bytes = BytesIO()

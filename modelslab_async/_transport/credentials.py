@@ -152,7 +152,8 @@ class Credentials:
         for encoding in self._encodings:
             if encoding in data:
                 data = data.replace(encoding, b"[key]")
-        # Searching for one byte first is much faster than searching for several.
+        # Python finds a single byte much faster than several bytes, so search for the backslash
+        # first.
         if b"\\" in data and self._encodings and b"\\u00" in data:
             data = self._json_regex.sub(b"[key]", data)
         return data

@@ -22,7 +22,7 @@ from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
-# If the timer fires later than this, the event loop was blocked.
+# If the timer fires more than this many seconds late, the event loop was blocked.
 _MAX_TIMER_LAG_S: Final = 0.1
 _MAX_GRACE_S: Final = 1.0
 # Received bytes take at most this many loop iterations to reach the task that waits for them.
@@ -100,7 +100,8 @@ class Deadlines:
         now = loop.time()
         if now - self._timer_due > _MAX_TIMER_LAG_S:
             self._grant_grace(now)
-        # Each loop iteration may take long. After a grace period, wait for only one.
+        # After a grace period, wait for only one loop iteration, because each iteration may take
+        # long.
         iterations = _ITERATIONS_AFTER_GRACE if self._had_grace(now) else _ITERATIONS_BEFORE_EXPIRY
         self._expire_soon(iterations, now, loop)
 
@@ -114,12 +115,12 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """Move each earlier deadline to the end of the grace period, unless it was moved before."""
+        """Postpone all deadlines within a grace period to its end, but each exchange only once."""
         # The grace period begins at the deadline, but at least half of it remains now.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:
-                # The exchanges are in the order of their deadlines, so all further ones are later.
+                # The exchanges are sorted by deadline, so all further deadlines are later too.
                 return
             if not entry.had_grace:
                 entry.due, entry.had_grace = due, True

@@ -21,11 +21,16 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
     """
     Return the error to raise in place of `error`. Neither it nor its traceback shows a key.
 
-    An error of this package stays the same object. Its texts are redacted, and if it or its cause
-    still quotes a key, the cause is dropped. Any other error that quotes a key is replaced by a
-    `RuntimeError`, because its class may keep the text anywhere. If only local variables show a
-    key, the tracebacks are dropped. A note on a foreign error then says where it was raised, for
-    `origin_of`. A cancellation is returned unchanged, because the caller has redacted its message.
+    A cancellation is returned unchanged, because the caller has redacted its message.
+
+    The texts of an error of this package are redacted. If the error or its cause still quotes a
+    key, the cause and the traceback are dropped.
+
+    Any other error that quotes a key is replaced by a `RuntimeError` with a redacted text, because
+    any attribute of the error may hold the key.
+
+    If only local variables show a key, the tracebacks are dropped. An error of another package
+    then gets a note that says where it was raised. `origin_of` reads this note.
     """
     if isinstance(error, asyncio.CancelledError):
         return error
@@ -40,8 +45,8 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
         error.__cause__ = error.__context__ = None
         error.with_traceback(None)
     elif (is_ours and len(chain) == 1) or _shows_key_in_locals(error, credentials):
-        # An error of this package without a cause needs no search for the key in local variables.
-        # Its traceback shows only frames of this package, so it is not worth keeping.
+        # The traceback of an error of this package without a cause shows only frames of this
+        # package. It is dropped without a search for the key, because it is of little use.
         origin = origin_of(error)
         for each in chain:
             each.with_traceback(None)
@@ -75,7 +80,7 @@ def _redacted_value(value: object, credentials: Credentials) -> object:
         case str():
             return credentials.redact_text(value)
         case list():
-            # The `__notes__` of an error are a list.
+            # The attribute `__notes__` of an error is a list of texts.
             return [_redacted_value(each, credentials) for each in value]
         case _:
             return value
@@ -94,7 +99,8 @@ def _contains_key(error: BaseException, credentials: Credentials) -> bool:
         text = f"{error} {error!r} {error.args!r} {vars(error)!r}"
     except Exception:  # noqa: BLE001 -- the error that its `__repr__` raises may quote the key.
         return True
-    # An httpx error holds the request, whose repr omits the key. A pickle shows it.
+    # An httpx error holds the request. The repr of the request omits the key, but its pickle shows
+    # the key.
     if not isinstance(error, ModelsLabError):
         with suppress(Exception):
             text += pickle.dumps(error).decode("latin-1")

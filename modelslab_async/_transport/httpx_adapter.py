@@ -14,8 +14,8 @@ from .outbound_guard import OUTBOUND_GUARD
 from .send_proof import TrackedBody, TrackedRequest, mark_unsent
 
 # httpx keeps bytes that follow a response, and takes them for the response to the next request. So
-# each HTTP/1.1 connection is used for one request only. HTTP/2 numbers its streams, so it does not
-# have this problem, and it drops this header (RFC 9113, section 8.2.2).
+# this header closes each HTTP/1.1 connection after one request. HTTP/2 numbers its streams, so it
+# needs no such header, and the header is dropped there (RFC 9113, section 8.2.2).
 _CONNECTION_CLOSE = ("connection", "close")
 # The number of chunks of a body to read before other tasks may run.
 _CHUNKS_PER_YIELD = 100
@@ -127,7 +127,8 @@ def guard_request(request: httpx.Request) -> None:
     """
     Make the outbound guard check a request when httpx opens a connection or sends.
 
-    A mock or an application in the same process answers without either, so it is never refused.
+    A request to a mock or to an application in the same process opens no connection, so it is never
+    refused.
     """
     if not OUTBOUND_GUARD.refusal:
         return

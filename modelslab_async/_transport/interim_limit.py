@@ -22,8 +22,8 @@ _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 _Read: TypeAlias = Callable[..., Awaitable[bytes]]
 
 _find_interim = re.compile(rb"\nHTTP/\d\.\d 1\d\d").findall
-# One byte less than the length of a match, because a match may begin in one read and end in the
-# next.
+# One byte less than the length of a match of `_find_interim`, because a match may begin in one read
+# and end in the next.
 _OVERLAP_BYTES = 12
 # The number of reads of a connection after which other tasks may run.
 _READS_PER_YIELD = 100

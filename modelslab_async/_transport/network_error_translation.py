@@ -5,7 +5,8 @@ import httpx
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
 from .tls_errors import permanent_tls_error
 
-# A proxy or a server writes some of these messages. A log takes one line of them.
+# The longest message that is kept. A proxy or a server writes some of the messages, so a message
+# can have any length.
 _MAX_MESSAGE_LENGTH = 1000
 
 
@@ -42,7 +43,8 @@ def _transport_error(fault: Exception, message: str, *, may_have_been_sent: bool
 
 def _printable(message: str) -> str:
     if len(message) > _MAX_MESSAGE_LENGTH:
-        # Not its beginning, which may end within the key, and then no search finds the key.
+        # Drop the whole message. If it were cut within the key, a search for the key would not find
+        # the first part of the key.
         return f"(a message of {len(message)} characters)"
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in message)
 

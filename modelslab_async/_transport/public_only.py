@@ -12,7 +12,7 @@ from .interim_limit import InterimLimit
 from .ip_ranges import NotPublic, is_public
 from .mock_detection import refuse_if_mocked
 
-# Shorter than the time after which most servers close an idle connection.
+# How long an idle connection is kept. Most servers close it later than that.
 _KEEPALIVE_S = 15.0
 _MAX_IDLE_CONNECTIONS = 32
 
@@ -143,7 +143,8 @@ class _ResponseBody(httpx.AsyncByteStream):
         try:
             await self._response.aclose()
         finally:
-            # Do this even after a cancellation, where httpcore would leave the connection open.
+            # Release the connection even after a cancellation, because httpcore would then leave it
+            # open.
             await self._transport.release(self._connection)
 
 
@@ -205,7 +206,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            # With this, httpcore finds out whether the server has closed an idle connection.
+            # httpcore asks this to find out whether the server has closed an idle connection.
             return self._reader.at_eof() or self._writer.is_closing()
         return self._writer.get_extra_info(info)
 

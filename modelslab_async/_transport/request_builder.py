@@ -13,7 +13,8 @@ from .._registry.family import Call, Family
 from .base import Request
 from .credentials import Credentials
 
-# Identity encoding, because a small compressed body can decompress to any size.
+# The requests ask for identity encoding, because a small compressed body can decompress to any
+# size.
 _HEADERS: tuple[tuple[str, str], ...] = (
     ("accept", "application/json"),
     ("accept-encoding", "identity"),
@@ -76,8 +77,8 @@ class RequestBuilder:
                 headers = (*headers, ("key", key))
             case "query":
                 url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
-        # A submit always has a body, even if only `{}`. If a `TrackedBody` was never read, it
-        # proves that the request never left.
+        # A submit always has a body, even if only `{}`. So a `TrackedBody` can prove that the
+        # submit never left: its body was never read.
         has_body = bool(fields) or not (call.repeatable or call.method == "GET")
         if has_body:
             headers = (*headers, ("content-type", "application/json"))

@@ -11,7 +11,7 @@ import httpx
 
 from .interim_limit import limit_interim
 
-# Kept as a note of the exception, because a note stays with the exception when it is raised again.
+# A note that marks an error. It stays with the error when the error is raised again.
 _UNSENT_NOTE = "the request had not left this machine"
 
 

@@ -103,7 +103,8 @@ class Sender:
     def _redacted(self, response: Response) -> Response:
         body, headers = self.credentials.redact(response.body), response.headers
         if response.status_code >= _FIRST_ERROR_STATUS:
-            # Headers are quoted only if the response is an error or a redirect.
+            # Only error and redirect responses get redacted headers, because no other headers are
+            # quoted.
             headers = [(name, self._redacted_header(value)) for name, value in headers]
         elif body is response.body:
             return response
@@ -134,7 +135,7 @@ def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     """
     Return the arguments of a cancellation, or else those of an earlier cancellation in its context.
 
-    They must be kept, because anyio recognizes its own cancellations by their arguments.
+    The arguments must be kept, because anyio recognizes its own cancellations by their arguments.
     """
     while isinstance(cancelled, asyncio.CancelledError):
         if cancelled.args:

@@ -27,7 +27,7 @@ class Codec(Protocol):
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether a body without chunked encoding is being received. It parses fast at any size."""
+        """Whether the body in progress is not chunked. Such a body is parsed fast at any size."""
         ...
 
     def encode(self, request: Request, host: str) -> bytes:

@@ -12,7 +12,8 @@ from ..base import Request, Response
 from ..tls_errors import permanent_tls_error
 from .codec import CONNECTION_CLOSED, CodecFactory, UnreadableError, UnsendableError
 
-# Bytes to parse before other tasks may run. In chunks of one byte, they take some 8 ms.
+# The most bytes to parse before other tasks may run. If they come in chunks of one byte, parsing
+# them takes some 8 ms.
 _SLICE_BYTES = 8 * 1024
 _Result: TypeAlias = Response | ModelsLabError
 
@@ -61,7 +62,7 @@ class Connection(asyncio.Protocol):
         """
         future = self._pending = asyncio.get_running_loop().create_future()
         if self._transport.is_closing():
-            # `connection_lost` may have run already, so it would not resolve the new future.
+            # If `connection_lost` has run already, it cannot resolve the new future.
             self._set_result(TransportError(CONNECTION_CLOSED, may_have_been_sent=False))
         try:
             # The encoded request contains the key, so no local variable may hold it.
@@ -105,7 +106,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._pending is None:
-            # No request is in flight. The next one would take these bytes for its response.
+            # No request is in flight. The next request would take these bytes for its response.
             self.abort()
             return
         if not self._unread and (len(data) <= _SLICE_BYTES or self._codec.is_unchunked):
@@ -139,7 +140,8 @@ class Connection(asyncio.Protocol):
         if chunk:
             self._feed(chunk)
         if self._unread and self._pending is None:
-            # The response is complete, but more bytes followed it. See `data_received`.
+            # More bytes followed the complete response. The next request would take them for its
+            # response.
             self.abort()
         elif self._unread:
             asyncio.get_running_loop().call_soon(self._feed_slice)
@@ -163,7 +165,8 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._set_result(response)
-            # If the response came early, part of the request may be unsent.
+            # A server may respond before the whole request was sent. The rest of the request would
+            # then corrupt the next request.
             if not self._codec.prepare_next() or self._transport.get_write_buffer_size():
                 self.abort()
 

@@ -28,8 +28,8 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 _LENGTH_HEADERS = (b"content-length", _TRANSFER_ENCODING)
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
-# A chunk with one byte of the body takes six bytes, which is legal. A response that takes more
-# bytes than this limit is refused.
+# A response is refused if its received bytes exceed `MAX_HEAD_BYTES` by more than this many bytes
+# for each byte of its body. A legal chunk that holds a single byte of the body takes six bytes.
 _MAX_WIRE_BYTES_PER_BODY_BYTE = 8
 
 

@@ -14,14 +14,14 @@ from .codec import CodecFactory
 from .connect import SSLContextLoader, open_connection
 from .connection import Connection
 
-# An idle connection is kept for this time. It is longer than most intervals between two polls, so
-# that polls share a connection. It is shorter than the 60 s or more after which proxies and load
+# How long an idle connection is kept. This is longer than most intervals between two polls, so that
+# polls share a connection. It is shorter than the 60 s or more after which proxies and load
 # balancers close an idle connection.
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
-# Shorter than the usual deadline of a call, so that the error says whether the host could not be
-# reached or did not respond.
+# The connect timeout is shorter than the usual deadline of a call. So the error can say whether the
+# host could not be reached or did not respond.
 _CONNECT_TIMEOUT_S = 10.0
 
 
