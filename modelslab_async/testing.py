@@ -1,8 +1,8 @@
 """
-The pytest plugin: an emulator, a client and a virtual clock for tests. It never leaves the machine.
+The pytest plugin: an emulator, a client and a virtual clock, all on this machine.
 
-pytest loads it wherever this package is installed. While it is loaded, the package refuses each
-request to another machine, unless the test or the project allows it.
+pytest loads the plugin wherever this package is installed. While the plugin is loaded, the package
+refuses each request to another machine, unless the test or the project allows it.
 """
 
 import asyncio
@@ -30,9 +30,11 @@ _REFUSAL = (
 _API_KEY = "a-key-for-tests"
 _QUICK_JOB_S = (0.01, 0.05)
 _QUICK_FLOOR_S = 0.02
-# Real seconds that threads and sockets have to answer before a virtual clock jumps.
+# How long a virtual clock waits for threads and sockets before it jumps to the next timer, in real
+# seconds.
 _JUMP_DELAY_S = 0.001
-# Real seconds that threads and sockets have to answer if there is no timer to jump to.
+# How long a virtual clock waits for threads and sockets if no timer is set, in real seconds. After
+# this wait, the event loop raises an error.
 _LAST_DELAY_S = 10.0
 
 
@@ -47,7 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse requests to other machines from now on, and describe the mark that allows them."""
+    """Refuse requests to other machines unless the ini option allows them. Register the mark."""
     config.addinivalue_line(
         "markers", f"{NETWORK_MARK}: let modelslab_async send requests to other machines"
     )
@@ -58,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Allow requests to other machines during a test with the mark, its fixtures included."""
+    """Allow requests to other machines during each marked test and its fixtures."""
     if item.get_closest_marker(NETWORK_MARK) is None:
         return (yield)
     with _guarding(""):
@@ -76,10 +78,11 @@ def _guarding(refusal: str) -> Generator[None, None, None]:
 
 class VirtualClock:
     """
-    The clock of event loops on which waiting takes no real time.
+    A clock for event loops on which waiting takes no real time.
 
-    When every task of such a loop waits, its time jumps to the next timer. A socket or a thread has
-    one real millisecond to answer before each jump, so avoid both in such a test.
+    When every task of the event loop waits, the clock jumps to the next timer. Before each jump,
+    sockets and threads have only one real millisecond to answer. So use neither sockets nor threads
+    in a test with this clock.
     """
 
     def __init__(self) -> None:
@@ -90,7 +93,7 @@ class VirtualClock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward. Timers that are due by then run when their loop does."""
+        """Move the time forward. The next iteration of the event loop runs the timers then due."""
         self._now += seconds
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
@@ -102,7 +105,7 @@ class VirtualClock:
         Run an async function on this clock.
 
         Raises:
-            RuntimeError: Every task waits, and no timer is left that could wake one.
+            RuntimeError: Every task waits, and no timer is set that could wake a task.
         """
         with asyncio.Runner(loop_factory=self.new_loop) as runner:
             return runner.run(main())
@@ -117,12 +120,13 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
         return self._clock.time()
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002
-        # No timeout: on a virtual clock it would pass at once, but threads end in real time.
+        # Wait without a timeout. A timeout would pass at once on the virtual clock, but the threads
+        # end in real time.
         await super().shutdown_default_executor()
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Moves the clock to the next timer, instead of sleeping until then."""
+    """Advances the virtual clock to the next timer instead of sleeping until the timer is due."""
 
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
@@ -151,8 +155,8 @@ def modelslab_emulator(request: pytest.FixtureRequest) -> "Emulator":
     """
     An emulator of the service.
 
-    Its jobs take a few hundredths of a second. In a test with `modelslab_clock`, they take seconds
-    on that clock.
+    Its jobs take a few hundredths of a second. If the test uses `modelslab_clock`, they take 2 to 6
+    seconds on the virtual clock.
     """
     # The emulator needs an extra, so only tests that ask for it may import it.
     from .emulator import Emulator, Jobs  # noqa: PLC0415
@@ -169,8 +173,8 @@ def modelslab_client(
     """
     A client of `modelslab_emulator`, in the same process.
 
-    It polls every few hundredths of a second. In a test with `modelslab_clock`, it has the default
-    pace.
+    It polls every few hundredths of a second. If the test uses `modelslab_clock`, it polls at the
+    default pace.
     """
     # pytest loads this plugin at every start, so the client is imported only for tests that use it.
     from ._client import Client  # noqa: PLC0415
@@ -180,7 +184,7 @@ def modelslab_client(
     pace = Pace() if _virtual_clock(request) else Pace(floor=_QUICK_FLOOR_S)
     client = Client(_API_KEY, http=transport, pace=pace)
     yield client
-    # An event loop that is closed has already ended the tasks of the client.
+    # If the event loop is closed, the tasks of the client have already ended.
     if transport.loop is not None and not transport.loop.is_closed():
         transport.loop.run_until_complete(client.aclose())
 
@@ -192,7 +196,8 @@ def modelslab_url(
     """
     The base URL of `modelslab_emulator`, which listens on a free port of this machine.
 
-    The environment names this URL and a key, so a plain `Client()` uses the emulator.
+    Environment variables hold this URL and a key, so `Client()` without arguments uses the
+    emulator.
     """
     from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 -- see `modelslab_client`.
 
@@ -217,7 +222,7 @@ def _virtual_clock(request: pytest.FixtureRequest) -> VirtualClock | None:
 
 
 class _EmulatorTransport:
-    """Hands requests to an emulator, and remembers the event loop of the client."""
+    """Passes requests to an emulator, and records the event loop on which the client runs."""
 
     def __init__(self, emulator: "Emulator") -> None:
         import httpx  # noqa: PLC0415 -- see `modelslab_client`.

@@ -32,5 +32,5 @@ def main() -> int:
         )
         return 2
     except KeyboardInterrupt:
-        # Ctrl-C before the program has begun, for example while it is imported.
+        # The user pressed Ctrl-C before the program began, for example during its imports.
         return 130

@@ -11,7 +11,7 @@ import click
 from .. import ENDPOINTS, Endpoint
 from .._registry.suggestions import did_you_mean
 
-# The name of the argument of the command function that receives the parameters.
+# The command's function receives the endpoint's parameters as the argument with this name.
 _PARAMETERS = "parameters"
 _EXTRA = "extra_parameters"
 _PREFIX = "endpoint_parameter_"
@@ -32,7 +32,8 @@ class EndpointCommand(click.Command):
     """
     A command with an argument ENDPOINT, whose parameters are options of the command.
 
-    Its function gets them as `parameters`: the texts that were given, by the parameter's name.
+    The command's function gets the argument `parameters`. It maps the name of each parameter to the
+    texts that the user gave for it.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -77,7 +78,11 @@ class EndpointCommand(click.Command):
                     formatter.write_dl(records)
 
     def _options(self, endpoint: Endpoint) -> list[click.Option]:
-        """Return the parameters as options, but leave names of other options to -p."""
+        """
+        Return an option for each parameter of the endpoint.
+
+        A parameter that has the name of another option gets no option, but can be given with `-p`.
+        """
         taken = {name for option in self.params for name in option.opts}
         return [
             click.Option(
@@ -121,7 +126,7 @@ def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> l
 
     Args:
         endpoint: The endpoint of all requests.
-        texts: The texts of each parameter. A parameter with several texts is a list.
+        texts: The texts of each parameter. If a parameter has several texts, its value is a list.
 
     Raises:
         click.UsageError: A file does not exist.
@@ -143,7 +148,8 @@ def _parse(endpoint: Endpoint, name: str, text: str) -> Any:
         return text
     if _is_file(text):
         return Path(text)
-    # A workflow names its own parameters, so the registry cannot tell files from other values.
+    # The registry does not list the parameters of a workflow. So a text that names no file may be
+    # any other value.
     if name not in endpoint.parameters:
         return _parse_json(text)
     shown = text[:_MAX_SHOWN_CHARS]
@@ -155,17 +161,17 @@ def _parse(endpoint: Endpoint, name: str, text: str) -> Any:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except (OSError, ValueError):  # No path can look like this.
+    except (OSError, ValueError):  # The text cannot be a path.
         return False
 
 
 def _parse_json(text: str) -> Any:
-    """Read a number, boolean, list, map or quoted text as JSON; return any other text as it is."""
+    """Read a number, boolean, list, map or quoted text as JSON. Return any other text as it is."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return text
-    # None would leave the parameter out.
+    # The value None would leave the parameter out of the request, so `null` stays a text.
     return text if value is None else value
 
 
@@ -181,7 +187,7 @@ def _finite(text: str) -> float:
 
 
 def _endpoint_name(arguments: list[str]) -> str:
-    """Return the endpoint among the arguments; "" if there is none."""
+    """Return the endpoint among the arguments, or "" if there is none."""
     if arguments and not arguments[0].startswith("-"):
         return arguments[0]
     return next((argument for argument in arguments if argument in ENDPOINTS), "")

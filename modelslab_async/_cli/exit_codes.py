@@ -52,8 +52,8 @@ class ExitCode:
     advice: str = ""
 
 
-# From worst to best. Problems that waiting alone does not solve come first. Then come other
-# problems that leave tickets open.
+# The exit codes from worst to best. The first are for problems that waiting alone does not solve.
+# The next are for other problems that leave tickets open.
 _RANKED_CODES = (
     ExitCode(
         BAD_KEY,
@@ -98,7 +98,8 @@ _UNRANKED_CODES = (
     ExitCode(INTERNAL_ERROR, "a bug in this program; please report it"),
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
 )
-# A `DownloadError` advises to change an argument in Python. This advice names the option instead.
+# The advice of a `DownloadError` names an argument of the Python API. The command line prints this
+# advice instead, which names an option.
 _ADVICE_BY_ARGUMENT = {
     "allow_private": "if that is intended, allow it with --allow-private",
     "max_bytes": "allow more with --max-bytes",
@@ -120,7 +121,8 @@ def code_for(result: Processing | Outcome) -> int:
         case Failed():
             return exit_code_for(GenerationFailed.of(result)).code
         case Unresolved(cause=WaitTimeout(__cause__=TransientError() as error)):
-            # The last poll failed, so a longer timeout alone does not help.
+            # The last poll before the timeout failed. A longer timeout alone does not help, so the
+            # exit code is that of the poll's error.
             return exit_code_for(error).code
         case Unresolved(cause=cause):
             return exit_code_for(cause).code

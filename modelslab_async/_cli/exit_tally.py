@@ -20,7 +20,7 @@ class ExitTally:
 
     Attributes:
         codes: How many tickets or input lines ended with each exit code.
-        first_unresolved: The first unresolved outcome with each exit code.
+        first_unresolved: For each exit code, the first unresolved outcome that has the code.
     """
 
     codes: Counter[int] = field(factory=Counter[int])

@@ -96,7 +96,7 @@ def _check_count(count: int, most: int | None) -> None:
 def _resume_command(
     folder: Path, base_urls: tuple[str | None, str | None], *, allow_private: bool
 ) -> Callable[[Iterable[Ticket]], str]:
-    """Return a function that makes the `download` command for tickets, with these options."""
+    """Return a function that writes a `download` command line for tickets, with these options."""
     settings = ["--out", str(folder)]
     for flag, base_url in zip(("--base-url", "--legacy-base-url"), base_urls, strict=True):
         if base_url is not None:

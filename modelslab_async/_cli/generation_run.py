@@ -1,4 +1,4 @@
-"""Runs the requests of one `generate`, prints what came of each, and knows the open tickets."""
+"""Runs the requests of one `generate` command, prints their results and records open tickets."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ class GenerationRun:
         endpoint: The endpoint of all requests.
         requests: The parameters of each request.
         as_json: Whether to print JSON on a terminal too.
-        resume_command: Makes the command that gets the files of open tickets later.
+        resume_command: Returns a command line that gets the files of these tickets later.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class GenerationRun:
         self._console = output.terminal_console(as_json=as_json)
         self._status: Status | None = None
         self._tally = ExitTally()
-        # Started work whose files are not saved yet.
+        # Tickets that have not failed, and whose files are not saved yet.
         self._open: list[Ticket] = []
         self._request_of: dict[Ticket, _Request] = {}
         self._track_id_of: dict[Ticket, str] = {}
@@ -75,7 +75,7 @@ class GenerationRun:
         self._may_be_submitting = False
 
     async def on_submitted(self, submitted: Submitted) -> None:
-        """Tell the user the ticket at once, so that no end of this program loses it."""
+        """Print the ticket at once, so that the user has it even if this program is killed."""
         self._submitted += 1
         self._track_id_of[submitted.ticket] = submitted.track_id
         if submitted.ticket.has_id:
@@ -97,7 +97,7 @@ class GenerationRun:
             self._status.update(Text(output.sanitize(counts + detail)))
 
     async def execute(self, client: Client, downloads: Downloads, timeout: float | None) -> None:
-        """Start, wait and save, side by side. Closing the client awaits submits in flight."""
+        """Submit the requests, wait and save. At the end, wait for submits that are in flight."""
         if self._console is not None:
             self._status = self._console.status("submitting")
         self._may_be_submitting = True
@@ -107,10 +107,11 @@ class GenerationRun:
                     async for save_result in downloads.stream(self._outcomes(client, timeout)):
                         self._handle_result(save_result)
                         self._show_progress()
-                        # Many results may be ready at once. They must not hold up the poller.
+                        # Many results may be ready at once. Let the poller run between two of them.
                         await asyncio.sleep(0)
         finally:
-            # A second Ctrl-C ends this early, and leaves the flag as it is.
+            # If a second Ctrl-C interrupts `aclose`, a submit may be in flight. So the flag stays
+            # true.
             await client.aclose()
             self._may_be_submitting = False
 
@@ -128,7 +129,8 @@ class GenerationRun:
 
     def _handle_unsubmitted(self, request: _Request, cause: ModelsLabError) -> None:
         message = self._explain_unsubmitted(cause)
-        # A refused key ends every request that was not sent yet, with the same message.
+        # If the key is refused, every request that was not sent yet ends with the same message.
+        # Print the message once.
         if message not in self._explained:
             self._explained.add(message)
             output.print_message(message)

@@ -119,7 +119,7 @@ def json_option(help_text: str = "Print JSON lines on a terminal too.") -> Calla
 
 
 def timeout_option(advice: str, *, allows_zero: bool = True) -> Callable[[F], F]:
-    """Make the option `--timeout`. Its help ends with the advice."""
+    """Make the option `--timeout`, whose help text ends with this advice."""
     return click.option(
         "--timeout",
         type=NumberRange(min=0, min_open=not allows_zero),

@@ -87,7 +87,7 @@ def print_result(console: "Console | None", result: Processing | Outcome) -> Non
 
 
 def print_path(console: "Console | None", path: Path) -> None:
-    """Print the path of a file on a line of its own, as it is if there is no console."""
+    """Print the path of a file on a line of its own. Without a console, print it unchanged."""
     from rich.text import Text  # noqa: PLC0415
 
     if console is None:

@@ -7,7 +7,7 @@ from .exit_codes import explain
 
 
 def result_record(result: Outcome | SaveResult) -> dict[str, Any]:
-    """Return the result as a record for a program, which lists the files if they are saved."""
+    """Return the result as a record for a program. A result with saved files lists the files."""
     if not isinstance(result, (Saved, Unsaved)):
         return to_dict(result)
     files = [

@@ -179,8 +179,8 @@ async def _stdin_lines() -> AsyncGenerator[str, None]:
             if not chunk:
                 return
 
-    # A thread is needed, because the pipes of asyncio cannot read a regular file. It is a daemon,
-    # because nothing can interrupt a thread that reads from a terminal.
+    # A thread reads standard input, because asyncio cannot read a regular file as a pipe. The
+    # thread is a daemon, because nothing can interrupt it while it reads from a terminal.
     threading.Thread(target=read, name="standard input", daemon=True).start()
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     rest = ""

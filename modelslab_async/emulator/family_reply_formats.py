@@ -12,16 +12,16 @@ class BodyTemplate:
     """
     The fields of one kind of body, in order, and the source of each value.
 
-    In the written form, each word is a field. The word `id` is the field `id` with the value named
-    `id`. `id:text` is the field `id` with the value named `text`. `id=null` is the field `id` with
-    the JSON constant after the equals sign.
+    A template is written as text, with one word for each field. The word `id` is the field `id`
+    with the value named `id`. `id:text` is the field `id` with the value named `text`. `id=null` is
+    the field `id` with the JSON constant after the equals sign.
     """
 
     fields: tuple[tuple[str, str, Any], ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the written form."""
+        """Parse a template that is written as text."""
         return cls(tuple(_field(word) for word in text.split()))
 
     def body(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +56,8 @@ class FamilyFormat:
         running: The poll reply of a job that has not ended.
         done: The poll reply of a job that has succeeded.
         message_field: The field of refusals that holds the message: `message` or `messege`.
-        uses_model_names: Whether `meta` names sizes and counts as the models do (`W`, `n_samples`).
+        uses_model_names: Whether `meta` uses the parameter names of the models, such as `W` for
+            `width`.
         suffix: The usual file type of results.
     """
 
@@ -131,7 +132,7 @@ _FLUX = _variant(
     _DONE_WITHOUT_PROXY, immediate='status="success" generationTime output meta', suffix="png"
 )
 
-# The older image families write `messege`, and their ETAs are fractions.
+# The older image families write `messege` for `message`, and their ETAs have decimals.
 _COMMUNITY = FamilyFormat(
     queued='status="processing" tip:upsell tip_1:how eta:fraction messege:wait webhook_status="" '
     "fetch_result id output=[] meta future_links",
@@ -229,7 +230,7 @@ _FORMATS: Mapping[str, FamilyFormat] = {
     "enterprise_ultra_video": _ULTRA,
     "enterprise_video": _ULTRA,
     "enterprise_voice": _VOICE,
-    # The only body with the status `queued`, and with `taskId` in place of `id`.
+    # Only this endpoint has a body with the status `queued`, and with `taskId` in place of `id`.
     "enterprise_voice/sfx": _variant(
         _VOICE,
         queued="eta fileId:file_name links:future_links message:has_been_queued meta proxy_links "
@@ -259,5 +260,5 @@ def format_of(job_type: str) -> FamilyFormat:
 
 
 def default_suffix(job_type: str, media: tuple[str, ...]) -> str:
-    """Return the usual file type of this job type's results. An endpoint may have another type."""
+    """Return the usual file type of this job type's results. See `suffix_of` for exceptions."""
     return format_of(job_type).suffix or DEFAULT_SUFFIXES[media[0] if media else "image"]

@@ -133,8 +133,8 @@ class JobIntake:
             fields=dict(fields),
             file_count=_file_count(fields) if "image" in family.output else 1,
         )
-        # A client may poll some jobs by the family of their endpoint or of their `fetch_result`,
-        # and not only by the family of their ticket.
+        # A client may poll a job by the family of its ticket, by the family of its `fetch_result`
+        # link, or by the family of its endpoint. For some jobs, these families differ.
         names = (family.name, FETCH_RESULT_FAMILY.get(job_type, family.name), endpoint_family)
         self.job_store.put(
             job, [self._family_groups[name] for name in names if name in self._family_groups]
@@ -148,7 +148,7 @@ class JobIntake:
         return self.add_job(ticket, now=now, duration=0.0, fails=False, output=None)
 
     def _family_for_deploy_type(self, family: str, fields: Mapping[str, Any]) -> str:
-        """Return the family of a submit, which the field `deploy_type` may change."""
+        """Return the family that the field `deploy_type` selects, or else this family."""
         deployed = FAMILY_BY_DEPLOY_TYPE.get((family, str(fields.get("deploy_type"))), family)
         return deployed if deployed in self.families else family
 

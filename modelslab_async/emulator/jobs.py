@@ -12,7 +12,7 @@ from .setting_validators import check_share
 
 Eta: TypeAlias = Literal["honest", "none", "pessimistic"] | float
 
-# The service once announced 960 seconds for a video that took 9.
+# The service once announced 960 seconds for a video that took 9, which is 107 times as long.
 _PESSIMISTIC_FACTOR = 100.0
 _ETA_FACTORS: Mapping[str, float | None] = {
     "honest": 1.0,
@@ -39,8 +39,8 @@ class Jobs:
             `random.Random` and draws the seconds itself. If a job takes zero seconds or less, the
             reply to its submit is the result.
         failure_rate: The share of jobs that fail, from 0 to 1.
-        immediate: The share of submits whose reply is the result, from 0 to 1. The service replies
-            so for fast models.
+        immediate: The share of submits that are answered with the result, from 0 to 1. The service
+            answers like this for fast models.
         eta: The ETA in submit replies: `"honest"`, `"none"`, `"pessimistic"` (100 times too long)
             or a factor.
         seed: The seed of the draws. The same seed and the same order of jobs give the same jobs.
@@ -74,7 +74,8 @@ class Jobs:
     def draw_submitted(self, random: Random) -> tuple[float, bool]:
         """Do the same as `draw`, but let the share `immediate` of the jobs take no time."""
         seconds, fails = self.draw(random)
-        # Without `immediate` there is no third draw, so the jobs of a given seed stay the same.
+        # Make no third draw if `immediate` is 0, so that a given seed gives the same jobs as
+        # `draw`.
         if self.immediate and random.random() < self.immediate:
             seconds = 0.0
         return seconds, fails
@@ -92,7 +93,7 @@ class Job:
 
     Args:
         ticket: The ticket of the job.
-        job_type: Which format its replies have, as a family or as `family/endpoint`.
+        job_type: The family or `family/endpoint` that determines the format of its replies.
         suffix: The file type of its results.
         started: When it started, on the emulator's clock.
         duration: How many seconds it takes.

@@ -257,7 +257,7 @@ _UNKNOWN_ID: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
 
 
 def fetched(job: Job, rule: StatusRule, *, job_type: str, now: float, urls: URLBuilder) -> bytes:
-    """Return the poll reply about a job, by a status rule and in the format of a job type."""
+    """Return the poll reply about a job, as the status rule and the job type define it."""
     return _BY_RULE[rule](job, job_type, now, urls)
 
 

@@ -85,7 +85,7 @@ class RequestHandler:
             case SubmitRoute():
                 methods = ("POST",)
             case UtilityRoute():
-                # The documentation of the service has examples with each of these methods.
+                # The documentation of the service has examples with both methods.
                 methods = ("POST", "GET")
             case _:
                 assert_never(route)
@@ -172,7 +172,7 @@ class RequestHandler:
     def _answer_utility(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, urls: URLBuilder
     ) -> Response:
-        """Answer a question about the account, or an upload."""
+        """Answer a request for data about the account, or an upload."""
         refused = missing_parameter(endpoint, fields)
         if refused:
             return json_response(*refused)
@@ -191,7 +191,7 @@ class RequestHandler:
                 return json_response(200, {"status": "success"})
 
     def _answer_file(self, path: str, request: Request) -> Response:
-        """Answer with a file of a job that has succeeded, and with a 404 otherwise."""
+        """Answer with a file of a job. The answer is a 404 if the job has no such file yet."""
         _folder, _, rest = path.partition("/")
         family, _, name = rest.partition("/")
         id_, _, last = name.rpartition("-")
@@ -215,7 +215,7 @@ class RequestHandler:
 
 
 def _url_builder(request: Request, *, query: str) -> URLBuilder:
-    """Make a builder of URLs on the host that this request names. It adds `query` to file links."""
+    """Return a `URLBuilder` for the host that this request names. It adds `query` to file links."""
     host = request.headers.get("host", "localhost")
     path_prefix = "/api" if request.scope["path"].startswith("/api/") else ""
     return URLBuilder(f"{request.scope['scheme']}://{host}", path_prefix, query)

@@ -23,7 +23,7 @@ MEDIA_PATH = "media"
 @frozen(kw_only=True)
 class FamilyGroup:
     """
-    The families that share one fetch URL. An id means the same job for all of them.
+    The families that share one fetch URL. In all of them, the same id belongs to the same job.
 
     Args:
         path: The path of the URL, without an id at its end.
@@ -67,7 +67,7 @@ class FileRoute:
 
 @frozen
 class UtilityRoute:
-    """A question about the account, or an upload. It makes no ticket."""
+    """A request for data about the account, or an upload. Neither makes a ticket."""
 
     endpoint: Endpoint
 

@@ -41,7 +41,8 @@ class SubmitChecks:
         self._keys_without_credits = keys_without_credits
         self._queue_limit = queue_limit
         self._spam_window = spam_window
-        # When each submit was last accepted, by its digest and with the oldest first.
+        # The time when each submit was last accepted, by the digest of the submit. The oldest is
+        # first.
         self._accepted_at: dict[bytes, float] = {}
 
     def refusal(

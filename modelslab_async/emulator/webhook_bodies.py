@@ -115,7 +115,7 @@ def _flat(job: Job, urls: URLBuilder) -> dict[str, Any]:
 
 
 def _final_status(job: Job) -> str:
-    # The documentation only has `workflow.completed`. The name for a failure is a guess.
+    # The documentation only has the event `workflow.completed`. `workflow.failed` is a guess.
     return "failed" if job.fails else "completed"
 
 

@@ -84,7 +84,7 @@ class WebhookSender:
                 await http.aclose()
 
     async def start_deliveries(self, job: Job, rule: StatusRule, urls: URLBuilder) -> None:
-        """Start the deliveries of a job, and return when the reply to its submit may be sent."""
+        """Start the deliveries of a job, and return once its submit may be answered."""
         url = webhook_url_of(job)
         if url is None or not self._is_sending:
             return
@@ -102,8 +102,8 @@ class WebhookSender:
             for _ in range(self._webhooks.copies)
         ]
         if before_reply_draw < self._webhooks.before_reply:
-            # If the client disconnects and this task is cancelled, `wait` does not cancel the
-            # deliveries.
+            # This task may be cancelled because the client disconnects. Even then, `asyncio.wait`
+            # does not cancel the deliveries.
             await asyncio.wait(started)
 
     def _start_delivery(

@@ -68,8 +68,8 @@ class Webhooks:
 
 
 def _is_loopback(host: str) -> bool:
-    # Names other than `localhost` are refused and not resolved. When the webhook is sent, a name
-    # could resolve to another address than in this check.
+    # Names other than `localhost` are refused without being resolved. A name could resolve to one
+    # address now, and to another address when the webhook is sent.
     if host == "localhost":
         return True
     try:

@@ -28,8 +28,8 @@ class BatchSummary:
         Return the exit codes of the journal's tickets, with the number of tickets for each.
 
         Args:
-            given_up: The number of tickets that the run itself gave up. They are left out here,
-                because the run has already counted them by their causes.
+            given_up: The number of tickets that the run itself gave up. These tickets are left out,
+                because the run has already counted each by its cause.
         """
         report = self.report
         counts = {

@@ -13,8 +13,9 @@ from .ticket_columns import InputRow, InputSpec, format_names, is_ticket_column,
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
-# The csv module fails in the middle of a cell that is over its limit. It then reads the rest of the
-# cell as rows. So the limit is higher than any cell, and cells that are too long are refused later.
+# The csv module fails in the middle of a cell that is longer than the limit of the module. It then
+# reads the rest of the cell as rows. So this limit is higher than the length of any cell, and
+# `_MAX_CELL_CHARS` is checked after a row is read.
 _CSV_FIELD_LIMIT = 2**31 - 1
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:/[A-Za-z0-9][A-Za-z0-9_-]*)*")
 
@@ -55,7 +56,7 @@ def _score_delimiter(
     sample: Sequence[str], delimiter: str, spec: InputSpec
 ) -> tuple[bool, float, int]:
     """
-    Rate how well a delimiter fits. A delimiter with a higher tuple fits better.
+    Rate how well a delimiter fits. Ratings are compared as tuples, and the highest is the best.
 
     Returns:
         Whether the first row has a known column name, the share of rows that have as many cells as
@@ -167,7 +168,7 @@ def _row_without_header(csv_row: _CsvRow, column: int | None) -> InputRow:
     """
     Read a row of a table without column names.
 
-    Without a column, take the only ticket of the row, or else its only family and only id.
+    If `column` is None, the row must have exactly one ticket, or one family and one id.
     """
     location, cells = csv_row.location, csv_row.cells
     if csv_row.problem:

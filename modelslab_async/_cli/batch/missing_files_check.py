@@ -20,7 +20,8 @@ class MissingFiles:
     Attributes:
         folder: The folder of this run.
         missing: The number of files that are neither in the folder nor where they were saved.
-        in_other_folder: The number of files that are not in the folder, but where they were saved.
+        in_other_folder: The number of files that are not in the folder, but still exist where they
+            were saved.
         other_folder: A folder that holds files counted in `in_other_folder`.
     """
 

@@ -19,12 +19,12 @@ from ... import (
 )
 from ..exit_codes import explain_unsaved
 
-# The current speed is the mean over this time.
+# The current speed is measured over this many seconds before now.
 _RATE_WINDOW_S = 30.0
 # With fewer handled tickets, an estimate of the time left would be too inaccurate.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
-# The shortest time that is shown in minutes, and the shortest that is shown in hours.
+# Times of at least the first value are shown in minutes, and of at least the second in hours.
 _MINUTES_FROM_S, _HOURS_FROM_S = 90, 90 * 60
 
 
@@ -153,8 +153,8 @@ class RunProgress:
         """
         Estimate the least and the most seconds until all tickets are completed.
 
-        One bound follows from the speed of the whole run, and the other from the speed of the last
-        half minute. None means that there is no estimate yet.
+        One of the two estimates assumes the mean speed of the whole run, and the other assumes the
+        speed of the last half minute. None means that there is no estimate yet.
         """
         first, last = self._window()
         recent = _per_second(last.handled - first.handled, last.seconds - first.seconds)

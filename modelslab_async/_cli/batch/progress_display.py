@@ -17,11 +17,12 @@ from .progress import RunProgress
 
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
-# The journal holds a result shortly before the run yields it. After this delay, the run has
-# counted its own results, and only those of other processes are left.
+# The journal records a result shortly before the run yields and counts it. After this delay, the
+# run has counted all of its own results in the report. All other results in the report are from
+# other processes.
 _IN_FLIGHT_DELAY_S = 0.5
-# Counting a large journal takes long. The pause after a count takes at least this many times as
-# long as the count.
+# Counting the tickets of a large journal takes long. So the pause after a count is at least this
+# many times as long as the count itself.
 _PAUSE_PER_QUERY_TIME = 20
 _MAX_REASON_CHARS = 200
 
@@ -75,7 +76,7 @@ def render_progress(progress: RunProgress) -> RenderableType:
     """Return what a terminal shows: a bar, the counts, the speed and the last failures."""
     completed, speed = progress.status_lines()
     bar = ProgressBar(total=max(1, progress.total), completed=progress.completed, width=40)
-    # A bar alone prints no line break. The padding adds it.
+    # A `ProgressBar` does not end its line. The padding ends it.
     rows: list[RenderableType] = [Padding(bar, 0), Text(completed, style="bold"), Text(speed)]
     if progress.recent_failures:
         rows.append(Text("last failures:", style="red"))

@@ -33,7 +33,9 @@ def _process_group_options() -> dict[str, Any]:
 
 class EmulatorProcess:
     """
-    The emulator in a process of its own, which ends with the block or with the demo's process.
+    The emulator in a process of its own.
+
+    The process ends when the block ends, or when the demo's process ends.
 
     Attributes:
         base_url: The emulator's base URL.
@@ -79,7 +81,8 @@ class EmulatorProcess:
 
     def start_jobs(self) -> float:
         """Start all jobs, and return the time of the start on the clock `time.monotonic`."""
-        # If the process has died, writing fails with a broken pipe. The read below then reports it.
+        # If the emulator's process has died, writing fails with a broken pipe. `_read` then reports
+        # that the process has died.
         with suppress(BrokenPipeError):
             self._stdin.write("go\n")
             self._stdin.flush()

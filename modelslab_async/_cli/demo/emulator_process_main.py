@@ -40,7 +40,7 @@ class JobClock:
 @define(eq=False)
 class ParentMessages:
     """
-    The messages of the demo, as events.
+    Events that the messages of the demo set.
 
     Attributes:
         start_received: Set when the demo has written `go`, or when standard input has ended.
@@ -57,8 +57,8 @@ class ParentMessages:
             _call_in_loop(loop, self.start_received.set)
             sys.stdin.read()
         _call_in_loop(loop, self.start_received.set, self.parent_exited.set)
-        # If the demo was killed, it cannot kill this process. So this thread ends the process even
-        # if its event loop hangs.
+        # A demo that was killed cannot end this process. So this thread ends this process, even if
+        # the event loop hangs.
         time.sleep(_SHUTDOWN_TIMEOUT_S)
         os._exit(1)
 
@@ -96,12 +96,12 @@ def _write_lines(*lines: str) -> None:
 
 
 def main() -> int:
-    """Serve the jobs of the plan that the only argument contains."""
+    """Serve the jobs of a plan. The only command-line argument is the plan as JSON."""
     try:
         run_async(_serve(DemoPlan(**json.loads(sys.argv[1]))))
     except BrokenPipeError:
-        # The demo has ended before it has read every line. Redirect standard output, so that
-        # Python's flush at exit does not fail, too.
+        # The demo has ended before it has read every line. Python flushes standard output at exit,
+        # which would fail on the broken pipe. So redirect it to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -9,7 +9,7 @@ from ... import Event, Failed, Outcome, Pace, Polled, PollFailed, Success, Unres
 from ..exit_codes import INTERNAL_ERROR, code_for, worst_code
 from .planned_jobs import PlannedJob
 
-# Polls that begin more than this after they were due show that the machine is too slow.
+# If a poll begins more than this after it was due, the machine is too slow for the demo.
 _MAX_OVERDUE_S = 0.5
 
 
@@ -20,9 +20,10 @@ class DemoStatistics:
 
     Attributes:
         longest: The longest duration of a job, in seconds.
-        overdue: The most seconds from the time when a poll was due to its beginning.
+        overdue: The longest delay of a poll, in seconds from when it was due to when it began.
         mismatched: The number of outcomes that differ from the planned ones.
-        lateness: For each outcome, the seconds from the job's end until the client knew.
+        lateness: For each outcome, the seconds from the job's end until the client knew the
+            outcome.
     """
 
     count: int = 0

@@ -58,7 +58,8 @@ def histogram(values: Sequence[float], unit: str) -> str:
     body += [
         _text(_LEFT + tick / step * width, _HEIGHT - 24, _format_number(tick))
         for tick in _ticks(edges[-1])
-        # Instead of a number, the bar of the largest values has the label "more".
+        # The bar of the largest values has the label "more". Leave out numbers that would overlap
+        # it.
         if not tail_count or tick <= edges[-2]
     ]
     body.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 6, unit))

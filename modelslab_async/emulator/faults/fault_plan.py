@@ -15,7 +15,7 @@ from .connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
 from .wrong_replies import WRONG_REPLIES
 
 _SERVER_ERRORS = ("status_500", "status_502", "status_503", "status_504")
-# A burst is drawn once and then applies to the requests that follow.
+# A burst is drawn for one request. Its faults apply to this request and to the following ones.
 _BURSTS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {"burst": ("twenty server errors in a row", _SERVER_ERRORS * 5)}
 )
@@ -67,8 +67,8 @@ class Faults:
     Which faults a server commits.
 
     Faults of a connection happen when it opens. All other faults happen after a request was read.
-    The faults in `script` and `connections` come first. After them, each fault is drawn by its
-    share.
+    The faults in `script` and `connections` come first. After them, faults are drawn at random,
+    each with the probability `shares[name]`.
 
     Args:
         shares: The share of each fault by its name, from 0 to 1.

@@ -19,7 +19,8 @@ from .faulty_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 
-# One socket reserves the port, and a second one listens on it. On macOS, this needs SO_REUSEPORT.
+# Two sockets are bound to the same port. One reserves the port, and the other listens on it. On
+# macOS, this needs SO_REUSEPORT.
 _REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
@@ -56,7 +57,7 @@ async def run_faulty_server(
     Serve an emulator with faults while the block runs, and yield the base URL of its API.
 
     Args:
-        upstream: The emulator, or the base URL of a served one.
+        upstream: The emulator, or the base URL of an emulator that is already served.
         faults: The faults to commit. None commits none.
         host: The address to listen on.
         port: The port. 0 takes a free one.
@@ -130,7 +131,7 @@ class _FaultyServer:
         self._is_closed = True
         self._close_port()
         await self._tasks.cancel()
-        # A cancelled task may have reopened the port meanwhile.
+        # One of the cancelled tasks may have reopened the port before it ended.
         self._close_port()
         if self._reopen_timer is not None:
             self._reopen_timer.cancel()
@@ -153,8 +154,8 @@ class _FaultyServer:
 
     async def _open_port(self) -> None:
         listener_socket = self._bind(*self._address)
-        # Serving starts in a second step. If this task is cancelled during that step, `aclose`
-        # still closes the listener.
+        # Serving starts only after `_listener` is set. If this task is cancelled during
+        # `start_serving`, `aclose` can close the listener.
         self._listener = await asyncio.start_server(
             self._accept,
             sock=listener_socket,
@@ -194,8 +195,8 @@ class _FaultyServer:
             self._serve_connection(reader, writer, self._traffic.connection_count),
             name="faulty emulator",
         )
-        # A `finally` in the task is not enough, because a task that is cancelled before its first
-        # step runs none of its code.
+        # Close the connection in a callback. A `finally` in the task is not enough, because a task
+        # that is cancelled before its first step runs none of its code.
         serving.add_done_callback(lambda _: writer.transport.abort())
 
     async def _serve_connection(

@@ -48,7 +48,7 @@ async def read_request(
 
     Raises:
         EOFError: The connection ended before the request did.
-        ValueError: The bytes are not such a request, or the request is too long.
+        ValueError: The bytes are not a request of this form, or the request is too long.
     """
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -72,7 +72,7 @@ async def read_request(
 
 
 def encode_reply(reply: RawReply, *, length: int | None = None) -> bytes:
-    """Encode a reply. Its `Content-Length` is `length`, or its true length if that is None."""
+    """Encode a reply. If `length` is not None, the reply has this false `Content-Length`."""
     head = [status_line(reply.status_code)]
     head += [f"{name}: {value}" for name, value in reply.headers]
     head.append(f"content-length: {len(reply.body) if length is None else length}")

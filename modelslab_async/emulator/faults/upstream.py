@@ -7,7 +7,8 @@ import httpx
 from ..application import Emulator
 from .raw_http import RawReply, ReceivedRequest
 
-# Hop-by-hop headers describe one connection, not the request or the reply (RFC 9110).
+# Hop-by-hop headers describe one connection, not the request or the reply (RFC 9110). So they are
+# not forwarded.
 _HOP_BY_HOP = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
 
 

@@ -13,8 +13,8 @@ from .raw_http import RawReply
 
 _NESTING_DEPTH = 1_000_000
 _ENCODINGS = ("gzip", "deflate", "gzip", "deflate", "gzip", "deflate")
-# The time in the `Date` headers, which is 20 November 2026, 10:00 UTC. From this time on, a client
-# counts the seconds until a date in `Retry-After`.
+# The time in the `Date` headers, which is 20 November 2026, 10:00 UTC. If `Retry-After` is a date,
+# a client waits for the seconds between these two dates.
 _REPLY_TIME_UNIX_S = 1_795_168_800
 
 
@@ -30,7 +30,7 @@ class FaultSettings(Protocol):
 
 
 def json_reply(value: object, status_code: int = 200, *headers: tuple[str, str]) -> RawReply:
-    """Make a reply from a JSON value, or from bytes that claim to be JSON."""
+    """Make a reply from a JSON value, or from bytes, which need not be valid JSON."""
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return RawReply(
         status_code=status_code,

@@ -28,8 +28,8 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
 
 def gif(colour: Colour) -> bytes:
     """Encode a GIF of one colour."""
-    # With two palette entries, LZW codes start at three bits and grow with the dictionary. A clear
-    # code before each pixel keeps the dictionary empty, so all codes stay at three bits.
+    # LZW codes start with three bits, and get longer as the dictionary grows. A clear code before
+    # each pixel keeps the dictionary empty, so all codes have three bits.
     codes = [code for _ in range(SIDE_PX * SIDE_PX) for code in (4, 0)] + [5]
     bits = sum(code << (3 * position) for position, code in enumerate(codes))
     data = bits.to_bytes((3 * len(codes) + 7) // 8, "little")
@@ -53,8 +53,9 @@ def jpeg(colour: Colour) -> bytes:
     frame = struct.pack(">BHHB", 8, SIDE_PX, SIDE_PX, 3) + b"".join(
         bytes((component, 0x11, 0)) for component in (1, 2, 3)
     )
-    # In the first Huffman table, each of the 12 sizes of a difference has a code of four bits. In
-    # the second, the only symbol ends a block.
+    # A block's mean is stored as the difference from the previous block's mean. In the first
+    # Huffman table, each of the 12 possible bit lengths of a difference has a code of four bits. In
+    # the second Huffman table, the only symbol ends a block.
     sizes = b"\x00" + bytes((0, 0, 0, 12)) + bytes(12) + bytes(range(12))
     end_codes = b"\x10" + b"\x01" + bytes(15) + b"\x00"
     scan = b"\x03" + b"".join(bytes((component, 0)) for component in (1, 2, 3)) + b"\x00\x3f\x00"
@@ -78,7 +79,7 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 
 def _jpeg_data(colour: Colour) -> bytes:
-    """Encode one block with the colour, and then blocks that repeat the first block."""
+    """Encode the pixels. The first block has the colour, and all later blocks are equal to it."""
     first = "".join(_dc_code(value - 128) + "0" for value in _luma_and_chroma(colour))
     bits = first + "00000" * 3 * ((SIDE_PX // _BLOCK_PX) ** 2 - 1)
     padded = bits + "1" * (-len(bits) % 8)

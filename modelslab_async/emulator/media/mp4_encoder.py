@@ -15,8 +15,8 @@ def mp4(colour: Colour) -> bytes:
     """Encode a video of one second and one colour."""
     picture = jpeg(colour)
     head = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso2mp41")
-    # The header contains the offset of the frames, which depends on the header's own length. The
-    # offset has a fixed width, so a header with a dummy offset has the right length.
+    # The header contains the file offset of the frames, which depends on the length of the header.
+    # The offset has a fixed width, so a header with the offset 0 has the final length.
     data_offset = len(head) + len(_movie(len(picture), 0)) + 8
     return head + _movie(len(picture), data_offset) + _box(b"mdat", picture * _FRAME_COUNT)
 
@@ -61,7 +61,7 @@ def _movie(picture: int, data_offset: int) -> bytes:
 
 
 def _sample_table(picture: int, data_offset: int) -> bytes:
-    """Encode the table of frames. All are in one chunk, and have the same size and duration."""
+    """Encode the table of frames. All frames are in one chunk, and have one size and duration."""
     return _box(
         b"stbl",
         _full_box(b"stsd", struct.pack(">I", 1), _sample_entry()),
