@@ -182,7 +182,7 @@ class Client:
             tickets: An iterable or async iterable of tickets in any form.
             timeout: The most seconds to wait for each, from when the client read it. A ticket
                 still open then is `Unresolved`.
-            window: The most tickets that are open or not yet taken at once.
+            window: The most tickets that are open or have an outcome that is not yet taken.
 
         Raises:
             ValueError: A ticket is ill-formed, or its family unknown. This, and any error of the
@@ -202,7 +202,7 @@ class Client:
         """
         Poll a ticket now, if a caller waits for it. Use this if the job may just have ended.
 
-        However often it is called, it causes at most one poll in the `floor` seconds of the pace.
+        Repeated calls cause at most one poll of the ticket within the `floor` seconds of the pace.
         """
         self.engine.nudge(Ticket.of(ticket))
 
@@ -217,9 +217,9 @@ class Client:
         Args:
             endpoint: `family/endpoint`, such as `"realtime/text2img"`; the command
                 `modelslab-async endpoints` lists all.
-            params: What the endpoint takes, sent as it is; what is None is left out. Where the
-                service wants a link to a file (`Endpoint.takes_file`), a path, bytes or an open
-                file will do. Up to 5 MB are uploaded first, and kept there for 24 hours.
+            params: What the endpoint takes, sent as it is. A parameter that is None is left out.
+                Where the service wants a link to a file (`Endpoint.takes_file`), a path, bytes or
+                an open file will do. It is uploaded first (up to 5 MB, kept for 24 hours).
 
         Raises:
             SubmitUncertain: The work may have been started. Search for it before you pay again.
@@ -261,7 +261,7 @@ class Client:
         Args:
             requests: Pairs of an endpoint and its parameters.
             timeout: The most seconds to wait for each started request; then it is `Unresolved`.
-            window: The most requests that are begun or not yet taken at once.
+            window: The most requests that are in progress or have an outcome that is not yet taken.
 
         Raises:
             ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not

@@ -230,7 +230,7 @@ class Batch:
         """
         Begin nothing new, and finish what is in flight. A later batch continues with the rest.
 
-        A `run` ends soon, a `save` when its transfers have ended.
+        A `run` then ends soon. A `save` ends when its transfers have ended.
         """
         self._runs.drain()
 

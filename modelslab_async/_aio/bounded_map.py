@@ -46,8 +46,8 @@ class BoundedMap(Generic[ItemT, ResultT]):
 
         Args:
             source: The items. Its exception is raised after the results of all earlier items.
-            check: Called with each item before the item waits for room in the window. Its exception
-                counts as raised by the source.
+            check: Called with each item before the item waits for room in the window. An exception
+                that it raises is treated as an exception of the source.
         """
         reader_task = asyncio.create_task(
             self._read_source(source, check), name="modelslab_async map source"

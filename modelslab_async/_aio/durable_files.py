@@ -33,7 +33,7 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def atomic_replace(path: Path) -> Generator[Path, None, None]:
     """
-    Yield a draft to write, and replace `path` by it if the block raises no exception.
+    Yield the path of a draft, and replace `path` by the draft if the block does not raise.
 
     A reader sees the old file or the new one, and never a part of a file.
     """

@@ -1,4 +1,4 @@
-"""Streams: the outcomes of many tickets, or the changes of one. They send nothing themselves."""
+"""Streams: the outcomes of many tickets, or the changes of one ticket. They send nothing."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable

@@ -19,9 +19,9 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     ├── UnusableFile            a file to submit cannot be read or is too long (a ValueError)
     ├── DownloadError           the job is done, but one of its outputs could not be saved
     │   ├── LinkGone            the link has no file: expired, or not there in time
-    │   ├── LinkRefused         the link is not one to download from: not https, not public
+    │   ├── LinkRefused         the link must not be used: it is not https, or not public
     │   ├── TransferFailed      the bytes did not arrive: network, server, repeated cuts
-    │   ├── WrongContent        the bytes are no such file: an error page, another kind of data
+    │   ├── WrongContent        the bytes are an error page, or another kind of data
     │   ├── FileTooLarge        there are more bytes than allowed
     │   └── FileNotWritten      this machine could not write the file: disk full, no permission
     ├── ConnectionImpossible    the settings allow no connection: nothing is retried
@@ -51,10 +51,10 @@ class ModelsLabError(Exception):
 
     Attributes:
         advice: What the caller can do about it; "" if that is not known. `str` appends it.
-        ticket: The ticket it is about, if any.
+        ticket: The ticket that the error is about, if any.
         status_code: The HTTP status of the reply, if there was one.
         server_message: The server's own words, if any.
-        retry_after: Seconds the server asked to wait, if it did.
+        retry_after: The seconds that the server asked the client to wait, if any.
     """
 
     advice: str = ""

@@ -148,7 +148,7 @@ class Poller:
 
     @property
     def is_dropping(self) -> bool:
-        """Whether some tickets of `unwatch_all` may still be polled."""
+        """Whether tickets that were passed to `unwatch_all` may still be polled."""
         return bool(self._drops) and self._task is not None and not self._task.done()
 
     def last(self, ticket: Ticket) -> Processing | None:
@@ -205,7 +205,8 @@ class Poller:
                     watcher.fail(self._fatal_error)
 
     def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
-        # A task inherits the context of the task that starts it, so only the poller starts tasks.
+        # A new task inherits the context variables of the task that starts it. So no caller starts
+        # a task, but only the poller.
         self._drops.start(group)
         if self._pool.try_add_worker():
             group.start_soon(self._run_worker)

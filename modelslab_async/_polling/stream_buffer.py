@@ -51,7 +51,7 @@ class StreamBuffer:
         timeout: The seconds after which an open ticket is overdue; None for no limit.
         scope_of: Returns the key's tier and the family of a ticket.
         is_source_read: Whether the source has no more tickets.
-        source_error: What the source raised, if it did.
+        source_error: The exception that the source raised, if any.
     """
 
     window: int

@@ -39,7 +39,7 @@ class Endpoint:
         name: `family/endpoint`, such as `realtime/text2img`.
         url: The URL template. `{base}` and `{legacy}` stand for the two hosts of the service. Every
             other name in braces stands for a parameter.
-        resolved_by: The family of the tickets it makes; None if its reply is already the result.
+        resolved_by: The family of the endpoint's tickets; None if its reply is already the result.
         required: Parameters that must be given.
         any_of: Groups of parameters; at least one of each group must be given.
         optional: All other known parameters.
@@ -48,7 +48,8 @@ class Endpoint:
         key_in: The location of the key: `body`, `header` or `query`.
         tier: The tier of the key: `standard` or `enterprise`.
         output: The media of the results; empty if there are none.
-        repeatable: Whether sending it twice does no harm: it starts, stores and costs nothing.
+        repeatable: Whether a request may be sent twice, because it starts, stores and costs
+            nothing.
         allows_extra: Whether any other parameter is allowed, as in a workflow with its own inputs.
         known_elsewhere: Parameters of other endpoints, which count as spelled correctly.
         doc: The documentation page of this row.

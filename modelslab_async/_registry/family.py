@@ -35,8 +35,8 @@ class Call:
         fields: The fields of the JSON body, without the key.
         key_in: The location of the key.
         tier: The tier of the key.
-        repeatable: Whether sending it twice does no harm. The method does not tell, because a poll
-            and a submit may both be a POST, but only a submit is paid for.
+        repeatable: Whether the request may be sent twice without harm. The HTTP method does not
+            show this: polls and submits may both be POST requests, but only submits cost money.
     """
 
     method: Method

@@ -32,7 +32,7 @@ class Pace:
     Args:
         floor: The seconds between two polls of a young job.
         growth: The fraction of a job's age that is added to `floor`.
-        growth_cap: The most seconds that `floor + growth * T` gives.
+        growth_cap: The upper limit of `floor + growth * T`, in seconds.
         age_fraction: A step is at least this fraction of a job's age.
         ceiling: The most seconds between two polls of a ticket.
         max_eta_wait: The longest step to an eta, in seconds. For an older job, the limit is the
@@ -85,7 +85,7 @@ class Pace:
         Args:
             plain: The pace to start with; `Pace()` if None.
             poll_cost: The cost of a poll: one more poll is as bad as a delay of this many seconds.
-            saved: What `AdaptivePace.to_dict` returned, to continue from there.
+            saved: An earlier result of `AdaptivePace.to_dict`, to continue with what was learned.
 
         Raises:
             ValueError: `poll_cost` is not above 0, or `saved` did not come from `to_dict`.

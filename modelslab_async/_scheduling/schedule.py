@@ -177,7 +177,7 @@ class Schedule:
         return entry.host_queue.health.last_error
 
     def next_poll_at(self) -> float | None:
-        """Return when `take` will return an entry, as far as is known; None if none is queued."""
+        """Return when `take` will return an entry by what is known now; None if none is queued."""
         return self._hosts.next_poll_at()
 
     def take(self, now: float) -> Entry | None:

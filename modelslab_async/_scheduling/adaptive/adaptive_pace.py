@@ -3,8 +3,8 @@ AdaptivePace: a pace that learns how long jobs take. It reads no clock and draws
 
 For each family it keeps two histories of finished jobs: their ages in seconds, and the ratios of
 their ages to their etas. A ticket with an eta uses the ratios, others the ages.
-Steps that come from a history are called learned. Steps of the pace that it starts as are called
-plain.
+Steps that come from a history are called learned. Steps of the plain pace, with which it starts,
+are called plain.
 
     a job ends         The ages between which it ended go into the histories. Its cost with learned
                        steps is compared with its cost with plain steps (replay, budget).
@@ -194,7 +194,7 @@ class AdaptivePace:
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """
-        Replace what this pace has learned by what `to_dict` returned before.
+        Replace what this pace has learned by an earlier result of `to_dict`.
 
         Raises:
             ValueError: `saved` did not come from `to_dict`.

@@ -61,7 +61,7 @@ class IntervalHistogram:
     _newest_weight: float = field(default=1.0, repr=False)
 
     def add(self, last_running: float, first_done: float | None) -> None:
-        """Count a job by the ages when it was last seen running and first seen done, if ever."""
+        """Count a job. `first_done` is None if the job was never seen done."""
         high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
         key = min(nearest_edge(last_running), high - 1), high
         # Growing the weight of new jobs is cheaper than shrinking the weights of all old ones.

@@ -6,7 +6,7 @@ _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
 # Chance alone rarely saves more polls than this.
 _LUCKY_POLLS = 5.0
-# Savings are capped, so that old ones do not pay for unlimited losses later.
+# Savings are capped, so that old savings do not pay for unlimited losses later.
 _MAX_SAVED_RATIO = 2.0
 
 
@@ -44,7 +44,7 @@ class TrialBudget:
         return True
 
     def record(self, plain_cost: float, extra: float | None, poll_cost: float) -> None:
-        """Count a job: its cost with plain steps, and the extra cost of learned ones, if known."""
+        """Count a job's cost with plain steps, and its extra cost with learned steps, if known."""
         decay = 1.0 - 1.0 / _MEMORY_JOBS
         self.allowed = self.allowed * decay + _ALLOWED_FRACTION * plain_cost
         self.spent *= decay
