@@ -1,4 +1,4 @@
-"""Runs one coroutine to its end, on uvloop if it is installed. Never sets a global policy."""
+"""Runs one coroutine to its end, on uvloop if it is installed. Sets no global event loop policy."""
 
 import asyncio
 import importlib

@@ -98,8 +98,8 @@ _UNRANKED_CODES = (
     ExitCode(INTERNAL_ERROR, "a bug in this program; please report it"),
     ExitCode(INTERRUPTED, "interrupted (Ctrl-C)"),
 )
-# The advice of a `DownloadError` names an argument of the Python API. The command line prints this
-# advice instead, which names an option.
+# The advice of a `DownloadError` names an argument of the Python API. On the command line, the
+# advice from this table is printed instead, which names an option.
 _ADVICE_BY_ARGUMENT = {
     "allow_private": "if that is intended, allow it with --allow-private",
     "max_bytes": "allow more with --max-bytes",
@@ -109,7 +109,7 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 
 
 def exit_code_for(error: ModelsLabError) -> ExitCode:
-    """Return the `ExitCode` of an error, which is that of its nearest base class in the table."""
+    """Return the `ExitCode` of the error's class, or of the nearest base class that has one."""
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 
 

@@ -72,7 +72,7 @@ def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
 
 def check_tickets(texts: Iterable[str]) -> Credentials:
     """
-    Check all tickets among the arguments, so that a bad one is reported before the command starts.
+    Check all tickets among the arguments, before the command polls any of them.
 
     Returns:
         The keys to poll the tickets with.

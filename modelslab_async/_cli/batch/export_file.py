@@ -15,7 +15,7 @@ from ..._journal.exports import ExportFormat, format_from_path
 from ..options import MissingExtra
 from ..ticket_arguments import STDIN
 
-# `-` means standard input for a command that reads, and standard output for one that writes.
+# `-` means standard input for a command that reads, and standard output for a command that writes.
 STDOUT = STDIN
 
 
