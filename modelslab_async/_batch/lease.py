@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from .._models.journal_errors import JournalError
+from .._models.journal_errors import JournalError, JournalLocked
 from ..journal import Journal
-from .run_protocol import renewal_interval
+from .run_protocol import recheck_interval, renewal_interval
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -56,6 +58,22 @@ class Lease:
             now - renewed_at >= self.duration
             for now, renewed_at in zip(self.now(), self._renewed_at, strict=True)
         )
+
+    async def retry_while_locked(self, write: Callable[[], Awaitable[T]]) -> T:
+        """
+        Write to the journal. Try again while another process locks it, as long as the lease holds.
+
+        Raises:
+            JournalError: The journal could not be written before the lease ran out.
+        """
+        while True:
+            try:
+                return await write()
+            except JournalLocked as error:
+                if self.is_over:
+                    raise
+                _logger.warning("the journal is locked, trying again: %s", error)
+            await asyncio.sleep(recheck_interval(self.duration))
 
     async def renew_until_lost(self, on_renewed: Callable[[], Awaitable[object]]) -> None:
         """

@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Final
 
 from attrs import evolve
 
 from .._engine.engine import Engine
 from .._engine.streams import stream_outcomes
+from .._journal.lease_rows import Claim
 from .._journal.tickets import OutcomeRow
 from .._models.errors import ModelsLabError
 from .._models.journal_errors import JournalError
@@ -209,12 +211,7 @@ class PollRun:
         has_logged = False
         while True:
             requested_at = self._lease.now()
-            claim = await self._journal.leases.claim(
-                self.run_id,
-                before_run=self._before_run,
-                limit=min(window, _MAX_CLAIM),
-                lease=self._lease.duration,
-            )
+            claim = await self._lease.retry_while_locked(partial(self._claim, window))
             if claim is None:
                 self.has_lost_lease = True
                 return
@@ -232,6 +229,14 @@ class PollRun:
                     has_logged = True
                     _logger.info("waiting for tickets that other processes of this batch poll")
                 await asyncio.sleep(recheck_interval(self._lease.duration))
+
+    async def _claim(self, window: int) -> Claim | None:
+        return await self._journal.leases.claim(
+            self.run_id,
+            before_run=self._before_run,
+            limit=min(window, _MAX_CLAIM),
+            lease=self._lease.duration,
+        )
 
     def _has_known_family(self, ticket: Ticket) -> bool:
         """Return whether the client knows the ticket's family. If not, the run ends in an error."""

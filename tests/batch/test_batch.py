@@ -558,6 +558,24 @@ async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog)
         assert [Success] == [type(each) for each in await task]
 
 
+async def test_claim_that_meets_a_lock_is_repeated(a_client, emulator, path, caplog, monkeypatch):
+    """A run that cannot claim for a moment goes on, as it does if it cannot renew its lease."""
+    emulator.add_job("images:1", duration=0.0)
+    async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
+        batch = Batch(journal, client, lease=2.0)
+        await batch.add(["images:1"])
+        claim, refusals = journal.leases.claim, [JournalLocked("locked"), JournalLocked("locked")]
+
+        async def claim_after_refusals(*args, **kwargs):
+            if refusals:
+                raise refusals.pop()
+            return await claim(*args, **kwargs)
+
+        monkeypatch.setattr(journal.leases, "claim", claim_after_refusals)
+        assert [Success] == [type(outcome) async for outcome in batch.run()]
+    assert 2 == caplog.text.count("the journal is locked, trying again")
+
+
 async def test_lock_longer_than_the_lease_ends_the_run(a_client, emulator, path, caplog):
     """The run stops polling, and raises the error."""
     emulator.add_job("images:1", duration=1000)
