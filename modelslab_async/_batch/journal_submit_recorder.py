@@ -52,7 +52,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def finish(
         self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
     ) -> None:
-        """Record the ticket. Delete a submit that started nothing, and keep an uncertain one."""
+        """Record the ticket of a submit. Delete the submit if it certainly started nothing."""
         match result:
             case Processing():
                 await self._journal.confirm(submit_request.submit_id, result.ticket)

@@ -37,7 +37,8 @@ class PollRun:
         engine: Polls the tickets.
         journal: The journal with the tickets.
         run_id: The run's number.
-        before_run: The number of a run. Tickets that earlier runs left unresolved are polled again.
+        before_run: A run's number. Tickets that runs with lower numbers left unresolved are polled
+            again.
         lease: The seconds that claimed tickets stay with this run if the process dies.
         save_files: Whether to queue the files of successes, for a `SaveRun`.
 

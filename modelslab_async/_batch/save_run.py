@@ -33,7 +33,8 @@ class SaveRun:
         poll_run: The run that polls. This object starts and closes it.
         downloads: Saves the files.
         journal: The journal of both runs.
-        before_run: The number of a run. Files that earlier runs failed to save are tried again.
+        before_run: A run's number. Files that runs with lower numbers failed to save are tried
+            again.
         lease: The seconds that claimed tickets stay with this run if the process dies.
     """
 

@@ -40,7 +40,8 @@ def as_download_error() -> Generator[None, None, None]:
     except asyncio.CancelledError as fault:
         if is_cancelled():
             raise
-        # This task was not cancelled. The caller's transport or client raised the error itself.
+        # The caller's transport or client raised the `CancelledError`, although this task was not
+        # cancelled.
         raise _unexpected(fault) from fault
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise

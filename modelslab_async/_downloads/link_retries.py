@@ -32,7 +32,7 @@ class LinkRetries:
         self._delays = _delays()
 
     def should_renew(self, gone: LinkGone | ErrorPage, now: float) -> bool:
-        """Whether to poll the ticket for a new link to replace the dead one."""
+        """Whether to poll the ticket for a new link to replace a dead link."""
         return now >= self._deadline or gone.status_code in _EXPIRED_STATUSES
 
     def allows_another(self, faults: Sequence[DownloadError], size: int, now: float) -> bool:

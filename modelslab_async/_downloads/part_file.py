@@ -104,7 +104,8 @@ class PartFile:
         """Remove all bytes, and begin with the version that the metadata describe."""
         if self._has_other_links:
             self._start_new_part()
-        # Remove the metadata before the bytes, so that they never describe another version.
+        # Remove the metadata before the bytes, so that metadata never describe bytes of another
+        # version.
         self._metadata_path.unlink(missing_ok=True)
         self._file.truncate(0)
         self._file.seek(0)

@@ -152,7 +152,7 @@ def _count(db: sqlite3.Connection, query: str, *parameters: object) -> int:
 def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
-    """Return up to `limit` outcomes after a row, and the row to continue after, if any follows."""
+    """Return up to `limit` outcomes after a row, and the row after which the next page begins."""
     names = family_names(db)
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
     page: list[RecordedOutcome] = []

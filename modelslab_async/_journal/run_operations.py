@@ -52,8 +52,8 @@ class RunLeases:
 
         Args:
             run_id: The run that claims.
-            before_run: The number of a run. Tickets that earlier runs left unresolved are claimed
-                too.
+            before_run: A run's number. Tickets that runs with lower numbers left unresolved are
+                claimed too.
             limit: The most tickets to claim.
             lease: The seconds that the lease lasts from now.
 

@@ -4,7 +4,7 @@ from attrs import define
 
 from .._scheduling.initial_state import InitialState
 
-# A ticket counts as just submitted for this long.
+# Within this time after its submit, a ticket gets the polling schedule of a new ticket.
 _JUST_SUBMITTED_S = 1.0
 
 

@@ -13,7 +13,7 @@ from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
 from .file_reading import Upload
 
-# A random track_id is a number below this limit, up to which every JSON parser keeps integers
+# A random track_id is a number below this limit, because every JSON parser keeps such numbers
 # exactly. The service's documentation is inconsistent on whether a track_id is a text or a number.
 _TRACK_ID_LIMIT = 2**53
 # These parameters may differ between two requests for the same work.

@@ -78,7 +78,7 @@ def _link_in(body: dict[str, Any]) -> str:
 
 
 def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
-    """Return a copy of the error that says that the upload failed and nothing was started."""
+    """Return a copy of the error. Its message says that the upload failed and nothing started."""
     error = copy(failure)
     error.message = f"the file for {upload.parameter} could not be uploaded: {failure.message}"
     error.message = f"{error.message.rstrip('.')}; nothing was started"

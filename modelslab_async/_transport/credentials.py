@@ -45,7 +45,7 @@ def _validate_key(_instance: object, _attribute: object, value: str | None) -> N
 
 
 def _maskable_keys(credentials: "Credentials") -> list[str]:
-    """Return the keys to redact, the longest first, because one key may begin with the other."""
+    """Return the keys to redact, the longer one first, because it may contain the other key."""
     distinct = {
         key
         for key in (credentials.standard, credentials.enterprise)

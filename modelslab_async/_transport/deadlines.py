@@ -93,7 +93,8 @@ class Deadlines:
 
     def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         self._timer_due = when
-        # The timer outlives the call that sets it, so its callback gets an empty context.
+        # The timer outlives the call that sets it. An empty context keeps the context variables of
+        # that call out of memory.
         self._timer = loop.call_at(when, self._on_timer, loop, context=Context())
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -47,5 +47,5 @@ def _is_respx_active(*, ignore_httpcore: bool) -> bool:
 
 
 def _is_pytest_httpx_active() -> bool:
-    # The fixture of pytest-httpx replaces this method. Nothing else shows that it is active.
+    # The fixture of pytest-httpx replaces this method. Nothing else shows that the fixture is used.
     return httpx.AsyncHTTPTransport.handle_async_request.__module__.startswith("pytest_httpx")

@@ -99,7 +99,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> "_Connection":
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # `connect_tcp` sets up TLS, but without this context httpcore would load another one.
+        # `connect_tcp` sets up TLS, so httpcore does not need a TLS context. But without this
+        # argument, httpcore would load another context.
         context = await ssl_loader.context() if ssl_loader else None
         return _Connection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend

@@ -17,7 +17,7 @@ from ..base import (
 from ..url_parts import request_target
 from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
-# The method, target, header names and values that RFC 9110 and 9112 allow in a request.
+# Patterns for the method, target, header names and values that RFC 9110 and 9112 allow.
 _NAME_PATTERN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _match_request_line = re.compile(rf"{_NAME_PATTERN} [\x21-\x7e]+ ").fullmatch
 _match_header_line = re.compile(
@@ -53,7 +53,7 @@ class HttptoolsCodec:
     def encode(self, request: Request, host: str) -> bytes:
         """See `Codec.encode`."""
         if request.method == "HEAD":
-            # httptools would wait for a body, which a response to HEAD does not have.
+            # A response to HEAD has no body, but httptools would wait for one.
             raise UnsendableError
         target = request_target(request.url)
         if not _match_request_line(f"{request.method} {target} "):
@@ -76,7 +76,7 @@ class HttptoolsCodec:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if self._response is None:
                 raise UnreadableError(self._problem) from None
-            # The response is complete. The parser failed at bytes that followed it.
+            # The response is complete, but the parser failed at bytes that followed the response.
             self._is_reusable = False
         if self._response is None:
             if (
@@ -95,7 +95,7 @@ class HttptoolsCodec:
         return is_reusable
 
     def on_message_begin(self) -> None:
-        """Start a response. If one is complete already, the connection cannot be used again."""
+        """Note that a response begins. A second response makes the connection unusable."""
         if self._response is not None:
             self._is_reusable = False
 

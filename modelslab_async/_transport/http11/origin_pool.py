@@ -121,7 +121,8 @@ class OriginPool:
             error = await self._try_connect(connection)
         except BaseException:
             connection.abort()
-            # uvloop never calls `connection_lost` if connecting was cancelled.
+            # uvloop never calls `connection_lost` if connecting was cancelled, so call `_forget`
+            # here.
             asyncio.get_running_loop().call_soon(self._forget, connection)
             raise
         if error is None:
@@ -135,7 +136,8 @@ class OriginPool:
             connecting = open_connection(
                 self._host, self._port, self._ssl_loader, lambda: connection
             )
-            # The connection outlives the call that opens it, so its task gets an empty context.
+            # The connection outlives the call that opens it. An empty context keeps the context
+            # variables of that call out of memory.
             task = asyncio.get_running_loop().create_task(connecting, context=Context())
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
