@@ -50,7 +50,7 @@ class ModelsLabError(Exception):
     The base of every error of this package.
 
     Attributes:
-        advice: What the caller can do about it; "" if that is not known. `str` appends it.
+        advice: What the caller can do about the error; "" if that is not known. `str` appends it.
         ticket: The ticket that the error is about, if any.
         status_code: The HTTP status of the reply, if there was one.
         server_message: The server's own words, if any.

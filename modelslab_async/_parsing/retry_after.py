@@ -54,7 +54,7 @@ def _parse_retry_after(value: str | None, now: float | None) -> float | None:
 
 
 def _parse_reset(value: float | None, now: float | None) -> float | None:
-    # The header is documented as seconds since 1970. A number far too small for that is a delay.
+    # The header is documented as seconds since 1970. A much smaller number is taken as a delay.
     return value if value is not None and value < _MIN_EPOCH_S else _seconds_until(value, now)
 
 

@@ -135,7 +135,7 @@ def _make_ticket(family: Family, id_: object) -> Ticket | None:
 def _ticket_from_url(url: str, families: Mapping[str, Family]) -> Ticket | None:
     """Return the ticket that a `fetch_result` names, if a registered family uses its URL."""
     for family in families.values():
-        # The service puts the id into this URL even for families that poll with a body field.
+        # The service puts the id into this URL even if polls of the family have the id in the body.
         prefix = f"{family.url}/" if family.id_field else family.url.partition("{")[0]
         id_ = url.removeprefix(prefix)
         if url.startswith(prefix) and id_.isalnum():

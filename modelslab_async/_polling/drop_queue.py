@@ -1,4 +1,4 @@
-"""DropQueue: removes the watcher of a long stream, from a few of its tickets at a time."""
+"""DropQueue: removes the watcher of an abandoned stream from its tickets, a few at a time."""
 
 from collections.abc import Callable, Sequence
 

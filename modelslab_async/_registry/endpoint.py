@@ -12,8 +12,8 @@ from .family import Call, KeyLocation, Medium, Method
 from .suggestions import closest_name
 from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders
 
-# By the documentation, a parameter takes a file if one of these words is in its name. Two switches
-# have such a word but take no file. One row lists its `url`, which has none, in `files`.
+# In the documentation, a parameter takes a file if its name contains one of these words. The
+# exceptions are two switches, which take no file, and one `url`, which takes a file.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio"})
 
@@ -31,8 +31,8 @@ class Endpoint:
     """
     One row of the table of endpoints: a named way to start work.
 
-    A submit is refused if a required parameter is missing, or if a name looks like a misspelling
-    of a known one. Values are not checked, and unknown names pass, because the service adds
+    A submit is refused if a required parameter is missing, or if a name looks like a misspelling of
+    a known name. Values are not checked, and unknown names pass, because the service adds
     parameters.
 
     Args:

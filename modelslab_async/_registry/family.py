@@ -95,7 +95,7 @@ class Family:
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
-    # The fixed text around the parts of the id, split once here and joined for each poll.
+    # The URL's text around the parts of the id. It is split here once, and joined for each poll.
     _url_pieces: tuple[str, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )

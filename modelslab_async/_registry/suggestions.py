@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# Low enough to find two swapped letters in a word of five, such as `witdh`.
+# This is low enough to find two swapped letters in a word of five letters, such as `witdh`.
 _MISSPELLING_SIMILARITY = 0.8
 # Lower than `_MISSPELLING_SIMILARITY`, because here the name is certainly unknown. So a poor
 # suggestion does no harm.

@@ -87,6 +87,6 @@ def _webhook_step(limits: RetryLimits, webhook: WebhookState, step: float) -> fl
     if webhook.expects_webhook:
         step = min(_WEBHOOK_STEP_FACTOR * step, limits.ceiling)
     if webhook.nudged_in_flight:
-        # The nudge may be newer than the reply that has just come, so poll again soon.
+        # The reply that has just come may be older than the nudge, so poll again soon.
         step, webhook.nudged_in_flight = min(step, limits.floor), False
     return step

@@ -79,7 +79,7 @@ class AdaptiveFamilyPace:
             history.add(last_running / unit, None if first_done is None else first_done / unit)
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
-        """Return the history for jobs with this eta, and the seconds that 1.0 means in it."""
+        """Return the history for jobs with this eta, and the unit of that history in seconds."""
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
         return self.ages, 1.0
