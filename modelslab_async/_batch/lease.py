@@ -61,7 +61,7 @@ class Lease:
 
     async def retry_while_locked(self, write: Callable[[], Awaitable[T]]) -> T:
         """
-        Write to the journal. Try again while another process locks it, as long as the lease holds.
+        Write to the journal. Try again while another process locks it, until the lease runs out.
 
         Raises:
             JournalError: The journal could not be written before the lease ran out.

@@ -28,7 +28,8 @@ class PaceStore:
             return
         try:
             state = await self._journal.load_pace()
-            # The pace may have learned something while this task read the journal.
+            # Check again, because the pace may have learned something while this task read the
+            # journal.
             if state is not None and not self._pace.has_learned:
                 self._pace.restore(state)
         except (JournalError, ValueError) as error:

@@ -95,7 +95,7 @@ def content_length(headers: Mapping[str, str]) -> int | None:
 
 
 def validator_of(headers: Mapping[str, str]) -> str:
-    """Return the strong ETag, else the Last-Modified, which identify a version; "" if none."""
+    """Return the validator of a response: a strong ETag, or else Last-Modified; "" if neither."""
     tag = headers.get("etag", "")
     # A weak ETag may stay the same although the bytes change.
     validator = tag if tag.startswith('"') else headers.get("last-modified", "")

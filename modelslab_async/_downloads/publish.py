@@ -24,7 +24,7 @@ def link_or_move(part: Path, path: Path) -> bool:
 
 
 def _reserve_and_move(part: Path, path: Path) -> bool:
-    """Create an empty file at the path, then replace it. A file that exists is not overwritten."""
+    """Create an empty file at the path, then replace it by the part. Keep any existing file."""
     try:
         path.open("xb").close()
     except FileExistsError:

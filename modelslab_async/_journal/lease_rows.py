@@ -38,7 +38,7 @@ class Claim:
 
 
 def begin(db: sqlite3.Connection, *, now: float, lease: float) -> int:
-    """Start a run of this process. Return its number, which is higher than that of all others."""
+    """Start a run of this process. Return its number, which is higher than all earlier numbers."""
     db.execute(
         "INSERT INTO runs (started_at, lease_until, process) VALUES (?, ?, ?)",
         (now, now + lease, this_process()),

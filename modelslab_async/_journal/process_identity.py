@@ -1,4 +1,4 @@
-"""Identifies a process, so that other processes can check whether it has died. It ends none."""
+"""Identifies a process, so that other processes can check whether it has died. It only reads."""
 
 import os
 from pathlib import Path

@@ -148,7 +148,7 @@ class Submitter:
         return self.slots[tier]
 
     async def _acquire_slot(self, submit_request: SubmitRequest, number: int, slots: Slots) -> None:
-        """Wait until the spam filter lets the payload pass, and then for a slot."""
+        """Wait until the spam filter would accept the payload. Then wait for a slot."""
         while True:
             await slots.duplicates.acquire(submit_request.payload_hash, number)
             try:

@@ -147,7 +147,8 @@ class Credentials:
     def redact(self, data: bytes) -> bytes:
         """Replace the keys in a body by "[key]". Return the same object if nothing changes."""
         if b"\0" in data:
-            # JSON may be encoded in UTF-16 or UTF-32. The keys are searched for in UTF-8.
+            # JSON may be encoded in UTF-16 or UTF-32. Convert it to UTF-8, in which the keys are
+            # searched for.
             data = data.decode(json.detect_encoding(data), "replace").encode()
         for encoding in self._encodings:
             if encoding in data:

@@ -29,7 +29,8 @@ def permanent_tls_error(
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
         return None
     if isinstance(fault, ssl.SSLCertVerificationError):
-        # Only OpenSSL sets the message. A caller's `http` object may make such an error itself.
+        # A caller's `http` object may have made this error itself, without the message that OpenSSL
+        # sets.
         why = getattr(fault, "verify_message", fault)
         return UntrustedServer(f"the server's certificate is not valid: {why}")
     reason = fault.reason or ""

@@ -22,9 +22,9 @@ class Connection(asyncio.Protocol):
     """
     Passes bytes between a socket and a `Codec`.
 
-    It needs no task: the event loop calls it with received bytes, and it resolves a future with the
-    response. After unexpected bytes it closes at once, so that they cannot be mistaken for a later
-    response.
+    It needs no task. The event loop calls it with received bytes, and it resolves a future with the
+    response. If unexpected bytes come, it closes the connection at once, so that these bytes cannot
+    be mistaken for a later response.
 
     Args:
         make_codec: Makes the codec of this connection.
