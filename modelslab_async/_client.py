@@ -255,7 +255,7 @@ class Client:
         """
         Start many pieces of work, and yield each request with its outcome as they end.
 
-        The client reads the source as far as the window allows. A failure ends its own request
+        The client reads `requests` only as far as `window` allows. A failure ends its own request
         alone. The client sends no more once the key is refused, or once the loop is left.
 
         Args:
@@ -265,7 +265,7 @@ class Client:
 
         Raises:
             ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not
-                fit. This, and any error of the source or of `on_submitted`, is raised after the
+                fit. This, and any error of `requests` or of `on_submitted`, is raised after the
                 outcomes of all requests before it.
 
         Example:

@@ -20,10 +20,10 @@ class PartMetadata:
     Args:
         url: The link without its query.
         validator: The ETag or else the Last-Modified of the response; "" if it had neither.
-        size: The size of the whole file; None if no response announced it.
+        size: The size of the whole file; None if it is not known yet.
         sha256: The checksum of the whole file; None before it is complete and checked.
-        is_length_known: Whether a response announced the size. If not, the received bytes were
-            counted.
+        is_length_known: False for a `size` that the response did not announce. It is then the
+            number of bytes received.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""Converts families to small numbers and ids to a short form for storage. It changes no ticket."""
+"""Converts families to small numbers and ids to a short form for storage, and back without loss."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping

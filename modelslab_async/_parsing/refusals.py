@@ -15,9 +15,10 @@ from .._models.errors import (
 )
 from .json_body import searchable_part
 
-# A refusal ends every ticket of the key, so a failed job must never be taken for one. Therefore:
+# A refusal ends every ticket of the key, so the message of a failed job must never be taken for a
+# refusal by mistake. Therefore:
 # - A phrase must start a sentence. "Unable to download x: 429 Too Many Requests" is about x.
-# - The message of a job that `failed` is searched for phrases about the account only.
+# - In the message of a job that `failed`, only the phrases about the account are searched for.
 # - Messages of upstream providers about their own keys ("Incorrect API key provided") do not count.
 _SENTENCE_START = (
     r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"

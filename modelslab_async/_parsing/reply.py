@@ -122,7 +122,7 @@ def read_utility_reply(
     message = first_text(fields, *_MESSAGE_FIELDS)
     error_type = _error_type(status_code, fields, state, message)
     if error_type is UnreadableReply and status_code < 400:
-        # Only the reply to a poll needs a status word.
+        # The reply has no status word. A utility endpoint need not send one.
         return fields
     if error_type is None and state.meaning is Meaning.FAILED:
         error_type = InvalidRequest

@@ -54,7 +54,7 @@ class CachedProcessing:
         )
 
     def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
-        """Whether the template gives the same status and eta with this ticket's id in it."""
+        """Whether a body of this template gives this status and eta for this ticket too."""
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)
             probed = probe and (probe.status, probe.eta)

@@ -189,7 +189,8 @@ class Poller:
                     self._start_tasks(group)
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
-            # If `aclose` was not called, the event loop is ending and no other task will run.
+            # If `aclose` did not cancel this task, the end of the event loop did. No other task
+            # will then complete the tickets, so they are all completed here.
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise

@@ -159,7 +159,7 @@ class HostQueue:
             self._is_next_due_known = False
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start by what is known now; None if nothing is queued."""
+        """Return when the next poll may start, as things stand; None if nothing is queued."""
         due = self._next_due if self._is_next_due_known else self._find_next_due()
         if due is None:
             return None

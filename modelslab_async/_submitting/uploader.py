@@ -89,6 +89,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the error that made an upload fail. Return any other error unchanged."""
+    """Return the original of an error from `_as_upload_error`. Return any other error unchanged."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

@@ -21,8 +21,9 @@ def translate_error(
     Args:
         fault: The error.
         is_unsent: Whether the request provably never left.
-        believe_tls_error: Whether to attribute a TLS error to the API server even if the request
-            may have left. A client's hook can raise a TLS error of another server.
+        believe_tls_error: Whether a TLS error counts as the API server's even if the request may
+            have left. If false, it then gives a `TransportError`, because a hook of the client can
+            raise a TLS error of another server.
     """
     tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
     return tls_error or _transport_error(fault, str(fault), may_have_been_sent=not is_unsent)

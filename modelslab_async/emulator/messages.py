@@ -36,7 +36,7 @@ _MODEL_3D_SUFFIXES = ("obj", "glb")
 
 
 def background_tip(suffix: str) -> str:
-    """Return the hint in the reply to a submit whose results have this file type."""
+    """Return the hint that work goes on in the background. It names the medium of the suffix."""
     if suffix in _MODEL_3D_SUFFIXES:
         return "Your 3D model is processing in background, you can get this model using fetch API"
     media_word = _MEDIA_WORDS.get(suffix, "image")

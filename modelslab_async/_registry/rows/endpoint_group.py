@@ -20,7 +20,7 @@ class EndpointGroup:
         family: The family. Its name is the first half of each endpoint's name.
         root: The URL template that each endpoint's path is appended to.
         docs: The folder of the endpoints' documentation pages.
-        output: The media that most of the endpoints make; empty if these are the family's.
+        output: The media that most of the endpoints make; empty for the media of the family.
     """
 
     family: str

@@ -4,7 +4,7 @@ from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# Chance alone rarely saves more polls than this.
+# Learned steps may save up to this many polls by chance alone.
 _LUCKY_POLLS = 5.0
 # Savings are capped, so that old savings do not pay for unlimited losses later.
 _MAX_SAVED_RATIO = 2.0
