@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ._client import Client
     from ._downloads.downloads import Downloads, download
     from ._downloads.save_result_types import Saved, SaveResult, Unsaved
-    from ._downloads.verify import Verified, verify
+    from ._downloads.verify_saved_files import Verified, verify
     from ._engine.bulk_generation import GenerationRequest
     from ._models.download_errors import (
         DownloadError,
@@ -157,7 +157,7 @@ _NAMES_BY_MODULE = {
     "_client": "Client",
     "_downloads.downloads": "Downloads download",
     "_downloads.save_result_types": "SaveResult Saved Unsaved",
-    "_downloads.verify": "Verified verify",
+    "_downloads.verify_saved_files": "Verified verify",
     "_engine.bulk_generation": "GenerationRequest",
     "_models.download_errors": (
         "DownloadError FileNotWritten FileTooLarge LinkGone LinkRefused TransferFailed WrongContent"

@@ -9,12 +9,12 @@ from ._engine.bulk_generation import BulkGeneration, GenerationRequest
 from ._engine.engine import Engine
 from ._engine.settings import Settings
 from ._engine.streams import gather_outcomes, stream_outcomes, stream_updates
+from ._models.argument_checks import check_nonnegative_seconds, check_type
 from ._models.errors import GenerationFailed
 from ._models.events import Event, Submitted
 from ._models.outcomes import Outcome, Unresolved, Unsubmitted
 from ._models.replies import Failed, Processing, Reply, Success
 from ._models.ticket import Ticket, TicketLike
-from ._models.validation import check_nonnegative_seconds, check_type
 from ._polling.stream_buffer import Tickets
 from ._registry.endpoint import Endpoint
 from ._registry.endpoints import ENDPOINTS

@@ -11,19 +11,19 @@ from ._aio.cooperation import Yielder
 from ._aio.iteration import iterate
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
 from ._batch.poll_run import PollRun
-from ._batch.run_sequence import RunSequence
+from ._batch.run_restarts import RunSequence
 from ._batch.save_run import SaveRun, to_saved_file
 from ._client import Client
 from ._downloads.downloads import Downloads
 from ._downloads.save_result_types import SaveResult
-from ._downloads.verify import Verified, verify
+from ._downloads.verify_saved_files import Verified, verify
 from ._journal.exports import ExportFormat
 from ._journal.queries import Report
 from ._journal.submits import PendingSubmit
+from ._models.argument_checks import check_positive_seconds
 from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
 from ._models.ticket import Ticket
-from ._models.validation import check_positive_seconds
 from ._polling.stream_buffer import Tickets, check_not_text
 from ._submitting.submit_recorder import reply_or_raise
 from .journal import Journal

@@ -19,9 +19,9 @@ from .._models.outcomes import Outcome, Unresolved
 from .._models.ticket import Ticket
 from ..journal import Journal
 from .lease import Lease
+from .open_ticket_polls import OpenTickets
 from .pace_store import PaceStore
 from .run_protocol import MAX_READY, RunStopped, recheck_interval
-from .unrecorded_polls import OpenTickets
 
 _logger = logging.getLogger("modelslab_async")
 

@@ -12,13 +12,13 @@ import httpx
 from attrs import frozen
 
 from .._aio.bounded_map import BoundedMap
+from .._models.argument_checks import check_count, check_nonnegative_seconds, check_positive_seconds
 from .._models.download_errors import DownloadError
 from .._models.errors import ClientClosed
 from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from .._models.ticket import Ticket
-from .._models.validation import check_count, check_nonnegative_seconds, check_positive_seconds
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
 from .download_error_translation import as_download_error
@@ -28,7 +28,7 @@ from .outcome_type_check import check_outcome
 from .save_output import OnSaved, OutputSaver
 from .save_result_types import Saved, SaveResult, Unsaved
 from .transfer import Transfer
-from .verify import is_unchanged
+from .verify_saved_files import is_unchanged
 
 _HTTP: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
 

@@ -5,10 +5,10 @@ from contextlib import aclosing
 from typing import Any, TypeAlias
 
 from .._aio.bounded_map import BoundedMap
+from .._models.argument_checks import check_count, check_nonnegative_seconds
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
 from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
-from .._models.validation import check_count, check_nonnegative_seconds
 from .._submitting.submit_recorder import reply_or_raise
 from .._submitting.uploader import original_error
 from .engine import Engine

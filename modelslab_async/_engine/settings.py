@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import frozen
 
-from .._models.events import Event, Submitted
-from .._models.validation import (
+from .._models.argument_checks import (
     check_callback,
     check_count,
     check_mapping,
@@ -13,6 +12,7 @@ from .._models.validation import (
     check_rate,
     check_type,
 )
+from .._models.events import Event, Submitted
 from .._polling.status_client import with_base_urls
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
 from .._aio.cooperation import Yielder
+from .._models.argument_checks import check_count, check_nonnegative_seconds
 from .._models.outcomes import Outcome
 from .._models.replies import Processing
 from .._models.ticket import Ticket, TicketLike
-from .._models.validation import check_count, check_nonnegative_seconds
 from .._polling.stream_buffer import StreamBuffer, Tickets, check_not_text, fill_buffer
 from .._polling.watchers import UpdateWatcher
 from .engine import Engine

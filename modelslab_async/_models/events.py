@@ -5,10 +5,10 @@ from typing import TypeAlias
 from attrs import frozen
 
 from .errors import ModelsLabError, TransientError
+from .key_tier import Tier
 from .outcomes import Outcome
 from .replies import Processing, Reply, Success
 from .ticket import Ticket
-from .tier import Tier
 
 
 @frozen(kw_only=True)

@@ -24,10 +24,10 @@ import anyio.abc
 from .._aio.cooperation import is_cancelled
 from .._aio.wakeup import Wakeup
 from .._models.errors import ClientClosed, ModelsLabError, TransportError
+from .._models.key_tier import Tier
 from .._models.outcomes import Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
-from .._models.tier import Tier
 from .._parsing.reply_cache import CachedProcessing
 from .._scheduling.host_queue import Entry
 from .._scheduling.initial_state import InitialState

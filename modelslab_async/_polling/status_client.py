@@ -8,9 +8,9 @@ from typing import Protocol, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from .._models.errors import ModelsLabError
+from .._models.key_tier import Tier
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
-from .._models.tier import Tier
 from .._parsing.reply import read_reply
 from .._parsing.reply_cache import CachedProcessing, ReplyCache
 from .._parsing.status import is_known_status

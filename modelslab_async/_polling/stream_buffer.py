@@ -11,10 +11,10 @@ from .._aio.cooperation import Yielder
 from .._aio.iteration import read_source
 from .._aio.wakeup import Wakeup
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired, PermissionDenied
+from .._models.key_tier import Tier
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket, TicketLike
-from .._models.tier import Tier
 
 _MAX_STALE_DEADLINES = 64
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from attrs import evolve, field, frozen
 from attrs.validators import in_, matches_re
 
-from .._models.tier import Tier
+from .._models.key_tier import Tier
 from .family import Call, KeyLocation, Medium, Method
 from .suggestions import closest_name
 from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders

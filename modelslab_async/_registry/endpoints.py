@@ -13,7 +13,7 @@ from attrs import evolve
 
 from .endpoint import Endpoint
 from .rows import (
-    enterprise_models,
+    enterprise_images,
     face_swaps,
     image_editing,
     images,
@@ -34,7 +34,7 @@ _ROWS = (
     *videos.ROWS,
     *voices.ROWS,
     *models_3d.ROWS,
-    *enterprise_models.ROWS,
+    *enterprise_images.ROWS,
     *trainings_and_workflows.ROWS,
     *legacy_host.ROWS,
     *utilities.ROWS,

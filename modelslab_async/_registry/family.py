@@ -7,8 +7,8 @@ from urllib.parse import quote
 from attrs import Factory, evolve, field, frozen
 from attrs.validators import in_, matches_re
 
+from .._models.key_tier import Tier
 from .._models.ticket import Ticket
-from .._models.tier import Tier
 from .url_template import (
     BASE_URL,
     LEGACY_BASE_URL,

@@ -10,9 +10,9 @@ import math
 from attrs import define, field, frozen
 
 from .._models.errors import ModelsLabError, TransientError
+from .._models.key_tier import Tier
 from .._models.replies import Processing
 from .._models.ticket import Ticket
-from .._models.tier import Tier
 from .._parsing.reply_cache import CachedProcessing
 from .family_queue import FamilyQueue
 from .host_health import HostHealth

@@ -6,7 +6,7 @@ A pace decides when to poll. It never polls, and it gets the time and a random n
 
 from typing import Protocol
 
-from .._models.validation import check_members
+from .._models.argument_checks import check_members
 
 
 class FamilyPace(Protocol):

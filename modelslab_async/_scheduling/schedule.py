@@ -28,10 +28,10 @@ from copy import copy
 from attrs import Factory, define, field
 
 from .._models.errors import ClientClosed, ModelsLabError, TransientError
+from .._models.key_tier import Tier
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.ticket import Ticket
-from .._models.tier import Tier
 from .._parsing.reply_cache import CachedProcessing, as_processing
 from .effects import NO_EFFECTS, Completion, Effects
 from .failure_reactions import react_to_failure

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._models.errors import ClientClosed, TransportError
-from .._models.tier import Tier
+from .._models.key_tier import Tier
 from .._parsing.reply import read_utility_reply
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family

@@ -26,8 +26,8 @@ from .._models.ticket import Ticket
 from .._polling.watchers import NULL_WATCHER
 from .._scheduling.initial_state import InitialState
 from .._scheduling.watcher_protocol import Watcher
-from .duplicate_payloads import DuplicatePayloads
 from .slot_record import SlotRecord
+from .spam_filter_spacing import DuplicatePayloads
 from .uncertain_slots import UncertainSlots
 from .waiter_queue import WaiterQueue, is_admitted
 

@@ -21,9 +21,9 @@ from .._models.errors import (
     TransportError,
 )
 from .._models.events import Submitted
+from .._models.key_tier import Tier
 from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
-from .._models.tier import Tier
 from .._parsing.webhook_ids import WebhookHint
 from .._scheduling.pace_protocol import RetryLimits
 from .early_webhook_ids import EarlyWebhooks

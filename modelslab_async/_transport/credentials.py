@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from attrs import Factory, field, frozen
 
-from .._models.tier import Tier
+from .._models.key_tier import Tier
 
 # A shorter key is not redacted. It can only be a placeholder in a test, and redacting it would
 # damage unrelated text.

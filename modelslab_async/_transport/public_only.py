@@ -10,7 +10,7 @@ import httpx
 from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
 from .interim_limit import InterimLimit
 from .ip_ranges import NotPublic, is_public
-from .mock_detection import refuse_if_mocked
+from .mock_guard import refuse_if_mocked
 
 # How long an idle connection is kept. Most servers close it later than that.
 _KEEPALIVE_S = 15.0

@@ -23,7 +23,7 @@ from modelslab_async import (
     read_reply,
     to_dict,
 )
-from modelslab_async._cli.batch.ticket_columns import InputSpec
+from modelslab_async._cli.batch.input_columns import InputSpec
 from modelslab_async._cli.batch.ticket_input import read_tickets
 from modelslab_async._downloads.http_get import _parse_url
 from modelslab_async._downloads.inline_data import inline_bytes

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from ... import Report
 from ..exit_codes import FAILED, NOT_FOUND, TIMED_OUT, UNSAVED
-from .missing_files_check import MissingFiles
+from .missing_saved_files import MissingFiles
 
 
 @frozen

@@ -9,7 +9,7 @@ import click
 from attrs import frozen
 
 from ... import FAMILIES
-from .ticket_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
+from .input_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072

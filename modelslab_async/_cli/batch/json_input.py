@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .ticket_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
+from .input_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
 
 _TOO_DEEP = "it is nested too deeply"
 

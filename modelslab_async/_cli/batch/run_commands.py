@@ -12,9 +12,9 @@ from ..exit_codes import exit_codes
 from ..exit_tally import ExitTally
 from ..ticket_arguments import find_credentials, find_family
 from .export_file import check_export_file, check_export_format
+from .input_columns import InputSpec
 from .journal_option import journal, require_journal
 from .runner import Plan, run_batch
-from .ticket_columns import InputSpec
 from .ticket_input import read_tickets, source_name
 
 F = TypeVar("F", bound=Callable[..., object])

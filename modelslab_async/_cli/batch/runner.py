@@ -21,7 +21,7 @@ from ..ticket_arguments import UnusableKey, make_client, missing_key_message
 from .batch_summary import BatchSummary
 from .export_file import write_export
 from .interrupt import handle_interrupts
-from .missing_files_check import find_missing_files
+from .missing_saved_files import find_missing_files
 from .progress import RunProgress
 from .progress_display import print_summary, show_progress
 

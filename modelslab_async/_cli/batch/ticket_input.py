@@ -13,8 +13,8 @@ from ... import FAMILIES, Ticket
 from ..._transport.credentials import Credentials
 from ..ticket_arguments import STDIN, parse_pollable_ticket
 from .csv_input import detect_delimiter, is_id, looks_like_id, rows_from_csv
+from .input_columns import InputRow, InputSpec, is_ticket_column, shorten
 from .json_input import rows_from_json_array, rows_from_json_lines
-from .ticket_columns import InputRow, InputSpec, is_ticket_column, shorten
 
 # The format of a file is detected from this many lines.
 _SAMPLE_LINES = 200

@@ -9,7 +9,7 @@ from ..._models.errors import TransportError
 from ..base import Request, Response
 from ..environment_proxy import environment_proxy, proxy_transport
 from ..httpx_adapter import HttpxTransportAdapter
-from ..mock_detection import refuse_if_mocked
+from ..mock_guard import refuse_if_mocked
 from ..network_error_translation import connect_error
 from ..outbound_guard import OUTBOUND_GUARD
 from ..send_proof import mark_unsent

@@ -252,18 +252,18 @@ MUTATIONS = [
     ),
     Mutation(
         "respx is active: not noticed",
-        "_transport/mock_detection.py",
+        "_transport/mock_guard.py",
         "_is_respx_active(ignore_httpcore=uses_httpcore)",
         "False",
-        "../testing/test_mock_detection.py",
+        "../testing/test_mock_guard.py",
         "respx_is_active and fetch",
     ),
     Mutation(
         "pytest-httpx is active: not noticed",
-        "_transport/mock_detection.py",
+        "_transport/mock_guard.py",
         "and _is_pytest_httpx_active()",
         "and False",
-        "../testing/test_mock_detection.py",
+        "../testing/test_mock_guard.py",
         "pytest_httpx_is_active and fetch",
     ),
     Mutation(

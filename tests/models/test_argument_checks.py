@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from modelslab_async import Batch, Client, Downloads
-from modelslab_async._models.validation import (
+from modelslab_async._models.argument_checks import (
     check_count,
     check_nonnegative_seconds,
     check_positive_seconds,

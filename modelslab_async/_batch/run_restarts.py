@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
-from .._models.validation import check_count, check_nonnegative_seconds
+from .._models.argument_checks import check_count, check_nonnegative_seconds
 from ..journal import Journal
 from .run_protocol import Run
 
