@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from ._transport.outbound_guard import OUTBOUND_GUARD
+from ._transport.testing_guard import OUTBOUND_GUARD
 
 if TYPE_CHECKING:
     from ._client import Client

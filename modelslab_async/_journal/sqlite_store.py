@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from .._models.journal_errors import JournalError, JournalReadOnly
-from . import reader
+from . import read_only_connection
 from .sqlite_errors import file_gone_error
 from .writer import Writer
 
@@ -49,7 +49,7 @@ class SqliteStore:
         try:
             await writer.open()
         except JournalReadOnly as error:
-            await asyncio.to_thread(reader.check_readable, path, lock_timeout)
+            await asyncio.to_thread(read_only_connection.check_readable, path, lock_timeout)
             read_only_error = error
         return cls(path, writer, lock_timeout=lock_timeout, read_only_error=read_only_error)
 
@@ -84,7 +84,7 @@ class SqliteStore:
         if self._closed:
             raise JournalError("this journal is closed; open it again", path=self.path)
         return await asyncio.to_thread(
-            reader.read,
+            read_only_connection.read,
             self.path,
             self._lock_timeout,
             lambda db: operation(db, *args, **kwargs),

@@ -33,10 +33,10 @@ from .._scheduling.host_queue import Entry
 from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
-from .drop_queue import DropQueue
 from .idle_workers import IdleWorkers
 from .listeners import Listeners, Notifier, PollGuards
 from .unexpected_errors import log_unexpected, poller_error, ticket_error
+from .watcher_removal import WatcherRemoval
 from .watchers import timed_out
 
 _logger = logging.getLogger("modelslab_async")
@@ -86,7 +86,7 @@ class Poller:
         self._poll_guards = poll_guards or PollGuards()
         self._jitter = jitter
         self._wakeup = Wakeup()
-        self._drops = DropQueue(self.unwatch)
+        self._drops = WatcherRemoval(self.unwatch)
         self._fatal_error: BaseException | None = None
         self._is_closing = False
         self._is_completing_refused = False

@@ -10,8 +10,8 @@ import httpx
 from .._models.errors import ModelsLabError, RequestBlocked, TransportError
 from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 from .network_error_translation import translate_error
-from .outbound_guard import OUTBOUND_GUARD
 from .send_proof import TrackedBody, TrackedRequest, mark_unsent
+from .testing_guard import OUTBOUND_GUARD
 
 # httpx keeps bytes that follow a response, and takes them for the response to the next request. So
 # this header closes each HTTP/1.1 connection after one request. HTTP/2 numbers its streams, so it

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from modelslab_async import Batch, JournalDamaged, JournalError, Success, Ticket, WrongJournal
-from modelslab_async._journal.reader import read
+from modelslab_async._journal.read_only_connection import read
 from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async.journal import Journal
 
@@ -99,7 +99,7 @@ async def test_read_where_sqlite_can_open_nothing_raises_a_journal_error(path, m
 
     async with Journal.open(path):
         pass
-    monkeypatch.setattr("modelslab_async._journal.reader._open_read_only", fail)
+    monkeypatch.setattr("modelslab_async._journal.read_only_connection._open_read_only", fail)
     with pytest.raises(JournalError, match="unable to open"):
         await asyncio.to_thread(read, str(path), 1.0, list)
 

@@ -24,7 +24,7 @@ from modelslab_async import (
     WrongJournal,
 )
 from modelslab_async._journal import schema
-from modelslab_async._journal.reader import _read_immutable, read
+from modelslab_async._journal.read_only_connection import _read_immutable, read
 from modelslab_async._journal.sqlite_errors import to_journal_error
 from modelslab_async._journal.tickets import OutcomeRow
 from modelslab_async._journal.writer import connect

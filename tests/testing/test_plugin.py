@@ -9,7 +9,7 @@ import pytest
 from import_time import modules_after
 
 import modelslab_async.testing
-from modelslab_async._transport.outbound_guard import OUTBOUND_GUARD
+from modelslab_async._transport.testing_guard import OUTBOUND_GUARD
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 HEADER = """

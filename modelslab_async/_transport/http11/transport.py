@@ -11,8 +11,8 @@ from ..environment_proxy import environment_proxy, proxy_transport
 from ..httpx_adapter import HttpxTransportAdapter
 from ..mock_guard import refuse_if_mocked
 from ..network_error_translation import connect_error
-from ..outbound_guard import OUTBOUND_GUARD
 from ..send_proof import mark_unsent
+from ..testing_guard import OUTBOUND_GUARD
 from ..url_parts import origin_of, split_origin
 from .codec import CodecFactory
 from .connect import SSLContextLoader

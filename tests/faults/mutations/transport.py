@@ -271,7 +271,7 @@ MUTATIONS = [
         "_transport/http11/transport.py",
         "if OUTBOUND_GUARD.refusal:",
         "if False:",
-        "../testing/test_outbound_guard.py",
+        "../testing/test_testing_guard.py",
         "poll_of_another_machine and default",
     ),
     Mutation(
@@ -279,7 +279,7 @@ MUTATIONS = [
         "_transport/httpx_adapter.py",
         "OUTBOUND_GUARD.check(request.url.host)",
         "pass",
-        "../testing/test_outbound_guard.py",
+        "../testing/test_testing_guard.py",
         "poll_of_another_machine and httpx",
     ),
     Mutation(
@@ -287,7 +287,7 @@ MUTATIONS = [
         "_transport/public_only.py",
         'next_trace = request.extensions.get("trace")',
         "next_trace = None",
-        "../testing/test_outbound_guard.py",
+        "../testing/test_testing_guard.py",
         "download_from_another_machine",
     ),
 ]

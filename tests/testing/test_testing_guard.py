@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from modelslab_async import Client, Downloads, LinkRefused, RequestBlocked, Success, Ticket
-from modelslab_async._transport.outbound_guard import OUTBOUND_GUARD, is_loopback
+from modelslab_async._transport.testing_guard import OUTBOUND_GUARD, is_loopback
 from modelslab_async.emulator import Emulator
 
 KEY = "a-key-that-may-not-leave"

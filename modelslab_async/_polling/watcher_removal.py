@@ -1,4 +1,4 @@
-"""DropQueue: removes the watcher of an abandoned stream from its tickets, a few at a time."""
+"""WatcherRemoval: removes the watcher of an abandoned stream from its tickets, a few at a time."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from .._models.ticket import Ticket
 from .._scheduling.watcher_protocol import Watcher
 
 
-class DropQueue:
+class WatcherRemoval:
     """
     Removes watchers from all their tickets without blocking the event loop.
 
