@@ -30,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -92,6 +92,16 @@ def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
     asyncio.run(main())
 
 
+def largest_journal_file_bytes(folder: Path) -> int:
+    """The size of the largest file of the journal."""
+    largest = 0
+    for file in folder.glob("journal*"):
+        # The server reads the journal too. If it is the last to close it, SQLite deletes two files.
+        with suppress(FileNotFoundError):
+            largest = max(largest, file.stat().st_size)
+    return largest
+
+
 def work(
     folder: Path,
     url: str,
@@ -108,8 +118,7 @@ def work(
     # Small files are written in many pieces, too, so that a kill leaves parts of them.
     transfer._CHUNK_BYTES = 32
     if room is not None:
-        largest = max((file.stat().st_size for file in folder.glob("journal*")), default=0)
-        limit = max(largest, MIN_LIMIT_BYTES) + room
+        limit = max(largest_journal_file_bytes(folder), MIN_LIMIT_BYTES) + room
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     def clock() -> float:
