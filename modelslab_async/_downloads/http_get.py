@@ -10,6 +10,7 @@ import httpx
 
 from .._models.download_errors import DownloadError, LinkRefused, TransferFailed
 from .._models.errors import ModelsLabError, RequestBlocked, UntrustedServer
+from .._transport.exchange_record import ExchangeTimer
 from .._transport.httpx_adapter import guard_request
 from .._transport.ip_ranges import NotPublic, is_public
 from .._transport.network_error_translation import connect_error, translate_error
@@ -53,7 +54,9 @@ class LinkOpener:
         start_url = without_query(link)
         url = self._checked_url(link, start_url)
         for _ in range(_MAX_REDIRECTS + 1):
-            response = await self._send(url, headers, start_url)
+            with ExchangeTimer("GET", str(url)) as timer:
+                response = await self._send(url, headers, start_url)
+                timer.status_code = response.status_code
             try:
                 location = response.headers.get("location")
                 if response.status_code not in _REDIRECT_STATUSES or location is None:

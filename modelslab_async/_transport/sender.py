@@ -1,6 +1,7 @@
 """Sends calls and polls, each with a deadline, and redacts responses and errors. Never retries."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -13,11 +14,14 @@ from .base import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 from .credentials import Credentials
 from .deadlines import Deadlines
 from .error_redaction import redacted_error
+from .exchange_record import ExchangeTimer
 from .http11.transport import HTTP11Transport
 from .httpx_adapter import HttpxClientAdapter, HttpxTransportAdapter
 from .request_builder import RequestBuilder
 from .send_proof import is_unsent
 from .tls_errors import permanent_tls_error
+
+_logger = logging.getLogger("modelslab_async")
 
 _FIRST_ERROR_STATUS = 300
 
@@ -51,7 +55,9 @@ class Sender:
             TransportError: No response came within the deadline.
             ConnectionImpossible: No later attempt can succeed.
         """
-        return await self._exchange(self._request_builder.build(call), self._deadlines_for(timeout))
+        request = self._request_builder.build(call)
+        exchange = self._timed_exchange if self._times_exchanges else self._exchange
+        return await exchange(request, self._deadlines_for(timeout))
 
     async def poll(self, family: Family, ticket: Ticket) -> Response:
         """
@@ -63,7 +69,19 @@ class Sender:
             ValueError: The ticket's id does not fit the family.
         """
         request = self._request_builder.poll(family, ticket)
-        return await self._exchange(request, self._deadlines_for(None))
+        exchange = self._timed_exchange if self._times_exchanges else self._exchange
+        return await exchange(request, self._deadlines_for(None))
+
+    @property
+    def _times_exchanges(self) -> bool:
+        return _logger.isEnabledFor(logging.DEBUG)
+
+    async def _timed_exchange(self, request: Request, deadlines: Deadlines) -> Response:
+        timer = ExchangeTimer(request.method, request.url, credentials=self.credentials)
+        with timer:
+            response = await self._exchange(request, deadlines)
+            timer.status_code = response.status_code
+        return response
 
     async def _exchange(self, request: Request, deadlines: Deadlines) -> Response:
         try:
