@@ -4,9 +4,10 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
+from attrs import Attribute, Factory, frozen
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -170,12 +171,52 @@ def _fences_to_blocks(
     lines[:] = written
 
 
+@frozen(repr=False)
+class _ShownDefault:
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _default_of_attribute(attribute: "Attribute[Any]") -> _ShownDefault:
+    match attribute.default:
+        case Factory(takes_self=True):
+            return _ShownDefault("...")
+        case Factory(factory=factory):
+            return _ShownDefault(repr(factory()))
+        case default:
+            return _ShownDefault(repr(default))
+
+
+def _show_attrs_defaults(_app: Sphinx, function: Any, _is_bound: object) -> None:
+    """
+    Give the `__init__` that attrs generated a signature with the defaults of the class.
+
+    Autodoc takes defaults from the source, which for attrs reads `attr_dict['floor'].default`.
+    """
+    attributes = getattr(function, "__globals__", {}).get("attr_dict")
+    if not isinstance(attributes, dict):
+        return
+    by_argument = {attribute.alias: attribute for attribute in attributes.values()}
+    signature = inspect.signature(function)
+    parameters = [
+        parameter.replace(default=_default_of_attribute(by_argument[parameter.name]))
+        if parameter.default is not parameter.empty
+        else parameter
+        for parameter in signature.parameters.values()
+    ]
+    function.__signature__ = signature.replace(parameters=parameters)
+
+
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register the directives and the docstring hook."""
+    """Register the directives and the hooks."""
     app.add_directive("families-table", FamiliesTable)
     app.add_directive("endpoints-tables", EndpointsTables)
     app.add_directive("error-tree", ErrorTree)
     app.add_directive("command-help", CommandHelp)
     app.add_directive("commands", Commands)
     app.connect("autodoc-process-docstring", _fences_to_blocks)
+    # After the hook of autodoc that takes defaults from the source.
+    app.connect("autodoc-before-process-signature", _show_attrs_defaults, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
