@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from ._models.replies import Failed, Processing, Reply, Success
     from ._models.saved_file import SavedFile
     from ._models.serialization import from_dict, to_dict
+    from ._models.submission import Submission
     from ._models.ticket import Ticket, TicketLike
     from ._models.version import __version__
     from ._parsing.reply import read_reply
@@ -121,6 +122,7 @@ __all__ = [
     "Saved",
     "SavedFile",
     "ServerError",
+    "Submission",
     "SubmitUncertain",
     "Submitted",
     "Success",
@@ -177,6 +179,7 @@ _NAMES_BY_MODULE = {
     "_models.replies": "Failed Processing Reply Success",
     "_models.saved_file": "SavedFile",
     "_models.serialization": "from_dict to_dict",
+    "_models.submission": "Submission",
     "_models.ticket": "Ticket TicketLike",
     "_models.version": "__version__",
     "_parsing.reply": "read_reply",

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import httpx
 
-from ._engine.bulk_generation import BulkGeneration, GenerationRequest
+from ._engine.bulk_generation import BulkGeneration, RequestT
 from ._engine.engine import Engine
 from ._engine.settings import Settings
 from ._engine.streams import gather_outcomes, stream_outcomes, stream_updates
@@ -14,6 +14,7 @@ from ._models.errors import GenerationFailed
 from ._models.events import Event, Submitted
 from ._models.outcomes import Outcome, Unresolved, Unsubmitted
 from ._models.replies import Failed, Processing, Reply, Success
+from ._models.submission import Submission
 from ._models.ticket import Ticket, TicketLike
 from ._polling.stream_buffer import Tickets
 from ._registry.endpoint import Endpoint
@@ -180,8 +181,7 @@ class Client:
 
         Args:
             tickets: An iterable or async iterable of tickets in any form.
-            timeout: The most seconds to wait for each, from when the client read it. A ticket
-                still open then is `Unresolved`.
+            timeout: The most seconds to wait for each from its read; then it is `Unresolved`.
             window: The most tickets that are open or have an outcome that is not yet taken.
 
         Raises:
@@ -206,7 +206,7 @@ class Client:
         """
         self.engine.nudge(Ticket.of(ticket))
 
-    async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success:
+    async def submit(self, endpoint: str | Submission, /, **params: Any) -> Processing | Success:
         """
         Start work as soon as a slot is free.
 
@@ -215,8 +215,8 @@ class Client:
         `on_submitted` still gets the ticket. A `Success` means that the work was done at once.
 
         Args:
-            endpoint: `family/endpoint`, such as `"realtime/text2img"`; the command
-                `modelslab-async endpoints` lists all.
+            endpoint: `family/endpoint`, such as `"realtime/text2img"` (`modelslab-async endpoints`
+                lists all), or a `Submission`, which has the parameters.
             params: What the endpoint takes, sent as it is. A parameter that is None is left out.
                 Where the service wants a link to a file (`Endpoint.takes_file`), a path, bytes or
                 an open file will do. It is uploaded first (up to 5 MB, kept for 24 hours).
@@ -228,11 +228,11 @@ class Client:
                 upload), `TransportError` (not sent), `UnusableFile` or `ClientClosed`.
             ValueError: The endpoint is unknown, or the parameters do not fit. Nothing was sent.
         """
-        submit_request = await self.engine.prepare(endpoint, params)
+        submit_request = await self.engine.prepare(Submission.of(endpoint, params))
         return reply_or_raise(await self.engine.submitter.submit(submit_request))
 
     async def generate(
-        self, endpoint: str, /, *, timeout: float | None = None, **params: Any
+        self, endpoint: str | Submission, /, *, timeout: float | None = None, **params: Any
     ) -> Success:
         """
         Start work and wait until it is done. It raises what `submit` and `wait` raise.
@@ -241,17 +241,17 @@ class Client:
         """
         check_nonnegative_seconds("timeout", timeout, optional=True)
         reply = await self.submit(endpoint, **params)
-        return (
-            reply if isinstance(reply, Success) else await self.wait(reply.ticket, timeout=timeout)
-        )
+        if isinstance(reply, Success):
+            return reply
+        return await self.wait(reply.ticket, timeout=timeout)
 
     def generate_many(
         self,
-        requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest],
+        requests: Iterable[RequestT] | AsyncIterable[RequestT],
         *,
         timeout: float | None = None,
         window: int = 100,
-    ) -> AsyncGenerator[tuple[GenerationRequest, Outcome | Unsubmitted], None]:
+    ) -> AsyncGenerator[tuple[RequestT, Outcome | Unsubmitted], None]:
         """
         Start many pieces of work, and yield each request with its outcome as they end.
 
@@ -259,7 +259,7 @@ class Client:
         alone. The client sends no more once the key is refused, or once the loop is left.
 
         Args:
-            requests: Pairs of an endpoint and its parameters.
+            requests: Each a `Submission`, or a pair of an endpoint and its parameters.
             timeout: The most seconds to wait for each started request; then it is `Unresolved`.
             window: The most requests that are in progress or have an outcome that is not yet taken.
 
@@ -294,7 +294,7 @@ class Client:
 
         Args:
             base: The receiver's public address, such as `"https://me.example/hooks?query"`.
-            secret: The secret from which that part is derived; the receiver needs the same secret.
+            secret: The secret from which that part is derived; the receiver needs the same one.
                 None for a random secret, which lasts as long as this client.
         """
         return self.engine.webhooks.make(base, secret)

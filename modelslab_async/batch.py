@@ -7,8 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any, Self
 
-from ._aio.cooperation import Yielder
-from ._aio.iteration import iterate
+from ._aio.iteration import chunks_of
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
 from ._batch.poll_run import PollRun
 from ._batch.run_restarts import RunSequence
@@ -23,7 +22,8 @@ from ._journal.submits import PendingSubmit
 from ._models.argument_checks import check_positive_seconds
 from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
-from ._models.ticket import Ticket
+from ._models.submission import Submission
+from ._models.ticket import Ticket, TicketLike
 from ._polling.stream_buffer import Tickets, check_not_text
 from ._submitting.submit_recorder import reply_or_raise
 from .journal import Journal
@@ -103,23 +103,21 @@ class Batch:
             JournalError: The journal cannot be written.
         """
         check_not_text(tickets)
-        yielder = Yielder()
-        chunk: list[Ticket] = []
         added = 0
-        async with aclosing(iterate(tickets)) as source:
-            async for given in source:
-                ticket = Ticket.of(given)
-                if self._client is not None:
-                    # `run` would refuse an unknown family. Keep it out of the journal.
-                    self._client.engine.status_client.family_of(ticket)
-                chunk.append(ticket)
-                if len(chunk) == _TICKETS_PER_COMMIT:
-                    added += await self._journal.add(chunk)
-                    chunk = []
-                await yielder.maybe_yield()
-        return added + (await self._journal.add(chunk) if chunk else 0)
+        chunks = chunks_of(tickets, _TICKETS_PER_COMMIT, self._as_known_ticket)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                added += await self._journal.add(chunk)
+        return added
 
-    async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success:
+    def _as_known_ticket(self, given: TicketLike) -> Ticket:
+        ticket = Ticket.of(given)
+        if self._client is not None:
+            # `run` would refuse an unknown family. Keep it out of the journal.
+            self._client.engine.status_client.family_of(ticket)
+        return ticket
+
+    async def submit(self, endpoint: str | Submission, /, **params: Any) -> Processing | Success:
         """
         Record a submit, then start the work as `Client.submit` does. `run` waits for it.
 
@@ -138,9 +136,10 @@ class Batch:
                 the error names a ticket.
         """
         client = self._require_client("a submit")
-        submit_request = await client.engine.prepare(endpoint, params)
+        submission = Submission.of(endpoint, params)
+        submit_request = await client.engine.prepare(submission)
         # Only a track_id of the caller's own can be in the journal already.
-        if params.get("track_id") is not None:
+        if submission.parameters.get("track_id") is not None:
             earlier = await self._journaled_submits.recorded_reply(submit_request)
             if earlier is not None:
                 return earlier

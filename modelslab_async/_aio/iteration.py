@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import TypeVar
 
-from .cooperation import is_cancelled
+from .cooperation import Yielder, is_cancelled
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 async def iterate(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
@@ -22,6 +23,23 @@ async def iterate(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, N
     else:
         for item in source:
             yield item
+
+
+async def chunks_of(
+    source: Iterable[T] | AsyncIterable[T], size: int, convert: Callable[[T], U]
+) -> AsyncGenerator[list[U], None]:
+    """Yield the converted items in lists of `size`, and last the rest. Other tasks may run too."""
+    yielder = Yielder()
+    chunk: list[U] = []
+    async with aclosing(iterate(source)) as items:
+        async for item in items:
+            chunk.append(convert(item))
+            if len(chunk) == size:
+                yield chunk
+                chunk = []
+            await yielder.maybe_yield()
+    if chunk:
+        yield chunk
 
 
 async def read_source(

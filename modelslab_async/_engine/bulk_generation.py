@@ -2,19 +2,22 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from .._aio.bounded_map import BoundedMap
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
 from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
+from .._models.submission import Submission
 from .._submitting.submit_recorder import reply_or_raise
 from .._submitting.uploader import original_error
 from .engine import Engine
 
-GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]]
-"""What `generate_many` takes: an endpoint and its parameters."""
+GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]] | Submission
+"""What `generate_many` takes: a submission, or a pair of an endpoint and its parameters."""
+
+RequestT = TypeVar("RequestT", bound=GenerationRequest)
 
 
 class BulkGeneration:
@@ -32,13 +35,13 @@ class BulkGeneration:
         self._refusals: list[ModelsLabError] = []
 
     async def run(
-        self, requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest], window: int
-    ) -> AsyncGenerator[tuple[GenerationRequest, Outcome | Unsubmitted], None]:
+        self, requests: Iterable[RequestT] | AsyncIterable[RequestT], window: int
+    ) -> AsyncGenerator[tuple[RequestT, Outcome | Unsubmitted], None]:
         """Yield each request with its outcome as the requests end. See `Client.generate_many`."""
         self._engine.check_usable()
         check_nonnegative_seconds("timeout", self._timeout, optional=True)
         check_count("window", window)
-        bounded = BoundedMap(self._generate, window)
+        bounded: BoundedMap[RequestT, Outcome | Unsubmitted] = BoundedMap(self._generate, window)
         async with aclosing(bounded.run(requests, self._check)) as finished:
             async for request, outcome in finished:
                 yield request, outcome
@@ -48,17 +51,11 @@ class BulkGeneration:
         Check a request before it takes up room in the window.
 
         Raises:
-            ValueError: The request is not a pair, the endpoint is unknown, or the parameters do
+            ValueError: The request has another form, the endpoint is unknown, or the parameters do
                 not fit.
         """
-        match request:
-            case (str(endpoint), Mapping() as params):
-                self._engine.endpoints.check(endpoint, params)
-            case _:
-                raise ValueError(
-                    "a request is a pair of an endpoint and its parameters, such as "
-                    f"('realtime/text2img', {{'prompt': ...}}), got {type(request).__name__}"
-                )
+        submission = _as_submission(request)
+        self._engine.endpoints.check(submission.endpoint, submission.parameters)
 
     async def _generate(self, request: GenerationRequest) -> Outcome | Unsubmitted:
         """
@@ -69,9 +66,8 @@ class BulkGeneration:
         """
         if self._refusals:
             return Unsubmitted(cause=self._refusals[0])
-        endpoint, params = request
         try:
-            submit_request = await self._engine.prepare(endpoint, params)
+            submit_request = await self._engine.prepare(_as_submission(request))
             # The key may have been refused while the files of this request were read.
             if self._refusals:
                 return Unsubmitted(cause=self._refusals[0])
@@ -85,3 +81,16 @@ class BulkGeneration:
         if isinstance(reply, Success):
             return reply
         return await self._engine.outcome(reply.ticket, self._timeout)
+
+
+def _as_submission(request: GenerationRequest) -> Submission:
+    match request:
+        case Submission():
+            return request
+        case (str(endpoint), Mapping() as params):
+            return Submission(endpoint, params)
+        case _:
+            raise ValueError(
+                "a request is a Submission, or a pair of an endpoint and its parameters, such as "
+                f"('realtime/text2img', {{'prompt': ...}}), got {type(request).__name__}"
+            )

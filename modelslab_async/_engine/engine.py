@@ -2,14 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from itertools import product
-from typing import Any
 
 from .._models.errors import ClientClosed, TransportError
 from .._models.outcomes import Outcome
 from .._models.replies import Processing, Reply
+from .._models.submission import Submission
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 from .._polling.listeners import Listeners, PollGuards
@@ -189,7 +188,7 @@ class Engine:
         for ticket in tickets:
             self.nudge(ticket)
 
-    async def prepare(self, endpoint: str, params: Mapping[str, Any]) -> SubmitRequest:
+    async def prepare(self, submission: Submission) -> SubmitRequest:
         """
         Check a request and read its files. Nothing is sent.
 
@@ -199,7 +198,7 @@ class Engine:
             ValueError: The endpoint is unknown, or the parameters do not fit it.
         """
         self.check_usable()
-        return await self.endpoints.prepare(endpoint, params)
+        return await self.endpoints.prepare(submission.endpoint, submission.parameters)
 
     async def wait_for_drops(self) -> None:
         """Wait until the tickets of abandoned streams are no longer polled."""

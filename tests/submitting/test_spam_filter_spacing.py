@@ -13,6 +13,7 @@ from modelslab_async import (
     Pace,
     Processing,
     RateLimited,
+    Submission,
     Success,
 )
 from modelslab_async._submitting.submit_recorder import CallbackFailure, SubmitRecorder
@@ -281,7 +282,9 @@ def test_unrecorded_submit_lets_next_go(virtually):
         here.append(Filter())
         async with here[0].client() as client:
             submit_requests = [
-                await client.engine.prepare(REALTIME, {"prompt": "a fox", "track_id": number})
+                await client.engine.prepare(
+                    Submission(REALTIME, {"prompt": "a fox", "track_id": number})
+                )
                 for number in range(3)
             ]
             outcomes = await asyncio.gather(

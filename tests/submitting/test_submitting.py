@@ -16,6 +16,7 @@ from modelslab_async import (
     PaymentRequired,
     Processing,
     RateLimited,
+    Submission,
     SubmitUncertain,
     Success,
     Ticket,
@@ -52,6 +53,39 @@ def test_submit_returns_a_ticket(virtually, world):
             success = await here.client.wait(begun.ticket)
             assert begun.ticket == success.ticket
             assert 1 == len(success.output)
+
+    virtually(main)
+
+
+def test_submission_stands_for_name_and_keywords(virtually, world):
+    """`submit`, `generate` and `generate_many` send what a submission holds, without its key."""
+
+    async def main():
+        async with world() as here:
+            submission = Submission(REALTIME, {"prompt": "a fox", "track_id": 1}, key="row 1")
+            await here.client.submit(submission)
+            await here.client.generate(submission)
+            async for given, outcome in here.client.generate_many([submission]):
+                assert submission is given
+                assert isinstance(outcome, Success)
+            sent = [json.loads(each.content) for each in here.wire.requests]
+            submits = [body for body in sent if "prompt" in body]
+            assert 3 * [{"prompt": "a fox", "track_id": 1}] == [
+                {name: body[name] for name in ("prompt", "track_id")} for body in submits
+            ]
+            assert "row 1" not in str(sent)
+
+    virtually(main)
+
+
+def test_submission_beside_keywords_is_a_type_error(virtually, world):
+    """A submission has all parameters itself. Nothing is sent."""
+
+    async def main():
+        async with world() as here:
+            with pytest.raises(TypeError, match="got seed beside it"):
+                await here.client.submit(Submission(REALTIME, {"prompt": "a fox"}), seed=1)
+            assert [] == here.wire.requests
 
     virtually(main)
 

@@ -23,6 +23,7 @@ from modelslab_async import (
     RateLimited,
     Response,
     ServerError,
+    Submission,
     SubmitUncertain,
     Success,
     TransportError,
@@ -159,7 +160,7 @@ async def test_file_that_changes_while_its_request_waits_is_not_sent(here, tmp_p
     path.write_bytes(PNG)
     async with here.client(queue=1) as client:
         submit_request = await client.engine.prepare(
-            IMG2IMG, {"prompt": "winter", "init_image": path}
+            Submission(IMG2IMG, {"prompt": "winter", "init_image": path})
         )
         match change:
             case "other":
@@ -588,7 +589,9 @@ async def test_waiting_files_take_no_memory(tmp_path):
     here = Site()
     async with here.client(queue=1) as client:
         submit_requests = [
-            await client.engine.prepare(IMG2IMG, {"prompt": str(number), "init_image": path})
+            await client.engine.prepare(
+                Submission(IMG2IMG, {"prompt": str(number), "init_image": path})
+            )
             for number in range(10)
         ]
         (upload,) = {submit_request.params["init_image"] for submit_request in submit_requests}

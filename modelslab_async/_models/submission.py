@@ -1,0 +1,154 @@
+"""Submission: an endpoint with the parameters to submit to it. Holds no API key, sends nothing."""
+
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from attrs import field, frozen
+
+from .argument_checks import check_type
+
+_MAX_KEY_LENGTH = 200
+# In a record, a map with this single name stands for a path. A text stays a text.
+_FILE = "$file"
+
+
+def _check_endpoint(_instance: object, _attribute: object, value: Any) -> None:
+    check_type("endpoint", value, str, "a name such as 'realtime/text2img'")
+
+
+def _copy_parameters(value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError(
+            "the parameters are a mapping of names to values, such as {'prompt': 'a lighthouse'}, "
+            f"got a value of type {type(value).__name__}"
+        )
+    return dict(value)
+
+
+def _check_key(_instance: object, _attribute: object, value: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_KEY_LENGTH:
+        raise ValueError(
+            f"the key of a submission is a text of 1 to {_MAX_KEY_LENGTH} characters or None, "
+            f"got {reprlib.repr(value)}"
+        )
+
+
+@frozen(hash=False)
+class Submission:
+    """
+    Something to submit: an endpoint, its parameters, and a key by which the caller finds it again.
+
+    `submit`, `generate` and `generate_many` take it in place of a name and keywords.
+
+    Args:
+        endpoint: `family/endpoint`, such as `"realtime/text2img"`.
+        parameters: What the endpoint takes, by name. A path stands for a file to upload.
+        key: Any text of the caller's own, such as the number of a row. It is not sent. Within a
+            batch it is unique, so that no submission is paid for twice.
+
+    Raises:
+        ValueError: The parameters are no mapping of names, the key is no text of 1 to 200
+            characters, or the API key is among the parameters.
+        TypeError: The endpoint is no text.
+
+    Example:
+        >>> Submission("realtime/text2img", {"prompt": "a lighthouse"}, key="row 1").key
+        'row 1'
+    """
+
+    endpoint: str = field(validator=_check_endpoint)
+    parameters: Mapping[str, Any] = field(
+        factory=dict, converter=_copy_parameters, repr=reprlib.repr
+    )
+    key: str | None = field(default=None, validator=_check_key)
+
+    def __attrs_post_init__(self) -> None:
+        if "key" in self.parameters:
+            raise ValueError(
+                f"{self.endpoint} takes its parameters without `key`, which the client adds when "
+                "it sends; leave it out"
+            )
+
+    @classmethod
+    def of(cls, endpoint: "str | Submission", parameters: Mapping[str, Any]) -> "Submission":
+        """
+        Combine the two forms of a call: a submission, or the name of an endpoint and keywords.
+
+        Raises:
+            TypeError: A submission and keywords were given, or the endpoint is no text.
+            ValueError: See the class.
+        """
+        if not isinstance(endpoint, Submission):
+            return cls(endpoint, parameters)
+        if parameters:
+            raise TypeError(
+                f"a Submission has all its parameters, got {', '.join(parameters)} beside it; put "
+                "them into the Submission"
+            )
+        return endpoint
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Turn the submission into a dictionary that `json.dumps` takes. Paths are marked as files.
+
+        Raises:
+            ValueError: A parameter is bytes or an open file. Give a path instead.
+        """
+        parameters = {name: _encode(name, value) for name, value in self.parameters.items()}
+        return {"endpoint": self.endpoint, "parameters": parameters, "key": self.key}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """
+        Turn a dictionary from `to_dict` back into the submission.
+
+        Raises:
+            ValueError: The dictionary does not come from `to_dict`.
+        """
+        match record:
+            case {"endpoint": str(endpoint), "parameters": Mapping() as parameters, **rest} if (
+                rest.keys() <= {"key"}
+            ):
+                decoded = {name: _decode(value) for name, value in parameters.items()}
+                return cls(endpoint, decoded, rest.get("key"))
+            case _:
+                raise ValueError(
+                    "a submission is a dictionary with 'endpoint', 'parameters' and 'key', "
+                    f"got {reprlib.repr(record)}"
+                )
+
+
+def _encode(name: str, value: Any) -> Any:
+    match value:
+        case list() | tuple():
+            return [_encode(name, item) for item in value]
+        case Mapping() if value.keys() == {_FILE}:
+            raise ValueError(f"the map for {name!r} has the name {_FILE!r}, which marks a path")
+        case bytes() | bytearray() | memoryview():
+            raise _not_json(name, value)
+        case _ if hasattr(value, "__fspath__"):
+            return {_FILE: str(Path(value))}
+        case _ if callable(getattr(value, "read", None)):
+            raise _not_json(name, value)
+        case _:
+            return value
+
+
+def _decode(value: Any) -> Any:
+    match value:
+        case list():
+            return [_decode(item) for item in value]
+        case {"$file": str(path), **rest} if not rest:
+            return Path(path)
+        case _:
+            return value
+
+
+def _not_json(name: str, value: object) -> ValueError:
+    return ValueError(
+        f"JSON cannot carry the file for {name!r}, a {type(value).__name__}; give its path"
+    )

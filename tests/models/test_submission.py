@@ -1,0 +1,91 @@
+"""Submission: an endpoint, parameters and a key, as a value and as JSON."""
+
+import json
+import pickle
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from modelslab_async import Submission
+
+ENDPOINT = "realtime/img2img"
+
+
+def test_submission_survives_json():
+    """A submission is equal after a dictionary and JSON text, with the paths among its values."""
+    submission = Submission(
+        ENDPOINT,
+        {"prompt": "house.png", "init_image": Path("house.png"), "images": [Path("a"), "b"]},
+        key="row 1",
+    )
+    restored = Submission.from_dict(json.loads(json.dumps(submission.to_dict())))
+    assert submission == restored
+    assert isinstance(restored.parameters["init_image"], Path)
+    assert isinstance(restored.parameters["prompt"], str)
+
+
+def test_submission_is_a_value():
+    """It cannot be changed from outside, and can be pickled."""
+    parameters = {"prompt": "a cat"}
+    submission = Submission(ENDPOINT, parameters)
+    parameters["prompt"] = "a dog"
+    assert "a cat" == submission.parameters["prompt"]
+    assert submission.key is None
+    assert submission == pickle.loads(pickle.dumps(submission))
+    with pytest.raises(AttributeError):
+        submission.key = "other"
+
+
+@pytest.mark.parametrize("file", [b"bytes", bytearray(b"x"), BytesIO(b"x")])
+def test_file_without_path_is_no_json(file):
+    """Bytes and open files cannot be stored, and the error names their parameter."""
+    with pytest.raises(ValueError, match=r"the file for 'init_image', a .*; give its path"):
+        Submission(ENDPOINT, {"init_image": file}).to_dict()
+
+
+def test_map_that_looks_like_marked_path_is_refused():
+    """A map that `from_dict` would take for a path is not written."""
+    with pytest.raises(ValueError, match="which marks a path"):
+        Submission(ENDPOINT, {"options": {"$file": "x"}}).to_dict()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"endpoint": 1, "parameters": {}},
+        {"endpoint": ENDPOINT, "parameters": []},
+        {"endpoint": ENDPOINT, "parameters": {}, "more": 1},
+    ],
+)
+def test_foreign_record_is_refused(record):
+    """A dictionary of another form is a ValueError."""
+    with pytest.raises(ValueError, match="a submission is a dictionary with 'endpoint'"):
+        Submission.from_dict(record)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 201, 5])
+def test_key_of_wrong_form_is_refused(key):
+    """A key is a text of 1 to 200 characters."""
+    with pytest.raises(ValueError, match="a text of 1 to 200 characters or None"):
+        Submission(ENDPOINT, {}, key=key)
+
+
+def test_api_key_among_parameters_is_refused():
+    """The error does not show the value."""
+    with pytest.raises(ValueError, match="without `key`") as caught:
+        Submission(ENDPOINT, {"key": "a-secret"})
+    assert "a-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("parameters", [None, [("prompt", "x")], {1: "x"}])
+def test_parameters_are_a_mapping_of_names(parameters):
+    """Parameters of another form are a ValueError that shows none of their values."""
+    with pytest.raises(ValueError, match="a mapping of names to values"):
+        Submission(ENDPOINT, parameters)
+
+
+def test_long_values_are_cut_in_repr():
+    """A large file among the parameters does not fill a log."""
+    assert len(repr(Submission(ENDPOINT, {"init_image": b"x" * 10_000}))) < 200
