@@ -171,3 +171,9 @@ def submits(session: nox.Session) -> None:
 def mutate(session: nox.Session) -> None:
     """Breaks the package in one place after another, and checks that tests fail."""
     _run_program(session, "cli,emulator", "tests/faults/mutate.py")
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Changes one small thing after another: `nox -s mutants -- --sample 0` tries every change."""
+    _run_program(session, "cli,emulator", "tests/mutants/mutate_layers.py")

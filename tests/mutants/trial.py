@@ -1,0 +1,128 @@
+"""
+Runs tests on one mutant in a forked process. It changes no file.
+
+The process imports the package after the fork, and gets the changed source for one module. All
+else that the tests import is loaded before the fork, which saves most of the time of a run.
+"""
+
+import importlib.abc
+import importlib.util
+import multiprocessing
+import os
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import pytest
+
+from .generator import PACKAGE, package_folder
+from .mutant import Mutant
+
+ROOT = Path(__file__).parents[2]
+_FORK = multiprocessing.get_context("fork")
+# A mutant may loop for ever. CPU time does not depend on what else the machine does.
+_CPU_S = 20
+_CPU_FACTOR = 10
+_MEMORY_BYTES = 4 << 30
+PYTEST_OPTIONS = (
+    *("-x", "-q", "-p", "no:cacheprovider", "-m", "not thorough"),
+    # The libraries that are loaded before the fork include plugins of pytest.
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
+
+
+class _MutantLoader(SourceFileLoader):
+    def __init__(self, fullname: str, path: str, source: str) -> None:
+        super().__init__(fullname, path)
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self._source, self.get_filename(fullname), "exec", dont_inherit=True)
+
+
+class _MutantFinder(importlib.abc.MetaPathFinder):
+    def __init__(self, mutant: Mutant) -> None:
+        self._path = package_folder() / mutant.module
+        self._name = ".".join([PACKAGE, *Path(mutant.module).with_suffix("").parts])
+        self._source = mutant.source
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        del path, target
+        if fullname != self._name:
+            return None
+        loader = _MutantLoader(fullname, str(self._path), self._source)
+        return importlib.util.spec_from_file_location(fullname, self._path, loader=loader)
+
+
+class _Selection:
+    """A pytest plugin that keeps the tests of a list, in its order."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self._order = {test: index for index, test in enumerate(tests)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted(
+            (item for item in items if item.nodeid in self._order),
+            key=lambda item: self._order[item.nodeid],
+        )
+
+
+def load_libraries() -> None:
+    """Import what the tests use and the package does not depend on."""
+    import anyio  # noqa: F401, PLC0415
+    import cattrs  # noqa: F401, PLC0415
+    import h11  # noqa: F401, PLC0415
+    import httpx  # noqa: F401, PLC0415
+    import hypothesis  # noqa: PLC0415
+    import pytest_asyncio  # noqa: F401, PLC0415
+    import respx  # noqa: F401, PLC0415
+    import sybil  # noqa: F401, PLC0415
+    import uvicorn  # noqa: F401, PLC0415
+
+    assert PACKAGE not in sys.modules
+    # The same examples in each run. The smallest one that fails is of no use here.
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile(
+        "mutants", database=None, derandomize=True, phases=phases, deadline=None
+    )
+    hypothesis.settings.load_profile("mutants")
+
+
+def start(target: Callable[..., int | None], *arguments: Any, log: Path) -> ForkProcess:
+    """Call the function in a forked process that writes its output to a file."""
+
+    def run() -> None:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        os.chdir(ROOT)
+        sys.exit(target(*arguments))
+
+    process = _FORK.Process(target=run)
+    process.start()
+    return process
+
+
+def run_tests(mutant: Mutant, tests: list[str], cpu_s: float) -> int:
+    """
+    Run these tests on the mutant in this process, and return 0 if they pass.
+
+    Args:
+        mutant: The change.
+        tests: The tests that run what is changed, the fastest first.
+        cpu_s: How many CPU seconds they take without the change.
+    """
+    limit = int(_CPU_S + _CPU_FACTOR * cpu_s)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    sys.meta_path.insert(0, _MutantFinder(mutant))
+    files = dict.fromkeys(test.partition("::")[0] for test in tests)
+    return pytest.main([*PYTEST_OPTIONS, *files], plugins=[_Selection(tests)])
