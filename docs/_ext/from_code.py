@@ -35,7 +35,7 @@ def _family_row(family: Family) -> str:
     note = f" {family.note}" if family.note else ""
     return (
         f"| `{family.name}` | {family.method} `{family.url}` | {where} | {family.key_in} "
-        f"| {family.tier} | {family.status} | {output} | [page]({family.doc}).{note} |"
+        f"| {family.tier} | {family.status} | {output} | {_page(family.doc)}{note} |"
     )
 
 
@@ -69,8 +69,12 @@ def _endpoint_row(endpoint: Endpoint) -> str:
     note = f" {endpoint.note}" if endpoint.note else ""
     return (
         f"| `{name}` | {family} | {required} | {optional} | {', '.join(endpoint.output)} "
-        f"| [page]({endpoint.doc}).{note} |"
+        f"| {_page(endpoint.doc)}{note} |"
     )
+
+
+def _page(url: str) -> str:
+    return f"[page]({url})." if url else ""
 
 
 def _code(name: str) -> str:
@@ -87,15 +91,17 @@ class EndpointsTables(SphinxDirective):
 
     def _sections(self) -> Iterator[str]:
         head = "| Name | Tickets of | Required | Optional | Output | Source and note |"
-        by_family: dict[str, list[Endpoint]] = {}
+        by_family: dict[str, dict[str, list[Endpoint]]] = {}
         for name, endpoint in ENDPOINTS.items():
-            by_family.setdefault(name.partition("/")[0], []).append(endpoint)
-        for family, rows in by_family.items():
-            root = rows[0].url.rpartition("/")[0]
-            key = f"{rows[0].tier} key in {rows[0].key_in}"
-            yield f"## {family}\n\n`{rows[0].method} {root}/...`, {key}.\n"
-            yield "\n".join((head, "|---" * 6 + "|", *map(_endpoint_row, rows)))
-            yield ""
+            by_root = by_family.setdefault(name.partition("/")[0], {})
+            by_root.setdefault(endpoint.url.rpartition("/")[0], []).append(endpoint)
+        for family, by_root in by_family.items():
+            yield f"## {family}\n"
+            for root, rows in by_root.items():
+                key = f"{rows[0].tier} key in {rows[0].key_in}"
+                yield f"`{rows[0].method} {root}/...`, {key}.\n"
+                yield "\n".join((head, "|---" * 6 + "|", *map(_endpoint_row, rows)))
+                yield ""
 
 
 class ErrorTree(SphinxDirective):

@@ -111,12 +111,17 @@ def read_utility_reply(
     """
     Read the response of a utility endpoint, which is about no job.
 
+    A JSON array, such as the list of models, is returned as the field `data` of an object.
+
     Raises:
         TransientError: The reply is unreadable, or the server is in trouble.
         Refused: The server refuses the key, the plan or the request.
     """
     if 300 <= status_code < 400:
         raise _redirect_error(None, status_code, headers)
+    if body.lstrip().startswith(b"["):
+        # The bytes are wrapped, so that the limits of size and depth hold for arrays too.
+        body = b'{"data":%b}' % body
     fields = _parse_fields(None, status_code, headers, body, received_at)
     state = read_state(fields, "generation")
     message = first_text(fields, *_MESSAGE_FIELDS)

@@ -13,9 +13,9 @@ from .suggestions import closest_name
 from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders
 
 # In the documentation, a parameter takes a file if its name contains one of these words. The
-# exceptions are two switches, which take no file, and one `url`, which takes a file.
+# exceptions are two switches and a number, which take no file, and some `url`, which take a file.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
-_NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio"})
+_NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
 
 
 def _check_url(endpoint: "Endpoint", _attribute: object, value: str) -> None:
@@ -52,18 +52,18 @@ class Endpoint:
             nothing.
         allows_extra: Whether any other parameter is allowed, as in a workflow with its own inputs.
         known_elsewhere: Parameters of other endpoints, which count as spelled correctly.
-        doc: The documentation page of this row.
+        doc: The documentation page of this row; empty if no page describes it.
         note: A remark for users.
 
     Example:
         >>> paint = Endpoint(
-        ...     name="v8_images/paint",
-        ...     url="{base}/v8/images/paint",
-        ...     resolved_by="v8_images",
+        ...     name="v9_images/paint",
+        ...     url="{base}/v9/images/paint",
+        ...     resolved_by="v9_images",
         ...     required=("prompt",),
         ... )
         >>> paint.build_submit({"prompt": "a lighthouse"}).url
-        'https://modelslab.com/api/v8/images/paint'
+        'https://modelslab.com/api/v9/images/paint'
     """
 
     name: str = field(validator=matches_re(r"[A-Za-z][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9_-]*"))
@@ -112,8 +112,9 @@ class Endpoint:
         Whether a parameter takes a link to a file, so that a file can be uploaded for it.
 
         These are the parameters in `files`, and those with `image`, `images`, `audio` or `video`
-        among the words of their name. The switches `multi_image` and `generate_audio` are not. In a
-        row with `allows_extra`, all unknown parameters take files.
+        among the words of their name. `multi_image`, `generate_audio` and `image_guidance_scale`
+        are not, because they are switches and a number. In a row with `allows_extra`, all unknown
+        parameters take files.
         """
         if name in self.files or (self.allows_extra and name not in self.parameters):
             return True

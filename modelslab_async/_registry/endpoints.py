@@ -1,10 +1,12 @@
 """
-ENDPOINTS: every documented way to start queued work, and some utilities. Sends nothing.
+ENDPOINTS: every known way to start queued work, and some utilities. Sends nothing.
 
 Where documents disagree on whether a parameter is required, it is optional here. A parameter that
 is required by mistake would block a request that the service accepts.
 
-Left out on purpose: chat (it answers at once), administration, and v8 (it has no documentation).
+An endpoint that no page describes, but that clients use, has no `doc`, and its note says so.
+
+Left out on purpose: chat (it answers at once), and most of the administration.
 """
 
 from types import MappingProxyType

@@ -2,7 +2,7 @@
 FAMILIES: every API family whose tickets can be polled, with its documentation page. Sends nothing.
 
 Left out on purpose: chat (it answers at once), `v6/fashion` (a mistake in an old page),
-`v6/ai_agent` (withdrawn), the MCP tools (not REST) and v8 (no documentation; a user can add it).
+`v6/ai_agent` (withdrawn) and the MCP tools (not REST).
 """
 
 from types import MappingProxyType
@@ -23,6 +23,11 @@ _THREE_D: tuple[Medium, ...] = ("3d",)
 
 _OLD_NAME_NOTE = "The older name of faceswap; SDKs and older fetch_result links still use it."
 _NO_PAGE_NOTE = "No fetch page was seen; the URL follows its sibling families."
+
+
+def unverified_note(source: str) -> str:
+    """Return the note of a row that no page describes, with a sentence about its source."""
+    return f"Unverified: no page describes it. {source}"
 
 
 def _standard(
@@ -122,6 +127,11 @@ _ROWS = (
         ("audio", "text"),
         "mcp-web-api/tools-reference",
     ),
+    Family(
+        name="v8_images",
+        url="{base}/v8/images/fetch/{id}",
+        note=unverified_note("Seen in public clients of the service."),
+    ),
     _standard(
         "workflows",
         "v1/workflows/{workflow_id}/runs/{id}",
@@ -149,7 +159,7 @@ _ROWS = (
     _legacy(
         "legacy_v3",
         "v3/fetch/{id}",
-        _IMAGE_VIDEO,
+        ("image", "video", "3d"),
         "category/stable-diffusion-api",
         note="Also resolves v5/text2video.",
     ),
@@ -161,7 +171,12 @@ _ROWS = (
         id_field="request_id",
     ),
     _enterprise("realtime", "realtime/fetch/{id}", _IMAGE, "realtime/fetchimage"),
-    _enterprise("image_editing", "image_editing/fetch/{id}", _IMAGE, "image-editing/fetchimage"),
+    _enterprise(
+        "image_editing",
+        "image_editing/fetch/{id}",
+        ("image", "text"),
+        "image-editing/fetchimage",
+    ),
     _enterprise("interior", "interior/fetch/{id}", _IMAGE, "interior/fetch"),
     _enterprise("three_d", "3d/fetch/{id}", _THREE_D, "3d-api/fetch"),
     _enterprise("face_gen", "face_gen/fetch/{id}", _IMAGE, "face-gen/fetch"),

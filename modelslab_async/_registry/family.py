@@ -74,13 +74,13 @@ class Family:
         tier: The tier of the key: `standard` or `enterprise`.
         status: The rule to read the status by: `generation`, `training` or `workflow`.
         output: The media of the results.
-        doc: The documentation page of this row.
+        doc: The documentation page of this row; empty if no page describes it.
         note: A remark for users.
 
     Example:
-        >>> v8 = Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
-        >>> v8.build_poll(Ticket("v8_images", 5)).url
-        'https://modelslab.com/api/v8/images/fetch/5'
+        >>> v9 = Family(name="v9_images", url="{base}/v9/images/fetch/{id}")
+        >>> v9.build_poll(Ticket("v9_images", 5)).url
+        'https://modelslab.com/api/v9/images/fetch/5'
     """
 
     name: str = field(validator=matches_re(r"[A-Za-z][A-Za-z0-9_-]*"))

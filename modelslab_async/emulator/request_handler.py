@@ -17,13 +17,11 @@ from .poll_counts import PollCounts
 from .reply_bodies import URLBuilder
 from .request_fields import UnreadableRequestError, find_key, read_fields
 from .routes import FetchRoute, FileRoute, Routes, SubmitRoute, UtilityRoute
-from .served_endpoints import family_name_of
 from .submit_checks import SubmitChecks, missing_parameter
+from .utility_replies import UtilityReplies
 from .webhook_sender import WebhookSender
 
 _JSON_HEADERS = {"content-type": "application/json"}
-# Copied from the documentation of the wallet endpoint.
-_WALLET_BALANCE = {"status": "success", "data": {"balance": 43.6, "currency": "USD"}}
 
 
 def json_response(status_code: int, body: object, **headers: str) -> Response:
@@ -112,8 +110,8 @@ class RequestHandler:
                 return self._answer_fetch(route, fields, urls)
             case SubmitRoute():
                 return await self._answer_submit(route, fields, key, urls)
-            case UtilityRoute(endpoint):
-                return self._answer_utility(endpoint, fields, key, urls)
+            case UtilityRoute(endpoint, path_params):
+                return self._answer_utility(endpoint, {**fields, **path_params}, key, urls)
             case _:
                 assert_never(route)
 
@@ -176,19 +174,8 @@ class RequestHandler:
         refused = missing_parameter(endpoint, fields)
         if refused:
             return json_response(*refused)
-        now = self._clock()
-        match endpoint.name.partition("/")[2]:
-            case "request_count":
-                count = self._job_store.queued_count(key, now)
-                return json_response(200, {"status": "success", "processing_count": count})
-            case "wallet_balance":
-                return json_response(200, _WALLET_BALANCE)
-            case "base64_to_url":
-                job = self._intake.upload(family_name_of(endpoint), now=now)
-                body = {"status": "success", "id": int(job.ticket.id), "output": urls.links(job)}
-                return json_response(200, body)
-            case _:
-                return json_response(200, {"status": "success"})
+        replies = UtilityReplies(intake=self._intake)
+        return json_response(200, replies.body(endpoint, fields, key, urls, self._clock()))
 
     def _answer_file(self, path: str, request: Request) -> Response:
         """Answer with a file of a job. The answer is a 404 if the job has no such file yet."""

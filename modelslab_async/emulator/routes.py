@@ -70,6 +70,7 @@ class UtilityRoute:
     """A request for data about the account, or an upload. Neither makes a ticket."""
 
     endpoint: Endpoint
+    path_params: Mapping[str, str] = field(factory=dict[str, str], hash=False)
 
 
 Route = FetchRoute | SubmitRoute | FileRoute | UtilityRoute
@@ -161,6 +162,8 @@ class Routes:
             return FileRoute(normalized.removeprefix(f"{MEDIA_PATH}/"))
         for pattern, endpoint in self._submit_patterns:
             matched = pattern.fullmatch(normalized)
+            if matched and endpoint.resolved_by is None:
+                return UtilityRoute(endpoint, matched.groupdict())
             if matched:
                 return SubmitRoute(endpoint, normalized, matched.groupdict())
         for pattern, family_group in self._fetch_patterns:

@@ -1,4 +1,4 @@
-"""The endpoints that the emulator serves: all of the registry, and a few undocumented ones."""
+"""The endpoints that the emulator serves: all of the registry, and a few that are guesses."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -11,15 +11,9 @@ from modelslab_async._registry.family import Family, Medium
 from .family_reply_formats import DEFAULT_SUFFIXES, default_suffix
 
 _ENTERPRISE_URL = "{base}/v1/enterprise"
-_FACE_SWAP_MEDIA: Mapping[str, Medium] = {
-    "multiple_face_swap": "image",
-    "single_face_swap": "image",
-    "single_video_swap": "video",
-    "specific_video_swap": "video",
-}
 
 
-def _undocumented(family: str, root: str, media: Mapping[str, Medium]) -> Iterator[Endpoint]:
+def _guessed(family: str, root: str, media: Mapping[str, Medium]) -> Iterator[Endpoint]:
     for name, medium in media.items():
         yield Endpoint(
             name=f"{family}/{name}",
@@ -31,46 +25,32 @@ def _undocumented(family: str, root: str, media: Mapping[str, Medium]) -> Iterat
         )
 
 
-# The service does not document these endpoints. Their names follow related endpoints or older
-# clients. No parameter is known to be required.
-_UNDOCUMENTED = (
-    *_undocumented("legacy_v3", "{legacy}/v5", {"text2video": "video"}),
-    *_undocumented("enterprise_deepfake", f"{_ENTERPRISE_URL}/deepfake", _FACE_SWAP_MEDIA),
-    *_undocumented(
-        "enterprise_voice",
-        f"{_ENTERPRISE_URL}/voice",
-        {
-            "text_to_speech": "audio",
-            "song_generator": "audio",
-            "create_dubbing": "video",
-            "lyrics_generator": "text",
-        },
-    ),
-    *_undocumented(
+# No page and no client shows these endpoints. Their names follow related endpoints. No parameter is
+# known to be required.
+_GUESSED = (
+    *_guessed(
         "enterprise_nano_banana",
         f"{_ENTERPRISE_URL}/nano_banana",
         {"text2img": "image", "img2img": "image"},
     ),
-    *_undocumented(
-        "enterprise_qwen_edit_2_1", f"{_ENTERPRISE_URL}/qwen_edit_2_1", {"img2img": "image"}
-    ),
-    *_undocumented(
+    *_guessed("enterprise_qwen_edit_2_1", f"{_ENTERPRISE_URL}/qwen_edit_2_1", {"img2img": "image"}),
+    *_guessed(
         "enterprise_minimax_h3",
         f"{_ENTERPRISE_URL}/minimax_h3",
         {"text2video": "video", "img2video": "video"},
     ),
-    *_undocumented(
+    *_guessed(
         "enterprise_ltx_2_3",
         f"{_ENTERPRISE_URL}/ltx_2_3",
         {"text2video": "video", "img2video": "video"},
     ),
-    *_undocumented(
+    *_guessed(
         "enterprise_pony", f"{_ENTERPRISE_URL}/pony", {"text2img": "image", "img2img": "image"}
     ),
 )
 
 SERVED_ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
-    {row.name: row for row in _UNDOCUMENTED} | dict(ENDPOINTS)
+    {row.name: row for row in _GUESSED} | dict(ENDPOINTS)
 )
 """The endpoints that the emulator serves by default."""
 

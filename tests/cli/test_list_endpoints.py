@@ -31,7 +31,7 @@ def test_pipe_gets_tab_separated_endpoints(program):
         ("realtime", ["realtime/img2img", "realtime/inpaint", "realtime/text2img"]),
         ("realtime/text2img", ["realtime/text2img"]),
         ("whisper", ["whisper/transcribe"]),
-        ("general", ["general/request_count", "general/wallet_balance", "general/base64_to_url"]),
+        ("three_d", ["three_d/image_to_3d", "three_d/text_to_3d", "three_d/base64_to_url"]),
         ("wallet_balance", ["general/wallet_balance"]),
         ("v7_*/*-to-image", ["v7_images/image-to-image", "v7_images/text-to-image"]),
     ],

@@ -39,7 +39,11 @@ class Visitor:
     async def start(self, endpoint, **fields):
         """Submit the required parameters of an endpoint, and these fields."""
         needed = (*endpoint.required, *(group[0] for group in endpoint.any_of))
-        path = endpoint.url.partition("/")[2].replace("{workflow_id}", "wf")
+        path = (
+            endpoint.url.partition("/")[2]
+            .replace("{workflow_id}", "wf")
+            .replace("{server}", "flux")
+        )
         return await self.submit(path, **{**dict.fromkeys(needed, "x"), **fields})
 
 

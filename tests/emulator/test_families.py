@@ -191,4 +191,4 @@ async def test_given_output_is_in_the_reply(emulator, visitor):
 
 def test_unknown_family_has_the_default_format():
     """A custom family has the most common format."""
-    assert format_of("v8_images") is format_of("interior")
+    assert format_of("v9_images") is format_of("interior")

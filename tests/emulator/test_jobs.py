@@ -29,7 +29,7 @@ async def test_same_seed_gives_the_same_jobs(visit, clock):
         emulator = Emulator(
             clock=clock, jobs=Jobs(duration=(0.0, 9.0), failure_rate=0.5, seed=seed)
         )
-        tickets = emulator.add_jobs(92)
+        tickets = emulator.add_jobs(94)
         visitor = visit(emulator)
         start, clock.now = clock.now, clock.now + 4
         found = [(await visitor.fetch(ticket)).json()["status"] for ticket in tickets]
@@ -41,8 +41,8 @@ async def test_same_seed_gives_the_same_jobs(visit, clock):
     assert first == again
     assert first[1] != other[1]
     assert {"processing", "success", "failed", "error"} == set(first[1])
-    assert len({ticket.family for ticket in first[0]}) == 46
-    assert len(set(first[0])) == 92
+    assert len({ticket.family for ticket in first[0]}) == 47
+    assert len(set(first[0])) == 94
 
 
 def test_jobs_are_added_to_the_given_families_only(emulator):
@@ -82,12 +82,12 @@ def test_new_ids_differ_from_added_ones(clock):
 
 async def test_custom_family_is_served(visit, clock):
     """The registry can be extended, and reduced."""
-    v8 = Family(name="v8_images", url="https://v8.example.test/api/v8/images/fetch/{id}")
-    emulator = Emulator(clock=clock, families={"v8_images": v8})
-    emulator.add_job("v8_images:5", duration=0)
+    v9 = Family(name="v9_images", url="https://v9.example.test/api/v9/images/fetch/{id}")
+    emulator = Emulator(clock=clock, families={"v9_images": v9})
+    emulator.add_job("v9_images:5", duration=0)
     visitor = visit(emulator)
 
-    assert (await visitor.submit("v8/images/fetch/5")).json()["status"] == "success"
+    assert (await visitor.submit("v9/images/fetch/5")).json()["status"] == "success"
     assert (await visitor.submit("v6/images/text2img")).status_code == 404
     assert (await visitor.submit("v1/workflows/wf/run")).status_code == 404
 

@@ -165,7 +165,7 @@ async def test_instant_response_is_never_the_result(asked, expected, visit, cloc
     assert expected == reply.json()["status"]
 
 
-@pytest.mark.parametrize("name", [name for name in ENDPOINTS if "base64" in name])
+@pytest.mark.parametrize("name", [name for name in ENDPOINTS if "base64_to_url" in name])
 async def test_upload_gives_a_link_to_a_file(name, visitor):
     """The reply has a link that works at once."""
     body = (await visitor.start(ENDPOINTS[name])).json()
@@ -174,30 +174,48 @@ async def test_upload_gives_a_link_to_a_file(name, visitor):
     assert (await visitor.http.get(body["output"][0])).status_code == 200
 
 
-async def test_wallet_has_a_balance(visitor):
-    """The reply has the documented format."""
-    body = (await visitor.start(ENDPOINTS["general/wallet_balance"])).json()
+@pytest.mark.parametrize(
+    ("name", "field", "kind"),
+    [
+        ("general/wallet_balance", "data", dict),
+        ("general/base64_crop", "link", str),
+        ("general/nsfw_image_check", "has_nsfw_concept", list),
+        ("general/clear_queue", "message", str),
+        ("voice/voice_list", "voices", list),
+        ("voice/voice_upload", "voice_id", str),
+    ],
+)
+async def test_utility_reply_has_the_documented_format(name, field, kind, visitor):
+    """The reply has the status and the field that the documentation shows."""
+    body = (await visitor.start(ENDPOINTS[name])).json()
 
-    assert {"balance", "currency"} == body["data"].keys()
+    assert ("success", kind) == (body["status"], type(body[field]))
+
+
+async def test_list_of_models_is_an_array(visitor):
+    """The service sends this list without an object around it."""
+    body = (await visitor.start(ENDPOINTS["general/model_list"])).json()
+
+    assert [{"model_id", "status", "model_name"}] * 2 == [model.keys() for model in body]
 
 
 async def test_custom_endpoints_are_served(visit, clock):
     """The table of endpoints can be extended."""
-    v8 = Family(name="v8_images", url="{base}/v8/images/fetch/{id}")
+    v9 = Family(name="v9_images", url="{base}/v9/images/fetch/{id}")
     rows = [
-        Endpoint(name="v8_images/paint", url="{base}/v8/images/paint", resolved_by="v8_images"),
-        Endpoint(name="v8_images/price", url="{base}/v8/images/price", resolved_by=None),
-        Endpoint(name="v8_images/base64_to_url", url="{base}/v8/images/upload", resolved_by=None),
+        Endpoint(name="v9_images/paint", url="{base}/v9/images/paint", resolved_by="v9_images"),
+        Endpoint(name="v9_images/price", url="{base}/v9/images/price", resolved_by=None),
+        Endpoint(name="v9_images/base64_to_url", url="{base}/v9/images/upload", resolved_by=None),
     ]
     emulator = Emulator(
-        clock=clock, families={"v8_images": v8}, endpoints={row.name: row for row in rows}
+        clock=clock, families={"v9_images": v9}, endpoints={row.name: row for row in rows}
     )
     visitor = visit(emulator)
 
     started, price, upload = [(await visitor.start(row)).json() for row in rows]
     clock.now += 9
 
-    fetched = await visitor.submit(f"v8/images/fetch/{started['id']}")
+    fetched = await visitor.submit(f"v9/images/fetch/{started['id']}")
     assert "success" == fetched.json()["status"]
     assert {"status": "success"} == price
     assert (await visitor.http.get(upload["output"][0])).status_code == 200

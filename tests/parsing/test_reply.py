@@ -419,7 +419,7 @@ def test_success_has_all_fields_of_the_body():
 
 def test_unknown_family_is_read_as_generation():
     """A ticket of no registered family follows the rule of generations."""
-    reply = read_reply(Ticket("v8_images", 1), status_code=200, body=b'{"status":"processing"}')
+    reply = read_reply(Ticket("v9_images", 1), status_code=200, body=b'{"status":"processing"}')
     assert isinstance(reply, Processing)
 
 

@@ -16,6 +16,14 @@ LEGACY_URL = "https://stablediffusionapi.com/api/"
 UTILITIES = {
     "general/request_count",
     "general/wallet_balance",
+    "general/model_list",
+    "general/base64_crop",
+    "general/nsfw_image_check",
+    "general/clear_queue",
+    "voice/voice_list",
+    "voice/voice_upload",
+    "enterprise_voice/voice_upload",
+    "enterprise_text_to_image/nsfw_image_check",
     "general/base64_to_url",
     "image_editing/base64_to_url",
     "video/base64_to_url",
@@ -61,7 +69,7 @@ NOT_REQUIRED_HERE = {
 
 
 def make_endpoint(**more):
-    row = {"name": "v8_images/paint", "url": "{base}/v8/paint", "resolved_by": "v8_images"}
+    row = {"name": "v9_images/paint", "url": "{base}/v9/paint", "resolved_by": "v9_images"}
     return Endpoint(**{**row, **more})
 
 
@@ -81,7 +89,6 @@ def test_endpoints_are_unique_and_resolve_to_known_families():
     assert len(ENDPOINTS) == len({endpoint.url for endpoint in ENDPOINTS.values()})
     assert UTILITIES == ENDPOINTS.keys() - QUEUED
     assert set() == {ENDPOINTS[name].resolved_by for name in QUEUED} - FAMILIES.keys()
-    assert [] == [row.name for row in ENDPOINTS.values() if not row.doc.startswith("https:")]
     assert [] == [name for name in QUEUED if not ENDPOINTS[name].output and "training" not in name]
 
 
@@ -95,8 +102,17 @@ def test_endpoint_matches_tier_and_output_of_its_family(name):
     assert set(endpoint.output) <= set(family.output)
 
 
-def test_registry_has_every_documented_endpoint():
-    """None is missing or made up. The facts leave out v8, which has no documentation."""
+def test_endpoint_without_a_page_is_marked_as_unverified():
+    """A row names its page, or its note says that no page describes it."""
+    unverified = {url for url, facts in FACTS.items() if "unverified" in facts}
+    without_page = [row for row in ENDPOINTS.values() if not row.doc]
+    assert unverified == {row.with_hosts().url for row in without_page}
+    assert [] == [row.name for row in without_page if not row.note.startswith("Unverified: no ")]
+    assert {"https"} == {row.doc.partition(":")[0] for row in ENDPOINTS.values() if row.doc}
+
+
+def test_registry_has_every_known_endpoint():
+    """None is missing or made up."""
     queued = {url for url, facts in FACTS.items() if facts["family"]}
     assert queued == {ENDPOINTS[name].with_hosts().url for name in QUEUED}
     utilities = {ENDPOINTS[name].with_hosts().url for name in UTILITIES}
@@ -142,11 +158,16 @@ def test_parameter_values_are_passed_unchanged():
 
 
 def test_only_account_queries_are_repeatable():
-    """A submit is paid for and an upload is stored, so neither is repeatable."""
+    """A submit is paid for, and uploads and checks may be, so none of them is repeatable."""
     repeatable = {
         name for name, row in ENDPOINTS.items() if row.build_submit(required_params(row)).repeatable
     }
-    assert {"general/request_count", "general/wallet_balance"} == repeatable
+    assert {
+        "general/request_count",
+        "general/wallet_balance",
+        "general/model_list",
+        "voice/voice_list",
+    } == repeatable
 
 
 @pytest.mark.parametrize(
@@ -216,13 +237,13 @@ def test_any_parameters_make_a_request_or_a_value_error(params):
 
 def test_user_can_add_and_change_endpoints():
     """A union makes a new mapping, and the registry itself is read-only."""
-    table = ENDPOINTS | {"v8_images/paint": make_endpoint()}
-    assert BASE_URL + "v8/paint" == table["v8_images/paint"].build_submit({}).url
-    assert "v8_images/paint" not in ENDPOINTS
+    table = ENDPOINTS | {"v9_images/paint": make_endpoint()}
+    assert BASE_URL + "v9/paint" == table["v9_images/paint"].build_submit({}).url
+    assert "v9_images/paint" not in ENDPOINTS
     loose = evolve(ENDPOINTS["realtime/text2img"], required=())
     assert {"seed": 1} == loose.build_submit({"seed": 1}).fields
     with pytest.raises(TypeError):
-        ENDPOINTS["v8_images/paint"] = make_endpoint()
+        ENDPOINTS["v9_images/paint"] = make_endpoint()
 
 
 def test_both_hosts_can_be_replaced():
@@ -241,9 +262,9 @@ def test_both_hosts_can_be_replaced():
     ("row", "message"),
     [
         ({"name": "paint"}, "name"),
-        ({"name": "v8/paint/more"}, "name"),
-        ({"url": "/v8/paint"}, "starts with"),
-        ({"url": "{base}/v8/paint?key=1"}, "no query"),
+        ({"name": "v9/paint/more"}, "name"),
+        ({"url": "/v9/paint"}, "starts with"),
+        ({"url": "{base}/v9/paint?key=1"}, "no query"),
         ({"url": "{base}/{album}/paint"}, "album in its url"),
         ({"method": "PUT"}, "method"),
         ({"method": "GET"}, "a GET carries no body"),
@@ -259,9 +280,9 @@ def test_invalid_endpoint_is_refused(row, message):
 
 # The parameters that the documentation describes as one or more links to media files.
 FILE_PARAMETERS = """
-audio_url cloth_image control_image face_image image images init_audio init_image init_image_2
-init_video ip_adapter_image mask_image object_image reference_image target_audio target_image url
-watermark_image
+audio_url cloth_image control_image face_image image image_url images init_audio init_image
+init_image_2 init_video ip_adapter_image mask_image motion_video object_image reference_image
+target_audio target_image url watermark_image
 """
 
 

@@ -39,8 +39,21 @@ def test_utility_endpoint_is_asked(virtually, world, name):
     """An endpoint that starts no work is answered at once."""
 
     async def main():
-        async with world() as here:
-            params = dict.fromkeys(needed(name), "data:text/plain;base64,eA==")
+        async with world(enterprise_key="an-enterprise-key") as here:
+            path_params = dict.fromkeys(ENDPOINTS[name].path_params, "realtime")
+            params = dict.fromkeys(needed(name), "data:text/plain;base64,eA==") | path_params
             assert "success" == (await here.client.ask(name, **params)).get("status", "success")
+
+    virtually(main)
+
+
+def test_json_array_is_returned_as_data(virtually, world):
+    """The list of models has no object around it, and the caller gets one."""
+
+    async def main():
+        async with world() as here:
+            answer = await here.client.ask("general/model_list")
+            assert ["data"] == [*answer]
+            assert ["flux", "midjourney"] == [model["model_id"] for model in answer["data"]]
 
     virtually(main)

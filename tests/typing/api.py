@@ -143,7 +143,7 @@ def learned(saved: Mapping[str, Any] | None) -> AdaptivePace:
 
 
 def clients(own: Transport) -> list[Client]:
-    families = FAMILIES | {"v8_images": Family(name="v8_images", url="{base}/v8/images/fetch/{id}")}
+    families = FAMILIES | {"v9_images": Family(name="v9_images", url="{base}/v9/images/fetch/{id}")}
     assert_type(families, dict[str, Family])
     return [
         Client(),
@@ -157,7 +157,7 @@ def clients(own: Transport) -> list[Client]:
 
 
 def started(endpoints: Mapping[str, Endpoint] = ENDPOINTS) -> Call:
-    own = Endpoint(name="v8_images/paint", url="{base}/v8/images/paint", resolved_by="v8_images")
+    own = Endpoint(name="v9_images/paint", url="{base}/v9/images/paint", resolved_by="v9_images")
     table = {**endpoints, own.name: own}
     assert_type(table[own.name].parameters, tuple[str, ...])
     return table[own.name].build_submit({"prompt": "a lighthouse", "seed": None})

@@ -5,10 +5,13 @@ from typing import Any
 from attrs import frozen
 
 from ..endpoint import Endpoint
-from ..families import FAMILIES
+from ..families import FAMILIES, unverified_note
 from ..family import Medium
 
 _DOCS = "https://docs.modelslab.com/"
+
+OFFICIAL_CLIENTS = "The official clients call it."
+PUBLIC_CLIENTS = "Seen in public clients of the service."
 
 
 @frozen(kw_only=True)
@@ -38,6 +41,7 @@ class EndpointGroup:
         callback_params: str = "webhook track_id",
         page: str = "",
         resolved_by: str = "",
+        unverified: str = "",
         **overrides: Any,
     ) -> Endpoint:
         """
@@ -50,8 +54,9 @@ class EndpointGroup:
             subpath: The endpoint's path below the root, if it differs from `name`.
             callback_params: The names of the parameters that set up a webhook.
             page: The path of the documentation page, below `docs`; with a leading `/`, below the
-                root of the documentation.
+                root of the documentation; or the whole URL of a page elsewhere.
             resolved_by: The family of the endpoint's tickets, if that is not the group's.
+            unverified: For an endpoint that no page describes, a sentence about its source.
             **overrides: Other arguments of `Endpoint`.
         """
         path = name if subpath is None else subpath
@@ -59,6 +64,7 @@ class EndpointGroup:
         rest: dict[str, Any] = {
             "tier": family.tier,
             "output": self.output or family.output,
+            **({"note": unverified_note(unverified)} if unverified else {}),
             **overrides,
         }
         return Endpoint(
@@ -67,11 +73,11 @@ class EndpointGroup:
             resolved_by=family.name,
             required=tuple(required.split()),
             optional=(*optional.split(), *callback_params.split()),
-            doc=self._document(page) or family.doc,
+            doc="" if unverified else self._document(page) or family.doc,
             **rest,
         )
 
     def _document(self, page: str) -> str:
-        if not page:
-            return ""
+        if not page or page.startswith("https:"):
+            return page
         return _DOCS + (page[1:] if page.startswith("/") else f"{self.docs}/{page}")

@@ -1,7 +1,9 @@
 """Endpoints that swap faces in images and videos, under the names `faceswap` and `deepfake`."""
 
+from typing import Any
+
 from ..endpoint import Endpoint
-from .endpoint_group import EndpointGroup
+from .endpoint_group import OFFICIAL_CLIENTS, EndpointGroup
 
 _FACESWAP = EndpointGroup(family="faceswap", root="{base}/v6/faceswap", docs="faceswap-api")
 _DEEPFAKE = EndpointGroup(family="deepfake", root="{base}/v6/deepfake", docs="faceswap-api")
@@ -10,10 +12,13 @@ _ENTERPRISE = EndpointGroup(
     root="{base}/v1/enterprise/faceswap",
     docs="enterprise-api/faceswap",
 )
+_ENTERPRISE_DEEPFAKE = EndpointGroup(
+    family="enterprise_deepfake", root="{base}/v1/enterprise/deepfake"
+)
 
 
 def _face_swaps(
-    group: EndpointGroup, *, image_options: str, video_options: str, note: str = ""
+    group: EndpointGroup, *, image_options: str, video_options: str, **overrides: Any
 ) -> tuple[Endpoint, ...]:
     video_options = f"output_format {video_options}"
     return (
@@ -23,7 +28,7 @@ def _face_swaps(
             image_options,
             page="multiple-face-swap",
             output=("image",),
-            note=note,
+            **overrides,
         ),
         group.endpoint(
             "single_face_swap",
@@ -31,7 +36,7 @@ def _face_swaps(
             image_options,
             page="specific-face-swap",
             output=("image",),
-            note=note,
+            **overrides,
         ),
         group.endpoint(
             "single_video_swap",
@@ -39,7 +44,7 @@ def _face_swaps(
             video_options,
             page="single-video-swap",
             output=("video",),
-            note=note,
+            **overrides,
         ),
         group.endpoint(
             "specific_video_swap",
@@ -47,7 +52,7 @@ def _face_swaps(
             video_options,
             page="specific-video-swap",
             output=("video",),
-            note=note,
+            **overrides,
         ),
     )
 
@@ -64,5 +69,11 @@ ROWS = (
         _ENTERPRISE,
         image_options="watermark watermark_image base64",
         video_options="watermark watermark_image",
+    ),
+    *_face_swaps(
+        _ENTERPRISE_DEEPFAKE,
+        image_options="watermark",
+        video_options="watermark",
+        unverified=OFFICIAL_CLIENTS,
     ),
 )

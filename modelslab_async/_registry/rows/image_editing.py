@@ -1,6 +1,6 @@
 """Endpoints that edit or describe an image."""
 
-from .endpoint_group import EndpointGroup
+from .endpoint_group import OFFICIAL_CLIENTS, EndpointGroup
 
 _ALPHA = (
     "alpha_matting post_process_mask only_mask alpha_matting_foreground_threshold "
@@ -11,6 +11,10 @@ _PORTRAIT = (
     "safety_checker safety_checker_type base64 style seed"
 )
 _STEPS = "num_inference_steps guidance_scale"
+_INPAINT = (
+    f"{_STEPS} negative_prompt width height samples safety_checker strength instant_response "
+    "base64 seed"
+)
 
 _IMAGE_EDITING = EndpointGroup(
     family="image_editing",
@@ -49,8 +53,7 @@ ROWS = (
     _IMAGE_EDITING.endpoint(
         "inpaint",
         "prompt init_image mask_image",
-        f"{_STEPS} negative_prompt width height samples safety_checker strength "
-        "instant_response base64 seed",
+        _INPAINT,
         page="inpaint",
     ),
     _IMAGE_EDITING.endpoint(
@@ -73,6 +76,9 @@ ROWS = (
         "super_resolution", "init_image", "model_id scale face_enhance", page="super-resolution"
     ),
     _ENTERPRISE_IMAGE_EDITING.endpoint(
+        "caption", "init_image", "length base64", unverified=OFFICIAL_CLIENTS, output=("text",)
+    ),
+    _ENTERPRISE_IMAGE_EDITING.endpoint(
         "face_gen", "prompt face_image", f"{_PORTRAIT}", page="face-gen"
     ),
     _ENTERPRISE_IMAGE_EDITING.endpoint(
@@ -82,7 +88,13 @@ ROWS = (
         page="fashion",
     ),
     _ENTERPRISE_IMAGE_EDITING.endpoint(
+        "flux_headshot", "prompt face_image", _PORTRAIT, unverified=OFFICIAL_CLIENTS
+    ),
+    _ENTERPRISE_IMAGE_EDITING.endpoint(
         "head_shot", "face_image prompt", f"{_STEPS} negative_prompt seed", page="head-shot"
+    ),
+    _ENTERPRISE_IMAGE_EDITING.endpoint(
+        "inpaint", "prompt init_image mask_image", _INPAINT, unverified=OFFICIAL_CLIENTS
     ),
     _ENTERPRISE_IMAGE_EDITING.endpoint(
         "magic_mix",
@@ -107,5 +119,11 @@ ROWS = (
     ),
     _ENTERPRISE_IMAGE_EDITING.endpoint(
         "removebg_mask", "image", f"{_ALPHA} seed", page="removebg-createmask"
+    ),
+    _ENTERPRISE_IMAGE_EDITING.endpoint(
+        "super_resolution",
+        "init_image",
+        "model_id scale face_enhance",
+        unverified=OFFICIAL_CLIENTS,
     ),
 )

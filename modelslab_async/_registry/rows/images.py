@@ -1,6 +1,6 @@
 """Endpoints that make images from text or images: community models, realtime and v7."""
 
-from .endpoint_group import EndpointGroup
+from .endpoint_group import OFFICIAL_CLIENTS, PUBLIC_CLIENTS, EndpointGroup
 
 _IP_ADAPTER = "ip_adapter_id ip_adapter_scale ip_adapter_image"
 _LORA = "vae lora_strength lora_model"
@@ -25,6 +25,7 @@ _CONTROLNET_V5 = EndpointGroup(
     family="controlnet_v5", root="{base}/v5", docs="image-generation/controlnet"
 )
 _V7_IMAGES = EndpointGroup(family="v7_images", root="{base}/v7/images", docs="mcp-web-api")
+_V8_IMAGES = EndpointGroup(family="v8_images", root="{base}/v8/images")
 _ENTERPRISE_TEXT_TO_IMAGE = EndpointGroup(
     family="enterprise_text_to_image",
     root="{base}/v1/enterprise",
@@ -104,6 +105,18 @@ ROWS = (
         f"{_SIZE} {_STEPS} aspect_ratio negative_prompt seed scheduler",
         page="tools-reference",
     ),
+    _V8_IMAGES.endpoint(
+        "background-removal",
+        "",
+        "image_url only_mask inverse_mask seed alpha_matting post_process_mask base64",
+        unverified=PUBLIC_CLIENTS,
+    ),
+    _V8_IMAGES.endpoint(
+        "text-to-image",
+        "",
+        f"{_SIZE} {_STEPS} model_id prompt negative_prompt",
+        unverified=PUBLIC_CLIENTS,
+    ),
     _ENTERPRISE_TEXT_TO_IMAGE.endpoint(
         "controlnet",
         "model_id",
@@ -126,6 +139,13 @@ ROWS = (
         "init_image mask_image strength seed tomesd enhance_prompt clip_skip base64 "
         "temp",
         page="inpainting",
+    ),
+    _ENTERPRISE_TEXT_TO_IMAGE.endpoint(
+        "qwen_text_to_image",
+        "prompt",
+        f"{_SIZE} negative_prompt",
+        subpath="images/qwen_text_to_image",
+        unverified=OFFICIAL_CLIENTS,
     ),
     _ENTERPRISE_TEXT_TO_IMAGE.endpoint(
         "super_resolution",

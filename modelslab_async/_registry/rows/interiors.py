@@ -1,8 +1,13 @@
 """Endpoints that redesign rooms and buildings."""
 
-from .endpoint_group import EndpointGroup
+from .endpoint_group import OFFICIAL_CLIENTS, EndpointGroup
 
 _RENDER = "negative_prompt strength base64 num_inference_steps guidance_scale temp seed"
+_MIX = "width height guidance_scale num_inference_steps base64"
+_SCENARIO = (
+    "prompt init_image negative_prompt strength base64 seed guidance_scale num_inference_steps "
+    "scenario"
+)
 
 _INTERIOR = EndpointGroup(family="interior", root="{base}/v6/interior", docs="interior-api")
 _ENTERPRISE_INTERIOR = EndpointGroup(
@@ -22,10 +27,7 @@ ROWS = (
         "floor_planning", "prompt init_image", f"{_RENDER} specific_object", page="floor-planning"
     ),
     _INTERIOR.endpoint(
-        "interior_mixer",
-        "init_image object_image prompt",
-        "width height guidance_scale num_inference_steps base64",
-        page="interior-mixer",
+        "interior_mixer", "init_image object_image prompt", _MIX, page="interior-mixer"
     ),
     _INTERIOR.endpoint(
         "make", "prompt init_image", f"{_RENDER} scale_down specific_object", page="interior"
@@ -34,12 +36,7 @@ ROWS = (
     _INTERIOR.endpoint(
         "room_decorator", "prompt init_image", f"{_RENDER} specific_object", page="room-decorator"
     ),
-    _INTERIOR.endpoint(
-        "scenario",
-        "",
-        "prompt init_image negative_prompt strength base64 seed guidance_scale "
-        "num_inference_steps scenario",
-    ),
+    _INTERIOR.endpoint("scenario", "", _SCENARIO),
     _INTERIOR.endpoint(
         "scenario_changer",
         "init_image scenario prompt",
@@ -62,6 +59,9 @@ ROWS = (
         "floor_planning", "prompt", f"{_RENDER} init_image specific_object", page="floor-planning"
     ),
     _ENTERPRISE_INTERIOR.endpoint(
+        "interior_mixer", "init_image object_image prompt", _MIX, unverified=OFFICIAL_CLIENTS
+    ),
+    _ENTERPRISE_INTERIOR.endpoint(
         "make", "prompt", f"{_RENDER} init_image scale_down", page="make-interior"
     ),
     _ENTERPRISE_INTERIOR.endpoint(
@@ -70,6 +70,7 @@ ROWS = (
     _ENTERPRISE_INTERIOR.endpoint(
         "room_decorator", "prompt", f"{_RENDER} init_image specific_object", page="room-decorator"
     ),
+    _ENTERPRISE_INTERIOR.endpoint("scenario", "", _SCENARIO, unverified=OFFICIAL_CLIENTS),
     _ENTERPRISE_INTERIOR.endpoint(
         "scenario_changer",
         "",

@@ -7,6 +7,14 @@ _WORKFLOWS = EndpointGroup(family="workflows", root="{base}/v1/workflows", docs=
 
 ROWS = (
     _TRAINING.endpoint(
+        "fine_tune",
+        "",
+        "instance_prompt class_prompt base_model_id images seed training_type max_train_steps",
+        callback_params="webhook",
+        page="https://stablediffusionapi.com/docs/train-model/finetune",
+        note="Its page names the old host. Its tickets are polled at this one.",
+    ),
+    _TRAINING.endpoint(
         "lora_fine_tune",
         "instance_prompt class_prompt images",
         "wandb_key base_model_type negative_prompt training_type lora_type max_train_steps seed",

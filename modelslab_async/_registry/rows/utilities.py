@@ -1,37 +1,99 @@
 """Endpoints that make no ticket: their reply is already the result."""
 
+from typing import Any
+
 from ..endpoint import Endpoint
 
 _DOCS = "https://docs.modelslab.com/"
 _EXPIRY_NOTE = "The link that it returns expires after 24 hours."
 
 
-def _query(name: str, path: str) -> Endpoint:
-    page = {"request_count": "check-requests"}.get(name, name.replace("_", "-"))
+def _utility(name: str, path: str, page: str, params: str = "", **overrides: Any) -> Endpoint:
+    # Not repeatable by default: whatever stores, clears or checks something may cost something.
     return Endpoint(
-        name=f"general/{name}",
+        name=name,
         url=f"{{base}}/{path}",
         resolved_by=None,
-        repeatable=True,
-        doc=f"{_DOCS}general-api/{page}",
+        required=tuple(params.split()),
+        doc=_DOCS + page,
+        **overrides,
     )
 
 
 def _upload(family: str, path_prefix: str, field: str, docs: str) -> Endpoint:
-    # Not repeatable, because each upload stores another file and the price is not documented.
-    return Endpoint(
-        name=f"{family}/base64_to_url",
-        url=f"{{base}}/v6/{path_prefix}base64_to_url",
-        resolved_by=None,
-        required=(field,),
-        doc=f"{_DOCS}{docs}/base64-to-url",
+    return _utility(
+        f"{family}/base64_to_url",
+        f"v6/{path_prefix}base64_to_url",
+        f"{docs}/base64-to-url",
+        field,
         note=_EXPIRY_NOTE,
     )
 
 
 ROWS = (
-    _query("request_count", "v6/processing/request_count"),
-    _query("wallet_balance", "wallet_balance"),
+    _utility(
+        "general/request_count",
+        "v6/processing/request_count",
+        "general-api/check-requests",
+        repeatable=True,
+    ),
+    _utility(
+        "general/wallet_balance", "wallet_balance", "general-api/wallet-balance", repeatable=True
+    ),
+    _utility(
+        "general/model_list",
+        "v4/dreambooth/model_list",
+        "image-generation/model-operation/model-list",
+        repeatable=True,
+        note="The service sends a JSON array, which `ask` returns as `data`.",
+    ),
+    _utility("general/base64_crop", "v3/base64_crop", "general-api/base64-crop", "image crop"),
+    _utility(
+        "general/nsfw_image_check",
+        "v3/nsfw_image_check",
+        "general-api/nsfw-image-check",
+        "init_image",
+        optional=("threshold",),
+    ),
+    _utility(
+        "general/clear_queue",
+        "v1/enterprise/{server}/clear_queue",
+        "enterprise-api/realtime/clear-queue",
+        "server",
+        optional=("deploy_type",),
+        tier="enterprise",
+        note="Empties the queue of an enterprise server such as `realtime` or `flux`, and restarts "
+        "it. What waits there is lost.",
+    ),
+    _utility(
+        "voice/voice_list",
+        "v6/voice/voice_list",
+        "voice-cloning/voice-list",
+        optional=("type",),
+        repeatable=True,
+    ),
+    _utility(
+        "voice/voice_upload",
+        "v6/voice/voice_upload",
+        "voice-cloning/upload-voice",
+        "name init_audio language",
+        optional=("base64", "gender", "thumbnail"),
+    ),
+    _utility(
+        "enterprise_voice/voice_upload",
+        "v1/enterprise/voice/voice_upload",
+        "enterprise-api/voice-cloning/voice-upload",
+        "name init_audio",
+        optional=("language",),
+        tier="enterprise",
+    ),
+    _utility(
+        "enterprise_text_to_image/nsfw_image_check",
+        "v1/enterprise/nsfw_image_check",
+        "enterprise-api/text-to-image/nsfw-image-check",
+        "init_image",
+        tier="enterprise",
+    ),
     _upload("general", "", "base64_string", "general-api"),
     _upload("image_editing", "image_editing/", "init_image", "image-editing"),
     _upload("video", "video/", "init_obj", "video-api"),

@@ -1,6 +1,6 @@
 """Endpoints that make videos from text, images or videos."""
 
-from .endpoint_group import EndpointGroup
+from .endpoint_group import OFFICIAL_CLIENTS, PUBLIC_CLIENTS, EndpointGroup
 
 _SIZE = "height width num_frames"
 _UPSCALE = (
@@ -44,6 +44,19 @@ ROWS = (
         "prompt init_image",
         f"{_ULTRA} model_id base64",
         page="image-to-video-ultra",
+    ),
+    _VIDEO.endpoint(
+        "kling",
+        "",
+        "prompt negative_prompt duration aspect_ratio mode",
+        unverified=PUBLIC_CLIENTS,
+    ),
+    _VIDEO.endpoint("kling-3", "", "prompt image_url duration motion", unverified=PUBLIC_CLIENTS),
+    _VIDEO.endpoint(
+        "kling_motion_control",
+        "",
+        "prompt init_image motion_video duration motion_mode",
+        unverified=PUBLIC_CLIENTS,
     ),
     _VIDEO.endpoint(
         "scene_maker",
@@ -112,6 +125,13 @@ ROWS = (
         callback_params="webhook",
         page="text-to-video",
     ),
+    _ENTERPRISE_VIDEO.endpoint(
+        "text2video_ultra",
+        "prompt",
+        f"{_ULTRA} model_id shift_sample",
+        unverified=OFFICIAL_CLIENTS,
+    ),
+    _ENTERPRISE_VIDEO.endpoint("watermark_remover", "init_video", unverified=OFFICIAL_CLIENTS),
     _ENTERPRISE_IMAGE_TO_VIDEO_ULTRA.endpoint(
         "img2video", "prompt init_image", f"{_ULTRA}", page="imagetovideo"
     ),

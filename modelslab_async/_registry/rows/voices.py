@@ -1,6 +1,6 @@
 """Endpoints for speech, music and sounds, and for transcripts."""
 
-from .endpoint_group import EndpointGroup
+from .endpoint_group import OFFICIAL_CLIENTS, EndpointGroup
 
 _COVER = (
     "pitch algorithm rate seed language emotion speed radius mix hop_length originality "
@@ -8,6 +8,8 @@ _COVER = (
     "reverb_size wetness dryness damping base64 temp"
 )
 _FORMAT = "output_format bitrate"
+_DUBBING = "source_lang file_prefix voice_id voice_model speed base64 seed"
+_SONG = "lyrics_generation lyrics prompt init_audio duration language instrumental caption model_id"
 
 _VOICE = EndpointGroup(
     family="voice", root="{base}/v6/voice", docs="voice-cloning", output=("audio",)
@@ -37,7 +39,7 @@ ROWS = (
     _VOICE.endpoint(
         "create_dubbing",
         "init_video output_lang",
-        "source_lang file_prefix voice_id voice_model speed base64 seed",
+        _DUBBING,
         page="create-dubbing",
         output=("video",),
     ),
@@ -51,13 +53,7 @@ ROWS = (
         page="music-gen",
     ),
     _VOICE.endpoint("sfx", "prompt", f"{_FORMAT} duration temp", page="sfx"),
-    _VOICE.endpoint(
-        "song_generator",
-        "",
-        "lyrics_generation lyrics prompt init_audio duration language instrumental "
-        "caption model_id",
-        page="song-generator",
-    ),
+    _VOICE.endpoint("song_generator", "", _SONG, page="song-generator"),
     _VOICE.endpoint(
         "speech_to_text",
         "",
@@ -126,12 +122,23 @@ ROWS = (
         page="tools-reference",
     ),
     _ENTERPRISE_VOICE.endpoint(
+        "create_dubbing",
+        "init_video output_lang",
+        _DUBBING,
+        unverified=OFFICIAL_CLIENTS,
+        output=("video",),
+    ),
+    _ENTERPRISE_VOICE.endpoint(
+        "lyrics_generator", "prompt", "length", unverified=OFFICIAL_CLIENTS, output=("text",)
+    ),
+    _ENTERPRISE_VOICE.endpoint(
         "music_gen",
         "prompt",
         f"{_FORMAT} init_audio sampling_rate max_new_token base64 temp",
         page="music-gen",
     ),
     _ENTERPRISE_VOICE.endpoint("sfx", "prompt", f"{_FORMAT} duration temp", page="sfx"),
+    _ENTERPRISE_VOICE.endpoint("song_generator", "", _SONG, unverified=OFFICIAL_CLIENTS),
     _ENTERPRISE_VOICE.endpoint(
         "speech_to_text",
         "init_audio",
@@ -144,6 +151,12 @@ ROWS = (
         "prompt",
         "init_audio voice_id language emotion base64 temp",
         page="text-to-audio",
+    ),
+    _ENTERPRISE_VOICE.endpoint(
+        "text_to_speech",
+        "prompt",
+        "voice_id language speed emotion temp output_format",
+        unverified=OFFICIAL_CLIENTS,
     ),
     _ENTERPRISE_VOICE.endpoint("voice_cover", "init_audio model_id", _COVER, page="voice-cover"),
     _ENTERPRISE_VOICE.endpoint(
