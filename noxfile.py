@@ -48,7 +48,7 @@ def types(session: nox.Session) -> None:
     _install_groups(session, "types")
     session.install(".[cli,emulator,fast]")
     session.run("mypy", "-p", "modelslab_async")
-    session.run("mypy", "tests/typing/api.py")
+    session.run("mypy", "tests/typing/api.py", "tests/typing/wrong_calls.py", "tools")
     session.run("pyright")
 
 

@@ -31,6 +31,7 @@ ORDER = [
     "journal",
     "_batch",
     "batch",
+    "requests",
     "__init__",
     "emulator",
     "testing",
@@ -172,6 +173,7 @@ HEAVY_MODULES = {
     [
         ("import modelslab_async", HEAVY_MODULES | {"attrs"}, 1),
         ("from modelslab_async import Ticket", HEAVY_MODULES, 3),
+        ("from modelslab_async.requests import realtime", HEAVY_MODULES, 8),
         ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 130),
         ("from modelslab_async import Batch, Downloads", {"cattrs", "httpcore", "trio"}, 200),
     ],

@@ -104,6 +104,22 @@ class EndpointsTables(SphinxDirective):
                 yield ""
 
 
+class TypedFunctions(SphinxDirective):
+    """The typed functions: a heading for each family, and below it its module."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the headings and the functions."""
+        names = dict.fromkeys((*FAMILIES, *(name.partition("/")[0] for name in ENDPOINTS)))
+        text = "\n".join(map(self._section, names))
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+    def _section(self, name: str) -> str:
+        return (
+            f"## {name}\n\n```{{eval-rst}}\n.. automodule:: modelslab_async.requests.{name}\n"
+            "   :members:\n   :exclude-members: Submission, Ticket\n```\n"
+        )
+
+
 class ErrorTree(SphinxDirective):
     """The tree of errors, from the docstring of their module."""
 
@@ -219,6 +235,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives and the hooks."""
     app.add_directive("families-table", FamiliesTable)
     app.add_directive("endpoints-tables", EndpointsTables)
+    app.add_directive("typed-functions", TypedFunctions)
     app.add_directive("error-tree", ErrorTree)
     app.add_directive("command-help", CommandHelp)
     app.add_directive("commands", Commands)

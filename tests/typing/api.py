@@ -1,6 +1,7 @@
 """Code as users write it, for type checkers alone. It is never run."""
 
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any, assert_never, assert_type
 
 import httpx
@@ -31,6 +32,7 @@ from modelslab_async import (
     Saved,
     SavedFile,
     SaveResult,
+    Submission,
     Success,
     Ticket,
     Transport,
@@ -44,6 +46,7 @@ from modelslab_async import (
     to_dict,
     verify,
 )
+from modelslab_async.requests import realtime, voice
 
 
 async def one(client: Client) -> tuple[str, ...]:
@@ -161,6 +164,21 @@ def started(endpoints: Mapping[str, Endpoint] = ENDPOINTS) -> Call:
     table = {**endpoints, own.name: own}
     assert_type(table[own.name].parameters, tuple[str, ...])
     return table[own.name].build_submit({"prompt": "a lighthouse", "seed": None})
+
+
+async def generated(client: Client, name: str, **params: Any) -> Success:
+    assert_type(await client.submit(realtime.text2img(prompt="a", width=512)), Processing | Success)
+    image = realtime.img2img(prompt="a", init_image=Path("a.png"), extra={"brand_new": 1})
+    assert_type(image, Submission)
+    voice.vocal_isolator(init_video=b"video", seed=1)
+    voice.voice_cover(init_audio="https://a/b.mp3", model_id="a", seed="any type")
+    await client.wait(realtime.ticket(13443927))
+    requests = (realtime.text2img(prompt=prompt) for prompt in ("a", "b"))
+    async for request, outcome in client.generate_many(requests):
+        assert_type(request, Submission)
+        assert_type(outcome, Success | Failed | Unresolved | Unsubmitted)
+    await client.generate(image, timeout=5)
+    return await client.generate(name, timeout=5, **params)
 
 
 def read(body: bytes) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+"""Turns the arguments of a typed function into a `Submission`. It reads no file, sends nothing."""
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, BinaryIO, TypeAlias
+
+from .._models.submission import Submission
+
+FileOrLink: TypeAlias = str | bytes | PathLike[str] | BinaryIO
+"""A file to work on: its link, its path, its bytes, or a file opened with mode `rb`."""
+
+
+def submission_of(endpoint: str, arguments: Mapping[str, Any]) -> Submission:
+    """
+    Make the submission that a call of a typed function describes.
+
+    Args:
+        endpoint: The endpoint of the function.
+        arguments: All arguments of the call. Those that are None are left out, and those in
+            `extra` are added.
+
+    Raises:
+        ValueError: `extra` repeats an argument.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    extra: Mapping[str, Any] = given.pop("extra", {})
+    if repeated := extra.keys() & given.keys():
+        raise ValueError(
+            f"{endpoint} takes each parameter once, got {', '.join(sorted(repeated))} as an "
+            "argument and in `extra`; leave one out"
+        )
+    return Submission(endpoint, {**given, **extra})
