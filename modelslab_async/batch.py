@@ -7,11 +7,11 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any, Self
 
-from ._aio.iteration import chunks_of
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
 from ._batch.poll_run import PollRun
 from ._batch.run_restarts import RunSequence
 from ._batch.save_run import SaveRun, to_saved_file
+from ._batch.ticket_intake import NewTickets, add_tickets
 from ._client import Client
 from ._downloads.downloads import Downloads
 from ._downloads.save_result_types import SaveResult
@@ -23,13 +23,8 @@ from ._models.argument_checks import check_positive_seconds
 from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
 from ._models.submission import Submission
-from ._models.ticket import Ticket, TicketLike
-from ._polling.stream_buffer import Tickets, check_not_text
 from ._submitting.submit_recorder import reply_or_raise
 from .journal import Journal
-
-# The most tickets in one commit of the journal.
-_TICKETS_PER_COMMIT = 5000
 
 
 class Batch:
@@ -93,29 +88,21 @@ class Batch:
         """The journal, with all its queries."""
         return self._journal
 
-    async def add(self, tickets: Tickets) -> int:
+    async def add(self, tickets: NewTickets) -> int:
         """
         Add tickets, and return how many are new. Tickets already in the journal are unchanged.
 
+        An item may also be a pair of a ticket and a dictionary, such as a row of your table. The
+        journal keeps the dictionary, and exports have its values as columns. Where such a value
+        holds the client's key, the key is redacted.
+
         Raises:
-            ValueError: A ticket is ill-formed, or the client does not know its family. Earlier
-                tickets may have been added.
+            ValueError: A ticket is ill-formed, the client does not know its family, or JSON cannot
+                hold its dictionary. Earlier tickets may have been added.
             JournalError: The journal cannot be written.
         """
-        check_not_text(tickets)
-        added = 0
-        chunks = chunks_of(tickets, _TICKETS_PER_COMMIT, self._as_known_ticket)
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                added += await self._journal.add(chunk)
-        return added
-
-    def _as_known_ticket(self, given: TicketLike) -> Ticket:
-        ticket = Ticket.of(given)
-        if self._client is not None:
-            # `run` would refuse an unknown family. Keep it out of the journal.
-            self._client.engine.status_client.family_of(ticket)
-        return ticket
+        engine = None if self._client is None else self._client.engine
+        return await add_tickets(self._journal, engine, tickets)
 
     async def submit(self, endpoint: str | Submission, /, **params: Any) -> Processing | Success:
         """

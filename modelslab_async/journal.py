@@ -17,6 +17,7 @@ from ._journal.run_operations import RunLeases
 from ._journal.sqlite_store import SqliteStore
 from ._journal.submits import PendingSubmit
 from ._models.journal_errors import JournalError
+from ._models.new_ticket import Columns, NewTicket, NewTicketLike
 from ._models.outcomes import Outcome
 from ._models.replies import Processing, Success
 from ._models.ticket import Ticket, TicketLike
@@ -82,19 +83,22 @@ class Journal:
         """The path of the file."""
         return self._store.path
 
-    async def add(self, new_tickets: Sequence[TicketLike]) -> int:
+    async def add(self, new_tickets: Sequence[NewTicketLike | NewTicket]) -> int:
         """
         Add tickets: all of them or, if one is ill-formed, none. Known tickets stay unchanged.
+
+        A pair of a ticket and a dictionary also stores the dictionary, as `Batch.add` says.
 
         Returns:
             The number of new tickets.
 
         Raises:
-            ValueError: A ticket is ill-formed, or the service gave no id for it.
+            ValueError: A ticket is ill-formed, the service gave no id for it, or JSON cannot hold
+                its columns.
         """
-        given = [Ticket.of(ticket) for ticket in new_tickets]
-        for ticket in given:
-            ticket.require_id()
+        given = [NewTicket.of(ticket) for ticket in new_tickets]
+        for new in given:
+            new.ticket.require_id()
         return await self._store.write(tickets.add, given, now=self.clock())
 
     async def reopen_failed(self) -> int:
@@ -211,7 +215,13 @@ class Journal:
         return await self._store.read(pending_saves.unsaved)
 
     async def record_submit(
-        self, track_id: str, *, endpoint: str, payload_hash: str, run_id: int | None = None
+        self,
+        track_id: str,
+        *,
+        endpoint: str,
+        payload_hash: str,
+        run_id: int | None = None,
+        columns: Columns | None = None,
     ) -> None:
         """
         Record a submit that is about to be sent. Its payload is not stored, only a digest of it.
@@ -221,15 +231,17 @@ class Journal:
             endpoint: The endpoint that it is sent to.
             payload_hash: A digest of the payload.
             run_id: The run that sends it. While that run is active, the submit is not uncertain.
+            columns: Columns of the caller's table. The ticket of the submit gets them.
 
         Raises:
-            ValueError: The track_id was used before.
+            ValueError: The track_id was used before, or JSON cannot hold the columns.
         """
         submit = PendingSubmit(
             track_id=track_id,
             endpoint=endpoint,
             payload_hash=payload_hash,
             recorded_at=self.clock(),
+            columns=columns or {},
         )
         await self._store.write(submits.record_submit, submit, run_id)
 

@@ -40,6 +40,7 @@ class Engine:
 
     Attributes:
         pace: The rule that says when to poll.
+        redact: Replaces the keys of the client in a text of bytes.
         listeners: Functions that are called with each event of the poller.
         poll_guards: Functions that may delay a poll.
         poller: Polls every open ticket.
@@ -53,6 +54,7 @@ class Engine:
         families, endpoints = settings.rooted_families(), settings.rooted_endpoints()
         sender = Sender(transport, credentials, timeout=settings.timeout)
         self.pace = settings.pace
+        self.redact = credentials.redact
         self.listeners = Listeners(settings.on_event)
         self.poll_guards = PollGuards()
         self.status_client = StatusClient(families, sender)

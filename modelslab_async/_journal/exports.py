@@ -4,27 +4,33 @@ import csv
 import importlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 from .._aio.durable_files import atomic_replace
 from .._models.journal_errors import JournalDamaged
+from .._models.new_ticket import Columns
 from .._models.outcomes import Unresolved
 from .._models.replies import Failed, Success
 from .._models.serialization import to_dict
-from .queries import RecordedOutcome, outcome_page
+from .export_columns import (
+    OWN_COLUMNS,
+    ColumnType,
+    InputColumn,
+    as_text,
+    encodable,
+    input_columns,
+)
+from .queries import RecordedOutcome, all_columns, outcome_page
 
 ExportFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
 _Page: TypeAlias = list[RecordedOutcome]
 T = TypeVar("T")
 
 _PAGE_SIZE: Final = 5000
-_COLUMNS: Final = (
-    *("ticket", "state", "reason", "output", "message"),
-    *("polls", "added_at", "completed_at", "body"),
-)
 
 
 def format_from_path(path: str) -> ExportFormat:
@@ -54,64 +60,95 @@ def export(
     Raises:
         JournalDamaged: The row of a ticket cannot be exported, so no file is written.
     """
-    count = 0
+    snapshot = _Snapshot(db, is_cancelled)
+    with atomic_replace(Path(path)) as draft:
+        _WRITERS[file_format](draft, snapshot)
+    return snapshot.count
 
-    def pages() -> Iterator[_Page]:
-        nonlocal count
-        for page in _pages(db):
-            if is_cancelled():
-                raise InterruptedError("the export was cancelled")
-            count += len(page)
+
+class _Snapshot:
+    """
+    All outcomes of a journal at one moment.
+
+    Attributes:
+        count: The number of outcomes that were read so far.
+    """
+
+    def __init__(self, db: sqlite3.Connection, is_cancelled: Callable[[], bool]) -> None:
+        self.count = 0
+        self._db = db
+        self._is_cancelled = is_cancelled
+        # Everything is read in one transaction, so that it belongs to the same snapshot.
+        db.execute("BEGIN")
+
+    def pages(self) -> Iterator[_Page]:
+        """Read the outcomes."""
+        cursor: int | None = 0
+        while cursor is not None:
+            page, cursor = outcome_page(self._db, cursor, _PAGE_SIZE)
+            self._check_cancelled()
+            self.count += len(page)
             yield page
 
-    with atomic_replace(Path(path)) as draft:
-        _WRITERS[file_format](draft, pages())
-    return count
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """Return the columns of the caller's table."""
+        return input_columns(self._input_rows())
+
+    def _input_rows(self) -> Iterator[Columns]:
+        for number, row in enumerate(all_columns(self._db)):
+            if number % _PAGE_SIZE == 0:
+                self._check_cancelled()
+            yield row
+
+    def _check_cancelled(self) -> None:
+        if self._is_cancelled():
+            raise InterruptedError("the export was cancelled")
 
 
-def _pages(db: sqlite3.Connection) -> Iterator[_Page]:
-    # All pages are read in one transaction, so that they belong to the same snapshot.
-    db.execute("BEGIN")
-    cursor: int | None = 0
-    while cursor is not None:
-        page, cursor = outcome_page(db, cursor, _PAGE_SIZE)
-        yield page
-
-
-def _write_jsonl(draft: Path, pages: Iterable[_Page]) -> None:
+def _write_jsonl(draft: Path, snapshot: _Snapshot) -> None:
     with draft.open("w", encoding="utf-8") as file:
-        for page in pages:
+        for page in snapshot.pages():
             file.writelines(_converted(each, _json_line) for each in page)
 
 
-def _write_csv(draft: Path, pages: Iterable[_Page]) -> None:
+def _write_csv(draft: Path, snapshot: _Snapshot) -> None:
+    inputs = snapshot.input_columns()
     with draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
+        writer = csv.DictWriter(file, (*OWN_COLUMNS, *(each.export_name for each in inputs)))
         writer.writeheader()
-        for page in pages:
-            writer.writerows(_converted(each, _csv_row) for each in page)
+        for page in snapshot.pages():
+            writer.writerows(_converted(each, partial(_csv_row, inputs=inputs)) for each in page)
 
 
-def _write_parquet(draft: Path, pages: Iterable[_Page]) -> None:
+def _write_parquet(draft: Path, snapshot: _Snapshot) -> None:
     try:
         arrow: Any = importlib.import_module("pyarrow")
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError as missing:
         raise ImportError(
-            'an export as Parquet needs pyarrow: pip install "modelslab-async[parquet]"'
+            'an export as Parquet needs pyarrow: pip install "modelslab-async[parquet]", or '
+            "pip install pyarrow if you run from a clone"
         ) from missing
     timestamp_type = arrow.timestamp("us", tz="UTC")
-    types = {name: arrow.string() for name in _COLUMNS}
-    types |= {"output": arrow.list_(arrow.string()), "polls": arrow.int64()}
-    types |= {"added_at": timestamp_type, "completed_at": timestamp_type}
-    schema = arrow.schema([(name, types[name]) for name in _COLUMNS])
+    types = {name: arrow.string() for name in OWN_COLUMNS}
+    types |= {"output": arrow.list_(arrow.string()), "files": arrow.list_(arrow.string())}
+    types |= {"polls": arrow.int64(), "added_at": timestamp_type, "completed_at": timestamp_type}
+    inputs = snapshot.input_columns()
+    arrow_types: dict[ColumnType, Any] = {
+        "text": arrow.string(),
+        "integer": arrow.int64(),
+        "number": arrow.float64(),
+        "boolean": arrow.bool_(),
+    }
+    types |= {each.export_name: arrow_types[each.type] for each in inputs}
+    schema = arrow.schema([*types.items()])
     with parquet.ParquetWriter(str(draft), schema) as file:
-        for page in pages:
-            rows = [_converted(each, _row) for each in page]
+        for page in snapshot.pages():
+            rows = [_converted(each, partial(_row, inputs=inputs)) for each in page]
             file.write_table(arrow.Table.from_pylist(rows, schema=schema))
 
 
-_WRITERS: Final[dict[ExportFormat, Callable[[Path, Iterable[_Page]], None]]] = {
+_WRITERS: Final[dict[ExportFormat, Callable[[Path, _Snapshot], None]]] = {
     "jsonl": _write_jsonl,
     "csv": _write_csv,
     "parquet": _write_parquet,
@@ -134,18 +171,38 @@ def _converted(each: RecordedOutcome, convert: Callable[[RecordedOutcome], T]) -
 
 
 def _json_line(each: RecordedOutcome) -> str:
-    return json.dumps(to_dict(each.outcome)) + "\n"
+    details = {
+        "files": [
+            {
+                "n": file.output_index,
+                "path": file.path,
+                "sha256": file.sha256,
+                "size": file.size,
+            }
+            for file in each.files
+        ],
+        "track_id": each.track_id,
+        "endpoint": each.endpoint,
+        "input": each.columns,
+    }
+    return json.dumps(to_dict(each.outcome) | details) + "\n"
 
 
-def _csv_row(each: RecordedOutcome) -> dict[str, Any]:
-    row = _row(each)
+def _csv_row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, Any]:
+    row = _row(each, ())
+    row |= {
+        column.export_name: "" if value is None else as_text(value)
+        for column in inputs
+        for value in [each.columns.get(column.name)]
+    }
     row["output"] = json.dumps(row["output"])
+    row["files"] = json.dumps(row["files"])
     for name in ("added_at", "completed_at"):
         row[name] = row[name].isoformat()
     return row
 
 
-def _row(each: RecordedOutcome) -> dict[str, Any]:
+def _row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, Any]:
     match each.outcome:
         case Success(output=output, message=message, raw=raw):
             state, reason = "success", ""
@@ -158,18 +215,17 @@ def _row(each: RecordedOutcome) -> dict[str, Any]:
         "ticket": str(each.outcome.ticket),
         "state": state,
         "reason": reason,
-        "output": [_encodable(link) for link in output],
-        "message": _encodable(message),
+        "output": [encodable(link) for link in output],
+        "message": encodable(message),
         "polls": each.polls,
         "added_at": _utc(each.added_at),
         "completed_at": _utc(each.completed_at),
         "body": json.dumps(raw),
+        "files": [encodable(file.path) for file in each.files],
+        "track_id": each.track_id,
+        "endpoint": each.endpoint,
+        **{column.export_name: column.value(each.columns) for column in inputs},
     }
-
-
-def _encodable(text: str) -> str:
-    """Replace lone surrogates, which JSON can contain but a UTF-8 file cannot."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _utc(seconds: float) -> datetime:

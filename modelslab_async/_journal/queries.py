@@ -1,15 +1,18 @@
 """Counts and lists what a journal holds. It never writes."""
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
+from .._models.new_ticket import Columns
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
 from .._models.ticket import Ticket
 from .compact_ids import compact_id, family_names, read_ticket
-from .row_codec import damaged_row, decode
+from .recorded_files import RecordedFile, files_between
+from .row_codec import damaged_row, decode, decode_columns
 from .schema import (
     FAILED,
     OPEN,
@@ -20,6 +23,7 @@ from .schema import (
     SUCCESS,
     UNRESOLVED,
 )
+from .submits import origins_between
 
 _COUNT_TICKETS: Final = f"""
     SELECT count(*), ifnull(sum(state = {UNRESOLVED}), 0), ifnull(sum(state = {SUCCESS}), 0),
@@ -46,10 +50,15 @@ _COUNT_FILES: Final = "SELECT count(*) FROM files"
 _COUNT_UNCERTAIN: Final = "SELECT count(*) FROM submits WHERE state = 'uncertain'"
 _SELECT_OUTCOMES: Final = f"""
     SELECT tickets.ticket, family, id, added_at, completed_at, polls, max_lag,
-        replies.state, body, other_fields
+        replies.state, body, other_fields, columns
     FROM tickets JOIN replies ON replies.ticket = tickets.ticket
+        LEFT JOIN inputs ON inputs.ticket = tickets.ticket
     WHERE tickets.ticket > ? AND tickets.state >= {UNRESOLVED}
     ORDER BY tickets.ticket LIMIT ?
+"""
+_SELECT_COLUMNS: Final = """
+    SELECT inputs.ticket, family, id, columns
+    FROM inputs JOIN tickets ON tickets.ticket = inputs.ticket ORDER BY inputs.ticket
 """
 _SELECT_LAST: Final = """
     SELECT tickets.state, replies.state, body, other_fields
@@ -113,6 +122,11 @@ class RecordedOutcome:
         completed_at: When the outcome was recorded, in seconds since 1970.
         max_lag: The most seconds from the end of the work to the reply that showed it. None if no
             earlier poll of the same run saw the ticket processing.
+        files: The files that were saved, in the order of the outputs.
+        track_id: The `track_id` of the submit that started the work; "" for a ticket that was
+            added by its id.
+        endpoint: The endpoint of that submit, or "".
+        columns: The other columns of the caller's table, by their names.
     """
 
     outcome: Outcome
@@ -120,6 +134,10 @@ class RecordedOutcome:
     added_at: float
     completed_at: float
     max_lag: float | None = None
+    files: tuple[RecordedFile, ...] = ()
+    track_id: str = ""
+    endpoint: str = ""
+    columns: Columns = field(factory=dict[str, Any])
 
 
 def report(db: sqlite3.Connection, *, now: float) -> Report:
@@ -155,14 +173,18 @@ def outcome_page(
     """Return up to `limit` outcomes after a row, and the row after which the next page begins."""
     names = family_names(db)
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
+    tickets = {row[0]: read_ticket(names, *row[:3]) for row in rows}
+    last_row_id = rows[-1][0] if rows else after
+    files = files_between(db, tickets, after, last_row_id)
+    origins = origins_between(db, after, last_row_id)
     page: list[RecordedOutcome] = []
-    row_id = after
     for row in rows:
-        row_id, family, id_, added_at, completed_at, polls, max_lag, *reply = row
-        ticket = read_ticket(names, row_id, family, id_)
-        state, body, other_fields = reply
+        row_id, _, _, added_at, completed_at, polls, max_lag, *reply = row
+        ticket = tickets[row_id]
+        state, body, other_fields, columns = reply
         outcome = decode(ticket, (state, body, other_fields))
         _check_numbers(ticket, added_at, completed_at, polls, max_lag)
+        track_id, endpoint = origins.get(row_id, ("", ""))
         if not isinstance(outcome, Processing):
             page.append(
                 RecordedOutcome(
@@ -171,9 +193,25 @@ def outcome_page(
                     added_at=added_at,
                     completed_at=completed_at,
                     max_lag=max_lag,
+                    files=files.get(row_id, ()),
+                    track_id=track_id,
+                    endpoint=endpoint,
+                    columns=decode_columns(ticket, columns, "inputs"),
                 )
             )
-    return page, row_id if len(rows) == limit else None
+    return page, last_row_id if len(rows) == limit else None
+
+
+def all_columns(db: sqlite3.Connection) -> Iterator[Columns]:
+    """
+    Yield the columns of the caller's table, for each ticket that has some.
+
+    Raises:
+        JournalDamaged: The columns of a ticket cannot be read.
+    """
+    names = family_names(db)
+    for row_id, family, id_, columns in db.execute(_SELECT_COLUMNS):
+        yield decode_columns(read_ticket(names, row_id, family, id_), columns, "inputs")
 
 
 def _check_numbers(

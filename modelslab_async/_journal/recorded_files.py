@@ -1,6 +1,8 @@
 """Records downloaded files in the journal. It never touches the files themselves."""
 
 import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from attrs import frozen
@@ -68,6 +70,30 @@ def files_of(db: sqlite3.Connection, ticket: Ticket) -> list[RecordedFile]:
         (row_id_of(db, ticket),),
     )
     return [_recorded(ticket, *row) for row in rows]
+
+
+def files_between(
+    db: sqlite3.Connection, tickets: Mapping[int, Ticket], after: int, last: int
+) -> Mapping[int, tuple[RecordedFile, ...]]:
+    """
+    Return the recorded files of some rows of tickets, by the number of the row.
+
+    Args:
+        db: The journal.
+        tickets: The ticket of each row. The files of other rows are left out.
+        after: The number before the first row.
+        last: The number of the last row.
+    """
+    rows = db.execute(
+        "SELECT ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at "
+        "FROM files WHERE ticket > ? AND ticket <= ? ORDER BY ticket, output_index",
+        (after, last),
+    )
+    files: defaultdict[int, tuple[RecordedFile, ...]] = defaultdict(tuple)
+    for row_id, *columns in rows:
+        if row_id in tickets:
+            files[row_id] += (_recorded(tickets[row_id], *columns),)
+    return files
 
 
 def page_of_files(

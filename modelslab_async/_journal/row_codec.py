@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from attrs import frozen
 
 from .._models.journal_errors import JournalDamaged
+from .._models.new_ticket import Columns
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.serialization import from_dict, to_dict
@@ -158,6 +159,24 @@ def _decode_row(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
         name: tuple(other_fields[name]) for name in _TUPLE_FIELDS if name in other_fields
     }
     return codec.make(ticket=ticket, raw=raw, **(fields | other_fields))
+
+
+def decode_columns(owner: Ticket | str, text: str | None, table: str) -> Columns:
+    """
+    Return the columns of the caller's table that belong to a ticket or a submit.
+
+    Raises:
+        JournalDamaged: The text is not a JSON object.
+    """
+    if text is None:
+        return {}
+    try:
+        columns = json.loads(text)
+        if not isinstance(columns, dict):
+            raise TypeError(f"{type(columns).__name__} is no object")
+    except DAMAGE as error:
+        raise damaged_row(owner, "columns of the input", table, error) from error
+    return columns
 
 
 def _encode_unresolved(outcome: Unresolved) -> ReplyColumns:

@@ -116,10 +116,17 @@ _VERSION_2: Migration = (
     f"CREATE INDEX unfinished_saves ON saves (state, run) WHERE state <= {SAVE_FAILED}",
 )
 
+_VERSION_3: Migration = (
+    # In a table of its own, so that counting the tickets does not read the columns.
+    "CREATE TABLE inputs (ticket INTEGER PRIMARY KEY REFERENCES tickets, columns TEXT NOT NULL)",
+    "ALTER TABLE submits ADD COLUMN columns TEXT",
+    "CREATE INDEX submits_of_tickets ON submits (ticket) WHERE ticket IS NOT NULL",
+)
+
 # The first migration creates this version. Version 1 had other names and was never released.
 _FIRST_VERSION: Final = 2
 # The first migration creates the tables in an empty file. Each later one leads to the next version.
-MIGRATIONS: tuple[Migration, ...] = (_VERSION_2,)
+MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3)
 
 
 class _FileIdentity(NamedTuple):

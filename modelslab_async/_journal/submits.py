@@ -1,17 +1,21 @@
 """Records submits before they are sent, so that none is lost. It stores no payload and no key."""
 
 import sqlite3
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from attrs import frozen
+from attrs import field, frozen
 
+from .._models.new_ticket import Columns, NewTicket, encode_columns
 from .._models.replies import Success
 from .._models.ticket import Ticket
 from .compact_ids import family_names, read_ticket, row_id_of
+from .row_codec import decode_columns
 from .schema import RUN_IS_ALIVE
 from .tickets import add, complete_new
 
 _SELECT_SUBMITS = (
-    "SELECT track_id, endpoint, payload_hash, recorded_at, ticket, family, id "
+    "SELECT track_id, endpoint, payload_hash, recorded_at, columns, ticket, family, id "
     "FROM submits LEFT JOIN tickets USING (ticket)"
 )
 
@@ -27,6 +31,7 @@ class PendingSubmit:
         payload_hash: The digest of the payload, as in `SubmitUncertain`.
         recorded_at: When the submit was recorded, in seconds since 1970.
         ticket: The ticket of the work; None while it is unknown whether work was started.
+        columns: The columns of the caller's table that belong to it. Its ticket gets them.
     """
 
     track_id: str
@@ -34,6 +39,14 @@ class PendingSubmit:
     payload_hash: str
     recorded_at: float
     ticket: Ticket | None = None
+    columns: Columns = field(factory=dict[str, Any])
+
+
+class SubmitOrigin(NamedTuple):
+    """The submit that started a ticket."""
+
+    track_id: str
+    endpoint: str
 
 
 def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> None:
@@ -44,9 +57,12 @@ def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | N
         ValueError: The journal already has a submit with this track_id.
     """
     written = db.execute(
-        "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, run) "
-        "VALUES (?, ?, ?, ?, ?)",
-        (submit.track_id, submit.endpoint, submit.payload_hash, submit.recorded_at, run_id),
+        "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, "
+        "run) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            *(submit.track_id, submit.endpoint, submit.payload_hash, submit.recorded_at),
+            *(encode_columns(submit.columns, submit.track_id) or None, run_id),
+        ),
     )
     if written.rowcount != 1:
         raise ValueError(
@@ -58,12 +74,15 @@ def confirm(
     db: sqlite3.Connection, track_id: str, ticket: Ticket, *, result: Success | None, now: float
 ) -> None:
     """
-    Mark a submit as confirmed by its ticket. Add the ticket, with the result if there is one.
+    Mark a submit as confirmed by its ticket. Add the ticket, with its columns and its result.
 
     Raises:
         ValueError: No submit with this track_id was recorded.
     """
-    add(db, [ticket], now=now)
+    (columns,) = db.execute(
+        "SELECT columns FROM submits WHERE track_id = ?", (track_id,)
+    ).fetchone() or (None,)
+    add(db, [NewTicket(ticket, columns or "")], now=now)
     row_id = row_id_of(db, ticket)
     confirmed = db.execute(
         "UPDATE submits SET state = 'confirmed', ticket = ? WHERE track_id = ?", (row_id, track_id)
@@ -101,8 +120,20 @@ def find(db: sqlite3.Connection, track_id: str) -> PendingSubmit | None:
     return next(iter(_select(db, f"{_SELECT_SUBMITS} WHERE track_id = ?", track_id)), None)
 
 
+def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[int, SubmitOrigin]:
+    """Return the submit of each ticket of some rows, by the number of the row."""
+    rows = db.execute(
+        "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT) FROM submits "
+        "WHERE ticket > ? AND ticket <= ? "
+        "ORDER BY submit",
+        (after, last),
+    )
+    return {row_id: SubmitOrigin(track_id, endpoint) for row_id, track_id, endpoint in rows}
+
+
 def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSubmit]:
     names = family_names(db)
+    rows = db.execute(query, (value,))
     return [
         PendingSubmit(
             track_id=track_id,
@@ -110,10 +141,9 @@ def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSu
             payload_hash=payload_hash,
             recorded_at=recorded_at,
             ticket=None if row_id is None else read_ticket(names, row_id, family, id_),
+            columns=decode_columns(track_id, columns, "submits"),
         )
-        for track_id, endpoint, payload_hash, recorded_at, row_id, family, id_ in db.execute(
-            query, (value,)
-        )
+        for track_id, endpoint, payload_hash, recorded_at, columns, row_id, family, id_ in rows
     ]
 
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from attrs import frozen
 
+from .._models.new_ticket import NewTicket
 from .._models.outcomes import Outcome
 from .._models.replies import Processing
-from .._models.ticket import Ticket
 from .compact_ids import compact_id, family_ids
 from .row_codec import encode
 from .schema import FAILED, OPEN, SUCCESS
@@ -25,6 +25,10 @@ _COMPLETE_NEW: Final = (
 )
 _INSERT_REPLY: Final = (
     "INSERT OR REPLACE INTO replies (ticket, state, body, other_fields) VALUES (?, ?, ?, ?)"
+)
+_INSERT_COLUMNS: Final = (
+    "INSERT OR IGNORE INTO inputs (ticket, columns) "
+    "SELECT ticket, ? FROM tickets WHERE family = ? AND id = ?"
 )
 
 
@@ -63,12 +67,21 @@ class PollUpdate:
     last: Processing | None
 
 
-def add(db: sqlite3.Connection, tickets: Sequence[Ticket], *, now: float) -> int:
-    """Add those tickets that are not in the journal yet. Return the number of added tickets."""
-    ids_by_family = family_ids(db, {ticket.family for ticket in tickets})
+def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float) -> int:
+    """
+    Add those tickets that are not in the journal yet. Return the number of added tickets.
+
+    Columns are also added to a known ticket that has none.
+    """
+    ids_by_family = family_ids(db, {new.ticket.family for new in new_tickets})
+    keys = [(ids_by_family[new.ticket.family], compact_id(new.ticket)) for new in new_tickets]
     added = db.executemany(
         "INSERT OR IGNORE INTO tickets (family, id, added_at) VALUES (?, ?, ?)",
-        [(ids_by_family[ticket.family], compact_id(ticket), now) for ticket in tickets],
+        [(*key, now) for key in keys],
+    )
+    db.executemany(
+        _INSERT_COLUMNS,
+        [(new.columns, *key) for new, key in zip(new_tickets, keys, strict=True) if new.columns],
     )
     return added.rowcount
 

@@ -30,6 +30,8 @@ _ERROR_FIELDS = (
     *("status_code", "server_message", "retry_after"),
     *("may_have_been_sent", "endpoint", "track_id"),
 )
+# What an export adds to the record of an outcome.
+_EXPORT_FIELDS = ("files", "track_id", "endpoint", "input")
 
 
 def to_dict(value: Reply | Outcome) -> Record:
@@ -44,14 +46,15 @@ def to_dict(value: Reply | Outcome) -> Record:
 
 def from_dict(record: Mapping[str, Any]) -> Reply | Outcome:
     """
-    Turn a dictionary from `to_dict` back into the reply or outcome.
+    Turn a dictionary from `to_dict`, or a line of an export, back into the reply or outcome.
 
     Raises:
         ValueError: The dictionary does not come from `to_dict`.
     """
     match record:
         case {"kind": kind} if kind in _KIND_NAMES.values():
-            value = _read(record, kind)
+            fields = {name: record[name] for name in record if name not in _EXPORT_FIELDS}
+            value = _read(fields, kind)
         case _:
             kinds = ", ".join(_KIND_NAMES.values())
             raise ValueError(

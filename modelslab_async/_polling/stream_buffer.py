@@ -217,7 +217,7 @@ async def fill_buffer(
     buffer.finish_source(await read_source(tickets, register, contents="tickets"))
 
 
-def check_not_text(tickets: Tickets) -> None:
+def check_not_text(tickets: object) -> None:
     """
     Refuse a text instead of an iterable of tickets, because each letter would be a ticket.
 

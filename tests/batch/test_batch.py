@@ -85,6 +85,18 @@ async def test_outcome_is_committed_before_it_is_handed_out(a_client, emulator, 
     assert 60 == count
 
 
+async def test_key_among_columns_is_redacted(a_client, path):
+    """A table of requests may hold the key that they were sent with."""
+    key = "a-key-for-tests"
+    async with a_client(key) as client, Batch.open(path, client=client) as batch:
+        await batch.add([("images:1", {"url": f"https://a/?key={key}", "cat": 1})])
+    with closing(sqlite3.connect(path)) as db:
+        assert [('{"url":"https://a/?key=[key]","cat":1}',)] == db.execute(
+            "SELECT columns FROM inputs"
+        ).fetchall()
+    assert key.encode() not in b"".join(file.read_bytes() for file in path.parent.iterdir())
+
+
 async def test_add_takes_any_source_of_tickets(a_client, path):
     """Generators of both kinds, longer than a chunk, in any form, each ticket once."""
 

@@ -95,6 +95,90 @@ async def test_unknown_suffix_is_refused(batch, tmp_path):
         await batch.export(tmp_path / "out.xls")
 
 
+ROWS = [
+    ("images:1", {"prompt": "a cat", "Seed": 7, "state": "mine", "input_state": "x"}),
+    ("images:2", {"prompt": "b,\n", "Seed": None, "ratio": 1, "ok": True, "more": [1]}),
+    ("video:3", {"ratio": 0.5, "prompt\ud800": "c\ud800", "STATE": 2**70}),
+]
+
+
+@pytest.fixture
+async def detailed_batch(batch):
+    """The same tickets with columns of a table, a saved file, and a submit."""
+    await batch.add(ROWS)
+    await batch.journal.record_file(
+        "images:1", 1, path="/p/b.png", sha256="00", size=3, url="https://a/2.png"
+    )
+    await batch.journal.record_file(
+        "images:1", 0, path="/p/a.png", sha256="11", size=2, url="https://a/1.png"
+    )
+    await batch.journal.record_submit("my-3", endpoint="video/text2video", payload_hash="0")
+    await batch.journal.confirm("my-3", "video:3")
+    return batch
+
+
+async def test_json_lines_hold_files_submit_and_input(detailed_batch, tmp_path):
+    """The columns of the input stand in an object of their own, as they were."""
+    file = tmp_path / "out.jsonl"
+    await detailed_batch.export(file)
+    first, second, third = map(json.loads, file.read_text().splitlines())
+    assert [
+        {"n": 0, "path": "/p/a.png", "sha256": "11", "size": 2},
+        {"n": 1, "path": "/p/b.png", "sha256": "00", "size": 3},
+    ] == first["files"]
+    assert ([], "", "") == (second["files"], second["track_id"], second["endpoint"])
+    assert ("my-3", "video/text2video") == (third["track_id"], third["endpoint"])
+    assert [row for _, row in ROWS] == [each["input"] for each in (first, second, third)]
+    recorded = [each async for each in detailed_batch.outcomes()]
+    assert recorded[:2] == [from_dict(first), from_dict(second)]
+
+
+async def test_csv_holds_files_submit_and_input(detailed_batch, tmp_path):
+    """A column whose name is taken gets a prefix, and no column is lost."""
+    file = tmp_path / "out.csv"
+    await detailed_batch.export(file)
+    with file.open(newline="", encoding="utf-8") as lines:
+        reader = csv.DictReader(lines)
+        rows = list(reader)
+    assert [
+        *("files", "track_id", "endpoint", "prompt", "Seed", "input_state", "input_input_state"),
+        *("ratio", "ok", "more", "prompt?", "input_input_input_STATE"),
+    ] == reader.fieldnames[9:]
+    assert ["/p/a.png", "/p/b.png"] == json.loads(rows[0]["files"])
+    assert ["", "", "my-3"] == [row["track_id"] for row in rows]
+    assert ["", "", "video/text2video"] == [row["endpoint"] for row in rows]
+    assert ["a cat", "b,\n", ""] == [row["prompt"] for row in rows]
+    assert ["7", "", ""] == [row["Seed"] for row in rows]
+    assert ["mine", "x"] == [rows[0]["input_state"], rows[0]["input_input_state"]]
+    assert ["1", "true", "[1]"] == [rows[1][name] for name in ("ratio", "ok", "more")]
+    assert ["c?", str(2**70)] == [rows[2][name] for name in ("prompt?", "input_input_input_STATE")]
+
+
+async def test_parquet_types_the_columns_of_the_input(detailed_batch, tmp_path):
+    """Numbers and booleans stay what they are. What has no common type is text."""
+    file = tmp_path / "out.parquet"
+    await detailed_batch.export(file)
+    rows = parquet.read_table(file).to_pylist()
+    assert [["/p/a.png", "/p/b.png"], [], []] == [row["files"] for row in rows]
+    assert [7, None, None] == [row["Seed"] for row in rows]
+    assert [None, 1.0, 0.5] == [row["ratio"] for row in rows]
+    assert [None, True, None] == [row["ok"] for row in rows]
+    assert [None, "[1]", None] == [row["more"] for row in rows]
+    assert [None, None, str(2**70)] == [row["input_input_input_STATE"] for row in rows]
+
+
+async def test_recorded_outcomes_hold_files_submit_and_columns(detailed_batch, monkeypatch):
+    """Each page has the details of its own tickets."""
+    monkeypatch.setattr("modelslab_async.journal._PAGE_SIZE", 1)
+    found = [each async for each in detailed_batch.journal.recorded_outcomes()]
+    assert [row for _, row in ROWS] == [each.columns for each in found]
+    assert [["/p/a.png", "/p/b.png"], [], []] == [
+        [file.path for file in each.files] for each in found
+    ]
+    assert ["", "", "my-3"] == [each.track_id for each in found]
+    assert ["", "", "video/text2video"] == [each.endpoint for each in found]
+
+
 async def test_failed_export_leaves_the_old_file(batch, tmp_path):
     """It is replaced by a complete file, or not at all."""
     file = tmp_path / "out.csv"

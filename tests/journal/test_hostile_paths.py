@@ -175,6 +175,8 @@ DAMAGES = {
     "text that is not UTF-8": "UPDATE replies SET body = CAST(x'7bff7d' AS TEXT)",
     "unknown state": "UPDATE replies SET state = 9",
     "fields that are none": "UPDATE replies SET other_fields = '[1]'",
+    "columns that are none": "INSERT INTO inputs VALUES (1, '[1]')",
+    "columns cut off": "INSERT INTO inputs VALUES (1, '{')",
     "unknown field": """UPDATE replies SET other_fields = '{"colour": 1}'""",
 }
 

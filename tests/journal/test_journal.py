@@ -344,6 +344,45 @@ async def test_submit_is_uncertain_until_confirmed(journal, clock):
     assert [] == await journal.uncertain()
 
 
+async def test_columns_of_a_known_ticket_stay(journal, path):
+    """A ticket keeps its first columns. One that has none gets them."""
+    await journal.add(["images:1", ("images:2", {"n": 2})])
+    assert 1 == await journal.add(
+        [
+            ("images:1", {"n": 1}),
+            ("images:2", {"n": 3}),
+            ("images:4", {}),
+            (("images", 1), {"n": 5}),
+        ]
+    )
+    with closing(sqlite3.connect(path)) as db:
+        stored = db.execute("SELECT ticket, columns FROM inputs ORDER BY ticket").fetchall()
+    assert [(1, '{"n":1}'), (2, '{"n":2}')] == stored
+
+
+@pytest.mark.parametrize(
+    "columns", [{"x": float("nan")}, {"x": {1, 2}}, {1: "x"}, {"x": object()}, {"x": b"x"}]
+)
+async def test_columns_that_json_cannot_hold_add_nothing(journal, columns):
+    """The error names the ticket."""
+    with pytest.raises(ValueError, match=r"images:2"):
+        await journal.add(["images:1", ("images:2", columns)])
+    assert 0 == (await journal.report()).tickets
+
+
+async def test_ticket_gets_the_columns_of_its_submit(journal):
+    """They are there while the submit is uncertain, and after that with the outcome."""
+    columns = {"key": "row 7", "prompt": "a cat"}
+    await journal.record_submit(
+        "my-7", endpoint="realtime/text2img", payload_hash="0", columns=columns
+    )
+    assert [columns] == [each.columns for each in await journal.uncertain()]
+    result = Success(ticket=Ticket("images", 7), raw={"status": "success"})
+    await journal.confirm("my-7", "images:7", result=result)
+    (recorded,) = [each async for each in journal.recorded_outcomes()]
+    assert (columns, "my-7") == (recorded.columns, recorded.track_id)
+
+
 async def test_submit_of_a_living_run_is_not_uncertain(journal, clock):
     """Once the run is dead, the submit is listed."""
     run = await journal.leases.begin_run(lease=60)
@@ -412,7 +451,7 @@ async def test_export_shows_one_moment(journal, path, monkeypatch):
         run, [OutcomeRow(claimed[A], 1, done(A)), OutcomeRow(claimed[B], 1, done(B))]
     )
     with closing(connect(str(path), 5)) as db:
-        pages = exports._pages(db)
+        pages = exports._Snapshot(db, lambda: False).pages()
         first = next(pages)
         await journal.leases.complete(run, [OutcomeRow(claimed[C], 1, done(C))])
         rest = list(pages)

@@ -390,6 +390,25 @@ async def test_older_version_is_migrated_once(path):
             schema.prepare(db, str(path))
 
 
+async def test_version_2_becomes_version_3(path):
+    """Its tickets and submits are there, without columns, and new ones may have some."""
+    with closing(connect(str(path), 5)) as db:
+        schema.prepare(db, str(path), schema.MIGRATIONS[:1])
+        db.executescript(
+            "INSERT INTO families VALUES (1, 'images');"
+            "INSERT INTO tickets (family, id, state, added_at, completed_at) "
+            "VALUES (1, 1, 2, 9, 9);"
+            "INSERT INTO replies VALUES (1, 2, '{}', NULL);"
+            "INSERT INTO submits (track_id, endpoint, payload_hash, recorded_at, state, ticket) "
+            "VALUES ('my-1', 'realtime/text2img', '0', 9, 'confirmed', 1)"
+        )
+    async with Journal.open(path) as journal:
+        assert 1 == await journal.add([("images:1", {"n": 1}), ("images:2", {"n": 2})])
+        (recorded,) = [each async for each in journal.recorded_outcomes()]
+        assert ("my-1", {"n": 1}) == (recorded.track_id, recorded.columns)
+        assert {} == (await journal.find_submit("my-1")).columns
+
+
 async def test_failed_migration_changes_nothing(path):
     """Its first statements are rolled back."""
     await filled(path)

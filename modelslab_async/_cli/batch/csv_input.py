@@ -90,13 +90,29 @@ def rows_from_csv(
         else:
             return
         if any(is_ticket_column(cell, spec) for cell in header.cells):
+            names = _unique_names(header.cells)
             for csv_row in csv_rows:
-                yield _row_with_header(csv_row, header.cells, spec)
+                yield _row_with_header(csv_row, names, spec)
             return
         column = _ticket_column(header.cells, name, spec)
         yield _row_without_header(header, column)
         for csv_row in csv_rows:
             yield _row_without_header(csv_row, column)
+
+
+def _unique_names(header: Sequence[str]) -> list[str]:
+    """Number the columns without a name, and those with a name that an earlier column has."""
+    names: list[str] = []
+    for number, cell in enumerate(header, 1):
+        name = cell or _numbered(number)
+        while name in names:
+            name = f"{name}_{number}"
+        names.append(name)
+    return names
+
+
+def _numbered(number: int) -> str:
+    return f"column_{number}"
 
 
 @contextmanager
@@ -174,18 +190,30 @@ def _row_without_header(csv_row: _CsvRow, column: int | None) -> InputRow:
     if csv_row.problem:
         return InputRow(location=location, problem=csv_row.problem)
     if column is not None:
-        return InputRow(location=location, text=cells[column] if column < len(cells) else "")
+        text = cells[column] if column < len(cells) else ""
+        return InputRow(location=location, text=text, columns=_columns_without(column, cells))
     tickets = [cell for cell in cells if is_ticket(cell)]
     families = [cell for cell in cells if cell in FAMILIES]
     ids = [cell for cell in cells if looks_like_id(cell) and cell not in FAMILIES]
     match tickets, families, ids:
         case [ticket], _, _:
-            return InputRow(location=location, text=ticket)
+            columns = _columns_without(cells.index(ticket), cells)
+            return InputRow(location=location, text=ticket, columns=columns)
         case [], [family], [id_]:
-            return InputRow(location=location, text=id_, family=family)
+            columns = _columns_without(cells.index(id_), cells)
+            return InputRow(location=location, text=id_, family=family, columns=columns)
         case _:
             return InputRow(
                 location=location,
                 problem=f"it has {len(tickets)} tickets and {len(ids)} ids instead of one; "
                 "choose a column by its number with --column",
             )
+
+
+def _columns_without(ticket_column: int, cells: list[str]) -> dict[str, str]:
+    """Return the cells of a row but the one with the ticket or id, by their numbers."""
+    return {
+        _numbered(number): cell
+        for number, cell in enumerate(cells, 1)
+        if number != ticket_column + 1
+    }

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 # Known names of columns, the most specific first, in lower case and without separators.
 _TICKET_COLUMNS = (
@@ -53,6 +53,7 @@ class InputRow:
         has_column_name: Whether the text is from a column whose name says that it holds tickets
             or ids.
         problem: Why no ticket can be read from the row.
+        columns: The other cells of the row, by the names of their columns.
     """
 
     location: str
@@ -60,6 +61,7 @@ class InputRow:
     family: str | None = None
     has_column_name: bool = False
     problem: str = ""
+    columns: Mapping[str, Any] = field(factory=dict[str, Any])
 
 
 def is_ticket_column(name: str, spec: InputSpec) -> bool:
@@ -69,10 +71,9 @@ def is_ticket_column(name: str, spec: InputSpec) -> bool:
 
 def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> InputRow:
     """Find the ticket and its family by the names of the cells."""
-    filled_cells = {
-        _normalize(key): value for key, value in cells.items() if value not in (None, "")
-    }
-    found = next((name for name in spec.names if name in filled_cells), None)
+    # The key of each filled cell by its normalized form.
+    keys = {_normalize(key): key for key, value in cells.items() if value not in (None, "")}
+    found = next((name for name in spec.names if name in keys), None)
     if found is None:
         expected = "id" if spec.column is None else repr(spec.column)
         advice = "choose another column with --column"
@@ -81,10 +82,14 @@ def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> 
             problem=f"it has no {expected}; it has {format_names(cells)}; {advice}",
         )
     family = next(
-        (filled_cells[name] for name in _FAMILY_COLUMNS if is_id_value(filled_cells.get(name))),
+        (
+            cells[keys[name]]
+            for name in _FAMILY_COLUMNS
+            if name in keys and is_id_value(cells[keys[name]])
+        ),
         None,
     )
-    value = filled_cells[found]
+    value = cells[keys[found]]
     if not is_id_value(value):
         return InputRow(
             location=location,
@@ -95,6 +100,7 @@ def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> 
         text=str(value).strip(),
         family=family and str(family).strip(),
         has_column_name=True,
+        columns={key: cell for key, cell in cells.items() if key != keys[found]},
     )
 
 

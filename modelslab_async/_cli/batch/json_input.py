@@ -18,7 +18,7 @@ def rows_from_json_lines(lines: Iterable[str], spec: InputSpec) -> Iterator[Inpu
             continue
         location = f"line {number}"
         try:
-            value = json.loads(line)
+            value = _parse(line)
         except RecursionError:
             yield InputRow(location=location, problem=_TOO_DEEP)
         except ValueError:
@@ -37,7 +37,7 @@ def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> It
         click.UsageError: The text is not a JSON array.
     """
     try:
-        items = json.loads("".join(lines))
+        items = _parse("".join(lines))
     except (RecursionError, ValueError) as error:
         reason = _TOO_DEEP if isinstance(error, RecursionError) else error
         raise click.UsageError(
@@ -46,6 +46,11 @@ def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> It
         ) from None
     for number, item in enumerate(items, 1):
         yield _row_from_value(f"item {number}", item, spec)
+
+
+def _parse(text: str) -> Any:
+    # Some programs write NaN where a value is missing, which JSON does not have.
+    return json.loads(text, parse_constant=lambda _: None)
 
 
 def _row_from_value(location: str, value: Any, spec: InputSpec) -> InputRow:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ... import Ticket
+from ..._models.new_ticket import NewTicket
 from .. import options, output
 from ..exit_codes import exit_codes
 from ..exit_tally import ExitTally
@@ -99,7 +99,7 @@ def run_command(
         find_family(family)
     credentials = find_credentials()
     tally = ExitTally()
-    tickets: list[Ticket] = []
+    tickets: list[NewTicket] = []
     if ids is not None:
         tickets += read_tickets(
             ids, InputSpec(family=family, column=column), credentials, tally.count_skipped

@@ -10,7 +10,8 @@ from typing import TypeAlias
 import click
 from attrs import frozen
 
-from ... import Batch, Client, Downloads, Outcome, SaveResult, Ticket, Unresolved
+from ... import Batch, Client, Downloads, Outcome, SaveResult, Unresolved
+from ..._models.new_ticket import NewTicket
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
@@ -49,7 +50,7 @@ def run_batch(
     plan: Plan,
     base_urls: tuple[str | None, str | None],
     *,
-    tickets: Sequence[Ticket] = (),
+    tickets: Sequence[NewTicket] = (),
     tally: ExitTally | None = None,
     failed: bool = False,
 ) -> int:
@@ -104,7 +105,7 @@ class _BatchRun:
         self._progress = progress
         self._tally = tally
 
-    async def execute(self, tickets: Sequence[Ticket], *, failed: bool) -> BatchSummary:
+    async def execute(self, tickets: Sequence[NewTicket], *, failed: bool) -> BatchSummary:
         """Run the batch, and return what the journal holds after it."""
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(self._client)

@@ -9,12 +9,14 @@ from typing import TextIO
 
 import click
 
-from ... import FAMILIES, Ticket
+from ... import FAMILIES
+from ..._models.new_ticket import NewTicket
 from ..._transport.credentials import Credentials
 from ..ticket_arguments import STDIN, parse_pollable_ticket
 from .csv_input import detect_delimiter, is_id, looks_like_id, rows_from_csv
 from .input_columns import InputRow, InputSpec, is_ticket_column, shorten
 from .json_input import rows_from_json_array, rows_from_json_lines
+from .parquet_input import is_parquet, rows_from_parquet
 
 # The format of a file is detected from this many lines.
 _SAMPLE_LINES = 200
@@ -22,9 +24,9 @@ _SAMPLE_LINES = 200
 
 def read_tickets(
     source: str, spec: InputSpec, credentials: Credentials, on_skipped: Callable[[str], None]
-) -> Iterator[Ticket]:
+) -> Iterator[NewTicket]:
     """
-    Yield the tickets of a file, or of standard input.
+    Yield the tickets of a file, or of standard input, with their other columns.
 
     Args:
         source: The path of the file, or `-`.
@@ -38,9 +40,15 @@ def read_tickets(
     name = source_name(source)
     try:
         with _open_source(source) as file:
-            for row in _rows_from_file(file, name, spec):
+            rows = (
+                rows_from_parquet(source, spec)
+                if is_parquet(source)
+                else _rows_from_file(file, name, spec)
+            )
+            for row in rows:
                 try:
-                    yield parse_pollable_ticket(_ticket_text(row, spec), credentials)
+                    ticket = parse_pollable_ticket(_ticket_text(row, spec), credentials)
+                    yield NewTicket.of((ticket, row.columns))
                 except (click.UsageError, ValueError) as problem:
                     message = (
                         problem.format_message()

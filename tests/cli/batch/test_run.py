@@ -1,5 +1,6 @@
 """The commands of `batch`: from a file of ids to files and outcomes, also after an interrupt."""
 
+import csv
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from modelslab_async import Ticket
 from modelslab_async.emulator import ScriptedReply
@@ -53,6 +55,30 @@ def test_run_saves_exports_and_records_once(here, emulator, tmp_path):
     again = here(*arguments)
     assert (1, before) == (again.returncode, emulator.request_count)
     assert "5 of 5 completed (0 succeeded, 0 failed, 0 saved, 5 before this run)" in again.stdout
+
+
+@pytest.mark.parametrize("name", ["all.csv", "all.jsonl", "all.parquet"])
+def test_export_joins_input_and_files(here, emulator, tmp_path, name):
+    """The prompt of each row stands beside the path of its file, in the second run too."""
+    emulator.add_job(("images", 4051))
+    (tmp_path / "ids.csv").write_text("prompt,request_id,family\na cat,4051,images\n")
+    arguments = ("run", "ids.csv", "--out", "out", "--export", name, "--allow-private")
+    for _ in range(2):
+        run = here(*arguments)
+        assert 0 == run.returncode, run.stderr
+        path = str(tmp_path / "out" / "images-4051-0.png")
+        match (tmp_path / name).suffix:
+            case ".csv":
+                with (tmp_path / name).open(newline="") as lines:
+                    (row,) = csv.DictReader(lines)
+                assert ("a cat", [path]) == (row["prompt"], json.loads(row["files"]))
+            case ".jsonl":
+                row = json.loads((tmp_path / name).read_text())
+                assert {"prompt": "a cat", "family": "images"} == row["input"]
+                assert [path] == [file["path"] for file in row["files"]]
+            case _:
+                (row,) = parquet.read_table(tmp_path / name).to_pylist()
+                assert ("a cat", [path]) == (row["prompt"], row["files"])
 
 
 @pytest.mark.parametrize(

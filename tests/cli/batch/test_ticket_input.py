@@ -1,9 +1,16 @@
 """Files of ids: every usual format is read, and a line that is no ticket is never polled."""
 
 import csv
+import json
+import math
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import click
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from modelslab_async._cli.batch.ticket_input import InputSpec, read_tickets
 from modelslab_async._transport.credentials import Credentials
@@ -22,7 +29,8 @@ def read(tmp_path):
         path = tmp_path / "ids"
         path.write_text(text, encoding="utf-8")
         messages = []
-        tickets = [*map(str, read_tickets(str(path), InputSpec(**spec), KEYS, messages.append))]
+        found = read_tickets(str(path), InputSpec(**spec), KEYS, messages.append)
+        tickets = [str(each.ticket) for each in found]
         return tickets, [line.replace(str(path), "ids") for line in messages]
 
     return tickets_of
@@ -49,6 +57,86 @@ def read(tmp_path):
 def test_usual_formats_are_read(read, text):
     """Quoted line breaks, delimiters in cells, arrays, and quotes around a ticket are read."""
     assert (["images:7", "images:8"], []) == read(text, family="images")
+
+
+@pytest.fixture
+def read_columns(tmp_path):
+    """The columns of each ticket of a file with this content, and the messages."""
+
+    def columns_of(content, **spec):
+        path = tmp_path / "ids"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        messages = []
+        found = read_tickets(str(path), InputSpec(**spec), KEYS, messages.append)
+        return [(str(each.ticket), json.loads(each.columns or "{}")) for each in found], messages
+
+    return columns_of
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("images:7\n", {}),
+        ("id,family,prompt\n7,images,a cat\n", {"family": "images", "prompt": "a cat"}),
+        ("prompt,ticket,\na,images:7,x\n", {"prompt": "a", "column_3": "x"}),
+        ("ticket,a,a,A\nimages:7,1,2,3\n", {"a": "1", "a_3": "2", "A": "3"}),
+        ("ticket;a;b\nimages:7;1\n", {"a": "1"}),
+        ("x,images:7,\ny,images:8,\n", {"column_1": "x", "column_3": ""}),
+        ("x,images,7\n", {"column_1": "x", "column_2": "images"}),
+        (
+            '{"ticket": "images:7", "id": 9, "seed": 1.5, "tags": ["a"], "none": null}',
+            {"id": 9, "seed": 1.5, "tags": ["a"], "none": None},
+        ),
+        (
+            '[{"ticket": "images:7", "seed": NaN, "deep": [-Infinity]}]',
+            {"seed": None, "deep": [None]},
+        ),
+    ],
+)
+def test_other_columns_are_read(read_columns, text, columns):
+    """All but the column of the ticket. A column without a name of its own gets its number."""
+    found, messages = read_columns(text)
+    assert (("images:7", columns), []) == (found[0], messages)
+
+
+def test_parquet_is_read_with_its_columns(read_columns, tmp_path):
+    """What JSON has no form for is a text, and a missing number is none."""
+    rows = {
+        "Request ID": [7, 8, None],
+        "family": ["images", "images", "images"],
+        "at": [datetime(2026, 1, 2, tzinfo=UTC), None, None],
+        "seed": [1.5, math.nan, 2.0],
+        "raw": [b"a", b"\xff", b""],
+        "price": [Decimal("1.10"), None, None],
+        "tags": [["a", "b"], [], None],
+    }
+    parquet.write_table(pa.table(rows), tmp_path / "made")
+    found, messages = read_columns((tmp_path / "made").read_bytes())
+    assert [
+        {
+            "family": "images",
+            "at": "2026-01-02T00:00:00+00:00",
+            "seed": 1.5,
+            "raw": "a",
+            "price": "1.10",
+            "tags": ["a", "b"],
+        },
+        {"family": "images", "at": None, "seed": None, "raw": "\\xff", "price": None, "tags": []},
+    ] == [columns for _, columns in found]
+    assert ["row 3"] == [message.partition(" of ")[0] for message in messages]
+
+
+def test_unusable_parquet_is_refused_once(read_columns, tmp_path, monkeypatch):
+    """Without pyarrow, without a known column, or cut short."""
+    parquet.write_table(pa.table({"what": [1]}), tmp_path / "made")
+    content = (tmp_path / "made").read_bytes()
+    with pytest.raises(click.UsageError, match="no column with a known name; it has 'what'"):
+        read_columns(content)
+    with pytest.raises(click.UsageError, match="damaged Parquet file"):
+        read_columns(content[:20])
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(click.ClickException, match="pip install pyarrow if you run from a clone"):
+        read_columns(content)
 
 
 def test_column_name_allows_ids_without_digits(read):

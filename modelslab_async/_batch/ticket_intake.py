@@ -1,0 +1,54 @@
+"""Adds the tickets of a caller to a journal, in chunks. It polls nothing."""
+
+from collections.abc import AsyncIterable, Iterable
+from contextlib import aclosing
+from typing import Final, TypeAlias
+
+from attrs import evolve
+
+from .._aio.iteration import chunks_of
+from .._engine.engine import Engine
+from .._models.new_ticket import NewTicket, NewTicketLike
+from .._polling.stream_buffer import check_not_text
+from ..journal import Journal
+
+NewTickets: TypeAlias = (
+    Iterable[NewTicketLike | NewTicket] | AsyncIterable[NewTicketLike | NewTicket]
+)
+
+# The most tickets in one commit of the journal.
+_TICKETS_PER_COMMIT: Final = 5000
+
+
+async def add_tickets(journal: Journal, engine: Engine | None, tickets: NewTickets) -> int:
+    """
+    Add tickets, and return how many are new.
+
+    Args:
+        journal: The journal to add them to.
+        engine: Its families are the known ones, and its keys are redacted in columns. Without an
+            engine, every family is accepted, and no key is known.
+        tickets: The tickets, with or without columns.
+
+    Raises:
+        ValueError: A ticket is ill-formed or of an unknown family, or JSON cannot hold its columns.
+    """
+    check_not_text(tickets)
+    added = 0
+    chunks = chunks_of(tickets, _TICKETS_PER_COMMIT, lambda given: _checked(given, engine))
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            added += await journal.add(chunk)
+    return added
+
+
+def _checked(given: NewTicketLike | NewTicket, engine: Engine | None) -> NewTicket:
+    new = NewTicket.of(given)
+    if engine is None:
+        return new
+    # A run would refuse an unknown family. Keep it out of the journal.
+    engine.status_client.family_of(new.ticket)
+    if new.columns:
+        # A table of requests may hold the key that they were sent with.
+        return evolve(new, columns=engine.redact(new.columns.encode()).decode())
+    return new

@@ -1,0 +1,76 @@
+"""Reads the rows of a Parquet file. It reads a file of another kind only to see that it is one."""
+
+import importlib
+import json
+from collections.abc import Iterator
+from datetime import date, time
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from ..options import MissingExtra
+from ..ticket_arguments import STDIN
+from .input_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
+
+_MAGIC: Final = b"PAR1"
+
+
+def is_parquet(source: str) -> bool:
+    """Whether a source is a Parquet file. Standard input is never one, as Parquet needs a file."""
+    if source == STDIN or not Path(source).is_file():
+        return False
+    with Path(source).open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
+    """
+    Yield the rows of a Parquet file.
+
+    Raises:
+        MissingExtra: The package pyarrow is not installed.
+        click.UsageError: The file is damaged, or has no column of tickets or ids.
+    """
+    try:
+        arrow: Any = importlib.import_module("pyarrow")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+    except ModuleNotFoundError:
+        raise MissingExtra(
+            f"{source} is a Parquet file, which needs pyarrow; install it with: pip install "
+            '"modelslab-async[parquet]", or pip install pyarrow if you run from a clone'
+        ) from None
+    try:
+        with parquet.ParquetFile(source) as file:
+            names = file.schema_arrow.names
+            if not any(is_ticket_column(name, spec) for name in names):
+                raise click.UsageError(
+                    f"{source} has no column with a known name; it has {format_names(names)}; "
+                    "choose one with --column NAME"
+                )
+            number = 0
+            for batch in file.iter_batches():
+                for cells in batch.to_pylist():
+                    number += 1
+                    yield row_from_cells(f"row {number}", _plain(cells), spec)
+    except arrow.ArrowException as error:
+        raise click.UsageError(f"{source} is a damaged Parquet file: {error!s:.200}") from None
+
+
+def _plain(cells: dict[str, Any]) -> dict[str, Any]:
+    """Return the cells of a row as JSON can hold them."""
+    # Tables often hold "not a number" where a value is missing.
+    plain: dict[str, Any] = json.loads(
+        json.dumps(cells, default=_as_text), parse_constant=lambda _: None
+    )
+    return plain
+
+
+def _as_text(value: Any) -> str:
+    match value:
+        case date() | time():
+            return value.isoformat()
+        case bytes():
+            return value.decode("utf-8", "backslashreplace")
+        case _:
+            return str(value)

@@ -1,0 +1,96 @@
+"""The columns of an export: its own, and those of the caller's table. It writes no file."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+from attrs import frozen
+
+from .._models.new_ticket import Columns
+
+ColumnType: TypeAlias = Literal["text", "integer", "number", "boolean"]
+
+OWN_COLUMNS: Final = (
+    *("ticket", "state", "reason", "output", "message"),
+    *("polls", "added_at", "completed_at", "body"),
+    *("files", "track_id", "endpoint"),
+)
+# Put before the name of an input column whose name is taken.
+_PREFIX: Final = "input_"
+_MIN_INTEGER: Final = -(2**63)
+_MAX_INTEGER: Final = 2**63 - 1
+
+
+@frozen
+class InputColumn:
+    """
+    A column of the caller's table in an export.
+
+    Attributes:
+        name: Its name in the table.
+        export_name: Its name in the export.
+        type: The type that holds all its values. Other values than texts become JSON in a text.
+    """
+
+    name: str
+    export_name: str
+    type: ColumnType
+
+    def value(self, columns: Columns) -> Any:
+        """Return the value of one row, or None if the row has none."""
+        value = columns.get(self.name)
+        return value if value is None or self.type != "text" else as_text(value)
+
+
+def input_columns(rows: Iterable[Columns]) -> tuple[InputColumn, ...]:
+    """Return all columns of some rows, in the order in which they first appear."""
+    types: dict[str, ColumnType | None] = {}
+    for row in rows:
+        for name, value in row.items():
+            types[name] = _common_type(types.get(name), value)
+    export_names = _export_names(types)
+    return tuple(
+        InputColumn(name, export_names[name], type_ or "text") for name, type_ in types.items()
+    )
+
+
+def as_text(value: Any) -> str:
+    """Return a text that UTF-8 can encode. A value that is no text becomes JSON."""
+    return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def encodable(text: str) -> str:
+    """Replace lone surrogates, which JSON can contain but a UTF-8 file cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _export_names(names: Iterable[str]) -> Mapping[str, str]:
+    """Return a free name for each column. Many programs do not tell upper from lower case."""
+    taken = set(OWN_COLUMNS)
+    export_names: dict[str, str] = {}
+    for name in names:
+        export_name = encodable(name)
+        while export_name.casefold() in taken:
+            export_name = f"{_PREFIX}{export_name}"
+        taken.add(export_name.casefold())
+        export_names[name] = export_name
+    return export_names
+
+
+def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
+    """Return the type that holds a value too. None means that there was no value so far."""
+    type_: ColumnType
+    match value:
+        case None:
+            return before
+        case bool():
+            type_ = "boolean"
+        case int() if _MIN_INTEGER <= value <= _MAX_INTEGER:
+            type_ = "integer"
+        case float():
+            type_ = "number"
+        case _:
+            type_ = "text"
+    if before is None or before == type_:
+        return type_
+    return "number" if {before, type_} == {"integer", "number"} else "text"
