@@ -102,8 +102,9 @@ def _docstring(endpoint: Endpoint, parameters: Iterable[Parameter]) -> Iterator[
     if endpoint.note:
         yield from _wrapped(endpoint.note, "    ")
         yield ""
-    yield f"    See {endpoint.doc}"
-    yield ""
+    if endpoint.doc:
+        yield f"    See {endpoint.doc}"
+        yield ""
     yield "    Args:"
     for parameter in parameters:
         yield from _wrapped(f"{parameter.name}: {parameter.means}".rstrip(), " " * 8, " " * 4)

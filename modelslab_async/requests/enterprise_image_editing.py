@@ -14,6 +14,31 @@ def ticket(id_: int | str, /) -> Ticket:
     return Ticket("enterprise_image_editing", id_)
 
 
+def caption(
+    *,
+    init_image: FileOrLink,
+    length: str | None = None,
+    base64: bool | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_image_editing/caption`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        init_image: The image to work on.
+        length: How long the text is, such as `short`.
+        base64: Whether images and other files are exchanged as base64 instead of links.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_image_editing/caption", locals())
+
+
 def face_gen(
     *,
     prompt: str,
@@ -96,6 +121,53 @@ def fashion(
     return submission_of("enterprise_image_editing/fashion", locals())
 
 
+def flux_headshot(
+    *,
+    prompt: str,
+    face_image: FileOrLink,
+    negative_prompt: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+    s_scale: float | None = None,
+    samples: int | None = None,
+    safety_checker: bool | None = None,
+    safety_checker_type: str | None = None,
+    base64: bool | None = None,
+    style: str | None = None,
+    seed: int | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_image_editing/flux_headshot`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        prompt: What to make or change, in words.
+        face_image: The face.
+        negative_prompt: What to avoid, in words.
+        width: Width of the result in pixels.
+        height: Height of the result in pixels.
+        num_inference_steps: How many steps the model takes.
+        guidance_scale: How closely the result follows the prompt.
+        s_scale: How closely the result follows the face or the style.
+        samples: How many results are made.
+        safety_checker: Whether unsafe results are filtered.
+        safety_checker_type: How unsafe results are hidden, such as `blur`.
+        base64: Whether images and other files are exchanged as base64 instead of links.
+        style: Style of the result.
+        seed: Seed of the random numbers; without it, each result differs.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_image_editing/flux_headshot", locals())
+
+
 def head_shot(
     *,
     face_image: FileOrLink,
@@ -125,6 +197,54 @@ def head_shot(
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("enterprise_image_editing/head_shot", locals())
+
+
+def inpaint(
+    *,
+    prompt: str,
+    init_image: FileOrLink,
+    mask_image: FileOrLink,
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+    negative_prompt: str | None = None,
+    width: int | None = None,
+    height: int | None = None,
+    samples: int | None = None,
+    safety_checker: bool | None = None,
+    strength: float | None = None,
+    instant_response: bool | None = None,
+    base64: Any = None,
+    seed: int | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_image_editing/inpaint`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        prompt: What to make or change, in words.
+        init_image: The image to work on.
+        mask_image: The mask: what is white is changed.
+        num_inference_steps: How many steps the model takes.
+        guidance_scale: How closely the result follows the prompt.
+        negative_prompt: What to avoid, in words.
+        width: Width of the result in pixels.
+        height: Height of the result in pixels.
+        samples: How many results are made.
+        safety_checker: Whether unsafe results are filtered.
+        strength: How far the source is changed.
+        instant_response: Whether the service answers at once, before the work is done.
+        base64: Whether images and other files are exchanged as base64 instead of links. Its
+            documents contradict each other about its type.
+        seed: Seed of the random numbers; without it, each result differs.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_image_editing/inpaint", locals())
 
 
 def magic_mix(
@@ -315,3 +435,30 @@ def removebg_mask(
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("enterprise_image_editing/removebg_mask", locals())
+
+
+def super_resolution(
+    *,
+    init_image: FileOrLink,
+    model_id: str | None = None,
+    scale: float | None = None,
+    face_enhance: bool | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_image_editing/super_resolution`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        init_image: The image to work on.
+        model_id: The model that does the work.
+        scale: Factor of the enlargement.
+        face_enhance: Whether faces are improved.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_image_editing/super_resolution", locals())

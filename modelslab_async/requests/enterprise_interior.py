@@ -92,6 +92,41 @@ def floor_planning(
     return submission_of("enterprise_interior/floor_planning", locals())
 
 
+def interior_mixer(
+    *,
+    init_image: FileOrLink,
+    object_image: FileOrLink,
+    prompt: str,
+    width: int | None = None,
+    height: int | None = None,
+    guidance_scale: float | None = None,
+    num_inference_steps: int | None = None,
+    base64: bool | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_interior/interior_mixer`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        init_image: The image to work on.
+        object_image: The object.
+        prompt: What to make or change, in words.
+        width: Width of the result in pixels.
+        height: Height of the result in pixels.
+        guidance_scale: How closely the result follows the prompt.
+        num_inference_steps: How many steps the model takes.
+        base64: Whether images and other files are exchanged as base64 instead of links.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_interior/interior_mixer", locals())
+
+
 def make(
     *,
     prompt: str,
@@ -193,6 +228,43 @@ def room_decorator(
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("enterprise_interior/room_decorator", locals())
+
+
+def scenario(
+    *,
+    prompt: str | None = None,
+    init_image: FileOrLink | None = None,
+    negative_prompt: str | None = None,
+    strength: float | None = None,
+    base64: bool | None = None,
+    seed: int | None = None,
+    guidance_scale: float | None = None,
+    num_inference_steps: int | None = None,
+    scenario: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_interior/scenario`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        prompt: What to make or change, in words.
+        init_image: The image to work on.
+        negative_prompt: What to avoid, in words.
+        strength: How far the source is changed.
+        base64: Whether images and other files are exchanged as base64 instead of links.
+        seed: Seed of the random numbers; without it, each result differs.
+        guidance_scale: How closely the result follows the prompt.
+        num_inference_steps: How many steps the model takes.
+        scenario: Scene or mood of the result.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_interior/scenario", locals())
 
 
 def scenario_changer(

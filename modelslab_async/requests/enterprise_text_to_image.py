@@ -228,6 +228,52 @@ def inpaint(
     return submission_of("enterprise_text_to_image/inpaint", locals())
 
 
+def nsfw_image_check(
+    *,
+    init_image: str,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_text_to_image/nsfw_image_check`.
+
+    See https://docs.modelslab.com/enterprise-api/text-to-image/nsfw-image-check
+
+    Args:
+        init_image: The image to work on.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_text_to_image/nsfw_image_check", locals())
+
+
+def qwen_text_to_image(
+    *,
+    prompt: str,
+    width: float | None = None,
+    height: float | None = None,
+    samples: float | None = None,
+    negative_prompt: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_text_to_image/qwen_text_to_image`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        prompt: What to make or change, in words.
+        width: Width of the result in pixels.
+        height: Height of the result in pixels.
+        samples: How many results are made.
+        negative_prompt: What to avoid, in words.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_text_to_image/qwen_text_to_image", locals())
+
+
 def super_resolution(
     *,
     url: FileOrLink,

@@ -126,3 +126,69 @@ def text2video(
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("enterprise_video/text2video", locals())
+
+
+def text2video_ultra(
+    *,
+    prompt: str,
+    negative_prompt: str | None = None,
+    seed: int | None = None,
+    resolution: int | None = None,
+    num_frames: int | None = None,
+    num_inference_steps: int | None = None,
+    guidance_scale: float | None = None,
+    fps: int | None = None,
+    portrait: bool | None = None,
+    sample_shift: int | None = None,
+    temp: bool | None = None,
+    model_id: str | None = None,
+    shift_sample: int | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_video/text2video_ultra`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        prompt: What to make or change, in words.
+        negative_prompt: What to avoid, in words.
+        seed: Seed of the random numbers; without it, each result differs.
+        resolution: Resolution of the result.
+        num_frames: How many frames the video has.
+        num_inference_steps: How many steps the model takes.
+        guidance_scale: How closely the result follows the prompt.
+        fps: Frames a second.
+        portrait: Whether the video is upright.
+        sample_shift: Shift of the sampling.
+        temp: Whether the result is kept for a day only.
+        model_id: The model that does the work.
+        shift_sample: Shift of the sampling.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_video/text2video_ultra", locals())
+
+
+def watermark_remover(
+    *,
+    init_video: FileOrLink,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_video/watermark_remover`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        init_video: The video to work on.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_video/watermark_remover", locals())

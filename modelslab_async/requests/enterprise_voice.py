@@ -14,6 +14,66 @@ def ticket(id_: int | str, /) -> Ticket:
     return Ticket("enterprise_voice", id_)
 
 
+def create_dubbing(
+    *,
+    init_video: FileOrLink,
+    output_lang: str,
+    source_lang: str | None = None,
+    file_prefix: str | None = None,
+    voice_id: str | None = None,
+    voice_model: str | None = None,
+    speed: float | None = None,
+    base64: bool | None = None,
+    seed: int | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_voice/create_dubbing`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        init_video: The video to work on.
+        output_lang: Language of the result.
+        source_lang: Language of the source.
+        file_prefix: Begin of the name of the resulting file.
+        voice_id: The voice to use.
+        voice_model: The model of the voice.
+        speed: Speed of the speech.
+        base64: Whether images and other files are exchanged as base64 instead of links.
+        seed: Seed of the random numbers; without it, each result differs.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_voice/create_dubbing", locals())
+
+
+def lyrics_generator(
+    *,
+    prompt: str,
+    length: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_voice/lyrics_generator`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        prompt: What to make or change, in words.
+        length: How long the text is, such as `short`.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_voice/lyrics_generator", locals())
+
+
 def music_gen(
     *,
     prompt: str,
@@ -78,6 +138,43 @@ def sfx(
     return submission_of("enterprise_voice/sfx", locals())
 
 
+def song_generator(
+    *,
+    lyrics_generation: bool | None = None,
+    lyrics: str | None = None,
+    prompt: str | None = None,
+    init_audio: FileOrLink | None = None,
+    duration: int | None = None,
+    language: str | None = None,
+    instrumental: bool | None = None,
+    caption: str | None = None,
+    model_id: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_voice/song_generator`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        lyrics_generation: Whether the service writes the lyrics.
+        lyrics: The words of the song.
+        prompt: What to make or change, in words.
+        init_audio: The sound to work on.
+        duration: Length of the result in seconds.
+        language: Language of the text or of the speech.
+        instrumental: Whether there is no voice.
+        caption: Style of the music, in words.
+        model_id: The model that does the work.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_voice/song_generator", locals())
+
+
 def speech_to_text(
     *,
     init_audio: FileOrLink,
@@ -134,6 +231,40 @@ def text_to_audio(
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("enterprise_voice/text_to_audio", locals())
+
+
+def text_to_speech(
+    *,
+    prompt: str,
+    voice_id: str | None = None,
+    language: str | None = None,
+    speed: float | None = None,
+    emotion: Any = None,
+    temp: Any = None,
+    output_format: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_voice/text_to_speech`.
+
+    Unverified: no page describes it. The official clients call it.
+
+    Args:
+        prompt: What to make or change, in words.
+        voice_id: The voice to use.
+        language: Language of the text or of the speech.
+        speed: Speed of the speech.
+        emotion: Emotion of the voice. Its documents contradict each other about its type.
+        temp: Whether the result is kept for a day only. Its documents contradict each other about
+            its type.
+        output_format: Format of the resulting file.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_voice/text_to_speech", locals())
 
 
 def voice_cover(
@@ -224,3 +355,24 @@ def voice_to_voice(
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("enterprise_voice/voice_to_voice", locals())
+
+
+def voice_upload(
+    *,
+    name: str,
+    init_audio: str,
+    language: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `enterprise_voice/voice_upload`.
+
+    See https://docs.modelslab.com/enterprise-api/voice-cloning/voice-upload
+
+    Args:
+        name: Name of the voice.
+        init_audio: The sound to work on.
+        language: Language of the text or of the speech.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("enterprise_voice/voice_upload", locals())

@@ -8,6 +8,25 @@ from .._models.submission import Submission
 from .typed_submission import submission_of
 
 
+def base64_crop(
+    *,
+    image: str,
+    crop: str,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `general/base64_crop`.
+
+    See https://docs.modelslab.com/general-api/base64-crop
+
+    Args:
+        image: The image to work on.
+        crop: Whether the image is cropped. A text: `true` or `false`.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("general/base64_crop", locals())
+
+
 def base64_to_url(
     *,
     base64_string: str,
@@ -25,6 +44,64 @@ def base64_to_url(
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("general/base64_to_url", locals())
+
+
+def clear_queue(
+    *,
+    server: str,
+    deploy_type: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `general/clear_queue`.
+
+    Empties the queue of an enterprise server such as `realtime` or `flux`, and restarts it. What
+    waits there is lost.
+
+    See https://docs.modelslab.com/enterprise-api/realtime/clear-queue
+
+    Args:
+        server: The server whose queue is emptied, such as `realtime`.
+        deploy_type: Kind of the dedicated server that does the work.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("general/clear_queue", locals())
+
+
+def model_list(
+    *,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `general/model_list`.
+
+    The service sends a JSON array, which `ask` returns as `data`.
+
+    See https://docs.modelslab.com/image-generation/model-operation/model-list
+
+    Args:
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("general/model_list", locals())
+
+
+def nsfw_image_check(
+    *,
+    init_image: str,
+    threshold: float | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `general/nsfw_image_check`.
+
+    See https://docs.modelslab.com/general-api/nsfw-image-check
+
+    Args:
+        init_image: The image to work on.
+        threshold: How sure the check must be.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("general/nsfw_image_check", locals())
 
 
 def request_count(

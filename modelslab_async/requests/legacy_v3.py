@@ -6,7 +6,7 @@ from typing import Any
 
 from .._models.submission import Submission
 from .._models.ticket import Ticket
-from .typed_submission import submission_of
+from .typed_submission import FileOrLink, submission_of
 
 
 def ticket(id_: int | str, /) -> Ticket:
@@ -35,6 +35,43 @@ def img2img(
     return submission_of("legacy_v3/img2img", locals())
 
 
+def img_to_3d(
+    *,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    frame_size: int | None = None,
+    seed: int | None = None,
+    seconds: int | None = None,
+    image: FileOrLink | None = None,
+    batch_size: int | None = None,
+    safety_checker: bool | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `legacy_v3/img_to_3d`.
+
+    No page names the family of its tickets.
+
+    See https://stablediffusionapi.com/docs/text-to-3d/imageto3d
+
+    Args:
+        steps: How many steps the model takes.
+        guidance_scale: How closely the result follows the prompt.
+        frame_size: Size of a frame in pixels.
+        seed: Seed of the random numbers; without it, each result differs.
+        seconds: Length of the result in seconds.
+        image: The image to work on.
+        batch_size: How many results are made at once.
+        safety_checker: Whether unsafe results are filtered.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("legacy_v3/img_to_3d", locals())
+
+
 def inpaint(
     *,
     prompt: str | None = None,
@@ -56,6 +93,130 @@ def inpaint(
     return submission_of("legacy_v3/inpaint", locals())
 
 
+def interior(
+    *,
+    prompt: str | None = None,
+    init_image: FileOrLink | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `legacy_v3/interior`.
+
+    No page names the family of its tickets.
+
+    See https://stablediffusionapi.com/docs/miscs/interior
+
+    Args:
+        prompt: What to make or change, in words.
+        init_image: The image to work on.
+        steps: How many steps the model takes.
+        guidance_scale: How closely the result follows the prompt.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("legacy_v3/interior", locals())
+
+
+def pix2pix(
+    *,
+    prompt: str | None = None,
+    init_image: FileOrLink | None = None,
+    image_guidance_scale: float | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `legacy_v3/pix2pix`.
+
+    No page names the family of its tickets.
+
+    See https://stablediffusionapi.com/docs/image-editing/pix2pix
+
+    Args:
+        prompt: What to make or change, in words.
+        init_image: The image to work on.
+        image_guidance_scale: How closely the result follows the image.
+        steps: How many steps the model takes.
+        guidance_scale: How closely the result follows the prompt.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("legacy_v3/pix2pix", locals())
+
+
+def removebg_mask(
+    *,
+    image: FileOrLink | None = None,
+    alpha_matting: bool | None = None,
+    post_process_mask: bool | None = None,
+    only_mask: bool | None = None,
+    seed: int | None = None,
+    alpha_matting_foreground_threshold: int | None = None,
+    alpha_matting_background_threshold: int | None = None,
+    alpha_matting_erode_size: int | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `legacy_v3/removebg_mask`.
+
+    No page names the family of its tickets.
+
+    See https://stablediffusionapi.com/docs/image-editing/removebg-createmask
+
+    Args:
+        image: The image to work on.
+        alpha_matting: Whether alpha matting refines the edges.
+        post_process_mask: Whether the mask is cleaned.
+        only_mask: Whether the result is the mask alone.
+        seed: Seed of the random numbers; without it, each result differs.
+        alpha_matting_foreground_threshold: Threshold of the foreground for alpha matting.
+        alpha_matting_background_threshold: Threshold of the background for alpha matting.
+        alpha_matting_erode_size: How far alpha matting erodes the edges.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("legacy_v3/removebg_mask", locals())
+
+
+def super_resolution(
+    *,
+    url: FileOrLink | None = None,
+    scale: float | None = None,
+    face_enhance: bool | None = None,
+    model_id: str | None = None,
+    webhook: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `legacy_v3/super_resolution`.
+
+    No page names the family of its tickets.
+
+    See https://stablediffusionapi.com/docs/image-editing/super-resolution
+
+    Args:
+        url: The image to work on.
+        scale: Factor of the enlargement.
+        face_enhance: Whether faces are improved.
+        model_id: The model that does the work.
+        webhook: Address that the service calls when the work has ended.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("legacy_v3/super_resolution", locals())
+
+
 def text2img(
     *,
     prompt: str | None = None,
@@ -75,3 +236,69 @@ def text2img(
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("legacy_v3/text2img", locals())
+
+
+def text2video(
+    *,
+    prompt: str | None = None,
+    negative_prompt: str | None = None,
+    scheduler: str | None = None,
+    seconds: int | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `legacy_v3/text2video`.
+
+    See https://stablediffusionapi.com/docs/text-to-video/texttovideo
+
+    Args:
+        prompt: What to make or change, in words.
+        negative_prompt: What to avoid, in words.
+        scheduler: Scheduler of the steps.
+        seconds: Length of the result in seconds.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("legacy_v3/text2video", locals())
+
+
+def txt_to_3d(
+    *,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    frame_size: int | None = None,
+    seed: int | None = None,
+    seconds: int | None = None,
+    prompt: str | None = None,
+    negative_prompt: str | None = None,
+    output_type: str | None = None,
+    lora_strength: float | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `legacy_v3/txt_to_3d`.
+
+    No page names the family of its tickets.
+
+    See https://stablediffusionapi.com/docs/text-to-3d/textto3d
+
+    Args:
+        steps: How many steps the model takes.
+        guidance_scale: How closely the result follows the prompt.
+        frame_size: Size of a frame in pixels.
+        seed: Seed of the random numbers; without it, each result differs.
+        seconds: Length of the result in seconds.
+        prompt: What to make or change, in words.
+        negative_prompt: What to avoid, in words.
+        output_type: Format of the resulting file.
+        lora_strength: Weight of each LoRA model.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("legacy_v3/txt_to_3d", locals())

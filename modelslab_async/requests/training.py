@@ -14,6 +14,39 @@ def ticket(id_: int | str, /) -> Ticket:
     return Ticket("training", id_)
 
 
+def fine_tune(
+    *,
+    instance_prompt: str | None = None,
+    class_prompt: str | None = None,
+    base_model_id: str | None = None,
+    images: Sequence[FileOrLink] | None = None,
+    seed: int | None = None,
+    training_type: str | None = None,
+    max_train_steps: str | None = None,
+    webhook: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `training/fine_tune`.
+
+    Its page names the old host. Its tickets are polled at this one.
+
+    See https://stablediffusionapi.com/docs/train-model/finetune
+
+    Args:
+        instance_prompt: Words that stand for the subject.
+        class_prompt: Words for the class that the subject belongs to.
+        base_model_id: The model that is trained further.
+        images: Links to the images to learn from.
+        seed: Seed of the random numbers; without it, each result differs.
+        training_type: Kind of the subject.
+        max_train_steps: The most steps of training.
+        webhook: Address that the service calls when the work has ended.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("training/fine_tune", locals())
+
+
 def lora_fine_tune(
     *,
     instance_prompt: str,

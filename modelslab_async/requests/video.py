@@ -133,6 +133,91 @@ def img2video_ultra(
     return submission_of("video/img2video_ultra", locals())
 
 
+def kling(
+    *,
+    prompt: str | None = None,
+    negative_prompt: str | None = None,
+    duration: int | None = None,
+    aspect_ratio: str | None = None,
+    mode: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `video/kling`.
+
+    Unverified: no page describes it. Seen in public clients of the service.
+
+    Args:
+        prompt: What to make or change, in words.
+        negative_prompt: What to avoid, in words.
+        duration: Length of the result in seconds.
+        aspect_ratio: Ratio of width to height, such as `16:9`.
+        mode: Level of quality.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("video/kling", locals())
+
+
+def kling_3(
+    *,
+    prompt: str | None = None,
+    image_url: Any = None,
+    duration: int | None = None,
+    motion: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `video/kling-3`.
+
+    Unverified: no page describes it. Seen in public clients of the service.
+
+    Args:
+        prompt: What to make or change, in words.
+        image_url: The image to work on. No document names its type.
+        duration: Length of the result in seconds.
+        motion: Motion of the camera or the figure, in words.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("video/kling-3", locals())
+
+
+def kling_motion_control(
+    *,
+    prompt: str | None = None,
+    init_image: FileOrLink | None = None,
+    motion_video: FileOrLink | None = None,
+    duration: int | None = None,
+    motion_mode: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `video/kling_motion_control`.
+
+    Unverified: no page describes it. Seen in public clients of the service.
+
+    Args:
+        prompt: What to make or change, in words.
+        init_image: The image to work on.
+        motion_video: The video whose motion is followed.
+        duration: Length of the result in seconds.
+        motion_mode: How the motion is followed.
+        webhook: Address that the service calls when the work has ended.
+        track_id: Your mark of the request, a number or a text, which the webhook repeats.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("video/kling_motion_control", locals())
+
+
 def scene_maker(
     *,
     scenes: Sequence[Mapping[str, Any]],

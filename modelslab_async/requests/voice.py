@@ -501,6 +501,23 @@ def voice_design(
     return submission_of("voice/voice_design", locals())
 
 
+def voice_list(
+    *,
+    type: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `voice/voice_list`.
+
+    See https://docs.modelslab.com/voice-cloning/voice-list
+
+    Args:
+        type: Kind of the voices.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("voice/voice_list", locals())
+
+
 def voice_to_voice(
     *,
     init_audio: FileOrLink,
@@ -529,3 +546,30 @@ def voice_to_voice(
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("voice/voice_to_voice", locals())
+
+
+def voice_upload(
+    *,
+    name: str,
+    init_audio: str,
+    language: str,
+    base64: bool | None = None,
+    gender: str | None = None,
+    thumbnail: str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission:
+    """
+    Describe a submission to `voice/voice_upload`.
+
+    See https://docs.modelslab.com/voice-cloning/upload-voice
+
+    Args:
+        name: Name of the voice.
+        init_audio: The sound to work on.
+        language: Language of the text or of the speech.
+        base64: Whether images and other files are exchanged as base64 instead of links.
+        gender: Gender of the voice.
+        thumbnail: Picture of the voice.
+        extra: Parameters that are not listed here, by name.
+    """
+    return submission_of("voice/voice_upload", locals())
