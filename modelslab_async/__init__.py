@@ -44,7 +44,20 @@ if TYPE_CHECKING:
         UnusableProxy,
         WaitTimeout,
     )
-    from ._models.events import Completed, Event, Paused, Polled, PollFailed, Submitted
+    from ._models.events import (
+        Completed,
+        Event,
+        Paused,
+        Polled,
+        PollFailed,
+        SlotAwaited,
+        SubmitFailed,
+        SubmitRetried,
+        SubmitSent,
+        Submitted,
+        SubmitUnconfirmed,
+        Uploaded,
+    )
     from ._models.journal_errors import (
         JournalDamaged,
         JournalError,
@@ -122,8 +135,13 @@ __all__ = [
     "Saved",
     "SavedFile",
     "ServerError",
+    "SlotAwaited",
     "Submission",
+    "SubmitFailed",
+    "SubmitRetried",
+    "SubmitSent",
     "SubmitUncertain",
+    "SubmitUnconfirmed",
     "Submitted",
     "Success",
     "Ticket",
@@ -141,6 +159,7 @@ __all__ = [
     "UntrustedServer",
     "UnusableFile",
     "UnusableProxy",
+    "Uploaded",
     "Verified",
     "WaitTimeout",
     "WrongContent",
@@ -171,7 +190,10 @@ _NAMES_BY_MODULE = {
         "TransientError TransportError UnreadableReply UntrustedServer UnusableFile "
         "UnusableProxy WaitTimeout"
     ),
-    "_models.events": "Completed Event Paused Polled PollFailed Submitted",
+    "_models.events": (
+        "Completed Event Paused PollFailed Polled SlotAwaited SubmitFailed SubmitRetried "
+        "SubmitSent SubmitUnconfirmed Submitted Uploaded"
+    ),
     "_models.journal_errors": (
         "JournalDamaged JournalError JournalFull JournalLocked JournalReadOnly WrongJournal"
     ),

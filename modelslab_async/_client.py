@@ -53,7 +53,7 @@ class Client:
         submit_timeout: The most seconds that one submit or one upload may take.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
             be stored. If it raises, `submit` raises that error, with a note that names the ticket.
-        on_event: Called with each `Polled`, `PollFailed`, `Paused` and `Completed`. It must not
+        on_event: Called with each event of polls, submits and uploads: see `Event`. It must not
             block, because the event loop waits for it.
 
     Attributes:

@@ -75,6 +75,7 @@ class Engine:
             pace=settings.pace.limits,
             timeout=settings.submit_timeout,
             on_submitted=settings.on_submitted,
+            listeners=self.listeners,
             webhooks=self.webhooks,
         )
         self.poller.notifier.on_completed = self._free_slot

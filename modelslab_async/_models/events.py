@@ -1,14 +1,16 @@
 """The events that an `on_event` hook receives: plain values for metrics. They hold no key."""
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import frozen
 
-from .errors import ModelsLabError, TransientError
+from .errors import ModelsLabError, SubmitUncertain, TransientError
 from .key_tier import Tier
 from .outcomes import Outcome
 from .replies import Processing, Reply, Success
 from .ticket import Ticket
+
+SlotWaitReason: TypeAlias = Literal["slots_used", "rate_limit", "key_unconfirmed", "same_payload"]
 
 
 @frozen(kw_only=True)
@@ -98,4 +100,132 @@ class Submitted:
     reply: Processing | Success
 
 
-Event: TypeAlias = Polled | PollFailed | Paused | Completed
+@frozen(kw_only=True)
+class SlotAwaited:
+    """
+    A submit begins to wait for a slot. Nothing was sent for it yet.
+
+    Attributes:
+        endpoint: The endpoint of the submit.
+        track_id: The `track_id` of the request; "" if it has none.
+        tier: The tier of the key whose slots are used: `standard` or `enterprise`.
+        used: The number of slots in use.
+        limit: The number of slots; None for no limit.
+        reason: Why no slot is given: `slots_used`, `rate_limit`, `key_unconfirmed` (the first
+            submit with a key goes alone) or `same_payload` (the spam filter refused this payload).
+    """
+
+    endpoint: str
+    track_id: str
+    tier: Tier
+    used: int
+    limit: int | None
+    reason: SlotWaitReason
+
+
+@frozen(kw_only=True)
+class Uploaded:
+    """
+    A file of a request was uploaded.
+
+    Attributes:
+        endpoint: The endpoint of the submit.
+        track_id: The `track_id` of the request; "" if it has none.
+        parameter: The parameter that takes the link to the file.
+        size: The number of bytes of the file.
+        elapsed: Seconds that the upload took.
+    """
+
+    endpoint: str
+    track_id: str
+    parameter: str
+    size: int
+    elapsed: float
+
+
+@frozen(kw_only=True)
+class SubmitSent:
+    """
+    A submit is sent now.
+
+    Attributes:
+        endpoint: The endpoint of the submit.
+        track_id: The `track_id` of the request; "" if it has none.
+        attempt: 1 for the first attempt. An attempt whose upload fails counts too.
+        waited: Seconds since the submit was called.
+    """
+
+    endpoint: str
+    track_id: str
+    attempt: int
+    waited: float
+
+
+@frozen(kw_only=True)
+class SubmitFailed:
+    """
+    An attempt to submit failed, and started no work: the server refused it, or it never left.
+
+    Attributes:
+        endpoint: The endpoint of the submit.
+        track_id: The `track_id` of the request; "" if it has none.
+        error: The error of this attempt, such as a `RateLimited`.
+        attempt: 1 for the first attempt.
+    """
+
+    endpoint: str
+    track_id: str
+    error: ModelsLabError
+    attempt: int
+
+
+@frozen(kw_only=True)
+class SubmitRetried:
+    """
+    A submit that started no work is tried again.
+
+    Attributes:
+        endpoint: The endpoint of the submit.
+        track_id: The `track_id` of the request; "" if it has none.
+        error: The error of the last attempt.
+        attempt: The number of the next attempt.
+        delay: Seconds before the next attempt waits for a slot. After a rate limit this is 0,
+            because then the slots are held back.
+    """
+
+    endpoint: str
+    track_id: str
+    error: ModelsLabError
+    attempt: int
+    delay: float
+
+
+@frozen(kw_only=True)
+class SubmitUnconfirmed:
+    """
+    A submit was sent and got no clear answer. It may have started work, and is not sent again.
+
+    Attributes:
+        endpoint: The endpoint of the submit.
+        track_id: The `track_id` of the request; "" if it has none.
+        error: The error that says what to look for.
+    """
+
+    endpoint: str
+    track_id: str
+    error: SubmitUncertain
+
+
+Event: TypeAlias = (
+    Polled
+    | PollFailed
+    | Paused
+    | Completed
+    | SlotAwaited
+    | Uploaded
+    | SubmitSent
+    | Submitted
+    | SubmitFailed
+    | SubmitRetried
+    | SubmitUnconfirmed
+)

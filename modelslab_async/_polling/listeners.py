@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import TypeAlias
 
+from .._aio.listener_calls import call_listener
 from .._models.errors import ModelsLabError, TransientError
 from .._models.events import Completed, Event, Paused, Polled, PollFailed
 from .._models.replies import Processing, Reply
@@ -21,7 +23,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 class Listeners:
-    """The caller's `on_event`, and functions of this package that receive the poller's events."""
+    """The caller's `on_event`, and functions of this package that receive the events too."""
 
     def __init__(self, on_event: Listener | None) -> None:
         self._listeners = [on_event] if on_event is not None else []
@@ -29,15 +31,10 @@ class Listeners:
     def __bool__(self) -> bool:
         return bool(self._listeners)
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, context: Context | None = None) -> None:
+        """Call all listeners, in the context if there is one, else in that of this task."""
         for listener in self._listeners:
-            try:
-                listener(event)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            # A listener may raise CancelledError without this task being cancelled.
-            except BaseException:
-                _logger.exception("on_event raised; the poller goes on")
+            call_listener(listener, event, context)
 
     def add(self, listener: Listener) -> None:
         """Add a listener in front of the others, because the caller's own may be slow."""
@@ -97,6 +94,7 @@ class Notifier:
     def report_poll(
         self,
         entry: Entry,
+        watchers: Sequence[Watcher],
         result: Reply | CachedProcessing | ModelsLabError,
         effects: Effects,
         *,
@@ -108,6 +106,7 @@ class Notifier:
 
         Args:
             entry: The ticket that was polled.
+            watchers: Its watchers before the poll ended.
             result: The reply, or the error.
             effects: What the poll changed.
             overdue: By how many seconds the poll started late.
@@ -119,10 +118,12 @@ class Notifier:
             )
         if not self._listeners:
             return
-        ticket = entry.ticket
+        ticket, context = entry.ticket, _context_of(watchers)
         match result:
             case TransientError():
-                self._listeners(PollFailed(ticket=ticket, error=result, failures=entry.failures))
+                self._listeners(
+                    PollFailed(ticket=ticket, error=result, failures=entry.failures), context
+                )
             case ModelsLabError():
                 pass
             case _:
@@ -132,11 +133,11 @@ class Notifier:
                     else result
                 )
                 self._listeners(
-                    Polled(ticket=ticket, reply=reply, elapsed=elapsed, overdue=overdue)
+                    Polled(ticket=ticket, reply=reply, elapsed=elapsed, overdue=overdue), context
                 )
         if effects.paused is not None and isinstance(result, ModelsLabError):
             self._listeners(
-                Paused(tier=entry.host_queue.tier, seconds=effects.paused, cause=result)
+                Paused(tier=entry.host_queue.tier, seconds=effects.paused, cause=result), context
             )
 
     def report_completion(self, completion: Completion) -> None:
@@ -154,8 +155,14 @@ class Notifier:
             log_unexpected(outcome.ticket, error)
         if self._listeners:
             self._listeners(
-                Completed(outcome=outcome, polls=completion.polls, waited=completion.waited)
+                Completed(outcome=outcome, polls=completion.polls, waited=completion.waited),
+                _context_of(completion.watchers),
             )
+
+
+def _context_of(watchers: Sequence[Watcher]) -> Context | None:
+    """Return the context of the caller that has waited longest; None if no caller waits."""
+    return next((each.context for each in watchers if each.context is not None), None)
 
 
 def _ignore_completed(_: Ticket) -> None:

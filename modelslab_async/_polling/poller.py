@@ -283,9 +283,8 @@ class Poller:
         watchers = entry.watchers
         effects = self._schedule.feed(entry, result, now, self._jitter())
         self.notifier.report_update(entry.ticket, watchers, result)
-        self.notifier.report_poll(
-            entry, result, effects, overdue=poll_started - due, elapsed=now - poll_started
-        )
+        times = {"overdue": poll_started - due, "elapsed": now - poll_started}
+        self.notifier.report_poll(entry, watchers, result, effects, **times)
         if effects.completion is not None:
             self.notifier.report_completion(effects.completion)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterable, Callable, Iterable
+from contextvars import Context, copy_context
 from typing import NamedTuple, TypeAlias
 
 from attrs import Factory, define
@@ -52,6 +53,7 @@ class StreamBuffer:
         scope_of: Returns the key's tier and the family of a ticket.
         is_source_read: Whether the source has no more tickets.
         source_error: The exception that the source raised, if any.
+        context: The context variables of the caller that reads the stream.
     """
 
     window: int
@@ -59,6 +61,7 @@ class StreamBuffer:
     scope_of: Callable[[Ticket], tuple[Tier, str]]
     is_source_read: bool = False
     source_error: BaseException | None = None
+    context: Context = Factory(copy_context)
     _open: dict[Ticket, _OpenTicket] = Factory(dict)
     _unread: deque[Outcome] = Factory(deque)
     _recent_outcomes: OrderedDict[Ticket, Outcome] = Factory(OrderedDict)

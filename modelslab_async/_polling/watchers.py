@@ -1,6 +1,7 @@
 """Watchers of one ticket, on which a caller waits. They send nothing and own no request."""
 
 import asyncio
+from contextvars import Context, copy_context
 
 from attrs import Factory, define
 
@@ -29,6 +30,7 @@ class NullWatcher:
     """Keeps a ticket polled although no caller waits for it."""
 
     wants_updates = False
+    context = None
 
     def notify(self, update: Processing | Outcome) -> None:
         """See `Watcher.notify`."""
@@ -46,6 +48,7 @@ class OutcomeWatcher:
     wants_updates = False
 
     def __init__(self) -> None:
+        self.context = copy_context()
         # An error is set as a result, since asyncio warns of an exception that is never retrieved.
         self._future: asyncio.Future[Outcome | BaseException] = (
             asyncio.get_running_loop().create_future()
@@ -88,6 +91,7 @@ class UpdateWatcher:
     _outcome: Outcome | None = None
     _error: BaseException | None = None
     _wakeup: Wakeup = Factory(Wakeup)
+    context: Context = Factory(copy_context)
 
     @property
     def wants_updates(self) -> bool:

@@ -1,5 +1,6 @@
 """What a watcher must have. The schedule stores watchers and never calls them."""
 
+from contextvars import Context
 from typing import Protocol
 
 from .._models.outcomes import Outcome
@@ -12,10 +13,13 @@ class Watcher(Protocol):
 
     Attributes:
         wants_updates: Whether the watcher takes every change; otherwise only the outcome.
+        context: The context variables of the caller; None if no caller waits.
     """
 
     @property
     def wants_updates(self) -> bool: ...
+    @property
+    def context(self) -> Context | None: ...
 
     def notify(self, update: Processing | Outcome) -> None:
         """Take a change of a watched ticket, or its outcome."""

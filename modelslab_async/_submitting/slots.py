@@ -17,17 +17,17 @@ import math
 from collections import deque
 from contextlib import suppress
 from contextvars import Context
-from typing import Protocol
 
 from attrs import Factory, define
 
 from .._models.errors import ModelsLabError, RateLimited
+from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
 from .._polling.watchers import NULL_WATCHER
 from .._scheduling.initial_state import InitialState
-from .._scheduling.watcher_protocol import Watcher
 from .slot_record import SlotRecord
 from .spam_filter_spacing import DuplicatePayloads
+from .ticket_poller import TicketPoller
 from .uncertain_slots import UncertainSlots
 from .waiter_queue import WaiterQueue, is_admitted
 
@@ -50,14 +50,6 @@ _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after a rate limit that names no time.
 _DEFAULT_RETRY_AFTER_S = 30.0
-
-
-class TicketPoller(Protocol):
-    """Polls tickets, so that `Slots.on_completed` is called soon after their work has ended."""
-
-    def watch(self, ticket: Ticket, watcher: Watcher, initial_state: InitialState, /) -> None: ...
-    def nudge(self, ticket: Ticket, /) -> None: ...
-    def unwatch(self, ticket: Ticket, watcher: Watcher, /) -> None: ...
 
 
 @define(eq=False)
@@ -169,16 +161,14 @@ class Slots:
     def apply_rate_limit(self, error: RateLimited, payload: str) -> None:
         """Hold back equal payloads, submits to a full queue or all submits, as the server asks."""
         message = error.server_message.casefold()
-        now, seconds = (
-            asyncio.get_running_loop().time(),
-            error.retry_after or _DEFAULT_RETRY_AFTER_S,
-        )
+        now = asyncio.get_running_loop().time()
+        seconds = error.retry_after or _DEFAULT_RETRY_AFTER_S
         if "spam filter" in message:
             self.duplicates.space_out(payload, error.retry_after)
         elif "queued" in message:
             # The server's queue is full, so admit a submit only when a slot frees.
             self._full_until = now + seconds
-            self._full_limit = self._used - 1
+            self._full_limit = self.used - 1
             self._cancel_polls()
         else:
             self._paused_until = max(self._paused_until, now + seconds)
@@ -198,8 +188,21 @@ class Slots:
         self.reject_waiting(error)
         self.duplicates.close()
 
+    def wait_reason(self, payload: str, number: int) -> SlotWaitReason | None:
+        """Return why submit `number` would have to wait now; None if it would get a slot."""
+        now = asyncio.get_running_loop().time()
+        self._evict_stale(now)
+        if not self.duplicates.may_submit(payload, number):
+            return "same_payload"
+        if now < self._paused_until:
+            return "rate_limit"
+        if self._is_probing(now):
+            return "key_unconfirmed"
+        return "slots_used" if self._waiting or self._is_full(now) else None
+
     @property
-    def _used(self) -> int:
+    def used(self) -> int:
+        """The number of slots in use."""
         return self._in_flight + len(self._records) + self._uncertain.count
 
     def _has_room(self, now: float) -> bool:
@@ -218,7 +221,7 @@ class Slots:
         limit = math.inf if self.limit is None else self.limit
         if now < self._full_until:
             limit = min(limit, self._full_limit)
-        return self._used >= limit
+        return self.used >= limit
 
     def _admit_waiting(self) -> None:
         """Admit submits while there is room. If others still wait, set a timer to try again."""

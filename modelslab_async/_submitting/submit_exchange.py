@@ -9,6 +9,7 @@ from .._models.errors import (
     ConnectionImpossible,
     ModelsLabError,
     RateLimited,
+    ServerError,
     SubmitUncertain,
     TransientError,
     TransportError,
@@ -99,3 +100,14 @@ def uncertain_error(submit_request: SubmitRequest, reason: str) -> SubmitUncerta
         track_id=submit_request.track_id,
         payload_hash=submit_request.payload_hash,
     )
+
+
+def is_retryable(error: ModelsLabError) -> bool:
+    """Whether a submit that failed without starting work can be retried."""
+    match error:
+        case TransportError():
+            return not error.may_have_been_sent
+        case _:
+            # Only an upload fails with a `ServerError` here. For a submit, `SubmitExchange` turns a
+            # `ServerError` into a `SubmitUncertain`.
+            return isinstance(error, (RateLimited, ServerError))

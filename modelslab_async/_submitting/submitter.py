@@ -16,11 +16,9 @@ from .._models.errors import (
     ModelsLabError,
     PaymentRequired,
     RateLimited,
-    ServerError,
     SubmitUncertain,
-    TransportError,
 )
-from .._models.events import Submitted
+from .._models.events import Event, Submitted
 from .._models.key_tier import Tier
 from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
@@ -28,10 +26,12 @@ from .._parsing.webhook_ids import WebhookHint
 from .._scheduling.pace_protocol import RetryLimits
 from .early_webhook_ids import EarlyWebhooks
 from .endpoint_service import CLOSED_MESSAGE, EndpointService
-from .slots import Slots, TicketPoller
-from .submit_exchange import SubmitExchange, SubmitReply, uncertain_error
+from .slots import Slots
+from .submit_exchange import SubmitExchange, SubmitReply, is_retryable, uncertain_error
+from .submit_notifier import SubmitNotifier
 from .submit_recorder import CallbackFailure, SubmitRecorder, SubmitResult, log_abandoned
 from .submit_request import SubmitRequest
+from .ticket_poller import TicketPoller
 from .uploader import UPLOAD_ENDPOINT, Uploader, original_error
 from .webhook_addresses import WebhookAddresses
 
@@ -54,6 +54,7 @@ class Submitter:
         pace: How often and after what pauses a submit is retried.
         timeout: The most seconds that the upload of one file may take.
         on_submitted: Awaited with each `Submitted`; None for nothing.
+        listeners: Called with each event of a submit.
         webhooks: Recognizes the addresses of this client's own webhook receiver.
         jitter: Returns a random number between 0 and 1.
 
@@ -71,6 +72,7 @@ class Submitter:
         pace: RetryLimits,
         timeout: float,
         on_submitted: Callable[[Submitted], Awaitable[object]] | None,
+        listeners: Callable[[Event], object],
         webhooks: WebhookAddresses,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -80,6 +82,7 @@ class Submitter:
         self._slot_limit = slot_limit
         self._pace = pace
         self._on_submitted = on_submitted
+        self._listeners = listeners
         self._webhooks = webhooks
         self._jitter = jitter
         self.slots: dict[Tier, Slots] = {}
@@ -110,19 +113,27 @@ class Submitter:
             ClientClosed: The client was closed; nothing was started.
         """
         self._endpoint_service.check_open()
-        slots = self._slots_of(self._endpoint_service.key_tier(submit_request))
+        slots = self._slots_of(tier := self._endpoint_service.key_tier(submit_request))
+        notifier = SubmitNotifier(submit_recorder, self._listeners, submit_request, slots, tier)
         number = next(self._numbers)
         links: dict[str, str] = {}
         for failures in itertools.count(1):
-            await self._acquire_slot(submit_request, number, slots)
-            result = await self._attempt(submit_request, number, links, slots, submit_recorder)
+            try:
+                await self._acquire_slot(submit_request, number, slots, notifier)
+            except ModelsLabError as error:
+                notifier.ended(error)
+                raise
+            result = await self._attempt(submit_request, number, links, slots, notifier)
             if not isinstance(result, ModelsLabError):
                 return result
-            if failures >= self._pace.max_failures or not _is_retryable(result):
+            if failures >= self._pace.max_failures or not is_retryable(result):
                 raise result
-            if not isinstance(result, RateLimited):
-                pause = self._pace.backoff(failures, self._jitter())
-                await self._endpoint_service.sleep_while_open(max(pause, result.retry_after or 0.0))
+            if isinstance(result, RateLimited):
+                notifier.retried(result, 0.0)
+                continue
+            pause = max(self._pace.backoff(failures, self._jitter()), result.retry_after or 0.0)
+            notifier.retried(result, pause)
+            await self._endpoint_service.sleep_while_open(pause)
         raise AssertionError("unreachable")
 
     def tickets_for(self, hint: WebhookHint) -> set[Ticket]:
@@ -147,9 +158,12 @@ class Submitter:
             self.slots[tier] = Slots(self._slot_limit, self._poller)
         return self.slots[tier]
 
-    async def _acquire_slot(self, submit_request: SubmitRequest, number: int, slots: Slots) -> None:
+    async def _acquire_slot(
+        self, submit_request: SubmitRequest, number: int, slots: Slots, notifier: SubmitNotifier
+    ) -> None:
         """Wait until the spam filter would accept the payload. Then wait for a slot."""
         while True:
+            notifier.acquiring(number)
             await slots.duplicates.acquire(submit_request.payload_hash, number)
             try:
                 await slots.acquire(number)
@@ -167,13 +181,15 @@ class Submitter:
         number: int,
         links: dict[str, str],
         slots: Slots,
-        submit_recorder: SubmitRecorder,
+        notifier: SubmitNotifier,
     ) -> SubmitResult:
         """Upload the files of a request and submit it. The request has a slot already."""
         try:
             # The client may have been closed after the slot was granted.
             self._endpoint_service.check_open()
-            linked_request = await self._uploader.upload_files(submit_request, links)
+            linked_request = await self._uploader.upload_files(
+                submit_request, links, notifier.uploaded
+            )
             self._endpoint_service.check_open()
         except ModelsLabError as error:
             match error:
@@ -184,25 +200,22 @@ class Submitter:
                 ):
                     slots.reject_waiting(original_error(error))
             self._release_unsent(submit_request, number, slots)
+            notifier.ended(error)
             return error
         except BaseException:
             self._release_unsent(submit_request, number, slots)
             raise
-        return await self._submit_in_task(linked_request, number, slots, submit_recorder)
+        return await self._submit_in_task(linked_request, number, slots, notifier)
 
     def _release_unsent(self, submit_request: SubmitRequest, number: int, slots: Slots) -> None:
         slots.release()
         slots.duplicates.release(submit_request.payload_hash, number)
 
     async def _submit_in_task(
-        self,
-        submit_request: SubmitRequest,
-        number: int,
-        slots: Slots,
-        submit_recorder: SubmitRecorder,
+        self, submit_request: SubmitRequest, number: int, slots: Slots, notifier: SubmitNotifier
     ) -> SubmitResult:
         submit_task = asyncio.create_task(
-            self._send_and_record(submit_request, number, slots, submit_recorder),
+            self._send_and_record(submit_request, number, slots, notifier),
             name="modelslab_async submit",
         )
         self._submit_tasks.add(submit_task)
@@ -217,16 +230,12 @@ class Submitter:
             raise
 
     async def _send_and_record(
-        self,
-        submit_request: SubmitRequest,
-        number: int,
-        slots: Slots,
-        submit_recorder: SubmitRecorder,
+        self, submit_request: SubmitRequest, number: int, slots: Slots, notifier: SubmitNotifier
     ) -> SubmitResult:
         """Send a submit once, report its result, and assign, keep or free its slot."""
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:
-            await submit_recorder.begin(submit_request)
+            await notifier.begin(submit_request)
         except BaseException as error:
             slots.release()
             if isinstance(error, Exception):
@@ -236,9 +245,9 @@ class Submitter:
             result = await self._exchange.send(submit_request)
         except BaseException:
             slots.hold_uncertain(endpoint)
-            _logger.warning(
-                "cut off in flight: %s", uncertain_error(submit_request, "it was cut off")
-            )
+            uncertain = uncertain_error(submit_request, "it was cut off")
+            _logger.warning("cut off in flight: %s", uncertain)
+            notifier.ended(uncertain)
             raise
         slots.duplicates.on_reply(submit_request.payload_hash, number)
         match result:
@@ -261,20 +270,20 @@ class Submitter:
                 slots.hold_uncertain(endpoint)
             case _:
                 slots.release(is_key_accepted=isinstance(result, (Success, GenerationFailed)))
-        return await self._report_result(submit_request, result, submit_recorder)
+        return await self._report_result(submit_request, result, notifier)
 
     async def _report_result(
         self,
         submit_request: SubmitRequest,
         result: SubmitReply | ModelsLabError,
-        submit_recorder: SubmitRecorder,
+        notifier: SubmitNotifier,
     ) -> SubmitResult:
         """Call the recorder and `on_submitted`. If one raises, add a note with the ticket."""
         if isinstance(result, ModelsLabError):
-            await submit_recorder.finish(submit_request, result)
+            await notifier.finish(submit_request, result)
             return result
         try:
-            await submit_recorder.finish(submit_request, result)
+            await notifier.finish(submit_request, result)
             if self._on_submitted is not None:
                 await self._on_submitted(submit_request.submitted_event(result))
         except BaseException as error:
@@ -287,14 +296,3 @@ class Submitter:
                 raise
             return CallbackFailure(error, result.ticket)
         return result
-
-
-def _is_retryable(error: ModelsLabError) -> bool:
-    """Whether a submit that failed without starting work can be retried."""
-    match error:
-        case TransportError():
-            return not error.may_have_been_sent
-        case _:
-            # Only an upload fails with a `ServerError` here. For a submit, `SubmitExchange` turns a
-            # `ServerError` into a `SubmitUncertain`.
-            return isinstance(error, (RateLimited, ServerError))

@@ -1,8 +1,9 @@
 """Uploader: uploads the files of a request and puts links in their place. It never retries."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
-from typing import Any
+from typing import Any, TypeAlias
 
 from attrs import evolve
 
@@ -20,6 +21,9 @@ from .submit_request import SubmitRequest
 
 UPLOAD_ENDPOINT = "general/base64_to_url"
 
+OnUploaded: TypeAlias = Callable[[Upload, int, float], object]
+"""Is called with a file that was uploaded, its number of bytes and the seconds that it took."""
+
 
 class Uploader:
     """
@@ -34,7 +38,7 @@ class Uploader:
         self._ask = ask
 
     async def upload_files(
-        self, submit_request: SubmitRequest, links: dict[str, str]
+        self, submit_request: SubmitRequest, links: dict[str, str], on_uploaded: OnUploaded
     ) -> SubmitRequest:
         """
         Upload the files of a request, and return the request with a link in place of each file.
@@ -43,6 +47,7 @@ class Uploader:
             submit_request: The request.
             links: The links of uploaded files, by digest. The links of new uploads are added, so
                 that a retry of the request uploads no file twice.
+            on_uploaded: Called with each file that was uploaded, its bytes and the seconds it took.
 
         Raises:
             UnusableFile: A file cannot be read any more, or has changed.
@@ -52,22 +57,32 @@ class Uploader:
 
         async def get_link(upload: Upload) -> str:
             if upload.digest not in links:
-                links[upload.digest] = await self._upload_file(upload)
+                links[upload.digest] = await self._upload_file(upload, on_uploaded)
             return links[upload.digest]
 
         return evolve(submit_request, params=await with_links(submit_request.params, get_link))
 
-    async def _upload_file(self, upload: Upload) -> str:
+    async def _upload_file(self, upload: Upload, on_uploaded: OnUploaded) -> str:
         data_url = await upload.data_url()
+        now = asyncio.get_running_loop().time
+        started = now()
         try:
-            return _link_in(await self._ask({"base64_string": data_url}))
+            link = _link_in(await self._ask({"base64_string": data_url}))
         except ClientClosed:
             raise
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
             failure = exchange_failure(error)
+        else:
+            on_uploaded(upload, _decoded_size(data_url), now() - started)
+            return link
         raise _as_upload_error(upload, failure) from failure
+
+
+def _decoded_size(data_url: str) -> int:
+    digits = len(data_url) - data_url.index(",") - 1
+    return digits * 3 // 4 - data_url.count("=", -2)
 
 
 def _link_in(body: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any
 
 from attrs import define
@@ -50,6 +51,10 @@ class ObservedWatcher:
     @property
     def wants_updates(self) -> bool:
         return self.watcher.wants_updates
+
+    @property
+    def context(self) -> Context | None:
+        return self.watcher.context
 
     def notify(self, reply: Processing | Outcome) -> None:
         self.rules.check_notification(self, reply)

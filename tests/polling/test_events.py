@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+from contextvars import ContextVar
 
 import pytest
 
 from modelslab_async import (
     Client,
+    Completed,
     Success,
 )
 from modelslab_async.emulator import ScriptedReply
+
+request_id = ContextVar("request_id", default="none")
 
 
 def scripted_reply(status_code=200, headers=None, **body):
@@ -70,3 +74,71 @@ def test_events_tell_polls_failures_pauses_and_outcomes(virtually, world):
             assert 3 == events[-1].polls
 
     virtually(main)
+
+
+@pytest.mark.parametrize("method", ["wait", "gather", "watch"])
+def test_events_of_a_wait_see_the_context_of_its_caller(virtually, world, method):
+    """A listener reads the context variables of the caller, though the poller polls."""
+    seen = []
+
+    async def call(client, ticket, value):
+        request_id.set(value)
+        match method:
+            case "wait":
+                await client.wait(ticket)
+            case "gather":
+                await client.gather([ticket])
+            case "watch":
+                async for _ in client.watch(ticket):
+                    pass
+
+    async def main():
+        def record(event):
+            ticket = event.outcome.ticket if isinstance(event, Completed) else event.ticket
+            seen.append((str(ticket), request_id.get()))
+
+        async with world(on_event=record) as here:
+            here.emulator.add_job("images:1", duration=3.0)
+            here.emulator.add_job("images:2", duration=3.0)
+            here.emulator.script("images:1", [scripted_reply(500), None])
+            calls = (call(here.client, f"images:{n}", f"r-{n}") for n in (1, 2))
+            await asyncio.gather(*calls)
+
+    virtually(main)
+    assert {("images:1", "r-1"), ("images:2", "r-2")} == set(seen)
+
+
+def test_context_of_a_ticket_is_that_of_its_longest_wait(virtually, world):
+    """Where two callers wait for one ticket, listeners see the context of the first."""
+    seen = []
+
+    async def call(client, value):
+        request_id.set(value)
+        await client.wait("images:1")
+
+    async def main():
+        async with world(on_event=lambda _: seen.append(request_id.get())) as here:
+            here.emulator.add_job("images:1", duration=3.0)
+            await asyncio.gather(call(here.client, "first"), call(here.client, "second"))
+
+    virtually(main)
+    assert {"first"} == set(seen)
+
+
+def test_listener_cannot_change_the_context_of_its_caller(virtually, world):
+    """What a listener sets in a context variable is gone after the event."""
+    seen = []
+
+    def record(_event):
+        seen.append(request_id.get())
+        request_id.set("changed")
+
+    async def main():
+        request_id.set("mine")
+        async with world(on_event=record) as here:
+            here.emulator.add_job("images:1", duration=3.0)
+            await here.client.wait("images:1")
+        assert "mine" == request_id.get()
+
+    virtually(main)
+    assert {"mine"} == set(seen)

@@ -151,6 +151,7 @@ def test_raising_watcher_fails_alone(virtually, world):
 
     class Raising:
         wants_updates = False
+        context = None
         failure = None
 
         def notify(self, _update):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, assert_never, assert_type
+from typing import Any, Literal, assert_never, assert_type
 
 import httpx
 
@@ -32,13 +32,21 @@ from modelslab_async import (
     Saved,
     SavedFile,
     SaveResult,
+    SlotAwaited,
     Submission,
+    SubmitFailed,
+    SubmitRetried,
+    SubmitSent,
+    Submitted,
+    SubmitUncertain,
+    SubmitUnconfirmed,
     Success,
     Ticket,
     Transport,
     Unresolved,
     Unsaved,
     Unsubmitted,
+    Uploaded,
     Verified,
     download,
     from_dict,
@@ -121,17 +129,39 @@ def kept(save_result: SaveResult) -> str:
 
 
 def counted(event: Event) -> float:
+    value: float
     match event:
         case Polled(elapsed=elapsed):
-            return elapsed
+            value = elapsed
         case PollFailed(failures=failures):
-            return failures
+            value = failures
         case Paused(seconds=seconds):
-            return seconds
+            value = seconds
         case Completed(polls=polls):
-            return polls
+            value = polls
+        case SlotAwaited(used=used, limit=limit, reason=reason):
+            assert_type(limit, int | None)
+            assert_type(
+                reason,
+                Literal["slots_used", "rate_limit", "key_unconfirmed", "same_payload"],
+            )
+            value = used
+        case Uploaded(elapsed=elapsed):
+            value = elapsed
+        case SubmitSent(waited=waited):
+            value = waited
+        case Submitted():
+            value = 1
+        case SubmitFailed(attempt=attempt):
+            value = attempt
+        case SubmitRetried(delay=delay):
+            value = delay
+        case SubmitUnconfirmed(error=error):
+            assert_type(error, SubmitUncertain)
+            value = 1
         case _:
             assert_never(event)
+    return value
 
 
 class Own:

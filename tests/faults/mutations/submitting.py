@@ -56,8 +56,8 @@ MUTATIONS = [
     Mutation(
         "upload: a submit gets the link of another file",
         "_submitting/uploader.py",
-        "links[upload.digest] = await self._upload_file(upload)",
-        "links[upload.digest] = await self._upload_file(getattr(self, 'last', upload))\n"
+        "self._upload_file(upload, on_uploaded)",
+        "self._upload_file(getattr(self, 'last', upload), on_uploaded)\n"
         "                self.last = upload",
         SUBMIT_SIMULATION,
     ),

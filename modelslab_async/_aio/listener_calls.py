@@ -1,0 +1,33 @@
+"""Calls functions of the caller that receive events, and logs what they raise."""
+
+import logging
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("modelslab_async")
+
+
+def call_listener(
+    listener: Callable[[T], object], event: T, context: Context | None = None
+) -> None:
+    """
+    Call a listener with an event.
+
+    Args:
+        listener: The function of the caller.
+        event: The event.
+        context: The context variables that the listener sees; None for those of this task.
+    """
+    # The listener runs in a copy. So it cannot change the variables of the caller, and a context
+    # that a function runs in already, which cannot be entered again, does no harm.
+    copy = copy_context() if context is None else context.copy()
+    try:
+        copy.run(listener, event)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # A listener may raise CancelledError without this task being cancelled.
+    except BaseException:
+        _logger.exception("on_event raised; the client goes on")

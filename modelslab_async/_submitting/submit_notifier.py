@@ -1,0 +1,136 @@
+"""SubmitNotifier: tells a recorder and the listeners what becomes of a submit. Sends nothing."""
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import Factory, define
+
+from .._models.errors import ModelsLabError, SubmitUncertain
+from .._models.events import (
+    Event,
+    SlotAwaited,
+    SubmitFailed,
+    SubmitRetried,
+    SubmitSent,
+    SubmitUnconfirmed,
+    Uploaded,
+)
+from .._models.key_tier import Tier
+from .file_reading import Upload
+from .slots import Slots
+from .submit_exchange import SubmitReply
+from .submit_recorder import SubmitRecorder
+from .submit_request import SubmitRequest
+
+
+@define(eq=False)
+class SubmitNotifier(SubmitRecorder):
+    """
+    Passes one submit on to a recorder, and makes its events.
+
+    The listeners are called in the context of the caller, because the submit runs in it.
+
+    Args:
+        recorder: Records the submit.
+        listeners: Called with each event.
+        submit_request: The request that is submitted.
+        slots: The slots that the request waits for.
+        tier: The tier of the key of these slots.
+    """
+
+    _recorder: SubmitRecorder
+    _listeners: Callable[[Event], object]
+    _submit_request: SubmitRequest
+    _slots: Slots
+    _tier: Tier
+    _attempt: int = 1
+    _started: float = Factory(lambda: asyncio.get_running_loop().time())
+
+    def acquiring(self, number: int) -> None:
+        """Report that the submit now waits for a slot, if it has to wait."""
+        reason = self._slots.wait_reason(self._submit_request.payload_hash, number)
+        if reason is None:
+            return
+        self._listeners(
+            SlotAwaited(
+                endpoint=self._endpoint,
+                track_id=self._track_id,
+                tier=self._tier,
+                used=self._slots.used,
+                limit=self._slots.limit,
+                reason=reason,
+            )
+        )
+
+    def uploaded(self, upload: Upload, size: int, elapsed: float) -> None:
+        """Report that a file was uploaded."""
+        self._listeners(
+            Uploaded(
+                endpoint=self._endpoint,
+                track_id=self._track_id,
+                parameter=upload.parameter,
+                size=size,
+                elapsed=elapsed,
+            )
+        )
+
+    async def begin(self, submit_request: SubmitRequest) -> None:
+        """Record a request, then report that it is sent now."""
+        await self._recorder.begin(submit_request)
+        self._listeners(
+            SubmitSent(
+                endpoint=self._endpoint,
+                track_id=self._track_id,
+                attempt=self._attempt,
+                waited=asyncio.get_running_loop().time() - self._started,
+            )
+        )
+
+    async def finish(
+        self, submit_request: SubmitRequest, result: SubmitReply | ModelsLabError
+    ) -> None:
+        """Report and record the result of a request that was sent."""
+        self.ended(result)
+        await self._recorder.finish(submit_request, result)
+
+    def ended(self, result: SubmitReply | ModelsLabError) -> None:
+        """Report what came of an attempt."""
+        match result:
+            case SubmitUncertain():
+                self._listeners(
+                    SubmitUnconfirmed(
+                        endpoint=self._endpoint, track_id=self._track_id, error=result
+                    )
+                )
+            case ModelsLabError():
+                self._listeners(
+                    SubmitFailed(
+                        endpoint=self._endpoint,
+                        track_id=self._track_id,
+                        error=result,
+                        attempt=self._attempt,
+                    )
+                )
+            case _:
+                self._listeners(self._submit_request.submitted_event(result))
+
+    def retried(self, error: ModelsLabError, delay: float) -> None:
+        """Report that the next attempt begins after a delay."""
+        self._attempt += 1
+        self._listeners(
+            SubmitRetried(
+                endpoint=self._endpoint,
+                track_id=self._track_id,
+                error=error,
+                attempt=self._attempt,
+                delay=delay,
+            )
+        )
+
+    @property
+    def _endpoint(self) -> str:
+        return self._submit_request.endpoint.name
+
+    @property
+    def _track_id(self) -> str:
+        return self._submit_request.track_id
