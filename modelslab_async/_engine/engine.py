@@ -69,7 +69,7 @@ class Engine:
         self.webhooks = WebhookAddresses()
         self.submitter = Submitter(
             self.endpoints,
-            SubmitExchange(families, sender, settings.submit_timeout),
+            SubmitExchange(families, settings.default_families(), sender, settings.submit_timeout),
             poller=self.poller,
             slot_limit=settings.queue,
             pace=settings.pace.limits,

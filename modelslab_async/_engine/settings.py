@@ -67,6 +67,10 @@ class Settings:
             self.families, base_url=self.base_url, legacy_base_url=self.legacy_base_url
         )
 
+    def default_families(self) -> dict[str, Family]:
+        """Return the families with the default base URLs, which the service itself uses."""
+        return {name: family.with_hosts() for name, family in self.families.items()}
+
     def rooted_endpoints(self) -> dict[str, Endpoint]:
         """
         Return the endpoints with the base URLs filled in.

@@ -1,6 +1,6 @@
 """Turns the response to a submit into a reply with a ticket, or a typed error. Sends nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .._models.errors import GenerationFailed, InvalidRequest, ModelsLabError, UnreadableReply
@@ -22,6 +22,7 @@ def read_submit_reply(
     headers: Headers = (),
     body: bytes,
     families: Mapping[str, Family],
+    default_families: Mapping[str, Family] | None = None,
     local_id: str,
     received_at: float | None = None,
 ) -> Processing | Success:
@@ -39,6 +40,7 @@ def read_submit_reply(
         headers: The HTTP headers.
         body: The bytes of the body.
         families: The families, with the base URLs in use.
+        default_families: The same families, with the default base URLs. None: those are in use.
         local_id: A unique text for the ticket if the service gives no id.
         received_at: The time of the response, in seconds since 1970.
 
@@ -48,7 +50,7 @@ def read_submit_reply(
         GenerationFailed: The work was accepted and failed at once.
         TransientError: The reply does not say whether anything was started.
     """
-    ticket = _find_ticket(body, family, params, families)
+    ticket = _find_ticket(body, family, params, (families, default_families or {}))
     try:
         reply = read_reply(
             ticket or Ticket.without_id(family.name, local_id),
@@ -92,7 +94,10 @@ def _submit_error(reply: Failed, ticket: Ticket | None, status_code: int) -> Mod
 
 
 def _find_ticket(
-    body: bytes, family: Family, params: Mapping[str, Any], families: Mapping[str, Family]
+    body: bytes,
+    family: Family,
+    params: Mapping[str, Any],
+    registries: Iterable[Mapping[str, Family]],
 ) -> Ticket | None:
     try:
         fields = parse_body(body)
@@ -101,7 +106,9 @@ def _find_ticket(
     for id_ in _candidate_ids(fields, family, params):
         if ticket := _make_ticket(family, id_):
             return ticket
-    return _ticket_from_url(first_text(fields, "fetch_result"), families)
+    # Behind a proxy, the service may name its own host in its reply.
+    url_families = (family for registry in registries for family in registry.values())
+    return _ticket_from_url(first_text(fields, "fetch_result"), url_families)
 
 
 def _candidate_ids(
@@ -132,9 +139,9 @@ def _make_ticket(family: Family, id_: object) -> Ticket | None:
     return ticket
 
 
-def _ticket_from_url(url: str, families: Mapping[str, Family]) -> Ticket | None:
+def _ticket_from_url(url: str, families: Iterable[Family]) -> Ticket | None:
     """Return the ticket that a `fetch_result` names, if a registered family uses its URL."""
-    for family in families.values():
+    for family in families:
         # The service puts the id into this URL even if polls of the family have the id in the body.
         prefix = f"{family.url}/" if family.id_field else family.url.partition("{")[0]
         id_ = url.removeprefix(prefix)

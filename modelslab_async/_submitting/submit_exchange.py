@@ -31,12 +31,20 @@ class SubmitExchange:
 
     Args:
         families: The ticket families by name.
+        default_families: The same families with the default base URLs, which replies may name.
         sender: Sends the requests.
         timeout: The most seconds that one submit may take.
     """
 
-    def __init__(self, families: Mapping[str, Family], sender: Sender, timeout: float) -> None:
+    def __init__(
+        self,
+        families: Mapping[str, Family],
+        default_families: Mapping[str, Family],
+        sender: Sender,
+        timeout: float,
+    ) -> None:
         self._families = families
+        self._default_families = default_families
         self._sender = sender
         self._timeout = timeout
 
@@ -72,6 +80,7 @@ class SubmitExchange:
             headers=response.headers,
             body=response.body,
             families=self._families,
+            default_families=self._default_families,
             local_id=secrets.token_hex(8),
             received_at=time.time(),
         )

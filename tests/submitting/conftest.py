@@ -36,11 +36,13 @@ class Service:
         self.submits: list[dict[str, Any]] = []
         self.moments: list[float] = []
         self.polls = 0
+        self.polled_urls: set[str] = set()
 
     async def exchange(self, request: Request, /) -> Response:
         await asyncio.sleep(0.01)
         if "/fetch" in request.url:
             self.polls += 1
+            self.polled_urls.add(request.url)
             return json_response(status="success", output=["https://x.example/1.png"])
         fields = json.loads(request.body)
         self.submits.append(fields)

@@ -517,3 +517,39 @@ def test_ask_may_be_refused(virtually, service):
                 await client.ask("general/wallet_balance")
 
     virtually(main)
+
+
+@pytest.mark.parametrize(
+    "fetch_result",
+    [
+        "https://modelslab.com/api/v7/video-fusion/fetch/155262350",
+        "https://proxy.example/api/v7/video-fusion/fetch/155262350",
+    ],
+)
+def test_id_of_default_host_is_read_behind_another_base_url(virtually, service, fetch_result):
+    """An id that only `fetch_result` names makes the ticket, which is polled at `base_url`."""
+
+    async def main():
+        here = service(lambda *_: json_response(status="processing", fetch_result=fetch_result))
+        async with here.client(base_url="https://proxy.example/api") as client:
+            begun = await client.submit(
+                "v7_video_fusion/text-to-video", model_id="wan", prompt="a fox"
+            )
+            assert Ticket("v7_video_fusion", 155262350) == begun.ticket
+            await client.wait(begun.ticket)
+        assert {"https://proxy.example/api/v7/video-fusion/fetch/155262350"} == here.polled_urls
+
+    virtually(main)
+
+
+def test_id_of_any_other_host_is_not_read(virtually, service):
+    """A host that is neither the service's nor the client's names no ticket."""
+
+    async def main():
+        url = "https://other.example/api/v7/video-fusion/fetch/155262350"
+        here = service(lambda *_: json_response(status="processing", fetch_result=url))
+        async with here.client(base_url="https://proxy.example/api") as client:
+            with pytest.raises(SubmitUncertain):
+                await client.submit("v7_video_fusion/text-to-video", model_id="wan", prompt="a fox")
+
+    virtually(main)
