@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from ._scheduling.adaptive.adaptive_pace import AdaptivePace
     from ._scheduling.pace import Pace
     from ._transport.base import Request, Response, Transport
+    from ._transport.http_transport import HTTPTransport
     from .batch import Batch
     from .journal import Report
 
@@ -106,6 +107,7 @@ __all__ = [
     "FileTooLarge",
     "GenerationFailed",
     "GenerationRequest",
+    "HTTPTransport",
     "HandshakeFailed",
     "InvalidRequest",
     "JournalDamaged",
@@ -213,6 +215,7 @@ _NAMES_BY_MODULE = {
     "_scheduling.adaptive.adaptive_pace": "AdaptivePace",
     "_scheduling.pace": "Pace",
     "_transport.base": "Request Response Transport",
+    "_transport.http_transport": "HTTPTransport",
     "batch": "Batch",
     "journal": "Report",
 }

@@ -42,7 +42,7 @@ class Client:
         legacy_base_url: The URL of its older host; else `MODELSLAB_LEGACY_BASE_URL`.
         families: The families; else `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
         endpoints: The endpoints; else `ENDPOINTS`. Add one in the same way.
-        http: The transport: an `httpx.AsyncClient` (used as it is and left open), an
+        http: The transport: an `HTTPTransport`, an `httpx.AsyncClient` (used and left open), an
             `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
         pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object of your own with its methods.
         rate: The most polls a second for each key; None for no limit. `fetch` does not count.

@@ -254,9 +254,12 @@ class HandshakeFailed(ConnectionImpossible):
 
 
 class UnusableProxy(ConnectionImpossible):
-    """The proxy that the environment names for this server cannot be used. Nothing was sent."""
+    """The proxy that is configured for this server cannot be used. Nothing was sent."""
 
-    advice = "correct or unset that variable, or name the server's host in NO_PROXY"
+    advice = (
+        "correct or unset the variable or argument that names it, or name the server's host in "
+        "NO_PROXY"
+    )
 
 
 class RequestBlocked(ConnectionImpossible):

@@ -1,16 +1,10 @@
-"""Finds the proxy in the environment variables and makes a transport for it. It sends nothing."""
+"""Finds the proxy that the environment variables name for a server. It sends nothing."""
 
-import ssl
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
-import httpx
-
 from .._models.errors import UnusableProxy
-
-_SCHEMES = ("http", "https", "socks5", "socks5h")
-_NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:3128"
+from .proxy import InvalidProxy, Proxy
 
 
 def environment_proxy(scheme: str, host: str) -> str | None:
@@ -24,30 +18,23 @@ def environment_proxy(scheme: str, host: str) -> str | None:
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
-def proxy_transport(
-    proxy: str, scheme: str, *, verify: ssl.SSLContext | bool, limits: httpx.Limits
-) -> httpx.AsyncHTTPTransport:
+def usable_environment_proxy(scheme: str, host: str) -> Proxy | None:
     """
-    Return an httpx transport that sends through a proxy.
+    Return the proxy of the environment for a host, if any.
 
     Raises:
         UnusableProxy: The proxy cannot be used. The message leaves out the URL of the proxy,
             because the URL may contain a password.
     """
+    text = environment_proxy(scheme, host)
+    if not text:
+        return None
+    origin = f"the proxy that {scheme.upper()}_PROXY or ALL_PROXY names for this server"
     try:
-        parts = urlsplit(proxy)
-        if parts.scheme not in _SCHEMES:
-            problem = f"has the scheme {parts.scheme!r}, expected {', '.join(_SCHEMES)}"
-        elif not parts.hostname or parts.port == 0 or any(map(str.isspace, proxy)):
-            problem = _NOT_A_URL
-        else:
-            return httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=proxy)
-    except ImportError:
-        problem = 'speaks SOCKS, which needs socksio: pip install "httpx[socks]"'
-    except (httpx.InvalidURL, ValueError):
-        problem = _NOT_A_URL
-    variables = f"{scheme.upper()}_PROXY or ALL_PROXY"
-    raise UnusableProxy(f"the proxy that {variables} names for this server {problem}")
+        return Proxy.parse(text, origin=origin)
+    except InvalidProxy as invalid:
+        problem = str(invalid)
+    raise UnusableProxy(f"{origin} {problem}")
 
 
 def _matches_no_proxy(pattern: str, host: str) -> bool:

@@ -27,6 +27,12 @@ def request_target(url: str) -> str:
     return f"{path}?{parts.query}" if parts.query else path
 
 
+def absolute_target(url: str) -> str:
+    """Return a URL in ASCII and without the fragment, as a proxy wants it in a request line."""
+    scheme, host, port = split_origin(url)
+    return f"{scheme}://{host_header(scheme, host, port)}{request_target(url)}"
+
+
 def split_origin(url: str) -> tuple[str, str, int]:
     """
     Return the scheme, the host without brackets, and the port of a URL.

@@ -34,7 +34,7 @@ async def test_cancelled_at_any_step_leaks_nothing(own, monkeypatch, tmp_path, s
         for steps in range(61):
             http = own(connections=1)
             if secure:
-                await http._ssl_loader.context()
+                await http._dialer.ssl_loader.context()
             task = asyncio.create_task(http.exchange(request_to(server)))
             for _ in range(steps):
                 await asyncio.sleep(0)

@@ -1,9 +1,10 @@
 """Codec: turns requests into HTTP/1.1 bytes, and bytes into responses. It does no I/O."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from ..base import Request, Response
+from ..url_parts import request_target
 
 MAX_HEAD_BYTES = 64 * 1024
 NOT_HTTP = "the received bytes are not an HTTP response"
@@ -61,4 +62,9 @@ class Codec(Protocol):
         ...
 
 
-CodecFactory: TypeAlias = Callable[[], Codec]
+class CodecFactory(Protocol):
+    """Makes a codec for one connection."""
+
+    def __call__(self, *, target_of: Callable[[str], str] = request_target) -> Codec:
+        """Return a codec. `target_of` turns a URL into the target of a request line."""
+        ...

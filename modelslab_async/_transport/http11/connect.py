@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import aiohappyeyeballs
 import anyio.to_thread
 import httpx
+from attrs import field, frozen
 
 Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
@@ -19,13 +20,16 @@ _NEXT_ADDRESS_DELAY_S = 0.25
 
 class SSLContextLoader:
     """
-    Loads a TLS context that trusts the same certificates as httpx.
+    Loads a TLS context that trusts the same certificates as httpx, unless the caller gives one.
 
     httpx takes the certificates from `SSL_CERT_FILE`, from `SSL_CERT_DIR` or from certifi.
+
+    Args:
+        given: The context of the caller; None to load one.
     """
 
-    def __init__(self) -> None:
-        self._context: ssl.SSLContext | None = None
+    def __init__(self, given: ssl.SSLContext | None = None) -> None:
+        self._context = given
         self._load_lock = asyncio.Lock()
 
     async def context(self) -> ssl.SSLContext:
@@ -33,40 +37,67 @@ class SSLContextLoader:
         async with self._load_lock:
             if self._context is None:
                 self._context = await anyio.to_thread.run_sync(httpx.create_ssl_context)
-                self._context.set_alpn_protocols(["http/1.1"])
+            # Set again for each connection, because an httpx client that shares the context of the
+            # caller sets its own protocols.
+            self._context.set_alpn_protocols(["http/1.1"])
             return self._context
 
 
-async def open_connection(
-    host: str,
-    port: int,
-    ssl_loader: SSLContextLoader | None,
-    protocol: Callable[[], asyncio.Protocol],
-) -> None:
+@frozen(kw_only=True)
+class Dialer:
     """
-    Connect a new protocol to a host, over TLS if `ssl_loader` is not None.
+    Opens connections.
 
-    Raises:
-        OSError: The host has no address, no address answers, or the handshake fails.
-        UnicodeError: The host is not a valid name.
+    Attributes:
+        ssl_loader: Loads the TLS context for https.
+        local_addresses: The addresses of this machine to connect from; empty for any.
     """
-    context = await ssl_loader.context() if ssl_loader else None
-    sock = await connect_socket(await resolve_host(host, port))
-    await asyncio.get_running_loop().create_connection(
-        protocol, sock=sock, ssl=context, server_hostname=host if context else None
-    )
+
+    ssl_loader: SSLContextLoader = field(factory=SSLContextLoader)
+    local_addresses: Sequence[Address] = ()
+
+    async def open(
+        self, protocol: asyncio.Protocol, *, scheme: str, host: str, port: int
+    ) -> asyncio.BaseTransport:
+        """
+        Connect a new protocol to a host, over TLS if the scheme is https.
+
+        Raises:
+            OSError: The host has no address, no address answers, or the handshake fails.
+            UnicodeError: The host is not a valid name.
+        """
+        context = await self.ssl_loader.context() if scheme == "https" else None
+        sock = await connect_socket(await resolve_host(host, port), self.local_addresses)
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: protocol, sock=sock, ssl=context, server_hostname=host if context else None
+        )
+        return transport
 
 
-async def connect_socket(addresses: Sequence[Address]) -> socket.socket:
+async def connect_socket(
+    addresses: Sequence[Address], local_addresses: Sequence[Address] = ()
+) -> socket.socket:
     """
     Connect to the first address that answers. Try IPv6 and IPv4 addresses alternately.
 
     Raises:
-        OSError: No address answers.
+        OSError: No address answers, or none is of the family of a local address.
     """
     return await aiohappyeyeballs.start_connection(
-        addresses, happy_eyeballs_delay=_NEXT_ADDRESS_DELAY_S
+        addresses,
+        local_addr_infos=local_addresses or None,
+        happy_eyeballs_delay=_NEXT_ADDRESS_DELAY_S,
     )
+
+
+def local_addresses(address: str) -> Sequence[Address]:
+    """
+    Return an IP address of this machine in the form in which a socket is bound to it.
+
+    Raises:
+        OSError: It is not an IP address.
+    """
+    return socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
 
 async def resolve_host(host: str, port: int) -> Sequence[Address]:

@@ -10,7 +10,7 @@ from typing import TypeAlias, cast
 from ..._models.errors import ModelsLabError, TransportError
 from ..base import Request, Response
 from ..tls_errors import permanent_tls_error
-from .codec import CONNECTION_CLOSED, CodecFactory, UnreadableError, UnsendableError
+from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
 # The most bytes to parse before other tasks may run. If they come in chunks of one byte, parsing
 # them takes some 8 ms.
@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(
         self,
-        make_codec: CodecFactory,
+        make_codec: Callable[[], Codec],
         *,
         on_connected: Callable[["Connection"], None],
         on_closed: Callable[["Connection"], None],

@@ -1,5 +1,7 @@
 """A codec that uses h11, a strict parser in pure Python. It does no I/O."""
 
+from collections.abc import Callable
+
 import h11
 
 from ..base import (
@@ -20,7 +22,8 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 class H11Codec:
     """See `Codec`. Its errors do not quote those of h11, which may quote the request."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, target_of: Callable[[str], str] = request_target) -> None:
+        self._target_of = target_of
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._status_code = 0
         self._headers: list[tuple[bytes, bytes]] = []
@@ -36,7 +39,7 @@ class H11Codec:
         try:
             events: tuple[h11.Event, ...] = (
                 h11.Request(
-                    method=request.method, target=request_target(request.url), headers=headers
+                    method=request.method, target=self._target_of(request.url), headers=headers
                 ),
                 h11.Data(data=request.body),
                 h11.EndOfMessage(),

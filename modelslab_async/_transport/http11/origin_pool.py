@@ -1,7 +1,9 @@
 """OriginPool: limits and reuses the connections to one host and port. It never retries."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextvars import Context
+from typing import Any, TypeAlias
 
 import anyio
 
@@ -9,9 +11,7 @@ from ..._models.errors import ModelsLabError, TransportError
 from ..base import Request, Response
 from ..network_error_translation import connect_error
 from ..send_proof import mark_unsent
-from ..url_parts import host_header
-from .codec import CodecFactory
-from .connect import SSLContextLoader, open_connection
+from .codec import Codec
 from .connection import Connection
 
 # How long an idle connection is kept. This is longer than most intervals between two polls, so that
@@ -23,6 +23,7 @@ _CLOSE_TIMEOUT_S = 0.5
 # The connect timeout is shorter than the usual deadline of a call. So the error can say whether the
 # host could not be reached or did not respond.
 _CONNECT_TIMEOUT_S = 10.0
+Connect: TypeAlias = Callable[[asyncio.Protocol], Coroutine[Any, Any, object]]
 
 
 class OriginPool:
@@ -33,29 +34,23 @@ class OriginPool:
     connection is used next, so that connections which are no longer needed expire and are closed.
 
     Args:
-        scheme: "http" or "https".
-        host: The host name or address.
-        port: The port.
-        ssl_loader: Loads the TLS context for https.
+        host_header: The value of the `Host` header.
+        connect: Connects a new protocol to the origin, or to a proxy on the way.
         connections: The largest number of connections.
         make_codec: Makes the codec of each connection.
     """
 
     def __init__(
         self,
-        scheme: str,
-        host: str,
-        port: int,
+        host_header: str,
+        connect: Connect,
         *,
-        ssl_loader: SSLContextLoader,
         connections: int,
-        make_codec: CodecFactory,
+        make_codec: Callable[[], Codec],
     ) -> None:
-        self._host = host
-        self._port = port
-        self._host_header = host_header(scheme, host, port)
+        self._host_header = host_header
+        self._connect_protocol = connect
         self._make_codec = make_codec
-        self._ssl_loader = ssl_loader if scheme == "https" else None
         # Each exchange holds this semaphore from before it connects until after the response.
         self._connection_limit = asyncio.Semaphore(connections)
         self._idle: dict[Connection, float] = {}
@@ -133,12 +128,11 @@ class OriginPool:
     async def _try_connect(self, connection: Connection) -> ModelsLabError | None:
         """Open the connection. Return the error if that fails, else None."""
         if not self._is_closed:
-            connecting = open_connection(
-                self._host, self._port, self._ssl_loader, lambda: connection
-            )
             # The connection outlives the call that opens it. An empty context keeps the context
             # variables of that call out of memory.
-            task = asyncio.get_running_loop().create_task(connecting, context=Context())
+            task = asyncio.get_running_loop().create_task(
+                self._connect_protocol(connection), context=Context()
+            )
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                     await task
@@ -148,6 +142,8 @@ class OriginPool:
                 )
             except (OSError, UnicodeError) as fault:
                 return connect_error(fault)
+            except ModelsLabError as error:
+                return error
         return TransportError(_CLIENT_CLOSED, may_have_been_sent=False) if self._is_closed else None
 
     def _forget(self, connection: Connection) -> None:

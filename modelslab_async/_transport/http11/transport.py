@@ -1,42 +1,58 @@
 """HTTP11Transport: sends each request to the pool or the proxy of its origin. It never retries."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import httpx
 
-from ..._models.errors import TransportError
+from ..._models.errors import TransportError, UnusableProxy
 from ..base import Request, Response
-from ..environment_proxy import environment_proxy, proxy_transport
+from ..environment_proxy import usable_environment_proxy
 from ..httpx_adapter import HttpxTransportAdapter
 from ..mock_guard import refuse_if_mocked
 from ..network_error_translation import connect_error
+from ..proxy import Proxy
 from ..send_proof import mark_unsent
 from ..testing_guard import OUTBOUND_GUARD
-from ..url_parts import origin_of, split_origin
-from .codec import CodecFactory
-from .connect import SSLContextLoader
+from ..url_parts import absolute_target, host_header, origin_of, split_origin
+from .codec import Codec, CodecFactory
+from .connect import Dialer
 from .default_codec import DefaultCodec
-from .origin_pool import OriginPool
+from .origin_pool import Connect, OriginPool
+from .proxy_forwarding import ForwardingProxy
+from .proxy_tunnel import ProxyDialer
 
-_Route: TypeAlias = OriginPool | HttpxTransportAdapter
+_Route: TypeAlias = OriginPool | ForwardingProxy | HttpxTransportAdapter
 
 
 class HTTP11Transport:
     """
     Sends requests over HTTP/1.1. Each origin (scheme, host and port) has a pool of connections.
 
-    If the environment names a proxy for an origin, requests go through an httpx transport instead.
+    The connections go through an HTTP proxy if there is one: through a tunnel for https. Only a
+    SOCKS proxy takes an httpx transport instead.
 
     Args:
         connections: The most connections to one origin.
         make_codec: Makes the codec of each connection.
+        dialer: Opens the connections.
+        proxy: The proxy for all origins; None to follow the environment.
     """
 
-    def __init__(self, *, connections: int, make_codec: CodecFactory = DefaultCodec) -> None:
+    def __init__(
+        self,
+        *,
+        connections: int,
+        make_codec: CodecFactory = DefaultCodec,
+        dialer: Dialer | None = None,
+        proxy: Proxy | None = None,
+    ) -> None:
         self._connections = connections
         self._make_codec = make_codec
-        self._ssl_loader = SSLContextLoader()
+        self._dialer = dialer or Dialer()
+        self._proxy = proxy
         self._routes: dict[tuple[str, str], _Route] = {}
         self._is_closed = False
 
@@ -56,33 +72,50 @@ class HTTP11Transport:
 
     async def _open_route(self, url: str) -> _Route:
         scheme, host, port = split_origin(url)
-        proxy = environment_proxy(scheme, host)
+        proxy = self._proxy or usable_environment_proxy(scheme, host)
         route: _Route
         if proxy is None:
-            route = OriginPool(
-                scheme,
-                host,
-                port,
-                ssl_loader=self._ssl_loader,
-                connections=self._connections,
-                make_codec=self._make_codec,
-            )
+            connect = partial(self._dialer.open, scheme=scheme, host=host, port=port)
+            route = self._pool(url, connect, self._make_codec)
+        elif proxy.is_socks:
+            route = await self._socks_route(proxy, scheme)
         else:
-            route = await self._proxy_route(proxy, scheme)
+            route = self._http_proxy_route(proxy, url)
         if self._is_closed:
             raise TransportError("the client was closed", may_have_been_sent=False)
         # Another request may have opened the same route while this task waited.
         return self._routes.setdefault(origin_of(url), route)
 
-    async def _proxy_route(self, proxy: str, scheme: str) -> HttpxTransportAdapter:
+    def _pool(self, url: str, connect: Connect, make_codec: Callable[[], Codec]) -> OriginPool:
+        return OriginPool(
+            host_header(*split_origin(url)),
+            connect,
+            connections=self._connections,
+            make_codec=make_codec,
+        )
+
+    def _http_proxy_route(self, proxy: Proxy, url: str) -> OriginPool | ForwardingProxy:
+        scheme, host, port = split_origin(url)
+        dialer = ProxyDialer(proxy=proxy, dialer=self._dialer)
+        if scheme == "https":
+            connect = partial(dialer.open_tunnel, host=host, port=port)
+            return self._pool(url, connect, self._make_codec)
+        make_codec = partial(self._make_codec, target_of=absolute_target)
+        return ForwardingProxy(self._pool(url, dialer.open, make_codec), proxy)
+
+    async def _socks_route(self, proxy: Proxy, scheme: str) -> HttpxTransportAdapter:
+        if self._dialer.local_addresses:
+            raise UnusableProxy(
+                f"{proxy.origin} speaks SOCKS, which cannot be combined with local_address"
+            )
         limits = httpx.Limits(
             max_connections=self._connections, max_keepalive_connections=self._connections
         )
         # Do not load certificates for plain http, because loading takes some 20 ms.
         try:
-            verify = await self._ssl_loader.context() if scheme == "https" else False
+            verify = await self._dialer.ssl_loader.context() if scheme == "https" else False
             return HttpxTransportAdapter(
-                proxy_transport(proxy, scheme, verify=verify, limits=limits)
+                httpx.AsyncHTTPTransport(verify=verify, limits=limits, proxy=proxy.url)
             )
         except asyncio.CancelledError as cancelled:
             mark_unsent(cancelled)

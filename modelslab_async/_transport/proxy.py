@@ -1,0 +1,128 @@
+"""Proxy: a proxy's address, and the password that no text may show. It sends nothing."""
+
+import re
+from base64 import b64encode
+from importlib.util import find_spec
+from urllib.parse import quote, urlsplit
+
+import httpx
+from attrs import evolve, frozen
+from attrs import field as attrs_field
+
+from .base import Response
+
+_HTTP_PORTS = {"http": 80, "https": 443}
+_SOCKS_SCHEMES = ("socks5", "socks5h")
+_is_scheme = re.compile(r"[a-z][a-z0-9+.-]*").fullmatch
+_NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:3128"
+# A shorter password is not searched for in responses, because it may occur there by chance.
+_MIN_PASSWORD_LENGTH = 8
+
+
+class InvalidProxy(ValueError):
+    """A proxy URL that cannot be used. The message leaves out the URL and begins with a verb."""
+
+
+@frozen(kw_only=True)
+class Proxy:
+    """
+    A proxy. Its repr leaves out everything that may hold the password.
+
+    Attributes:
+        origin: What names the proxy, for messages.
+        scheme: "http", "https", "socks5" or "socks5h".
+        host: The host of the proxy.
+        port: The port of the proxy.
+        url: The whole URL, with user and password.
+        authorization: The value of `Proxy-Authorization`; "" without a user.
+        secrets: The spellings of the password that `redact` replaces.
+    """
+
+    origin: str
+    scheme: str
+    host: str
+    port: int
+    url: str = attrs_field(repr=False)
+    authorization: str = attrs_field(default="", repr=False)
+    secrets: tuple[bytes, ...] = attrs_field(default=(), repr=False)
+
+    @classmethod
+    def parse(cls, text: str, *, origin: str) -> "Proxy":
+        """
+        Read the URL of a proxy. `origin` says where the URL comes from.
+
+        Raises:
+            InvalidProxy: It is no URL of a proxy, or names SOCKS and socksio is missing.
+        """
+        scheme, separator, _ = text.partition("://")
+        scheme = scheme.lower()
+        if not separator or not _is_scheme(scheme):
+            raise InvalidProxy(_NOT_A_URL)
+        if scheme not in (*_HTTP_PORTS, *_SOCKS_SCHEMES):
+            expected = ", ".join((*_HTTP_PORTS, *_SOCKS_SCHEMES))
+            raise InvalidProxy(f"has the scheme {scheme!r}, expected {expected}")
+        if scheme in _SOCKS_SCHEMES and find_spec("socksio") is None:
+            raise InvalidProxy('speaks SOCKS, which needs socksio: pip install "httpx[socks]"')
+        return cls._from_url(scheme, _parse_url(text), text, origin)
+
+    @classmethod
+    def _from_url(cls, scheme: str, url: httpx.URL, text: str, origin: str) -> "Proxy":
+        proxy = cls(
+            origin=origin,
+            scheme=scheme,
+            host=url.raw_host.decode("ascii"),
+            port=url.port or _HTTP_PORTS.get(scheme, 1080),
+            url=text,
+        )
+        if not (url.username or url.password):
+            return proxy
+        token = b64encode(f"{url.username}:{url.password}".encode())
+        passwords = {url.password, quote(url.password, "")}
+        return evolve(
+            proxy,
+            authorization=f"Basic {token.decode()}",
+            secrets=(
+                token,
+                *(each.encode() for each in passwords if len(each) >= _MIN_PASSWORD_LENGTH),
+            ),
+        )
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether the proxy speaks SOCKS instead of HTTP."""
+        return self.scheme in _SOCKS_SCHEMES
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers that a request to the proxy needs."""
+        return (("Proxy-Authorization", self.authorization),) if self.authorization else ()
+
+    def redact(self, response: Response) -> Response:
+        """Replace the password in a response, because a proxy may quote the request."""
+        if not any(
+            secret in part
+            for secret in self.secrets
+            for part in (response.body, *(value for _, value in response.headers))
+        ):
+            return response
+        return evolve(
+            response,
+            headers=[(name, self._redact_bytes(value)) for name, value in response.headers],
+            body=self._redact_bytes(response.body),
+        )
+
+    def _redact_bytes(self, data: bytes) -> bytes:
+        for secret in self.secrets:
+            data = data.replace(secret, b"[proxy password]")
+        return data
+
+
+def _parse_url(text: str) -> httpx.URL:
+    try:
+        # httpx accepts a port above 65,535 and half a pair of brackets. `urlsplit` does not.
+        port, url = urlsplit(text).port, httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        raise InvalidProxy(_NOT_A_URL) from None
+    if not url.raw_host or port == 0 or any(map(str.isspace, text)):
+        raise InvalidProxy(_NOT_A_URL)
+    return url
