@@ -19,6 +19,7 @@ from modelslab_async import (
     Event,
     Failed,
     Family,
+    HTTPTransport,
     Outcome,
     Pace,
     Paused,
@@ -178,6 +179,7 @@ def learned(saved: Mapping[str, Any] | None) -> AdaptivePace:
 def clients(own: Transport) -> list[Client]:
     families = FAMILIES | {"v9_images": Family(name="v9_images", url="{base}/v9/images/fetch/{id}")}
     assert_type(families, dict[str, Family])
+        Client("key", http=HTTPTransport(proxy="http://localhost:3128", connections=8)),
     return [
         Client(),
         Client("key", enterprise_key="other", families=families, pace=Pace.fixed(2)),
