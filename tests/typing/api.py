@@ -179,10 +179,10 @@ def learned(saved: Mapping[str, Any] | None) -> AdaptivePace:
 def clients(own: Transport) -> list[Client]:
     families = FAMILIES | {"v9_images": Family(name="v9_images", url="{base}/v9/images/fetch/{id}")}
     assert_type(families, dict[str, Family])
-        Client("key", http=HTTPTransport(proxy="http://localhost:3128", connections=8)),
     return [
         Client(),
         Client("key", enterprise_key="other", families=families, pace=Pace.fixed(2)),
+        Client("key", http=HTTPTransport(proxy="http://localhost:3128", connections=8)),
         Client("key", http=httpx.AsyncClient(), on_event=counted),
         Client("key", http=httpx.AsyncHTTPTransport(), workers=8, timeout=10),
         Client("key", http=Own()),
