@@ -188,7 +188,6 @@ class Batch:
                 downloads,
                 self._journal,
                 before_run=before_run,
-                lease=self._lease,
             )
 
         async with aclosing(self._runs.results(make_run, timeout, window)) as save_results:

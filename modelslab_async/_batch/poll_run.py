@@ -44,6 +44,7 @@ class PollRun:
 
     Attributes:
         run_id: The run's number.
+        lease: The lease of the run.
         has_lost_lease: Whether another run has ended this run's lease.
         is_released: Whether this run has made its open tickets free for other runs.
     """
@@ -64,7 +65,7 @@ class PollRun:
         self._engine = engine
         self._journal = journal
         self._before_run = before_run
-        self._lease = Lease(journal, run_id, lease)
+        self.lease = Lease(journal, run_id, lease)
         self._save_files = save_files
         self._pace_store = PaceStore(engine.pace, journal)
         self._open_tickets = OpenTickets()
@@ -127,7 +128,7 @@ class PollRun:
             self.is_released = True
         except JournalError as error:
             _logger.warning(
-                "open tickets stay leased for up to %g s: %s", self._lease.duration, error
+                "open tickets stay leased for up to %g s: %s", self.lease.duration, error
             )
 
     async def _next_ready(self) -> list[Outcome]:
@@ -211,12 +212,12 @@ class PollRun:
         """Claim and yield tickets, until none can be claimed and no other run has open tickets."""
         has_logged = False
         while True:
-            requested_at = self._lease.now()
-            claim = await self._lease.retry_while_locked(partial(self._claim, window))
+            requested_at = self.lease.now()
+            claim = await self.lease.retry_while_locked(partial(self._claim, window))
             if claim is None:
                 self.has_lost_lease = True
                 return
-            self._lease.mark_renewed(requested_at)
+            self.lease.mark_renewed(requested_at)
             known = [each for each in claim.tickets if self._has_known_family(each.ticket)]
             self._open_tickets.add(known)
             for each in known:
@@ -229,14 +230,14 @@ class PollRun:
                 if not has_logged:
                     has_logged = True
                     _logger.info("waiting for tickets that other processes of this batch poll")
-                await asyncio.sleep(recheck_interval(self._lease.duration))
+                await asyncio.sleep(recheck_interval(self.lease.duration))
 
     async def _claim(self, window: int) -> Claim | None:
         return await self._journal.leases.claim(
             self.run_id,
             before_run=self._before_run,
             limit=min(window, _MAX_CLAIM),
-            lease=self._lease.duration,
+            lease=self.lease.duration,
         )
 
     def _has_known_family(self, ticket: Ticket) -> bool:
@@ -252,7 +253,7 @@ class PollRun:
         """Renew the lease in intervals. Stop polling once the lease is lost."""
         error: BaseException | None = None
         try:
-            await self._lease.renew_until_lost(self._on_renewed)
+            await self.lease.renew_until_lost(self._on_renewed)
             self.has_lost_lease = True
         except asyncio.CancelledError:
             raise
@@ -267,4 +268,4 @@ class PollRun:
 
     def _may_poll(self, ticket: Ticket) -> bool:
         """Whether to poll a ticket. This run's tickets are not polled after its lease runs out."""
-        return ticket not in self._open_tickets or not self._lease.is_over
+        return ticket not in self._open_tickets or not self.lease.is_over

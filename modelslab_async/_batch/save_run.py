@@ -11,10 +11,11 @@ from .._downloads.downloads import Downloads
 from .._downloads.file_stems import stem_of
 from .._downloads.save_result_types import Saved, SaveResult, Unsaved
 from .._downloads.stale_parts import part_stems, remove_stale
-from .._journal.pending_saves import PendingSave
+from .._journal.pending_saves import PendingSave, SaveClaim
 from .._journal.recorded_files import RecordedFile
 from .._models.download_errors import DownloadError
-from .._models.journal_errors import JournalError
+from .._models.journal_errors import JournalDamaged, JournalError
+from .._models.outcomes import Unresolved
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from ..journal import Journal
@@ -35,7 +36,6 @@ class SaveRun:
         journal: The journal of both runs.
         before_run: A run's number. Files that runs with lower numbers failed to save are tried
             again.
-        lease: The seconds that claimed tickets stay with this run if the process dies.
     """
 
     def __init__(
@@ -45,14 +45,12 @@ class SaveRun:
         journal: Journal,
         *,
         before_run: int,
-        lease: float,
     ) -> None:
         self.run_id = poll_run.run_id
         self._poll_run = poll_run
         self._downloads = downloads
         self._journal = journal
         self._before_run = before_run
-        self._lease = lease
         # Each claim costs a commit, so claim many successes at once.
         self._max_claim = max(1, downloads.window // 2)
         self._results: asyncio.Queue[SaveResult | RunStopped] = asyncio.Queue(MAX_READY)
@@ -161,21 +159,39 @@ class SaveRun:
         while not self._is_draining:
             self._has_news.clear()
             has_polled_all = self._has_polled_all
-            claim = await self._journal.leases.claim_saves(
-                self.run_id, before_run=self._before_run, limit=self._max_claim, lease=self._lease
-            )
+            lease = self._poll_run.lease
+            requested_at = lease.now()
+            claim = await lease.retry_while_locked(self._claim)
             if claim is None:
                 self._has_lost_lease = True
                 return
+            lease.mark_renewed(requested_at)
+            for damaged in claim.damaged:
+                await self._results.put(self._unreadable(damaged))
             for pending in claim.pending:
                 yield pending
-            if claim.pending:
+            if claim.pending or claim.damaged:
                 continue
             if has_polled_all and not claim.has_others and not await self._journal.queue_saves():
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout(recheck_interval(self._lease)):
+                async with asyncio.timeout(recheck_interval(lease.duration)):
                     await self._has_news.wait()
+
+    async def _claim(self) -> SaveClaim | None:
+        return await self._journal.leases.claim_saves(
+            self.run_id,
+            before_run=self._before_run,
+            limit=self._max_claim,
+            lease=self._poll_run.lease.duration,
+        )
+
+    def _unreadable(self, damaged: JournalDamaged) -> Unresolved:
+        """Return the result of a ticket whose reply or files the journal cannot read."""
+        if damaged.ticket is None:
+            raise damaged
+        damaged.path = self._journal.path
+        return Unresolved(ticket=damaged.ticket, cause=damaged)
 
     async def _save_one(self, pending: PendingSave) -> Saved | Unsaved | None:
         """

@@ -27,7 +27,8 @@ def main() -> int:
             raise
         print(  # noqa: T201 -- click itself may be the missing package.
             f"modelslab-async: the command line needs {missing.name}; "
-            'install it with: pip install "modelslab-async[cli,emulator]"',
+            'install it with: pip install "modelslab-async[cli,emulator]", or '
+            "pip install click rich if you run from a clone",
             file=sys.stderr,
         )
         return 2

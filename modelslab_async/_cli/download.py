@@ -9,7 +9,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from .. import Client, Downloads, Saved, SavedFile, SaveResult, Unsaved
+from .. import (
+    Client,
+    Downloads,
+    Failed,
+    GenerationFailed,
+    Saved,
+    SavedFile,
+    SaveResult,
+    Unsaved,
+)
 from .._transport.credentials import Credentials
 from . import options, output
 from .exit_codes import exit_code_for, exit_codes, explain
@@ -116,6 +125,9 @@ class _Printer:
                 self.tally.count(outcome)
                 if self.console:
                     output.print_result(self.console, outcome)
+                elif isinstance(outcome, Failed):
+                    # The summary at the end explains only tickets that are still open.
+                    output.print_message(explain(GenerationFailed.of(outcome)))
 
     def _print_files(self, files: Iterable[SavedFile]) -> None:
         for file in files:

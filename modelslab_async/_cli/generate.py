@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .. import ENDPOINTS, Client, Downloads, Ticket
 from .._transport.credentials import MissingApiKey
@@ -71,9 +72,7 @@ def generate(
         endpoint,
         requests,
         as_json=as_json,
-        resume_command=_resume_command(
-            folder, base_urls, allow_private=download_settings["allow_private"]
-        ),
+        resume_command=_resume_command(folder, base_urls, download_settings),
     )
     client = make_client(*base_urls, on_event=run.on_event, on_submitted=run.on_submitted)
     for request in requests:
@@ -94,15 +93,18 @@ def _check_count(count: int, most: int | None) -> None:
 
 
 def _resume_command(
-    folder: Path, base_urls: tuple[str | None, str | None], *, allow_private: bool
+    folder: Path, base_urls: tuple[str | None, str | None], download_settings: Mapping[str, Any]
 ) -> Callable[[Iterable[Ticket]], str]:
-    """Return a function that writes a `download` command line for tickets, with these options."""
+    """Return a function that writes a `download` command line with the options that were given."""
     settings = ["--out", str(folder)]
     for flag, base_url in zip(("--base-url", "--legacy-base-url"), base_urls, strict=True):
         if base_url is not None:
             settings += [flag, base_url]
-    if allow_private:
-        settings += ["--allow-private"]
+    context = click.get_current_context()
+    for name, value in download_settings.items():
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            flag = f"--{name.replace('_', '-')}"
+            settings += [flag] if value is True else [flag, str(value)]
 
     def command(tickets: Iterable[Ticket]) -> str:
         return shlex.join([output.PROGRAM, "download", *map(str, tickets), *settings])

@@ -6,6 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
+from .._models.journal_errors import JournalDamaged
 from .._models.replies import Success
 from .._models.ticket import Ticket
 from .compact_ids import family_names, read_ticket, row_id_of
@@ -48,10 +49,13 @@ class SaveClaim:
 
     Attributes:
         pending: The claimed saves.
+        damaged: An error for each ticket whose rows are damaged. It names the ticket, and the save
+            is recorded as failed.
         has_others: Whether other runs have pending saves. This run may be able to claim them later.
     """
 
     pending: list[PendingSave]
+    damaged: list[JournalDamaged]
     has_others: bool
 
 
@@ -101,6 +105,8 @@ def claim(
     """
     Claim pending saves, and saves that failed in runs with a number below `before_run`.
 
+    A damaged row ends the save of its own ticket, not the claim.
+
     Return None if the run has lost its lease.
     """
     if not renew(db, run_id, now=now, lease=lease):
@@ -114,17 +120,25 @@ def claim(
         "AND saves.run < ? LIMIT ?",
         (before_run, limit - len(rows)),
     ).fetchall()
+    db.executemany(
+        f"UPDATE saves SET state = {SAVE_PENDING}, run = ? WHERE ticket = ?",
+        [(run_id, row[0]) for row in rows],
+    )
     names = family_names(db)
-    claimed: list[tuple[int, int]] = []
     pending: list[PendingSave] = []
-    for row_id, family, id_, state, body, other_fields in rows:
-        claimed.append((run_id, row_id))
+    damaged: list[JournalDamaged] = []
+    for row_id, family, id_, *reply in rows:
         ticket = read_ticket(names, row_id, family, id_)
-        success = decode(ticket, (state, body, other_fields))
+        try:
+            success = decode(ticket, reply)
+            files = tuple(files_of(db, ticket))
+        except JournalDamaged as error:
+            damaged.append(error)
+            complete_save(db, run_id, row_id, error=error.message, argument="", now=now)
+            continue
         if isinstance(success, Success):
-            pending.append(PendingSave(row_id, success, tuple(files_of(db, ticket))))
-    db.executemany(f"UPDATE saves SET state = {SAVE_PENDING}, run = ? WHERE ticket = ?", claimed)
-    return SaveClaim(pending, has_others=_others_have_some(db, run_id))
+            pending.append(PendingSave(row_id, success, files))
+    return SaveClaim(pending, damaged, has_others=_others_have_some(db, run_id))
 
 
 def complete_save(

@@ -1,7 +1,7 @@
 """Encodes replies and outcomes as the columns of a row, and decodes them. It runs no query."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -132,7 +132,7 @@ def encode(value: Reply | Outcome) -> ReplyColumns:
     return state, _encode(raw) if raw else None, other_fields
 
 
-def decode(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
+def decode(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
     """
     Return the reply or outcome that the columns hold.
 
@@ -145,7 +145,7 @@ def decode(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
         raise damaged_row(ticket, "reply", "replies", error) from error
 
 
-def _decode_row(ticket: Ticket, columns: ReplyColumns) -> Reply | Outcome:
+def _decode_row(ticket: Ticket, columns: Sequence[Any]) -> Reply | Outcome:
     state, body, other_fields_json = columns
     raw: dict[str, Any] = json.loads(body) if body else {}
     other_fields: dict[str, Any] = json.loads(other_fields_json) if other_fields_json else {}

@@ -17,6 +17,7 @@ class Unresolved:
     Attributes:
         ticket: The ticket of the wait.
         cause: Why the wait ended: a timeout, a refusal, too many failed polls, or a closed client.
+            In a batch also a `JournalDamaged`, if the recorded outcome cannot be read any more.
         last: The last reply that came, if any.
     """
 

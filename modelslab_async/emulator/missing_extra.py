@@ -5,7 +5,8 @@ try:
     import uvicorn
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
-        f'the emulator needs {missing.name}: pip install "modelslab-async[emulator]"',
+        f'the emulator needs {missing.name}: pip install "modelslab-async[emulator]", or '
+        "pip install starlette uvicorn if you run from a clone",
         name=missing.name,
     ) from missing
 

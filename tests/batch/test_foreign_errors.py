@@ -128,7 +128,7 @@ async def test_export_that_raises_names_the_ticket(a_client, ids, path, monkeypa
         await all_of(batch.run())
         bad = raising_for(
             getattr(exports, converter),
-            lambda each: getattr(each, "outcome", each).ticket == ids[1],
+            lambda each, *_: getattr(each, "outcome", each).ticket == ids[1],
         )
         with monkeypatch.context() as patch:
             patch.setattr(exports, converter, bad)
@@ -186,7 +186,7 @@ async def test_closed_save_has_no_further_results(a_client, path, emulator, tmp_
         await batch.add(["images:1"])
         run_id = await batch.journal.leases.begin_run(lease=60)
         poll_run = PollRun(client.engine, batch.journal, run_id=run_id, before_run=run_id, lease=60)
-        save_run = SaveRun(poll_run, downloads, batch.journal, before_run=run_id, lease=60)
+        save_run = SaveRun(poll_run, downloads, batch.journal, before_run=run_id)
         save_run.start(timeout=None, window=10)
         await save_run.close()
         for _ in range(2):
@@ -200,7 +200,7 @@ async def test_claim_of_saves_without_a_lease_ends_the_save_run(a_client, path, 
     async with a_client() as client, downloads, Batch.open(path, client=client) as batch:
         run_id = await batch.journal.leases.begin_run(lease=60)
         poll_run = PollRun(client.engine, batch.journal, run_id=run_id, before_run=run_id, lease=60)
-        save_run = SaveRun(poll_run, downloads, batch.journal, before_run=run_id, lease=60)
+        save_run = SaveRun(poll_run, downloads, batch.journal, before_run=run_id)
         await batch.journal.leases.end_run(run_id)
         save_run.start(timeout=None, window=10)
         assert await save_run.next_results() is None

@@ -16,8 +16,10 @@ from modelslab_async import (
     Downloads,
     Failed,
     FileNotWritten,
+    JournalDamaged,
     JournalError,
     JournalFull,
+    JournalLocked,
     LinkGone,
     Pace,
     Saved,
@@ -122,6 +124,61 @@ async def test_successes_become_recorded_files(a_client, emulator, path, folder,
         assert (len(content), hashlib.sha256(content).hexdigest()) == (record.size, record.sha256)
         assert record.is_length_verified
     assert 40 == len(names(folder))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE replies SET body = '{\"cut' WHERE ticket = 2",
+        "UPDATE files SET path = 5.5, sha256 = x'00'",
+    ],
+    ids=["reply", "file"],
+)
+async def test_damaged_row_ends_the_save_of_its_ticket_alone(
+    a_client, emulator, path, make_downloads, damage
+):
+    """The others are saved. The result and the journal say which row to repair."""
+    tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 6)]
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await batch.add(tickets)
+        assert 5 == len(await all_of(batch.run()))
+        await batch.journal.record_file(
+            "images:2", 0, path="x", sha256="0", size=1, url="https://a"
+        )
+        with closing(sqlite3.connect(path, timeout=30)) as db, db:
+            db.execute(damage)
+        for saved in (4, 0):
+            async with make_downloads(client) as downloads:
+                results = await all_of(batch.save(downloads))
+            assert saved == sum(isinstance(each, Saved) for each in results)
+            (damaged,) = [each for each in results if isinstance(each, Unresolved)]
+            assert tickets[1] == damaged.ticket
+            assert isinstance(damaged.cause, JournalDamaged)
+            assert str(damaged.cause).startswith(f"{path}: the ")
+        assert [tickets[1]] == [each.ticket for each in await batch.journal.unsaved()]
+        report = await batch.report()
+    assert (4, 1, 0) == (report.saved, report.unsaved, report.save_pending)
+
+
+async def test_claim_of_saves_that_meets_a_lock_is_repeated(
+    a_client, emulator, path, make_downloads, *, caplog, monkeypatch
+):
+    """A run that cannot claim for a moment saves all the same."""
+    emulator.add_job("images:1", duration=0.0, fails=False)
+    async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
+        batch = Batch(journal, client, lease=2.0)
+        await batch.add(["images:1"])
+        claim, refusals = journal.leases.claim_saves, [JournalLocked("locked")] * 2
+
+        async def claim_after_refusals(*args, **kwargs):
+            if refusals:
+                raise refusals.pop()
+            return await claim(*args, **kwargs)
+
+        monkeypatch.setattr(journal.leases, "claim_saves", claim_after_refusals)
+        async with make_downloads(client) as downloads:
+            assert [Saved] == [type(each) for each in await all_of(batch.save(downloads))]
+    assert 2 == caplog.text.count("the journal is locked, trying again")
 
 
 async def test_unknown_family_is_raised_after_all_files_are_saved(

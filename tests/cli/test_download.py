@@ -87,6 +87,18 @@ def test_ticket_without_files_prints_no_path(program, emulator, tmp_path, *, bod
     assert (code, "", []) == (run.returncode, run.stdout, names(tmp_path))
 
 
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_failed_job_is_explained_on_a_pipe(program, emulator, tmp_path, option):
+    """Standard error says which ticket failed and why. Standard output stays empty."""
+    failed = b'{"status": "failed", "message": "Failed, Try Again"}'
+    emulator.script("images:71", [ScriptedReply(200, failed)])
+
+    run = program("download", "images:71", "--out", str(tmp_path), *option)
+
+    message = "modelslab-async: images:71: Failed, Try Again\n"
+    assert (1, "", message) == (run.returncode, run.stdout, run.stderr)
+
+
 def test_terminal_shows_paths_and_failures(program, emulator, tmp_path):
     """A terminal shows whole paths and the message of a failed job."""
     emulator.add_job("images:77", fails=False)

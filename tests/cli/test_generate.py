@@ -341,6 +341,18 @@ def test_resume_command_names_the_hosts(on_server):
     assert set(hosts) <= set(resume_command(run.stderr))
 
 
+def test_resume_command_has_the_options_that_were_given(on_server):
+    """Without them, the command for later may not save what this one would have saved."""
+    program = on_server(Emulator(jobs=RUNNING))
+    given = ("--max-bytes", "5000000000", "--link-timeout", "0.0")
+    run = program(*on_server.arguments, "--timeout", "0", *given)
+    command = resume_command(run.stderr)
+    assert [*given, "--allow-private"] == sorted(
+        command[-5:], key=[*given, "--allow-private"].index
+    )
+    assert "--concurrency" not in command
+
+
 def test_interrupted_wait_says_how_to_get_the_files_later(on_server):
     """Ctrl-C ends the wait; the last line has the command that goes on with the ticket."""
     emulator = Emulator(jobs=RUNNING)

@@ -468,14 +468,15 @@ async def test_damaged_reply_names_its_ticket_everywhere(path, body):
         async def page():
             return [each async for each in journal.recorded_outcomes()]
 
-        for met in (
-            journal.last(A),
-            page(),
-            journal.leases.claim_saves(run, before_run=run, limit=1, lease=60),
-        ):
+        for met in (journal.last(A), page()):
             with pytest.raises(JournalDamaged, match=r"images:1 makes no sense") as caught:
                 await met
             assert (A, str(path)) == (caught.value.ticket, caught.value.path)
+        claim = await journal.leases.claim_saves(run, before_run=run, limit=1, lease=60)
+        assert ([], [A]) == (claim.pending, [each.ticket for each in claim.damaged])
+        assert ["the reply of images:1 makes"] == [
+            each.error[:27] for each in await journal.unsaved()
+        ]
         # What the page on batches says.
         await journal._store.write(lambda db: [db.execute(each) for each in MENDED.split(";")])
         assert (1, 0) == ((await journal.report()).open, (await journal.report()).success)

@@ -61,7 +61,8 @@ def check_export_format(file: Path, *, advice: str) -> ExportFormat:
         except ModuleNotFoundError:
             raise MissingExtra(
                 "an export as Parquet needs pyarrow; install it with: "
-                'pip install "modelslab-async[parquet]"'
+                'pip install "modelslab-async[parquet]", or pip install pyarrow if you run from a '
+                "clone"
             ) from None
     return export_format
 
