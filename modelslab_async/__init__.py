@@ -20,6 +20,12 @@ if TYPE_CHECKING:
         TransferFailed,
         WrongContent,
     )
+    from ._models.download_events import (
+        Downloaded,
+        DownloadFailed,
+        DownloadResumed,
+        DownloadStarted,
+    )
     from ._models.errors import (
         AuthenticationError,
         ClientClosed,
@@ -98,6 +104,10 @@ __all__ = [
     "Completed",
     "ConnectionImpossible",
     "DownloadError",
+    "DownloadFailed",
+    "DownloadResumed",
+    "DownloadStarted",
+    "Downloaded",
     "Downloads",
     "Endpoint",
     "Event",
@@ -185,6 +195,7 @@ _NAMES_BY_MODULE = {
     "_models.download_errors": (
         "DownloadError FileNotWritten FileTooLarge LinkGone LinkRefused TransferFailed WrongContent"
     ),
+    "_models.download_events": "DownloadFailed DownloadResumed DownloadStarted Downloaded",
     "_models.errors": (
         "AuthenticationError ClientClosed ConnectionImpossible GenerationFailed "
         "HandshakeFailed InvalidRequest ModelsLabError PaymentRequired PermissionDenied "

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterable, Mapping
 from contextlib import aclosing
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias, overload
@@ -12,7 +11,12 @@ import httpx
 from attrs import frozen
 
 from .._aio.bounded_map import BoundedMap
-from .._models.argument_checks import check_count, check_nonnegative_seconds, check_positive_seconds
+from .._models.argument_checks import (
+    check_callback,
+    check_count,
+    check_nonnegative_seconds,
+    check_positive_seconds,
+)
 from .._models.download_errors import DownloadError
 from .._models.errors import ClientClosed
 from .._models.outcomes import Outcome, Unsubmitted
@@ -22,7 +26,8 @@ from .._models.ticket import Ticket
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
 from .download_error_translation import as_download_error
-from .http_get import LinkOpener, Send
+from .download_notifier import OnEvent
+from .http_get import LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
 from .outcome_type_check import check_outcome
 from .save_output import OnSaved, OutputSaver
@@ -60,6 +65,8 @@ class Downloads:
         families: The registry of families, with the media that each family makes.
         known: Files that earlier runs saved. If such a file is unchanged, it is not downloaded
             again.
+        on_event: Called with `DownloadStarted`, `DownloadResumed`, `Downloaded` and
+            `DownloadFailed`, in the context of the caller. It must not block.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -86,7 +93,9 @@ class Downloads:
         http: _HTTP | None = None,
         families: Mapping[str, Family] | None = None,
         known: Iterable[SavedFile] = (),
+        on_event: OnEvent | None = None,
     ) -> None:
+        check_callback("on_event", on_event, allow_async=False)
         check_count("concurrency", concurrency)
         check_count("max_bytes", max_bytes, unit="bytes")
         check_positive_seconds("timeout", timeout)
@@ -100,7 +109,7 @@ class Downloads:
 
             self._own_transport = PublicOnlyTransport(allow_private=allow_private)
         opener = LinkOpener(
-            _send_through(self._own_transport or http),
+            send_through(self._own_transport or http),
             timeout=timeout,
             allow_private=allow_private,
         )
@@ -110,6 +119,7 @@ class Downloads:
             folder=Path(to),
             max_bytes=max_bytes,
             link_timeout=link_timeout,
+            on_event=on_event,
         )
         self._families = FAMILIES if families is None else families
         self._known = {(file.ticket, file.n): file for file in known}
@@ -284,16 +294,3 @@ async def download(
     """
     async with Downloads(client, to=to, allow_private=allow_private, http=http) as downloads:
         return await downloads.save(success)
-
-
-def _send_through(http: object) -> Send:
-    match http:
-        case httpx.AsyncClient():
-            return partial(http.send, stream=True, follow_redirects=False)
-        case httpx.AsyncBaseTransport():
-            return http.handle_async_request
-        case _:
-            raise TypeError(
-                "http is an httpx.AsyncClient or an httpx.AsyncBaseTransport, "
-                f"got {type(http).__name__}"
-            )

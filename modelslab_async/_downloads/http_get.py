@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from ipaddress import ip_address
 from typing import TypeAlias
 
@@ -158,3 +159,22 @@ def _is_private_ip(host: str) -> bool:
     except ValueError:
         return False
     return not is_public(host)
+
+
+def send_through(http: object) -> Send:
+    """
+    Return a function that sends a request through an httpx client or transport.
+
+    Raises:
+        TypeError: `http` is neither.
+    """
+    match http:
+        case httpx.AsyncClient():
+            return partial(http.send, stream=True, follow_redirects=False)
+        case httpx.AsyncBaseTransport():
+            return http.handle_async_request
+        case _:
+            raise TypeError(
+                "http is an httpx.AsyncClient or an httpx.AsyncBaseTransport, "
+                f"got {type(http).__name__}"
+            )

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from .._models.download_errors import DownloadError, LinkGone, TransferFailed
+from .._models.replies import Success
+from .inline_data import is_link
 from .transfer import ErrorPage
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
@@ -64,3 +66,11 @@ def _delays() -> Iterator[float]:
     yield from _RETRY_DELAYS_S
     while True:
         yield _RETRY_DELAYS_S[-1]
+
+
+def links_of(success: Success, n: int) -> tuple[str, ...]:
+    """Return the link of an output, and its mirror if the reply has a mirror of each output."""
+    links = [success.output[n]]
+    if len(success.proxy_links) == len(success.output):
+        links.append(success.proxy_links[n])
+    return tuple(dict.fromkeys(link for link in links if is_link(link)))

@@ -23,12 +23,13 @@ from .._models.saved_file import SavedFile
 from .._registry.family import Medium
 from .content_sniffing import SNIFF_BYTES, is_text, suffix_of
 from .download_error_translation import as_download_error
+from .download_notifier import DownloadNotifier, OnEvent
 from .error_pages import is_json_error
 from .file_stems import stem_of
 from .http_get import without_query
 from .inline_data import find_encoded, inline_bytes, is_link
 from .link_renewal import LinkRenewal
-from .link_retries import LinkRetries, first_dead_link
+from .link_retries import LinkRetries, first_dead_link, links_of
 from .part_file import PartFile, PublishedFile
 from .transfer import ErrorPage, Transfer
 
@@ -48,6 +49,7 @@ class OutputSaver:
         folder: The folder in which files are saved.
         max_bytes: The largest size of one file.
         link_timeout: For how many seconds to retry a dead link.
+        on_event: Called with each event of a download; None for no listener.
     """
 
     transfer: Transfer
@@ -55,6 +57,7 @@ class OutputSaver:
     folder: Path
     max_bytes: int
     link_timeout: float
+    on_event: OnEvent | None = None
 
     async def save(
         self,
@@ -71,12 +74,29 @@ class OutputSaver:
             DownloadError: The output could not be saved. Every exception becomes a `DownloadError`,
                 except for those of `on_saved`, which are raised unchanged.
         """
+        notifier = DownloadNotifier(self.on_event, success.ticket, n)
+        try:
+            file = await self._save(success, notifier, media, renewal, on_saved)
+        except DownloadError as error:
+            notifier.failed(error)
+            raise
+        notifier.saved(file)
+        return file
+
+    async def _save(
+        self,
+        success: Success,
+        notifier: DownloadNotifier,
+        media: Collection[Medium],
+        renewal: LinkRenewal | None,
+        on_saved: OnSaved | None,
+    ) -> SavedFile:
         with as_download_error():
-            stem = stem_of(success.ticket, n)
+            stem = stem_of(success.ticket, notifier.n)
             part = await run_in_thread(PartFile.open, self.folder, stem, undo=PartFile.close)
         try:
             with as_download_error():
-                file = await self._save_to(part, success, n, media, renewal)
+                file = await self._save_to(part, success, notifier, media, renewal)
             if on_saved is not None:
                 await on_saved(file)
             with as_download_error():
@@ -91,12 +111,12 @@ class OutputSaver:
         self,
         part: PartFile,
         success: Success,
-        n: int,
+        notifier: DownloadNotifier,
         media: Collection[Medium],
         renewal: LinkRenewal | None,
     ) -> SavedFile:
         try:
-            return await _OutputSave(self, part, n, media, renewal).save(success)
+            return await _OutputSave(self, part, notifier, media, renewal).save(success)
         except (WrongContent, FileTooLarge):
             await run_in_thread(part.restart, None)
             raise
@@ -109,20 +129,21 @@ class _OutputSave:
         self,
         saver: OutputSaver,
         part: PartFile,
-        n: int,
+        notifier: DownloadNotifier,
         media: Collection[Medium],
         renewal: LinkRenewal | None,
     ) -> None:
         self._saver = saver
         self._part = part
-        self._n = n
+        self._notifier = notifier
+        self._n = notifier.n
         self._media = media
         self._renewal = renewal
 
     async def save(self, success: Success) -> SavedFile:
         output, url = success.output[self._n], ""
         if is_link(output):
-            links = _links(success, self._n)
+            links = links_of(success, self._n)
             if (result := self._part.published) and result.url in map(without_query, links):
                 return self._saved_file(success, result)
             url = without_query(await self._download(links))
@@ -180,7 +201,7 @@ class _OutputSave:
         """Fill the part from one link. Return an error if another attempt may succeed."""
         try:
             async with self._saver.transfer_limit:
-                await self._saver.transfer.fill(self._part, link)
+                await self._saver.transfer.fill(self._part, link, self._notifier)
             await run_in_thread(self._check_content, link)
         except (FileTooLarge, FileNotWritten):
             raise
@@ -201,7 +222,7 @@ class _OutputSave:
             raise _with_message(gone, why) from fault
         if len(success.output) <= self._n or not is_link(success.output[self._n]):
             raise _with_advice(gone)
-        return _links(success, self._n)
+        return links_of(success, self._n)
 
     def _check_content(self, link: str) -> None:
         head = self._part.head(SNIFF_BYTES)
@@ -251,14 +272,6 @@ class _OutputSave:
         return suffix_of(
             head, self._media, url_suffix if len(url_suffix) <= _MAX_SUFFIX_CHARS else ""
         )
-
-
-def _links(success: Success, n: int) -> tuple[str, ...]:
-    """Return the link of an output, and its mirror if the reply has a mirror of each output."""
-    links = [success.output[n]]
-    if len(success.proxy_links) == len(success.output):
-        links.append(success.proxy_links[n])
-    return tuple(dict.fromkeys(link for link in links if is_link(link)))
 
 
 def _describe_media(media: Collection[Medium]) -> str:

@@ -14,6 +14,7 @@ from .._transport.httpx_adapter import raw_chunks
 from .byte_ranges import BodyRange, KeptBytes, body_range, is_identity, validator_of
 from .content_sniffing import SNIFF_BYTES, binary_suffix_of
 from .download_error_translation import write_error
+from .download_notifier import DownloadNotifier
 from .error_pages import is_html_type, is_web_page
 from .http_get import LinkOpener, without_query
 from .part_file import PartFile
@@ -52,9 +53,14 @@ class Transfer:
         self._opener = opener
         self._max_bytes = max_bytes
 
-    async def fill(self, part: PartFile, link: str) -> None:
+    async def fill(self, part: PartFile, link: str, notifier: DownloadNotifier) -> None:
         """
         Fetch the missing bytes of a part, or the whole file if its version has changed.
+
+        Args:
+            part: The part.
+            link: The link to the file.
+            notifier: Reports where the transfer begins, and counts the bytes that come.
 
         Raises:
             DownloadError: The part is not complete. Its bytes are kept if they can be continued.
@@ -69,7 +75,12 @@ class Transfer:
             headers = _HEADERS | {"range": f"bytes={part.size}-", "if-range": metadata.validator}
         async with self._opener.get(link, headers) as response:
             body = await self._begin_body(part, url, response, kept, metadata)
-            await self._write_body(part, link, response, body)
+            notifier.begun(url, body)
+            size_before = part.size
+            try:
+                await self._write_body(part, link, response, body)
+            finally:
+                notifier.received += part.size - size_before
         await _check_complete(part, url, body)
 
     async def _begin_body(

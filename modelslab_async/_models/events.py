@@ -4,6 +4,7 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from .download_events import Downloaded, DownloadFailed, DownloadResumed, DownloadStarted
 from .errors import ModelsLabError, SubmitUncertain, TransientError
 from .key_tier import Tier
 from .outcomes import Outcome
@@ -228,4 +229,8 @@ Event: TypeAlias = (
     | SubmitFailed
     | SubmitRetried
     | SubmitUnconfirmed
+    | DownloadStarted
+    | DownloadResumed
+    | Downloaded
+    | DownloadFailed
 )

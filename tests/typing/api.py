@@ -14,7 +14,11 @@ from modelslab_async import (
     Call,
     Client,
     Completed,
+    Downloaded,
+    DownloadFailed,
+    DownloadResumed,
     Downloads,
+    DownloadStarted,
     Endpoint,
     Event,
     Failed,
@@ -105,7 +109,7 @@ def told(outcome: Outcome) -> str:
 
 async def saved(client: Client, success: Success) -> tuple[SavedFile, ...]:
     assert_type(await download(success, to="out", client=client), tuple[SavedFile, ...])
-    async with Downloads(client, to="out", concurrency=4, max_bytes=1 << 30) as downloads:
+    async with Downloads(client, to="out", concurrency=4, on_event=counted) as downloads:
         async for save_result in downloads.stream(client.stream(["images:1"])):
             assert_type(save_result, Saved | Unsaved | Failed | Unresolved)
             kept(save_result)
@@ -129,7 +133,7 @@ def kept(save_result: SaveResult) -> str:
             assert_never(save_result)
 
 
-def counted(event: Event) -> float:
+def counted(event: Event) -> float:  # noqa: PLR0912 -- one case for each event.
     value: float
     match event:
         case Polled(elapsed=elapsed):
@@ -160,6 +164,14 @@ def counted(event: Event) -> float:
         case SubmitUnconfirmed(error=error):
             assert_type(error, SubmitUncertain)
             value = 1
+        case DownloadStarted(n=n):
+            value = n
+        case DownloadResumed(offset=offset):
+            value = offset
+        case Downloaded(file=file):
+            value = file.size
+        case DownloadFailed(received=received):
+            value = received
         case _:
             assert_never(event)
     return value

@@ -1,0 +1,82 @@
+"""The events of downloads: plain values for metrics. They hold no key, and no query of a link."""
+
+from attrs import frozen
+
+from .download_errors import DownloadError
+from .saved_file import SavedFile
+from .ticket import Ticket
+
+
+@frozen(kw_only=True)
+class DownloadStarted:
+    """
+    The first byte of a file is about to come. It comes again if the file is begun again.
+
+    Attributes:
+        ticket: The ticket of the output.
+        n: The number of the output, counted from 0.
+        url: The link, without its query.
+        size: The number of bytes that the server announced; None if it announced none.
+    """
+
+    ticket: Ticket
+    n: int
+    url: str
+    size: int | None
+
+
+@frozen(kw_only=True)
+class DownloadResumed:
+    """
+    A file that was cut off is continued where it ended.
+
+    Attributes:
+        ticket: The ticket of the output.
+        n: The number of the output, counted from 0.
+        url: The link, without its query.
+        size: The number of bytes of the whole file; None if the server announced none.
+        offset: The number of bytes that were there already.
+    """
+
+    ticket: Ticket
+    n: int
+    url: str
+    size: int | None
+    offset: int
+
+
+@frozen(kw_only=True)
+class Downloaded:
+    """
+    An output is a file now.
+
+    Attributes:
+        file: The file, with its ticket, path and size.
+        received: The number of bytes that came over the network for it. It is less than the size if
+            an earlier run left a part, and more if the file was begun again.
+        elapsed: Seconds since the save began, with the wait for other transfers.
+    """
+
+    file: SavedFile
+    received: int
+    elapsed: float
+
+
+@frozen(kw_only=True)
+class DownloadFailed:
+    """
+    An output could not be saved. What has come of it is kept, if it can be continued.
+
+    Attributes:
+        ticket: The ticket of the output.
+        n: The number of the output, counted from 0.
+        error: The error.
+        received: The number of bytes that came over the network for it.
+        elapsed: Seconds since the save began.
+    """
+
+    ticket: Ticket
+    n: int
+    error: DownloadError
+    received: int
+    elapsed: float
