@@ -174,7 +174,7 @@ HEAVY_MODULES = {
         ("import modelslab_async", HEAVY_MODULES | {"attrs"}, 1),
         ("from modelslab_async import Ticket", HEAVY_MODULES, 3),
         ("from modelslab_async.requests import realtime", HEAVY_MODULES, 8),
-        ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 130),
+        ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 140),
         ("from modelslab_async import Batch, Downloads", {"cattrs", "httpcore", "trio"}, 200),
     ],
 )
