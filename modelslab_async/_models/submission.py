@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .argument_checks import check_type
 
@@ -90,6 +90,15 @@ class Submission:
                 "them into the Submission"
             )
         return endpoint
+
+    def with_key(self, key: str) -> Self:
+        """
+        Return the same submission with another key.
+
+        Raises:
+            ValueError: The key is empty or longer than 200 characters.
+        """
+        return evolve(self, key=key)
 
     def to_dict(self) -> dict[str, Any]:
         """

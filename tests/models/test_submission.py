@@ -89,3 +89,13 @@ def test_parameters_are_a_mapping_of_names(parameters):
 def test_long_values_are_cut_in_repr():
     """A large file among the parameters does not fill a log."""
     assert len(repr(Submission(ENDPOINT, {"init_image": b"x" * 10_000}))) < 200
+
+
+def test_key_can_be_added_later():
+    """The submission stays as it is, and the new one has the key."""
+    submission = Submission("realtime/text2img", {"prompt": "a fox"})
+    keyed = submission.with_key("row 1")
+    assert Submission("realtime/text2img", {"prompt": "a fox"}, key="row 1") == keyed
+    assert submission.key is None
+    with pytest.raises(ValueError, match="1 to 200 characters"):
+        submission.with_key("")
