@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Refused,
         RequestBlocked,
         ServerError,
+        SubmitTimeout,
         SubmitUncertain,
         TicketNotFound,
         TransientError,
@@ -152,6 +153,7 @@ __all__ = [
     "SubmitFailed",
     "SubmitRetried",
     "SubmitSent",
+    "SubmitTimeout",
     "SubmitUncertain",
     "SubmitUnconfirmed",
     "Submitted",
@@ -199,8 +201,8 @@ _NAMES_BY_MODULE = {
     "_models.errors": (
         "AuthenticationError ClientClosed ConnectionImpossible GenerationFailed "
         "HandshakeFailed InvalidRequest ModelsLabError PaymentRequired PermissionDenied "
-        "RateLimited Refused RequestBlocked ServerError SubmitUncertain TicketNotFound "
-        "TransientError TransportError UnreadableReply UntrustedServer UnusableFile "
+        "RateLimited Refused RequestBlocked ServerError SubmitTimeout SubmitUncertain "
+        "TicketNotFound TransientError TransportError UnreadableReply UntrustedServer UnusableFile "
         "UnusableProxy WaitTimeout"
     ),
     "_models.events": (

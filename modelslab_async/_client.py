@@ -6,14 +6,14 @@ from typing import Any, Self
 import httpx
 
 from ._engine.bulk_generation import BulkGeneration, RequestT
-from ._engine.engine import Engine
+from ._engine.engine import Engine, success_or_raise
 from ._engine.settings import Settings
+from ._engine.single_generation import SingleGeneration
 from ._engine.streams import gather_outcomes, stream_outcomes, stream_updates
 from ._models.argument_checks import check_nonnegative_seconds, check_type
-from ._models.errors import GenerationFailed
 from ._models.events import Event, Submitted
-from ._models.outcomes import Outcome, Unresolved, Unsubmitted
-from ._models.replies import Failed, Processing, Reply, Success
+from ._models.outcomes import Outcome, Unsubmitted
+from ._models.replies import Processing, Reply, Success
 from ._models.submission import Submission
 from ._models.ticket import Ticket, TicketLike
 from ._polling.stream_buffer import Tickets
@@ -51,6 +51,8 @@ class Client:
         queue: The most queued generations for each key: 5, 10 or 15, as the plan says; None for no
             limit. A submit waits for a free slot.
         submit_timeout: The most seconds that one submit or one upload may take.
+        unsent_timeout: The most seconds for which a submit that cannot leave this machine is tried
+            again. Then it ends with a `TransportError`, and nothing was paid.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
             be stored. If it raises, `submit` raises that error, with a note that names the ticket.
         on_event: Called with each event of polls, submits and uploads: see `Event`. It must not
@@ -80,6 +82,7 @@ class Client:
         timeout: float = 30.0,
         queue: int | None = 5,
         submit_timeout: float = 120.0,
+        unsent_timeout: float = 30.0,
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
@@ -96,6 +99,7 @@ class Client:
             timeout=timeout,
             queue=queue,
             submit_timeout=submit_timeout,
+            unsent_timeout=unsent_timeout,
             on_submitted=on_submitted,
             on_event=on_event,
         )
@@ -147,14 +151,7 @@ class Client:
             ```
         """
         check_nonnegative_seconds("timeout", timeout, optional=True)
-        ticket = Ticket.of(ticket)
-        match await self.engine.outcome(ticket, timeout):
-            case Success() as success:
-                return success
-            case Failed() as failed:
-                raise GenerationFailed.of(failed)
-            case Unresolved(cause=cause):
-                raise cause.with_ticket(ticket)
+        return success_or_raise(await self.engine.outcome(Ticket.of(ticket), timeout))
 
     async def gather(
         self, tickets: Iterable[TicketLike], *, timeout: float | None = None
@@ -235,15 +232,21 @@ class Client:
         self, endpoint: str | Submission, /, *, timeout: float | None = None, **params: Any
     ) -> Success:
         """
-        Start work and wait until it is done. It raises what `submit` and `wait` raise.
+        Start work and wait until it is done.
 
-        The timeout begins when the work has started. A `WaitTimeout` has the `ticket` to wait for.
+        Args:
+            endpoint: See `submit`.
+            timeout: The most seconds from the call to the result: the wait for a slot, the submit
+                and the polls together. None for no limit.
+            params: See `submit`.
+
+        Raises:
+            SubmitTimeout: The time is up, and nothing was started or paid.
+            SubmitUncertain: The time is up while the request was in flight, or see `submit`.
+            WaitTimeout: The time is up, and the work goes on. Its `ticket` can be waited for.
+            ModelsLabError: What else `submit` and `wait` raise.
         """
-        check_nonnegative_seconds("timeout", timeout, optional=True)
-        reply = await self.submit(endpoint, **params)
-        if isinstance(reply, Success):
-            return reply
-        return await self.wait(reply.ticket, timeout=timeout)
+        return await SingleGeneration(self.engine, timeout).run(Submission.of(endpoint, params))
 
     def generate_many(
         self,
@@ -267,13 +270,6 @@ class Client:
             ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not
                 fit. This, and any error of `requests` or of `on_submitted`, is raised after the
                 outcomes of all requests before it.
-
-        Example:
-            ```python
-            prompts = [("realtime/text2img", {"prompt": f"a cat, number {n}"}) for n in range(3)]
-            async for (endpoint, params), outcome in client.generate_many(prompts):
-                print(params["prompt"], outcome)
-            ```
         """
         return BulkGeneration(self.engine, timeout).run(requests, window)
 

@@ -20,6 +20,7 @@ from .. import (
     PermissionDenied,
     Processing,
     RateLimited,
+    SubmitTimeout,
     SubmitUncertain,
     Success,
     TicketNotFound,
@@ -80,7 +81,9 @@ _RANKED_CODES = (
         "check the network and the base URL, then ask again",
     ),
     ExitCode(4, "too many requests", (RateLimited,), "ask again later, and less often"),
-    ExitCode(TIMED_OUT, "not finished within the timeout", (WaitTimeout, ClientClosed)),
+    ExitCode(
+        TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
+    ),
     ExitCode(
         UNSAVED,
         "a result could not be saved, or a journal could not be used",

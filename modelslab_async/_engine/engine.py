@@ -5,9 +5,9 @@ import os
 from contextlib import suppress
 from itertools import product
 
-from .._models.errors import ClientClosed, TransportError
-from .._models.outcomes import Outcome
-from .._models.replies import Processing, Reply
+from .._models.errors import ClientClosed, GenerationFailed, TransportError
+from .._models.outcomes import Outcome, Unresolved
+from .._models.replies import Failed, Processing, Reply, Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
@@ -74,6 +74,7 @@ class Engine:
             slot_limit=settings.queue,
             pace=settings.pace.limits,
             timeout=settings.submit_timeout,
+            unsent_timeout=settings.unsent_timeout,
             on_submitted=settings.on_submitted,
             listeners=self.listeners,
             webhooks=self.webhooks,
@@ -207,3 +208,20 @@ class Engine:
         """Wait until the tickets of abandoned streams are no longer polled."""
         while self.poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)
+
+
+def success_or_raise(outcome: Outcome) -> Success:
+    """
+    Return the outcome of a wait if it is a success.
+
+    Raises:
+        GenerationFailed: The job failed.
+        ModelsLabError: The wait ended without a result.
+    """
+    match outcome:
+        case Success():
+            return outcome
+        case Failed():
+            raise GenerationFailed.of(outcome)
+        case Unresolved(ticket=ticket, cause=cause):
+            raise cause.with_ticket(ticket)

@@ -39,6 +39,7 @@ class Settings:
     timeout: float
     queue: int | None
     submit_timeout: float
+    unsent_timeout: float
     on_submitted: Callable[[Submitted], Awaitable[object]] | None
     on_event: Callable[[Event], object] | None
 
@@ -52,6 +53,7 @@ class Settings:
         check_positive_seconds("timeout", self.timeout)
         check_count("queue", self.queue, unit="slots", optional=True)
         check_positive_seconds("submit_timeout", self.submit_timeout)
+        check_positive_seconds("unsent_timeout", self.unsent_timeout)
         check_rate("rate", self.rate, unit="polls")
         check_callback("on_submitted", self.on_submitted, allow_async=True)
         check_callback("on_event", self.on_event, allow_async=False)

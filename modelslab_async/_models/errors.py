@@ -15,6 +15,7 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     ├── GenerationFailed        the job itself failed; the server's word is final
     │   └── TicketNotFound      the server knows no such id
     ├── WaitTimeout             the caller's timeout passed, the job goes on (also a TimeoutError)
+    ├── SubmitTimeout           the caller's timeout passed, nothing was started (a TimeoutError)
     ├── SubmitUncertain         the work may have been started; check before paying again
     ├── UnusableFile            a file to submit cannot be read or is too long (a ValueError)
     ├── DownloadError           the job is done, but one of its outputs could not be saved
@@ -182,6 +183,22 @@ class WaitTimeout(ModelsLabError, TimeoutError):
     ) -> None:
         super().__init__(message, ticket=ticket)
         self.last = last
+
+
+class SubmitTimeout(ModelsLabError, TimeoutError):
+    """
+    The caller's timeout passed before the work was started. Nothing was paid; submit it again.
+
+    Attributes:
+        endpoint: The endpoint of the submit.
+        stage: What the submit waited for: `files` (they were being read), `slot`, `upload`, or
+            `send` (there was no connection).
+    """
+
+    def __init__(self, message: str = "", *, endpoint: str = "", stage: str = "") -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
+        self.stage = stage
 
 
 class SubmitUncertain(ModelsLabError):

@@ -13,7 +13,9 @@ from .._models.ticket import Ticket
 from .._parsing.reply_cache import CachedProcessing, as_processing
 from .._scheduling.effects import Completion, Effects
 from .._scheduling.host_queue import Entry
+from .._scheduling.pace_protocol import RetryLimits
 from .._scheduling.watcher_protocol import Watcher
+from .pause_log import PauseLog
 from .unexpected_errors import log_unexpected
 
 Listener: TypeAlias = Callable[[Event], object]
@@ -74,11 +76,14 @@ class Notifier:
 
     Args:
         listeners: Called with each event.
+        limits: When the poller gives up a ticket or a host.
     """
 
-    def __init__(self, listeners: Listeners) -> None:
+    def __init__(self, listeners: Listeners, limits: RetryLimits) -> None:
         self.on_completed: Callable[[Ticket], object] = _ignore_completed
         self._listeners = listeners
+        self._limits = limits
+        self._pause_log: PauseLog | None = None
 
     def report_update(
         self,
@@ -112,10 +117,11 @@ class Notifier:
             overdue: By how many seconds the poll started late.
             elapsed: How many seconds the poll took.
         """
-        if effects.paused is not None:
-            _logger.warning(
-                "polling %s pauses for %.1f s: %s", entry.host_queue.host, effects.paused, result
-            )
+        if effects.paused is not None and isinstance(result, ModelsLabError):
+            self._pause_log = self._pause_log or PauseLog(self._limits)
+            self._pause_log.record_pause(entry.host_queue, effects.paused, result)
+        elif self._pause_log is not None and not isinstance(result, ModelsLabError):
+            self._pause_log.record_answer(entry.host_queue)
         if not self._listeners:
             return
         ticket, context = entry.ticket, _context_of(watchers)

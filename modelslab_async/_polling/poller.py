@@ -82,7 +82,7 @@ class Poller:
         self._schedule = schedule
         self._status_client = status_client
         self._max_workers = workers
-        self.notifier = Notifier(listeners)
+        self.notifier = Notifier(listeners, schedule.policy.limits)
         self._poll_guards = poll_guards or PollGuards()
         self._jitter = jitter
         self._wakeup = Wakeup()

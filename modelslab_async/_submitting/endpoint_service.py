@@ -70,7 +70,12 @@ class EndpointService:
         return SubmitRequest.of(endpoint, await with_uploads(params))
 
     async def ask(
-        self, name: str, params: Mapping[str, Any], *, timeout: float | None = None
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        connect_timeout: float | None = None,
+        *,
+        timeout: float | None = None,
     ) -> dict[str, Any]:
         """
         Call an endpoint that makes no ticket, and return the body of the reply.
@@ -78,6 +83,7 @@ class EndpointService:
         Args:
             name: The endpoint.
             params: The parameters.
+            connect_timeout: The most seconds to get a connection; None for the transport's limit.
             timeout: The most seconds to wait for the reply; None for the timeout of polls.
 
         Raises:
@@ -91,7 +97,9 @@ class EndpointService:
             raise ValueError(f"{name} starts work; use client.submit({name!r}, ...)")
         self.check_open()
         try:
-            response = await self._sender.send(endpoint.build_submit(params), timeout=timeout)
+            response = await self._sender.send(
+                endpoint.build_submit(params), timeout=timeout, connect_timeout=connect_timeout
+            )
         except TransportError:
             if not self._closing.is_set():
                 raise

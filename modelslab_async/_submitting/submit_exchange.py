@@ -48,16 +48,22 @@ class SubmitExchange:
         self._sender = sender
         self._timeout = timeout
 
-    async def send(self, submit_request: SubmitRequest) -> SubmitReply | ModelsLabError:
+    async def send(
+        self, submit_request: SubmitRequest, connect_timeout: float | None
+    ) -> SubmitReply | ModelsLabError:
         """
         Send a submit once.
+
+        Args:
+            submit_request: What to send.
+            connect_timeout: The most seconds to get a connection; None for the transport's limit.
 
         Returns:
             The reply, or an error. A `SubmitUncertain` means that it is unknown whether work was
             started. With any other error it is known.
         """
         try:
-            return await self._reply_to(submit_request)
+            return await self._reply_to(submit_request, connect_timeout)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001 -- a transport may raise anything.
@@ -68,10 +74,14 @@ class SubmitExchange:
         uncertain.__cause__ = failure
         return uncertain
 
-    async def _reply_to(self, submit_request: SubmitRequest) -> SubmitReply | ModelsLabError:
+    async def _reply_to(
+        self, submit_request: SubmitRequest, connect_timeout: float | None
+    ) -> SubmitReply | ModelsLabError:
         endpoint = submit_request.endpoint
         response = await self._sender.send(
-            endpoint.build_submit(submit_request.params), timeout=self._timeout
+            endpoint.build_submit(submit_request.params),
+            timeout=self._timeout,
+            connect_timeout=connect_timeout,
         )
         return read_submit_reply(
             self._families[endpoint.resolved_by or ""],

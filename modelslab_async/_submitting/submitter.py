@@ -24,13 +24,16 @@ from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 from .._scheduling.pace_protocol import RetryLimits
+from .active_submit import ActiveSubmit
 from .early_webhook_ids import EarlyWebhooks
 from .endpoint_service import CLOSED_MESSAGE, EndpointService
 from .slots import Slots
-from .submit_exchange import SubmitExchange, SubmitReply, is_retryable, uncertain_error
+from .submit_exchange import SubmitExchange, SubmitReply, uncertain_error
 from .submit_notifier import SubmitNotifier
+from .submit_progress import SubmitProgress
 from .submit_recorder import CallbackFailure, SubmitRecorder, SubmitResult, log_abandoned
 from .submit_request import SubmitRequest
+from .submit_retries import SubmitRetries
 from .ticket_poller import TicketPoller
 from .uploader import UPLOAD_ENDPOINT, Uploader, original_error
 from .webhook_addresses import WebhookAddresses
@@ -53,6 +56,7 @@ class Submitter:
         slot_limit: The number of slots of each key; None for no limit.
         pace: How often and after what pauses a submit is retried.
         timeout: The most seconds that the upload of one file may take.
+        unsent_timeout: The most seconds for which a submit may fail to leave this machine.
         on_submitted: Awaited with each `Submitted`; None for nothing.
         listeners: Called with each event of a submit.
         webhooks: Recognizes the addresses of this client's own webhook receiver.
@@ -71,6 +75,7 @@ class Submitter:
         slot_limit: int | None,
         pace: RetryLimits,
         timeout: float,
+        unsent_timeout: float,
         on_submitted: Callable[[Submitted], Awaitable[object]] | None,
         listeners: Callable[[Event], object],
         webhooks: WebhookAddresses,
@@ -81,6 +86,7 @@ class Submitter:
         self._poller = poller
         self._slot_limit = slot_limit
         self._pace = pace
+        self._unsent_timeout = unsent_timeout
         self._on_submitted = on_submitted
         self._listeners = listeners
         self._webhooks = webhooks
@@ -92,7 +98,10 @@ class Submitter:
         self._uploader = Uploader(partial(endpoint_service.ask, UPLOAD_ENDPOINT, timeout=timeout))
 
     async def submit(
-        self, submit_request: SubmitRequest, submit_recorder: SubmitRecorder = _NO_SUBMIT_RECORDER
+        self,
+        submit_request: SubmitRequest,
+        submit_recorder: SubmitRecorder = _NO_SUBMIT_RECORDER,
+        progress: SubmitProgress | None = None,
     ) -> SubmitReply | CallbackFailure:
         """
         Start one piece of work, as soon as a slot is free.
@@ -100,6 +109,7 @@ class Submitter:
         Args:
             submit_request: What to start.
             submit_recorder: Records the submit.
+            progress: Is told how far the submit has come.
 
         Returns:
             The reply, or what the submit recorder or `on_submitted` raised.
@@ -114,27 +124,26 @@ class Submitter:
         """
         self._endpoint_service.check_open()
         slots = self._slots_of(tier := self._endpoint_service.key_tier(submit_request))
-        notifier = SubmitNotifier(submit_recorder, self._listeners, submit_request, slots, tier)
-        number = next(self._numbers)
-        links: dict[str, str] = {}
-        for failures in itertools.count(1):
-            try:
-                await self._acquire_slot(submit_request, number, slots, notifier)
-            except ModelsLabError as error:
-                notifier.ended(error)
-                raise
-            result = await self._attempt(submit_request, number, links, slots, notifier)
+        active = ActiveSubmit(
+            request=submit_request,
+            number=next(self._numbers),
+            slots=slots,
+            notifier=SubmitNotifier(submit_recorder, self._listeners, submit_request, slots, tier),
+            progress=progress or SubmitProgress(),
+            retries=SubmitRetries(
+                self._pace, self._unsent_timeout, submit_request.endpoint.name, self._jitter
+            ),
+        )
+        while True:
+            await active.acquire_slot()
+            result = await self._attempt(active)
             if not isinstance(result, ModelsLabError):
                 return result
-            if failures >= self._pace.max_failures or not is_retryable(result):
-                raise result
-            if isinstance(result, RateLimited):
-                notifier.retried(result, 0.0)
-                continue
-            pause = max(self._pace.backoff(failures, self._jitter()), result.retry_after or 0.0)
-            notifier.retried(result, pause)
-            await self._endpoint_service.sleep_while_open(pause)
-        raise AssertionError("unreachable")
+            active.progress.record_failure(result)
+            pause = active.retries.pause_after(result)
+            active.notifier.retried(result, pause)
+            if pause:
+                await self._endpoint_service.sleep_while_open(pause)
 
     def tickets_for(self, hint: WebhookHint) -> set[Ticket]:
         """Return the open tickets whose requests carried the track_id of a webhook."""
@@ -158,71 +167,45 @@ class Submitter:
             self.slots[tier] = Slots(self._slot_limit, self._poller)
         return self.slots[tier]
 
-    async def _acquire_slot(
-        self, submit_request: SubmitRequest, number: int, slots: Slots, notifier: SubmitNotifier
-    ) -> None:
-        """Wait until the spam filter would accept the payload. Then wait for a slot."""
-        while True:
-            notifier.acquiring(number)
-            await slots.duplicates.acquire(submit_request.payload_hash, number)
-            try:
-                await slots.acquire(number)
-            except BaseException:
-                slots.duplicates.release(submit_request.payload_hash, number)
-                raise
-            # The filter may have refused this payload while this submit waited for its slot.
-            if slots.duplicates.may_submit(submit_request.payload_hash, number):
-                return
-            slots.release()
-
-    async def _attempt(
-        self,
-        submit_request: SubmitRequest,
-        number: int,
-        links: dict[str, str],
-        slots: Slots,
-        notifier: SubmitNotifier,
-    ) -> SubmitResult:
+    async def _attempt(self, active: ActiveSubmit) -> SubmitResult:
         """Upload the files of a request and submit it. The request has a slot already."""
+        active.progress.stage = "upload"
         try:
             # The client may have been closed after the slot was granted.
             self._endpoint_service.check_open()
             linked_request = await self._uploader.upload_files(
-                submit_request, links, notifier.uploaded
+                active.request,
+                active.links,
+                on_uploaded=active.notifier.uploaded,
+                connect_timeout=active.connect_timeout,
             )
             self._endpoint_service.check_open()
         except ModelsLabError as error:
             match error:
                 case RateLimited():
-                    slots.apply_rate_limit(error, submit_request.payload_hash)
+                    active.slots.apply_rate_limit(error, active.request.payload_hash)
                 case AuthenticationError() | PaymentRequired() if (
-                    self._endpoint_service.shares_upload_key(submit_request)
+                    self._endpoint_service.shares_upload_key(active.request)
                 ):
-                    slots.reject_waiting(original_error(error))
-            self._release_unsent(submit_request, number, slots)
-            notifier.ended(error)
+                    active.slots.reject_waiting(original_error(error))
+            active.release_unsent()
+            active.notifier.ended(error)
             return error
         except BaseException:
-            self._release_unsent(submit_request, number, slots)
+            active.release_unsent()
             raise
-        return await self._submit_in_task(linked_request, number, slots, notifier)
-
-    def _release_unsent(self, submit_request: SubmitRequest, number: int, slots: Slots) -> None:
-        slots.release()
-        slots.duplicates.release(submit_request.payload_hash, number)
+        return await self._submit_in_task(active, linked_request)
 
     async def _submit_in_task(
-        self, submit_request: SubmitRequest, number: int, slots: Slots, notifier: SubmitNotifier
+        self, active: ActiveSubmit, linked_request: SubmitRequest
     ) -> SubmitResult:
         submit_task = asyncio.create_task(
-            self._send_and_record(submit_request, number, slots, notifier),
-            name="modelslab_async submit",
+            self._send_and_record(active, linked_request), name="modelslab_async submit"
         )
         self._submit_tasks.add(submit_task)
         submit_task.add_done_callback(self._submit_tasks.discard)
-        submit_task.add_done_callback(
-            lambda _: slots.duplicates.release(submit_request.payload_hash, number)
-        )
+        submit_task.add_done_callback(lambda _: active.release_duplicate())
+        active.progress.begin_attempt(submit_task)
         try:
             return await asyncio.shield(submit_task)
         except asyncio.CancelledError:
@@ -230,9 +213,10 @@ class Submitter:
             raise
 
     async def _send_and_record(
-        self, submit_request: SubmitRequest, number: int, slots: Slots, notifier: SubmitNotifier
+        self, active: ActiveSubmit, submit_request: SubmitRequest
     ) -> SubmitResult:
         """Send a submit once, report its result, and assign, keep or free its slot."""
+        slots, notifier = active.slots, active.notifier
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:
             await notifier.begin(submit_request)
@@ -242,14 +226,14 @@ class Submitter:
                 return CallbackFailure(error)
             raise
         try:
-            result = await self._exchange.send(submit_request)
+            result = await self._exchange.send(submit_request, active.connect_timeout)
         except BaseException:
             slots.hold_uncertain(endpoint)
             uncertain = uncertain_error(submit_request, "it was cut off")
             _logger.warning("cut off in flight: %s", uncertain)
             notifier.ended(uncertain)
             raise
-        slots.duplicates.on_reply(submit_request.payload_hash, number)
+        slots.duplicates.on_reply(submit_request.payload_hash, active.number)
         match result:
             case Processing():
                 slots.assign(

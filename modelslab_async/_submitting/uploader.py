@@ -31,14 +31,21 @@ class Uploader:
 
     Args:
         ask: A function that sends parameters to `UPLOAD_ENDPOINT` and returns the body of the
-            reply.
+            reply. Its second argument is the most seconds to get a connection.
     """
 
-    def __init__(self, ask: Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(
+        self, ask: Callable[[Mapping[str, Any], float | None], Awaitable[dict[str, Any]]]
+    ) -> None:
         self._ask = ask
 
     async def upload_files(
-        self, submit_request: SubmitRequest, links: dict[str, str], on_uploaded: OnUploaded
+        self,
+        submit_request: SubmitRequest,
+        links: dict[str, str],
+        *,
+        on_uploaded: OnUploaded,
+        connect_timeout: float | None,
     ) -> SubmitRequest:
         """
         Upload the files of a request, and return the request with a link in place of each file.
@@ -48,6 +55,7 @@ class Uploader:
             links: The links of uploaded files, by digest. The links of new uploads are added, so
                 that a retry of the request uploads no file twice.
             on_uploaded: Called with each file that was uploaded, its bytes and the seconds it took.
+            connect_timeout: The most seconds that each upload may take to get a connection.
 
         Raises:
             UnusableFile: A file cannot be read any more, or has changed.
@@ -57,17 +65,19 @@ class Uploader:
 
         async def get_link(upload: Upload) -> str:
             if upload.digest not in links:
-                links[upload.digest] = await self._upload_file(upload, on_uploaded)
+                links[upload.digest] = await self._upload_file(upload, on_uploaded, connect_timeout)
             return links[upload.digest]
 
         return evolve(submit_request, params=await with_links(submit_request.params, get_link))
 
-    async def _upload_file(self, upload: Upload, on_uploaded: OnUploaded) -> str:
+    async def _upload_file(
+        self, upload: Upload, on_uploaded: OnUploaded, connect_timeout: float | None
+    ) -> str:
         data_url = await upload.data_url()
         now = asyncio.get_running_loop().time
         started = now()
         try:
-            link = _link_in(await self._ask({"base64_string": data_url}))
+            link = _link_in(await self._ask({"base64_string": data_url}, connect_timeout))
         except ClientClosed:
             raise
         except (KeyboardInterrupt, SystemExit, GeneratorExit):

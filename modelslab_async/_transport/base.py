@@ -41,6 +41,9 @@ class Request:
         body: The bytes to send; empty for no body.
         needs_new_connection: Whether the request must be sent over a new connection. The server may
             be closing a used connection, and then it is unknown whether it read the request.
+        connect_timeout: The most seconds until the request begins to leave. After that the
+            transport sends it no more, and raises a `TransportError` that says so. None for the
+            transport's own limit.
     """
 
     method: str
@@ -48,6 +51,7 @@ class Request:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
     needs_new_connection: bool = False
+    connect_timeout: float | None = None
 
 
 @frozen(kw_only=True)

@@ -1,6 +1,7 @@
 """Sends through an httpx transport or client. It decodes no body and follows no redirect."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from traceback import walk_tb
 from typing import Any
@@ -95,7 +96,7 @@ async def _send_tracked(
     body = TrackedBody(request.body)
     tracked: httpx.Request | None = None
     try:
-        tracked = TrackedRequest(build(request), body)
+        tracked = TrackedRequest(_with_connect_timeout(build(request), request), body)
         guard_request(tracked)
         return await send(tracked)
     except asyncio.CancelledError as cancelled:
@@ -121,6 +122,17 @@ async def _send_tracked(
     # Raised outside of the handlers, so that the httpx error, which holds the key, is not its
     # context.
     raise error
+
+
+def _with_connect_timeout(built: httpx.Request, request: Request) -> httpx.Request:
+    """Shorten the timeouts for a connection to the request's own, if it has one."""
+    if request.connect_timeout is not None:
+        timeouts = built.extensions.get("timeout", {})
+        given = (timeouts.get(name) for name in ("connect", "pool"))
+        connect, pool = (min(each or math.inf, request.connect_timeout) for each in given)
+        limits = {"timeout": {**timeouts, "connect": connect, "pool": pool}}
+        built.extensions = {**built.extensions, **limits}
+    return built
 
 
 def guard_request(request: httpx.Request) -> None:

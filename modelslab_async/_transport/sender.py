@@ -43,19 +43,24 @@ class Sender:
         self._timeout = timeout
         self._deadlines: dict[float, Deadlines] = {}
 
-    async def send(self, call: Call, *, timeout: float | None = None) -> Response:
+    async def send(
+        self, call: Call, *, timeout: float | None = None, connect_timeout: float | None = None
+    ) -> Response:
         """
         Send a call once.
 
         Args:
             call: The call to send.
             timeout: The deadline in seconds; None for the deadline of the sender.
+            connect_timeout: The most seconds to get a connection; None for the transport's limit.
 
         Raises:
             TransportError: No response came within the deadline.
             ConnectionImpossible: No later attempt can succeed.
         """
         request = self._request_builder.build(call)
+        if connect_timeout is not None:
+            request = evolve(request, connect_timeout=connect_timeout)
         exchange = self._timed_exchange if self._times_exchanges else self._exchange
         return await exchange(request, self._deadlines_for(timeout))
 

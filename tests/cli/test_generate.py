@@ -4,6 +4,7 @@ import asyncio
 import json
 import shlex
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -14,9 +15,9 @@ from starlette.responses import JSONResponse
 
 from modelslab_async import ENDPOINTS
 from modelslab_async._cli.generate import generate
-from modelslab_async.emulator import Emulator, Jobs
+from modelslab_async.emulator import Emulator, Jobs, run_server
 
-from .conftest import TIMEOUT_S, Program
+from .conftest import KEY, TIMEOUT_S, Program
 
 TEXT2IMG = "realtime/text2img"
 RUNNING = Jobs(duration=(60.0, 60.0))
@@ -101,6 +102,31 @@ def resume_command(message):
     words = shlex.split(message.rpartition("with: ")[2])
     assert "modelslab-async" == words[0]
     return words[1:]
+
+
+def test_offline_submit_is_told_and_sent_once_the_server_is_back(tmp_path):
+    """The command says why nothing happens and when it tries again, and then does its work."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
+    arguments = ("--prompt", "a lighthouse", "--out", str(tmp_path), "--allow-private")
+    offline = Program(f"http://127.0.0.1:{port}/api")
+    with offline.start("generate", TEXT2IMG, *arguments) as process:
+        warning = process.stderr.readline()
+        assert "modelslab-async: realtime/text2img cannot be sent: " in warning
+        assert "nothing was paid; the next try is in " in warning
+        assert "check the network, the base URL and the proxy" in warning
+        assert KEY not in warning
+
+        async def serve() -> None:
+            async with run_server(emulator, port=port):
+                await asyncio.to_thread(process.wait, TIMEOUT_S)
+
+        asyncio.run(serve())
+        assert 0 == process.returncode
+        assert 1 == len(process.stdout.readlines())
+    assert 1 == len(emulator.submits)
 
 
 def test_generate_saves_files_and_prints_paths(command):

@@ -445,7 +445,7 @@ def test_cancelled_caller_loses_no_ticket(virtually, service, caplog, moment):
 
 
 def test_generate_times_out(virtually, world):
-    """The time counts from the start of the work, and its ticket can be waited for again."""
+    """Work that was started goes on, and its ticket can be waited for again."""
 
     async def main():
         async with world(emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:

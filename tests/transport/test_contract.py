@@ -372,6 +372,81 @@ async def test_submit_that_never_connects_never_left(http, monkeypatch):
     assert not caught.value.may_have_been_sent
 
 
+@pytest.mark.modelslab_network
+async def test_connect_timeout_ends_attempt_that_never_connects(http, monkeypatch):
+    """A request with a connect timeout does not leave after it, and its error says so."""
+
+    async def getaddrinfo(*_place, **_kind):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=600.0)
+    call = evolve(SUBMIT, url="http://somewhere.invalid/y")
+    with pytest.raises(TransportError) as caught:
+        await sender.send(call, connect_timeout=0.3)
+    assert not caught.value.may_have_been_sent
+
+
+async def test_connect_timeout_ends_when_the_request_leaves(http):
+    """A server may take longer than that to answer."""
+    answer = asyncio.Event()
+
+    async def slow(reader, writer, received):
+        await read_request(reader, received)
+        await answer.wait()
+        writer.write(OK)
+        await writer.drain()
+
+    async with served(slow) as (url, received):
+        sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=600.0)
+
+        async def send():
+            # A loaded machine may take longer than that to connect over loopback.
+            while True:
+                try:
+                    return await sender.send(evolve(SUBMIT, url=f"{url}/y"), connect_timeout=0.5)
+                except TransportError as error:
+                    if error.may_have_been_sent:
+                        raise
+
+        sending = asyncio.create_task(send())
+        async with asyncio.timeout(60):
+            while not received:  # noqa: ASYNC110 -- no event tells it.
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.6)
+        assert not sending.done()
+        answer.set()
+        assert 200 == (await sending).status_code
+
+
+@pytest.mark.parametrize("kind", NARROW)
+async def test_connect_timeout_covers_the_wait_for_a_connection(kind):
+    """If all connections are in use until then, no server got the request."""
+
+    async def hang(reader, _writer, received):
+        await read_request(reader, received)
+        await reader.read()
+
+    async with served(hang) as (url, received):
+        given = NARROW[kind]()
+        http = as_transport(given, 2)
+        sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=600.0)
+        polls = [asyncio.create_task(http.exchange(submit_to(url))) for _ in range(2)]
+        async with asyncio.timeout(60):
+            while len(received) < 2:  # noqa: ASYNC110 -- no event tells it.
+                await asyncio.sleep(0.005)
+        with pytest.raises(TransportError) as caught:
+            await sender.send(evolve(SUBMIT, url=f"{url}/y"), connect_timeout=0.3)
+        assert not caught.value.may_have_been_sent
+        assert 2 == len(received)
+        for poll in polls:
+            poll.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+        for thing in (http, given):
+            if aclose := getattr(thing, "aclose", None):
+                await aclose()
+
+
 async def test_submit_that_was_read_may_have_left(http):
     """Once the request is out, its deadline proves nothing."""
 

@@ -61,12 +61,29 @@ class OriginPool:
 
     async def exchange(self, request: Request) -> Response:
         """See `Transport.exchange`."""
+        if request.connect_timeout is None:
+            return await self._exchange(request)
+        timeout = asyncio.timeout(request.connect_timeout)
+        try:
+            async with timeout:
+                return await self._exchange(request, timeout)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+        raise _no_connection(request.connect_timeout)
+
+    async def _exchange(
+        self, request: Request, connect_timeout: asyncio.Timeout | None = None
+    ) -> Response:
+        """Send a request. The timeout ends once there is a connection."""
         may_have_left = False
         try:
             async with self._connection_limit:
                 connection = (
                     None if request.needs_new_connection else self._take_idle()
                 ) or await self._connect()
+                if connect_timeout is not None:
+                    connect_timeout.reschedule(None)
                 may_have_left = True
                 try:
                     response = await connection.exchange(request, self._host_header)
@@ -137,9 +154,7 @@ class OriginPool:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                     await task
             except TimeoutError:
-                return TransportError(
-                    f"no connection within {_CONNECT_TIMEOUT_S:g} s", may_have_been_sent=False
-                )
+                return _no_connection(_CONNECT_TIMEOUT_S)
             except (OSError, UnicodeError) as fault:
                 return connect_error(fault)
             except ModelsLabError as error:
@@ -168,3 +183,7 @@ class OriginPool:
             del self._idle[connection]
             connection.abort()
         self._arm_expiry_timer()
+
+
+def _no_connection(seconds: float) -> TransportError:
+    return TransportError(f"no connection within {seconds:.3g} s", may_have_been_sent=False)

@@ -56,8 +56,8 @@ MUTATIONS = [
     Mutation(
         "upload: a submit gets the link of another file",
         "_submitting/uploader.py",
-        "self._upload_file(upload, on_uploaded)",
-        "self._upload_file(getattr(self, 'last', upload), on_uploaded)\n"
+        "self._upload_file(upload, on_uploaded, connect_timeout)",
+        "self._upload_file(getattr(self, 'last', upload), on_uploaded, None)\n"
         "                self.last = upload",
         SUBMIT_SIMULATION,
     ),
@@ -79,10 +79,9 @@ MUTATIONS = [
     ),
     Mutation(
         "upload that fails: its slot is not released",
-        "_submitting/submitter.py",
-        "        slots.release()\n"
-        "        slots.duplicates.release(submit_request.payload_hash, number)\n",
-        "        slots.duplicates.release(submit_request.payload_hash, number)\n",
+        "_submitting/active_submit.py",
+        "        self.slots.release()\n        self.release_duplicate()\n",
+        "        self.release_duplicate()\n",
         UPLOADS,
         "refused_upload or given_up",
     ),

@@ -1,0 +1,73 @@
+"""SingleGeneration: one call of `generate`. Its timeout covers every part of the call."""
+
+import asyncio
+import math
+
+from .._models.argument_checks import check_nonnegative_seconds
+from .._models.errors import ModelsLabError, WaitTimeout
+from .._models.outcomes import Unresolved
+from .._models.replies import Success
+from .._models.submission import Submission
+from .._submitting.submit_exchange import SubmitReply
+from .._submitting.submit_progress import SubmitProgress
+from .._submitting.submit_recorder import reply_or_raise
+from .engine import Engine, success_or_raise
+
+
+class SingleGeneration:
+    """
+    Starts one piece of work, and waits until it is done.
+
+    Args:
+        engine: Submits and polls.
+        timeout: The most seconds from the call to the result; None for no limit.
+    """
+
+    def __init__(self, engine: Engine, timeout: float | None) -> None:
+        self._engine = engine
+        self._timeout = timeout
+
+    async def run(self, submission: Submission) -> Success:
+        """Start the work and wait for its result. See `Client.generate`."""
+        self._engine.check_usable()
+        check_nonnegative_seconds("timeout", self._timeout, optional=True)
+        loop = asyncio.get_running_loop()
+        called_at = loop.time()
+        if self._timeout is None or self._timeout == math.inf:
+            reply = await self._submit(submission, SubmitProgress())
+        else:
+            reply = await self._submit_in_time(submission, self._timeout)
+        if isinstance(reply, Success):
+            return reply
+        if self._timeout is None:
+            return success_or_raise(await self._engine.outcome(reply.ticket, None))
+        submit_s = loop.time() - called_at
+        outcome = await self._engine.outcome(reply.ticket, max(self._timeout - submit_s, 0.0))
+        if isinstance(outcome, Unresolved) and isinstance(outcome.cause, WaitTimeout):
+            cause = outcome.cause
+            cause.message = f"started within {submit_s:.3g} s, then {cause.message}"
+            cause.args = (cause.message,)
+        return success_or_raise(outcome)
+
+    async def _submit(self, submission: Submission, progress: SubmitProgress) -> SubmitReply:
+        progress.request = await self._engine.prepare(submission)
+        return reply_or_raise(
+            await self._engine.submitter.submit(progress.request, progress=progress)
+        )
+
+    async def _submit_in_time(self, submission: Submission, timeout: float) -> SubmitReply:
+        """Submit within the timeout. After that, raise what is known of the submit."""
+        progress = SubmitProgress(asyncio.get_running_loop().time() + timeout)
+        if not timeout:
+            raise progress.unsent_error(submission.endpoint, timeout)
+        limit = asyncio.timeout_at(progress.deadline)
+        try:
+            async with limit:
+                return await self._submit(submission, progress)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        result = await progress.result_after_deadline(submission.endpoint, timeout)
+        if isinstance(result, ModelsLabError):
+            raise result
+        return reply_or_raise(result)

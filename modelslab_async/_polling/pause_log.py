@@ -1,0 +1,73 @@
+"""PauseLog: warns of pauses at a host, the first time and then rarely. It causes no pause."""
+
+import asyncio
+import logging
+
+from attrs import Factory, define
+
+from .._models.errors import ModelsLabError, RateLimited
+from .._scheduling.host_queue import HostQueue
+from .._scheduling.pace_protocol import RetryLimits
+
+_logger = logging.getLogger("modelslab_async")
+
+# While pauses with the same kind of cause follow each other, one in this many seconds is a warning.
+_REPEAT_S = 600.0
+# The estimate of the longest wait adds up at most this many pauses.
+_MAX_PAUSES_ADDED = 1000
+
+
+@define(eq=False)
+class PauseLog:
+    """
+    Logs the pauses of hosts: the first of a series as a warning, most others at level DEBUG.
+
+    A series ends when the host answers.
+
+    Args:
+        limits: When the waits are given up.
+    """
+
+    limits: RetryLimits
+    _warned: dict[HostQueue, tuple[type[ModelsLabError], float]] = Factory(dict)
+
+    def record_pause(self, host_queue: HostQueue, seconds: float, cause: ModelsLabError) -> None:
+        """Log a pause."""
+        now, kind = asyncio.get_running_loop().time(), type(cause)
+        last_kind, warned_at = self._warned.get(host_queue, (None, 0.0))
+        is_news = last_kind is not kind or now - warned_at >= _REPEAT_S
+        if is_news:
+            self._warned[host_queue] = (kind, now)
+        _logger.log(
+            logging.WARNING if is_news else logging.DEBUG,
+            "polling %s pauses for %.1f s: %s; %s",
+            host_queue.host,
+            seconds,
+            str(cause).rstrip("."),
+            self._outlook(cause),
+        )
+
+    def record_answer(self, host_queue: HostQueue) -> None:
+        """Log that a host which was paused answers again."""
+        if self._warned.pop(host_queue, None) is not None:
+            _logger.info("polling %s goes on: it answers again", host_queue.host)
+
+    def _outlook(self, cause: ModelsLabError) -> str:
+        """Say for how long the waits go on."""
+        if isinstance(cause, RateLimited):
+            return "the waits go on after it, because a rate limit ends none"
+        give_up_s = 0.0
+        for failures in range(1, min(self.limits.max_failures, _MAX_PAUSES_ADDED)):
+            give_up_s += self.limits.backoff(failures, 0.5)
+        return (
+            f"a wait goes on for about {_duration(min(give_up_s, self.limits.outage))} (until "
+            f"{self.limits.max_failures} of its polls failed in a row), many waits together for "
+            f"{_duration(self.limits.outage)}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    for unit_s, unit in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= unit_s:
+            return f"{seconds / unit_s:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,111 @@
+"""SubmitRetries: whether and when one submit is sent again. It never sends."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from copy import copy
+
+from attrs import define
+
+from .._models.errors import ModelsLabError, RateLimited, TransportError
+from .._scheduling.pace_protocol import RetryLimits
+from .submit_exchange import is_retryable
+from .uploader import original_error
+
+_logger = logging.getLogger("modelslab_async")
+
+# The time that is kept for the last attempt, also if the limit passes in the wait for a slot.
+_LAST_ATTEMPT_S = 1.0
+_ADVICE = "check the network, the base URL and the proxy"
+
+
+@define(eq=False)
+class SubmitRetries:
+    """
+    Counts the failed attempts of one submit, and says when the next one follows.
+
+    Args:
+        limits: How many attempts may fail, and the pauses between them.
+        unsent_timeout: The most seconds for which the submit may fail to leave this machine.
+        endpoint: The endpoint, for messages.
+        jitter: Returns a random number between 0 and 1.
+    """
+
+    limits: RetryLimits
+    unsent_timeout: float
+    endpoint: str
+    jitter: Callable[[], float]
+    _failures: int = 0
+    _unsent_failures: int = 0
+    _unsent_since: float | None = None
+
+    def begin_attempt(self, deadline: float) -> float | None:
+        """Return the most seconds to get a connection for the next attempt; None for no limit."""
+        now = asyncio.get_running_loop().time()
+        if self._unsent_since is None:
+            self._unsent_since = now
+        limit = max(self._seconds_left(), _LAST_ATTEMPT_S)
+        seconds = min(limit, max(deadline - now, 0.0))
+        return None if seconds == math.inf else seconds
+
+    def pause_after(self, error: ModelsLabError) -> float:
+        """
+        Return the seconds to wait before the next attempt.
+
+        Raises:
+            ModelsLabError: The submit is not sent again. It is the error of the last attempt.
+        """
+        self._failures += 1
+        is_unsent = _is_unsent(error)
+        if self._failures >= self.limits.max_failures or not is_retryable(error):
+            raise self._unsent_error(error) if is_unsent else error
+        if is_unsent:
+            return self._pause_unsent(error)
+        self._unsent_since, self._unsent_failures = None, 0
+        if isinstance(error, RateLimited):
+            return 0.0
+        return max(self.limits.backoff(self._failures, self.jitter()), error.retry_after or 0.0)
+
+    def _pause_unsent(self, error: ModelsLabError) -> float:
+        """Warn that an attempt never left, and return the seconds until the next one."""
+        self._unsent_failures += 1
+        left = self._seconds_left()
+        if left <= _LAST_ATTEMPT_S:
+            raise self._unsent_error(error)
+        pause = self.limits.backoff(self._unsent_failures, self.jitter())
+        pause = min(pause, left - _LAST_ATTEMPT_S)
+        _logger.warning(
+            "%s cannot be sent: %s; nothing was paid; the next try is in %.1f s, %s; %s",
+            self.endpoint,
+            original_error(error).message.rstrip("."),
+            pause,
+            f"the last one within {left:.0f} s" if left < math.inf else "and others follow",
+            _ADVICE,
+        )
+        return pause
+
+    def _seconds_left(self) -> float:
+        """Return for how long the submit may go on unsent."""
+        now = asyncio.get_running_loop().time()
+        since = now if self._unsent_since is None else self._unsent_since
+        return since + self.unsent_timeout - now
+
+    def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
+        """Return a copy of the error which says that nothing was paid, and what to check."""
+        unsent = copy(error)
+        tries = "one try" if self._failures == 1 else f"{self._failures} tries"
+        unsent.message = (
+            f"{self.endpoint} could not be sent in {tries}: {error.message.rstrip('.')}; nothing "
+            "was paid"
+        )
+        unsent.args = (unsent.message,)
+        unsent.advice = error.advice or _ADVICE
+        unsent.__cause__ = error.__cause__
+        return unsent
+
+
+def _is_unsent(error: ModelsLabError) -> bool:
+    """Whether the last request of a failed attempt, a submit or an upload, provably never left."""
+    cause = original_error(error)
+    return isinstance(cause, TransportError) and not cause.may_have_been_sent

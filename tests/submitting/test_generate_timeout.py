@@ -1,0 +1,241 @@
+"""The timeout of `generate`: it counts from the call, and its error says in which part it ended."""
+
+import asyncio
+
+import pytest
+
+from modelslab_async import (
+    ModelsLabError,
+    RateLimited,
+    Request,
+    Response,
+    Submitted,
+    SubmitTimeout,
+    SubmitUncertain,
+    Success,
+    Ticket,
+    TransportError,
+    WaitTimeout,
+)
+from modelslab_async.emulator import Jobs
+
+from .conftest import KEY, REALTIME, Service, accept, json_response, never_left
+
+IMG2IMG = "realtime/img2img"
+PNG = b"\x89PNG\r\n\x1a\n and so on"
+
+
+def now():
+    return asyncio.get_running_loop().time()
+
+
+class Slow(Service):
+    """A service whose parts take as long as a test says: connecting, uploading, answering."""
+
+    def __init__(self, *steps, connect=0.0, upload=0.0, answer=0.0):
+        super().__init__(*steps)
+        self.connect, self.upload, self.answer = connect, upload, answer
+        self.left = 0
+
+    async def exchange(self, request: Request, /) -> Response:
+        if "/fetch" in request.url:
+            return json_response(status="processing", output=[])
+        limit = request.connect_timeout or 120.0
+        await asyncio.sleep(min(self.connect, limit))
+        if limit < self.connect:
+            raise TransportError("no connection", may_have_been_sent=False)
+        self.left += 1
+        if "base64" in request.url:
+            await asyncio.sleep(self.upload)
+            return json_response(status="success", link="https://x.example/up.png")
+        await asyncio.sleep(self.answer)
+        return await super().exchange(request)
+
+
+async def error_of(client, endpoint=REALTIME, timeout=5.0, **params):
+    with pytest.raises(ModelsLabError) as caught:
+        await client.generate(endpoint, timeout=timeout, prompt="a fox", **params)
+    error = caught.value
+    assert KEY not in str(error)
+    return error
+
+
+def test_time_is_up_while_waiting_for_a_slot(virtually, world):
+    """Nothing was sent: the error says so, and no later slot starts the work after all."""
+
+    async def main():
+        async with world(queue=1, emulated={"jobs": Jobs(duration=(50.0, 50.0))}) as here:
+            await here.client.submit(REALTIME, prompt="a dog")
+            error = await error_of(here.client)
+            assert 5.0 == now()
+            assert isinstance(error, SubmitTimeout)
+            assert isinstance(error, TimeoutError)
+            assert ("slot", REALTIME) == (error.stage, error.endpoint)
+            assert "5 s: it still waited for a slot; nothing was paid" in str(error)
+            await asyncio.sleep(100.0)
+            assert 1 == len(here.emulator.submits)
+
+    virtually(main)
+
+
+def test_time_is_up_while_uploading(virtually):
+    """The upload started no work, and the slot is free again."""
+
+    async def main():
+        here = Slow(upload=60.0)
+        async with here.client(queue=1) as client:
+            error = await error_of(client, IMG2IMG, init_image=PNG)
+            assert 5.0 == now()
+            assert isinstance(error, SubmitTimeout)
+            assert "upload" == error.stage
+            assert "nothing was paid" in str(error)
+            await client.submit(REALTIME, prompt="a dog")
+            assert now() < 6.0
+        assert 1 == here.starts.total()
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("timeout", [5.0, 20.0])
+def test_time_is_up_while_offline(virtually, service, timeout):
+    """Between two attempts the reason is that of the last one."""
+
+    async def main():
+        here = service(*[never_left] * 99)
+        async with here.client() as client:
+            error = await error_of(client, timeout=timeout)
+            assert timeout >= now()
+        if now() == timeout:
+            assert isinstance(error, SubmitTimeout)
+            assert "send" == error.stage
+            assert "it could not be sent (connection refused); nothing was paid" in str(error)
+            assert isinstance(error.__cause__, TransportError)
+
+    virtually(main)
+
+
+def test_time_is_up_while_connecting(virtually):
+    """A request without a connection never leaves later, however long connecting takes."""
+
+    async def main():
+        here = Slow(connect=60.0)
+        async with here.client() as client:
+            error = await error_of(client)
+            assert 5.0 == pytest.approx(now())
+            assert isinstance(error, SubmitTimeout)
+            assert "send" == error.stage
+            await asyncio.sleep(200.0)
+        assert 0 == here.left
+
+    virtually(main)
+
+
+def test_time_is_up_while_in_flight(virtually, caplog):
+    """It may have been paid: a `SubmitUncertain`, and `on_submitted` still gets the ticket."""
+    stored = []
+
+    async def store(news: Submitted) -> None:
+        stored.append(news.ticket)
+
+    async def main():
+        here = Slow(answer=60.0)
+        async with here.client(on_submitted=store) as client:
+            error = await error_of(client, track_id="a-mark")
+            assert 5.0 <= now() < 6.0
+            assert isinstance(error, SubmitUncertain)
+            assert ("a-mark", REALTIME) == (error.track_id, error.endpoint)
+            assert "no reply came within the timeout of 5 s" in str(error)
+            await asyncio.sleep(100.0)
+        assert 1 == here.starts.total()
+        assert [Ticket("realtime", 1)] == stored
+
+    virtually(main)
+    assert "started, though its caller has gone: realtime:1" in caplog.text
+
+
+def test_time_is_up_while_the_work_runs(virtually):
+    """The error has the ticket, and says how the time was spent."""
+
+    async def main():
+        here = Slow(answer=2.0)
+        async with here.client() as client:
+            error = await error_of(client, timeout=10.0)
+            assert 10.0 == now()
+            assert isinstance(error, WaitTimeout)
+            assert Ticket("realtime", 1) == error.ticket
+            assert "started within 2.01 s, then not done after 7.99 s" in str(error)
+
+    virtually(main)
+
+
+def test_time_is_up_while_the_rate_is_limited(virtually, service):
+    """A refusal for the rate started nothing, so the wait for a slot is what ended."""
+
+    async def main():
+        wait = {"message": "Too many requests", "retry_after": 60}
+        here = service(*[lambda *_: json_response(429, status="error", **wait)] * 9)
+        async with here.client() as client:
+            error = await error_of(client)
+        assert 5.0 == now()
+        assert isinstance(error, SubmitTimeout)
+        assert isinstance(error.__cause__, RateLimited)
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("answer", [4.9, 5.0, 5.2])
+def test_reply_that_comes_with_the_deadline_is_not_lost(virtually, answer):
+    """The caller gets the ticket of work that was started in the moment the time was up."""
+
+    async def main():
+        here = Slow(answer=answer)
+        async with here.client() as client:
+            error = await error_of(client)
+            assert isinstance(error, WaitTimeout)
+            assert Ticket("realtime", 1) == error.ticket
+
+    virtually(main)
+
+
+def test_timeout_of_zero_starts_nothing(virtually, service):
+    """It gives up at once, before anything is sent."""
+
+    async def main():
+        here = service()
+        async with here.client() as client:
+            error = await error_of(client, timeout=0)
+        assert isinstance(error, SubmitTimeout)
+        assert [] == here.submits
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("timeout", [None, float("inf"), 60.0])
+def test_result_in_time_is_returned(virtually, service, timeout):
+    """A timeout that does not pass changes nothing."""
+
+    async def main():
+        here = service(never_left, accept)
+        async with here.client() as client:
+            result = await client.generate(REALTIME, timeout=timeout, prompt="a fox")
+        assert isinstance(result, Success)
+        assert 1 == here.starts.total()
+
+    virtually(main)
+
+
+def test_error_of_a_hook_at_the_deadline_is_raised(virtually):
+    """What `on_submitted` raises within the last moment reaches the caller, with its note."""
+
+    async def broken(_: Submitted) -> None:
+        await asyncio.sleep(0.3)
+        raise OSError("the disk is full")
+
+    async def main():
+        here = Slow(answer=4.9)
+        async with here.client(on_submitted=broken) as client:
+            with pytest.raises(OSError, match="disk is full") as caught:
+                await client.generate(REALTIME, timeout=5.0, prompt="a fox")
+        assert "started as realtime:1" in caught.value.__notes__[0]
+
+    virtually(main)
