@@ -110,6 +110,10 @@ class TransportError(TransientError):
 class ServerError(TransientError):
     """The server is in trouble (408, 425 or 5xx)."""
 
+    advice = (
+        "the fault is at the service: ask again later, and report it to the service if it lasts"
+    )
+
 
 class UnreadableReply(TransientError):
     """The reply says nothing about the job: it is not JSON, has no status, or is a redirect."""

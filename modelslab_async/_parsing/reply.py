@@ -152,8 +152,16 @@ class _ErrorReply:
         self, kind: type[ModelsLabError], message: str, ticket: Ticket | None
     ) -> ModelsLabError:
         status = f"the status {self.state.word!r} and no" if self.state.word else "no status and no"
+        answered = f"the server answered {self.status_code}"
+        if not message:
+            text = f"{answered} with {status} message"
+        elif issubclass(kind, ServerError):
+            # The words of a server in trouble, such as "Server Error", do not say more than this.
+            text = f"{answered}: {message}"
+        else:
+            text = message
         return kind(
-            message or f"the server answered {self.status_code} with {status} message",
+            text,
             ticket=ticket,
             status_code=self.status_code,
             server_message=" ".join(filter(None, (message, first_text(self.fields, "tips")))),

@@ -52,6 +52,14 @@ def test_rate_limited_poll_says_when_to_retry(program, emulator):
     assert "ask again in 30 s" in program("fetch", scripted(emulator, "limited")).stderr
 
 
+def test_server_error_names_its_status_and_blames_no_network(program, emulator):
+    """The fault is at the service, so the advice does not send the user to the base URL."""
+    message = program("fetch", scripted(emulator, "server_error")).stderr
+    assert "images:server_error: the server answered 500: Server Error; the fault is" in message
+    assert "ask again later" in message
+    assert "base URL" not in message
+
+
 def test_refused_connection_is_a_network_error(program):
     """A refused connection gives the exit code of the network and one line."""
     run = program("fetch", "images:1", "--base-url", "http://127.0.0.1:9/api")

@@ -216,6 +216,23 @@ def test_http_status_decides_the_error(status_code, kind, body):
     assert Ticket("images", 1) == caught.value.ticket
 
 
+@pytest.mark.parametrize(
+    ("status_code", "body", "text"),
+    [
+        (500, b'{"message":"Server Error"}', "the server answered 500: Server Error; the fault is"),
+        (502, b"<html>", "the server answered 502 with no JSON: '<html>'; the fault is at the"),
+        (200, b'{"status":"error","message":"Internal server error"}', "the server answered 200: "),
+    ],
+)
+def test_server_error_names_its_status_and_who_is_at_fault(status_code, body, text):
+    """The server's own words alone would not say that its status was 500."""
+    with pytest.raises(ServerError) as caught:
+        read(body, status_code=status_code)
+    assert str(caught.value).startswith(f"images:1: {text}")
+    assert "report it to the service" in str(caught.value)
+    assert "answered" not in caught.value.server_message
+
+
 def test_404_with_a_status_word_means_unknown_id():
     """Any other 404 means a wrong route."""
     body = {"status": "error", "message": "no"}
