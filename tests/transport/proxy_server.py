@@ -5,6 +5,7 @@ import ssl
 from contextlib import suppress
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 
 
 class Proxy:
@@ -54,6 +55,8 @@ class Proxy:
             return
         if head.startswith(b"CONNECT"):
             writer.write(self.answer)
+            if not self.answer.startswith(b"HTTP/1.1 200"):
+                return
             head = b""
         if not self._opens:
             return

@@ -17,7 +17,7 @@ from transport.http_server import (
     trusted_server_context,
     until,
 )
-from transport.proxy_server import ESTABLISHED, Proxy
+from transport.proxy_server import ESTABLISHED, REFUSED, Proxy
 
 from modelslab_async import (
     Call,
@@ -73,15 +73,34 @@ async def test_tunnel_is_kept(through, secure, proxy_has_tls):
     assert "GET /19 HTTP/1.1" in seen or "POST /19 HTTP/1.1" in seen
 
 
-async def test_connection_of_a_forwarding_proxy_is_kept(through):
-    """Plain http goes to the proxy with the whole URL, over one connection."""
+async def test_tunnel_for_plain_http_is_kept(through):
+    """Plain http goes through one tunnel, and the server sees no proxy header."""
     async with Server() as server, Proxy(server) as proxy:
+        http = through(proxy.url_for(USER))
+        for _ in range(20):
+            assert b"{}" == (await http.exchange(request_to(server))).body
+        await http.aclose()
+    assert [20] == [len(requests) for requests in server.received]
+    assert 1 == len(proxy.heads)
+    assert "proxy" not in "".join(head for head, _ in server.received[0]).lower()
+
+
+KEPT = OK.replace(b"Content", b"Connection: keep-alive\r\nContent")
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(KEPT, [20]), (OK, [1] * 20)])
+async def test_connection_of_a_forwarding_proxy_is_kept_if_it_says_so(through, answer, expected):
+    """A proxy that opens no tunnels to port 80 gets the whole URL, and may keep its connection."""
+    async with Server(answer) as server, Proxy(server, answer=REFUSED) as proxy:
         http = through(proxy.url_for(USER))
         for number in range(20):
             assert 200 == (await http.exchange(request_to(server, f"/{number}?a=b"))).status_code
         await http.aclose()
-    [requests] = server.received
-    for number, (head, body) in enumerate(requests):
+    assert expected == [len(requests) for requests in server.received]
+    assert 1 == sum(head.startswith("CONNECT") for head in proxy.heads)
+    for number, (head, body) in enumerate(
+        each for requests in server.received for each in requests
+    ):
         assert head.startswith(
             f"POST http://127.0.0.1:{server.port}/{number}?a=b HTTP/1.1\r\n"
             f"Host: 127.0.0.1:{server.port}\r\n"
@@ -195,7 +214,7 @@ async def test_closed_port_of_a_proxy_sent_nothing(through, scheme):
 
 async def test_forwarding_proxy_that_hangs_up_may_have_sent(through):
     """A proxy that forwards plain http has read the request."""
-    async with Server() as server, Proxy(server, answer=b"", opens=False) as proxy:
+    async with Server() as server, Proxy(server, answer=REFUSED, opens=False) as proxy:
         http = through(proxy.url)
         with pytest.raises(TransportError) as caught:
             await http.exchange(request_to(server))
@@ -207,7 +226,8 @@ async def test_password_in_the_response_of_a_forwarding_proxy_is_redacted(throug
     """A proxy that quotes the request in its error page shows no password to the caller."""
     page = f"{TOKEN} {PASSWORD} se%3Akret%2Fof%2020".encode()
     answer = b"HTTP/1.1 407 No\r\nX-Seen: %b\r\nContent-Length: %d\r\n\r\n%b"
-    async with Server(answer % (TOKEN.encode(), len(page), page)) as server, Proxy(server) as proxy:
+    answer %= (TOKEN.encode(), len(page), page)
+    async with Server(answer) as server, Proxy(server, answer=REFUSED) as proxy:
         http = through(proxy.url_for(USER))
         response = await http.exchange(request_to(server))
         assert 407 == response.status_code

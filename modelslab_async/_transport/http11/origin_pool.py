@@ -38,6 +38,8 @@ class OriginPool:
         connect: Connects a new protocol to the origin, or to a proxy on the way.
         connections: The largest number of connections.
         make_codec: Makes the codec of each connection.
+        may_keep: Says whether the connection may be kept after a response; None to keep it if the
+            codec says so.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class OriginPool:
         *,
         connections: int,
         make_codec: Callable[[], Codec],
+        may_keep: Callable[[Response], bool] | None = None,
     ) -> None:
         self._host_header = host_header
         self._connect_protocol = connect
         self._make_codec = make_codec
+        self._may_keep = may_keep
         # Each exchange holds this semaphore from before it connects until after the response.
         self._connection_limit = asyncio.Semaphore(connections)
         self._idle: dict[Connection, float] = {}
@@ -90,6 +94,8 @@ class OriginPool:
                 except BaseException:
                     connection.abort()
                     raise
+                if self._may_keep is not None and not self._may_keep(response):
+                    connection.abort()
                 self._release(connection)
                 return response
         except asyncio.CancelledError as cancelled:

@@ -1,4 +1,4 @@
-"""Opens TLS connections through an HTTP proxy by CONNECT. It sends no request to the server."""
+"""Opens connections through an HTTP proxy by CONNECT. It sends no request to the server."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from typing import cast
 
 from attrs import frozen
 
-from ..._models.errors import UnusableProxy
+from ..._models.errors import TransportError, UnusableProxy
 from ..proxy import Proxy
 from ..testing_guard import OUTBOUND_GUARD
 from ..tls_errors import permanent_tls_error
@@ -19,10 +19,24 @@ _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match
 _SUCCESSES = range(200, 300)
 _UNAUTHORIZED = 407
+# The statuses of a proxy that opens no tunnels to a host or port. The others concern the server.
+_REFUSALS = frozenset({*range(400, 500), 501}) - {_UNAUTHORIZED, 408, 429}
+_STATUSES = frozenset(map(int, HTTPStatus))
 
 
 class ProxyError(ConnectionError):
-    """The proxy opened no tunnel, so nothing reached the server."""
+    """
+    The proxy opened no tunnel, so nothing reached the server.
+
+    Attributes:
+        is_refusal: Whether the proxy refuses tunnels to this host and port.
+    """
+
+    is_refusal = False
+
+
+class TunnelRefused(TransportError):
+    """The proxy refuses tunnels to this host and port. It may still forward plain requests."""
 
 
 @frozen(kw_only=True)
@@ -72,40 +86,45 @@ class ProxyDialer:
             UnusableProxy: No later attempt can succeed.
         """
         context = await self.dialer.ssl_loader.context()
-        handover = _Tunnel(self._connect_request(host, port))
-        transport = cast(asyncio.Transport, await self.open(handover))
+        return await self._open_tunnel(protocol, host, port, context)
+
+    async def open_plain_tunnel(
+        self, protocol: asyncio.Protocol, *, host: str, port: int
+    ) -> asyncio.BaseTransport:
+        """
+        Connect a new protocol to a server, without TLS through a tunnel.
+
+        Raises:
+            TunnelRefused: The proxy refuses tunnels to this host and port.
+            ProxyError: The proxy opens no tunnel.
+            UnusableProxy: No later attempt can succeed.
+        """
         try:
-            await handover.until_open()
-            return await self._start_tls(transport, handover, protocol, context, host)
+            return await self._open_tunnel(protocol, host, port, None)
+        except ProxyError as fault:
+            if not fault.is_refusal:
+                raise
+            message = str(fault)
+        raise TunnelRefused(message, may_have_been_sent=False)
+
+    async def _open_tunnel(
+        self, protocol: asyncio.Protocol, host: str, port: int, context: ssl.SSLContext | None
+    ) -> asyncio.BaseTransport:
+        tunnel = _Tunnel(self._connect_request(host, port))
+        transport = cast(asyncio.Transport, await self.open(tunnel))
+        try:
+            await tunnel.until_open()
+            if context is not None:
+                transport = await _start_tls(transport, tunnel, context, host)
+            tunnel.check_unspoilt()
         except BaseException:
             transport.abort()
             raise
-
-    async def _start_tls(
-        self,
-        transport: asyncio.Transport,
-        handover: "_Tunnel",
-        protocol: asyncio.Protocol,
-        context: ssl.SSLContext,
-        host: str,
-    ) -> asyncio.BaseTransport:
-        try:
-            tls = await asyncio.get_running_loop().start_tls(
-                transport, handover, context, server_hostname=host
-            )
-        except TypeError as bug:
-            # For TLS within TLS, asyncio raises this in place of the error of the handshake, before
-            # Python 3.11.8 and 3.12.2: https://github.com/python/cpython/issues/113214
-            if isinstance(bug.__context__, OSError):
-                raise bug.__context__ from None
-            raise
-        if tls is None or handover.is_spoilt:
-            raise ProxyError("the connection through the proxy was lost, or sent bytes unasked")
         # The event loop calls nothing between these lines, so no event is lost.
-        handover.next_protocol = protocol
-        tls.set_protocol(protocol)
-        protocol.connection_made(tls)
-        return tls
+        tunnel.next_protocol = protocol
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        return transport
 
     def _connect_request(self, host: str, port: int) -> bytes:
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -128,9 +147,9 @@ class _Tunnel(asyncio.Protocol):
         self.next_protocol: asyncio.Protocol | None = None
         self._request = request
         self._received = b""
-        # The problem, or "" if the tunnel is open. It is a result and no exception, because asyncio
-        # logs exceptions that are not retrieved.
-        self._answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        # The status and the problem, "" if the tunnel is open. They are a result and no exception,
+        # because asyncio logs exceptions that are not retrieved.
+        self._answer: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
     async def until_open(self) -> None:
         """
@@ -139,8 +158,21 @@ class _Tunnel(asyncio.Protocol):
         Raises:
             ProxyError: The answer is no success, or none came.
         """
-        if problem := await self._answer:
-            raise ProxyError(problem)
+        status, problem = await self._answer
+        if problem:
+            error = ProxyError(problem)
+            error.is_refusal = status in _REFUSALS
+            raise error
+
+    def check_unspoilt(self) -> None:
+        """
+        Make sure that the connection is open, and that no bytes came since the answer.
+
+        Raises:
+            ProxyError: It is not, or they did.
+        """
+        if self.is_spoilt:
+            raise ProxyError("the connection through the proxy was lost, or sent bytes unasked")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast(asyncio.Transport, transport).write(self._request)
@@ -151,9 +183,9 @@ class _Tunnel(asyncio.Protocol):
             return
         self._received += data
         if (end := _find_head_end(self._received)) is not None:
-            self._set_answer(_problem_with(self._received, end.end()))
+            self._set_answer(*_read_answer(self._received, end.end()))
         elif len(self._received) > MAX_HEAD_BYTES:
-            self._set_answer("the proxy answered CONNECT with a head that is too long")
+            self._set_answer(0, "the proxy answered CONNECT with a head that is too long")
 
     def eof_received(self) -> None:
         self._lose()
@@ -166,28 +198,43 @@ class _Tunnel(asyncio.Protocol):
 
     def _lose(self) -> None:
         self.is_spoilt = True
-        self._set_answer("the proxy closed the connection before it answered CONNECT")
+        self._set_answer(0, "the proxy closed the connection before it answered CONNECT")
 
-    def _set_answer(self, problem: str) -> None:
+    def _set_answer(self, status: int, problem: str) -> None:
         if not self._answer.done():
-            self._answer.set_result(problem)
+            self._answer.set_result((status, problem))
 
 
-def _problem_with(received: bytes, head_length: int) -> str:
-    """Return why an answer to CONNECT opens no tunnel, or ""."""
-    status = _match_status(received)
-    if status is None:
-        return "the proxy answered CONNECT with bytes that are not HTTP"
-    code = int(status[1])
-    if code == _UNAUTHORIZED:
-        return "the proxy asks for another user and password (status 407)"
-    if code not in _SUCCESSES:
+async def _start_tls(
+    transport: asyncio.Transport, tunnel: _Tunnel, context: ssl.SSLContext, host: str
+) -> asyncio.Transport:
+    try:
+        tls = await asyncio.get_running_loop().start_tls(
+            transport, tunnel, context, server_hostname=host
+        )
+    except TypeError as bug:
+        # For TLS within TLS, asyncio raises this in place of the error of the handshake, before
+        # Python 3.11.8 and 3.12.2: https://github.com/python/cpython/issues/113214
+        if isinstance(bug.__context__, OSError):
+            raise bug.__context__ from None
+        raise
+    if tls is None:
+        raise ProxyError("the connection through the proxy was lost")
+    return tls
+
+
+def _read_answer(received: bytes, head_length: int) -> tuple[int, str]:
+    """Return the status of an answer to CONNECT, and why it opens no tunnel or ""."""
+    match = _match_status(received)
+    if match is None:
+        return 0, "the proxy answered CONNECT with bytes that are not HTTP"
+    status = int(match[1])
+    if status == _UNAUTHORIZED:
+        return status, "the proxy asks for another user and password (status 407)"
+    if status not in _SUCCESSES:
         # The words of the proxy are left out, because they may quote the password.
-        phrase = f" {HTTPStatus(code).phrase}" if code in _STATUSES else ""
-        return f"the proxy answered CONNECT with status {code}{phrase}"
+        phrase = f" {HTTPStatus(status).phrase}" if status in _STATUSES else ""
+        return status, f"the proxy answered CONNECT with status {status}{phrase}"
     if len(received) > head_length:
-        return "the proxy sent bytes after its answer to CONNECT"
-    return ""
-
-
-_STATUSES = frozenset(map(int, HTTPStatus))
+        return 0, "the proxy sent bytes after its answer to CONNECT"
+    return status, ""

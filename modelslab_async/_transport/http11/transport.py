@@ -21,17 +21,17 @@ from .codec import Codec, CodecFactory
 from .connect import Dialer
 from .default_codec import DefaultCodec
 from .origin_pool import Connect, OriginPool
-from .proxy_forwarding import ForwardingProxy
+from .plain_proxy_route import PlainProxyRoute, says_keep_alive
 from .proxy_tunnel import ProxyDialer
 
-_Route: TypeAlias = OriginPool | ForwardingProxy | HttpxTransportAdapter
+_Route: TypeAlias = OriginPool | PlainProxyRoute | HttpxTransportAdapter
 
 
 class HTTP11Transport:
     """
     Sends requests over HTTP/1.1. Each origin (scheme, host and port) has a pool of connections.
 
-    The connections go through an HTTP proxy if there is one: through a tunnel for https. Only a
+    The connections go through an HTTP proxy if there is one, as tunnels if it opens any. Only a
     SOCKS proxy takes an httpx transport instead.
 
     Args:
@@ -76,7 +76,7 @@ class HTTP11Transport:
         route: _Route
         if proxy is None:
             connect = partial(self._dialer.open, scheme=scheme, host=host, port=port)
-            route = self._pool(url, connect, self._make_codec)
+            route = self._pool(url, connect)
         elif proxy.is_socks:
             route = await self._socks_route(proxy, scheme)
         else:
@@ -86,22 +86,38 @@ class HTTP11Transport:
         # Another request may have opened the same route while this task waited.
         return self._routes.setdefault(origin_of(url), route)
 
-    def _pool(self, url: str, connect: Connect, make_codec: Callable[[], Codec]) -> OriginPool:
+    def _pool(
+        self,
+        url: str,
+        connect: Connect,
+        *,
+        make_codec: Callable[[], Codec] | None = None,
+        may_keep: Callable[[Response], bool] | None = None,
+    ) -> OriginPool:
         return OriginPool(
             host_header(*split_origin(url)),
             connect,
             connections=self._connections,
-            make_codec=make_codec,
+            make_codec=make_codec or self._make_codec,
+            may_keep=may_keep,
         )
 
-    def _http_proxy_route(self, proxy: Proxy, url: str) -> OriginPool | ForwardingProxy:
+    def _http_proxy_route(self, proxy: Proxy, url: str) -> OriginPool | PlainProxyRoute:
         scheme, host, port = split_origin(url)
         dialer = ProxyDialer(proxy=proxy, dialer=self._dialer)
         if scheme == "https":
             connect = partial(dialer.open_tunnel, host=host, port=port)
-            return self._pool(url, connect, self._make_codec)
-        make_codec = partial(self._make_codec, target_of=absolute_target)
-        return ForwardingProxy(self._pool(url, dialer.open, make_codec), proxy)
+            return self._pool(url, connect)
+        return PlainProxyRoute(
+            proxy,
+            tunnels=self._pool(url, partial(dialer.open_plain_tunnel, host=host, port=port)),
+            forwarding=self._pool(
+                url,
+                dialer.open,
+                make_codec=partial(self._make_codec, target_of=absolute_target),
+                may_keep=says_keep_alive,
+            ),
+        )
 
     async def _socks_route(self, proxy: Proxy, scheme: str) -> HttpxTransportAdapter:
         if self._dialer.local_addresses:
