@@ -1,7 +1,7 @@
 """Family: one API family, and how a ticket becomes a request. Holds no key and sends nothing."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import quote
 
 from attrs import Factory, evolve, field, frozen
@@ -85,13 +85,11 @@ class Family:
 
     name: str = field(validator=matches_re(r"[A-Za-z][A-Za-z0-9_-]*"))
     url: str = field(validator=_check_url)
-    method: Method = field(default="POST", validator=in_(("GET", "POST")))
+    method: Method = field(default="POST", validator=in_(get_args(Method)))
     id_field: str | None = None
-    key_in: KeyLocation = field(default="body", validator=in_(("body", "header", "query")))
-    tier: Tier = field(default="standard", validator=in_(("standard", "enterprise")))
-    status: StatusRule = field(
-        default="generation", validator=in_(("generation", "training", "workflow"))
-    )
+    key_in: KeyLocation = field(default="body", validator=in_(get_args(KeyLocation)))
+    tier: Tier = field(default="standard", validator=in_(get_args(Tier)))
+    status: StatusRule = field(default="generation", validator=in_(get_args(StatusRule)))
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
