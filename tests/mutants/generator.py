@@ -34,26 +34,35 @@ def _is_declaration(node: ast.AST) -> bool:
     return isinstance(node, _SKIPPED)
 
 
-def _walk(node: ast.AST, scope: str) -> Iterator[tuple[ast.AST, str]]:
-    """Yield the nodes that run, in their order, each with the class and function around it."""
+def _walk(node: ast.AST, scope: str, first: int = 1) -> Iterator[tuple[ast.AST, str, int]]:
+    """
+    Yield the nodes that run, in their order.
+
+    With each come the class and function around it, and the first line of its statement: of a
+    statement with several lines, coverage knows some only.
+    """
     if isinstance(node, _SCOPES):
         scope = f"{scope}.{node.name}" if scope != "module" else node.name
-    yield node, scope
+    if isinstance(node, ast.stmt):
+        first = node.lineno
+    elif isinstance(node, ast.match_case):
+        first = node.pattern.lineno
+    yield node, scope, first
     for field, value in ast.iter_fields(node):
         if field in _SKIPPED_FIELDS:
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not _is_declaration(child):
-                yield from _walk(child, scope)
+                yield from _walk(child, scope, first)
 
 
-def _changes(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.AST, str]]:
-    """Yield what is replaced, what by, and the scope."""
-    for node, scope in _walk(tree, "module"):
+def _changes(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.AST, str, int]]:
+    """Yield what is replaced, what by, its scope, and the first line of its statement."""
+    for node, scope, first in _walk(tree, "module"):
         for new in replacements(node):
-            yield node, new, scope
+            yield node, new, scope, first
         for condition, new in negations(node):
-            yield condition, new, scope
+            yield condition, new, scope, first
 
 
 def _replaced(lines: list[bytes], old: ast.AST, text: str) -> str:
@@ -68,14 +77,13 @@ def mutants_of(source: str, module: str) -> Iterator[Mutant]:
     """Yield each mutant of a module's source, in the order of the source."""
     lines = source.encode().splitlines(keepends=True)
     seen = Counter[tuple[str, str, str]]()
-    for old, new, scope in _changes(ast.parse(source)):
+    for old, new, scope, first in _changes(ast.parse(source)):
         before = ast.unparse(old)[:_MAX_NAME]
         after = ast.unparse(ast.fix_missing_locations(new))
         bare = isinstance(new, (ast.stmt, ast.Constant))
         seen[key := (scope, before, after[:_MAX_NAME])] += 1
         changed = _replaced(lines, old, after if bare else f"({after})")
-        span = (old.lineno, old.end_lineno)
-        yield Mutant(module, *key, seen[key], span, changed)
+        yield Mutant(module, *key, seen[key], (first, old.end_lineno), changed)
 
 
 def mutants_in(package: Path, layers: tuple[str, ...]) -> list[Mutant]:

@@ -14,7 +14,7 @@ class Mutant:
         before: The source that is replaced, as `ast.unparse` writes it.
         after: What replaces it.
         occurrence: Which of equal changes in one scope this is, from 1.
-        lines: The first and the last line of what is replaced.
+        lines: The first line of the statement, and the last line of what is replaced.
         source: The source of the whole changed module.
     """
 

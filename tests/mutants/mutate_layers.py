@@ -16,6 +16,7 @@ of modules and classes alone, and cosmic-ray starts a new process for each mutan
 """
 
 import argparse
+import hashlib
 import os
 import sys
 import tempfile
@@ -37,10 +38,12 @@ MIN_SEEN = 0.95
 
 
 def measured(layer: str, folder: Path) -> CoveringTests:
-    """Return which tests of a layer run which lines. A file in the folder is read again."""
-    path = folder / f"{layer}.json"
+    """Return which tests of a layer run which lines. The file of an earlier run is read again."""
+    tests = trial.ROOT / "tests" / layer.removeprefix("_")
+    sources = sorted([*(package_folder() / layer).rglob("*.py"), *tests.rglob("*.py")])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    path = folder / f"{layer}-{digest[:12]}.json"
     if not path.exists():
-        tests = str(trial.ROOT / "tests" / layer.removeprefix("_"))
         log = folder / f"{layer}.log"
         process = trial.start(
             measure, package_folder(), [tests, *trial.PYTEST_OPTIONS], path, log=log
@@ -61,15 +64,15 @@ def survivors(
             mutant = waiting.pop()
             covering = tests[mutant.layer].of(mutant)
             log = folder / f"trial-{len(waiting)}.log"
-            cpu_s = sum(tests[mutant.layer].seconds[test] for test in covering)
-            process = trial.start(trial.run_tests, mutant, covering, cpu_s, log=log)
+            process = trial.start(trial.run_tests, mutant, covering, log=log)
             running[process.sentinel] = process, mutant, covering, log
         for sentinel in wait(list(running)):
             process, mutant, covering, log = running.pop(sentinel)
             process.join()
-            if not covering or not process.exitcode:
+            if is_unseen := not covering or not process.exitcode:
                 survived.append(mutant)
-                print(f"SURVIVED {len(covering):4} tests  {mutant.name}", flush=True)  # noqa: T201
+            verdict = "SURVIVED" if is_unseen else "seen"
+            print(f"{verdict:8} {len(covering):4} tests  {mutant.name}", flush=True)  # noqa: T201
             log.unlink()
     return survived
 

@@ -26,8 +26,9 @@ from .mutant import Mutant
 ROOT = Path(__file__).parents[2]
 _FORK = multiprocessing.get_context("fork")
 # A mutant may loop for ever. CPU time does not depend on what else the machine does.
-_CPU_S = 20
+_CPU_S = 5.0
 _CPU_FACTOR = 10
+_IMPORT_CPU_S = 60.0
 _MEMORY_BYTES = 4 << 30
 PYTEST_OPTIONS = (
     *("-x", "-q", "-p", "no:cacheprovider", "-m", "not thorough"),
@@ -61,18 +62,27 @@ class _MutantFinder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, self._path, loader=loader)
 
 
-class _Selection:
-    """A pytest plugin that keeps the tests of a list, in its order."""
+def _limit_cpu(seconds: float) -> None:
+    """End this process once it has used so many CPU seconds from here on, give or take one."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    end = int(used.ru_utime + used.ru_stime + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
 
-    def __init__(self, tests: list[str]) -> None:
-        self._order = {test: index for index, test in enumerate(tests)}
+
+class _Selection:
+    """A pytest plugin that runs the tests it is given, in their order, each with a limit."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items[:] = sorted(
-            (item for item in items if item.nodeid in self._order),
-            key=lambda item: self._order[item.nodeid],
-        )
+        found = {item.nodeid: item for item in items}
+        items[:] = [found[test] for test in self._seconds if test in found]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        _limit_cpu(_CPU_S + _CPU_FACTOR * self._seconds[item.nodeid])
 
 
 def load_libraries() -> None:
@@ -111,18 +121,16 @@ def start(target: Callable[..., int | None], *arguments: Any, log: Path) -> Fork
     return process
 
 
-def run_tests(mutant: Mutant, tests: list[str], cpu_s: float) -> int:
+def run_tests(mutant: Mutant, seconds: dict[str, float]) -> int:
     """
-    Run these tests on the mutant in this process, and return 0 if they pass.
+    Run tests on the mutant in this process, and return 0 if they pass.
 
     Args:
         mutant: The change.
-        tests: The tests that run what is changed, the fastest first.
-        cpu_s: How many CPU seconds they take without the change.
+        seconds: The tests in their order, with the CPU seconds of each without the change.
     """
-    limit = int(_CPU_S + _CPU_FACTOR * cpu_s)
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    _limit_cpu(_IMPORT_CPU_S)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     sys.meta_path.insert(0, _MutantFinder(mutant))
-    files = dict.fromkeys(test.partition("::")[0] for test in tests)
-    return pytest.main([*PYTEST_OPTIONS, *files], plugins=[_Selection(tests)])
+    files = dict.fromkeys(test.partition("::")[0] for test in seconds)
+    return pytest.main([*PYTEST_OPTIONS, *files], plugins=[_Selection(seconds)])
