@@ -91,6 +91,35 @@ def test_polls_within_jitter_are_the_same_poll():
     assert [2.1, 5.9, 8.0] == seen.aligned([2.1, 5.9, 8.0, 10.0], lambda _: 0.05)
 
 
+def test_poll_exactly_a_tolerance_away_is_the_same_poll():
+    """A poll that is late enough to see the job done never becomes the one that saw it running."""
+    seen = ObservedJob(2.0, 6.0, evenly)
+    assert [2.0, 6.0] == seen.aligned([2.25, 5.75], lambda _: 0.25)
+    assert [1.75, 6.25] == seen.aligned([1.75, 6.25], lambda _: 0.25)
+    near = ObservedJob(2.0, 2.125, evenly)
+    assert [2.0, 2.125] == near.aligned([2.0, 2.0625], lambda _: 0.25)
+
+
+def test_budget_fades_with_later_jobs():
+    """Each later job takes a two hundredth of what was allowed, spent and reserved."""
+    budget = TrialBudget(allowed=2.0, spent=4.0, reserved=1.0)
+    budget.record(100.0, None, 1.0)
+    assert (2.0 * 0.995 + 2.0, 4.0 * 0.995, 0.995) == pytest.approx(
+        (budget.allowed, budget.spent, budget.reserved)
+    )
+    budget.record(100.0, 1.5, 0.5)
+    assert pytest.approx(4.0 * 0.995**2 + 1.5) == budget.spent
+    assert pytest.approx(0.995**2 - 0.5) == budget.reserved
+
+
+def test_savings_are_capped():
+    """They are at most twice what is allowed and five polls cost."""
+    budget = TrialBudget(allowed=2.0)
+    budget.record(0.0, -1000.0, 3.0)
+    assert pytest.approx(-2.0 * (1.99 + 15.0)) == budget.spent
+    assert 0.0 == budget.reserved
+
+
 def test_simulation_ends_with_the_poll_that_finds_the_job_done():
     """Step by step, from the first one on."""
     assert [2.0, 4.0, 6.0] == simulate_polls(lambda _: 2.0, 5.0)
