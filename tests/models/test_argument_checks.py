@@ -8,7 +8,9 @@ import pytest
 
 from modelslab_async import Batch, Client, Downloads
 from modelslab_async._models.argument_checks import (
+    check_callback,
     check_count,
+    check_members,
     check_nonnegative_seconds,
     check_positive_seconds,
     check_rate,
@@ -167,3 +169,43 @@ async def test_batch_refuses_invalid_arguments(tmp_path):
             await anext(batch.run(timeout="5"))
         with pytest.raises(TypeError, match=r"^window is a number"):
             await anext(batch.run(window="5"))
+
+
+class AwaitedCall:
+    async def __call__(self):
+        pass
+
+
+async def awaited():
+    pass
+
+
+@pytest.mark.parametrize("value", [None, print, AwaitedCall])
+def test_function_or_none_is_a_callback(value):
+    """Whether or not an `async def` would do."""
+    for allow_async in (True, False):
+        check_callback("on_event", value, allow_async=allow_async)
+
+
+@pytest.mark.parametrize("value", [awaited, AwaitedCall()])
+def test_async_callback_needs_a_place_that_awaits_it(value):
+    """Elsewhere it would never run."""
+    check_callback("on_submitted", value, allow_async=True)
+    with pytest.raises(TypeError, match=r"^on_event is called and not awaited"):
+        check_callback("on_event", value, allow_async=False)
+
+
+@pytest.mark.parametrize("allow_async", [True, False])
+def test_callback_that_cannot_be_called_is_refused(allow_async):
+    """Only its type is shown."""
+    with pytest.raises(TypeError, match=r"^on_event is a function or None, got a value of type st"):
+        check_callback("on_event", "a-key", allow_async=allow_async)
+
+
+def test_object_needs_all_members_and_is_no_class():
+    """The error names what is missing, or the class that was given instead of its object."""
+    check_members("pace", "text", ["strip", "upper"], "a text")
+    with pytest.raises(TypeError, match="pace is a text, got a value of type int without strip"):
+        check_members("pace", 5, ["strip", "real"], "a text")
+    with pytest.raises(TypeError, match="pace is a text, got the class str instead of an object"):
+        check_members("pace", str, ["strip"], "a text")

@@ -12,12 +12,14 @@ from modelslab_async import (
     DownloadError,
     Failed,
     GenerationFailed,
+    JournalLocked,
     ModelsLabError,
     Processing,
     RateLimited,
     Ticket,
     TicketNotFound,
     TransportError,
+    UnusableFile,
     WaitTimeout,
     from_dict,
     to_dict,
@@ -141,3 +143,16 @@ def test_download_error_advises_the_argument_that_allows_the_output(argument, ad
     error = DownloadError("the file is refused", argument=argument)
     assert "the file is refused" == error.message
     assert f"the file is refused{advice}" == str(error)
+
+
+def test_journal_error_names_its_file():
+    """Without a file the text is the message alone."""
+    assert "a.journal: locked" == str(JournalLocked("locked", path="a.journal"))
+    assert "locked" == str(JournalLocked("locked"))
+
+
+def test_unusable_file_names_its_parameter():
+    """It is a ValueError too, and keeps its message."""
+    error = UnusableFile("empty", parameter="init_image")
+    assert isinstance(error, ValueError)
+    assert ("empty", "init_image") == (error.message, error.parameter)

@@ -99,3 +99,25 @@ def test_key_can_be_added_later():
     assert submission.key is None
     with pytest.raises(ValueError, match="1 to 200 characters"):
         submission.with_key("")
+
+
+def test_submission_is_taken_as_it_is_or_made_from_keywords():
+    """Both at once are a TypeError that names the keywords."""
+    submission = Submission(ENDPOINT, {"prompt": "a fox"}, key="row 1")
+    assert submission is Submission.of(submission, {})
+    assert Submission(ENDPOINT, {"prompt": "a fox"}) == Submission.of(ENDPOINT, {"prompt": "a fox"})
+    with pytest.raises(TypeError, match="got seed, width beside it"):
+        Submission.of(submission, {"seed": 1, "width": 512})
+
+
+@pytest.mark.parametrize("endpoint", [None, 5, b"realtime/text2img"])
+def test_endpoint_is_a_text(endpoint):
+    """The error says what an endpoint looks like, and shows only the type."""
+    with pytest.raises(TypeError, match=r"endpoint is a name such as 'realtime/text2img', got"):
+        Submission(endpoint, {})
+
+
+def test_longest_key_is_accepted():
+    """The bounds themselves belong to what is allowed."""
+    for key in ("x", "x" * 200, None):
+        assert key == Submission(ENDPOINT, {}, key=key).key

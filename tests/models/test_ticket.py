@@ -97,3 +97,21 @@ def test_tickets_sort_pickle_and_are_immutable():
     assert ticket == pickle.loads(pickle.dumps(ticket))
     with pytest.raises(AttributeError):
         ticket.id = "3"
+
+
+def test_long_number_is_named_by_its_bits():
+    """A number that may be too long for an id is not written out."""
+    with pytest.raises(ValueError, match="got a number of 801 bits"):
+        Ticket("images", 1 << 800)
+    with pytest.raises(ValueError, match="is 241 characters long"):
+        Ticket("images", (1 << 800) - 1)
+
+
+def test_ticket_without_id_cannot_be_polled():
+    """It is unique by what the client gave it, and says that the service gave no id."""
+    ticket = Ticket.without_id("images", "abc")
+    assert (False, "images:no-id:abc") == (ticket.has_id, str(ticket))
+    with pytest.raises(ValueError, match="cannot be polled: the service gave no id"):
+        ticket.require_id()
+    assert Ticket("images", 1).has_id
+    Ticket("images", 1).require_id()

@@ -42,7 +42,7 @@ def test_fields_are_returned(body):
         (200, b"<html>", UnreadableReply),
         (403, b"<html>", UnreadableReply),
         (403, b"no", PermissionDenied),
-        (200, b"[1]", UnreadableReply),
+        (200, b"[1", UnreadableReply),
     ],
 )
 def test_refusal_and_trouble_are_errors(status_code, body, error):
@@ -51,6 +51,11 @@ def test_refusal_and_trouble_are_errors(status_code, body, error):
         read(body, status_code)
     assert type(raised.value) is error
     assert (None, status_code) == (raised.value.ticket, raised.value.status_code)
+
+
+def test_array_becomes_a_field():
+    """A list of models is returned as `data`."""
+    assert {"data": ["a", "b"]} == read(b' ["a", "b"]')
 
 
 @pytest.mark.parametrize(("status_code", "is_redirect"), [(300, True), (399, True), (299, False)])

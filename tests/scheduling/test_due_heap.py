@@ -13,7 +13,7 @@ from modelslab_async._scheduling.family_queue import DueHeap
 
 @define(eq=False)
 class Item:
-    """A queued entry with item watcher."""
+    """A queued entry with a watcher."""
 
     name: int
     due: float = -1.0
@@ -26,7 +26,7 @@ def pop_all(queue):
 
 @given(st.lists(st.sampled_from([0.0, 1.5, 2.0, 2.25, 7.0]), max_size=60))
 def test_entries_pop_by_due_time_then_arrival(dues):
-    """The earliest due entry comes first; of equal items the first that was pushed."""
+    """The earliest due entry comes first; of equal ones the first that was pushed."""
     queue = DueHeap()
     for name, due in enumerate(dues):
         queue.push(due, Item(name))
@@ -100,7 +100,7 @@ def test_long_queue_rounds_due_times_up():
 
 
 def test_push_at_current_due_time_is_fast():
-    """A push at the due time that is being popped is as fast as item for later."""
+    """A push at the due time that is being popped is as fast as one for later."""
 
     def push_seconds(due):
         queue, items = DueHeap(), [Item(name) for name in range(100_000)]

@@ -1,4 +1,4 @@
-"""The queue of item family: order, backlogs, and stale entries dropped in small pieces."""
+"""The queue of one family: order, backlogs, and stale entries dropped in small pieces."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from modelslab_async._scheduling.family_queue import FamilyQueue
 
 @define(eq=False)
 class Item:
-    """A queued entry with item watcher."""
+    """A queued entry with a watcher."""
 
     due: float
     watchers: tuple[object, ...] = (1,)
@@ -42,7 +42,7 @@ def test_most_overdue_pops_first():
 
 
 def test_backlog_is_spread_over_one_step():
-    """The most overdue come first with equal gaps, the last item a step after the first."""
+    """The most overdue come first with equal gaps, the last one a step after the first."""
     queue = queue_of(float(n % 97) for n in range(3000))
     queue.spread_backlog(100.0)
     popped = pop_until(queue, 100.0, 30.0)
@@ -83,7 +83,7 @@ def test_entries_due_during_backlog_make_no_burst():
 
 
 def test_second_backlog_makes_no_burst():
-    """Entries of the old backlog and newly late items share item step again."""
+    """Entries of the old backlog and newly late ones share a step again."""
     queue = queue_of([1.0] * 500)
     queue.spread_backlog(100.0)
     pop_until(queue, 100.0, 30.0, until=115.0)
@@ -112,7 +112,7 @@ def test_repeated_backlogs_leave_few_heaps():
 
 
 def test_stale_entries_are_dropped_a_few_a_call():
-    """Item call drops a few stale entries, however many there are."""
+    """Each call drops a few stale entries, however many there are."""
     queue = FamilyQueue()
     items = [Item(float(n)) for n in range(20_000)]
     for item in items:
@@ -198,3 +198,66 @@ def test_each_watched_entry_pops_once(actions):
                 now += 100.0
     assert set(map(id, watched)) == {id(item) for item in queue.drain() if item.watchers}
     assert queue.next_due() is None
+
+
+@pytest.mark.parametrize(("stale", "is_swept"), [(100, False), (101, True)])
+def test_queue_is_swept_once_most_entries_are_stale(stale, is_swept):
+    """Up to a half, entries without watchers stay until they are due."""
+    queue = queue_of([0.0])
+    items = [Item(float(n)) for n in range(1, 200)]
+    for item in items:
+        queue.push(item)
+    for item in items[-stale:]:
+        item.watchers = ()
+        queue.mark_stale()
+    assert is_swept == (len(queue) < 200)
+
+
+def test_few_stale_entries_are_never_swept():
+    """Up to 64 of them cost less than a sweep."""
+    queue = FamilyQueue()
+    items = [Item(1.0) for _ in range(65)]
+    for item in items:
+        queue.push(item)
+    for item in items[:64]:
+        item.watchers = ()
+        queue.mark_stale()
+    assert 65 == len(queue)
+    items[64].watchers = ()
+    queue.mark_stale()
+    assert 65 > len(queue)
+
+
+def test_stale_entries_do_not_count_in_the_gaps_of_a_backlog():
+    """A backlog of which half is stale is spread over one step all the same."""
+    queue = FamilyQueue()
+    items = [Item(1.0) for _ in range(400)]
+    for item in items:
+        queue.push(item)
+    for item in items[:200]:
+        item.watchers = ()
+        queue.mark_stale()
+    queue.spread_backlog(10.0)
+    popped = pop_until(queue, 10.0, 10.0)
+    assert 200 == len(popped)
+    assert 20.0 == pytest.approx(popped[-1][0], abs=0.06)
+
+
+def test_entry_that_left_before_a_drain_does_not_count_as_stale():
+    """`unmark_stale` takes back what `mark_stale` counted, so no sweep starts too early."""
+    queue = FamilyQueue()
+    drained = [Item(1.0) for _ in range(70)]
+    for item in drained:
+        queue.push(item)
+    queue.drain()
+    for item in drained:
+        item.watchers = ()
+        queue.mark_stale()
+        queue.unmark_stale()
+    items = [Item(float(n)) for n in range(130)]
+    for item in items:
+        queue.push(item)
+    for item in items[:65]:
+        item.watchers = ()
+        queue.mark_stale()
+    assert 130 == len(queue)

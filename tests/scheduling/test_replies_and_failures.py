@@ -20,6 +20,7 @@ from modelslab_async import (
     Ticket,
     TransportError,
 )
+from modelslab_async._scheduling.reply_reactions import SharedFloats
 from modelslab_async._scheduling.schedule import Schedule
 
 PACE = Pace(floor=2.0, growth=0.0, growth_cap=2.0, age_fraction=0.0, jitter=0.0, grace=5.0)
@@ -468,3 +469,28 @@ def test_stall_of_the_machine_spreads_the_polls():
         schedule = schedule_of(*(Ticket("images", n) for n in range(10)))
         polled(schedule, Processing)
         assert count == len(taken_by(schedule, stall))
+
+
+def test_hosts_take_turns():
+    """Two hosts with many tickets each are polled one after the other."""
+    schedule = Schedule(PACE)
+    for number in range(3):
+        add(schedule, Ticket("images", number), host="a.example")
+    for number in range(3):
+        add(schedule, Ticket("video", number), host="b.example")
+    polled(schedule, Processing)
+    polled(schedule, Processing)
+    families = [ticket.family for ticket in taken_by(schedule, 0.0)]
+    assert ["images", "video", "images", "video"] == families
+
+
+def test_nearly_equal_times_share_one_object():
+    """Tickets that are added within a millisecond take the memory of one float."""
+    shared = SharedFloats()
+    first = shared.moment(1.0)
+    assert first is shared.moment(1.0)
+    assert first is shared.moment(1.0009)
+    assert 1.0011 == shared.moment(1.0011)
+    assert 0.5 == shared.moment(0.5)
+    assert 3.5 == shared.sum(1.0, 2.5)
+    assert shared.sum(1.0, 2.5) is shared.sum(1.0, 2.5)
