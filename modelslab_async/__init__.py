@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         JournalFull,
         JournalLocked,
         JournalReadOnly,
+        SubmissionConflict,
         WrongJournal,
     )
     from ._models.outcomes import Outcome, Unresolved, Unsubmitted
@@ -150,6 +151,7 @@ __all__ = [
     "ServerError",
     "SlotAwaited",
     "Submission",
+    "SubmissionConflict",
     "SubmitFailed",
     "SubmitRetried",
     "SubmitSent",
@@ -201,7 +203,8 @@ _NAMES_BY_MODULE = {
     "_models.errors": (
         "AuthenticationError ClientClosed ConnectionImpossible GenerationFailed "
         "HandshakeFailed InvalidRequest ModelsLabError PaymentRequired PermissionDenied "
-        "RateLimited Refused RequestBlocked ServerError SubmitTimeout SubmitUncertain "
+        "RateLimited Refused RequestBlocked ServerError SubmitTimeout "
+        "SubmitUncertain "
         "TicketNotFound TransientError TransportError UnreadableReply UntrustedServer UnusableFile "
         "UnusableProxy WaitTimeout"
     ),
@@ -210,7 +213,8 @@ _NAMES_BY_MODULE = {
         "SubmitSent SubmitUnconfirmed Submitted Uploaded"
     ),
     "_models.journal_errors": (
-        "JournalDamaged JournalError JournalFull JournalLocked JournalReadOnly WrongJournal"
+        "JournalDamaged JournalError JournalFull JournalLocked JournalReadOnly SubmissionConflict "
+        "WrongJournal"
     ),
     "_models.outcomes": "Outcome Unresolved Unsubmitted",
     "_models.replies": "Failed Processing Reply Success",

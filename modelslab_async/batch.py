@@ -2,20 +2,20 @@
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 from typing import Any, Self
 
+from ._batch.batch_generation import BatchGeneration, GenerationResult
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
-from ._batch.poll_run import PollRun
 from ._batch.run_restarts import RunSequence
-from ._batch.save_run import SaveRun, to_saved_file
+from ._batch.save_run import to_saved_file
 from ._batch.ticket_intake import NewTickets, add_tickets
 from ._client import Client
 from ._downloads.downloads import Downloads
 from ._downloads.save_result_types import SaveResult
 from ._downloads.verify_saved_files import Verified, verify
+from ._engine.bulk_generation import GenerationRequest
 from ._journal.exports import ExportFormat
 from ._journal.queries import Report
 from ._journal.submits import PendingSubmit
@@ -124,15 +124,7 @@ class Batch:
         """
         client = self._require_client("a submit")
         submission = Submission.of(endpoint, params)
-        submit_request = await client.engine.prepare(submission)
-        # Only a track_id of the caller's own can be in the journal already.
-        if submission.parameters.get("track_id") is not None:
-            earlier = await self._journaled_submits.recorded_reply(submit_request)
-            if earlier is not None:
-                return earlier
-        return reply_or_raise(
-            await client.engine.submitter.submit(submit_request, self._journaled_submits)
-        )
+        return reply_or_raise(await self._journaled_submits.submit_once(client.engine, submission))
 
     async def run(
         self, *, timeout: float | None = None, window: int = 10_000
@@ -153,9 +145,8 @@ class Batch:
             ValueError: The batch has no client or an argument is out of its range. For a
                 ticket of an unknown family it is raised after all other tickets have ended.
         """
-        client = self._require_client("a run")
-        runs = self._runs.results(partial(self._poll_run, client), timeout, window)
-        async with aclosing(runs) as outcomes:
+        engine = self._require_client("a run").engine
+        async with aclosing(self._runs.results(engine, None, timeout, window)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
@@ -179,32 +170,43 @@ class Batch:
             JournalError: See `run`.
             ValueError: See `run`.
         """
-        client = self._require_client("a run")
+        engine = self._require_client("a run").engine
         downloads.check_open()
-
-        def make_run(run: int, before_run: int) -> SaveRun:
-            return SaveRun(
-                self._poll_run(client, run, before_run, save_files=True),
-                downloads,
-                self._journal,
-                before_run=before_run,
-            )
-
-        async with aclosing(self._runs.results(make_run, timeout, window)) as save_results:
-            async for save_result in save_results:
+        async with aclosing(self._runs.results(engine, downloads, timeout, window)) as results:
+            async for save_result in results:
                 yield save_result
 
-    def _poll_run(
-        self, client: Client, run_id: int, before_run: int, *, save_files: bool = False
-    ) -> PollRun:
-        return PollRun(
-            client.engine,
-            self._journal,
-            run_id=run_id,
-            before_run=before_run,
-            lease=self._lease,
-            save_files=save_files,
-        )
+    async def generate_many(
+        self,
+        requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest],
+        *,
+        downloads: Downloads | None = None,
+        timeout: float | None = None,
+        window: int = 100,
+    ) -> AsyncGenerator[tuple[Submission, GenerationResult], None]:
+        """
+        Submit, poll and save side by side, and yield each submission with its result.
+
+        What an earlier call submitted is not submitted again: its result comes from the journal or
+        from a poll. So a killed program can be started again. A submission without a key gets a
+        digest of its endpoint and parameters; of equal ones, each counts.
+
+        Args:
+            requests: Each a `Submission`, or a pair of an endpoint and its parameters.
+            downloads: Saves the outputs. A success then is a `Saved` or an `Unsaved`.
+            timeout: See `run`.
+            window: The most submissions that are in progress or whose result is not yet taken.
+
+        Raises:
+            JournalError: The journal cannot be read or written.
+            ValueError: See `Client.generate_many`.
+        """
+        engine = self._require_client("a submit").engine
+        generation = BatchGeneration(engine, self._journal, self._journaled_submits, self._lease)
+        pairs = generation.run(requests, self._runs, downloads, timeout=timeout, window=window)
+        async with aclosing(pairs):
+            async for pair in pairs:
+                yield pair
 
     def _require_client(self, what: str) -> Client:
         if self._client is None:
@@ -215,7 +217,7 @@ class Batch:
         """
         Begin nothing new, and finish what is in flight. A later batch continues with the rest.
 
-        A `run` then ends soon. A `save` ends when its transfers have ended.
+        A `run` then ends soon; with downloads, when its transfers have ended.
         """
         self._runs.drain()
 

@@ -19,7 +19,7 @@ from ._journal.submits import PendingSubmit
 from ._models.journal_errors import JournalError
 from ._models.new_ticket import Columns, NewTicket, NewTicketLike
 from ._models.outcomes import Outcome
-from ._models.replies import Processing, Success
+from ._models.replies import Failed, Processing, Success
 from ._models.ticket import Ticket, TicketLike
 
 __all__ = ["Journal", "PendingSubmit", "RecordedFile", "RecordedOutcome", "Report", "UnsavedTicket"]
@@ -222,6 +222,7 @@ class Journal:
         payload_hash: str,
         run_id: int | None = None,
         columns: Columns | None = None,
+        key: str | None = None,
     ) -> None:
         """
         Record a submit that is about to be sent. Its payload is not stored, only a digest of it.
@@ -232,9 +233,10 @@ class Journal:
             payload_hash: A digest of the payload.
             run_id: The run that sends it. While that run is active, the submit is not uncertain.
             columns: Columns of the caller's table. The ticket of the submit gets them.
+            key: The key of the submission, if it has one.
 
         Raises:
-            ValueError: The track_id was used before, or JSON cannot hold the columns.
+            ValueError: The track_id or the key was used before, or JSON cannot hold the columns.
         """
         submit = PendingSubmit(
             track_id=track_id,
@@ -242,11 +244,12 @@ class Journal:
             payload_hash=payload_hash,
             recorded_at=self.clock(),
             columns=columns or {},
+            key=key,
         )
         await self._store.write(submits.record_submit, submit, run_id)
 
     async def confirm(
-        self, track_id: str, ticket: TicketLike, *, result: Success | None = None
+        self, track_id: str, ticket: TicketLike, *, result: Success | Failed | None = None
     ) -> None:
         """
         Mark a submit as confirmed, and add the ticket of the work that it started.
@@ -277,6 +280,10 @@ class Journal:
     async def find_submit(self, track_id: str) -> PendingSubmit | None:
         """Return the submit with a track_id; None if it was never recorded, or withdrawn."""
         return await self._store.read(submits.find, track_id)
+
+    async def find_submit_by_key(self, key: str) -> PendingSubmit | None:
+        """Return the submit of the submission with a key; None as in `find_submit`."""
+        return await self._store.read(submits.find_by_key, key)
 
     async def uncertain(self) -> list[PendingSubmit]:
         """Return the submits that may or may not have started work, the oldest first."""

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 
+from .._engine.engine import Engine
 from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
 from .._models.journal_errors import JournalError
 from .._models.replies import Failed, Processing, Success
+from .._models.submission import Submission
+from .._models.ticket import Ticket
 from .._submitting.submit_exchange import SubmitReply
-from .._submitting.submit_recorder import SubmitRecorder
+from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
 from .run_protocol import renewal_interval
@@ -47,6 +50,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             endpoint=submit_request.endpoint.name,
             payload_hash=submit_request.payload_hash,
             run_id=await self._leased_run_id(),
+            key=submit_request.key,
         )
 
     async def finish(
@@ -58,10 +62,24 @@ class JournalSubmitRecorder(SubmitRecorder):
                 await self._journal.confirm(submit_request.submit_id, result.ticket)
             case Success():
                 await self._journal.confirm(submit_request.submit_id, result.ticket, result=result)
+            case GenerationFailed(ticket=Ticket() as ticket, reply=reply):
+                await self._journal.confirm(submit_request.submit_id, ticket, result=reply)
             case SubmitUncertain():
-                pass
+                await self._mark_uncertain(submit_request)
             case _:
                 await self._withdraw(submit_request)
+
+    async def submit_once(
+        self, engine: Engine, submission: Submission
+    ) -> SubmitReply | CallbackFailure:
+        """Submit with this recorder, or return the recorded reply. See `Batch.submit`."""
+        submit_request = await engine.prepare(submission)
+        # Only a track_id of the caller's own can be in the journal already.
+        if submission.parameters.get("track_id") is not None:
+            earlier = await self.recorded_reply(submit_request)
+            if earlier is not None:
+                return earlier
+        return await engine.submitter.submit(submit_request, self)
 
     async def recorded_reply(self, submit_request: SubmitRequest) -> SubmitReply | None:
         """
@@ -84,7 +102,7 @@ class JournalSubmitRecorder(SubmitRecorder):
                 f"{submit.endpoint}; each submit has its own"
             )
         if submit.ticket is None:
-            raise _uncertain_error(submit)
+            raise recorded_uncertainty(submit)
         match await self._journal.last(submit.ticket):
             case Processing() | Success() as reply:
                 return reply
@@ -105,6 +123,16 @@ class JournalSubmitRecorder(SubmitRecorder):
                 await self._journal.leases.end_run(self._run_id)
             except JournalError as error:
                 _logger.warning("a run stays open for up to %g s: %s", self._lease, error)
+
+    async def _mark_uncertain(self, submit_request: SubmitRequest) -> None:
+        try:
+            await self._journal.leases.mark_uncertain(submit_request.submit_id)
+        except JournalError as error:
+            _logger.warning(
+                "submit %s is listed as uncertain only when this process has ended: %s",
+                submit_request.submit_id,
+                error,
+            )
 
     async def _withdraw(self, submit_request: SubmitRequest) -> None:
         try:
@@ -137,7 +165,8 @@ class JournalSubmitRecorder(SubmitRecorder):
                 _logger.warning("the lease could not be renewed, trying again: %s", error)
 
 
-def _uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
+def recorded_uncertainty(submit: PendingSubmit) -> SubmitUncertain:
+    """Return the error for a submit that was sent before, and of which no reply is known."""
     return SubmitUncertain(
         f"{submit.endpoint} (track_id {submit.track_id}) was sent before, and may or may not "
         "have started work: check your account at the service, or a webhook with that "

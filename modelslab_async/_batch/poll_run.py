@@ -21,7 +21,7 @@ from ..journal import Journal
 from .lease import Lease
 from .open_ticket_polls import OpenTickets
 from .pace_store import PaceStore
-from .run_protocol import MAX_READY, RunStopped, recheck_interval
+from .run_protocol import MAX_READY, RunStopped, TicketFeed, recheck_interval
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -41,6 +41,7 @@ class PollRun:
             again.
         lease: The seconds that claimed tickets stay with this run if the process dies.
         save_files: Whether to queue the files of successes, for a `SaveRun`.
+        feed: Tells of tickets that are added during the run; None if none are.
 
     Attributes:
         run_id: The run's number.
@@ -58,6 +59,7 @@ class PollRun:
         before_run: int,
         lease: float,
         save_files: bool = False,
+        feed: TicketFeed | None = None,
     ) -> None:
         self.run_id = run_id
         self.has_lost_lease = False
@@ -67,6 +69,8 @@ class PollRun:
         self._before_run = before_run
         self.lease = Lease(journal, run_id, lease)
         self._save_files = save_files
+        self._feed = feed or TicketFeed(is_closed=True)
+        self._has_news = asyncio.Event()
         self._pace_store = PaceStore(engine.pace, journal)
         self._open_tickets = OpenTickets()
         self._family_error: ValueError | None = None
@@ -77,6 +81,7 @@ class PollRun:
     def start(self, *, timeout: float | None, window: int) -> None:
         """Start polling and renewing the lease."""
         self._engine.listeners.add(self._open_tickets.on_event)
+        self._feed.subscribe(self._has_news.set)
         self._engine.poll_guards.add(self._may_poll)
         polling = asyncio.create_task(self._poll(timeout, window), name="modelslab_async batch")
         renewing = asyncio.create_task(self._hold_lease(polling), name="modelslab_async lease")
@@ -99,6 +104,7 @@ class PollRun:
 
     def drain(self) -> None:
         """Stop polling. The run ends once the outcomes that are ready have been returned."""
+        self._feed.draining.set()
         draining = asyncio.create_task(self._drain(self._tasks[0]), name="modelslab_async drain")
         self._tasks.append(draining)
 
@@ -109,6 +115,7 @@ class PollRun:
     async def close(self) -> None:
         """Stop polling, and release the open tickets."""
         self._engine.listeners.remove(self._open_tickets.on_event)
+        self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
         # Wake a task that waits for outcomes. If the queue is full, no task waits.
@@ -209,9 +216,11 @@ class PollRun:
         await self._queue.put(RunStopped(error or self._family_error))
 
     async def _claim_tickets(self, window: int) -> AsyncGenerator[Ticket, None]:
-        """Claim and yield tickets, until none can be claimed and no other run has open tickets."""
+        """Claim and yield tickets, until none are added and no other run has open tickets."""
         has_logged = False
         while True:
+            self._has_news.clear()
+            is_complete = self._feed.is_closed
             requested_at = self.lease.now()
             claim = await self.lease.retry_while_locked(partial(self._claim, window))
             if claim is None:
@@ -222,15 +231,25 @@ class PollRun:
             self._open_tickets.add(known)
             for each in known:
                 yield each.ticket
-            if not claim.tickets:
-                if not claim.has_others:
-                    return
-                # Other processes poll the open tickets. If one of them dies, this run claims its
-                # tickets.
-                if not has_logged:
-                    has_logged = True
-                    _logger.info("waiting for tickets that other processes of this batch poll")
-                await asyncio.sleep(recheck_interval(self.lease.duration))
+            if claim.tickets:
+                continue
+            if is_complete and not claim.has_others:
+                return
+            if is_complete and not has_logged:
+                has_logged = True
+                _logger.info("waiting for tickets that other processes of this batch poll")
+            await self._wait_for_news(recheck=claim.has_others)
+
+    async def _wait_for_news(self, *, recheck: bool) -> None:
+        """
+        Wait until a ticket is added.
+
+        With `recheck`, wait only for a moment: other processes poll open tickets, and if one of
+        them dies, this run claims its tickets.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(recheck_interval(self.lease.duration) if recheck else None):
+                await self._has_news.wait()
 
     async def _claim(self, window: int) -> Claim | None:
         return await self._journal.leases.claim(

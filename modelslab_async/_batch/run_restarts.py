@@ -1,13 +1,15 @@
 """RunSequence: begins the runs of one batch in this process and closes them. It polls nothing."""
 
-from collections.abc import AsyncGenerator, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator
+from typing import Any
 
+from .._downloads.downloads import Downloads
+from .._engine.engine import Engine
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from ..journal import Journal
-from .run_protocol import Run
-
-T = TypeVar("T")
+from .poll_run import PollRun
+from .run_protocol import Run, TicketFeed
+from .save_run import SaveRun
 
 
 class RunSequence:
@@ -28,26 +30,33 @@ class RunSequence:
         self._is_draining = False
 
     async def results(
-        self, make_run: Callable[[int, int], Run[T]], timeout: float | None, window: int
-    ) -> AsyncGenerator[T, None]:
+        self,
+        engine: Engine,
+        downloads: Downloads | None,
+        timeout: float | None,
+        window: int = 10_000,
+        feed: TicketFeed | None = None,
+    ) -> AsyncGenerator[Any, None]:
         """
         Yield the results of a run. If the run loses its lease, go on with another run.
 
         Args:
-            make_run: Makes a run from its number and the number of the first run of this call.
+            engine: Polls.
+            downloads: Saves the files of successes; None to yield the successes themselves.
             timeout: The most seconds to wait for each ticket.
             window: The most tickets that a run polls at a time.
+            feed: Tells of tickets that are added during the run.
 
         Raises:
             ValueError: The timeout or the window is out of its range.
         """
         check_nonnegative_seconds("timeout", timeout, optional=True)
         check_count("window", window)
-        first_id: int | None = None
+        feed = feed or TicketFeed(is_closed=True)
         while not self._is_draining:
             run_id = await self._begin()
-            first_id = first_id or run_id
-            run = make_run(run_id, first_id)
+            feed.first_run = feed.first_run or run_id
+            run = self._make_run(engine, downloads, run_id, feed.first_run, feed)
             self._active_runs.append(run)
             run.start(timeout=timeout, window=window)
             try:
@@ -60,6 +69,33 @@ class RunSequence:
             # another run for the tickets that are still open.
             if not run.has_lost_lease:
                 return
+
+    def _make_run(
+        self,
+        engine: Engine,
+        downloads: Downloads | None,
+        run_id: int,
+        first_run: int,
+        feed: TicketFeed,
+    ) -> Run[Any]:
+        poll_run = PollRun(
+            engine,
+            self._journal,
+            run_id=run_id,
+            before_run=first_run,
+            lease=self._lease,
+            save_files=downloads is not None,
+            feed=feed,
+        )
+        if downloads is None:
+            return poll_run
+        return SaveRun(
+            poll_run,
+            downloads,
+            self._journal,
+            before_run=first_run,
+            feed=feed,
+        )
 
     def drain(self) -> None:
         """Begin no new run. Let active runs finish their transfers and return ready results."""

@@ -20,7 +20,7 @@ from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from ..journal import Journal
 from .poll_run import PollRun
-from .run_protocol import MAX_READY, RunStopped, recheck_interval
+from .run_protocol import MAX_READY, RunStopped, TicketFeed, recheck_interval
 
 
 class SaveRun:
@@ -36,6 +36,7 @@ class SaveRun:
         journal: The journal of both runs.
         before_run: A run's number. Files that runs with lower numbers failed to save are tried
             again.
+        feed: Tells of results that are added during the run; None if none are.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class SaveRun:
         journal: Journal,
         *,
         before_run: int,
+        feed: TicketFeed | None = None,
     ) -> None:
         self.run_id = poll_run.run_id
         self._poll_run = poll_run
         self._downloads = downloads
         self._journal = journal
         self._before_run = before_run
+        self._feed = feed or TicketFeed(is_closed=True)
         # Each claim costs a commit, so claim many successes at once.
         self._max_claim = max(1, downloads.window // 2)
         self._results: asyncio.Queue[SaveResult | RunStopped] = asyncio.Queue(MAX_READY)
@@ -75,6 +78,7 @@ class SaveRun:
     def start(self, *, timeout: float | None, window: int) -> None:
         """Start polling and saving."""
         self._poll_run.start(timeout=timeout, window=window)
+        self._feed.subscribe(self._has_news.set)
         forwarding = asyncio.create_task(
             self._forward_outcomes(), name="modelslab_async batch outcomes"
         )
@@ -106,6 +110,7 @@ class SaveRun:
     async def close(self) -> None:
         """Stop polling and saving. Keep unfinished part files, which a later run continues."""
         self._is_closed = True
+        self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
         # Wake a task that waits for results. If the queue is full, no task waits.

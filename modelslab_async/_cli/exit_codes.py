@@ -20,6 +20,7 @@ from .. import (
     PermissionDenied,
     Processing,
     RateLimited,
+    SubmissionConflict,
     SubmitTimeout,
     SubmitUncertain,
     Success,
@@ -71,7 +72,7 @@ _RANKED_CODES = (
     ExitCode(
         USAGE,
         "usage: a malformed ticket, an unknown name, a request the server does not accept",
-        (InvalidRequest, UnusableFile),
+        (InvalidRequest, UnusableFile, SubmissionConflict),
         "check the ticket and the base URL",
     ),
     ExitCode(

@@ -8,9 +8,9 @@ from .._aio.bounded_map import BoundedMap
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
 from .._models.outcomes import Outcome, Unsubmitted
-from .._models.replies import Success
+from .._models.replies import Processing, Success
 from .._models.submission import Submission
-from .._submitting.submit_recorder import reply_or_raise
+from .._submitting.submit_recorder import SubmitRecorder, reply_or_raise
 from .._submitting.uploader import original_error
 from .engine import Engine
 
@@ -18,6 +18,44 @@ GenerationRequest: TypeAlias = tuple[str, Mapping[str, Any]] | Submission
 """What `generate_many` takes: a submission, or a pair of an endpoint and its parameters."""
 
 RequestT = TypeVar("RequestT", bound=GenerationRequest)
+
+
+class BulkSubmits:
+    """
+    Submits many requests. Once the server has refused the key, it sends no more.
+
+    Args:
+        engine: Submits.
+        submit_recorder: Records each submit; None to record nothing.
+    """
+
+    def __init__(self, engine: Engine, submit_recorder: SubmitRecorder | None = None) -> None:
+        self._engine = engine
+        self._submit_recorder = submit_recorder or SubmitRecorder()
+        self._refusals: list[ModelsLabError] = []
+
+    async def submit(self, submission: Submission) -> Processing | Success | Unsubmitted:
+        """
+        Start one piece of work.
+
+        Raises:
+            BaseException: The recorder or `on_submitted` raised it. If the work was started, a note
+                on it names the ticket.
+        """
+        if self._refusals:
+            return Unsubmitted(cause=self._refusals[0])
+        try:
+            submit_request = await self._engine.prepare(submission)
+            # The key may have been refused while the files of this request were read.
+            if self._refusals:
+                return Unsubmitted(cause=self._refusals[0])
+            result = await self._engine.submitter.submit(submit_request, self._submit_recorder)
+        except (AuthenticationError, PaymentRequired) as error:
+            self._refusals.append(original_error(error))
+            return Unsubmitted(cause=error)
+        except ModelsLabError as error:
+            return Unsubmitted(cause=error)
+        return reply_or_raise(result)
 
 
 class BulkGeneration:
@@ -32,7 +70,7 @@ class BulkGeneration:
     def __init__(self, engine: Engine, timeout: float | None) -> None:
         self._engine = engine
         self._timeout = timeout
-        self._refusals: list[ModelsLabError] = []
+        self._submits = BulkSubmits(engine)
 
     async def run(
         self, requests: Iterable[RequestT] | AsyncIterable[RequestT], window: int
@@ -54,7 +92,7 @@ class BulkGeneration:
             ValueError: The request has another form, the endpoint is unknown, or the parameters do
                 not fit.
         """
-        submission = _as_submission(request)
+        submission = as_submission(request)
         self._engine.endpoints.check(submission.endpoint, submission.parameters)
 
     async def _generate(self, request: GenerationRequest) -> Outcome | Unsubmitted:
@@ -64,26 +102,19 @@ class BulkGeneration:
         Raises:
             BaseException: `on_submitted` raised it. A note on it names the ticket.
         """
-        if self._refusals:
-            return Unsubmitted(cause=self._refusals[0])
-        try:
-            submit_request = await self._engine.prepare(_as_submission(request))
-            # The key may have been refused while the files of this request were read.
-            if self._refusals:
-                return Unsubmitted(cause=self._refusals[0])
-            result = await self._engine.submitter.submit(submit_request)
-        except (AuthenticationError, PaymentRequired) as error:
-            self._refusals.append(original_error(error))
-            return Unsubmitted(cause=error)
-        except ModelsLabError as error:
-            return Unsubmitted(cause=error)
-        reply = reply_or_raise(result)
-        if isinstance(reply, Success):
+        reply = await self._submits.submit(as_submission(request))
+        if not isinstance(reply, Processing):
             return reply
         return await self._engine.outcome(reply.ticket, self._timeout)
 
 
-def _as_submission(request: GenerationRequest) -> Submission:
+def as_submission(request: GenerationRequest) -> Submission:
+    """
+    Return a request as a submission.
+
+    Raises:
+        ValueError: The request is neither a submission nor a pair.
+    """
     match request:
         case Submission():
             return request

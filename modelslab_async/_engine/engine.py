@@ -202,7 +202,7 @@ class Engine:
             ValueError: The endpoint is unknown, or the parameters do not fit it.
         """
         self.check_usable()
-        return await self.endpoints.prepare(submission.endpoint, submission.parameters)
+        return await self.endpoints.prepare(submission)
 
     async def wait_for_drops(self) -> None:
         """Wait until the tickets of abandoned streams are no longer polled."""

@@ -3,10 +3,12 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from . import lease_rows, pending_saves, tickets
+from .._models.ticket import Ticket
+from . import lease_rows, pending_saves, submits, ticket_results, tickets
 from .lease_rows import Claim
 from .pending_saves import SaveClaim
 from .sqlite_store import SqliteStore
+from .ticket_results import RecordedResult
 from .tickets import OutcomeRow, PollUpdate
 
 
@@ -85,6 +87,14 @@ class RunLeases:
         return await self._store.write(
             tickets.complete, run_id, completions, now=self._clock(), save_files=save_files
         )
+
+    async def mark_uncertain(self, track_id: str) -> None:
+        """List a submit as uncertain at once, because no reply to it can come any more."""
+        await self._store.write(submits.mark_uncertain, track_id)
+
+    async def results(self, of: Sequence[Ticket]) -> list[RecordedResult]:
+        """Return what is recorded of those tickets that have an outcome."""
+        return await self._store.read(ticket_results.results_of, of)
 
     async def claim_saves(
         self, run_id: int, *, before_run: int, limit: int, lease: float

@@ -121,6 +121,9 @@ _VERSION_3: Migration = (
     "CREATE TABLE inputs (ticket INTEGER PRIMARY KEY REFERENCES tickets, columns TEXT NOT NULL)",
     "ALTER TABLE submits ADD COLUMN columns TEXT",
     "CREATE INDEX submits_of_tickets ON submits (ticket) WHERE ticket IS NOT NULL",
+    # The caller's own name of a submission, by which it is found again. It is not sent.
+    "ALTER TABLE submits ADD COLUMN key TEXT",
+    "CREATE UNIQUE INDEX submits_by_key ON submits (key) WHERE key IS NOT NULL",
 )
 
 # The first migration creates this version. Version 1 had other names and was never released.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from attrs import field, frozen
 
 from .._models.new_ticket import Columns, NewTicket, encode_columns
-from .._models.replies import Success
+from .._models.replies import Failed, Success
 from .._models.ticket import Ticket
 from .compact_ids import family_names, read_ticket, row_id_of
 from .row_codec import decode_columns
@@ -15,7 +15,7 @@ from .schema import RUN_IS_ALIVE
 from .tickets import add, complete_new
 
 _SELECT_SUBMITS = (
-    "SELECT track_id, endpoint, payload_hash, recorded_at, columns, ticket, family, id "
+    "SELECT track_id, endpoint, payload_hash, recorded_at, columns, key, ticket, family, id "
     "FROM submits LEFT JOIN tickets USING (ticket)"
 )
 
@@ -32,6 +32,7 @@ class PendingSubmit:
         recorded_at: When the submit was recorded, in seconds since 1970.
         ticket: The ticket of the work; None while it is unknown whether work was started.
         columns: The columns of the caller's table that belong to it. Its ticket gets them.
+        key: The key of the submission; None if it has none.
     """
 
     track_id: str
@@ -40,6 +41,7 @@ class PendingSubmit:
     recorded_at: float
     ticket: Ticket | None = None
     columns: Columns = field(factory=dict[str, Any])
+    key: str | None = None
 
 
 class SubmitOrigin(NamedTuple):
@@ -49,29 +51,40 @@ class SubmitOrigin(NamedTuple):
     endpoint: str
 
 
+class DuplicateSubmit(ValueError):
+    """A submit with the same track_id or key is in the journal already."""
+
+
 def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | None) -> None:
     """
     Record a submit that is about to be sent.
 
     Raises:
-        ValueError: The journal already has a submit with this track_id.
+        DuplicateSubmit: The journal already has a submit with this track_id or key.
     """
     written = db.execute(
         "INSERT OR IGNORE INTO submits (track_id, endpoint, payload_hash, recorded_at, columns, "
-        "run) VALUES (?, ?, ?, ?, ?, ?)",
+        "run, key) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             *(submit.track_id, submit.endpoint, submit.payload_hash, submit.recorded_at),
-            *(encode_columns(submit.columns, submit.track_id) or None, run_id),
+            *(encode_columns(submit.columns, submit.track_id) or None, run_id, submit.key),
         ),
     )
     if written.rowcount != 1:
-        raise ValueError(
-            f"track_id {submit.track_id!r} is in this journal already; each submit has its own"
+        of_key = "" if submit.key is None else f" or key {submit.key!r}"
+        raise DuplicateSubmit(
+            f"track_id {submit.track_id!r}{of_key} is in this journal already; each submit has "
+            "its own"
         )
 
 
 def confirm(
-    db: sqlite3.Connection, track_id: str, ticket: Ticket, *, result: Success | None, now: float
+    db: sqlite3.Connection,
+    track_id: str,
+    ticket: Ticket,
+    *,
+    result: Success | Failed | None,
+    now: float,
 ) -> None:
     """
     Mark a submit as confirmed by its ticket. Add the ticket, with its columns and its result.
@@ -90,6 +103,11 @@ def confirm(
     _check_found(confirmed, track_id)
     if result is not None:
         complete_new(db, row_id, result, now=now)
+
+
+def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
+    """Release an uncertain submit from its run, because no reply to it can come any more."""
+    db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 
 def withdraw(db: sqlite3.Connection, track_id: str) -> None:
@@ -131,6 +149,11 @@ def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[in
     return {row_id: SubmitOrigin(track_id, endpoint) for row_id, track_id, endpoint in rows}
 
 
+def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
+    """Return the submit of the submission with a key; None if there is none."""
+    return next(iter(_select(db, f"{_SELECT_SUBMITS} WHERE key = ?", key)), None)
+
+
 def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSubmit]:
     names = family_names(db)
     rows = db.execute(query, (value,))
@@ -140,10 +163,11 @@ def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSu
             endpoint=endpoint,
             payload_hash=payload_hash,
             recorded_at=recorded_at,
+            key=key,
             ticket=None if row_id is None else read_ticket(names, row_id, family, id_),
             columns=decode_columns(track_id, columns, "submits"),
         )
-        for track_id, endpoint, payload_hash, recorded_at, columns, row_id, family, id_ in rows
+        for track_id, endpoint, payload_hash, recorded_at, columns, key, row_id, family, id_ in rows
     ]
 
 

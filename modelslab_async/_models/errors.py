@@ -18,6 +18,7 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     ├── SubmitTimeout           the caller's timeout passed, nothing was started (a TimeoutError)
     ├── SubmitUncertain         the work may have been started; check before paying again
     ├── UnusableFile            a file to submit cannot be read or is too long (a ValueError)
+    ├── SubmissionConflict      its key was used for another submission (a ValueError)
     ├── DownloadError           the job is done, but one of its outputs could not be saved
     │   ├── LinkGone            the link has no file: expired, or not there in time
     │   ├── LinkRefused         the link must not be used: it is not https, or not public

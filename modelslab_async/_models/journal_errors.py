@@ -37,3 +37,11 @@ class JournalDamaged(JournalError):
 
 class WrongJournal(JournalError):
     """The file is not a journal, or is a journal of a newer version. It was not changed."""
+
+
+class SubmissionConflict(ModelsLabError, ValueError):
+    """
+    The key of a submission was used for another endpoint or other parameters in the same batch.
+
+    Nothing was sent, because it is not clear which of the two is meant.
+    """

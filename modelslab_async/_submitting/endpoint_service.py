@@ -8,6 +8,7 @@ from typing import Any
 
 from .._models.errors import ClientClosed, TransportError
 from .._models.key_tier import Tier
+from .._models.submission import Submission
 from .._parsing.reply import read_utility_reply
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
@@ -58,7 +59,7 @@ class EndpointService:
             self._check_file(endpoint, parameter, file)
         return endpoint
 
-    async def prepare(self, name: str, params: Mapping[str, Any]) -> SubmitRequest:
+    async def prepare(self, submission: Submission) -> SubmitRequest:
         """
         Check a request to start work, and read the files among its parameters.
 
@@ -66,8 +67,9 @@ class EndpointService:
             ValueError: See `check`.
             UnusableFile: A file cannot be read, is empty or too long.
         """
-        endpoint = self.check(name, params)
-        return SubmitRequest.of(endpoint, await with_uploads(params))
+        endpoint = self.check(submission.endpoint, submission.parameters)
+        uploads = await with_uploads(submission.parameters)
+        return SubmitRequest.of(endpoint, uploads, submission.key)
 
     async def ask(
         self,

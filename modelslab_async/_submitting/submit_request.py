@@ -30,15 +30,19 @@ class SubmitRequest:
         params: The parameters, with a track_id if the endpoint takes one.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
         submit_id: The id of the request in a submit recorder: the track_id, or else a random text.
+        key: The key of the submission; None if it has none. It is not sent.
     """
 
     endpoint: Endpoint
     params: Mapping[str, Any] = field(repr=False)
     payload_hash: str
     submit_id: str
+    key: str | None = None
 
     @classmethod
-    def of(cls, endpoint: Endpoint, params: Mapping[str, Any]) -> "SubmitRequest":
+    def of(
+        cls, endpoint: Endpoint, params: Mapping[str, Any], key: str | None = None
+    ) -> "SubmitRequest":
         """
         Check the parameters, and add a random track_id if the endpoint takes one and none is given.
 
@@ -54,6 +58,7 @@ class SubmitRequest:
             params=with_track_id,
             payload_hash=_hash(endpoint, params),
             submit_id=_track_id(with_track_id) or secrets.token_hex(8),
+            key=key,
         )
 
     @property

@@ -80,6 +80,17 @@ async def many(client: Client, tickets: AsyncIterator[str]) -> None:
         assert_type(news, Processing | Success | Failed | Unresolved)
 
 
+async def generated_table(client: Client, batch: Batch, downloads: Downloads) -> None:
+    submission = Submission("realtime/text2img", {"prompt": "a lighthouse"}, key="row 1")
+    assert_type(await client.submit(submission), Processing | Success)
+    assert_type(await client.generate(submission, timeout=60), Success)
+    async for given, outcome in client.generate_many([submission]):
+        assert_type(given, Submission)
+        assert_type(outcome, Success | Failed | Unresolved | Unsubmitted)
+    async for given, _ in batch.generate_many([submission], downloads=downloads):
+        assert_type(given, Submission)
+
+
 async def run_kept(client: Client, tickets: AsyncIterator[str]) -> Report:
     async with Batch.open("a.journal", client=client, lease=30) as batch:
         assert_type(batch, Batch)

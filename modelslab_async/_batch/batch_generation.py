@@ -1,0 +1,248 @@
+"""BatchGeneration: one call of `Batch.generate_many`. It never submits a recorded key again."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing, suppress
+from functools import partial
+from itertools import islice
+from typing import Any, Final, TypeAlias
+
+from .._aio.bounded_map import BoundedMap
+from .._downloads.downloads import Downloads
+from .._downloads.save_result_types import SaveResult
+from .._engine.bulk_generation import BulkSubmits, GenerationRequest
+from .._engine.engine import Engine
+from .._journal.submits import DuplicateSubmit
+from .._models.argument_checks import check_count, check_nonnegative_seconds
+from .._models.errors import GenerationFailed, UnusableFile
+from .._models.journal_errors import JournalError, SubmissionConflict
+from .._models.outcomes import Outcome, Unsubmitted
+from .._models.replies import Success
+from .._models.submission import Submission
+from .._models.ticket import Ticket
+from ..journal import Journal, PendingSubmit
+from .journal_submit_recorder import JournalSubmitRecorder, recorded_uncertainty
+from .recorded_results import to_result
+from .run_protocol import TicketFeed, recheck_interval
+from .run_restarts import RunSequence
+from .submission_keys import with_keys
+
+GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted
+
+# The most tickets whose results are read from the journal at once.
+_TICKETS_PER_RECHECK: Final = 1000
+
+
+class BatchGeneration:
+    """
+    Submits what the journal does not know yet, and finds the result of each submission.
+
+    Results come from the runs of this process or, where an earlier run or another process recorded
+    them, from the journal.
+
+    Args:
+        engine: Submits.
+        journal: Knows which keys were submitted.
+        submit_recorder: Records each submit with its key.
+        lease: The lease of the batch, which says how often to look for results of other processes.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        submit_recorder: JournalSubmitRecorder,
+        lease: float,
+    ) -> None:
+        self._feed = TicketFeed()
+        self._engine = engine
+        self._journal = journal
+        self._submits = BulkSubmits(engine, submit_recorder)
+        self._recheck_s = recheck_interval(lease)
+        self._saves_files = False
+        self._awaited: dict[Ticket, asyncio.Future[Outcome | SaveResult | None]] = {}
+        self._has_ended = False
+        self._run_error: BaseException | None = None
+
+    async def run(
+        self,
+        requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest],
+        runs: RunSequence,
+        downloads: Downloads | None,
+        *,
+        timeout: float | None,
+        window: int,
+    ) -> AsyncGenerator[tuple[Submission, GenerationResult], None]:
+        """
+        Yield each submission with its result. See `Batch.generate_many`.
+
+        Args:
+            requests: The submissions, or pairs of an endpoint and its parameters.
+            runs: Begins the runs that poll and save.
+            downloads: Saves the files of successes; None to yield the successes themselves.
+            timeout: The most seconds to wait for each ticket.
+            window: The most submissions in progress.
+        """
+        self._engine.check_usable()
+        check_nonnegative_seconds("timeout", timeout, optional=True)
+        check_count("window", window)
+        if downloads is not None:
+            downloads.check_open()
+            self._saves_files = True
+        run_results = runs.results(self._engine, downloads, timeout, feed=self._feed)
+        drained = asyncio.create_task(self._feed.draining.wait(), name="modelslab_async drain")
+        tasks: list[asyncio.Task[Any]] = [
+            drained,
+            asyncio.create_task(self._route(run_results), name="modelslab_async batch results"),
+            asyncio.create_task(self._recheck(), name="modelslab_async batch recheck"),
+        ]
+        bounded: BoundedMap[Submission, GenerationResult | None] = BoundedMap(
+            partial(self._generate, drained), window
+        )
+        try:
+            async with aclosing(bounded.run(self._until_drained(requests), self._check)) as pairs:
+                async for submission, result in pairs:
+                    if result is not None:
+                        yield submission, result
+            if self._run_error is not None:
+                raise self._run_error
+        finally:
+            self._feed.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _until_drained(
+        self, requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest]
+    ) -> AsyncGenerator[Submission, None]:
+        async with aclosing(with_keys(requests)) as submissions:
+            async for submission in submissions:
+                if self._feed.draining.is_set():
+                    return
+                yield submission
+
+    def _check(self, submission: Submission) -> None:
+        self._engine.endpoints.check(submission.endpoint, submission.parameters)
+
+    async def _generate(
+        self, drained: asyncio.Task[Any], submission: Submission
+    ) -> GenerationResult | None:
+        """Return the result of one submission; None if the batch is drained before it comes."""
+        starting = asyncio.create_task(self._start(submission), name="modelslab_async batch submit")
+        try:
+            await asyncio.wait((starting, drained), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not starting.done():
+                # A submit in flight goes on in a task of its own, and is recorded.
+                starting.cancel()
+                await asyncio.wait((starting,))
+        if starting.cancelled():
+            return None
+        started = starting.result()
+        return await self._result_of(started) if isinstance(started, Ticket) else started
+
+    async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
+        """Submit what was not submitted before, and return its ticket or its result."""
+        is_other_of_same_track_id = False
+        while True:
+            recorded = await self._journal.find_submit_by_key(submission.key or "")
+            if recorded is None and is_other_of_same_track_id:
+                return Unsubmitted(cause=_conflict(submission, "track_id"))
+            if recorded is None:
+                try:
+                    return await self._submit(submission)
+                except DuplicateSubmit:
+                    # Another task or process recorded this key meanwhile, or this track_id is that
+                    # of another submission.
+                    is_other_of_same_track_id = True
+            elif not await self._is_same(submission, recorded):
+                return Unsubmitted(cause=_conflict(submission, "key"))
+            elif recorded.ticket is not None:
+                return recorded.ticket
+            elif recorded.track_id in {each.track_id for each in await self._journal.uncertain()}:
+                return Unsubmitted(cause=recorded_uncertainty(recorded))
+            else:
+                # It is in flight, in another task or process.
+                await asyncio.sleep(self._recheck_s)
+
+    async def _submit(self, submission: Submission) -> Ticket | Success | Unsubmitted:
+        match await self._submits.submit(submission):
+            case Unsubmitted(cause=GenerationFailed(ticket=Ticket() as ticket)):
+                # The recorder wrote down the failure as the outcome of this ticket.
+                return ticket
+            case Unsubmitted() as unsubmitted:
+                return unsubmitted
+            case Success() as success if not self._saves_files:
+                return success
+            case Success(ticket=ticket):
+                await self._journal.requeue_saves([ticket])
+            case reply:
+                ticket = reply.ticket
+        self._feed.notify()
+        return ticket
+
+    async def _is_same(self, submission: Submission, recorded: PendingSubmit) -> bool:
+        """Whether a recorded submit has the endpoint and the parameters of a submission."""
+        try:
+            submit_request = await self._engine.prepare(submission)
+        except UnusableFile:
+            # Its file was uploaded when it was submitted, and may be gone now.
+            return submission.endpoint == recorded.endpoint
+        return (submission.endpoint, submit_request.payload_hash) == (
+            recorded.endpoint,
+            recorded.payload_hash,
+        )
+
+    async def _result_of(self, ticket: Ticket) -> Outcome | SaveResult | None:
+        if ticket not in self._awaited:
+            self._awaited[ticket] = asyncio.get_running_loop().create_future()
+        awaited = self._awaited[ticket]
+        # A run may have yielded the result before it was awaited.
+        await self._resolve_recorded([ticket])
+        if self._has_ended:
+            self._resolve(ticket, None)
+        await asyncio.wait((awaited,))
+        return awaited.result()
+
+    def _resolve(self, ticket: Ticket, result: Outcome | SaveResult | None) -> None:
+        if (awaited := self._awaited.pop(ticket, None)) is not None:
+            awaited.set_result(result)
+
+    async def _resolve_recorded(self, tickets: list[Ticket]) -> None:
+        for recorded in await self._journal.leases.results(tickets):
+            result = to_result(
+                recorded, first_run=self._feed.first_run, saves_files=self._saves_files
+            )
+            if result is not None:
+                self._resolve(result.ticket, result)
+
+    async def _route(self, run_results: AsyncGenerator[Any, None]) -> None:
+        """Hand each result of the runs to the submission that waits for it."""
+        try:
+            async with aclosing(run_results):
+                async for result in run_results:
+                    self._resolve(result.ticket, result)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- `run` raises it.
+            self._run_error = error
+        self._feed.draining.set()
+        self._has_ended = True
+        for ticket in [*self._awaited]:
+            self._resolve(ticket, None)
+
+    async def _recheck(self) -> None:
+        """Look in the journal for results that another process recorded."""
+        while True:
+            await asyncio.sleep(self._recheck_s)
+            if tickets := [*islice(self._awaited, _TICKETS_PER_RECHECK)]:
+                # A journal that is locked now is read again after the next pause.
+                with suppress(JournalError):
+                    await self._resolve_recorded(tickets)
+
+
+def _conflict(submission: Submission, what: str) -> SubmissionConflict:
+    return SubmissionConflict(
+        f"the {what} of submission {submission.key!r} is in this journal for another endpoint or "
+        f"other parameters; nothing was sent: give it another {what}, or use another journal"
+    )

@@ -1,0 +1,40 @@
+"""Turns what a journal holds of a ticket into the result of a submission. It reads nothing."""
+
+from .._downloads.save_result_types import Saved, SaveResult, Unsaved
+from .._journal.ticket_results import RecordedResult
+from .._models.download_errors import DownloadError
+from .._models.outcomes import Outcome, Unresolved
+from .._models.replies import Success
+from .save_run import to_saved_file
+
+
+def to_result(
+    recorded: RecordedResult, *, first_run: int | None, saves_files: bool
+) -> Outcome | SaveResult | None:
+    """
+    Return the result that is recorded of a ticket; None if a run still works on it.
+
+    Args:
+        recorded: What the journal holds.
+        first_run: The number of the first run of this call. What earlier runs could not resolve or
+            save is tried again. None if no run has begun yet.
+        saves_files: Whether a success is a result only once its files are saved.
+    """
+    outcome, save = recorded.outcome, recorded.save
+    if isinstance(outcome, Unresolved):
+        return outcome if _is_of_this_call(recorded.run, first_run) else None
+    if not isinstance(outcome, Success) or not saves_files:
+        return outcome
+    if save is None:
+        return None
+    files = tuple(map(to_saved_file, save.files))
+    if save.error is None:
+        return Saved(ticket=outcome.ticket, files=files, success=outcome)
+    if not _is_of_this_call(save.run, first_run):
+        return None
+    cause = DownloadError(save.error, ticket=outcome.ticket, argument=save.argument)
+    return Unsaved(ticket=outcome.ticket, cause=cause, files=files, success=outcome)
+
+
+def _is_of_this_call(run: int, first_run: int | None) -> bool:
+    return first_run is not None and run >= first_run

@@ -1,0 +1,65 @@
+"""Gives a key to each submission of a source that has none. It reads no journal."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
+from typing import Any, Final
+
+from attrs import evolve
+
+from .._aio.iteration import iterate
+from .._engine.bulk_generation import GenerationRequest, as_submission
+from .._models.submission import Submission
+
+# These parameters may differ between two runs of the same program.
+_UNSTABLE_PARAMETERS: Final = ("track_id", "webhook")
+_KEY_DIGITS: Final = 16
+
+
+async def with_keys(
+    requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest],
+) -> AsyncGenerator[Submission, None]:
+    """
+    Yield each request as a submission with a key.
+
+    A key that is made here is a digest of the endpoint and the parameters, so that the same program
+    makes it again. The second of two equal submissions gets the ending `-2`, and so on.
+
+    Raises:
+        ValueError: A request is neither a submission nor a pair of an endpoint and parameters.
+    """
+    seen: Counter[str] = Counter()
+    async with aclosing(iterate(requests)) as source:
+        async for request in source:
+            submission = as_submission(request)
+            if submission.key is None:
+                key = content_key(submission)
+                seen[key] += 1
+                key += f"-{seen[key]}" if seen[key] > 1 else ""
+                submission = evolve(submission, key=key)
+            yield submission
+
+
+def content_key(submission: Submission) -> str:
+    """Return a digest of the endpoint and the parameters, in hexadecimal digits."""
+    parameters = {
+        name: value
+        for name, value in submission.parameters.items()
+        if name not in _UNSTABLE_PARAMETERS
+    }
+    text = json.dumps([submission.endpoint, parameters], sort_keys=True, default=_describe)
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]
+
+
+def _describe(value: Any) -> str:
+    """Return a text for a value that JSON cannot carry: the digest of bytes, or a path."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"sha256:{hashlib.sha256(value).hexdigest()}"
+    if hasattr(value, "__fspath__"):
+        return f"file:{value.__fspath__()}"
+    raise ValueError(
+        f"a submission with a value of type {type(value).__name__} needs a key of its own, such as "
+        "Submission(..., key='row 1')"
+    )

@@ -1,0 +1,298 @@
+"""`Batch.generate_many`: submits, polls and saves side by side, and pays for nothing twice."""
+
+import asyncio
+from collections import Counter
+from contextlib import aclosing
+
+import httpx
+import pytest
+
+from modelslab_async import (
+    AuthenticationError,
+    Batch,
+    Client,
+    Downloads,
+    Failed,
+    JournalFull,
+    Pace,
+    Saved,
+    Submission,
+    SubmissionConflict,
+    SubmitUncertain,
+    Success,
+    TransportError,
+    Unresolved,
+    Unsubmitted,
+)
+from modelslab_async._journal.run_operations import RunLeases
+from modelslab_async.emulator import Emulator, Jobs, run_server
+
+REALTIME = "realtime/text2img"
+
+
+def client_of(emulator, **more):
+    pace = Pace(floor=0.05, max_failures=1000)
+    http = httpx.ASGITransport(app=emulator)
+    return Client("a-key-for-tests", http=http, pace=pace, **more)
+
+
+def rows(count):
+    return [Submission(REALTIME, {"prompt": f"no. {n}"}, key=f"row {n}") for n in range(count)]
+
+
+async def results_of(batch, requests, **more):
+    return [pair async for pair in batch.generate_many(requests, **more)]
+
+
+async def test_each_submission_has_its_result(a_client, emulator, path):
+    """It is found by the key of the caller, and each was submitted once."""
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        pairs = await results_of(batch, rows(20))
+        assert {f"row {n}" for n in range(20)} == {submission.key for submission, _ in pairs}
+        for submission, result in pairs:
+            assert isinstance(result, Success)
+            submit = await batch.journal.find_submit_by_key(submission.key)
+            assert result.ticket == submit.ticket
+    prompts = Counter(each.fields["prompt"] for each in emulator.submits)
+    assert {f"no. {n}": 1 for n in range(20)} == prompts
+
+
+async def test_second_call_pays_for_nothing(a_client, emulator, path):
+    """It yields the same results from the journal, without a poll."""
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        first = await results_of(batch, rows(5))
+    polls = emulator.polls.total()
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        second = await results_of(batch, rows(7))
+        assert {s.key: r for s, r in first}.items() <= {s.key: r for s, r in second}.items()
+    assert 7 == len(emulator.submits)
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        assert 7 == len(await results_of(batch, rows(7)))
+    assert 7 == len(emulator.submits)
+    assert polls < emulator.polls.total()
+
+
+async def test_files_are_saved_while_others_are_submitted(path, tmp_path):
+    """A success is yielded with its files, and a second call finds them in the journal."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.2), seed=1))
+    async with run_server(emulator) as url:
+        for _ in range(2):
+            async with (
+                Client("a-key-for-tests", base_url=url, queue=2, pace=Pace(floor=0.05)) as client,
+                Batch.open(path, client=client) as batch,
+                Downloads(client, to=tmp_path / "out", allow_private=True) as downloads,
+            ):
+                pairs = await results_of(batch, rows(8), downloads=downloads)
+                assert 8 == len(pairs)
+                for _, result in pairs:
+                    assert isinstance(result, Saved)
+                    assert all(file.path.exists() for file in result.files)
+                    assert result.files
+    assert 8 == len(emulator.submits)
+
+
+@pytest.mark.parametrize("saves", [False, True])
+async def test_result_that_comes_at_once_is_saved_too(path, tmp_path, saves):
+    """A reply that holds the result needs no poll, and its files are saved."""
+    emulator = Emulator(jobs=Jobs(immediate=1.0, seed=1))
+    async with (
+        run_server(emulator) as url,
+        Client("a-key-for-tests", base_url=url) as client,
+        Batch.open(path, client=client) as batch,
+        Downloads(client, to=tmp_path / "out", allow_private=True) as downloads,
+    ):
+        pairs = await results_of(batch, rows(3), downloads=downloads if saves else None)
+        assert 3 * [Saved if saves else Success] == [type(result) for _, result in pairs]
+        assert [] == [each async for each in batch.run()]
+    assert 0 == emulator.polls.total()
+
+
+async def test_equal_submissions_without_key_are_told_apart(a_client, emulator, path):
+    """Three equal ones are paid for three times, and by a restarted program not once more."""
+    requests = [(REALTIME, {"prompt": "a cat"})] * 3 + [(REALTIME, {"prompt": "a dog"})]
+    for _ in range(2):
+        async with a_client() as client, Batch.open(path, client=client) as batch:
+            pairs = await results_of(batch, requests)
+            assert 4 == len({submission.key for submission, _ in pairs})
+            assert 4 == len({result.ticket for _, result in pairs})
+    assert 4 == len(emulator.submits)
+
+
+async def test_changed_parameters_of_a_key_are_not_sent(a_client, emulator, path):
+    """The changed submission alone ends, as a conflict."""
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await results_of(batch, rows(2))
+        changed = Submission(REALTIME, {"prompt": "another"}, key="row 1")
+        pairs = await results_of(batch, [rows(1)[0], changed])
+        results = {submission.key: result for submission, result in pairs}
+        assert isinstance(results["row 0"], Success)
+        match results["row 1"]:
+            case Unsubmitted(cause=SubmissionConflict() as conflict):
+                assert "the key of submission 'row 1'" in str(conflict)
+            case other:
+                pytest.fail(str(other))
+    assert 2 == len(emulator.submits)
+
+
+async def test_track_id_of_another_submission_is_a_conflict(a_client, emulator, path):
+    """Two keys with one track_id would be one submit in the journal."""
+    requests = [
+        Submission(REALTIME, {"prompt": "a cat", "track_id": 7}, key=key) for key in ("a", "b")
+    ]
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        results = [result for _, result in await results_of(batch, requests)]
+    assert [Success, Unsubmitted] == sorted(map(type, results), key=lambda kind: kind.__name__)
+    assert 1 == len(emulator.submits)
+
+
+async def test_key_given_twice_is_submitted_once(a_client, emulator, path):
+    """Both have the same result, even while the first is in flight."""
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        pairs = await results_of(batch, [*rows(1), *rows(1)])
+        assert 2 == len(pairs)
+        assert 1 == len({result.ticket for _, result in pairs})
+    assert 1 == len(emulator.submits)
+
+
+class LosesReplies:
+    """Delivers each request, and loses the replies to submits."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    async def exchange(self, request):
+        response = await self.inner.exchange(request)
+        if "prompt" in str(request.body):
+            raise TransportError("the connection broke", may_have_been_sent=True)
+        return response
+
+
+async def test_uncertain_submission_is_never_sent_again(a_client, emulator, path):
+    """It is listed until the caller confirms its ticket. A key given twice does not hang."""
+    http = LosesReplies(a_client().engine.status_client._sender._transport)
+    async with (
+        Client("a-key-for-tests", http=http, queue=None) as client,
+        Batch.open(path, client=client) as batch,
+    ):
+        for requests in ([*rows(1), *rows(1)], rows(1)):
+            for _, result in await results_of(batch, requests):
+                assert isinstance(result, Unsubmitted)
+                assert isinstance(result.cause, SubmitUncertain)
+        assert ["row 0"] == [each.key for each in await batch.uncertain()]
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        ((_, result),) = await results_of(batch, rows(1))
+        assert isinstance(result.cause, SubmitUncertain)
+        (uncertain,) = await batch.uncertain()
+        await batch.journal.confirm(uncertain.track_id, emulator.submits[0].ticket)
+        ((_, result),) = await results_of(batch, rows(1))
+        assert isinstance(result, Success)
+    assert 1 == len(emulator.submits)
+
+
+async def test_refused_key_sends_no_more(path):
+    """One submit learns that the key is refused. A correct key sends all."""
+    emulator = Emulator(keys={"a-key-for-tests"})
+    other = Client("another-key", http=httpx.ASGITransport(app=emulator))
+    async with other as client, Batch.open(path, client=client) as batch:
+        results = [result for _, result in await results_of(batch, rows(50))]
+        assert all(isinstance(each.cause, AuthenticationError) for each in results)
+        assert 50 == len(results)
+        assert (await batch.report()).uncertain == 0
+    async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
+        assert 5 == len(await results_of(batch, rows(5)))
+
+
+async def test_failed_work_is_not_submitted_again(path):
+    """A restarted program gets the same failure from the journal."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), failure_rate=1.0, seed=1))
+    for _ in range(2):
+        async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
+            results = [result for _, result in await results_of(batch, rows(3))]
+            assert 3 * [Failed] == [type(result) for result in results]
+    assert 3 == len(emulator.submits)
+
+
+async def test_timeout_is_per_ticket_and_next_call_waits_again(path):
+    """An unresolved submission is polled again by the next call, and not submitted."""
+    emulator = Emulator(jobs=Jobs(duration=(0.5, 0.5), seed=1))
+    async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
+        ((_, result),) = await results_of(batch, rows(1), timeout=0.01)
+        assert isinstance(result, Unresolved)
+        ((_, result),) = await results_of(batch, rows(1))
+        assert isinstance(result, Success)
+    assert 1 == len(emulator.submits)
+
+
+async def test_two_processes_share_one_table(path):
+    """Each submission is paid for once, and both callers have all results."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.2), seed=1))
+
+    async def work():
+        async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
+            return await results_of(batch, rows(12))
+
+    first, second = await asyncio.gather(work(), work())
+    assert {s.key: r.ticket for s, r in first} == {s.key: r.ticket for s, r in second}
+    assert 12 == len(emulator.submits)
+
+
+async def test_leaving_early_leaves_the_rest(a_client, emulator, path):
+    """What was submitted is in the journal, and the next call goes on with it."""
+    async with (
+        a_client(queue=2) as client,
+        Batch.open(path, client=client) as batch,
+        aclosing(batch.generate_many(rows(10))) as pairs,
+    ):
+        await anext(pairs)
+    assert len(emulator.submits) < 10
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        assert 10 == len(await results_of(batch, rows(10)))
+        assert [] == await batch.uncertain()
+    assert 10 == len(emulator.submits)
+
+
+async def test_drained_batch_submits_no_more(a_client, emulator, path):
+    """The call ends soon, and a later batch continues."""
+    async with a_client(queue=2) as client, Batch.open(path, client=client) as batch:
+        yielded = []
+        async for submission, _ in batch.generate_many(rows(50)):
+            yielded.append(submission)
+            batch.drain()
+        assert len(emulator.submits) < 50
+    async with a_client(queue=None) as client, Batch.open(path, client=client) as batch:
+        assert 50 == len(await results_of(batch, rows(50)))
+    assert 50 == len(emulator.submits)
+
+
+async def test_bad_request_ends_after_earlier_ones(a_client, emulator, path):
+    """An ill-formed request is a ValueError after the results of those before it."""
+    bad = Submission(REALTIME, {"promt": "a cat"}, key="bad")
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        pairs = batch.generate_many([*rows(3), bad, *rows(9)])
+        keys = [(await anext(pairs))[0].key for _ in range(3)]
+        with pytest.raises(ValueError, match="expects 'prompt', got 'promt'"):
+            await anext(pairs)
+    assert ["row 0", "row 1", "row 2"] == sorted(keys)
+    assert 3 == len(emulator.submits)
+
+
+async def test_error_of_the_journal_ends_the_call(a_client, emulator, path, monkeypatch):
+    """No more is submitted, and the error reaches the caller."""
+
+    async def full(*_args, **_more):
+        raise JournalFull("there is no room")
+
+    async with a_client(queue=1) as client, Batch.open(path, client=client) as batch:
+        monkeypatch.setattr(RunLeases, "complete", full)
+        with pytest.raises(JournalFull):
+            await results_of(batch, rows(20))
+    assert len(emulator.submits) < 20
+
+
+async def test_timeout_of_wrong_type_sends_nothing(a_client, emulator, path):
+    """Arguments are checked before anything is sent."""
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        for wrong in ({"timeout": -1}, {"window": 0}):
+            with pytest.raises(ValueError, match="at least"):
+                await results_of(batch, rows(1), **wrong)
+    assert [] == emulator.submits
