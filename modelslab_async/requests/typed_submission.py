@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any, BinaryIO, TypeAlias
 
+from .._models.argument_checks import check_type
 from .._models.submission import Submission
 
 FileOrLink: TypeAlias = str | bytes | PathLike[str] | BinaryIO
@@ -20,10 +21,12 @@ def submission_of(endpoint: str, arguments: Mapping[str, Any]) -> Submission:
             `extra` are added.
 
     Raises:
+        TypeError: `extra` is no mapping.
         ValueError: `extra` repeats an argument.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
     extra: Mapping[str, Any] = given.pop("extra", {})
+    check_type("extra", extra, Mapping, "a mapping of parameters by name")
     if repeated := extra.keys() & given.keys():
         raise ValueError(
             f"{endpoint} takes each parameter once, got {', '.join(sorted(repeated))} as an "

@@ -44,6 +44,12 @@ def test_extra_that_repeats_an_argument_is_refused():
         realtime.text2img(prompt="a lighthouse", width=512, extra={"width": 256})
 
 
+def test_extra_that_is_no_mapping_is_refused():
+    """The message says what was expected and what came."""
+    with pytest.raises(TypeError, match="extra is a mapping of parameters by name, got "):
+        realtime.text2img(prompt="a lighthouse", extra=["width"])
+
+
 def test_api_key_in_extra_is_refused():
     """The key is no part of a submission, and the message does not show it."""
     with pytest.raises(ValueError, match="without `key`") as caught:
