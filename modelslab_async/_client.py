@@ -1,7 +1,7 @@
 """Client: the public methods of the library. It checks arguments and hands them to the engine."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import httpx
 
@@ -10,7 +10,7 @@ from ._engine.engine import Engine, success_or_raise
 from ._engine.settings import Settings
 from ._engine.single_generation import SingleGeneration
 from ._engine.streams import gather_outcomes, stream_outcomes, stream_updates
-from ._models.argument_checks import check_nonnegative_seconds, check_type
+from ._models.argument_checks import check_nonnegative_seconds
 from ._models.events import Event, Submitted
 from ._models.outcomes import Outcome, Unsubmitted
 from ._models.replies import Processing, Reply, Success
@@ -18,8 +18,6 @@ from ._models.submission import Submission
 from ._models.ticket import Ticket, TicketLike
 from ._polling.stream_buffer import Tickets
 from ._registry.endpoint import Endpoint
-from ._registry.endpoints import ENDPOINTS
-from ._registry.families import FAMILIES
 from ._registry.family import Family
 from ._scheduling.pace import Pace
 from ._scheduling.pace_protocol import PacePolicy
@@ -86,13 +84,11 @@ class Client:
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        for name, key in (("api_key", api_key), ("enterprise_key", enterprise_key)):
-            check_type(name, key, str | None, "a text or None")
         settings = Settings(
             base_url=base_url,
             legacy_base_url=legacy_base_url,
-            families=FAMILIES if families is None else families,
-            endpoints=ENDPOINTS if endpoints is None else endpoints,
+            families=families,
+            endpoints=endpoints,
             pace=pace,
             rate=rate,
             workers=workers,
@@ -143,12 +139,6 @@ class Client:
             Refused: The server refuses the key, the plan or the request.
             TransientError: Too many polls in a row failed, by the limits of the pace.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
-
-        Example:
-            ```python
-            picture = await client.wait("realtime:13443927")
-            print(picture.output)
-            ```
         """
         check_nonnegative_seconds("timeout", timeout, optional=True)
         return success_or_raise(await self.engine.outcome(Ticket.of(ticket), timeout))
@@ -203,6 +193,10 @@ class Client:
         """
         self.engine.nudge(Ticket.of(ticket))
 
+    @overload
+    async def submit(self, endpoint: Submission, /) -> Processing | Success: ...
+    @overload
+    async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success: ...
     async def submit(self, endpoint: str | Submission, /, **params: Any) -> Processing | Success:
         """
         Start work as soon as a slot is free.
@@ -228,6 +222,14 @@ class Client:
         submit_request = await self.engine.prepare(Submission.of(endpoint, params))
         return reply_or_raise(await self.engine.submitter.submit(submit_request))
 
+    @overload
+    async def generate(
+        self, endpoint: Submission, /, *, timeout: float | None = None
+    ) -> Success: ...
+    @overload
+    async def generate(
+        self, endpoint: str, /, *, timeout: float | None = None, **params: Any
+    ) -> Success: ...
     async def generate(
         self, endpoint: str | Submission, /, *, timeout: float | None = None, **params: Any
     ) -> Success:
@@ -246,6 +248,7 @@ class Client:
             WaitTimeout: The time is up, and the work goes on. Its `ticket` can be waited for.
             ModelsLabError: What else `submit` and `wait` raise.
         """
+        self.engine.endpoints.check_keyword("generate", "timeout", params)
         return await SingleGeneration(self.engine, timeout).run(Submission.of(endpoint, params))
 
     def generate_many(
@@ -273,7 +276,7 @@ class Client:
         """
         return BulkGeneration(self.engine, timeout).run(requests, window)
 
-    async def ask(self, endpoint: str, /, **params: Any) -> dict[str, Any]:
+    async def ask(self, endpoint: str | Submission, /, **params: Any) -> dict[str, Any]:
         """
         Ask an endpoint that answers at once, such as the balance, and return the reply's body.
 
@@ -282,7 +285,8 @@ class Client:
             ValueError: The endpoint is unknown, or the parameters do not fit.
         """
         self.engine.check_usable()
-        return await self.engine.endpoints.ask(endpoint, params)
+        submission = Submission.of(endpoint, params)
+        return await self.engine.endpoints.ask(submission.endpoint, submission.parameters)
 
     def webhook_url(self, base: str, *, secret: str | None = None) -> str:
         """

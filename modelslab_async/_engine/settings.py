@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .._models.argument_checks import (
     check_callback,
@@ -15,8 +15,18 @@ from .._models.argument_checks import (
 from .._models.events import Event, Submitted
 from .._polling.status_client import with_base_urls
 from .._registry.endpoint import Endpoint
+from .._registry.endpoints import ENDPOINTS
+from .._registry.families import FAMILIES
 from .._registry.family import Family
 from .._scheduling.pace_protocol import PacePolicy, check_pace
+
+
+def _or_families(value: Mapping[str, Family] | None) -> Mapping[str, Family]:
+    return FAMILIES if value is None else value
+
+
+def _or_endpoints(value: Mapping[str, Endpoint] | None) -> Mapping[str, Endpoint]:
+    return ENDPOINTS if value is None else value
 
 
 @frozen(kw_only=True)
@@ -31,8 +41,8 @@ class Settings:
 
     base_url: str | None
     legacy_base_url: str | None
-    families: Mapping[str, Family]
-    endpoints: Mapping[str, Endpoint]
+    families: Mapping[str, Family] = field(converter=_or_families)
+    endpoints: Mapping[str, Endpoint] = field(converter=_or_endpoints)
     pace: PacePolicy
     rate: float | None
     workers: int

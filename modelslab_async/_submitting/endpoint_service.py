@@ -12,7 +12,7 @@ from .._models.submission import Submission
 from .._parsing.reply import read_utility_reply
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
-from .._registry.suggestions import did_you_mean
+from .._registry.suggestions import closest_name, did_you_mean
 from .._transport.sender import Sender
 from .file_reading import files_in, with_uploads
 from .submit_request import SubmitRequest
@@ -58,6 +58,22 @@ class EndpointService:
         for parameter, file in files_in(params):
             self._check_file(endpoint, parameter, file)
         return endpoint
+
+    def check_keyword(self, method: str, keyword: str, params: Mapping[str, Any]) -> None:
+        """
+        Check that no parameter is a misspelling of the keyword that a method has.
+
+        Raises:
+            TypeError: A name is similar to the keyword, and no endpoint has such a parameter.
+        """
+        for name in params:
+            if closest_name(name, (keyword,)) and not any(
+                name in row.parameters for row in self._endpoints.values()
+            ):
+                raise TypeError(
+                    f"{method} expects {keyword!r}, got {name!r}, which looks like a misspelling "
+                    "of it; nothing was sent. If the endpoint takes it, put it into a Submission"
+                )
 
     async def prepare(self, submission: Submission) -> SubmitRequest:
         """

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from attrs import Factory, field, frozen
 
+from .._models.argument_checks import check_type
 from .._models.key_tier import Tier
 
 # A shorter key is not redacted. It can only be a placeholder in a test, and redacting it would
@@ -100,7 +101,10 @@ class Credentials:
         Raises:
             MissingApiKey: There is neither a standard nor an enterprise key.
             ValueError: A key contains characters that an HTTP header cannot carry.
+            TypeError: A key is neither a text nor None.
         """
+        for name, key in (("api_key", standard), ("enterprise_key", enterprise)):
+            check_type(name, key, str | None, "a text or None")
         standard = standard or os.environ.get(_ENVIRONMENT_VARIABLES["standard"]) or None
         enterprise = enterprise or os.environ.get(_ENVIRONMENT_VARIABLES["enterprise"]) or None
         if standard is None and enterprise is None:
