@@ -40,7 +40,6 @@ if TYPE_CHECKING:
         Refused,
         RequestBlocked,
         ServerError,
-        SubmitTimeout,
         SubmitUncertain,
         TicketNotFound,
         TransientError,
@@ -79,6 +78,7 @@ if TYPE_CHECKING:
     from ._models.saved_file import SavedFile
     from ._models.serialization import from_dict, to_dict
     from ._models.submission import Submission
+    from ._models.submit_errors import SubmitLimitReached, SubmitTimeout
     from ._models.ticket import Ticket, TicketLike
     from ._models.version import __version__
     from ._parsing.reply import read_reply
@@ -153,6 +153,7 @@ __all__ = [
     "Submission",
     "SubmissionConflict",
     "SubmitFailed",
+    "SubmitLimitReached",
     "SubmitRetried",
     "SubmitSent",
     "SubmitTimeout",
@@ -203,9 +204,8 @@ _NAMES_BY_MODULE = {
     "_models.errors": (
         "AuthenticationError ClientClosed ConnectionImpossible GenerationFailed "
         "HandshakeFailed InvalidRequest ModelsLabError PaymentRequired PermissionDenied "
-        "RateLimited Refused RequestBlocked ServerError SubmitTimeout "
-        "SubmitUncertain "
-        "TicketNotFound TransientError TransportError UnreadableReply UntrustedServer UnusableFile "
+        "RateLimited Refused RequestBlocked ServerError SubmitUncertain TicketNotFound "
+        "TransientError TransportError UnreadableReply UntrustedServer UnusableFile "
         "UnusableProxy WaitTimeout"
     ),
     "_models.events": (
@@ -221,6 +221,7 @@ _NAMES_BY_MODULE = {
     "_models.saved_file": "SavedFile",
     "_models.serialization": "from_dict to_dict",
     "_models.submission": "Submission",
+    "_models.submit_errors": "SubmitLimitReached SubmitTimeout",
     "_models.ticket": "Ticket TicketLike",
     "_models.version": "__version__",
     "_parsing.reply": "read_reply",

@@ -51,6 +51,9 @@ class Client:
         submit_timeout: The most seconds that one submit or one upload may take.
         unsent_timeout: The most seconds for which a submit that cannot leave this machine is tried
             again. Then it ends with a `TransportError`, and nothing was paid.
+        max_submits: The most submits that may be paid for; None for no limit.
+        wait_timeout: The most seconds of each wait whose call has no `timeout` of its own; None for
+            no limit.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
             be stored. If it raises, `submit` raises that error, with a note that names the ticket.
         on_event: Called with each event of polls, submits and uploads: see `Event`. It must not
@@ -81,6 +84,8 @@ class Client:
         queue: int | None = 5,
         submit_timeout: float = 120.0,
         unsent_timeout: float = 30.0,
+        max_submits: int | None = None,
+        wait_timeout: float | None = None,
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
@@ -96,6 +101,8 @@ class Client:
             queue=queue,
             submit_timeout=submit_timeout,
             unsent_timeout=unsent_timeout,
+            max_submits=max_submits,
+            wait_timeout=wait_timeout,
             on_submitted=on_submitted,
             on_event=on_event,
         )
@@ -131,7 +138,8 @@ class Client:
 
         Args:
             ticket: A `Ticket`, its text `"images:123"`, or a pair `("images", 123)`.
-            timeout: The most seconds to wait; 0 to give up at once, None for no limit.
+            timeout: The most seconds to wait; 0 to give up at once, None for the client's
+                `wait_timeout`, and `float("inf")` for no limit.
 
         Raises:
             GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
@@ -216,7 +224,8 @@ class Client:
             SubmitUncertain: The work may have been started. Search for it before you pay again.
             GenerationFailed: The server accepted the work, and it failed at once.
             ModelsLabError: Nothing was started: `Refused`, `RateLimited`, `TransientError` (of an
-                upload), `TransportError` (not sent), `UnusableFile` or `ClientClosed`.
+                upload), `TransportError` (not sent), `UnusableFile`, `SubmitLimitReached` or
+                `ClientClosed`.
             ValueError: The endpoint is unknown, or the parameters do not fit. Nothing was sent.
         """
         submit_request = await self.engine.prepare(Submission.of(endpoint, params))
@@ -239,7 +248,7 @@ class Client:
         Args:
             endpoint: See `submit`.
             timeout: The most seconds from the call to the result: the wait for a slot, the submit
-                and the polls together. None for no limit.
+                and the polls together. None for no limit but the client's `wait_timeout`.
             params: See `submit`.
 
         Raises:

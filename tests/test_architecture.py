@@ -174,8 +174,8 @@ HEAVY_MODULES = {
         ("import modelslab_async", HEAVY_MODULES | {"attrs"}, 1),
         ("from modelslab_async import Ticket", HEAVY_MODULES, 3),
         ("from modelslab_async.requests import realtime", HEAVY_MODULES, 8),
-        ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 140),
-        ("from modelslab_async import Batch, Downloads", {"cattrs", "httpcore", "trio"}, 205),
+        ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 145),
+        ("from modelslab_async import Batch, Downloads", {"cattrs", "httpcore", "trio"}, 210),
     ],
 )
 def test_import_loads_what_is_used(statement, heavy_modules, most_own_modules):

@@ -21,6 +21,7 @@ from .. import (
     Processing,
     RateLimited,
     SubmissionConflict,
+    SubmitLimitReached,
     SubmitTimeout,
     SubmitUncertain,
     Success,
@@ -72,7 +73,7 @@ _RANKED_CODES = (
     ExitCode(
         USAGE,
         "usage: a malformed ticket, an unknown name, a request the server does not accept",
-        (InvalidRequest, UnusableFile, SubmissionConflict),
+        (InvalidRequest, UnusableFile, SubmissionConflict, SubmitLimitReached),
         "check the ticket and the base URL",
     ),
     ExitCode(

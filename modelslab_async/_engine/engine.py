@@ -1,6 +1,7 @@
 """Engine: one poller, one submitter, one lifecycle. It never decides when to poll or to submit."""
 
 import asyncio
+import math
 import os
 from contextlib import suppress
 from itertools import product
@@ -19,6 +20,7 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .._submitting.endpoint_service import EndpointService
+from .._submitting.submit_budget import SubmitBudget
 from .._submitting.submit_exchange import SubmitExchange
 from .._submitting.submit_request import SubmitRequest
 from .._submitting.submitter import Submitter
@@ -54,6 +56,7 @@ class Engine:
         families, endpoints = settings.rooted_families(), settings.rooted_endpoints()
         sender = Sender(transport, credentials, timeout=settings.timeout)
         self.pace = settings.pace
+        self._wait_timeout = settings.wait_timeout
         self.redact = credentials.redact
         self.listeners = Listeners(settings.on_event)
         self.poll_guards = PollGuards()
@@ -71,6 +74,7 @@ class Engine:
             self.endpoints,
             SubmitExchange(families, settings.default_families(), sender, settings.submit_timeout),
             poller=self.poller,
+            budget=SubmitBudget(settings.max_submits),
             slot_limit=settings.queue,
             pace=settings.pace.limits,
             timeout=settings.submit_timeout,
@@ -160,8 +164,14 @@ class Engine:
         for slots in self.submitter.slots.values():
             slots.on_completed(ticket)
 
+    def wait_limit(self, timeout: float | None) -> float | None:
+        """Return the limit of a wait: the caller's own, or else the client's; None for no limit."""
+        limit = self._wait_timeout if timeout is None else timeout
+        return None if limit == math.inf else limit
+
     async def outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
         """Wait for the outcome of one ticket. A timeout or a refusal gives an `Unresolved`."""
+        timeout = self.wait_limit(timeout)
         watcher = OutcomeWatcher()
         self.watch(ticket, watcher)
         try:

@@ -50,6 +50,8 @@ class Settings:
     queue: int | None
     submit_timeout: float
     unsent_timeout: float
+    max_submits: int | None
+    wait_timeout: float | None
     on_submitted: Callable[[Submitted], Awaitable[object]] | None
     on_event: Callable[[Event], object] | None
 
@@ -64,6 +66,9 @@ class Settings:
         check_count("queue", self.queue, unit="slots", optional=True)
         check_positive_seconds("submit_timeout", self.submit_timeout)
         check_positive_seconds("unsent_timeout", self.unsent_timeout)
+        check_count("max_submits", self.max_submits, unit="submits", optional=True)
+        if self.wait_timeout is not None:
+            check_positive_seconds("wait_timeout", self.wait_timeout)
         check_rate("rate", self.rate, unit="polls")
         check_callback("on_submitted", self.on_submitted, allow_async=True)
         check_callback("on_event", self.on_event, allow_async=False)

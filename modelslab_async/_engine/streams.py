@@ -24,7 +24,7 @@ async def stream_outcomes(
     check_nonnegative_seconds("timeout", timeout, optional=True)
     check_count("window", window)
     check_not_text(tickets)
-    poller = engine.poller
+    timeout, poller = engine.wait_limit(timeout), engine.poller
     yielder = Yielder()
     buffer = StreamBuffer(window=window, timeout=timeout, scope_of=engine.status_client.scope_of)
     reader_task = asyncio.create_task(

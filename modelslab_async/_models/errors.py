@@ -16,6 +16,7 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     │   └── TicketNotFound      the server knows no such id
     ├── WaitTimeout             the caller's timeout passed, the job goes on (also a TimeoutError)
     ├── SubmitTimeout           the caller's timeout passed, nothing was started (a TimeoutError)
+    ├── SubmitLimitReached      the client has made all the submits that its caller allowed
     ├── SubmitUncertain         the work may have been started; check before paying again
     ├── UnusableFile            a file to submit cannot be read or is too long (a ValueError)
     ├── SubmissionConflict      its key was used for another submission (a ValueError)
@@ -188,22 +189,6 @@ class WaitTimeout(ModelsLabError, TimeoutError):
     ) -> None:
         super().__init__(message, ticket=ticket)
         self.last = last
-
-
-class SubmitTimeout(ModelsLabError, TimeoutError):
-    """
-    The caller's timeout passed before the work was started. Nothing was paid; submit it again.
-
-    Attributes:
-        endpoint: The endpoint of the submit.
-        stage: What the submit waited for: `files` (they were being read), `slot`, `upload`, or
-            `send` (there was no connection).
-    """
-
-    def __init__(self, message: str = "", *, endpoint: str = "", stage: str = "") -> None:
-        super().__init__(message)
-        self.endpoint = endpoint
-        self.stage = stage
 
 
 class SubmitUncertain(ModelsLabError):

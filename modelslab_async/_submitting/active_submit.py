@@ -1,11 +1,15 @@
 """ActiveSubmit: one submit on its way through the submitter. It sends nothing."""
 
+import asyncio
+
 from attrs import Factory, define
 
 from .._models.errors import ModelsLabError
 from .slots import Slots
+from .submit_budget import BudgetShare
 from .submit_notifier import SubmitNotifier
 from .submit_progress import SubmitProgress
+from .submit_recorder import SubmitResult
 from .submit_request import SubmitRequest
 from .submit_retries import SubmitRetries
 
@@ -22,6 +26,7 @@ class ActiveSubmit:
         notifier: Records the submit and reports its events.
         progress: How far it has come.
         retries: Whether and when it is sent again.
+        share: Its share of the budget.
         links: The links of its uploaded files, by digest.
         connect_timeout: The most seconds that the next request may take to get a connection.
     """
@@ -32,6 +37,7 @@ class ActiveSubmit:
     notifier: SubmitNotifier
     progress: SubmitProgress
     retries: SubmitRetries
+    share: BudgetShare
     links: dict[str, str] = Factory(dict)
     connect_timeout: float | None = None
 
@@ -64,6 +70,19 @@ class ActiveSubmit:
             if slots.duplicates.may_submit(payload, self.number):
                 return
             slots.release()
+
+    def begin_sending(self, task: "asyncio.Task[SubmitResult]") -> None:
+        """Note that a task sends the request now."""
+        self.progress.begin_attempt(task)
+        self.share.begin_attempt()
+        task.add_done_callback(self._on_sent)
+
+    def _on_sent(self, task: "asyncio.Task[SubmitResult]") -> None:
+        self.release_duplicate()
+        if task.cancelled():
+            self.share.end_attempt(asyncio.CancelledError())
+        else:
+            self.share.end_attempt(task.exception() or task.result())
 
     def release_duplicate(self) -> None:
         """Let the next submit of the same payload go."""

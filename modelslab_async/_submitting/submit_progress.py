@@ -9,10 +9,10 @@ from attrs import define
 from .._models.errors import (
     ModelsLabError,
     RateLimited,
-    SubmitTimeout,
     SubmitUncertain,
     TransportError,
 )
+from .._models.submit_errors import SubmitTimeout
 from .submit_exchange import uncertain_error
 from .submit_recorder import CallbackFailure, SubmitResult, log_abandoned
 from .submit_request import SubmitRequest

@@ -28,6 +28,7 @@ from .active_submit import ActiveSubmit
 from .early_webhook_ids import EarlyWebhooks
 from .endpoint_service import CLOSED_MESSAGE, EndpointService
 from .slots import Slots
+from .submit_budget import SubmitBudget
 from .submit_exchange import SubmitExchange, SubmitReply, uncertain_error
 from .submit_notifier import SubmitNotifier
 from .submit_progress import SubmitProgress
@@ -53,6 +54,7 @@ class Submitter:
         endpoint_service: Checks requests and uploads their files.
         exchange: Sends one submit once.
         poller: Polls the tickets that hold slots.
+        budget: The submits that may be made.
         slot_limit: The number of slots of each key; None for no limit.
         pace: How often and after what pauses a submit is retried.
         timeout: The most seconds that the upload of one file may take.
@@ -72,6 +74,7 @@ class Submitter:
         exchange: SubmitExchange,
         *,
         poller: TicketPoller,
+        budget: SubmitBudget,
         slot_limit: int | None,
         pace: RetryLimits,
         timeout: float,
@@ -84,6 +87,7 @@ class Submitter:
         self._endpoint_service = endpoint_service
         self._exchange = exchange
         self._poller = poller
+        self._budget = budget
         self._slot_limit = slot_limit
         self._pace = pace
         self._unsent_timeout = unsent_timeout
@@ -121,6 +125,7 @@ class Submitter:
             RateLimited: The server limited the rate once too often; nothing was started.
             TransportError: The submit never left this machine; nothing was started.
             ClientClosed: The client was closed; nothing was started.
+            SubmitLimitReached: The budget is used up; nothing was sent.
         """
         self._endpoint_service.check_open()
         slots = self._slots_of(tier := self._endpoint_service.key_tier(submit_request))
@@ -133,7 +138,14 @@ class Submitter:
             retries=SubmitRetries(
                 self._pace, self._unsent_timeout, submit_request.endpoint.name, self._jitter
             ),
+            share=self._budget.take_share(),
         )
+        try:
+            return await self._submit_with_retries(active)
+        finally:
+            active.share.leave()
+
+    async def _submit_with_retries(self, active: ActiveSubmit) -> SubmitReply | CallbackFailure:
         while True:
             await active.acquire_slot()
             result = await self._attempt(active)
@@ -204,8 +216,7 @@ class Submitter:
         )
         self._submit_tasks.add(submit_task)
         submit_task.add_done_callback(self._submit_tasks.discard)
-        submit_task.add_done_callback(lambda _: active.release_duplicate())
-        active.progress.begin_attempt(submit_task)
+        active.begin_sending(submit_task)
         try:
             return await asyncio.shield(submit_task)
         except asyncio.CancelledError:

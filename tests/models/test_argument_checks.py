@@ -124,6 +124,15 @@ def test_client_refuses_wrong_types(name, wrong, words):
         Client(**{"api_key": KEY, name: wrong})
 
 
+@pytest.mark.parametrize("wrong", ["5", 0, -1, math.nan])
+@pytest.mark.parametrize("name", ["wait_timeout", "max_submits"])
+def test_limits_of_a_client_are_checked(name, wrong):
+    """Both are above 0, or None for no limit."""
+    assert Client(KEY, **{name: None})
+    with pytest.raises((TypeError, ValueError), match=f"^{name} is a number"):
+        Client(KEY, **{name: wrong})
+
+
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [("concurrency", "5"), ("max_bytes", 1.5), ("timeout", "5"), ("link_timeout", None)],

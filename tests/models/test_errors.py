@@ -24,7 +24,7 @@ from modelslab_async import (
     from_dict,
     to_dict,
 )
-from modelslab_async._models import download_errors, errors, journal_errors
+from modelslab_async._models import download_errors, errors, journal_errors, submit_errors
 
 TICKET = Ticket("images", 1)
 
@@ -51,7 +51,7 @@ def test_docstring_draws_the_whole_error_tree():
     public = [getattr(modelslab_async, name) for name in modelslab_async.__all__]
     kinds = [kind for kind in public if inspect.isclass(kind) and issubclass(kind, ModelsLabError)]
     assert names == {kind.__name__ for kind in kinds}
-    modules = (errors, download_errors, journal_errors)
+    modules = (errors, download_errors, journal_errors, submit_errors)
     defined = {name for module in modules for name, kind in vars(module).items() if kind in kinds}
     assert names == defined
 

@@ -1,0 +1,36 @@
+"""The errors of a submit that was not sent. They are part of the tree in `errors`."""
+
+from .errors import ModelsLabError
+
+
+class SubmitTimeout(ModelsLabError, TimeoutError):
+    """
+    The caller's timeout passed before the work was started. Nothing was paid; submit it again.
+
+    Attributes:
+        endpoint: The endpoint of the submit.
+        stage: What the submit waited for: `files` (they were being read), `slot`, `upload`, or
+            `send` (there was no connection).
+    """
+
+    def __init__(self, message: str = "", *, endpoint: str = "", stage: str = "") -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
+        self.stage = stage
+
+
+class SubmitLimitReached(ModelsLabError):
+    """
+    The client has made as many submits as `Client(max_submits=...)` allows. Nothing was sent.
+
+    Attributes:
+        limit: The most submits of this client.
+        made: How many of them started work, or may have done so.
+    """
+
+    advice = "raise max_submits, or make another client, if you mean to pay for more"
+
+    def __init__(self, message: str = "", *, limit: int = 0, made: int = 0) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.made = made

@@ -1,0 +1,90 @@
+"""SubmitBudget: limits how many submits one client may pay for. It sends nothing."""
+
+from attrs import define
+
+from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
+from .._models.submit_errors import SubmitLimitReached
+from .submit_recorder import CallbackFailure, SubmitResult
+
+
+@define(eq=False)
+class SubmitBudget:
+    """
+    The submits that one client may still make.
+
+    Each submit takes a share before anything is sent for it. It gives the share back if it
+    certainly started no work.
+
+    Args:
+        limit: The most submits; None for no limit.
+    """
+
+    limit: int | None
+    _taken: int = 0
+    _paid: int = 0
+
+    def take_share(self) -> "BudgetShare":
+        """
+        Take a share for one submit.
+
+        Raises:
+            SubmitLimitReached: No share is left.
+        """
+        if self.limit is not None and self._taken >= self.limit:
+            in_progress = self._taken - self._paid
+            raise SubmitLimitReached(
+                f"max_submits={self.limit} allows no more submits: {self._paid} were made, and "
+                f"{in_progress} more are in progress; nothing was sent",
+                limit=self.limit,
+                made=self._paid,
+            )
+        self._taken += 1
+        return BudgetShare(self)
+
+    def settle(self, *, is_paid: bool) -> None:
+        """Count a share as paid for, or take it back."""
+        if is_paid:
+            self._paid += 1
+        else:
+            self._taken -= 1
+
+
+@define(eq=False)
+class BudgetShare:
+    """The share of one submit. It is settled when no request of the submit can follow any more."""
+
+    _budget: SubmitBudget
+    _is_in_flight: bool = False
+    _has_caller: bool = True
+    _is_settled: bool = False
+
+    def begin_attempt(self) -> None:
+        """Note that a request may be sent now. Its caller may leave before the result comes."""
+        self._is_in_flight = True
+
+    def end_attempt(self, result: SubmitResult | BaseException) -> None:
+        """Note the result of a request, or what ended its task."""
+        self._is_in_flight = False
+        self._settle(is_paid=_may_be_paid(result))
+
+    def leave(self) -> None:
+        """Note that the caller sends no more."""
+        self._has_caller = False
+        self._settle(is_paid=False)
+
+    def _settle(self, *, is_paid: bool) -> None:
+        is_over = is_paid or not (self._has_caller or self._is_in_flight)
+        if is_over and not self._is_settled:
+            self._is_settled = True
+            self._budget.settle(is_paid=is_paid)
+
+
+def _may_be_paid(result: SubmitResult | BaseException) -> bool:
+    """Whether a request with this result may have started work."""
+    match result:
+        case CallbackFailure(ticket=ticket):
+            return ticket is not None
+        case ModelsLabError():
+            return isinstance(result, (SubmitUncertain, GenerationFailed))
+        case _:
+            return True
