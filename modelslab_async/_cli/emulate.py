@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator
 from shlex import quote
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from ..emulator import Emulator, Faults
 
 _PLACEHOLDER_KEY = "any-key"
+# The service answers most submits of these families with the result. How many is a guess.
+_IMMEDIATE_SHARES = dict.fromkeys(("realtime", "enterprise_realtime"), 0.8)
 
 
 def _instructions(base_url: str, keys: tuple[str, ...]) -> str:
     key = keys[0] if keys else _PLACEHOLDER_KEY
+    # The official command line adds `/api` by itself, and this client does so where it is missing.
+    root = base_url.removesuffix("/api")
     url, body = quote(f"{base_url}/v6/realtime/text2img"), {"key": key, "prompt": "a cat"}
     lines = (
         f"The emulator answers at {base_url} until you press Ctrl-C.",
         "",
         "Point a client at it:",
-        f"  export MODELSLAB_BASE_URL={quote(base_url)}",
-        f"  export MODELSLAB_LEGACY_BASE_URL={quote(base_url)}",
+        f"  export MODELSLAB_BASE_URL={quote(root)}",
+        f"  export MODELSLAB_LEGACY_BASE_URL={quote(root)}",
         f"  export MODELSLAB_API_KEY={quote(key)}",
         "",
         "Start a job:",
@@ -101,6 +105,20 @@ async def _serve(
     help="What the replies to submits say about the time left.",
 )
 @click.option(
+    "--at-once",
+    "immediate",
+    type=options.NumberRange(0, 1),
+    metavar="SHARE",
+    help="The share of submits that are answered with the result. Default: 0.8 for realtime, 0 for "
+    "all others.",
+)
+@click.option(
+    "--strict-families",
+    is_flag=True,
+    help="Let a poll find a job only by the family of its submit. It is unknown whether the "
+    "service does so.",
+)
+@click.option(
     "--queue-limit",
     type=click.IntRange(min=0),
     help="The most unfinished jobs of a key. Default: no limit.",
@@ -137,12 +155,12 @@ def emulate(
     duration: tuple[float, float],
     failure_rate: float,
     eta: Literal["honest", "none", "pessimistic"],
-    queue_limit: int | None,
-    spam_window: float | None,
+    immediate: float | None,
     keys: tuple[str, ...],
     seed: int,
     jobs_to_add: tuple[int | Ticket, ...],
     faults: "Faults | None",
+    **settings: Any,
 ) -> None:
     """
     Serve an emulator of the service on this machine.
@@ -153,10 +171,15 @@ def emulate(
     from ..emulator import Emulator, Jobs  # noqa: PLC0415 -- an extra.
 
     emulator = Emulator(
-        jobs=Jobs(duration=duration, failure_rate=failure_rate, eta=eta, seed=seed),
+        jobs=Jobs(
+            duration=duration,
+            failure_rate=failure_rate,
+            immediate=_IMMEDIATE_SHARES if immediate is None else immediate,
+            eta=eta,
+            seed=seed,
+        ),
         keys=keys or None,
-        queue_limit=queue_limit,
-        spam_window=spam_window,
+        **settings,
     )
 
     def ready(base_url: str) -> None:

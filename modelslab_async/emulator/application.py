@@ -48,6 +48,9 @@ class Emulator:
         webhooks: How webhooks behave while they are delivered (see `deliver_webhooks`).
         links: How the links to files behave.
         clock: Returns the time in seconds.
+        strict_families: Whether the id of a job is unknown to other families. By default, each
+            family finds the job, because clients of the service poll by other families than their
+            submits. It is unknown what the service does.
 
     Attributes:
         polls: How often each ticket was polled, such as `polls["images:1"]`.
@@ -74,6 +77,7 @@ class Emulator:
         webhooks: Webhooks | None = None,
         links: FileLinks | None = None,
         clock: Callable[[], float] = time.monotonic,
+        strict_families: bool = False,
     ) -> None:
         families = FAMILIES if families is None else families
         endpoints = SERVED_ENDPOINTS if endpoints is None else endpoints
@@ -95,6 +99,7 @@ class Emulator:
             keys=None if keys is None else frozenset((*keys, *keys_without_credits)),
             links=links or FileLinks(),
             clock=clock,
+            strict_families=strict_families,
         )
         self.polls = self._request_handler.polls
         self.request_count = 0

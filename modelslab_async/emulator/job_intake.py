@@ -120,18 +120,19 @@ class JobIntake:
         job_type = endpoint.name
         if family.name != endpoint.resolved_by:
             job_type = job_type.replace(endpoint_family, family.name, 1)
-        seconds, fails = self._jobs.draw_submitted(self._random)
+        seconds, fails = self._jobs.draw_submitted(self._random, family.name)
         job = Job(
             ticket=self.new_ticket(
                 family.name, job_type=job_type, workflow=route.path_params.get("workflow_id", "")
             ),
             job_type=job_type,
-            suffix=suffix_of(endpoint, family),
+            suffix=suffix_of(endpoint, family, fields),
             started=now,
             duration=seconds,
             fails=fails,
             fields=dict(fields),
             file_count=_file_count(fields) if "image" in family.output else 1,
+            in_base64=_is_yes(fields.get("base64")),
         )
         # A client may poll a job by the family of its ticket, by the family of its `fetch_result`
         # link, or by the family of its endpoint. For some jobs, these families differ.
@@ -172,7 +173,7 @@ class JobIntake:
 
 
 def _is_yes(value: object) -> bool:
-    return value is True or str(value).lower() in ("yes", "true")
+    return str(value).lower() in ("yes", "true", "1")
 
 
 def _file_count(fields: Mapping[str, Any]) -> int:

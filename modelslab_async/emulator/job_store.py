@@ -8,6 +8,8 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from modelslab_async._registry.family import StatusRule
+
 from .jobs import Job
 from .routes import FamilyGroup
 
@@ -45,6 +47,7 @@ class JobStore:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._jobs: dict[tuple[str, str], Job] = {}
+        self._jobs_of_any_family: dict[tuple[StatusRule, str], Job] = {}
         self._scripts: dict[tuple[str, str], deque[ScriptedReply | None]] = {}
         self._queues: dict[str, list[Job]] = {}
         self._next_id = _FIRST_ID
@@ -53,10 +56,16 @@ class JobStore:
         """Store a job under each of these family groups."""
         for family_group in family_groups:
             self._jobs[family_group.path, job.ticket.id] = job
+            self._jobs_of_any_family[family_group.family.status, job.ticket.id] = job
 
     def find(self, family_group: FamilyGroup, id_: str) -> Job | None:
         """Return the job with this id in this family group, or None."""
         return self._jobs.get((family_group.path, id_))
+
+    def find_in_any_family(self, family_group: FamilyGroup, id_: str) -> Job | None:
+        """Do the same as `find`, but fall back to the families with the same kind of status."""
+        found = self.find(family_group, id_)
+        return found or self._jobs_of_any_family.get((family_group.family.status, id_))
 
     def script_replies(
         self, family_group: FamilyGroup, id_: str, replies: Iterable[ScriptedReply | None]

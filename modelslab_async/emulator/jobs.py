@@ -8,7 +8,9 @@ from attrs import field, frozen
 
 from modelslab_async._models.ticket import Ticket
 
-from .setting_validators import check_share
+from .setting_validators import check_share, check_shares
+
+BASE64_SUFFIX = "base64"
 
 Eta: TypeAlias = Literal["honest", "none", "pessimistic"] | float
 
@@ -39,8 +41,8 @@ class Jobs:
             `random.Random` and draws the seconds itself. If a job takes zero seconds or less, the
             reply to its submit is the result.
         failure_rate: The share of jobs that fail, from 0 to 1.
-        immediate: The share of submits that are answered with the result, from 0 to 1. The service
-            answers like this for fast models.
+        immediate: The share of submits that are answered with the result, from 0 to 1, for all
+            families or by the name of a family. The service answers like this for fast models.
         eta: The ETA in submit replies: `"honest"`, `"none"`, `"pessimistic"` (100 times too long)
             or a factor.
         seed: The seed of the draws. The same seed and the same order of jobs give the same jobs.
@@ -51,7 +53,7 @@ class Jobs:
 
     duration: tuple[float, float] | Callable[[Random], float] = (2.0, 6.0)
     failure_rate: float = field(default=0.0, validator=check_share)
-    immediate: float = field(default=0.0, validator=check_share)
+    immediate: float | Mapping[str, float] = field(default=0.0, validator=check_shares, hash=False)
     eta: Eta = field(default="honest", validator=_check_eta)
     seed: int = 0
 
@@ -71,12 +73,14 @@ class Jobs:
         )
         return seconds, random.random() < self.failure_rate
 
-    def draw_submitted(self, random: Random) -> tuple[float, bool]:
+    def draw_submitted(self, random: Random, family: str) -> tuple[float, bool]:
         """Do the same as `draw`, but let the share `immediate` of the jobs take no time."""
         seconds, fails = self.draw(random)
-        # Make no third draw if `immediate` is 0, so that a given seed gives the same jobs as
-        # `draw`.
-        if self.immediate and random.random() < self.immediate:
+        share = self.immediate
+        if isinstance(share, Mapping):
+            share = share.get(family, 0.0)
+        # Make no third draw if the share is 0, so that a given seed gives the same jobs as `draw`.
+        if share and random.random() < share:
             seconds = 0.0
         return seconds, fails
 
@@ -101,6 +105,7 @@ class Job:
         fields: The parameters of its submit, without the key.
         file_count: How many files it makes.
         output: The output in its replies. None gives links to files.
+        in_base64: Whether its files hold the results as base64 text.
     """
 
     ticket: Ticket
@@ -112,6 +117,12 @@ class Job:
     fields: Mapping[str, Any] = field(factory=dict[str, Any])
     file_count: int = 1
     output: object = None
+    in_base64: bool = False
+
+    @property
+    def link_suffix(self) -> str:
+        """The suffix of the links to its files."""
+        return BASE64_SUFFIX if self.in_base64 else self.suffix
 
     def age(self, now: float) -> float:
         """Return the seconds since the start of the job, but at most its duration."""

@@ -31,8 +31,14 @@ _SPAM_FILTER_TIP = (
     "seconds and try again"
 )
 
-_MEDIA_WORDS = {"wav": "audio", "mp4": "video", "gif": "video", "txt": "transcription"}
-_MODEL_3D_SUFFIXES = ("obj", "glb")
+_MEDIA_WORDS = {
+    "wav": "audio",
+    "mp3": "audio",
+    "mp4": "video",
+    "gif": "video",
+    "txt": "transcription",
+}
+_MODEL_3D_SUFFIXES = ("obj", "glb", "ply")
 
 
 def background_tip(suffix: str) -> str:

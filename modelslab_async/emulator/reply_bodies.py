@@ -1,11 +1,13 @@
 """The bodies of replies about one job at one time. Sends nothing, reads no clock."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import ceil
 from typing import Any
 from urllib.parse import quote
+from zlib import crc32
 
 from attrs import frozen
 
@@ -14,7 +16,7 @@ from modelslab_async._registry.family import StatusRule
 from . import messages
 from .family_reply_formats import FamilyFormat, format_of
 from .jobs import Job
-from .media.files import MediaFile, make_file
+from .media.files import MediaFile, as_base64, make_file
 from .routes import MEDIA_PATH
 
 STAGES = (
@@ -36,6 +38,8 @@ _MODEL_PARAMETER_NAMES = {
     "samples": "n_samples",
     "num_inference_steps": "steps",
 }
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_INTEGER_PARAMETERS = frozenset((*_MODEL_PARAMETER_NAMES, "steps", "seed"))
 
 
 @frozen
@@ -61,12 +65,15 @@ class URLBuilder:
         """Return the links to the files of a job."""
         id_ = quote(job.ticket.id, safe="")
         stem = f"{self.origin}/{MEDIA_PATH}/{folder}/{job.ticket.family}/{id_}"
-        return [f"{stem}-{number}.{job.suffix}{self.query}" for number in range(job.file_count)]
+        return [
+            f"{stem}-{number}.{job.link_suffix}{self.query}" for number in range(job.file_count)
+        ]
 
 
 def output_file(job: Job, number: int) -> MediaFile:
     """Make one file of a job."""
-    return make_file(f"{job.ticket}#{number}", job.suffix)
+    file = make_file(f"{job.ticket}#{number}", job.suffix)
+    return as_base64(file) if job.in_base64 else file
 
 
 def _json_id(id_: str) -> int | str:
@@ -101,11 +108,21 @@ def _common_values(job: Job) -> dict[str, Any]:
     }
 
 
+def _typed(job: Job, name: str, value: object) -> object:
+    """Return a parameter as the service repeats it: counts and sizes become integers."""
+    if name == "seed" and value in (None, ""):
+        # The service draws a seed if the submit has none.
+        return crc32(job.ticket.id.encode())
+    text = str(value).removesuffix(".0")
+    is_integer = name in _INTEGER_PARAMETERS and _INTEGER.fullmatch(text)
+    return int(text) if is_integer else value
+
+
 def meta_of(job: Job, family_format: FamilyFormat) -> dict[str, Any]:
     """Return the field `meta` of a job's replies, which repeats the parameters of its submit."""
     names = _MODEL_PARAMETER_NAMES if family_format.uses_model_names else {}
     return {
-        **{names.get(name, name): value for name, value in job.fields.items()},
+        **{names.get(name, name): _typed(job, name, value) for name, value in job.fields.items()},
         "webhook": job.fields.get("webhook"),
         "track_id": job.fields.get("track_id"),
         "id": job.ticket.id,

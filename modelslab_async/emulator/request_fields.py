@@ -15,11 +15,16 @@ class UnreadableRequestError(ValueError):
 
 async def read_fields(request: Request) -> dict[str, Any]:
     """
-    Read the fields of the body, which is JSON or a form.
+    Read the fields of the query and the body. A field of the body replaces one of the query.
 
     Raises:
         UnreadableRequestError: The body is neither a JSON object nor a form.
     """
+    query = {name: value for name, value in request.query_params.items() if name != "key"}
+    return {**query, **await _read_body(request)}
+
+
+async def _read_body(request: Request) -> dict[str, Any]:
     body = (await request.body()).strip()
     if not body:
         return {}

@@ -41,6 +41,7 @@ class RequestHandler:
         keys: The accepted keys. None accepts any key that is not empty.
         links: How the links to files behave.
         clock: Returns the time in seconds.
+        strict_families: Whether a job is only found by its own families.
 
     Attributes:
         polls: How often each ticket was polled.
@@ -57,12 +58,16 @@ class RequestHandler:
         keys: frozenset[str] | None,
         links: FileLinks,
         clock: Callable[[], float],
+        strict_families: bool,
     ) -> None:
         self.polls = PollCounts()
         self.submits: list[ReceivedSubmit] = []
         self._routes = routes
         self._intake = intake
         self._job_store = intake.job_store
+        self._find_job = (
+            self._job_store.find if strict_families else self._job_store.find_in_any_family
+        )
         self._submit_checks = submit_checks
         self._webhook_sender = webhook_sender
         self._keys = keys
@@ -124,7 +129,7 @@ class RequestHandler:
             ticket = Ticket(family_group.family.name, id_)
         except ValueError:
             return json_response(400, messages.refusal(messages.ID_REQUIRED))
-        job = self._job_store.find(family_group, id_)
+        job = self._find_job(family_group, id_)
         job_type = ticket.family
         if job is not None and job.ticket.family in family_group.family_names:
             ticket, job_type = job.ticket, job.job_type
@@ -189,7 +194,7 @@ class RequestHandler:
         exists = (
             job is not None
             and job.has_succeeded(now)
-            and job.suffix == suffix
+            and job.link_suffix == suffix
             and number.isdecimal()
             and int(number) < job.file_count
         )

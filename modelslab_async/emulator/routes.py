@@ -77,12 +77,13 @@ Route = FetchRoute | SubmitRoute | FileRoute | UtilityRoute
 
 
 def normalize_path(path: str) -> str:
-    """Return the path without the prefix `api/`, outer slashes and doubled slashes."""
+    """Return the path without the prefixes `api/`, outer slashes and doubled slashes."""
     normalized = path.strip("/")
     if "//" in normalized:
         # The old documentation of one family has a doubled slash in a URL.
         normalized = _SLASHES.sub("/", normalized)
-    return normalized.removeprefix("api/")
+    # Some clients add `api/` to a base URL that ends with it.
+    return normalized.removeprefix("api/").removeprefix("api/")
 
 
 def _path_of(url: str) -> str:

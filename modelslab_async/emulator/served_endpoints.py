@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from modelslab_async._registry.endpoint import Endpoint
 from modelslab_async._registry.endpoints import ENDPOINTS
@@ -88,11 +89,35 @@ _SUFFIXES: Mapping[str, str] = {
     "enterprise_video/text2video": "gif",
     "enterprise_video/img2video": "gif",
     "three_d/text_to_3d": "glb",
+    "legacy_v3/txt_to_3d": "gif",
+    "legacy_v3/img_to_3d": "gif",
 }
 
 
-def suffix_of(endpoint: Endpoint, family: Family) -> str:
-    """Return the file type of an endpoint's results, which may differ from that of its family."""
+# The file types that a submit can ask for, by the medium of the endpoint's results.
+_ASKED_SUFFIXES: Mapping[Medium, frozenset[str]] = {
+    "image": frozenset({"png", "jpg"}),
+    "video": frozenset({"mp4", "gif"}),
+    "audio": frozenset({"wav", "mp3"}),
+    "text": frozenset(),
+    "3d": frozenset({"obj", "glb", "ply", "gif"}),
+}
+_OTHER_SPELLINGS = {"jpeg": "jpg"}
+
+
+def suffix_of(endpoint: Endpoint, family: Family, fields: Mapping[str, Any]) -> str:
+    """
+    Return the file type of the results of a submit.
+
+    It is the one that the submit asks for in `output_format` or `output_type`, if the emulator can
+    make it, or else that of the endpoint or its family.
+    """
+    medium = (endpoint.output or family.output or ("image",))[0]
+    for name in ("output_format", "output_type"):
+        asked = str(fields.get(name)).lower()
+        asked = _OTHER_SPELLINGS.get(asked, asked)
+        if asked in _ASKED_SUFFIXES[medium]:
+            return asked
     if endpoint.name in _SUFFIXES:
         return _SUFFIXES[endpoint.name]
     if endpoint.output and endpoint.output[0] != family.output[0]:

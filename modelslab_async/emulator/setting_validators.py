@@ -1,5 +1,6 @@
 """Validators and a converter for the emulator's settings classes. They keep no state."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import Attribute
@@ -24,6 +25,20 @@ def require_share(name: str, value: float) -> None:
     """
     if not 0 <= value <= 1:
         raise ValueError(f"{name} is a share from 0.0 to 1.0, got {value!r}")
+
+
+def check_shares(
+    _instance: object, attribute: "Attribute[Any]", value: float | Mapping[str, float]
+) -> None:
+    """
+    Refuse a share outside 0 to 1, alone or by the name of a family.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+    shares = value if isinstance(value, Mapping) else {"": value}
+    for family, share in shares.items():
+        require_share(f"{attribute.name}[{family!r}]" if family else attribute.name, share)
 
 
 def check_range(_instance: object, attribute: "Attribute[Any]", value: tuple[float, float]) -> None:

@@ -138,7 +138,7 @@ def plan_forged_webhook(job: Job) -> PlannedWebhook:
     body: dict[str, Any] = {
         "status": "success",
         "id": job.ticket.id,
-        "output": [f"{_FORGED_URL}/{number}.{job.suffix}" for number in range(job.file_count)],
+        "output": [f"{_FORGED_URL}/{number}.{job.link_suffix}" for number in range(job.file_count)],
         "generationTime": 0.1,
         "track_id": job.fields.get("track_id"),
         "meta": {},

@@ -50,7 +50,7 @@ def test_printed_base_url_serves_other_programs(program, emulating):
     lines = [process.stderr.readline() for _ in range(9)]
     url = re.search(r"export MODELSLAB_BASE_URL=(\S+)", "".join(lines))[1]
     assert f"export MODELSLAB_API_KEY={KEY}" in "".join(lines)
-    assert lines[-1].lstrip().startswith(f"curl {url}/v6/")
+    assert lines[-1].lstrip().startswith(f"curl {url}/api/v6/")
     assert 0 == program("wait", *tickets, "--base-url", url).returncode
     wrong = program("fetch", tickets[0], "--base-url", url, MODELSLAB_API_KEY="another-key")
     assert 3 == wrong.returncode

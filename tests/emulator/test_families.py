@@ -170,11 +170,27 @@ async def test_deploy_type_selects_the_family_of_a_shared_path(emulator, visitor
     ]
 
 
-async def test_job_is_unknown_to_other_families(emulator, visitor):
-    """An id of one family is unknown to another one."""
+async def test_strict_families_do_not_find_jobs_of_others(clock, visit):
+    """With this setting, an id of one family is unknown to another one."""
+    emulator = Emulator(clock=clock, strict_families=True)
     emulator.add_job("video:5", duration=0)
 
-    assert (await visitor.fetch("images:5")).json()["message"] == "Request not found"
+    found = await visit(emulator).fetch("images:5")
+
+    assert found.json()["message"] == "Request not found"
+
+
+async def test_job_is_found_by_families_with_the_same_kind_of_status(emulator, visitor):
+    """A training or a workflow run is no generation, and its own family finds its own job."""
+    emulator.add_job("video:5", duration=0)
+    emulator.add_job("images:5", duration=9)
+    emulator.add_job("training:abc", duration=0)
+
+    found = [(await visitor.fetch(f"{name}:5")).json()["status"] for name in ("video", "images")]
+    training = (await visitor.fetch("images:abc")).json()
+
+    assert ["success", "processing"] == found
+    assert "Request not found" == training["message"]
 
 
 async def test_given_output_is_in_the_reply(emulator, visitor):

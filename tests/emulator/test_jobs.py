@@ -12,6 +12,8 @@ from modelslab_async.emulator import Emulator, Jobs, ScriptedReply
     [
         ({"duration": (3.0, 2.0)}, "duration is"),
         ({"failure_rate": 1.5}, "failure_rate is a share"),
+        ({"immediate": 1.5}, "immediate is a share"),
+        ({"immediate": {"realtime": 1.5}}, r"immediate\['realtime'\] is a share"),
         ({"eta": "wild"}, "eta is"),
         ({"eta": -1.0}, "eta is"),
     ],

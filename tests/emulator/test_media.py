@@ -123,7 +123,7 @@ async def test_mirrors_have_the_same_bytes(visitor):
 
 def test_files_depend_on_their_names_only():
     """The same name always gives the same bytes, and another name gives others."""
-    kinds = ["png", "jpg", "gif", "mp4", "wav", "txt", "obj", "glb"]
+    kinds = ["png", "jpg", "gif", "mp4", "wav", "txt", "obj", "glb", "mp3", "ply"]
 
     for kind in kinds:
         first = make_file("images:1#0", kind).content

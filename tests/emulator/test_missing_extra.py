@@ -15,5 +15,6 @@ def test_import_without_the_extra_names_the_command(missing):
     assert 1 == found.returncode
     assert found.stderr.splitlines()[-1] == (
         f"ModuleNotFoundError: the emulator needs {missing}: "
-        'pip install "modelslab-async[emulator]"'
+        'pip install "modelslab-async[emulator]", or pip install starlette uvicorn '
+        "if you run from a clone"
     )

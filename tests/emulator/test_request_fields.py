@@ -197,7 +197,7 @@ async def test_submit_reply_repeats_parameters_without_the_key(emulator, visitor
     meta = reply.json()["meta"]
     assert tuple(meta[name] for name in ("prompt", "W", "n_samples", "track_id")) == (
         "a cat",
-        "512",
+        512,
         2,
         "t1",
     )

@@ -1,5 +1,7 @@
 """Submits at every endpoint, from the call to the end of the job, and refused submits."""
 
+from base64 import b64decode
+
 import pytest
 
 from modelslab_async._models.ticket import Ticket
@@ -219,3 +221,103 @@ async def test_custom_endpoints_are_served(visit, clock):
     assert "success" == fetched.json()["status"]
     assert {"status": "success"} == price
     assert (await visitor.http.get(upload["output"][0])).status_code == 200
+
+
+async def test_share_of_immediate_results_may_differ_by_family(visit, clock):
+    """A family that is not named gives no result at once."""
+    jobs = Jobs(duration=(4.0, 4.0), immediate={"realtime": 1.0})
+    visitor = visit(Emulator(clock=clock, jobs=jobs))
+
+    replies = [
+        (await visitor.submit(path, prompt="a cat", model_id="flux")).json()["status"]
+        for path in ("v6/realtime/text2img", "v6/images/text2img")
+    ]
+
+    assert ["success", "processing"] == replies
+
+
+@pytest.mark.parametrize(
+    ("submit_path", "fetch_path"),
+    [
+        ("v6/voice/speech_to_text", "v6/voice/fetch"),
+        ("v1/enterprise/ultra_video/text2video", "v1/enterprise/video/fetch"),
+        ("v1/enterprise/qwen/text2img", "v1/enterprise/images/fetch"),
+        ("v3/dreambooth", "v3/fetch"),
+        ("v6/realtime/text2img", "v6/image_editing/fetch"),
+    ],
+)
+async def test_job_is_found_where_other_clients_poll_it(submit_path, fetch_path, visitor, clock):
+    """Official clients poll some jobs by another family than that of the submit."""
+    submitted = await visitor.submit(submit_path, prompt="a cat", init_audio="x")
+    clock.now += 4
+
+    found = await visitor.submit(f"{fetch_path}/{submitted.json()['id']}")
+
+    assert "success" == found.json()["status"]
+
+
+async def test_meta_repeats_numbers_as_integers(visitor):
+    """The service answers integers, whatever types the submit had, and it draws a seed."""
+    submit = {"width": "768", "height": 512.0, "samples": "2", "num_inference_steps": "20"}
+    path = "v6/realtime/text2img"
+
+    drawn = (await visitor.submit(path, prompt="a cat", seed=None, **submit)).json()["meta"]
+    given = (await visitor.submit(path, prompt="a cat", seed="7", **submit)).json()["meta"]
+    odd = (await visitor.submit(path, prompt="a cat", seed="odd", width=True)).json()["meta"]
+
+    numbers = [drawn[name] for name in ("W", "H", "n_samples", "steps")]
+    assert [768, 512, 2, 20] == numbers
+    assert {int} == {type(number) for number in (*numbers, drawn["seed"])}
+    assert 7 == given["seed"]
+    assert ("odd", True) == (odd["seed"], odd["W"])
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "suffix"),
+    [
+        ("v6/video/text2video", {"output_type": "mp4"}, "mp4"),
+        ("v6/video/text2video", {"output_type": "gif"}, "gif"),
+        ("v6/voice/text_to_speech", {"output_format": "mp3"}, "mp3"),
+        ("v6/voice/sfx", {"output_format": "WAV"}, "wav"),
+        ("v6/3d/text_to_3d", {"output_format": "obj"}, "obj"),
+        ("v6/3d/image_to_3d", {"output_format": "glb"}, "glb"),
+        ("v3/txt_to_3d", {"output_type": "ply"}, "ply"),
+        ("v6/voice/sfx", {"output_format": "mp4"}, "wav"),
+        ("v6/images/text2img", {"output_format": "jpeg"}, "jpg"),
+    ],
+)
+async def test_submit_chooses_the_type_of_its_files(path, asked, suffix, visitor, clock):
+    """A type that the endpoint cannot make is ignored."""
+    needed = dict.fromkeys(("prompt", "model_id", "voice_id", "init_image"), "x")
+    submitted = (await visitor.submit(path, **needed, **asked)).json()
+    clock.now += 4
+
+    (link,) = submitted["future_links"]
+    assert suffix == link.rpartition(".")[2]
+    assert (await visitor.http.get(link)).status_code == 200
+
+
+@pytest.mark.parametrize("asked", [True, "yes", "true"])
+async def test_base64_links_lead_to_base64_text(asked, visitor, clock):
+    """The text decodes to the file that the job would have without base64."""
+    submitted = (await visitor.submit("v6/realtime/text2img", prompt="a cat", base64=asked)).json()
+    clock.now += 4
+
+    (link,) = submitted["future_links"]
+    text = await visitor.http.get(link)
+    assert "text/plain; charset=utf-8" == text.headers["content-type"]
+    assert b64decode(text.text, validate=True).startswith(b"\xff\xd8\xff")
+
+
+async def test_query_parameters_count_and_the_body_replaces_them(emulator, visitor):
+    """A client may send parameters in the query; the key there is no parameter."""
+    await visitor.http.post(
+        "v6/realtime/text2img?prompt=a+dog&seed=1&key=k", json={"prompt": "a cat"}
+    )
+
+    assert {"prompt": "a cat", "seed": "1"} == emulator.submits[0].fields
+
+
+async def test_doubled_prefix_is_accepted(visitor):
+    """Some clients add `api/` to a base URL that has it."""
+    assert (await visitor.submit("api/v6/realtime/text2img", prompt="a cat")).status_code == 200
