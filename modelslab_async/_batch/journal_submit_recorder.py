@@ -51,6 +51,7 @@ class JournalSubmitRecorder(SubmitRecorder):
             payload_hash=submit_request.payload_hash,
             run_id=await self._leased_run_id(),
             key=submit_request.key,
+            columns=submit_request.columns,
         )
 
     async def finish(

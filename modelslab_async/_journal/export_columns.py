@@ -13,7 +13,7 @@ ColumnType: TypeAlias = Literal["text", "integer", "number", "boolean"]
 OWN_COLUMNS: Final = (
     *("ticket", "state", "reason", "output", "message"),
     *("polls", "added_at", "completed_at", "body"),
-    *("files", "track_id", "endpoint"),
+    *("files", "track_id", "endpoint", "key"),
 )
 # Put before the name of an input column whose name is taken.
 _PREFIX: Final = "input_"

@@ -183,6 +183,7 @@ def _json_line(each: RecordedOutcome) -> str:
         ],
         "track_id": each.track_id,
         "endpoint": each.endpoint,
+        "key": each.key,
         "input": each.columns,
     }
     return json.dumps(to_dict(each.outcome) | details) + "\n"
@@ -224,6 +225,7 @@ def _row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, Any]
         "files": [encodable(file.path) for file in each.files],
         "track_id": each.track_id,
         "endpoint": each.endpoint,
+        "key": each.key,
         **{column.export_name: column.value(each.columns) for column in inputs},
     }
 

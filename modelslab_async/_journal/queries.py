@@ -126,6 +126,7 @@ class RecordedOutcome:
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.
         endpoint: The endpoint of that submit, or "".
+        key: The key of that submit, or "".
         columns: The other columns of the caller's table, by their names.
     """
 
@@ -137,6 +138,7 @@ class RecordedOutcome:
     files: tuple[RecordedFile, ...] = ()
     track_id: str = ""
     endpoint: str = ""
+    key: str = ""
     columns: Columns = field(factory=dict[str, Any])
 
 
@@ -184,7 +186,7 @@ def outcome_page(
         state, body, other_fields, columns = reply
         outcome = decode(ticket, (state, body, other_fields))
         _check_numbers(ticket, added_at, completed_at, polls, max_lag)
-        track_id, endpoint = origins.get(row_id, ("", ""))
+        track_id, endpoint, key = origins.get(row_id, ("", "", ""))
         if not isinstance(outcome, Processing):
             page.append(
                 RecordedOutcome(
@@ -196,6 +198,7 @@ def outcome_page(
                     files=files.get(row_id, ()),
                     track_id=track_id,
                     endpoint=endpoint,
+                    key=key,
                     columns=decode_columns(ticket, columns, "inputs"),
                 )
             )

@@ -49,6 +49,7 @@ class SubmitOrigin(NamedTuple):
 
     track_id: str
     endpoint: str
+    key: str
 
 
 class DuplicateSubmit(ValueError):
@@ -141,12 +142,12 @@ def find(db: sqlite3.Connection, track_id: str) -> PendingSubmit | None:
 def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[int, SubmitOrigin]:
     """Return the submit of each ticket of some rows, by the number of the row."""
     rows = db.execute(
-        "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT) FROM submits "
-        "WHERE ticket > ? AND ticket <= ? "
+        "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT), "
+        "ifnull(CAST(key AS TEXT), '') FROM submits WHERE ticket > ? AND ticket <= ? "
         "ORDER BY submit",
         (after, last),
     )
-    return {row_id: SubmitOrigin(track_id, endpoint) for row_id, track_id, endpoint in rows}
+    return {row_id: SubmitOrigin(*origin) for row_id, *origin in rows}
 
 
 def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:

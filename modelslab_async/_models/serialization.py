@@ -31,7 +31,7 @@ _ERROR_FIELDS = (
     *("may_have_been_sent", "endpoint", "track_id"),
 )
 # What an export adds to the record of an outcome.
-_EXPORT_FIELDS = ("files", "track_id", "endpoint", "input")
+_EXPORT_FIELDS = ("files", "track_id", "endpoint", "key", "input")
 
 
 def to_dict(value: Reply | Outcome) -> Record:

@@ -18,13 +18,21 @@ def _check_endpoint(_instance: object, _attribute: object, value: Any) -> None:
     check_type("endpoint", value, str, "a name such as 'realtime/text2img'")
 
 
-def _copy_parameters(value: object) -> dict[str, Any]:
+def _copy(what: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise ValueError(
-            "the parameters are a mapping of names to values, such as {'prompt': 'a lighthouse'}, "
+            f"the {what} are a mapping of names to values, such as {{'prompt': 'a lighthouse'}}, "
             f"got a value of type {type(value).__name__}"
         )
     return dict(value)
+
+
+def _copy_parameters(value: object) -> dict[str, Any]:
+    return _copy("parameters", value)
+
+
+def _copy_columns(value: object) -> dict[str, Any]:
+    return _copy("columns", value)
 
 
 def _check_key(_instance: object, _attribute: object, value: Any) -> None:
@@ -49,10 +57,12 @@ class Submission:
         parameters: What the endpoint takes, by name. A path stands for a file to upload.
         key: Any text of the caller's own, such as the number of a row. It is not sent. Within a
             batch it is unique, so that no submission is paid for twice.
+        columns: The other columns of a row of the caller's table. They are not sent. The exports of
+            a batch have them.
 
     Raises:
-        ValueError: The parameters are no mapping of names, the key is no text of 1 to 200
-            characters, or the API key is among the parameters.
+        ValueError: The parameters or columns are no mapping of names, the key is no text of 1 to
+            200 characters, or the API key is among the parameters.
         TypeError: The endpoint is no text.
 
     Example:
@@ -65,6 +75,9 @@ class Submission:
         factory=dict, converter=_copy_parameters, repr=reprlib.repr
     )
     key: str | None = field(default=None, validator=_check_key)
+    columns: Mapping[str, Any] = field(
+        factory=dict, converter=_copy_columns, repr=False, kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
         if "key" in self.parameters:
@@ -108,7 +121,8 @@ class Submission:
             ValueError: A parameter is bytes or an open file. Give a path instead.
         """
         parameters = {name: _encode(name, value) for name, value in self.parameters.items()}
-        return {"endpoint": self.endpoint, "parameters": parameters, "key": self.key}
+        record = {"endpoint": self.endpoint, "parameters": parameters, "key": self.key}
+        return record | ({"columns": dict(self.columns)} if self.columns else {})
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
@@ -120,10 +134,10 @@ class Submission:
         """
         match record:
             case {"endpoint": str(endpoint), "parameters": Mapping() as parameters, **rest} if (
-                rest.keys() <= {"key"}
+                rest.keys() <= {"key", "columns"}
             ):
                 decoded = {name: _decode(value) for name, value in parameters.items()}
-                return cls(endpoint, decoded, rest.get("key"))
+                return cls(endpoint, decoded, rest.get("key"), columns=rest.get("columns", {}))
             case _:
                 raise ValueError(
                     "a submission is a dictionary with 'endpoint', 'parameters' and 'key', "

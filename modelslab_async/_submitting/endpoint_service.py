@@ -1,6 +1,7 @@
 """EndpointService: checks requests, and calls endpoints that make no ticket. It starts no work."""
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,6 +9,7 @@ from typing import Any
 
 from .._models.errors import ClientClosed, TransportError
 from .._models.key_tier import Tier
+from .._models.new_ticket import encode_columns
 from .._models.submission import Submission
 from .._parsing.reply import read_utility_reply
 from .._registry.endpoint import Endpoint
@@ -85,7 +87,16 @@ class EndpointService:
         """
         endpoint = self.check(submission.endpoint, submission.parameters)
         uploads = await with_uploads(submission.parameters)
-        return SubmitRequest.of(endpoint, uploads, submission.key)
+        columns = self._redacted(submission)
+        return SubmitRequest.of(endpoint, uploads, submission.key, columns)
+
+    def _redacted(self, submission: Submission) -> dict[str, Any]:
+        """Return the columns of a submission. A table may hold the key that is used with it."""
+        encoded = encode_columns(submission.columns, submission.endpoint)
+        if not encoded:
+            return {}
+        redacted: dict[str, Any] = json.loads(self._sender.credentials.redact(encoded.encode()))
+        return redacted
 
     async def ask(
         self,

@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from attrs import field, frozen
@@ -31,6 +32,7 @@ class SubmitRequest:
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
         submit_id: The id of the request in a submit recorder: the track_id, or else a random text.
         key: The key of the submission; None if it has none. It is not sent.
+        columns: The columns of the caller's table. They are not sent.
     """
 
     endpoint: Endpoint
@@ -38,10 +40,15 @@ class SubmitRequest:
     payload_hash: str
     submit_id: str
     key: str | None = None
+    columns: Mapping[str, Any] = field(factory=dict, repr=False)
 
     @classmethod
     def of(
-        cls, endpoint: Endpoint, params: Mapping[str, Any], key: str | None = None
+        cls,
+        endpoint: Endpoint,
+        params: Mapping[str, Any],
+        key: str | None = None,
+        columns: Mapping[str, Any] = MappingProxyType({}),
     ) -> "SubmitRequest":
         """
         Check the parameters, and add a random track_id if the endpoint takes one and none is given.
@@ -59,6 +66,7 @@ class SubmitRequest:
             payload_hash=_hash(endpoint, params),
             submit_id=_track_id(with_track_id) or secrets.token_hex(8),
             key=key,
+            columns=columns,
         )
 
     @property

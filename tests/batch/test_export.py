@@ -141,7 +141,16 @@ async def test_csv_holds_files_submit_and_input(detailed_batch, tmp_path):
         reader = csv.DictReader(lines)
         rows = list(reader)
     assert [
-        *("files", "track_id", "endpoint", "prompt", "Seed", "input_state", "input_input_state"),
+        *(
+            "files",
+            "track_id",
+            "endpoint",
+            "key",
+            "prompt",
+            "Seed",
+            "input_state",
+            "input_input_state",
+        ),
         *("ratio", "ok", "more", "prompt?", "input_input_input_STATE"),
     ] == reader.fieldnames[9:]
     assert ["/p/a.png", "/p/b.png"] == json.loads(rows[0]["files"])

@@ -1,6 +1,7 @@
 """`Batch.generate_many`: submits, polls and saves side by side, and pays for nothing twice."""
 
 import asyncio
+import json
 from collections import Counter
 from contextlib import aclosing
 
@@ -296,3 +297,16 @@ async def test_timeout_of_wrong_type_sends_nothing(a_client, emulator, path):
             with pytest.raises(ValueError, match="at least"):
                 await results_of(batch, rows(1), **wrong)
     assert [] == emulator.submits
+
+
+async def test_export_has_key_and_columns_of_each_submission(a_client, path, tmp_path):
+    """The table of the caller ends in the export. The API key in it is redacted."""
+    row = {"prompt": "a cat", "note": "mine", "secret": "a-key-for-tests"}
+    submission = Submission(REALTIME, {"prompt": "a cat"}, key="row 1", columns=row)
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        await results_of(batch, [submission])
+        assert 1 == await batch.export(tmp_path / "out.jsonl")
+    (record,) = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert ("row 1", REALTIME) == (record["key"], record["endpoint"])
+    assert ("a cat", "mine") == (record["input"]["prompt"], record["input"]["note"])
+    assert "a-key-for-tests" not in str(record)

@@ -18,6 +18,7 @@ def test_submission_survives_json():
         ENDPOINT,
         {"prompt": "house.png", "init_image": Path("house.png"), "images": [Path("a"), "b"]},
         key="row 1",
+        columns={"note": "mine"},
     )
     restored = Submission.from_dict(json.loads(json.dumps(submission.to_dict())))
     assert submission == restored
