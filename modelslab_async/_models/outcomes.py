@@ -5,6 +5,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from .errors import ModelsLabError
+from .html_repr import html_of
 from .replies import Failed, Processing, Success
 from .ticket import Ticket
 
@@ -25,6 +26,10 @@ class Unresolved:
     cause: ModelsLabError
     last: Processing | None = None
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return html_of(self.ticket, "unresolved", self.cause.message)
+
 
 @frozen(kw_only=True)
 class Unsubmitted:
@@ -37,6 +42,10 @@ class Unsubmitted:
     """
 
     cause: ModelsLabError
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return html_of("no ticket", "unsubmitted", str(self.cause))
 
 
 Outcome: TypeAlias = Success | Failed | Unresolved

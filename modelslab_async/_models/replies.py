@@ -5,6 +5,8 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from .html_repr import html_of, success_html
+from .short_repr import short_repr
 from .ticket import Ticket
 
 Body: TypeAlias = Mapping[str, Any]
@@ -28,10 +30,15 @@ class Processing:
     ticket: Ticket
     status: str = "processing"
     eta: float | None = None
-    message: str = ""
-    future_links: tuple[str, ...] = ()
-    fetch_result: str | None = None
+    message: str = field(default="", repr=short_repr)
+    future_links: tuple[str, ...] = field(default=(), repr=short_repr)
+    fetch_result: str | None = field(default=None, repr=short_repr)
     raw: Body = field(factory=dict, repr=False, hash=False)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        eta = "" if self.eta is None else f"about {self.eta:.0f} s to go"
+        return html_of(self.ticket, self.status, eta, self.message)
 
 
 @frozen(kw_only=True)
@@ -52,13 +59,17 @@ class Success:
     """
 
     ticket: Ticket
-    output: tuple[str, ...] = ()
-    proxy_links: tuple[str, ...] = ()
+    output: tuple[str, ...] = field(default=(), repr=short_repr)
+    proxy_links: tuple[str, ...] = field(default=(), repr=short_repr)
     generation_time: float | None = None
-    message: str = ""
+    message: str = field(default="", repr=short_repr)
     nsfw: bool | None = None
     meta: Body = field(factory=dict, repr=False, hash=False)
     raw: Body = field(factory=dict, repr=False, hash=False)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the pictures, unless the service flagged them."""
+        return success_html(self.ticket, self.output, self.message, is_nsfw=self.nsfw is True)
 
 
 FailureReason: TypeAlias = Literal["failed", "cancelled", "not_found"]
@@ -77,9 +88,13 @@ class Failed:
     """
 
     ticket: Ticket
-    message: str = ""
+    message: str = field(default="", repr=short_repr)
     reason: FailureReason = "failed"
     raw: Body = field(factory=dict, repr=False, hash=False)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return html_of(self.ticket, self.reason, self.message)
 
 
 Reply: TypeAlias = Processing | Success | Failed

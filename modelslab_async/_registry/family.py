@@ -8,6 +8,7 @@ from attrs import Factory, evolve, field, frozen
 from attrs.validators import in_, matches_re
 
 from .._models.key_tier import Tier
+from .._models.short_repr import short_repr
 from .._models.ticket import Ticket
 from .url_template import (
     BASE_URL,
@@ -41,7 +42,7 @@ class Call:
 
     method: Method
     url: str
-    fields: Mapping[str, Any] = field(factory=dict, hash=False)
+    fields: Mapping[str, Any] = field(factory=dict, hash=False, repr=short_repr)
     key_in: KeyLocation = "body"
     tier: Tier = "standard"
     repeatable: bool

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+from .._models.short_repr import short_repr
+
 # The largest body that is read. It takes 16 MiB of memory while it is parsed.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
@@ -67,7 +69,7 @@ class Response:
 
     status_code: int
     headers: Sequence[tuple[bytes, bytes]] = ()
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=short_repr)
 
 
 class BodyBuffer:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
+from modelslab_async._models.short_repr import short_repr
 from modelslab_async._models.ticket import Ticket
 from modelslab_async._registry.family import Family
 
@@ -37,7 +38,7 @@ class ReceivedSubmit:
     family: str
     endpoint: str
     path: str
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Any] = field(repr=short_repr)
     ticket: Ticket | None
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from modelslab_async._models.short_repr import short_repr
 from modelslab_async._registry.family import StatusRule
 
 from .jobs import Job
@@ -30,7 +31,7 @@ class ScriptedReply:
     """
 
     status_code: int = 200
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=short_repr)
     headers: Mapping[str, str] = field(factory=dict[str, str], hash=False)
 
 

@@ -1,0 +1,65 @@
+"""How a notebook shows replies and outcomes. It trusts no text of a server, and fetches nothing."""
+
+from collections.abc import Iterable
+from html import escape
+from urllib.parse import urlsplit
+
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif")
+_MAX_TEXT_CHARS = 500
+_MAX_OUTPUTS = 50
+_NSFW_TEXT = "the service flagged this result as not safe for work, so it is not shown"
+_PICTURE_STYLE = "max-width: 20em; max-height: 20em; margin: 0.2em"
+
+
+def html_of(title: object, state: str, *texts: str, outputs: Iterable[str] = ()) -> str:
+    """
+    Return a block of HTML for one reply or outcome.
+
+    Args:
+        title: What it is about, such as a ticket.
+        state: How it stands, such as `success`.
+        texts: Further texts; empty ones are left out.
+        outputs: The results: pictures and other links, or texts.
+    """
+    details = " &middot; ".join(_short(text) for text in (state, *texts) if text)
+    shown = [*outputs]
+    parts = [_output(output) for output in shown[:_MAX_OUTPUTS]]
+    if len(shown) > _MAX_OUTPUTS:
+        parts.append(f"<div>and {len(shown) - _MAX_OUTPUTS} more</div>")
+    return f"<div><b>{_short(str(title))}</b> {details}</div>{''.join(parts)}"
+
+
+def success_html(title: object, outputs: Iterable[str], message: str, *, is_nsfw: bool) -> str:
+    """Return the block for a success. A result that the service flagged is not shown."""
+    if is_nsfw:
+        return html_of(title, "success", message, _NSFW_TEXT)
+    return html_of(title, "success", message, outputs=outputs)
+
+
+def _output(output: str) -> str:
+    path = _https_path(output)
+    if path is None:
+        return f"<div>{_short(output)}</div>"
+    link = escape(output)
+    if path.lower().endswith(_PICTURE_SUFFIXES):
+        shown = f'<img src="{link}" style="{_PICTURE_STYLE}" referrerpolicy="no-referrer">'
+    else:
+        shown = f"<div>{_short(output)}</div>"
+    return f'<a href="{link}" target="_blank" rel="noopener noreferrer">{shown}</a>'
+
+
+def _https_path(output: str) -> str | None:
+    """Return the path of an https link; None for everything else."""
+    try:
+        parts = urlsplit(output)
+        is_link = parts.scheme == "https" and bool(parts.hostname) and parts.username is None
+    except ValueError:
+        return None
+    # A browser would skip blanks and control characters, so a text with any is no link.
+    return parts.path if is_link and output.isprintable() and " " not in output else None
+
+
+def _short(text: str) -> str:
+    if len(text) <= _MAX_TEXT_CHARS:
+        return escape(text)
+    return f"{escape(text[:_MAX_TEXT_CHARS])}... ({len(text)} characters)"
