@@ -73,9 +73,10 @@ def oldest(session: nox.Session) -> None:
     """The everyday suite with the lowest versions that pyproject.toml allows."""
     extras = PROJECT["project"]["optional-dependencies"]
     allowed = [*PROJECT["project"]["dependencies"], *extras["cli"], *extras["emulator"]]
-    allowed += [*extras["fast"], *extras["parquet"]]
+    # The SDK of OpenTelemetry demands its own version of the API.
+    allowed += [*extras["fast"], *extras["parquet"], *extras["otel"], "opentelemetry-sdk>=1.30"]
     _install_groups(session, "tests")
-    session.install(".[cli,emulator,fast,parquet]")
+    session.install(".[cli,emulator,fast,otel,parquet]")
     session.install(*(re.sub(r">=", "==", requirement) for requirement in allowed))
     _run_tests(session)
 

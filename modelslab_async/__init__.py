@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._client import Client
-    from ._downloads.downloads import Downloads, download
+    from ._downloads.downloads import Downloads
     from ._downloads.save_result_types import Saved, SaveResult, Unsaved
+    from ._downloads.single_download import download
     from ._downloads.verify_saved_files import Verified, verify
     from ._engine.bulk_generation import GenerationRequest
     from ._models.download_errors import (
@@ -193,7 +194,8 @@ __all__ = [
 # several times as long as importing httpx.
 _NAMES_BY_MODULE = {
     "_client": "Client",
-    "_downloads.downloads": "Downloads download",
+    "_downloads.downloads": "Downloads",
+    "_downloads.single_download": "download",
     "_downloads.save_result_types": "SaveResult Saved Unsaved",
     "_downloads.verify_saved_files": "Verified verify",
     "_engine.bulk_generation": "GenerationRequest",

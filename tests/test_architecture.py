@@ -27,6 +27,7 @@ ORDER = [
     "_engine",
     "_client",
     "webhooks",
+    "otel",
     "_journal",
     "journal",
     "_batch",
@@ -174,8 +175,8 @@ HEAVY_MODULES = {
         ("import modelslab_async", HEAVY_MODULES | {"attrs"}, 1),
         ("from modelslab_async import Ticket", HEAVY_MODULES, 3),
         ("from modelslab_async.requests import realtime", HEAVY_MODULES, 8),
-        ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 145),
-        ("from modelslab_async import Batch, Downloads", {"cattrs", "httpcore", "trio"}, 210),
+        ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 155),
+        ("from modelslab_async import Batch, Downloads", {"cattrs", "httpcore", "trio"}, 220),
     ],
 )
 def test_import_loads_what_is_used(statement, heavy_modules, most_own_modules):

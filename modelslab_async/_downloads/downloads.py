@@ -11,6 +11,7 @@ import httpx
 from attrs import frozen
 
 from .._aio.bounded_map import BoundedMap
+from .._aio.telemetry import Telemetry, traced
 from .._models.argument_checks import (
     check_callback,
     check_count,
@@ -35,7 +36,7 @@ from .save_result_types import Saved, SaveResult, Unsaved
 from .transfer import Transfer
 from .verify_saved_files import is_unchanged
 
-_HTTP: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
+HTTPClient: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
 
 DEFAULT_MAX_BYTES = 4 << 30
 # For each transfer that may run, this many generations may be in progress. With only one, a
@@ -90,7 +91,7 @@ class Downloads:
         link_timeout: float = 60.0,
         timeout: float = 30.0,
         allow_private: bool = False,
-        http: _HTTP | None = None,
+        http: HTTPClient | None = None,
         families: Mapping[str, Family] | None = None,
         known: Iterable[SavedFile] = (),
         on_event: OnEvent | None = None,
@@ -108,13 +109,14 @@ class Downloads:
             from .._transport.public_only import PublicOnlyTransport  # noqa: PLC0415
 
             self._own_transport = PublicOnlyTransport(allow_private=allow_private)
-        opener = LinkOpener(
+        self._telemetry: Telemetry | None = None
+        self._opener = LinkOpener(
             send_through(self._own_transport or http),
             timeout=timeout,
             allow_private=allow_private,
         )
         self._saver = OutputSaver(
-            transfer=Transfer(opener, max_bytes=max_bytes),
+            transfer=Transfer(self._opener, max_bytes=max_bytes),
             transfer_limit=asyncio.Semaphore(concurrency),
             folder=Path(to),
             max_bytes=max_bytes,
@@ -227,10 +229,25 @@ class Downloads:
             with as_download_error():
                 if known is not None and await is_unchanged(known, known.path):
                     return known
-            return await self._saver.save(job.success, n, job.media, job.renewal, job.on_saved)
+            saving = self._saver.save(job.success, n, job.media, job.renewal, job.on_saved)
+            if self._telemetry is not None:
+                saving = traced(self._telemetry, "modelslab.download", saving, ticket=ticket)
+            return await saving
         except DownloadError as fault:
             fault.ticket, fault.n = ticket, n
             return fault
+
+    def set_telemetry(self, telemetry: Telemetry) -> None:
+        """
+        Make spans and metrics from now on. Use `modelslab_async.otel.instrument`.
+
+        Raises:
+            ValueError: These downloads have telemetry already.
+        """
+        if self._telemetry is not None:
+            raise ValueError("these downloads are instrumented already; instrument them once")
+        self._telemetry = telemetry
+        self._opener.on_exchange = telemetry.on_exchange
 
     def check_open(self) -> None:
         """
@@ -269,28 +286,3 @@ class _SaveJob:
     renewal: LinkRenewal | None
     known: Mapping[int, SavedFile]
     on_saved: OnSaved | None
-
-
-async def download(
-    success: Success,
-    *,
-    to: str | Path,
-    client: SupportsFetch | None = None,
-    allow_private: bool = False,
-    http: _HTTP | None = None,
-) -> tuple[SavedFile, ...]:
-    """
-    Save all outputs of one generation. For several, use `Downloads`, which reuses connections.
-
-    Args:
-        success: The reply with the outputs.
-        to: The folder. It is created if it does not exist.
-        client: A client that polls the ticket once for new links when a link has expired.
-        allow_private: Allow plain http and private addresses.
-        http: The client or transport that sends the requests, as for `Downloads`.
-
-    Raises:
-        DownloadError: An output could not be saved.
-    """
-    async with Downloads(client, to=to, allow_private=allow_private, http=http) as downloads:
-        return await downloads.save(success)

@@ -11,7 +11,7 @@ import httpx
 
 from .._models.download_errors import DownloadError, LinkRefused, TransferFailed
 from .._models.errors import ModelsLabError, RequestBlocked, UntrustedServer
-from .._transport.exchange_record import ExchangeTimer
+from .._transport.exchange_timer import ExchangeObserver, ExchangeTimer
 from .._transport.httpx_adapter import guard_request
 from .._transport.ip_ranges import NotPublic, is_public
 from .._transport.network_error_translation import connect_error, translate_error
@@ -34,12 +34,16 @@ class LinkOpener:
             redirect.
         timeout: The most seconds to wait for a response or for the next bytes of a body.
         allow_private: Whether plain http and private addresses are allowed.
+
+    Attributes:
+        on_exchange: Called with the record of each request; None for no observer.
     """
 
     def __init__(self, send: Send, *, timeout: float, allow_private: bool) -> None:
         self._send_request = send
         self._timeout = timeout
         self._allow_private = allow_private
+        self.on_exchange: ExchangeObserver | None = None
 
     @asynccontextmanager
     async def get(
@@ -55,7 +59,7 @@ class LinkOpener:
         start_url = without_query(link)
         url = self._checked_url(link, start_url)
         for _ in range(_MAX_REDIRECTS + 1):
-            with ExchangeTimer("GET", str(url)) as timer:
+            with ExchangeTimer("GET", str(url), observer=self.on_exchange) as timer:
                 response = await self._send(url, headers, start_url)
                 timer.status_code = response.status_code
             try:

@@ -3,9 +3,11 @@
 import asyncio
 import math
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import product
 
+from .._aio.telemetry import Gauges, Telemetry, traced
 from .._models.errors import ClientClosed, GenerationFailed, TransportError
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
@@ -54,15 +56,16 @@ class Engine:
 
     def __init__(self, settings: Settings, credentials: Credentials, transport: Transport) -> None:
         families, endpoints = settings.rooted_families(), settings.rooted_endpoints()
-        sender = Sender(transport, credentials, timeout=settings.timeout)
+        self._sender = sender = Sender(transport, credentials, timeout=settings.timeout)
         self.pace = settings.pace
         self._wait_timeout = settings.wait_timeout
         self.redact = credentials.redact
         self.listeners = Listeners(settings.on_event)
         self.poll_guards = PollGuards()
         self.status_client = StatusClient(families, sender)
+        self._schedule = schedule = Schedule(settings.pace, settings.rate)
         self.poller = Poller(
-            Schedule(settings.pace, settings.rate),
+            schedule,
             self.status_client,
             workers=settings.workers,
             listeners=self.listeners,
@@ -88,6 +91,26 @@ class Engine:
         self._process = os.getpid()
         self._is_closed = False
         self._close_task: asyncio.Task[None] | None = None
+        self._telemetry: Telemetry | None = None
+        self._remove_gauges: Callable[[], object] | None = None
+
+    def set_telemetry(self, telemetry: Telemetry) -> None:
+        """
+        Make spans and metrics from now on.
+
+        Raises:
+            ValueError: The engine has telemetry already.
+        """
+        if self._telemetry is not None:
+            raise ValueError("this client is instrumented already; instrument it once")
+        self._telemetry = self.poller.telemetry = self.submitter.telemetry = telemetry
+        self._sender.on_exchange = telemetry.on_exchange
+        self.listeners.add(telemetry.on_event)
+        self._remove_gauges = telemetry.add_gauges(Gauges(self._schedule.__len__, self._used_slots))
+
+    def _used_slots(self) -> dict[str, int]:
+        # A copy of the items, because an exporter calls this in a thread of its own.
+        return {tier: slots.used for tier, slots in tuple(self.submitter.slots.items())}
 
     def check_usable(self) -> None:
         """
@@ -127,6 +150,8 @@ class Engine:
         await self.submitter.aclose()
         await self.poller.aclose()
         await self.status_client.aclose()
+        if self._remove_gauges is not None:
+            self._remove_gauges()
 
     def watch(self, ticket: Ticket, watcher: Watcher) -> None:
         """
@@ -143,8 +168,11 @@ class Engine:
         """Poll a ticket once. See `Client.fetch`."""
         self.check_usable()
         self.status_client.family_of(ticket)
+        fetching: Awaitable[Reply] = self.status_client.fetch(ticket)
+        if self._telemetry is not None:
+            fetching = traced(self._telemetry, "modelslab.poll", fetching, ticket=ticket)
         try:
-            reply = await self.status_client.fetch(ticket)
+            reply = await fetching
         except TransportError:
             if not self._is_closed:
                 raise
@@ -171,7 +199,12 @@ class Engine:
 
     async def outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
         """Wait for the outcome of one ticket. A timeout or a refusal gives an `Unresolved`."""
-        timeout = self.wait_limit(timeout)
+        waiting = self._outcome(ticket, self.wait_limit(timeout))
+        if self._telemetry is None:
+            return await waiting
+        return await traced(self._telemetry, "modelslab.wait", waiting, ticket=ticket)
+
+    async def _outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
         watcher = OutcomeWatcher()
         self.watch(ticket, watcher)
         try:

@@ -166,9 +166,13 @@ class Notifier:
             )
 
 
+def callers_of(watchers: Sequence[Watcher]) -> list[Context]:
+    """Return the contexts of the callers that wait, the one that has waited longest first."""
+    return [each.context for each in watchers if each.context is not None]
+
+
 def _context_of(watchers: Sequence[Watcher]) -> Context | None:
-    """Return the context of the caller that has waited longest; None if no caller waits."""
-    return next((each.context for each in watchers if each.context is not None), None)
+    return next(iter(callers_of(watchers)), None)
 
 
 def _ignore_completed(_: Ticket) -> None:

@@ -16,15 +16,14 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from contextvars import Context
-from typing import Protocol
 
 import anyio
 import anyio.abc
 
 from .._aio.cooperation import is_cancelled
+from .._aio.telemetry import Telemetry, traced
 from .._aio.wakeup import Wakeup
 from .._models.errors import ClientClosed, ModelsLabError, TransportError
-from .._models.key_tier import Tier
 from .._models.outcomes import Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
@@ -34,7 +33,8 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .idle_workers import IdleWorkers
-from .listeners import Listeners, Notifier, PollGuards
+from .listeners import Listeners, Notifier, PollGuards, callers_of
+from .status_client import TicketStatusClient
 from .unexpected_errors import log_unexpected, poller_error, ticket_error
 from .watcher_removal import WatcherRemoval
 from .watchers import timed_out
@@ -46,19 +46,13 @@ _COMPLETIONS_PER_YIELD = 256
 _UNKNOWN_STATE = InitialState()
 
 
-class TicketStatusClient(Protocol):
-    """Knows where a ticket is polled, and polls it once."""
-
-    def tier_and_host_of(self, ticket: Ticket, /) -> tuple[Tier, str]: ...
-    async def poll(self, ticket: Ticket, /) -> Reply | CachedProcessing: ...
-
-
 class Poller:
     """
     Polls all open tickets of one client, in a task of its own.
 
     Attributes:
         notifier: Passes replies and outcomes to watchers, listeners and the owner of the slots.
+        telemetry: Makes a span of each poll; None for none.
 
     Args:
         schedule: Decides what is polled when.
@@ -83,6 +77,7 @@ class Poller:
         self._status_client = status_client
         self._max_workers = workers
         self.notifier = Notifier(listeners, schedule.policy.limits)
+        self.telemetry: Telemetry | None = None
         self._poll_guards = poll_guards or PollGuards()
         self._jitter = jitter
         self._wakeup = Wakeup()
@@ -253,9 +248,15 @@ class Poller:
                 return
             poll_started, due = entry.poll_started, entry.due
             try:
-                result: Reply | CachedProcessing | ModelsLabError = await self._status_client.poll(
-                    entry.ticket
-                )
+                poll = self._status_client.poll(entry.ticket)
+                if self.telemetry is not None:
+                    callers = callers_of(entry.watchers)
+                    poll = traced(
+                        *(self.telemetry, "modelslab.poll", poll),
+                        ticket=entry.ticket,
+                        callers=callers,
+                    )
+                result: Reply | CachedProcessing | ModelsLabError = await poll
             except ModelsLabError as error:
                 result = error
             except asyncio.CancelledError:

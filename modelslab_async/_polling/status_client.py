@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Protocol, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -38,6 +38,13 @@ class UnknownFamily(ValueError):
     def __init__(self, message: str, *, family: str) -> None:
         super().__init__(message)
         self.family = family
+
+
+class TicketStatusClient(Protocol):
+    """Knows where a ticket is polled, and polls it once."""
+
+    def tier_and_host_of(self, ticket: Ticket, /) -> tuple[Tier, str]: ...
+    def poll(self, ticket: Ticket, /) -> Awaitable[Reply | CachedProcessing]: ...
 
 
 class StatusClient:

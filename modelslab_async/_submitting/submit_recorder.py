@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 from attrs import frozen
 
+from .._aio.cooperation import is_cancelled
 from .._models.errors import ModelsLabError, SubmitUncertain
+from .._models.events import Submitted
 from .._models.replies import Processing, Success
 from .._models.ticket import Ticket
 from .submit_exchange import SubmitReply
@@ -74,3 +78,29 @@ def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
             # Log only the type's name, because the text of a foreign exception may quote the key.
             name = type(error).__name__
             _logger.warning("started, but its caller has gone and missed %s: %s", name, ticket)
+
+
+async def report_result(
+    submit_request: SubmitRequest,
+    result: SubmitReply | ModelsLabError,
+    submit_recorder: SubmitRecorder,
+    on_submitted: Callable[[Submitted], Awaitable[object]] | None,
+) -> SubmitResult:
+    """Call the recorder and `on_submitted`. If one raises, add a note with the ticket."""
+    if isinstance(result, ModelsLabError):
+        await submit_recorder.finish(submit_request, result)
+        return result
+    try:
+        await submit_recorder.finish(submit_request, result)
+        if on_submitted is not None:
+            await on_submitted(submit_request.submitted_event(result))
+    except BaseException as error:
+        note = f"it was raised after the work was started as {result.ticket}"
+        with suppress(Exception):
+            # An exception class may override `add_note` with a method that raises.
+            error.add_note(note)
+        if isinstance(error, (KeyboardInterrupt, SystemExit)) or is_cancelled():
+            _logger.warning("%s: %s", type(error).__name__, note)
+            raise
+        return CallbackFailure(error, result.ticket)
+    return result

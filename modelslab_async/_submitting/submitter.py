@@ -5,10 +5,9 @@ import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 
-from .._aio.cooperation import is_cancelled
+from .._aio.telemetry import Telemetry, traced
 from .._models.errors import (
     AuthenticationError,
     ClientClosed,
@@ -32,7 +31,13 @@ from .submit_budget import SubmitBudget
 from .submit_exchange import SubmitExchange, SubmitReply, uncertain_error
 from .submit_notifier import SubmitNotifier
 from .submit_progress import SubmitProgress
-from .submit_recorder import CallbackFailure, SubmitRecorder, SubmitResult, log_abandoned
+from .submit_recorder import (
+    CallbackFailure,
+    SubmitRecorder,
+    SubmitResult,
+    log_abandoned,
+    report_result,
+)
 from .submit_request import SubmitRequest
 from .submit_retries import SubmitRetries
 from .ticket_poller import TicketPoller
@@ -66,6 +71,7 @@ class Submitter:
 
     Attributes:
         slots: The slots of each key that has been used so far.
+        telemetry: Makes a span of each submit; None for none.
     """
 
     def __init__(
@@ -96,6 +102,7 @@ class Submitter:
         self._webhooks = webhooks
         self._jitter = jitter
         self.slots: dict[Tier, Slots] = {}
+        self.telemetry: Telemetry | None = None
         self._numbers = itertools.count()
         self._submit_tasks: set[asyncio.Task[SubmitResult]] = set()
         self._early_webhooks = EarlyWebhooks()
@@ -127,6 +134,18 @@ class Submitter:
             ClientClosed: The client was closed; nothing was started.
             SubmitLimitReached: The budget is used up; nothing was sent.
         """
+        submitting = self._submit(submit_request, submit_recorder, progress or SubmitProgress())
+        if self.telemetry is None:
+            return await submitting
+        name = submit_request.endpoint.name
+        return await traced(self.telemetry, "modelslab.submit", submitting, endpoint=name)
+
+    async def _submit(
+        self,
+        submit_request: SubmitRequest,
+        submit_recorder: SubmitRecorder,
+        progress: SubmitProgress,
+    ) -> SubmitReply | CallbackFailure:
         self._endpoint_service.check_open()
         slots = self._slots_of(tier := self._endpoint_service.key_tier(submit_request))
         active = ActiveSubmit(
@@ -134,7 +153,7 @@ class Submitter:
             number=next(self._numbers),
             slots=slots,
             notifier=SubmitNotifier(submit_recorder, self._listeners, submit_request, slots, tier),
-            progress=progress or SubmitProgress(),
+            progress=progress,
             retries=SubmitRetries(
                 self._pace, self._unsent_timeout, submit_request.endpoint.name, self._jitter
             ),
@@ -265,29 +284,4 @@ class Submitter:
                 slots.hold_uncertain(endpoint)
             case _:
                 slots.release(is_key_accepted=isinstance(result, (Success, GenerationFailed)))
-        return await self._report_result(submit_request, result, notifier)
-
-    async def _report_result(
-        self,
-        submit_request: SubmitRequest,
-        result: SubmitReply | ModelsLabError,
-        notifier: SubmitNotifier,
-    ) -> SubmitResult:
-        """Call the recorder and `on_submitted`. If one raises, add a note with the ticket."""
-        if isinstance(result, ModelsLabError):
-            await notifier.finish(submit_request, result)
-            return result
-        try:
-            await notifier.finish(submit_request, result)
-            if self._on_submitted is not None:
-                await self._on_submitted(submit_request.submitted_event(result))
-        except BaseException as error:
-            note = f"it was raised after the work was started as {result.ticket}"
-            with suppress(Exception):
-                # An exception class may override `add_note` with a method that raises.
-                error.add_note(note)
-            if isinstance(error, (KeyboardInterrupt, SystemExit)) or is_cancelled():
-                _logger.warning("%s: %s", type(error).__name__, note)
-                raise
-            return CallbackFailure(error, result.ticket)
-        return result
+        return await report_result(submit_request, result, notifier, self._on_submitted)

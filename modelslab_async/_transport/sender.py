@@ -14,7 +14,7 @@ from .base import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 from .credentials import Credentials
 from .deadlines import Deadlines
 from .error_redaction import redacted_error
-from .exchange_record import ExchangeTimer
+from .exchange_timer import ExchangeObserver, ExchangeTimer
 from .http11.transport import HTTP11Transport
 from .httpx_adapter import HttpxClientAdapter, HttpxTransportAdapter
 from .request_builder import RequestBuilder
@@ -34,6 +34,9 @@ class Sender:
         transport: The transport that sends requests and returns responses.
         credentials: The API keys.
         timeout: The seconds after which an exchange is cancelled, unless a call has its own.
+
+    Attributes:
+        on_exchange: Called with the record of each request; None for no observer.
     """
 
     def __init__(self, transport: Transport, credentials: Credentials, *, timeout: float) -> None:
@@ -42,6 +45,7 @@ class Sender:
         self._request_builder = RequestBuilder(credentials)
         self._timeout = timeout
         self._deadlines: dict[float, Deadlines] = {}
+        self.on_exchange: ExchangeObserver | None = None
 
     async def send(
         self, call: Call, *, timeout: float | None = None, connect_timeout: float | None = None
@@ -79,10 +83,15 @@ class Sender:
 
     @property
     def _times_exchanges(self) -> bool:
-        return _logger.isEnabledFor(logging.DEBUG)
+        return self.on_exchange is not None or _logger.isEnabledFor(logging.DEBUG)
 
     async def _timed_exchange(self, request: Request, deadlines: Deadlines) -> Response:
-        timer = ExchangeTimer(request.method, request.url, credentials=self.credentials)
+        timer = ExchangeTimer(
+            request.method,
+            request.url,
+            credentials=self.credentials,
+            observer=self.on_exchange,
+        )
         with timer:
             response = await self._exchange(request, deadlines)
             timer.status_code = response.status_code

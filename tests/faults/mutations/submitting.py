@@ -34,7 +34,7 @@ MUTATIONS = [
     ),
     Mutation(
         "submit sent again: after an error of on_submitted",
-        "_submitting/submitter.py",
+        "_submitting/submit_recorder.py",
         "return CallbackFailure(error, result.ticket)",
         "return error",
         SUBMIT_SIMULATION,

@@ -1,4 +1,4 @@
-"""Records of HTTP requests, for the log and for telemetry. They hold no key, query or body."""
+"""ExchangeTimer: times and logs one HTTP request. It shows no key, query, header or body."""
 
 import logging
 import time
@@ -7,35 +7,11 @@ from types import TracebackType
 from typing import Self, TypeAlias
 from urllib.parse import urlsplit
 
-from attrs import frozen
-
+from .._models.exchange_record import ExchangeRecord
 from .credentials import Credentials
+from .url_parts import split_origin
 
 _logger = logging.getLogger("modelslab_async")
-
-
-@frozen(kw_only=True)
-class ExchangeRecord:
-    """
-    One HTTP request and what came of it.
-
-    Attributes:
-        method: The HTTP method.
-        scheme: `http` or `https`.
-        host: The host, with its port if the URL names one.
-        path: The path of the URL, without the query, because a query may hold a key or a signature.
-        status_code: The HTTP status; None if no response came.
-        error: The name of the error's type; "" if a response came.
-        seconds: The time from sending the request to its response or error.
-    """
-
-    method: str
-    scheme: str
-    host: str
-    path: str
-    status_code: int | None
-    error: str
-    seconds: float
 
 
 ExchangeObserver: TypeAlias = Callable[[ExchangeRecord], object]
@@ -70,6 +46,10 @@ class ExchangeTimer:
         self._observer = observer
         self.status_code: int | None = None
 
+    @property
+    def _is_used(self) -> bool:
+        return self._observer is not None or _logger.isEnabledFor(logging.DEBUG)
+
     def __enter__(self) -> Self:
         self._started = time.perf_counter()
         return self
@@ -80,19 +60,22 @@ class ExchangeTimer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if not self._is_used:
+            return
         record = self._record("" if error_type is None else error_type.__name__)
         _log(record)
         if self._observer is not None:
             self._observer(record)
 
     def _record(self, error: str) -> ExchangeRecord:
-        parts = urlsplit(self._url)
-        redact = str if self._credentials is None else self._credentials.redact_text
+        scheme, host, port = split_origin(self._url)
+        path = urlsplit(self._url).path
         return ExchangeRecord(
             method=self._method,
-            scheme=parts.scheme,
-            host=parts.netloc.rpartition("@")[2],
-            path=redact(parts.path),
+            scheme=scheme,
+            host=host,
+            port=port,
+            path=path if self._credentials is None else self._credentials.redact_text(path),
             status_code=self.status_code,
             error=error,
             seconds=time.perf_counter() - self._started,
@@ -101,11 +84,9 @@ class ExchangeTimer:
 
 def _log(record: ExchangeRecord) -> None:
     _logger.debug(
-        "%s %s://%s%s: %s in %.0f ms",
+        "%s %s: %s in %.0f ms",
         record.method,
-        record.scheme,
-        record.host,
-        record.path,
+        record.url,
         record.error or record.status_code,
         record.seconds * 1000,
     )
