@@ -46,18 +46,14 @@ class Client:
         rate: The most polls a second for each key; None for no limit. `fetch` does not count.
         workers: The most polls in flight at once.
         timeout: The most seconds that one poll may take.
-        queue: The most queued generations for each key: 5, 10 or 15, as the plan says; None for no
-            limit. A submit waits for a free slot.
+        queue: The most queued generations for each key: 5, 10 or 15 by the plan; None for no limit.
         submit_timeout: The most seconds that one submit or one upload may take.
-        unsent_timeout: The most seconds for which a submit that cannot leave this machine is tried
-            again. Then it ends with a `TransportError`, and nothing was paid.
+        unsent_timeout: The most seconds to retry a submit that cannot be sent. It costs nothing.
         max_submits: The most submits that may be paid for; None for no limit.
-        wait_timeout: The most seconds of each wait whose call has no `timeout` of its own; None for
-            no limit.
+        wait_timeout: The most seconds of a wait whose call gives no `timeout`; None for no limit.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
             be stored. If it raises, `submit` raises that error, with a note that names the ticket.
-        on_event: Called with each event of polls, submits and uploads: see `Event`. It must not
-            block, because the event loop waits for it.
+        on_event: Called with each `Event` of polls, submits and uploads. It must not block.
 
     Attributes:
         engine: Internal, for `Batch` and the webhook receiver. It may change in any release.
@@ -138,8 +134,7 @@ class Client:
 
         Args:
             ticket: A `Ticket`, its text `"images:123"`, or a pair `("images", 123)`.
-            timeout: The most seconds to wait; 0 to give up at once, None for the client's
-                `wait_timeout`, and `float("inf")` for no limit.
+            timeout: The most seconds to wait; 0 for none, None for the client's `wait_timeout`.
 
         Raises:
             GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
@@ -223,9 +218,8 @@ class Client:
         Raises:
             SubmitUncertain: The work may have been started. Search for it before you pay again.
             GenerationFailed: The server accepted the work, and it failed at once.
-            ModelsLabError: Nothing was started: `Refused`, `RateLimited`, `TransientError` (of an
-                upload), `TransportError` (not sent), `UnusableFile`, `SubmitLimitReached` or
-                `ClientClosed`.
+            ModelsLabError: Nothing was started: `Refused`, `TransientError` (not sent, or of an
+                upload), `UnusableFile`, `SubmitLimitReached` or `ClientClosed`.
             ValueError: The endpoint is unknown, or the parameters do not fit. Nothing was sent.
         """
         submit_request = await self.engine.prepare(Submission.of(endpoint, params))
@@ -243,13 +237,11 @@ class Client:
         self, endpoint: str | Submission, /, *, timeout: float | None = None, **params: Any
     ) -> Success:
         """
-        Start work and wait until it is done.
+        Start work and wait until it is done. It takes what `submit` takes.
 
         Args:
-            endpoint: See `submit`.
             timeout: The most seconds from the call to the result: the wait for a slot, the submit
                 and the polls together. None for no limit but the client's `wait_timeout`.
-            params: See `submit`.
 
         Raises:
             SubmitTimeout: The time is up, and nothing was started or paid.
@@ -279,9 +271,8 @@ class Client:
             window: The most requests that are in progress or have an outcome that is not yet taken.
 
         Raises:
-            ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not
-                fit. This, and any error of `requests` or of `on_submitted`, is raised after the
-                outcomes of all requests before it.
+            ValueError: A request cannot be used. This, and any error of `requests` or of
+                `on_submitted`, is raised after the outcomes of all requests before it.
         """
         return BulkGeneration(self.engine, timeout).run(requests, window)
 
@@ -303,7 +294,6 @@ class Client:
 
         Args:
             base: The receiver's public address, such as `"https://me.example/hooks?query"`.
-            secret: The secret from which that part is derived; the receiver needs the same one.
-                None for a random secret, which lasts as long as this client.
+            secret: Makes that part. The receiver needs the same one. None for a random secret.
         """
         return self.engine.webhooks.make(base, secret)
