@@ -3,9 +3,14 @@
 import sys
 from importlib import import_module
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+
+# Importing `typing` takes ten times as long as the rest of this module. Until the command line has
+# set its handler, Ctrl-C prints a traceback.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._client import Client
     from ._downloads.downloads import Downloads
     from ._downloads.save_result_types import Saved, SaveResult, Unsaved
@@ -246,7 +251,7 @@ _MODULE_BY_NAME = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _MODULE_BY_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import_module(_MODULE_BY_NAME[name])

@@ -7,6 +7,8 @@ polls, saves or journals by itself.
 
 import sys
 
+from .startup_interrupt import exit_on_interrupt
+
 __all__ = ["main"]
 
 _EXTRA_PACKAGES = ("click", "rich")
@@ -15,6 +17,7 @@ _EXTRA_PACKAGES = ("click", "rich")
 def main() -> int:
     """Run the command line and return its exit code."""
     try:
+        exit_on_interrupt()
         # The commands import rich later. Import it here too, so that a missing rich is reported
         # in the same way as a missing click.
         import rich  # noqa: F401, PLC0415 -- it may be missing.
@@ -33,5 +36,5 @@ def main() -> int:
         )
         return 2
     except KeyboardInterrupt:
-        # The user pressed Ctrl-C before the program began, for example during its imports.
+        # The user pressed Ctrl-C before this program or after its command.
         return 130

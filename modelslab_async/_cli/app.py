@@ -67,7 +67,7 @@ _BATCH_COMMANDS = {
     "export": CommandSource("batch.journal_commands.export", "Write all outcomes to FILE"),
     "report": CommandSource("report.report_command.report", "Write a page with plots of a batch"),
     "retry": CommandSource(
-        "batch.run_commands.retry", "Poll tickets of a journal again that ended badly"
+        "batch.run_commands.retry", "Poll unresolved tickets again, and failed ones with --failed"
     ),
     "run": CommandSource(
         "batch.run_commands.run_command", "Wait for all tickets of IDS, or resume an earlier run"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from .startup_interrupt import raise_on_interrupt
+
 T = TypeVar("T")
 
 
@@ -20,4 +22,7 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     with suppress(ImportError):
         loop_factory = importlib.import_module("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.get_loop()
+        # The runner handles Ctrl-C itself only in place of Python's own handler.
+        raise_on_interrupt()
         return runner.run(main)

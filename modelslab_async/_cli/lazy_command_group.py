@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from attrs import frozen
+from click.shell_completion import CompletionItem
 
 
 @frozen
@@ -51,6 +52,16 @@ class CommandGroup(click.Group):
         """See `click.Group`."""
         source = self.sources.get(cmd_name)
         return None if source is None else source.load()
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """See `click.Group`. The summaries are whole, and no command is imported."""
+        commands = [
+            CompletionItem(name, help=self.sources[name].summary)
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        # `click.Command` completes the options.
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """See `click.Group`."""

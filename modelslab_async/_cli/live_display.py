@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import click
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 
 from . import output
@@ -33,16 +33,18 @@ async def live_display(
     console = output.make_console(stderr=True)
     live = Live(console=console, auto_refresh=False) if console.is_terminal and not quiet else None
 
-    def draw() -> None:
+    def draw(end: tuple[str, ...] = ()) -> None:
         if live is not None:
-            live.update(render(), refresh=True)
+            live.update(Group(render(), *end), refresh=True)
         elif not quiet:
             click.echo(status_line(), err=True)
 
     async def redraw(interval_s: float) -> None:
         while True:
             await asyncio.sleep(interval_s)
-            draw()
+            # A terminal shows "^C" where the cursor is. On an empty line of its own, it cannot
+            # continue on a further line, which the next redraw would not know of.
+            draw(end=("",))
 
     if live is not None:
         live.start()

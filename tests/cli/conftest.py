@@ -113,7 +113,7 @@ class Program:
 
     @contextmanager
     def start_on_terminal(
-        self, *arguments: str
+        self, *arguments: str, columns: int = 200
     ) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
         """Start it on a terminal, with a function that reads what it writes there to the end."""
         ours, theirs = pty.openpty()
@@ -121,7 +121,7 @@ class Program:
         try:
             process = subprocess.Popen(
                 [*COMMAND, *arguments],
-                env=self.environment | {"TERM": "xterm", "COLUMNS": "200"},
+                env=self.environment | {"TERM": "xterm", "COLUMNS": str(columns)},
                 stdin=theirs,
                 stdout=theirs,
                 stderr=theirs,
@@ -130,6 +130,12 @@ class Program:
             signal.signal(signal.SIGINT, inherited)
         os.close(theirs)
         with process:
+            # A terminal shows the key that is pressed, and sends the signal to its own programs.
+            def press_ctrl_c() -> None:
+                os.write(ours, b"\x03")
+                process.send_signal(signal.SIGINT)
+
+            process.press_ctrl_c = press_ctrl_c  # type: ignore[attr-defined]
             yield process, lambda: _all_from(ours)
 
     def changed(self, environment: dict[str, str | None]) -> dict[str, str]:
@@ -137,7 +143,7 @@ class Program:
         return {name: value for name, value in both.items() if value is not None}
 
 
-def screen_lines(written: str) -> list[str]:
+def screen_lines(written: str, columns: int = 200) -> list[str]:
     """The lines of a terminal after a program has written this text to it."""
     lines, row, column = [""], 0, 0
     for code, count, kind, character in re.findall(
@@ -153,6 +159,9 @@ def screen_lines(written: str) -> list[str]:
             row += 1
             lines += [""] * (row + 1 - len(lines))
         elif not code:
+            if column == columns:
+                row, column = row + 1, 0
+                lines += [""] * (row + 1 - len(lines))
             line = lines[row].ljust(column)
             lines[row] = line[:column] + character + line[column + 1 :]
             column += 1

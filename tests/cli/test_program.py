@@ -1,6 +1,9 @@
 """What all commands share: help, exit codes, missing extras and event loops."""
 
+import ast
 import os
+import re
+from pathlib import Path
 
 import click
 import pytest
@@ -73,11 +76,8 @@ def test_summaries_of_commands_are_not_cut(program, arguments, columns):
     assert "..." not in commands
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("app", ""), ("exit_codes", ""), ("list_families", "modelslab-async: interrupted\n")],
-)
-def test_ctrl_c_while_importing_prints_no_traceback(program, tmp_path, name, message):
+@pytest.mark.parametrize("name", ["app", "exit_codes", "list_families"])
+def test_ctrl_c_while_importing_prints_no_traceback(program, tmp_path, name):
     """Ctrl-C before the first command has begun ends the program with its usual exit code."""
     (tmp_path / "sitecustomize.py").write_text(
         f"""
@@ -94,7 +94,47 @@ sys.meta_path.insert(0, Interrupt())
     )
     path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     run = program("families", PYTHONPATH=path)
+    message = "modelslab-async: interrupted\n"
     assert (130, "", message) == (run.returncode, run.stdout, run.stderr)
+
+
+def test_shells_show_whole_summaries(program):
+    """Zsh and fish show what each command does, where click would cut a long summary."""
+    run = program(
+        _MODELSLAB_ASYNC_COMPLETE="zsh_complete",
+        COMP_WORDS="modelslab-async batch re",
+        COMP_CWORD="2",
+    )
+    for name in ("report", "retry"):
+        summary = app.get_command(click.Context(app), "batch").sources[name].summary
+        assert f"plain\n{name}\n{summary}\n" in run.stdout
+    assert "..." not in run.stdout
+
+
+def options_of(command, context):
+    """The options of a command and of the commands below it."""
+    found = {"--help"}
+    for parameter in command.get_params(context):
+        found |= {*parameter.opts, *parameter.secondary_opts}
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        found |= options_of(command.get_command(context, name), context)
+    return found
+
+
+def test_messages_name_only_options_that_exist():
+    """Texts of the command line, such as advice, do not name an option that no command has."""
+    folder = Path(modelslab_async.__file__).parent / "_cli"
+    texts = [
+        node.value
+        for path in folder.rglob("*.py")
+        if path.parent.name != "report" or path.name == "report_command.py"  # CSS has such names.
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    named = {option for text in texts for option in re.findall(r"--[a-z][a-z-]*[a-z]", text)}
+    # An example in the help of `generate`, whose parameters are options.
+    parameters = {"--prompt", "--width"}
+    assert set() == named - options_of(app, click.Context(app)) - parameters
 
 
 @pytest.mark.parametrize("group", [app, app.get_command(click.Context(app), "batch")])

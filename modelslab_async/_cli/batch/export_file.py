@@ -81,6 +81,11 @@ def check_export_file(file: Path) -> None:
         raise _cannot_write(file, "permission denied")
 
 
+def is_same_file(export: Path, source: Path) -> bool:
+    """Whether an export would replace a file that is read."""
+    return source.is_file() and export.exists() and export.samefile(source)
+
+
 def _cannot_write(file: Path, reason: str) -> click.UsageError:
     return click.UsageError(f"{file} cannot be written: {reason}")
 

@@ -11,7 +11,7 @@ from .. import options, output
 from ..exit_codes import exit_codes
 from ..exit_tally import ExitTally
 from ..ticket_arguments import find_credentials, find_family
-from .export_file import check_export_file, check_export_format
+from .export_file import check_export_file, check_export_format, is_same_file
 from .input_columns import InputSpec
 from .journal_option import journal, require_journal
 from .runner import Plan, run_batch
@@ -93,6 +93,8 @@ def run_command(
     The first Ctrl-C stops after the current downloads. The second stops at once.
     """
     plan = _make_plan(plan_arguments)
+    if plan.export is not None and ids is not None and is_same_file(plan.export, Path(ids)):
+        raise click.UsageError(f"{plan.export} is the file of ids; give --export another name")
     if ids is None:
         require_journal(plan.path, "give IDS to start a batch")
     if family is not None:
@@ -118,7 +120,7 @@ def retry(
     *, failed: bool, base_url: str | None, legacy_base_url: str | None, **plan_arguments: Any
 ) -> int:
     """
-    Poll tickets of a journal again that ended badly.
+    Poll unresolved tickets again, and failed ones with --failed.
 
     Every run tries again the tickets that were given up and the files that could not be saved.
     With --failed, the tickets that the server reported as failed are polled again, too. Nothing

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -170,9 +171,11 @@ def test_bad_rows_are_reported_by_number(here, emulator):
 def test_export_that_cannot_be_written_starts_no_run(here, emulator, tmp_path):
     """The export is checked before anything is polled."""
     before = emulator.request_count
-    for export in ("nowhere/all.csv", "all.xlsx"):
-        run = here("run", "-", "--export", export, given="images:4261\n")
+    (tmp_path / "ids.csv").write_text("id,family\n4261,images\n")
+    for export in ("nowhere/all.csv", "all.xlsx", "ids.csv"):
+        run = here("run", "ids.csv", "--export", export)
         assert (2, 1) == (run.returncode, run.stderr.count("\n"))
+    assert "is the file of ids" in run.stderr
     assert before == emulator.request_count
     assert not (tmp_path / "run.db").exists()
 
@@ -415,6 +418,26 @@ def test_ctrl_c_on_terminal_leaves_one_display(program, emulator, tmp_path):
     assert 130 == process.returncode
     assert (1, 1) == tuple(sum(part in line for line in lines) for part in ("━", "polls/s")), lines
     assert any("press Ctrl-C again to stop at once" in line for line in lines)
+
+
+def test_ctrl_c_at_the_end_of_a_full_line_leaves_one_display(program, emulator, tmp_path):
+    """The terminal shows "^C" where the cursor is, which must not be at the end of a line."""
+    reason = b'{"status": "failed", "message": "%s"}' % (b"x" * 150)
+    emulator.script("images:5026", FOREVER)
+    emulator.script("images:5027", [ScriptedReply(200, reason)])
+    (tmp_path / "ids").write_text("images:5026\nimages:5027\n")
+    arguments = ("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db"))
+    with (
+        program.start_on_terminal(*arguments, columns=80) as (process, read_all),
+        ThreadPoolExecutor() as pool,
+    ):
+        written = pool.submit(read_all)
+        wait_for(lambda: emulator.polls[Ticket("images", 5026)] > 2)
+        process.press_ctrl_c()
+        lines = screen_lines(written.result(), columns=80)
+    assert 130 == process.returncode
+    assert (1, 1) == tuple(sum(part in line for line in lines) for part in ("━", "polls/s")), lines
+    assert not any("^C" in line for line in lines)
 
 
 def test_background_run_ignores_ctrl_c(program, emulator, tmp_path):

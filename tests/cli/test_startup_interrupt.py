@@ -1,0 +1,92 @@
+"""Ctrl-C at any moment of the start ends the program, without a traceback."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Counts calls of functions from the first of the program to the last before its event loop runs,
+# and sends the signal at one of them. So a moment does not depend on the speed of the machine.
+_SITE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+moment, calls, has_begun = int(os.environ["MOMENT"]), 0, False
+is_callback_wanted = os.environ["KIND"] == "callbacks"
+
+def on_call(frame, event, _):
+    global calls, has_begun
+    code = frame.f_code
+    if event != "call":
+        return
+    is_callback = "importlib" in code.co_filename and code.co_name == "cb"
+    if code.co_name == "exit_on_interrupt":
+        has_begun = True
+    elif code.co_name == "raise_on_interrupt":
+        sys.setprofile(None)
+        with open(os.environ["COUNT"], "w") as file:
+            file.write(str(calls))
+    elif has_begun and (is_callback or not is_callback_wanted):
+        calls += 1
+        if calls == moment:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.setprofile(on_call)
+"""
+
+
+@pytest.fixture
+def fetch_interrupted_at(program, emulator, tmp_path):
+    """A function that runs `fetch`, and interrupts it at one of its calls of some kind."""
+    emulator.add_job("images:9301", duration=0.0, fails=False)
+    (tmp_path / "sitecustomize.py").write_text(_SITE)
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    count = tmp_path / "count"
+
+    def run(kind, moment):
+        found = program(
+            *("fetch", "images:9301"),
+            PYTHONPATH=path,
+            KIND=kind,
+            MOMENT=str(moment),
+            COUNT=str(count),
+        )
+        return found, int(count.read_text()) if count.exists() else None
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("kind", "moments"),
+    [
+        ("calls", 4),
+        ("callbacks", 2),
+        pytest.param("calls", 30, marks=pytest.mark.thorough),
+        pytest.param("callbacks", 15, marks=pytest.mark.thorough),
+    ],
+)
+def test_ctrl_c_during_the_start_prints_no_traceback(fetch_interrupted_at, kind, moments):
+    """Nothing is sent. Python ignores what is raised in a callback of importlib, so nothing is."""
+    run, total = fetch_interrupted_at(kind, 0)
+    assert 0 == run.returncode, run.stderr
+    assert total > moments
+    for number in range(moments):
+        moment = 1 + number * (total - 1) // max(1, moments - 1)
+        run, _ = fetch_interrupted_at(kind, moment)
+        assert (130, "") == (run.returncode, run.stdout), (moment, run.stderr)
+        assert run.stderr in ("", "modelslab-async: interrupted\n"), moment
+
+
+def test_background_job_ignores_ctrl_c_during_the_start(program, emulator, tmp_path):
+    """A shell makes its background jobs ignore Ctrl-C, which the start does not change."""
+    emulator.add_job("images:9302", duration=0.0, fails=False)
+    (tmp_path / "sitecustomize.py").write_text(_SITE.replace("default_int_handler", "SIG_IGN"))
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    run = program(
+        *("fetch", "images:9302"),
+        PYTHONPATH=path,
+        KIND="calls",
+        MOMENT="100",
+        COUNT=str(tmp_path / "count"),
+    )
+    assert (0, "") == (run.returncode, run.stderr)
+    assert Path(tmp_path / "count").exists()
