@@ -72,7 +72,7 @@ class URLBuilder:
 
 def output_file(job: Job, number: int) -> MediaFile:
     """Make one file of a job."""
-    file = make_file(f"{job.ticket}#{number}", job.suffix)
+    file = make_file(f"{job.ticket}#{number}", job.suffix, str(job.fields.get("prompt") or ""))
     return as_base64(file) if job.in_base64 else file
 
 

@@ -1,7 +1,10 @@
 """The files at the links of jobs: whole, in part, and not before they exist."""
 
+import zlib
+
 import pytest
 
+from modelslab_async._downloads.content_sniffing import suffix_of
 from modelslab_async.emulator import Emulator, FileLinks
 from modelslab_async.emulator.media.files import make_file
 
@@ -188,3 +191,55 @@ def test_links_refuse_negative_arguments(wrong):
     """The error names the argument."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         FileLinks(**wrong)
+
+
+def pixels_of(png):
+    """Return the rows of palette indexes of a PNG, each without its filter byte."""
+    length = int.from_bytes(png[16:20])
+    start = png.index(b"IDAT") + 4
+    size = int.from_bytes(png[start - 8 : start - 4])
+    data = zlib.decompress(png[start : start + size])
+    return [data[at + 1 : at + 1 + length] for at in range(0, len(data), length + 1)]
+
+
+def test_picture_shows_its_caption():
+    """The rows of the letters are in the picture, and another caption gives another picture."""
+    first, second = (make_file("realtime:1#0", "png", text).content for text in ("HI", "HO"))
+    cell, text_colour = 6, 12
+    rows = [row[::cell] for row in pixels_of(first)[::cell]]
+    text = ["".join("#" if index == text_colour else "." for index in row) for row in rows]
+    letters = [line.strip(".") for line in text if "#" in line]
+
+    assert letters == [
+        "#...#..###",
+        "#...#...#",
+        "#...#...#",
+        "#####...#",
+        "#...#...#",
+        "#...#...#",
+        "#...#..###",
+    ]
+    assert first != second
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "gif", "mp4"])
+@pytest.mark.parametrize(
+    "caption", ["", " ", "a cat", "é—猫\0\ud800\n" * 9, "word " * 500, "x" * 4000]
+)
+def test_any_caption_makes_a_small_picture(kind, caption):
+    """No prompt makes the emulator fail, or a file large."""
+    file = make_file("realtime:1#0", kind, caption)
+
+    assert 0 < len(file.content) < 100_000
+    assert kind == suffix_of(file.content, ("image", "video"))
+
+
+async def test_pictures_of_a_submit_show_its_prompt(visitor, clock):
+    """A submit with a prompt has a picture with words, of which each sample has its own."""
+    submit = {"prompt": "a lighthouse", "samples": 2, "model_id": "flux"}
+    links = (await visitor.submit("v6/images/text2img", **submit)).json()["future_links"]
+    clock.now += 4
+    first, second = [(await visitor.http.get(link)).content for link in links]
+
+    assert len(CONTENT) < len(first) < 10_000
+    assert first != second

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from .image_encoders import gif, jpeg, png
 from .mp4_encoder import mp4
+from .pictures import Picture, draw
 
 _SAMPLE_RATE_HZ = 8000
 # A frame of MPEG 1 layer 3 at 128 kbit/s and 44.1 kHz lasts 26 ms.
@@ -81,33 +82,33 @@ def _txt(name: str) -> bytes:
     return f"This is the transcript of {name}.\n".encode()
 
 
-def _coloured_by_name(draw: Callable[[tuple[int, int, int]], bytes]) -> Callable[[str], bytes]:
-    def make(name: str) -> bytes:
-        red, green, blue, _ = struct.pack(">I", zlib.crc32(name.encode()))
-        return draw((red, green, blue))
-
-    return make
+def _drawn(encode: Callable[[Picture], bytes]) -> Callable[[str, str], bytes]:
+    return lambda name, caption: encode(draw(name, caption))
 
 
-_MAKERS: Mapping[str, tuple[str, Callable[[str], bytes]]] = {
-    "png": ("image/png", _coloured_by_name(png)),
-    "jpg": ("image/jpeg", _coloured_by_name(jpeg)),
-    "gif": ("image/gif", _coloured_by_name(gif)),
-    "mp4": ("video/mp4", _coloured_by_name(mp4)),
-    "wav": ("audio/wav", _wav),
-    "mp3": ("audio/mpeg", _mp3),
-    "txt": ("text/plain; charset=utf-8", _txt),
-    "obj": ("model/obj", _obj),
-    "glb": ("model/gltf-binary", _glb),
-    "ply": ("text/plain; charset=utf-8", _ply),
+def _without_caption(make: Callable[[str], bytes]) -> Callable[[str, str], bytes]:
+    return lambda name, _caption: make(name)
+
+
+_MAKERS: Mapping[str, tuple[str, Callable[[str, str], bytes]]] = {
+    "png": ("image/png", _drawn(png)),
+    "jpg": ("image/jpeg", _drawn(jpeg)),
+    "gif": ("image/gif", _drawn(gif)),
+    "mp4": ("video/mp4", _drawn(mp4)),
+    "wav": ("audio/wav", _without_caption(_wav)),
+    "mp3": ("audio/mpeg", _without_caption(_mp3)),
+    "txt": ("text/plain; charset=utf-8", _without_caption(_txt)),
+    "obj": ("model/obj", _without_caption(_obj)),
+    "glb": ("model/gltf-binary", _without_caption(_glb)),
+    "ply": ("text/plain; charset=utf-8", _without_caption(_ply)),
 }
 
 
 @lru_cache(maxsize=256)
-def make_file(name: str, suffix: str) -> MediaFile:
-    """Make the file with this name and type."""
+def make_file(name: str, suffix: str, caption: str = "") -> MediaFile:
+    """Make the file with this name and type. A picture or video shows the caption."""
     content_type, make_content = _MAKERS[suffix]
-    return _file(make_content(name), content_type)
+    return _file(make_content(name, caption), content_type)
 
 
 def as_base64(file: MediaFile) -> MediaFile:

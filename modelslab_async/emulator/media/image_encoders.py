@@ -1,56 +1,80 @@
-"""Encodes tiny images of one colour without an image library. Reads no images."""
+"""Encodes pictures as PNG, GIF and JPEG without an image library. Reads no images."""
 
 import struct
 import zlib
+from collections.abc import Iterator
 
-Colour = tuple[int, int, int]
+from .pictures import Colour, Picture
 
-SIDE_PX = 32
-_BLOCK_PX = 8
+# A cell is one block of a JPEG. The other formats have smaller cells, which keeps GIF files small.
+JPEG_CELL_PX = 8
+_PNG_CELL_PX = 6
+_GIF_CELL_PX = 2
+_GIF_COLOUR_BITS = 4
 
 
-def png(colour: Colour) -> bytes:
-    """Encode a PNG of one colour."""
-    row = b"\x00" + bytes(colour) * SIDE_PX
+def png(picture: Picture) -> bytes:
+    """Encode a PNG with a palette."""
+    width, height = picture.width * _PNG_CELL_PX, picture.height * _PNG_CELL_PX
+    pixels = b"".join((b"\x00" + row) * _PNG_CELL_PX for row in _pixel_rows(picture, _PNG_CELL_PX))
     return b"".join(
         (
             b"\x89PNG\r\n\x1a\n",
-            _png_chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE_PX, SIDE_PX, 8, 2, 0, 0, 0)),
-            _png_chunk(b"IDAT", zlib.compress(row * SIDE_PX)),
+            _png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+            _png_chunk(b"PLTE", b"".join(map(bytes, picture.palette))),
+            _png_chunk(b"IDAT", zlib.compress(pixels)),
             _png_chunk(b"IEND", b""),
         )
     )
+
+
+def _pixel_rows(picture: Picture, cell_px: int) -> Iterator[bytes]:
+    """Yield the pixels of each row of cells, without the copies of the row below each other."""
+    for start in range(0, len(picture.cells), picture.width):
+        row = picture.cells[start : start + picture.width]
+        yield b"".join(bytes((index,)) * cell_px for index in row)
 
 
 def _png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def gif(colour: Colour) -> bytes:
-    """Encode a GIF of one colour."""
-    # LZW codes start with three bits, and get longer as the dictionary grows. A clear code before
-    # each pixel keeps the dictionary empty, so all codes have three bits.
-    codes = [code for _ in range(SIDE_PX * SIDE_PX) for code in (4, 0)] + [5]
-    bits = sum(code << (3 * position) for position, code in enumerate(codes))
-    data = bits.to_bytes((3 * len(codes) + 7) // 8, "little")
+def gif(picture: Picture) -> bytes:
+    """Encode a GIF."""
+    width, height = picture.width * _GIF_CELL_PX, picture.height * _GIF_CELL_PX
+    data = _gif_data(b"".join(row * _GIF_CELL_PX for row in _pixel_rows(picture, _GIF_CELL_PX)))
     blocks = b"".join(
         bytes((len(part),)) + part
         for part in (data[at : at + 255] for at in range(0, len(data), 255))
     )
+    colours = b"".join(map(bytes, picture.palette))
     return b"".join(
         (
-            b"GIF89a" + struct.pack("<HHBBB", SIDE_PX, SIDE_PX, 0x80, 0, 0),
-            bytes(colour) + bytes(3),
-            b"\x2c" + struct.pack("<HHHHB", 0, 0, SIDE_PX, SIDE_PX, 0),
-            b"\x02" + blocks + b"\x00",
+            b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80 | _GIF_COLOUR_BITS - 1, 0, 0),
+            colours + bytes(3 * (1 << _GIF_COLOUR_BITS) - len(colours)),
+            b"\x2c" + struct.pack("<HHHHB", 0, 0, width, height, 0),
+            bytes((_GIF_COLOUR_BITS,)) + blocks + b"\x00",
             b"\x3b",
         )
     )
 
 
-def jpeg(colour: Colour) -> bytes:
-    """Encode a baseline JPEG of one colour."""
-    frame = struct.pack(">BHHB", 8, SIDE_PX, SIDE_PX, 3) + b"".join(
+def _gif_data(pixels: bytes) -> bytes:
+    """Encode pixels with LZW codes of constant length."""
+    # The codes get longer as the dictionary grows. A clear code before each pixel keeps the
+    # dictionary empty, so all codes have one bit more than a colour.
+    code_bits = _GIF_COLOUR_BITS + 1
+    clear = 1 << _GIF_COLOUR_BITS
+    pairs = {index: f"{index:0{code_bits}b}{clear:0{code_bits}b}" for index in set(pixels)}
+    # The first code has the lowest bits, so the bits are written from the last code to the first.
+    bits = f"{clear + 1:0{code_bits}b}" + "".join(pairs[index] for index in reversed(pixels))
+    return int(bits, 2).to_bytes((len(bits) + 7) // 8, "little")
+
+
+def jpeg(picture: Picture) -> bytes:
+    """Encode a baseline JPEG, in which each cell is one block of a single colour."""
+    width, height = picture.width * JPEG_CELL_PX, picture.height * JPEG_CELL_PX
+    frame = struct.pack(">BHHB", 8, height, width, 3) + b"".join(
         bytes((component, 0x11, 0)) for component in (1, 2, 3)
     )
     # A block's mean is stored as the difference from the previous block's mean. In the first
@@ -68,7 +92,7 @@ def jpeg(colour: Colour) -> bytes:
             _jpeg_segment(0xC4, sizes),
             _jpeg_segment(0xC4, end_codes),
             _jpeg_segment(0xDA, scan),
-            _jpeg_data(colour),
+            _jpeg_data(picture),
             b"\xff\xd9",
         )
     )
@@ -78,13 +102,19 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
     return bytes((0xFF, marker)) + struct.pack(">H", len(data) + 2) + data
 
 
-def _jpeg_data(colour: Colour) -> bytes:
-    """Encode the pixels. The first block has the colour, and all later blocks are equal to it."""
-    first = "".join(_dc_code(value - 128) + "0" for value in _luma_and_chroma(colour))
-    bits = first + "00000" * 3 * ((SIDE_PX // _BLOCK_PX) ** 2 - 1)
+def _jpeg_data(picture: Picture) -> bytes:
+    """Encode the blocks. Each component of a block is its difference from the block before it."""
+    means = [_luma_and_chroma(colour) for colour in picture.palette]
+    codes: list[str] = []
+    before = (128, 128, 128)
+    for index in picture.cells:
+        codes.extend(
+            f"{_dc_code(value - old)}0" for value, old in zip(means[index], before, strict=True)
+        )
+        before = means[index]
+    bits = "".join(codes)
     padded = bits + "1" * (-len(bits) % 8)
-    data = bytes(int(padded[at : at + 8], 2) for at in range(0, len(padded), 8))
-    return data.replace(b"\xff", b"\xff\x00")
+    return int(padded, 2).to_bytes(len(padded) // 8).replace(b"\xff", b"\xff\x00")
 
 
 def _dc_code(value: int) -> str:

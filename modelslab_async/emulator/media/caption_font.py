@@ -1,0 +1,77 @@
+"""A bitmap font of capitals, digits and signs. Draws nothing."""
+
+import unicodedata
+
+GLYPH_WIDTH = 5
+GLYPH_HEIGHT = 7
+# Each line has one sign and its seven rows from the top, as hexadecimal numbers of five bits.
+_TABLE = """
+A 0E 11 11 1F 11 11 11
+B 1E 11 11 1E 11 11 1E
+C 0E 11 10 10 10 11 0E
+D 1E 11 11 11 11 11 1E
+E 1F 10 10 1E 10 10 1F
+F 1F 10 10 1E 10 10 10
+G 0E 11 10 17 11 11 0F
+H 11 11 11 1F 11 11 11
+I 0E 04 04 04 04 04 0E
+J 07 02 02 02 02 12 0C
+K 11 12 14 18 14 12 11
+L 10 10 10 10 10 10 1F
+M 11 1B 15 15 11 11 11
+N 11 19 15 13 11 11 11
+O 0E 11 11 11 11 11 0E
+P 1E 11 11 1E 10 10 10
+Q 0E 11 11 11 15 12 0D
+R 1E 11 11 1E 14 12 11
+S 0F 10 10 0E 01 01 1E
+T 1F 04 04 04 04 04 04
+U 11 11 11 11 11 11 0E
+V 11 11 11 11 11 0A 04
+W 11 11 11 15 15 15 0A
+X 11 11 0A 04 0A 11 11
+Y 11 11 0A 04 04 04 04
+Z 1F 01 02 04 08 10 1F
+0 0E 11 13 15 19 11 0E
+1 04 0C 04 04 04 04 0E
+2 0E 11 01 02 04 08 1F
+3 1F 02 04 02 01 11 0E
+4 02 06 0A 12 1F 02 02
+5 1F 10 1E 01 01 11 0E
+6 06 08 10 1E 11 11 0E
+7 1F 01 02 04 08 08 08
+8 0E 11 11 0E 11 11 0E
+9 0E 11 11 0F 01 02 0C
+. 00 00 00 00 00 0C 0C
+, 00 00 00 00 0C 04 08
+! 04 04 04 04 04 00 04
+? 0E 11 01 02 04 00 04
+' 0C 04 08 00 00 00 00
+" 0A 0A 0A 00 00 00 00
+- 00 00 00 1F 00 00 00
++ 00 04 04 1F 04 04 00
+: 00 0C 0C 00 0C 0C 00
+/ 00 01 02 04 08 10 00
+& 0C 12 14 08 15 12 0D
+# 0A 0A 1F 0A 1F 0A 0A
+( 02 04 08 08 08 04 02
+) 08 04 02 02 02 04 08
+"""
+_GLYPHS = {
+    sign: tuple(int(row, 16) for row in rows)
+    for sign, *rows in map(str.split, _TABLE.strip().splitlines())
+}
+_BLANK = (0,) * GLYPH_HEIGHT
+_UNKNOWN_SIGN = (0x15, 0x0A, 0x15, 0x0A, 0x15, 0x0A, 0x15)
+_LOOK_ALIKES = str.maketrans({";": ",", "_": "-", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"'})  # noqa: RUF001
+
+
+def glyph(sign: str) -> tuple[int, ...]:
+    """Return the rows of a sign, with the leftmost cell in the highest of five bits."""
+    return _BLANK if sign.isspace() else _GLYPHS.get(sign, _UNKNOWN_SIGN)
+
+
+def to_signs(text: str) -> str:
+    """Return a text in the signs of the font as far as it has them: capitals without accents."""
+    decomposed = unicodedata.normalize("NFKD", text).upper().translate(_LOOK_ALIKES)
+    return "".join(sign for sign in decomposed if not unicodedata.combining(sign))
