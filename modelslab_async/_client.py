@@ -239,9 +239,8 @@ class Client:
         """
         Start work and wait until it is done. It takes what `submit` takes.
 
-        Args:
-            timeout: The most seconds from the call to the result: the wait for a slot, the submit
-                and the polls together. None for no limit but the client's `wait_timeout`.
+        The `timeout` is the most seconds from the call to the result: the wait for a slot, the
+        submit and the polls together. None means no limit but the client's `wait_timeout`.
 
         Raises:
             SubmitTimeout: The time is up, and nothing was started or paid.
