@@ -46,6 +46,23 @@ def virtually() -> Virtually:
     return run
 
 
+@pytest.fixture
+def leap() -> Callable[[float], None]:
+    """
+    Move the clock of the running event loop forward, so that its timers are due.
+
+    A test with real sockets or files takes a deadline that no slow machine reaches by itself, and
+    leaps to it once the event has happened that the deadline is to end.
+    """
+
+    def move(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        real_time = loop.time
+        loop.time = lambda: real_time() + seconds  # type: ignore[method-assign]
+
+    return move
+
+
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the keys, hosts and proxies of this machine from the tests."""

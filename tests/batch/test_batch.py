@@ -192,13 +192,20 @@ async def test_cancelled_run_frees_its_tickets(a_client, emulator, path):
         assert (await batch.report()).running == 0
 
 
-async def test_unresolved_ticket_is_polled_by_the_next_run(a_client, emulator, path):
+async def test_unresolved_ticket_is_polled_by_the_next_run(a_client, emulator, path, leap):
     """Each run hands it out once, until its outcome comes."""
     emulator.add_job("images:1", duration=0.0)
-    emulator.add_job("images:2", duration=1.5)
+    emulator.add_job("images:2", duration=0.0)
+    emulator.script("images:2", [RUNNING])
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(["images:1", "images:2"])
-        first = {each.ticket.id: each for each in await all_of(batch.run(timeout=0.3))}
+        first = {}
+        async with aclosing(batch.run(timeout=50)) as outcomes:
+            async for each in outcomes:
+                first[each.ticket.id] = each
+                if each.ticket.id == "1":
+                    leap(50)
+        emulator.script("images:2", [None])
         assert isinstance(first["1"], Success)
         assert isinstance(first["2"].cause, WaitTimeout)
         assert {"images:1": "success", "images:2": "unresolved"} == states(path)
@@ -274,7 +281,9 @@ async def test_run_claims_tickets_of_a_dead_run(a_client, emulator, path):
 
 async def test_run_with_a_lost_lease_starts_again(a_client, emulator, path):
     """It stops polling tickets of other runs, and claims what is open."""
-    tickets = [emulator.add_job(("images", n), duration=0.8 + n % 2) for n in range(1, 41)]
+    tickets = [emulator.add_job(("images", n), duration=0.0) for n in range(1, 41)]
+    for ticket in tickets:
+        emulator.script(ticket, [RUNNING])
     now = 1_800_000_000.0
     async with (
         a_client() as client,
@@ -293,11 +302,27 @@ async def test_run_with_a_lost_lease_starts_again(a_client, emulator, path):
             ((_, taken),) = (
                 await other.leases.claim(run, before_run=run, limit=1, lease=10)
             ).tickets
-            await asyncio.sleep(0.5)
-            polls = emulator.polls[taken]
-            await asyncio.sleep(0.5)
-            assert polls == emulator.polls[taken]
+
+            async def started_again():
+                with closing(sqlite3.connect(path, timeout=30)) as db:
+                    ((runs,),) = db.execute("SELECT count(*) FROM runs").fetchall()
+                return runs == 3 and await running_others()
+
+            async def running_others():
+                return (await batch.report()).running == 40
+
+            await until(started_again)
+            polls = emulator.polls.copy()
+            untaken = next(ticket for ticket in tickets if ticket != taken)
+
+            async def polled_on():
+                return emulator.polls[untaken] > polls[untaken] + 3
+
+            await until(polled_on)
+            assert polls[taken] == emulator.polls[taken]
             await other.leases.end_run(run)
+        for ticket in tickets:
+            emulator.script(ticket, [None])
         outcomes = await task
         assert sorted(tickets) == sorted(each.ticket for each in outcomes)
         assert {Success} == {type(each) for each in outcomes}
@@ -503,7 +528,7 @@ async def test_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path):
         assert set(tickets) == {each.ticket for each in await all_of(batch.outcomes())}
 
 
-async def test_max_lag_is_recorded(a_client, emulator, path):
+async def test_max_lag_is_recorded(a_client, emulator, path, leap):
     """It is at most the time between two polls; None without a poll that saw it processing."""
     emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING, None])
@@ -512,7 +537,12 @@ async def test_max_lag_is_recorded(a_client, emulator, path):
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(["images:1", "images:2", "images:3"])
         began = asyncio.get_running_loop().time()
-        await all_of(batch.run(timeout=1))
+        async with aclosing(batch.run(timeout=50)) as outcomes:
+            ended = set()
+            async for outcome in outcomes:
+                ended.add(outcome.ticket.id)
+                if ended == {"1", "2"}:
+                    leap(50)
         took = asyncio.get_running_loop().time() - began
         late = {
             each.outcome.ticket.id: each.max_lag async for each in batch.journal.recorded_outcomes()
@@ -550,7 +580,7 @@ async def started_run(batch):
     return task
 
 
-async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog):
+async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog, leap):
     """The lease is renewed at the next try."""
     emulator.add_job("images:1", duration=0.0)
     emulator.script("images:1", [RUNNING])
@@ -559,11 +589,13 @@ async def test_short_lock_does_not_end_the_run(a_client, emulator, path, caplog)
         return "the lease could not be renewed" in caplog.text
 
     async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
-        batch = Batch(journal, client, lease=2.0)
+        batch = Batch(journal, client, lease=60.0)
         await batch.add(["images:1"])
         task = await started_run(batch)
         with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as other:
             other.execute("BEGIN IMMEDIATE")
+            # The lease is renewed after a third of it.
+            leap(20.0)
             await until(warned)
             other.execute("ROLLBACK")
         emulator.script("images:1", [None])

@@ -256,7 +256,10 @@ async def test_failed_save_is_recorded_and_tried_again(
 
 async def test_expired_link_costs_one_poll(path, folder):
     """The client polls once for new links."""
-    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), links=FileLinks(lifetime=0.2))
+    now = 0.0
+    emulator = Emulator(
+        jobs=Jobs(duration=(0.0, 0.0)), links=FileLinks(lifetime=60.0), clock=lambda: now
+    )
     transport = CountingTransport(emulator)
     pace = Pace(floor=0.05, max_failures=1000)
     async with (
@@ -266,7 +269,7 @@ async def test_expired_link_costs_one_poll(path, folder):
     ):
         await batch.add([emulator.add_job("images:1", fails=False)])
         await all_of(batch.run())
-        await asyncio.sleep(0.3)
+        now += 61.0
         polls = emulator.polls.total()
         (result,) = await all_of(batch.save(downloads))
     assert isinstance(result, Saved)
@@ -458,21 +461,26 @@ async def test_wrong_arguments_are_refused_at_once(a_client, path, make_download
             await all_of(batch.save(downloads))
 
 
-async def test_unresolved_ticket_passes_through_a_save(a_client, emulator, path, make_downloads):
+async def test_unresolved_ticket_passes_through_a_save(
+    a_client, emulator, path, make_downloads, leap
+):
     """Others are saved."""
     emulator.add_job("images:1", duration=1000)
     emulator.add_job("images:2", duration=0, fails=False)
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(["images:1", "images:2"])
         async with make_downloads(client) as downloads:
-            results = {
-                each.ticket.id: each for each in await all_of(batch.save(downloads, timeout=1))
-            }
+            results = {}
+            async with aclosing(batch.save(downloads, timeout=50)) as save_results:
+                async for each in save_results:
+                    results[each.ticket.id] = each
+                    if each.ticket.id == "2":
+                        leap(50)
     assert (Unresolved, Saved) == (type(results["1"]), type(results["2"]))
 
 
 async def test_drained_save_finishes_its_transfers(
-    a_client, emulator, transport, path, make_downloads
+    a_client, emulator, transport, path, make_downloads, *, leap
 ):
     """Nothing new is started."""
     tickets = [emulator.add_job(("images", n), fails=False) for n in range(1, 101)]
@@ -489,7 +497,12 @@ async def test_drained_save_finishes_its_transfers(
             report = await batch.report()
         assert 2 <= len(saved) == report.saved < 100
         async with Batch.open(path, client=client) as batch:
-            rest = await all_of(batch.save(downloads, timeout=1))
+            rest = []
+            async with aclosing(batch.save(downloads, timeout=50)) as save_results:
+                async for each in save_results:
+                    rest.append(each)
+                    if len(saved) + len(rest) == 100:
+                        leap(50)
     assert {*tickets} - saved == {each.ticket for each in rest if isinstance(each, Saved)}
 
 

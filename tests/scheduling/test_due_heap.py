@@ -106,10 +106,10 @@ def test_push_at_current_due_time_is_fast():
         queue, items = DueHeap(), [Item(name) for name in range(100_000)]
         queue.push(1.0, Item(0))
         assert 1.0 == queue.peek().due
-        started = time.perf_counter()
+        started = time.process_time()
         for item in items:
             queue.push(due, item)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     now, later = (min(push_seconds(due) for _ in range(3)) for due in (1.0, 2.0))
     assert now < 6 * later

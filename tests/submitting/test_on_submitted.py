@@ -147,13 +147,17 @@ def test_ticket_is_logged_when_loop_ends_in_hook(service, caplog):
     """A loop that ends while a hook is awaited logs which work was started."""
 
     async def store(_):
+        in_hook.set()
         await asyncio.sleep(60)
+
+    in_hook = asyncio.Event()
 
     async def main():
         here = service()
         client = here.client(on_submitted=store)
         submitting = asyncio.create_task(client.submit(REALTIME, prompt="a fox"))
-        await asyncio.wait([submitting], timeout=0.1)
+        await in_hook.wait()
+        assert not submitting.done()
         assert 1 == here.starts.total()
 
     asyncio.run(main())

@@ -147,15 +147,17 @@ async def test_closed_connection_is_noticed_by_a_blocked_loop(http, farewell):
     listener.close()
 
 
-async def test_idle_connection_expires(http, monkeypatch):
+async def test_idle_connection_expires(http, monkeypatch, leap):
     """A timer closes a connection that was idle for long, and leaves a younger one alone."""
-    monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEEPALIVE_S", 2.0)
+    monkeypatch.setattr("modelslab_async._transport.http11.origin_pool.KEEPALIVE_S", 300.0)
     async with Server() as server:
         await asyncio.gather(*(http.exchange(request_to(server)) for _ in range(2)))
-        await asyncio.sleep(1.2)
+        leap(200.0)
         await http.exchange(request_to(server))
+        leap(101.0)
         await until(lambda: any(writer.is_closing() for writer in server.writers))
         assert [False, True] == sorted(writer.is_closing() for writer in server.writers)
+        leap(200.0)
         await until(lambda: all(writer.is_closing() for writer in server.writers))
         await http.exchange(request_to(server))
         assert 3 == len(server.received)
