@@ -11,12 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._account.sqlite_account import SQLiteAccount
     from ._client import Client
     from ._downloads.downloads import Downloads
     from ._downloads.save_result_types import Saved, SaveResult, Unsaved
     from ._downloads.single_download import download
     from ._downloads.verify_saved_files import Verified, verify
     from ._engine.bulk_generation import GenerationRequest
+    from ._models.account_errors import AccountError, WrongAccount
     from ._models.download_errors import (
         DownloadError,
         FileNotWritten,
@@ -103,6 +105,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDPOINTS",
     "FAMILIES",
+    "AccountError",
     "AdaptivePace",
     "AuthenticationError",
     "Batch",
@@ -151,6 +154,7 @@ __all__ = [
     "Request",
     "RequestBlocked",
     "Response",
+    "SQLiteAccount",
     "SaveResult",
     "Saved",
     "SavedFile",
@@ -185,6 +189,7 @@ __all__ = [
     "Uploaded",
     "Verified",
     "WaitTimeout",
+    "WrongAccount",
     "WrongContent",
     "WrongJournal",
     "__version__",
@@ -198,12 +203,14 @@ __all__ = [
 # A module is imported when one of its names is first used. Importing all modules would take
 # several times as long as importing httpx.
 _NAMES_BY_MODULE = {
+    "_account.sqlite_account": "SQLiteAccount",
     "_client": "Client",
     "_downloads.downloads": "Downloads",
     "_downloads.single_download": "download",
     "_downloads.save_result_types": "SaveResult Saved Unsaved",
     "_downloads.verify_saved_files": "Verified verify",
     "_engine.bulk_generation": "GenerationRequest",
+    "_models.account_errors": "AccountError WrongAccount",
     "_models.download_errors": (
         "DownloadError FileNotWritten FileTooLarge LinkGone LinkRefused TransferFailed WrongContent"
     ),

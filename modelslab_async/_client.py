@@ -5,9 +5,10 @@ from typing import Any, Self, overload
 
 import httpx
 
+from ._engine.account_protocol import Account
 from ._engine.bulk_generation import BulkGeneration, RequestT
 from ._engine.engine import Engine, success_or_raise
-from ._engine.settings import Settings
+from ._engine.settings import DEFAULT_QUEUE, Settings
 from ._engine.single_generation import SingleGeneration
 from ._engine.streams import gather_outcomes, stream_outcomes, stream_updates
 from ._models.argument_checks import check_nonnegative_seconds
@@ -47,6 +48,7 @@ class Client:
         workers: The most polls in flight at once.
         timeout: The most seconds that one poll may take.
         queue: The most queued generations for each key: 5, 10 or 15 by the plan; None for no limit.
+        account: An `SQLiteAccount` that several clients share. It has their rate and queue.
         submit_timeout: The most seconds that one submit or one upload may take.
         unsent_timeout: The most seconds to retry a submit that cannot be sent. It costs nothing.
         max_submits: The most submits that may be paid for; None for no limit.
@@ -59,8 +61,7 @@ class Client:
         engine: Internal, for `Batch` and the webhook receiver. It may change in any release.
 
     Raises:
-        ValueError: There is no key, or an argument is out of its range.
-        TypeError: An argument has the wrong type.
+        ValueError: There is no key, or an argument is out of its range (`TypeError`: of its type).
     """
 
     def __init__(
@@ -77,7 +78,8 @@ class Client:
         rate: float | None = None,
         workers: int = 32,
         timeout: float = 30.0,
-        queue: int | None = 5,
+        queue: int | None = DEFAULT_QUEUE,
+        account: Account | None = None,
         submit_timeout: float = 120.0,
         unsent_timeout: float = 30.0,
         max_submits: int | None = None,
@@ -95,6 +97,7 @@ class Client:
             workers=workers,
             timeout=timeout,
             queue=queue,
+            account=account,
             submit_timeout=submit_timeout,
             unsent_timeout=unsent_timeout,
             max_submits=max_submits,
@@ -123,7 +126,6 @@ class Client:
         Raises:
             TransientError: The poll failed; the job may still be fine.
             Refused: The server refuses the key, the plan or the request.
-            ClientClosed: The client was closed meanwhile.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
         return await self.engine.fetch(Ticket.of(ticket))
@@ -175,17 +177,13 @@ class Client:
             window: The most tickets that are open or have an outcome that is not yet taken.
 
         Raises:
-            ValueError: A ticket is ill-formed, or its family unknown. This, and any error of the
-                source, is raised after the outcomes of all tickets before it.
+            ValueError: A ticket is ill-formed, or its family unknown. It is raised, as any error
+                of the source is, after the outcomes of all tickets before it.
         """
         return stream_outcomes(self.engine, tickets, timeout=timeout, window=window)
 
     def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
-        """
-        Yield every change of one ticket: each new `Processing`, then the outcome.
-
-        A reply that repeats the last one is no change. A slow reader gets the newest change only.
-        """
+        """Yield each new `Processing` of a ticket (to a slow reader, the newest), then its outcome."""
         return stream_updates(self.engine, ticket)
 
     def nudge(self, ticket: TicketLike) -> None:

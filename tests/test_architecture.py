@@ -30,6 +30,7 @@ ORDER = [
     "otel",
     "_journal",
     "journal",
+    "_account",
     "_batch",
     "batch",
     "requests",

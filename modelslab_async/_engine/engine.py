@@ -9,6 +9,7 @@ from itertools import product
 
 from .._aio.telemetry import Gauges, Telemetry, traced
 from .._models.errors import ClientClosed, GenerationFailed, TransportError
+from .._models.key_tier import Tier
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.submission import Submission
@@ -18,10 +19,14 @@ from .._polling.listeners import Listeners, PollGuards
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
 from .._polling.watchers import OutcomeWatcher
+from .._scheduling.hosts import Hosts
 from .._scheduling.initial_state import InitialState
+from .._scheduling.rate_limiter import even_poll_rates
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .._submitting.endpoint_service import EndpointService
+from .._submitting.slot_polls import SlotPolls
+from .._submitting.slots import Slots
 from .._submitting.submit_budget import SubmitBudget
 from .._submitting.submit_exchange import SubmitExchange
 from .._submitting.submit_request import SubmitRequest
@@ -30,6 +35,7 @@ from .._submitting.webhook_addresses import WebhookAddresses
 from .._transport.base import Transport
 from .._transport.credentials import Credentials
 from .._transport.sender import Sender
+from .account_protocol import JoinedAccount
 from .settings import Settings
 
 _UNKNOWN_STATE = InitialState()
@@ -63,9 +69,16 @@ class Engine:
         self.listeners = Listeners(settings.on_event)
         self.poll_guards = PollGuards()
         self.status_client = StatusClient(families, sender)
-        self._schedule = schedule = Schedule(settings.pace, settings.rate)
+        self._queue = settings.queue
+        poll_rates = even_poll_rates(settings.rate)
+        self._joined_account: JoinedAccount | None = None
+        if settings.account is not None:
+            self._joined_account = settings.account.join(credentials.digest)
+            self.listeners.add(self._joined_account.on_event)
+            poll_rates = self._joined_account.poll_rate_of
+        self._schedule = Schedule(settings.pace, Hosts(settings.pace.limits, poll_rates))
         self.poller = Poller(
-            schedule,
+            self._schedule,
             self.status_client,
             workers=settings.workers,
             listeners=self.listeners,
@@ -76,9 +89,8 @@ class Engine:
         self.submitter = Submitter(
             self.endpoints,
             SubmitExchange(families, settings.default_families(), sender, settings.submit_timeout),
-            poller=self.poller,
             budget=SubmitBudget(settings.max_submits),
-            slot_limit=settings.queue,
+            make_slots=self._make_slots,
             pace=settings.pace.limits,
             timeout=settings.submit_timeout,
             unsent_timeout=settings.unsent_timeout,
@@ -128,6 +140,8 @@ class Engine:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
+            if self._joined_account is not None:
+                self._joined_account.start(self._schedule, self.poller)
         if self._loop is not loop or self._process != os.getpid():
             raise RuntimeError(
                 "this client belongs to another event loop or process; make one client for each "
@@ -148,6 +162,8 @@ class Engine:
 
     async def _close(self) -> None:
         await self.submitter.aclose()
+        if self._joined_account is not None:
+            await self._joined_account.aclose()
         await self.poller.aclose()
         await self.status_client.aclose()
         if self._remove_gauges is not None:
@@ -187,6 +203,11 @@ class Engine:
             if (state := slots.initial_state_of(ticket)) is not None:
                 return state
         return _UNKNOWN_STATE
+
+    def _make_slots(self, tier: Tier) -> Slots:
+        if self._joined_account is None:
+            return Slots(self._queue, SlotPolls(self.poller))
+        return self._joined_account.make_slots(tier, SlotPolls(self.poller))
 
     def _free_slot(self, ticket: Ticket) -> None:
         for slots in self.submitter.slots.values():

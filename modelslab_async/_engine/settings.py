@@ -19,6 +19,10 @@ from .._registry.endpoints import ENDPOINTS
 from .._registry.families import FAMILIES
 from .._registry.family import Family
 from .._scheduling.pace_protocol import PacePolicy, check_pace
+from .account_protocol import Account
+
+# The number of slots of a client that is given neither `queue` nor `account`.
+DEFAULT_QUEUE = 5
 
 
 def _or_families(value: Mapping[str, Family] | None) -> Mapping[str, Family]:
@@ -48,6 +52,7 @@ class Settings:
     workers: int
     timeout: float
     queue: int | None
+    account: Account | None
     submit_timeout: float
     unsent_timeout: float
     max_submits: int | None
@@ -70,8 +75,23 @@ class Settings:
         if self.wait_timeout is not None:
             check_positive_seconds("wait_timeout", self.wait_timeout)
         check_rate("rate", self.rate, unit="polls")
+        if self.account is not None:
+            self._check_limits(self.account)
         check_callback("on_submitted", self.on_submitted, allow_async=True)
         check_callback("on_event", self.on_event, allow_async=False)
+
+    def _check_limits(self, account: Account) -> None:
+        """Check that the client and its account do not name different limits."""
+        check_type("account", account, Account, "an SQLiteAccount or an object with its methods")
+        if self.rate not in (None, account.rate):
+            raise ValueError(
+                f"the account has rate={account.rate!r}, got rate={self.rate!r}; leave it out here"
+            )
+        if self.queue not in (DEFAULT_QUEUE, account.queue):
+            raise ValueError(
+                f"the account has queue={account.queue!r}, got queue={self.queue!r}; leave it out "
+                "here"
+            )
 
     def rooted_families(self) -> dict[str, Family]:
         """

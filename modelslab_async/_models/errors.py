@@ -33,6 +33,8 @@ Everything that can go wrong, as one tree. Errors carry data; they never hold a 
     │   ├── UnusableProxy       the environment's proxy cannot be used: nothing was sent
     │   └── RequestBlocked      a test did not mean to send this request: nothing was sent
     ├── ClientClosed            the client was closed during the wait or before the call
+    ├── AccountError            the file of a shared account cannot be used
+    │   └── WrongAccount        the file is no account, or one of another version
     └── JournalError            the journal of a batch cannot be used; what it holds is not lost
         ├── JournalLocked       another process holds it for longer than the wait allows
         ├── JournalFull         there is no room to write: a full disk, a quota, a limit

@@ -1,6 +1,7 @@
 """IdleWorkers: idle workers, and the timer that wakes one when a poll is due. It never polls."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextvars import Context
 
@@ -13,7 +14,8 @@ class IdleWorkers:
     worker takes the ticket that is due, and sets the timer again.
 
     Args:
-        next_poll_at: Returns when the next poll may start; None if nothing is queued.
+        next_poll_at: Returns when the next poll may start; None if nothing is queued, infinity if
+            only `arm` can tell that it may start.
         size: The most workers.
         request_worker: Called when one more worker is needed. The owner of the pool starts it.
     """
@@ -46,7 +48,7 @@ class IdleWorkers:
         if not self._idle and self._started == self._size:
             return
         when = self._next_poll_at()
-        if when is None:
+        if when is None or when == math.inf:
             return
         if when <= self._loop.time():
             self._wake_worker()

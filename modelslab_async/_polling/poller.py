@@ -122,6 +122,11 @@ class Poller:
         ):
             self._pool.arm()
 
+    def rearm(self) -> None:
+        """Set the timer anew, because the next poll may be allowed sooner than before."""
+        if self._task is not None:
+            self._pool.arm()
+
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
         """Remove a watcher from one ticket. A poll in flight goes on without that watcher."""
         try:
@@ -130,13 +135,7 @@ class Poller:
             log_unexpected(ticket, error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """
-        Remove a watcher from all its tickets, a few at a time.
-
-        Args:
-            tickets: All open tickets of the watcher.
-            watcher: The watcher. From now on it gets no outcome.
-        """
+        """Remove a watcher from all its tickets, a few at a time. It gets no outcome any more."""
         if self._task is not None:
             self._drops.add(tickets, watcher)
             self._wakeup.wake()

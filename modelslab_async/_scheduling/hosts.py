@@ -13,7 +13,7 @@ from .._models.key_tier import Tier
 from .host_health import HostHealth
 from .host_queue import Entry, HostQueue
 from .pace_protocol import RetryLimits
-from .rate_limiter import RateLimiter
+from .rate_limiter import NO_POLL_RATES, PollRate, PollRates
 
 
 @define(eq=False)
@@ -23,16 +23,16 @@ class Hosts:
 
     Attributes:
         limits: How to back off from a host, and when to give up.
-        rate: The most polls a second with one key; None for no limit.
+        poll_rates: Returns how fast each key may poll.
         has_pending_refusals: Whether `pop_refused` still has refused entries to return.
     """
 
     limits: RetryLimits
-    rate: float | None = None
+    poll_rates: PollRates = NO_POLL_RATES
     has_pending_refusals: bool = False
     _queues: dict[tuple[Tier, str], HostQueue] = Factory(dict)
     _tier_paused_until: dict[Tier, float] = Factory(dict)
-    _rate_limiters: dict[Tier, RateLimiter] = Factory(dict)
+    _limited_tiers: dict[Tier, PollRate] = Factory(dict)
 
     def queue_for(self, tier: Tier, host: str) -> HostQueue:
         """Return the queue of one key at one host."""
@@ -41,8 +41,9 @@ class Hosts:
             # A rate limit applies to the key at all hosts, so a new host is paused too.
             health = HostHealth(paused_until=self._tier_paused_until.get(tier, -math.inf))
             host_queue = self._queues[tier, host] = HostQueue(tier, host, self.limits, health)
-            if self.rate is not None:
-                self._rate_limiters.setdefault(tier, RateLimiter(self.rate))
+            poll_rate = None if tier in self._limited_tiers else self.poll_rates(tier)
+            if poll_rate is not None:
+                self._limited_tiers[tier] = poll_rate
         return host_queue
 
     def with_tier(self, tier: Tier) -> list[HostQueue]:
@@ -56,8 +57,8 @@ class Hosts:
             when = host_queue.next_poll_at()
             if when is None:
                 continue
-            if self.rate is not None:
-                when = max(when, self._rate_limiters[host_queue.tier].next_allowed)
+            if host_queue.tier in self._limited_tiers:
+                when = max(when, self._limited_tiers[host_queue.tier].next_allowed)
             if earliest is None or when < earliest:
                 earliest = when
         return earliest
@@ -73,8 +74,8 @@ class Hosts:
         if len(self._queues) > 1:
             key = host_queue.tier, host_queue.host
             self._queues[key] = self._queues.pop(key)
-        if self.rate is not None:
-            self._rate_limiters[host_queue.tier].record(now)
+        if host_queue.tier in self._limited_tiers:
+            self._limited_tiers[host_queue.tier].record(now)
         return host_queue.take(now)
 
     def pause_tier(self, tier: Tier, now: float, seconds: float) -> None:
@@ -109,7 +110,8 @@ class Hosts:
         self.has_pending_refusals = False
 
     def _is_rate_free(self, tier: Tier, now: float) -> bool:
-        return self.rate is None or self._rate_limiters[tier].next_allowed <= now
+        poll_rate = self._limited_tiers.get(tier)
+        return poll_rate is None or poll_rate.next_allowed <= now
 
     def _update_pending_refusals(self) -> None:
         self.has_pending_refusals = any(each.has_pending_refusals for each in self._queues.values())

@@ -1,12 +1,33 @@
 """RateLimiter: says when the next poll of one key may start. It never sleeps."""
 
 from collections import deque
+from collections.abc import Callable
 from math import ceil
+from typing import Final, Protocol, TypeAlias
 
 from attrs import define, field
 
+from .._models.key_tier import Tier
+
 # The longest delay of a late timer that the next polls make up for.
 _MAX_CATCH_UP_S = 0.05
+
+
+class PollRate(Protocol):
+    """Says when the next poll with one key may start."""
+
+    @property
+    def next_allowed(self) -> float:
+        """When the next poll may start; infinity until that is known."""
+        ...
+
+    def record(self, now: float, /) -> None:
+        """Count a poll that starts now."""
+        ...
+
+
+PollRates: TypeAlias = Callable[[Tier], PollRate | None]
+"""Returns the poll rate of a key; None if polls with the key are not limited."""
 
 
 @define(eq=False)
@@ -38,3 +59,11 @@ class RateLimiter:
         """Count a poll that starts now."""
         self._recent.append(now)
         self._next_even = max(self._next_even, now - _MAX_CATCH_UP_S) + 1.0 / self.rate
+
+
+def even_poll_rates(rate: float | None) -> PollRates:
+    """Return poll rates that allow each key the same number of polls a second; None for any."""
+    return lambda _: None if rate is None else RateLimiter(rate)
+
+
+NO_POLL_RATES: Final = even_poll_rates(None)

@@ -25,7 +25,7 @@ import math
 from collections.abc import Set as AbstractSet
 from copy import copy
 
-from attrs import Factory, define, field
+from attrs import Factory, define
 
 from .._models.errors import ClientClosed, ModelsLabError, TransientError
 from .._models.key_tier import Tier
@@ -57,20 +57,16 @@ class Schedule:
 
     Args:
         policy: Decides when to poll.
-        rate: The most polls a second with one key; None for no limit.
+        hosts: The queues of all hosts.
     """
 
     policy: PacePolicy
-    rate: float | None = None
+    hosts: Hosts = Factory(lambda self: Hosts(self.policy.limits), takes_self=True)
     _open: dict[Ticket, Entry] = Factory(dict)
-    _hosts: Hosts = field(init=False)
     _floats: SharedFloats = Factory(SharedFloats)
     _sole_watcher: tuple[Watcher, ...] = ()
     _checked_at: float = math.inf
     _closing: list[Entry] | None = None
-
-    def __attrs_post_init__(self) -> None:
-        self._hosts = Hosts(self.policy.limits, self.rate)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -78,7 +74,7 @@ class Schedule:
     @property
     def has_pending_refusals(self) -> bool:
         """Whether `pop_refused` still has tickets to end."""
-        return self._hosts.has_pending_refusals
+        return self.hosts.has_pending_refusals
 
     def add(
         self,
@@ -100,7 +96,7 @@ class Schedule:
             return
         family_pace = self.policy.for_family(ticket.family)
         due = now + family_pace.first_step(eta, jitter, just_submitted=just_submitted)
-        host_queue = self._hosts.queue_for(tier, host)
+        host_queue = self.hosts.queue_for(tier, host)
         if host_queue.is_idle:
             # The host was not polled for a while, so earlier failures say nothing about it.
             host_queue.health.reset_silence()
@@ -178,12 +174,12 @@ class Schedule:
 
     def next_poll_at(self) -> float | None:
         """Return when `take` will return an entry by what is known now; None if none is queued."""
-        return self._hosts.next_poll_at()
+        return self.hosts.next_poll_at()
 
     def take(self, now: float) -> Entry | None:
         """Take out the next entry for a poll. Return None if no poll may start now."""
         self._check_stall(now)
-        return self._hosts.take(now)
+        return self.hosts.take(now)
 
     def return_unpolled(self, entry: Entry, now: float) -> None:
         """Take back an entry that was not polled. It is due again a little later."""
@@ -211,7 +207,7 @@ class Schedule:
                 return Effects(self._complete(entry, due, now))
             self._requeue(entry, max(due, now))
             return NO_EFFECTS
-        reaction = react_to_failure(self._hosts, entry, result, now, jitter)
+        reaction = react_to_failure(self.hosts, entry, result, now, jitter)
         if not self._is_open(entry):
             return Effects(paused=reaction.paused)
         if reaction.retry_at is not None:
@@ -231,7 +227,7 @@ class Schedule:
         """End up to `limit` refused tickets."""
         return [
             self._complete(entry, _unresolved(entry, error), now)
-            for entry, error in self._hosts.pop_refused(limit)
+            for entry, error in self.hosts.pop_refused(limit)
         ]
 
     def close(
@@ -250,7 +246,7 @@ class Schedule:
         if self._closing is None:
             # A list, since a dict whose first keys were deleted is slow to iterate from its start.
             self._closing = list(reversed(self._open.values()))
-            self._hosts.clear()
+            self.hosts.clear()
         completions: list[Completion] = []
         for _ in range(min(_MAX_SCANNED_PER_CLOSE, len(self._closing))):
             if len(completions) == limit:
@@ -266,12 +262,12 @@ class Schedule:
         """Forget all tickets, and return their watchers."""
         watchers = [watcher for entry in self._open.values() for watcher in entry.watchers]
         self._open.clear()
-        self._hosts.clear()
+        self.hosts.clear()
         return watchers
 
     def _check_stall(self, now: float) -> None:
         if now - self._checked_at > _MIN_STALL_S:
-            self._hosts.note_stall(now, _MIN_STALL_S)
+            self.hosts.note_stall(now, _MIN_STALL_S)
         self._checked_at = now
 
     def _requeue(self, entry: Entry, due: float) -> None:

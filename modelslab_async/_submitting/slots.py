@@ -14,8 +14,6 @@ not a thousand.
 
 import asyncio
 import math
-from collections import deque
-from contextlib import suppress
 from contextvars import Context
 
 from attrs import Factory, define
@@ -23,27 +21,16 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError, RateLimited
 from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
-from .._polling.watchers import NULL_WATCHER
 from .._scheduling.initial_state import InitialState
+from .slot_polls import SlotPolls
 from .slot_record import SlotRecord
 from .spam_filter_spacing import DuplicatePayloads
-from .ticket_poller import TicketPoller
 from .uncertain_slots import UncertainSlots
 from .waiter_queue import WaiterQueue, is_admitted
 
 # After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
 # slot for good.
 _MAX_SLOT_AGE_S = 3600.0
-# While submits wait, the tickets with slots are polled, because a slot stays unused from the end of
-# the work until a poll notices it. The gap between two polls of a ticket is this share of its age.
-_POLL_GAP_AGE_SHARE = 0.04
-_MIN_POLL_GAP_S = 0.25
-# A ticket with a slot is first polled after this share of its eta, but after `_MAX_FIRST_POLL_S` at
-# the latest. Some real etas were a hundred times too long. So if any of the latest work ended
-# before its eta, the share is multiplied by the smallest ratio of duration to eta.
-_FIRST_POLL_ETA_SHARE = 0.5
-_MAX_FIRST_POLL_S = 10.0
-_ETA_RATIOS_KEPT = 8
 # Seconds between two scans of the tickets with slots: at most the first figure, but at least the
 # second figure for each ticket, because a scan takes time for each ticket.
 _MAX_SCAN_GAP_S = 0.5
@@ -59,13 +46,15 @@ class Slots:
 
     Args:
         limit: The number of slots; None for no limit.
-        poller: Polls the tickets that hold slots while submits wait.
+        polls: Polls the tickets that hold slots while submits wait.
         duplicates: Holds back submits that the spam filter would refuse.
+        has_other_waiters: Whether submits of other clients wait for these slots.
     """
 
     limit: int | None
-    poller: TicketPoller
+    _polls: SlotPolls
     duplicates: DuplicatePayloads = Factory(DuplicatePayloads)
+    has_other_waiters: bool = False
     _records: dict[Ticket, SlotRecord] = Factory(dict)
     _uncertain: UncertainSlots = Factory(UncertainSlots)
     _in_flight: int = 0
@@ -76,8 +65,6 @@ class Slots:
     _full_until: float = -math.inf
     _full_limit: int = 0
     _timer: asyncio.TimerHandle | None = None
-    _polled: set[Ticket] = Factory(set)
-    _eta_ratios: deque[float] = Factory(lambda: deque(maxlen=_ETA_RATIOS_KEPT))
     _close_error: ModelsLabError | None = None
 
     async def acquire(self, number: int) -> None:
@@ -139,9 +126,7 @@ class Slots:
             return
         took = asyncio.get_running_loop().time() - record.submitted_at
         self._uncertain.record_duration(record.endpoint, took)
-        if record.eta:
-            self._eta_ratios.append(took / record.eta)
-        self._polled.discard(ticket)
+        self._polls.on_completed(ticket, record.eta, took)
         self._admit_waiting()
 
     def initial_state_of(self, ticket: Ticket) -> InitialState | None:
@@ -224,6 +209,10 @@ class Slots:
         return self.used >= limit
 
     def _admit_waiting(self) -> None:
+        """Admit submits, because a slot may have become free, or a submit began to wait."""
+        self._admit()
+
+    def _admit(self) -> None:
         """Admit submits while there is room. If others still wait, set a timer to try again."""
         now = asyncio.get_running_loop().time()
         self._evict_stale(now)
@@ -232,7 +221,7 @@ class Slots:
                 self._probing_since = now
             self._in_flight += 1
             self._waiting.admit_first()
-        if not self._waiting:
+        if not self._waiting and not self.has_other_waiters:
             self._cancel_polls()
         elif self._timer is None:
             self._schedule_polls()
@@ -249,12 +238,9 @@ class Slots:
         """Poll the tickets with slots that are due, and set a timer for the next scan."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        first_poll_share = _FIRST_POLL_ETA_SHARE * min(1.0, *self._eta_ratios, 1.0)
         wake_times = [when for when in (self._paused_until, self._full_until) if when > now]
         if self._is_full(now):
-            wake_times.extend(
-                self._next_poll_at(*each, now, first_poll_share) for each in self._records.items()
-            )
+            wake_times.extend(self._polls.poll_due(self._records, now))
             wake_times.extend(filter(None, (self._uncertain.expire(now),)))
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
@@ -266,26 +252,6 @@ class Slots:
             )
             self._timer = loop.call_at(when, self._on_timer, context=Context())
 
-    def _next_poll_at(
-        self, ticket: Ticket, record: SlotRecord, now: float, first_poll_share: float
-    ) -> float:
-        """Return when to poll a ticket next. If a poll is due now, have the ticket polled."""
-        gap = max(_MIN_POLL_GAP_S, _POLL_GAP_AGE_SHARE * (now - record.submitted_at))
-        when = max(
-            record.polled_at + gap,
-            record.submitted_at + min(first_poll_share * record.eta, _MAX_FIRST_POLL_S),
-        )
-        if when > now:
-            return when
-        record.polled_at = now
-        self._polled.add(ticket)
-        # `watch` raises if this client does not know the ticket's family. The ticket then keeps its
-        # slot, but is not polled.
-        with suppress(ValueError):
-            self.poller.watch(ticket, NULL_WATCHER, record.initial_state(now))
-            self.poller.nudge(ticket)
-        return now + gap
-
     def _on_timer(self) -> None:
         self._timer = None
         self._admit_waiting()
@@ -294,6 +260,4 @@ class Slots:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        polled, self._polled = self._polled, set()
-        for ticket in polled:
-            self.poller.unwatch(ticket, NULL_WATCHER)
+        self._polls.cancel()

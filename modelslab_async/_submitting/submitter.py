@@ -40,7 +40,6 @@ from .submit_recorder import (
 )
 from .submit_request import SubmitRequest
 from .submit_retries import SubmitRetries
-from .ticket_poller import TicketPoller
 from .uploader import UPLOAD_ENDPOINT, Uploader, original_error
 from .webhook_addresses import WebhookAddresses
 
@@ -58,9 +57,8 @@ class Submitter:
     Args:
         endpoint_service: Checks requests and uploads their files.
         exchange: Sends one submit once.
-        poller: Polls the tickets that hold slots.
         budget: The submits that may be made.
-        slot_limit: The number of slots of each key; None for no limit.
+        make_slots: Makes the slots of one key.
         pace: How often and after what pauses a submit is retried.
         timeout: The most seconds that the upload of one file may take.
         unsent_timeout: The most seconds for which a submit may fail to leave this machine.
@@ -79,9 +77,8 @@ class Submitter:
         endpoint_service: EndpointService,
         exchange: SubmitExchange,
         *,
-        poller: TicketPoller,
         budget: SubmitBudget,
-        slot_limit: int | None,
+        make_slots: Callable[[Tier], Slots],
         pace: RetryLimits,
         timeout: float,
         unsent_timeout: float,
@@ -92,9 +89,8 @@ class Submitter:
     ) -> None:
         self._endpoint_service = endpoint_service
         self._exchange = exchange
-        self._poller = poller
         self._budget = budget
-        self._slot_limit = slot_limit
+        self._make_slots = make_slots
         self._pace = pace
         self._unsent_timeout = unsent_timeout
         self._on_submitted = on_submitted
@@ -195,7 +191,7 @@ class Submitter:
 
     def _slots_of(self, tier: Tier) -> Slots:
         if tier not in self.slots:
-            self.slots[tier] = Slots(self._slot_limit, self._poller)
+            self.slots[tier] = self._make_slots(tier)
         return self.slots[tier]
 
     async def _attempt(self, active: ActiveSubmit) -> SubmitResult:

@@ -38,14 +38,20 @@ class UncertainSlots:
 
     def expire(self, now: float) -> float | None:
         """Stop counting submits whose time is over. Return when the next submit expires, if any."""
-        expiries = []
         for endpoint, submit_times in self._submit_times.items():
-            duration = min(
-                max(self._durations.get(endpoint, (_DEFAULT_DURATION_S,))), _MAX_DURATION_S
-            )
+            duration = self._assumed_duration(endpoint)
             while submit_times and submit_times[0] + duration <= now:
                 submit_times.popleft()
                 self.count -= 1
-            if submit_times:
-                expiries.append(submit_times[0] + duration)
-        return min(expiries, default=None)
+        return min(self.expiries(), default=None)
+
+    def expiries(self) -> list[float]:
+        """Return when each counted submit expires, by what is known now."""
+        return [
+            submitted_at + self._assumed_duration(endpoint)
+            for endpoint, submit_times in self._submit_times.items()
+            for submitted_at in submit_times
+        ]
+
+    def _assumed_duration(self, endpoint: str) -> float:
+        return min(max(self._durations.get(endpoint, (_DEFAULT_DURATION_S,))), _MAX_DURATION_S)

@@ -26,6 +26,10 @@ class WaiterQueue:
             heappop(self._heap)
         return bool(self._heap)
 
+    def __len__(self) -> int:
+        # Cancelled submits that are not skipped yet are counted too.
+        return len(self._heap) if self else 0
+
     def add(self, number: int) -> Waiter:
         """Add a submit. Return the waiter that the caller then awaits."""
         waiter: Waiter = asyncio.get_running_loop().create_future()

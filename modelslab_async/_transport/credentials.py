@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from functools import cached_property
+from hashlib import blake2b
 from typing import NoReturn
 from urllib.parse import quote
 
@@ -100,6 +101,7 @@ class Credentials:
 
         Raises:
             MissingApiKey: There is neither a standard nor an enterprise key.
+            TypeError: A key is not a text.
             ValueError: A key contains characters that an HTTP header cannot carry.
             TypeError: A key is neither a text nor None.
         """
@@ -138,6 +140,11 @@ class Credentials:
         self.key_for(tier)
         is_same_key = self.enterprise is None or self.enterprise == self.standard
         return "standard" if is_same_key and self.standard else tier
+
+    def digest(self, tier: Tier) -> str:
+        """Return a digest of the key of a tier. It is equal for equal keys, and hides the key."""
+        key = self.key_for(tier).encode()
+        return blake2b(key, digest_size=16, person=b"modelslab-key").hexdigest()
 
     # Compiled at first use, because compiling takes some milliseconds.
     @cached_property

@@ -31,6 +31,8 @@ from modelslab_async import (
     TransientError,
     Unresolved,
 )
+from modelslab_async._scheduling.hosts import Hosts
+from modelslab_async._scheduling.rate_limiter import even_poll_rates
 from modelslab_async._scheduling.schedule import Schedule
 from modelslab_async._scheduling.watcher_protocol import Watcher
 
@@ -107,7 +109,7 @@ class Rules:
 
     def schedule(self) -> Schedule:
         """Make a schedule that these rules observe."""
-        schedule = ObservedSchedule(self.pace, self.rate)
+        schedule = ObservedSchedule(self.pace, Hosts(self.pace.limits, even_poll_rates(self.rate)))
         schedule.rules = self
         return schedule
 

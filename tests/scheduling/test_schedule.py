@@ -198,7 +198,7 @@ class ScheduleMachine(RuleBasedStateMachine):
     @invariant()
     def no_ticket_starves(self):
         """A ticket that is due and not paused is polled soon, also out of a long backlog."""
-        for host_queue in self.schedule._hosts._queues.values():
+        for host_queue in self.schedule.hosts._queues.values():
             if host_queue.next_poll_at() is not None:
                 queues = host_queue._queues.values()
                 heaps = [heap for queue in queues for heap in queue._heaps if len(heap)]
@@ -269,7 +269,7 @@ def test_dropped_tickets_are_cleared_before_they_are_due():
         watcher = WatcherDouble(ticket)
         schedule.add(ticket, watcher, tier="standard", host="new", now=0.0, jitter=0.0, eta=99.0)
         schedule.drop(ticket, watcher)
-    (host_queue,) = schedule._hosts._queues.values()
+    (host_queue,) = schedule.hosts._queues.values()
     assert 0 == len(schedule)
     assert len(host_queue._queues["images"]) < 200
 

@@ -23,6 +23,7 @@ from modelslab_async import (
     Unsubmitted,
     WaitTimeout,
 )
+from modelslab_async._submitting.slot_polls import SlotPolls
 from modelslab_async._submitting.slots import Slots
 from modelslab_async.emulator import Jobs
 
@@ -544,7 +545,7 @@ def test_ticket_that_cannot_be_polled_keeps_its_slot(virtually):
 
     async def main():
         clock = asyncio.get_running_loop().time
-        slots = Slots(1, poller=Refusing())
+        slots = Slots(1, SlotPolls(Refusing()))
         await slots.acquire(0)
         slots.assign(Ticket("images", 1), eta=1.0)
         await slots.acquire(1)
@@ -562,7 +563,7 @@ def test_probe_goes_when_its_timer_fires(virtually):
     async def main():
         clock = asyncio.get_running_loop().time
         await asyncio.sleep(moment)
-        slots = Slots(None, poller=None)
+        slots = Slots(None, SlotPolls(None))
         for number, after in enumerate((0.0, 1.0, 2.0)):
             await slots.acquire(number)
             assert moment + after == pytest.approx(clock())

@@ -244,7 +244,7 @@ MUTATIONS = [
     Mutation(
         "simulation: more polls than the rate",
         "_scheduling/hosts.py",
-        "            self._rate_limiters[host_queue.tier].record(now)\n",
+        "            self._limited_tiers[host_queue.tier].record(now)\n",
         "            pass\n",
         SIMULATION,
     ),

@@ -1,0 +1,169 @@
+"""AccountLink: keeps one client in step with a shared account. It decides nothing by itself."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import Context
+
+from .._aio.wakeup import Wakeup
+from .._models.account_errors import AccountError
+from .._models.errors import RateLimited
+from .._models.events import Event, Paused
+from .._models.key_tier import Tier
+from .._polling.poller import Poller
+from .._scheduling.rate_limiter import PollRate
+from .._scheduling.schedule import Schedule
+from .._submitting.slot_polls import SlotPolls
+from .._submitting.slots import Slots
+from .account_reports import KeyAllotment, KeyReport, Membership, Pauses, SlotUse
+from .account_slots import AccountSlots
+from .granted_poll_times import GrantedPollTimes
+
+_logger = logging.getLogger("modelslab_async")
+
+# The seconds between two reports while submits wait for a slot, while something is open, and while
+# nothing is. The account forgets a client that reports nothing for half a minute.
+_WAITING_INTERVAL_S = 0.02
+_OPEN_INTERVAL_S = 0.25
+_IDLE_INTERVAL_S = 10.0
+# The pause after the account could not be used.
+_RETRY_INTERVAL_S = 1.0
+# A pause that ends so much later than the known one is a new one.
+_NEW_PAUSE_S = 0.05
+
+
+class AccountLink:
+    """
+    Reports to an account what one client uses, and applies what the client may use.
+
+    Args:
+        membership: The place of the client in the account.
+        digest_of: Returns the digest of a key. The account never gets a key.
+        has_rate: Whether the account limits polls.
+    """
+
+    def __init__(
+        self, membership: Membership, digest_of: Callable[[Tier], str], *, has_rate: bool
+    ) -> None:
+        self._membership = membership
+        self._digest_of = digest_of
+        self._has_rate = has_rate
+        self._slots: dict[Tier, AccountSlots] = {}
+        self._poll_times: dict[Tier, GrantedPollTimes | None] = {}
+        self._polls_paused_until: dict[Tier, float] = {}
+        self._wakeup = Wakeup()
+        self._task: asyncio.Task[None] | None = None
+        self._is_failing = False
+
+    def start(self, schedule: Schedule, poller: Poller) -> None:
+        """Begin to report, in a task of its own."""
+        self._schedule = schedule
+        self._poller = poller
+        self._task = asyncio.get_running_loop().create_task(
+            self._run(), name="modelslab_async account", context=Context()
+        )
+
+    async def aclose(self) -> None:
+        """Leave the account. It keeps the slots of the tickets that are still open."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait((self._task,))
+        try:
+            await self._membership.leave(self._report(self._offset()))
+        except AccountError as error:
+            _logger.warning("the account was left without a last report: %s", error)
+
+    def wake(self) -> None:
+        """Report soon."""
+        self._wakeup.wake()
+
+    def make_slots(self, tier: Tier, polls: SlotPolls) -> Slots:
+        """Return the slots of one key. The account says how many there are."""
+        self._slots[tier] = slots = AccountSlots(polls=polls, on_change=self.wake)
+        return slots
+
+    def poll_rate_of(self, tier: Tier) -> PollRate | None:
+        """Return how fast polls with a key may start; None if they are not limited."""
+        if not self._has_rate:
+            self._poll_times.setdefault(tier, None)
+            return None
+        poll_times = GrantedPollTimes(asyncio.get_running_loop().time, self.wake)
+        self._poll_times[tier] = poll_times
+        return poll_times
+
+    def on_event(self, event: Event) -> None:
+        """Tell the account of a pause that the server asked for."""
+        if isinstance(event, Paused) and isinstance(event.cause, RateLimited):
+            until = asyncio.get_running_loop().time() + event.seconds
+            self._polls_paused_until[event.tier] = until
+            self.wake()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                waits = await self._exchange()
+                self._is_failing = False
+            except AccountError as error:
+                if not self._is_failing:
+                    _logger.warning("submits and polls wait for the account: %s", error)
+                self._is_failing = True
+                await asyncio.sleep(_RETRY_INTERVAL_S)
+                continue
+            await self._wakeup.wait(self._interval(waits=waits))
+
+    async def _exchange(self) -> bool:
+        """Report once, and apply the answer. Return whether submits still wait for a slot."""
+        offset = self._offset()
+        reports = self._report(offset)
+        allotments = await self._membership.exchange(reports)
+        for tier in self._tiers():
+            allotment = allotments.get(self._digest_of(tier))
+            if allotment is not None:
+                self._apply(tier, allotment, offset)
+        return any(self._slots[tier].use(offset).waiting for tier in self._slots)
+
+    def _report(self, offset: float) -> dict[str, KeyReport]:
+        reports: dict[str, KeyReport] = {}
+        for tier in self._tiers():
+            slots, poll_times = self._slots.get(tier), self._poll_times.get(tier)
+            pauses = Pauses(
+                submits=max(0.0, slots.paused_until + offset) if slots is not None else 0.0,
+                polls=max(0.0, self._polls_paused_until.get(tier, -offset) + offset),
+            )
+            reports[self._digest_of(tier)] = KeyReport(
+                slots=SlotUse() if slots is None else slots.use(offset),
+                polls_wanted=0 if poll_times is None else poll_times.wanted,
+                pauses=pauses,
+            )
+        return reports
+
+    def _apply(self, tier: Tier, allotment: KeyAllotment, offset: float) -> None:
+        polls_paused_until = allotment.pauses.polls - offset
+        if polls_paused_until > self._polls_paused_until.get(tier, 0.0) + _NEW_PAUSE_S:
+            self._polls_paused_until[tier] = polls_paused_until
+            now = asyncio.get_running_loop().time()
+            if polls_paused_until > now:
+                self._schedule.hosts.pause_tier(tier, now, polls_paused_until - now)
+        if (slots := self._slots.get(tier)) is not None:
+            slots.pause(allotment.pauses.submits - offset)
+            slots.apply(allotment, offset)
+        if allotment.poll_times and (poll_times := self._poll_times.get(tier)) is not None:
+            poll_times.grant(when - offset for when in allotment.poll_times)
+            self._poller.rearm()
+
+    def _tiers(self) -> list[Tier]:
+        return list({**dict.fromkeys(self._slots), **dict.fromkeys(self._poll_times)})
+
+    def _offset(self) -> float:
+        """Return the account's clock minus the clock of the event loop."""
+        return self._membership.clock() - asyncio.get_running_loop().time()
+
+    def _interval(self, *, waits: bool) -> float:
+        if waits:
+            return _WAITING_INTERVAL_S
+        offset = self._offset()
+        is_idle = not len(self._schedule) and not any(
+            slots.use(offset).total for slots in self._slots.values()
+        )
+        return _IDLE_INTERVAL_S if is_idle else _OPEN_INTERVAL_S

@@ -1,0 +1,85 @@
+"""AccountSlots: the slots of one key that a shared account grants. It never asks the account."""
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import define
+
+from .._submitting.slot_record import SlotRecord
+from .._submitting.slots import Slots
+from .account_reports import HeldTicket, KeyAllotment, SlotUse
+
+
+@define(eq=False, kw_only=True)
+class AccountSlots(Slots):
+    """
+    The slots of one key that a shared account grants to this client.
+
+    A slot that becomes free goes back to the account. So each submit waits until the account has
+    granted it a slot, and clients get slots in turn.
+
+    Args:
+        on_change: Called whenever the account should hear of a change.
+    """
+
+    limit: int | None = 0
+    on_change: Callable[[], object]
+
+    def use(self, account_offset: float) -> SlotUse:
+        """
+        Return which slots this client uses, and how many more it wants.
+
+        Args:
+            account_offset: The account's clock minus the clock of the event loop.
+        """
+        now = asyncio.get_running_loop().time()
+        return SlotUse(
+            tickets=tuple(
+                HeldTicket(ticket, record.endpoint, record.submitted_at + account_offset)
+                for ticket, record in self._records.items()
+            ),
+            in_flight=self._in_flight,
+            uncertain_until=tuple(when + account_offset for when in self._uncertain.expiries()),
+            waiting=self._count_admissible(now),
+        )
+
+    def apply(self, allotment: KeyAllotment, account_offset: float) -> None:
+        """Admit as many submits as the account allows, and hold the tickets that it handed over."""
+        for held in allotment.adopted:
+            submitted_at = held.submitted_at - account_offset
+            self._records[held.ticket] = SlotRecord(
+                held.endpoint,
+                submitted_at,
+                eta=0.0,
+                polled_at=submitted_at,
+                track_id="",
+                expects_webhook=False,
+                has_early_webhook=False,
+            )
+        self.limit = allotment.slot_limit
+        self.has_other_waiters = allotment.has_other_waiters
+        self._admit()
+
+    def pause(self, until: float) -> None:
+        """Admit no submit until a moment on the clock of the event loop."""
+        self._paused_until = max(self._paused_until, until)
+
+    @property
+    def paused_until(self) -> float:
+        """The end of the latest pause that the server asked for."""
+        return self._paused_until
+
+    def _count_admissible(self, now: float) -> int:
+        """Count the waiting submits that would be sent at once if they were granted slots."""
+        if now < self._paused_until or self._is_probing(now):
+            return 0
+        if now < self._full_until and self.used >= self._full_limit:
+            return 0
+        return len(self._waiting) if self._is_key_accepted else min(1, len(self._waiting))
+
+    def _admit_waiting(self) -> None:
+        # The free slots go back to the account.
+        if self.limit is not None:
+            self.limit = min(self.limit, self.used)
+        self._admit()
+        self.on_change()

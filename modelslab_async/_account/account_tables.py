@@ -1,0 +1,116 @@
+"""Creates the tables of a shared account. It never changes the file of another program."""
+
+import sqlite3
+from typing import Final
+
+from .._journal.fair_write_lock import transaction
+from .._models.account_errors import WrongAccount
+
+# The letters "MLac", which mark an SQLite database as an account.
+_APPLICATION_ID: Final = 0x4D4C6163
+_VERSION: Final = 1
+# How long a submit that may have started work keeps its slot after the machine started anew.
+_UNCERTAIN_AFTER_RESTART_S: Final = 120.0
+
+# Times are on the clock of the machine, which starts again when the machine does.
+_TABLES: Final = (
+    """
+    CREATE TABLE limits (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        rate,
+        queue INTEGER,
+        last_seen REAL NOT NULL
+    )
+    """,
+    "CREATE TABLE clients (client INTEGER PRIMARY KEY, seen_at REAL NOT NULL, process TEXT)",
+    """
+    CREATE TABLE held_tickets (
+        key TEXT NOT NULL,
+        family TEXT NOT NULL,
+        id TEXT NOT NULL,
+        client INTEGER NOT NULL,
+        endpoint TEXT NOT NULL,
+        submitted_at REAL NOT NULL,
+        PRIMARY KEY (key, family, id)
+    ) WITHOUT ROWID
+    """,
+    # A submit without a ticket: `in_flight` of each client, and one row for each uncertain one.
+    """
+    CREATE TABLE submitting (
+        key TEXT NOT NULL,
+        client INTEGER NOT NULL,
+        in_flight INTEGER NOT NULL,
+        waiting INTEGER NOT NULL,
+        reported_at REAL NOT NULL,
+        granted_at REAL NOT NULL,
+        PRIMARY KEY (key, client)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE uncertain (key TEXT NOT NULL, client INTEGER NOT NULL, until REAL NOT NULL)",
+    """
+    CREATE TABLE poll_times (
+        key TEXT PRIMARY KEY,
+        next_at REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE pollers (
+        key TEXT NOT NULL,
+        client INTEGER NOT NULL,
+        asked_at REAL NOT NULL,
+        PRIMARY KEY (key, client)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE pauses (
+        key TEXT PRIMARY KEY,
+        submits REAL NOT NULL,
+        polls REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+)
+
+
+def prepare(db: sqlite3.Connection, path: str) -> None:
+    """
+    Create the tables in an empty file, or check that the file is an account.
+
+    Raises:
+        WrongAccount: The file belongs to another program, or to a newer version.
+    """
+    db.execute("PRAGMA journal_mode = WAL")
+    with transaction(db):
+        application_id = _pragma(db, "application_id")
+        version = _pragma(db, "user_version")
+        is_empty = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if is_empty and not application_id and not version:
+            for statement in _TABLES:
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {_VERSION}")
+        elif application_id != _APPLICATION_ID:
+            raise WrongAccount(
+                "this is the file of another program; it was left as it is; give the path of an "
+                "account, or of a file that does not exist yet",
+                path=path,
+            )
+        elif version != _VERSION:
+            raise WrongAccount(
+                f"this account has version {version}, and this library knows version {_VERSION}; "
+                "use the same version of the library in all processes",
+                path=path,
+            )
+
+
+def forget_times(db: sqlite3.Connection, now: float) -> None:
+    """Forget what was recorded before the machine, and so its clock, started anew."""
+    for table in ("clients", "poll_times", "pollers", "pauses"):
+        db.execute(f"DELETE FROM {table}")  # noqa: S608 -- the names stand in this function.
+    # Work may have been started, and may still be queued at the service.
+    db.execute("UPDATE held_tickets SET submitted_at = ?", (now,))
+    db.execute("UPDATE uncertain SET until = ?", (now + _UNCERTAIN_AFTER_RESTART_S,))
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    value: int = db.execute(f"PRAGMA {name}").fetchone()[0]
+    return value

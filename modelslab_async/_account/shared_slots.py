@@ -1,0 +1,174 @@
+"""Divides the slots of one key among clients, in the tables of an account. It opens no file."""
+
+import sqlite3
+from typing import Final
+
+from attrs import frozen
+
+from .._models.ticket import Ticket
+from .account_reports import HeldTicket, KeyAllotment, SlotUse
+
+# The time for which a submit of a dead client holds its slot, because it may have started work.
+_ORPHANED_SUBMIT_S: Final = 120.0
+# After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
+# slot for good.
+_MAX_SLOT_AGE_S: Final = 3600.0
+# A client that waits for a slot reports many times a second. One that has not reported for so long
+# keeps none of its turn, so that a process that stands still does not hold up the others.
+_MAX_TURN_GAP_S: Final = 0.5
+
+
+@frozen(kw_only=True)
+class SlotsOfKey:
+    """
+    The slots of one key.
+
+    Args:
+        db: A connection to the account, in a transaction that may write.
+        key: The digest of the key.
+        queue: The number of slots; None for no limit.
+        client: The number of the client that reports.
+        now: The time on the account's clock.
+    """
+
+    db: sqlite3.Connection
+    key: str
+    queue: int | None
+    client: int
+    now: float
+
+    def exchange(self, use: SlotUse) -> KeyAllotment:
+        """Record what the client uses, and return what it may use."""
+        if self.queue is None:
+            return KeyAllotment()
+        self._record(use)
+        adopted = self._adopt() if use.waiting else ()
+        granted = self._grant(use, self.queue)
+        return KeyAllotment(
+            slot_limit=use.total + len(adopted) + granted,
+            has_other_waiters=self._count_waiters_before(float("inf")) > 0,
+            adopted=adopted,
+        )
+
+    def _record(self, use: SlotUse) -> None:
+        mine = {"key": self.key, "client": self.client}
+        kept = {(each.ticket.family, each.ticket.id) for each in use.tickets}
+        recorded = self.db.execute(
+            "SELECT family, id FROM held_tickets WHERE key = :key AND client = :client", mine
+        ).fetchall()
+        self.db.executemany(
+            "DELETE FROM held_tickets WHERE key = ? AND family = ? AND id = ?",
+            [(self.key, *ticket) for ticket in recorded if ticket not in kept],
+        )
+        self.db.executemany(
+            """
+            INSERT INTO held_tickets (key, family, id, client, endpoint, submitted_at)
+            VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT (key, family, id) DO UPDATE SET client = excluded.client
+            """,
+            [
+                (
+                    *(self.key, each.ticket.family, each.ticket.id),
+                    *(self.client, each.endpoint, each.submitted_at),
+                )
+                for each in use.tickets
+                if (each.ticket.family, each.ticket.id) not in set(recorded)
+            ],
+        )
+        self.db.execute("DELETE FROM uncertain WHERE key = :key AND client = :client", mine)
+        self.db.executemany(
+            "INSERT INTO uncertain (key, client, until) VALUES (?, ?, ?)",
+            [(self.key, self.client, until) for until in use.uncertain_until],
+        )
+        self.db.execute(
+            """
+            INSERT INTO submitting (key, client, in_flight, waiting, reported_at, granted_at)
+            VALUES (:key, :client, :in_flight, :waiting, :now, :now)
+            ON CONFLICT (key, client) DO UPDATE SET
+                in_flight = excluded.in_flight, waiting = excluded.waiting,
+                reported_at = excluded.reported_at,
+                -- Who begins to wait goes behind those who wait already.
+                granted_at = iif(waiting = 0, excluded.granted_at, granted_at)
+            """,
+            {**mine, "in_flight": use.in_flight, "waiting": use.waiting, "now": self.now},
+        )
+
+    def _adopt(self) -> tuple[HeldTicket, ...]:
+        """Take over the tickets of clients that have died."""
+        rows = self.db.execute(
+            """
+            UPDATE held_tickets SET client = ?
+            WHERE key = ? AND client NOT IN (SELECT client FROM clients)
+            RETURNING family, id, endpoint, submitted_at
+            """,
+            (self.client, self.key),
+        ).fetchall()
+        return tuple(
+            HeldTicket(Ticket(family, id_), endpoint, submitted_at)
+            for family, id_, endpoint, submitted_at in rows
+        )
+
+    def _grant(self, use: SlotUse, queue: int) -> int:
+        """Return how many more submits the client may admit, and count them as in flight."""
+        turn: float = self.db.execute(
+            "SELECT granted_at FROM submitting WHERE key = ? AND client = ?",
+            (self.key, self.client),
+        ).fetchone()[0]
+        free = queue - self._count_used()
+        # Each client that has waited for longer gets a slot first.
+        free_for_me = max(0, free - self._count_waiters_before(turn))
+        # While others wait, slots are given one at a time, so that each client gets its turn.
+        most = 1 if self._count_waiters_before(float("inf")) else use.waiting
+        granted = min(use.waiting, free_for_me, most)
+        if granted:
+            self.db.execute(
+                """
+                UPDATE submitting SET in_flight = in_flight + ?, granted_at = ?
+                WHERE key = ? AND client = ?
+                """,
+                (granted, self.now, self.key, self.client),
+            )
+        return granted
+
+    def _count_used(self) -> int:
+        used: int = self.db.execute(
+            """
+            SELECT (SELECT count(*) FROM held_tickets WHERE key = :key)
+                + (SELECT count(*) FROM uncertain WHERE key = :key)
+                + (SELECT coalesce(sum(in_flight), 0) FROM submitting WHERE key = :key)
+            """,
+            {"key": self.key},
+        ).fetchone()[0]
+        return used
+
+    def _count_waiters_before(self, turn: float) -> int:
+        """Count the other clients that wait for a slot and had their last one before a moment."""
+        count: int = self.db.execute(
+            """
+            SELECT count(*) FROM submitting
+            WHERE key = ? AND client != ? AND waiting > 0 AND granted_at < ? AND reported_at > ?
+            """,
+            (self.key, self.client, turn, self.now - _MAX_TURN_GAP_S),
+        ).fetchone()[0]
+        return count
+
+
+def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
+    """Free the slots of tickets and uncertain submits whose time is over."""
+    db.execute("DELETE FROM uncertain WHERE until <= ?", (now,))
+    db.execute("DELETE FROM held_tickets WHERE submitted_at <= ?", (now - _MAX_SLOT_AGE_S,))
+
+
+def orphan_slots(db: sqlite3.Connection, now: float) -> None:
+    """Make each submit in flight of a dead client an uncertain one. Its tickets can be adopted."""
+    rows = db.execute(
+        """
+        SELECT key, in_flight FROM submitting WHERE client NOT IN (SELECT client FROM clients)
+        """
+    ).fetchall()
+    db.executemany(
+        "INSERT INTO uncertain (key, client, until) VALUES (?, 0, ?)",
+        [(key, now + _ORPHANED_SUBMIT_S) for key, count in rows for _ in range(count)],
+    )
+    db.execute("DELETE FROM submitting WHERE client NOT IN (SELECT client FROM clients)")
+    db.execute("UPDATE uncertain SET client = 0 WHERE client NOT IN (SELECT client FROM clients)")

@@ -1,0 +1,266 @@
+"""SQLiteAccount: one account for the clients of one machine, in a file. It starts no server."""
+
+import asyncio
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from typing import Final, NamedTuple
+
+from attrs import evolve
+
+from .._journal.fair_write_lock import WriteLock, transaction
+from .._journal.process_identity import has_died, this_process
+from .._models.account_errors import AccountError, WrongAccount
+from .._models.argument_checks import check_count, check_rate
+from .._models.key_tier import Tier
+from .account_link import AccountLink
+from .account_reports import Allotments, KeyAllotment, KeyReport, Pauses, Reports
+from .account_tables import forget_times, prepare
+from .shared_poll_times import take_poll_times
+from .shared_slots import SlotsOfKey, free_expired_slots, orphan_slots
+
+# A client that has not reported for so long counts as dead. Where the system can tell, a client
+# counts as dead as soon as its process has ended.
+_LEASE_S: Final = 30.0
+_LOCK_TIMEOUT_S: Final = 5.0
+
+
+class _Limits(NamedTuple):
+    """The limits of an account, and the time of the exchange in which they were read."""
+
+    rate: float | None
+    queue: int | None
+    now: float
+
+
+class SQLiteAccount:
+    """
+    One account for all clients of one machine: they share its slots, poll rate and pauses.
+
+    Give it to each client: `Client(account=SQLiteAccount("account.db", rate=100, queue=5))`. All
+    processes that name the same file share the account. No server is needed, and a client that is
+    killed holds up nothing: the others take over its tickets and free their slots.
+
+    The file holds no API key, only a digest of it. It can be deleted while no client is open.
+
+    Args:
+        path: The file. It must be on a local disk, because network file systems lock badly.
+        rate: The most polls a second with one key, of all clients together; None for no limit.
+        queue: The most queued generations for each key, of all clients together: 5, 10 or 15, as
+            the plan says; None for no limit.
+        clock: Returns the time in seconds. It is the same in all processes of the machine.
+
+    Raises:
+        ValueError: An argument is out of its range, or clients that are open have other limits.
+        AccountError: The file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        rate: float | None = None,
+        queue: int | None = 5,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        check_rate("rate", rate, unit="polls")
+        check_count("queue", queue, unit="slots", optional=True)
+        self.path = os.fspath(path)
+        self.rate = rate
+        self.queue = queue
+        self._clock = clock
+        try:
+            lock = WriteLock(_LOCK_TIMEOUT_S)
+            with closing(lock.run_exclusive(lambda: _connect(self.path))) as db:
+                lock.run_exclusive(lambda: self._prepare(db))
+        except sqlite3.Error as error:
+            raise _account_error(error, self.path) from error
+
+    def __repr__(self) -> str:
+        return f"SQLiteAccount({self.path!r}, rate={self.rate!r}, queue={self.queue!r})"
+
+    def join(self, digest_of: Callable[[Tier], str]) -> AccountLink:
+        """Let one more client join. Only `Client` calls this."""
+        membership = SQLiteMembership(self.path, self._clock)
+        return AccountLink(membership, digest_of, has_rate=self.rate is not None)
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        prepare(db, self.path)
+        now = self._clock()
+        with transaction(db):
+            if db.execute("SELECT 1 FROM limits WHERE last_seen > ?", (now,)).fetchone():
+                forget_times(db, now)
+            _bury_dead(db, now)
+            has_clients = db.execute("SELECT count(*) FROM clients").fetchone()[0]
+            recorded = db.execute("SELECT rate, queue FROM limits").fetchone()
+            if has_clients and recorded != (self.rate, self.queue):
+                raise ValueError(
+                    f"{self.path}: this account has rate={recorded[0]!r} and "
+                    f"queue={recorded[1]!r} in the clients that are open, got rate={self.rate!r} "
+                    f"and queue={self.queue!r}; give the same limits everywhere, or close the "
+                    "other clients first"
+                )
+            db.execute(
+                "INSERT OR REPLACE INTO limits (id, rate, queue, last_seen) VALUES (1, ?, ?, ?)",
+                (self.rate, self.queue, now),
+            )
+
+
+class SQLiteMembership:
+    """
+    The place of one client in an `SQLiteAccount`. A thread of its own uses the file.
+
+    Args:
+        path: The file of the account.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._path = path
+        self._client = secrets.randbits(62) + 1
+        self._process = this_process()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="modelslab_async account")
+        self._lock = WriteLock(_LOCK_TIMEOUT_S)
+        self._db: sqlite3.Connection | None = None
+
+    async def exchange(self, reports: Reports) -> Allotments:
+        """
+        Record what the client uses, and return what it may use from now on.
+
+        Raises:
+            AccountError: The file cannot be used.
+        """
+        return await self._run(lambda db: self._exchange(db, reports))
+
+    async def leave(self, reports: Reports) -> None:
+        """
+        Record what the client still holds, so that others can adopt it. Close the file.
+
+        Raises:
+            AccountError: The file cannot be used.
+        """
+        try:
+            await self._run(lambda db: self._leave(db, reports))
+        finally:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+            self._thread.shutdown(wait=False)
+
+    async def _run(self, operation: Callable[[sqlite3.Connection], Allotments]) -> Allotments:
+        def in_thread() -> Allotments:
+            if self._db is None:
+                self._db = self._lock.run_exclusive(lambda: _connect(self._path))
+            db = self._db
+
+            def in_transaction() -> Allotments:
+                with transaction(db):
+                    return operation(db)
+
+            return self._lock.run_exclusive(in_transaction)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
+        except sqlite3.Error as error:
+            raise _account_error(error, self._path) from error
+
+    def _exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
+        now = self.clock()
+        _bury_dead(db, now)
+        db.execute(
+            "INSERT OR REPLACE INTO clients (client, seen_at, process) VALUES (?, ?, ?)",
+            (self._client, now, self._process),
+        )
+        free_expired_slots(db, now)
+        limits = _limits(db, now)
+        return {key: self._exchange_key(db, key, report, limits) for key, report in reports.items()}
+
+    def _exchange_key(
+        self, db: sqlite3.Connection, key: str, report: KeyReport, limits: _Limits
+    ) -> KeyAllotment:
+        slots = SlotsOfKey(db=db, key=key, queue=limits.queue, client=self._client, now=limits.now)
+        poll_times: tuple[float, ...] = ()
+        if limits.rate is not None and report.polls_wanted:
+            poll_times = take_poll_times(
+                *(db, key),
+                client=self._client,
+                rate=limits.rate,
+                wanted=report.polls_wanted,
+                now=limits.now,
+            )
+        return evolve(
+            slots.exchange(report.slots),
+            poll_times=poll_times,
+            pauses=_exchange_pauses(db, key, report.pauses),
+        )
+
+    def _leave(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
+        allotments = self._exchange(db, reports)
+        db.execute("DELETE FROM clients WHERE client = ?", (self._client,))
+        orphan_slots(db, self.clock())
+        return allotments
+
+    def _close(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            # What was committed stays. There is nothing left to tell the caller.
+            with suppress(sqlite3.Error):
+                db.close()
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
+    try:
+        # A power cut may undo the latest commits. All processes have ended then, too, so nothing
+        # is lost but slots that would be free soon.
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.create_function("has_died", 1, has_died)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _bury_dead(db: sqlite3.Connection, now: float) -> None:
+    """Forget the clients that have died or do not report. Others can adopt their tickets."""
+    buried = db.execute(
+        "DELETE FROM clients WHERE has_died(process) OR seen_at < ?", (now - _LEASE_S,)
+    ).rowcount
+    if buried:
+        orphan_slots(db, now)
+
+
+def _limits(db: sqlite3.Connection, now: float) -> _Limits:
+    """Return the limits of the clients that are open, and note the time."""
+    db.execute("UPDATE limits SET last_seen = ?", (now,))
+    rate, queue = db.execute("SELECT rate, queue FROM limits").fetchone()
+    return _Limits(rate, queue, now)
+
+
+def _exchange_pauses(db: sqlite3.Connection, key: str, pauses: Pauses) -> Pauses:
+    row = db.execute("SELECT submits, polls FROM pauses WHERE key = ?", (key,)).fetchone()
+    recorded = Pauses() if row is None else Pauses(submits=row[0], polls=row[1])
+    merged = pauses.merge(recorded)
+    if merged != recorded:
+        db.execute(
+            "INSERT OR REPLACE INTO pauses (key, submits, polls) VALUES (?, ?, ?)",
+            (key, merged.submits, merged.polls),
+        )
+    return merged
+
+
+def _account_error(error: sqlite3.Error, path: str) -> AccountError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:
+        return WrongAccount(
+            "this is no SQLite database; it was left as it is; give the path of an account, or of "
+            "a file that does not exist yet",
+            path=path,
+        )
+    return AccountError(
+        "the account cannot be used; see that its folder exists, may be written and has room "
+        f"(SQLite: {error})",
+        path=path,
+    )

@@ -1,0 +1,55 @@
+"""What the engine needs of an account that several clients share. Nothing here shares anything."""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from .._models.events import Event
+from .._models.key_tier import Tier
+from .._polling.poller import Poller
+from .._scheduling.rate_limiter import PollRate
+from .._scheduling.schedule import Schedule
+from .._submitting.slot_polls import SlotPolls
+from .._submitting.slots import Slots
+
+
+class JoinedAccount(Protocol):
+    """An account that one client has joined."""
+
+    def start(self, schedule: Schedule, poller: Poller, /) -> None:
+        """Begin to tell the account what the client uses."""
+        ...
+
+    async def aclose(self) -> None:
+        """Leave the account. It keeps the slots of the tickets that are still open."""
+        ...
+
+    def poll_rate_of(self, tier: Tier, /) -> PollRate | None:
+        """Return how fast polls with a key may start; None if they are not limited."""
+        ...
+
+    def make_slots(self, tier: Tier, polls: SlotPolls, /) -> Slots:
+        """Return the slots of one key. The account says how many there are."""
+        ...
+
+    def on_event(self, event: Event, /) -> None:
+        """Tell the account of a pause that the server asked for."""
+        ...
+
+
+@runtime_checkable
+class Account(Protocol):
+    """The limits of one account, shared by all clients that are given it."""
+
+    @property
+    def rate(self) -> float | None:
+        """The most polls a second with one key; None for no limit."""
+        ...
+
+    @property
+    def queue(self) -> int | None:
+        """The number of slots of one key; None for no limit."""
+        ...
+
+    def join(self, digest_of: Callable[[Tier], str], /) -> JoinedAccount:
+        """Let one more client join. The account gets digests of keys, and no key."""
+        ...

@@ -1,0 +1,75 @@
+"""SlotPolls: polls tickets that hold slots, so that their slots are free soon. It sets no timer."""
+
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+
+from attrs import Factory, define
+
+from .._models.ticket import Ticket
+from .._polling.watchers import NULL_WATCHER
+from .slot_record import SlotRecord
+from .ticket_poller import TicketPoller
+
+# The gap between two polls of a ticket is this share of its age.
+_POLL_GAP_AGE_SHARE = 0.04
+_MIN_POLL_GAP_S = 0.25
+# A ticket with a slot is first polled after this share of its eta, but after `_MAX_FIRST_POLL_S` at
+# the latest. Some real etas were a hundred times too long. So if any of the latest work ended
+# before its eta, the share is multiplied by the smallest ratio of duration to eta.
+_FIRST_POLL_ETA_SHARE = 0.5
+_MAX_FIRST_POLL_S = 10.0
+_ETA_RATIOS_KEPT = 8
+
+
+@define(eq=False)
+class SlotPolls:
+    """
+    Polls the tickets that hold slots.
+
+    While submits wait, these tickets are polled more often than their callers need, because a slot
+    stays unused from the end of the work until a poll notices it.
+
+    Args:
+        poller: Polls one ticket.
+    """
+
+    poller: TicketPoller
+    _polled: set[Ticket] = Factory(set)
+    _eta_ratios: deque[float] = Factory(lambda: deque(maxlen=_ETA_RATIOS_KEPT))
+
+    def poll_due(self, records: Mapping[Ticket, SlotRecord], now: float) -> list[float]:
+        """Poll the tickets that are due. Return when each ticket is due next."""
+        first_poll_share = _FIRST_POLL_ETA_SHARE * min(1.0, *self._eta_ratios, 1.0)
+        return [self._poll_if_due(*each, now, first_poll_share) for each in records.items()]
+
+    def on_completed(self, ticket: Ticket, eta: float, took: float) -> None:
+        """Learn from a ticket that has ended, and poll it no more."""
+        if eta:
+            self._eta_ratios.append(took / eta)
+        self._polled.discard(ticket)
+
+    def cancel(self) -> None:
+        """Poll no ticket any more, unless a caller waits for it."""
+        polled, self._polled = self._polled, set()
+        for ticket in polled:
+            self.poller.unwatch(ticket, NULL_WATCHER)
+
+    def _poll_if_due(
+        self, ticket: Ticket, record: SlotRecord, now: float, first_poll_share: float
+    ) -> float:
+        gap = max(_MIN_POLL_GAP_S, _POLL_GAP_AGE_SHARE * (now - record.submitted_at))
+        when = max(
+            record.polled_at + gap,
+            record.submitted_at + min(first_poll_share * record.eta, _MAX_FIRST_POLL_S),
+        )
+        if when > now:
+            return when
+        record.polled_at = now
+        self._polled.add(ticket)
+        # `watch` raises if this client does not know the ticket's family. The ticket then keeps its
+        # slot, but is not polled.
+        with suppress(ValueError):
+            self.poller.watch(ticket, NULL_WATCHER, record.initial_state(now))
+            self.poller.nudge(ticket)
+        return now + gap

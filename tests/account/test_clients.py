@@ -1,0 +1,164 @@
+"""Clients that share an account: together they keep to its limits, and none holds up another."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+
+from modelslab_async import Client, RateLimited, SQLiteAccount, WaitTimeout
+from modelslab_async._account import sqlite_account
+from modelslab_async._account.account_reports import KeyReport, Pauses
+from modelslab_async._account.sqlite_account import SQLiteMembership
+from modelslab_async._transport.credentials import Credentials
+from modelslab_async.emulator import Emulator, Jobs, run_server
+
+KEY = "a-test-key-1234"
+ENDPOINT = "realtime/text2img"
+
+
+def refusals(emulator):
+    """The submits that the emulator refused, because too many were queued."""
+    return [submit for submit in emulator.submits if submit.ticket is None]
+
+
+async def test_clients_share_the_queue(path):
+    """Four clients with more prompts than slots draw no 429."""
+    emulator = Emulator(queue_limit=3, jobs=Jobs(duration=(0.1, 0.4)))
+    async with run_server(emulator) as url:
+        clients = [
+            Client(KEY, base_url=url, account=SQLiteAccount(path, rate=200, queue=3))
+            for _ in range(4)
+        ]
+        await asyncio.gather(
+            *(
+                clients[number % 4].generate(ENDPOINT, prompt=f"a fox, {number}")
+                for number in range(24)
+            )
+        )
+        for client in clients:
+            await client.aclose()
+    assert [] == refusals(emulator)
+    assert 24 == len(emulator.submits)
+
+
+async def test_one_account_serves_several_clients_of_one_loop(path):
+    """The same object may be given to each client."""
+    emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(0.1, 0.2)))
+    account = SQLiteAccount(path, queue=1)
+    async with (
+        run_server(emulator) as url,
+        Client(KEY, base_url=url, account=account) as one,
+        Client(KEY, base_url=url, account=account) as other,
+    ):
+        await asyncio.gather(
+            *(
+                each.generate(ENDPOINT, prompt=f"{number}")
+                for number in range(3)
+                for each in (one, other)
+            )
+        )
+    assert [] == refusals(emulator)
+
+
+async def test_ticket_of_a_closed_client_keeps_its_slot(path):
+    """The work goes on at the service. Another client adopts the ticket, and sees its end."""
+    emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(1.0, 1.0)))
+    async with run_server(emulator) as url:
+        async with Client(KEY, base_url=url, account=SQLiteAccount(path, queue=1)) as first:
+            ticket = (await first.submit(ENDPOINT, prompt="a fox")).ticket
+        async with Client(KEY, base_url=url, account=SQLiteAccount(path, queue=1)) as second:
+            await second.submit(ENDPOINT, prompt="a hare")
+        assert [] == refusals(emulator)
+        assert emulator.polls[str(ticket)]
+
+
+async def report_pauses(path, **pauses):
+    """Be a client that the server has asked to pause for an hour."""
+    membership = SQLiteMembership(SQLiteAccount(path, rate=100, queue=5).path, time.monotonic)
+    digest = Credentials.resolve(KEY, None).digest("standard")
+    until = {name: membership.clock() + 3600.0 for name in pauses}
+    reports = {digest: KeyReport(pauses=Pauses(**until))}
+    await membership.exchange(reports)
+    await membership.leave({})
+
+
+async def test_pause_of_polls_is_shared(path):
+    """The server asked another client to pause, so this one does not even try."""
+    await report_pauses(path, polls=True)
+    emulator = Emulator()
+    ticket = emulator.add_job("images:1")
+    async with (
+        run_server(emulator) as url,
+        Client(KEY, base_url=url, account=SQLiteAccount(path, rate=100, queue=5)) as client,
+    ):
+        with pytest.raises(WaitTimeout):
+            await client.wait(ticket, timeout=1.0)
+    assert 0 == emulator.polls.total()
+
+
+async def test_pause_of_submits_is_shared(path):
+    """The same for submits."""
+    await report_pauses(path, submits=True)
+    emulator = Emulator()
+    async with (
+        run_server(emulator) as url,
+        Client(KEY, base_url=url, account=SQLiteAccount(path, rate=100, queue=5)) as client,
+    ):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.submit(ENDPOINT, prompt="a fox"), 1.0)
+    assert [] == emulator.submits
+
+
+async def test_rate_limit_of_one_client_is_reported(path):
+    """A 429 for a poll of one client is told to the account, with its end."""
+    account = SQLiteAccount(path, rate=100, queue=5)
+    told = asyncio.Event()
+
+    async def exchange(_):
+        told.set()
+        raise RateLimited("slow down", retry_after=500.0)
+
+    transport = type("Refusing", (), {"exchange": staticmethod(exchange)})()
+    async with Client(KEY, account=account, http=transport) as client:
+        with pytest.raises(WaitTimeout):
+            await client.wait("images:1", timeout=2.0)
+    assert told.is_set()
+    with closing(sqlite3.connect(path)) as db:
+        (until,) = db.execute("SELECT polls FROM pauses").fetchone()
+    assert until > asyncio.get_running_loop().time() + 400.0
+
+
+async def test_locked_account_is_told_once_and_waited_for(path, monkeypatch, caplog):
+    """While the file cannot be used, submits wait. After that they go on."""
+    monkeypatch.setattr(sqlite_account, "_LOCK_TIMEOUT_S", 0.05)
+    emulator = Emulator(jobs=Jobs(duration=(0.1, 0.2)))
+    account = SQLiteAccount(path, queue=1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        async with (
+            run_server(emulator) as url,
+            Client(KEY, base_url=url, account=account) as client,
+        ):
+            db.execute("BEGIN IMMEDIATE")
+            task = asyncio.create_task(client.generate(ENDPOINT, prompt="a fox"))
+            with caplog.at_level(logging.WARNING, logger="modelslab_async"):
+                while not caplog.records:  # noqa: ASYNC110 -- a log has no event.
+                    await asyncio.sleep(0.01)
+            assert [] == emulator.submits
+            db.execute("ROLLBACK")
+            await task
+    messages = [record.getMessage() for record in caplog.records]
+    assert ["submits and polls wait for the account"] == [
+        each.partition(":")[0] for each in messages
+    ]
+    assert "locked" in messages[0]
+    assert KEY not in messages[0]
+
+
+def test_client_without_a_loop_costs_nothing(path):
+    """A client that is made and never used reports nothing."""
+    Client(KEY, account=SQLiteAccount(path))
+    with closing(sqlite3.connect(path)) as db:
+        assert 0 == db.execute("SELECT count(*) FROM clients").fetchone()[0]

@@ -1,0 +1,102 @@
+"""The poll rate of a key is divided among clients: never too fast, fairly, and without waste."""
+
+import random
+from collections import deque
+from itertools import pairwise
+
+import pytest
+
+from modelslab_async._account.granted_poll_times import GrantedPollTimes
+
+
+async def poll_when_allowed(member, times, clock):
+    """Do as a client with too many open tickets does. Return whether it polls now."""
+    is_allowed = times.next_allowed <= clock.now
+    if is_allowed:
+        times.record(clock.now)
+    if times.wanted:
+        times.grant((await member.report(polls_wanted=times.wanted)).poll_times)
+    return is_allowed
+
+
+async def test_times_are_evenly_spaced(members):
+    """A client gets times for a quarter of a second at most."""
+    (member,) = members(1, rate=100)
+    times = (await member.report(polls_wanted=1000)).poll_times
+    assert 25 == len(times)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert all(gap == pytest.approx(0.0102) for gap in gaps)
+
+
+async def test_no_time_is_given_twice(members):
+    """A second client gets the times after those of the first one."""
+    one, other = members(2, rate=100)
+    first = (await one.report(polls_wanted=10)).poll_times
+    second = (await other.report(polls_wanted=10)).poll_times
+    assert second[0] == pytest.approx(first[-1] + 0.0102)
+
+
+async def test_busy_client_leaves_times_to_one_that_begins(members, clock):
+    """A single poll beside clients that want thousands gets its time within half a second."""
+    *busy, single = members(8, rate=100)
+    times = {id(member): GrantedPollTimes(clock, lambda: None) for member in busy}
+    for _ in range(1000):
+        for member in busy:
+            await poll_when_allowed(member, times[id(member)], clock)
+        clock.now += 0.002
+    waited = (await single.report(polls_wanted=1)).poll_times[0] - clock.now
+    assert 0.0 <= waited <= 0.5
+
+
+async def test_without_a_rate_no_times_are_given(members):
+    """An account without a rate grants none, because no client needs any."""
+    (member,) = members(1)
+    assert () == (await member.report(polls_wanted=5)).poll_times
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [1, 2, 8, 32])
+async def test_rate_holds_over_all_clients(members, clock, count, seed):
+    """Clients that are late by random times poll at most `rate` times within any one second."""
+    dice, rate = random.Random(seed), 100
+    team = [(member, GrantedPollTimes(clock, lambda: None)) for member in members(count, rate=rate)]
+    polls = []
+    while clock.now < 1004.0:
+        for member, times in team:
+            if await poll_when_allowed(member, times, clock):
+                polls.append(clock.now)
+        clock.now += dice.uniform(0.0, 0.002)
+    window = deque()
+    for moment in polls:
+        window.append(moment)
+        while window[0] <= moment - 1.0:
+            window.popleft()
+        assert rate >= len(window)
+    assert 0.9 * rate * 4.0 <= len(polls)
+
+
+def test_late_times_are_lost():
+    """A loop that stood still does not use the times of the past at once."""
+    now = [0.0]
+    times = GrantedPollTimes(lambda: now[0], lambda: None)
+    assert float("inf") == times.next_allowed
+    times.grant([0.0, 0.01, 0.02, 0.03])
+    now[0] = 0.035
+    assert 0.02 == times.next_allowed
+
+
+def test_busy_client_asks_for_more_each_time():
+    """So it asks seldom. After it has lost times, it asks for fewer."""
+    now, asked = [0.0], []
+    times = GrantedPollTimes(lambda: now[0], lambda: asked.append(times.wanted))
+    for _ in range(4):
+        assert float("inf") == times.next_allowed
+        times.grant([now[0]] * times.wanted)
+        while times._times:
+            times.record(now[0])
+    assert [1, 2, 4, 8] == asked
+    assert float("inf") == times.next_allowed
+    times.grant([now[0]] * times.wanted)
+    now[0] = 5.0
+    assert float("inf") == times.next_allowed
+    assert 16 == asked[-1]
