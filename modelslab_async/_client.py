@@ -183,7 +183,7 @@ class Client:
         return stream_outcomes(self.engine, tickets, timeout=timeout, window=window)
 
     def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
-        """Yield each new `Processing` of a ticket (to a slow reader, the newest), then its outcome."""
+        """Yield each new `Processing` of a ticket (a slow reader gets the newest), then its end."""
         return stream_updates(self.engine, ticket)
 
     def nudge(self, ticket: TicketLike) -> None:
