@@ -135,7 +135,10 @@ def names_imported_for_type_checkers():
     body = ast.parse((PACKAGE / "__init__.py").read_text()).body
     [block] = [node for node in body if isinstance(node, ast.If)]
     return {
-        name.name: f"modelslab_async.{node.module}" for node in block.body for name in node.names
+        name.name: f"modelslab_async.{node.module}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.level
+        for name in node.names
     }
 
 
