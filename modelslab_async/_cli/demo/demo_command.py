@@ -13,6 +13,7 @@ from ... import FAMILIES, Client, Pace
 from .. import options, output
 from ..event_loop import run_async
 from ..live_display import live_display
+from ..startup_interrupt import raise_on_interrupt
 from .planned_jobs import DemoPlan
 from .statistics import DemoStatistics
 
@@ -62,6 +63,8 @@ def demo(
     )
     pace = Pace(floor=pace_floor)
     stats = DemoStatistics()
+    # From here on there is a process to end.
+    raise_on_interrupt()
     try:
         with EmulatorProcess(plan) as emulator:
             stats.expect(emulator.jobs)
