@@ -285,12 +285,13 @@ class Client:
         submission = Submission.of(endpoint, params)
         return await self.engine.endpoints.ask(submission.endpoint, submission.parameters)
 
-    def webhook_url(self, base: str, *, secret: str | None = None) -> str:
+    def webhook_url(self, base: str, *, secret: str | None = None, family: str = "") -> str:
         """
         Make the address for `submit(webhook=...)`, with a part that cannot be guessed.
 
         Args:
             base: The receiver's public address, such as `"https://me.example/hooks?query"`.
             secret: Makes that part. The receiver needs the same one. None for a random secret.
+            family: The family of the endpoint, which `webhooks.receiver(on_reply=...)` needs.
         """
-        return self.engine.webhooks.make(base, secret)
+        return self.engine.webhook_url(base, secret, family)

@@ -7,26 +7,40 @@ and its content is never taken for the result.
 
 import asyncio
 import hmac
+import logging
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
+from ._aio.cooperation import is_cancelled
 from ._client import Client
-from ._models.errors import ClientClosed
-from ._parsing.webhook_ids import read_webhook
+from ._engine.webhook_hints import apply_hint, hinted_ticket
+from ._models.argument_checks import check_callback
+from ._models.errors import ClientClosed, ModelsLabError
+from ._models.replies import Reply
+from ._models.ticket import Ticket
+from ._parsing.webhook_ids import WebhookHint, read_webhook
 
 __all__ = ["receiver"]
 
 _MAX_BODY_BYTES = 1024 * 1024
 # The service waits 30 seconds for an answer, so a slower delivery has failed anyway.
 _BODY_TIMEOUT_S = 30.0
+# The most deliveries whose replies are fetched and passed on at once. Others get a 503.
+_MAX_IN_PROGRESS = 32
+
+_logger = logging.getLogger("modelslab_async")
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+OnReply: TypeAlias = Callable[[Reply], Awaitable[object]]
 
 
-def receiver(client: Client, *, secret: str | None = None) -> ASGIApp:
+def receiver(
+    client: Client, *, secret: str | None = None, on_reply: OnReply | None = None
+) -> ASGIApp:
     """
     Make an ASGI application that takes the deliveries of the service.
 
@@ -35,53 +49,132 @@ def receiver(client: Client, *, secret: str | None = None) -> ASGIApp:
     For each delivery the client polls the ticket now, if a caller waits for it. So late, repeated
     and forged deliveries do no harm.
 
+    With `on_reply` no caller has to wait. The client fetches the ticket of each delivery once, and
+    passes on what the server says of it now, before it answers the delivery. Submit with
+    `webhook=client.webhook_url(base, family="realtime")`, so that the address names the family.
+
     Args:
         client: Polls the tickets.
         secret: The same secret as for `client.webhook_url`; None for the client's random secret.
+        on_reply: Awaited with the fresh reply. It gets a reply again if a delivery is repeated, and
+            a `Processing` if the work has not ended, for example after a forged delivery.
 
     Example:
         ```python
         app = Starlette(routes=[Mount("/hooks", webhooks.receiver(client))])
         ```
     """
-    token = client.webhook_url("", secret=secret).strip("/").encode()
+    check_callback("on_reply", on_reply, allow_async=True)
+    door = _Receiver(client, secret, on_reply)
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _handle_lifespan(receive, send)
         elif scope["type"] == "http":
-            await _respond(send, await _receive_webhook(client, token, scope, receive))
+            await _respond(send, await door.take(scope, receive))
         else:
             await send({"type": "websocket.close", "code": 1000})
 
     return app
 
 
-async def _receive_webhook(client: Client, token: bytes, scope: Message, receive: Receive) -> int:
-    """Take one delivery, and return the status code to answer with."""
-    path_token = str(scope["path"]).rstrip("/").rpartition("/")[2]
-    # A server may pass bytes of the path that are no UTF-8 as lone surrogates.
-    if not hmac.compare_digest(path_token.encode(errors="surrogatepass"), token):
-        return 404
-    if scope["method"] != "POST":
-        return 405
-    try:
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            body = await _read_body(receive)
-    except TimeoutError:
-        return 408
-    return 413 if body is None else _apply_hint(client, body)
+class _Receiver:
+    """Takes deliveries for one client."""
 
+    def __init__(self, client: Client, secret: str | None, on_reply: OnReply | None) -> None:
+        self._client = client
+        self._secret = secret
+        self._on_reply = on_reply
+        self._in_progress = 0
+        self._waiting: set[Ticket] = set()
+        self._fetched_at: dict[Ticket, float] = {}
 
-def _apply_hint(client: Client, body: bytes) -> int:
-    hint = read_webhook(body)
-    if hint is None:
-        return 400
-    try:
-        client.engine.apply_hint(hint)
-    except ClientClosed:
-        return 503
-    return 200
+    async def take(self, scope: Message, receive: Receive) -> int:
+        """Take one delivery, and return the status code to answer with."""
+        family = self._family_in(str(scope["path"]))
+        if family is None:
+            return 404
+        if scope["method"] != "POST":
+            return 405
+        try:
+            async with asyncio.timeout(_BODY_TIMEOUT_S):
+                body = await _read_body(receive)
+        except TimeoutError:
+            return 408
+        if body is None:
+            return 413
+        hint = read_webhook(body)
+        return 400 if hint is None else await self._apply(hint, family)
+
+    def _family_in(self, path: str) -> str | None:
+        """Return the family that an address names; "" if it names none, None if it is forged."""
+        engine = self._client.engine
+        before, _, token = path.rstrip("/").rpartition("/")
+        named = before.rpartition("/")[2]
+        # A server may pass bytes of the path that are no UTF-8 as lone surrogates.
+        given = token.encode(errors="surrogatepass")
+        for family in ("", named) if named in engine.status_client.families else ("",):
+            expected = engine.webhooks.token(self._secret, family)
+            if hmac.compare_digest(given, expected.encode()):
+                return family
+        return None
+
+    async def _apply(self, hint: WebhookHint, family: str) -> int:
+        engine = self._client.engine
+        try:
+            apply_hint(engine, hint)
+            if self._on_reply is None:
+                return 200
+            ticket = hinted_ticket(engine, hint, family)
+        except ClientClosed:
+            return 503
+        if ticket is None:
+            _logger.warning("a webhook names no ticket that is known: submit with a family in it")
+            return 200
+        if ticket in self._waiting:
+            # The fetch that another delivery about this ticket waits for comes after this one.
+            return 200
+        if self._in_progress >= _MAX_IN_PROGRESS:
+            return 503
+        self._in_progress += 1
+        try:
+            await self._wait_for_turn(ticket)
+            return await self._pass_on(ticket, self._on_reply)
+        finally:
+            self._in_progress -= 1
+
+    async def _wait_for_turn(self, ticket: Ticket) -> None:
+        """Wait until the floor of the pace has passed since the last fetch of a ticket."""
+        floor, now = self._client.engine.pace.limits.floor, asyncio.get_running_loop().time
+        self._waiting.add(ticket)
+        try:
+            await asyncio.sleep(self._fetched_at.get(ticket, -math.inf) + floor - now())
+        finally:
+            self._waiting.discard(ticket)
+        # The oldest entries are in front, because an entry that is set again goes to the end.
+        self._fetched_at.pop(ticket, None)
+        self._fetched_at[ticket] = now()
+        while self._fetched_at[oldest := next(iter(self._fetched_at))] + floor < now():
+            del self._fetched_at[oldest]
+
+    async def _pass_on(self, ticket: Ticket, on_reply: OnReply) -> int:
+        """Fetch a ticket once, and hand its reply over."""
+        try:
+            reply = await self._client.fetch(ticket)
+        except ModelsLabError as error:
+            _logger.warning("the webhook of %s has no effect, its poll failed: %s", ticket, error)
+            return 503
+        try:
+            await on_reply(reply)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        # `on_reply` may raise CancelledError without this task being cancelled.
+        except BaseException:
+            if is_cancelled():
+                raise
+            _logger.exception("on_reply raised for %s", ticket)
+            return 500
+        return 200
 
 
 async def _read_body(receive: Receive) -> bytes | None:

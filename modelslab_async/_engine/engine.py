@@ -4,8 +4,6 @@ import asyncio
 import math
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from itertools import product
 
 from .._aio.telemetry import Gauges, Telemetry, traced
 from .._models.errors import ClientClosed, GenerationFailed, TransportError
@@ -14,7 +12,6 @@ from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
-from .._parsing.webhook_ids import WebhookHint
 from .._polling.listeners import Listeners, PollGuards
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
@@ -241,20 +238,11 @@ class Engine:
         self.check_usable()
         self.poller.nudge(ticket, gap=self.pace.limits.floor, is_hint=True)
 
-    def apply_hint(self, hint: WebhookHint) -> None:
-        """
-        Poll the open tickets that a webhook names.
-
-        Raises:
-            ClientClosed: The client was closed.
-        """
-        self.check_usable()
-        tickets = self.submitter.tickets_for(hint)
-        for family, ticket_id in product(self.status_client.families, hint.ids):
-            with suppress(ValueError):
-                tickets.add(Ticket(family, ticket_id))
-        for ticket in tickets:
-            self.nudge(ticket)
+    def webhook_url(self, base: str, secret: str | None, family: str) -> str:
+        """Make an address for webhooks. See `Client.webhook_url`."""
+        if family:
+            self.status_client.family_named(family)
+        return self.webhooks.make(base, secret, family)
 
     async def prepare(self, submission: Submission) -> SubmitRequest:
         """

@@ -62,6 +62,23 @@ class StatusClient:
         """The names of all families."""
         return self._families
 
+    def family_named(self, name: str) -> Family:
+        """
+        Return the family of this name.
+
+        Raises:
+            UnknownFamily: The client does not know the family.
+        """
+        family = self._families.get(name)
+        if family is None:
+            hint = did_you_mean(name, self._families) or "none is like it;"
+            raise UnknownFamily(
+                f"unknown family {name!r}; {hint} "
+                "`modelslab-async families` lists all, and Client(families=...) takes more",
+                family=name,
+            )
+        return family
+
     def family_of(self, ticket: Ticket) -> Family:
         """
         Return the family that resolves a ticket.
@@ -71,14 +88,7 @@ class StatusClient:
             MissingApiKey: The family's key is missing.
             ValueError: The id does not fit the family.
         """
-        family = self._families.get(ticket.family)
-        if family is None:
-            hint = did_you_mean(ticket.family, self._families) or "none is like it;"
-            raise UnknownFamily(
-                f"unknown family {ticket.family!r}; {hint} "
-                "`modelslab-async families` lists all, and Client(families=...) takes more",
-                family=ticket.family,
-            )
+        family = self.family_named(ticket.family)
         family.check(ticket)
         self._sender.credentials.key_tier(family.tier)
         return family

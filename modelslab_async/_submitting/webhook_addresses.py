@@ -13,19 +13,26 @@ class WebhookAddresses:
         self._secret = secrets.token_hex(32)
         self._tokens: set[str] = set()
 
-    def make(self, base: str, secret: str | None) -> str:
+    def make(self, base: str, secret: str | None, family: str) -> str:
         """
-        Add a secret part to the path of an address.
+        Add a secret part to the path of an address, and before it the family, if one is given.
 
         Args:
-            base: The public address of the receiver. The secret part goes before its query.
+            base: The public address of the receiver. The new parts go before its query.
             secret: The secret from which the part is derived; None for a random secret.
+            family: The family of the tickets that the webhooks are about; "" to leave it out.
         """
-        key = (secret or self._secret).encode()
-        token = hmac.new(key, b"modelslab_async webhook", hashlib.sha256).hexdigest()
+        token = self.token(secret, family)
         self._tokens.add(token)
         path, separator, query = base.partition("?")
-        return f"{path.rstrip('/')}/{token}{separator}{query}"
+        path = f"{path.rstrip('/')}/{family}".rstrip("/")
+        return f"{path}/{token}{separator}{query}"
+
+    def token(self, secret: str | None, family: str) -> str:
+        """Return the secret part of an address. Each family has another one."""
+        key = (secret or self._secret).encode()
+        subject = "modelslab_async webhook" + (f" {family}" if family else "")
+        return hmac.new(key, subject.encode(), hashlib.sha256).hexdigest()
 
     def is_own(self, address: Any) -> bool:
         """Whether this object made the address. Only then can this client get the webhook."""

@@ -1,0 +1,41 @@
+"""Finds and polls the tickets that a webhook is about. It believes nothing else that it says."""
+
+from contextlib import suppress
+from itertools import product
+
+from .._models.ticket import Ticket
+from .._parsing.webhook_ids import WebhookHint
+from .engine import Engine
+
+
+def apply_hint(engine: Engine, hint: WebhookHint) -> None:
+    """
+    Poll the open tickets that a webhook names.
+
+    Raises:
+        ClientClosed: The client was closed.
+    """
+    engine.check_usable()
+    tickets = engine.submitter.tickets_for(hint)
+    for family, ticket_id in product(engine.status_client.families, hint.ids):
+        with suppress(ValueError):
+            tickets.add(Ticket(family, ticket_id))
+    for ticket in tickets:
+        engine.nudge(ticket)
+
+
+def hinted_ticket(engine: Engine, hint: WebhookHint, family: str) -> Ticket | None:
+    """
+    Return the ticket that a webhook is about, if that can be known.
+
+    Args:
+        engine: Knows the families, and the tickets of its own submits.
+        hint: What the webhook says.
+        family: The family of the ticket; "" if the address of the webhook names none.
+    """
+    for ticket_id in hint.ids if family else ():
+        with suppress(ValueError):
+            ticket = Ticket(family, ticket_id)
+            engine.status_client.family_of(ticket)
+            return ticket
+    return min(engine.submitter.tickets_for(hint), default=None, key=str)
