@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         SubmissionConflict,
         WrongJournal,
     )
+    from ._models.loaded_file import LoadedFile
     from ._models.outcomes import Outcome, Unresolved, Unsubmitted
     from ._models.replies import Failed, Processing, Reply, Success
     from ._models.saved_file import SavedFile
@@ -138,6 +139,7 @@ __all__ = [
     "JournalReadOnly",
     "LinkGone",
     "LinkRefused",
+    "LoadedFile",
     "ModelsLabError",
     "Outcome",
     "Pace",
@@ -230,6 +232,7 @@ _NAMES_BY_MODULE = {
         "JournalDamaged JournalError JournalFull JournalLocked JournalReadOnly SubmissionConflict "
         "WrongJournal"
     ),
+    "_models.loaded_file": "LoadedFile",
     "_models.outcomes": "Outcome Unresolved Unsubmitted",
     "_models.replies": "Failed Processing Reply Success",
     "_models.saved_file": "SavedFile",

@@ -8,33 +8,33 @@ from types import TracebackType
 from typing import Self, TypeAlias, overload
 
 import httpx
-from attrs import frozen
 
 from .._aio.bounded_map import BoundedMap
-from .._aio.telemetry import Telemetry, traced
+from .._aio.telemetry import Telemetry
 from .._models.argument_checks import (
     check_callback,
     check_count,
     check_nonnegative_seconds,
     check_positive_seconds,
 )
-from .._models.download_errors import DownloadError
 from .._models.errors import ClientClosed
+from .._models.loaded_file import LoadedFile
 from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from .._models.ticket import Ticket
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
-from .download_error_translation import as_download_error
 from .download_notifier import OnEvent
 from .http_get import LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
+from .loading import DEFAULT_LOADED_BYTES, load_outputs
 from .outcome_type_check import check_outcome
+from .part_file import DiskFolder
+from .save_job import SaveJob
 from .save_output import OnSaved, OutputSaver
 from .save_result_types import Saved, SaveResult, Unsaved
 from .transfer import Transfer
-from .verify_saved_files import is_unchanged
 
 HTTPClient: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
 
@@ -53,7 +53,7 @@ class Downloads:
     Args:
         client: A client that polls a ticket once for new links when a link has expired. With None,
             an expired link is an error.
-        to: The folder. It is created if it does not exist.
+        to: The folder. It is created if it does not exist. With None, only `load` can be used.
         concurrency: The most transfers at a time.
         max_bytes: The largest size of one file.
         link_timeout: For how many seconds to retry a dead link. A file may appear some time after
@@ -85,7 +85,7 @@ class Downloads:
         self,
         client: SupportsFetch | None = None,
         *,
-        to: str | Path,
+        to: str | Path | None = None,
         concurrency: int = 8,
         max_bytes: int = DEFAULT_MAX_BYTES,
         link_timeout: float = 60.0,
@@ -102,6 +102,7 @@ class Downloads:
         check_positive_seconds("timeout", timeout)
         check_nonnegative_seconds("link_timeout", link_timeout)
         self._client = client
+        self._folder = None if to is None else Path(to)
         self._own_transport: httpx.AsyncBaseTransport | None = None
         if http is None:
             # Imported late, because importing httpcore takes half as long as importing this
@@ -118,7 +119,7 @@ class Downloads:
         self._saver = OutputSaver(
             transfer=Transfer(self._opener, max_bytes=max_bytes),
             transfer_limit=asyncio.Semaphore(concurrency),
-            folder=Path(to),
+            folder=DiskFolder(self.folder),
             max_bytes=max_bytes,
             link_timeout=link_timeout,
             on_event=on_event,
@@ -159,6 +160,30 @@ class Downloads:
         if isinstance(save_result, Unsaved):
             raise save_result.cause
         return save_result.files
+
+    async def load(
+        self, success: Success, *, max_bytes: int = DEFAULT_LOADED_BYTES
+    ) -> tuple[LoadedFile, ...]:
+        """
+        Return the bytes of all outputs of a generation. Nothing is written to a disk.
+
+        Links are followed and bytes are checked as by `save`.
+
+        Args:
+            success: The reply with the outputs.
+            max_bytes: The most bytes of all outputs together.
+
+        Raises:
+            FileTooLarge: There are more bytes.
+            DownloadError: An output could not be loaded.
+            ClientClosed: `aclose` was called.
+        """
+        self._check_not_closed()
+        check_count("max_bytes", max_bytes, unit="bytes")
+        media, renewal = self._media_of(success.ticket), self._renewal(success.ticket)
+        return await load_outputs(
+            self._saver, self._opener, success, media=media, renewal=renewal, max_bytes=max_bytes
+        )
 
     @overload
     def stream(
@@ -205,37 +230,18 @@ class Downloads:
             on_saved: Awaited with each new file, to record it before its part is deleted. Only
                 exceptions of `on_saved` are raised here, in an `ExceptionGroup`.
         """
-        job = _SaveJob(
+        outputs = range(len(success.output))
+        earlier = {n: self._known.get((success.ticket, n)) for n in outputs}
+        job = SaveJob(
             success=success,
+            saver=self._saver,
             media=self._media_of(success.ticket),
             renewal=self._renewal(success.ticket),
-            known={file.n: file for file in known},
+            known={n: file for n, file in earlier.items() if file} | {f.n: f for f in known},
             on_saved=on_saved,
+            telemetry=self._telemetry,
         )
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._save_one(job, n)) for n in range(len(success.output))]
-        results = [task.result() for task in tasks]
-        files = tuple(result for result in results if isinstance(result, SavedFile))
-        cause = next((result for result in results if isinstance(result, DownloadError)), None)
-        if cause is None:
-            return Saved(ticket=success.ticket, files=files, success=success)
-        cause.saved = files
-        return Unsaved(ticket=success.ticket, cause=cause, files=files, success=success)
-
-    async def _save_one(self, job: "_SaveJob", n: int) -> SavedFile | DownloadError:
-        ticket = job.success.ticket
-        known = job.known.get(n) or self._known.get((ticket, n))
-        try:
-            with as_download_error():
-                if known is not None and await is_unchanged(known, known.path):
-                    return known
-            saving = self._saver.save(job.success, n, job.media, job.renewal, job.on_saved)
-            if self._telemetry is not None:
-                saving = traced(self._telemetry, "modelslab.download", saving, ticket=ticket)
-            return await saving
-        except DownloadError as fault:
-            fault.ticket, fault.n = ticket, n
-            return fault
+        return await job.run()
 
     def set_telemetry(self, telemetry: Telemetry) -> None:
         """
@@ -251,11 +257,20 @@ class Downloads:
 
     def check_open(self) -> None:
         """
-        Raise an error if `aclose` was called.
+        Raise an error if nothing can be saved.
 
         Raises:
             ClientClosed: `aclose` was called.
+            ValueError: There is no folder to save in.
         """
+        self._check_not_closed()
+        if self._folder is None:
+            raise ValueError(
+                "these downloads have no folder to save in, got to=None; give to='out', or use "
+                "`load` for the bytes"
+            )
+
+    def _check_not_closed(self) -> None:
         if self._is_closed:
             raise ClientClosed("these downloads are closed; make new ones")
 
@@ -266,8 +281,8 @@ class Downloads:
 
     @property
     def folder(self) -> Path:
-        """The folder in which files are saved."""
-        return self._saver.folder
+        """The folder in which files are saved. See `check_open`."""
+        return self._folder or Path()
 
     def _media_of(self, ticket: Ticket) -> Collection[Medium]:
         family = self._families.get(ticket.family)
@@ -275,14 +290,3 @@ class Downloads:
 
     def _renewal(self, ticket: Ticket) -> LinkRenewal | None:
         return None if self._client is None else LinkRenewal(self._client, ticket)
-
-
-@frozen(kw_only=True)
-class _SaveJob:
-    """The arguments that saving each output of one generation needs."""
-
-    success: Success
-    media: Collection[Medium]
-    renewal: LinkRenewal | None
-    known: Mapping[int, SavedFile]
-    on_saved: OnSaved | None

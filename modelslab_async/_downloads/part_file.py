@@ -226,6 +226,17 @@ class PartFile:
         return None
 
 
+@frozen
+class DiskFolder:
+    """The folder on the disk in which the files are saved. It is created if it does not exist."""
+
+    path: Path
+
+    def open(self, stem: str) -> PartFile:
+        """Open the part of a stem. See `PartFile.open`."""
+        return PartFile.open(self.path, stem)
+
+
 def _is_published(path: Path, size: int, digest: str) -> bool:
     return not path.is_symlink() and has_checksum(path, size, digest)
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TypeAlias
 
 from attrs import frozen
@@ -30,7 +29,8 @@ from .http_get import without_query
 from .inline_data import find_encoded, inline_bytes, is_link
 from .link_renewal import LinkRenewal
 from .link_retries import LinkRetries, first_dead_link, links_of
-from .part_file import PartFile, PublishedFile
+from .part_file import PublishedFile
+from .part_protocol import Part, PartFolder
 from .transfer import ErrorPage, Transfer
 
 OnSaved: TypeAlias = Callable[[SavedFile], Awaitable[None]]
@@ -46,7 +46,7 @@ class OutputSaver:
     Args:
         transfer: Fetches the bytes of a link into a part.
         transfer_limit: Limits the number of transfers at a time.
-        folder: The folder in which files are saved.
+        folder: Where parts and files are kept.
         max_bytes: The largest size of one file.
         link_timeout: For how many seconds to retry a dead link.
         on_event: Called with each event of a download; None for no listener.
@@ -54,7 +54,7 @@ class OutputSaver:
 
     transfer: Transfer
     transfer_limit: asyncio.Semaphore
-    folder: Path
+    folder: PartFolder
     max_bytes: int
     link_timeout: float
     on_event: OnEvent | None = None
@@ -93,7 +93,7 @@ class OutputSaver:
     ) -> SavedFile:
         with as_download_error():
             stem = stem_of(success.ticket, notifier.n)
-            part = await run_in_thread(PartFile.open, self.folder, stem, undo=PartFile.close)
+            part = await run_in_thread(self.folder.open, stem, undo=lambda part: part.close())
         try:
             with as_download_error():
                 file = await self._save_to(part, success, notifier, media, renewal)
@@ -109,7 +109,7 @@ class OutputSaver:
 
     async def _save_to(
         self,
-        part: PartFile,
+        part: Part,
         success: Success,
         notifier: DownloadNotifier,
         media: Collection[Medium],
@@ -128,7 +128,7 @@ class _OutputSave:
     def __init__(
         self,
         saver: OutputSaver,
-        part: PartFile,
+        part: Part,
         notifier: DownloadNotifier,
         media: Collection[Medium],
         renewal: LinkRenewal | None,
@@ -250,7 +250,7 @@ class _OutputSave:
                 url,
                 is_length_known=self._part.is_length_known,
             )
-        decoded_part = PartFile.open(self._saver.folder, self._part.stem)
+        decoded_part = self._saver.folder.open(self._part.stem)
         try:
             decoded_part.restart(None)
             for data in encoded.decode(self._part.chunks(encoded.start)):

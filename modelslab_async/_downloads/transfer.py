@@ -17,8 +17,8 @@ from .download_error_translation import write_error
 from .download_notifier import DownloadNotifier
 from .error_pages import is_html_type, is_web_page
 from .http_get import LinkOpener, without_query
-from .part_file import PartFile
 from .part_metadata import PartMetadata
+from .part_protocol import Part
 
 T = TypeVar("T")
 # The bytes to collect in memory before they are written. A larger block takes more memory, and
@@ -53,7 +53,7 @@ class Transfer:
         self._opener = opener
         self._max_bytes = max_bytes
 
-    async def fill(self, part: PartFile, link: str, notifier: DownloadNotifier) -> None:
+    async def fill(self, part: Part, link: str, notifier: DownloadNotifier) -> None:
         """
         Fetch the missing bytes of a part, or the whole file if its version has changed.
 
@@ -85,7 +85,7 @@ class Transfer:
 
     async def _begin_body(
         self,
-        part: PartFile,
+        part: Part,
         url: str,
         response: httpx.Response,
         kept: KeptBytes | None,
@@ -114,7 +114,7 @@ class Transfer:
         return body
 
     async def _write_body(
-        self, part: PartFile, link: str, response: httpx.Response, body: BodyRange
+        self, part: Part, link: str, response: httpx.Response, body: BodyRange
     ) -> None:
         url, content_type = without_query(link), response.headers.get("content-type", "")
         buffer, yielder = bytearray(), Yielder()
@@ -135,7 +135,7 @@ class Transfer:
                 # fetched again.
                 await self._flush(part, buffer, url, content_type)
 
-    async def _flush(self, part: PartFile, buffer: bytearray, url: str, content_type: str) -> None:
+    async def _flush(self, part: Part, buffer: bytearray, url: str, content_type: str) -> None:
         data = bytes(buffer)
         buffer.clear()
         if data and not part.size and _is_web_page(data[:SNIFF_BYTES], content_type):
@@ -178,7 +178,7 @@ def _as_announced(
     return BodyRange(0, earlier.size, earlier.size) if fits else None
 
 
-async def _check_complete(part: PartFile, url: str, body: BodyRange) -> None:
+async def _check_complete(part: Part, url: str, body: BodyRange) -> None:
     if body.end is not None and part.size > body.end:
         await _write(part.restart, part.metadata, url=url)
         raise TransferFailed("the server sent more bytes than it announced; begin again", url=url)

@@ -1,0 +1,71 @@
+"""load_outputs: fetches the outputs of one generation into memory. It writes nothing to a disk."""
+
+from collections.abc import Collection
+
+from attrs import evolve
+
+from .._models.download_errors import DownloadError
+from .._models.loaded_file import LoadedFile
+from .._models.replies import Success
+from .._registry.family import Medium
+from .http_get import LinkOpener
+from .link_renewal import LinkRenewal
+from .memory_part import MemoryFolder
+from .save_output import OutputSaver
+from .transfer import Transfer
+
+# The most bytes of all outputs of a generation, unless the caller allows another number. It is
+# enough for pictures and short films, and more than chat services take in a message.
+DEFAULT_LOADED_BYTES = 32 << 20
+
+
+async def load_outputs(
+    saver: OutputSaver,
+    opener: LinkOpener,
+    success: Success,
+    *,
+    media: Collection[Medium],
+    renewal: LinkRenewal | None,
+    max_bytes: int,
+) -> tuple[LoadedFile, ...]:
+    """
+    Load all outputs, one after another, so that together they have at most `max_bytes`.
+
+    Args:
+        saver: Saves files. Its settings apply, except for the folder and the size.
+        opener: Opens links.
+        success: The reply with the outputs.
+        media: The media that the family makes.
+        renewal: Polls for new links; None if links cannot be renewed.
+        max_bytes: The most bytes of all outputs together.
+
+    Raises:
+        DownloadError: An output could not be loaded.
+    """
+    loaded: list[LoadedFile] = []
+    for n in range(len(success.output)):
+        folder = MemoryFolder()
+        memory_saver = evolve(
+            saver,
+            folder=folder,
+            transfer=Transfer(opener, max_bytes=max_bytes),
+            max_bytes=max_bytes,
+        )
+        try:
+            file = await memory_saver.save(success, n, media, renewal)
+        except DownloadError as fault:
+            fault.ticket, fault.n = success.ticket, n
+            raise
+        max_bytes -= file.size
+        loaded.append(
+            LoadedFile(
+                ticket=file.ticket,
+                n=n,
+                name=file.path.name,
+                data=folder.files[file.path],
+                sha256=file.sha256,
+                url=file.url,
+                is_length_verified=file.is_length_verified,
+            )
+        )
+    return tuple(loaded)

@@ -1,0 +1,84 @@
+"""MemoryPart and MemoryFolder: an output and its folder in memory. They write nothing to a disk."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import Factory, define, evolve
+
+from .part_file import PublishedFile
+from .part_metadata import PartMetadata
+
+
+@define(eq=False)
+class MemoryPart:
+    """
+    The bytes of one output received so far. It has the members of `PartFile`.
+
+    Args:
+        folder: Gets the bytes when they are complete.
+        stem: The file name without its suffix.
+    """
+
+    folder: "MemoryFolder"
+    stem: str
+    metadata: PartMetadata | None = None
+    published: PublishedFile | None = None
+    _data: bytearray = Factory(bytearray)
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    @property
+    def is_complete(self) -> bool:
+        return self.size > 0 and self.metadata is not None and self.metadata.size == self.size
+
+    @property
+    def is_length_known(self) -> bool:
+        return self.metadata is None or self.metadata.size is not None
+
+    def restart(self, metadata: PartMetadata | None) -> None:
+        self._data.clear()
+        self.metadata = metadata
+
+    def set_total(self, size: int) -> None:
+        if self.metadata is not None and self.metadata.size is None:
+            self.metadata = evolve(self.metadata, size=size)
+
+    def append(self, data: bytes) -> None:
+        self._data += data
+
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        yield bytes(self._data[start:])
+
+    def head(self, length: int) -> bytes:
+        return bytes(self._data[:length])
+
+    def publish(self, suffix: str, url: str = "", *, is_length_known: bool = True) -> PublishedFile:
+        path, data = Path(f"{self.stem}.{suffix}"), bytes(self._data)
+        self.folder.files[path] = data
+        digest = hashlib.sha256(data).hexdigest()
+        return PublishedFile(path, url, len(data), digest, is_length_known)
+
+    def delete(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._data.clear()
+
+
+@define(eq=False)
+class MemoryFolder:
+    """
+    The complete files of one generation.
+
+    Attributes:
+        files: The bytes of each file, by its name.
+    """
+
+    files: dict[Path, bytes] = Factory(dict)
+
+    def open(self, stem: str) -> MemoryPart:
+        """Return an empty part."""
+        return MemoryPart(self, stem)

@@ -1,0 +1,68 @@
+"""SaveJob: saves all outputs of one generation at the same time. It raises no download error."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+
+from attrs import frozen
+
+from .._aio.telemetry import Telemetry, traced
+from .._models.download_errors import DownloadError
+from .._models.replies import Success
+from .._models.saved_file import SavedFile
+from .._registry.family import Medium
+from .download_error_translation import as_download_error
+from .link_renewal import LinkRenewal
+from .save_output import OnSaved, OutputSaver
+from .save_result_types import Saved, Unsaved
+from .verify_saved_files import is_unchanged
+
+
+@frozen(kw_only=True)
+class SaveJob:
+    """
+    One generation whose outputs are saved.
+
+    Args:
+        success: The reply with the outputs.
+        saver: Saves one output.
+        media: The media that the family makes.
+        renewal: Polls for new links; None if links cannot be renewed.
+        known: Files that earlier runs saved, by the number of the output.
+        on_saved: Awaited with each new file, to record it before its part is deleted.
+        telemetry: Makes a span of each output; None for no spans.
+    """
+
+    success: Success
+    saver: OutputSaver
+    media: Collection[Medium]
+    renewal: LinkRenewal | None
+    known: Mapping[int, SavedFile]
+    on_saved: OnSaved | None
+    telemetry: Telemetry | None
+
+    async def run(self) -> Saved | Unsaved:
+        """Save all outputs. Return failures instead of raising them."""
+        success = self.success
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._save_one(n)) for n in range(len(success.output))]
+        results = [task.result() for task in tasks]
+        files = tuple(result for result in results if isinstance(result, SavedFile))
+        cause = next((result for result in results if isinstance(result, DownloadError)), None)
+        if cause is None:
+            return Saved(ticket=success.ticket, files=files, success=success)
+        cause.saved = files
+        return Unsaved(ticket=success.ticket, cause=cause, files=files, success=success)
+
+    async def _save_one(self, n: int) -> SavedFile | DownloadError:
+        ticket, known = self.success.ticket, self.known.get(n)
+        try:
+            with as_download_error():
+                if known is not None and await is_unchanged(known, known.path):
+                    return known
+            saving = self.saver.save(self.success, n, self.media, self.renewal, self.on_saved)
+            if self.telemetry is not None:
+                saving = traced(self.telemetry, "modelslab.download", saving, ticket=ticket)
+            return await saving
+        except DownloadError as fault:
+            fault.ticket, fault.n = ticket, n
+            return fault
