@@ -66,9 +66,11 @@ def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[Record
 def _results_of(db: sqlite3.Connection, ticket: Ticket) -> Iterator[RecordedResult]:
     key = (ticket.family, compact_id(ticket))
     for run, state, body, other_fields, save_state, *save in db.execute(_SELECT_RESULT, key):
+        files: tuple[RecordedFile, ...] = ()
         try:
             outcome = decode(ticket, (state, body, other_fields))
-            files = tuple(files_of(db, ticket)) if save_state in (SAVE_FAILED, SAVED) else ()
+            if save_state in (SAVE_FAILED, SAVED):
+                files = tuple(files_of(db, ticket))
         except JournalDamaged as damaged:
             outcome = Unresolved(ticket=ticket, cause=damaged)
         if isinstance(outcome, Processing):

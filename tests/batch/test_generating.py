@@ -14,6 +14,7 @@ from modelslab_async import (
     Client,
     Downloads,
     Failed,
+    JournalDamaged,
     JournalFull,
     Pace,
     Saved,
@@ -25,6 +26,7 @@ from modelslab_async import (
     Unresolved,
     Unsubmitted,
 )
+from modelslab_async._journal import ticket_results
 from modelslab_async._journal.run_operations import RunLeases
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
@@ -310,3 +312,20 @@ async def test_export_has_key_and_columns_of_each_submission(a_client, path, tmp
     assert ("row 1", REALTIME) == (record["key"], record["endpoint"])
     assert ("a cat", "mine") == (record["input"]["prompt"], record["input"]["note"])
     assert "a-key-for-tests" not in str(record)
+
+
+async def test_damaged_reply_of_a_saved_ticket_is_unresolved(path, tmp_path):
+    """The result names the damage, and no recorded file is read for it."""
+    async with (
+        run_server(Emulator(jobs=Jobs(duration=(0.0, 0.1)))) as url,
+        Client("a-key-for-tests", base_url=url, pace=Pace(floor=0.05)) as client,
+        Batch.open(path, client=client) as batch,
+        Downloads(client, to=tmp_path / "out", allow_private=True) as downloads,
+    ):
+        [(_, saved)] = await results_of(batch, rows(1), downloads=downloads)
+        assert isinstance(saved, Saved)
+        store = batch.journal._store
+        await store.write(lambda db: db.execute("UPDATE replies SET body = '{cut'"))
+        [recorded] = await store.read(ticket_results.results_of, [saved.ticket])
+        assert isinstance(recorded.outcome, Unresolved)
+        assert isinstance(recorded.outcome.cause, JournalDamaged)
