@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from ._batch.batch_generation import BatchGeneration, GenerationResult
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
@@ -104,6 +104,10 @@ class Batch:
         engine = None if self._client is None else self._client.engine
         return await add_tickets(self._journal, engine, tickets)
 
+    @overload
+    async def submit(self, endpoint: Submission, /) -> Processing | Success: ...
+    @overload
+    async def submit(self, endpoint: str, /, **params: Any) -> Processing | Success: ...
     async def submit(self, endpoint: str | Submission, /, **params: Any) -> Processing | Success:
         """
         Record a submit, then start the work as `Client.submit` does. `run` waits for it.

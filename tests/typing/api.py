@@ -232,6 +232,11 @@ async def generated(client: Client, name: str, **params: Any) -> Success:
     async for request, outcome in client.generate_many(requests):
         assert_type(request, Submission)
         assert_type(outcome, Success | Failed | Unresolved | Unsubmitted)
+    async with Batch.open("a.journal", client=client) as batch:
+        await batch.submit(image)
+        async for keyed, _ in batch.generate_many([image.with_key("row 1")]):
+            assert_type(keyed, Submission)
+            assert_type(keyed.key, str | None)
     await client.generate(image, timeout=5)
     return await client.generate(name, timeout=5, **params)
 

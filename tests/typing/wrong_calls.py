@@ -9,7 +9,7 @@ unused, which is an error, too.
 
 from pathlib import Path
 
-from modelslab_async import Client
+from modelslab_async import Batch, Client
 from modelslab_async.requests import (  # type: ignore[attr-defined]
     image_editing,
     imagez,  # pyright: ignore[reportAttributeAccessIssue]
@@ -31,10 +31,12 @@ imagez.ticket(13443927)
 realtime.ticket(1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-async def mistakes(client: Client) -> None:
+async def mistakes(client: Client, batch: Batch) -> None:
     image = realtime.text2img(prompt="x")
     await client.generate(image, timeot=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await client.generate(image, timeout="5")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     await client.submit(image, seed=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await client.submit(realtime.text2img)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     client.generate_many([realtime.ticket(1)])  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    await batch.submit(image, seed=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    batch.generate_many([5])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
