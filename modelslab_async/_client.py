@@ -47,10 +47,12 @@ class Client:
         rate: The most polls a second for each key; None for no limit. `fetch` does not count.
         workers: The most polls in flight at once.
         timeout: The most seconds that one poll may take.
-        queue: The most queued generations for each key: 5, 10 or 15 by the plan; None for no limit.
+        queue: The most queued generations for each key: 5, 10 or 15, as the plan says; None for no
+            limit. A submit waits for a free slot.
         account: An `SQLiteAccount` that several clients share. It has their rate and queue.
         submit_timeout: The most seconds that one submit or one upload may take.
-        unsent_timeout: The most seconds to retry a submit that cannot be sent. It costs nothing.
+        unsent_timeout: The most seconds for which a submit that cannot leave this machine is tried
+            again. Then it ends with a `TransportError`, and nothing was paid.
         max_submits: The most submits that may be paid for; None for no limit.
         wait_timeout: The most seconds of a wait whose call gives no `timeout`; None for no limit.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
@@ -87,24 +89,7 @@ class Client:
         on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        settings = Settings(
-            base_url=base_url,
-            legacy_base_url=legacy_base_url,
-            families=families,
-            endpoints=endpoints,
-            pace=pace,
-            rate=rate,
-            workers=workers,
-            timeout=timeout,
-            queue=queue,
-            account=account,
-            submit_timeout=submit_timeout,
-            unsent_timeout=unsent_timeout,
-            max_submits=max_submits,
-            wait_timeout=wait_timeout,
-            on_submitted=on_submitted,
-            on_event=on_event,
-        )
+        settings = Settings.of(locals())
         credentials = Credentials.resolve(api_key, enterprise_key)
         self.engine = Engine(settings, credentials, as_transport(http, workers))
 
@@ -136,7 +121,8 @@ class Client:
 
         Args:
             ticket: A `Ticket`, its text `"images:123"`, or a pair `("images", 123)`.
-            timeout: The most seconds to wait; 0 for none, None for the client's `wait_timeout`.
+            timeout: The most seconds to wait; 0 to give up at once, None for the client's
+                `wait_timeout`, and `float("inf")` for no limit.
 
         Raises:
             GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
@@ -235,10 +221,13 @@ class Client:
         self, endpoint: str | Submission, /, *, timeout: float | None = None, **params: Any
     ) -> Success:
         """
-        Start work and wait until it is done. It takes what `submit` takes.
+        Start work and wait until it is done.
 
-        The `timeout` is the most seconds from the call to the result: the wait for a slot, the
-        submit and the polls together. None means no limit but the client's `wait_timeout`.
+        Args:
+            endpoint: See `submit`.
+            timeout: The most seconds from the call to the result: the wait for a slot, the submit
+                and the polls together. None for no limit but the client's `wait_timeout`.
+            params: See `submit`.
 
         Raises:
             SubmitTimeout: The time is up, and nothing was started or paid.
@@ -268,8 +257,9 @@ class Client:
             window: The most requests that are in progress or have an outcome that is not yet taken.
 
         Raises:
-            ValueError: A request cannot be used. This, and any error of `requests` or of
-                `on_submitted`, is raised after the outcomes of all requests before it.
+            ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not
+                fit. This, and any error of `requests` or of `on_submitted`, is raised after the
+                outcomes of all requests before it.
         """
         return BulkGeneration(self.engine, timeout).run(requests, window)
 
@@ -291,7 +281,8 @@ class Client:
 
         Args:
             base: The receiver's public address, such as `"https://me.example/hooks?query"`.
-            secret: Makes that part. The receiver needs the same one. None for a random secret.
+            secret: The secret from which that part is derived; the receiver needs the same one.
+                None for a random secret, which lasts as long as this client.
             family: The family of the endpoint, which `webhooks.receiver(on_reply=...)` needs.
         """
         return self.engine.webhook_url(base, secret, family)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PLACEHOLDER_KEY = "any-key"
 # The service answers most submits of these families with the result. How many is a guess.
-_IMMEDIATE_SHARES = dict.fromkeys(("realtime", "enterprise_realtime"), 0.8)
+_IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 
 def _instructions(base_url: str, keys: tuple[str, ...]) -> str:

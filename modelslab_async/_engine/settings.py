@@ -1,8 +1,9 @@
 """Settings: the arguments of a client, checked when it is made. They hold no key."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Self
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from .._models.argument_checks import (
     check_callback,
@@ -92,6 +93,17 @@ class Settings:
                 f"the account has queue={account.queue!r}, got queue={self.queue!r}; leave it out "
                 "here"
             )
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Self:
+        """
+        Take the settings from all arguments of a client, by name.
+
+        Raises:
+            TypeError: An argument has the wrong type.
+            ValueError: An argument is out of its range.
+        """
+        return cls(**{setting.name: arguments[setting.name] for setting in fields(cls)})
 
     def rooted_families(self) -> dict[str, Family]:
         """
