@@ -48,6 +48,7 @@ async def live_display(
 
     if live is not None:
         live.start()
+        draw(end=("",))
     task = asyncio.create_task(redraw(_REDRAW_INTERVAL_S if live else plain_interval_s))
     try:
         yield

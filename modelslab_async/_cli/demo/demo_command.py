@@ -1,8 +1,10 @@
-"""The command `demo`: awaits many tickets of an emulator, and prints the results and delays."""
+"""The command `demo`: awaits many tickets of an emulator, and prints what came of it."""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import RenderableType
@@ -14,11 +16,20 @@ from .. import options, output
 from ..event_loop import run_async
 from ..live_display import live_display
 from ..startup_interrupt import raise_on_interrupt
-from .planned_jobs import DemoPlan
+from .demo_pictures import save_pictures
+from .other_loops import compare, describe
+from .planned_jobs import DemoPlan, PlannedJob
 from .statistics import DemoStatistics
+
+if TYPE_CHECKING:
+    from .emulator_process import EmulatorProcess
 
 _KEY = "demo"
 _PLAIN_INTERVAL_S = 1.0
+_NEXT_COMMANDS = (
+    "modelslab-async emulate  (the same emulator, for your own program; no key)",
+    'modelslab-async generate realtime/text2img --prompt "a lighthouse"  (with your key)',
+)
 
 
 @click.command()
@@ -40,15 +51,28 @@ _PLAIN_INTERVAL_S = 1.0
     metavar="SECONDS",
     help="The shortest time between two polls of a ticket.",
 )
+@click.option(
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for two pictures. Default: a new temporary folder.",
+)
 @options.debug
 def demo(
-    *, count: int, seed: int, failure_rate: float, duration: tuple[float, float], pace_floor: float
+    *,
+    count: int,
+    seed: int,
+    failure_rate: float,
+    duration: tuple[float, float],
+    pace_floor: float,
+    folder: Path | None,
 ) -> int:
     """
     Await many tickets of all families at once, without a key.
 
     An emulator of the service runs on this machine, in a process of its own. The demo knows when
-    each job really ended. "noticed" is the time from that end until the client knew of it.
+    each job really ended. "noticed" is the time from that end until the client knew of it. At the
+    end, the demo computes what the polling loops of other clients would have cost for these jobs.
     """
     options.require_emulator()
     from .emulator_process import EmulatorProcess  # noqa: PLC0415 -- it imports an extra.
@@ -63,41 +87,57 @@ def demo(
     )
     pace = Pace(floor=pace_floor)
     stats = DemoStatistics()
+    _announce(plan)
     # From here on there is a process to end.
     raise_on_interrupt()
     try:
         with EmulatorProcess(plan) as emulator:
             stats.expect(emulator.jobs)
-            run_async(_await_all(emulator.base_url, emulator.start_jobs, stats, pace))
+            pictures = run_async(_await_all(emulator, stats, pace, folder))
+            jobs = emulator.jobs
     except KeyboardInterrupt:
         raise options.Interrupted(
             f"interrupted; {stats.completed:,} of {count:,} tickets had completed"
         ) from None
-    _print_summary(stats, pace)
+    _print_rows(stats.summary(min(stats.count, len(FAMILIES)), pace))
+    _print_comparison(stats, jobs)
+    _print_rows([("pictures", text) for text in pictures])
+    _print_rows([("next", command) for command in _NEXT_COMMANDS])
     return stats.exit_code
 
 
+def _announce(plan: DemoPlan) -> None:
+    """Say at once what is going to happen, because the emulator takes a moment to start."""
+    output.print_message(
+        f"{plan.count:,} jobs of {min(plan.count, len(FAMILIES))} families on an emulator on this "
+        f"machine, {plan.min_duration:g} to {plan.max_duration:g} s each; {plan.failure_rate:.1%} "
+        "of them fail on purpose"
+    )
+
+
 async def _await_all(
-    base_url: str, start_jobs: Callable[[], float], stats: DemoStatistics, pace: Pace
-) -> None:
+    emulator: "EmulatorProcess", stats: DemoStatistics, pace: Pace, folder: Path | None
+) -> list[str]:
+    """Await all tickets, and then make pictures. Return where the pictures are."""
     # Use no proxy, because a proxy on another machine cannot reach the emulator on this machine.
     os.environ["no_proxy"] = "127.0.0.1"
     async with Client(
         _KEY,
         enterprise_key=_KEY,
-        base_url=base_url,
-        legacy_base_url=base_url,
+        base_url=emulator.base_url,
+        legacy_base_url=emulator.base_url,
         pace=pace,
         on_event=stats.on_event,
     ) as client:
         tickets = stats.tickets
-        began = start_jobs()
+        began = emulator.start_jobs()
         async with live_display(
             _progress_bar(stats), lambda: stats.status_line, plain_interval_s=_PLAIN_INTERVAL_S
         ):
             async for outcome in client.stream(tickets, window=len(tickets)):
                 stats.count_outcome(outcome, time.monotonic() - began)
         stats.seconds = time.monotonic() - began
+        return await save_pictures(client, folder)
 
 
 def _progress_bar(stats: DemoStatistics) -> Callable[[], RenderableType]:
@@ -111,9 +151,17 @@ def _progress_bar(stats: DemoStatistics) -> Callable[[], RenderableType]:
     return render
 
 
-def _print_summary(stats: DemoStatistics, pace: Pace) -> None:
-    rows = stats.summary(min(stats.count, len(FAMILIES)), pace)
+def _print_comparison(stats: DemoStatistics, jobs: Iterable[PlannedJob]) -> None:
+    output.make_console().print(
+        "\nthe same jobs, and what the loops of other clients would have cost (computed):"
+    )
+    this = describe(stats.polls / stats.count, stats.lateness)
+    _print_rows([("this demo", this), *compare(jobs)], width=17)
+    output.make_console().print()
+
+
+def _print_rows(rows: Iterable[tuple[str, str]], *, width: int = 12) -> None:
     console = output.make_console()
     for name, value in rows:
-        text = Text.assemble((f"{name:<12}", "bold"), output.sanitize(value))
+        text = Text.assemble((f"{name:<{width}}", "bold"), output.sanitize(value))
         console.print(text, soft_wrap=True)

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from attrs import asdict, astuple, define, field
 
-from ...emulator import Emulator, run_server
+from ...emulator import Emulator, Jobs, run_server
 from ..event_loop import run_async
 from .planned_jobs import DemoPlan, plan_jobs
 
@@ -78,7 +78,8 @@ async def _serve(plan: DemoPlan) -> None:
     loop = asyncio.get_running_loop()
     threading.Thread(target=messages.read_stdin, args=(loop,), daemon=True).start()
     clock = JobClock()
-    emulator = Emulator(clock=clock)
+    # A submit is answered with its result, so that the pictures of the demo need no wait.
+    emulator = Emulator(clock=clock, jobs=Jobs(immediate=1.0))
     jobs = list(plan_jobs(plan))
     for job in jobs:
         emulator.add_job(job.ticket, duration=job.duration, fails=job.fails)

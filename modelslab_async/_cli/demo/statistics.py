@@ -24,6 +24,7 @@ class DemoStatistics:
         mismatched: The number of outcomes that differ from the planned ones.
         lateness: For each outcome, the seconds from the job's end until the client knew the
             outcome.
+        first_failure: The first job that failed.
     """
 
     count: int = 0
@@ -36,6 +37,7 @@ class DemoStatistics:
     seconds: float = 0.0
     unresolved: list[Unresolved] = field(factory=list[Unresolved])
     lateness: list[float] = field(factory=list[float])
+    first_failure: Failed | None = None
     _open_jobs: dict[str, PlannedJob] = field(factory=dict[str, PlannedJob])
 
     def expect(self, jobs: Iterable[PlannedJob]) -> None:
@@ -74,6 +76,7 @@ class DemoStatistics:
             self.succeeded += 1
         else:
             self.failed += 1
+            self.first_failure = self.first_failure or outcome
 
     @property
     def completed(self) -> int:
@@ -101,12 +104,18 @@ class DemoStatistics:
         return [
             ("tickets", f"{self.count:,} of {families} families"),
             ("completed", completed),
+            *self._failure_rows(),
             *self._problem_rows(),
             *self._delay_rows(pace),
             ("polls", f"{self.polls:,}, {self.polls / self.count:.1f} a ticket"),
             ("requests", f"{self.polls / self.seconds:,.0f} a second"),
             ("time", f"{self.seconds:.1f} s; the longest job ran {self.longest:.1f} s"),
         ]
+
+    def _failure_rows(self) -> Iterator[tuple[str, str]]:
+        if self.first_failure is not None:
+            example = f"{self.first_failure.ticket}: {self.first_failure.message}"
+            yield "failed", f"{self.failed / self.count:.1%}, on purpose, such as {example}"
 
     def _problem_rows(self) -> Iterator[tuple[str, str]]:
         if self.unresolved:

@@ -6,12 +6,16 @@ import time
 from pathlib import Path
 
 import click
+import httpx
 import pytest
 
-from modelslab_async import Failed, Pace, Polled, Processing, Success, Ticket
+from modelslab_async import Client, Failed, Pace, Polled, Processing, Success, Ticket
 from modelslab_async._cli.demo.demo_command import demo
+from modelslab_async._cli.demo.demo_pictures import save_pictures
+from modelslab_async._cli.demo.other_loops import OTHER_LOOPS, PollingLoop, compare
 from modelslab_async._cli.demo.planned_jobs import DemoPlan, PlannedJob, plan_jobs
 from modelslab_async._cli.demo.statistics import DemoStatistics
+from modelslab_async.emulator import Emulator, Jobs
 
 from ..conftest import TIMEOUT_S, children, is_alive
 
@@ -29,34 +33,66 @@ def eventually(condition, *, seconds=60.0):
     return result
 
 
-def test_demo_prints_its_results(program):
+@pytest.fixture
+def quick(tmp_path):
+    """The options of a quick demo, whose pictures go into a folder of the test."""
+    return (*QUICK, "--out", str(tmp_path / "pictures"))
+
+
+def test_demo_prints_its_results(program, quick, tmp_path):
     """All tickets end, and the results are printed. A job that fails as planned is no error."""
-    run = program("demo", *QUICK, "--failure-rate", "0.5", MODELSLAB_API_KEY=None)
+    run = program("demo", *quick, "--failure-rate", "0.5", MODELSLAB_API_KEY=None)
     assert 0 == run.returncode
-    shown = {line.split()[0]: line for line in run.stdout.splitlines()}
-    assert {"tickets", "completed", "noticed", "polls", "requests", "time"} <= set(shown)
+    shown = {line.split()[0]: line for line in run.stdout.splitlines() if line}
+    rows = {"tickets", "completed", "failed", "noticed", "polls", "requests", "time", "next"}
+    assert rows <= set(shown)
     assert "60 (" in shown["completed"]
+    assert "on purpose" in shown["failed"]
+    assert {loop.name.split()[0] for loop in OTHER_LOOPS} <= set(shown)
     assert "60 of 60 completed" in run.stderr
+    pictures = sorted((tmp_path / "pictures").glob("*.jpg"))
+    assert 2 == len(pictures)
+    assert {f"pictures    {path}" for path in pictures} <= set(run.stdout.splitlines())
 
 
-def test_demo_ignores_proxies_of_the_environment(program):
+def test_demo_says_first_what_it_will_do(program, quick):
+    """The first line comes before the emulator has started, and names the share that fails."""
+    with program.start("demo", *quick, "--failure-rate", "0.25") as process:
+        first = process.stderr.readline()
+        process.communicate(timeout=TIMEOUT_S)
+    assert "60 jobs of 47 families" in first
+    assert "25.0% of them fail on purpose" in first
+
+
+async def test_picture_that_cannot_be_saved_is_reported(tmp_path):
+    """The demo goes on without pictures, and says why there are none."""
+    emulator = Emulator(jobs=Jobs(immediate=1.0))
+    taken = tmp_path / "taken"
+    taken.touch()
+    async with Client("any-key", http=httpx.ASGITransport(app=emulator)) as client:
+        texts = await save_pictures(client, taken)
+    assert ["not saved"] * len(texts) == [text.partition(":")[0] for text in texts]
+    assert texts
+
+
+def test_demo_ignores_proxies_of_the_environment(program, quick):
     """The demo talks only to this machine, whatever the environment says."""
-    run = program("demo", *QUICK, HTTP_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
+    run = program("demo", *quick, HTTP_PROXY="http://127.0.0.1:9", ALL_PROXY="http://127.0.0.1:9")
     assert 0 == run.returncode
 
 
-def test_terminal_shows_progress_bar(program):
+def test_terminal_shows_progress_bar(program, quick):
     """On a terminal the progress is shown as a bar."""
-    exit_code, shown = program.on_terminal("demo", *QUICK)
+    exit_code, shown = program.on_terminal("demo", *quick)
     assert 0 == exit_code
     assert "60 of 60 completed" in shown
     assert "━" in shown
 
 
 @needs_proc
-def test_demo_leaves_no_process(program):
+def test_demo_leaves_no_process(program, quick):
     """The emulator's process ends with the demo."""
-    with program.start("demo", *QUICK) as process:
+    with program.start("demo", *quick) as process:
         (child,) = eventually(lambda: children(process.pid))
         process.communicate(timeout=TIMEOUT_S)
     assert 0 == process.returncode
@@ -71,6 +107,7 @@ def test_ctrl_c_leaves_no_process(program, receiver, moment):
     with program.start("demo", "--count", "60", "--duration", "60") as process:
         (child,) = eventually(lambda: children(process.pid))
         if moment == "later":
+            process.stderr.readline()
             assert "of 60 completed" in process.stderr.readline()
         (os.killpg if receiver == "group" else os.kill)(process.pid, signal.SIGINT)
         _, messages = process.communicate(timeout=TIMEOUT_S)
@@ -146,3 +183,36 @@ def test_wrong_or_missing_outcome_is_an_error():
     stats.seconds = 4.5
     assert dict(stats.summary(1, Pace()))["WRONG"].startswith("2 outcomes")
     assert 70 == stats.exit_code
+
+
+TEN_TRIES = PollingLoop(
+    name="x", first_poll_s=0.0, interval_s=2.0, max_polls=10, ends_on_failure=False
+)
+
+
+@pytest.mark.parametrize(
+    ("loop", "duration", "fails", "polls", "late"),
+    [
+        (PollingLoop(name="x", first_poll_s=0.0, interval_s=0.5), 1.2, False, 4, 0.3),
+        (PollingLoop(name="x", first_poll_s=0.5, interval_s=0.5), 1.2, True, 3, 0.3),
+        (PollingLoop(name="x", first_poll_s=0.5, interval_s=0.5), 0.1, False, 1, 0.4),
+        (TEN_TRIES, 0.0, False, 1, 0.0),
+        (TEN_TRIES, 3.0, False, 3, 1.0),
+        (TEN_TRIES, 3.0, True, 10, 17.0),
+        (TEN_TRIES, 18.0, False, 10, 0.0),
+        (TEN_TRIES, 18.5, False, 10, None),
+    ],
+)
+def test_polling_loop_is_computed_by_its_rule(loop, duration, fails, polls, late):
+    """The loop polls at its fixed times, and may give up or miss that a job has failed."""
+    assert (polls, pytest.approx(late) if late is not None else None) == loop.poll(
+        PlannedJob("images:1", duration, fails)
+    )
+
+
+def test_comparison_says_how_many_jobs_a_loop_gives_up():
+    """A loop with a last poll loses the jobs that run longer."""
+    rows = dict(compare([PlannedJob("images:1", 30.0, fails=False)]))
+    assert {loop.name for loop in OTHER_LOOPS} == rows.keys()
+    assert "gave up on 1" in rows["official JS, Go"]
+    assert "60.0 polls a ticket" in rows["replicate"]

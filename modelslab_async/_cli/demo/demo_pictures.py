@@ -1,0 +1,39 @@
+"""Makes two pictures for the demo, from the submit to the saved files. It polls no other ticket."""
+
+import tempfile
+from pathlib import Path
+
+from ... import Client, Downloads, ModelsLabError, Submission, Unsaved
+
+_SUBMISSIONS = (
+    Submission("realtime/text2img", {"prompt": "a lighthouse at dusk"}),
+    Submission(
+        "v7_images/text-to-image", {"model_id": "nano-banana-pro", "prompt": "a fox in the snow"}
+    ),
+)
+
+
+async def save_pictures(client: Client, folder: Path | None) -> list[str]:
+    """
+    Generate pictures and save them.
+
+    Args:
+        client: A client of the emulator, which answers with the pictures at once.
+        folder: The folder to save in. None makes a temporary one.
+
+    Returns:
+        For each picture its path, or a text that says why there is none.
+    """
+    saved: list[str] = []
+    try:
+        to = folder or Path(tempfile.mkdtemp(prefix="modelslab-async-demo-"))
+        # The links of the emulator lead to this machine.
+        async with Downloads(client, to=to, allow_private=True) as downloads:
+            for submission in _SUBMISSIONS:
+                result = await downloads.try_save(await client.generate(submission))
+                saved += [str(file.path) for file in result.files]
+                if isinstance(result, Unsaved):
+                    saved.append(f"not saved: {result.cause}")
+    except (ModelsLabError, OSError) as error:
+        saved.append(f"not saved: {error}")
+    return saved

@@ -1,0 +1,101 @@
+"""
+The polling loops of other clients, computed for the jobs of the demo. Polls nothing.
+
+The rules are those of the published code of each client in November 2026. All loops are computed
+for jobs that start at the same moment, with replies that take no time and without any failed poll,
+which is kinder than a real network.
+"""
+
+import math
+from collections.abc import Iterable
+from statistics import mean, median
+
+from attrs import frozen
+
+from .planned_jobs import PlannedJob
+
+
+@frozen(kw_only=True)
+class PollingLoop:
+    """
+    A loop that polls one job at fixed intervals.
+
+    Attributes:
+        name: The client that has this loop.
+        first_poll_s: When it polls first, in seconds after the start of the job.
+        interval_s: The seconds between two polls.
+        max_polls: After how many polls the loop gives up; None for never.
+        ends_on_failure: Whether the loop ends when it reads that the job has failed. Otherwise it
+            polls until it gives up, and the caller gets the failure then.
+    """
+
+    name: str
+    first_poll_s: float
+    interval_s: float
+    max_polls: int | None = None
+    ends_on_failure: bool = True
+
+    def poll(self, job: PlannedJob) -> tuple[int, float | None]:
+        """
+        Return how often the loop polls a job, and how late the caller has the outcome.
+
+        The lateness is None if the loop gives up before the job ends.
+        """
+        polls = max(0, math.ceil((job.duration - self.first_poll_s) / self.interval_s)) + 1
+        if self.max_polls is not None and polls > self.max_polls:
+            return self.max_polls, None
+        if self.max_polls is not None and job.fails and not self.ends_on_failure:
+            # The loop also sleeps after its last poll.
+            return self.max_polls, self._time_of(self.max_polls) - job.duration
+        return polls, self._time_of(polls - 1) - job.duration
+
+    def _time_of(self, poll: int) -> float:
+        return self.first_poll_s + poll * self.interval_s
+
+
+OTHER_LOOPS = (
+    # fal_client asks for the status at once, and then every tenth of a second.
+    PollingLoop(name="fal", first_poll_s=0.0, interval_s=0.1),
+    # `Prediction.wait` of replicate sleeps half a second before each poll.
+    PollingLoop(name="replicate", first_poll_s=0.5, interval_s=0.5),
+    # `fetch` of the official JavaScript and Go clients polls ten times, two seconds apart. Only
+    # the status `success` ends it early.
+    PollingLoop(
+        name="official JS, Go",
+        first_poll_s=0.0,
+        interval_s=2.0,
+        max_polls=10,
+        ends_on_failure=False,
+    ),
+    # `fetch` of the official Python client does the same with 60 seconds.
+    PollingLoop(
+        name="official Python",
+        first_poll_s=0.0,
+        interval_s=60.0,
+        max_polls=10,
+        ends_on_failure=False,
+    ),
+)
+
+
+def describe(polls_a_ticket: float, lateness: Iterable[float], lost: int = 0) -> str:
+    """Return how often a way of polling polls and how late it is, as a text for the user."""
+    late = list(lateness)
+    parts = [f"{polls_a_ticket:6.1f} polls a ticket"]
+    if late:
+        parts.append(f"{median(late):6.2f} s late in the median, {max(late):7.2f} s at worst")
+    if lost:
+        parts.append(f"gave up on {lost:,}")
+    return ", ".join(parts)
+
+
+def compare(jobs: Iterable[PlannedJob]) -> list[tuple[str, str]]:
+    """Return what each loop would cost for these jobs, as names and values for the user."""
+    planned = list(jobs)
+    rows: list[tuple[str, str]] = []
+    for loop in OTHER_LOOPS:
+        results = [loop.poll(job) for job in planned]
+        lateness = [late for _, late in results if late is not None]
+        text = describe(mean(polls for polls, _ in results), lateness, len(planned) - len(lateness))
+        rows.append((loop.name, text))
+    return rows
