@@ -257,6 +257,7 @@ class Batch:
         Yield every recorded outcome, in the order in which the tickets were added.
 
         An outcome is among them even if a process died after recording it and before yielding it.
+        `journal.recorded_outcomes` also yields the files, the columns and the submit of each.
         """
         async with aclosing(self._journal.recorded_outcomes()) as records:
             async for recorded in records:

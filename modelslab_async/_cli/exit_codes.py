@@ -6,6 +6,7 @@ from copy import copy
 from attrs import frozen
 
 from .. import (
+    AccountError,
     AuthenticationError,
     ClientClosed,
     ConnectionImpossible,
@@ -88,8 +89,8 @@ _RANKED_CODES = (
     ),
     ExitCode(
         UNSAVED,
-        "a result could not be saved, or a journal could not be used",
-        (DownloadError, JournalError),
+        "a result could not be saved, or a journal or a shared account could not be used",
+        (DownloadError, JournalError, AccountError),
     ),
     ExitCode(
         NOT_FOUND,
