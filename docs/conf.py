@@ -12,10 +12,18 @@ author = "The modelslab_async authors"
 project_copyright = "2026, The modelslab_async authors"
 release = version = modelslab_async.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_code"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "from_code",
+]
 exclude_patterns = ["_build", "_ext"]
 # Docstrings write code in single backticks, as Markdown does.
 default_role = "code"
+# The copy button leaves out the prompts of a console, and what a command prints.
+copybutton_prompt_text = "$ "
 html_theme = "furo"
 html_title = f"modelslab_async {release}"
 
