@@ -16,7 +16,7 @@ import asyncio
 import math
 from contextvars import Context
 
-from attrs import Factory, define
+from attrs import Factory, define, field
 
 from .._models.errors import ModelsLabError, RateLimited
 from .._models.events import SlotWaitReason
@@ -52,7 +52,7 @@ class Slots:
     """
 
     limit: int | None
-    _polls: SlotPolls
+    _polls: SlotPolls = field(alias="polls")
     duplicates: DuplicatePayloads = Factory(DuplicatePayloads)
     has_other_waiters: bool = False
     _records: dict[Ticket, SlotRecord] = Factory(dict)
