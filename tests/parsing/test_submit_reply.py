@@ -50,6 +50,7 @@ def read(body, *, family="images", params=None, status_code=200, families=HOSTED
         ({"id": True, "request_id": 6}, "6"),
         ({"id": [1], "request_id": 6}, "6"),
         ({"id": "a b\n", "request_id": 6}, "6"),
+        ({"id": "5/6", "request_id": 6}, "6"),
     ],
 )
 def test_id_of_the_ticket(fields, id_):

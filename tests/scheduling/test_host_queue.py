@@ -179,3 +179,20 @@ def test_refused_entry_without_a_watcher_gets_no_outcome():
     host_queue.refuse_open(ServerError("no"), None)
     in_flight.watchers = ()
     assert [["images:2"], []] == sorted(refused(host_queue, 1), reverse=True)
+
+
+def test_refused_entries_that_were_queued_again_are_swept():
+    """An entry in flight may be queued again before its slice; then the queue drops it early."""
+    host_queue = host_queue_of(*(f"images:{n}" for n in range(130)))
+    in_flight = take_all(host_queue, 0.0)
+    host_queue.refuse_open(ServerError("no"), None)
+    for entry in in_flight:
+        host_queue.finish_poll(entry)
+        host_queue.push(entry)
+    for number in range(200, 265):
+        host_queue.push(entry_of(host_queue, f"images:{number}"))
+    while host_queue.has_pending_refusals:
+        for entry, _ in host_queue.pop_refused(10):
+            entry.watchers = ()
+    assert len(host_queue._queues["images"]) < 195
+    assert 65 == len(take_all(host_queue, 0.0))

@@ -487,8 +487,8 @@ def test_hosts_take_turns():
 def test_nearly_equal_times_share_one_object():
     """Tickets that are added within a millisecond take the memory of one float."""
     shared = SharedFloats()
-    first = shared.moment(1.0)
-    assert first is shared.moment(1.0)
+    first = shared.moment(float("1.0"))
+    assert first is shared.moment(float("1.0"))
     assert first is shared.moment(1.0009)
     assert 1.0011 == shared.moment(1.0011)
     assert 0.5 == shared.moment(0.5)

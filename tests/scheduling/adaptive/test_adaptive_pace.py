@@ -276,8 +276,15 @@ def spent(density, moments, price):
     return total
 
 
+def test_plan_of_a_bin_in_which_no_job_ends_is_that_of_the_next():
+    """A poll that cannot find the job done is left out."""
+    density = [0.0, 0.0, 0.5, 0.0, 0.0, 0.5, 0.0]
+    edges = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    assert [3, 3, 3, 6, 6, 6, 7, 7] == best_next_edges(edges, density, 0.001)
+
+
 @given(
-    weights=st.lists(st.floats(0.01, 1), min_size=1, max_size=12),
+    weights=st.lists(st.just(0.0) | st.floats(0.01, 1), min_size=1, max_size=12).filter(any),
     price=st.floats(0.001, 10.0),
     data=st.data(),
 )
