@@ -37,21 +37,23 @@ from mutants.mutant import Mutant
 MIN_SEEN = 0.95
 
 
-def measured(layer: str, folder: Path) -> CoveringTests:
-    """Return which tests of a layer run which lines. The file of an earlier run is read again."""
-    tests = trial.ROOT / "tests" / layer.removeprefix("_")
-    sources = sorted([*(package_folder() / layer).rglob("*.py"), *tests.rglob("*.py")])
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    path = folder / f"{layer}-{digest[:12]}.json"
-    if not path.exists():
-        log = folder / f"{layer}.log"
-        process = trial.start(
-            measure, package_folder(), [tests, *trial.PYTEST_OPTIONS], path, log=log
-        )
+def measured(layers: tuple[str, ...], folder: Path) -> dict[str, CoveringTests]:
+    """Return which tests of each layer run which lines. Files of an earlier run are read again."""
+    paths, running = {}, []
+    for layer in layers:
+        tests = trial.ROOT / "tests" / layer.removeprefix("_")
+        sources = sorted([*(package_folder() / layer).rglob("*.py"), *tests.rglob("*.py")])
+        digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+        path = paths[layer] = folder / f"{layer}-{digest[:12]}.json"
+        if not path.exists():
+            log, arguments = path.with_suffix(".log"), [str(tests), *trial.PYTEST_OPTIONS]
+            process = trial.start(measure, package_folder(), arguments, path, log=log)
+            running.append((process, log))
+    for process, log in running:
         process.join()
         if process.exitcode:
-            raise SystemExit(f"the tests of {layer} fail without a mutant:\n{log.read_text()}")
-    return CoveringTests.load(path)
+            raise SystemExit(f"the tests fail without a mutant:\n{log.read_text()}")
+    return {layer: CoveringTests.load(path) for layer, path in paths.items()}
 
 
 def survivors(
@@ -69,7 +71,7 @@ def survivors(
         for sentinel in wait(list(running)):
             process, mutant, covering, log = running.pop(sentinel)
             process.join()
-            if is_unseen := not covering or not process.exitcode:
+            if is_unseen := not process.exitcode:
                 survived.append(mutant)
             verdict = "SURVIVED" if is_unseen else "seen"
             print(f"{verdict:8} {len(covering):4} tests  {mutant.name}", flush=True)  # noqa: T201
@@ -102,7 +104,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (kept := options.measured or folder).mkdir(exist_ok=True)
-        tests = {layer: measured(layer, kept) for layer in layers}
+        tests = measured(layers, kept)
         survived = survivors(tried, tests, folder, jobs=options.jobs)
     count, missed = Counter(each.layer for each in tried), Counter(each.layer for each in survived)
     for layer in layers:

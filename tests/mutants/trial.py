@@ -30,8 +30,10 @@ _CPU_S = 5.0
 _CPU_FACTOR = 10
 _IMPORT_CPU_S = 60.0
 _MEMORY_BYTES = 4 << 30
+_PROFILE = "mutants"
 PYTEST_OPTIONS = (
     *("-x", "-q", "-p", "no:cacheprovider", "-m", "not thorough"),
+    f"--hypothesis-profile={_PROFILE}",
     # The libraries that are loaded before the fork include plugins of pytest.
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
@@ -101,9 +103,8 @@ def load_libraries() -> None:
     # The same examples in each run. The smallest one that fails is of no use here.
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
     hypothesis.settings.register_profile(
-        "mutants", database=None, derandomize=True, phases=phases, deadline=None
+        _PROFILE, database=None, derandomize=True, phases=phases, deadline=None
     )
-    hypothesis.settings.load_profile("mutants")
 
 
 def start(target: Callable[..., int | None], *arguments: Any, log: Path) -> ForkProcess:
@@ -123,14 +124,17 @@ def start(target: Callable[..., int | None], *arguments: Any, log: Path) -> Fork
 
 def run_tests(mutant: Mutant, seconds: dict[str, float]) -> int:
     """
-    Run tests on the mutant in this process, and return 0 if they pass.
+    Run tests on the mutant in this process, and return 0 if none fails.
 
     Args:
         mutant: The change.
         seconds: The tests in their order, with the CPU seconds of each without the change.
     """
+    if not seconds:
+        return pytest.ExitCode.OK
     _limit_cpu(_IMPORT_CPU_S)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     sys.meta_path.insert(0, _MutantFinder(mutant))
     files = dict.fromkeys(test.partition("::")[0] for test in seconds)
-    return pytest.main([*PYTEST_OPTIONS, *files], plugins=[_Selection(seconds)])
+    code = pytest.main([*PYTEST_OPTIONS, *files], plugins=[_Selection(seconds)])
+    return pytest.ExitCode.OK if code == pytest.ExitCode.NO_TESTS_COLLECTED else code
