@@ -1,8 +1,10 @@
 """Errors: the drawn tree is complete, and each error keeps its data when it is copied."""
 
 import copy
+import importlib
 import inspect
 import pickle
+import pkgutil
 
 import pytest
 
@@ -21,10 +23,11 @@ from modelslab_async import (
     TransportError,
     UnusableFile,
     WaitTimeout,
+    _models,
     from_dict,
     to_dict,
 )
-from modelslab_async._models import download_errors, errors, journal_errors, submit_errors
+from modelslab_async._models import errors
 
 TICKET = Ticket("images", 1)
 
@@ -51,7 +54,10 @@ def test_docstring_draws_the_whole_error_tree():
     public = [getattr(modelslab_async, name) for name in modelslab_async.__all__]
     kinds = [kind for kind in public if inspect.isclass(kind) and issubclass(kind, ModelsLabError)]
     assert names == {kind.__name__ for kind in kinds}
-    modules = (errors, download_errors, journal_errors, submit_errors)
+    modules = [
+        importlib.import_module(f"{_models.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(_models.__path__)
+    ]
     defined = {name for module in modules for name, kind in vars(module).items() if kind in kinds}
     assert names == defined
 
