@@ -178,7 +178,7 @@ HEAVY_MODULES = {
     [
         ("import modelslab_async", HEAVY_MODULES | {"attrs"}, 1),
         ("from modelslab_async import Ticket", HEAVY_MODULES, 3),
-        ("from modelslab_async.requests import realtime", HEAVY_MODULES, 8),
+        ("from modelslab_async.requests import realtime", HEAVY_MODULES, 9),
         ("from modelslab_async import Client", {"cattrs", "httpcore", "sqlite3", "trio"}, 155),
         ("from modelslab_async import Batch, Downloads", {"cattrs", "httpcore", "trio"}, 220),
     ],

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_overloads
+from typing import Any, get_args, get_overloads
 
 import pytest
 from attrs import evolve
 
 from modelslab_async import ENDPOINTS, FAMILIES, Submission, Ticket
-from modelslab_async.requests import FileOrLink
+from modelslab_async.requests import EndpointName, FamilyName, FileOrLink
 
 ROOT = Path(__file__).parents[2]
 FACTS = json.loads((ROOT / "tests/facts/endpoints.json").read_text())
@@ -93,6 +93,12 @@ def test_types_agree_with_documented_facts(name):
         assert parameters[link].annotation in (*files, *lists), link
     for parameter in facts.get("not_text", "").split():
         assert parameters[parameter].annotation not in (str, str | None), parameter
+
+
+def test_aliases_hold_all_names():
+    """An annotation with one of them takes the names of the registry, and no others."""
+    assert tuple(FAMILIES) == get_args(FamilyName)
+    assert tuple(ENDPOINTS) == get_args(EndpointName)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from modelslab_async import Batch, Client
 from modelslab_async.requests import (  # type: ignore[attr-defined]
+    EndpointName,
+    FamilyName,
     image_editing,
     imagez,  # pyright: ignore[reportAttributeAccessIssue]
     realtime,
@@ -29,6 +31,8 @@ image_editing.qwen_edit(prompt="x", init_image=[1])  # type: ignore[list-item]  
 voice.vocal_isolator(seed=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 imagez.ticket(13443927)
 realtime.ticket(1.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+family: FamilyName = "imagez"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+endpoint: EndpointName = "realtime/txt2img"  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
 
 async def mistakes(client: Client, batch: Batch) -> None:
