@@ -7,6 +7,7 @@ from attrs import define, field, frozen
 from ... import (
     Event,
     Failed,
+    JournalDamaged,
     Outcome,
     Polled,
     PollFailed,
@@ -108,6 +109,9 @@ class RunProgress:
             case Failed(message=message, reason=reason):
                 self.failed += 1
                 self._add_failure(result, message or reason)
+            case Unresolved(cause=JournalDamaged(message=message)):
+                self.unsaved += 1
+                self._add_failure(result, message)
             case Unresolved(cause=cause):
                 self.given_up += 1
                 self._add_failure(result, cause.message)

@@ -10,12 +10,13 @@ from typing import TypeAlias
 import click
 from attrs import frozen
 
-from ... import Batch, Client, Downloads, Outcome, SaveResult, Unresolved
+from ... import Batch, Client, Downloads, JournalDamaged, Outcome, SaveResult, Unresolved
 from ..._models.new_ticket import NewTicket
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
 from ..event_loop import run_async
+from ..exit_codes import explain
 from ..exit_tally import ExitTally
 from ..result_record import result_record
 from ..ticket_arguments import UnusableKey, make_client, missing_key_message
@@ -158,7 +159,11 @@ class _BatchRun:
 
     def _handle_result(self, result: Outcome | SaveResult) -> None:
         self._progress.count_result(result)
-        if isinstance(result, Unresolved):
-            self._tally.count(result)
+        match result:
+            case Unresolved(cause=JournalDamaged() as damaged):
+                # The journal counts the ticket as unsaved, which gives the exit code.
+                output.print_message(explain(damaged))
+            case Unresolved():
+                self._tally.count(result)
         if self._plan.as_json:
             click.echo(json.dumps(result_record(result)))

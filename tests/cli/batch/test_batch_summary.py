@@ -5,7 +5,9 @@ import re
 import shlex
 import shutil
 import socket
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,20 @@ def test_unsaved_files_of_earlier_runs_are_reported(here, saved):
     assert "the files of 2 tickets are not saved; give --out FOLDER" in run.stderr
     assert 0 == here("run", *SAVE).returncode
     assert 2 == len([*saved.iterdir()])
+
+
+def test_damaged_reply_counts_once_and_is_explained(here, saved):
+    """The other files are saved. One line says which row to repair."""
+    for file in saved.iterdir():
+        file.unlink()
+    assert 8 == here("verify", "out", "--repair").returncode
+    with closing(sqlite3.connect(here.folder / "run.db")) as db, db:
+        db.execute("UPDATE replies SET body = '{cut' WHERE ticket = 1")
+    run = here("run", *SAVE, "--quiet")
+    assert (8, ["images-6002-0.png"]) == (run.returncode, [each.name for each in saved.iterdir()])
+    assert "1 not saved" in run.stderr
+    assert 1 == run.stderr.count("run.db: the reply of images:6001 makes no sense")
+    assert "tickets ended so" not in run.stderr
 
 
 def test_missing_files_are_reported_until_repaired(here, saved):
