@@ -111,7 +111,8 @@ class SlotAwaited:
         track_id: The `track_id` of the request; "" if it has none.
         tier: The tier of the key whose slots are used: `standard` or `enterprise`.
         used: The number of slots in use.
-        limit: The number of slots; None for no limit.
+        limit: The number of slots; None for no limit. With an account, this is the number that it
+            has granted to this client.
         reason: Why no slot is given: `slots_used`, `rate_limit`, `key_unconfirmed` (the first
             submit with a key goes alone) or `same_payload` (the spam filter refused this payload).
     """

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 
 import httpx
 import pytest
@@ -365,3 +367,14 @@ async def test_instrumenting_twice_or_something_else_is_refused(recorded, tmp_pa
                 recorded.instrument(instrumented)
     with pytest.raises(TypeError, match="a Client or a Downloads can be instrumented, got int"):
         recorded.instrument(5)
+
+
+def test_import_without_the_extra_names_the_command():
+    """Without the API of OpenTelemetry, one line names the command that installs it."""
+    code = "import sys; sys.modules['opentelemetry'] = None; import modelslab_async.otel"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: modelslab_async.otel needs opentelemetry: "
+        'pip install "modelslab-async[otel]"'
+    )

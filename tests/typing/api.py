@@ -55,9 +55,11 @@ from modelslab_async import (
     Verified,
     download,
     from_dict,
+    otel,
     read_reply,
     to_dict,
     verify,
+    webhooks,
 )
 from modelslab_async.requests import realtime, voice
 
@@ -186,6 +188,17 @@ def counted(event: Event) -> float:  # noqa: PLR0912 -- one case for each event.
         case _:
             assert_never(event)
     return value
+
+
+async def stored(reply: Reply) -> None:
+    assert_type(reply, Processing | Success | Failed)
+
+
+def observed(client: Client, downloads: Downloads) -> str:
+    otel.instrument(client)
+    otel.instrument(downloads)
+    webhooks.receiver(client, secret="a secret", on_reply=stored)
+    return client.webhook_url("https://me.example", secret="a secret", family="realtime")
 
 
 class Own:
