@@ -90,7 +90,7 @@ def controlnet(
         enhance_prompt: Whether the service adds to the prompt. A text: `yes` or `no`.
         strength: How far the source is changed.
         seed: Seed of the random numbers; without it, each result differs.
-        upscale: Whether the result is enlarged. A text: `yes` or `no`.
+        upscale: Whether the resolution is doubled. A text: `yes` or `no`.
         clip_skip: How many of the last CLIP layers are left out.
         base64: Whether images and other files are exchanged as base64 instead of links. A text:
             `yes` or `no`.

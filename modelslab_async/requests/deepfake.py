@@ -32,7 +32,7 @@ def multiple_face_swap(
 
     Args:
         init_image: The image to work on.
-        target_image: The image that gets the face.
+        target_image: The image with the face to insert.
         watermark: Whether the result gets a watermark.
         webhook: Address that the service calls when the work has ended.
         track_id: Your mark of the request, a number or a text, which the webhook repeats.
@@ -60,8 +60,8 @@ def single_face_swap(
 
     Args:
         init_image: The image to work on.
-        target_image: The image that gets the face.
-        reference_image: An image to follow.
+        target_image: The image with the face to insert.
+        reference_image: An image that shows which face is replaced.
         watermark: Whether the result gets a watermark.
         webhook: Address that the service calls when the work has ended.
         track_id: Your mark of the request, a number or a text, which the webhook repeats.
@@ -120,7 +120,7 @@ def specific_video_swap(
     Args:
         init_image: The image to work on.
         init_video: The video to work on.
-        reference_image: An image to follow.
+        reference_image: An image that shows which face is replaced.
         output_format: Format of the resulting file.
         watermark: Whether the result gets a watermark.
         webhook: Address that the service calls when the work has ended.

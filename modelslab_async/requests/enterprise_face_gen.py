@@ -40,7 +40,7 @@ def make_gen(
 
     Args:
         prompt: What to make or change, in words.
-        face_image: The face.
+        face_image: An image of the face.
         num_inference_steps: How many steps the model takes.
         guidance_scale: How closely the result follows the prompt.
         safety_checker: Whether unsafe results are filtered.

@@ -39,7 +39,7 @@ def img2img(
     See https://docs.modelslab.com/enterprise-api/flux/img2img
 
     Args:
-        deploy_type: Kind of the dedicated server that does the work.
+        deploy_type: Kind of the dedicated server that is addressed.
         prompt: What to make or change, in words.
         negative_prompt: What to avoid, in words.
         width: Width of the result in pixels.
@@ -81,7 +81,7 @@ def text2img(
     See https://docs.modelslab.com/enterprise-api/flux/text2img
 
     Args:
-        deploy_type: Kind of the dedicated server that does the work.
+        deploy_type: Kind of the dedicated server that is addressed.
         prompt: What to make or change, in words.
         negative_prompt: What to avoid, in words.
         width: Width of the result in pixels.

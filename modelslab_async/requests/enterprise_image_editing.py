@@ -66,7 +66,7 @@ def face_gen(
 
     Args:
         prompt: What to make or change, in words.
-        face_image: The face.
+        face_image: An image of the face.
         negative_prompt: What to avoid, in words.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -148,7 +148,7 @@ def flux_headshot(
 
     Args:
         prompt: What to make or change, in words.
-        face_image: The face.
+        face_image: An image of the face.
         negative_prompt: What to avoid, in words.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -186,7 +186,7 @@ def head_shot(
     See https://docs.modelslab.com/enterprise-api/image-editing/head-shot
 
     Args:
-        face_image: The face.
+        face_image: An image of the face.
         prompt: What to make or change, in words.
         num_inference_steps: How many steps the model takes.
         guidance_scale: How closely the result follows the prompt.

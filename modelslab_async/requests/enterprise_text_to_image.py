@@ -86,7 +86,7 @@ def controlnet(
         multi_lingual: Whether the prompt may be in any language. A text: `yes` or `no`.
         strength: How far the source is changed.
         seed: Seed of the random numbers; without it, each result differs.
-        upscale: Whether the result is enlarged. A text: `yes` or `no`.
+        upscale: Whether the resolution is doubled. A text: `yes` or `no`.
         clip_skip: How many of the last CLIP layers are left out.
         base64: Whether images and other files are exchanged as base64 instead of links. A text:
             `yes` or `no`.
@@ -359,7 +359,7 @@ def text2img(
         seed: Seed of the random numbers; without it, each result differs.
         panorama: Whether the result is a panorama. A text: `yes` or `no`.
         self_attention: Whether details are improved, which takes longer. A text: `yes` or `no`.
-        upscale: Whether the result is enlarged. A text: `yes` or `no`.
+        upscale: Whether the resolution is doubled. A text: `yes` or `no`.
         tomesd: Whether tokens are merged, which is faster. A text: `yes` or `no`.
         clip_skip: How many of the last CLIP layers are left out.
         base64: Whether images and other files are exchanged as base64 instead of links. A text:

@@ -38,7 +38,7 @@ def create_dubbing(
         init_video: The video to work on.
         output_lang: Language of the result.
         source_lang: Language of the source.
-        file_prefix: Begin of the name of the resulting file.
+        file_prefix: Start of the name of the resulting file.
         voice_id: The voice to use.
         voice_model: The model of the voice.
         speed: Speed of the speech.
@@ -305,7 +305,7 @@ def voice_cover(
         model_id: The model that does the work.
         pitch: How the pitch is shifted.
         algorithm: How the pitch is found.
-        rate: Share of the target voice in the result.
+        rate: How much of the original voice is kept.
         seed: Seed of the random numbers; without it, each result differs.
         language: Language of the text or of the speech.
         emotion: Emotion of the voice.

@@ -31,7 +31,7 @@ def multiple_face_swap(
 
     Args:
         init_image: The image to work on.
-        target_image: The image that gets the face.
+        target_image: The image with the face to insert.
         watermark: Whether the result gets a watermark.
         base64: Whether images and other files are exchanged as base64 instead of links.
         webhook: Address that the service calls when the work has ended.
@@ -59,8 +59,8 @@ def single_face_swap(
 
     Args:
         init_image: The image to work on.
-        target_image: The image that gets the face.
-        reference_image: An image to follow.
+        target_image: The image with the face to insert.
+        reference_image: An image that shows which face is replaced.
         watermark: Whether the result gets a watermark.
         base64: Whether images and other files are exchanged as base64 instead of links.
         webhook: Address that the service calls when the work has ended.
@@ -116,7 +116,7 @@ def specific_video_swap(
     Args:
         init_image: The image to work on.
         init_video: The video to work on.
-        reference_image: An image to follow.
+        reference_image: An image that shows which face is replaced.
         output_format: Format of the resulting file.
         watermark: Whether the result gets a watermark.
         webhook: Address that the service calls when the work has ended.

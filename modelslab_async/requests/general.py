@@ -40,7 +40,7 @@ def base64_to_url(
     See https://docs.modelslab.com/general-api/base64-to-url
 
     Args:
-        base64_string: The file as base64.
+        base64_string: The file as a data URL.
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("general/base64_to_url", locals())
@@ -62,7 +62,7 @@ def clear_queue(
 
     Args:
         server: The server whose queue is emptied, such as `realtime`.
-        deploy_type: Kind of the dedicated server that does the work.
+        deploy_type: Kind of the dedicated server that is addressed.
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("general/clear_queue", locals())

@@ -85,7 +85,7 @@ def face_gen(
 
     Args:
         prompt: What to make or change, in words.
-        face_image: The face.
+        face_image: An image of the face.
         negative_prompt: What to avoid, in words.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -173,7 +173,7 @@ def flux_headshot(
 
     Args:
         prompt: What to make or change, in words.
-        face_image: The face.
+        face_image: An image of the face.
         negative_prompt: What to avoid, in words.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -220,7 +220,7 @@ def head_shot(
 
     Args:
         prompt: What to make or change, in words.
-        face_image: The face.
+        face_image: An image of the face.
         negative_prompt: What to avoid, in words.
         width: Width of the result in pixels.
         height: Height of the result in pixels.

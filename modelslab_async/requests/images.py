@@ -58,7 +58,7 @@ def controlnet(
         multi_lingual: Whether the prompt may be in any language. A text: `yes` or `no`.
         panorama: Whether the result is a panorama. A text: `yes` or `no`.
         self_attention: Whether details are improved, which takes longer. A text: `yes` or `no`.
-        upscale: Whether the result is enlarged. A text: `yes` or `no`.
+        upscale: Whether the resolution is doubled. A text: `yes` or `no`.
         prompt: What to make or change, in words.
         model_id: The model that does the work.
         init_image: The image to work on.
@@ -141,7 +141,7 @@ def img2img(
         multi_lingual: Whether the prompt may be in any language. A text: `yes` or `no`.
         panorama: Whether the result is a panorama. A text: `yes` or `no`.
         self_attention: Whether details are improved, which takes longer. A text: `yes` or `no`.
-        upscale: Whether the result is enlarged. A text: `yes` or `no`.
+        upscale: Whether the resolution is doubled. A text: `yes` or `no`.
         scheduler: Scheduler of the steps.
         use_karras_sigmas: Whether the noise follows the schedule of Karras.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
@@ -228,7 +228,7 @@ def inpaint(
         multi_lingual: Whether the prompt may be in any language. A text: `yes` or `no`.
         panorama: Whether the result is a panorama. A text: `yes` or `no`.
         self_attention: Whether details are improved, which takes longer. A text: `yes` or `no`.
-        upscale: Whether the result is enlarged. A text: `yes` or `no`.
+        upscale: Whether the resolution is doubled. A text: `yes` or `no`.
         scheduler: Scheduler of the steps.
         use_karras_sigmas: Whether the noise follows the schedule of Karras.
         algorithm_type: Variant of the solver that a multistep scheduler uses.
@@ -317,7 +317,8 @@ def text2img(
             other about its type.
         panorama: Whether the result is a panorama. A text: `yes` or `no`.
         self_attention: Whether details are improved, which takes longer. A text: `yes` or `no`.
-        upscale: Whether the result is enlarged. Its documents contradict each other about its type.
+        upscale: Whether the resolution is doubled. Its documents contradict each other about its
+            type.
         scheduler: Scheduler of the steps.
         use_karras_sigmas: Whether the noise follows the schedule of Karras.
         algorithm_type: Variant of the solver that a multistep scheduler uses.

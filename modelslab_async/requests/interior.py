@@ -113,7 +113,7 @@ def interior_mixer(
 
     Args:
         init_image: The image to work on.
-        object_image: The object.
+        object_image: The object to insert.
         prompt: What to make or change, in words.
         width: Width of the result in pixels.
         height: Height of the result in pixels.
@@ -184,7 +184,7 @@ def object_removal(
 
     Args:
         init_image: The image to work on.
-        object_name: Name of the object.
+        object_name: Name of the object to remove.
         base64: Whether images and other files are exchanged as base64 instead of links.
         webhook: Address that the service calls when the work has ended.
         track_id: Your mark of the request, a number or a text, which the webhook repeats.

@@ -62,8 +62,8 @@ def dreambooth(
         multi_lingual: Whether the prompt may be in any language.
         panorama: Whether the result is a panorama. A text: `yes` or `no`.
         self_attention: Whether details are improved, which takes longer. A text: `yes` or `no`.
-        upscale: Whether the result is enlarged. A text: `yes` or `no`.
-        embeddings_model: Embeddings to load. No document names its type.
+        upscale: Whether the resolution is doubled. A text: `yes` or `no`.
+        embeddings_model: The model of the embeddings. No document names its type.
         lora_model: One or more LoRA models, separated by commas.
         lora_strength: Weight of each LoRA model.
         scheduler: Scheduler of the steps.

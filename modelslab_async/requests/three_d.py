@@ -111,7 +111,7 @@ def image_to_3d(
         ss_sampling_steps: Steps of the stage that makes the shape.
         slat_guidance_strength: Guidance of the stage that makes the surface.
         slat_sampling_steps: Steps of the stage that makes the surface.
-        mesh_simplify: Share of the faces of the mesh that are removed.
+        mesh_simplify: Share of the faces of the mesh that is removed.
         chunk_size: How much is computed at once.
         seed: Seed of the random numbers; without it, each result differs.
         temp: Whether the result is kept for a day only. A text: `yes` or `no`.
@@ -160,7 +160,7 @@ def text_to_3d(
         ss_sampling_steps: Steps of the stage that makes the shape.
         slat_guidance_strength: Guidance of the stage that makes the surface.
         slat_sampling_steps: Steps of the stage that makes the surface.
-        mesh_simplify: Share of the faces of the mesh that are removed.
+        mesh_simplify: Share of the faces of the mesh that is removed.
         chunk_size: How much is computed at once.
         seed: Seed of the random numbers; without it, each result differs.
         temp: Whether the result is kept for a day only. A text: `yes` or `no`.

@@ -57,7 +57,7 @@ def create_dubbing(
         init_video: The video to work on.
         output_lang: Language of the result.
         source_lang: Language of the source.
-        file_prefix: Begin of the name of the resulting file.
+        file_prefix: Start of the name of the resulting file.
         voice_id: The voice to use.
         voice_model: The model of the voice.
         speed: Speed of the speech.
@@ -445,7 +445,7 @@ def voice_cover(
         model_id: The model that does the work.
         pitch: How the pitch is shifted.
         algorithm: How the pitch is found.
-        rate: Share of the target voice in the result. Its documents contradict each other about its
+        rate: How much of the original voice is kept. Its documents contradict each other about its
             type.
         seed: Seed of the random numbers; without it, each result differs. Its documents contradict
             each other about its type.
@@ -512,7 +512,7 @@ def voice_list(
     See https://docs.modelslab.com/voice-cloning/voice-list
 
     Args:
-        type: Kind of the voices.
+        type: Kind of the voices to list.
         extra: Parameters that are not listed here, by name.
     """
     return submission_of("voice/voice_list", locals())
