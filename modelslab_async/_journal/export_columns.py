@@ -8,7 +8,7 @@ from attrs import frozen
 
 from .._models.new_ticket import Columns
 
-ColumnType: TypeAlias = Literal["text", "integer", "number", "boolean"]
+ColumnType: TypeAlias = Literal["text", "integer", "long", "number", "boolean"]
 
 OWN_COLUMNS: Final = (
     *("ticket", "state", "reason", "output", "message"),
@@ -17,8 +17,14 @@ OWN_COLUMNS: Final = (
 )
 # Put before the name of an input column whose name is taken.
 _PREFIX: Final = "input_"
-_MIN_INTEGER: Final = -(2**63)
-_MAX_INTEGER: Final = 2**63 - 1
+# A float holds every integer up to this one exactly.
+_MAX_EXACT_FLOAT: Final = 2**53
+_MAX_LONG: Final = 2**63 - 1
+# The types that hold all values of two other types. Any other pair becomes text.
+_COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
+    frozenset(("integer", "number")): "number",
+    frozenset(("integer", "long")): "long",
+}
 
 
 @frozen
@@ -85,12 +91,14 @@ def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
             return before
         case bool():
             type_ = "boolean"
-        case int() if _MIN_INTEGER <= value <= _MAX_INTEGER:
+        case int() if abs(value) <= _MAX_EXACT_FLOAT:
             type_ = "integer"
+        case int() if abs(value) <= _MAX_LONG:
+            type_ = "long"
         case float():
             type_ = "number"
         case _:
             type_ = "text"
     if before is None or before == type_:
         return type_
-    return "number" if {before, type_} == {"integer", "number"} else "text"
+    return _COMMON_TYPES.get(frozenset((before, type_)), "text")

@@ -137,6 +137,7 @@ def _write_parquet(draft: Path, snapshot: _Snapshot) -> None:
     arrow_types: dict[ColumnType, Any] = {
         "text": arrow.string(),
         "integer": arrow.int64(),
+        "long": arrow.int64(),
         "number": arrow.float64(),
         "boolean": arrow.bool_(),
     }

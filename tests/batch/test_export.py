@@ -176,6 +176,28 @@ async def test_parquet_types_the_columns_of_the_input(detailed_batch, tmp_path):
     assert [None, None, str(2**70)] == [row["input_input_input_STATE"] for row in rows]
 
 
+@pytest.mark.parametrize(
+    ("values", "stored"),
+    [
+        ([1, None, 2**63 - 1], [1, None, 2**63 - 1]),
+        ([1, 2.5, 2**53], [1.0, 2.5, 2.0**53]),
+        ([2.5, 1, 2**53 + 1], ["2.5", "1", str(2**53 + 1)]),
+        ([1, 2**53 + 1, 2.5], ["1", str(2**53 + 1), "2.5"]),
+        ([1, 2**64, None], ["1", str(2**64), None]),
+        ([True, 1, False], ["true", "1", "false"]),
+        ([None, None, None], [None, None, None]),
+        (["1", 1, None], ["1", "1", None]),
+    ],
+)
+async def test_parquet_changes_no_number(batch, tmp_path, values, stored):
+    """An integer that a float cannot hold exactly makes the column text."""
+    tickets = ("images:1", "images:2", "video:3")
+    await batch.add([(ticket, {"n": n}) for ticket, n in zip(tickets, values, strict=True)])
+    file = tmp_path / "out.parquet"
+    await batch.export(file)
+    assert stored == [row["n"] for row in parquet.read_table(file).to_pylist()]
+
+
 async def test_recorded_outcomes_hold_files_submit_and_columns(detailed_batch, monkeypatch):
     """Each page has the details of its own tickets."""
     monkeypatch.setattr("modelslab_async.journal._PAGE_SIZE", 1)

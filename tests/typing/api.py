@@ -97,6 +97,12 @@ async def run_kept(client: Client, tickets: AsyncIterator[str]) -> Report:
     async with Batch.open("a.journal", client=client, lease=30) as batch:
         assert_type(batch, Batch)
         assert_type(await batch.add(tickets), int)
+        rows = [("images:1", {"prompt": "a cat", "seed": 7})]
+        assert_type(await batch.add(rows), int)
+        async for recorded in batch.journal.recorded_outcomes():
+            assert_type(recorded.columns, Mapping[str, Any])
+            assert_type([file.path for file in recorded.files], list[str])
+            assert_type((recorded.track_id, recorded.endpoint), tuple[str, str])
         async for outcome in batch.run(timeout=60, window=100):
             assert_type(outcome, Success | Failed | Unresolved)
         async for outcome in batch.outcomes():
