@@ -10,14 +10,11 @@ import httpx
 
 from .._models.errors import ModelsLabError, RequestBlocked, TransportError
 from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
+from .connection_watch import keep_only_if_watched
 from .network_error_translation import translate_error
 from .send_proof import TrackedBody, TrackedRequest, mark_unsent
 from .testing_guard import OUTBOUND_GUARD
 
-# httpx keeps bytes that follow a response, and takes them for the response to the next request. So
-# this header closes each HTTP/1.1 connection after one request. HTTP/2 numbers its streams, so it
-# needs no such header, and the header is dropped there (RFC 9113, section 8.2.2).
-_CONNECTION_CLOSE = ("connection", "close")
 # The number of chunks of a body to read before other tasks may run.
 _CHUNKS_PER_YIELD = 100
 # A caller's client or transport may raise these errors. `ModelsLabError` is among them, because a
@@ -71,7 +68,7 @@ class HttpxClientAdapter:
         built = self._client.build_request(
             request.method,
             request.url,
-            headers=(*request.headers, _CONNECTION_CLOSE),
+            headers=request.headers,
             content=request.body or None,
         )
         built.url = _RedactedURL(built.url)
@@ -96,7 +93,11 @@ async def _send_tracked(
     body = TrackedBody(request.body)
     tracked: httpx.Request | None = None
     try:
-        tracked = TrackedRequest(_with_connect_timeout(build(request), request), body)
+        tracked = TrackedRequest(
+            _with_connect_timeout(build(request), request),
+            body,
+            needs_new_connection=request.needs_new_connection,
+        )
         guard_request(tracked)
         return await send(tracked)
     except asyncio.CancelledError as cancelled:
@@ -183,13 +184,14 @@ def _to_httpx(request: Request) -> httpx.Request:
     return httpx.Request(
         request.method,
         request.url,
-        headers=(*request.headers, _CONNECTION_CLOSE),
+        headers=request.headers,
         content=request.body or None,
     )
 
 
 async def _read_response(response: httpx.Response) -> Response:
     headers, body = response.headers.raw, BodyBuffer()
+    keep_only_if_watched(response.extensions)
     try:
         problem = BODY_TOO_LONG if is_too_long(headers) else await _read_body(response, body)
         if not problem:

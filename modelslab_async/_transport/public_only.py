@@ -7,8 +7,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from .connection_watch import watch_connections
 from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
-from .interim_limit import InterimLimit
 from .ip_ranges import NotPublic, is_public
 from .mock_guard import refuse_if_mocked
 
@@ -33,7 +33,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     def __init__(self, *, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._ssl_loader = SSLContextLoader()
-        self._idle: list[_Connection] = []
+        self._idle: list[httpcore.AsyncHTTPConnection] = []
         self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -56,7 +56,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
                 target=request.url.raw_path,
             ),
             headers=request.headers.raw,
-            extensions=request.extensions,
+            extensions=watch_connections(request.extensions),
         )
         connection = await self._connection(core_request.url.origin)
         try:
@@ -78,14 +78,14 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
         while self._idle:
             await self._idle.pop().aclose()
 
-    async def release(self, connection: "_Connection") -> None:
+    async def release(self, connection: httpcore.AsyncHTTPConnection) -> None:
         """Keep an idle connection for the next request to its origin, or else close it."""
         if connection.is_idle() and not self._is_closed and len(self._idle) < _MAX_IDLE_CONNECTIONS:
             self._idle.append(connection)
         else:
             await connection.aclose()
 
-    async def _connection(self, origin: httpcore.Origin) -> "_Connection":
+    async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         # Search again after each `aclose`, because other requests may change the list meanwhile.
         while expired := next((each for each in self._idle if each.has_expired()), None):
             self._idle.remove(expired)
@@ -96,28 +96,15 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
                 return connection
         return await self._new_connection(origin)
 
-    async def _new_connection(self, origin: httpcore.Origin) -> "_Connection":
+    async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
         # `connect_tcp` sets up TLS, so httpcore does not need a TLS context. But without this
         # argument, httpcore would load another context.
         context = await ssl_loader.context() if ssl_loader else None
-        return _Connection(
+        return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend
         )
-
-
-class _Connection(httpcore.AsyncHTTPConnection):
-    """A connection that limits the interim responses to each of its requests."""
-
-    def __init__(self, origin: httpcore.Origin, **settings: Any) -> None:
-        super().__init__(origin, **settings)
-        self._interim_limit = InterimLimit()
-
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        self._interim_limit.next_trace = request.extensions.get("trace")
-        request.extensions = {**request.extensions, "trace": self._interim_limit.trace}
-        return await super().handle_async_request(request)
 
 
 class _ResponseBody(httpx.AsyncByteStream):
@@ -126,7 +113,7 @@ class _ResponseBody(httpx.AsyncByteStream):
     def __init__(
         self,
         response: httpcore.Response,
-        connection: "_Connection",
+        connection: httpcore.AsyncHTTPConnection,
         transport: PublicOnlyTransport,
     ) -> None:
         self._response = response

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 
-from .interim_limit import limit_interim
+from .connection_watch import watch_connections
 
 # A note that marks an error. It stays with the error when the error is raised again.
 _UNSENT_NOTE = "the request had not left this machine"
@@ -65,13 +65,17 @@ class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
 class TrackedRequest(httpx.Request):
     """A copy of an httpx request that reads its body from a `TrackedBody`."""
 
-    def __init__(self, request: httpx.Request, body: TrackedBody) -> None:
+    def __init__(
+        self, request: httpx.Request, body: TrackedBody, *, needs_new_connection: bool
+    ) -> None:
         super().__init__(
             request.method,
             request.url,
             headers=request.headers,
             stream=body,
-            extensions=limit_interim(request.extensions),
+            extensions=watch_connections(
+                request.extensions, needs_new_connection=needs_new_connection
+            ),
         )
         # `super().__init__` copies the URL. Keep the original, whose class may hide the query.
         self.url = request.url

@@ -129,9 +129,7 @@ async def test_wait_survives(leaks, kind, name):
             # Bytes after a reply have time to come, as between two polls.
             await asyncio.sleep(0.02)
     assert traffic.injected.total() >= 2
-    # Over httpx no HTTP/1.1 connection is reused, so no idle one breaks.
-    harmless = NO_FAULT | {"reset_idle"} if kind == "httpx" else NO_FAULT
-    assert (name in harmless) == (not any(isinstance(each, PollFailed) for each in events))
+    assert (name in NO_FAULT) == (not any(isinstance(each, PollFailed) for each in events))
 
 
 @pytest.mark.parametrize("name", sorted(STAYING))

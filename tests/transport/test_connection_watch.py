@@ -8,7 +8,7 @@ import httpx
 import pytest
 from transport.http_server import OK, Server, read_request
 
-from modelslab_async._transport.interim_limit import limit_interim
+from modelslab_async._transport.connection_watch import watch_connections
 from modelslab_async._transport.public_only import PublicOnlyTransport
 
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -55,7 +55,7 @@ async def test_trace_of_the_caller_is_still_called():
         events.append(event)
 
     async with Server() as server, httpx.AsyncClient() as client:
-        await client.get(server.url, extensions=limit_interim({"trace": trace}))
+        await client.get(server.url, extensions=watch_connections({"trace": trace}))
     assert "connection.connect_tcp.complete" in events
     assert "http11.receive_response_headers.complete" in events
 
@@ -68,7 +68,7 @@ async def test_reads_without_waiting_let_other_tasks_run():
             return b"x"
 
     stream = Stream()
-    trace = limit_interim({})["trace"]
+    trace = watch_connections({})["trace"]
     await trace("connection.start_tls.complete", {"return_value": stream})
     ticks = 0
 
@@ -83,3 +83,36 @@ async def test_reads_without_waiting_let_other_tasks_run():
         await stream.read(65536)
     ticking.cancel()
     assert ticks == 10
+
+
+class ScriptedStream(httpcore.AsyncNetworkStream):
+    """A connection that answers each request at once, and says what the test wants."""
+
+    def __init__(self):
+        self.is_readable = False
+        self.written = []
+
+    async def write(self, buffer, _timeout=None):
+        self.written.append(buffer)
+
+    async def read(self, _max_bytes, _timeout=None):
+        return OK
+
+    def get_extra_info(self, info):
+        return self.is_readable if info == "is_readable" else None
+
+
+async def test_bytes_that_come_after_the_pool_chose_a_connection_end_it():
+    """The last look is taken right before the request is written."""
+    stream = ScriptedStream()
+    trace = watch_connections({})["trace"]
+    await trace("connection.connect_tcp.complete", {"return_value": stream})
+    for _ in range(2):
+        assert not stream.get_extra_info("is_readable")
+        await stream.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert stream.get_extra_info("is_readable")  # The response has not come yet.
+        assert OK == await stream.read(65536)
+    stream.is_readable = True
+    with pytest.raises(httpcore.ConnectionNotAvailable):
+        await stream.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert 2 == len(stream.written)

@@ -1,0 +1,235 @@
+"""
+Watches the connections of httpcore, so that keeping them is safe. It sends nothing.
+
+httpcore keeps bytes that follow a response, and reads them as the response to the next request. One
+ticket would then get the result of another. It also skips any number of interim (1xx) responses
+without yielding to the event loop: 64 KiB of them block the loop for some 100 ms. Many TLS records
+of one byte each block it too, because each of them is read separately.
+
+The documented `trace` extension of httpcore passes on the network stream of each new connection.
+This module wraps the stream. It parses the responses beside httpcore, and so knows whether bytes
+follow one. Then it says that the stream is readable, and httpcore closes it instead of using it
+again. It raises an error after too many interim responses, and yields after some reads.
+
+HTTP/2 is not watched, because each of its frames names its request.
+"""
+
+import asyncio
+import re
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import h11
+
+from .base import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
+
+_Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+
+_match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
+# The name under which a watched stream returns its `ConnectionWatch`.
+_WATCH = "modelslab_async.watch"
+# The number of reads of a connection after which other tasks may run.
+_READS_PER_YIELD = 100
+# asyncio receives at most so many bytes at once. A smaller read would leave bytes in the stream,
+# and nothing would show them while the connection is idle.
+_MIN_READ_BYTES = 256 * 1024
+# The number of chunks of a response that are parsed here, besides one for each read. Each takes
+# some 30 us. After a response with more chunks, the connection is closed.
+_MAX_PARSED_CHUNKS = 100
+
+
+def watch_connections(
+    extensions: Mapping[str, Any], *, core: str = "httpcore", needs_new_connection: bool = False
+) -> dict[str, Any]:
+    """
+    Return the extensions of a request with a `trace` that watches the connection of the request.
+
+    Args:
+        extensions: The extensions of the request.
+        core: The name of the httpcore that sends the request.
+        needs_new_connection: Whether the request must not be sent over a used connection.
+    """
+    watch = RequestWatch(extensions.get("trace"), core, needs_new_connection=needs_new_connection)
+    return {**extensions, "trace": watch.trace}
+
+
+def keep_only_if_watched(extensions: Mapping[str, Any]) -> None:
+    """
+    Make sure that a connection is not kept after a response if it was not watched from its start.
+
+    Such a connection was opened by another request of a caller's client. Bytes that follow its
+    responses would not be noticed.
+
+    Args:
+        extensions: The extensions of the response.
+    """
+    stream, version = extensions.get("network_stream"), extensions.get("http_version", b"")
+    if stream is not None and version.startswith(b"HTTP/1") and not stream.get_extra_info(_WATCH):
+        # `extensions` came from an httpcore, so that it has been imported.
+        ConnectionWatch(stream, type(stream).__module__.partition(".")[0]).discard()
+
+
+class RequestWatch:
+    """
+    Watches the connections that one request opens.
+
+    Args:
+        next_trace: The `trace` extension that the request already had, which is called as well.
+        core: The name of the httpcore that sends the request.
+        needs_new_connection: Whether the request must not be sent over a used connection.
+    """
+
+    def __init__(self, next_trace: _Trace | None, core: str, *, needs_new_connection: bool) -> None:
+        self._next_trace = next_trace
+        self._core = core
+        self._needs_new_connection = needs_new_connection
+        self._has_new_connection = False
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """See the `trace` extension of httpcore."""
+        core = sys.modules[self._core]
+        stream = info.get("return_value")
+        if isinstance(stream, core.AsyncNetworkStream):
+            ConnectionWatch(stream, self._core)
+            self._has_new_connection = True
+        elif event == "http11.send_request_headers.started":
+            if self._needs_new_connection and not self._has_new_connection:
+                # httpcore closes this connection and takes another one.
+                raise core.ConnectionNotAvailable
+            # An auth flow may send the request once more.
+            self._has_new_connection = False
+        if self._next_trace is not None:
+            await self._next_trace(event, info)
+
+
+class ConnectionWatch:
+    """
+    Wraps the methods of one network stream.
+
+    Args:
+        stream: The stream of an httpcore connection.
+        core: The name of that httpcore.
+    """
+
+    def __init__(self, stream: Any, core: str) -> None:
+        self._core = core
+        self._read: Callable[..., Awaitable[bytes]] = stream.read
+        self._write: Callable[..., Awaitable[None]] = stream.write
+        self._get_extra_info: Callable[[str], Any] = stream.get_extra_info
+        stream.read, stream.write = self._watched_read, self._watched_write
+        stream.get_extra_info = self._watched_extra_info
+        self._response: _ResponseEnd | None = None
+        self._is_discarded = False
+        self._read_count = 0
+
+    def discard(self) -> None:
+        """Make httpcore close the connection instead of using it again."""
+        self._is_discarded = True
+
+    def _has_unread_bytes(self) -> bool:
+        """Return whether the idle connection must not be used: bytes came, or it was closed."""
+        return (
+            self._is_discarded
+            or (self._response is not None and not self._response.is_end)
+            or bool(self._get_extra_info("is_readable"))
+            or _has_tls_record(self._get_extra_info("ssl_object"))
+        )
+
+    def _watched_extra_info(self, info: str) -> Any:
+        match info:
+            case "is_readable" if self._response is not None or self._is_discarded:
+                # httpcore asks this before it uses an idle connection again.
+                return self._has_unread_bytes()
+            case _ if info == _WATCH:
+                return self
+            case _:
+                return self._get_extra_info(info)
+
+    async def _watched_write(self, buffer: bytes, timeout: float | None = None) -> None:
+        is_idle = self._response is None or self._response.is_end
+        if is_idle and (match := _match_request_line(buffer)) is not None:
+            if self._is_discarded or (self._response is not None and self._has_unread_bytes()):
+                # Bytes came since httpcore took the connection out of its pool.
+                self._is_discarded = True
+                raise sys.modules[self._core].ConnectionNotAvailable
+            self._response = _ResponseEnd(match[1])
+        await self._write(buffer, timeout)
+
+    async def _watched_read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = await self._read(max(max_bytes, _MIN_READ_BYTES), timeout)
+        self._read_count += 1
+        if not self._read_count % _READS_PER_YIELD:
+            await asyncio.sleep(0)
+        if self._response is not None and self._response.has_too_many_interim(data):
+            raise sys.modules[self._core].RemoteProtocolError(TOO_MANY_INTERIM)
+        return data
+
+
+class _ResponseEnd:
+    """
+    Finds the end of one response. It parses like httpcore, with h11.
+
+    Attributes:
+        is_end: Whether the response is complete, and no byte followed it.
+    """
+
+    def __init__(self, method: bytes) -> None:
+        self.is_end = False
+        self._h11: h11.Connection | None = h11.Connection(h11.CLIENT)
+        # h11 needs to know the method, because it decides whether the response has a body.
+        self._h11.send(h11.Request(method=method, target=b"/", headers=[(b"Host", b"")]))
+        self._h11.send(h11.EndOfMessage())
+        self._interim_count = 0
+        self._chunks_left = _MAX_PARSED_CHUNKS
+
+    def has_too_many_interim(self, data: bytes) -> bool:
+        """Parse received bytes, and return whether too many interim responses came."""
+        self.is_end = False
+        self._chunks_left += 1
+        try:
+            if self._h11 is not None:
+                self._h11.receive_data(data)
+                self._parse(self._h11)
+        except h11.RemoteProtocolError:
+            # httpcore raises the same error.
+            self._h11 = None
+        return self._interim_count > MAX_INTERIM_RESPONSES
+
+    def _parse(self, parser: h11.Connection) -> None:
+        while self._chunks_left and self._interim_count <= MAX_INTERIM_RESPONSES:
+            match parser.next_event():
+                case h11.InformationalResponse():
+                    self._interim_count += 1
+                case h11.Response():
+                    pass
+                case h11.Data():
+                    self._chunks_left -= 1
+                case h11.EndOfMessage():
+                    self.is_end = not parser.trailing_data[0]
+                    self._h11 = None
+                    return
+                case h11.NEED_DATA:
+                    return
+                case _:
+                    # The connection was closed, or became one of another protocol.
+                    break
+        self._h11 = None
+
+
+def _has_tls_record(ssl_object: Any) -> bool:
+    """
+    Return whether an idle TLS connection has received anything but a record without data.
+
+    The bytes may wait in the buffer of the TLS object, where the socket does not show them.
+    """
+    if ssl_object is None:
+        return False
+    try:
+        ssl_object.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
