@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from typing import Any, Final
 
-from attrs import evolve
-
 from .._aio.iteration import iterate
 from .._engine.bulk_generation import GenerationRequest, as_submission
 from .._models.submission import Submission
@@ -30,16 +28,30 @@ async def with_keys(
     Raises:
         ValueError: A request is neither a submission nor a pair of an endpoint and parameters.
     """
-    seen: Counter[str] = Counter()
+    keys = SubmissionKeys()
     async with aclosing(iterate(requests)) as source:
         async for request in source:
-            submission = as_submission(request)
-            if submission.key is None:
-                key = content_key(submission)
-                seen[key] += 1
-                key += f"-{seen[key]}" if seen[key] > 1 else ""
-                submission = evolve(submission, key=key)
-            yield submission
+            yield keys.complete(as_submission(request))
+
+
+class SubmissionKeys:
+    """Makes the keys of the submissions of one source, in their order."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def complete(self, submission: Submission) -> Submission:
+        """
+        Return a submission with a key: its own, or else one that is made here.
+
+        Raises:
+            ValueError: A parameter is no value that a digest can be made of.
+        """
+        if submission.key is not None:
+            return submission
+        key = content_key(submission)
+        self._seen[key] += 1
+        return submission.with_key(key + (f"-{self._seen[key]}" if self._seen[key] > 1 else ""))
 
 
 def content_key(submission: Submission) -> str:

@@ -73,6 +73,12 @@ _BATCH_COMMANDS = {
         "batch.run_commands.run_command", "Wait for all tickets of IDS, or resume an earlier run"
     ),
     "status": CommandSource("batch.journal_commands.status", "Show how far a batch is"),
+    "submit": CommandSource(
+        "batch.submit_command.submit", "Start a generation for each row of a table, and save files"
+    ),
+    "uncertain": CommandSource(
+        "batch.uncertain_command.uncertain", "List submits whose replies were lost"
+    ),
     "verify": CommandSource(
         "batch.journal_commands.verify", "Compare the saved files with the journal"
     ),
@@ -102,7 +108,8 @@ def batch() -> None:
     Run many tickets with a journal.
 
     The journal is a file that survives any end of the program. `batch run ids.txt --journal run.db
-    --out folder` does all the work. Run the same command again to resume.
+    --out folder` does all the work, and `batch submit prompts.csv` starts it first. Run the same
+    command again to resume.
     """
 
 

@@ -133,17 +133,33 @@ def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> l
     """
     params: dict[str, Any] = {}
     for name, given in texts.items():
-        values = [_parse(endpoint, name, text) for text in given]
+        values = [parse_value(endpoint, name, text) for text in given]
         params[name] = values if len(values) > 1 else values[0]
     prompts = texts.get(_PROMPT, ())
     return [{**params, _PROMPT: prompt} for prompt in prompts] if prompts else [params]
 
 
-def _parse(endpoint: Endpoint, name: str, text: str) -> Any:
+def parse_value(endpoint: Endpoint, name: str, text: str) -> Any:
+    """
+    Return the value of a parameter that the user gave as text.
+
+    Raises:
+        click.UsageError: The parameter takes a file, and the text is neither a file nor a link.
+    """
     if name in _TEXT_PARAMETERS:
         return text
     if not endpoint.takes_file(name):
         return _parse_json(text)
+    return parse_file(endpoint, name, text)
+
+
+def parse_file(endpoint: Endpoint, name: str, text: str) -> Any:
+    """
+    Return the value of a parameter that takes a file: a link as it is, or the path of a file.
+
+    Raises:
+        click.UsageError: The text is neither a file nor a link.
+    """
     if text.casefold().startswith(_LINK_SCHEMES):
         return text
     if _is_file(text):

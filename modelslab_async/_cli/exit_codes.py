@@ -146,6 +146,24 @@ def explain(error: ModelsLabError) -> str:
     return str(explained)
 
 
+def explain_unsubmitted(cause: ModelsLabError, endpoint: str = "NAME") -> str:
+    """
+    Return why a submit made no ticket, as one line.
+
+    Args:
+        cause: The error.
+        endpoint: The endpoint, for the advice on its parameters.
+    """
+    match cause:
+        case SubmitUncertain() | UnusableFile() | SubmissionConflict():
+            return str(cause)
+        case InvalidRequest():
+            hint = f"`modelslab-async endpoints {endpoint}` lists the parameters"
+            return f"{cause.message.rstrip('.')}; {hint}"
+        case _:
+            return explain(cause)
+
+
 def explain_unsaved(message: str, argument: str) -> str:
     """
     Return why a file was not saved, and which option would allow it.

@@ -6,10 +6,10 @@ from typing import Any
 
 from attrs import define, field
 
-from .. import Outcome, Unresolved
+from .. import ModelsLabError, Outcome, Unresolved
 from . import output
 from .event_loop import run_async
-from .exit_codes import USAGE, code_for, explain, worst_code
+from .exit_codes import USAGE, code_for, exit_code_for, explain, worst_code
 from .options import Interrupted
 
 
@@ -25,6 +25,7 @@ class ExitTally:
 
     codes: Counter[int] = field(factory=Counter[int])
     first_unresolved: dict[int, Unresolved] = field(factory=dict[int, Unresolved])
+    _printed: set[str] = field(factory=set[str])
 
     def count(self, outcome: Outcome) -> None:
         """Count an outcome."""
@@ -32,6 +33,13 @@ class ExitTally:
         self.codes[code] += 1
         if isinstance(outcome, Unresolved):
             self.first_unresolved.setdefault(code, outcome)
+
+    def count_unsubmitted(self, cause: ModelsLabError, message: str) -> None:
+        """Count a submit that made no ticket. Print the message, but the same one only once."""
+        self.codes[exit_code_for(cause).code] += 1
+        if message not in self._printed:
+            self._printed.add(message)
+            output.print_message(message)
 
     def count_skipped(self, problem: str) -> None:
         """Print why an input line is not a ticket, and count the line."""

@@ -16,24 +16,20 @@ from .. import (
     Event,
     Failed,
     GenerationFailed,
-    InvalidRequest,
-    ModelsLabError,
     Outcome,
     Polled,
     Processing,
     Saved,
     SaveResult,
     Submitted,
-    SubmitUncertain,
     Success,
     Ticket,
     Unresolved,
     Unsaved,
     Unsubmitted,
-    UnusableFile,
 )
 from . import output
-from .exit_codes import exit_code_for, explain
+from .exit_codes import exit_code_for, explain, explain_unsubmitted
 from .exit_tally import ExitTally
 from .result_record import result_record
 
@@ -70,7 +66,6 @@ class GenerationRun:
         self._open: list[Ticket] = []
         self._request_of: dict[Ticket, _Request] = {}
         self._track_id_of: dict[Ticket, str] = {}
-        self._explained: set[str] = set()
         self._submitted = 0
         self._may_be_submitting = False
 
@@ -122,36 +117,17 @@ class GenerationRun:
         async with aclosing(client.generate_many(requests, timeout=timeout)) as pairs:
             async for (_, request), outcome in pairs:
                 if isinstance(outcome, Unsubmitted):
-                    self._handle_unsubmitted(request, outcome.cause)
+                    self._handle_unsubmitted(request, outcome)
                     continue
                 self._request_of[outcome.ticket] = request
                 yield outcome
 
-    def _handle_unsubmitted(self, request: _Request, cause: ModelsLabError) -> None:
-        message = self._explain_unsubmitted(cause)
+    def _handle_unsubmitted(self, request: _Request, unsubmitted: Unsubmitted) -> None:
+        cause = unsubmitted.cause
         # If the key is refused, every request that was not sent yet ends with the same message.
-        # Print the message once.
-        if message not in self._explained:
-            self._explained.add(message)
-            output.print_message(message)
-        self._tally.codes[exit_code_for(cause).code] += 1
-        record = {
-            "kind": "unsubmitted",
-            "error": type(cause).__name__,
-            "message": message,
-            "may_be_started": isinstance(cause, SubmitUncertain),
-        }
-        self._print_record(record, request, getattr(cause, "track_id", ""))
-
-    def _explain_unsubmitted(self, cause: ModelsLabError) -> str:
-        match cause:
-            case SubmitUncertain() | UnusableFile():
-                return str(cause)
-            case InvalidRequest():
-                hint = f"`{output.PROGRAM} endpoints {self._endpoint}` lists the parameters"
-                return f"{cause.message.rstrip('.')}; {hint}"
-            case _:
-                return explain(cause)
+        self._tally.count_unsubmitted(cause, explain_unsubmitted(cause, self._endpoint))
+        record = result_record(unsubmitted, self._endpoint)
+        self._print_record(record, request, record["track_id"])
 
     def _handle_result(self, save_result: SaveResult) -> None:
         ticket = save_result.ticket

@@ -2,12 +2,29 @@
 
 from typing import Any
 
-from .. import Outcome, Saved, SaveResult, Unsaved, to_dict
-from .exit_codes import explain
+from .. import Outcome, Saved, SaveResult, SubmitUncertain, Unsaved, Unsubmitted, to_dict
+from .exit_codes import explain, explain_unsubmitted
 
 
-def result_record(result: Outcome | SaveResult) -> dict[str, Any]:
-    """Return the result as a record for a program. A result with saved files lists the files."""
+def result_record(
+    result: Outcome | SaveResult | Unsubmitted, endpoint: str = "NAME"
+) -> dict[str, Any]:
+    """
+    Return the result as a record for a program. A result with saved files lists the files.
+
+    Args:
+        result: The result.
+        endpoint: The endpoint of a submit that made no ticket, for the advice in its message.
+    """
+    if isinstance(result, Unsubmitted):
+        cause = result.cause
+        return {
+            "kind": "unsubmitted",
+            "error": type(cause).__name__,
+            "message": explain_unsubmitted(cause, endpoint),
+            "may_be_started": isinstance(cause, SubmitUncertain),
+            "track_id": getattr(cause, "track_id", ""),
+        }
     if not isinstance(result, (Saved, Unsaved)):
         return to_dict(result)
     files = [

@@ -117,6 +117,9 @@ def make_client(
     legacy_base_url: str | None,
     on_event: Callable[[Event], object] | None = None,
     on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
+    *,
+    queue: int = 5,
+    max_submits: int | None = None,
 ) -> Client:
     """
     Make a client for these base URLs.
@@ -130,6 +133,8 @@ def make_client(
             legacy_base_url=legacy_base_url,
             on_event=on_event,
             on_submitted=on_submitted,
+            queue=queue,
+            max_submits=max_submits,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None

@@ -96,6 +96,10 @@ class RunLeases:
         """Return what is recorded of those tickets that have an outcome."""
         return await self._store.read(ticket_results.results_of, of)
 
+    async def submitted_keys(self, *, saves_files: bool) -> dict[str, bool]:
+        """Return the keys of all recorded submits, and whether each has its final result."""
+        return await self._store.read(ticket_results.submitted_keys, saves_files=saves_files)
+
     async def claim_saves(
         self, run_id: int, *, before_run: int, limit: int, lease: float
     ) -> SaveClaim | None:

@@ -13,7 +13,7 @@ from .._models.ticket import Ticket
 from .compact_ids import compact_id
 from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
-from .schema import SAVE_FAILED, SAVED, UNRESOLVED
+from .schema import FAILED, SAVE_FAILED, SAVED, SUCCESS, UNRESOLVED
 
 _SELECT_RESULT: Final = f"""
     SELECT tickets.run, replies.state, body, other_fields,
@@ -21,6 +21,12 @@ _SELECT_RESULT: Final = f"""
     FROM tickets JOIN families USING (family) JOIN replies ON replies.ticket = tickets.ticket
         LEFT JOIN saves ON saves.ticket = tickets.ticket
     WHERE name = ? AND id = ? AND tickets.state >= {UNRESOLVED}
+"""
+_SELECT_KEYS: Final = """
+    SELECT key, tickets.state, saves.state
+    FROM submits LEFT JOIN tickets ON tickets.ticket = submits.ticket
+        LEFT JOIN saves ON saves.ticket = submits.ticket
+    WHERE key IS NOT NULL
 """
 
 
@@ -61,6 +67,20 @@ class RecordedResult:
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
     """Return the results of those tickets that have an outcome. A damaged row is `Unresolved`."""
     return [result for ticket in tickets for result in _results_of(db, ticket)]
+
+
+def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, bool]:
+    """
+    Return the keys of all recorded submits, and whether each has its final result.
+
+    Args:
+        db: The journal.
+        saves_files: Whether a success is final only once its files are saved.
+    """
+    return {
+        key: state == FAILED or (state == SUCCESS and (not saves_files or save_state == SAVED))
+        for key, state, save_state in db.execute(_SELECT_KEYS)
+    }
 
 
 def _results_of(db: sqlite3.Connection, ticket: Ticket) -> Iterator[RecordedResult]:

@@ -1,10 +1,11 @@
 """What a journal holds after a run, as exit codes and messages. It prints nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
 from ... import Report
+from ...journal import PendingSubmit
 from ..exit_codes import FAILED, NOT_FOUND, TIMED_OUT, UNSAVED
 from .missing_saved_files import MissingFiles
 
@@ -18,10 +19,12 @@ class BatchSummary:
         report: The journal's counts.
         missing_files: The recorded files that are not in this run's folder. None if the run has no
             folder, because it saves no files.
+        uncertain: The submits that may or may not have started work.
     """
 
     report: Report
     missing_files: MissingFiles | None = None
+    uncertain: Sequence[PendingSubmit] = ()
 
     def codes(self, given_up: int) -> dict[int, int]:
         """
@@ -53,6 +56,11 @@ class BatchSummary:
             yield (
                 f"{failed_elsewhere:,} tickets failed in other runs; `batch export` lists why, and "
                 "`batch retry --failed` polls them again"
+            )
+        if self.uncertain:
+            yield (
+                f"{len(self.uncertain):,} submits may or may not have started work, and are never "
+                "sent again; `batch uncertain` lists them, and says what to do"
             )
         if self.missing_files is not None:
             yield from self.missing_files.messages()

@@ -9,7 +9,14 @@ import click
 from attrs import frozen
 
 from ... import FAMILIES
-from .input_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
+from .input_columns import (
+    InputRow,
+    InputSpec,
+    NamedRow,
+    format_names,
+    is_ticket_column,
+    row_from_cells,
+)
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
@@ -100,6 +107,25 @@ def rows_from_csv(
             yield _row_without_header(csv_row, column)
 
 
+def named_rows_from_csv(lines: Iterable[str], delimiter: str) -> Iterator[NamedRow]:
+    """Yield the rows of a table whose first row has the names of its columns."""
+    with _raised_field_limit():
+        names: list[str] | None = None
+        for csv_row in _csv_rows(lines, delimiter):
+            if csv_row.problem or names is not None:
+                yield _named_row(csv_row, names or [])
+            else:
+                names = _unique_names(csv_row.cells)
+
+
+def _named_row(csv_row: _CsvRow, names: list[str]) -> NamedRow:
+    problem = csv_row.problem or _extra_cells_problem(csv_row.cells, len(names))
+    if problem:
+        return NamedRow(location=csv_row.location, problem=problem)
+    cells = dict(zip(names, csv_row.cells, strict=False))
+    return NamedRow(location=csv_row.location, cells=cells)
+
+
 def _unique_names(header: Sequence[str]) -> list[str]:
     """Number the columns without a name, and those with a name that an earlier column has."""
     names: list[str] = []
@@ -167,10 +193,10 @@ def _ticket_column(cells: list[str], name: str, spec: InputSpec) -> int | None:
 
 
 def _row_with_header(csv_row: _CsvRow, header: list[str], spec: InputSpec) -> InputRow:
-    problem = csv_row.problem or _extra_cells_problem(csv_row.cells, len(header))
-    if problem:
-        return InputRow(location=csv_row.location, problem=problem)
-    return row_from_cells(csv_row.location, dict(zip(header, csv_row.cells, strict=False)), spec)
+    row = _named_row(csv_row, header)
+    if row.problem:
+        return InputRow(location=row.location, problem=row.problem)
+    return row_from_cells(row.location, row.cells, spec)
 
 
 def _extra_cells_problem(cells: list[str], width: int) -> str:

@@ -64,6 +64,24 @@ class InputRow:
     columns: Mapping[str, Any] = field(factory=dict[str, Any])
 
 
+@frozen(kw_only=True)
+class NamedRow:
+    """
+    A row of a table whose columns have names.
+
+    Attributes:
+        location: Where the row is, such as `line 3`.
+        cells: Its cells by the names of their columns.
+        problem: Why the row cannot be read.
+        has_types: Whether a number in the file is a number here, too, as in JSON.
+    """
+
+    location: str
+    cells: Mapping[str, Any] = field(factory=dict[str, Any])
+    problem: str = ""
+    has_types: bool = False
+
+
 def is_ticket_column(name: str, spec: InputSpec) -> bool:
     """Whether a column of this name holds tickets or ids."""
     return _normalize(name) in spec.names

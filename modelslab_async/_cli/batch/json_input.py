@@ -5,28 +5,32 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
+from attrs import frozen
 
 from .input_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
 
 _TOO_DEEP = "it is nested too deeply"
 
 
+@frozen
+class JsonItem:
+    """
+    A value of a file of JSON.
+
+    Attributes:
+        location: Where the value is, such as `line 3`.
+        value: The value.
+        problem: Why there is no value.
+    """
+
+    location: str
+    value: Any = None
+    problem: str = ""
+
+
 def rows_from_json_lines(lines: Iterable[str], spec: InputSpec) -> Iterator[InputRow]:
     """Yield one row for each line of JSON."""
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        location = f"line {number}"
-        try:
-            value = _parse(line)
-        except RecursionError:
-            yield InputRow(location=location, problem=_TOO_DEEP)
-        except ValueError:
-            yield InputRow(
-                location=location, problem=f"{shorten(line.strip())!r} is not a line of JSON"
-            )
-        else:
-            yield _row_from_value(location, value, spec)
+    return (_row_from_item(item, spec) for item in items_from_json_lines(lines))
 
 
 def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> Iterator[InputRow]:
@@ -36,16 +40,46 @@ def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> It
     Raises:
         click.UsageError: The text is not a JSON array.
     """
+    advice = "give an array, one object a line, or one ticket a line"
+    return (_row_from_item(item, spec) for item in items_from_json_array(lines, name, advice))
+
+
+def items_from_json_lines(lines: Iterable[str]) -> Iterator[JsonItem]:
+    """Yield the value of each line of JSON."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        location = f"line {number}"
+        try:
+            yield JsonItem(location, _parse(line))
+        except RecursionError:
+            yield JsonItem(location, problem=_TOO_DEEP)
+        except ValueError:
+            problem = f"{shorten(line.strip())!r} is not a line of JSON"
+            yield JsonItem(location, problem=problem)
+
+
+def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Iterator[JsonItem]:
+    """
+    Yield the items of a JSON array, which may span many lines.
+
+    Args:
+        lines: The text.
+        name: The name of the file, for the error.
+        advice: What the user can give instead.
+
+    Raises:
+        click.UsageError: The text is not a JSON array.
+    """
     try:
-        items = _parse("".join(lines))
+        values = _parse("".join(lines))
     except (RecursionError, ValueError) as error:
         reason = _TOO_DEEP if isinstance(error, RecursionError) else error
         raise click.UsageError(
-            f"{name} begins like a JSON array but is none: {reason}; "
-            "give an array, one object a line, or one ticket a line"
+            f"{name} begins like a JSON array but is none: {reason}; {advice}"
         ) from None
-    for number, item in enumerate(items, 1):
-        yield _row_from_value(f"item {number}", item, spec)
+    for number, value in enumerate(values, 1):
+        yield JsonItem(f"item {number}", value)
 
 
 def _parse(text: str) -> Any:
@@ -53,8 +87,11 @@ def _parse(text: str) -> Any:
     return json.loads(text, parse_constant=lambda _: None)
 
 
-def _row_from_value(location: str, value: Any, spec: InputSpec) -> InputRow:
+def _row_from_item(item: JsonItem, spec: InputSpec) -> InputRow:
     """Return the row for an object with named values, or for a single ticket or id."""
+    location, value = item.location, item.value
+    if item.problem:
+        return InputRow(location=location, problem=item.problem)
     if isinstance(value, dict):
         return row_from_cells(location, value, spec)
     if is_id_value(value):

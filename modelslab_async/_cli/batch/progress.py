@@ -14,9 +14,11 @@ from ... import (
     Report,
     Saved,
     SaveResult,
+    SubmitUncertain,
     Success,
     Unresolved,
     Unsaved,
+    Unsubmitted,
 )
 from ..exit_codes import explain_unsaved
 
@@ -58,6 +60,8 @@ class RunProgress:
     given_up: int = 0
     saved: int = 0
     unsaved: int = 0
+    not_started: int = 0
+    uncertain: int = 0
     polls: int = 0
     is_saving: bool = False
     is_stopping: bool = False
@@ -70,22 +74,22 @@ class RunProgress:
         factory=lambda: deque([_Sample(seconds=0.0, handled=0, polls=0)])
     )
 
-    def begin(self, report: Report, *, is_saving: bool) -> None:
-        """Set the counts that the journal has before the run."""
-        self.total, self.is_saving = report.tickets, is_saving
+    def begin(self, report: Report, *, is_saving: bool, to_submit: int = 0) -> None:
+        """Set the counts that the journal has before the run, and how many submits may follow."""
+        self.total, self.is_saving = report.tickets + to_submit, is_saving
         self.done_before = self._finished_count(report)
 
     def refresh(self, report: Report) -> None:
         """Update the counts from the journal, which includes the work of other processes."""
-        self.total = report.tickets
+        self.total = max(self.total, report.tickets)
         handled_here = self.failed + (self.saved if self.is_saving else self.succeeded)
         self.done_by_others = max(0, self._finished_count(report) - self.done_before - handled_here)
 
     def close(self, report: Report) -> None:
         """Set the final counts from the journal after the run."""
-        self.total = report.tickets
+        self.total = max(self.total, report.tickets)
         remaining = report.open + (report.save_pending if self.is_saving else 0)
-        self.done_by_others = max(0, report.tickets - remaining - self.done_before - self.handled)
+        self.done_by_others = max(0, report.tickets - remaining - self.done_before - self._ended)
 
     def _finished_count(self, report: Report) -> int:
         return report.saved + report.failed if self.is_saving else report.finished
@@ -95,8 +99,16 @@ class RunProgress:
         if isinstance(event, (Polled, PollFailed)):
             self.polls += 1
 
-    def count_result(self, result: Outcome | SaveResult) -> None:
-        """Count a result of the run."""
+    def count_result(self, result: Outcome | SaveResult | Unsubmitted, name: str = "") -> None:
+        """
+        Count a result of the run.
+
+        Args:
+            result: The result.
+            name: What to call it if it is a failure; "" for its ticket.
+        """
+        if not name and not isinstance(result, Unsubmitted):
+            name = str(result.ticket)
         match result:
             case Success():
                 self.succeeded += 1
@@ -105,19 +117,24 @@ class RunProgress:
                 self.saved += 1
             case Unsaved(cause=cause):
                 self.unsaved += 1
-                self._add_failure(result, explain_unsaved(cause.message, cause.argument))
+                self._add_failure(name, explain_unsaved(cause.message, cause.argument))
             case Failed(message=message, reason=reason):
                 self.failed += 1
-                self._add_failure(result, message or reason)
+                self._add_failure(name, message or reason)
             case Unresolved(cause=JournalDamaged(message=message)):
                 self.unsaved += 1
-                self._add_failure(result, message)
+                self._add_failure(name, message)
             case Unresolved(cause=cause):
                 self.given_up += 1
-                self._add_failure(result, cause.message)
+                self._add_failure(name, cause.message)
+            case Unsubmitted(cause=SubmitUncertain()):
+                self.uncertain += 1
+            case Unsubmitted(cause=cause):
+                self.not_started += 1
+                self._add_failure(name, cause.message)
 
-    def _add_failure(self, result: Outcome | SaveResult, reason: str) -> None:
-        self.recent_failures.append((str(result.ticket), reason))
+    def _add_failure(self, name: str, reason: str) -> None:
+        self.recent_failures.append((name, reason))
         self.reasons[reason] += 1
 
     def add_sample(self, now: float) -> None:
@@ -129,7 +146,11 @@ class RunProgress:
 
     @property
     def handled(self) -> int:
-        """The number of tickets that this run has finished or given up."""
+        """The number of tickets and submissions that this run has finished or given up."""
+        return self._ended + self.not_started + self.uncertain
+
+    @property
+    def _ended(self) -> int:
         return self.succeeded + self.failed + self.given_up + self.unsaved
 
     @property
@@ -181,6 +202,10 @@ class RunProgress:
             counts.append(f"{self.saved:,} saved")
         if self.unsaved:
             counts.append(f"{self.unsaved:,} not saved")
+        if self.not_started:
+            counts.append(f"{self.not_started:,} not started")
+        if self.uncertain:
+            counts.append(f"{self.uncertain:,} uncertain")
         if self.done_before:
             counts.append(f"{self.done_before:,} before this run")
         if self.done_by_others:
@@ -198,6 +223,8 @@ class RunProgress:
             (self.failed, "failed"),
             (self.given_up, "given up"),
             (self.unsaved, "not saved"),
+            (self.not_started, "not started"),
+            (self.uncertain, "uncertain"),
         )
         message = ", ".join(f"{count:,} {what}" for count, what in counts if count)
         return [message, *self.reason_lines()] if message else []

@@ -11,6 +11,7 @@ from .. import options, output
 from ..exit_codes import exit_codes
 from ..exit_tally import ExitTally
 from ..ticket_arguments import find_credentials, find_family
+from .batch_work import TicketWork
 from .export_file import check_export_file, check_export_format, is_same_file
 from .input_columns import InputSpec
 from .journal_option import journal, require_journal
@@ -28,14 +29,6 @@ def run_options(command: F) -> F:
         click.option("--quiet", is_flag=True, help="Print only problems."),
         options.host_options,
         options.download_options,
-        click.option(
-            "--window",
-            type=click.IntRange(min=1),
-            default=10_000,
-            show_default=True,
-            metavar="COUNT",
-            help="How many tickets this process takes at once; it leaves the rest to others.",
-        ),
         options.timeout_option("the next run waits again", allows_zero=False),
         click.option(
             "--export",
@@ -56,6 +49,16 @@ def run_options(command: F) -> F:
     return command
 
 
+window_option = click.option(
+    "--window",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    metavar="COUNT",
+    help="How many tickets this process takes at once; it leaves the rest to others.",
+)
+
+
 @click.command("run", epilog=exit_codes())
 @click.argument("ids", required=False, type=click.Path(allow_dash=True))
 @click.option(
@@ -71,12 +74,14 @@ def run_options(command: F) -> F:
 )
 @click.option("--strict", is_flag=True, help="Start nothing if a line is no ticket.")
 @run_options
+@window_option
 def run_command(
     ids: str | None,
     *,
     family: str | None,
     column: str | None,
     strict: bool,
+    window: int,
     base_url: str | None,
     legacy_base_url: str | None,
     **plan_arguments: Any,
@@ -92,9 +97,7 @@ def run_command(
 
     The first Ctrl-C stops after the current downloads. The second stops at once.
     """
-    plan = _make_plan(plan_arguments)
-    if plan.export is not None and ids is not None and is_same_file(plan.export, Path(ids)):
-        raise click.UsageError(f"{plan.export} is the file of ids; give --export another name")
+    plan = make_plan(plan_arguments, source=ids)
     if ids is None:
         require_journal(plan.path, "give IDS to start a batch")
     if family is not None:
@@ -110,14 +113,21 @@ def run_command(
             output.print_message(f"{source_name(ids)} is empty: it holds no tickets")
     if strict and tally.handled:
         raise click.UsageError(f"{tally.handled} lines are no tickets, so nothing was started")
-    return run_batch(plan, (base_url, legacy_base_url), tickets=tickets, tally=tally)
+    work = TicketWork(tickets=tickets, window=window)
+    return run_batch(plan, (base_url, legacy_base_url), work, tally=tally)
 
 
 @click.command(epilog=exit_codes())
 @click.option("--failed", is_flag=True, help="Poll the failed tickets again, too.")
 @run_options
+@window_option
 def retry(
-    *, failed: bool, base_url: str | None, legacy_base_url: str | None, **plan_arguments: Any
+    *,
+    failed: bool,
+    window: int,
+    base_url: str | None,
+    legacy_base_url: str | None,
+    **plan_arguments: Any,
 ) -> int:
     """
     Poll unresolved tickets again, and failed ones with --failed.
@@ -126,18 +136,30 @@ def retry(
     With --failed, the tickets that the server reported as failed are polled again, too. Nothing
     is submitted again.
     """
-    plan = _make_plan(plan_arguments)
+    plan = make_plan(plan_arguments)
     require_journal(plan.path)
     find_credentials()
-    return run_batch(plan, (base_url, legacy_base_url), failed=failed)
+    work = TicketWork(failed=failed, window=window)
+    return run_batch(plan, (base_url, legacy_base_url), work)
 
 
-def _make_plan(plan_arguments: dict[str, Any]) -> Plan:
-    """Make the plan of a run, and refuse an export that cannot be written."""
+def make_plan(
+    plan_arguments: dict[str, Any], source: str | None = None, what: str = "file of ids"
+) -> Plan:
+    """
+    Make the plan of a run, and refuse an export that cannot be written.
+
+    Args:
+        plan_arguments: The options of the command.
+        source: The file that the command reads; an export does not replace it.
+        what: What that file is.
+    """
     plan = Plan(**plan_arguments)
     if plan.export is not None:
         check_export_format(
             plan.export, advice="end the name in .jsonl, .csv or .parquet, such as out.csv"
         )
         check_export_file(plan.export)
+        if source is not None and is_same_file(plan.export, Path(source)):
+            raise click.UsageError(f"{plan.export} is the {what}; give --export another name")
     return plan

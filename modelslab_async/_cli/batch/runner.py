@@ -2,43 +2,47 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import TypeAlias
 
 import click
 from attrs import frozen
 
-from ... import Batch, Client, Downloads, JournalDamaged, Outcome, SaveResult, Unresolved
-from ..._models.new_ticket import NewTicket
+from ... import (
+    AuthenticationError,
+    Batch,
+    Client,
+    Downloads,
+    JournalDamaged,
+    PaymentRequired,
+    Unresolved,
+    Unsubmitted,
+)
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
 from ..event_loop import run_async
-from ..exit_codes import explain
+from ..exit_codes import explain, explain_unsubmitted
 from ..exit_tally import ExitTally
 from ..result_record import result_record
 from ..ticket_arguments import UnusableKey, make_client, missing_key_message
 from .batch_summary import BatchSummary
+from .batch_work import BatchWork, WorkResult
 from .export_file import write_export
 from .interrupt import handle_interrupts
 from .missing_saved_files import find_missing_files
 from .progress import RunProgress
 from .progress_display import print_summary, show_progress
 
-_ResultStream: TypeAlias = AsyncGenerator[Outcome, None] | AsyncGenerator[SaveResult, None]
-
 
 @frozen(kw_only=True)
 class Plan:
-    """The options of the commands `batch run` and `batch retry`."""
+    """The options of every command that runs a batch."""
 
     path: Path
     folder: Path | None
     export: Path | None
     timeout: float | None
-    window: int
     concurrency: int
     max_bytes: int
     link_timeout: float
@@ -50,17 +54,30 @@ class Plan:
 def run_batch(
     plan: Plan,
     base_urls: tuple[str | None, str | None],
+    work: BatchWork,
     *,
-    tickets: Sequence[NewTicket] = (),
     tally: ExitTally | None = None,
-    failed: bool = False,
+    queue: int = 5,
+    max_submits: int | None = None,
 ) -> int:
-    """Run a batch, and return the exit code of the whole journal."""
+    """
+    Run a batch, and return the exit code of the whole journal.
+
+    Args:
+        plan: The options of the command.
+        base_urls: The base URLs of the service.
+        work: What to poll or to submit.
+        tally: Counts the results.
+        queue: The most generations that may be queued at the service.
+        max_submits: The most submits that may be paid for; None for no limit.
+    """
     progress, tally = RunProgress(), tally or ExitTally()
-    client = make_client(*base_urls, on_event=progress.on_event)
+    client = make_client(
+        *base_urls, on_event=progress.on_event, queue=queue, max_submits=max_submits
+    )
     batch_run = _BatchRun(plan, client, progress, tally)
     try:
-        summary = run_async(batch_run.execute(tickets, failed=failed))
+        summary = run_async(batch_run.execute(work))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise options.Interrupted(_interrupted_message(progress)) from None
     except ValueError as error:
@@ -106,46 +123,46 @@ class _BatchRun:
         self._progress = progress
         self._tally = tally
 
-    async def execute(self, tickets: Sequence[NewTicket], *, failed: bool) -> BatchSummary:
+    async def execute(self, work: BatchWork) -> BatchSummary:
         """Run the batch, and return what the journal holds after it."""
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(self._client)
             batch = await stack.enter_async_context(Batch.open(self._plan.path, client=client))
-            await batch.add(tickets)
-            if failed:
-                await batch.retry_failed()
-            self._progress.begin(await batch.report(), is_saving=self._plan.folder is not None)
+            is_saving = self._plan.folder is not None
+            to_submit = await work.prepare(batch, saves_files=is_saving)
+            self._progress.begin(await batch.report(), is_saving=is_saving, to_submit=to_submit)
             stack.enter_context(handle_interrupts(lambda: self._drain(batch)))
-            await self._run(batch)
+            await self._run(batch, work)
             if self._plan.export is not None and not self._progress.is_stopping:
                 await write_export(batch, self._plan.export)
             folder = self._plan.folder
             missing_files = None if folder is None else await find_missing_files(folder, batch)
-            return BatchSummary(await batch.report(), missing_files)
+            return BatchSummary(await batch.report(), missing_files, await batch.uncertain())
 
     def _drain(self, batch: Batch) -> None:
         self._progress.is_stopping = True
         batch.drain()
 
-    async def _run(self, batch: Batch) -> None:
+    async def _run(self, batch: Batch, work: BatchWork) -> None:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(
                 show_progress(self._progress, batch.report, quiet=self._plan.quiet)
             )
-            async for result in await stack.enter_async_context(self._results(batch)):
+            downloads = self._downloads()
+            if downloads is not None:
+                await stack.enter_async_context(downloads)
+            results = work.results(batch, downloads, self._plan.timeout)
+            await stack.enter_async_context(aclosing(results))
+            async for result in results:
                 self._handle_result(result)
                 # Many results may be ready at once. Let the poller run between two of them.
                 await asyncio.sleep(0)
 
-    @asynccontextmanager
-    async def _results(self, batch: Batch) -> AsyncGenerator[_ResultStream, None]:
-        """Run the batch while the block runs, and yield the stream of outcomes or saved files."""
+    def _downloads(self) -> Downloads | None:
         plan = self._plan
         if plan.folder is None:
-            async with aclosing(batch.run(timeout=plan.timeout, window=plan.window)) as outcomes:
-                yield outcomes
-            return
-        downloads = Downloads(
+            return None
+        return Downloads(
             self._client,
             to=plan.folder,
             concurrency=plan.concurrency,
@@ -153,17 +170,21 @@ class _BatchRun:
             link_timeout=plan.link_timeout,
             allow_private=plan.allow_private,
         )
-        save_results = batch.save(downloads, timeout=plan.timeout, window=plan.window)
-        async with downloads, aclosing(save_results):
-            yield save_results
 
-    def _handle_result(self, result: Outcome | SaveResult) -> None:
-        self._progress.count_result(result)
+    def _handle_result(self, work_result: WorkResult) -> None:
+        result = work_result.result
+        self._progress.count_result(result, work_result.name)
         match result:
             case Unresolved(cause=JournalDamaged() as damaged):
                 # The journal counts the ticket as unsaved, which gives the exit code.
                 output.print_message(explain(damaged))
             case Unresolved():
                 self._tally.count(result)
+            case Unsubmitted(cause=cause):
+                message = explain_unsubmitted(cause, work_result.details["endpoint"])
+                # If the account is refused, every submission that was not sent ends in this way.
+                is_account_refused = isinstance(cause, (AuthenticationError, PaymentRequired))
+                name = "" if is_account_refused else f"{work_result.name}: "
+                self._tally.count_unsubmitted(cause, f"{name}{message}")
         if self._plan.as_json:
-            click.echo(json.dumps(result_record(result)))
+            click.echo(json.dumps(result_record(result) | work_result.details, default=str))

@@ -39,7 +39,7 @@ def read_tickets(
     """
     name = source_name(source)
     try:
-        with _open_source(source) as file:
+        with open_source(source) as file:
             rows = (
                 rows_from_parquet(source, spec)
                 if is_parquet(source)
@@ -67,7 +67,8 @@ def source_name(source: str) -> str:
     return "standard input" if source == STDIN else source
 
 
-def _open_source(source: str) -> AbstractContextManager[TextIO]:
+def open_source(source: str) -> AbstractContextManager[TextIO]:
+    """Open a file of text, or standard input."""
     if source == STDIN:
         return nullcontext(sys.stdin)
     return Path(source).open(encoding="utf-8-sig", errors="backslashreplace")

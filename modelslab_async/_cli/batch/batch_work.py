@@ -1,0 +1,140 @@
+"""What one run of a batch is about: the tickets of a file, or the submissions of a table."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol, TypeAlias
+
+import click
+from attrs import define, field, frozen
+
+from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
+from ..._models.new_ticket import NewTicket
+from .submission_input import SubmissionRow
+
+# More than any plan lets be queued, so that the next submissions wait for their slots already.
+_SUBMISSIONS_IN_PROGRESS = 100
+
+
+@frozen(kw_only=True)
+class WorkResult:
+    """
+    One result of a run.
+
+    Attributes:
+        result: The result.
+        name: What to call it in a message: a ticket, or the row of a table.
+        details: What its line of JSON has besides the result.
+    """
+
+    result: Outcome | SaveResult | Unsubmitted
+    name: str
+    details: dict[str, Any] = field(factory=dict[str, Any])
+
+
+ResultStream: TypeAlias = AsyncGenerator[WorkResult, None]
+
+
+class BatchWork(Protocol):
+    """What a run does with a batch."""
+
+    async def prepare(self, batch: Batch, *, saves_files: bool) -> int:
+        """Prepare the journal. Return how many tickets the run may add to it by submits."""
+        ...
+
+    def results(
+        self, batch: Batch, downloads: Downloads | None, timeout: float | None
+    ) -> ResultStream:
+        """Run the batch, and yield the results."""
+        ...
+
+
+@frozen(kw_only=True)
+class TicketWork:
+    """
+    Polls tickets.
+
+    Attributes:
+        tickets: The tickets to add to the journal.
+        failed: Whether to poll failed tickets again.
+        window: The most tickets that this process takes at once.
+    """
+
+    tickets: Sequence[NewTicket] = ()
+    failed: bool = False
+    window: int
+
+    async def prepare(self, batch: Batch, *, saves_files: bool) -> int:  # noqa: ARG002
+        """See `BatchWork`."""
+        await batch.add(self.tickets)
+        if self.failed:
+            await batch.retry_failed()
+        return 0
+
+    async def results(
+        self, batch: Batch, downloads: Downloads | None, timeout: float | None
+    ) -> ResultStream:
+        """See `BatchWork`."""
+        results: AsyncGenerator[Outcome | SaveResult, None] = (
+            batch.run(timeout=timeout, window=self.window)
+            if downloads is None
+            else batch.save(downloads, timeout=timeout, window=self.window)
+        )
+        async with aclosing(results):
+            async for result in results:
+                yield WorkResult(result=result, name=str(result.ticket))
+
+
+@define(kw_only=True)
+class SubmitWork:
+    """
+    Submits what the journal does not know, and polls.
+
+    Attributes:
+        rows: The submissions, each with a key.
+        most: The most submits that may be paid for; None for no limit.
+    """
+
+    rows: Sequence[SubmissionRow]
+    most: int | None = None
+    _finished: frozenset[str] = frozenset()
+
+    async def prepare(self, batch: Batch, *, saves_files: bool) -> int:
+        """
+        See `BatchWork`.
+
+        Raises:
+            click.UsageError: More would be submitted than `most` allows.
+        """
+        known = await batch.journal.leases.submitted_keys(saves_files=saves_files)
+        self._finished = frozenset(key for key, is_finished in known.items() if is_finished)
+        new = sum(row.submission.key not in known for row in self.rows)
+        if self.most is not None and new > self.most:
+            raise click.UsageError(
+                f"this would start {new:,} generations, and --most allows {self.most:,}; nothing "
+                "was sent"
+            )
+        return new
+
+    async def results(
+        self, batch: Batch, downloads: Downloads | None, timeout: float | None
+    ) -> ResultStream:
+        """See `BatchWork`. Results of earlier runs are not yielded again."""
+        locations = {row.submission.key: row.location for row in self.rows}
+        pairs = batch.generate_many(
+            (row.submission for row in self.rows),
+            downloads=downloads,
+            timeout=timeout,
+            window=_SUBMISSIONS_IN_PROGRESS,
+        )
+        async with aclosing(pairs):
+            async for submission, result in pairs:
+                if submission.key in self._finished and not isinstance(result, Unsubmitted):
+                    continue
+                location = locations[submission.key]
+                details = {
+                    "endpoint": submission.endpoint,
+                    "key": submission.key,
+                    "row": location,
+                    "input": dict(submission.columns),
+                }
+                yield WorkResult(result=result, name=location, details=details)

@@ -1,0 +1,239 @@
+"""Reads the submissions of a table or of lines of prompts. A bad row is reported and skipped."""
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+import click
+from attrs import field, frozen
+
+from ... import ENDPOINTS, Endpoint, Submission
+from ..._batch.submission_keys import SubmissionKeys
+from ..._registry.suggestions import did_you_mean
+from ..endpoint_parameters import parse_file, parse_value
+from .csv_input import named_rows_from_csv
+from .input_columns import NamedRow, shorten
+from .json_input import JsonItem, items_from_json_array, items_from_json_lines
+from .ticket_input import open_source, source_name
+
+_ENDPOINT_COLUMN: Final = "endpoint"
+_KEY_COLUMN: Final = "key"
+_PROMPT: Final = "prompt"
+_FORMATS_BY_SUFFIX: Final = {
+    ".txt": "text",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+}
+_DELIMITERS: Final = ",;\t"
+_NAME_PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 _-]{0,60}")
+# The format of a file without a known suffix is detected from this many lines.
+_SAMPLE_LINES: Final = 20
+
+
+@frozen(kw_only=True)
+class SubmissionSpec:
+    """
+    What the user says about a file of submissions.
+
+    Attributes:
+        endpoint: The endpoint of rows that name none; None if every row names one.
+        defaults: The texts of parameters for rows that have no such cell.
+        key: The column with the key of each row; None for the column `key`, if there is one.
+        sends: Columns to send, although the registry does not know them as parameters.
+        input_format: `text`, `csv` or `json`; None to take it from the name or the content.
+    """
+
+    endpoint: str | None = None
+    defaults: Mapping[str, tuple[str, ...]] = field(factory=dict[str, tuple[str, ...]])
+    key: str | None = None
+    sends: tuple[str, ...] = ()
+    input_format: str | None = None
+
+
+@frozen
+class SubmissionRow:
+    """A submission, and where its row is, such as `line 3`."""
+
+    location: str
+    submission: Submission
+
+
+def read_submissions(
+    source: str,
+    spec: SubmissionSpec,
+    check: Callable[[str, Mapping[str, Any]], object],
+    on_skipped: Callable[[str], None],
+) -> Iterator[SubmissionRow]:
+    """
+    Yield the submissions of a file, or of standard input. Each has a key of its own.
+
+    Args:
+        source: The path of the file, or `-`.
+        spec: What the user says about the file.
+        check: Raises a `ValueError` if the parameters do not fit the endpoint.
+        on_skipped: Called with the problem of a bad row. The row is skipped.
+
+    Raises:
+        click.UsageError: The file cannot be read.
+    """
+    name = source_name(source)
+    keys, locations = SubmissionKeys(), dict[str, str]()
+    try:
+        with open_source(source) as file:
+            for row in _rows(file, source, spec):
+                try:
+                    submission = keys.complete(_to_submission(row, spec, check))
+                    _note_location(locations, submission, row.location)
+                except click.UsageError as problem:
+                    on_skipped(f"{row.location} of {name} skipped: {problem.format_message()}")
+                except ValueError as problem:
+                    on_skipped(f"{row.location} of {name} skipped: {problem}")
+                else:
+                    yield SubmissionRow(row.location, submission)
+    except OSError as problem:
+        raise click.UsageError(
+            f"{name} cannot be read: {problem.strerror or problem}; give a file of prompts, or `-`"
+        ) from None
+
+
+def _note_location(locations: dict[str, str], submission: Submission, location: str) -> None:
+    key = submission.key or ""
+    if (earlier := locations.setdefault(key, location)) != location:
+        raise ValueError(f"its key {key!r} is that of {earlier}")
+
+
+def _rows(file: TextIO, source: str, spec: SubmissionSpec) -> Iterator[NamedRow]:
+    lines = iter(file)
+    sample = [line.removeprefix("\ufeff") for line in islice(lines, _SAMPLE_LINES)]
+    first = next((line.strip() for line in sample if line.strip()), "")
+    if any("\0" in line for line in sample):
+        raise click.UsageError(f"{source_name(source)} is not UTF-8 text; save it in UTF-8")
+    all_lines = chain(sample, lines)
+    known = spec.input_format or _FORMATS_BY_SUFFIX.get(Path(source).suffix.lower())
+    match known or _detect_format(first, spec):
+        case "json" if first.startswith("["):
+            advice = "give an array of objects, or one object a line"
+            return map(_row_of_item, items_from_json_array(all_lines, source, advice))
+        case "json":
+            return map(_row_of_item, items_from_json_lines(all_lines))
+        case "csv":
+            return named_rows_from_csv(all_lines, _delimiter(first))
+        case _:
+            return _rows_from_text(all_lines, spec)
+
+
+def _detect_format(first: str, spec: SubmissionSpec) -> str:
+    """Return the format that the first line has. A prompt may hold commas and brackets."""
+    if first.startswith("{") or re.match(r"\[\s*($|[{\"])", first):
+        return "json"
+    names = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
+    endpoint = ENDPOINTS.get(spec.endpoint or "")
+    required = {_ENDPOINT_COLUMN, _PROMPT, spec.key, *(endpoint.required if endpoint else ())}
+    are_names = all(map(_NAME_PATTERN.fullmatch, names))
+    return "csv" if are_names and not required.isdisjoint(map(_normalize, names)) else "text"
+
+
+def _delimiter(header: str) -> str:
+    return max(_DELIMITERS, key=header.count)
+
+
+def _rows_from_text(lines: Iterable[str], spec: SubmissionSpec) -> Iterator[NamedRow]:
+    """Yield a row for each line that is not empty: a prompt, or else the only thing required."""
+    endpoint = ENDPOINTS.get(spec.endpoint or "")
+    name = _PROMPT
+    if endpoint and _PROMPT not in endpoint.parameters and len(endpoint.required) == 1:
+        (name,) = endpoint.required
+    for number, line in enumerate(lines, 1):
+        if text := line.strip():
+            yield NamedRow(location=f"line {number}", cells={name: text})
+
+
+def _row_of_item(item: JsonItem) -> NamedRow:
+    match item:
+        case JsonItem(value=dict() as cells):
+            return NamedRow(location=item.location, cells=cells, has_types=True)
+        case JsonItem(value=str() as prompt):
+            return NamedRow(location=item.location, cells={_PROMPT: prompt}, has_types=True)
+        case _:
+            problem = f"{type(item.value).__name__} is not an object with parameters"
+            return NamedRow(location=item.location, problem=item.problem or problem)
+
+
+def _to_submission(
+    row: NamedRow, spec: SubmissionSpec, check: Callable[[str, Mapping[str, Any]], object]
+) -> Submission:
+    """
+    Return the submission of a row.
+
+    Raises:
+        ValueError: The row names no endpoint or key, or its parameters do not fit the endpoint.
+        click.UsageError: A file does not exist.
+    """
+    if row.problem:
+        raise ValueError(row.problem)
+    cells = {name: value for name, value in row.cells.items() if value not in (None, "")}
+    named = {_normalize(name): value for name, value in cells.items()}
+    endpoint = _endpoint(named.pop(_ENDPOINT_COLUMN, None), spec)
+    key = _key(named, spec)
+    sent = {
+        name: value
+        for name, value in named.items()
+        if endpoint.allows_extra or name in endpoint.parameters or name in spec.sends
+    }
+    parameters = {
+        name: _value(endpoint, name, value, has_types=row.has_types) for name, value in sent.items()
+    }
+    for name, texts in spec.defaults.items():
+        values = [parse_value(endpoint, name, text) for text in texts]
+        parameters.setdefault(name, values if len(values) > 1 else values[0])
+    # Names of other columns may be misspelt names of parameters.
+    check(endpoint.name, dict.fromkeys(named.keys() - sent.keys(), "") | parameters)
+    others = (_ENDPOINT_COLUMN, _normalize(spec.key or _KEY_COLUMN))
+    columns = {name: value for name, value in cells.items() if _normalize(name) not in others}
+    return Submission(endpoint.name, parameters, key, columns=columns)
+
+
+def _endpoint(name: Any, spec: SubmissionSpec) -> Endpoint:
+    given = spec.endpoint if name is None else name
+    if given is None:
+        raise ValueError("it names no endpoint; give --endpoint, or a column `endpoint`")
+    endpoint = ENDPOINTS.get(given) if isinstance(given, str) else None
+    if endpoint is None:
+        hint = did_you_mean(str(given), ENDPOINTS) or "none is like it;"
+        raise ValueError(
+            f"unknown endpoint {shorten(str(given))!r}; {hint} `modelslab-async endpoints` lists "
+            "all of them"
+        )
+    return endpoint
+
+
+def _key(named: dict[str, Any], spec: SubmissionSpec) -> str | None:
+    value = named.pop(_normalize(spec.key or _KEY_COLUMN), None)
+    if value is None:
+        if spec.key is not None:
+            raise ValueError(f"it has no {spec.key!r}, which --key names")
+        return None
+    match value:
+        case str() | int() if not isinstance(value, bool):
+            return str(value)
+        case _:
+            raise ValueError(f"its key is of type {type(value).__name__}, not a text or a number")
+
+
+def _value(endpoint: Endpoint, name: str, value: Any, *, has_types: bool) -> Any:
+    """Return the value of a cell, with a path where a text names a file."""
+    if isinstance(value, list):
+        return [_value(endpoint, name, item, has_types=has_types) for item in value]
+    if not isinstance(value, str) or (has_types and not endpoint.takes_file(name)):
+        return value
+    return (parse_file if has_types else parse_value)(endpoint, name, value)
+
+
+def _normalize(name: str) -> str:
+    return name.strip().replace("-", "_").replace(" ", "_")

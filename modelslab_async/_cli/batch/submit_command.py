@@ -1,0 +1,174 @@
+"""The command `batch submit`: from a table of prompts to files. It pays for no row twice."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ... import ENDPOINTS, Batch
+from ..._registry.suggestions import did_you_mean
+from ..._transport.credentials import MissingApiKey
+from .. import options, output
+from ..endpoint_parameters import extra_parameters
+from ..event_loop import run_async
+from ..exit_codes import exit_codes
+from ..exit_tally import ExitTally
+from ..ticket_arguments import UnusableKey, find_credentials, make_client, missing_key_message
+from .batch_work import SubmitWork
+from .run_commands import make_plan, run_options
+from .runner import run_batch
+from .submission_input import SubmissionRow, SubmissionSpec, read_submissions
+from .ticket_input import source_name
+
+
+@click.command("submit", epilog=exit_codes())
+@click.argument("table", type=click.Path(allow_dash=True))
+@click.option(
+    "--endpoint",
+    metavar="NAME",
+    shell_complete=options.complete_endpoint,
+    help="The endpoint of rows that name none in a column `endpoint`.",
+)
+@extra_parameters
+@click.option(
+    "--key",
+    metavar="COLUMN",
+    help="The column with a name of your own for each row; else the column `key`.",
+)
+@click.option(
+    "--send",
+    "sends",
+    multiple=True,
+    metavar="COLUMN",
+    help="Send this column too, although `endpoints` does not list it as a parameter.",
+)
+@click.option(
+    "--input-format",
+    type=click.Choice(["text", "csv", "json"]),
+    help="The format of TABLE, if its name does not say it.",
+)
+@click.option("--strict", is_flag=True, help="Start nothing if a row has an error.")
+@click.option(
+    "--most",
+    type=click.IntRange(min=0),
+    metavar="COUNT",
+    help="Send nothing if this command would start, and pay for, more generations.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be submitted, and send nothing.")
+@click.option(
+    "--queue",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="COUNT",
+    help="How many generations your plan lets you have queued at once.",
+)
+@run_options
+def submit(
+    table: str,
+    *,
+    endpoint: str | None,
+    extra_parameters: Sequence[tuple[str, str]],
+    key: str | None,
+    sends: tuple[str, ...],
+    input_format: str | None,
+    strict: bool,
+    most: int | None,
+    dry_run: bool,
+    queue: int,
+    base_url: str | None,
+    legacy_base_url: str | None,
+    **plan_arguments: Any,
+) -> int:
+    """
+    Start a generation for each row of TABLE, wait for all, and save their files.
+
+    TABLE is a CSV file whose columns are parameters, JSON lines, a JSON array, or a text file with
+    a prompt on each line. `-` reads standard input. A column that is no parameter of the endpoint
+    is not sent, and comes back in exports.
+
+    After any end of this program, even kill -9, the same command resumes. No row is paid for twice:
+    a row that was submitted is in the journal. A row whose submit may or may not have arrived is
+    reported, and never sent again. A row with an error is reported by its number and skipped.
+
+    The first Ctrl-C stops after the current downloads. The second stops at once.
+    """
+    plan = make_plan(plan_arguments, source=table, what="table")
+    if endpoint is not None and endpoint not in ENDPOINTS:
+        hint = did_you_mean(endpoint, ENDPOINTS) or "none is like it;"
+        raise click.UsageError(
+            f"unknown endpoint {endpoint!r}; {hint} `modelslab-async endpoints` lists all of them"
+        )
+    find_credentials()
+    spec = SubmissionSpec(
+        endpoint=endpoint,
+        defaults=_grouped(extra_parameters),
+        key=key,
+        sends=sends,
+        input_format=input_format,
+    )
+    tally = ExitTally()
+    rows = _read_rows(table, spec, (base_url, legacy_base_url), tally)
+    if not rows and not tally.handled and not plan.quiet:
+        output.print_message(f"{source_name(table)} is empty: it holds no prompts")
+    if strict and tally.handled:
+        raise click.UsageError(f"{tally.handled} rows have an error, so nothing was started")
+    if dry_run:
+        saves_files = plan.folder is not None
+        return _print_dry_run(plan.path, rows, tally, saves_files, as_json=plan.as_json)
+    work = SubmitWork(rows=rows, most=most)
+    return run_batch(
+        plan, (base_url, legacy_base_url), work, tally=tally, queue=queue, max_submits=most
+    )
+
+
+def _grouped(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
+    grouped: dict[str, tuple[str, ...]] = {}
+    for name, text in pairs:
+        grouped[name] = (*grouped.get(name, ()), text)
+    return grouped
+
+
+def _read_rows(
+    table: str, spec: SubmissionSpec, base_urls: tuple[str | None, str | None], tally: ExitTally
+) -> list[SubmissionRow]:
+    """
+    Read the whole table before anything is sent.
+
+    Raises:
+        UnusableKey: There is no key for the endpoint of a row.
+    """
+    endpoints = make_client(*base_urls).engine.endpoints
+    try:
+        return [*read_submissions(table, spec, endpoints.check, tally.count_skipped)]
+    except MissingApiKey as error:
+        raise UnusableKey(missing_key_message(error)) from None
+
+
+def _print_dry_run(
+    journal: Path,
+    rows: Sequence[SubmissionRow],
+    tally: ExitTally,
+    saves_files: bool,  # noqa: FBT001
+    *,
+    as_json: bool,
+) -> int:
+    async def known_keys() -> dict[str, bool]:
+        async with Batch.open(journal) as batch:
+            return await batch.journal.leases.submitted_keys(saves_files=saves_files)
+
+    known = run_async(known_keys()) if journal.exists() else {}
+    new = [row for row in rows if row.submission.key not in known]
+    if as_json:
+        for row in new:
+            click.echo(json.dumps({"row": row.location, **row.submission.to_dict()}))
+    counts = Counter(row.submission.endpoint for row in new)
+    details = "".join(f"; {count:,} x {name}" for name, count in counts.most_common())
+    output.print_message(
+        f"{len(rows):,} rows, {len(rows) - len(new):,} of them in the journal; "
+        f"{len(new):,} would be submitted, and nothing was{details}"
+    )
+    return tally.print_summary()

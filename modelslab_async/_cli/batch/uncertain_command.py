@@ -1,0 +1,82 @@
+"""The command `batch uncertain`: lists uncertain submits, and records what became of one."""
+
+import json
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ... import Batch
+from ...journal import PendingSubmit
+from .. import options, output
+from ..event_loop import run_async
+from ..ticket_arguments import parse_ticket
+from .journal_option import journal, require_journal
+
+
+@click.command()
+@click.argument("track_id", required=False)
+@click.option("--ticket", metavar="TICKET", help="Record that the submit started this ticket.")
+@click.option(
+    "--not-started",
+    is_flag=True,
+    help="Record that it started nothing, so that it may be submitted, and paid for, again.",
+)
+@journal
+@options.json_option()
+@options.debug
+def uncertain(
+    track_id: str | None, *, ticket: str | None, not_started: bool, path: Path, as_json: bool
+) -> None:
+    """
+    List the submits that may or may not have started work.
+
+    Their replies were lost. `batch submit` never sends them again. Look for each in your account at
+    the service, by its time or its TRACK_ID. Then give the TRACK_ID with --ticket or --not-started.
+    """
+    require_journal(path)
+    is_answer = ticket is not None or not_started
+    if is_answer != (track_id is not None) or (ticket is not None and not_started):
+        raise click.UsageError(
+            "give TRACK_ID with either --ticket or --not-started, or neither to list all"
+        )
+
+    async def answer(track_id: str) -> None:
+        async with Batch.open(path) as batch:
+            if ticket is None:
+                await batch.journal.withdraw(track_id)
+            else:
+                await batch.journal.confirm(track_id, parse_ticket(ticket))
+
+    async def submits() -> list[PendingSubmit]:
+        async with Batch.open(path) as batch:
+            return await batch.uncertain()
+
+    if track_id is None:
+        for submit in run_async(submits()):
+            _print(submit, as_json=as_json)
+        return
+    try:
+        run_async(answer(track_id))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    command = shlex.join([output.PROGRAM, "batch", "run", "--journal", str(path)])
+    done = "may be submitted again" if ticket is None else f"is {ticket}; `{command}` waits for it"
+    output.print_message(f"{track_id} {done}")
+
+
+def _print(submit: PendingSubmit, *, as_json: bool) -> None:
+    sent_at = datetime.fromtimestamp(submit.recorded_at, UTC).isoformat(timespec="seconds")
+    record = {
+        "track_id": submit.track_id,
+        "endpoint": submit.endpoint,
+        "key": submit.key,
+        "sent_at": sent_at,
+        "input": dict(submit.columns),
+    }
+    if as_json:
+        click.echo(json.dumps(record))
+        return
+    key = "" if submit.key is None else f"  key {submit.key}"
+    click.echo(output.sanitize(f"{submit.track_id}  {submit.endpoint}  sent {sent_at}{key}"))

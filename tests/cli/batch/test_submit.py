@@ -1,0 +1,228 @@
+"""`batch submit`: from a table of prompts to files, and what a row with an error ends with."""
+
+import json
+import sqlite3
+from collections import Counter
+from contextlib import closing
+
+import pytest
+
+from modelslab_async import ENDPOINTS
+from modelslab_async._submitting.submit_request import SubmitRequest
+
+REALTIME = "realtime/text2img"
+SUBMIT = ("submit", "--endpoint", REALTIME, "--allow-private", "--out", "pictures")
+CSV = """prompt,width,note
+a lighthouse,512,first
+"a cat, in oil",512,second
+a dog,,third
+"""
+
+
+@pytest.fixture
+def submits(emulator):
+    """The submits that the emulator got during this test."""
+    before = len(emulator.submits)
+    return lambda: emulator.submits[before:]
+
+
+def records(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def lose_reply(here):
+    """Make a journal with a submit of a cat whose reply was lost."""
+    assert 0 == here("run", "-", given="").returncode
+    payload_hash = SubmitRequest.of(ENDPOINTS[REALTIME], {"prompt": "a cat"}).payload_hash
+    with closing(sqlite3.connect(here.folder / "run.db")) as db:
+        db.execute(
+            "INSERT INTO submits (track_id, endpoint, payload_hash, recorded_at, key) "
+            "VALUES ('77', ?, ?, 1e9, 'lost')",
+            (REALTIME, payload_hash),
+        )
+        db.commit()
+
+
+def test_table_becomes_files_and_same_command_resumes(here, submits):
+    """Each row is submitted once, its files are saved, and the table ends in the export."""
+    (here.folder / "prompts.csv").write_text(CSV)
+    first = here(*SUBMIT, "prompts.csv", "--json", "--export", "out.jsonl")
+    assert 0 == first.returncode, first.stderr
+    assert {"line 2", "line 3", "line 4"} == {each["row"] for each in records(first)}
+    assert 3 == len([*(here.folder / "pictures").iterdir()])
+    sent = {each.fields["prompt"]: each.fields for each in submits()}
+    assert {"a lighthouse", "a cat, in oil", "a dog"} == sent.keys()
+    assert 512 == sent["a lighthouse"]["width"]
+    assert sent["a dog"].keys().isdisjoint({"width", "note"})
+    lines = (here.folder / "out.jsonl").read_text().splitlines()
+    inputs = {each["input"]["prompt"]: each["input"]["note"] for each in map(json.loads, lines)}
+    assert {"a lighthouse": "first", "a cat, in oil": "second", "a dog": "third"} == inputs
+    second = here(*SUBMIT, "prompts.csv")
+    assert 0 == second.returncode, second.stderr
+    assert "3 of 3 completed" in second.stdout
+    assert "3 before this run" in second.stdout
+    assert 3 == len(submits())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("prompts.txt", "[masterpiece], a cat\n\na dog, big\n"),
+        ("prompts.jsonl", '{"prompt": "[masterpiece], a cat"}\n{"prompt": "a dog, big"}\n'),
+        ("prompts.json", '["[masterpiece], a cat", {"prompt": "a dog, big"}]'),
+        ("-", "[masterpiece], a cat\na dog, big\n"),
+        ("-", 'prompt\n"[masterpiece], a cat"\n"a dog, big"\n'),
+        ("-", '{"prompt": "[masterpiece], a cat"}\n{"prompt": "a dog, big"}\n'),
+    ],
+)
+def test_every_form_of_table_is_read(here, submits, name, text):
+    """Lines of prompts, JSON lines, a JSON array, CSV and standard input give the same work."""
+    if name != "-":
+        (here.folder / name).write_text(text)
+    result = here(*SUBMIT, name, given=text if name == "-" else "")
+    assert 0 == result.returncode, result.stderr
+    assert {"[masterpiece], a cat", "a dog, big"} == {each.fields["prompt"] for each in submits()}
+
+
+def test_values_of_json_keep_their_types(here, submits):
+    """A text that looks like a number stays a text. A file is uploaded, a new parameter sent."""
+    (here.folder / "house.png").write_bytes(b"\x89PNG\r\n\x1a\n and so on")
+    rows = [
+        {"endpoint": "realtime/img2img", "prompt": "42", "init_image": "house.png", "seed": 7},
+        {"prompt": "a dog", "brand_new": "1", "note": "mine"},
+    ]
+    result = here(*SUBMIT, "-", "--send", "brand_new", given="\n".join(map(json.dumps, rows)))
+    assert 0 == result.returncode, result.stderr
+    sent = {each.fields["prompt"]: each.fields for each in submits()}
+    assert 7 == sent["42"]["seed"]
+    assert sent["42"]["init_image"].startswith("http")
+    assert "1" == sent["a dog"]["brand_new"]
+    assert "note" not in sent["a dog"]
+
+
+def test_bad_rows_are_named_and_skipped(here, submits):
+    """The others are started, and the exit code tells."""
+    rows = [
+        '{"prompt": "a cat"}',
+        '{"width": 512}',
+        '{"prompt": "a dog", "endpoint": "realtime/text2imgg"}',
+        '{"prompt": "a fox", "widht": 512}',
+        "{broken",
+        "7",
+        '{"prompt": "a cow", "key": "a"}',
+        '{"prompt": "a pig", "key": "a"}',
+        '{"prompt": "a hen", "key": 1.5}',
+        '{"prompt": "winter", "endpoint": "realtime/img2img", "init_image": "absent.png"}',
+    ]
+    result = here(*SUBMIT, "-", given="\n".join(rows))
+    assert 2 == result.returncode
+    assert {"a cat", "a cow"} == {each.fields["prompt"] for each in submits()}
+    for line in (
+        "line 2 of standard input skipped: realtime/text2img needs prompt",
+        "line 3 of standard input skipped: unknown endpoint 'realtime/text2imgg'",
+        "line 4 of standard input skipped: realtime/text2img expects 'width', got 'widht'",
+        "line 5 of standard input skipped: '{broken' is not a line of JSON",
+        "line 6 of standard input skipped: int is not an object",
+        "line 8 of standard input skipped: its key 'a' is that of line 7",
+        "line 9 of standard input skipped: its key is of type float",
+        "line 10 of standard input skipped: init_image takes a file, and there is no file",
+    ):
+        assert line in result.stderr
+    strict = here(*SUBMIT, "-", "--strict", given="\n".join(rows))
+    assert 2 == strict.returncode
+    assert "8 rows have an error, so nothing was started" in strict.stderr
+    assert 2 == len(submits())
+
+
+def test_row_without_endpoint_is_named(here, submits):
+    """The error says both ways to give one."""
+    result = here("submit", "-", given="a cat\n")
+    assert 2 == result.returncode
+    assert (
+        "line 1 of standard input skipped: it names no endpoint; give --endpoint" in result.stderr
+    )
+    assert [] == submits()
+
+
+def test_most_and_dry_run_send_nothing(here, submits):
+    """They count only what is not in the journal yet."""
+    assert 0 == here(*SUBMIT, "-", given="a cat\n").returncode
+    table = "a cat\na dog\na fox\n"
+    dry = here(*SUBMIT, "-", "--dry-run", "--json", given=table)
+    assert 0 == dry.returncode
+    assert "3 rows, 1 of them in the journal; 2 would be submitted" in dry.stderr
+    assert ["a dog", "a fox"] == [each["parameters"]["prompt"] for each in records(dry)]
+    bounded = here(*SUBMIT, "-", "--most", "1", given=table)
+    assert 2 == bounded.returncode
+    assert "this would start 2 generations, and --most allows 1; nothing was sent" in bounded.stderr
+    assert 1 == len(submits())
+    assert 0 == here(*SUBMIT, "-", "--most", "2", given=table).returncode
+    assert 3 == len(submits())
+
+
+def test_dry_run_makes_no_journal(here):
+    """Nothing is left behind."""
+    assert 0 == here(*SUBMIT, "-", "--dry-run", given="a cat\n").returncode
+    assert not (here.folder / "run.db").exists()
+
+
+def test_keys_and_defaults_come_from_options(here, submits):
+    """A changed row of a key is a conflict that ends that row alone."""
+    table = "id,prompt\n1,a cat\n2,a dog\n"
+    options = (*SUBMIT, "-", "--key", "id", "-p", "width=256", "--json")
+    first = here(*options, given=table)
+    assert 0 == first.returncode, first.stderr
+    assert {"1", "2"} == {each["key"] for each in records(first)}
+    assert [256, 256] == [each.fields["width"] for each in submits()]
+    second = here(*options, given="id,prompt\n1,a cat\n2,a fox\n3,a hen\n,a cow\n")
+    assert 2 == second.returncode
+    assert "line 3: the key of submission '2' is in this journal for another" in second.stderr
+    assert "line 5 of standard input skipped: it has no 'id', which --key names" in second.stderr
+    prompts = Counter(each.fields["prompt"] for each in submits())
+    assert {"a cat": 1, "a dog": 1, "a hen": 1} == prompts
+    (conflict, done) = sorted(records(second), key=lambda each: each["kind"], reverse=True)
+    assert ("unsubmitted", "SubmissionConflict", "line 3") == (
+        *(conflict["kind"], conflict["error"], conflict["row"]),
+    )
+    assert ("success", "3") == (done["kind"], done["key"])
+
+
+def test_refused_key_is_told_once(here):
+    """However many rows there are, and every row can be submitted later."""
+    table = "".join(f"cat {n}\n" for n in range(20))
+    result = here(*SUBMIT, "-", given=table, MODELSLAB_API_KEY="a-wrong-key-of-someone")
+    assert 3 == result.returncode
+    assert 1 == result.stderr.count("check the key in MODELSLAB_API_KEY")
+    assert "20 not started" in result.stdout
+    assert "a-wrong-key-of-someone" not in result.stdout + result.stderr
+    assert 0 == here(*SUBMIT, "-", given=table).returncode
+
+
+def test_uncertain_submit_is_listed_and_settled(here, submits):
+    """It is never sent again, until the user says that it started nothing."""
+    lose_reply(here)
+    table = "key,prompt\nlost,a cat\n"
+    for _ in range(2):
+        result = here(*SUBMIT, "-", given=table)
+        assert 10 == result.returncode
+        assert "line 2: realtime/text2img (track_id 77) was sent before" in result.stderr
+        assert "1 uncertain" in result.stdout
+    assert [] == submits()
+    listed = here("uncertain")
+    assert "77  realtime/text2img  sent 2001-09-09T01:46:40+00:00  key lost" in listed.stdout
+    assert 2 == here("uncertain", "77").returncode
+    assert 0 == here("uncertain", "77", "--not-started").returncode
+    assert 2 == here("uncertain", "77", "--not-started").returncode
+    assert 0 == here(*SUBMIT, "-", given=table).returncode
+    assert 1 == len(submits())
+
+
+def test_uncertain_submit_gets_its_ticket(here, emulator, submits):
+    """The user found the work, and the next command waits for it."""
+    emulator.add_job("realtime:4711")
+    lose_reply(here)
+    assert 0 == here("uncertain", "77", "--ticket", "realtime:4711").returncode
+    result = here(*SUBMIT, "-", "--json", given="key,prompt\nlost,a cat\n")
+    assert 0 == result.returncode, result.stderr
+    assert ["realtime:4711"] == [each["ticket"] for each in records(result)]
+    assert [] == submits()
