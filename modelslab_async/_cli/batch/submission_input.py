@@ -36,7 +36,7 @@ _NAME_PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 _-]{0,60}")
 _SAMPLE_LINES: Final = 20
 
 
-@frozen(kw_only=True)
+@frozen
 class SubmissionSpec:
     """
     What the user says about a file of submissions.

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -19,7 +18,7 @@ from ..exit_tally import ExitTally
 from ..ticket_arguments import UnusableKey, find_credentials, make_client, missing_key_message
 from .batch_work import SubmitWork
 from .run_commands import make_plan, run_options
-from .runner import run_batch
+from .runner import Plan, run_batch
 from .submission_input import SubmissionRow, SubmissionSpec, read_submissions
 from .ticket_input import source_name
 
@@ -97,32 +96,28 @@ def submit(
     The first Ctrl-C stops after the current downloads. The second stops at once.
     """
     plan = make_plan(plan_arguments, source=table, what="table")
-    if endpoint is not None and endpoint not in ENDPOINTS:
-        hint = did_you_mean(endpoint, ENDPOINTS) or "none is like it;"
-        raise click.UsageError(
-            f"unknown endpoint {endpoint!r}; {hint} `modelslab-async endpoints` lists all of them"
-        )
     find_credentials()
-    spec = SubmissionSpec(
-        endpoint=endpoint,
-        defaults=_grouped(extra_parameters),
-        key=key,
-        sends=sends,
-        input_format=input_format,
-    )
-    tally = ExitTally()
-    rows = _read_rows(table, spec, (base_url, legacy_base_url), tally)
+    defaults = _grouped(extra_parameters)
+    spec = SubmissionSpec(_check_endpoint(endpoint), defaults, key, sends, input_format)
+    tally, base_urls = ExitTally(), (base_url, legacy_base_url)
+    rows = _read_rows(table, spec, base_urls, tally)
     if not rows and not tally.handled and not plan.quiet:
         output.print_message(f"{source_name(table)} is empty: it holds no prompts")
     if strict and tally.handled:
         raise click.UsageError(f"{tally.handled} rows have an error, so nothing was started")
     if dry_run:
-        saves_files = plan.folder is not None
-        return _print_dry_run(plan.path, rows, tally, saves_files, as_json=plan.as_json)
+        return _print_dry_run(plan, rows, tally)
     work = SubmitWork(rows=rows, most=most)
-    return run_batch(
-        plan, (base_url, legacy_base_url), work, tally=tally, queue=queue, max_submits=most
-    )
+    return run_batch(plan, base_urls, work, tally=tally, queue=queue, max_submits=most)
+
+
+def _check_endpoint(name: str | None) -> str | None:
+    if name is not None and name not in ENDPOINTS:
+        hint = did_you_mean(name, ENDPOINTS) or "none is like it;"
+        raise click.UsageError(
+            f"unknown endpoint {name!r}; {hint} `modelslab-async endpoints` lists all of them"
+        )
+    return name
 
 
 def _grouped(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
@@ -148,21 +143,14 @@ def _read_rows(
         raise UnusableKey(missing_key_message(error)) from None
 
 
-def _print_dry_run(
-    journal: Path,
-    rows: Sequence[SubmissionRow],
-    tally: ExitTally,
-    saves_files: bool,  # noqa: FBT001
-    *,
-    as_json: bool,
-) -> int:
+def _print_dry_run(plan: Plan, rows: Sequence[SubmissionRow], tally: ExitTally) -> int:
     async def known_keys() -> dict[str, bool]:
-        async with Batch.open(journal) as batch:
-            return await batch.journal.leases.submitted_keys(saves_files=saves_files)
+        async with Batch.open(plan.path) as batch:
+            return await batch.journal.leases.submitted_keys(saves_files=False)
 
-    known = run_async(known_keys()) if journal.exists() else {}
+    known = run_async(known_keys()) if plan.path.exists() else {}
     new = [row for row in rows if row.submission.key not in known]
-    if as_json:
+    if plan.as_json:
         for row in new:
             click.echo(json.dumps({"row": row.location, **row.submission.to_dict()}))
     counts = Counter(row.submission.endpoint for row in new)
