@@ -7,9 +7,10 @@ Kill workers of a batch at random moments, and check the outcome of every ticket
 
 A server with the emulator, and workers that share one journal, run on loopback. The script kills a
 worker at a random moment and starts another; the last ones may finish. Then every ticket has one
-outcome, no outcome was handed out before it was on the disk or handed out twice, and no worker
-polled a ticket after it had lost it. With `--full`, the system limits the size of a worker's files,
-and many workers end by that before they are killed. Such ends do not count as kills.
+outcome and its columns of the input, no outcome was handed out before it was on the disk or handed
+out twice, and no worker polled a ticket after it had lost it. With `--full`, the system limits the
+size of a worker's files, and many workers end by that before they are killed. Such ends do not
+count as kills.
 
 Without `--no-files`, the workers save the outputs of the tickets. Then each success has its files,
 complete and as they were served. No recorded file was requested again, and the folder holds nothing
@@ -130,7 +131,9 @@ def work(
             Client(name, base_url=url, pace=QUICK, workers=8) as client,
             Batch.open(folder / "journal", client=client, lease=LEASE_S, clock=clock) as batch,
         ):
-            await batch.add(("images", number) for number in range(1, tickets + 1))
+            await batch.add(
+                (("images", number), {"row": number}) for number in range(1, tickets + 1)
+            )
             downloads = Downloads(client, to=folder / "out", concurrency=16, allow_private=True)
             window = tickets // 2
             results: AsyncGenerator[Outcome | SaveResult, None] = (
@@ -209,8 +212,8 @@ def check_polls(folder: Path) -> None:
         assert len(workers) == len(set(workers)), f"{id_} was polled alternately by {workers}"
 
 
-def check_outcomes(folder: Path, tickets: int) -> None:
-    """Every ticket has the outcome of its job, and the outcome can be read."""
+def check_outcomes(folder: Path, tickets: int, *, files: bool) -> None:
+    """Every ticket has the outcome of its job, with its columns and its files."""
     expected = {
         str(number): "failed" if number % 7 == 0 else "success" for number in range(1, tickets + 1)
     }
@@ -218,12 +221,18 @@ def check_outcomes(folder: Path, tickets: int) -> None:
 
     async def main() -> None:
         async with Batch.open(folder / "journal") as batch:
-            async with aclosing(batch.outcomes()) as outcomes:
-                found = [outcome async for outcome in outcomes]
-            assert {Ticket("images", id_) for id_ in expected} == {each.ticket for each in found}
+            async with aclosing(batch.journal.recorded_outcomes()) as records:
+                found = [record async for record in records]
+            assert {Ticket("images", id_) for id_ in expected} == {
+                each.outcome.ticket for each in found
+            }
             assert len(found) == tickets
             for each in found:
-                assert not isinstance(each, Success) or each.ticket.id in str(each.raw["id"])
+                outcome, id_ = each.outcome, each.outcome.ticket.id
+                assert {"row": int(id_)} == each.columns
+                is_success = isinstance(outcome, Success)
+                assert not is_success or id_ in str(outcome.raw["id"])
+                assert (OUTPUTS if is_success and files else 0) == len(each.files)
 
     asyncio.run(main())
 
@@ -315,7 +324,7 @@ def kill_many(
             process.join()
     handed = check_handed(folder)
     check_polls(folder)
-    check_outcomes(folder, tickets)
+    check_outcomes(folder, tickets, files=files)
     saved = check_files(folder, tickets) if files else 0
     took = time.monotonic() - began
     return (
