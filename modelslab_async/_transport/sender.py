@@ -21,7 +21,8 @@ from .request_builder import RequestBuilder
 from .send_proof import is_unsent
 from .tls_errors import permanent_tls_error
 
-_logger = logging.getLogger("modelslab_async")
+# Bound once, because each poll asks.
+_has_level = logging.getLogger("modelslab_async").isEnabledFor
 
 _FIRST_ERROR_STATUS = 300
 
@@ -65,7 +66,8 @@ class Sender:
         request = self._request_builder.build(call)
         if connect_timeout is not None:
             request = evolve(request, connect_timeout=connect_timeout)
-        exchange = self._timed_exchange if self._times_exchanges else self._exchange
+        is_timed = self.on_exchange is not None or _has_level(logging.DEBUG)
+        exchange = self._timed_exchange if is_timed else self._exchange
         return await exchange(request, self._deadlines_for(timeout))
 
     async def poll(self, family: Family, ticket: Ticket) -> Response:
@@ -78,12 +80,9 @@ class Sender:
             ValueError: The ticket's id does not fit the family.
         """
         request = self._request_builder.poll(family, ticket)
-        exchange = self._timed_exchange if self._times_exchanges else self._exchange
+        is_timed = self.on_exchange is not None or _has_level(logging.DEBUG)
+        exchange = self._timed_exchange if is_timed else self._exchange
         return await exchange(request, self._deadlines_for(None))
-
-    @property
-    def _times_exchanges(self) -> bool:
-        return self.on_exchange is not None or _logger.isEnabledFor(logging.DEBUG)
 
     async def _timed_exchange(self, request: Request, deadlines: Deadlines) -> Response:
         timer = ExchangeTimer(

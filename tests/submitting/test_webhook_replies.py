@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from modelslab_async import Client, Failed, Pace, Processing, Success, Ticket, webhooks
 from modelslab_async.emulator import Emulator, Jobs, ScriptedReply, Webhooks
@@ -250,3 +252,20 @@ async def test_on_reply_is_checked(service):
     async with service().client() as client:
         with pytest.raises(TypeError, match="on_reply"):
             webhooks.receiver(client, on_reply=5)
+
+
+def test_mounted_receiver_finds_the_family(virtually, world):
+    """Under a mount of Starlette, the address has the same parts, and other routes go on."""
+
+    async def main():
+        replies = Replies()
+        async with world() as here:
+            here.emulator.add_job("realtime:7", duration=0)
+            door = webhooks.receiver(here.client, on_reply=replies)
+            app = Starlette(routes=[Mount("/api", routes=[Mount("/hooks", door)])])
+            url = here.client.webhook_url("http://me.example/api/hooks?a=b", family="realtime")
+            assert 200 == await delivered(app, url, id="7")
+            assert 404 == await delivered(app, url.replace("/hooks/", "/other/"), id="7")
+            assert [Ticket("realtime", "7")] == [reply.ticket for reply in replies]
+
+    virtually(main)
