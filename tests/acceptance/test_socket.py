@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from modelslab_async import FAMILIES, Client, Failed, GenerationFailed, Pace, Success
-from modelslab_async.emulator import Emulator, Jobs, run_server
+from modelslab_async.emulator import Emulator, Jobs, ScriptedReply, run_server
 
 QUICK = Pace(floor=0.05)
 OPEN_FILES = Path("/proc/self/fd")
@@ -24,6 +24,7 @@ SEEDS = [
     "enterprise_interior",
     "legacy_v4_dreambooth",
 ]
+RUNNING = ScriptedReply(body=b'{"status": "processing", "id": 1, "output": []}')
 
 
 @pytest.fixture
@@ -87,10 +88,15 @@ async def test_cancelled_waiters_leak_nothing(emulator, base_url):
     tasks = asyncio.all_tasks()
     async with Client("any-key", base_url=base_url, pace=QUICK, workers=8) as client:
         tickets = emulator.add_jobs(50, ["images", "video", "realtime"])
+        for ticket in tickets:
+            emulator.script(ticket, [RUNNING])
         waits = [asyncio.create_task(client.wait(tickets[n % 50])) for n in range(200)]
-        await asyncio.sleep(0.05)
+        while not emulator.polls:  # noqa: ASYNC110 -- no event tells it.
+            await asyncio.sleep(0.005)
         for wait in waits[::3]:
             wait.cancel()
+        for ticket in tickets:
+            emulator.script(ticket, [None])
         outcomes = await asyncio.gather(*waits, return_exceptions=True)
         assert 67 == sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
         assert 133 == sum(isinstance(outcome, Success) for outcome in outcomes)

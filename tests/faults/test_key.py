@@ -100,9 +100,8 @@ async def opened(kind, key, url, **more):
         base_url=url,
         legacy_base_url=url,
         http=http,
-        timeout=1.0,
         pace=Pace(floor=0.01, max_failures=2),
-        **more,
+        **{"timeout": 1.0, **more},
     )
     async with client:
         yield client
@@ -482,7 +481,7 @@ async def test_cancelled_poll_shows_no_key(canary, kind, ticket):
     """A poll that its caller cancels raises nothing that shows the key, not even in its frames."""
     async with (
         run_faulty_server(Emulator(), Faults(shares={"hang": 1.0})) as url,
-        opened(kind, canary, url) as client,
+        opened(kind, canary, url, timeout=60.0) as client,
     ):
         found = lines_with(canary, text_of(await cancelled(client, ticket)))
     assert [] == found
@@ -513,7 +512,7 @@ async def test_poll_can_be_cancelled_in_every_way(canary, leave):
     task = asyncio.current_task()
     async with (
         run_faulty_server(Emulator(), Faults(shares={"hang": 1.0})) as url,
-        opened("transport", canary, url) as client,
+        opened("transport", canary, url, timeout=60.0) as client,
     ):
         try:
             assert await leave(client.fetch("controlnet_v5:1"))
