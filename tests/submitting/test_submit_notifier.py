@@ -113,8 +113,8 @@ def test_unconfirmed_submit_is_reported_once(virtually, service):
     assert isinstance(events[-1].error, SubmitUncertain)
 
 
-def test_submit_that_is_cut_off_is_unconfirmed(virtually, service):
-    """If the task of a submit in flight is cancelled, the submit is reported as unconfirmed."""
+def test_submit_that_is_cut_off_is_unconfirmed(virtually, service, caplog):
+    """If the task of a submit in flight is cancelled, the log and an event say that it may run."""
     events = []
 
     async def main():
@@ -128,6 +128,7 @@ def test_submit_that_is_cut_off_is_unconfirmed(virtually, service):
 
     virtually(main)
     assert ["SubmitSent", "SubmitUnconfirmed"] == kinds(events)
+    assert "cut off in flight: " in caplog.text
 
 
 @pytest.mark.parametrize(
