@@ -1,6 +1,14 @@
 """Mutations of submits and uploads. Applies none of them."""
 
-from .mutation import CLOSING, SUBMIT_SIMULATION, UPLOADS, Mutation
+from .mutation import (
+    BUDGET,
+    CLOSING,
+    GENERATE_TIMEOUT,
+    SUBMIT_SIMULATION,
+    UNSENT,
+    UPLOADS,
+    Mutation,
+)
 
 MUTATIONS = [
     Mutation(
@@ -92,5 +100,53 @@ MUTATIONS = [
         "if False:",
         UPLOADS,
         "changes",
+    ),
+    Mutation(
+        "submit without a network: tried again for ever",
+        "_submitting/submit_retries.py",
+        "        if left <= _LAST_ATTEMPT_S:\n            raise",
+        "        if False:\n            raise",
+        UNSENT,
+        "thirty_seconds",
+    ),
+    Mutation(
+        "submit without a network: an attempt that hangs is not ended",
+        "_submitting/active_submit.py",
+        "self.connect_timeout = self.retries.begin_attempt(self.progress.deadline)",
+        "self.retries.begin_attempt(self.progress.deadline)",
+        UNSENT,
+        "route",
+    ),
+    Mutation(
+        "timeout of generate: a submit in flight is called unsent",
+        "_submitting/submit_progress.py",
+        "            return _no_reply_error(self.request, seconds)",
+        "            return self.unsent_error(endpoint, seconds)",
+        GENERATE_TIMEOUT,
+        "in_flight",
+    ),
+    Mutation(
+        "timeout of generate: a reply that comes with the deadline is lost",
+        "_submitting/submit_progress.py",
+        "        await asyncio.wait((attempt,), timeout=_REPORT_GRACE_S)\n",
+        "",
+        GENERATE_TIMEOUT,
+        "deadline",
+    ),
+    Mutation(
+        "max_submits: an uncertain submit gives its share back",
+        "_submitting/submit_budget.py",
+        "return isinstance(result, (SubmitUncertain, GenerationFailed))",
+        "return isinstance(result, GenerationFailed)",
+        BUDGET,
+        "may_be_paid",
+    ),
+    Mutation(
+        "max_submits: a submit in flight without its caller gives its share back",
+        "_submitting/submit_budget.py",
+        "not (self._has_caller or self._is_in_flight)",
+        "not self._has_caller",
+        BUDGET,
+        "in_flight",
     ),
 ]
