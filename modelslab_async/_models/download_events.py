@@ -51,7 +51,7 @@ class Downloaded:
     An output is a file now.
 
     Attributes:
-        file: The file, with its ticket, path and size.
+        file: The file, with its ticket, path and size. After `load`, the path is only a name.
         received: The number of bytes that came over the network for it. It is less than the size if
             an earlier run left a part, and more if the file was begun again.
         elapsed: Seconds since the save began, with the wait for other transfers.

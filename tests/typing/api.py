@@ -24,6 +24,7 @@ from modelslab_async import (
     Failed,
     Family,
     HTTPTransport,
+    LoadedFile,
     Outcome,
     Pace,
     Paused,
@@ -136,6 +137,8 @@ async def saved(client: Client, success: Success) -> tuple[SavedFile, ...]:
         async for each in downloads.stream(outcome async for _, outcome in generated):
             assert_type(each, Saved | Unsaved | Failed | Unresolved | Unsubmitted)
         files = await downloads.save(success)
+        loaded = await downloads.load(success, max_bytes=1_000_000)
+        assert_type(loaded, tuple[LoadedFile, ...])
     assert_type(await verify("out", files), Verified)
     return files
 
