@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from attrs import define
 
-from .._submitting.slot_record import SlotRecord
 from .._submitting.slots import Slots
 from .account_reports import HeldTicket, KeyAllotment, SlotUse
 
@@ -46,15 +45,10 @@ class AccountSlots(Slots):
     def apply(self, allotment: KeyAllotment, account_offset: float) -> None:
         """Admit as many submits as the account allows, and hold the tickets that it handed over."""
         for held in allotment.adopted:
-            submitted_at = held.submitted_at - account_offset
-            self._records[held.ticket] = SlotRecord(
-                held.endpoint,
-                submitted_at,
-                eta=0.0,
-                polled_at=submitted_at,
-                track_id="",
-                expects_webhook=False,
-                has_early_webhook=False,
+            self.hold(
+                held.ticket,
+                endpoint=held.endpoint,
+                submitted_at=held.submitted_at - account_offset,
             )
         self.limit = allotment.slot_limit
         self.has_other_waiters = allotment.has_other_waiters

@@ -89,13 +89,14 @@ class BatchGeneration:
         if downloads is not None:
             downloads.check_open()
             self._saves_files = True
+        await self._hold_slots()
         run_results = runs.results(self._engine, downloads, timeout, feed=self._feed)
         drained = asyncio.create_task(self._feed.draining.wait(), name="modelslab_async drain")
-        tasks: list[asyncio.Task[Any]] = [
-            drained,
-            asyncio.create_task(self._route(run_results), name="modelslab_async batch results"),
-            asyncio.create_task(self._recheck(), name="modelslab_async batch recheck"),
-        ]
+        routing = asyncio.create_task(
+            self._route(run_results), name="modelslab_async batch results"
+        )
+        rechecking = asyncio.create_task(self._recheck(), name="modelslab_async batch recheck")
+        tasks: list[asyncio.Task[Any]] = [drained, routing, rechecking]
         bounded: BoundedMap[Submission, GenerationResult | None] = BoundedMap(
             partial(self._generate, drained), window
         )
@@ -106,11 +107,27 @@ class BatchGeneration:
                         yield submission, result
             if self._run_error is not None:
                 raise self._run_error
+            await self._end_run(routing)
         finally:
             self._feed.close()
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+    async def _hold_slots(self) -> None:
+        """Hold slots for the tickets of ended processes, which the service has queued still."""
+        now = self._journal.clock()
+        for submit in await self._journal.leases.orphaned_submits():
+            if submit.ticket is not None:
+                age = max(0.0, now - submit.recorded_at)
+                self._engine.submitter.hold_slot(submit.ticket, endpoint=submit.endpoint, age=age)
+
+    async def _end_run(self, routing: asyncio.Task[None]) -> None:
+        """Let the run end in good order, unless it would go on with tickets of other callers."""
+        self._feed.close()
+        report = await self._journal.report()
+        if not report.open and not report.save_pending:
+            await asyncio.wait((routing,))
 
     async def _until_drained(
         self, requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest]

@@ -8,6 +8,7 @@ from . import lease_rows, pending_saves, submits, ticket_results, tickets
 from .lease_rows import Claim
 from .pending_saves import SaveClaim
 from .sqlite_store import SqliteStore
+from .submits import PendingSubmit
 from .ticket_results import RecordedResult
 from .tickets import OutcomeRow, PollUpdate
 
@@ -95,6 +96,10 @@ class RunLeases:
     async def results(self, of: Sequence[Ticket]) -> list[RecordedResult]:
         """Return what is recorded of those tickets that have an outcome."""
         return await self._store.read(ticket_results.results_of, of)
+
+    async def orphaned_submits(self) -> list[PendingSubmit]:
+        """Return the submits of processes that have ended, whose tickets have not."""
+        return await self._store.read(submits.orphaned, now=self._clock())
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, bool]:
         """Return the keys of all recorded submits, and whether each has its final result."""

@@ -11,7 +11,7 @@ from .._models.replies import Failed, Success
 from .._models.ticket import Ticket
 from .compact_ids import family_names, read_ticket, row_id_of
 from .row_codec import decode_columns
-from .schema import RUN_IS_ALIVE
+from .schema import RUN_IS_ALIVE, UNRESOLVED
 from .tickets import add, complete_new
 
 _SELECT_SUBMITS = (
@@ -129,6 +129,16 @@ def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE submits.state = 'uncertain' AND NOT EXISTS (SELECT 1 FROM runs "
+        f"WHERE runs.run = submits.run AND {RUN_IS_ALIVE}) ORDER BY submit",
+        now,
+    )
+
+
+def orphaned(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
+    """Return the submits of runs that no longer run, whose tickets have not ended."""
+    return _select(
+        db,
+        f"{_SELECT_SUBMITS} WHERE tickets.state <= {UNRESOLVED} AND NOT EXISTS (SELECT 1 FROM runs "
         f"WHERE runs.run = submits.run AND {RUN_IS_ALIVE}) ORDER BY submit",
         now,
     )

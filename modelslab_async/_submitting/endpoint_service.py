@@ -146,6 +146,15 @@ class EndpointService:
         upload_tier = self._sender.credentials.key_tier(self._endpoint(UPLOAD_ENDPOINT).tier)
         return self.key_tier(submit_request) == upload_tier
 
+    def tier_of(self, name: str) -> Tier:
+        """
+        Return the tier of the key that an endpoint is called with.
+
+        Raises:
+            ValueError: The endpoint is unknown, or there is no key for it.
+        """
+        return self._sender.credentials.key_tier(self._endpoint(name).tier)
+
     def key_tier(self, submit_request: SubmitRequest) -> Tier:
         """Return the tier of the key that a request is submitted with."""
         return self._sender.credentials.key_tier(submit_request.endpoint.tier)

@@ -119,6 +119,19 @@ class Slots:
         )
         self._admit_waiting()
 
+    def hold(self, ticket: Ticket, *, endpoint: str, submitted_at: float) -> None:
+        """Give a slot to a ticket that another client submitted, which has died."""
+        record = SlotRecord(
+            endpoint,
+            submitted_at,
+            eta=0.0,
+            polled_at=submitted_at,
+            track_id="",
+            expects_webhook=False,
+            has_early_webhook=False,
+        )
+        self._records.setdefault(ticket, record)
+
     def on_completed(self, ticket: Ticket) -> None:
         """Free the slot of a ticket whose work has ended, if the ticket holds a slot."""
         record = self._records.pop(ticket, None)

@@ -5,6 +5,7 @@ import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from .._aio.telemetry import Telemetry, traced
@@ -188,6 +189,21 @@ class Submitter:
             slots.close(ClientClosed(CLOSED_MESSAGE))
         while self._submit_tasks:
             await asyncio.wait(self._submit_tasks)
+
+    def hold_slot(self, ticket: Ticket, *, endpoint: str, age: float) -> None:
+        """
+        Hold a slot for a ticket that another process submitted before it died.
+
+        Args:
+            ticket: The ticket, which the service has queued or begun.
+            endpoint: The endpoint that made it. If this client does not know it, no slot is held.
+            age: The seconds since the submit.
+        """
+        with suppress(ValueError):
+            slots = self._slots_of(self._endpoint_service.tier_of(endpoint))
+            slots.hold(
+                ticket, endpoint=endpoint, submitted_at=asyncio.get_running_loop().time() - age
+            )
 
     def _slots_of(self, tier: Tier) -> Slots:
         if tier not in self.slots:

@@ -329,3 +329,19 @@ async def test_damaged_reply_of_a_saved_ticket_is_unresolved(path, tmp_path):
         [recorded] = await store.read(ticket_results.results_of, [saved.ticket])
         assert isinstance(recorded.outcome, Unresolved)
         assert isinstance(recorded.outcome.cause, JournalDamaged)
+
+
+async def test_open_tickets_of_ended_process_hold_slots(path):
+    """A resumed table has no more generations queued than the plan allows."""
+    emulator = Emulator(jobs=Jobs(duration=(0.5, 0.5), immediate=0.0, seed=1), queue_limit=3)
+    async with (
+        client_of(emulator, queue=3) as client,
+        Batch.open(path, client=client) as batch,
+        aclosing(batch.generate_many(rows(9))) as pairs,
+    ):
+        await anext(pairs)
+    assert 3 <= len(emulator.submits) < 9
+    async with client_of(emulator, queue=3) as client, Batch.open(path, client=client) as batch:
+        assert 9 == len(await results_of(batch, rows(9)))
+    assert 9 == len(emulator.submits)
+    assert all(each.ticket for each in emulator.submits), "the queue was full"

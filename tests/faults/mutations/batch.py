@@ -1,6 +1,6 @@
 """Mutations of batches and their journal. Applies none of them."""
 
-from .mutation import WALL_CLOCK, Mutation
+from .mutation import TABLE, WALL_CLOCK, Mutation
 
 MUTATIONS = [
     Mutation(
@@ -19,5 +19,29 @@ MUTATIONS = [
         "                if False:",
         WALL_CLOCK,
         "polls_no_more",
+    ),
+    Mutation(
+        "table: a row is paid for again after a restart",
+        "_batch/journal_submit_recorder.py",
+        "key=submit_request.key,",
+        "key=None,",
+        TABLE,
+        "second_call",
+    ),
+    Mutation(
+        "table: an uncertain row is sent again",
+        "_batch/batch_generation.py",
+        "return Unsubmitted(cause=recorded_uncertainty(recorded))",
+        "await self._journal.withdraw(recorded.track_id)",
+        TABLE,
+        "uncertain_submission",
+    ),
+    Mutation(
+        "table: more is queued after a restart than the plan allows",
+        "_batch/batch_generation.py",
+        "await self._hold_slots()",
+        "pass",
+        TABLE,
+        "ended_process",
     ),
 ]
