@@ -248,7 +248,7 @@ def test_more_generations_than_most_send_nothing(command, emulator, most):
         ((), "Missing argument 'ENDPOINT'"),
         (("text2img", "--prompt", "x"), "did you mean 'images/text2img'"),
         ((TEXT2IMG,), "needs prompt"),
-        ((TEXT2IMG, "--prompt", "x", "--widht", "1"), "'--width'"),
+        ((TEXT2IMG, "--prompt", "x", "--widht", "1"), "--width"),
         ((TEXT2IMG, "--prompt", "x", "-p", "widht=1"), "misspelling"),
         ((TEXT2IMG, "--prompt", "x", "-p", "width"), "width=512"),
         ((TEXT2IMG, "--prompt", "x", "-p", "=1"), "width=512"),

@@ -466,6 +466,33 @@ async def test_submit_that_was_read_may_have_left(http):
         assert caught.value.may_have_been_sent
 
 
+async def test_cancelled_exchange_frees_its_slot(http):
+    """An exchange that is cancelled before the server has answered leaves nothing behind."""
+    received_one, answer = asyncio.Event(), asyncio.Event()
+
+    async def slow(reader, writer, received):
+        while True:
+            await read_request(reader, received)
+            received_one.set()
+            await answer.wait()
+            writer.write(OK)
+            await writer.drain()
+
+    async with served(slow) as (url, _):
+        for _ in range(12):
+            received_one.clear()
+            task = asyncio.create_task(http.exchange(submit_to(url)))
+            await received_one.wait()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        answer.set()
+        found = await asyncio.gather(*(http.exchange(submit_to(url)) for _ in range(8)))
+        assert [200] * 8 == [response.status_code for response in found]
+
+
+# The pool of httpcore loses a connection if a request is cancelled at certain moments.
+@pytest.mark.parametrize("http", HTTP11_TRANSPORTS, indirect=True)
 async def test_cancelled_at_any_moment_frees_its_slot(http):
     """However far a cancelled exchange has come, the next ones get its slot."""
     async with served(replying_with(OK)) as (url, _):
