@@ -223,7 +223,7 @@ async def test_run_raises_whatever_ends_its_task(a_client, ids, path, monkeypatc
     name = "_claim_tickets" if task is PollRun else "_claim_saves"
     monkeypatch.setattr(task, name, fail)
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(300),
         a_client() as client,
         Downloads(client, to=path.parent / "out") as downloads,
         Batch.open(path, client=client) as batch,
@@ -235,7 +235,7 @@ async def test_run_raises_whatever_ends_its_task(a_client, ids, path, monkeypatc
 
 async def test_what_ends_the_poller_reaches_every_caller(a_client, ids, monkeypatch):
     """An exception of any kind in the poller's own task ends the waits with an error."""
-    async with asyncio.timeout(20), a_client() as client:
+    async with asyncio.timeout(300), a_client() as client:
         sender = client.engine.status_client
 
         async def fail(*_args):
@@ -254,6 +254,6 @@ async def test_what_a_source_raises_reaches_the_caller(a_client, ids):
         yield ids[0]
         raise ForeignBase("odd")
 
-    async with asyncio.timeout(20), a_client() as client:
+    async with asyncio.timeout(300), a_client() as client:
         with pytest.raises(ForeignBase):
             await all_of(client.stream(source()))

@@ -279,7 +279,7 @@ async def test_journal_errors_after_a_submit_are_logged(
     async with a_client() as client, Batch.open(path, client=client, lease=0.2) as batch:
         await batch.submit(REALTIME, prompt="a cat", track_id=1)
         monkeypatch.setattr(RunLeases, "renew", locked)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(300):
             while "could not be renewed" not in caplog.text:
                 await asyncio.wait([batch._journaled_submits._renewal_task], timeout=0.01)
         monkeypatch.setattr(RunLeases, "end_run", locked)

@@ -18,7 +18,7 @@ from modelslab_async.emulator import Emulator, Jobs, run_server
 
 KEY = "a-secret-key-for-the-command-line"
 COMMAND = [sys.executable, "-m", "modelslab_async"]
-TIMEOUT_S = 60
+TIMEOUT_S = 300
 
 
 class Service:
@@ -197,7 +197,7 @@ def here(program, tmp_path):
             input=given,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=TIMEOUT_S,
             check=False,
         )
 

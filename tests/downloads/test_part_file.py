@@ -282,7 +282,7 @@ async def test_planted_special_file_never_blocks(name, plant, server, make_downl
     folder.mkdir()
     plant(folder / name)
 
-    async with asyncio.timeout(60), make_downloads() as downloads:
+    async with asyncio.timeout(300), make_downloads() as downloads:
         result = await downloads.try_save(success(server.link()))
         remove_stale(folder, "images-1-0")
 
@@ -391,7 +391,7 @@ def program(folder, link, most=""):
 
 
 async def output_of(process):
-    result, _ = await asyncio.to_thread(process.communicate, timeout=60)
+    result, _ = await asyncio.to_thread(process.communicate, timeout=300)
     return result.strip()
 
 

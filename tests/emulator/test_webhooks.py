@@ -326,14 +326,14 @@ async def test_served_emulator_delivers_webhooks(serve):
         body = {"key": "k", "prompt": "a cat"}
         url = f"{base_url}/v6/realtime/text2img"
         here = await http.post(url, json={**body, "webhook": f"http://127.0.0.1:{port}/"})
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             body_received = await taken
         with socket.socket() as not_listening:
             # A socket that is bound but not listening refuses connections.
             not_listening.bind(("127.0.0.1", 0))
             hook = f"http://127.0.0.1:{not_listening.getsockname()[1]}/"
             await http.post(url, json={**body, "webhook": hook})
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 while len(emulator.webhook_deliveries) < 2:  # noqa: ASYNC110 -- there is no event for it.
                     await asyncio.sleep(0.01)
 

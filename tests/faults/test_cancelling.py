@@ -169,7 +169,7 @@ async def run_to_step(way: Any, url: str, nth: int, *, closing: bool) -> bool:
         if not reached:
             going.result()
         try:
-            async with asyncio.timeout(60.0):
+            async with asyncio.timeout(300):
                 await client.aclose()
                 for task in closed:
                     await task

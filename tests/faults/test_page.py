@@ -54,7 +54,7 @@ async def test_page_says_whether_a_submit_starts_a_job(name):
         script=() if at_connect else (name,), connections=(name,) if at_connect else (), delay=0.001
     )
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(300),
         run_faulty_server(emulator, faults, traffic=traffic) as base_url,
     ):
         await send_submit(base_url)

@@ -120,7 +120,7 @@ async def test_close_during_ask_ends_it(kind, name):
         await asyncio.sleep(0.01)
         app.answering.set()
         await closing
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             (outcome,) = await asyncio.gather(asking, return_exceptions=True)
     assert isinstance(outcome, ClientClosed) == (kind in ("h11", "httptools"))
     assert 1 == app.arrivals

@@ -202,7 +202,7 @@ async def test_submit_waits_for_free_connection_in_httpx_pool(layers):
         holding = asyncio.create_task(pool.handle_async_request(request))
         await asyncio.sleep(0.01)
         submit = asyncio.create_task(end_of(client))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await full.wait()
             release.set()
             await (await holding).aread()

@@ -48,7 +48,7 @@ class Server:
     async def __aexit__(self, *_exc):
         self._server.close()
         await asyncio.sleep(0)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await asyncio.gather(*self._talks)
 
     async def _accept(self, reader, writer):
@@ -103,6 +103,6 @@ def trusted_server_context(monkeypatch, tmp_path, *names):
 
 
 async def until(condition):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not condition():  # noqa: ASYNC110 -- no event tells it.
             await asyncio.sleep(0.005)

@@ -33,7 +33,7 @@ class Proxy:
     async def __aexit__(self, *_exc):
         self._server.close()
         await asyncio.sleep(0)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await asyncio.gather(*self._talks)
 
     def url_for(self, user):

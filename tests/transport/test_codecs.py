@@ -30,7 +30,7 @@ async def test_client_closes_the_connections_of_its_transport(codec):
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with Client("a-test-key-1234", base_url=url, http=http11(codec)) as client:
         assert ("https://x/1.png",) == (await client.wait("images:1")).output
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         await closed.wait()
     server.close()
 

@@ -77,7 +77,7 @@ async def served(behave, **how):
         await asyncio.sleep(0.02)
         for writer in writers:
             writer.transport.abort()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await asyncio.gather(*tasks)
 
 
@@ -345,7 +345,7 @@ async def test_submit_without_connection_never_left(kind):
         http = as_transport(given, 2)
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=30.0)
         polls = [asyncio.create_task(http.exchange(submit_to(url))) for _ in range(2)]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while len(received) < 2:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
         with pytest.raises(TransportError) as caught:
@@ -415,7 +415,7 @@ async def test_connect_timeout_ends_when_the_request_leaves(http):
                         raise
 
         sending = asyncio.create_task(send())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while not received:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.6)
@@ -437,7 +437,7 @@ async def test_connect_timeout_covers_the_wait_for_a_connection(kind):
         http = as_transport(given, 2)
         sender = Sender(http, Credentials(standard=KEY, enterprise=None), timeout=600.0)
         polls = [asyncio.create_task(http.exchange(submit_to(url))) for _ in range(2)]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while len(received) < 2:  # noqa: ASYNC110 -- no event tells it.
                 await asyncio.sleep(0.005)
         with pytest.raises(TransportError) as caught:
@@ -503,6 +503,6 @@ async def test_cancelled_at_any_moment_frees_its_slot(http):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             found = await asyncio.gather(*(http.exchange(submit_to(url)) for _ in range(8)))
         assert [200] * 8 == [response.status_code for response in found]

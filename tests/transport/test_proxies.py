@@ -311,7 +311,7 @@ async def test_cancelled_at_any_step_of_a_tunnel_leaks_nothing(through, secure):
             with suppress(asyncio.CancelledError):
                 await task
             cancelled += task.cancelled()
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(300):
                 assert 200 == (await http.exchange(request_to(server))).status_code
             (origin,) = http._routes.values()
             assert set(origin._idle) == origin._open_connections

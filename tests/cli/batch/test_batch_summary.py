@@ -158,5 +158,5 @@ def test_documented_shell_loop_retries_until_saved(here, emulator, program):
     ) as process:
         assert "again\n" == process.stdout.readline()
         emulator.script("images:6301", [ScriptedReply(200, b'{"status": "success", "output": []}')])
-        _, messages = process.communicate(timeout=60)
+        _, messages = process.communicate(timeout=300)
     assert 0 == process.returncode, messages

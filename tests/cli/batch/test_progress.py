@@ -99,7 +99,7 @@ async def test_journal_is_counted_while_a_run_goes_on(monkeypatch):
         return report(300, success=min(250, 50 * len(counts_by_others)))
 
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(300),
         progress_display.show_progress(progress, get_report, quiet=True),
     ):
         await seen.wait()

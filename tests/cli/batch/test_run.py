@@ -283,7 +283,7 @@ def test_export_keeps_links_and_pipes(here, emulator, tmp_path):
     with subprocess.Popen(["cat", tmp_path / "pipe.jsonl"], stdout=subprocess.PIPE) as cat:
         try:
             assert 0 == here("run", "--export", "pipe.jsonl").returncode
-            assert out.stdout == cat.communicate(timeout=60)[0].decode()
+            assert out.stdout == cat.communicate(timeout=300)[0].decode()
         finally:
             cat.kill()
     assert (tmp_path / "pipe.jsonl").is_fifo()
@@ -342,7 +342,7 @@ def test_ctrl_c_stops_in_order_and_loses_nothing(program, emulator, tmp_path):
     with started(program, *arguments, "--allow-private") as process:
         wait_for(lambda: journal.exists() and out.exists() and "images-5011-0.png" in names(out))
         process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=60)
+        _, messages = process.communicate(timeout=300)
 
     assert (130, False) == (process.returncode, exported.exists())
     assert "stopping after the current downloads" in messages
@@ -368,7 +368,7 @@ def test_two_processes_both_count_the_whole_journal(program, emulator, tmp_path)
             wait_for(lambda: len(runs_of(journal)) == 2)
             for ticket in tickets:
                 emulator.script(ticket, DONE)
-            ends = [process.communicate(timeout=60) for process in (one, other)]
+            ends = [process.communicate(timeout=300) for process in (one, other)]
     for out, messages in ends:
         assert out.startswith("10 of 10 completed ("), (out, messages)
         assert messages.splitlines()[-1].startswith("10 of 10 completed ("), messages
@@ -398,7 +398,7 @@ def test_second_ctrl_c_stops_at_once(program, emulator, tmp_path):
             process.send_signal(signal.SIGINT)
             assert "Ctrl-C again to stop at once" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
-            _, messages = process.communicate(timeout=60)
+            _, messages = process.communicate(timeout=300)
 
     assert (130, 1) == (process.returncode, messages.count("\n"))
     with closing(sqlite3.connect(journal)) as db:
