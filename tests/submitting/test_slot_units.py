@@ -98,6 +98,7 @@ def test_rejected_waiters_get_the_error(virtually):
     ("age", "state"),
     [
         (0.5, InitialState(eta=9.5, just_submitted=True)),
+        (1.0, InitialState(eta=9.0)),
         (1.5, InitialState(eta=8.5)),
         (10.0, InitialState()),
         (12.0, InitialState()),
