@@ -172,7 +172,7 @@ async def test_client_opens_and_closes_in_different_tasks(emulator, base_url):
 
 def test_unclosed_client_ends_with_its_loop():
     """A client that was never closed does not keep the program from ending."""
-    emulator = Emulator(jobs=Jobs(duration=(100.0, 100.0)))
+    emulator = Emulator(jobs=Jobs(duration=(1000.0, 1000.0)))
     began = time.monotonic()
 
     async def main():
@@ -182,7 +182,7 @@ def test_unclosed_client_ends_with_its_loop():
         return waiting
 
     assert asyncio.run(main()).cancelled()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 100
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

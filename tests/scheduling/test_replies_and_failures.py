@@ -20,6 +20,8 @@ from modelslab_async import (
     Ticket,
     TransportError,
 )
+from modelslab_async._scheduling.hosts import Hosts
+from modelslab_async._scheduling.rate_limiter import even_poll_rates
 from modelslab_async._scheduling.reply_reactions import SharedFloats
 from modelslab_async._scheduling.schedule import Schedule
 
@@ -54,7 +56,7 @@ class OwnPace:
 
 
 def schedule_of(*tickets, policy=PACE, host="a.example", now=0.0, rate=None, **more):
-    schedule = Schedule(policy, rate)
+    schedule = Schedule(policy, Hosts(policy.limits, even_poll_rates(rate)))
     for ticket in tickets:
         add(schedule, ticket, host=host, now=now, **more)
     return schedule
