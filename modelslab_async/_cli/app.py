@@ -74,7 +74,8 @@ _BATCH_COMMANDS = {
     ),
     "status": CommandSource("batch.journal_commands.status", "Show how far a batch is"),
     "submit": CommandSource(
-        "batch.submit_command.submit", "Start a generation for each row of a table, and save files"
+        "batch.submit_command.submit",
+        "Start a generation for each row of TABLE, wait for all, and save their files",
     ),
     "uncertain": CommandSource(
         "batch.uncertain_command.uncertain", "List submits whose replies were lost"
