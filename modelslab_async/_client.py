@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Self, overload
 
-import httpx
-
 from ._engine.account_protocol import Account
 from ._engine.bulk_generation import BulkGeneration, RequestT
 from ._engine.engine import Engine, success_or_raise
@@ -23,8 +21,8 @@ from ._registry.family import Family
 from ._scheduling.pace import Pace
 from ._scheduling.pace_protocol import PacePolicy
 from ._submitting.submit_recorder import reply_or_raise
-from ._transport.base import Transport
 from ._transport.credentials import Credentials
+from ._transport.httpx_library import HTTPArgument
 from ._transport.sender import as_transport
 
 
@@ -42,7 +40,8 @@ class Client:
         families: The families; else `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
         endpoints: The endpoints; else `ENDPOINTS`. Add one in the same way.
         http: The transport: an `HTTPTransport`, an `httpx.AsyncClient` (used and left open), an
-            `httpx.AsyncBaseTransport`, or an object with `async def exchange(request)`.
+            `httpx.AsyncBaseTransport`, either of them of httpx2 instead, or an object with
+            `async def exchange(request)`.
         pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object of your own with its methods.
         rate: The most polls a second for each key; None for no limit. `fetch` does not count.
         workers: The most polls in flight at once.
@@ -75,7 +74,7 @@ class Client:
         legacy_base_url: str | None = None,
         families: Mapping[str, Family] | None = None,
         endpoints: Mapping[str, Endpoint] | None = None,
-        http: Transport | httpx.AsyncBaseTransport | httpx.AsyncClient | None = None,
+        http: HTTPArgument | None = None,
         pace: PacePolicy = Pace(),
         rate: float | None = None,
         workers: int = 32,

@@ -55,7 +55,7 @@ def watch_connections(
     return {**extensions, "trace": watch.trace}
 
 
-def keep_only_if_watched(extensions: Mapping[str, Any]) -> None:
+def keep_only_if_watched(extensions: Mapping[str, Any], *, core: str) -> None:
     """
     Make sure that a connection is not kept after a response if it was not watched from its start.
 
@@ -64,11 +64,11 @@ def keep_only_if_watched(extensions: Mapping[str, Any]) -> None:
 
     Args:
         extensions: The extensions of the response.
+        core: The name of the httpcore that received the response.
     """
     stream, version = extensions.get("network_stream"), extensions.get("http_version", b"")
     if stream is not None and version.startswith(b"HTTP/1") and not stream.get_extra_info(_WATCH):
-        # `extensions` came from an httpcore, so that it has been imported.
-        ConnectionWatch(stream, type(stream).__module__.partition(".")[0]).discard()
+        ConnectionWatch(stream, core).discard()
 
 
 class RequestWatch:

@@ -1,4 +1,4 @@
-"""Sends through an httpx transport or client. It decodes no body and follows no redirect."""
+"""Sends through a transport or client of httpx or httpx2. It never decodes or redirects."""
 
 import asyncio
 import math
@@ -6,20 +6,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from traceback import walk_tb
 from typing import Any
 
-import httpx
-
 from .._models.errors import ModelsLabError, RequestBlocked, TransportError
 from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 from .connection_watch import keep_only_if_watched
+from .httpx_library import HTTPX, HttpxLibrary
 from .network_error_translation import translate_error
-from .send_proof import TrackedBody, TrackedRequest, mark_unsent
+from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD
 
+# Packages that have a transport in the form of httpx, which lets some of their errors through.
+_OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")
 # The number of chunks of a body to read before other tasks may run.
 _CHUNKS_PER_YIELD = 100
-# A caller's client or transport may raise these errors. `ModelsLabError` is among them, because a
-# hook of the client may call this package for another request.
-_SEND_ERRORS = (httpx.HTTPError, httpx.InvalidURL, ModelsLabError)
 
 
 class HttpxTransportAdapter:
@@ -28,25 +26,26 @@ class HttpxTransportAdapter:
 
     Args:
         transport: The transport to send through. `aclose` closes it.
+        library: The package of the transport.
     """
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, transport: Any, library: HttpxLibrary = HTTPX) -> None:
         self._transport = transport
+        self._library = library
 
     async def exchange(self, request: Request) -> Response:
         """See `Transport.exchange`."""
         send = self._transport.handle_async_request
-        return await _read_response(await _send_tracked(request, _to_httpx, send))
+        response = await _send_tracked(request, self._build, send, self._library)
+        return await _read_response(response, self._library)
+
+    def _build(self, request: Request) -> Any:
+        return self._library.module.Request(
+            request.method, request.url, headers=request.headers, content=request.body or None
+        )
 
     async def aclose(self) -> None:
         await self._transport.aclose()
-
-
-class _RedactedURL(httpx.URL):
-    """A URL whose text omits the query, because httpx logs URLs and the query may hold the key."""
-
-    def __str__(self) -> str:
-        return super().__str__().partition("?")[0]
 
 
 class HttpxClientAdapter:
@@ -55,34 +54,38 @@ class HttpxClientAdapter:
 
     Args:
         client: The client to send through. It is never closed here, because the caller owns it.
+        library: The package of the client.
     """
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: Any, library: HttpxLibrary = HTTPX) -> None:
         self._client = client
+        self._library = library
 
     async def exchange(self, request: Request) -> Response:
         """See `Transport.exchange`."""
-        return await _read_response(await _send_tracked(request, self._build, self._send))
+        response = await _send_tracked(request, self._build, self._send, self._library)
+        return await _read_response(response, self._library)
 
-    def _build(self, request: Request) -> httpx.Request:
+    def _build(self, request: Request) -> Any:
         built = self._client.build_request(
             request.method,
             request.url,
             headers=request.headers,
             content=request.body or None,
         )
-        built.url = _RedactedURL(built.url)
+        built.url = self._library.make_url(built.url)
         return built
 
-    async def _send(self, request: httpx.Request) -> httpx.Response:
+    async def _send(self, request: Any) -> Any:
         return await self._client.send(request, stream=True, follow_redirects=False)
 
 
 async def _send_tracked(
     request: Request,
-    build: Callable[[Request], httpx.Request],
-    send: Callable[[httpx.Request], Awaitable[httpx.Response]],
-) -> httpx.Response:
+    build: Callable[[Request], Any],
+    send: Callable[[Any], Awaitable[Any]],
+    library: HttpxLibrary,
+) -> Any:
     """
     Send a request. Record on an error or a cancellation whether the request may have left.
 
@@ -90,10 +93,10 @@ async def _send_tracked(
     wrapper or an invalid redirect may raise a connect error after the server has read the request.
     But if the body was never read, the request never left.
     """
-    body = TrackedBody(request.body)
-    tracked: httpx.Request | None = None
+    body = library.make_body(request.body)
+    tracked: Any = None
     try:
-        tracked = TrackedRequest(
+        tracked = library.make_request(
             _with_connect_timeout(build(request), request),
             body,
             needs_new_connection=request.needs_new_connection,
@@ -105,9 +108,11 @@ async def _send_tracked(
             mark_unsent(cancelled)
         raise
     except Exception as fault:
-        if not _is_send_error(fault):
+        if not _is_send_error(fault, library):
             raise
-        if isinstance(fault, httpx.HTTPStatusError) and _is_response_to(tracked, fault.response):
+        if isinstance(fault, library.module.HTTPStatusError) and _is_response_to(
+            tracked, fault.response
+        ):
             # A hook called `raise_for_status`. The error holds the response.
             return fault.response
         is_unsent = body.withdraw()
@@ -125,7 +130,7 @@ async def _send_tracked(
     raise error
 
 
-def _with_connect_timeout(built: httpx.Request, request: Request) -> httpx.Request:
+def _with_connect_timeout(built: Any, request: Request) -> Any:
     """Shorten the timeouts for a connection to the request's own, if it has one."""
     if request.connect_timeout is not None:
         timeouts = built.extensions.get("timeout", {})
@@ -136,7 +141,7 @@ def _with_connect_timeout(built: httpx.Request, request: Request) -> httpx.Reque
     return built
 
 
-def guard_request(request: httpx.Request) -> None:
+def guard_request(request: Any) -> None:
     """
     Make the outbound guard check a request when httpx opens a connection or sends.
 
@@ -156,49 +161,41 @@ def guard_request(request: httpx.Request) -> None:
     request.extensions = {**request.extensions, "trace": trace}
 
 
-def _is_send_error(fault: Exception) -> bool:
+def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     """
     Return whether an error means that the exchange failed, and is not a bug in a caller's hook.
 
     Over HTTP/2, httpcore also raises errors of other packages if received bytes break the protocol,
     such as a `ValueError` for an invalid status or an error of h2. `OSError` is left to the sender.
     """
-    return isinstance(fault, _SEND_ERRORS) or (
+    packages = (f"{library.core}.", *_OTHER_NETWORK_PACKAGES)
+    return isinstance(fault, library.send_errors) or (
         not isinstance(fault, OSError)
         and any(
-            frame.f_globals.get("__name__", "").startswith("httpcore.")
+            frame.f_globals.get("__name__", "").startswith(packages)
             for frame, _ in walk_tb(fault.__traceback__)
         )
     )
 
 
-def _is_response_to(request: httpx.Request | None, response: httpx.Response) -> bool:
+def _is_response_to(request: object, response: Any) -> bool:
     try:
-        return response.request is request
+        return bool(response.request is request)
     except RuntimeError:
         # `response.request` raises if the response was made without a request.
         return False
 
 
-def _to_httpx(request: Request) -> httpx.Request:
-    return httpx.Request(
-        request.method,
-        request.url,
-        headers=request.headers,
-        content=request.body or None,
-    )
-
-
-async def _read_response(response: httpx.Response) -> Response:
+async def _read_response(response: Any, library: HttpxLibrary) -> Response:
     headers, body = response.headers.raw, BodyBuffer()
-    keep_only_if_watched(response.extensions)
+    keep_only_if_watched(response.extensions, core=library.core)
     try:
         problem = BODY_TOO_LONG if is_too_long(headers) else await _read_body(response, body)
         if not problem:
             return Response(status_code=response.status_code, headers=headers, body=body.getvalue())
         error: ModelsLabError = TransportError(problem)
     except Exception as fault:
-        if not _is_send_error(fault):
+        if not _is_send_error(fault, library):
             raise
         error = translate_error(fault, believe_tls_error=False)
     finally:
@@ -206,7 +203,7 @@ async def _read_response(response: httpx.Response) -> Response:
     raise error
 
 
-async def _read_body(response: httpx.Response, body: BodyBuffer) -> str:
+async def _read_body(response: Any, body: BodyBuffer) -> str:
     async for chunk in raw_chunks(response):
         if problem := body.add(chunk):
             return problem
@@ -216,7 +213,7 @@ async def _read_body(response: httpx.Response, body: BodyBuffer) -> str:
     return ""
 
 
-async def raw_chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+async def raw_chunks(response: Any) -> AsyncGenerator[bytes, None]:
     """Yield the chunks of a body as they were sent, without decoding them."""
     # An event hook of the caller may have read the response already.
     if response.is_stream_consumed:

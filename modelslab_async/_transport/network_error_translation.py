@@ -1,7 +1,5 @@
 """Translates errors of httpx and of sockets into a `ModelsLabError`. It raises nothing."""
 
-import httpx
-
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
 from .tls_errors import permanent_tls_error
 
@@ -51,4 +49,11 @@ def _printable(message: str) -> str:
 
 
 def _tls_error(fault: Exception) -> ConnectionImpossible | None:
-    return permanent_tls_error(fault, in_handshake=isinstance(fault, (httpx.ConnectError, OSError)))
+    return permanent_tls_error(fault, in_handshake=_is_connect_error(fault))
+
+
+def _is_connect_error(fault: Exception) -> bool:
+    # The class of httpx or that of httpx2, which is not imported here.
+    names = {kind.__name__ for kind in type(fault).__mro__}
+    # The transport of aiohttp raises `ConnectTimeout` for each failed connection.
+    return isinstance(fault, OSError) or not names.isdisjoint({"ConnectError", "ConnectTimeout"})

@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 
-from .connection_watch import watch_connections
-
 # A note that marks an error. It stays with the error when the error is raised again.
 _UNSENT_NOTE = "the request had not left this machine"
 
@@ -26,14 +24,19 @@ def is_unsent(error: BaseException) -> bool:
     return _UNSENT_NOTE in getattr(error, "__notes__", ())
 
 
-class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
+class TrackedBody:
     """
     A request body that records whether it was read.
 
     Transports, retrying wrappers, plain HTTP proxies and logging hooks must read the body from this
     object before they can send it. So a body that was never read has not reached a server, and a
     submit without its body starts no work.
+
+    Attributes:
+        closed_error: The class of the error that a read raises after `withdraw`.
     """
+
+    closed_error: type[Exception] = httpx.StreamClosed
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -57,30 +60,6 @@ class TrackedBody(httpx.AsyncByteStream, httpx.SyncByteStream):
 
     def _read(self) -> bytes:
         if self._is_withdrawn:
-            raise httpx.StreamClosed
+            raise self.closed_error
         self._was_read = True
         return self._data
-
-
-class TrackedRequest(httpx.Request):
-    """A copy of an httpx request that reads its body from a `TrackedBody`."""
-
-    def __init__(
-        self, request: httpx.Request, body: TrackedBody, *, needs_new_connection: bool
-    ) -> None:
-        super().__init__(
-            request.method,
-            request.url,
-            headers=request.headers,
-            stream=body,
-            extensions=watch_connections(
-                request.extensions, needs_new_connection=needs_new_connection
-            ),
-        )
-        # `super().__init__` copies the URL. Keep the original, whose class may hide the query.
-        self.url = request.url
-
-    @property
-    def content(self) -> bytes:
-        """The bytes of the body. Accessing them counts as reading the body."""
-        return self.read()

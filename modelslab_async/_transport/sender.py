@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import cast
 
-import httpx
 from attrs import evolve
 
 from .._models.errors import ModelsLabError, TransportError
@@ -17,6 +17,7 @@ from .error_redaction import redacted_error
 from .exchange_timer import ExchangeObserver, ExchangeTimer
 from .http11.transport import HTTP11Transport
 from .httpx_adapter import HttpxClientAdapter, HttpxTransportAdapter
+from .httpx_library import HTTPArgument, library_of
 from .request_builder import RequestBuilder
 from .send_proof import is_unsent
 from .tls_errors import permanent_tls_error
@@ -175,9 +176,7 @@ def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
     return ()
 
 
-def as_transport(
-    given: "Transport | httpx.AsyncBaseTransport | httpx.AsyncClient | None", connections: int
-) -> Transport:
+def as_transport(given: HTTPArgument | None, connections: int) -> Transport:
     """
     Return a transport for the `http` argument of a client.
 
@@ -186,19 +185,16 @@ def as_transport(
         connections: The most connections to one host that the default transport opens.
 
     Raises:
-        TypeError: The argument is not an httpx client, an httpx transport or a `Transport`.
+        TypeError: The argument is not a client or transport of httpx or httpx2, nor a `Transport`.
     """
-    match given:
-        case None:
-            return HTTP11Transport(connections=connections)
-        case httpx.AsyncClient():
-            return HttpxClientAdapter(given)
-        case httpx.AsyncBaseTransport():
-            return HttpxTransportAdapter(given)
-        case _ if callable(getattr(given, "exchange", None)):
-            return given
-        case _:
-            raise TypeError(
-                "http is an httpx.AsyncClient, an httpx.AsyncBaseTransport or an object with "
-                f"'async def exchange(request)', got {type(given).__name__}"
-            )
+    if given is None:
+        return HTTP11Transport(connections=connections)
+    if (library := library_of(given)) is not None:
+        is_client = library.is_client(given)
+        return (HttpxClientAdapter if is_client else HttpxTransportAdapter)(given, library)
+    if callable(getattr(given, "exchange", None)):
+        return cast(Transport, given)
+    raise TypeError(
+        "http is an HTTPTransport, an AsyncClient or AsyncBaseTransport of httpx or httpx2, or an "
+        f"object with 'async def exchange(request)', got {type(given).__name__}"
+    )

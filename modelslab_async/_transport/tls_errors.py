@@ -1,6 +1,7 @@
 """Finds and translates TLS errors that a new connection would have too. It opens no connection."""
 
 import ssl
+from typing import TypeGuard
 
 from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedServer
 
@@ -23,7 +24,7 @@ def permanent_tls_error(
             certificate only after the handshake.
         may_have_been_sent: Whether a request may have left before the error.
     """
-    while fault is not None and not isinstance(fault, ssl.SSLError):
+    while fault is not None and not _is_error_of_openssl(fault):
         # httpcore raises its errors without a cause, so search the context too.
         fault = fault.__cause__ or fault.__context__
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
@@ -39,4 +40,11 @@ def permanent_tls_error(
     detail = reason.replace("_", " ").lower() or str(fault)
     return HandshakeFailed(
         f"no TLS with the server: {detail}", may_have_been_sent=may_have_been_sent
+    )
+
+
+def _is_error_of_openssl(fault: BaseException) -> TypeGuard[ssl.SSLError]:
+    """Return whether a TLS error says why. One of aiohttp has the error of OpenSSL as its cause."""
+    return isinstance(fault, ssl.SSLCertVerificationError) or (
+        isinstance(fault, ssl.SSLError) and hasattr(fault, "reason")
     )

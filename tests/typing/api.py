@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, assert_never, assert_type
 
 import httpx
+import httpx2
 
 from modelslab_async import (
     ENDPOINTS,
@@ -230,6 +231,8 @@ def clients(own: Transport) -> list[Client]:
         Client("key", http=HTTPTransport(proxy="http://localhost:3128", connections=8)),
         Client("key", http=httpx.AsyncClient(), on_event=counted),
         Client("key", http=httpx.AsyncHTTPTransport(), workers=8, timeout=10),
+        Client("key", http=httpx2.AsyncClient()),
+        Client("key", http=httpx2.AsyncHTTPTransport()),
         Client("key", http=Own()),
         Client("key", http=own),
         Client("key", pace=learned(None)),

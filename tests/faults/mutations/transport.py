@@ -110,8 +110,8 @@ MUTATIONS = [
     Mutation(
         "connection of another request of the caller: kept",
         "_transport/connection_watch.py",
-        '.partition(".")[0]).discard()',
-        '.partition(".")[0])',
+        "ConnectionWatch(stream, core).discard()",
+        "ConnectionWatch(stream, core)",
         "../transport/test_kept_httpx_connections.py",
         "used_once",
     ),
@@ -174,7 +174,7 @@ MUTATIONS = [
     ),
     Mutation(
         "endless interim replies, over httpx: read without a limit",
-        "_transport/send_proof.py",
+        "_transport/httpx_library.py",
         "extensions=watch_connections(",
         "extensions=(lambda extensions, **_: extensions)(",
         "test_bytes.py",
@@ -260,9 +260,9 @@ MUTATIONS = [
     ),
     Mutation(
         "submit whose httpx hook raises an error of this package: not handled",
-        "_transport/httpx_adapter.py",
-        "httpx.InvalidURL, ModelsLabError)",
-        "httpx.InvalidURL)",
+        "_transport/httpx_library.py",
+        "module.InvalidURL, ModelsLabError)",
+        "module.InvalidURL)",
         "../submitting/test_sent_once.py",
         "hook_raises",
     ),

@@ -1,0 +1,152 @@
+"""
+HttpxLibrary: httpx, or httpx2 with the same interface. It sends nothing.
+
+The two never mix: every class and error on the way of a request comes from the package that the
+caller's object comes from. httpx2 is not imported here. If the caller passes an object of it, the
+caller has imported it.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any, Protocol, TypeAlias
+
+import httpx
+from attrs import frozen
+
+from .._models.errors import ModelsLabError
+from .base import Transport
+from .connection_watch import watch_connections
+from .send_proof import TrackedBody
+
+# The packages, and the package that opens the connections of each.
+_CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
+
+
+class Httpx2Transport(Protocol):
+    """The part of an `httpx2.AsyncBaseTransport` that the client uses."""
+
+    @property
+    def handle_async_request(self) -> Callable[..., Any]:
+        """Send one request."""
+        ...
+
+
+class Httpx2Client(Protocol):
+    """The part of an `httpx2.AsyncClient` that the client uses."""
+
+    @property
+    def build_request(self) -> Callable[..., Any]:
+        """Build one request."""
+        ...
+
+    @property
+    def send(self) -> Callable[..., Any]:
+        """Send one request."""
+        ...
+
+
+HTTPArgument: TypeAlias = (
+    Transport | httpx.AsyncBaseTransport | httpx.AsyncClient | Httpx2Transport | Httpx2Client
+)
+
+
+@frozen(kw_only=True, eq=False)
+class HttpxLibrary:
+    """
+    One of the packages, and classes that are made from it.
+
+    Attributes:
+        module: The package.
+        core: The name of the package that opens its connections.
+        make_body: Makes a `TrackedBody` that its transports accept.
+        make_request: Makes a copy of a request that reads its body from a `TrackedBody`.
+        make_url: Makes a URL whose text omits the query.
+        send_errors: What its clients and transports raise if an exchange fails.
+    """
+
+    module: ModuleType
+    core: str
+    make_body: Callable[[bytes], TrackedBody]
+    make_request: Callable[..., Any]
+    make_url: Callable[[Any], Any]
+    send_errors: tuple[type[Exception], ...]
+
+    def is_client(self, given: object) -> bool:
+        """Return whether an object is a client of this package."""
+        return isinstance(given, self.module.AsyncClient)
+
+    def is_transport(self, given: object) -> bool:
+        """Return whether an object is a transport of this package."""
+        return isinstance(given, self.module.AsyncBaseTransport)
+
+
+def library_of(given: object) -> HttpxLibrary | None:
+    """Return the package that a client or transport comes from; None for any other object."""
+    for name in _CORES:
+        module = sys.modules.get(name)
+        if module is not None:
+            library = httpx_library(module)
+            if library.is_client(given) or library.is_transport(given):
+                return library
+    return None
+
+
+@cache
+def httpx_library(module: ModuleType) -> HttpxLibrary:
+    """Return the `HttpxLibrary` of a package."""
+    core = _CORES[module.__name__]
+    return HttpxLibrary(
+        module=module,
+        core=core,
+        make_body=type(
+            "TrackedBody",
+            (TrackedBody, module.AsyncByteStream, module.SyncByteStream),
+            {"closed_error": module.StreamClosed},
+        ),
+        make_request=_tracked_request_type(module.Request, core),
+        make_url=_redacted_url_type(module.URL),
+        # `ModelsLabError` is among them, because a hook of the client may call this package for
+        # another request.
+        send_errors=(module.HTTPError, module.InvalidURL, ModelsLabError),
+    )
+
+
+def _tracked_request_type(request_type: Any, core: str) -> type[Any]:
+    class TrackedRequest(request_type):  # type: ignore[misc]
+        """A copy of a request that reads its body from a `TrackedBody`."""
+
+        def __init__(self, request: Any, body: TrackedBody, *, needs_new_connection: bool) -> None:
+            super().__init__(
+                request.method,
+                request.url,
+                headers=request.headers,
+                stream=body,
+                extensions=watch_connections(
+                    request.extensions, core=core, needs_new_connection=needs_new_connection
+                ),
+            )
+            # `super().__init__` copies the URL. Keep the original, whose class may hide the query.
+            self.url = request.url
+
+        @property
+        def content(self) -> bytes:
+            """The bytes of the body. Accessing them counts as reading the body."""
+            content: bytes = self.read()
+            return content
+
+    return TrackedRequest
+
+
+def _redacted_url_type(url_type: Any) -> type[Any]:
+    class RedactedURL(url_type):  # type: ignore[misc]
+        """A URL whose text omits the query, which may hold the key. Its package logs URLs."""
+
+        def __str__(self) -> str:
+            return str(super().__str__()).partition("?")[0]
+
+    return RedactedURL
+
+
+HTTPX = httpx_library(httpx)
