@@ -78,7 +78,8 @@ _BATCH_COMMANDS = {
         "Start a generation for each row of TABLE, wait for all, and save their files",
     ),
     "uncertain": CommandSource(
-        "batch.uncertain_command.uncertain", "List submits whose replies were lost"
+        "batch.uncertain_command.uncertain",
+        "List the submits that may or may not have started work",
     ),
     "verify": CommandSource(
         "batch.journal_commands.verify", "Compare the saved files with the journal"
