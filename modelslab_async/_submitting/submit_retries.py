@@ -64,6 +64,11 @@ class SubmitRetries:
             return self._pause_unsent(error)
         self._unsent_since, self._unsent_failures = None, 0
         if isinstance(error, RateLimited):
+            _logger.info(
+                "%s is sent again when the server allows it: %s; nothing was paid",
+                self.endpoint,
+                error.message.rstrip("."),
+            )
             return 0.0
         return max(self.limits.backoff(self._failures, self.jitter()), error.retry_after or 0.0)
 

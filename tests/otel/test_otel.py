@@ -23,6 +23,7 @@ from modelslab_async import (
     SubmitUncertain,
     Success,
     Ticket,
+    TransportError,
     otel,
 )
 from modelslab_async.emulator import Jobs, ScriptedReply
@@ -162,6 +163,24 @@ def test_failed_poll_is_an_error_with_its_type(virtually, world, recorded):
     assert 502 == failed.attributes["http.response.status_code"]
     [wait] = recorded.spans("modelslab.wait")
     assert StatusCode.UNSET is wait.status.status_code
+
+
+async def test_request_without_a_response_has_the_type_of_its_error(recorded):
+    """A connection that fails is counted by its error, and has no status."""
+
+    def refuse(_request):
+        raise httpx.ConnectError(f"refused {KEY}")
+
+    async with Client(KEY, http=httpx.MockTransport(refuse)) as client:
+        recorded.instrument(client)
+        with pytest.raises(TransportError):
+            await client.fetch("images:1")
+    [poll] = recorded.spans("modelslab.poll")
+    [duration] = recorded.metrics()["http.client.request.duration"]
+    for attributes in (poll.attributes, duration.attributes):
+        assert "TransportError" == attributes["error.type"]
+        assert "http.response.status_code" not in attributes
+    assert KEY not in poll.to_json()
 
 
 def test_failed_job_is_an_error_of_the_wait(virtually, world, recorded):

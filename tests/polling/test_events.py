@@ -11,6 +11,7 @@ from modelslab_async import (
     Completed,
     Success,
 )
+from modelslab_async._aio.listener_calls import call_listener
 from modelslab_async.emulator import ScriptedReply
 
 request_id = ContextVar("request_id", default="none")
@@ -44,6 +45,17 @@ def test_raising_listener_is_logged(virtually, world, caplog, error):
 
     virtually(main)
     assert "on_event raised" in caplog.text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_listener_may_end_the_program(error):
+    """What ends the whole program is not logged away."""
+
+    def hook(_event):
+        raise error
+
+    with pytest.raises(error):
+        call_listener(hook, "an event")
 
 
 @pytest.mark.parametrize(

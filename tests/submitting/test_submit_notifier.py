@@ -1,6 +1,7 @@
 """The events of submits: what waits, is sent, refused, retried or unconfirmed."""
 
 import asyncio
+import logging
 from contextvars import ContextVar
 
 import pytest
@@ -62,9 +63,10 @@ def test_accepted_submit_is_sent_and_submitted(virtually, service):
 
 
 @pytest.mark.parametrize("step", [queue_full, spam])
-def test_each_refusal_for_the_rate_is_reported(virtually, service, step):
-    """Five answers of 429 are five failures and four retries, not silence."""
+def test_each_refusal_for_the_rate_is_reported(virtually, service, caplog, step):
+    """Five answers of 429 are five failures, four retries and four lines, not silence."""
     events = []
+    caplog.set_level(logging.INFO, "modelslab_async")
 
     async def main():
         here = service(*[step] * 5)
@@ -79,6 +81,9 @@ def test_each_refusal_for_the_rate_is_reported(virtually, service, step):
     assert all(isinstance(event.error, RateLimited) for event in failed)
     assert [2, 3, 4, 5] == [each.attempt for each in events if isinstance(each, SubmitRetried)]
     assert "SubmitFailed" == kinds(events)[-1]
+    lines = [line for line in caplog.messages if "is sent again when the server allows it" in line]
+    assert 4 == len(lines)
+    assert all(line.startswith(REALTIME) for line in lines)
 
 
 def test_submit_that_never_left_says_when_it_is_tried_again(virtually, service):

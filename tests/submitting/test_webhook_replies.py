@@ -247,6 +247,33 @@ def test_raising_on_reply_ends_its_own_delivery(virtually, world, caplog, error)
     assert "on_reply raised for realtime:7" in caplog.text
 
 
+def test_cancelled_delivery_frees_its_place(virtually, world):
+    """If the server cancels a delivery while `on_reply` runs, the next one is taken."""
+
+    async def main():
+        running, replies = asyncio.Event(), Replies()
+
+        async def store(reply):
+            if not running.is_set():
+                running.set()
+                await asyncio.Event().wait()
+            await replies(reply)
+
+        async with world() as here:
+            here.emulator.add_job("realtime:7", duration=0)
+            app = webhooks.receiver(here.client, on_reply=store)
+            url = here.client.webhook_url(BASE, family="realtime")
+            cancelled = asyncio.create_task(delivered(app, url, id="7"))
+            await running.wait()
+            cancelled.cancel()
+            await asyncio.wait((cancelled,))
+            assert cancelled.cancelled()
+            assert 200 == await delivered(app, url, id="7")
+            assert 1 == len(replies)
+
+    virtually(main)
+
+
 async def test_on_reply_is_checked(service):
     """What cannot be called is refused when the receiver is made."""
     async with service().client() as client:
