@@ -19,6 +19,14 @@ ON_WHEEL = {"PYTHONSAFEPATH": "1"}
 # Blocks of one page build on each other, so the tests of one file stay together.
 IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
 
+# Clients that `nox -s foreign` runs against the emulator.
+FOREIGN_PACKAGES = {
+    "modelslab-py": ("modelslab-py==0.2.3", "requests"),
+    "modelslab-cli": ("modelslab-cli==0.2.2",),
+    "agno": ("agno==3.1.10", "requests"),
+}
+PROMPTFOO = "promptfoo@0.123.1"
+
 
 def _install_groups(session: nox.Session, *groups: str) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, *groups))
@@ -92,6 +100,35 @@ def thorough(session: nox.Session) -> None:
     session.run("coverage", "combine")
     session.run("coverage", "report")
     session.run("pytest", "-m", "thorough", env=ON_WHEEL)
+    session.notify("foreign")
+
+
+@nox.session
+def foreign(session: nox.Session) -> None:
+    """Published clients of the service against the emulator, each in a folder of its own."""
+    _install_groups(session, "tests")
+    session.install(".[emulator]")
+    folder = Path(session.create_tmp(), "clients").absolute()
+    for name, requirements in FOREIGN_PACKAGES.items():
+        session.run("python", "-m", "venv", str(folder / name))
+        _try_to_install(session, name, str(folder / name / "bin/pip"), "install", *requirements)
+    if shutil.which("npm"):
+        npm = ("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional")
+        _try_to_install(
+            session, "promptfoo", *npm, "--prefix", str(folder / "promptfoo"), PROMPTFOO
+        )
+    else:
+        session.warn("there is no npm on the path, so promptfoo is not tested")
+    found = {"FOREIGN_CLIENTS": str(folder), **ON_WHEEL}
+    session.run("pytest", "tests/foreign", *session.posargs, env=found)
+
+
+def _try_to_install(session: nox.Session, name: str, *command: str) -> None:
+    """Install a client. Without a network its test is skipped, and the others run."""
+    try:
+        session.run(*command, external=True, silent=True)
+    except nox.command.CommandFailed:
+        session.warn(f"{name} could not be installed, so it is not tested")
 
 
 @nox.session
