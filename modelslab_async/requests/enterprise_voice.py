@@ -2,7 +2,7 @@
 """Typed submissions and tickets of `enterprise_voice`. Sends nothing."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 from .._models.submission import Submission
 from .._models.ticket import Ticket
@@ -175,11 +175,37 @@ def song_generator(
     return submission_of("enterprise_voice/song_generator", locals())
 
 
+@overload
 def speech_to_text(
     *,
     init_audio: FileOrLink,
+    audio_url: FileOrLink | None = None,
     language: str | None = None,
     timestamp_level: str | None = None,
+    input_language: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission: ...
+@overload
+def speech_to_text(
+    *,
+    init_audio: FileOrLink | None = None,
+    audio_url: FileOrLink,
+    language: str | None = None,
+    timestamp_level: str | None = None,
+    input_language: str | None = None,
+    webhook: str | None = None,
+    track_id: int | str | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Submission: ...
+def speech_to_text(
+    *,
+    init_audio: FileOrLink | None = None,
+    audio_url: FileOrLink | None = None,
+    language: str | None = None,
+    timestamp_level: str | None = None,
+    input_language: str | None = None,
     webhook: str | None = None,
     track_id: int | str | None = None,
     extra: Mapping[str, Any] | None = None,
@@ -187,12 +213,16 @@ def speech_to_text(
     """
     Describe a submission to `enterprise_voice/speech_to_text`.
 
+    At least one of init_audio and audio_url is required.
+
     See https://docs.modelslab.com/enterprise-api/voice-cloning/speech-to-text
 
     Args:
         init_audio: The sound to work on.
+        audio_url: The sound to work on.
         language: Language of the text or of the speech.
         timestamp_level: What gets times in the transcript: `word` or `sentence`.
+        input_language: Language that is spoken.
         webhook: Address that the service calls when the work has ended.
         track_id: Your mark of the request, a number or a text, which the webhook repeats.
         extra: Parameters that are not listed here, by name.

@@ -24,6 +24,11 @@ calls = [
     (Audio(client), "speech_to_text", Speech2Text(audio_url="https://me.example/a.wav")),
     (Video(client), "text_to_video", Text2Video(prompt="a cat", model_id="wan", output_type="mp4")),
     (Video(client, enterprise=True), "text_to_video_ultra", Text2VideoUltra(prompt="a cat")),
+    (
+        Audio(client, enterprise=True),
+        "speech_to_text",
+        Speech2Text(audio_url="https://me.example/a.wav"),
+    ),
     (Community(client, enterprise=True), "qwen_text_to_image", QwenText2Image(prompt="a cat")),
 ]
 results = []

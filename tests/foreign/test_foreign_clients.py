@@ -86,9 +86,9 @@ async def test_official_python_client(emulator, clock):
         results = json.loads(await run(python, HERE / "drive_modelslab_py.py", base_url))
         types = await file_types(results, clock)
 
-    assert ["success"] * 7 == [result["status"] for result in results]
-    assert 7 == len(emulator.submits)
-    assert ["png", "jpg", "wav", "txt", "mp4", "mp4", "png"] == types
+    assert ["success"] * 8 == [result["status"] for result in results]
+    assert 8 == len(emulator.submits)
+    assert ["png", "jpg", "wav", "txt", "mp4", "mp4", "txt", "png"] == types
 
 
 CLI_CALLS = {

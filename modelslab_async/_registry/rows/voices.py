@@ -141,8 +141,10 @@ ROWS = (
     _ENTERPRISE_VOICE.endpoint("song_generator", "", _SONG, unverified=OFFICIAL_CLIENTS),
     _ENTERPRISE_VOICE.endpoint(
         "speech_to_text",
-        "init_audio",
-        "language timestamp_level",
+        "",
+        "language timestamp_level input_language",
+        # The documents name the first parameter. The official Python client sends the second one.
+        any_of=(("init_audio", "audio_url"),),
         page="speech-to-text",
         output=("text",),
     ),
