@@ -64,6 +64,8 @@ class Meter:
         self._coverage = coverage.Coverage(
             data_file=None, config_file=False, source=[str(package)], messages=False
         )
+        # Other cores of coverage may not switch contexts.
+        self._coverage.set_option("run:core", "ctrace")
         self._seconds: dict[str, float] = {}
 
     def start(self) -> None:
