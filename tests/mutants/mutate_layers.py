@@ -9,7 +9,8 @@ Changes one small thing after another in four folders, and counts the changes th
 
 Only the tests of the same folder count, and of these only the ones that run the changed line. A
 mutant that they pass survives: then a test is missing, or no caller can see the change. Mutants of
-the second kind stand with their reasons in equivalent.toml, and are left out. This program needs Linux.
+the second kind stand with their reasons in equivalent.toml, and are left out. The program needs
+Linux.
 
 mutmut and cosmic-ray choose no tests by folder and take no sample by seed. mutmut leaves constants
 of modules and classes alone, and cosmic-ray starts a new process for each mutant.
