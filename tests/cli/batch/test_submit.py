@@ -1,7 +1,9 @@
 """`batch submit`: from a table of prompts to files, and what a row with an error ends with."""
 
 import json
+import signal
 import sqlite3
+import time
 from collections import Counter
 from contextlib import closing
 
@@ -226,3 +228,26 @@ def test_uncertain_submit_gets_its_ticket(here, emulator, submits):
     assert 0 == result.returncode, result.stderr
     assert ["realtime:4711"] == [each["ticket"] for each in records(result)]
     assert [] == submits()
+
+
+def test_ctrl_c_submits_no_more_and_same_command_resumes(program, submits, tmp_path):
+    """What was in flight is in the journal, and no row is paid for twice."""
+    table = tmp_path / "prompts.txt"
+    table.write_text("".join(f"cat {n}\n" for n in range(60)))
+    arguments = ("batch", "submit", str(table), "--endpoint", REALTIME, "--queue", "1")
+    arguments += ("--journal", str(tmp_path / "run.db"))
+    process = program.start(*arguments)
+    try:
+        while len(submits()) < 3 and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate(timeout=300)
+    finally:
+        process.kill()
+        process.wait()
+    assert 130 == process.returncode, messages
+    assert "run the same command again to resume" in messages
+    assert len(submits()) < 60
+    assert 0 == program(*arguments).returncode
+    prompts = Counter(each.fields["prompt"] for each in submits())
+    assert {f"cat {n}": 1 for n in range(60)} == prompts
