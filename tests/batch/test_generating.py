@@ -94,6 +94,30 @@ async def test_files_are_saved_while_others_are_submitted(path, tmp_path):
     assert 8 == len(emulator.submits)
 
 
+async def test_first_files_are_there_before_last_row_is_read(path, tmp_path):
+    """A source that waits for the first file gets it, so nothing waits for the whole table."""
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0), seed=1))
+    is_saved = asyncio.Event()
+
+    async def source():
+        for number, row in enumerate(rows(4)):
+            if number == 2:
+                await is_saved.wait()
+            yield row
+
+    async with (
+        run_server(emulator) as url,
+        Client("a-key-for-tests", base_url=url, pace=Pace(floor=0.05)) as client,
+        Batch.open(path, client=client) as batch,
+        Downloads(client, to=tmp_path / "out", allow_private=True) as downloads,
+    ):
+        results = []
+        async for _, result in batch.generate_many(source(), downloads=downloads):
+            results.append(type(result))
+            is_saved.set()
+    assert 4 * [Saved] == results
+
+
 @pytest.mark.parametrize("saves", [False, True])
 async def test_result_that_comes_at_once_is_saved_too(path, tmp_path, saves):
     """A reply that holds the result needs no poll, and its files are saved."""
