@@ -25,6 +25,7 @@ from .._models.saved_file import SavedFile
 from .._models.ticket import Ticket
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
+from .._transport.httpx_library import Httpx2Client, Httpx2Transport
 from .download_notifier import OnEvent
 from .http_get import LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
@@ -36,7 +37,9 @@ from .save_output import OnSaved, OutputSaver
 from .save_result_types import Saved, SaveResult, Unsaved
 from .transfer import Transfer
 
-HTTPClient: TypeAlias = httpx.AsyncBaseTransport | httpx.AsyncClient
+HTTPClient: TypeAlias = (
+    httpx.AsyncBaseTransport | httpx.AsyncClient | Httpx2Transport | Httpx2Client
+)
 
 DEFAULT_MAX_BYTES = 4 << 30
 # For each transfer that may run, this many generations may be in progress. With only one, a
@@ -61,8 +64,8 @@ class Downloads:
         timeout: The most seconds to wait for a response or for the next bytes of a file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
-        http: An `httpx.AsyncClient` or an `httpx.AsyncBaseTransport` that sends the requests. It
-            is never closed here. Links are still checked, but it resolves host names itself.
+        http: An `AsyncClient` or `AsyncBaseTransport` of httpx or httpx2 that sends the requests.
+            It is never closed here. Links are still checked, but it resolves host names itself.
         families: The registry of families, with the media that each family makes.
         known: Files that earlier runs saved. If such a file is unchanged, it is not downloaded
             again.

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from ipaddress import ip_address
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import httpx
 
@@ -13,6 +13,7 @@ from .._models.download_errors import DownloadError, LinkRefused, TransferFailed
 from .._models.errors import ModelsLabError, RequestBlocked, UntrustedServer
 from .._transport.exchange_timer import ExchangeObserver, ExchangeTimer
 from .._transport.httpx_adapter import guard_request
+from .._transport.httpx_library import HTTPX, HttpxLibrary, is_httpx_error, library_of
 from .._transport.ip_ranges import NotPublic, is_public
 from .._transport.network_error_translation import connect_error, translate_error
 
@@ -110,7 +111,7 @@ class LinkOpener:
                 error: ModelsLabError = connect_error(fault)
             case RequestBlocked():
                 error = fault
-            case httpx.HTTPError() | httpx.InvalidURL():
+            case _ if is_httpx_error(fault):
                 error = translate_error(fault)
             case _:
                 # A caller's transport or hook may raise any error, whose text may quote the link.
@@ -167,18 +168,35 @@ def _is_private_ip(host: str) -> bool:
 
 def send_through(http: object) -> Send:
     """
-    Return a function that sends a request through an httpx client or transport.
+    Return a function that sends a request through a client or transport of httpx or httpx2.
 
     Raises:
         TypeError: `http` is neither.
     """
-    match http:
-        case httpx.AsyncClient():
-            return partial(http.send, stream=True, follow_redirects=False)
-        case httpx.AsyncBaseTransport():
-            return http.handle_async_request
-        case _:
-            raise TypeError(
-                "http is an httpx.AsyncClient or an httpx.AsyncBaseTransport, "
-                f"got {type(http).__name__}"
-            )
+    library, given = library_of(http), cast(Any, http)
+    if library is None:
+        raise TypeError(
+            "http is an AsyncClient or AsyncBaseTransport of httpx or httpx2, "
+            f"got {type(http).__name__}"
+        )
+    send: Send = (
+        partial(given.send, stream=True, follow_redirects=False)
+        if library.is_client(http)
+        else given.handle_async_request
+    )
+    return send if library is HTTPX else _converting(library, send)
+
+
+def _converting(library: HttpxLibrary, send: Send) -> Send:
+    """Return a function that sends a copy of each httpx request, made by another package."""
+
+    async def send_copy(request: httpx.Request) -> httpx.Response:
+        copied = library.module.Request(
+            request.method,
+            str(request.url),
+            headers=request.headers.raw,
+            extensions=request.extensions,
+        )
+        return await send(copied)
+
+    return send_copy

@@ -93,6 +93,12 @@ def library_of(given: object) -> HttpxLibrary | None:
     return None
 
 
+def is_httpx_error(fault: Exception) -> bool:
+    """Return whether one of the packages raised an error."""
+    modules = filter(None, map(sys.modules.get, _CORES))
+    return any(isinstance(fault, (module.HTTPError, module.InvalidURL)) for module in modules)
+
+
 @cache
 def httpx_library(module: ModuleType) -> HttpxLibrary:
     """Return the `HttpxLibrary` of a package."""

@@ -14,6 +14,7 @@ from modelslab_async import (
     LinkGone,
     Saved,
     Ticket,
+    TransferFailed,
     Unresolved,
     Unsaved,
     Unsubmitted,
@@ -225,3 +226,26 @@ async def test_cancellation_at_any_moment_leaves_nothing_open(
     assert sorted(parts) == sorted(
         name for part in parts if part.endswith(".part") for name in (part, f"{part}.json")
     )
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+@pytest.mark.parametrize("kind", ["transport", "client"])
+async def test_downloads_go_through_either_package(tmp_path, name, kind):
+    """A transport of either package gets a request of its own, and its errors are known."""
+    library, seen = pytest.importorskip(name), []
+
+    def answer(request):
+        seen.append(request)
+        if request.url.path == "/down":
+            raise library.ConnectError("refused")
+        return library.Response(200, content=PNG)
+
+    transport = library.MockTransport(answer)
+    http = transport if kind == "transport" else library.AsyncClient(transport=transport)
+    async with Downloads(to=tmp_path, http=http, link_timeout=0) as downloads:
+        [file] = await downloads.save(success("https://files.example/a.png?x=%20y"))
+        assert PNG == file.path.read_bytes()
+        with pytest.raises(TransferFailed, match="ConnectError: refused"):
+            await downloads.save(success("https://files.example/down", ticket=Ticket("images", 2)))
+    assert isinstance(seen[0], library.Request)
+    assert "https://files.example/a.png?x=%20y" == str(seen[0].url)
