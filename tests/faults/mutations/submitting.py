@@ -5,12 +5,21 @@ from .mutation import (
     CLOSING,
     GENERATE_TIMEOUT,
     SUBMIT_SIMULATION,
+    SUBMITTING,
     UNSENT,
     UPLOADS,
     Mutation,
 )
 
 MUTATIONS = [
+    Mutation(
+        "paid work lost: an id that only a URL of the default host names",
+        "_submitting/submit_exchange.py",
+        "default_families=self._default_families,",
+        "default_families=None,",
+        SUBMITTING,
+        "default_host",
+    ),
     Mutation(
         "submit sent again: after an unknown exception of the transport",
         "_submitting/exchange_error_translation.py",
