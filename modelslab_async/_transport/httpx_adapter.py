@@ -110,11 +110,12 @@ async def _send_tracked(
     except Exception as fault:
         if not _is_send_error(fault, library):
             raise
-        if isinstance(fault, library.module.HTTPStatusError) and _is_response_to(
-            tracked, fault.response
+        failed: Any = fault
+        if isinstance(failed, library.module.HTTPStatusError) and _is_response_to(
+            tracked, failed.response
         ):
             # A hook called `raise_for_status`. The error holds the response.
-            return fault.response
+            return failed.response
         is_unsent = body.withdraw()
         if isinstance(fault, RequestBlocked):
             error: ModelsLabError = fault

@@ -155,4 +155,5 @@ def _redacted_url_type(url_type: Any) -> type[Any]:
     return RedactedURL
 
 
-HTTPX = httpx_library(httpx)
+# For pyright, a module that is imported by name cannot be hashed.
+HTTPX = httpx_library(httpx)  # pyright: ignore[reportArgumentType]
