@@ -113,8 +113,8 @@ class Batch:
         Record a submit, then start the work as `Client.submit` does. `run` waits for it.
 
         If the process dies meanwhile, `uncertain` lists the submit. If each submit has a `track_id`
-        of your own, you can start the program again. What was submitted before is then answered
-        from the journal, and nothing is sent twice.
+        of your own, or is a `Submission` with a key, you can start the program again. What was
+        submitted before is then answered from the journal, and nothing is sent twice.
 
         Raises:
             SubmitUncertain: The work may have been started, now or by an earlier submit with the

@@ -75,8 +75,8 @@ class JournalSubmitRecorder(SubmitRecorder):
     ) -> SubmitReply | CallbackFailure:
         """Submit with this recorder, or return the recorded reply. See `Batch.submit`."""
         submit_request = await engine.prepare(submission)
-        # Only a track_id of the caller's own can be in the journal already.
-        if submission.parameters.get("track_id") is not None:
+        # Only a key or track_id of the caller's own can be in the journal already.
+        if submission.key is not None or submission.parameters.get("track_id") is not None:
             earlier = await self.recorded_reply(submit_request)
             if earlier is not None:
                 return earlier
@@ -89,18 +89,24 @@ class JournalSubmitRecorder(SubmitRecorder):
         Raises:
             SubmitUncertain: The request was sent, and may or may not have started work.
             GenerationFailed: The request was sent, and its generation failed.
-            ValueError: A different request was sent with the same track_id.
+            ValueError: A different request was sent with the same track_id or key.
         """
-        submit = await self._journal.find_submit(submit_request.submit_id)
+        submit = None
+        if submit_request.key is not None:
+            submit = await self._journal.find_submit_by_key(submit_request.key)
+        submit = submit or await self._journal.find_submit(submit_request.submit_id)
         if submit is None:
             return None
         if (submit.endpoint, submit.payload_hash) != (
             submit_request.endpoint.name,
             submit_request.payload_hash,
         ):
+            what = f"track_id {submit_request.submit_id!r}"
+            if submit.key is not None and submit.key == submit_request.key:
+                what = f"key {submit.key!r}"
             raise ValueError(
-                f"track_id {submit_request.submit_id!r} is in this journal for another submit to "
-                f"{submit.endpoint}; each submit has its own"
+                f"{what} is in this journal for another submit to {submit.endpoint}; each submit "
+                "has its own"
             )
         if submit.ticket is None:
             raise recorded_uncertainty(submit)

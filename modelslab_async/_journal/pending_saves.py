@@ -165,11 +165,12 @@ def complete_save(
 
 def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
     """Return the tickets whose last save failed, in the order in which they were added."""
-    names = family_names(db)
     rows = db.execute(
         "SELECT ticket, family, id, error, argument, saves.completed_at FROM saves JOIN tickets "
         f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
-    )
+    ).fetchall()
+    # Read after the rows, because another process may add the family of a row meanwhile.
+    names = family_names(db)
     return [
         UnsavedTicket(
             ticket=read_ticket(names, row_id, family, id_),

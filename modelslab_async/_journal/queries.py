@@ -173,8 +173,9 @@ def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
     """Return up to `limit` outcomes after a row, and the row after which the next page begins."""
-    names = family_names(db)
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
+    # Read after the rows, because another process may add the family of a row meanwhile.
+    names = family_names(db)
     tickets = {row[0]: read_ticket(names, *row[:3]) for row in rows}
     last_row_id = rows[-1][0] if rows else after
     files = files_between(db, tickets, after, last_row_id)

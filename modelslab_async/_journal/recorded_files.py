@@ -100,13 +100,14 @@ def page_of_files(
     db: sqlite3.Connection, after: FilePosition, limit: int
 ) -> tuple[list[RecordedFile], FilePosition | None]:
     """Return up to `limit` files after a position, and the position to continue after, if any."""
-    names = family_names(db)
     rows = db.execute(
         "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "
         "is_length_verified, recorded_at FROM files JOIN tickets ON tickets.ticket = files.ticket "
         "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
         (*after, limit),
     ).fetchall()
+    # Read after the rows, because another process may add the family of a row meanwhile.
+    names = family_names(db)
     page: list[RecordedFile] = []
     position = after
     for row_id, family, id_, output_index, *columns in rows:

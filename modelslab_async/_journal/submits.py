@@ -166,8 +166,9 @@ def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
 
 
 def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSubmit]:
+    rows = db.execute(query, (value,)).fetchall()
+    # Read after the rows, because another process may add the family of a row meanwhile.
     names = family_names(db)
-    rows = db.execute(query, (value,))
     return [
         PendingSubmit(
             track_id=track_id,

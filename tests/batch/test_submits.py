@@ -18,6 +18,7 @@ from modelslab_async import (
     JournalFull,
     Pace,
     Processing,
+    Submission,
     SubmitUncertain,
     Success,
     Ticket,
@@ -81,6 +82,19 @@ async def test_restarted_program_submits_nothing_twice(a_client, emulator, path)
         assert outcome == await batch.submit(REALTIME, prompt="a cat", track_id=7)
         with pytest.raises(ValueError, match="'7' is in this journal for another submit"):
             await batch.submit(REALTIME, prompt="a dog", track_id=7)
+    assert 1 == len(emulator.submits)
+
+
+async def test_key_of_a_submission_is_answered_from_the_journal(a_client, emulator, path):
+    """A key of the caller's own does what a track_id does, and is not sent."""
+    submission = Submission(REALTIME, {"prompt": "a cat"}, key="row 1")
+    for _ in range(2):
+        async with a_client() as client, Batch.open(path, client=client) as batch:
+            reply = await batch.submit(submission)
+            assert emulator.submits[0].ticket == reply.ticket
+    async with a_client() as client, Batch.open(path, client=client) as batch:
+        with pytest.raises(ValueError, match="is in this journal for another submit"):
+            await batch.submit(Submission(REALTIME, {"prompt": "a dog"}, key="row 1"))
     assert 1 == len(emulator.submits)
 
 

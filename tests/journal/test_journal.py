@@ -16,7 +16,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
-from modelslab_async._journal import exports
+from modelslab_async._journal import exports, submits
 from modelslab_async._journal.tickets import OutcomeRow, PollUpdate
 from modelslab_async._journal.writer import connect
 from modelslab_async.journal import Journal, PendingSubmit
@@ -470,3 +470,21 @@ async def test_overview_shows_tickets_in_plain_words(journal, path):
     assert ("images:1", "success", 2, moment) == rows[0][:4]
     assert '{"status":"success","output":["https://a"]}' == rows[0][4]
     assert ("images:00x", "open", 0, moment, None) == rows[1]
+
+
+async def test_family_that_is_added_during_a_read_is_known(journal):
+    """A submit whose ticket has the first id of a family is read while it is confirmed."""
+    await journal.record_submit("t-1", endpoint="e", payload_hash="ab")
+    with (
+        closing(connect(journal.path, lock_timeout=5.0)) as reader,
+        closing(connect(journal.path, lock_timeout=5.0)) as writer,
+    ):
+
+        def confirm_before(statement):
+            if "FROM submits" in statement:
+                reader.set_trace_callback(None)
+                submits.confirm(writer, "t-1", Ticket("images", 1), result=None, now=1.0)
+
+        reader.set_trace_callback(confirm_before)
+        found = submits.find(reader, "t-1")
+    assert Ticket("images", 1) == found.ticket
