@@ -6,6 +6,8 @@ import socket
 import ssl
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 
 import httpx
 import pytest
@@ -32,18 +34,15 @@ PACKED = gzip.compress(b"{}", mtime=0)
 
 
 # The two packages have the same interface and are never mixed.
-LIBRARIES = {"httpx": httpx, "httpx2": pytest.importorskip("httpx2")}
-httpx_aiohttp = pytest.importorskip("httpx_aiohttp")
-pyreqwest = pytest.importorskip("pyreqwest.client")
-pyreqwest_httpx = pytest.importorskip("pyreqwest.compatibility.httpx")
+LIBRARIES = {"httpx": httpx, **({"httpx2": import_module("httpx2")} if find_spec("httpx2") else {})}
 
 
-def pyreqwest_client():
-    """Return a client that follows no redirect and decodes nothing: by default it does."""
-    builder = pyreqwest.ClientBuilder()
+def pyreqwest_transport():
+    """Return a transport that follows no redirect and decodes nothing: by default it does."""
+    builder = import_module("pyreqwest.client").ClientBuilder()
     for setting in (builder.follow_redirects, builder.gzip, builder.brotli):
         setting(False)  # noqa: FBT003 -- that is how it is spelled.
-    return builder.build()
+    return import_module("pyreqwest.compatibility.httpx").HttpxTransport(builder.build())
 
 
 NARROW = {
@@ -56,9 +55,11 @@ for _name, _library in LIBRARIES.items():
     NARROW[f"{_name} client"] = partial(_library.AsyncClient, limits=_limits, timeout=30)
 KINDS = {
     **HTTP11_TRANSPORTS,
-    "aiohttp": httpx_aiohttp.AiohttpTransport,
-    "pyreqwest": lambda: pyreqwest_httpx.HttpxTransport(pyreqwest_client()),
 }
+if find_spec("httpx_aiohttp"):
+    KINDS["aiohttp"] = lambda: import_module("httpx_aiohttp").AiohttpTransport()
+if find_spec("pyreqwest"):
+    KINDS["pyreqwest"] = pyreqwest_transport
 # Promises that need more than the transports of other packages tell. They break them on the safe
 # side: the client takes a request that did not leave for one that may have left, and polls again
 # where that cannot help. They also join chunks, so that only the length of a body is bounded.
