@@ -16,6 +16,7 @@ from modelslab_async import (
     Unresolved,
     WaitTimeout,
 )
+from modelslab_async._models.short_repr import short_repr
 from modelslab_async.emulator import ScriptedReply
 
 TICKET = Ticket("images", 1)
@@ -64,3 +65,10 @@ def test_short_output_is_shown_as_it_is(output):
     success = Success(ticket=TICKET, output=output)
     assert f"output={output!r}, " in repr(success)
     assert success == eval(repr(success), {"Success": Success, "Ticket": Ticket})
+
+
+def test_longest_text_that_is_shown_whole():
+    """A text of 500 characters or bytes, and a link of 2,000."""
+    for text in ("x" * 500, b"x" * 500, "https://a.example/".ljust(2000, "x")):
+        assert repr(text) == short_repr(text)
+        assert len(short_repr(text + text[-1:])) < 200

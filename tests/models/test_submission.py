@@ -122,3 +122,9 @@ def test_longest_key_is_accepted():
     """The bounds themselves belong to what is allowed."""
     for key in ("x", "x" * 200, None):
         assert key == Submission(ENDPOINT, {}, key=key).key
+
+
+def test_columns_are_given_by_name_only():
+    """The third argument by place is the key, and a fourth is an error."""
+    with pytest.raises(TypeError, match="positional"):
+        Submission(ENDPOINT, {}, "row 1", {"width": 512})

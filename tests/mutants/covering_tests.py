@@ -32,15 +32,15 @@ class CoveringTests:
         """
         Return the tests that run what is changed, the fastest first, with their CPU seconds.
 
-        What runs at import is tested by every test that runs a line of the module, or by all.
+        What runs at import concerns all tests, since a class may get methods without lines. Those
+        that run a line of the module come first.
         """
         lines = self.lines.get(mutant.module, {})
         first, last = mutant.lines
         found = {test for line in range(first, last + 1) for test in lines.get(line, ())}
-        if "" in found:
-            found = {test for tests in lines.values() for test in tests} - {""}
-            found = found or set(self.seconds)
-        order = sorted(found & self.seconds.keys(), key=lambda test: (self.seconds[test], test))
+        near = {test for tests in lines.values() for test in tests}
+        some = self.seconds.keys() if "" in found else self.seconds.keys() & found
+        order = sorted(some, key=lambda test: (test not in near, self.seconds[test], test))
         return {test: self.seconds[test] for test in order}
 
     def save(self, path: Path) -> None:

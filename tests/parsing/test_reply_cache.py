@@ -129,3 +129,12 @@ def test_cache_reads_the_same_as_read_reply(polls, rule):
         assert plain == full
         if isinstance(reply, CachedProcessing):
             assert (plain.status, plain.eta) == (reply.status, reply.eta)
+
+
+def test_cached_reply_shows_neither_body_nor_registry():
+    """A log line with it stays short, and holds nothing of the prompt."""
+    cache = ReplyCache(FAMILIES)
+    shown = repr(read_cached(cache, Ticket("realtime", 12345), body_for(12345, prompt="a fox")))
+    assert "processing" in shown
+    assert "fox" not in shown
+    assert "controlnet" not in shown

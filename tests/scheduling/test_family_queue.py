@@ -261,3 +261,15 @@ def test_entry_that_left_before_a_drain_does_not_count_as_stale():
         item.watchers = ()
         queue.mark_stale()
     assert 130 == len(queue)
+
+
+def test_backlog_and_new_entries_count():
+    """The length is that of all entries, whether or not there was a pause."""
+    queue = queue_of([1.0, 2.0, 3.0])
+    assert 3 == len(queue)
+    queue.spread_backlog(5.0)
+    queue.push(Item(9.0))
+    assert 4 == len(queue)
+    queue.spread_backlog(9.0)
+    queue.push(Item(9.0))
+    assert 5 == len(queue)

@@ -196,3 +196,23 @@ def test_refused_entries_that_were_queued_again_are_swept():
             entry.watchers = ()
     assert len(host_queue._queues["images"]) < 195
     assert 65 == len(take_all(host_queue, 0.0))
+
+
+def test_refused_entries_that_lost_their_watcher_do_not_count_as_stale():
+    """They have left the queue, so a later sweep does not start too early."""
+    host_queue = host_queue_of()
+    refused_entries = [entry_of(host_queue, f"images:{number}") for number in range(100)]
+    for entry in refused_entries:
+        host_queue.push(entry)
+    host_queue.refuse_open(ServerError("no"), None)
+    for entry in refused_entries:
+        entry.watchers = ()
+        host_queue.mark_stale(entry)
+    assert [[]] * 10 == refused(host_queue, 10)
+    later = [entry_of(host_queue, f"images:{number}") for number in range(200, 330)]
+    for entry in later:
+        host_queue.push(entry)
+    for entry in later[:65]:
+        entry.watchers = ()
+        host_queue.mark_stale(entry)
+    assert 130 == len(host_queue._queues["images"])
