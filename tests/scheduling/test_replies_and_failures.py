@@ -467,7 +467,7 @@ def test_rate_bounds_the_polls_of_one_key():
 
 def test_stall_of_the_machine_spreads_the_polls():
     """After more than five seconds without a call, what fell due is no burst."""
-    for stall, count in ((1.9, 9), (60.0, 1)):
+    for stall, count in ((1.9, 9), (5.1, 1), (60.0, 1)):
         schedule = schedule_of(*(Ticket("images", n) for n in range(10)))
         polled(schedule, Processing)
         assert count == len(taken_by(schedule, stall))
