@@ -192,8 +192,9 @@ class Batch:
         Submit, poll and save side by side, and yield each submission with its result.
 
         What an earlier call submitted is not submitted again: its result comes from the journal or
-        from a poll. So a killed program can be started again. A submission without a key gets a
-        digest of its endpoint and parameters; of equal ones, each counts.
+        from a poll. So a killed program can be started again. A submission without a key gets one
+        made of its endpoint and parameters. Equal submissions get different keys, so each of them
+        is submitted.
 
         Args:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.
@@ -221,7 +222,7 @@ class Batch:
         """
         Begin nothing new, and finish what is in flight. A later batch continues with the rest.
 
-        A `run` then ends soon; with downloads, when its transfers have ended.
+        A run ends soon. If it saves files, it ends when its transfers have ended.
         """
         self._runs.drain()
 

@@ -21,7 +21,7 @@ from .._models.replies import Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
 from ..journal import Journal, PendingSubmit
-from .journal_submit_recorder import JournalSubmitRecorder, recorded_uncertainty
+from .journal_submit_recorder import JournalSubmitRecorder, uncertain_error
 from .recorded_results import to_result
 from .run_protocol import TicketFeed, recheck_interval
 from .run_restarts import RunSequence
@@ -93,7 +93,7 @@ class BatchGeneration:
         run_results = runs.results(self._engine, downloads, timeout, feed=self._feed)
         drained = asyncio.create_task(self._feed.draining.wait(), name="modelslab_async drain")
         routing = asyncio.create_task(
-            self._route(run_results), name="modelslab_async batch results"
+            self._route_results(run_results), name="modelslab_async batch results"
         )
         rechecking = asyncio.create_task(self._recheck(), name="modelslab_async batch recheck")
         tasks: list[asyncio.Task[Any]] = [drained, routing, rechecking]
@@ -115,7 +115,7 @@ class BatchGeneration:
             await asyncio.wait(tasks)
 
     async def _hold_slots(self) -> None:
-        """Hold slots for the tickets of ended processes, which the service has queued still."""
+        """Hold slots for the tickets of ended processes that the service still has in its queue."""
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
             if submit.ticket is not None:
@@ -123,7 +123,7 @@ class BatchGeneration:
                 self._engine.submitter.hold_slot(submit.ticket, endpoint=submit.endpoint, age=age)
 
     async def _end_run(self, routing: asyncio.Task[None]) -> None:
-        """Let the run end in good order, unless it would go on with tickets of other callers."""
+        """Wait for the run to end by itself, unless it would poll tickets of other callers."""
         self._feed.close()
         report = await self._journal.report()
         if not report.open and not report.save_pending:
@@ -160,24 +160,25 @@ class BatchGeneration:
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         """Submit what was not submitted before, and return its ticket or its result."""
-        is_other_of_same_track_id = False
+        was_duplicate = False
         while True:
             recorded = await self._journal.find_submit_by_key(submission.key or "")
-            if recorded is None and is_other_of_same_track_id:
-                return Unsubmitted(cause=_conflict(submission, "track_id"))
+            if recorded is None and was_duplicate:
+                return Unsubmitted(cause=_conflict(submission, "track_id", "another submission"))
             if recorded is None:
                 try:
                     return await self._submit(submission)
                 except DuplicateSubmit:
-                    # Another task or process recorded this key meanwhile, or this track_id is that
-                    # of another submission.
-                    is_other_of_same_track_id = True
+                    # Another task or process recorded this key meanwhile, or another submission has
+                    # this track_id. Finding the key again tells which.
+                    was_duplicate = True
             elif not await self._is_same(submission, recorded):
-                return Unsubmitted(cause=_conflict(submission, "key"))
+                other = "another endpoint or other parameters"
+                return Unsubmitted(cause=_conflict(submission, "key", other))
             elif recorded.ticket is not None:
                 return recorded.ticket
             elif recorded.track_id in {each.track_id for each in await self._journal.uncertain()}:
-                return Unsubmitted(cause=recorded_uncertainty(recorded))
+                return Unsubmitted(cause=uncertain_error(recorded))
             else:
                 # It is in flight, in another task or process.
                 await asyncio.sleep(self._recheck_s)
@@ -185,7 +186,7 @@ class BatchGeneration:
     async def _submit(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         match await self._submits.submit(submission):
             case Unsubmitted(cause=GenerationFailed(ticket=Ticket() as ticket)):
-                # The recorder wrote down the failure as the outcome of this ticket.
+                # The recorder has recorded the failure as the outcome of this ticket.
                 return ticket
             case Unsubmitted() as unsubmitted:
                 return unsubmitted
@@ -233,7 +234,7 @@ class BatchGeneration:
             if result is not None:
                 self._resolve(result.ticket, result)
 
-    async def _route(self, run_results: AsyncGenerator[Any, None]) -> None:
+    async def _route_results(self, run_results: AsyncGenerator[Any, None]) -> None:
         """Hand each result of the runs to the submission that waits for it."""
         try:
             async with aclosing(run_results):
@@ -258,8 +259,8 @@ class BatchGeneration:
                     await self._resolve_recorded(tickets)
 
 
-def _conflict(submission: Submission, what: str) -> SubmissionConflict:
+def _conflict(submission: Submission, what: str, other: str) -> SubmissionConflict:
     return SubmissionConflict(
-        f"the {what} of submission {submission.key!r} is in this journal for another endpoint or "
-        f"other parameters; nothing was sent: give it another {what}, or use another journal"
+        f"the {what} of submission {submission.key!r} is in this journal for {other}; nothing was "
+        f"sent: give it another {what}, or use another journal"
     )

@@ -73,7 +73,7 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def submit_once(
         self, engine: Engine, submission: Submission
     ) -> SubmitReply | CallbackFailure:
-        """Submit with this recorder, or return the recorded reply. See `Batch.submit`."""
+        """Submit, or return the recorded reply to an earlier submit. See `Batch.submit`."""
         submit_request = await engine.prepare(submission)
         # Only a key or track_id of the caller's own can be in the journal already.
         if submission.key is not None or submission.parameters.get("track_id") is not None:
@@ -101,15 +101,15 @@ class JournalSubmitRecorder(SubmitRecorder):
             submit_request.endpoint.name,
             submit_request.payload_hash,
         ):
-            what = f"track_id {submit_request.submit_id!r}"
+            what, value = "track_id", submit_request.submit_id
             if submit.key is not None and submit.key == submit_request.key:
-                what = f"key {submit.key!r}"
+                what, value = "key", submit.key
             raise ValueError(
-                f"{what} is in this journal for another submit to {submit.endpoint}; each submit "
-                "has its own"
+                f"{what} {value!r} is in this journal for another submit to {submit.endpoint}; "
+                f"give each submit its own {what}"
             )
         if submit.ticket is None:
-            raise recorded_uncertainty(submit)
+            raise uncertain_error(submit)
         match await self._journal.last(submit.ticket):
             case Processing() | Success() as reply:
                 return reply
@@ -172,8 +172,8 @@ class JournalSubmitRecorder(SubmitRecorder):
                 _logger.warning("the lease could not be renewed, trying again: %s", error)
 
 
-def recorded_uncertainty(submit: PendingSubmit) -> SubmitUncertain:
-    """Return the error for a submit that was sent before, and of which no reply is known."""
+def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
+    """Return the error for a submit that was sent before, and whose reply is not recorded."""
     return SubmitUncertain(
         f"{submit.endpoint} (track_id {submit.track_id}) was sent before, and may or may not "
         "have started work: check your account at the service, or a webhook with that "

@@ -242,10 +242,10 @@ class PollRun:
 
     async def _wait_for_news(self, *, recheck: bool) -> None:
         """
-        Wait until a ticket is added.
+        Wait until a ticket is added or the feed is closed.
 
-        With `recheck`, wait only for a moment: other processes poll open tickets, and if one of
-        them dies, this run claims its tickets.
+        With `recheck`, wait no longer than the recheck interval. Another process that polls open
+        tickets may die meanwhile, and this run then claims them.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(recheck_interval(self.lease.duration) if recheck else None):

@@ -1,4 +1,4 @@
-"""Turns what a journal holds of a ticket into the result of a submission. It reads nothing."""
+"""Turns the recorded result of a ticket into the result of a submission. It reads nothing."""
 
 from .._downloads.save_result_types import Saved, SaveResult, Unsaved
 from .._journal.ticket_results import RecordedResult

@@ -1,4 +1,4 @@
-"""Run: the common interface of `PollRun` and `SaveRun`, and their intervals. It starts no task."""
+"""Run: the common interface of `PollRun` and `SaveRun`, and what both use. It starts no task."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class TicketFeed:
     Attributes:
         is_closed: Whether no more tickets will be added, so that a run may end.
         first_run: The number of the first run that the feed keeps going; None before it begins.
-        draining: Is set when the runs begin nothing new, so that nothing should be submitted.
+        draining: Set when the runs begin nothing new. Then nothing should be submitted either.
     """
 
     def __init__(self, *, is_closed: bool = False) -> None:

@@ -172,7 +172,7 @@ class SaveRun:
                 return
             lease.mark_renewed(requested_at)
             for damaged in claim.damaged:
-                await self._results.put(self._unreadable(damaged))
+                await self._results.put(self._damaged_result(damaged))
             for pending in claim.pending:
                 yield pending
             if claim.pending or claim.damaged:
@@ -191,7 +191,7 @@ class SaveRun:
             lease=self._poll_run.lease.duration,
         )
 
-    def _unreadable(self, damaged: JournalDamaged) -> Unresolved:
+    def _damaged_result(self, damaged: JournalDamaged) -> Unresolved:
         """Return the result of a ticket whose reply or files the journal cannot read."""
         if damaged.ticket is None:
             raise damaged

@@ -1,4 +1,4 @@
-"""Gives a key to each submission of a source that has none. It reads no journal."""
+"""Gives a key to each submission that has none. It reads no journal."""
 
 import hashlib
 import json
@@ -22,8 +22,9 @@ async def with_keys(
     """
     Yield each request as a submission with a key.
 
-    A key that is made here is a digest of the endpoint and the parameters, so that the same program
-    makes it again. The second of two equal submissions gets the ending `-2`, and so on.
+    A submission without a key gets a digest of its endpoint and parameters, so that a restarted
+    program gives it the same key. The second of two equal submissions gets the ending `-2`, and so
+    on.
 
     Raises:
         ValueError: A request is neither a submission nor a pair of an endpoint and parameters.
@@ -31,7 +32,7 @@ async def with_keys(
     keys = SubmissionKeys()
     async with aclosing(iterate(requests)) as source:
         async for request in source:
-            yield keys.complete(as_submission(request))
+            yield keys.ensure_key(as_submission(request))
 
 
 class SubmissionKeys:
@@ -40,21 +41,21 @@ class SubmissionKeys:
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
-    def complete(self, submission: Submission) -> Submission:
+    def ensure_key(self, submission: Submission) -> Submission:
         """
-        Return a submission with a key: its own, or else one that is made here.
+        Return the submission with its own key or, if it has none, with a new one.
 
         Raises:
-            ValueError: A parameter is no value that a digest can be made of.
+            ValueError: The submission has no key, and a parameter is of a type without a digest.
         """
         if submission.key is not None:
             return submission
-        key = content_key(submission)
+        key = _digest(submission)
         self._seen[key] += 1
         return submission.with_key(key + (f"-{self._seen[key]}" if self._seen[key] > 1 else ""))
 
 
-def content_key(submission: Submission) -> str:
+def _digest(submission: Submission) -> str:
     """Return a digest of the endpoint and the parameters, in hexadecimal digits."""
     parameters = {
         name: value
@@ -66,7 +67,7 @@ def content_key(submission: Submission) -> str:
 
 
 def _describe(value: Any) -> str:
-    """Return a text for a value that JSON cannot carry: the digest of bytes, or a path."""
+    """Return a text for a value that JSON cannot hold: the digest of bytes, or a path."""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"sha256:{hashlib.sha256(value).hexdigest()}"
     if hasattr(value, "__fspath__"):

@@ -26,8 +26,8 @@ async def add_tickets(journal: Journal, engine: Engine | None, tickets: NewTicke
 
     Args:
         journal: The journal to add them to.
-        engine: Its families are the known ones, and its keys are redacted in columns. Without an
-            engine, every family is accepted, and no key is known.
+        engine: Knows the families, and redacts its API keys in columns. With None, every family is
+            accepted, and nothing is redacted.
         tickets: The tickets, with or without columns.
 
     Raises:

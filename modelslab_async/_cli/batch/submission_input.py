@@ -88,7 +88,7 @@ def read_submissions(
         with open_source(source) as file:
             for row in _rows(file, source, spec):
                 try:
-                    submission = keys.complete(_to_submission(row, spec, check))
+                    submission = keys.ensure_key(_to_submission(row, spec, check))
                     _note_location(locations, submission, row.location)
                 except click.UsageError as problem:
                     on_skipped(f"{row.location} of {name} skipped: {problem.format_message()}")

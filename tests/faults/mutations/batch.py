@@ -31,7 +31,7 @@ MUTATIONS = [
     Mutation(
         "table: an uncertain row is sent again",
         "_batch/batch_generation.py",
-        "return Unsubmitted(cause=recorded_uncertainty(recorded))",
+        "return Unsubmitted(cause=uncertain_error(recorded))",
         "await self._journal.withdraw(recorded.track_id)",
         TABLE,
         "uncertain_submission",
