@@ -160,18 +160,16 @@ class BatchGeneration:
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         """Submit what was not submitted before, and return its ticket or its result."""
-        was_duplicate = False
         while True:
             recorded = await self._journal.find_submit_by_key(submission.key or "")
-            if recorded is None and was_duplicate:
-                return Unsubmitted(cause=_conflict(submission, "track_id", "another submission"))
             if recorded is None:
                 try:
                     return await self._submit(submission)
                 except DuplicateSubmit:
-                    # Another task or process recorded this key meanwhile, or another submission has
-                    # this track_id. Finding the key again tells which.
-                    was_duplicate = True
+                    # If the track_id is free, another task or process recorded this key meanwhile.
+                    if await self._is_track_id_taken(submission):
+                        other = "another submission"
+                        return Unsubmitted(cause=_conflict(submission, "track_id", other))
             elif not await self._is_same(submission, recorded):
                 other = "another endpoint or other parameters"
                 return Unsubmitted(cause=_conflict(submission, "key", other))
@@ -182,6 +180,14 @@ class BatchGeneration:
             else:
                 # It is in flight, in another task or process.
                 await asyncio.sleep(self._recheck_s)
+
+    async def _is_track_id_taken(self, submission: Submission) -> bool:
+        """Whether the caller's own track_id of a submission is recorded for another key."""
+        track_id = submission.parameters.get("track_id")
+        if track_id is None:
+            return False
+        recorded = await self._journal.find_submit(str(track_id))
+        return recorded is not None and recorded.key != submission.key
 
     async def _submit(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         match await self._submits.submit(submission):

@@ -14,6 +14,7 @@ from modelslab_async import (
     Client,
     Downloads,
     Failed,
+    InvalidRequest,
     JournalDamaged,
     JournalFull,
     Pace,
@@ -29,6 +30,7 @@ from modelslab_async import (
 from modelslab_async._journal import ticket_results
 from modelslab_async._journal.run_operations import RunLeases
 from modelslab_async.emulator import Emulator, Jobs, run_server
+from modelslab_async.journal import Journal
 
 REALTIME = "realtime/text2img"
 
@@ -181,6 +183,31 @@ async def test_key_given_twice_is_submitted_once(a_client, emulator, path):
         assert 2 == len(pairs)
         assert 1 == len({result.ticket for _, result in pairs})
     assert 1 == len(emulator.submits)
+
+
+async def test_refused_key_given_twice_is_no_conflict(path, monkeypatch):
+    """The second waits while the first is in flight, and is then refused for the same reason."""
+    is_duplicate = asyncio.Event()
+    record_submit = Journal.record_submit
+
+    async def record(*args, **more):
+        try:
+            await record_submit(*args, **more)
+        except ValueError:
+            is_duplicate.set()
+            raise
+
+    async def refuse(_request):
+        await is_duplicate.wait()
+        return httpx.Response(200, json={"status": "error", "message": "the prompt is refused"})
+
+    monkeypatch.setattr(Journal, "record_submit", record)
+    async with (
+        Client("a-key-for-tests", http=httpx.MockTransport(refuse)) as client,
+        Batch.open(path, client=client, lease=0.4) as batch,
+    ):
+        pairs = await results_of(batch, [*rows(1), *rows(1)])
+    assert 2 * [InvalidRequest] == [type(result.cause) for _, result in pairs]
 
 
 class LosesReplies:
