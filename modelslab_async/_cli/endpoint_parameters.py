@@ -42,10 +42,8 @@ class EndpointCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command`."""
         name = _endpoint_name(args)
-        if name in ENDPOINTS:
-            ctx.meta[_PARAMETERS] = self._options(ENDPOINTS[name])
-        elif name and not ctx.resilient_parsing:
-            _refuse_unknown(name, ctx)
+        if name in ENDPOINTS or (name and not ctx.resilient_parsing):
+            ctx.meta[_PARAMETERS] = self._options(find_endpoint(name, ctx))
         rest = super().parse_args(ctx, args)
         parameters = {
             option.removeprefix(_PREFIX): ctx.params.pop(option)
@@ -209,7 +207,15 @@ def _endpoint_name(arguments: list[str]) -> str:
     return next((argument for argument in arguments if argument in ENDPOINTS), "")
 
 
-def _refuse_unknown(name: str, ctx: click.Context) -> NoReturn:
+def find_endpoint(name: str, ctx: click.Context | None = None) -> Endpoint:
+    """
+    Return the endpoint of a name.
+
+    Raises:
+        click.UsageError: There is no such endpoint.
+    """
+    if (endpoint := ENDPOINTS.get(name)) is not None:
+        return endpoint
     hint = did_you_mean(name, ENDPOINTS) or "none is like it;"
     raise click.UsageError(
         f"unknown endpoint {name!r}; {hint} `modelslab-async endpoints` lists all of them",

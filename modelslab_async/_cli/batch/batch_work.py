@@ -1,4 +1,4 @@
-"""What one run of a batch is about: the tickets of a file, or the submissions of a table."""
+"""The work of a run: to poll the tickets of a file, or to submit the rows of a table."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -11,8 +11,8 @@ from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
 from ..._models.new_ticket import NewTicket
 from .submission_input import SubmissionRow
 
-# More than any plan lets be queued, so that the next submissions wait for their slots already.
-_SUBMISSIONS_IN_PROGRESS = 100
+# More than the queue of any plan, so that a submission waits already when a slot becomes free.
+_MAX_SUBMISSIONS_IN_PROGRESS = 100
 
 
 @frozen(kw_only=True)
@@ -22,8 +22,8 @@ class WorkResult:
 
     Attributes:
         result: The result.
-        name: What to call it in a message: a ticket, or the row of a table.
-        details: What its line of JSON has besides the result.
+        name: Its name in messages: the ticket, or the location of the row.
+        details: Further fields of its line of JSON.
     """
 
     result: Outcome | SaveResult | Unsubmitted
@@ -35,7 +35,7 @@ ResultStream: TypeAlias = AsyncGenerator[WorkResult, None]
 
 
 class BatchWork(Protocol):
-    """What a run does with a batch."""
+    """What a run of a command does with a batch."""
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:
         """Prepare the journal. Return how many tickets the run may add to it by submits."""
@@ -51,22 +51,22 @@ class BatchWork(Protocol):
 @frozen(kw_only=True)
 class TicketWork:
     """
-    Polls tickets.
+    Adds tickets to the journal, and polls all tickets of the journal.
 
     Attributes:
-        tickets: The tickets to add to the journal.
-        failed: Whether to poll failed tickets again.
+        tickets: The tickets to add.
+        retry_failed: Whether to poll failed tickets again.
         window: The most tickets that this process takes at once.
     """
 
     tickets: Sequence[NewTicket] = ()
-    failed: bool = False
+    retry_failed: bool = False
     window: int
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:  # noqa: ARG002
         """See `BatchWork`."""
         await batch.add(self.tickets)
-        if self.failed:
+        if self.retry_failed:
             await batch.retry_failed()
         return 0
 
@@ -87,31 +87,31 @@ class TicketWork:
 @define(kw_only=True)
 class SubmitWork:
     """
-    Submits what the journal does not know, and polls.
+    Submits the rows whose keys are not in the journal, and polls.
 
     Attributes:
         rows: The submissions, each with a key.
-        most: The most submits that may be paid for; None for no limit.
+        max_submits: The most submits that may be paid for; None for no limit.
     """
 
     rows: Sequence[SubmissionRow]
-    most: int | None = None
-    _finished: frozenset[str] = frozenset()
+    max_submits: int | None = None
+    _finished_keys: frozenset[str] = frozenset()
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:
         """
         See `BatchWork`.
 
         Raises:
-            click.UsageError: More would be submitted than `most` allows.
+            click.UsageError: More would be submitted than `max_submits` allows.
         """
         known = await batch.journal.leases.submitted_keys(saves_files=saves_files)
-        self._finished = frozenset(key for key, is_finished in known.items() if is_finished)
+        self._finished_keys = frozenset(key for key, is_finished in known.items() if is_finished)
         new = sum(row.submission.key not in known for row in self.rows)
-        if self.most is not None and new > self.most:
+        if self.max_submits is not None and new > self.max_submits:
             raise click.UsageError(
-                f"this would start {new:,} generations, and --most allows {self.most:,}; nothing "
-                "was sent"
+                f"this would start {new:,} generations, and --most allows {self.max_submits:,}; "
+                "nothing was sent"
             )
         return new
 
@@ -124,11 +124,11 @@ class SubmitWork:
             (row.submission for row in self.rows),
             downloads=downloads,
             timeout=timeout,
-            window=_SUBMISSIONS_IN_PROGRESS,
+            window=_MAX_SUBMISSIONS_IN_PROGRESS,
         )
         async with aclosing(pairs):
             async for submission, result in pairs:
-                if submission.key in self._finished and not isinstance(result, Unsubmitted):
+                if submission.key in self._finished_keys and not isinstance(result, Unsubmitted):
                     continue
                 location = locations[submission.key]
                 details = {

@@ -127,17 +127,17 @@ def _named_row(csv_row: _CsvRow, names: list[str]) -> NamedRow:
 
 
 def _unique_names(header: Sequence[str]) -> list[str]:
-    """Number the columns without a name, and those with a name that an earlier column has."""
+    """Return a name for each column. An empty or repeated name gets the number of the column."""
     names: list[str] = []
     for number, cell in enumerate(header, 1):
-        name = cell or _numbered(number)
+        name = cell or _name_from_number(number)
         while name in names:
             name = f"{name}_{number}"
         names.append(name)
     return names
 
 
-def _numbered(number: int) -> str:
+def _name_from_number(number: int) -> str:
     return f"column_{number}"
 
 
@@ -217,16 +217,16 @@ def _row_without_header(csv_row: _CsvRow, column: int | None) -> InputRow:
         return InputRow(location=location, problem=csv_row.problem)
     if column is not None:
         text = cells[column] if column < len(cells) else ""
-        return InputRow(location=location, text=text, columns=_columns_without(column, cells))
+        return InputRow(location=location, text=text, columns=_other_columns(column, cells))
     tickets = [cell for cell in cells if is_ticket(cell)]
     families = [cell for cell in cells if cell in FAMILIES]
     ids = [cell for cell in cells if looks_like_id(cell) and cell not in FAMILIES]
     match tickets, families, ids:
         case [ticket], _, _:
-            columns = _columns_without(cells.index(ticket), cells)
+            columns = _other_columns(cells.index(ticket), cells)
             return InputRow(location=location, text=ticket, columns=columns)
         case [], [family], [id_]:
-            columns = _columns_without(cells.index(id_), cells)
+            columns = _other_columns(cells.index(id_), cells)
             return InputRow(location=location, text=id_, family=family, columns=columns)
         case _:
             return InputRow(
@@ -236,10 +236,10 @@ def _row_without_header(csv_row: _CsvRow, column: int | None) -> InputRow:
             )
 
 
-def _columns_without(ticket_column: int, cells: list[str]) -> dict[str, str]:
-    """Return the cells of a row but the one with the ticket or id, by their numbers."""
+def _other_columns(ticket_column: int, cells: list[str]) -> dict[str, str]:
+    """Return the cells of a row, except the one with the ticket or id, by numbered names."""
     return {
-        _numbered(number): cell
+        _name_from_number(number): cell
         for number, cell in enumerate(cells, 1)
         if number != ticket_column + 1
     }

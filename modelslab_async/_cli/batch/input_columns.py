@@ -73,7 +73,7 @@ class NamedRow:
         location: Where the row is, such as `line 3`.
         cells: Its cells by the names of their columns.
         problem: Why the row cannot be read.
-        has_types: Whether a number in the file is a number here, too, as in JSON.
+        has_types: Whether the cells have the types of JSON. Otherwise each one is a text.
     """
 
     location: str
@@ -89,9 +89,11 @@ def is_ticket_column(name: str, spec: InputSpec) -> bool:
 
 def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> InputRow:
     """Find the ticket and its family by the names of the cells."""
-    # The key of each filled cell by its normalized form.
-    keys = {_normalize(key): key for key, value in cells.items() if value not in (None, "")}
-    found = next((name for name in spec.names if name in keys), None)
+    # The names of the filled cells, by their normalized form.
+    given_names = {
+        _normalize(name): name for name, value in cells.items() if value not in (None, "")
+    }
+    found = next((name for name in spec.names if name in given_names), None)
     if found is None:
         expected = "id" if spec.column is None else repr(spec.column)
         advice = "choose another column with --column"
@@ -101,13 +103,13 @@ def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> 
         )
     family = next(
         (
-            cells[keys[name]]
+            cells[given_names[name]]
             for name in _FAMILY_COLUMNS
-            if name in keys and is_id_value(cells[keys[name]])
+            if name in given_names and is_id_value(cells[given_names[name]])
         ),
         None,
     )
-    value = cells[keys[found]]
+    value = cells[given_names[found]]
     if not is_id_value(value):
         return InputRow(
             location=location,
@@ -118,7 +120,7 @@ def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> 
         text=str(value).strip(),
         family=family and str(family).strip(),
         has_column_name=True,
-        columns={key: cell for key, cell in cells.items() if key != keys[found]},
+        columns={name: cell for name, cell in cells.items() if name != given_names[found]},
     )
 
 

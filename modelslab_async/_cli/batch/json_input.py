@@ -15,12 +15,12 @@ _TOO_DEEP = "it is nested too deeply"
 @frozen
 class JsonItem:
     """
-    A value of a file of JSON.
+    An item of a JSON array, or the value of a line of JSON.
 
     Attributes:
         location: Where the value is, such as `line 3`.
-        value: The value.
-        problem: Why there is no value.
+        value: The value; None if it cannot be read.
+        problem: Why the value cannot be read.
     """
 
     location: str
@@ -51,7 +51,7 @@ def items_from_json_lines(lines: Iterable[str]) -> Iterator[JsonItem]:
             continue
         location = f"line {number}"
         try:
-            yield JsonItem(location, _parse(line))
+            yield JsonItem(location, parse_json(line))
         except RecursionError:
             yield JsonItem(location, problem=_TOO_DEEP)
         except ValueError:
@@ -72,7 +72,7 @@ def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Itera
         click.UsageError: The text is not a JSON array.
     """
     try:
-        values = _parse("".join(lines))
+        values = parse_json("".join(lines))
     except (RecursionError, ValueError) as error:
         reason = _TOO_DEEP if isinstance(error, RecursionError) else error
         raise click.UsageError(
@@ -82,8 +82,8 @@ def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Itera
         yield JsonItem(f"item {number}", value)
 
 
-def _parse(text: str) -> Any:
-    # Some programs write NaN where a value is missing, which JSON does not have.
+def parse_json(text: str) -> Any:
+    """Parse a text. NaN and Infinity, which some programs write for no value, become None."""
     return json.loads(text, parse_constant=lambda _: None)
 
 

@@ -1,4 +1,4 @@
-"""Reads the rows of a Parquet file. It reads a file of another kind only to see that it is one."""
+"""Detects Parquet files, and reads their rows. It needs pyarrow only for the rows."""
 
 import importlib
 import json
@@ -12,6 +12,7 @@ import click
 from ..options import MissingExtra
 from ..ticket_arguments import STDIN
 from .input_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
+from .json_input import parse_json
 
 _MAGIC: Final = b"PAR1"
 
@@ -54,15 +55,14 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
                     number += 1
                     yield row_from_cells(f"row {number}", _plain(cells), spec)
     except arrow.ArrowException as error:
-        raise click.UsageError(f"{source} is a damaged Parquet file: {error!s:.200}") from None
+        raise click.UsageError(
+            f"{source} is a damaged Parquet file; write it again: {error!s:.200}"
+        ) from None
 
 
 def _plain(cells: dict[str, Any]) -> dict[str, Any]:
-    """Return the cells of a row as JSON can hold them."""
-    # Tables often hold "not a number" where a value is missing.
-    plain: dict[str, Any] = json.loads(
-        json.dumps(cells, default=_as_text), parse_constant=lambda _: None
-    )
+    """Return the cells of a row with values that JSON can hold."""
+    plain: dict[str, Any] = parse_json(json.dumps(cells, default=_as_text))
     return plain
 
 

@@ -139,12 +139,12 @@ def retry(
     plan = make_plan(plan_arguments)
     require_journal(plan.path)
     find_credentials()
-    work = TicketWork(failed=failed, window=window)
+    work = TicketWork(retry_failed=failed, window=window)
     return run_batch(plan, (base_url, legacy_base_url), work)
 
 
 def make_plan(
-    plan_arguments: dict[str, Any], source: str | None = None, what: str = "file of ids"
+    plan_arguments: dict[str, Any], source: str | None = None, source_kind: str = "file of ids"
 ) -> Plan:
     """
     Make the plan of a run, and refuse an export that cannot be written.
@@ -152,7 +152,7 @@ def make_plan(
     Args:
         plan_arguments: The options of the command.
         source: The file that the command reads; an export does not replace it.
-        what: What that file is.
+        source_kind: What the file is called in the error.
     """
     plan = Plan(**plan_arguments)
     if plan.export is not None:
@@ -161,5 +161,7 @@ def make_plan(
         )
         check_export_file(plan.export)
         if source is not None and is_same_file(plan.export, Path(source)):
-            raise click.UsageError(f"{plan.export} is the {what}; give --export another name")
+            raise click.UsageError(
+                f"{plan.export} is the {source_kind}; give --export another name"
+            )
     return plan

@@ -12,8 +12,7 @@ from attrs import field, frozen
 
 from ... import ENDPOINTS, Endpoint, Submission
 from ..._batch.submission_keys import SubmissionKeys
-from ..._registry.suggestions import did_you_mean
-from ..endpoint_parameters import parse_file, parse_value
+from ..endpoint_parameters import find_endpoint, parse_file, parse_value
 from .csv_input import named_rows_from_csv
 from .input_columns import NamedRow, shorten
 from .json_input import JsonItem, items_from_json_array, items_from_json_lines
@@ -42,17 +41,17 @@ class SubmissionSpec:
     What the user says about a file of submissions.
 
     Attributes:
-        endpoint: The endpoint of rows that name none; None if every row names one.
-        defaults: The texts of parameters for rows that have no such cell.
-        key: The column with the key of each row; None for the column `key`, if there is one.
-        sends: Columns to send, although the registry does not know them as parameters.
+        endpoint: The endpoint of rows that name none; None if the user gave none.
+        defaults: The texts of parameters, for rows without a cell for them.
+        key_column: The column with the key of each row; None for a column `key`, if there is one.
+        sent_columns: Columns to send, although the registry does not list them as parameters.
         input_format: `text`, `csv` or `json`; None to take it from the name or the content.
     """
 
     endpoint: str | None = None
     defaults: Mapping[str, tuple[str, ...]] = field(factory=dict[str, tuple[str, ...]])
-    key: str | None = None
-    sends: tuple[str, ...] = ()
+    key_column: str | None = None
+    sent_columns: tuple[str, ...] = ()
     input_format: str | None = None
 
 
@@ -89,7 +88,7 @@ def read_submissions(
             for row in _rows(file, source, spec):
                 try:
                     submission = keys.ensure_key(_to_submission(row, spec, check))
-                    _note_location(locations, submission, row.location)
+                    _check_key_is_new(locations, submission, row.location)
                 except click.UsageError as problem:
                     on_skipped(f"{row.location} of {name} skipped: {problem.format_message()}")
                 except ValueError as problem:
@@ -102,10 +101,10 @@ def read_submissions(
         ) from None
 
 
-def _note_location(locations: dict[str, str], submission: Submission, location: str) -> None:
+def _check_key_is_new(locations: dict[str, str], submission: Submission, location: str) -> None:
     key = submission.key or ""
     if (earlier := locations.setdefault(key, location)) != location:
-        raise ValueError(f"its key {key!r} is that of {earlier}")
+        raise ValueError(f"its key {key!r} is that of {earlier}; give each row its own")
 
 
 def _rows(file: TextIO, source: str, spec: SubmissionSpec) -> Iterator[NamedRow]:
@@ -129,14 +128,19 @@ def _rows(file: TextIO, source: str, spec: SubmissionSpec) -> Iterator[NamedRow]
 
 
 def _detect_format(first: str, spec: SubmissionSpec) -> str:
-    """Return the format that the first line has. A prompt may hold commas and brackets."""
+    """Guess the format by the first line. A prompt may hold commas and brackets, too."""
     if first.startswith("{") or re.match(r"\[\s*($|[{\"])", first):
         return "json"
     names = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
     endpoint = ENDPOINTS.get(spec.endpoint or "")
-    required = {_ENDPOINT_COLUMN, _PROMPT, spec.key, *(endpoint.required if endpoint else ())}
+    required = {
+        _ENDPOINT_COLUMN,
+        _PROMPT,
+        spec.key_column,
+        *(endpoint.required if endpoint else ()),
+    }
     are_names = all(map(_NAME_PATTERN.fullmatch, names))
-    return "csv" if are_names and not required.isdisjoint(map(_normalize, names)) else "text"
+    return "csv" if are_names and not required.isdisjoint(map(_parameter_name, names)) else "text"
 
 
 def _delimiter(header: str) -> str:
@@ -144,7 +148,11 @@ def _delimiter(header: str) -> str:
 
 
 def _rows_from_text(lines: Iterable[str], spec: SubmissionSpec) -> Iterator[NamedRow]:
-    """Yield a row for each line that is not empty: a prompt, or else the only thing required."""
+    """
+    Yield a row for each line that is not empty.
+
+    The line is the prompt or, if the endpoint takes none, its only required parameter.
+    """
     endpoint = ENDPOINTS.get(spec.endpoint or "")
     name = _PROMPT
     if endpoint and _PROMPT not in endpoint.parameters and len(endpoint.required) == 1:
@@ -173,29 +181,30 @@ def _to_submission(
 
     Raises:
         ValueError: The row names no endpoint or key, or its parameters do not fit the endpoint.
-        click.UsageError: A file does not exist.
+        click.UsageError: There is no such endpoint, or a file does not exist.
     """
     if row.problem:
         raise ValueError(row.problem)
     cells = {name: value for name, value in row.cells.items() if value not in (None, "")}
-    named = {_normalize(name): value for name, value in cells.items()}
+    named = {_parameter_name(name): value for name, value in cells.items()}
     endpoint = _endpoint(named.pop(_ENDPOINT_COLUMN, None), spec)
     key = _key(named, spec)
     sent = {
         name: value
         for name, value in named.items()
-        if endpoint.allows_extra or name in endpoint.parameters or name in spec.sends
+        if endpoint.allows_extra or name in endpoint.parameters or name in spec.sent_columns
     }
     parameters = {
-        name: _value(endpoint, name, value, has_types=row.has_types) for name, value in sent.items()
+        name: _parameter_value(endpoint, name, value, has_types=row.has_types)
+        for name, value in sent.items()
     }
     for name, texts in spec.defaults.items():
         values = [parse_value(endpoint, name, text) for text in texts]
         parameters.setdefault(name, values if len(values) > 1 else values[0])
-    # Names of other columns may be misspelt names of parameters.
+    # Check the names of the other columns too, because one may be a misspelt parameter.
     check(endpoint.name, dict.fromkeys(named.keys() - sent.keys(), "") | parameters)
-    others = (_ENDPOINT_COLUMN, _normalize(spec.key or _KEY_COLUMN))
-    columns = {name: value for name, value in cells.items() if _normalize(name) not in others}
+    others = (_ENDPOINT_COLUMN, _parameter_name(spec.key_column or _KEY_COLUMN))
+    columns = {name: value for name, value in cells.items() if _parameter_name(name) not in others}
     return Submission(endpoint.name, parameters, key, columns=columns)
 
 
@@ -203,21 +212,14 @@ def _endpoint(name: Any, spec: SubmissionSpec) -> Endpoint:
     given = spec.endpoint if name is None else name
     if given is None:
         raise ValueError("it names no endpoint; give --endpoint, or a column `endpoint`")
-    endpoint = ENDPOINTS.get(given) if isinstance(given, str) else None
-    if endpoint is None:
-        hint = did_you_mean(str(given), ENDPOINTS) or "none is like it;"
-        raise ValueError(
-            f"unknown endpoint {shorten(str(given))!r}; {hint} `modelslab-async endpoints` lists "
-            "all of them"
-        )
-    return endpoint
+    return find_endpoint(shorten(str(given)))
 
 
 def _key(named: dict[str, Any], spec: SubmissionSpec) -> str | None:
-    value = named.pop(_normalize(spec.key or _KEY_COLUMN), None)
+    value = named.pop(_parameter_name(spec.key_column or _KEY_COLUMN), None)
     if value is None:
-        if spec.key is not None:
-            raise ValueError(f"it has no {spec.key!r}, which --key names")
+        if spec.key_column is not None:
+            raise ValueError(f"it has no {spec.key_column!r}, which --key names")
         return None
     match value:
         case str() | int() if not isinstance(value, bool):
@@ -226,14 +228,15 @@ def _key(named: dict[str, Any], spec: SubmissionSpec) -> str | None:
             raise ValueError(f"its key is of type {type(value).__name__}, not a text or a number")
 
 
-def _value(endpoint: Endpoint, name: str, value: Any, *, has_types: bool) -> Any:
+def _parameter_value(endpoint: Endpoint, name: str, value: Any, *, has_types: bool) -> Any:
     """Return the value of a cell, with a path where a text names a file."""
     if isinstance(value, list):
-        return [_value(endpoint, name, item, has_types=has_types) for item in value]
+        return [_parameter_value(endpoint, name, item, has_types=has_types) for item in value]
     if not isinstance(value, str) or (has_types and not endpoint.takes_file(name)):
         return value
     return (parse_file if has_types else parse_value)(endpoint, name, value)
 
 
-def _normalize(name: str) -> str:
+def _parameter_name(name: str) -> str:
+    """Return the name of a column as a parameter has it, with underscores."""
     return name.strip().replace("-", "_").replace(" ", "_")

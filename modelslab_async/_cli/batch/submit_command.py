@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from ... import ENDPOINTS, Batch
-from ..._registry.suggestions import did_you_mean
+from ... import Batch
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
-from ..endpoint_parameters import extra_parameters
+from ..endpoint_parameters import extra_parameters, find_endpoint
 from ..event_loop import run_async
 from ..exit_codes import exit_codes
 from ..exit_tally import ExitTally
@@ -95,10 +94,12 @@ def submit(
 
     The first Ctrl-C stops after the current downloads. The second stops at once.
     """
-    plan = make_plan(plan_arguments, source=table, what="table")
+    plan = make_plan(plan_arguments, source=table, source_kind="table")
     find_credentials()
-    defaults = _grouped(extra_parameters)
-    spec = SubmissionSpec(_check_endpoint(endpoint), defaults, key, sends, input_format)
+    defaults = _group_by_name(extra_parameters)
+    if endpoint is not None:
+        find_endpoint(endpoint)
+    spec = SubmissionSpec(endpoint, defaults, key, sends, input_format)
     tally, base_urls = ExitTally(), (base_url, legacy_base_url)
     rows = _read_rows(table, spec, base_urls, tally)
     if not rows and not tally.handled and not plan.quiet:
@@ -107,20 +108,11 @@ def submit(
         raise click.UsageError(f"{tally.handled} rows have an error, so nothing was started")
     if dry_run:
         return _print_dry_run(plan, rows, tally)
-    work = SubmitWork(rows=rows, most=most)
+    work = SubmitWork(rows=rows, max_submits=most)
     return run_batch(plan, base_urls, work, tally=tally, queue=queue, max_submits=most)
 
 
-def _check_endpoint(name: str | None) -> str | None:
-    if name is not None and name not in ENDPOINTS:
-        hint = did_you_mean(name, ENDPOINTS) or "none is like it;"
-        raise click.UsageError(
-            f"unknown endpoint {name!r}; {hint} `modelslab-async endpoints` lists all of them"
-        )
-    return name
-
-
-def _grouped(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
+def _group_by_name(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
     grouped: dict[str, tuple[str, ...]] = {}
     for name, text in pairs:
         grouped[name] = (*grouped.get(name, ()), text)
