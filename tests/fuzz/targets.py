@@ -130,8 +130,9 @@ def ids(data):
         path = Path(folder) / "ids"
         path.write_bytes(data)
         try:
-            for ticket in read_tickets(str(path), InputSpec(family="images"), CREDENTIALS, str):
-                assert isinstance(ticket, Ticket)
+            for new in read_tickets(str(path), InputSpec(family="images"), CREDENTIALS, str):
+                assert isinstance(new.ticket, Ticket)
+                assert not new.columns or isinstance(json.loads(new.columns), dict)
         except click.UsageError:
             pass
 
