@@ -94,6 +94,7 @@ class SQLiteAccount:
         with transaction(db):
             if db.execute("SELECT 1 FROM limits WHERE last_seen > ?", (now,)).fetchone():
                 forget_times(db, now)
+                orphan_slots(db, now)
             _bury_dead(db, now)
             has_clients = db.execute("SELECT count(*) FROM clients").fetchone()[0]
             recorded = db.execute("SELECT rate, queue FROM limits").fetchone()

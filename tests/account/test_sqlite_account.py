@@ -112,3 +112,17 @@ async def test_restart_of_the_machine_forgets_times(members, clock):
     assert 0 == fresh.in_flight
     assert 1 == len(fresh.tickets)
     member.tickets.clear()
+
+
+async def test_restart_of_the_machine_frees_slots_of_submits_in_flight(members, clock):
+    """They may have started work, so they keep their slots for two minutes."""
+    (member,) = members(1, queue=1)
+    clock.now = 500_000.0
+    await member.report(waiting=1)
+    clock.now = 20.0
+    (fresh,) = members(1, queue=1)
+    for expected in (0, 0, 0, 0, 0, 1):
+        await fresh.report(waiting=1)
+        assert expected == fresh.in_flight
+        clock.now += 25.0
+    member.in_flight = 0
