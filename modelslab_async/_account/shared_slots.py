@@ -154,9 +154,22 @@ class SlotsOfKey:
 
 
 def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
-    """Free the slots of tickets and uncertain submits whose time is over."""
-    db.execute("DELETE FROM uncertain WHERE until <= ?", (now,))
-    db.execute("DELETE FROM held_tickets WHERE submitted_at <= ?", (now - _MAX_SLOT_AGE_S,))
+    """
+    Free the slots of tickets and uncertain submits of dead clients whose time is over.
+
+    A live client frees its slots by its next report. Until then it may use them for new submits.
+    """
+    db.execute(
+        "DELETE FROM uncertain WHERE until <= ? AND client NOT IN (SELECT client FROM clients)",
+        (now,),
+    )
+    db.execute(
+        """
+        DELETE FROM held_tickets
+        WHERE submitted_at <= ? AND client NOT IN (SELECT client FROM clients)
+        """,
+        (now - _MAX_SLOT_AGE_S,),
+    )
 
 
 def orphan_slots(db: sqlite3.Connection, now: float) -> None:

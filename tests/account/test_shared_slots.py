@@ -163,6 +163,23 @@ async def test_ticket_loses_its_slot_after_an_hour(members, clock):
     assert ([], 1) == (waiter.tickets, waiter.in_flight)
 
 
+async def test_expired_slot_of_a_live_client_is_free_after_its_next_report(members, clock):
+    """Until then the client may itself use that slot for another submit."""
+    one, other = members(2, queue=2)
+    one.uncertain_until = (clock.now + 10.0,)
+    one.tickets.append(Ticket("images", 1))
+    await one.report()
+    one.tickets.clear()
+    for _ in range(4):
+        clock.now += 2.5
+        await other.report(waiting=1)
+        assert 0 == other.in_flight
+    one.uncertain_until = ()
+    await one.report()
+    await other.report(waiting=1)
+    assert 1 == other.in_flight
+
+
 async def test_keys_have_slots_of_their_own(members):
     """The slots of one key are not those of another."""
     (member,) = members(1, queue=1)
