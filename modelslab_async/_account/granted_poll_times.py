@@ -14,23 +14,24 @@ class GrantedPollTimes:
     """
     The poll times that an account granted to this client, in place of a `RateLimiter`.
 
-    Each time is used within 20 ms, or lost. If all times are used, more are asked for: twice as
-    many as before, so that a busy client asks seldom.
+    Each time is used within `MAX_LATENESS_S`, or lost. When none is left, twice as many are asked
+    for as were granted before, so that a busy client asks seldom. If some of those were lost, no
+    more are asked for than before.
 
     Args:
         clock: Returns the time of the event loop.
         on_empty: Called when there is no time left and a poll wants to start.
 
     Attributes:
-        wanted: The number of times to ask for; 0 while some are left.
+        wanted: The number of times to ask for; 0 unless a poll waits for a time.
     """
 
     clock: Callable[[], float]
     on_empty: Callable[[], object]
     wanted: int = 0
     _times: deque[float] = Factory(deque)
-    _next_wanted: int = 1
-    _lost: int = 0
+    _granted: int = 0
+    _used: int = 0
 
     @property
     def next_allowed(self) -> float:
@@ -38,23 +39,21 @@ class GrantedPollTimes:
         lost_before = self.clock() - MAX_LATENESS_S
         while self._times and self._times[0] < lost_before:
             self._times.popleft()
-            self._lost += 1
         if self._times:
             return self._times[0]
         if not self.wanted:
-            self._next_wanted = max(1, self._next_wanted // 2) if self._lost else self._next_wanted
-            self._lost = 0
-            self.wanted = self._next_wanted
+            # If all were lost, the answer came too late for them. More times reach further ahead.
+            is_partly_lost = 0 < self._used < self._granted
+            self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()
         return math.inf
 
     def record(self, _now: float) -> None:
         """Use up the next time, because a poll starts now."""
         self._times.popleft()
+        self._used += 1
 
     def grant(self, times: Iterable[float]) -> None:
-        """Add times, on the clock of the event loop."""
+        """Replace the times that are over by new ones, on the clock of the event loop."""
         self._times.extend(times)
-        if self.wanted:
-            self.wanted = 0
-            self._next_wanted *= 2
+        self._granted, self._used, self.wanted = len(self._times), 0, 0

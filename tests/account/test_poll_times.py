@@ -86,7 +86,7 @@ def test_late_times_are_lost():
 
 
 def test_busy_client_asks_for_more_each_time():
-    """So it asks seldom. After it has lost times, it asks for fewer."""
+    """So it asks seldom. After it has lost some of them, it asks for no more than before."""
     now, asked = [0.0], []
     times = GrantedPollTimes(lambda: now[0], lambda: asked.append(times.wanted))
     for _ in range(4):
@@ -97,6 +97,37 @@ def test_busy_client_asks_for_more_each_time():
     assert [1, 2, 4, 8] == asked
     assert float("inf") == times.next_allowed
     times.grant([now[0]] * times.wanted)
+    assert now[0] == times.next_allowed
+    times.record(now[0])
     now[0] = 5.0
     assert float("inf") == times.next_allowed
     assert 16 == asked[-1]
+
+
+async def test_client_that_hears_late_polls_all_the_same(members, clock):
+    """Each answer comes 30 ms late, so single times would be lost for ever."""
+    (member,) = members(1, rate=100)
+    times = GrantedPollTimes(clock, lambda: None)
+    polls = 0
+    for _ in range(100):
+        while times.next_allowed <= clock.now:
+            times.record(clock.now)
+            polls += 1
+        if times.wanted:
+            granted = (await member.report(polls_wanted=times.wanted)).poll_times
+            clock.now += 0.03
+            times.grant(granted)
+        else:
+            clock.now += 0.005
+    assert polls
+
+
+async def test_number_of_wanted_times_is_bounded(members, clock):
+    """A client that is busy for months asks for at most twice what it was given."""
+    (member,) = members(1, rate=100)
+    asked = []
+    times = GrantedPollTimes(clock, lambda: asked.append(times.wanted))
+    for _ in range(1000):
+        await poll_when_allowed(member, times, clock)
+        clock.now += 0.0102
+    assert 50 == max(asked)
