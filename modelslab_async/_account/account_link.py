@@ -54,6 +54,7 @@ class AccountLink:
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
+        self._is_leaving = False
 
     def start(self, schedule: Schedule, poller: Poller) -> None:
         """Begin to report, in a task of its own."""
@@ -67,11 +68,14 @@ class AccountLink:
         """Leave the account. It keeps the slots of the tickets that are still open."""
         if self._task is None:
             return
-        self._task.cancel()
+        # An exchange in progress is not cancelled. Its answer may hand over tickets, which would
+        # lose their slots if the last report did not contain them.
+        self._is_leaving = True
+        self.wake()
         await asyncio.wait((self._task,))
         try:
             await self._membership.leave(self._report(self._offset()))
-        except AccountError as error:
+        except Exception as error:  # noqa: BLE001 -- an account may raise anything.
             _logger.warning("the account was left without a last report: %s", error)
 
     def wake(self) -> None:
@@ -100,13 +104,17 @@ class AccountLink:
             self.wake()
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_leaving:
             try:
                 waits = await self._exchange()
                 self._is_failing = False
-            except AccountError as error:
+            # Without this task all submits would wait for ever, so it survives every error.
+            except Exception as error:
                 if not self._is_failing:
-                    _logger.warning("submits and polls wait for the account: %s", error)
+                    trace = None if isinstance(error, AccountError) else error
+                    _logger.warning(
+                        "submits and polls wait for the account: %s", error, exc_info=trace
+                    )
                 self._is_failing = True
                 await asyncio.sleep(_RETRY_INTERVAL_S)
                 continue
@@ -148,8 +156,10 @@ class AccountLink:
         if (slots := self._slots.get(tier)) is not None:
             slots.pause(allotment.pauses.submits - offset)
             slots.apply(allotment, offset)
-        if allotment.poll_times and (poll_times := self._poll_times.get(tier)) is not None:
-            poll_times.grant(when - offset for when in allotment.poll_times)
+        poll_times = self._poll_times.get(tier)
+        if poll_times is not None and allotment.poll_times != ():
+            poll_times.is_limited = allotment.poll_times is not None
+            poll_times.grant(when - offset for when in allotment.poll_times or ())
             self._poller.rearm()
 
     def _tiers(self) -> list[Tier]:

@@ -95,14 +95,15 @@ class KeyAllotment:
         slot_limit: The most slots that the client may use until its next report.
         has_other_waiters: Whether submits of other clients wait for a slot.
         adopted: Tickets of clients that have died. They now hold slots of this client.
-        poll_times: When the client may start a poll, on the account's clock.
+        poll_times: When the client may start a poll, on the account's clock; None if the account
+            does not limit polls.
         pauses: The pauses that the server asked any client for.
     """
 
     slot_limit: int | None = None
     has_other_waiters: bool = False
     adopted: tuple[HeldTicket, ...] = ()
-    poll_times: tuple[float, ...] = ()
+    poll_times: tuple[float, ...] | None = ()
     pauses: Pauses = Pauses()
 
 

@@ -24,11 +24,13 @@ class GrantedPollTimes:
 
     Attributes:
         wanted: The number of times to ask for; 0 unless a poll waits for a time.
+        is_limited: Whether polls need a time. The account may have lost its rate meanwhile.
     """
 
     clock: Callable[[], float]
     on_empty: Callable[[], object]
     wanted: int = 0
+    is_limited: bool = True
     _times: deque[float] = Factory(deque)
     _granted: int = 0
     _used: int = 0
@@ -36,6 +38,8 @@ class GrantedPollTimes:
     @property
     def next_allowed(self) -> float:
         """When the next poll may start; infinity until the account has granted a time."""
+        if not self.is_limited:
+            return -math.inf
         lost_before = self.clock() - MAX_LATENESS_S
         while self._times and self._times[0] < lost_before:
             self._times.popleft()
@@ -50,8 +54,9 @@ class GrantedPollTimes:
 
     def record(self, _now: float) -> None:
         """Use up the next time, because a poll starts now."""
-        self._times.popleft()
-        self._used += 1
+        if self.is_limited:
+            self._times.popleft()
+            self._used += 1
 
     def grant(self, times: Iterable[float]) -> None:
         """Replace the times that are over by new ones, on the clock of the event loop."""

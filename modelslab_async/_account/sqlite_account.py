@@ -183,8 +183,10 @@ class SQLiteMembership:
         self, db: sqlite3.Connection, key: str, report: KeyReport, limits: _Limits
     ) -> KeyAllotment:
         slots = SlotsOfKey(db=db, key=key, queue=limits.queue, client=self._client, now=limits.now)
-        poll_times: tuple[float, ...] = ()
-        if limits.rate is not None and report.polls_wanted:
+        poll_times: tuple[float, ...] | None = ()
+        if limits.rate is None:
+            poll_times = None
+        elif report.polls_wanted:
             poll_times = take_poll_times(
                 *(db, key),
                 client=self._client,

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from modelslab_async import Client, Paused, RateLimited, SQLiteAccount, WaitTimeout
+from modelslab_async import Client, ClientClosed, Paused, RateLimited, SQLiteAccount, WaitTimeout
 from modelslab_async._account import sqlite_account
 from modelslab_async._account.account_reports import KeyReport, Pauses
 from modelslab_async._account.sqlite_account import SQLiteMembership
@@ -165,3 +165,50 @@ def test_client_without_a_loop_costs_nothing(path):
     Client(KEY, account=SQLiteAccount(path))
     with closing(sqlite3.connect(path)) as db:
         assert 0 == db.execute("SELECT count(*) FROM clients").fetchone()[0]
+
+
+async def test_adopted_ticket_keeps_its_slot_if_the_heir_closes_at_once(path):
+    """The heir is closed while the account still answers that a ticket is now its own."""
+    emulator = Emulator(jobs=Jobs(duration=(60.0, 60.0)))
+    account = SQLiteAccount(path, queue=1)
+    async with run_server(emulator) as url:
+        async with Client(KEY, base_url=url, account=account) as first:
+            await first.submit(ENDPOINT, prompt="a fox")
+        heir = Client(KEY, base_url=url, account=account)
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            submitting = asyncio.create_task(heir.submit(ENDPOINT, prompt="a hare"))
+            await asyncio.sleep(0.5)
+            closing_task = asyncio.create_task(heir.aclose())
+            with pytest.raises(ClientClosed):
+                await submitting
+            db.execute("ROLLBACK")
+            await closing_task
+            assert 1 == db.execute("SELECT count(*) FROM held_tickets").fetchone()[0]
+
+
+async def test_unexpected_error_of_the_account_is_told_and_waited_for(path, caplog):
+    """A damaged row ends neither the reports nor the client. Submits go on once it is gone."""
+    emulator = Emulator(jobs=Jobs(duration=(0.1, 0.2)))
+    account = SQLiteAccount(path, queue=2)
+    digest = Credentials.resolve(KEY, None).digest("standard")
+    async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as client:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("INSERT INTO held_tickets VALUES (?, '', '', 1, '', 9e9)", (digest,))
+            task = asyncio.create_task(client.generate(ENDPOINT, prompt="a fox"))
+            with caplog.at_level(logging.WARNING, logger="modelslab_async"):
+                while not caplog.records:  # noqa: ASYNC110 -- a log has no event.
+                    await asyncio.sleep(0.01)
+            db.execute("DELETE FROM held_tickets WHERE family = ''")
+        await task
+    assert "submits and polls wait for the account" in caplog.text
+
+
+async def test_client_polls_without_limit_if_the_account_has_lost_its_rate(path):
+    """Another process may give the file other limits while no client is open."""
+    emulator = Emulator()
+    ticket = emulator.add_job("images:1")
+    account = SQLiteAccount(path, rate=10)
+    SQLiteAccount(path, rate=None)
+    async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as client:
+        await client.wait(ticket, timeout=30.0)
