@@ -21,14 +21,15 @@ from .granted_poll_times import GrantedPollTimes
 
 _logger = logging.getLogger("modelslab_async")
 
-# The seconds between two reports while submits wait for a slot, while something is open, and while
-# nothing is. The account forgets a client that reports nothing for half a minute.
+# The seconds between two reports: while submits wait for a slot, while tickets are open or slots
+# are in use, and otherwise. An account may forget a client that reports nothing for half a minute.
 _WAITING_INTERVAL_S = 0.02
 _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
 # The pause after the account could not be used.
 _RETRY_INTERVAL_S = 1.0
-# A pause that ends so much later than the known one is a new one.
+# A pause that ends at least this much later than the known pause is a new pause. Differences below
+# this come from reading two clocks.
 _NEW_PAUSE_S = 0.05
 
 
@@ -37,7 +38,7 @@ class AccountLink:
     Reports to an account what one client uses, and applies what the client may use.
 
     Args:
-        membership: The place of the client in the account.
+        membership: The client as a member of the account.
         digest_of: Returns the digest of a key. The account never gets a key.
         has_rate: Whether the account limits polls.
     """

@@ -7,8 +7,8 @@ from attrs import frozen
 
 from .._models.ticket import Ticket
 
-# A poll time is used within so many seconds, or lost. Otherwise several clients that are late could
-# use times of the past at once.
+# A poll time must be used within this many seconds, or it is lost. Otherwise clients that are late
+# could use many past times at once, and together exceed the rate.
 MAX_LATENESS_S: Final = 0.02
 
 
@@ -55,7 +55,7 @@ class SlotUse:
 @frozen(kw_only=True)
 class Pauses:
     """
-    Until when the server asked to send nothing with one key, on the account's clock.
+    The ends of the pauses that the server asked for with one key, on the account's clock.
 
     Attributes:
         submits: The end of the pause of submits; 0 for none.
@@ -115,7 +115,7 @@ Allotments: TypeAlias = Mapping[str, KeyAllotment]
 
 
 class Membership(Protocol):
-    """The place of one client in an account."""
+    """One client as a member of an account. It reports to the account and gets allotments."""
 
     def clock(self) -> float:
         """Return the time on the account's clock."""

@@ -5,12 +5,11 @@ from typing import Final
 
 from .._journal.fair_write_lock import transaction
 from .._models.account_errors import WrongAccount
+from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 
 # The letters "MLac", which mark an SQLite database as an account.
 _APPLICATION_ID: Final = 0x4D4C6163
 _VERSION: Final = 1
-# How long a submit that may have started work keeps its slot after the machine started anew.
-_UNCERTAIN_AFTER_RESTART_S: Final = 120.0
 
 # Times are on the clock of the machine, which starts again when the machine does.
 _TABLES: Final = (
@@ -34,7 +33,8 @@ _TABLES: Final = (
         PRIMARY KEY (key, family, id)
     ) WITHOUT ROWID
     """,
-    # A submit without a ticket: `in_flight` of each client, and one row for each uncertain one.
+    # The submits in flight and the waiting submits of each client. Each uncertain submit has a row
+    # in the next table.
     """
     CREATE TABLE submitting (
         key TEXT NOT NULL,
@@ -71,7 +71,7 @@ _TABLES: Final = (
 )
 
 
-def prepare(db: sqlite3.Connection, path: str) -> None:
+def prepare_tables(db: sqlite3.Connection, path: str) -> None:
     """
     Create the tables in an empty file, or check that the file is an account.
 
@@ -108,7 +108,7 @@ def forget_times(db: sqlite3.Connection, now: float) -> None:
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- the names stand in this function.
     # Work may have been started, and may still be queued at the service.
     db.execute("UPDATE held_tickets SET submitted_at = ?", (now,))
-    db.execute("UPDATE uncertain SET until = ?", (now + _UNCERTAIN_AFTER_RESTART_S,))
+    db.execute("UPDATE uncertain SET until = ?", (now + DEFAULT_DURATION_S,))
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:

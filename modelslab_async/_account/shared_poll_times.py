@@ -5,11 +5,11 @@ from typing import Final
 
 from .account_reports import MAX_LATENESS_S
 
-# A client is given times for at most so many seconds of the whole rate, divided by the number of
-# clients that ask, so that one that begins to ask gets its turn soon.
+# The times for this many seconds of the rate are divided by the number of clients that ask. A
+# client is given no more at once, so that another that begins to ask gets its times soon.
 _MAX_SHARE_S: Final = 0.25
-# A client that has not asked for so long does not count.
-_ASKING_S: Final = 1.0
+# A client that has not asked for this many seconds is not counted among those that ask.
+_MAX_ASK_GAP_S: Final = 1.0
 
 
 def take_poll_times(
@@ -26,12 +26,12 @@ def take_poll_times(
         wanted: The number of times that the client wants.
         now: The time on the account's clock.
     """
-    db.execute("DELETE FROM pollers WHERE asked_at <= ?", (now - _ASKING_S,))
+    db.execute("DELETE FROM pollers WHERE asked_at <= ?", (now - _MAX_ASK_GAP_S,))
     db.execute("INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (key, client, now))
     asking = db.execute("SELECT count(*) FROM pollers WHERE key = ?", (key,)).fetchone()[0]
     count = min(wanted, max(1, int(rate * _MAX_SHARE_S / asking)))
-    # Each time may be used a little late. With this step at most `rate` polls start within any one
-    # second all the same.
+    # Each time may be used a little late. With this step, still at most `rate` polls start within
+    # any one second.
     step = (1.0 + MAX_LATENESS_S) / rate
     row = db.execute("SELECT next_at FROM poll_times WHERE key = ?", (key,)).fetchone()
     first = max(row[0], now) if row is not None else now

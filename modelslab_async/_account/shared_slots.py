@@ -1,21 +1,19 @@
 """Divides the slots of one key among clients, in the tables of an account. It opens no file."""
 
+import math
 import sqlite3
 from typing import Final
 
 from attrs import frozen
 
 from .._models.ticket import Ticket
+from .._submitting.slots import MAX_SLOT_AGE_S
+from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .account_reports import HeldTicket, KeyAllotment, SlotUse
 
-# The time for which a submit of a dead client holds its slot, because it may have started work.
-_ORPHANED_SUBMIT_S: Final = 120.0
-# After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
-# slot for good.
-_MAX_SLOT_AGE_S: Final = 3600.0
-# A client that waits for a slot reports many times a second. One that has not reported for so long
-# keeps none of its turn, so that a process that stands still does not hold up the others.
-_MAX_TURN_GAP_S: Final = 0.5
+# A client that waits for a slot reports many times a second. After this many seconds without a
+# report it no longer goes before others, so that a stopped process does not hold them up.
+_MAX_REPORT_GAP_S: Final = 0.5
 
 
 @frozen(kw_only=True)
@@ -46,15 +44,15 @@ class SlotsOfKey:
         granted = self._grant(use, self.queue)
         return KeyAllotment(
             slot_limit=use.total + len(adopted) + granted,
-            has_other_waiters=self._count_waiters_before(float("inf")) > 0,
+            has_other_waiters=self._count_waiters_before(math.inf) > 0,
             adopted=adopted,
         )
 
     def _record(self, use: SlotUse) -> None:
-        mine = {"key": self.key, "client": self.client}
+        owner = {"key": self.key, "client": self.client}
         kept = {(each.ticket.family, each.ticket.id) for each in use.tickets}
         recorded = self.db.execute(
-            "SELECT family, id FROM held_tickets WHERE key = :key AND client = :client", mine
+            "SELECT family, id FROM held_tickets WHERE key = :key AND client = :client", owner
         ).fetchall()
         self.db.executemany(
             "DELETE FROM held_tickets WHERE key = ? AND family = ? AND id = ?",
@@ -75,7 +73,7 @@ class SlotsOfKey:
                 if (each.ticket.family, each.ticket.id) not in set(recorded)
             ],
         )
-        self.db.execute("DELETE FROM uncertain WHERE key = :key AND client = :client", mine)
+        self.db.execute("DELETE FROM uncertain WHERE key = :key AND client = :client", owner)
         self.db.executemany(
             "INSERT INTO uncertain (key, client, until) VALUES (?, ?, ?)",
             [(self.key, self.client, until) for until in use.uncertain_until],
@@ -87,10 +85,10 @@ class SlotsOfKey:
             ON CONFLICT (key, client) DO UPDATE SET
                 in_flight = excluded.in_flight, waiting = excluded.waiting,
                 reported_at = excluded.reported_at,
-                -- Who begins to wait goes behind those who wait already.
+                -- A client that begins to wait goes behind those that wait already.
                 granted_at = iif(waiting = 0, excluded.granted_at, granted_at)
             """,
-            {**mine, "in_flight": use.in_flight, "waiting": use.waiting, "now": self.now},
+            {**owner, "in_flight": use.in_flight, "waiting": use.waiting, "now": self.now},
         )
 
     def _adopt(self) -> tuple[HeldTicket, ...]:
@@ -110,16 +108,16 @@ class SlotsOfKey:
 
     def _grant(self, use: SlotUse, queue: int) -> int:
         """Return how many more submits the client may admit, and count them as in flight."""
-        turn: float = self.db.execute(
+        last_grant: float = self.db.execute(
             "SELECT granted_at FROM submitting WHERE key = ? AND client = ?",
             (self.key, self.client),
         ).fetchone()[0]
         free = queue - self._count_used()
         # Each client that has waited for longer gets a slot first.
-        free_for_me = max(0, free - self._count_waiters_before(turn))
-        # While others wait, slots are given one at a time, so that each client gets its turn.
-        most = 1 if self._count_waiters_before(float("inf")) else use.waiting
-        granted = min(use.waiting, free_for_me, most)
+        free_for_me = max(0, free - self._count_waiters_before(last_grant))
+        # While others wait, slots are granted one at a time, so that the clients get them in turn.
+        max_grant = 1 if self._count_waiters_before(math.inf) else use.waiting
+        granted = min(use.waiting, free_for_me, max_grant)
         if granted:
             self.db.execute(
                 """
@@ -141,14 +139,14 @@ class SlotsOfKey:
         ).fetchone()[0]
         return used
 
-    def _count_waiters_before(self, turn: float) -> int:
-        """Count the other clients that wait for a slot and had their last one before a moment."""
+    def _count_waiters_before(self, moment: float) -> int:
+        """Count the other clients that wait for a slot and got their last one before a moment."""
         count: int = self.db.execute(
             """
             SELECT count(*) FROM submitting
             WHERE key = ? AND client != ? AND waiting > 0 AND granted_at < ? AND reported_at > ?
             """,
-            (self.key, self.client, turn, self.now - _MAX_TURN_GAP_S),
+            (self.key, self.client, moment, self.now - _MAX_REPORT_GAP_S),
         ).fetchone()[0]
         return count
 
@@ -168,12 +166,16 @@ def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
         DELETE FROM held_tickets
         WHERE submitted_at <= ? AND client NOT IN (SELECT client FROM clients)
         """,
-        (now - _MAX_SLOT_AGE_S,),
+        (now - MAX_SLOT_AGE_S,),
     )
 
 
 def orphan_slots(db: sqlite3.Connection, now: float) -> None:
-    """Make each submit in flight of a dead client an uncertain one. Its tickets can be adopted."""
+    """
+    Turn the submits in flight of dead clients into uncertain ones.
+
+    They may have started work. The tickets of dead clients stay as they are, for others to adopt.
+    """
     rows = db.execute(
         """
         SELECT key, in_flight FROM submitting WHERE client NOT IN (SELECT client FROM clients)
@@ -181,7 +183,7 @@ def orphan_slots(db: sqlite3.Connection, now: float) -> None:
     ).fetchall()
     db.executemany(
         "INSERT INTO uncertain (key, client, until) VALUES (?, 0, ?)",
-        [(key, now + _ORPHANED_SUBMIT_S) for key, count in rows for _ in range(count)],
+        [(key, now + DEFAULT_DURATION_S) for key, count in rows for _ in range(count)],
     )
     db.execute("DELETE FROM submitting WHERE client NOT IN (SELECT client FROM clients)")
     db.execute("UPDATE uncertain SET client = 0 WHERE client NOT IN (SELECT client FROM clients)")

@@ -19,12 +19,12 @@ from .._models.argument_checks import check_count, check_rate
 from .._models.key_tier import Tier
 from .account_link import AccountLink
 from .account_reports import Allotments, KeyAllotment, KeyReport, Pauses, Reports
-from .account_tables import forget_times, prepare
+from .account_tables import forget_times, prepare_tables
 from .shared_poll_times import take_poll_times
 from .shared_slots import SlotsOfKey, free_expired_slots, orphan_slots
 
-# A client that has not reported for so long counts as dead. Where the system can tell, a client
-# counts as dead as soon as its process has ended.
+# A client that has not reported for this many seconds counts as dead. Where the system can tell, a
+# client counts as dead as soon as its process has ended.
 _LEASE_S: Final = 30.0
 _LOCK_TIMEOUT_S: Final = 5.0
 
@@ -89,13 +89,13 @@ class SQLiteAccount:
         return AccountLink(membership, digest_of, has_rate=self.rate is not None)
 
     def _prepare(self, db: sqlite3.Connection) -> None:
-        prepare(db, self.path)
+        prepare_tables(db, self.path)
         now = self._clock()
         with transaction(db):
             if db.execute("SELECT 1 FROM limits WHERE last_seen > ?", (now,)).fetchone():
                 forget_times(db, now)
                 orphan_slots(db, now)
-            _bury_dead(db, now)
+            _remove_dead_clients(db, now)
             has_clients = db.execute("SELECT count(*) FROM clients").fetchone()[0]
             recorded = db.execute("SELECT rate, queue FROM limits").fetchone()
             if has_clients and recorded != (self.rate, self.queue):
@@ -113,7 +113,7 @@ class SQLiteAccount:
 
 class SQLiteMembership:
     """
-    The place of one client in an `SQLiteAccount`. A thread of its own uses the file.
+    One client as a member of an `SQLiteAccount`. A thread of its own uses the file.
 
     Args:
         path: The file of the account.
@@ -170,7 +170,7 @@ class SQLiteMembership:
 
     def _exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
         now = self.clock()
-        _bury_dead(db, now)
+        _remove_dead_clients(db, now)
         db.execute(
             "INSERT OR REPLACE INTO clients (client, seen_at, process) VALUES (?, ?, ?)",
             (self._client, now, self._process),
@@ -217,8 +217,8 @@ class SQLiteMembership:
 def _connect(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
     try:
-        # A power cut may undo the latest commits. All processes have ended then, too, so nothing
-        # is lost but slots that would be free soon.
+        # A power cut may undo the latest commits. It also ends all processes, so only the records
+        # of the latest submits are lost.
         db.execute("PRAGMA synchronous = NORMAL")
         db.create_function("has_died", 1, has_died)
     except BaseException:
@@ -227,12 +227,12 @@ def _connect(path: str) -> sqlite3.Connection:
     return db
 
 
-def _bury_dead(db: sqlite3.Connection, now: float) -> None:
+def _remove_dead_clients(db: sqlite3.Connection, now: float) -> None:
     """Forget the clients that have died or do not report. Others can adopt their tickets."""
-    buried = db.execute(
+    removed = db.execute(
         "DELETE FROM clients WHERE has_died(process) OR seen_at < ?", (now - _LEASE_S,)
     ).rowcount
-    if buried:
+    if removed:
         orphan_slots(db, now)
 
 

@@ -30,7 +30,7 @@ from .waiter_queue import WaiterQueue, is_admitted
 
 # After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
 # slot for good.
-_MAX_SLOT_AGE_S = 3600.0
+MAX_SLOT_AGE_S = 3600.0
 # Seconds between two scans of the tickets with slots: at most the first figure, but at least the
 # second figure for each ticket, because a scan takes time for each ticket.
 _MAX_SCAN_GAP_S = 0.5
@@ -120,7 +120,7 @@ class Slots:
         self._admit_waiting()
 
     def hold(self, ticket: Ticket, *, endpoint: str, submitted_at: float) -> None:
-        """Give a slot to a ticket that another client submitted, which has died."""
+        """Hold a slot for a ticket whose client has died."""
         record = SlotRecord(
             endpoint,
             submitted_at,
@@ -243,7 +243,7 @@ class Slots:
         self._uncertain.expire(now)
         while self._records:
             ticket, record = next(iter(self._records.items()))
-            if now - record.submitted_at < _MAX_SLOT_AGE_S:
+            if now - record.submitted_at < MAX_SLOT_AGE_S:
                 return
             del self._records[ticket]
 

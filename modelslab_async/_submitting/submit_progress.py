@@ -24,8 +24,8 @@ _STAGE_TEXTS: dict[Stage, str] = {
     "upload": "its files were still being uploaded",
     "send": "it could not be sent",
 }
-# How long a transport may take to report, after the deadline, that the request never left. The
-# deadline of the caller and that of the transport end at the same time.
+# How long after the deadline the transport may still report that the request never left. Without
+# this, its report would come too late, because its own limit ends at the same moment.
 _REPORT_GRACE_S = 0.5
 
 
@@ -56,13 +56,13 @@ class SubmitProgress:
         """Note that an attempt failed without starting work."""
         self.attempt, self.last_error = None, error
 
-    async def result_after_deadline(self, endpoint: str, seconds: float) -> SubmitResult:
+    async def result_after_deadline(self, endpoint: str, timeout: float) -> SubmitResult:
         """
         Return what is known of a submit whose caller stops waiting.
 
         Args:
             endpoint: The endpoint of the submit.
-            seconds: The timeout of the caller.
+            timeout: The timeout of the caller in seconds.
 
         Returns:
             The result of the last attempt if it has one. Else a `SubmitTimeout` if nothing was
@@ -70,17 +70,17 @@ class SubmitProgress:
         """
         attempt = self.attempt
         if attempt is None or self.request is None:
-            return self.unsent_error(endpoint, seconds)
+            return self.unsent_error(endpoint, timeout)
         attempt.remove_done_callback(log_abandoned)
         await asyncio.wait((attempt,), timeout=_REPORT_GRACE_S)
         if not attempt.done() or attempt.cancelled():
             attempt.add_done_callback(log_abandoned)
-            return _no_reply_error(self.request, seconds)
+            return _no_reply_error(self.request, timeout)
         result = attempt.exception() or attempt.result()
         match result:
             case TransportError(may_have_been_sent=False) | RateLimited():
                 self.last_error = result
-                return self.unsent_error(endpoint, seconds)
+                return self.unsent_error(endpoint, timeout)
             case ModelsLabError():
                 return result
             case BaseException():
@@ -88,11 +88,11 @@ class SubmitProgress:
             case _:
                 return result
 
-    def unsent_error(self, endpoint: str, seconds: float) -> SubmitTimeout:
+    def unsent_error(self, endpoint: str, timeout: float) -> SubmitTimeout:
         """Return the error for a caller whose timeout has passed before anything was sent."""
         reason = f" ({self.last_error.message.rstrip('.')})" if self.last_error else ""
         error = SubmitTimeout(
-            f"{endpoint} was not started within {seconds:g} s: {_STAGE_TEXTS[self.stage]}{reason}; "
+            f"{endpoint} was not started within {timeout:g} s: {_STAGE_TEXTS[self.stage]}{reason}; "
             "nothing was paid, so it may be submitted again",
             endpoint=endpoint,
             stage=self.stage,
@@ -101,7 +101,7 @@ class SubmitProgress:
         return error
 
 
-def _no_reply_error(submit_request: SubmitRequest, seconds: float) -> SubmitUncertain:
+def _no_reply_error(submit_request: SubmitRequest, timeout: float) -> SubmitUncertain:
     return uncertain_error(
-        submit_request, f"it was sent, and no reply came within the timeout of {seconds:g} s"
+        submit_request, f"it was sent, and no reply came within the timeout of {timeout:g} s"
     )

@@ -15,7 +15,7 @@ from .uploader import original_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The time that is kept for the last attempt, also if the limit passes in the wait for a slot.
+# The least seconds that the last attempt gets, even if the limit passed while it waited for a slot.
 _LAST_ATTEMPT_S = 1.0
 _ADVICE = "check the network, the base URL and the proxy"
 

@@ -5,7 +5,7 @@ from collections import deque
 from attrs import Factory, define
 
 # The duration that is assumed for work at an endpoint where no work has ended yet.
-_DEFAULT_DURATION_S = 120.0
+DEFAULT_DURATION_S = 120.0
 # The longest time for which an uncertain submit holds a slot.
 _MAX_DURATION_S = 600.0
 _DURATIONS_KEPT = 8
@@ -54,4 +54,4 @@ class UncertainSlots:
         ]
 
     def _assumed_duration(self, endpoint: str) -> float:
-        return min(max(self._durations.get(endpoint, (_DEFAULT_DURATION_S,))), _MAX_DURATION_S)
+        return min(max(self._durations.get(endpoint, (DEFAULT_DURATION_S,))), _MAX_DURATION_S)

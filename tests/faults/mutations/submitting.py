@@ -129,8 +129,8 @@ MUTATIONS = [
     Mutation(
         "timeout of generate: a submit in flight is called unsent",
         "_submitting/submit_progress.py",
-        "            return _no_reply_error(self.request, seconds)",
-        "            return self.unsent_error(endpoint, seconds)",
+        "            return _no_reply_error(self.request, timeout)",
+        "            return self.unsent_error(endpoint, timeout)",
         GENERATE_TIMEOUT,
         "in_flight",
     ),
