@@ -10,29 +10,33 @@ from attrs import evolve, field, frozen
 from .argument_checks import check_type
 
 _MAX_KEY_LENGTH = 200
-# In a record, a map with this single name stands for a path. A text stays a text.
-_FILE = "$file"
+# In a record, a map with this single name stands for a path, because JSON has no paths.
+_PATH_MARK = "$file"
 
 
 def _check_endpoint(_instance: object, _attribute: object, value: Any) -> None:
     check_type("endpoint", value, str, "a name such as 'realtime/text2img'")
 
 
-def _copy(what: str, value: object) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ValueError(
-            f"the {what} are a mapping of names to values, such as {{'prompt': 'a lighthouse'}}, "
-            f"got a value of type {type(value).__name__}"
-        )
-    return dict(value)
+def _checked_copy(what: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        got = f"a value of type {type(value).__name__}"
+    elif wrong := [name for name in value if not isinstance(name, str)]:
+        got = f"the name {reprlib.repr(wrong[0])}, which is no text"
+    else:
+        return dict(value)
+    raise ValueError(
+        f"the {what} are a mapping of names to values, such as {{'prompt': 'a lighthouse'}}, "
+        f"got {got}"
+    )
 
 
 def _copy_parameters(value: object) -> dict[str, Any]:
-    return _copy("parameters", value)
+    return _checked_copy("parameters", value)
 
 
 def _copy_columns(value: object) -> dict[str, Any]:
-    return _copy("columns", value)
+    return _checked_copy("columns", value)
 
 
 def _check_key(_instance: object, _attribute: object, value: Any) -> None:
@@ -149,12 +153,15 @@ def _encode(name: str, value: Any) -> Any:
     match value:
         case list() | tuple():
             return [_encode(name, item) for item in value]
-        case Mapping() if value.keys() == {_FILE}:
-            raise ValueError(f"the map for {name!r} has the name {_FILE!r}, which marks a path")
+        case Mapping() if value.keys() == {_PATH_MARK}:
+            raise ValueError(
+                f"the map for {name!r} has the single name {_PATH_MARK!r}, which marks a path; "
+                "add another name, or give a Path"
+            )
         case bytes() | bytearray() | memoryview():
             raise _not_json(name, value)
         case _ if hasattr(value, "__fspath__"):
-            return {_FILE: str(Path(value))}
+            return {_PATH_MARK: str(Path(value))}
         case _ if callable(getattr(value, "read", None)):
             raise _not_json(name, value)
         case _:

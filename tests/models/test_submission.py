@@ -45,6 +45,12 @@ def test_file_without_path_is_no_json(file):
         Submission(ENDPOINT, {"init_image": file}).to_dict()
 
 
+def test_name_that_is_no_text_is_told():
+    """The error shows that name, and not the type of the whole mapping."""
+    with pytest.raises(ValueError, match="got the name 5, which is no text"):
+        Submission(ENDPOINT, {"prompt": "a cat", 5: "x"})
+
+
 def test_map_that_looks_like_marked_path_is_refused():
     """A map that `from_dict` would take for a path is not written."""
     with pytest.raises(ValueError, match="which marks a path"):
