@@ -65,13 +65,13 @@ def receiver(
         ```
     """
     check_callback("on_reply", on_reply, allow_async=True)
-    door = _Receiver(client, secret, on_reply)
+    webhook_receiver = _Receiver(client, secret, on_reply)
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _handle_lifespan(receive, send)
         elif scope["type"] == "http":
-            await _respond(send, await door.take(scope, receive))
+            await _respond(send, await webhook_receiver.take(scope, receive))
         else:
             await send({"type": "websocket.close", "code": 1000})
 
@@ -129,22 +129,25 @@ class _Receiver:
         except ClientClosed:
             return 503
         if ticket is None:
-            _logger.warning("a webhook names no ticket that is known: submit with a family in it")
+            _logger.warning(
+                "a webhook named no known ticket, so on_reply got nothing; make its address with "
+                "client.webhook_url(base, family=...)"
+            )
             return 200
         if ticket in self._waiting:
-            # The fetch that another delivery about this ticket waits for comes after this one.
+            # Another delivery waits to fetch this ticket, so its reply will be newer than this one.
             return 200
         if self._in_progress >= _MAX_IN_PROGRESS:
             return 503
         self._in_progress += 1
         try:
-            await self._wait_for_turn(ticket)
+            await self._wait_for_floor(ticket)
             return await self._pass_on(ticket, self._on_reply)
         finally:
             self._in_progress -= 1
 
-    async def _wait_for_turn(self, ticket: Ticket) -> None:
-        """Wait until the floor of the pace has passed since the last fetch of a ticket."""
+    async def _wait_for_floor(self, ticket: Ticket) -> None:
+        """Wait until the least gap of the pace has passed since the last fetch of a ticket."""
         floor, now = self._client.engine.pace.limits.floor, asyncio.get_running_loop().time
         self._waiting.add(ticket)
         try:

@@ -21,8 +21,8 @@ def call_listener(
         event: The event.
         context: The context variables that the listener sees; None for those of this task.
     """
-    # The listener runs in a copy. So it cannot change the variables of the caller, and a context
-    # that a function runs in already, which cannot be entered again, does no harm.
+    # The listener runs in a copy, so that it cannot change the variables of the caller. The context
+    # itself may be in use now, and then it cannot be entered again.
     copy = copy_context() if context is None else context.copy()
     try:
         copy.run(listener, event)

@@ -1,4 +1,4 @@
-"""What the engine needs of an account that several clients share. Nothing here shares anything."""
+"""What the engine needs of an account that several clients share. It implements none of it."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable

@@ -10,7 +10,7 @@ from .ticket import Ticket
 @frozen(kw_only=True)
 class DownloadStarted:
     """
-    The first byte of a file is about to come. It comes again if the file is begun again.
+    The transfer of a file begins at its first byte. If it has to begin anew, the event is repeated.
 
     Attributes:
         ticket: The ticket of the output.
@@ -28,7 +28,7 @@ class DownloadStarted:
 @frozen(kw_only=True)
 class DownloadResumed:
     """
-    A file that was cut off is continued where it ended.
+    The transfer of a file goes on behind the bytes that an earlier transfer left.
 
     Attributes:
         ticket: The ticket of the output.
@@ -48,12 +48,12 @@ class DownloadResumed:
 @frozen(kw_only=True)
 class Downloaded:
     """
-    An output is a file now.
+    An output was saved or loaded completely.
 
     Attributes:
         file: The file, with its ticket, path and size. After `load`, the path is only a name.
         received: The number of bytes that came over the network for it. It is less than the size if
-            an earlier run left a part, and more if the file was begun again.
+            an earlier run left a part, and more if the transfer began anew.
         elapsed: Seconds since the save began, with the wait for other transfers.
     """
 
@@ -65,7 +65,7 @@ class Downloaded:
 @frozen(kw_only=True)
 class DownloadFailed:
     """
-    An output could not be saved. What has come of it is kept, if it can be continued.
+    An output could not be saved. The bytes that came are kept if the transfer can be resumed.
 
     Attributes:
         ticket: The ticket of the output.

@@ -1,4 +1,4 @@
-"""ExchangeRecord: what is told of one HTTP request. It holds no key, query, header or body."""
+"""ExchangeRecord: one HTTP request, for telemetry. It holds no key, query, header or body."""
 
 from attrs import frozen
 
@@ -8,7 +8,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 @frozen(kw_only=True)
 class ExchangeRecord:
     """
-    One HTTP request and what came of it.
+    One HTTP request and how it ended.
 
     Attributes:
         method: The HTTP method.

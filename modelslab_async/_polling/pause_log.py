@@ -11,9 +11,9 @@ from .._scheduling.pace_protocol import RetryLimits
 
 _logger = logging.getLogger("modelslab_async")
 
-# While pauses with the same kind of cause follow each other, one in this many seconds is a warning.
-_REPEAT_S = 600.0
-# The estimate of the longest wait adds up at most this many pauses.
+# The seconds between two warnings, while a host is paused again and again for one kind of cause.
+_WARNING_INTERVAL_S = 600.0
+# The estimate of when a wait gives up adds at most this many pauses, so that it takes little time.
 _MAX_PAUSES_ADDED = 1000
 
 
@@ -35,11 +35,11 @@ class PauseLog:
         """Log a pause."""
         now, kind = asyncio.get_running_loop().time(), type(cause)
         last_kind, warned_at = self._warned.get(host_queue, (None, 0.0))
-        is_news = last_kind is not kind or now - warned_at >= _REPEAT_S
-        if is_news:
+        is_warning = last_kind is not kind or now - warned_at >= _WARNING_INTERVAL_S
+        if is_warning:
             self._warned[host_queue] = (kind, now)
         _logger.log(
-            logging.WARNING if is_news else logging.DEBUG,
+            logging.WARNING if is_warning else logging.DEBUG,
             "polling %s pauses for %.1f s: %s; %s",
             host_queue.host,
             seconds,

@@ -22,7 +22,7 @@ from .submit_request import SubmitRequest
 UPLOAD_ENDPOINT = "general/base64_to_url"
 
 OnUploaded: TypeAlias = Callable[[Upload, int, float], object]
-"""Is called with a file that was uploaded, its number of bytes and the seconds that it took."""
+"""Called with a file that was uploaded, its number of bytes and the seconds that it took."""
 
 
 class Uploader:
@@ -105,8 +105,10 @@ def _link_in(body: dict[str, Any]) -> str:
 def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
     """Return a copy of the error. Its message says that the upload failed and nothing started."""
     error = copy(failure)
-    error.message = f"the file for {upload.parameter} could not be uploaded: {failure.message}"
-    error.message = f"{error.message.rstrip('.')}; nothing was started"
+    reason = failure.message.rstrip(".")
+    error.message = (
+        f"the file for {upload.parameter} could not be uploaded: {reason}; nothing was started"
+    )
     error.args = (error.message,)
     if isinstance(error, (TransportError, ConnectionImpossible)):
         error.may_have_been_sent = False
