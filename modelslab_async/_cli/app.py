@@ -109,9 +109,9 @@ def batch() -> None:
     """
     Run many tickets with a journal.
 
-    The journal is a file that survives any end of the program. `batch run ids.txt --journal run.db
-    --out folder` does all the work, and `batch submit prompts.csv` starts it first. Run the same
-    command again to resume.
+    The journal is a file that survives any end of the program. `batch run ids.txt --out folder`
+    waits for tickets and saves their files. `batch submit` first starts a generation for each row
+    of a table. Run the same command again to resume.
     """
 
 

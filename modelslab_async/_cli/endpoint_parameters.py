@@ -2,14 +2,16 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 
 from .. import ENDPOINTS, Endpoint
 from .._registry.suggestions import did_you_mean
+
+F = TypeVar("F", bound=Callable[..., object])
 
 # The command's function receives the endpoint's parameters as the argument with this name.
 _PARAMETERS = "parameters"
@@ -108,14 +110,11 @@ def parse_extra(
     return pairs
 
 
-extra_parameters = click.option(
-    "-p",
-    _EXTRA,
-    multiple=True,
-    callback=parse_extra,
-    metavar="NAME=VALUE",
-    help="Any other parameter, by the name that the service gives it.",
-)
+def extra_parameters_option(help_text: str) -> Callable[[F], F]:
+    """Make the option `-p`."""
+    return click.option(
+        "-p", _EXTRA, multiple=True, callback=parse_extra, metavar="NAME=VALUE", help=help_text
+    )
 
 
 def make_requests(endpoint: Endpoint, texts: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:

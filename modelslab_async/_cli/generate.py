@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from .. import ENDPOINTS, Client, Downloads, Ticket
 from .._transport.credentials import MissingApiKey
 from . import options, output
-from .endpoint_parameters import EndpointCommand, extra_parameters, make_requests
+from .endpoint_parameters import EndpointCommand, extra_parameters_option, make_requests
 from .event_loop import run_async
 from .exit_codes import exit_codes
 from .generation_run import GenerationRun
@@ -20,7 +20,7 @@ from .ticket_arguments import UnusableKey, find_credentials, make_client, missin
 
 @click.command(cls=EndpointCommand, epilog=exit_codes())
 @click.argument("endpoint", shell_complete=options.complete_endpoint)
-@extra_parameters
+@extra_parameters_option("Any other parameter, by the name that the service gives it.")
 @click.option(
     "--out",
     "folder",

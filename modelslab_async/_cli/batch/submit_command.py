@@ -10,7 +10,7 @@ import click
 from ... import Batch
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
-from ..endpoint_parameters import extra_parameters, find_endpoint
+from ..endpoint_parameters import extra_parameters_option, find_endpoint
 from ..event_loop import run_async
 from ..exit_codes import exit_codes
 from ..exit_tally import ExitTally
@@ -30,7 +30,7 @@ from .ticket_input import source_name
     shell_complete=options.complete_endpoint,
     help="The endpoint of rows that name none in a column `endpoint`.",
 )
-@extra_parameters
+@extra_parameters_option("A parameter of all rows that have no cell for it. Can be repeated.")
 @click.option(
     "--key",
     metavar="COLUMN",
