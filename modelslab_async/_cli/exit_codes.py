@@ -146,7 +146,7 @@ def explain(error: ModelsLabError) -> str:
     return str(explained)
 
 
-def explain_unsubmitted(cause: ModelsLabError, endpoint: str = "NAME") -> str:
+def explain_unsubmitted(cause: ModelsLabError, endpoint: str) -> str:
     """
     Return why a submit made no ticket, as one line.
 

@@ -6,9 +6,7 @@ from .. import Outcome, Saved, SaveResult, SubmitUncertain, Unsaved, Unsubmitted
 from .exit_codes import explain, explain_unsubmitted
 
 
-def result_record(
-    result: Outcome | SaveResult | Unsubmitted, endpoint: str = "NAME"
-) -> dict[str, Any]:
+def result_record(result: Outcome | SaveResult | Unsubmitted, endpoint: str = "") -> dict[str, Any]:
     """
     Return the result as a record for a program. A result with saved files lists the files.
 

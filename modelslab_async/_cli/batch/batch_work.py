@@ -23,11 +23,13 @@ class WorkResult:
     Attributes:
         result: The result.
         name: Its name in messages: the ticket, or the location of the row.
+        endpoint: The endpoint of a row, for the advice on its parameters.
         details: Further fields of its line of JSON.
     """
 
     result: Outcome | SaveResult | Unsubmitted
     name: str
+    endpoint: str = ""
     details: dict[str, Any] = field(factory=dict[str, Any])
 
 
@@ -137,4 +139,6 @@ class SubmitWork:
                     "row": location,
                     "input": dict(submission.columns),
                 }
-                yield WorkResult(result=result, name=location, details=details)
+                yield WorkResult(
+                    result=result, name=location, endpoint=submission.endpoint, details=details
+                )

@@ -148,7 +148,7 @@ class _BatchRun:
             await stack.enter_async_context(
                 show_progress(self._progress, batch.report, quiet=self._plan.quiet)
             )
-            downloads = self._downloads()
+            downloads = self._make_downloads()
             if downloads is not None:
                 await stack.enter_async_context(downloads)
             results = work.results(batch, downloads, self._plan.timeout)
@@ -158,7 +158,7 @@ class _BatchRun:
                 # Many results may be ready at once. Let the poller run between two of them.
                 await asyncio.sleep(0)
 
-    def _downloads(self) -> Downloads | None:
+    def _make_downloads(self) -> Downloads | None:
         plan = self._plan
         if plan.folder is None:
             return None
@@ -181,10 +181,11 @@ class _BatchRun:
             case Unresolved():
                 self._tally.count(result)
             case Unsubmitted(cause=cause):
-                message = explain_unsubmitted(cause, work_result.details["endpoint"])
-                # If the account is refused, every submission that was not sent ends in this way.
+                message = explain_unsubmitted(cause, work_result.endpoint)
+                # Every row ends so if the account is refused. Without a name, one line is printed.
                 is_account_refused = isinstance(cause, (AuthenticationError, PaymentRequired))
                 name = "" if is_account_refused else f"{work_result.name}: "
                 self._tally.count_unsubmitted(cause, f"{name}{message}")
         if self._plan.as_json:
-            click.echo(json.dumps(result_record(result) | work_result.details, default=str))
+            record = result_record(result, work_result.endpoint)
+            click.echo(json.dumps(record | work_result.details, default=str))

@@ -11,6 +11,7 @@ import pytest
 
 from modelslab_async import ENDPOINTS
 from modelslab_async._submitting.submit_request import SubmitRequest
+from modelslab_async.emulator import Emulator
 
 REALTIME = "realtime/text2img"
 SUBMIT = ("submit", "--endpoint", REALTIME, "--allow-private", "--out", "pictures")
@@ -103,7 +104,7 @@ def test_values_of_json_keep_their_types(here, submits):
 
 
 def test_bad_rows_are_named_and_skipped(here, submits):
-    """The others are started, and the exit code tells."""
+    """The other rows are submitted, and the exit code is that of a bad input."""
     rows = [
         '{"prompt": "a cat"}',
         '{"width": 512}',
@@ -189,8 +190,8 @@ def test_keys_and_defaults_come_from_options(here, submits):
     assert ("success", "3") == (done["kind"], done["key"])
 
 
-def test_refused_key_is_told_once(here):
-    """However many rows there are, and every row can be submitted later."""
+def test_refused_key_is_reported_once(here):
+    """One line is printed for all rows. Every row can be submitted later."""
     table = "".join(f"cat {n}\n" for n in range(20))
     result = here(*SUBMIT, "-", given=table, MODELSLAB_API_KEY="a-wrong-key-of-someone")
     assert 3 == result.returncode
@@ -200,8 +201,18 @@ def test_refused_key_is_told_once(here):
     assert 0 == here(*SUBMIT, "-", given=table).returncode
 
 
+def test_refused_request_names_the_parameters_of_its_endpoint(here, serving):
+    """The message on standard error and the record of the row are the same."""
+    with serving(Emulator(endpoints={})) as url:
+        result = here(*SUBMIT, "-", "--json", given="a cat\n", MODELSLAB_BASE_URL=url)
+    assert 2 == result.returncode
+    hint = f"`modelslab-async endpoints {REALTIME}` lists the parameters"
+    assert hint in result.stderr
+    assert [True] == [hint in each["message"] for each in records(result)]
+
+
 def test_uncertain_submit_is_listed_and_settled(here, submits):
-    """It is never sent again, until the user says that it started nothing."""
+    """It is sent again only after the user says that it started nothing."""
     lose_reply(here)
     table = "key,prompt\nlost,a cat\n"
     for _ in range(2):
