@@ -36,5 +36,5 @@ def main() -> int:
         )
         return 2
     except KeyboardInterrupt:
-        # The user pressed Ctrl-C before this program or after its command.
+        # The user pressed Ctrl-C before `exit_on_interrupt`, or after the command had ended.
         return 130

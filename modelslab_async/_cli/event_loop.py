@@ -22,7 +22,8 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
     with suppress(ImportError):
         loop_factory = importlib.import_module("uvloop").new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
+        # Until the loop exists, there is nothing to clean up after Ctrl-C.
         runner.get_loop()
-        # The runner handles Ctrl-C itself only in place of Python's own handler.
+        # The runner handles Ctrl-C only where Python's own handler is set.
         raise_on_interrupt()
         return runner.run(main)

@@ -16,10 +16,10 @@ from .options import Interrupted
 @define
 class ExitTally:
     """
-    The exit codes of all tickets and input lines so far.
+    The exit codes of all tickets, submits and input lines so far.
 
     Attributes:
-        codes: How many tickets or input lines ended with each exit code.
+        codes: How many tickets, submits or input lines ended with each exit code.
         first_unresolved: For each exit code, the first unresolved outcome that has the code.
     """
 
@@ -35,20 +35,20 @@ class ExitTally:
             self.first_unresolved.setdefault(code, outcome)
 
     def count_unsubmitted(self, cause: ModelsLabError, message: str) -> None:
-        """Count a submit that made no ticket. Print the message, but the same one only once."""
+        """Count a submit that made no ticket. Print the message, unless it was printed before."""
         self.codes[exit_code_for(cause).code] += 1
         if message not in self._printed:
             self._printed.add(message)
             output.print_message(message)
 
     def count_skipped(self, problem: str) -> None:
-        """Print why an input line is not a ticket, and count the line."""
+        """Print why a line or row of the input is skipped, and count it."""
         output.print_message(problem)
         self.codes[USAGE] += 1
 
     @property
     def handled(self) -> int:
-        """The number of tickets and skipped lines so far."""
+        """The number of tickets, submits and skipped lines so far."""
         return self.codes.total()
 
     def print_summary(self) -> int:

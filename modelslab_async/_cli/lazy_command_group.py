@@ -54,7 +54,7 @@ class CommandGroup(click.Group):
         return None if source is None else source.load()
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """See `click.Group`. The summaries are whole, and no command is imported."""
+        """See `click.Group`. Summaries are not cut, and no command is imported."""
         commands = [
             CompletionItem(name, help=self.sources[name].summary)
             for name in self.list_commands(ctx)

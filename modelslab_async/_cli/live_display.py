@@ -11,6 +11,9 @@ from rich.live import Live
 from . import output
 
 _REDRAW_INTERVAL_S = 0.2
+# A terminal echoes "^C" at the cursor. After a full line, the echo would begin a line more, which
+# the next redraw would not erase. So the cursor stands on an empty line.
+_EMPTY_LINE = ("",)
 
 
 @asynccontextmanager
@@ -33,22 +36,20 @@ async def live_display(
     console = output.make_console(stderr=True)
     live = Live(console=console, auto_refresh=False) if console.is_terminal and not quiet else None
 
-    def draw(end: tuple[str, ...] = ()) -> None:
+    def draw(below: tuple[str, ...] = ()) -> None:
         if live is not None:
-            live.update(Group(render(), *end), refresh=True)
+            live.update(Group(render(), *below), refresh=True)
         elif not quiet:
             click.echo(status_line(), err=True)
 
     async def redraw(interval_s: float) -> None:
         while True:
             await asyncio.sleep(interval_s)
-            # A terminal shows "^C" where the cursor is. On an empty line of its own, it cannot
-            # continue on a further line, which the next redraw would not know of.
-            draw(end=("",))
+            draw(below=_EMPTY_LINE)
 
     if live is not None:
         live.start()
-        draw(end=("",))
+        draw(below=_EMPTY_LINE)
     task = asyncio.create_task(redraw(_REDRAW_INTERVAL_S if live else plain_interval_s))
     try:
         yield

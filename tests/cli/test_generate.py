@@ -104,7 +104,7 @@ def resume_command(message):
     return words[1:]
 
 
-def test_offline_submit_is_told_and_sent_once_the_server_is_back(tmp_path):
+def test_offline_submit_is_reported_and_sent_once_the_server_is_back(tmp_path):
     """The command says why nothing happens and when it tries again, and then does its work."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))

@@ -65,7 +65,7 @@ def fetch_interrupted_at(program, emulator, tmp_path):
     ],
 )
 def test_ctrl_c_during_the_start_prints_no_traceback(fetch_interrupted_at, kind, moments):
-    """Nothing is sent. Python ignores what is raised in a callback of importlib, so nothing is."""
+    """A callback of importlib raises nothing, because Python prints and ignores its exceptions."""
     run, total = fetch_interrupted_at(kind, 0)
     assert 0 == run.returncode, run.stderr
     assert total > moments

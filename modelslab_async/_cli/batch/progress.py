@@ -75,7 +75,7 @@ class RunProgress:
     )
 
     def begin(self, report: Report, *, is_saving: bool, to_submit: int = 0) -> None:
-        """Set the counts that the journal has before the run, and how many submits may follow."""
+        """Set the counts of the journal before the run, and how many submits may follow."""
         self.total, self.is_saving = report.tickets + to_submit, is_saving
         self.done_before = self._finished_count(report)
 
@@ -89,7 +89,9 @@ class RunProgress:
         """Set the final counts from the journal after the run."""
         self.total = max(self.total, report.tickets)
         remaining = report.open + (report.save_pending if self.is_saving else 0)
-        self.done_by_others = max(0, report.tickets - remaining - self.done_before - self._ended)
+        self.done_by_others = max(
+            0, report.tickets - remaining - self.done_before - self._ended_tickets
+        )
 
     def _finished_count(self, report: Report) -> int:
         return report.saved + report.failed if self.is_saving else report.finished
@@ -105,7 +107,7 @@ class RunProgress:
 
         Args:
             result: The result.
-            name: What to call it if it is a failure; "" for its ticket.
+            name: Its name among the recent failures; "" for its ticket.
         """
         if not name and not isinstance(result, Unsubmitted):
             name = str(result.ticket)
@@ -147,10 +149,10 @@ class RunProgress:
     @property
     def handled(self) -> int:
         """The number of tickets and submissions that this run has finished or given up."""
-        return self._ended + self.not_started + self.uncertain
+        return self._ended_tickets + self.not_started + self.uncertain
 
     @property
-    def _ended(self) -> int:
+    def _ended_tickets(self) -> int:
         return self.succeeded + self.failed + self.given_up + self.unsaved
 
     @property

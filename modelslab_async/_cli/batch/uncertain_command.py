@@ -1,4 +1,4 @@
-"""The command `batch uncertain`: lists uncertain submits, and records what became of one."""
+"""The command `batch uncertain`: lists uncertain submits, and records what one of them started."""
 
 import json
 import shlex
@@ -36,8 +36,8 @@ def uncertain(
     the service, by its time or its TRACK_ID. Then give the TRACK_ID with --ticket or --not-started.
     """
     require_journal(path)
-    is_answer = ticket is not None or not_started
-    if is_answer != (track_id is not None) or (ticket is not None and not_started):
+    has_answer = ticket is not None or not_started
+    if has_answer != (track_id is not None) or (ticket is not None and not_started):
         raise click.UsageError(
             "give TRACK_ID with either --ticket or --not-started, or neither to list all"
         )

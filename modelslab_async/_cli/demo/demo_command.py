@@ -1,4 +1,4 @@
-"""The command `demo`: awaits many tickets of an emulator, and prints what came of it."""
+"""The command `demo`: awaits many tickets of an emulator, and prints the results."""
 
 import os
 import time
@@ -17,7 +17,7 @@ from ..event_loop import run_async
 from ..live_display import live_display
 from ..startup_interrupt import raise_on_interrupt
 from .demo_pictures import save_pictures
-from .other_loops import compare, describe
+from .other_loops import compare_loops, describe_polling
 from .planned_jobs import DemoPlan, PlannedJob
 from .statistics import DemoStatistics
 
@@ -88,7 +88,7 @@ def demo(
     pace = Pace(floor=pace_floor)
     stats = DemoStatistics()
     _announce(plan)
-    # From here on there is a process to end.
+    # From here on, Ctrl-C must end the process of the emulator.
     raise_on_interrupt()
     try:
         with EmulatorProcess(plan) as emulator:
@@ -107,7 +107,7 @@ def demo(
 
 
 def _announce(plan: DemoPlan) -> None:
-    """Say at once what is going to happen, because the emulator takes a moment to start."""
+    """Say what will happen, because the emulator takes a moment to start."""
     output.print_message(
         f"{plan.count:,} jobs of {min(plan.count, len(FAMILIES))} families on an emulator on this "
         f"machine, {plan.min_duration:g} to {plan.max_duration:g} s each; {plan.failure_rate:.1%} "
@@ -155,8 +155,8 @@ def _print_comparison(stats: DemoStatistics, jobs: Iterable[PlannedJob]) -> None
     output.make_console().print(
         "\nthe same jobs, and what the loops of other clients would have cost (computed):"
     )
-    this = describe(stats.polls / stats.count, stats.lateness)
-    _print_rows([("this demo", this), *compare(jobs)], width=17)
+    this = describe_polling(stats.polls / stats.count, stats.lateness)
+    _print_rows([("this demo", this), *compare_loops(jobs)], width=17)
     output.make_console().print()
 
 

@@ -1,9 +1,8 @@
 """
-The polling loops of other clients, computed for the jobs of the demo. Polls nothing.
+The polling loops of other clients, computed for the jobs of the demo. It polls nothing.
 
-The rules are those of the published code of each client in November 2026. All loops are computed
-for jobs that start at the same moment, with replies that take no time and without any failed poll,
-which is kinder than a real network.
+The rules are those of the published code of each client in November 2026. The computation is kinder
+than a real network: all jobs start at the same moment, replies take no time, and no poll fails.
 """
 
 import math
@@ -25,8 +24,8 @@ class PollingLoop:
         first_poll_s: When it polls first, in seconds after the start of the job.
         interval_s: The seconds between two polls.
         max_polls: After how many polls the loop gives up; None for never.
-        ends_on_failure: Whether the loop ends when it reads that the job has failed. Otherwise it
-            polls until it gives up, and the caller gets the failure then.
+        ends_on_failure: Whether the loop ends when it reads that the job has failed. If not, it
+            polls until it gives up, and the caller learns of the failure only then.
     """
 
     name: str
@@ -35,9 +34,9 @@ class PollingLoop:
     max_polls: int | None = None
     ends_on_failure: bool = True
 
-    def poll(self, job: PlannedJob) -> tuple[int, float | None]:
+    def simulate(self, job: PlannedJob) -> tuple[int, float | None]:
         """
-        Return how often the loop polls a job, and how late the caller has the outcome.
+        Return how often the loop polls a job, and the seconds until the caller knows its end.
 
         The lateness is None if the loop gives up before the job ends.
         """
@@ -78,24 +77,26 @@ OTHER_LOOPS = (
 )
 
 
-def describe(polls_a_ticket: float, lateness: Iterable[float], lost: int = 0) -> str:
+def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up: int = 0) -> str:
     """Return how often a way of polling polls and how late it is, as a text for the user."""
     late = list(lateness)
     parts = [f"{polls_a_ticket:6.1f} polls a ticket"]
     if late:
         parts.append(f"{median(late):6.2f} s late in the median, {max(late):7.2f} s at worst")
-    if lost:
-        parts.append(f"gave up on {lost:,}")
+    if given_up:
+        parts.append(f"gave up on {given_up:,}")
     return ", ".join(parts)
 
 
-def compare(jobs: Iterable[PlannedJob]) -> list[tuple[str, str]]:
+def compare_loops(jobs: Iterable[PlannedJob]) -> list[tuple[str, str]]:
     """Return what each loop would cost for these jobs, as names and values for the user."""
     planned = list(jobs)
     rows: list[tuple[str, str]] = []
     for loop in OTHER_LOOPS:
-        results = [loop.poll(job) for job in planned]
+        results = [loop.simulate(job) for job in planned]
         lateness = [late for _, late in results if late is not None]
-        text = describe(mean(polls for polls, _ in results), lateness, len(planned) - len(lateness))
+        text = describe_polling(
+            mean(polls for polls, _ in results), lateness, len(planned) - len(lateness)
+        )
         rows.append((loop.name, text))
     return rows

@@ -12,7 +12,7 @@ import pytest
 from modelslab_async import Client, Failed, Pace, Polled, Processing, Success, Ticket
 from modelslab_async._cli.demo.demo_command import demo
 from modelslab_async._cli.demo.demo_pictures import save_pictures
-from modelslab_async._cli.demo.other_loops import OTHER_LOOPS, PollingLoop, compare
+from modelslab_async._cli.demo.other_loops import OTHER_LOOPS, PollingLoop, compare_loops
 from modelslab_async._cli.demo.planned_jobs import DemoPlan, PlannedJob, plan_jobs
 from modelslab_async._cli.demo.statistics import DemoStatistics
 from modelslab_async.emulator import Emulator, Jobs
@@ -205,14 +205,14 @@ TEN_TRIES = PollingLoop(
 )
 def test_polling_loop_is_computed_by_its_rule(loop, duration, fails, polls, late):
     """The loop polls at its fixed times, and may give up or miss that a job has failed."""
-    assert (polls, pytest.approx(late) if late is not None else None) == loop.poll(
+    assert (polls, pytest.approx(late) if late is not None else None) == loop.simulate(
         PlannedJob("images:1", duration, fails)
     )
 
 
 def test_comparison_says_how_many_jobs_a_loop_gives_up():
     """A loop with a last poll loses the jobs that run longer."""
-    rows = dict(compare([PlannedJob("images:1", 30.0, fails=False)]))
+    rows = dict(compare_loops([PlannedJob("images:1", 30.0, fails=False)]))
     assert {loop.name for loop in OTHER_LOOPS} == rows.keys()
     assert "gave up on 1" in rows["official JS, Go"]
     assert "60.0 polls a ticket" in rows["replicate"]
