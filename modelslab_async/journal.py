@@ -282,7 +282,7 @@ class Journal:
         return await self._store.read(submits.find, track_id)
 
     async def find_submit_by_key(self, key: str) -> PendingSubmit | None:
-        """Return the submit of the submission with a key; None as in `find_submit`."""
+        """Return the submit with a key; None if it was never recorded, or withdrawn."""
         return await self._store.read(submits.find_by_key, key)
 
     async def uncertain(self) -> list[PendingSubmit]:

@@ -15,7 +15,7 @@ OWN_COLUMNS: Final = (
     *("polls", "added_at", "completed_at", "body"),
     *("files", "track_id", "endpoint", "key"),
 )
-# Put before the name of an input column whose name is taken.
+# Stands before the name of an input column if another column has that name already.
 _PREFIX: Final = "input_"
 # A float holds every integer up to this one exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
@@ -35,7 +35,7 @@ class InputColumn:
     Attributes:
         name: Its name in the table.
         export_name: Its name in the export.
-        type: The type that holds all its values. Other values than texts become JSON in a text.
+        type: The type that holds all its values. In a column of texts, other values become JSON.
     """
 
     name: str
@@ -61,7 +61,7 @@ def input_columns(rows: Iterable[Columns]) -> tuple[InputColumn, ...]:
 
 
 def as_text(value: Any) -> str:
-    """Return a text that UTF-8 can encode. A value that is no text becomes JSON."""
+    """Return a value as a text that UTF-8 can encode. A value that is no text becomes JSON."""
     return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
@@ -71,7 +71,7 @@ def encodable(text: str) -> str:
 
 
 def _export_names(names: Iterable[str]) -> Mapping[str, str]:
-    """Return a free name for each column. Many programs do not tell upper from lower case."""
+    """Return a free name for each column. Many programs ignore the case of names."""
     taken = set(OWN_COLUMNS)
     export_names: dict[str, str] = {}
     for name in names:
@@ -84,7 +84,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return the type that holds a value too. None means that there was no value so far."""
+    """Return the type that holds a further value, too. None means that there was no value yet."""
     type_: ColumnType
     match value:
         case None:

@@ -24,7 +24,7 @@ from .export_columns import (
     encodable,
     input_columns,
 )
-from .queries import RecordedOutcome, all_columns, outcome_page
+from .queries import RecordedOutcome, input_rows, outcome_page
 
 ExportFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
 _Page: TypeAlias = list[RecordedOutcome]
@@ -78,11 +78,11 @@ class _Snapshot:
         self.count = 0
         self._db = db
         self._is_cancelled = is_cancelled
-        # Everything is read in one transaction, so that it belongs to the same snapshot.
+        # Everything is read in this transaction, so that it is of the same moment.
         db.execute("BEGIN")
 
     def pages(self) -> Iterator[_Page]:
-        """Read the outcomes."""
+        """Yield the outcomes, page by page."""
         cursor: int | None = 0
         while cursor is not None:
             page, cursor = outcome_page(self._db, cursor, _PAGE_SIZE)
@@ -91,11 +91,11 @@ class _Snapshot:
             yield page
 
     def input_columns(self) -> tuple[InputColumn, ...]:
-        """Return the columns of the caller's table."""
+        """Return the columns of the caller's table, with their names and types in the export."""
         return input_columns(self._input_rows())
 
     def _input_rows(self) -> Iterator[Columns]:
-        for number, row in enumerate(all_columns(self._db)):
+        for number, row in enumerate(input_rows(self._db)):
             if number % _PAGE_SIZE == 0:
                 self._check_cancelled()
             yield row

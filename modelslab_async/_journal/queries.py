@@ -23,7 +23,7 @@ from .schema import (
     SUCCESS,
     UNRESOLVED,
 )
-from .submits import origins_between
+from .submits import SubmitOrigin, origins_between
 
 _COUNT_TICKETS: Final = f"""
     SELECT count(*), ifnull(sum(state = {UNRESOLVED}), 0), ifnull(sum(state = {SUCCESS}), 0),
@@ -126,7 +126,7 @@ class RecordedOutcome:
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.
         endpoint: The endpoint of that submit, or "".
-        key: The key of that submit, or "".
+        key: The key of its submission, or "".
         columns: The other columns of the caller's table, by their names.
     """
 
@@ -182,12 +182,11 @@ def outcome_page(
     origins = origins_between(db, after, last_row_id)
     page: list[RecordedOutcome] = []
     for row in rows:
-        row_id, _, _, added_at, completed_at, polls, max_lag, *reply = row
+        row_id, _, _, added_at, completed_at, polls, max_lag, *reply, columns = row
         ticket = tickets[row_id]
-        state, body, other_fields, columns = reply
-        outcome = decode(ticket, (state, body, other_fields))
+        outcome = decode(ticket, reply)
         _check_numbers(ticket, added_at, completed_at, polls, max_lag)
-        track_id, endpoint, key = origins.get(row_id, ("", "", ""))
+        origin = origins.get(row_id, SubmitOrigin("", "", ""))
         if not isinstance(outcome, Processing):
             page.append(
                 RecordedOutcome(
@@ -197,18 +196,18 @@ def outcome_page(
                     completed_at=completed_at,
                     max_lag=max_lag,
                     files=files.get(row_id, ()),
-                    track_id=track_id,
-                    endpoint=endpoint,
-                    key=key,
+                    track_id=origin.track_id,
+                    endpoint=origin.endpoint,
+                    key=origin.key,
                     columns=decode_columns(ticket, columns, "inputs"),
                 )
             )
     return page, last_row_id if len(rows) == limit else None
 
 
-def all_columns(db: sqlite3.Connection) -> Iterator[Columns]:
+def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:
     """
-    Yield the columns of the caller's table, for each ticket that has some.
+    Yield the row of the caller's table of each ticket that has one.
 
     Raises:
         JournalDamaged: The columns of a ticket cannot be read.

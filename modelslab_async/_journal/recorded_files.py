@@ -80,7 +80,7 @@ def files_between(
 
     Args:
         db: The journal.
-        tickets: The ticket of each row. The files of other rows are left out.
+        tickets: The ticket of each row, by its number. Files of other rows are left out.
         after: The number before the first row.
         last: The number of the last row.
     """

@@ -90,15 +90,15 @@ class RunLeases:
         )
 
     async def mark_uncertain(self, track_id: str) -> None:
-        """List a submit as uncertain at once, because no reply to it can come any more."""
+        """List a submit as uncertain although its run goes on, because no reply to it can come."""
         await self._store.write(submits.mark_uncertain, track_id)
 
-    async def results(self, of: Sequence[Ticket]) -> list[RecordedResult]:
-        """Return what is recorded of those tickets that have an outcome."""
-        return await self._store.read(ticket_results.results_of, of)
+    async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
+        """Return the recorded results of those tickets that have an outcome."""
+        return await self._store.read(ticket_results.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:
-        """Return the submits of processes that have ended, whose tickets have not."""
+        """Return the submits of ended runs whose tickets have no outcome from the server yet."""
         return await self._store.read(submits.orphaned, now=self._clock())
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, bool]:

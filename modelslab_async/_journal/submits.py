@@ -1,4 +1,4 @@
-"""Records submits before they are sent, so that none is lost. It stores no payload and no key."""
+"""Records submits before they are sent, so that none is lost. It stores no payload, no API key."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class PendingSubmit:
         payload_hash: The digest of the payload, as in `SubmitUncertain`.
         recorded_at: When the submit was recorded, in seconds since 1970.
         ticket: The ticket of the work; None while it is unknown whether work was started.
-        columns: The columns of the caller's table that belong to it. Its ticket gets them.
+        columns: Its row of the caller's table. Its ticket gets them.
         key: The key of the submission; None if it has none.
     """
 
@@ -72,9 +72,9 @@ def record_submit(db: sqlite3.Connection, submit: PendingSubmit, run_id: int | N
         ),
     )
     if written.rowcount != 1:
-        of_key = "" if submit.key is None else f" or key {submit.key!r}"
+        or_key = "" if submit.key is None else f" or key {submit.key!r}"
         raise DuplicateSubmit(
-            f"track_id {submit.track_id!r}{of_key} is in this journal already; each submit has "
+            f"track_id {submit.track_id!r}{or_key} is in this journal already; give each submit "
             "its own"
         )
 
@@ -107,7 +107,7 @@ def confirm(
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
-    """Release an uncertain submit from its run, because no reply to it can come any more."""
+    """List a submit as uncertain although its run goes on, because no reply to it can come."""
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 
@@ -135,7 +135,7 @@ def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
 
 
 def orphaned(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return the submits of runs that no longer run, whose tickets have not ended."""
+    """Return the submits of ended runs whose tickets have no outcome from the server yet."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE tickets.state <= {UNRESOLVED} AND NOT EXISTS (SELECT 1 FROM runs "
@@ -150,7 +150,14 @@ def find(db: sqlite3.Connection, track_id: str) -> PendingSubmit | None:
 
 
 def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[int, SubmitOrigin]:
-    """Return the submit of each ticket of some rows, by the number of the row."""
+    """
+    Return the submits that started the tickets of some rows, by the number of the row.
+
+    Args:
+        db: The journal.
+        after: The number before the first row.
+        last: The number of the last row.
+    """
     rows = db.execute(
         "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT), "
         "ifnull(CAST(key AS TEXT), '') FROM submits WHERE ticket > ? AND ticket <= ? "
@@ -161,7 +168,7 @@ def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[in
 
 
 def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
-    """Return the submit of the submission with a key; None if there is none."""
+    """Return the submit with a key; None if there is none."""
     return next(iter(_select(db, f"{_SELECT_SUBMITS} WHERE key = ?", key)), None)
 
 

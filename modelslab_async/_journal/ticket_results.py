@@ -1,7 +1,7 @@
 """Reads the outcome of some tickets together with their saved files. It never writes."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from attrs import frozen
@@ -55,8 +55,8 @@ class RecordedResult:
 
     Attributes:
         outcome: The outcome.
-        run: The run that recorded it; 0 if the reply to the submit brought it.
-        save: How saving its files ended; None if it has not ended.
+        run: The run that recorded it; 0 if the outcome came in the reply to the submit.
+        save: How the last attempt to save its files ended; None if none has ended.
     """
 
     outcome: Outcome
@@ -66,7 +66,8 @@ class RecordedResult:
 
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
     """Return the results of those tickets that have an outcome. A damaged row is `Unresolved`."""
-    return [result for ticket in tickets for result in _results_of(db, ticket)]
+    results = (_result_of(db, ticket) for ticket in tickets)
+    return [result for result in results if result is not None]
 
 
 def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, bool]:
@@ -83,25 +84,27 @@ def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, bo
     }
 
 
-def _results_of(db: sqlite3.Connection, ticket: Ticket) -> Iterator[RecordedResult]:
-    key = (ticket.family, compact_id(ticket))
-    for run, state, body, other_fields, save_state, *save in db.execute(_SELECT_RESULT, key):
-        files: tuple[RecordedFile, ...] = ()
-        try:
-            outcome = decode(ticket, (state, body, other_fields))
-            if save_state in (SAVE_FAILED, SAVED):
-                files = tuple(files_of(db, ticket))
-        except JournalDamaged as damaged:
-            outcome = Unresolved(ticket=ticket, cause=damaged)
-        if isinstance(outcome, Processing):
-            continue
-        recorded_save = None
-        if save_state in (SAVE_FAILED, SAVED):
-            save_run, error, argument = save
-            recorded_save = RecordedSave(
-                run=save_run,
-                files=files,
-                error=None if save_state == SAVED else error or "",
-                argument=argument or "",
-            )
-        yield RecordedResult(outcome=outcome, run=run, save=recorded_save)
+def _result_of(db: sqlite3.Connection, ticket: Ticket) -> RecordedResult | None:
+    row = db.execute(_SELECT_RESULT, (ticket.family, compact_id(ticket))).fetchone()
+    if row is None:
+        return None
+    run, state, body, other_fields, save_state, save_run, error, argument = row
+    has_save_ended = save_state in (SAVE_FAILED, SAVED)
+    files: tuple[RecordedFile, ...] = ()
+    try:
+        outcome = decode(ticket, (state, body, other_fields))
+        if has_save_ended:
+            files = tuple(files_of(db, ticket))
+    except JournalDamaged as damaged:
+        outcome = Unresolved(ticket=ticket, cause=damaged)
+    if isinstance(outcome, Processing):
+        return None
+    save = None
+    if has_save_ended:
+        save = RecordedSave(
+            run=save_run,
+            files=files,
+            error=None if save_state == SAVED else error or "",
+            argument=argument or "",
+        )
+    return RecordedResult(outcome=outcome, run=run, save=save)
