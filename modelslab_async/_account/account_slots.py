@@ -72,7 +72,8 @@ class AccountSlots(Slots):
         return len(self._waiting) if self._is_key_accepted else min(1, len(self._waiting))
 
     def _admit_waiting(self) -> None:
-        # The free slots go back to the account.
+        # The free slots go back to the account, also those of which the time is over now.
+        self._evict_stale(asyncio.get_running_loop().time())
         if self.limit is not None:
             self.limit = min(self.limit, self.used)
         self._admit()
