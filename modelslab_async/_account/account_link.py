@@ -40,7 +40,7 @@ class AccountLink:
     Args:
         membership: The client as a member of the account.
         digest_of: Returns the digest of a key. The account never gets a key.
-        has_rate: Whether the account limits polls.
+        has_rate: Whether the account limits polls, as far as is known before the first report.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class AccountLink:
         self._digest_of = digest_of
         self._has_rate = has_rate
         self._slots: dict[Tier, AccountSlots] = {}
-        self._poll_times: dict[Tier, GrantedPollTimes | None] = {}
+        self._poll_times: dict[Tier, GrantedPollTimes] = {}
         self._polls_paused_until: dict[Tier, float] = {}
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None
@@ -88,13 +88,11 @@ class AccountLink:
         self._slots[tier] = slots = AccountSlots(polls=polls, on_change=self.wake)
         return slots
 
-    def poll_rate_of(self, tier: Tier) -> PollRate | None:
-        """Return how fast polls with a key may start; None if they are not limited."""
-        if not self._has_rate:
-            self._poll_times.setdefault(tier, None)
-            return None
-        poll_times = GrantedPollTimes(asyncio.get_running_loop().time, self.wake)
-        self._poll_times[tier] = poll_times
+    def poll_rate_of(self, tier: Tier) -> PollRate:
+        """Return how fast polls with a key may start."""
+        self._poll_times[tier] = poll_times = GrantedPollTimes(
+            asyncio.get_running_loop().time, self.wake, is_limited=self._has_rate
+        )
         return poll_times
 
     def on_event(self, event: Event) -> None:
@@ -157,11 +155,13 @@ class AccountLink:
         if (slots := self._slots.get(tier)) is not None:
             slots.pause(allotment.pauses.submits - offset)
             slots.apply(allotment, offset)
-        poll_times = self._poll_times.get(tier)
-        if poll_times is not None and allotment.poll_times != ():
+        if (poll_times := self._poll_times.get(tier)) is not None:
+            may_poll_sooner = poll_times.is_limited and allotment.poll_times != ()
             poll_times.is_limited = allotment.poll_times is not None
-            poll_times.grant(when - offset for when in allotment.poll_times or ())
-            self._poller.rearm()
+            if allotment.poll_times:
+                poll_times.grant(when - offset for when in allotment.poll_times)
+            if may_poll_sooner:
+                self._poller.rearm()
 
     def _tiers(self) -> list[Tier]:
         return list({**dict.fromkeys(self._slots), **dict.fromkeys(self._poll_times)})

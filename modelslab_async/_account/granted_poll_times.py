@@ -24,7 +24,7 @@ class GrantedPollTimes:
 
     Attributes:
         wanted: The number of times to ask for; 0 unless a poll waits for a time.
-        is_limited: Whether polls need a time. The account may have lost its rate meanwhile.
+        is_limited: Whether polls need a time. The first answer of the account may change it.
     """
 
     clock: Callable[[], float]
@@ -53,7 +53,7 @@ class GrantedPollTimes:
         return math.inf
 
     def record(self, _now: float) -> None:
-        """Use up the next time, because a poll starts now."""
+        """Use up the next time, if polls need one, because a poll starts now."""
         if self.is_limited:
             self._times.popleft()
             self._used += 1

@@ -212,3 +212,14 @@ async def test_client_polls_without_limit_if_the_account_has_lost_its_rate(path)
     SQLiteAccount(path, rate=None)
     async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as client:
         await client.wait(ticket, timeout=30.0)
+
+
+async def test_client_keeps_to_a_rate_that_the_account_got_later(path):
+    """The account object names no rate, but the file has one now."""
+    emulator = Emulator(jobs=Jobs(duration=(1.0, 1.0)))
+    account = SQLiteAccount(path, rate=None, queue=5)
+    SQLiteAccount(path, rate=1000, queue=5)
+    async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as client:
+        await client.generate(ENDPOINT, prompt="a fox")
+    with closing(sqlite3.connect(path)) as db:
+        assert 1 == db.execute("SELECT count(*) FROM poll_times").fetchone()[0]
