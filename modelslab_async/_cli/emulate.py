@@ -109,8 +109,8 @@ async def _serve(
     "immediate",
     type=options.NumberRange(0, 1),
     metavar="SHARE",
-    help="The share of submits that are answered with the result. Default: 0.8 for realtime, 0 for "
-    "all others.",
+    help="The share of submits that are answered with the result. Default: 0.8 for realtime and "
+    "enterprise_realtime, 0 for all others.",
 )
 @click.option(
     "--strict-families",
