@@ -113,7 +113,7 @@ async def test_pause_of_submits_is_shared(path):
 
 
 async def test_rate_limit_of_one_client_is_reported(path):
-    """A 429 for a poll of one client is told to the account, with its end."""
+    """A 429 for a poll of one client is reported to the account, with the end of the pause."""
     account = SQLiteAccount(path, rate=100, queue=5)
     paused = asyncio.Event()
 
@@ -134,7 +134,7 @@ async def test_rate_limit_of_one_client_is_reported(path):
     assert until > asyncio.get_running_loop().time() + 400.0
 
 
-async def test_locked_account_is_told_once_and_waited_for(path, monkeypatch, caplog):
+async def test_locked_account_is_logged_once_and_submits_wait(path, monkeypatch, caplog):
     """While the file cannot be used, submits wait. After that they go on."""
     monkeypatch.setattr(sqlite_account, "_LOCK_TIMEOUT_S", 0.05)
     emulator = Emulator(jobs=Jobs(duration=(0.1, 0.2)))
@@ -187,7 +187,7 @@ async def test_adopted_ticket_keeps_its_slot_if_the_heir_closes_at_once(path):
             assert 1 == db.execute("SELECT count(*) FROM held_tickets").fetchone()[0]
 
 
-async def test_unexpected_error_of_the_account_is_told_and_waited_for(path, caplog):
+async def test_unexpected_error_of_the_account_is_logged_and_submits_wait(path, caplog):
     """A damaged row ends neither the reports nor the client. Submits go on once it is gone."""
     emulator = Emulator(jobs=Jobs(duration=(0.1, 0.2)))
     account = SQLiteAccount(path, queue=2)

@@ -11,7 +11,7 @@ KEY = "a-secret-key-0123456789"
 
 
 async def test_other_limits_are_refused(members, path, clock):
-    """A process that names other limits is told both, while clients are open."""
+    """While clients are open, a process that names other limits gets an error with both."""
     (member,) = members(1, rate=50, queue=5)
     await member.report()
     with pytest.raises(ValueError, match=r"rate=50 and queue=5 .* got rate=50 and queue=10"):
@@ -37,8 +37,8 @@ async def test_client_keeps_to_the_limits_of_the_file(members, path, clock):
     assert 3 == member.in_flight
 
 
-def test_client_names_no_other_limits(path):
-    """A rate or queue beside an account is told, before anything is sent."""
+def test_other_limits_beside_an_account_are_refused(path):
+    """A client that is given an account and another rate or queue is not made."""
     account = SQLiteAccount(path, rate=10, queue=10)
     with pytest.raises(ValueError, match="the account has rate=10, got rate=20"):
         Client(KEY, account=account, rate=20)
@@ -46,7 +46,7 @@ def test_client_names_no_other_limits(path):
         Client(KEY, account=account, queue=15)
 
 
-def test_what_is_no_account_is_told(path):
+def test_value_that_is_no_account_is_refused(path):
     """A path in place of an account names the class to use."""
     with pytest.raises(TypeError, match=r"account is an SQLiteAccount .* got a value of type str"):
         Client(KEY, account=str(path))
@@ -61,7 +61,7 @@ def test_what_is_no_account_is_told(path):
         ({"queue": 2.5}, TypeError),
     ],
 )
-def test_wrong_limits_are_told(path, limits, error):
+def test_wrong_limits_are_refused(path, limits, error):
     """Limits are checked before the file is created."""
     with pytest.raises(error):
         SQLiteAccount(path, **limits)
@@ -82,7 +82,7 @@ def test_file_of_another_program_is_left_as_it_is(path):
         SQLiteAccount(path)
 
 
-def test_missing_folder_is_told(tmp_path):
+def test_missing_folder_is_an_account_error(tmp_path):
     """The error names the file and what to check."""
     with pytest.raises(AccountError, match=r"nowhere.*see that its folder exists"):
         SQLiteAccount(tmp_path / "nowhere" / "account.db")

@@ -1,4 +1,4 @@
-"""A misspelt keyword of `generate` is told, and not sent as a parameter of the endpoint."""
+"""A misspelt keyword of `generate` is an error, and not sent as a parameter of the endpoint."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Submits that cannot be sent: they are told, given up in time, and cost nothing."""
+"""Submits that cannot be sent: they are logged, given up in time, and cost nothing."""
 
 import asyncio
 import logging
@@ -88,7 +88,7 @@ def test_unsent_timeout_is_the_caller_s(virtually, service):
     virtually(main)
 
 
-def test_every_unsent_attempt_is_told_with_the_next_try(virtually, service, caplog):
+def test_every_unsent_attempt_is_logged_with_the_next_try(virtually, service, caplog):
     """One warning each, with the reason, the next try and the end."""
     caplog.set_level(logging.WARNING, "modelslab_async")
 
@@ -127,7 +127,7 @@ def test_limit_begins_again_after_an_answer(virtually, service):
     virtually(main)
 
 
-def test_connection_lost_is_not_told_as_unsent(virtually, service, caplog):
+def test_lost_connection_is_not_logged_as_unsent(virtually, service, caplog):
     """What may have left is a `SubmitUncertain`, and no warning claims that nothing was paid."""
 
     async def main():

@@ -138,7 +138,7 @@ def test_track_id_names_ticket_where_address_names_no_family(virtually, world):
     virtually(main)
 
 
-def test_delivery_about_an_unknown_ticket_is_told_and_costs_nothing(virtually, world, caplog):
+def test_delivery_about_an_unknown_ticket_is_logged_and_costs_nothing(virtually, world, caplog):
     """Without a family no ticket can be made of an id, and the log says what to do."""
 
     async def main():
