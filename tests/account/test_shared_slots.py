@@ -197,7 +197,7 @@ async def test_random_clients_never_use_more_than_the_queue(members, clock, seed
     team, ids = members(4, queue=queue), iter(range(1, 10_000))
     for _ in range(120):
         member = dice.choice(team)
-        match dice.randrange(6):
+        match dice.randrange(8):
             case 0 if member.in_flight:
                 member.submitted(next(ids))
             case 1 if member.tickets:
@@ -206,12 +206,22 @@ async def test_random_clients_never_use_more_than_the_queue(members, clock, seed
                 member.in_flight -= 1
             case 3:
                 clock.now += dice.uniform(0.0, 0.4)
+            case 4 if member.in_flight:
+                member.in_flight -= 1
+                member.uncertain_until += (clock.now + dice.uniform(0.0, 1.0),)
+            case 5:
+                member.uncertain_until = tuple(
+                    when for when in member.uncertain_until if when > clock.now
+                )
         await member.report(waiting=dice.choice((0, 0, 1, 3, 50)))
         tickets = {ticket for each in team for ticket in each.tickets}
-        assert queue >= len(tickets) + sum(each.in_flight for each in team)
+        assert queue >= len(tickets) + sum(
+            each.in_flight + len(each.uncertain_until) for each in team
+        )
     for member in team:
         member.tickets.clear()
         member.in_flight = 0
+        member.uncertain_until = ()
         await member.report()
     await team[0].report(waiting=100)
     assert queue == team[0].in_flight, "a slot was lost"
