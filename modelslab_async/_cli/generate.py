@@ -62,7 +62,7 @@ def generate(
 
     The ticket is printed on standard error once the work is started, and the path of each file on
     standard output once it is complete. Ctrl-C leaves the work at the service, and a message says
-    how to get its files. No request is sent twice if it may be paid for twice.
+    how to get its files. A submit that may have been paid for is never sent again.
     """
     requests = make_requests(ENDPOINTS[endpoint], parameters)
     _check_count(len(requests), most)
