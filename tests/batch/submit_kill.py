@@ -6,9 +6,9 @@ Kill a program that submits a table at random moments, and count what was paid f
 
 A server with the emulator runs on loopback and writes down each submit that it receives. The script
 kills the program at a random moment and starts it again. The last one may finish. Then no row was
-submitted twice, and each row has its saved files, its failure, or an uncertain submit. When the
-uncertain ones are settled by what the server received, one more run gives every row its files, and
-every row was submitted once.
+submitted twice, and each row has its saved files, its failure, or an uncertain submit. The script
+then settles the uncertain ones by what the server received. One more run gives every row its files
+or its failure, and every row was submitted once.
 
 With `--command`, the program is `modelslab-async batch submit`, else `Batch.generate_many`.
 """
@@ -40,11 +40,11 @@ from modelslab_async.emulator import Emulator, Jobs, run_server
 
 REALTIME = "realtime/text2img"
 SLOTS = 5
-# A program is killed when the server has received at most so many submits more, and a moment later.
+# A program is killed after at most so many further submits, and at most so many seconds later.
 MAX_SUBMITS = 2
 MAX_MOMENT_S = 0.1
 POLL_S = 0.005
-# The seconds that a job takes. Several kills find it running.
+# The least and the most seconds that a job takes, so that several kills find it running.
 JOB_S = (0.1, 2.0)
 
 
@@ -93,7 +93,7 @@ def serve(pipe: Any, folder: Path) -> None:
 
 
 def work(folder: Path, url: str, rows: int) -> None:
-    """Run the program once: submit the table, and list what was handed out."""
+    """Run the program once: submit the table, and list the results that it yielded."""
     logging.getLogger("modelslab_async").addHandler(logging.NullHandler())
     # Files are written in many pieces, so that a kill leaves parts of them.
     transfer._CHUNK_BYTES = 32
@@ -140,8 +140,8 @@ def wait_for(process: Any, seconds: float) -> int | None:
         return None
 
 
-def live(process: Any, folder: Path, rng: random.Random) -> bool:
-    """Wait for a random moment in the life of a program. Return whether it has ended before."""
+def ended_before_moment(process: Any, folder: Path, rng: random.Random) -> bool:
+    """Wait for a random moment of a program. Return whether the program ended before it."""
     target = len(lines(folder, "received")) + rng.randrange(MAX_SUBMITS + 1)
     while wait_for(process, POLL_S) is None:
         if len(lines(folder, "received")) >= target:
@@ -172,7 +172,7 @@ def check_file(path: str, sha256: str) -> None:
 
 
 async def check_rows(folder: Path, rows: int) -> int:
-    """Every row has its files, its failure or an uncertain submit. Return the uncertain ones."""
+    """Every row has files, a failure or an uncertain submit. Return how many are uncertain."""
     ticket_of = dict(lines(folder, "started"))
     prompt_of = {ticket: prompt for prompt, ticket in ticket_of.items()}
     ended: Counter[str] = Counter()
@@ -193,7 +193,7 @@ async def check_rows(folder: Path, rows: int) -> int:
 
 
 async def settle(folder: Path, *, command: bool) -> None:
-    """Tell the journal what the server received of each uncertain submit."""
+    """Record for each uncertain submit whether the server received it."""
     ticket_of = dict(lines(folder, "started"))
     async with Batch.open(folder / "journal") as batch:
         for submit in await batch.uncertain():
@@ -207,17 +207,17 @@ async def settle(folder: Path, *, command: bool) -> None:
 def kill_many(folder: Path, url: str, *, kills: int, rows: int, seed: int, command: bool) -> str:
     """Kill the program, check everything, and return a summary in one line."""
     rng = random.Random(seed)
-    began, ends = time.monotonic(), 0
+    began, ended = time.monotonic(), 0
     for _ in range(kills):
         process = start(folder, url, rows, command=command)
         try:
-            # It may also end in good order, when everything is done.
-            ends += live(process, folder, rng)
+            # A program that has nothing left to do ends before it can be killed.
+            ended += ended_before_moment(process, folder, rng)
         finally:
             process.kill()
             wait_for(process, MAX_LAST_RUN_S)
     before = len(check_paid_once(folder))
-    # Failed rows give the command line the code 1, uncertain ones 10.
+    # The command line exits with 1 for failed rows, and with 10 for uncertain ones.
     allowed = (0, 1, 10) if command else (0,)
     finish(start(folder, url, rows, command=command), allowed)
     check_paid_once(folder)
@@ -228,7 +228,7 @@ def kill_many(folder: Path, url: str, *, kills: int, rows: int, seed: int, comma
     assert 0 == asyncio.run(check_rows(folder, rows))
     took = time.monotonic() - began
     return (
-        f"{kills - ends} kills by SIGKILL, {rows} rows: each was paid for once and has its files "
+        f"{kills - ended} kills by SIGKILL, {rows} rows: each was paid for once and has its files "
         f"or its failure; {before} were paid for before the last run, {uncertain} were uncertain; "
         f"{took:.0f} s"
     )

@@ -306,9 +306,9 @@ async def test_run_with_a_lost_lease_starts_again(a_client, emulator, path):
             async def started_again():
                 with closing(sqlite3.connect(path, timeout=30)) as db:
                     ((runs,),) = db.execute("SELECT count(*) FROM runs").fetchall()
-                return runs == 3 and await running_others()
+                return runs == 3 and await all_running()
 
-            async def running_others():
+            async def all_running():
                 return (await batch.report()).running == 40
 
             await until(started_again)

@@ -118,7 +118,7 @@ async def detailed_batch(batch):
 
 
 async def test_json_lines_hold_files_submit_and_input(detailed_batch, tmp_path):
-    """The columns of the input stand in an object of their own, as they were."""
+    """The columns of the input are in an object of their own, unchanged."""
     file = tmp_path / "out.jsonl"
     await detailed_batch.export(file)
     first, second, third = map(json.loads, file.read_text().splitlines())
@@ -141,16 +141,8 @@ async def test_csv_holds_files_submit_and_input(detailed_batch, tmp_path):
         reader = csv.DictReader(lines)
         rows = list(reader)
     assert [
-        *(
-            "files",
-            "track_id",
-            "endpoint",
-            "key",
-            "prompt",
-            "Seed",
-            "input_state",
-            "input_input_state",
-        ),
+        *("files", "track_id", "endpoint", "key"),
+        *("prompt", "Seed", "input_state", "input_input_state"),
         *("ratio", "ok", "more", "prompt?", "input_input_input_STATE"),
     ] == reader.fieldnames[9:]
     assert ["/p/a.png", "/p/b.png"] == json.loads(rows[0]["files"])
@@ -164,7 +156,7 @@ async def test_csv_holds_files_submit_and_input(detailed_batch, tmp_path):
 
 
 async def test_parquet_types_the_columns_of_the_input(detailed_batch, tmp_path):
-    """Numbers and booleans stay what they are. What has no common type is text."""
+    """Numbers and booleans keep their types. A column of several types is text."""
     file = tmp_path / "out.parquet"
     await detailed_batch.export(file)
     rows = parquet.read_table(file).to_pylist()

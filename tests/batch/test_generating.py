@@ -50,7 +50,7 @@ async def results_of(batch, requests, **more):
 
 
 async def test_each_submission_has_its_result(a_client, emulator, path):
-    """It is found by the key of the caller, and each was submitted once."""
+    """The journal finds its submit by the caller's key, and each was submitted once."""
     async with a_client() as client, Batch.open(path, client=client) as batch:
         pairs = await results_of(batch, rows(20))
         assert {f"row {n}" for n in range(20)} == {submission.key for submission, _ in pairs}
@@ -137,7 +137,7 @@ async def test_result_that_comes_at_once_is_saved_too(path, tmp_path, saves):
 
 
 async def test_equal_submissions_without_key_are_told_apart(a_client, emulator, path):
-    """Three equal ones are paid for three times, and by a restarted program not once more."""
+    """Three equal ones are three submits, and a restarted program submits none again."""
     requests = [(REALTIME, {"prompt": "a cat"})] * 3 + [(REALTIME, {"prompt": "a dog"})]
     for _ in range(2):
         async with a_client() as client, Batch.open(path, client=client) as batch:
@@ -246,7 +246,7 @@ async def test_uncertain_submission_is_never_sent_again(a_client, emulator, path
 
 
 async def test_refused_key_sends_no_more(path):
-    """One submit learns that the key is refused. A correct key sends all."""
+    """After the first refusal nothing is recorded as uncertain. A correct key submits all."""
     emulator = Emulator(keys={"a-key-for-tests"})
     other = Client("another-key", http=httpx.ASGITransport(app=emulator))
     async with other as client, Batch.open(path, client=client) as batch:
@@ -321,7 +321,7 @@ async def test_drained_batch_submits_no_more(a_client, emulator, path):
 
 
 async def test_bad_request_ends_after_earlier_ones(a_client, emulator, path):
-    """An ill-formed request is a ValueError after the results of those before it."""
+    """An ill-formed request raises ValueError after the results of the requests before it."""
     bad = Submission(REALTIME, {"promt": "a cat"}, key="bad")
     async with a_client() as client, Batch.open(path, client=client) as batch:
         pairs = batch.generate_many([*rows(3), bad, *rows(9)])
@@ -345,7 +345,7 @@ async def test_error_of_the_journal_ends_the_call(a_client, emulator, path, monk
     assert len(emulator.submits) < 20
 
 
-async def test_timeout_of_wrong_type_sends_nothing(a_client, emulator, path):
+async def test_argument_out_of_range_sends_nothing(a_client, emulator, path):
     """Arguments are checked before anything is sent."""
     async with a_client() as client, Batch.open(path, client=client) as batch:
         for wrong in ({"timeout": -1}, {"window": 0}):
@@ -355,7 +355,7 @@ async def test_timeout_of_wrong_type_sends_nothing(a_client, emulator, path):
 
 
 async def test_export_has_key_and_columns_of_each_submission(a_client, path, tmp_path):
-    """The table of the caller ends in the export. The API key in it is redacted."""
+    """The export holds the caller's columns. An API key in them is redacted."""
     row = {"prompt": "a cat", "note": "mine", "secret": "a-key-for-tests"}
     submission = Submission(REALTIME, {"prompt": "a cat"}, key="row 1", columns=row)
     async with a_client() as client, Batch.open(path, client=client) as batch:

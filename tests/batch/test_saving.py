@@ -163,7 +163,7 @@ async def test_damaged_row_ends_the_save_of_its_ticket_alone(
 async def test_claim_of_saves_that_meets_a_lock_is_repeated(
     a_client, emulator, path, make_downloads, *, caplog, monkeypatch
 ):
-    """A run that cannot claim for a moment saves all the same."""
+    """A run whose claim finds the journal locked tries again, and saves the files."""
     emulator.add_job("images:1", duration=0.0, fails=False)
     async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
         batch = Batch(journal, client, lease=2.0)

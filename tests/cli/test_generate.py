@@ -368,7 +368,7 @@ def test_resume_command_names_the_hosts(on_server):
 
 
 def test_resume_command_has_the_options_that_were_given(on_server):
-    """Without them, the command for later may not save what this one would have saved."""
+    """Without them, it might not save what the first command would have saved."""
     program = on_server(Emulator(jobs=RUNNING))
     given = ("--max-bytes", "5000000000", "--link-timeout", "0.0")
     run = program(*on_server.arguments, "--timeout", "0", *given)

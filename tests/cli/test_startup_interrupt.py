@@ -36,7 +36,7 @@ sys.setprofile(on_call)
 
 @pytest.fixture
 def fetch_interrupted_at(program, emulator, tmp_path):
-    """A function that runs `fetch`, and interrupts it at one of its calls of some kind."""
+    """A function that runs `fetch`, and interrupts it at a numbered call of one kind."""
     emulator.add_job("images:9301", duration=0.0, fails=False)
     (tmp_path / "sitecustomize.py").write_text(_SITE)
     path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))

@@ -371,7 +371,7 @@ async def test_columns_that_json_cannot_hold_add_nothing(journal, columns):
 
 
 async def test_ticket_gets_the_columns_of_its_submit(journal):
-    """They are there while the submit is uncertain, and after that with the outcome."""
+    """An uncertain submit has its columns, and so has the outcome of its ticket."""
     columns = {"key": "row 7", "prompt": "a cat"}
     await journal.record_submit(
         "my-7", endpoint="realtime/text2img", payload_hash="0", columns=columns
@@ -473,7 +473,7 @@ async def test_overview_shows_tickets_in_plain_words(journal, path):
 
 
 async def test_family_that_is_added_during_a_read_is_known(journal):
-    """A submit whose ticket has the first id of a family is read while it is confirmed."""
+    """A submit is read while another process confirms it with the first ticket of a family."""
     await journal.record_submit("t-1", endpoint="e", payload_hash="ab")
     with (
         closing(connect(journal.path, lock_timeout=5.0)) as reader,

@@ -60,7 +60,7 @@ def test_run_saves_exports_and_records_once(here, emulator, tmp_path):
 
 @pytest.mark.parametrize("name", ["all.csv", "all.jsonl", "all.parquet"])
 def test_export_joins_input_and_files(here, emulator, tmp_path, name):
-    """The prompt of each row stands beside the path of its file, in the second run too."""
+    """The prompt of a row is beside the path of its file, after a second run too."""
     emulator.add_job(("images", 4051))
     (tmp_path / "ids.csv").write_text("prompt,request_id,family\na cat,4051,images\n")
     arguments = ("run", "ids.csv", "--out", "out", "--export", name, "--allow-private")
@@ -421,7 +421,7 @@ def test_ctrl_c_on_terminal_leaves_one_display(program, emulator, tmp_path):
 
 
 def test_ctrl_c_at_the_end_of_a_full_line_leaves_one_display(program, emulator, tmp_path):
-    """The terminal shows "^C" where the cursor is, which must not be at the end of a line."""
+    """The terminal shows "^C" at the cursor, so the cursor must not be at the end of a line."""
     reason = b'{"status": "failed", "message": "%s"}' % (b"x" * 150)
     emulator.script("images:5026", FOREVER)
     emulator.script("images:5027", [ScriptedReply(200, reason)])

@@ -1,4 +1,4 @@
-"""`batch submit`: from a table of prompts to files, and what a row with an error ends with."""
+"""`batch submit`: from a table of prompts to files, and how a row with an error is reported."""
 
 import json
 import signal
@@ -47,7 +47,7 @@ def lose_reply(here):
 
 
 def test_table_becomes_files_and_same_command_resumes(here, submits):
-    """Each row is submitted once, its files are saved, and the table ends in the export."""
+    """Each row is submitted once, its files are saved, and the export holds its columns."""
     (here.folder / "prompts.csv").write_text(CSV)
     first = here(*SUBMIT, "prompts.csv", "--json", "--export", "out.jsonl")
     assert 0 == first.returncode, first.stderr
@@ -79,7 +79,7 @@ def test_table_becomes_files_and_same_command_resumes(here, submits):
     ],
 )
 def test_every_form_of_table_is_read(here, submits, name, text):
-    """Lines of prompts, JSON lines, a JSON array, CSV and standard input give the same work."""
+    """Lines of prompts, JSON lines, a JSON array, CSV and standard input give the same submits."""
     if name != "-":
         (here.folder / name).write_text(text)
     result = here(*SUBMIT, name, given=text if name == "-" else "")
@@ -88,7 +88,7 @@ def test_every_form_of_table_is_read(here, submits, name, text):
 
 
 def test_values_of_json_keep_their_types(here, submits):
-    """A text that looks like a number stays a text. A file is uploaded, a new parameter sent."""
+    """A text that looks like a number stays a text. `--send` sends an unlisted parameter."""
     (here.folder / "house.png").write_bytes(b"\x89PNG\r\n\x1a\n and so on")
     rows = [
         {"endpoint": "realtime/img2img", "prompt": "42", "init_image": "house.png", "seed": 7},
@@ -170,7 +170,7 @@ def test_dry_run_makes_no_journal(here):
 
 
 def test_keys_and_defaults_come_from_options(here, submits):
-    """A changed row of a key is a conflict that ends that row alone."""
+    """A row whose parameters differ from those of its key ends alone, as a conflict."""
     table = "id,prompt\n1,a cat\n2,a dog\n"
     options = (*SUBMIT, "-", "--key", "id", "-p", "width=256", "--json")
     first = here(*options, given=table)

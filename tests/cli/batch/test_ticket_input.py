@@ -94,13 +94,13 @@ def read_columns(tmp_path):
     ],
 )
 def test_other_columns_are_read(read_columns, text, columns):
-    """All but the column of the ticket. A column without a name of its own gets its number."""
+    """All except the column of the ticket. A column without a name is named by its number."""
     found, messages = read_columns(text)
     assert (("images:7", columns), []) == (found[0], messages)
 
 
 def test_parquet_is_read_with_its_columns(read_columns, tmp_path):
-    """What JSON has no form for is a text, and a missing number is none."""
+    """A value that JSON cannot hold becomes a text, and a missing number becomes None."""
     rows = {
         "Request ID": [7, 8, None],
         "family": ["images", "images", "images"],
@@ -127,7 +127,7 @@ def test_parquet_is_read_with_its_columns(read_columns, tmp_path):
 
 
 def test_unusable_parquet_is_refused_once(read_columns, tmp_path, monkeypatch):
-    """Without pyarrow, without a known column, or cut short."""
+    """One error says that pyarrow or a known column is missing, or that the file is damaged."""
     parquet.write_table(pa.table({"what": [1]}), tmp_path / "made")
     content = (tmp_path / "made").read_bytes()
     with pytest.raises(click.UsageError, match="no column with a known name; it has 'what'"):

@@ -211,7 +211,7 @@ def test_polling_loop_is_computed_by_its_rule(loop, duration, fails, polls, late
 
 
 def test_comparison_says_how_many_jobs_a_loop_gives_up():
-    """A loop with a last poll loses the jobs that run longer."""
+    """A loop with a limit of polls gives up on jobs that run longer."""
     rows = dict(compare_loops([PlannedJob("images:1", 30.0, fails=False)]))
     assert {loop.name for loop in OTHER_LOOPS} == rows.keys()
     assert "gave up on 1" in rows["official JS, Go"]
