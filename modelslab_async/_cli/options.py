@@ -192,6 +192,14 @@ def download_options(command: F) -> F:
     return command
 
 
+def missing_pyarrow(need: str) -> MissingExtra:
+    """Return the error that says what needs pyarrow, and how to install it."""
+    return MissingExtra(
+        f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
+        "pip install pyarrow if you run from a clone"
+    )
+
+
 def require_emulator() -> None:
     """
     Make sure that the emulator can be imported.

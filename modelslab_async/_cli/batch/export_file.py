@@ -12,7 +12,7 @@ import click
 
 from ... import Batch
 from ..._journal.exports import ExportFormat, format_from_path
-from ..options import MissingExtra
+from ..options import missing_pyarrow
 from ..ticket_arguments import STDIN
 
 # `-` means standard input for a command that reads, and standard output for a command that writes.
@@ -59,11 +59,7 @@ def check_export_format(file: Path, *, advice: str) -> ExportFormat:
         try:
             importlib.import_module("pyarrow")
         except ModuleNotFoundError:
-            raise MissingExtra(
-                "an export as Parquet needs pyarrow; install it with: "
-                'pip install "modelslab-async[parquet]", or pip install pyarrow if you run from a '
-                "clone"
-            ) from None
+            raise missing_pyarrow("an export as Parquet") from None
     return export_format
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from ..options import MissingExtra
+from ..options import missing_pyarrow
 from ..ticket_arguments import STDIN
 from .input_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
 from .json_input import parse_json
@@ -37,10 +37,7 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
         arrow: Any = importlib.import_module("pyarrow")
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ModuleNotFoundError:
-        raise MissingExtra(
-            f"{source} is a Parquet file, which needs pyarrow; install it with: pip install "
-            '"modelslab-async[parquet]", or pip install pyarrow if you run from a clone'
-        ) from None
+        raise missing_pyarrow(f"reading the Parquet file {source}") from None
     try:
         with parquet.ParquetFile(source) as file:
             names = file.schema_arrow.names
