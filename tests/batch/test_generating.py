@@ -270,10 +270,12 @@ async def test_failed_work_is_not_submitted_again(path):
 
 async def test_timeout_is_per_ticket_and_next_call_waits_again(path):
     """An unresolved submission is polled again by the next call, and not submitted."""
-    emulator = Emulator(jobs=Jobs(duration=(0.5, 0.5), seed=1))
+    now = [0.0]
+    emulator = Emulator(jobs=Jobs(duration=(9.0, 9.0), seed=1), clock=lambda: now[0])
     async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
         ((_, result),) = await results_of(batch, rows(1), timeout=0.01)
         assert isinstance(result, Unresolved)
+        now[0] = 10.0
         ((_, result),) = await results_of(batch, rows(1))
         assert isinstance(result, Success)
     assert 1 == len(emulator.submits)
@@ -390,11 +392,11 @@ async def test_open_tickets_of_ended_process_hold_slots(path):
     async with (
         client_of(emulator, queue=3) as client,
         Batch.open(path, client=client) as batch,
-        aclosing(batch.generate_many(rows(9))) as pairs,
+        aclosing(batch.generate_many(rows(18))) as pairs,
     ):
         await anext(pairs)
-    assert 3 <= len(emulator.submits) < 9
+    assert 3 <= len(emulator.submits) < 18
     async with client_of(emulator, queue=3) as client, Batch.open(path, client=client) as batch:
-        assert 9 == len(await results_of(batch, rows(9)))
-    assert 9 == len(emulator.submits)
+        assert 18 == len(await results_of(batch, rows(18)))
+    assert 18 == len(emulator.submits)
     assert all(each.ticket for each in emulator.submits), "the queue was full"
