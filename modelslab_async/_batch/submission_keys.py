@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
@@ -14,6 +15,7 @@ from .._models.submission import Submission
 # These parameters may differ between two runs of the same program.
 _UNSTABLE_PARAMETERS: Final = ("track_id", "webhook")
 _KEY_DIGITS: Final = 16
+_DERIVED_KEY: Final = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}(-[0-9]+)?")
 
 
 async def with_keys(
@@ -53,6 +55,11 @@ class SubmissionKeys:
         key = _digest(submission)
         self._seen[key] += 1
         return submission.with_key(key + (f"-{self._seen[key]}" if self._seen[key] > 1 else ""))
+
+
+def is_derived(key: str) -> bool:
+    """Whether a key has the form of those that `SubmissionKeys` makes."""
+    return _DERIVED_KEY.fullmatch(key) is not None
 
 
 def _digest(submission: Submission) -> str:

@@ -9,7 +9,7 @@ from .lease_rows import Claim
 from .pending_saves import SaveClaim
 from .sqlite_store import SqliteStore
 from .submits import PendingSubmit
-from .ticket_results import RecordedResult
+from .ticket_results import RecordedResult, SubmittedKey
 from .tickets import OutcomeRow, PollUpdate
 
 
@@ -101,8 +101,8 @@ class RunLeases:
         """Return the submits of ended runs whose tickets have no outcome from the server yet."""
         return await self._store.read(submits.orphaned, now=self._clock())
 
-    async def submitted_keys(self, *, saves_files: bool) -> dict[str, bool]:
-        """Return the keys of all recorded submits, and whether each has its final result."""
+    async def submitted_keys(self, *, saves_files: bool) -> dict[str, SubmittedKey]:
+        """Return all recorded submits that have a key, by the key."""
         return await self._store.read(ticket_results.submitted_keys, saves_files=saves_files)
 
     async def claim_saves(

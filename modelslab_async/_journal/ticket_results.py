@@ -23,11 +23,29 @@ _SELECT_RESULT: Final = f"""
     WHERE name = ? AND id = ? AND tickets.state >= {UNRESOLVED}
 """
 _SELECT_KEYS: Final = """
-    SELECT key, tickets.state, saves.state
+    SELECT key, endpoint, payload_hash, tickets.state, saves.state
     FROM submits LEFT JOIN tickets ON tickets.ticket = submits.ticket
         LEFT JOIN saves ON saves.ticket = submits.ticket
     WHERE key IS NOT NULL
 """
+
+
+@frozen(kw_only=True)
+class SubmittedKey:
+    """
+    What the journal holds of a submit that has a key.
+
+    Attributes:
+        endpoint: The name of the endpoint.
+        payload_hash: The digest of the endpoint and the parameters.
+        has_failed: Whether the server reported its work as failed.
+        is_finished: Whether it has its final result.
+    """
+
+    endpoint: str
+    payload_hash: str
+    has_failed: bool
+    is_finished: bool
 
 
 @frozen(kw_only=True)
@@ -70,17 +88,23 @@ def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[Record
     return [result for result in results if result is not None]
 
 
-def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, bool]:
+def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, SubmittedKey]:
     """
-    Return the keys of all recorded submits, and whether each has its final result.
+    Return all recorded submits that have a key, by the key.
 
     Args:
         db: The journal.
         saves_files: Whether a success is final only once its files are saved.
     """
     return {
-        key: state == FAILED or (state == SUCCESS and (not saves_files or save_state == SAVED))
-        for key, state, save_state in db.execute(_SELECT_KEYS)
+        key: SubmittedKey(
+            endpoint=endpoint,
+            payload_hash=payload_hash,
+            has_failed=state == FAILED,
+            is_finished=state == FAILED
+            or (state == SUCCESS and (not saves_files or save_state == SAVED)),
+        )
+        for key, endpoint, payload_hash, state, save_state in db.execute(_SELECT_KEYS)
     }
 
 

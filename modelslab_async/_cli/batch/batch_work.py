@@ -9,6 +9,8 @@ from attrs import define, field, frozen
 
 from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
 from ..._models.new_ticket import NewTicket
+from ..._submitting.endpoint_service import EndpointService
+from .recorded_rows import RecordedRows
 from .submission_input import SubmissionRow
 
 # More than the queue of any plan, so that a submission waits already when a slot becomes free.
@@ -93,10 +95,12 @@ class SubmitWork:
 
     Attributes:
         rows: The submissions, each with a key.
+        endpoints: Prepares the submits, to compare them with the journal.
         max_submits: The most submits that may be paid for; None for no limit.
     """
 
     rows: Sequence[SubmissionRow]
+    endpoints: EndpointService
     max_submits: int | None = None
     _finished_keys: frozenset[str] = frozenset()
 
@@ -105,11 +109,15 @@ class SubmitWork:
         See `BatchWork`.
 
         Raises:
-            click.UsageError: More would be submitted than `max_submits` allows.
+            click.UsageError: More would be submitted than `max_submits` allows, or rows were
+                submitted before with keys of the other kind.
         """
-        known = await batch.journal.leases.submitted_keys(saves_files=saves_files)
-        self._finished_keys = frozenset(key for key, is_finished in known.items() if is_finished)
-        new = sum(row.submission.key not in known for row in self.rows)
+        known = await RecordedRows.find(batch, self.endpoints, self.rows, saves_files=saves_files)
+        known.check_keys()
+        self._finished_keys = frozenset(
+            key for key, submit in known.recorded.items() if submit.is_finished
+        )
+        new = len(known.new)
         if self.max_submits is not None and new > self.max_submits:
             raise click.UsageError(
                 f"this would start {new:,} generations, and --most allows {self.max_submits:,}; "

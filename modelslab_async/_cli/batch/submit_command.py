@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ... import Batch
+from ..._submitting.endpoint_service import EndpointService
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
 from ..endpoint_parameters import extra_parameters_option, find_endpoint
@@ -16,6 +17,7 @@ from ..exit_codes import exit_codes
 from ..exit_tally import ExitTally
 from ..ticket_arguments import UnusableKey, find_credentials, make_client, missing_key_message
 from .batch_work import SubmitWork
+from .recorded_rows import RecordedRows
 from .run_commands import make_plan, run_options
 from .runner import Plan, run_batch
 from .submission_input import SubmissionRow, SubmissionSpec, read_submissions
@@ -101,14 +103,16 @@ def submit(
         find_endpoint(endpoint)
     spec = SubmissionSpec(endpoint, defaults, key, sends, input_format)
     tally, base_urls = ExitTally(), (base_url, legacy_base_url)
-    rows = _read_rows(table, spec, base_urls, tally)
+    # Another client sends; this one only knows what the endpoints take.
+    endpoints = make_client(*base_urls).engine.endpoints
+    rows = _read_rows(table, spec, endpoints, tally)
     if not rows and not tally.handled and not plan.quiet:
         output.print_message(f"{source_name(table)} is empty: it holds no prompts")
     if strict and tally.handled:
         raise click.UsageError(f"{tally.handled} rows have an error, so nothing was started")
     if dry_run:
-        return _print_dry_run(plan, rows, tally)
-    work = SubmitWork(rows=rows, max_submits=most)
+        return _print_dry_run(plan, rows, endpoints, tally)
+    work = SubmitWork(rows=rows, endpoints=endpoints, max_submits=most)
     return run_batch(plan, base_urls, work, tally=tally, queue=queue, max_submits=most)
 
 
@@ -120,7 +124,7 @@ def _group_by_name(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, 
 
 
 def _read_rows(
-    table: str, spec: SubmissionSpec, base_urls: tuple[str | None, str | None], tally: ExitTally
+    table: str, spec: SubmissionSpec, endpoints: EndpointService, tally: ExitTally
 ) -> list[SubmissionRow]:
     """
     Read the whole table before anything is sent.
@@ -128,20 +132,30 @@ def _read_rows(
     Raises:
         UnusableKey: There is no key for the endpoint of a row.
     """
-    endpoints = make_client(*base_urls).engine.endpoints
     try:
         return [*read_submissions(table, spec, endpoints.check, tally.count_skipped)]
     except MissingApiKey as error:
         raise UnusableKey(missing_key_message(error)) from None
 
 
-def _print_dry_run(plan: Plan, rows: Sequence[SubmissionRow], tally: ExitTally) -> int:
-    async def known_keys() -> dict[str, bool]:
+def _print_dry_run(
+    plan: Plan, rows: Sequence[SubmissionRow], endpoints: EndpointService, tally: ExitTally
+) -> int:
+    async def compare() -> tuple[RecordedRows, list[SubmissionRow]]:
+        if not plan.path.exists():
+            return RecordedRows(new=rows), []
         async with Batch.open(plan.path) as batch:
-            return await batch.journal.leases.submitted_keys(saves_files=False)
+            found = await RecordedRows.find(batch, endpoints, rows, saves_files=False)
+            return found, await found.conflicts(rows, endpoints)
 
-    known = run_async(known_keys()) if plan.path.exists() else {}
-    new = [row for row in rows if row.submission.key not in known]
+    found, conflicts = run_async(compare())
+    found.check_keys()
+    for row in conflicts:
+        tally.count_skipped(
+            f"{row.location}: the key {row.submission.key!r} is in the journal for another "
+            "endpoint or other parameters: the row would end as a conflict"
+        )
+    new = found.new
     if plan.as_json:
         for row in new:
             click.echo(json.dumps({"row": row.location, **row.submission.to_dict()}))
@@ -150,5 +164,6 @@ def _print_dry_run(plan: Plan, rows: Sequence[SubmissionRow], tally: ExitTally) 
     output.print_message(
         f"{len(rows):,} rows, {len(rows) - len(new):,} of them in the journal; "
         f"{len(new):,} would be submitted, and nothing was{details}"
+        + (f"; {len(conflicts):,} would end as conflicts" if conflicts else "")
     )
     return tally.print_summary()

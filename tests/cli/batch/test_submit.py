@@ -11,7 +11,7 @@ import pytest
 
 from modelslab_async import ENDPOINTS
 from modelslab_async._submitting.submit_request import SubmitRequest
-from modelslab_async.emulator import Emulator
+from modelslab_async.emulator import Emulator, Jobs
 
 REALTIME = "realtime/text2img"
 SUBMIT = ("submit", "--endpoint", REALTIME, "--allow-private", "--out", "pictures")
@@ -188,6 +188,55 @@ def test_keys_and_defaults_come_from_options(here, submits):
         *(conflict["kind"], conflict["error"], conflict["row"]),
     )
     assert ("success", "3") == (done["kind"], done["key"])
+
+
+def test_dry_run_names_conflicts(here, submits):
+    """A row of a recorded key with other parameters is told before anything is sent."""
+    options = (*SUBMIT, "-", "--key", "id")
+    assert 0 == here(*options, given="id,prompt\n1,a cat\n2,a dog\n").returncode
+    dry = here(*options, "--dry-run", given="id,prompt\n1,a cat\n2,a fox\n")
+    assert 2 == dry.returncode
+    assert "line 3: the key '2' is in the journal for another endpoint or other" in dry.stderr
+    assert "2 rows, 2 of them in the journal; 0 would be submitted" in dry.stderr
+    assert "; 1 would end as conflicts" in dry.stderr
+    assert "line 2" not in dry.stderr
+    assert 2 == len(submits())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(("--key", "id"), ()), ((), ("--key", "id"))], ids=["left out", "added"]
+)
+def test_change_of_key_option_pays_for_nothing_again(here, submits, before, after):
+    """The rows are in the journal under keys of the other kind. The run and --dry-run refuse."""
+    table = "id,prompt\n1,a cat\n2,a dog\n3,a cat\n"
+    first = here(*SUBMIT, "-", *before, given=table)
+    assert 0 == first.returncode, first.stderr
+    for option in (), ("--dry-run",):
+        second = here(*SUBMIT, "-", *after, *option, given=table + "4,a fox\n")
+        assert 2 == second.returncode, second.stderr
+        assert "3 rows, the first at line 2, are in the journal under other keys" in second.stderr
+        assert "nothing was sent: give the same --key as before" in second.stderr
+    assert 3 == len(submits())
+    assert 0 == here(*SUBMIT, "-", *before, given=table + "4,a cat\n").returncode
+    assert 4 == len(submits())
+
+
+def test_equal_rows_with_and_without_a_key_are_each_submitted(here, submits):
+    """A table may give a key to one of two equal rows; a resumed run submits the other one."""
+    assert 0 == here(*SUBMIT, "-", given="key,prompt\nmine,a cat\n").returncode
+    result = here(*SUBMIT, "-", given="key,prompt\nmine,a cat\n,a cat\n")
+    assert 0 == result.returncode, result.stderr
+    assert 2 == len(submits())
+
+
+def test_failed_row_may_be_tried_again_with_a_key(here, submits, serving):
+    """A new key for a row that failed is no change of the kind of keys."""
+    with serving(Emulator(jobs=Jobs(duration=(0.0, 0.0), failure_rate=1.0))) as url:
+        failed = here(*SUBMIT, "-", given="prompt\na cat\n", MODELSLAB_BASE_URL=url)
+    assert 1 == failed.returncode, failed.stderr
+    again = here(*SUBMIT, "-", given="key,prompt\nagain,a cat\n")
+    assert "are in the journal under other keys" not in again.stderr
+    assert 1 == len(submits())
 
 
 def test_refused_key_is_reported_once(here):

@@ -1,0 +1,103 @@
+"""Compares the rows of a table with the journal, before anything is sent. It sends nothing."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import click
+from attrs import field, frozen
+
+from ... import Batch, UnusableFile
+from ..._batch.submission_keys import is_derived
+from ..._journal.ticket_results import SubmittedKey
+from ..._submitting.endpoint_service import EndpointService
+from .submission_input import SubmissionRow
+
+
+@frozen(kw_only=True)
+class RecordedRows:
+    """
+    What the journal holds of the rows of a table.
+
+    Attributes:
+        recorded: The submits of the journal, by their keys.
+        new: The rows whose keys are not in the journal.
+        rekeyed: Those of the new rows that were submitted with a key of the other kind: with a key
+            from a column, where the row has none now, or without, where it has one now.
+    """
+
+    recorded: Mapping[str, SubmittedKey] = field(factory=dict[str, SubmittedKey])
+    new: Sequence[SubmissionRow]
+    rekeyed: Sequence[SubmissionRow] = ()
+
+    @classmethod
+    async def find(
+        cls,
+        batch: Batch,
+        endpoints: EndpointService,
+        rows: Sequence[SubmissionRow],
+        *,
+        saves_files: bool,
+    ) -> "RecordedRows":
+        """
+        Compare the rows of a table with a journal.
+
+        Args:
+            batch: The batch with the journal.
+            endpoints: Prepares the submits, for their digests.
+            rows: The rows.
+            saves_files: Whether a success is final only once its files are saved.
+        """
+        recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
+        new = [row for row in rows if _key(row) not in recorded]
+        # Equal rows of one table are paid for each, whatever keys they have. A failed row may be
+        # tried again under a new key.
+        table_keys = {_key(row) for row in rows}
+        kinds = defaultdict[tuple[str, str], set[bool]](set)
+        for key, submit in recorded.items():
+            if key not in table_keys and not submit.has_failed:
+                kinds[submit.endpoint, submit.payload_hash].add(is_derived(key))
+        rekeyed = [
+            row
+            for row in (new if kinds else ())
+            if (not is_derived(_key(row))) in kinds.get(await _payload(row, endpoints), ())
+        ]
+        return cls(recorded=recorded, new=new, rekeyed=rekeyed)
+
+    def check_keys(self) -> None:
+        """
+        Make sure that no row was submitted with a key of the other kind.
+
+        Raises:
+            click.UsageError: There are such rows.
+        """
+        if self.rekeyed:
+            raise click.UsageError(
+                f"{len(self.rekeyed):,} rows, the first at {self.rekeyed[0].location}, are in the "
+                "journal under other keys, and would be paid for again; nothing was sent: give "
+                "the same --key as before (or none, if you gave none), or another --journal"
+            )
+
+    async def conflicts(
+        self, rows: Sequence[SubmissionRow], endpoints: EndpointService
+    ) -> list[SubmissionRow]:
+        """Return the rows whose keys are recorded for another endpoint or other parameters."""
+        return [
+            row
+            for row in rows
+            if (submit := self.recorded.get(_key(row))) is not None
+            and await _payload(row, endpoints)
+            not in ((submit.endpoint, submit.payload_hash), (submit.endpoint, ""))
+        ]
+
+
+async def _payload(row: SubmissionRow, endpoints: EndpointService) -> tuple[str, str]:
+    """Return the endpoint of a row and the digest of its payload, "" if a file is gone."""
+    try:
+        submit_request = await endpoints.prepare(row.submission)
+    except UnusableFile:
+        return row.submission.endpoint, ""
+    return row.submission.endpoint, submit_request.payload_hash
+
+
+def _key(row: SubmissionRow) -> str:
+    return row.submission.key or ""
