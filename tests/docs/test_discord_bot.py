@@ -1,21 +1,20 @@
 """The Discord bot of the documentation, run by its library against a server on loopback."""
 
 import asyncio
-import json
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import discord
 import pytest
-from aiohttp import web
-from attrs import Factory, define, field
+import yarl
 
 from modelslab_async.emulator import Emulator, FileLinks, Jobs, run_server
 
 from .conftest import until
+from .discord_server import APPLICATION, CHANNEL, SERVER, USER, Discord, user
 
-APPLICATION, CHANNEL, USER = 11, 22, 33
 _EPOCH = datetime(2015, 1, 1, tzinfo=UTC)
 
 
@@ -24,106 +23,15 @@ def snowflake(age: timedelta = timedelta(), serial: int = 0) -> int:
     return (int((datetime.now(UTC) - age - _EPOCH).total_seconds() * 1000) << 22) + serial
 
 
-def user(number: int, name: str) -> dict[str, Any]:
-    return {"id": str(number), "username": name, "discriminator": "0", "avatar": None}
-
-
-@define(eq=False)
-class Discord:
-    """
-    Answers as Discord's HTTP API does.
-
-    Attributes:
-        calls: What was called, in order.
-        answers: The text and the files of each answer to a command.
-        messages: The text and the files of each message to the channel.
-        refused: The paths that are refused from now on.
-    """
-
-    calls: list[str] = Factory(list)
-    answers: list[tuple[str, dict[str, bytes]]] = Factory(list)
-    messages: list[tuple[str, dict[str, bytes]]] = Factory(list)
-    refused: set[str] = field(factory=set)
-
-    @asynccontextmanager
-    async def serve(self):
-        app = web.Application(client_max_size=1 << 26)
-        app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
-
-    async def _answer(self, request: web.Request) -> web.Response:
-        kind = request.path.split("/")[1]
-        self.calls.append(f"{request.method} {kind}")
-        if kind in self.refused:
-            body = {"code": 50027, "message": "Invalid Webhook Token"}
-            return _response(body, status=401)
-        match kind:
-            case "users":
-                return _response(user(APPLICATION, "artist"))
-            case "oauth2":
-                return _response(_APPLICATION)
-            case "applications":
-                return _response([])
-            case "interactions":
-                interaction = {"id": "1", "type": 2, "response_message_id": "2"}
-                return _response({"interaction": interaction, "resource": {"type": 5}})
-            case "webhooks":
-                self.answers.append(await _content(request))
-            case "channels":
-                self.messages.append(await _content(request))
-        return _response(_MESSAGE)
-
-
-_APPLICATION = {
-    "id": str(APPLICATION),
-    "name": "artist",
-    "description": "",
-    "icon": None,
-    "summary": "",
-    "bot_public": True,
-    "bot_require_code_grant": False,
-    "verify_key": "",
+_MEMBER = {
+    "user": user(USER, "sam"),
+    "roles": [],
+    "joined_at": "2026-01-01T00:00:00+00:00",
+    "deaf": False,
+    "mute": False,
+    "permissions": "0",
     "flags": 0,
-    "owner": user(USER, "sam"),
 }
-_MESSAGE = {
-    "id": "5",
-    "channel_id": str(CHANNEL),
-    "author": user(APPLICATION, "artist"),
-    "type": 0,
-    "content": "",
-    "timestamp": "2026-01-01T00:00:00+00:00",
-    "edited_timestamp": None,
-    "tts": False,
-    "mention_everyone": False,
-    "pinned": False,
-    "mentions": [],
-    "mention_roles": [],
-    "attachments": [],
-    "embeds": [],
-}
-
-
-def _response(body: object, status: int = 200) -> web.Response:
-    # discord.py reads JSON only under exactly this content type.
-    headers = {"content-type": "application/json"}
-    return web.Response(body=json.dumps(body).encode(), status=status, headers=headers)
-
-
-async def _content(request: web.Request) -> tuple[str, dict[str, bytes]]:
-    if request.content_type != "multipart/form-data":
-        return (await request.json())["content"], {}
-    form = await request.post()
-    fields = json.loads(form["payload_json"])
-    files = {part.filename: part.file.read() for part in form.values() if not isinstance(part, str)}
-    return fields["content"], files
 
 
 def command(prompt: str, **times: Any) -> dict[str, Any]:
@@ -135,9 +43,12 @@ def command(prompt: str, **times: Any) -> dict[str, Any]:
         "type": 2,
         "token": "a-token",
         "version": 1,
+        "guild_id": str(SERVER),
+        "guild": {"id": str(SERVER), "locale": "en-US", "features": []},
+        "channel": {"id": str(CHANNEL), "type": 0, "name": "general", "position": 0},
         "channel_id": str(CHANNEL),
         "locale": "en-US",
-        "user": user(USER, "sam"),
+        "member": _MEMBER,
         "data": {"id": "900", "name": "draw", "type": 1, "options": [option]},
         "entitlements": [],
         "authorizing_integration_owners": {},
@@ -147,27 +58,41 @@ def command(prompt: str, **times: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def running(program_of, monkeypatch, tmp_path):
-    """Start the bot against an emulator and Discord, without a gateway, and stop it at the end."""
+def program(program_of):
+    """The names of the page's program."""
+    names: dict[str, Any] = {"__name__": "bot"}
+    exec(program_of("how-to/discord-bot.md"), names)
+    return names
+
+
+@pytest.fixture
+def running(program, monkeypatch, tmp_path):
+    """Run the bot against an emulator and Discord, and stop it at the end as Ctrl-C does."""
     monkeypatch.chdir(tmp_path)
 
+    async def run(artist: discord.Client) -> None:
+        # The steps of `artist.run`, which makes an event loop of its own.
+        async with artist:
+            await artist.start("a-bot-token")
+
     @asynccontextmanager
-    async def run(discord_api: Discord, emulator: Emulator):
-        program: dict[str, Any] = {"__name__": "bot"}
-        exec(program_of("how-to/discord-bot.md"), program)
-        async with discord_api.serve() as api_url, run_server(emulator) as base_url:
-            monkeypatch.setattr(program["discord"].http.Route, "BASE", api_url)
+    async def running(api: Discord, emulator: Emulator):
+        async with api.serve() as api_url, run_server(emulator) as base_url:
+            gateway = yarl.URL(api_url.replace("http", "ws") + "/gateway")
+            monkeypatch.setattr(discord.http.Route, "BASE", api_url)
+            monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", gateway)
             for name, value in (("API_KEY", "a-key"), ("BASE_URL", base_url)):
                 monkeypatch.setenv(f"MODELSLAB_{name}", value)
             artist = program["build"](program["Artist"](allow_private=True))
-            await artist.login("a-bot-token")
+            task = asyncio.create_task(run(artist))
             try:
-                # The gateway would call this function with each command.
-                yield artist._connection.parsers["INTERACTION_CREATE"]
+                yield task
             finally:
-                await artist.close()
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
-    return run
+    return running
 
 
 def owed() -> list[tuple[Any, ...]]:
@@ -182,12 +107,11 @@ def done_at_once() -> Emulator:
 async def test_command_is_answered_at_once_and_gets_its_picture(running):
     """The first call after the command is the answer; the picture's bytes follow."""
     api, emulator = Discord(), done_at_once()
-    async with running(api, emulator) as give:
-        before = len(api.calls)
-        give(command("a lighthouse"))
+    async with running(api, emulator):
+        await api.give(command("a lighthouse"))
         await until(lambda: api.answers)
         await until(lambda: not owed())
-    assert ["POST interactions", "POST webhooks"] == api.calls[before:]
+    assert ["POST interactions", "POST webhooks"] == api.calls[-2:]
     [(text, files)] = api.answers
     assert "Done." == text
     [(name, data)] = files.items()
@@ -200,8 +124,8 @@ async def test_command_is_answered_at_once_and_gets_its_picture(running):
 async def test_channel_is_told_once_the_token_has_expired(running):
     """After 15 minutes the command cannot be answered, so the bot mentions the user."""
     api, emulator = Discord(), done_at_once()
-    async with running(api, emulator) as give:
-        give(command("a lighthouse", age=timedelta(minutes=16)))
+    async with running(api, emulator):
+        await api.give(command("a lighthouse", age=timedelta(minutes=16)))
         await until(lambda: api.messages)
         await until(lambda: not owed())
     [(text, files)] = api.messages
@@ -213,8 +137,8 @@ async def test_channel_is_told_once_the_token_has_expired(running):
 async def test_channel_is_told_if_discord_refuses_the_token(running):
     """The clocks of two machines may differ: a refusal counts like an expired token."""
     api, emulator = Discord(refused={"webhooks"}), done_at_once()
-    async with running(api, emulator) as give:
-        give(command("a lighthouse"))
+    async with running(api, emulator):
+        await api.give(command("a lighthouse"))
         await until(lambda: api.messages)
     assert [f"<@{USER}> Done."] == [text for text, _ in api.messages]
 
@@ -224,8 +148,8 @@ async def test_owed_picture_is_sent_after_restart(running):
     now = 0.0
     emulator = Emulator(jobs=Jobs(duration=(60.0, 60.0)), clock=lambda: now)
     api = Discord()
-    async with running(api, emulator) as give:
-        give(command("a lighthouse"))
+    async with running(api, emulator):
+        await api.give(command("a lighthouse"))
         await until(lambda: owed() and owed()[0][-1])
     assert [] == api.answers
     now = 120.0
@@ -239,8 +163,8 @@ async def test_owed_picture_is_sent_after_restart(running):
 async def test_failure_is_told_in_the_words_of_the_service(running):
     """The user learns why, and the bot owes nothing any more."""
     api, emulator = Discord(), Emulator(jobs=Jobs(duration=(0.0, 0.1), failure_rate=1.0))
-    async with running(api, emulator) as give:
-        give(command("a lighthouse"))
+    async with running(api, emulator):
+        await api.give(command("a lighthouse"))
         await until(lambda: api.answers)
         await until(lambda: not owed())
     assert api.answers[0][0].startswith("It failed. ")
@@ -249,8 +173,8 @@ async def test_failure_is_told_in_the_words_of_the_service(running):
 async def test_undelivered_picture_stays_owed(running):
     """If Discord takes it nowhere, the next start tries again."""
     api, emulator = Discord(refused={"webhooks", "channels"}), done_at_once()
-    async with running(api, emulator) as give:
-        give(command("a lighthouse"))
+    async with running(api, emulator):
+        await api.give(command("a lighthouse"))
         await until(lambda: "POST channels" in api.calls)
         await asyncio.sleep(0)
     assert 1 == len(owed())
@@ -260,7 +184,39 @@ async def test_lost_file_is_told(running):
     """A picture that cannot be loaded ends its own command."""
     api = Discord()
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)), links=FileLinks(redirects=9))
-    async with running(api, emulator) as give:
-        give(command("a lighthouse"))
+    async with running(api, emulator):
+        await api.give(command("a lighthouse"))
         await until(lambda: api.answers)
     assert "It is done, but I could not get the picture." == api.answers[0][0]
+
+
+async def test_refused_bot_token_is_the_only_error(running):
+    """The bot stops with the error of discord.py, although it never came to draw."""
+    api = Discord(refused={"users"})
+    with pytest.raises(discord.LoginFailure):
+        async with running(api, done_at_once()) as bot:
+            await bot
+
+
+async def test_command_outside_a_channel_starts_nothing(running):
+    """The picture would have no place to go after 15 minutes."""
+    api, emulator = Discord(), done_at_once()
+    async with running(api, emulator):
+        given = command("a lighthouse")
+        del given["channel"], given["channel_id"]
+        await api.give(given)
+        await until(lambda: "POST interactions" in api.calls)
+    assert [] == owed()
+    assert [] == emulator.submits
+
+
+async def test_bot_overrides_only_hooks_of_its_library(program, monkeypatch, tmp_path):
+    """A method or attribute with a name of discord.py would change what the library does."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODELSLAB_API_KEY", "a-key")
+    async with program["Artist"]() as artist:
+        plain = discord.Client(intents=discord.Intents.none())
+        hooks = {name for name in vars(type(artist)) if hasattr(plain, name)}
+        assert {"setup_hook", "close"} == {name for name in hooks if not name.startswith("__")}
+        own = vars(artist).keys() - vars(plain).keys()
+        assert not {name for name in own if hasattr(plain, name)}
