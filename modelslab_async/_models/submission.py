@@ -117,6 +117,15 @@ class Submission:
         """
         return evolve(self, key=key)
 
+    def with_columns(self, columns: Mapping[str, Any]) -> Self:
+        """
+        Return the same submission with other columns, in place of those that it has.
+
+        Raises:
+            ValueError: The columns are no mapping of names.
+        """
+        return evolve(self, columns=columns)
+
     def to_dict(self) -> dict[str, Any]:
         """
         Turn the submission into a dictionary that `json.dumps` takes. Paths are marked as files.

@@ -48,6 +48,9 @@ def test_cells_show_pictures_and_progress(run_page):
     [html] = shown(one, "text/html")
     assert "realtime:" in html
     assert "success" in html
+    # The page says that links of the emulator are no pictures.
+    assert "http://127.0.0.1" in html
+    assert "<img" not in html
     assert 1 == len(shown(stored, "image/jpeg"))
     assert "4/4" in printed(progress)
     assert 5 == len(shown(again, "text/html"))

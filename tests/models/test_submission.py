@@ -108,6 +108,20 @@ def test_key_can_be_added_later():
         submission.with_key("")
 
 
+def test_columns_can_be_added_later():
+    """The submission stays as it is, and the new one has the columns."""
+    submission = Submission("realtime/text2img", {"prompt": "a fox"}, key="row 1")
+    row = {"note": "for the cover"}
+    changed = submission.with_columns(row)
+    assert submission.columns == {}
+    row["note"] = "changed later"
+    assert {"note": "for the cover"} == changed.columns
+    assert ("row 1", submission.parameters) == (changed.key, changed.parameters)
+    assert {"seed": 1} == changed.with_columns({"seed": 1}).columns
+    with pytest.raises(ValueError, match="the columns are a mapping of names to values"):
+        submission.with_columns(["note"])
+
+
 def test_submission_is_taken_as_it_is_or_made_from_keywords():
     """Both at once are a TypeError that names the keywords."""
     submission = Submission(ENDPOINT, {"prompt": "a fox"}, key="row 1")

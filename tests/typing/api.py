@@ -259,7 +259,9 @@ async def generated(client: Client, name: str, **params: Any) -> Success:
         assert_type(outcome, Success | Failed | Unresolved | Unsubmitted)
     async with Batch.open("a.journal", client=client) as batch:
         await batch.submit(image)
-        async for keyed, _ in batch.generate_many([image.with_key("row 1")]):
+        async for keyed, _ in batch.generate_many(
+            [image.with_key("row 1").with_columns({"note": 1})]
+        ):
             assert_type(keyed, Submission)
             assert_type(keyed.key, str | None)
     await client.generate(image, timeout=5)

@@ -36,7 +36,10 @@ from .ticket_input import source_name
 @click.option(
     "--key",
     metavar="COLUMN",
-    help="The column with a name of your own for each row; else the column `key`.",
+    help=(
+        "The column with a name of your own for each row; else the column `key`. Exports have it "
+        "as `key`, whatever COLUMN is called."
+    ),
 )
 @click.option(
     "--send",

@@ -190,6 +190,15 @@ def test_keys_and_defaults_come_from_options(here, submits):
     assert ("success", "3") == (done["kind"], done["key"])
 
 
+def test_export_has_named_column_as_key(here):
+    """The help says so, and the name of the column does not come back."""
+    ran = here(*SUBMIT, "-", "--key", "id", "--export", "out.jsonl", given="id,prompt\n1,a cat\n")
+    assert 0 == ran.returncode, ran.stderr
+    [row] = map(json.loads, (here.folder / "out.jsonl").read_text().splitlines())
+    assert ("1", {"prompt": "a cat"}) == (row["key"], row["input"])
+    assert "Exports have it as `key`" in " ".join(here("submit", "--help").stdout.split())
+
+
 def test_dry_run_names_conflicts(here, submits):
     """A row of a recorded key with other parameters is told before anything is sent."""
     options = (*SUBMIT, "-", "--key", "id")
