@@ -33,12 +33,12 @@ from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
 
 REALTIME = "realtime/text2img"
+PACE = Pace(floor=0.05, max_failures=1000)
 
 
 def client_of(emulator, **more):
-    pace = Pace(floor=0.05, max_failures=1000)
     http = httpx.ASGITransport(app=emulator)
-    return Client("a-key-for-tests", http=http, pace=pace, **more)
+    return Client("a-key-for-tests", http=http, pace=PACE, **more)
 
 
 def rows(count):
@@ -208,6 +208,43 @@ async def test_refused_key_given_twice_is_no_conflict(path, monkeypatch):
     ):
         pairs = await results_of(batch, [*rows(1), *rows(1)])
     assert 2 * [InvalidRequest] == [type(result.cause) for _, result in pairs]
+
+
+@pytest.mark.parametrize("is_refused_first", [False, True])
+async def test_row_that_another_batch_takes_meanwhile_is_no_conflict(
+    path, emulator, monkeypatch, is_refused_first
+):
+    """One batch records the row first. The other has its result or, if none came, submits it."""
+    is_duplicate = asyncio.Event()
+    record_submit = Journal.record_submit
+    replies = iter((is_refused_first,))
+
+    async def record(*args, **more):
+        try:
+            await record_submit(*args, **more)
+        except ValueError:
+            is_duplicate.set()
+            raise
+
+    async def answer(request):
+        await is_duplicate.wait()
+        if next(replies, False):
+            return httpx.Response(200, json={"status": "error", "message": "refused"})
+        return await httpx.ASGITransport(app=emulator).handle_async_request(request)
+
+    monkeypatch.setattr(Journal, "record_submit", record)
+    async with (
+        Client("a-key-for-tests", http=httpx.MockTransport(answer), pace=PACE) as first,
+        Client("a-key-for-tests", http=httpx.MockTransport(answer), pace=PACE) as second,
+        Batch.open(path, client=first, lease=0.4) as one,
+        Batch.open(path, client=second, lease=0.4) as other,
+    ):
+        both = await asyncio.gather(results_of(one, rows(1)), results_of(other, rows(1)))
+    found = [result for pairs in both for _, result in pairs]
+    refused = [result.cause for result in found if isinstance(result, Unsubmitted)]
+    assert is_refused_first * [InvalidRequest] == [type(cause) for cause in refused]
+    assert 2 - is_refused_first == sum(isinstance(result, Success) for result in found)
+    assert 1 == len(emulator.submits)
 
 
 class LosesReplies:
