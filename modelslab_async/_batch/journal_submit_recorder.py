@@ -174,11 +174,13 @@ class JournalSubmitRecorder(SubmitRecorder):
 
 def uncertain_error(submit: PendingSubmit) -> SubmitUncertain:
     """Return the error for a submit that was sent before, and whose reply is not recorded."""
-    return SubmitUncertain(
+    error = SubmitUncertain(
         f"{submit.endpoint} (track_id {submit.track_id}) was sent before, and may or may not "
-        "have started work: check your account at the service, or a webhook with that "
-        "track_id, then call `confirm` or `withdraw` of the journal",
+        "have started work: look for it in your account at the service, or in a webhook with "
+        "that track_id",
         endpoint=submit.endpoint,
         track_id=submit.track_id,
         payload_hash=submit.payload_hash,
     )
+    error.advice = "then call `confirm` or `withdraw` of the journal"
+    return error

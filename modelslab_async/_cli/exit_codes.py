@@ -33,7 +33,7 @@ from .. import (
     WaitTimeout,
 )
 
-SUCCESS, FAILED, USAGE, BAD_KEY, NOT_FOUND, TIMED_OUT, UNSAVED = 0, 1, 2, 3, 5, 7, 8
+SUCCESS, FAILED, USAGE, BAD_KEY, NOT_FOUND, TIMED_OUT, UNSAVED, UNCERTAIN = 0, 1, 2, 3, 5, 7, 8, 9
 INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
 
 
@@ -80,12 +80,18 @@ _RANKED_CODES = (
     ExitCode(
         10,
         "a problem of the network, a proxy, the server or its certificate",
-        (TransientError, ConnectionImpossible, SubmitUncertain),
+        (TransientError, ConnectionImpossible),
         "check the network and the base URL, then ask again",
     ),
     ExitCode(4, "too many requests", (RateLimited,), "ask again later, and less often"),
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
+    ),
+    # A repetition does not solve it, so it hides no code with which one makes sense.
+    ExitCode(
+        UNCERTAIN,
+        "a submit may or may not have started work, and is never sent again",
+        (SubmitUncertain,),
     ),
     ExitCode(
         UNSAVED,

@@ -313,7 +313,7 @@ def test_uncertain_submit_is_sent_once_and_reported(on_server):
     """After a broken reply nothing is sent again, and no message advises it."""
     emulator = BrokenSubmits(jobs=RUNNING)
     run = on_server(emulator)(*on_server.arguments, "--json")
-    assert (10, 1) == (run.returncode, run.stderr.count("\n"))
+    assert (9, 1) == (run.returncode, run.stderr.count("\n"))
     (submit,) = emulator.submits
     record = json.loads(run.stdout)
     assert ("unsubmitted", "SubmitUncertain", True, str(submit.fields["track_id"])) == tuple(

@@ -32,7 +32,7 @@ def test_every_error_has_an_exit_code():
         for kind in KINDS
         if kind is not errors.Refused
     ]
-    assert {1, 2, 3, 4, 5, 6, 7, 8, 10} == {exit_code_for(error).code for error in made}
+    assert {1, 2, 3, 4, 5, 6, 7, 8, 9, 10} == {exit_code_for(error).code for error in made}
     assert 5 == exit_code_for(TicketNotFound(FAILED)).code
 
 
@@ -45,8 +45,8 @@ def test_message_has_one_piece_of_advice(kind):
 
 
 def test_worst_code_follows_the_ranking():
-    """Codes are ranked: key, payment, usage, network, rate, time, disk, then the job."""
-    ranked = [3, 6, 2, 10, 4, 7, 8, 5, 1, 0]
+    """Codes are ranked: key, payment, usage, network, rate, time, doubt, disk, then the job."""
+    ranked = [3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0]
     assert ranked == [worst_code(ranked[start:]) for start in range(len(ranked))]
     assert 0 == worst_code([])
 
@@ -58,7 +58,7 @@ def test_help_lists_exit_codes(program, arguments):
     assert 0 == run.returncode
     for line in ("0  success", "1  the generation failed", "7  not finished", "130  interrupted"):
         assert line in run.stdout
-    assert "3, 6, 2, 10, 4, 7, 8, 5, 1, 0" in " ".join(run.stdout.split())
+    assert "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0" in " ".join(run.stdout.split())
 
 
 @pytest.mark.parametrize("command", ["families", "emulate", "demo"])

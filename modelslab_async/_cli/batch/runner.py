@@ -15,6 +15,7 @@ from ... import (
     Downloads,
     JournalDamaged,
     PaymentRequired,
+    SubmitUncertain,
     Unresolved,
     Unsubmitted,
 )
@@ -33,6 +34,7 @@ from .interrupt import handle_interrupts
 from .missing_saved_files import find_missing_files
 from .progress import RunProgress
 from .progress_display import print_summary, show_progress
+from .uncertain_advice import with_command
 
 
 @frozen(kw_only=True)
@@ -173,6 +175,8 @@ class _BatchRun:
 
     def _handle_result(self, work_result: WorkResult) -> None:
         result = work_result.result
+        if isinstance(result, Unsubmitted) and isinstance(result.cause, SubmitUncertain):
+            result = Unsubmitted(cause=with_command(result.cause, self._plan.path))
         self._progress.count_result(result, work_result.name)
         match result:
             case Unresolved(cause=JournalDamaged() as damaged):

@@ -13,6 +13,7 @@ from .. import options, output
 from ..event_loop import run_async
 from ..ticket_arguments import parse_ticket
 from .journal_option import journal, require_journal
+from .uncertain_advice import settling_commands
 
 
 @click.command()
@@ -55,7 +56,7 @@ def uncertain(
 
     if track_id is None:
         for submit in run_async(submits()):
-            _print(submit, as_json=as_json)
+            _print(submit, path, as_json=as_json)
         return
     try:
         run_async(answer(track_id))
@@ -66,7 +67,7 @@ def uncertain(
     output.print_message(f"{track_id} {done}")
 
 
-def _print(submit: PendingSubmit, *, as_json: bool) -> None:
+def _print(submit: PendingSubmit, path: Path, *, as_json: bool) -> None:
     sent_at = datetime.fromtimestamp(submit.recorded_at, UTC).isoformat(timespec="seconds")
     record = {
         "track_id": submit.track_id,
@@ -80,3 +81,7 @@ def _print(submit: PendingSubmit, *, as_json: bool) -> None:
         return
     key = "" if submit.key is None else f"  key {submit.key}"
     click.echo(output.sanitize(f"{submit.track_id}  {submit.endpoint}  sent {sent_at}{key}"))
+    output.print_message(
+        f"look for {submit.track_id} in your account at the service, then say what you found: "
+        f"{settling_commands(submit.track_id, path)}"
+    )

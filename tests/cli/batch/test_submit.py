@@ -6,10 +6,12 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from modelslab_async import ENDPOINTS
+from modelslab_async import ENDPOINTS, SubmitUncertain
+from modelslab_async._cli.batch.uncertain_advice import with_command
 from modelslab_async._submitting.submit_request import SubmitRequest
 from modelslab_async.emulator import Emulator, Jobs
 
@@ -275,17 +277,31 @@ def test_uncertain_submit_is_listed_and_settled(here, submits):
     table = "key,prompt\nlost,a cat\n"
     for _ in range(2):
         result = here(*SUBMIT, "-", given=table)
-        assert 10 == result.returncode
+        assert 9 == result.returncode
         assert "line 2: realtime/text2img (track_id 77) was sent before" in result.stderr
+        command = "modelslab-async batch uncertain 77"
+        advice = f"`{command} --ticket TICKET`, or `{command} --not-started`"
+        assert advice in result.stderr
+        assert "confirm" not in result.stderr
         assert "1 uncertain" in result.stdout
     assert [] == submits()
     listed = here("uncertain")
+    assert advice in listed.stderr
     assert "77  realtime/text2img  sent 2001-09-09T01:46:40+00:00  key lost" in listed.stdout
     assert 2 == here("uncertain", "77").returncode
     assert 0 == here("uncertain", "77", "--not-started").returncode
     assert 2 == here("uncertain", "77", "--not-started").returncode
     assert 0 == here(*SUBMIT, "-", given=table).returncode
     assert 1 == len(submits())
+
+
+def test_advice_on_uncertain_submit_names_its_journal():
+    """The command can be copied to a shell as it stands."""
+    error = SubmitUncertain("no reply", track_id="77")
+    text = str(with_command(error, Path("my run.db")))
+    assert "`modelslab-async batch uncertain 77 --journal 'my run.db' --ticket TICKET`" in text
+    without_id = str(with_command(SubmitUncertain("no reply"), Path("run.db")))
+    assert without_id.endswith("`modelslab-async batch uncertain` lists it, and says what to do")
 
 
 def test_uncertain_submit_gets_its_ticket(here, emulator, submits):

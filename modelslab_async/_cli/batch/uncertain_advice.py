@@ -1,0 +1,31 @@
+"""Says how to settle an uncertain submit on the command line. It settles none."""
+
+import shlex
+from copy import copy
+from pathlib import Path
+
+from ... import SubmitUncertain
+from .. import output
+
+
+def with_command(error: SubmitUncertain, journal_path: Path) -> SubmitUncertain:
+    """Return a copy of the error whose advice is a command, in place of a method of the journal."""
+    explained = copy(error)
+    if error.track_id:
+        explained.advice = (
+            f"then say what you found: {settling_commands(error.track_id, journal_path)}"
+        )
+    else:
+        explained.advice = f"`{_command(journal_path)}` lists it, and says what to do"
+    return explained
+
+
+def settling_commands(track_id: str, journal_path: Path) -> str:
+    """Return the two commands of which one settles a submit."""
+    command = _command(journal_path, track_id)
+    return f"`{command} --ticket TICKET`, or `{command} --not-started`"
+
+
+def _command(journal_path: Path, *track_id: str) -> str:
+    options = () if str(journal_path) == "run.db" else ("--journal", str(journal_path))
+    return shlex.join([output.PROGRAM, "batch", "uncertain", *track_id, *options])
