@@ -36,8 +36,19 @@ def _instructions(base_url: str, keys: tuple[str, ...]) -> str:
         "",
         "Start a job:",
         f"  curl {url} -H 'Content-Type: application/json' -d {quote(json.dumps(body))}",
+        "",
+        "Or make a picture; --allow-private is for the emulator's links, which are private:",
+        "  modelslab-async generate realtime/text2img --prompt cat --out pictures --allow-private",
     )
     return "\n".join(lines)
+
+
+def _totals(emulator: "Emulator") -> str:
+    accepted = sum(submit.ticket is not None for submit in emulator.submits)
+    return (
+        f"stopped after {emulator.request_count:,} requests; submits: {accepted:,} accepted, "
+        f"{len(emulator.submits) - accepted:,} refused"
+    )
 
 
 def _read_fault_plan(
@@ -190,7 +201,7 @@ def emulate(
     try:
         run_async(_serve(emulator, faults, host, port, ready))
     except KeyboardInterrupt:
-        raise options.Interrupted(f"stopped after {emulator.request_count} requests") from None
+        raise options.Interrupted(_totals(emulator)) from None
     except BrokenPipeError:
         raise
     except OSError as error:

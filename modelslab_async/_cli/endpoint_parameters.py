@@ -46,7 +46,11 @@ class EndpointCommand(click.Command):
         name = _endpoint_name(args)
         if name in ENDPOINTS or (name and not ctx.resilient_parsing):
             ctx.meta[_PARAMETERS] = self._options(find_endpoint(name, ctx))
-        rest = super().parse_args(ctx, args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            ctx.info_name = f"{ctx.info_name} {name or 'ENDPOINT'}"
+            raise click.UsageError(_unknown_option_message(error), ctx) from None
         parameters = {
             option.removeprefix(_PREFIX): ctx.params.pop(option)
             for option in [*ctx.params]
@@ -219,6 +223,14 @@ def find_endpoint(name: str, ctx: click.Context | None = None) -> Endpoint:
     raise click.UsageError(
         f"unknown endpoint {name!r}; {hint} `modelslab-async endpoints` lists all of them",
         ctx,
+    )
+
+
+def _unknown_option_message(error: click.NoSuchOption) -> str:
+    parameter = error.option_name.lstrip("-").replace("-", "_")
+    return (
+        f"{error.format_message().rstrip('.')}; a parameter that the endpoint does not list can be "
+        f"given as -p {parameter}=VALUE"
     )
 
 

@@ -95,7 +95,7 @@ _RANKED_CODES = (
     ),
     ExitCode(
         UNSAVED,
-        "a result could not be saved, or a journal or a shared account could not be used",
+        "a result could not be saved, or a journal could not be used",
         (DownloadError, JournalError, AccountError),
     ),
     ExitCode(

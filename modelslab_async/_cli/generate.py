@@ -94,8 +94,12 @@ def _check_count(count: int, most: int | None) -> None:
 
 def _resume_command(
     folder: Path, base_urls: tuple[str | None, str | None], download_settings: Mapping[str, Any]
-) -> Callable[[Iterable[Ticket]], str]:
-    """Return a function that writes a `download` command line with the options that were given."""
+) -> Callable[[Iterable[Ticket], Iterable[str]], str]:
+    """
+    Return a function that writes a `download` command line with the options that were given.
+
+    The function takes the tickets, and further options.
+    """
     settings = ["--out", str(folder)]
     for flag, base_url in zip(("--base-url", "--legacy-base-url"), base_urls, strict=True):
         if base_url is not None:
@@ -106,8 +110,8 @@ def _resume_command(
             flag = f"--{name.replace('_', '-')}"
             settings += [flag] if value is True else [flag, str(value)]
 
-    def command(tickets: Iterable[Ticket]) -> str:
-        return shlex.join([output.PROGRAM, "download", *map(str, tickets), *settings])
+    def command(tickets: Iterable[Ticket], more: Iterable[str]) -> str:
+        return shlex.join([output.PROGRAM, "download", *map(str, tickets), *settings, *more])
 
     return command
 

@@ -44,7 +44,8 @@ class GenerationRun:
         endpoint: The endpoint of all requests.
         requests: The parameters of each request.
         as_json: Whether to print JSON on a terminal too.
-        resume_command: Returns a command line that gets the files of these tickets later.
+        resume_command: Returns a command line that gets the files of these tickets later, with
+            these further options.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class GenerationRun:
         requests: Sequence[_Request],
         *,
         as_json: bool,
-        resume_command: Callable[[Iterable[Ticket]], str],
+        resume_command: Callable[[Iterable[Ticket], Iterable[str]], str],
     ) -> None:
         self._endpoint = endpoint
         self._requests = requests
@@ -66,6 +67,8 @@ class GenerationRun:
         self._open: list[Ticket] = []
         self._request_of: dict[Ticket, _Request] = {}
         self._track_id_of: dict[Ticket, str] = {}
+        # Without these options, the resume command would be refused as this one was.
+        self._needed_options: list[str] = []
         self._submitted = 0
         self._may_be_submitting = False
 
@@ -139,6 +142,8 @@ class GenerationRun:
             case Unsaved(cause=cause):
                 output.print_message(explain(cause))
                 self._tally.codes[exit_code_for(cause).code] += 1
+                if cause.argument == "allow_private":
+                    self._needed_options = ["--allow-private"]
             case Failed():
                 output.print_message(explain(GenerationFailed.of(save_result)))
                 self._count_ended(save_result)
@@ -182,4 +187,4 @@ class GenerationRun:
         return code
 
     def _resume_hint(self) -> str:
-        return f"get the files later with: {self._resume_command(self._open)}"
+        return f"get the files later with: {self._resume_command(self._open, self._needed_options)}"

@@ -1,6 +1,7 @@
 """`emulate`: an emulator for other programs."""
 
 import re
+import shlex
 import signal
 import socket
 
@@ -47,10 +48,10 @@ def test_job_option_starts_the_named_tickets(program):
 def test_printed_base_url_serves_other_programs(program, emulating):
     """A client can use the printed base URL and tickets, and Ctrl-C prints one line."""
     process, tickets = emulating
-    lines = [process.stderr.readline() for _ in range(9)]
+    lines = [process.stderr.readline() for _ in range(12)]
     url = re.search(r"export MODELSLAB_BASE_URL=(\S+)", "".join(lines))[1]
     assert f"export MODELSLAB_API_KEY={KEY}" in "".join(lines)
-    assert lines[-1].lstrip().startswith(f"curl {url}/api/v6/")
+    assert lines[8].lstrip().startswith(f"curl {url}/api/v6/")
     assert 0 == program("wait", *tickets, "--base-url", url).returncode
     wrong = program("fetch", tickets[0], "--base-url", url, MODELSLAB_API_KEY="another-key")
     assert 3 == wrong.returncode
@@ -60,6 +61,21 @@ def test_printed_base_url_serves_other_programs(program, emulating):
     process.send_signal(signal.SIGINT)
     rest, messages = process.communicate(timeout=TIMEOUT_S)
     assert (130, "", 1) == (process.returncode, rest, messages.count("\n"))
+    assert messages.endswith("requests; submits: 1 accepted, 1 refused\n")
+
+
+def test_printed_commands_make_a_picture(program, tmp_path):
+    """The printed `generate` saves a file of the emulator, with the printed variables set."""
+    with program.start(
+        "emulate", "--port", "0", "--duration", "0", "--failure-rate", "0"
+    ) as served:
+        printed = "".join(served.stderr.readline() for _ in range(12))
+        variables = dict(re.findall(r"export (\w+)=(\S+)", printed))
+        command = shlex.split(re.search(r"modelslab-async (generate .*)", printed)[1])
+        command[command.index("pictures")] = str(tmp_path / "pictures")
+        run = program(*command, **variables)
+        served.kill()
+    assert (0, run.stdout.strip()) == (run.returncode, str(*(tmp_path / "pictures").iterdir()))
 
 
 def test_port_in_use_is_reported_with_advice(program):

@@ -266,6 +266,16 @@ def test_malformed_request_sends_nothing(command, emulator, arguments, message):
     assert (before, False) == (emulator.request_count, command.folder.exists())
 
 
+def test_unknown_option_names_the_way_to_send_it(command):
+    """For a parameter that the endpoint does not list, the message has `-p` and its help."""
+    run = command(TEXT2IMG, "--prompt", "x", "--output-format", "png")
+    assert (2, "", 1) == (run.returncode, run.stdout, run.stderr.count("\n"))
+    assert "-p output_format=VALUE" in run.stderr
+    assert f"`modelslab-async generate {TEXT2IMG} --help`" in run.stderr
+    run = command(TEXT2IMG, "--prompt", "x", "-p", "output_format=png")
+    assert (0, ".png") == (run.returncode, Path(run.stdout.strip()).suffix)
+
+
 def test_key_among_parameters_is_refused_and_not_repeated(command):
     """The key is no parameter, and the message does not contain what was given for it."""
     run = command(TEXT2IMG, "--prompt", "x", "-p", "key=a-secret")
@@ -352,7 +362,7 @@ def test_unsaved_files_say_how_to_get_them_later(program, tmp_path):
     assert (8, "") == (run.returncode, run.stdout)
     assert "allow it with --allow-private" in run.stderr
 
-    later = program(*resume_command(run.stderr), "--allow-private")
+    later = program(*resume_command(run.stderr))
 
     assert 0 == later.returncode
     assert Path(out) == Path(later.stdout.strip()).parent

@@ -29,6 +29,7 @@ _PLAIN_INTERVAL_S = 1.0
 _NEXT_COMMANDS = (
     "modelslab-async emulate  (the same emulator, for your own program; no key)",
     'modelslab-async generate realtime/text2img --prompt "a lighthouse"  (with your key)',
+    "for the emulator, add --allow-private to the second, because its links are private",
 )
 
 
