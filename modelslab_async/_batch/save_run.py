@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from pathlib import Path
 
+from attrs import evolve
+
 from .._aio.bounded_map import BoundedMap
 from .._aio.threads import run_in_thread
 from .._downloads.downloads import Downloads
@@ -219,7 +221,10 @@ class SaveRun:
         """Save the files of one ticket. Raise only errors of the journal, which end the run."""
         try:
             known = [*map(to_saved_file, pending.files)]
-            return await self._downloads.try_save(pending.success, known, self._record_file)
+            result = await self._downloads.try_save(pending.success, known, self._record_file)
+            # A later run reads the paths from the journal, which has absolute ones.
+            files = tuple(evolve(file, path=file.path.absolute()) for file in result.files)
+            return evolve(result, files=files)
         except Exception as error:
             if (journal_error := _find_journal_error(error)) is not None:
                 raise journal_error from error

@@ -210,6 +210,23 @@ async def test_refused_key_given_twice_is_no_conflict(path, monkeypatch):
     assert 2 * [InvalidRequest] == [type(result.cause) for _, result in pairs]
 
 
+async def test_paths_of_saved_files_are_the_same_on_the_next_run(path, tmp_path, monkeypatch):
+    """They are absolute also where the folder of the downloads is relative."""
+    monkeypatch.chdir(tmp_path)
+    emulator, paths = Emulator(jobs=Jobs(duration=(0.0, 0.0))), []
+    async with run_server(emulator) as base_url:
+        for _ in range(2):
+            async with (
+                Client("a-key-for-tests", base_url=base_url, pace=PACE) as client,
+                Batch.open(path, client=client) as batch,
+                Downloads(client, to="out", allow_private=True) as downloads,
+            ):
+                ((_, saved),) = await results_of(batch, rows(1), downloads=downloads)
+                paths.append([file.path for file in saved.files])
+    assert paths[0] == paths[1]
+    assert [True] == [file.is_absolute() for file in paths[0]]
+
+
 @pytest.mark.parametrize("is_refused_first", [False, True])
 async def test_row_that_another_batch_takes_meanwhile_is_no_conflict(
     path, emulator, monkeypatch, is_refused_first
