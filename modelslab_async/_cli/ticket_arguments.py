@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import click
 
-from .. import FAMILIES, Client, Event, Family, Submitted, Ticket
+from .. import FAMILIES, Client, Event, Family, Pace, Submitted, Ticket
 from .._registry.suggestions import did_you_mean
 from .._transport.credentials import Credentials, MissingApiKey
 from .exit_codes import BAD_KEY
@@ -18,6 +18,8 @@ T = TypeVar("T")
 STDIN = "-"
 _CHUNK_BYTES = 65536
 _MAX_BUFFERED_CHUNKS = 4
+# With this, `unsent_timeout` ends a submit before the number of its attempts does.
+_LEAST_PAUSE_S = 15.0
 
 
 class UnusableKey(click.ClickException):
@@ -120,6 +122,7 @@ def make_client(
     *,
     queue: int = 5,
     max_submits: int | None = None,
+    unsent_timeout: float = 30.0,
 ) -> Client:
     """
     Make a client for these base URLs.
@@ -135,6 +138,8 @@ def make_client(
             on_submitted=on_submitted,
             queue=queue,
             max_submits=max_submits,
+            unsent_timeout=unsent_timeout,
+            pace=Pace(max_failures=max(Pace().max_failures, int(unsent_timeout / _LEAST_PAUSE_S))),
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None

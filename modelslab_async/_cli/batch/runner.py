@@ -16,6 +16,7 @@ from ... import (
     JournalDamaged,
     PaymentRequired,
     SubmitUncertain,
+    TransportError,
     Unresolved,
     Unsubmitted,
 )
@@ -32,6 +33,7 @@ from .batch_work import BatchWork, WorkResult
 from .export_file import write_export
 from .interrupt import handle_interrupts
 from .missing_saved_files import find_missing_files
+from .outage_log import rare_outage_warnings
 from .progress import RunProgress
 from .progress_display import print_summary, show_progress
 from .uncertain_advice import with_command
@@ -61,6 +63,7 @@ def run_batch(
     tally: ExitTally | None = None,
     queue: int = 5,
     max_submits: int | None = None,
+    unsent_timeout: float = 30.0,
 ) -> int:
     """
     Run a batch, and return the exit code of the whole journal.
@@ -72,10 +75,15 @@ def run_batch(
         tally: Counts the results.
         queue: The most generations that may be queued at the service.
         max_submits: The most submits that may be paid for; None for no limit.
+        unsent_timeout: The most seconds for which a submit may fail to leave this machine.
     """
     progress, tally = RunProgress(), tally or ExitTally()
     client = make_client(
-        *base_urls, on_event=progress.on_event, queue=queue, max_submits=max_submits
+        *base_urls,
+        on_event=progress.on_event,
+        queue=queue,
+        max_submits=max_submits,
+        unsent_timeout=unsent_timeout,
     )
     batch_run = _BatchRun(plan, client, progress, tally)
     try:
@@ -134,6 +142,7 @@ class _BatchRun:
             to_submit = await work.prepare(batch, saves_files=is_saving)
             self._progress.begin(await batch.report(), is_saving=is_saving, to_submit=to_submit)
             stack.enter_context(handle_interrupts(lambda: self._drain(batch)))
+            stack.enter_context(rare_outage_warnings())
             await self._run(batch, work)
             if self._plan.export is not None and not self._progress.is_stopping:
                 await write_export(batch, self._plan.export)
@@ -157,6 +166,9 @@ class _BatchRun:
             await stack.enter_async_context(aclosing(results))
             async for result in results:
                 self._handle_result(result)
+                if _is_unsent(result.result):
+                    # It was tried for as long as an outage may last. Others would wait as long.
+                    batch.drain()
                 # Many results may be ready at once. Let the poller run between two of them.
                 await asyncio.sleep(0)
 
@@ -186,10 +198,20 @@ class _BatchRun:
                 self._tally.count(result)
             case Unsubmitted(cause=cause):
                 message = explain_unsubmitted(cause, work_result.endpoint)
-                # Every row ends so if the account is refused. Without a name, one line is printed.
+                # Every row ends so if the account is refused, or without a network. Without a name,
+                # one line is printed.
                 is_account_refused = isinstance(cause, (AuthenticationError, PaymentRequired))
-                name = "" if is_account_refused else f"{work_result.name}: "
+                name = "" if is_account_refused or _is_unsent(result) else f"{work_result.name}: "
                 self._tally.count_unsubmitted(cause, f"{name}{message}")
         if self._plan.as_json:
             record = result_record(result, work_result.endpoint)
             click.echo(json.dumps(record | work_result.details, default=str))
+
+
+def _is_unsent(result: object) -> bool:
+    """Whether a submit could not leave this machine for as long as it was tried."""
+    match result:
+        case Unsubmitted(cause=TransportError(may_have_been_sent=may_have_been_sent)):
+            return not may_have_been_sent
+        case _:
+            return False

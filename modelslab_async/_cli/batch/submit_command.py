@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -22,6 +22,9 @@ from .run_commands import make_plan, run_options
 from .runner import Plan, run_batch
 from .submission_input import SubmissionRow, SubmissionSpec, read_submissions
 from .ticket_input import source_name
+
+# A batch survives an outage of this length without a new start.
+OUTAGE_S: Final = 1800.0
 
 
 @click.command("submit", epilog=exit_codes())
@@ -111,12 +114,13 @@ def submit(
     rows = _read_rows(table, spec, endpoints, tally)
     if not rows and not tally.handled and not plan.quiet:
         output.print_message(f"{source_name(table)} is empty: it holds no prompts")
-    if strict and tally.handled:
-        raise click.UsageError(f"{tally.handled} rows have an error, so nothing was started")
+    _check_bad_rows(tally, strict=strict)
     if dry_run:
         return _print_dry_run(plan, rows, endpoints, tally)
     work = SubmitWork(rows=rows, endpoints=endpoints, max_submits=most)
-    return run_batch(plan, base_urls, work, tally=tally, queue=queue, max_submits=most)
+    return run_batch(
+        plan, base_urls, work, tally=tally, queue=queue, max_submits=most, unsent_timeout=OUTAGE_S
+    )
 
 
 def _group_by_name(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
@@ -139,6 +143,17 @@ def _read_rows(
         return [*read_submissions(table, spec, endpoints.check, tally.count_skipped)]
     except MissingApiKey as error:
         raise UnusableKey(missing_key_message(error)) from None
+
+
+def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:
+    """
+    Make sure that no row has an error, if the user asked for that.
+
+    Raises:
+        click.UsageError: A row has an error.
+    """
+    if strict and tally.handled:
+        raise click.UsageError(f"{tally.handled} rows have an error, so nothing was started")
 
 
 def _print_dry_run(
