@@ -122,6 +122,9 @@ _RANK = {row.code: rank for rank, row in enumerate(_RANKED_CODES)}
 
 def exit_code_for(error: ModelsLabError) -> ExitCode:
     """Return the `ExitCode` of the error's class, or of the nearest base class that has one."""
+    if isinstance(error, SubmitTimeout) and isinstance(error.__cause__, ModelsLabError):
+        # A longer timeout alone does not help.
+        return exit_code_for(error.__cause__)
     return next(row for kind in type(error).__mro__ if (row := _CODE_BY_ERROR.get(kind)))
 
 

@@ -1,5 +1,6 @@
 """The command `generate`: starts generations, waits for them and saves their files."""
 
+import math
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,7 +16,13 @@ from .endpoint_parameters import EndpointCommand, extra_parameters_option, make_
 from .event_loop import run_async
 from .exit_codes import exit_codes
 from .generation_run import GenerationRun
-from .ticket_arguments import UnusableKey, find_credentials, make_client, missing_key_message
+from .ticket_arguments import (
+    DEFAULT_SUBMIT_TIMEOUT_S,
+    UnusableKey,
+    find_credentials,
+    make_client,
+    missing_key_message,
+)
 
 
 @click.command(cls=EndpointCommand, epilog=exit_codes())
@@ -35,7 +42,10 @@ from .ticket_arguments import UnusableKey, find_credentials, make_client, missin
     metavar="COUNT",
     help="Send nothing if this command would start, and pay for, more generations.",
 )
-@options.timeout_option("0 only starts them")
+@options.timeout_option(
+    "0 only starts them",
+    bounds="from the start to the results: slots, submits and polls together, without downloads",
+)
 @options.download_options
 @options.host_options
 @options.json_option("Print each generation as a line of JSON, with its files.")
@@ -74,7 +84,13 @@ def generate(
         as_json=as_json,
         resume_command=_resume_command(folder, base_urls, download_settings),
     )
-    client = make_client(*base_urls, on_event=run.on_event, on_submitted=run.on_submitted)
+    client = make_client(
+        *base_urls,
+        on_event=run.on_event,
+        on_submitted=run.on_submitted,
+        # At the end, the client waits for the reply to a submit that is in flight.
+        submit_timeout=min(timeout or math.inf, DEFAULT_SUBMIT_TIMEOUT_S),
+    )
     for request in requests:
         _check_request(client, endpoint, request)
     downloads = Downloads(client, to=folder, **download_settings)

@@ -28,12 +28,15 @@ from .. import (
     Unsaved,
     Unsubmitted,
 )
+from .._engine.bulk_generation import BulkGeneration
 from . import output
 from .exit_codes import exit_code_for, explain, explain_unsubmitted
 from .exit_tally import ExitTally
 from .result_record import result_record
 
 _Request = Mapping[str, Any]
+# The most prompts that are in progress at once.
+_WINDOW = 100
 
 
 class GenerationRun:
@@ -117,7 +120,8 @@ class GenerationRun:
         self, client: Client, timeout: float | None
     ) -> AsyncGenerator[Outcome, None]:
         requests = [(self._endpoint, request) for request in self._requests]
-        async with aclosing(client.generate_many(requests, timeout=timeout)) as pairs:
+        bulk = BulkGeneration(client.engine, timeout, bounds_submits=True)
+        async with aclosing(bulk.run(requests, _WINDOW)) as pairs:
             async for (_, request), outcome in pairs:
                 if isinstance(outcome, Unsubmitted):
                     self._handle_unsubmitted(request, outcome)

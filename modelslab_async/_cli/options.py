@@ -118,13 +118,15 @@ def json_option(help_text: str = "Print JSON lines on a terminal too.") -> Calla
     return click.option("--json", "as_json", is_flag=True, help=help_text)
 
 
-def timeout_option(advice: str, *, allows_zero: bool = True) -> Callable[[F], F]:
+def timeout_option(
+    advice: str, *, allows_zero: bool = True, bounds: str = "to wait for each ticket"
+) -> Callable[[F], F]:
     """Make the option `--timeout`, whose help text ends with this advice."""
     return click.option(
         "--timeout",
         type=NumberRange(min=0, min_open=not allows_zero),
         metavar="SECONDS",
-        help=f"The longest time to wait for each ticket; {advice}.",
+        help=f"The longest time {bounds}; {advice}.",
     )
 
 

@@ -16,6 +16,7 @@ from .exit_codes import BAD_KEY
 
 T = TypeVar("T")
 STDIN = "-"
+DEFAULT_SUBMIT_TIMEOUT_S = 120.0
 _CHUNK_BYTES = 65536
 _MAX_BUFFERED_CHUNKS = 4
 # With this, `unsent_timeout` ends a submit before the number of its attempts does.
@@ -123,6 +124,7 @@ def make_client(
     queue: int = 5,
     max_submits: int | None = None,
     unsent_timeout: float = 30.0,
+    submit_timeout: float = DEFAULT_SUBMIT_TIMEOUT_S,
 ) -> Client:
     """
     Make a client for these base URLs.
@@ -140,6 +142,7 @@ def make_client(
             max_submits=max_submits,
             unsent_timeout=unsent_timeout,
             pace=Pace(max_failures=max(Pace().max_failures, int(unsent_timeout / _LEAST_PAUSE_S))),
+            submit_timeout=submit_timeout,
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None

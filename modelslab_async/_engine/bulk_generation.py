@@ -1,5 +1,7 @@
 """BulkGeneration: one call of `generate_many`. A failed request never stops the others."""
 
+import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any, TypeAlias, TypeVar
@@ -10,6 +12,7 @@ from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequire
 from .._models.outcomes import Outcome, Unsubmitted
 from .._models.replies import Processing, Success
 from .._models.submission import Submission
+from .._submitting.submit_progress import SubmitProgress
 from .._submitting.submit_recorder import SubmitRecorder, reply_or_raise
 from .._submitting.uploader import original_error
 from .engine import Engine
@@ -34,9 +37,15 @@ class BulkSubmits:
         self._submit_recorder = submit_recorder or SubmitRecorder()
         self._refusals: list[ModelsLabError] = []
 
-    async def submit(self, submission: Submission) -> Processing | Success | Unsubmitted:
+    async def submit(
+        self, submission: Submission, progress: SubmitProgress | None = None
+    ) -> Processing | Success | Unsubmitted:
         """
         Start one piece of work.
+
+        Args:
+            submission: What to start.
+            progress: How far the submit has come, for a caller with a deadline.
 
         Raises:
             BaseException: The recorder or `on_submitted` raised it. If the work was started, a note
@@ -46,15 +55,43 @@ class BulkSubmits:
             return Unsubmitted(cause=self._refusals[0])
         try:
             submit_request = await self._engine.prepare(submission)
+            if progress is not None:
+                progress.request = submit_request
             # The key may have been refused while the files of this request were read.
             if self._refusals:
                 return Unsubmitted(cause=self._refusals[0])
-            result = await self._engine.submitter.submit(submit_request, self._submit_recorder)
+            result = await self._engine.submitter.submit(
+                submit_request, self._submit_recorder, progress=progress
+            )
         except (AuthenticationError, PaymentRequired) as error:
             self._refusals.append(original_error(error))
             return Unsubmitted(cause=error)
         except ModelsLabError as error:
             return Unsubmitted(cause=error)
+        return reply_or_raise(result)
+
+    async def submit_in_time(
+        self, submission: Submission, timeout: float, deadline: float
+    ) -> Processing | Success | Unsubmitted:
+        """
+        Start one piece of work. At the deadline, return what is known of the submit.
+
+        Args:
+            submission: What to start.
+            timeout: The timeout of the caller in seconds, for messages.
+            deadline: When it ends, on the clock of the event loop.
+        """
+        progress = SubmitProgress(deadline)
+        limit = asyncio.timeout_at(deadline)
+        try:
+            async with limit:
+                return await self.submit(submission, progress)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        result = await progress.result_after_deadline(submission.endpoint, timeout)
+        if isinstance(result, ModelsLabError):
+            return Unsubmitted(cause=result)
         return reply_or_raise(result)
 
 
@@ -65,11 +102,17 @@ class BulkGeneration:
     Args:
         engine: Submits and polls.
         timeout: The most seconds to wait for each request once it is started.
+        bounds_submits: Whether the timeout begins with `run` instead, and covers the submits too.
+            A timeout of 0 covers no submit.
     """
 
-    def __init__(self, engine: Engine, timeout: float | None) -> None:
+    def __init__(
+        self, engine: Engine, timeout: float | None, *, bounds_submits: bool = False
+    ) -> None:
         self._engine = engine
         self._timeout = timeout
+        self._bounds_submits = bounds_submits and bool(timeout) and timeout != math.inf
+        self._deadline = math.inf
         self._submits = BulkSubmits(engine)
 
     async def run(
@@ -79,6 +122,8 @@ class BulkGeneration:
         self._engine.check_usable()
         check_nonnegative_seconds("timeout", self._timeout, optional=True)
         check_count("window", window)
+        if self._bounds_submits and self._timeout is not None:
+            self._deadline = asyncio.get_running_loop().time() + self._timeout
         bounded: BoundedMap[RequestT, Outcome | Unsubmitted] = BoundedMap(self._generate, window)
         async with aclosing(bounded.run(requests, self._check)) as finished:
             async for request, outcome in finished:
@@ -102,10 +147,15 @@ class BulkGeneration:
         Raises:
             BaseException: `on_submitted` raised it. A note on it names the ticket.
         """
-        reply = await self._submits.submit(as_submission(request))
+        submission, timeout = as_submission(request), self._timeout
+        if self._deadline == math.inf or timeout is None:
+            reply = await self._submits.submit(submission)
+        else:
+            reply = await self._submits.submit_in_time(submission, timeout, self._deadline)
+            timeout = max(self._deadline - asyncio.get_running_loop().time(), 0.0)
         if not isinstance(reply, Processing):
             return reply
-        return await self._engine.outcome(reply.ticket, self._timeout)
+        return await self._engine.outcome(reply.ticket, timeout)
 
 
 def as_submission(request: GenerationRequest) -> Submission:

@@ -129,6 +129,19 @@ def test_offline_submit_is_reported_and_sent_once_the_server_is_back(tmp_path):
     assert 1 == len(emulator.submits)
 
 
+def test_timeout_bounds_submit_that_cannot_be_sent(tmp_path):
+    """Offline, `--timeout` also ends the submits; nothing was paid, and the exit code is 10."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        offline = Program(f"http://127.0.0.1:{held.getsockname()[1]}/api")
+        run = offline(
+            "generate", TEXT2IMG, "--prompt", "x", "--out", str(tmp_path), "--timeout", "1.5"
+        )
+    assert (10, "") == (run.returncode, run.stdout)
+    assert "not started within 1.5 s: it could not be sent" in run.stderr
+    assert "nothing was paid" in run.stderr
+
+
 def test_generate_saves_files_and_prints_paths(command):
     """One command submits once, saves the file and prints its path; messages name the ticket."""
     run = command(TEXT2IMG, "--prompt", "a lighthouse", "--width", "512")
