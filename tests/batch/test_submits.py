@@ -130,7 +130,7 @@ async def test_uncertain_submit_is_listed_and_not_sent_again(
     assert 1 == len(emulator.submits)
     async with a_client() as client, Batch.open(path, client=client) as batch:
         (recorded,) = await batch.uncertain()
-        with pytest.raises(SubmitUncertain, match="check your account") as caught:
+        with pytest.raises(SubmitUncertain, match="look for it in your account") as caught:
             await batch.submit(REALTIME, prompt="a cat", track_id=7)
         assert (recorded.track_id, recorded.payload_hash) == (
             *(caught.value.track_id, caught.value.payload_hash),

@@ -33,6 +33,8 @@ _MEMORY_BYTES = 4 << 30
 _PROFILE = "mutants"
 PYTEST_OPTIONS = (
     *("-x", "-q", "-p", "no:cacheprovider", "-m", "not thorough"),
+    # For its rewriting of assertions, pytest would load an installed package past the mutant.
+    "--assert=plain",
     f"--hypothesis-profile={_PROFILE}",
     # The libraries that are loaded before the fork include plugins of pytest.
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
