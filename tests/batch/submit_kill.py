@@ -217,8 +217,8 @@ def kill_many(folder: Path, url: str, *, kills: int, rows: int, seed: int, comma
             process.kill()
             wait_for(process, MAX_LAST_RUN_S)
     before = len(check_paid_once(folder))
-    # The command line exits with 1 for failed rows, and with 10 for uncertain ones.
-    allowed = (0, 1, 10) if command else (0,)
+    # The command line exits with 1 for failed rows, and with 9 for uncertain ones.
+    allowed = (0, 1, 9) if command else (0,)
     finish(start(folder, url, rows, command=command), allowed)
     check_paid_once(folder)
     uncertain = asyncio.run(check_rows(folder, rows))
