@@ -153,7 +153,7 @@ def browser(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     _install_groups(session, "docs")
-    session.install(".[cli,emulator,fast]")
+    session.install(".[cli,emulator,fast,otel]")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
 
 
