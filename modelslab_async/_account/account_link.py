@@ -128,7 +128,7 @@ class AccountLink:
             allotment = allotments.get(self._digest_of(tier))
             if allotment is not None:
                 self._apply(tier, allotment, offset)
-        return any(self._slots[tier].use(offset).waiting for tier in self._slots)
+        return any(slots.count_admissible() for slots in self._slots.values())
 
     def _report(self, offset: float) -> dict[str, KeyReport]:
         reports: dict[str, KeyReport] = {}
@@ -173,8 +173,5 @@ class AccountLink:
     def _interval(self, *, waits: bool) -> float:
         if waits:
             return _WAITING_INTERVAL_S
-        offset = self._offset()
-        is_idle = not len(self._schedule) and not any(
-            slots.use(offset).total for slots in self._slots.values()
-        )
+        is_idle = not len(self._schedule) and not any(slots.used for slots in self._slots.values())
         return _IDLE_INTERVAL_S if is_idle else _OPEN_INTERVAL_S

@@ -31,7 +31,6 @@ class AccountSlots(Slots):
         Args:
             account_offset: The account's clock minus the clock of the event loop.
         """
-        now = asyncio.get_running_loop().time()
         return SlotUse(
             tickets=tuple(
                 HeldTicket(ticket, record.endpoint, record.submitted_at + account_offset)
@@ -39,7 +38,7 @@ class AccountSlots(Slots):
             ),
             in_flight=self._in_flight,
             uncertain_until=tuple(when + account_offset for when in self._uncertain.expiries()),
-            waiting=self._count_admissible(now),
+            waiting=self.count_admissible(),
         )
 
     def apply(self, allotment: KeyAllotment, account_offset: float) -> None:
@@ -63,8 +62,9 @@ class AccountSlots(Slots):
         """The end of the latest pause that the server asked for."""
         return self._paused_until
 
-    def _count_admissible(self, now: float) -> int:
+    def count_admissible(self) -> int:
         """Count the waiting submits that would be sent at once if they were granted slots."""
+        now = asyncio.get_running_loop().time()
         if now < self._paused_until or self._is_probing(now):
             return 0
         if now < self._full_until and self.used >= self._full_limit:
