@@ -16,6 +16,7 @@ from .exit_codes import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
     INTERRUPTED,
+    SUBMIT_CODES,
     USAGE,
     exit_code_for,
     exit_codes,
@@ -87,7 +88,14 @@ _BATCH_COMMANDS = {
 }
 
 
-@click.group(cls=App, sources=_COMMANDS, epilog=exit_codes(), invoke_without_command=True)
+@click.group(
+    cls=App,
+    sources=_COMMANDS,
+    epilog=exit_codes(
+        SUBMIT_CODES, success="success; for `fetch` also a job that is still running"
+    ),
+    invoke_without_command=True,
+)
 @click.version_option(__version__, prog_name=output.PROGRAM)
 @debug
 @click.pass_context

@@ -21,12 +21,12 @@ from .. import (
 )
 from .._transport.credentials import Credentials
 from . import options, output
-from .exit_codes import exit_code_for, exit_codes, explain
+from .exit_codes import DOWNLOAD_CODES, exit_code_for, exit_codes, explain
 from .exit_tally import ExitTally, run_with_tally
 from .ticket_arguments import check_tickets, iter_tickets, make_client
 
 
-@click.command(epilog=exit_codes())
+@click.command(epilog=exit_codes(DOWNLOAD_CODES))
 @options.tickets
 @click.option(
     "--out",

@@ -1,6 +1,6 @@
 """The exit code and the advice for every error, as a table. It prints nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from copy import copy
 
 from attrs import frozen
@@ -34,7 +34,17 @@ from .. import (
 )
 
 SUCCESS, FAILED, USAGE, BAD_KEY, NOT_FOUND, TIMED_OUT, UNSAVED, UNCERTAIN = 0, 1, 2, 3, 5, 7, 8, 9
+_TOO_MANY_REQUESTS, _NO_CREDITS, _NETWORK = 4, 6, 10
 INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
+
+# What each command can return, apart from the codes that every command can return. One list
+# includes the one before it: `fetch`, `wait` and `download`.
+POLL_CODES = (FAILED, BAD_KEY, _TOO_MANY_REQUESTS, NOT_FOUND, _NO_CREDITS, _NETWORK)
+WAIT_CODES = (*POLL_CODES, TIMED_OUT)
+DOWNLOAD_CODES = (*WAIT_CODES, UNSAVED)
+# All codes. A run of a batch sends nothing, but its journal may hold uncertain submits.
+SUBMIT_CODES = (*DOWNLOAD_CODES, UNCERTAIN)
+_CODES_OF_ALL_COMMANDS = (SUCCESS, USAGE, INTERNAL_ERROR, INTERRUPTED)
 
 
 @frozen
@@ -66,7 +76,7 @@ _RANKED_CODES = (
         "check what the plan of the key in MODELSLAB_API_KEY includes",
     ),
     ExitCode(
-        6,
+        _NO_CREDITS,
         "the account has no credits or no plan",
         (PaymentRequired,),
         "add credits or renew the plan, then ask again",
@@ -78,12 +88,17 @@ _RANKED_CODES = (
         "check the ticket and the base URL",
     ),
     ExitCode(
-        10,
+        _NETWORK,
         "a problem of the network, a proxy, the server or its certificate",
         (TransientError, ConnectionImpossible),
         "check the network and the base URL, then ask again",
     ),
-    ExitCode(4, "too many requests", (RateLimited,), "ask again later, and less often"),
+    ExitCode(
+        _TOO_MANY_REQUESTS,
+        "too many requests",
+        (RateLimited,),
+        "ask again later, and less often",
+    ),
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
@@ -104,7 +119,7 @@ _RANKED_CODES = (
         (TicketNotFound,),
     ),
     ExitCode(FAILED, "the generation failed", (GenerationFailed,)),
-    ExitCode(SUCCESS, "success; for `fetch` also a job that is still running"),
+    ExitCode(SUCCESS, "success"),
 )
 _UNRANKED_CODES = (
     ExitCode(INTERNAL_ERROR, "a bug in this program; please report it"),
@@ -195,15 +210,31 @@ def _advice(error: ModelsLabError) -> str:
     return error.advice or exit_code_for(error).advice
 
 
-def exit_codes() -> str:
-    """Return the list of exit codes for the help of a command."""
+def exit_codes(codes: Collection[int], *, success: str = "success", is_ranked: bool = True) -> str:
+    """
+    Return the list of exit codes for the help of a command.
+
+    Args:
+        codes: The codes that the command can return, apart from those of all commands.
+        success: What the code 0 means.
+        is_ranked: Whether the command may take many tickets and return the worst of their codes.
+    """
+    known = {*codes, *_CODES_OF_ALL_COMMANDS}
     rows = sorted((*_RANKED_CODES, *_UNRANKED_CODES), key=lambda row: row.code)
-    ranked = ", ".join(str(row.code) for row in _RANKED_CODES)
+    ranked = ", ".join(str(row.code) for row in _RANKED_CODES if row.code in known)
     return "\n".join(
         (
             "\b",
             "Exit codes:",
-            *(f"  {row.code:>3}  {row.meaning}" for row in rows),
-            f"Many tickets end with their worst code. From worst to best: {ranked}.",
+            *(
+                f"  {row.code:>3}  {success if row.code == SUCCESS else row.meaning}"
+                for row in rows
+                if row.code in known
+            ),
+            *(
+                [f"Many tickets end with their worst code. From worst to best: {ranked}."]
+                if is_ranked
+                else []
+            ),
         )
     )

@@ -12,7 +12,7 @@ from .. import Client, Reply, Ticket
 from .._transport.credentials import Credentials
 from . import options, output
 from .event_loop import run_async
-from .exit_codes import code_for, exit_codes
+from .exit_codes import POLL_CODES, WAIT_CODES, code_for, exit_codes
 from .exit_tally import ExitTally, run_with_tally
 from .ticket_arguments import (
     STDIN,
@@ -24,7 +24,9 @@ from .ticket_arguments import (
 )
 
 
-@click.command(epilog=exit_codes())
+@click.command(
+    epilog=exit_codes(POLL_CODES, success="success, or the job is still running", is_ranked=False)
+)
 @click.argument("ticket", shell_complete=options.complete_ticket)
 @options.host_options
 @options.json_option()
@@ -49,7 +51,7 @@ async def _fetch(client: Client, ticket: Ticket) -> Reply:
         return await client.fetch(ticket)
 
 
-@click.command(epilog=exit_codes())
+@click.command(epilog=exit_codes(WAIT_CODES))
 @options.tickets
 @options.timeout_option("0 gives up at once")
 @options.host_options

@@ -14,7 +14,7 @@ from .._transport.credentials import MissingApiKey
 from . import options, output
 from .endpoint_parameters import EndpointCommand, extra_parameters_option, make_requests
 from .event_loop import run_async
-from .exit_codes import exit_codes
+from .exit_codes import SUBMIT_CODES, exit_codes
 from .generation_run import GenerationRun
 from .ticket_arguments import (
     DEFAULT_SUBMIT_TIMEOUT_S,
@@ -25,7 +25,7 @@ from .ticket_arguments import (
 )
 
 
-@click.command(cls=EndpointCommand, epilog=exit_codes())
+@click.command(cls=EndpointCommand, epilog=exit_codes(SUBMIT_CODES))
 @click.argument("endpoint", shell_complete=options.complete_endpoint)
 @extra_parameters_option("Any other parameter, by the name that the service gives it.")
 @click.option(

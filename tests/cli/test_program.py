@@ -51,14 +51,34 @@ def test_worst_code_follows_the_ranking():
     assert 0 == worst_code([])
 
 
-@pytest.mark.parametrize("arguments", [(), ("fetch",), ("wait",)])
-def test_help_lists_exit_codes(program, arguments):
-    """The help lists the exit codes and their ranking, for authors of scripts."""
-    run = program(*arguments, "--help")
+@pytest.mark.parametrize(
+    ("arguments", "ranked"),
+    [
+        ("", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("fetch", ""),
+        ("wait", "3, 6, 2, 10, 4, 7, 5, 1, 0"),
+        ("download", "3, 6, 2, 10, 4, 7, 8, 5, 1, 0"),
+        ("generate", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("batch run", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("batch retry", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("batch submit", "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0"),
+        ("batch verify", ""),
+    ],
+)
+def test_help_lists_exit_codes_of_the_command(program, arguments, ranked):
+    """The help lists the codes that the command can return, and ranks those of many tickets."""
+    run = program(*arguments.split(), "--help")
     assert 0 == run.returncode
-    for line in ("0  success", "1  the generation failed", "7  not finished", "130  interrupted"):
-        assert line in run.stdout
-    assert "3, 6, 2, 10, 4, 7, 9, 8, 5, 1, 0" in " ".join(run.stdout.split())
+    codes = {
+        "fetch": {0, 1, 2, 3, 4, 5, 6, 10},
+        "batch verify": {0, 2, 8},
+    }.get(arguments, {int(code) for code in ranked.split(", ") if code})
+    listed = re.findall(r"^ +(\d+)  \S", run.stdout.partition("Exit codes:")[2], re.MULTILINE)
+    assert sorted(codes | {70, 130}) == [int(code) for code in listed]
+    text = " ".join(run.stdout.split())
+    assert bool(ranked) == ("From worst to best" in text)
+    assert f"{ranked}." in text
+    assert (arguments in ("", "fetch")) == ("still running" in text)
 
 
 @pytest.mark.parametrize("command", ["families", "emulate", "demo"])

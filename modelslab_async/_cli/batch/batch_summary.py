@@ -6,7 +6,7 @@ from attrs import frozen
 
 from ... import Report
 from ...journal import PendingSubmit
-from ..exit_codes import FAILED, NOT_FOUND, TIMED_OUT, UNSAVED
+from ..exit_codes import FAILED, NOT_FOUND, TIMED_OUT, UNCERTAIN, UNSAVED
 from .missing_saved_files import MissingFiles
 
 
@@ -28,7 +28,7 @@ class BatchSummary:
 
     def codes(self, given_up: int) -> dict[int, int]:
         """
-        Return the exit codes of the journal's tickets, with the number of tickets for each.
+        Return the exit codes of the journal's tickets and submits, with the number for each.
 
         Args:
             given_up: The number of tickets that the run itself gave up. These tickets are left out,
@@ -42,6 +42,7 @@ class BatchSummary:
             UNSAVED: report.save_pending
             + report.unsaved
             + (self.missing_files.count if self.missing_files else 0),
+            UNCERTAIN: len(self.uncertain),
         }
         return {code: count for code, count in counts.items() if count}
 

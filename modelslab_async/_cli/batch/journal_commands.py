@@ -77,7 +77,7 @@ def export(*, file: Path, path: Path, file_format: str | None) -> None:
     output.print_message(f"{run_async(write()):,} outcomes{where}")
 
 
-@click.command(epilog=exit_codes())
+@click.command(epilog=exit_codes((UNSAVED,), is_ranked=False))
 @click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
 @journal
 @click.option(

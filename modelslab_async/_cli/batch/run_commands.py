@@ -8,7 +8,7 @@ import click
 
 from ..._models.new_ticket import NewTicket
 from .. import options, output
-from ..exit_codes import exit_codes
+from ..exit_codes import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..ticket_arguments import find_credentials, find_family
 from .batch_work import TicketWork
@@ -59,7 +59,7 @@ window_option = click.option(
 )
 
 
-@click.command("run", epilog=exit_codes())
+@click.command("run", epilog=exit_codes(SUBMIT_CODES))
 @click.argument("ids", required=False, type=click.Path(allow_dash=True))
 @click.option(
     "--family",
@@ -117,7 +117,7 @@ def run_command(
     return run_batch(plan, (base_url, legacy_base_url), work, tally=tally)
 
 
-@click.command(epilog=exit_codes())
+@click.command(epilog=exit_codes(SUBMIT_CODES))
 @click.option("--failed", is_flag=True, help="Poll the failed tickets again, too.")
 @run_options
 @window_option

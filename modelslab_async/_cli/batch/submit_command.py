@@ -13,7 +13,7 @@ from ..._transport.credentials import MissingApiKey
 from .. import options, output
 from ..endpoint_parameters import extra_parameters_option, find_endpoint
 from ..event_loop import run_async
-from ..exit_codes import exit_codes
+from ..exit_codes import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..ticket_arguments import UnusableKey, find_credentials, make_client, missing_key_message
 from .batch_work import SubmitWork
@@ -27,7 +27,7 @@ from .ticket_input import source_name
 OUTAGE_S: Final = 1800.0
 
 
-@click.command("submit", epilog=exit_codes())
+@click.command("submit", epilog=exit_codes(SUBMIT_CODES))
 @click.argument("table", type=click.Path(allow_dash=True))
 @click.option(
     "--endpoint",

@@ -285,6 +285,9 @@ def test_uncertain_submit_is_listed_and_settled(here, submits):
         assert "confirm" not in result.stderr
         assert "1 uncertain" in result.stdout
     assert [] == submits()
+    run = here("run", "--quiet")
+    assert 9 == run.returncode
+    assert "1 submits may or may not have started work" in run.stderr
     listed = here("uncertain")
     assert advice in listed.stderr
     assert "77  realtime/text2img  sent 2001-09-09T01:46:40+00:00  key lost" in listed.stdout
