@@ -4,8 +4,8 @@ import sys
 from importlib import import_module
 from types import FunctionType
 
-# Importing `typing` takes ten times as long as the rest of this module. Until the command line has
-# set its handler, Ctrl-C prints a traceback.
+# `TYPE_CHECKING` is not imported from `typing`. That import would take ten times as long as the
+# rest of this module, and Ctrl-C during it would print a traceback.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ class Client:
         unsent_timeout: The most seconds for which a submit that cannot leave this machine is tried
             again. Then it ends with a `TransportError`, and nothing was paid.
         max_submits: The most submits that may be paid for; None for no limit.
-        wait_timeout: The most seconds of a wait whose call gives no `timeout`; None for no limit.
+        wait_timeout: The timeout of each wait that is called without `timeout`; None for no limit.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
             be stored. If it raises, `submit` raises that error, with a note that names the ticket.
         on_event: Called with each `Event` of polls, submits and uploads. It must not block.
@@ -158,24 +158,26 @@ class Client:
 
         Args:
             tickets: An iterable or async iterable of tickets in any form.
-            timeout: The most seconds to wait for each from its read; then it is `Unresolved`.
-            window: The most tickets that are open or have an outcome that is not yet taken.
+            timeout: The maximum number of seconds to wait for each ticket, from when it is read
+                from the source. A ticket still open then is `Unresolved`.
+            window: The maximum number of tickets that are open or whose outcomes the caller has not
+                yet taken.
 
         Raises:
-            ValueError: A ticket is ill-formed, or its family unknown. It is raised, as any error
-                of the source is, after the outcomes of all tickets before it.
+            ValueError: A ticket is ill-formed, or its family unknown. This, and any error of the
+                source, is raised after the outcomes of all earlier tickets.
         """
         return stream_outcomes(self.engine, tickets, timeout=timeout, window=window)
 
     def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
-        """Yield each new `Processing` of a ticket (a slow reader gets the newest), then its end."""
+        """Yield each new `Processing` (a slow reader gets the newest), then the outcome."""
         return stream_updates(self.engine, ticket)
 
     def nudge(self, ticket: TicketLike) -> None:
         """
         Poll a ticket now, if a caller waits for it. Use this if the job may just have ended.
 
-        Repeated calls cause at most one poll of the ticket within the `floor` seconds of the pace.
+        Repeated calls cause at most one poll of the ticket in `floor` seconds; see `Pace`.
         """
         self.engine.nudge(Ticket.of(ticket))
 
@@ -201,8 +203,8 @@ class Client:
         Raises:
             SubmitUncertain: The work may have been started. Search for it before you pay again.
             GenerationFailed: The server accepted the work, and it failed at once.
-            ModelsLabError: Nothing was started: `Refused`, `TransientError` (not sent, or of an
-                upload), `UnusableFile`, `SubmitLimitReached` or `ClientClosed`.
+            ModelsLabError: Nothing was started: `Refused`, `TransientError` (nothing was sent, or
+                an upload failed), `UnusableFile`, `SubmitLimitReached` or `ClientClosed`.
             ValueError: The endpoint is unknown, or the parameters do not fit. Nothing was sent.
         """
         submit_request = await self.engine.prepare(Submission.of(endpoint, params))
@@ -252,8 +254,10 @@ class Client:
 
         Args:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.
-            timeout: The most seconds to wait for each started request; then it is `Unresolved`.
-            window: The most requests that are in progress or have an outcome that is not yet taken.
+            timeout: The maximum number of seconds to wait for each request once it is started. A
+                request still open then is `Unresolved`.
+            window: The maximum number of requests in progress or whose outcomes the caller has not
+                yet taken.
 
         Raises:
             ValueError: A request is ill-formed, its endpoint is unknown, or its parameters do not

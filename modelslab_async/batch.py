@@ -134,13 +134,14 @@ class Batch:
         self, *, timeout: float | None = None, window: int = 10_000
     ) -> AsyncGenerator[Outcome, None]:
         """
-        Wait for all open tickets, and yield the outcomes as they end, each once it is committed.
+        Wait for all open tickets, and yield each outcome as soon as it is committed.
 
         Tickets that earlier runs left `Unresolved` are open again. The run ends when no ticket is
         open, in this process or another. Leaving it early leaves the rest to the next run.
 
         Args:
-            timeout: The most seconds to wait for each ticket, from when the client took it.
+            timeout: The maximum number of seconds to wait for each ticket, from when the client
+                begins to poll it.
             window: The most tickets that this process holds at once.
 
         Raises:
@@ -222,7 +223,7 @@ class Batch:
         """
         Begin nothing new, and finish what is in flight. A later batch continues with the rest.
 
-        A run ends soon. If it saves files, it ends when its transfers have ended.
+        `run` then ends soon, and `save` once its current transfers have ended.
         """
         self._runs.drain()
 

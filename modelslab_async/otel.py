@@ -139,7 +139,7 @@ def _metrics_of(provider: metrics.MeterProvider) -> _Metrics:
 
 
 class _OpenTelemetry:
-    """Implements `Telemetry` with a tracer and the instruments of a meter."""
+    """Implements `Telemetry` with an OpenTelemetry tracer and the instruments of a meter."""
 
     def __init__(self, tracer: trace.Tracer, instruments: _Metrics) -> None:
         self._tracer = tracer

@@ -21,26 +21,27 @@ from .granted_poll_times import GrantedPollTimes
 
 _logger = logging.getLogger("modelslab_async")
 
-# The seconds between two reports: while submits wait for a slot, while tickets are open or slots
-# are in use, and otherwise. An account may forget a client that reports nothing for half a minute.
+# The seconds between two reports: the first while submits wait for a slot, the second while tickets
+# are open or slots are in use, the third when idle. An account may forget a client that reports
+# nothing for half a minute.
 _WAITING_INTERVAL_S = 0.02
 _OPEN_INTERVAL_S = 0.25
 _IDLE_INTERVAL_S = 10.0
-# The pause after the account could not be used.
+# The pause before the client tries again to reach an account that failed.
 _RETRY_INTERVAL_S = 1.0
-# A pause that ends at least this much later than the known pause is a new pause. Differences below
-# this come from reading two clocks.
+# A pause counts as new only if it ends at least this much later than the known one. Smaller
+# differences come from reading two clocks.
 _NEW_PAUSE_S = 0.05
 
 
 class AccountLink:
     """
-    Reports to an account what one client uses, and applies what the client may use.
+    Reports one client's use to an account, and applies the limits that the account grants.
 
     Args:
-        membership: The client as a member of the account.
+        membership: The client's membership in the account.
         digest_of: Returns the digest of a key. The account never gets a key.
-        has_rate: Whether the account limits polls, as far as is known before the first report.
+        has_rate: Whether to assume that the account limits polls, until its first answer tells.
     """
 
     def __init__(
@@ -84,12 +85,12 @@ class AccountLink:
         self._wakeup.wake()
 
     def make_slots(self, tier: Tier, polls: SlotPolls) -> Slots:
-        """Return the slots of one key. The account says how many there are."""
+        """Return the slots of one key. The account sets their number."""
         self._slots[tier] = slots = AccountSlots(polls=polls, on_change=self.wake)
         return slots
 
     def poll_rate_of(self, tier: Tier) -> PollRate:
-        """Return how fast polls with a key may start."""
+        """Return the limiter of polls with a key."""
         self._poll_times[tier] = poll_times = GrantedPollTimes(
             asyncio.get_running_loop().time, self.wake, is_limited=self._has_rate
         )

@@ -1,4 +1,4 @@
-"""What a client reports to a shared account, and what it may use in return. Nothing is stored."""
+"""The reports of a client to a shared account, and the account's answers. Stores nothing."""
 
 from collections.abc import Mapping
 from typing import Final, Protocol, TypeAlias
@@ -7,8 +7,8 @@ from attrs import frozen
 
 from .._models.ticket import Ticket
 
-# A poll time must be used within this many seconds, or it is lost. Otherwise clients that are late
-# could use many past times at once, and together exceed the rate.
+# A granted poll time expires after this many seconds. Otherwise clients that are late could use
+# many past times at once, and together exceed the rate.
 MAX_LATENESS_S: Final = 0.02
 
 
@@ -36,8 +36,7 @@ class SlotUse:
     Attributes:
         tickets: The tickets that hold slots.
         in_flight: The number of submits that were admitted and have no result yet.
-        uncertain_until: When each submit that may have started work gives back its slot, on the
-            account's clock.
+        uncertain_until: When the slot of each uncertain submit is freed, on the account's clock.
         waiting: The number of submits that wait for a slot.
     """
 
@@ -55,29 +54,29 @@ class SlotUse:
 @frozen(kw_only=True)
 class Pauses:
     """
-    The ends of the pauses that the server asked for with one key, on the account's clock.
+    Until when the server asked the users of one key to pause. Times are on the account's clock.
 
     Attributes:
-        submits: The end of the pause of submits; 0 for none.
-        polls: The end of the pause of polls; 0 for none.
+        submits: When submits may start again; 0 for no pause.
+        polls: When polls may start again; 0 for no pause.
     """
 
     submits: float = 0.0
     polls: float = 0.0
 
     def merge(self, other: "Pauses") -> "Pauses":
-        """Return the later end of each pause."""
+        """Return the later of the two ends for submits, and for polls."""
         return Pauses(submits=max(self.submits, other.submits), polls=max(self.polls, other.polls))
 
 
 @frozen(kw_only=True)
 class KeyReport:
     """
-    What a client uses and wants of one key.
+    A client's report about one key: what it uses, and what it asks for.
 
     Attributes:
-        slots: The slots that it uses.
-        polls_wanted: The number of poll times that it wants.
+        slots: The slots that the client uses.
+        polls_wanted: The number of poll times that the client asks for.
         pauses: The pauses that the server asked this client for.
     """
 
@@ -89,15 +88,15 @@ class KeyReport:
 @frozen(kw_only=True)
 class KeyAllotment:
     """
-    What a client may use of one key.
+    The account's answer to a report: what the client may use of one key.
 
     Attributes:
         slot_limit: The most slots that the client may use until its next report.
         has_other_waiters: Whether submits of other clients wait for a slot.
-        adopted: Tickets of clients that have died. They now hold slots of this client.
+        adopted: Tickets of dead clients, which from now on hold slots of this client.
         poll_times: When the client may start a poll, on the account's clock; None if the account
             does not limit polls.
-        pauses: The pauses that the server asked any client for.
+        pauses: The pauses that the server asked for, as reported by all clients.
     """
 
     slot_limit: int | None = None
@@ -115,7 +114,7 @@ Allotments: TypeAlias = Mapping[str, KeyAllotment]
 
 
 class Membership(Protocol):
-    """One client as a member of an account. It reports to the account and gets allotments."""
+    """One client's membership in an account. It sends reports and gets allotments."""
 
     def clock(self) -> float:
         """Return the time on the account's clock."""
@@ -126,5 +125,5 @@ class Membership(Protocol):
         ...
 
     async def leave(self, reports: Reports, /) -> None:
-        """Record what the client still holds for others to adopt, and close the membership."""
+        """Record what the client still holds, for other clients to adopt. End the membership."""
         ...

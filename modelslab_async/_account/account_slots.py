@@ -54,7 +54,7 @@ class AccountSlots(Slots):
         self._admit()
 
     def pause(self, until: float) -> None:
-        """Admit no submit until a moment on the clock of the event loop."""
+        """Admit no submit before this time on the event loop's clock."""
         self._paused_until = max(self._paused_until, until)
 
     @property
@@ -72,7 +72,7 @@ class AccountSlots(Slots):
         return len(self._waiting) if self._is_key_accepted else min(1, len(self._waiting))
 
     def _admit_waiting(self) -> None:
-        # The free slots go back to the account, also those of which the time is over now.
+        # Free slots go back to the account. Those that have just expired are free too.
         self._evict_stale(asyncio.get_running_loop().time())
         if self.limit is not None:
             self.limit = min(self.limit, self.used)

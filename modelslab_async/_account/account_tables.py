@@ -11,7 +11,7 @@ from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 _APPLICATION_ID: Final = 0x4D4C6163
 _VERSION: Final = 1
 
-# Times are on the clock of the machine, which starts again when the machine does.
+# Times are on the machine's monotonic clock, which restarts at every boot.
 _TABLES: Final = (
     """
     CREATE TABLE limits (
@@ -103,10 +103,10 @@ def prepare_tables(db: sqlite3.Connection, path: str) -> None:
 
 
 def forget_times(db: sqlite3.Connection, now: float) -> None:
-    """Forget what was recorded before the machine, and so its clock, started anew."""
+    """Forget the times from before a reboot, because the machine's clock has restarted."""
     for table in ("clients", "poll_times", "pollers", "pauses"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- the names stand in this function.
-    # Work may have been started, and may still be queued at the service.
+    # These tickets and submits keep their slots, because their work may still be queued.
     db.execute("UPDATE held_tickets SET submitted_at = ?", (now,))
     db.execute("UPDATE uncertain SET until = ?", (now + DEFAULT_DURATION_S,))
 

@@ -1,4 +1,4 @@
-"""GrantedPollTimes: says when the next poll of one key may start, by times that were granted."""
+"""GrantedPollTimes: lets polls of one key start only at times that an account granted."""
 
 import math
 from collections import deque
@@ -12,19 +12,19 @@ from .account_reports import MAX_LATENESS_S
 @define(eq=False)
 class GrantedPollTimes:
     """
-    The poll times that an account granted to this client, in place of a `RateLimiter`.
+    Limits polls to the times that an account granted to this client. It replaces `RateLimiter`.
 
-    Each time is used within `MAX_LATENESS_S`, or lost. When none is left, twice as many are asked
-    for as were granted before, so that a busy client asks seldom. If some of those were lost, no
-    more are asked for than before.
+    A time that is not used within `MAX_LATENESS_S` expires. When none is left, the client asks for
+    twice as many as last time, so that a busy client asks rarely. If some expired unused, it asks
+    for as many as last time.
 
     Args:
         clock: Returns the time of the event loop.
-        on_empty: Called when there is no time left and a poll wants to start.
+        on_empty: Called when a poll wants to start and no time is left.
 
     Attributes:
         wanted: The number of times to ask for; 0 unless a poll waits for a time.
-        is_limited: Whether polls need a time. The first answer of the account may change it.
+        is_limited: Whether polls need a granted time. The account's first answer may change it.
     """
 
     clock: Callable[[], float]
@@ -46,19 +46,20 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0]
         if not self.wanted:
-            # If all were lost, the answer came too late for them. More times reach further ahead.
+            # If all times expired unused, the account answered too late. More times would reach
+            # further into the future.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()
         return math.inf
 
     def record(self, _now: float) -> None:
-        """Use up the next time, if polls need one, because a poll starts now."""
+        """Consume the next time, if polls need one, because a poll starts now."""
         if self.is_limited:
             self._times.popleft()
             self._used += 1
 
     def grant(self, times: Iterable[float]) -> None:
-        """Replace the times that are over by new ones, on the clock of the event loop."""
+        """Add times that the account granted, on the event loop's clock."""
         self._times.extend(times)
         self._granted, self._used, self.wanted = len(self._times), 0, 0

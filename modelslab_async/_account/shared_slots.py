@@ -12,7 +12,7 @@ from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .account_reports import HeldTicket, KeyAllotment, SlotUse
 
 # A client that waits for a slot reports many times a second. After this many seconds without a
-# report it no longer goes before others, so that a stopped process does not hold them up.
+# report it loses its turn, so that a stopped process does not block the others.
 _MAX_REPORT_GAP_S: Final = 0.5
 
 
@@ -113,7 +113,7 @@ class SlotsOfKey:
             (self.key, self.client),
         ).fetchone()[0]
         free = queue - self._count_used()
-        # Each client that has waited for longer gets a slot first.
+        # Leave a slot for each client that has waited for longer than this one.
         free_for_me = max(0, free - self._count_waiters_before(last_grant))
         # While others wait, slots are granted one at a time, so that the clients get them in turn.
         max_grant = 1 if self._count_waiters_before(math.inf) else use.waiting
@@ -140,7 +140,7 @@ class SlotsOfKey:
         return used
 
     def _count_waiters_before(self, moment: float) -> int:
-        """Count the other clients that wait for a slot and got their last one before a moment."""
+        """Count the other clients that wait for a slot and got their last one before this time."""
         count: int = self.db.execute(
             """
             SELECT count(*) FROM submitting

@@ -30,7 +30,7 @@ _LOCK_TIMEOUT_S: Final = 5.0
 
 
 class _Limits(NamedTuple):
-    """The limits of an account, and the time of the exchange in which they were read."""
+    """The limits of an account, and the time at which they were read."""
 
     rate: float | None
     queue: int | None
@@ -113,7 +113,7 @@ class SQLiteAccount:
 
 class SQLiteMembership:
     """
-    One client as a member of an `SQLiteAccount`. A thread of its own uses the file.
+    One client as a member of an `SQLiteAccount`. All access to the file is in a thread of its own.
 
     Args:
         path: The file of the account.
@@ -209,7 +209,7 @@ class SQLiteMembership:
     def _close(self) -> None:
         db, self._db = self._db, None
         if db is not None:
-            # What was committed stays. There is nothing left to tell the caller.
+            # Everything is committed already, so a failing close loses nothing.
             with suppress(sqlite3.Error):
                 db.close()
 
@@ -217,8 +217,8 @@ class SQLiteMembership:
 def _connect(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
     try:
-        # A power cut may undo the latest commits. It also ends all processes, so only the records
-        # of the latest submits are lost.
+        # A power cut may undo the latest commits. It also ends all clients, so only the records of
+        # the latest submits are lost.
         db.execute("PRAGMA synchronous = NORMAL")
         db.create_function("has_died", 1, has_died)
     except BaseException:
@@ -237,7 +237,7 @@ def _remove_dead_clients(db: sqlite3.Connection, now: float) -> None:
 
 
 def _limits(db: sqlite3.Connection, now: float) -> _Limits:
-    """Return the limits of the clients that are open, and note the time."""
+    """Return the limits that the open clients agreed on, and record that they are in use."""
     db.execute("UPDATE limits SET last_seen = ?", (now,))
     rate, queue = db.execute("SELECT rate, queue FROM limits").fetchone()
     return _Limits(rate, queue, now)

@@ -17,12 +17,12 @@ class BoundedMap(Generic[ItemT, ResultT]):
     """
     Calls a function for each item of a source, and yields the results in the order they finish.
 
-    The source is read lazily: an item counts against the window from its read until its result is
-    taken. Use each map for one `run`.
+    The source is read lazily: an item counts against the window from when it is read until its
+    result is taken. Call `run` only once.
 
     Args:
         function: Awaited for each item, in a task of its own. If it raises, the run stops.
-        window: The most items that are in progress or not yet taken.
+        window: The maximum number of items that are in progress or whose results are not yet taken.
     """
 
     def __init__(self, function: Callable[[ItemT], Awaitable[ResultT]], window: int) -> None:

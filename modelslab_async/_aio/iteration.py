@@ -28,7 +28,7 @@ async def iterate(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, N
 async def chunks_of(
     source: Iterable[T] | AsyncIterable[T], size: int, convert: Callable[[T], U]
 ) -> AsyncGenerator[list[U], None]:
-    """Yield the converted items in lists of `size`, and last the rest. Other tasks may run too."""
+    """Yield the converted items in lists of at most `size`, and let other tasks run."""
     yielder = Yielder()
     chunk: list[U] = []
     async with aclosing(iterate(source)) as items:

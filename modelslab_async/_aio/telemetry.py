@@ -1,4 +1,4 @@
-"""Telemetry: what an exporter of spans and metrics must have. Nothing here exports anything."""
+"""Telemetry: the interface of an object that makes spans and metrics. It exports nothing itself."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -25,7 +25,7 @@ class Gauges:
 
     Attributes:
         open_tickets: Returns the number of tickets that are polled.
-        used_slots: Returns the number of slots in use, for the tier of each key.
+        used_slots: Returns the number of slots in use, by the tier of the key.
     """
 
     open_tickets: Callable[[], int]
@@ -55,13 +55,13 @@ class Telemetry(Protocol):
         ...
 
     def on_event(self, event: Event, /) -> object:
-        """Take an event."""
+        """Receive an event."""
 
     def on_exchange(self, record: ExchangeRecord, /) -> object:
-        """Take the record of an HTTP request, in the task that sent it."""
+        """Receive the record of an HTTP request, in the task that sent it."""
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
-        """Report gauges from now on. Return a function that ends this."""
+        """Begin to report gauges. Return a function that stops it."""
         ...
 
 

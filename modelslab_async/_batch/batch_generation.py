@@ -115,7 +115,7 @@ class BatchGeneration:
             await asyncio.wait(tasks)
 
     async def _hold_slots(self) -> None:
-        """Hold slots for the tickets of ended processes that the service still has in its queue."""
+        """Hold slots for tickets that ended processes left in the service's queue."""
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
             if submit.ticket is not None:
@@ -123,7 +123,7 @@ class BatchGeneration:
                 self._engine.submitter.hold_slot(submit.ticket, endpoint=submit.endpoint, age=age)
 
     async def _end_run(self, routing: asyncio.Task[None]) -> None:
-        """Wait for the run to end by itself, unless it would poll tickets of other callers."""
+        """Wait for the run to end, unless tickets that other callers added would keep it going."""
         self._feed.close()
         report = await self._journal.report()
         if not report.open and not report.save_pending:
@@ -166,7 +166,8 @@ class BatchGeneration:
                 try:
                     return await self._submit(submission)
                 except DuplicateSubmit:
-                    # If the track_id is free, another task or process recorded this key meanwhile.
+                    # Either the track_id is taken, or another task or process has just recorded
+                    # this key.
                     if await self._is_track_id_taken(submission):
                         other = "another submission"
                         return Unsubmitted(cause=_conflict(submission, "track_id", other))
@@ -178,7 +179,7 @@ class BatchGeneration:
             elif recorded.track_id in {each.track_id for each in await self._journal.uncertain()}:
                 return Unsubmitted(cause=uncertain_error(recorded))
             else:
-                # It is in flight, in another task or process.
+                # Another task or process is sending this submission now.
                 await asyncio.sleep(self._recheck_s)
 
     async def _is_track_id_taken(self, submission: Submission) -> bool:

@@ -41,7 +41,7 @@ class PollRun:
             again.
         lease: The seconds that claimed tickets stay with this run if the process dies.
         save_files: Whether to queue the files of successes, for a `SaveRun`.
-        feed: Tells of tickets that are added during the run; None if none are.
+        feed: Announces tickets that are added during the run; None if none are added.
 
     Attributes:
         run_id: The run's number.

@@ -12,7 +12,7 @@ def to_result(
     recorded: RecordedResult, *, first_run: int | None, saves_files: bool
 ) -> Outcome | SaveResult | None:
     """
-    Return the result that is recorded of a ticket; None if a run still works on it.
+    Return the recorded result of a ticket; None if a run still works on it.
 
     Args:
         recorded: What the journal holds.

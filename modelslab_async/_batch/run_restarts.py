@@ -45,7 +45,7 @@ class RunSequence:
             downloads: Saves the files of successes; None to yield the successes themselves.
             timeout: The most seconds to wait for each ticket.
             window: The most tickets that a run polls at a time.
-            feed: Tells of tickets that are added during the run.
+            feed: Announces tickets that are added during the run.
 
         Raises:
             ValueError: The timeout or the window is out of its range.

@@ -38,7 +38,7 @@ class SaveRun:
         journal: The journal of both runs.
         before_run: A run's number. Files that runs with lower numbers failed to save are tried
             again.
-        feed: Tells of results that are added during the run; None if none are.
+        feed: Announces tickets that are added during the run; None if none are added.
     """
 
     def __init__(

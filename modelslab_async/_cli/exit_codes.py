@@ -102,7 +102,7 @@ _RANKED_CODES = (
     ExitCode(
         TIMED_OUT, "not finished within the timeout", (WaitTimeout, SubmitTimeout, ClientClosed)
     ),
-    # A repetition does not solve it, so it hides no code with which one makes sense.
+    # Repeating the command does not help here. So this code ranks below those for which it helps.
     ExitCode(
         UNCERTAIN,
         "a submit may or may not have started work, and is never sent again",

@@ -70,7 +70,7 @@ class GenerationRun:
         self._open: list[Ticket] = []
         self._request_of: dict[Ticket, _Request] = {}
         self._track_id_of: dict[Ticket, str] = {}
-        # Without these options, the resume command would be refused as this one was.
+        # The options that the resume command needs, so that it is not refused as this one was.
         self._needed_options: list[str] = []
         self._submitted = 0
         self._may_be_submitting = False

@@ -11,7 +11,7 @@ from rich.live import Live
 from . import output
 
 _REDRAW_INTERVAL_S = 0.2
-# A terminal echoes "^C" at the cursor. After a full line, the echo would begin a line more, which
+# A terminal echoes "^C" at the cursor. After a full line, the echo would start another line, which
 # the next redraw would not erase. So the cursor stands on an empty line.
 _EMPTY_LINE = ("",)
 

@@ -1,4 +1,4 @@
-"""DownloadNotifier: tells a listener what becomes of one output. It transfers nothing."""
+"""DownloadNotifier: reports the download of one output to a listener. It transfers nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class DownloadNotifier:
     _started: float = Factory(lambda: asyncio.get_running_loop().time())
 
     def begun(self, url: str, body: BodyRange) -> None:
-        """Report that the bytes of a body come now, from its start or from where a part ended."""
+        """Report that a transfer starts, or resumes after the bytes of a part."""
         if body.start:
             self._tell(
                 DownloadResumed(

@@ -171,7 +171,7 @@ def send_through(http: object) -> Send:
     Return a function that sends a request through a client or transport of httpx or httpx2.
 
     Raises:
-        TypeError: `http` is neither.
+        TypeError: `http` is neither a client nor a transport.
     """
     library, given = library_of(http), cast(Any, http)
     if library is None:
@@ -188,7 +188,7 @@ def send_through(http: object) -> Send:
 
 
 def _converting(library: HttpxLibrary, send: Send) -> Send:
-    """Return a function that sends a copy of each httpx request, made by another package."""
+    """Return a function that converts httpx requests to those of another package and sends them."""
 
     async def send_copy(request: httpx.Request) -> httpx.Response:
         copied = library.module.Request(

@@ -43,8 +43,8 @@ class PartFile:
         size: The number of bytes in the part.
         metadata: The version of the file that the bytes belong to; None if a later response cannot
             continue them.
-        published: The file that an earlier run published but did not record, if that run had to
-            move the part because the file system has no hard links; else None.
+        published: A file that an earlier run published and did not record; else None. It is set
+            only if that run moved the part, because the file system has no hard links.
     """
 
     size: int

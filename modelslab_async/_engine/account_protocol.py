@@ -1,4 +1,4 @@
-"""What the engine needs of an account that several clients share. It implements none of it."""
+"""Protocols of an account that several clients share. They limit nothing themselves."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -24,11 +24,11 @@ class JoinedAccount(Protocol):
         ...
 
     def poll_rate_of(self, tier: Tier, /) -> PollRate | None:
-        """Return how fast polls with a key may start; None if they are not limited."""
+        """Return the limiter of polls with a key; None if they are not limited."""
         ...
 
     def make_slots(self, tier: Tier, polls: SlotPolls, /) -> Slots:
-        """Return the slots of one key. The account says how many there are."""
+        """Return the slots of one key. The account sets their number."""
         ...
 
     def on_event(self, event: Event, /) -> None:
@@ -38,7 +38,7 @@ class JoinedAccount(Protocol):
 
 @runtime_checkable
 class Account(Protocol):
-    """The limits of one account, shared by all clients that are given it."""
+    """One account. All clients that it is passed to share its limits."""
 
     @property
     def rate(self) -> float | None:

@@ -45,7 +45,7 @@ class BulkSubmits:
 
         Args:
             submission: What to start.
-            progress: How far the submit has come, for a caller with a deadline.
+            progress: Records how far the submit has come, for a caller with a deadline.
 
         Raises:
             BaseException: The recorder or `on_submitted` raised it. If the work was started, a note
@@ -79,7 +79,7 @@ class BulkSubmits:
         Args:
             submission: What to start.
             timeout: The timeout of the caller in seconds, for messages.
-            deadline: When it ends, on the clock of the event loop.
+            deadline: When the timeout ends, on the event loop's clock.
         """
         progress = SubmitProgress(deadline)
         limit = asyncio.timeout_at(deadline)
@@ -102,8 +102,8 @@ class BulkGeneration:
     Args:
         engine: Submits and polls.
         timeout: The most seconds to wait for each request once it is started.
-        bounds_submits: Whether the timeout begins with `run` instead, and covers the submits too.
-            A timeout of 0 covers no submit.
+        bounds_submits: Whether the timeout starts when `run` starts, so that it includes the
+            submits. A timeout of 0 never includes them.
     """
 
     def __init__(

@@ -56,7 +56,7 @@ class SingleGeneration:
         )
 
     async def _submit_in_time(self, submission: Submission, timeout: float) -> SubmitReply:
-        """Submit within the timeout. After that, raise what is known of the submit."""
+        """Submit within the timeout. After it, raise an error that says how far the submit came."""
         progress = SubmitProgress(asyncio.get_running_loop().time() + timeout)
         if not timeout:
             raise progress.unsent_error(submission.endpoint, timeout)

@@ -1,4 +1,4 @@
-"""Finds and polls the tickets that a webhook is about. It believes nothing else that it says."""
+"""Polls the tickets that a webhook is about. It trusts nothing else in the webhook."""
 
 from contextlib import suppress
 from itertools import product

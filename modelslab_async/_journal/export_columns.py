@@ -15,7 +15,7 @@ OWN_COLUMNS: Final = (
     *("polls", "added_at", "completed_at", "body"),
     *("files", "track_id", "endpoint", "key"),
 )
-# Stands before the name of an input column if another column has that name already.
+# The prefix for an input column whose name is taken by another column.
 _PREFIX: Final = "input_"
 # A float holds every integer up to this one exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
@@ -84,7 +84,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return the type that holds a further value, too. None means that there was no value yet."""
+    """Return a type for the column with one more value. `before` is None before its first value."""
     type_: ColumnType
     match value:
         case None:

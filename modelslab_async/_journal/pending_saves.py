@@ -105,7 +105,7 @@ def claim(
     """
     Claim pending saves, and saves that failed in runs with a number below `before_run`.
 
-    A damaged row ends the save of its own ticket, not the claim.
+    A damaged row fails only the save of its own ticket. The other rows are claimed.
 
     Return None if the run has lost its lease.
     """

@@ -33,7 +33,7 @@ _SELECT_KEYS: Final = """
 @frozen(kw_only=True)
 class SubmittedKey:
     """
-    What the journal holds of a submit that has a key.
+    A submit with a key, as the journal records it.
 
     Attributes:
         endpoint: The name of the endpoint.
@@ -69,7 +69,7 @@ class RecordedSave:
 @frozen(kw_only=True)
 class RecordedResult:
     """
-    What the journal holds of a ticket that has an outcome.
+    A ticket with an outcome, as the journal records it.
 
     Attributes:
         outcome: The outcome.

@@ -10,7 +10,7 @@ from .ticket import Ticket
 @frozen(kw_only=True)
 class DownloadStarted:
     """
-    The transfer of a file begins at its first byte. If it has to begin anew, the event is repeated.
+    The transfer of a file starts at its first byte. If it has to start over, the event is repeated.
 
     Attributes:
         ticket: The ticket of the output.
@@ -28,7 +28,7 @@ class DownloadStarted:
 @frozen(kw_only=True)
 class DownloadResumed:
     """
-    The transfer of a file goes on behind the bytes that an earlier transfer left.
+    The transfer of a file resumes after the bytes that an earlier transfer left.
 
     Attributes:
         ticket: The ticket of the output.
@@ -54,7 +54,7 @@ class Downloaded:
         file: The file, with its ticket, path and size. After `load`, the path is only a name.
         received: The number of bytes that came over the network for it. It is less than the size if
             an earlier run left a part, and more if the transfer began anew.
-        elapsed: Seconds since the save began, with the wait for other transfers.
+        elapsed: Seconds since the save began, including the wait for other transfers.
     """
 
     file: SavedFile

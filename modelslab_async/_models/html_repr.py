@@ -17,7 +17,7 @@ def html_of(title: object, state: str, *texts: str, outputs: Iterable[str] = ())
 
     Args:
         title: What it is about, such as a ticket.
-        state: How it stands, such as `success`.
+        state: Its state, such as `success`.
         texts: Further texts; empty ones are left out.
         outputs: The results: pictures and other links, or texts.
     """

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from .argument_checks import check_type
 
 _MAX_KEY_LENGTH = 200
-# In a record, a map with this single name stands for a path, because JSON has no paths.
+# JSON has no paths. So a record holds a path as a map with this single key.
 _PATH_MARK = "$file"
 
 

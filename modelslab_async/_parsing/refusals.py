@@ -75,7 +75,7 @@ _ALL_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
 }
 
 
-# Compiled when first needed, because all together take a tenth of the time of `import httpx`.
+# Compiled at first use, because compiling all patterns takes a tenth of the time of `import httpx`.
 @cache
 def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)

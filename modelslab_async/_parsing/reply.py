@@ -156,7 +156,7 @@ class _ErrorReply:
         if not message:
             text = f"{answered} with {status} message"
         elif issubclass(kind, ServerError):
-            # The words of a server in trouble, such as "Server Error", do not say more than this.
+            # The server's message, such as "Server Error", may say little, so add the status code.
             text = f"{answered}: {message}"
         else:
             text = message

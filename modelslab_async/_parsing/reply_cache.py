@@ -44,7 +44,7 @@ class CachedProcessing:
     _families: Mapping[str, Family] = field(repr=False)
     _rule: StatusRule
     _template: bytes = field(repr=False)
-    # Whether the body gives the same status and eta with another id in it; None if not checked yet.
+    # Whether status and eta stay the same with another id in the body; None if not checked yet.
     _is_id_independent: bool | None = None
 
     def to_processing(self, ticket: Ticket) -> Processing:
@@ -54,7 +54,7 @@ class CachedProcessing:
         )
 
     def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
-        """Whether a body of this template gives this status and eta for this ticket too."""
+        """Whether the template with this ticket's id parses to the same status and eta."""
         if self._is_id_independent is None:
             probe = self._read(ticket, _PROBE_ID)
             probed = probe and (probe.status, probe.eta)

@@ -40,7 +40,7 @@ def read_submit_reply(
         headers: The HTTP headers.
         body: The bytes of the body.
         families: The families, with the base URLs in use.
-        default_families: The same families, with the default base URLs. None: those are in use.
+        default_families: The same families, with the default base URLs; None if those are in use.
         local_id: A unique text for the ticket if the service gives no id.
         received_at: The time of the response, in seconds since 1970.
 

@@ -34,7 +34,7 @@ class Listeners:
         return bool(self._listeners)
 
     def __call__(self, event: Event, context: Context | None = None) -> None:
-        """Call all listeners, in the context if there is one, else in that of this task."""
+        """Call all listeners, in the given context or else in that of this task."""
         for listener in self._listeners:
             call_listener(listener, event, context)
 

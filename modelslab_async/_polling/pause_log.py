@@ -13,7 +13,7 @@ _logger = logging.getLogger("modelslab_async")
 
 # The seconds between two warnings, while a host is paused again and again for one kind of cause.
 _WARNING_INTERVAL_S = 600.0
-# The estimate of when a wait gives up adds at most this many pauses, so that it takes little time.
+# The estimate of when a wait gives up sums at most this many pauses, so that it stays fast.
 _MAX_PAUSES_ADDED = 1000
 
 
@@ -53,7 +53,7 @@ class PauseLog:
             _logger.info("polling %s goes on: it answers again", host_queue.host)
 
     def _outlook(self, cause: ModelsLabError) -> str:
-        """Say for how long the waits go on."""
+        """Describe how long the waits will go on."""
         if isinstance(cause, RateLimited):
             return "the waits go on after it, because a rate limit ends none"
         give_up_s = 0.0

@@ -111,7 +111,7 @@ class StatusClient:
         return tier_and_host
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
-        """Return the key's tier and the family of a ticket. A refusal is about one of the two."""
+        """Return a ticket's key tier and family. A refusal ends all tickets of one of the two."""
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 
     async def fetch(self, ticket: Ticket) -> Reply:

@@ -12,8 +12,9 @@ from .family import Call, KeyLocation, Medium, Method
 from .suggestions import closest_name
 from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders
 
-# In the documentation, a parameter takes a file if its name contains one of these words. The
-# exceptions are two switches and a number, which take no file, and some `url`, which take a file.
+# In the documentation, a parameter takes a file if its name contains one of these words. There are
+# exceptions: two switches and a number have such a name but take no file, and some parameters named
+# `url` take one.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
 

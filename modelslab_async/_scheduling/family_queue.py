@@ -33,7 +33,7 @@ _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
 # The longest gap between two polls of a backlog. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# The longest delay of a late timer that the next polls of a backlog make up for.
+# If a timer fires late, the next polls of a backlog catch up on at most this delay.
 _MAX_CATCH_UP_S = 0.05
 
 

@@ -139,7 +139,7 @@ class Pace:
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 
     def base_step(self, age: float) -> float:
-        """Return the seconds of a step at an age, without jitter and without an eta."""
+        """Return the seconds until the next poll of a job of this age, without jitter and eta."""
         grown = min(self.floor + self.growth * age, max(self.growth_cap, self.floor))
         return min(max(grown, self.age_fraction * age), self.ceiling)
 

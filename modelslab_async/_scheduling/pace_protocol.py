@@ -77,7 +77,7 @@ class RetryLimits(Protocol):
         ...
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
-        """Return the seconds between polls of a ticket that is not found yet, or in a backlog."""
+        """Return the seconds between polls of a ticket that is in a backlog or not found yet."""
         ...
 
     def backoff(self, failures: int, jitter: float) -> float:
@@ -102,7 +102,7 @@ class PlainPace(FamilyPace, RetryLimits, Protocol):
     """A pace that does not learn. An adaptive pace starts from it and compares costs with it."""
 
     def base_step(self, age: float) -> float:
-        """Return the seconds of a step at an age, without jitter and without an eta."""
+        """Return the seconds until the next poll of a job of this age, without jitter and eta."""
         ...
 
 

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from .._models.key_tier import Tier
 
-# The longest delay of a late timer that the next polls make up for.
+# If a timer fires late, the next polls catch up on at most this delay.
 _MAX_CATCH_UP_S = 0.05
 
 

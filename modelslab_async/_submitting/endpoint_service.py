@@ -63,10 +63,11 @@ class EndpointService:
 
     def check_keyword(self, method: str, keyword: str, params: Mapping[str, Any]) -> None:
         """
-        Check that no parameter is a misspelling of the keyword that a method has.
+        Check that no parameter is a misspelling of a keyword argument of the called method.
 
         Raises:
-            TypeError: A name is similar to the keyword, and no endpoint has such a parameter.
+            TypeError: A parameter's name is similar to the keyword, and no endpoint has a parameter
+                of that name.
         """
         for name in params:
             if closest_name(name, (keyword,)) and not any(
@@ -91,7 +92,7 @@ class EndpointService:
         return SubmitRequest.of(endpoint, uploads, submission.key, columns)
 
     def _redacted(self, submission: Submission) -> dict[str, Any]:
-        """Return the columns of a submission. A table may hold the key that is used with it."""
+        """Return the columns of a submission. A table may contain the API key, so redact it."""
         encoded = encode_columns(submission.columns, submission.endpoint)
         if not encoded:
             return {}

@@ -31,8 +31,8 @@ from .waiter_queue import WaiterQueue, is_admitted
 # After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
 # slot for good.
 MAX_SLOT_AGE_S = 3600.0
-# Seconds between two scans of the tickets with slots: at most the first figure, but at least the
-# second figure for each ticket, because a scan takes time for each ticket.
+# The maximum number of seconds between two scans of the tickets with slots. With many tickets a
+# scan takes long, so the gap is then at least the second figure times their number.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
 # The pause after a rate limit that names no time.
@@ -212,7 +212,7 @@ class Slots:
 
     @property
     def _next_probe_at(self) -> float:
-        """When to admit one more submit although the server has not yet accepted the key."""
+        """When to admit the next submit while the server has not accepted the key."""
         return self._probing_since + self._in_flight
 
     def _is_full(self, now: float) -> bool:

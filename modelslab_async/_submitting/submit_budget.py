@@ -12,8 +12,8 @@ class SubmitBudget:
     """
     The submits that one client may still make.
 
-    Each submit takes a share before anything is sent for it. It gives the share back if it
-    certainly started no work.
+    Each submit reserves a share of one before anything is sent for it. The share is returned if the
+    submit certainly started no work.
 
     Args:
         limit: The most submits; None for no limit.
@@ -25,7 +25,7 @@ class SubmitBudget:
 
     def take_share(self) -> "BudgetShare":
         """
-        Take a share for one submit.
+        Reserve the share of one submit.
 
         Raises:
             SubmitLimitReached: No share is left.
@@ -42,7 +42,7 @@ class SubmitBudget:
         return BudgetShare(self)
 
     def settle(self, *, is_paid: bool) -> None:
-        """Count a share as paid for, or take it back."""
+        """Count a reserved share as paid for, or free it for another submit."""
         if is_paid:
             self._paid += 1
         else:
@@ -51,7 +51,7 @@ class SubmitBudget:
 
 @define(eq=False)
 class BudgetShare:
-    """The share of one submit. It is settled when no request of the submit can follow any more."""
+    """The share of one submit. It is settled once the submit can send no further request."""
 
     _budget: SubmitBudget
     _is_in_flight: bool = False
@@ -59,7 +59,7 @@ class BudgetShare:
     _is_settled: bool = False
 
     def begin_attempt(self) -> None:
-        """Note that a request may be sent now. Its caller may leave before the result comes."""
+        """Note that a request is being sent. Its caller may leave before the result comes."""
         self._is_in_flight = True
 
     def end_attempt(self, result: SubmitResult | BaseException) -> None:

@@ -1,4 +1,4 @@
-"""SubmitNotifier: tells a recorder and the listeners what becomes of a submit. Sends nothing."""
+"""SubmitNotifier: reports a submit's progress to its recorder and the listeners. Sends nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class SubmitNotifier(SubmitRecorder):
         listeners: Called with each event.
         submit_request: The request that is submitted.
         slots: The slots that the request waits for.
-        tier: The tier of the key of these slots.
+        tier: The tier of the key that the slots belong to.
     """
 
     _recorder: SubmitRecorder
@@ -94,7 +94,7 @@ class SubmitNotifier(SubmitRecorder):
         await self._recorder.finish(submit_request, result)
 
     def ended(self, result: SubmitReply | ModelsLabError) -> None:
-        """Report what came of an attempt."""
+        """Report the result of an attempt."""
         match result:
             case SubmitUncertain():
                 self._listeners(

@@ -24,8 +24,8 @@ _STAGE_TEXTS: dict[Stage, str] = {
     "upload": "its files were still being uploaded",
     "send": "it could not be sent",
 }
-# How long after the deadline the transport may still report that the request never left. Without
-# this, its report would come too late, because its own limit ends at the same moment.
+# How long after the deadline to wait for the transport to report that the request never left. The
+# transport's own limit ends at the deadline too, so its report comes just after it.
 _REPORT_GRACE_S = 0.5
 
 

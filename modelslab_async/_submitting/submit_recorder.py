@@ -53,7 +53,7 @@ def reply_or_raise(result: SubmitReply | CallbackFailure) -> SubmitReply:
 
 
 class SubmitRecorder:
-    """Is called before each submit is sent, and again with its result. Subclasses record both."""
+    """Receives each submit before it is sent, and again with its result. Subclasses record both."""
 
     async def begin(self, submit_request: SubmitRequest) -> None:
         """Record a request before it is sent. If this method raises, the request is not sent."""

@@ -91,7 +91,7 @@ class SubmitRetries:
         return pause
 
     def _seconds_left(self) -> float:
-        """Return for how long the submit may go on unsent."""
+        """Return the seconds left until an unsent submit is given up."""
         now = asyncio.get_running_loop().time()
         since = now if self._unsent_since is None else self._unsent_since
         return since + self.unsent_timeout - now

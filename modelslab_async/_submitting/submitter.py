@@ -58,7 +58,7 @@ class Submitter:
     Args:
         endpoint_service: Checks requests and uploads their files.
         exchange: Sends one submit once.
-        budget: The submits that may be made.
+        budget: Limits the number of submits.
         make_slots: Makes the slots of one key.
         pace: How often and after what pauses a submit is retried.
         timeout: The most seconds that the upload of one file may take.
@@ -117,7 +117,7 @@ class Submitter:
         Args:
             submit_request: What to start.
             submit_recorder: Records the submit.
-            progress: Is told how far the submit has come.
+            progress: Records how far the submit has come.
 
         Returns:
             The reply, or what the submit recorder or `on_submitted` raised.

@@ -29,7 +29,7 @@ class WebhookAddresses:
         return f"{path}/{token}{separator}{query}"
 
     def token(self, secret: str | None, family: str) -> str:
-        """Return the secret part of an address. Each family has another one."""
+        """Return the secret part of an address. It differs from family to family."""
         key = (secret or self._secret).encode()
         subject = "modelslab_async webhook" + (f" {family}" if family else "")
         return hmac.new(key, subject.encode(), hashlib.sha256).hexdigest()

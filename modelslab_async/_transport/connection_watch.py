@@ -57,10 +57,10 @@ def watch_connections(
 
 def keep_only_if_watched(extensions: Mapping[str, Any], *, core: str) -> None:
     """
-    Make sure that a connection is not kept after a response if it was not watched from its start.
+    Make httpcore close the connection of a response unless it was watched from its start.
 
-    Such a connection was opened by another request of a caller's client. Bytes that follow its
-    responses would not be noticed.
+    A caller's client may have opened it for a request of its own. Bytes that follow the responses
+    of such a connection would go unnoticed.
 
     Args:
         extensions: The extensions of the response.
@@ -96,9 +96,9 @@ class RequestWatch:
             self._has_new_connection = True
         elif event == "http11.send_request_headers.started":
             if self._needs_new_connection and not self._has_new_connection:
-                # httpcore closes this connection and takes another one.
+                # This error makes httpcore close the connection and take another one.
                 raise core.ConnectionNotAvailable
-            # An auth flow may send the request once more.
+            # An auth flow may send the request again, which then needs a new connection too.
             self._has_new_connection = False
         if self._next_trace is not None:
             await self._next_trace(event, info)

@@ -44,7 +44,7 @@ def permanent_tls_error(
 
 
 def _is_error_of_openssl(fault: BaseException) -> TypeGuard[ssl.SSLError]:
-    """Return whether a TLS error says why. One of aiohttp has the error of OpenSSL as its cause."""
+    """Return whether an error is OpenSSL's own. aiohttp raises errors that have it as cause."""
     return isinstance(fault, ssl.SSLCertVerificationError) or (
         isinstance(fault, ssl.SSLError) and hasattr(fault, "reason")
     )

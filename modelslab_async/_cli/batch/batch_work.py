@@ -13,7 +13,7 @@ from ..._submitting.endpoint_service import EndpointService
 from .recorded_rows import RecordedRows
 from .submission_input import SubmissionRow
 
-# More than the queue of any plan, so that a submission waits already when a slot becomes free.
+# More than the queue limit of any plan, so that a submission is ready whenever a slot becomes free.
 _MAX_SUBMISSIONS_IN_PROGRESS = 100
 
 
@@ -39,10 +39,10 @@ ResultStream: TypeAlias = AsyncGenerator[WorkResult, None]
 
 
 class BatchWork(Protocol):
-    """What a run of a command does with a batch."""
+    """The work that a command does with a batch."""
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:
-        """Prepare the journal. Return how many tickets the run may add to it by submits."""
+        """Prepare the journal. Return how many tickets the submits of the run may add to it."""
         ...
 
     def results(
@@ -94,7 +94,7 @@ class SubmitWork:
     Submits the rows whose keys are not in the journal, and polls.
 
     Attributes:
-        rows: The submissions, each with a key.
+        rows: The submissions. Each has a key.
         endpoints: Prepares the submits, to compare them with the journal.
         max_submits: The most submits that may be paid for; None for no limit.
     """

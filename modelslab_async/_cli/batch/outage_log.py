@@ -1,4 +1,4 @@
-"""Lets the log tell an outage once and then rarely. It hides no other record."""
+"""Logs an outage once, and then at most every five minutes. It hides no other record."""
 
 import logging
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import Final
 
 _SECONDS_BETWEEN_WARNINGS: Final = 300.0
-# The module that warns of each attempt of each submit that cannot leave this machine.
+# This module logs a warning for each attempt of a submit that cannot leave this machine.
 _WARNING_MODULE: Final = "submit_retries"
 
 
 class OutageLogFilter(logging.Filter):
-    """Drops a warning of an unsent submit if there was another one in the last five minutes."""
+    """Drops a warning about an unsent submit if another one was logged in the last five minutes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -21,8 +21,8 @@ class RecordedRows:
     Attributes:
         recorded: The submits of the journal, by their keys.
         new: The rows whose keys are not in the journal.
-        rekeyed: Those of the new rows that were submitted with a key of the other kind: with a key
-            from a column, where the row has none now, or without, where it has one now.
+        rekeyed: The new rows that were submitted before under the other kind of key. Then the key
+            came from a column and now it is computed, or the reverse.
     """
 
     recorded: Mapping[str, SubmittedKey] = field(factory=dict[str, SubmittedKey])
@@ -49,8 +49,8 @@ class RecordedRows:
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
         new = [row for row in rows if _key(row) not in recorded]
-        # Equal rows of one table are paid for each, whatever keys they have. A failed row may be
-        # tried again under a new key.
+        # Each of several equal rows is paid for, whatever its key. A failed row may be tried again
+        # under a new key.
         table_keys = {_key(row) for row in rows}
         kinds = defaultdict[tuple[str, str], set[bool]](set)
         for key, submit in recorded.items():

@@ -167,7 +167,8 @@ class _BatchRun:
             async for result in results:
                 self._handle_result(result)
                 if _is_unsent(result.result):
-                    # It was tried for as long as an outage may last. Others would wait as long.
+                    # This submit was retried for as long as an outage may last. Each further submit
+                    # would wait as long.
                     batch.drain()
                 # Many results may be ready at once. Let the poller run between two of them.
                 await asyncio.sleep(0)
@@ -198,8 +199,9 @@ class _BatchRun:
                 self._tally.count(result)
             case Unsubmitted(cause=cause):
                 message = explain_unsubmitted(cause, work_result.endpoint)
-                # Every row ends so if the account is refused, or without a network. Without a name,
-                # one line is printed.
+                # If the account is refused or there is no network, every row ends with this
+                # message. Without the row's name all messages are equal, and only the first is
+                # printed.
                 is_account_refused = isinstance(cause, (AuthenticationError, PaymentRequired))
                 name = "" if is_account_refused or _is_unsent(result) else f"{work_result.name}: "
                 self._tally.count_unsubmitted(cause, f"{name}{message}")

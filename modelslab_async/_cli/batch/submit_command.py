@@ -23,7 +23,7 @@ from .runner import Plan, run_batch
 from .submission_input import SubmissionRow, SubmissionSpec, read_submissions
 from .ticket_input import source_name
 
-# A batch survives an outage of this length without a new start.
+# A batch survives an outage of this length without being started again.
 OUTAGE_S: Final = 1800.0
 
 
@@ -109,7 +109,7 @@ def submit(
         find_endpoint(endpoint)
     spec = SubmissionSpec(endpoint, defaults, key, sends, input_format)
     tally, base_urls = ExitTally(), (base_url, legacy_base_url)
-    # Another client sends; this one only knows what the endpoints take.
+    # This client only checks the rows. Another client sends them.
     endpoints = make_client(*base_urls).engine.endpoints
     rows = _read_rows(table, spec, endpoints, tally)
     if not rows and not tally.handled and not plan.quiet:

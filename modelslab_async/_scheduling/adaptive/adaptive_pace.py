@@ -106,7 +106,7 @@ class AdaptiveFamilyPace:
     def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether the budget allows a learned step."""
         history, _ = self._history_for(eta)
-        # Every later step of a job begins at an older age than this.
+        # Only the first step of a job can start at an age below this.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios

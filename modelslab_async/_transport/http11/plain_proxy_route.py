@@ -12,8 +12,9 @@ class PlainProxyRoute:
     """
     Sends plain http requests through an HTTP proxy.
 
-    A tunnel can be kept, and a request that the proxy fails to send on provably never left. But
-    many proxies open tunnels to port 443 only. Such a proxy gets the requests themselves.
+    A tunnel is preferred: its connection can be kept, and if the proxy cannot reach the server, the
+    request provably never left. But many proxies open tunnels to port 443 only. They get the
+    requests themselves and forward them.
 
     Args:
         proxy: The proxy.

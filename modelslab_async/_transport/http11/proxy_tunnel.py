@@ -138,7 +138,7 @@ class _Tunnel(asyncio.Protocol):
     Sends CONNECT, reads the answer of the proxy, and holds the connection during the handshake.
 
     Attributes:
-        is_spoilt: Whether the connection was lost, or bytes came that nothing had asked for.
+        is_spoilt: Whether the connection was lost, or unexpected bytes came.
         next_protocol: The protocol that has taken the connection over.
     """
 
@@ -169,7 +169,7 @@ class _Tunnel(asyncio.Protocol):
         Make sure that the connection is open, and that no bytes came since the answer.
 
         Raises:
-            ProxyError: It is not, or they did.
+            ProxyError: The connection was lost, or bytes came.
         """
         if self.is_spoilt:
             raise ProxyError("the connection through the proxy was lost, or sent bytes unasked")
