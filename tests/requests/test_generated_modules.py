@@ -128,7 +128,7 @@ def test_contradictory_documents_leave_the_type_open():
     """The parameter takes anything, and its line says why."""
     function = function_for("voice/voice_cover")
     assert inspect.signature(function).parameters["seed"].annotation is Any
-    assert "contradict each other about its type" in inspect.getdoc(function)
+    assert "Documents disagree on its type" in inspect.getdoc(function)
 
 
 def test_alternatives_are_named():
