@@ -54,7 +54,7 @@ async def test_seed_family_ends_with_success_and_failure(client, emulator, famil
         emulator.add_job((family, 2), fails=True),
     )
     reply = await client.wait(good)
-    async with httpx.AsyncClient() as browser:
+    async with httpx.AsyncClient(timeout=60.0) as browser:
         file = await browser.get(reply.output[0])
     assert 200 == file.status_code
     assert file.content.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8"))
@@ -113,7 +113,7 @@ async def test_cancelled_waiters_leak_nothing(emulator, base_url):
 
 async def test_plain_httpx_can_use_emulator(base_url):
     """A hand-written loop on plain httpx submits, fetches and downloads."""
-    async with httpx.AsyncClient() as plain:
+    async with httpx.AsyncClient(timeout=60.0) as plain:
         body = {"key": "k", "prompt": "a cat", "model_id": "flux"}
         submitted = (await plain.post(f"{base_url}/v6/images/text2img", json=body)).json()
         assert "processing" == submitted["status"]

@@ -32,6 +32,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, closing, suppress
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -60,8 +61,13 @@ from modelslab_async import (
 from modelslab_async._downloads import transfer
 from modelslab_async.emulator import Emulator, run_server
 
-# Long enough that no worker loses its lease on a busy machine.
-LEASE_S = 4.0
+# Long enough that no worker loses its lease on a busy machine. On Linux, the lease of a worker that
+# was killed ends at once.
+LEASE_S = 60.0
+# A worker is killed after at most so many further polls.
+MAX_POLLS = 100
+# The pause between two looks at the list of polls.
+POLL_S = 0.005
 # For the last run, on a busy machine.
 MAX_LAST_RUN_S = 300.0
 # The least limit on the size of a worker's files.
@@ -74,20 +80,33 @@ MAX_FULL_IN_A_ROW = 3
 OUTPUTS = 2
 STATES = {Saved: "success", Success: "success", Failed: "failed"}
 QUICK = Pace(floor=0.1, ceiling=0.2, max_failures=1000)
+# No job takes so long.
+ENDLESS_S = 1e6
 
 
 def serve(pipe: Pipe, folder: Path, durations: list[float]) -> None:
-    """Serve until the parent kills this process."""
+    """
+    Serve until the parent kills this process.
+
+    One more job ends when the parent writes to the pipe. So however slow the machine is, no worker
+    has nothing left to do before it is killed.
+    """
 
     async def main() -> None:
         emulator = Emulator()
         app: Any = CountingEmulator(emulator, folder)
         async with run_server(app) as url:
-            for number, duration in enumerate(durations, 1):
+
+            def add_job(number: int, duration: float) -> None:
                 links = [f"{url}/made/{number}-{n}.png" for n in range(OUTPUTS)]
                 fails = number % 7 == 0
                 emulator.add_job(("images", number), duration=duration, fails=fails, output=links)
+
+            for number, duration in enumerate([*durations, ENDLESS_S], 1):
+                add_job(number, duration)
             pipe.send(url)
+            await asyncio.to_thread(pipe.recv)
+            add_job(len(durations) + 1, 0.0)
             await asyncio.Event().wait()
 
     asyncio.run(main())
@@ -250,16 +269,36 @@ def wait_for_end(
         process.join()
 
 
-def ended(
+def wait_for_moment(
     process: multiprocessing.Process,
     server: multiprocessing.Process,
-    seconds: float,
+    folder: Path,
+    rng: random.Random,
+) -> None:
+    """
+    Wait for a random moment of a process, or for its end.
+
+    Half of the moments are soon after the start. The others come after some polls, so that workers
+    get far on a slow machine too.
+    """
+    if rng.random() < 0.5:
+        wait_for_end(process, server, rng.uniform(0.02, 0.6))
+        return
+    target = len(lines(folder, "polls")) + rng.randrange(MAX_POLLS)
+    while process.exitcode is None and len(lines(folder, "polls")) < target:
+        wait_for_end(process, server, POLL_S)
+    wait_for_end(process, server, rng.uniform(0.0, 0.2))
+
+
+def ended(
+    process: multiprocessing.Process,
+    wait_for_kill: Callable[[], None],
     *,
     full: bool,
 ) -> bool:
-    """Kill a process after some seconds. Return whether it reached the limit before that."""
+    """Kill a process when it is time. Return whether it reached the limit before that."""
     try:
-        wait_for_end(process, server, seconds)
+        wait_for_kill()
     finally:
         process.kill()
     process.join()
@@ -273,6 +312,7 @@ def kill_many(
     folder: Path,
     url: str,
     server: multiprocessing.Process,
+    end_last_job: Callable[[], None],
     *,
     kills: int,
     workers: int,
@@ -302,9 +342,8 @@ def kill_many(
         while killed < kills:
             fill(full=full and full_in_a_row < MAX_FULL_IN_A_ROW)
             victim = team.pop(rng.randrange(len(team)))
-            full_in_a_row = (
-                full_in_a_row + 1 if ended(victim, server, rng.uniform(0.02, 0.6), full=full) else 0
-            )
+            moment = partial(wait_for_moment, victim, server, folder, rng)
+            full_in_a_row = full_in_a_row + 1 if ended(victim, moment, full=full) else 0
             fulls += full_in_a_row > 0
             killed += full_in_a_row == 0
             if (killed + fulls) % 10 == 0:
@@ -312,8 +351,9 @@ def kill_many(
         before = check_handed(folder)
         if full:
             for process in team:
-                fulls += ended(process, server, 0, full=True)
+                fulls += ended(process, partial(wait_for_end, process, server, 0), full=True)
             team.clear()
+        end_last_job()
         fill(full=False)
         for process in team:
             wait_for_end(process, server, MAX_LAST_RUN_S)
@@ -349,7 +389,7 @@ def main() -> int:
     rng = random.Random(options.seed)
     # Jobs end throughout the time of the kills, and one after it.
     longest = (0.8 if options.full else 0.4) * options.kills + 2.0
-    durations = [rng.uniform(0, longest) for _ in range(options.tickets - 1)] + [longest]
+    durations = [rng.uniform(0, longest) for _ in range(options.tickets - 1)]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parent_pipe, server_pipe = multiprocessing.Pipe()
@@ -358,7 +398,7 @@ def main() -> int:
         server_pipe.close()
         try:
             summary = kill_many(
-                *(folder, parent_pipe.recv(), server),
+                *(folder, parent_pipe.recv(), server, lambda: parent_pipe.send(None)),
                 kills=options.kills,
                 workers=options.workers,
                 files=options.files,

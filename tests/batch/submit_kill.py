@@ -32,7 +32,7 @@ from typing import Any
 # With -P, Python does not search the folder of the script.
 sys.path.append(str(Path(__file__).parent))
 
-from kill import LEASE_S, MAX_LAST_RUN_S, QUICK, forked, lines
+from kill import LEASE_S, MAX_LAST_RUN_S, POLL_S, QUICK, forked, lines
 
 from modelslab_async import Batch, Client, Downloads, Failed, Submission, Ticket
 from modelslab_async._downloads import transfer
@@ -43,7 +43,6 @@ SLOTS = 5
 # A program is killed after at most so many further submits, and at most so many seconds later.
 MAX_SUBMITS = 2
 MAX_MOMENT_S = 0.1
-POLL_S = 0.005
 # The least and the most seconds that a job takes, so that several kills find it running.
 JOB_S = (0.1, 2.0)
 

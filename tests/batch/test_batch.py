@@ -606,7 +606,7 @@ async def test_claim_that_meets_a_lock_is_repeated(a_client, emulator, path, cap
     """A run that cannot claim for a moment goes on, as it does if it cannot renew its lease."""
     emulator.add_job("images:1", duration=0.0)
     async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
-        batch = Batch(journal, client, lease=2.0)
+        batch = Batch(journal, client, lease=600.0)
         await batch.add(["images:1"])
         claim, refusals = journal.leases.claim, [JournalLocked("locked"), JournalLocked("locked")]
 

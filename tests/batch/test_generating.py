@@ -36,6 +36,11 @@ REALTIME = "realtime/text2img"
 PACE = Pace(floor=0.05, max_failures=1000)
 
 
+def stopped_clock():
+    """The clock of a journal whose leases never run out, however short they are."""
+    return 1_800_000_000.0
+
+
 def client_of(emulator, **more):
     http = httpx.ASGITransport(app=emulator)
     return Client("a-key-for-tests", http=http, pace=PACE, **more)
@@ -204,7 +209,7 @@ async def test_refused_key_given_twice_is_no_conflict(path, monkeypatch):
     monkeypatch.setattr(Journal, "record_submit", record)
     async with (
         Client("a-key-for-tests", http=httpx.MockTransport(refuse)) as client,
-        Batch.open(path, client=client, lease=0.4) as batch,
+        Batch.open(path, client=client, lease=0.4, clock=stopped_clock) as batch,
     ):
         pairs = await results_of(batch, [*rows(1), *rows(1)])
     assert 2 * [InvalidRequest] == [type(result.cause) for _, result in pairs]
@@ -253,8 +258,8 @@ async def test_row_that_another_batch_takes_meanwhile_is_no_conflict(
     async with (
         Client("a-key-for-tests", http=httpx.MockTransport(answer), pace=PACE) as first,
         Client("a-key-for-tests", http=httpx.MockTransport(answer), pace=PACE) as second,
-        Batch.open(path, client=first, lease=0.4) as one,
-        Batch.open(path, client=second, lease=0.4) as other,
+        Batch.open(path, client=first, lease=0.4, clock=stopped_clock) as one,
+        Batch.open(path, client=second, lease=0.4, clock=stopped_clock) as other,
     ):
         both = await asyncio.gather(results_of(one, rows(1)), results_of(other, rows(1)))
     found = [result for pairs in both for _, result in pairs]

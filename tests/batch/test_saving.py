@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import sqlite3
 import time
 from contextlib import aclosing, closing
@@ -30,8 +31,10 @@ from modelslab_async import (
 )
 from modelslab_async._downloads.file_stems import stem_of
 from modelslab_async._journal.run_operations import RunLeases
-from modelslab_async.emulator import Emulator, FileLinks, Jobs
+from modelslab_async.emulator import Emulator, FileLinks, Jobs, ScriptedReply
 from modelslab_async.journal import Journal
+
+RUNNING = ScriptedReply(body=b'{"status": "processing", "id": 1, "output": []}')
 
 
 class CountingTransport(httpx.ASGITransport):
@@ -94,6 +97,13 @@ async def until(count, transport):
     while transport.concurrency < count:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+async def until_running(batch):
+    """Wait until a run has a ticket."""
+    deadline = time.monotonic() + 60
+    while not (await batch.report()).running:
+        assert time.monotonic() < deadline
 
 
 def names(folder):
@@ -166,7 +176,7 @@ async def test_claim_of_saves_that_meets_a_lock_is_repeated(
     """A run whose claim finds the journal locked tries again, and saves the files."""
     emulator.add_job("images:1", duration=0.0, fails=False)
     async with a_client() as client, Journal.open(path, lock_timeout=0.01) as journal:
-        batch = Batch(journal, client, lease=2.0)
+        batch = Batch(journal, client, lease=600.0)
         await batch.add(["images:1"])
         claim, refusals = journal.leases.claim_saves, [JournalLocked("locked")] * 2
 
@@ -403,7 +413,7 @@ async def test_closed_batch_ends_its_saves(a_client, emulator, path, make_downlo
         async with Batch.open(path, client=client) as batch:
             await batch.add(["images:1"])
             waiting = asyncio.create_task(all_of(batch.save(downloads)))
-            await asyncio.sleep(0.1)
+            await until_running(batch)
         with pytest.raises(JournalError, match="closed"):
             await waiting
 
@@ -520,21 +530,27 @@ async def test_drained_run_ends(a_client, emulator, path):
         assert [] == await all_of(batch.run())
 
 
-async def test_success_of_another_run_is_saved(a_client, emulator, path, make_downloads):
+async def test_success_of_another_run_is_saved(a_client, emulator, path, make_downloads, *, caplog):
     """A save waits for the tickets of a run without files, and saves theirs."""
-    emulator.add_job("images:1", duration=1.5, fails=False)
+    caplog.set_level(logging.INFO)
+    emulator.add_job("images:1", duration=0, fails=False)
+    emulator.script("images:1", [RUNNING])
     async with (
         a_client() as client,
         a_client() as other,
         make_downloads(client) as downloads,
-        Batch.open(path, client=client, lease=4) as batch,
-        Batch.open(path, client=other, lease=4) as bare,
+        Batch.open(path, client=client, lease=1000) as batch,
+        Batch.open(path, client=other, lease=1000) as bare,
     ):
         await batch.add(["images:1"])
         waiting = asyncio.create_task(all_of(bare.run()))
+        await until_running(batch)
+        saving = asyncio.create_task(all_of(batch.save(downloads)))
         deadline = time.monotonic() + 60
-        while not (await batch.report()).running:
+        while "waiting for tickets that other processes of this batch poll" not in caplog.text:
             assert time.monotonic() < deadline
-        (result,) = await all_of(batch.save(downloads))
+            await asyncio.sleep(0.01)
+        emulator.script("images:1", [None])
+        (result,) = await saving
         assert ["images:1"] == [str(each.ticket) for each in await waiting]
     assert ("images:1", Saved) == (str(result.ticket), type(result))

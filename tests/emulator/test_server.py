@@ -13,7 +13,7 @@ async def test_served_emulator_answers_and_closes_its_port(emulator):
     """Requests, files and links work over a real connection. Afterwards the port is closed."""
     emulator.add_job("realtime:5", duration=0)
 
-    async with run_server(emulator) as base_url, httpx.AsyncClient() as http:
+    async with run_server(emulator) as base_url, httpx.AsyncClient(timeout=60.0) as http:
         reply = await http.post(f"{base_url}/v6/realtime/fetch/5", json={"key": "k"})
         (link,) = reply.json()["output"]
         file = await http.get(link)
@@ -40,7 +40,7 @@ async def test_serve_runs_until_cancelled(emulator):
     task = asyncio.create_task(serve(emulator, ready=ready.set_result))
 
     base_url = await ready
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60.0) as http:
         reply = await http.post(f"{base_url}/v6/images/fetch", json={"key": "k", "request_id": 1})
     task.cancel()
 
@@ -56,7 +56,7 @@ async def test_serve_needs_no_callback(emulator):
     task = asyncio.create_task(serve(emulator, port=port))
     await asyncio.sleep(0)
 
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60.0) as http:
         reply = await http.get(f"http://127.0.0.1:{port}/api/nowhere")
     task.cancel()
 

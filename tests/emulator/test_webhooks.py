@@ -322,7 +322,7 @@ async def test_served_emulator_delivers_webhooks(serve):
     emulator = Emulator(jobs=Jobs(duration=(0.01, 0.01)))
     listening = await asyncio.start_server(take, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    async with listening, serve(emulator) as base_url, httpx.AsyncClient() as http:
+    async with listening, serve(emulator) as base_url, httpx.AsyncClient(timeout=60.0) as http:
         body = {"key": "k", "prompt": "a cat"}
         url = f"{base_url}/v6/realtime/text2img"
         here = await http.post(url, json={**body, "webhook": f"http://127.0.0.1:{port}/"})
