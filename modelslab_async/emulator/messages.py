@@ -34,11 +34,12 @@ _SPAM_FILTER_TIP = (
 _MEDIA_WORDS = {
     "wav": "audio",
     "mp3": "audio",
+    "flac": "audio",
     "mp4": "video",
     "gif": "video",
     "txt": "transcription",
 }
-_MODEL_3D_SUFFIXES = ("obj", "glb", "ply")
+_MODEL_3D_SUFFIXES = ("obj", "glb", "stl", "fbx", "ply")
 
 
 def background_tip(suffix: str) -> str:

@@ -96,11 +96,11 @@ _SUFFIXES: Mapping[str, str] = {
 
 # The file types that a submit can ask for, by the medium of the endpoint's results.
 _ASKED_SUFFIXES: Mapping[Medium, frozenset[str]] = {
-    "image": frozenset({"png", "jpg"}),
+    "image": frozenset({"png", "jpg", "webp"}),
     "video": frozenset({"mp4", "gif"}),
-    "audio": frozenset({"wav", "mp3"}),
+    "audio": frozenset({"wav", "mp3", "flac"}),
     "text": frozenset(),
-    "3d": frozenset({"obj", "glb", "ply", "gif"}),
+    "3d": frozenset({"obj", "glb", "stl", "fbx", "ply", "gif"}),
 }
 _OTHER_SPELLINGS = {"jpeg": "jpg"}
 

@@ -7,6 +7,7 @@ import pytest
 from modelslab_async._downloads.content_sniffing import suffix_of
 from modelslab_async.emulator import Emulator, FileLinks
 from modelslab_async.emulator.media.files import make_file
+from modelslab_async.emulator.media.pictures import draw
 
 LINK = "http://emulator.test/media/generations/images/5-0.png"
 CONTENT = make_file("images:5#0", "png").content
@@ -126,7 +127,8 @@ async def test_mirrors_have_the_same_bytes(visitor):
 
 def test_files_depend_on_their_names_only():
     """The same name always gives the same bytes, and another name gives others."""
-    kinds = ["png", "jpg", "gif", "mp4", "wav", "txt", "obj", "glb", "mp3", "ply"]
+    kinds = ["png", "jpg", "gif", "webp", "mp4", "wav", "flac", "mp3", "txt"]
+    kinds += ["obj", "glb", "stl", "fbx", "ply"]
 
     for kind in kinds:
         first = make_file("images:1#0", kind).content
@@ -222,7 +224,155 @@ def test_picture_shows_its_caption():
     assert first != second
 
 
-@pytest.mark.parametrize("kind", ["png", "jpg", "gif", "mp4"])
+@pytest.mark.parametrize("caption", ["", "a lighthouse"])
+def test_webp_shows_the_same_cells_as_the_picture(caption):
+    """Its codes, read one after another, give the colour of each cell, twice in both directions."""
+    content = make_file("realtime:1#0", "webp", caption).content
+    assert (b"RIFF", len(content) - 8, b"WEBPVP8L") == (
+        content[:4],
+        int.from_bytes(content[4:8], "little"),
+        content[8:16],
+    )
+    drawn = draw("realtime:1#0", caption)
+    bits = WebpBits(content[20:])
+    assert [0x2F, drawn.width * 2 - 1, drawn.height * 2 - 1] == bits.numbers(8, 14, 14)
+    # No alpha, version 0, and a palette of 16 colours without a cache of colours.
+    assert [0, 0, 1, 3, 15, 0] == bits.numbers(1, 3, 1, 2, 8, 1)
+    codes = bits.codes()
+    colours, before = [], (0, 0, 0, 0)
+    for _ in range(16):
+        green, red, blue, alpha = (bits.symbol(code) for code in codes[:4])
+        before = tuple(
+            (old + new) % 256 for old, new in zip(before, (red, green, blue, alpha), strict=True)
+        )
+        colours.append(before)
+    assert [(*colour, 255) for colour in drawn.palette] == colours[: len(drawn.palette)]
+    # No further transform, no cache of colours, and the same codes for all pixels.
+    assert [0, 0, 0] == bits.numbers(1, 1, 1)
+    green, *others = bits.codes()
+    rows = [[bits.symbol(green) for _ in range(drawn.width)] for _ in range(drawn.height * 2)]
+    cells = [
+        [index * 0x11 for index in drawn.cells[at : at + drawn.width]]
+        for at in range(0, len(drawn.cells), drawn.width)
+    ]
+    assert [row for row in cells for _ in range(2)] == rows
+    assert [{"": 0}] * 4 == others
+    assert bits.left < 16
+
+
+class WebpBits:
+    """Reads the bits of a lossless WebP, whose prefix codes have one or two lengths."""
+
+    def __init__(self, data):
+        self._bits = "".join(f"{byte:08b}"[::-1] for byte in data)
+        self._at = 0
+
+    @property
+    def left(self):
+        return len(self._bits) - self._at
+
+    def numbers(self, *lengths):
+        return [self._number(length) for length in lengths]
+
+    def _number(self, length):
+        self._at += length
+        return int(self._bits[self._at - length : self._at][::-1], 2)
+
+    def symbol(self, code):
+        """Read the symbol of the next code."""
+        length = next(
+            length
+            for length in range(16)
+            if self._bits[self._at : self._at + length] in code and length <= self.left
+        )
+        self._at += length
+        return code[self._bits[self._at - length : self._at]]
+
+    def codes(self):
+        """Read the codes of green, red, blue, alpha and distances."""
+        return [self._code(count) for count in (280, 256, 256, 256, 40)]
+
+    def _code(self, count):
+        if self._number(1):
+            several, is_wide = self.numbers(1, 1)
+            first = self._number(8 if is_wide else 1)
+            return {"0": first, "1": self._number(8)} if several else {"": first}
+        order = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+        lengths = [0] * 19
+        for each in order[: self._number(4) + 4]:
+            lengths[each] = self._number(3)
+        assert not self._number(1)
+        code_of_lengths = prefix_code(lengths)
+        return prefix_code([self.symbol(code_of_lengths) for _ in range(count)])
+
+
+def prefix_code(lengths):
+    """Return the canonical code of symbols with these lengths, which must be complete."""
+    code, next_code = {}, 0
+    for length in range(1, 16):
+        for symbol in (each for each, its_length in enumerate(lengths) if its_length == length):
+            code[f"{next_code:0{length}b}"] = symbol
+            next_code += 1
+        next_code <<= 1
+    assert sum(2 ** -len(bits) for bits in code) == 1
+    return code
+
+
+def test_flac_holds_the_samples_of_the_wav():
+    """Its frame holds them as they are, below two checksums that are right."""
+    content = make_file("voice:1#0", "flac").content
+    samples = make_file("voice:1#0", "wav").content[-800:]
+    frame = content[42:]
+    head, checksum, subframe = frame[:7], frame[7], frame[8:-2]
+
+    assert b"fLaC\x80\x00\x00\x22" == content[:8]
+    assert 8000 << 44 | 7 << 36 | 800 == int.from_bytes(content[18:26])
+    assert (b"\xff\xf8", 799) == (head[:2], int.from_bytes(head[5:]))
+    assert (b"\x02", samples) == (subframe[:1], bytes((each + 128) % 256 for each in subframe[1:]))
+    # A polynomial divides the data with their checksum without a remainder.
+    assert 0 == remainder(head + bytes((checksum,)), 0x107) == remainder(frame, 0x18005)
+
+
+def remainder(data, polynomial):
+    """Divide the data by a polynomial whose coefficients are bits."""
+    rest, degree = int.from_bytes(data), polynomial.bit_length() - 1
+    while rest.bit_length() > degree:
+        rest ^= polynomial << rest.bit_length() - degree - 1
+    return rest
+
+
+def test_models_are_the_same_closed_tetrahedron():
+    """Each edge of its faces is walked once in both directions, in every text format."""
+    texts = {
+        kind: make_file("three_d:1#0", kind).content.decode() for kind in ("obj", "ply", "stl")
+    }
+    fbx = make_file("three_d:1#0", "fbx").content.decode()
+    obj = [line.split() for line in texts["obj"].splitlines()]
+    points = [tuple(line[1:]) for line in obj if line[0] == "v"]
+    faces = {
+        "obj": [tuple(points[int(each) - 1] for each in line[1:]) for line in obj if "f" in line],
+        "ply": [
+            tuple(points[int(each)] for each in line.split()[1:])
+            for line in texts["ply"].splitlines()[-4:]
+        ],
+        "stl": [
+            tuple(tuple(line.split()) for line in facet.split("vertex")[1:])
+            for facet in texts["stl"].replace("endloop", "").split("facet normal 0 0 0")[1:]
+        ],
+    }
+    numbers = [list(map(int, part.split("\n")[0].split(","))) for part in fbx.split("a: ")[1:]]
+    corners = [each if each >= 0 else -each - 1 for each in numbers[1]]
+    assert [int(value) for point in points for value in point] == numbers[0]
+    assert [each < 0 for each in numbers[1]] == [False, False, True] * 4
+    faces["fbx"] = [tuple(points[each] for each in corners[at : at + 3]) for at in range(0, 12, 3)]
+    faces["stl"] = [tuple(corner[:3] for corner in face) for face in faces["stl"]]
+    assert faces["obj"] == faces["ply"] == faces["stl"] == faces["fbx"]
+    edges = [(face[at - 1], face[at]) for face in faces["obj"] for at in range(3)]
+    assert 12 == len(set(edges))
+    assert set(edges) == {(end, start) for start, end in edges}
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "gif", "webp", "mp4"])
 @pytest.mark.parametrize(
     "caption", ["", " ", "a cat", "é—猫\0\ud800\n" * 9, "word " * 500, "x" * 4000]
 )

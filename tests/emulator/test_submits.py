@@ -279,11 +279,15 @@ async def test_meta_repeats_numbers_as_integers(visitor):
         ("v6/video/text2video", {"output_type": "gif"}, "gif"),
         ("v6/voice/text_to_speech", {"output_format": "mp3"}, "mp3"),
         ("v6/voice/sfx", {"output_format": "WAV"}, "wav"),
+        ("v6/voice/sfx", {"output_format": "flac"}, "flac"),
         ("v6/3d/text_to_3d", {"output_format": "obj"}, "obj"),
+        ("v6/3d/text_to_3d", {"output_format": "stl"}, "stl"),
+        ("v6/3d/image_to_3d", {"output_format": "fbx"}, "fbx"),
         ("v6/3d/image_to_3d", {"output_format": "glb"}, "glb"),
         ("v3/txt_to_3d", {"output_type": "ply"}, "ply"),
         ("v6/voice/sfx", {"output_format": "mp4"}, "wav"),
         ("v6/images/text2img", {"output_format": "jpeg"}, "jpg"),
+        ("v6/images/text2img", {"output_format": "webp"}, "webp"),
     ],
 )
 async def test_submit_chooses_the_type_of_its_files(path, asked, suffix, visitor, clock):
