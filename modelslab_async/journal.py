@@ -17,10 +17,9 @@ from ._journal.run_operations import RunLeases
 from ._journal.sqlite_store import SqliteStore
 from ._journal.submits import PendingSubmit
 from ._models.journal_errors import JournalError
-from ._models.new_ticket import Columns, NewTicket, NewTicketLike
 from ._models.outcomes import Outcome
 from ._models.replies import Failed, Processing, Success
-from ._models.ticket import Ticket, TicketLike
+from ._models.ticket import Columns, NewTicket, NewTicketLike, Ticket, TicketLike
 
 __all__ = ["Journal", "PendingSubmit", "RecordedFile", "RecordedOutcome", "Report", "UnsavedTicket"]
 

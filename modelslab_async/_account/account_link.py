@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from contextvars import Context
 
-from .._aio.wakeup import Wakeup
+from .._aio.cooperation import Wakeup
 from .._models.account_errors import AccountError
 from .._models.errors import RateLimited
 from .._models.events import Event, Paused

@@ -13,7 +13,7 @@ from .._submitting.submit_exchange import SubmitReply
 from .._submitting.submit_recorder import CallbackFailure, SubmitRecorder
 from .._submitting.submit_request import SubmitRequest
 from ..journal import Journal, PendingSubmit
-from .run_protocol import renewal_interval
+from .leased_tickets import renewal_interval
 
 _logger = logging.getLogger("modelslab_async")
 

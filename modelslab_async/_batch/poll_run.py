@@ -7,21 +7,17 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import Final
 
-from attrs import evolve
-
 from .._engine.engine import Engine
 from .._engine.streams import stream_outcomes
 from .._journal.lease_rows import Claim
-from .._journal.tickets import OutcomeRow
-from .._models.errors import ModelsLabError
 from .._models.journal_errors import JournalError
-from .._models.outcomes import Outcome, Unresolved
+from .._models.outcomes import Outcome
 from .._models.ticket import Ticket
+from .._scheduling.adaptive.adaptive_pace import AdaptivePace
+from .._scheduling.pace_protocol import PacePolicy
 from ..journal import Journal
-from .lease import Lease
-from .open_ticket_polls import OpenTickets
-from .pace_store import PaceStore
-from .run_protocol import MAX_READY, RunStopped, TicketFeed, recheck_interval
+from .leased_tickets import Lease, LeasedTickets, recheck_interval
+from .run_protocol import MAX_READY, RunStopped, TicketFeed
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -68,11 +64,10 @@ class PollRun:
         self._journal = journal
         self._before_run = before_run
         self.lease = Lease(journal, run_id, lease)
-        self._save_files = save_files
         self._feed = feed or TicketFeed(is_closed=True)
         self._has_news = asyncio.Event()
-        self._pace_store = PaceStore(engine.pace, journal)
-        self._open_tickets = OpenTickets()
+        self._pace_store = _PaceStore(engine.pace, journal)
+        self._tickets = LeasedTickets(journal, run_id, save_files=save_files)
         self._family_error: ValueError | None = None
         self._queue: asyncio.Queue[Outcome | RunStopped] = asyncio.Queue(MAX_READY)
         self._stopped: RunStopped | None = None
@@ -80,7 +75,7 @@ class PollRun:
 
     def start(self, *, timeout: float | None, window: int) -> None:
         """Start polling and renewing the lease."""
-        self._engine.listeners.add(self._open_tickets.on_event)
+        self._engine.listeners.add(self._tickets.on_event)
         self._feed.subscribe(self._has_news.set)
         self._engine.poll_guards.add(self._may_poll)
         polling = asyncio.create_task(self._poll(timeout, window), name="modelslab_async batch")
@@ -96,10 +91,12 @@ class PollRun:
         """
         while self._stopped is None:
             ready = await self._next_ready()
-            if outcomes := await self._commit(ready):
+            outcomes = await self._tickets.commit(ready) if ready else []
+            # An outcome was not written if another run ended this run's lease and took the ticket.
+            self.has_lost_lease |= len(outcomes) < len(ready)
+            if outcomes:
                 return outcomes
-        if self._stopped.error is not None:
-            raise self._stopped.error
+        self._stopped.raise_error()
         return None
 
     def drain(self) -> None:
@@ -114,13 +111,13 @@ class PollRun:
 
     async def close(self) -> None:
         """Stop polling, and release the open tickets."""
-        self._engine.listeners.remove(self._open_tickets.on_event)
+        self._engine.listeners.remove(self._tickets.on_event)
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
             task.cancel()
         # Wake a task that waits for outcomes. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
-            self._queue.put_nowait(RunStopped(JournalError("the batch was closed; open it again")))
+            self._queue.put_nowait(RunStopped(is_closed=True))
         try:
             await asyncio.wait(self._tasks)
             await self._engine.wait_for_drops()
@@ -131,7 +128,7 @@ class PollRun:
 
     async def _release(self) -> None:
         try:
-            await self._journal.leases.end_run(self.run_id, self._open_tickets.take_updates())
+            await self._journal.leases.end_run(self.run_id, self._tickets.take_updates())
             self.is_released = True
         except JournalError as error:
             _logger.warning(
@@ -150,54 +147,6 @@ class PollRun:
                 break
             ready.append(item)
         return ready
-
-    async def _commit(self, ready: list[Outcome]) -> list[Outcome]:
-        """Write outcomes. Return those that were written, because this run still had the ticket."""
-        if not ready:
-            return []
-        completions = [self._open_tickets.complete(outcome) for outcome in ready]
-        try:
-            written = await self._write(completions)
-        except JournalError:
-            raise
-        except Exception:  # noqa: BLE001 -- each outcome is tried again on its own.
-            completions, written = await self._commit_one_by_one(completions)
-        # An outcome was not written if another run ended this run's lease and took the ticket.
-        self.has_lost_lease |= not all(written)
-        return [
-            completion.outcome
-            for completion, is_written in zip(completions, written, strict=True)
-            if is_written
-        ]
-
-    async def _commit_one_by_one(
-        self, completions: list[OutcomeRow]
-    ) -> tuple[list[OutcomeRow], list[bool]]:
-        """Write outcomes one at a time. If one cannot be encoded, write an `Unresolved` for it."""
-        committed: list[OutcomeRow] = []
-        written: list[bool] = []
-        for given in completions:
-            completion = given
-            try:
-                written += await self._write([completion])
-            except JournalError:
-                raise
-            except Exception as error:  # noqa: BLE001 -- it belongs to one ticket.
-                ticket = completion.outcome.ticket
-                # Name only the type, because the message of a foreign error can contain the key.
-                cause = ModelsLabError(
-                    f"the outcome could not be recorded ({type(error).__name__})", ticket=ticket
-                )
-                cause.__cause__ = error
-                completion = evolve(completion, outcome=Unresolved(ticket=ticket, cause=cause))
-                written += await self._write([completion])
-            committed.append(completion)
-        return committed, written
-
-    async def _write(self, completions: list[OutcomeRow]) -> list[bool]:
-        return await self._journal.leases.complete(
-            self.run_id, completions, save_files=self._save_files
-        )
 
     async def _poll(self, timeout: float | None, window: int) -> None:
         error: BaseException | None = None
@@ -228,7 +177,7 @@ class PollRun:
                 return
             self.lease.mark_renewed(requested_at)
             known = [each for each in claim.tickets if self._has_known_family(each.ticket)]
-            self._open_tickets.add(known)
+            self._tickets.add(known)
             for each in known:
                 yield each.ticket
             if claim.tickets:
@@ -282,9 +231,44 @@ class PollRun:
         await self._queue.put(RunStopped(error))
 
     async def _on_renewed(self) -> None:
-        await self._journal.leases.record_polls(self.run_id, self._open_tickets.take_updates())
+        await self._journal.leases.record_polls(self.run_id, self._tickets.take_updates())
         await self._pace_store.save()
 
     def _may_poll(self, ticket: Ticket) -> bool:
         """Whether to poll a ticket. This run's tickets are not polled after its lease runs out."""
-        return ticket not in self._open_tickets or not self.lease.is_over
+        return ticket not in self._tickets or not self.lease.is_over
+
+
+class _PaceStore:
+    """
+    Restores and saves the state of an adaptive pace. With any other pace it does nothing.
+
+    The state only helps to poll less often. So a run continues if its state cannot be read or
+    written.
+    """
+
+    def __init__(self, pace: PacePolicy, journal: Journal) -> None:
+        self._pace = pace if isinstance(pace, AdaptivePace) else None
+        self._journal = journal
+
+    async def restore(self) -> None:
+        """Give the pace its saved state, unless the pace has learned something already."""
+        if self._pace is None or self._pace.has_learned:
+            return
+        try:
+            state = await self._journal.load_pace()
+            # Check again, because the pace may have learned something while this task read the
+            # journal.
+            if state is not None and not self._pace.has_learned:
+                self._pace.restore(state)
+        except (JournalError, ValueError) as error:
+            _logger.warning("what the journal's pace had learned is ignored: %s", error)
+
+    async def save(self) -> None:
+        """Save the state of the pace, if it has learned something."""
+        if self._pace is None or not self._pace.has_learned:
+            return
+        try:
+            await self._journal.save_pace(self._pace.to_dict())
+        except JournalError as error:
+            _logger.warning("what the pace has learned is not saved: %s", error)

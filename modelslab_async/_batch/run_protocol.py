@@ -6,12 +6,12 @@ from typing import Final, Protocol, TypeVar
 
 from attrs import frozen
 
+from .._models.journal_errors import JournalError
+
 T_co = TypeVar("T_co", covariant=True)
 
 # The largest number of outcomes in one commit, and of results in the queue for the caller.
 MAX_READY: Final = 100
-_RENEWALS_PER_LEASE: Final = 4
-_MAX_RECHECK_S: Final = 1.0
 
 
 class Run(Protocol[T_co]):
@@ -72,16 +72,20 @@ class RunStopped:
 
     Attributes:
         error: The error that ended the run; None if the run is complete.
+        is_closed: Whether the run was closed while it had open tickets.
     """
 
     error: BaseException | None = None
+    is_closed: bool = False
+
+    def raise_error(self) -> None:
+        """Raise the error that ended the run, if there is one."""
+        if self.is_closed:
+            raise closed_error()
+        if self.error is not None:
+            raise self.error
 
 
-def renewal_interval(lease: float) -> float:
-    """Return the seconds between two renewals of a lease."""
-    return lease / _RENEWALS_PER_LEASE
-
-
-def recheck_interval(lease: float) -> float:
-    """Return the seconds after which to check again whether work of other runs can be claimed."""
-    return min(_MAX_RECHECK_S, renewal_interval(lease))
+def closed_error() -> JournalError:
+    """Return the error for a caller whose run was closed."""
+    return JournalError("the batch was closed; open it again")

@@ -21,8 +21,9 @@ from .._models.outcomes import Unresolved
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from ..journal import Journal
+from .leased_tickets import recheck_interval
 from .poll_run import PollRun
-from .run_protocol import MAX_READY, RunStopped, TicketFeed, recheck_interval
+from .run_protocol import MAX_READY, RunStopped, TicketFeed, closed_error
 
 
 class SaveRun:
@@ -95,12 +96,11 @@ class SaveRun:
             JournalError: The journal cannot be written. Uncommitted results are not returned.
         """
         if self._is_closed and self._results.empty():
-            raise _closed_error()
+            raise closed_error()
         item = await self._results.get()
         if not isinstance(item, RunStopped):
             return [item]
-        if item.error is not None:
-            raise item.error
+        item.raise_error()
         return None
 
     def drain(self) -> None:
@@ -117,7 +117,7 @@ class SaveRun:
             task.cancel()
         # Wake a task that waits for results. If the queue is full, no task waits.
         with suppress(asyncio.QueueFull):
-            self._results.put_nowait(RunStopped(_closed_error()))
+            self._results.put_nowait(RunStopped(is_closed=True))
         try:
             await asyncio.wait(self._tasks)
         finally:
@@ -272,7 +272,3 @@ def _find_journal_error(error: Exception) -> JournalError | None:
     if isinstance(error, ExceptionGroup):
         return next(filter(None, map(_find_journal_error, error.exceptions)), None)
     return error if isinstance(error, JournalError) else None
-
-
-def _closed_error() -> JournalError:
-    return JournalError("the batch was closed; open it again")

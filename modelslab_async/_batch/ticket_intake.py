@@ -8,7 +8,7 @@ from attrs import evolve
 
 from .._aio.iteration import chunks_of
 from .._engine.engine import Engine
-from .._models.new_ticket import NewTicket, NewTicketLike
+from .._models.ticket import NewTicket, NewTicketLike
 from .._polling.stream_buffer import check_not_text
 from ..journal import Journal
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import frozen
 
-from .._models.new_ticket import Columns
+from .._models.ticket import Columns
 
 ColumnType: TypeAlias = Literal["text", "integer", "long", "number", "boolean"]
 

@@ -12,10 +12,10 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 from .._aio.durable_files import atomic_replace
 from .._models.journal_errors import JournalDamaged
-from .._models.new_ticket import Columns
 from .._models.outcomes import Unresolved
 from .._models.replies import Failed, Success
 from .._models.serialization import to_dict
+from .._models.ticket import Columns
 from .export_columns import (
     OWN_COLUMNS,
     ColumnType,

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from .._models.new_ticket import Columns
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing
-from .._models.ticket import Ticket
+from .._models.ticket import Columns, Ticket
 from .compact_ids import compact_id, family_names, read_ticket
 from .recorded_files import RecordedFile, files_between
 from .row_codec import damaged_row, decode, decode_columns

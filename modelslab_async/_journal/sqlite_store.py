@@ -1,14 +1,16 @@
 """SqliteStore: writes an SQLite file in one thread, and reads it in others. It knows no table."""
 
 import asyncio
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from .._models.journal_errors import JournalError, JournalReadOnly
 from . import read_only_connection
 from .sqlite_errors import file_gone_error
-from .writer import Writer
+from .writer import QueuedOperation, Result, Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,22 +20,30 @@ class SqliteStore:
     """
     Calls functions with connections to one journal file. Create it with `SqliteStore.open`.
 
+    A store belongs to the event loop in which it was made. If its thread ends with an error, all
+    waiting and all later writes get that error.
+
     Attributes:
         path: The path of the file.
     """
 
-    def __init__(
-        self,
-        path: str,
-        writer: Writer,
-        *,
-        lock_timeout: float,
-        read_only_error: JournalReadOnly | None,
-    ) -> None:
+    def __init__(self, path: str, *, lock_timeout: float) -> None:
         self.path = path
-        self._writer = writer
         self._lock_timeout = lock_timeout
-        self._read_only_error = read_only_error
+        self._pid = os.getpid()
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[QueuedOperation | None] = SimpleQueue()
+        self._writer = Writer(
+            path,
+            lock_timeout,
+            self._queue,
+            on_results=_resolve_all,
+            on_end=self._end_writes,
+        )
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._writer_ended = asyncio.Event()
+        self._read_only_error: JournalReadOnly | None = None
+        self._failure: JournalError | None = None
         self._closed = False
 
     @classmethod
@@ -44,14 +54,21 @@ class SqliteStore:
         Raises:
             JournalError: The file can be neither written nor read. The message says why.
         """
-        writer = Writer(path, lock_timeout)
-        read_only_error: JournalReadOnly | None = None
+        store = cls(path, lock_timeout=lock_timeout)
         try:
-            await writer.open()
+            await store._start_writer()
         except JournalReadOnly as error:
             await asyncio.to_thread(read_only_connection.check_readable, path, lock_timeout)
-            read_only_error = error
-        return cls(path, writer, lock_timeout=lock_timeout, read_only_error=read_only_error)
+            store._read_only_error = error
+        return store
+
+    async def _start_writer(self) -> None:
+        self._writer.start(self._opened)
+        try:
+            await asyncio.shield(self._opened)
+        except BaseException:
+            self._queue.put(None)
+            raise
 
     def write(
         self,
@@ -63,11 +80,20 @@ class SqliteStore:
         Call a function in the next transaction. Return a future with its result after the commit.
 
         Raises:
-            JournalError: The journal is closed or was opened for reading only.
+            JournalError: The journal is closed, was opened for reading only, or its thread has
+                ended with an error.
         """
-        if self._read_only_error is not None and not self._closed:
+        if self._closed:
+            raise JournalError("this journal is closed; open it again", path=self.path)
+        if self._read_only_error is not None:
             raise JournalReadOnly(self._read_only_error.message, path=self.path)
-        return self._writer.enqueue(lambda db: operation(db, *args, **kwargs))
+        if self._pid != os.getpid():
+            raise RuntimeError("this journal belongs to another process; open it in each")
+        if self._failure is not None:
+            raise JournalError(self._failure.message, path=self.path) from self._failure
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(QueuedOperation(lambda db: operation(db, *args, **kwargs), future))
+        return future
 
     async def read(
         self,
@@ -97,8 +123,43 @@ class SqliteStore:
         Raises:
             JournalError: The file was deleted or replaced while it was open.
         """
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
         is_file_gone = self._writer.is_file_gone
-        await self._writer.aclose()
+        await self._writer_ended.wait()
         if is_file_gone:
             raise file_gone_error(self.path)
+
+    def _end_writes(
+        self, error: JournalError | None, in_progress: Sequence[QueuedOperation]
+    ) -> None:
+        """
+        Note that the thread has ended. Pass the error that ended it to all waiting callers.
+
+        This method and `write` both run in the event loop, so no operation can be queued between
+        setting the failure and emptying the queue.
+        """
+        self._writer_ended.set()
+        if error is None:
+            return
+        self._failure = error
+        _resolve_all([(self._opened, None, error)])
+        _resolve_all([(queued.future, None, error) for queued in in_progress])
+        while True:
+            try:
+                queued_or_end = self._queue.get_nowait()
+            except Empty:
+                return
+            if queued_or_end is not None:
+                _resolve_all([(queued_or_end.future, None, error)])
+
+
+def _resolve_all(results: Sequence[Result]) -> None:
+    for future, result, error in results:
+        if future.done():
+            continue
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)

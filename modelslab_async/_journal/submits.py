@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 from attrs import field, frozen
 
-from .._models.new_ticket import Columns, NewTicket, encode_columns
 from .._models.replies import Failed, Success
-from .._models.ticket import Ticket
+from .._models.ticket import Columns, NewTicket, Ticket, encode_columns
 from .compact_ids import family_names, read_ticket, row_id_of
 from .row_codec import decode_columns
 from .schema import RUN_IS_ALIVE, UNRESOLVED

@@ -7,9 +7,9 @@ from typing import Final
 
 from attrs import frozen
 
-from .._models.new_ticket import NewTicket
 from .._models.outcomes import Outcome
 from .._models.replies import Processing
+from .._models.ticket import NewTicket
 from .compact_ids import compact_id, family_ids
 from .row_codec import encode
 from .schema import FAILED, OPEN, SUCCESS

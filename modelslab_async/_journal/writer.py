@@ -4,11 +4,11 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from attrs import frozen
 
@@ -31,11 +31,15 @@ _CHECKPOINT_PAGES: Final = 4000
 
 
 @frozen(eq=False)
-class _QueuedOperation:
+class QueuedOperation:
     """A function to call in a transaction, and the future that gets its result."""
 
     operation: Operation[Any]
     future: asyncio.Future[Any]
+
+
+Result: TypeAlias = tuple[asyncio.Future[Any], object, Exception | None]
+"""A future with its result or its error."""
 
 
 def connect(path: str, lock_timeout: float) -> sqlite3.Connection:
@@ -59,60 +63,49 @@ def configured(open_connection: Callable[[], sqlite3.Connection]) -> sqlite3.Con
 
 class Writer:
     """
-    Runs operations on one file in the order in which they were queued.
+    Runs queued operations on one file in their order, in a thread of its own.
 
-    A `Writer` belongs to the event loop in which it was made. Its thread resolves every future. If
-    the thread ends with an error, all waiting and all later operations get that error.
+    The callbacks are called in the event loop in which the writer was made.
+
+    Args:
+        path: The path of the file.
+        lock_timeout: The most seconds to wait for other writers.
+        queue: The operations to run. The thread ends at the first None.
+        on_results: Called with the results of each commit.
+        on_end: Called when the thread has ended: with the error that ended it, if any, and the
+            operations that were in progress then.
     """
 
-    def __init__(self, path: str, lock_timeout: float) -> None:
+    def __init__(
+        self,
+        path: str,
+        lock_timeout: float,
+        queue: "SimpleQueue[QueuedOperation | None]",
+        *,
+        on_results: Callable[[Sequence[Result]], object],
+        on_end: Callable[[JournalError | None, Sequence[QueuedOperation]], object],
+    ) -> None:
         self._path = path
         self._write_lock = WriteLock(lock_timeout)
-        self._pid = os.getpid()
-        self._queue: SimpleQueue[_QueuedOperation | None] = SimpleQueue()
-        self._group: list[_QueuedOperation] = []
+        self._queue = queue
+        self._on_results = on_results
+        self._on_end = on_end
+        self._group: list[QueuedOperation] = []
         self._loop = asyncio.get_running_loop()
-        self._open_result: asyncio.Future[None] = self._loop.create_future()
-        self._thread_ended = asyncio.Event()
-        self._closed = False
-        self._failure: JournalError | None = None
         self._file: os.stat_result | None = None
+
+    def start(self, opened: asyncio.Future[None]) -> None:
+        """
+        Start the thread.
+
+        Args:
+            opened: Gets a result when the file is open for writing.
+        """
         # A daemon thread, so that a program can end without closing its journal. Operations whose
         # futures are resolved are committed already.
-        self._thread = threading.Thread(
-            target=self._run, name="modelslab_async journal", daemon=True
-        )
-
-    async def open(self) -> None:
-        """
-        Open the file, or create it.
-
-        Raises:
-            JournalError: The file cannot be opened for writing. The message says why.
-        """
-        self._thread.start()
-        try:
-            await asyncio.shield(self._open_result)
-        except BaseException:
-            self._queue.put(None)
-            raise
-
-    def enqueue(self, operation: Operation[T]) -> asyncio.Future[T]:
-        """
-        Queue an operation. Return a future with its result after the commit, or with its error.
-
-        Raises:
-            JournalError: The journal is closed, or its thread has ended with an error.
-        """
-        if self._closed:
-            raise JournalError("this journal is closed; open it again", path=self._path)
-        if self._pid != os.getpid():
-            raise RuntimeError("this journal belongs to another process; open it in each")
-        if self._failure is not None:
-            raise JournalError(self._failure.message, path=self._path) from self._failure
-        future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_QueuedOperation(operation, future))
-        return future
+        threading.Thread(
+            target=self._run, args=(opened,), name="modelslab_async journal", daemon=True
+        ).start()
 
     @property
     def is_file_gone(self) -> bool:
@@ -125,41 +118,19 @@ class Writer:
         except OSError:
             return True
 
-    async def aclose(self) -> None:
-        """Finish all queued operations, and close the file."""
-        if not self._closed:
-            self._closed = True
-            self._queue.put(None)
-        await self._thread_ended.wait()
-
-    def _run(self) -> None:
+    def _run(self, opened: asyncio.Future[None]) -> None:
         try:
             with closing(self._open_file()) as db:
-                self._resolve_all([(self._open_result, None, None)])
+                self._resolve_all([(opened, None, None)])
                 while self._commit_group(db):
                     pass
         except BaseException as error:  # noqa: BLE001 -- every caller that waits gets it.
-            self._call_in_loop(partial(self._fail, _as_journal_error(error, self._path)))
-        self._call_in_loop(self._thread_ended.set)
+            self._end(_as_journal_error(error, self._path))
+        else:
+            self._end(None)
 
-    def _fail(self, error: JournalError) -> None:
-        """
-        Pass the error that ended the thread to all waiting callers.
-
-        This method and `enqueue` both run in the event loop, so no operation can be queued between
-        setting the failure and emptying the queue.
-        """
-        self._failure = error
-        _resolve(self._open_result, None, error)
-        for queued in self._group:
-            _resolve(queued.future, None, error)
-        while True:
-            try:
-                queued_or_end = self._queue.get_nowait()
-            except Empty:
-                return
-            if queued_or_end is not None:
-                _resolve(queued_or_end.future, None, error)
+    def _end(self, error: JournalError | None) -> None:
+        self._call_in_loop(partial(self._on_end, error, self._group))
 
     def _open_file(self) -> sqlite3.Connection:
         check_file(self._path)
@@ -189,7 +160,7 @@ class Writer:
             self._commit(db, group)
         return queued is not None
 
-    def _commit(self, db: sqlite3.Connection, group: list[_QueuedOperation]) -> None:
+    def _commit(self, db: sqlite3.Connection, group: list[QueuedOperation]) -> None:
         def write() -> list[Any]:
             with transaction(db):
                 return [queued.operation(db) for queued in group]
@@ -219,14 +190,8 @@ class Writer:
             pairs = zip(group, results, strict=True)
             self._resolve_all([(queued.future, result, None) for queued, result in pairs])
 
-    def _resolve_all(
-        self, results: list[tuple[asyncio.Future[Any], Any, Exception | None]]
-    ) -> None:
-        def resolve() -> None:
-            for future, result, error in results:
-                _resolve(future, result, error)
-
-        self._call_in_loop(resolve)
+    def _resolve_all(self, results: Sequence[Result]) -> None:
+        self._call_in_loop(partial(self._on_results, results))
 
     def _call_in_loop(self, callback: Callable[[], object]) -> None:
         try:
@@ -248,12 +213,3 @@ def _as_journal_error(error: BaseException, path: str) -> JournalError:
     )
     journal_error.__cause__ = error
     return journal_error
-
-
-def _resolve(future: asyncio.Future[Any], result: object, error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)

@@ -1,9 +1,11 @@
 """Ticket: the family and the id of a queued generation. Never holds a key, never sends anything."""
 
+import json
 import operator
 import re
 import sys
 import unicodedata
+from collections.abc import Mapping
 from typing import Any, Self, TypeAlias
 
 from attrs import field, frozen
@@ -13,6 +15,7 @@ _MAX_ID_LENGTH = 200
 _MAX_ID_BITS = 4 * _MAX_ID_LENGTH
 # Marks ids that the client made because the service gave none.
 _NO_ID_PREFIX = "no-id:"
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def _id_to_str(value: int | str) -> str:
@@ -173,3 +176,62 @@ class Ticket:
 
 TicketLike: TypeAlias = Ticket | str | tuple[str, int | str]
 """A ticket in any accepted form: a `Ticket`, its text, or a `(family, id)` pair."""
+Columns: TypeAlias = Mapping[str, Any]
+"""The other columns of a row of the caller's table, by their names. JSON can hold each value."""
+NewTicketLike: TypeAlias = TicketLike | tuple[TicketLike, Columns]
+"""A ticket in any accepted form, alone or in a pair with its columns."""
+
+
+@frozen
+class NewTicket:
+    """
+    A ticket to add to a journal.
+
+    Attributes:
+        ticket: The ticket.
+        columns: Its columns of the caller's table as JSON; "" if it has none.
+    """
+
+    ticket: Ticket
+    columns: str = ""
+
+    @classmethod
+    def of(cls, value: "NewTicketLike | NewTicket") -> Self:
+        """
+        Accept a ticket in any form, or a pair of a ticket and its columns.
+
+        Raises:
+            ValueError: The ticket is ill-formed, or JSON cannot hold its columns.
+        """
+        match value:
+            case NewTicket(ticket=ticket, columns=encoded):
+                return cls(ticket, encoded)
+            case (ticket_like, Mapping() as columns):
+                ticket = Ticket.of(ticket_like)
+                return cls(ticket, encode_columns(columns, str(ticket)))
+            case _:
+                return cls(Ticket.of(value))
+
+
+def encode_columns(columns: Mapping[Any, Any] | None, owner: str) -> str:
+    """
+    Return columns as JSON, or "" if there are none.
+
+    Args:
+        columns: The columns by their names.
+        owner: What the columns belong to, for the error.
+
+    Raises:
+        ValueError: A name is no text, or JSON cannot hold a value.
+    """
+    if not columns:
+        return ""
+    if wrong := [name for name in columns if not isinstance(name, str)]:
+        raise ValueError(f"the name of a column is a text, got {wrong[0]!r:.80} for {owner}")
+    try:
+        return _encode(dict(columns))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"the columns of {owner} hold what JSON cannot ({error!s:.200}); give texts, finite "
+            "numbers, booleans, None, or lists and dictionaries of these"
+        ) from None

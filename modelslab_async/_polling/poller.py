@@ -20,9 +20,8 @@ from contextvars import Context
 import anyio
 import anyio.abc
 
-from .._aio.cooperation import is_cancelled
+from .._aio.cooperation import Wakeup, is_cancelled
 from .._aio.telemetry import Telemetry, traced
-from .._aio.wakeup import Wakeup
 from .._models.errors import ClientClosed, ModelsLabError, TransportError
 from .._models.outcomes import Unresolved
 from .._models.replies import Processing, Reply

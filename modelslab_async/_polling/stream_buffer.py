@@ -8,9 +8,8 @@ from typing import NamedTuple, TypeAlias
 
 from attrs import Factory, define
 
-from .._aio.cooperation import Yielder
+from .._aio.cooperation import Wakeup, Yielder
 from .._aio.iteration import read_source
-from .._aio.wakeup import Wakeup
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired, PermissionDenied
 from .._models.key_tier import Tier
 from .._models.outcomes import Outcome, Unresolved

@@ -5,7 +5,7 @@ from contextvars import Context, copy_context
 
 from attrs import Factory, define
 
-from .._aio.wakeup import Wakeup
+from .._aio.cooperation import Wakeup
 from .._models.errors import TransientError, WaitTimeout
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing

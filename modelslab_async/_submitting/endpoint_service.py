@@ -9,8 +9,8 @@ from typing import Any
 
 from .._models.errors import ClientClosed, TransportError
 from .._models.key_tier import Tier
-from .._models.new_ticket import encode_columns
 from .._models.submission import Submission
+from .._models.ticket import encode_columns
 from .._parsing.reply import read_utility_reply
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family

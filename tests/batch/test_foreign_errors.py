@@ -19,6 +19,7 @@ from modelslab_async import (
     Unresolved,
     Unsaved,
 )
+from modelslab_async._batch.leased_tickets import LeasedTickets
 from modelslab_async._batch.poll_run import PollRun
 from modelslab_async._batch.save_run import SaveRun
 from modelslab_async._journal import exports, tickets
@@ -167,11 +168,11 @@ async def test_full_disk_ends_the_run_though_an_outcome_cannot_be_encoded(
         return await real_write(run, completions)
 
     encode.is_full = False
-    real_write = PollRun._write
+    real_write = LeasedTickets._write
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(ids)
         monkeypatch.setattr(tickets, "encode", encode)
-        monkeypatch.setattr(PollRun, "_write", write)
+        monkeypatch.setattr(LeasedTickets, "_write", write)
         with pytest.raises(JournalFull):
             await all_of(batch.run())
         monkeypatch.undo()

@@ -8,7 +8,7 @@ import click
 from attrs import define, field, frozen
 
 from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
-from ..._models.new_ticket import NewTicket
+from ..._models.ticket import NewTicket
 from ..._submitting.endpoint_service import EndpointService
 from .recorded_rows import RecordedRows
 from .submission_input import SubmissionRow

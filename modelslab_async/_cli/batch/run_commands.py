@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..._models.new_ticket import NewTicket
+from ..._models.ticket import NewTicket
 from .. import options, output
 from ..exit_codes import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally

@@ -10,7 +10,7 @@ from typing import TextIO
 import click
 
 from ... import FAMILIES
-from ..._models.new_ticket import NewTicket
+from ..._models.ticket import NewTicket
 from ..._transport.credentials import Credentials
 from ..ticket_arguments import STDIN, parse_pollable_ticket
 from .csv_input import detect_delimiter, is_id, looks_like_id, rows_from_csv

@@ -13,7 +13,7 @@ MUTATIONS = [
     ),
     Mutation(
         "wall clock set: two runs go on polling",
-        "_batch/lease.py",
+        "_batch/leased_tickets.py",
         "if not await self._journal.leases.renew(self._run_id, lease=self.duration):",
         "await self._journal.leases.renew(self._run_id, lease=self.duration)\n"
         "                if False:",

@@ -1,0 +1,243 @@
+"""The lease of a run, and the open tickets that the run holds under it. Nothing here polls."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, NamedTuple, TypeVar
+
+from attrs import define, evolve
+
+from .._journal.lease_rows import ClaimedTicket
+from .._journal.tickets import OutcomeRow, PollUpdate
+from .._models.errors import ModelsLabError
+from .._models.events import Event, Polled, PollFailed
+from .._models.journal_errors import JournalError, JournalLocked
+from .._models.outcomes import Outcome, Unresolved
+from .._models.replies import Processing
+from .._models.ticket import Ticket
+from ..journal import Journal
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("modelslab_async")
+
+_RENEWALS_PER_LEASE: Final = 4
+_MAX_RECHECK_S: Final = 1.0
+
+
+class Moment(NamedTuple):
+    """
+    One moment on two clocks.
+
+    Attributes:
+        loop_time: The time on the event loop's clock, which is never adjusted.
+        journal_time: The time on the journal's clock, by which other processes judge the lease.
+    """
+
+    loop_time: float
+    journal_time: float
+
+
+class Lease:
+    """
+    The lease of a run. While it lasts, no other run takes the tickets of the run.
+
+    Args:
+        journal: The journal of the run.
+        run_id: The run's number.
+        duration: The seconds that the lease lasts after each renewal.
+    """
+
+    def __init__(self, journal: Journal, run_id: int, duration: float) -> None:
+        self.duration = duration
+        self._journal = journal
+        self._run_id = run_id
+        self._renewed_at = self.now()
+
+    def now(self) -> Moment:
+        """Return the current time on both clocks."""
+        return Moment(asyncio.get_running_loop().time(), self._journal.clock())
+
+    def mark_renewed(self, requested_at: Moment) -> None:
+        """Let the lease begin at the moment when its renewal was requested."""
+        self._renewed_at = requested_at
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the lease has run out on either clock, so that other runs may end it."""
+        return any(
+            now - renewed_at >= self.duration
+            for now, renewed_at in zip(self.now(), self._renewed_at, strict=True)
+        )
+
+    async def retry_while_locked(self, write: Callable[[], Awaitable[T]]) -> T:
+        """
+        Write to the journal. Try again while another process locks it, until the lease runs out.
+
+        Raises:
+            JournalError: The journal could not be written before the lease ran out.
+        """
+        while True:
+            try:
+                return await write()
+            except JournalLocked as error:
+                if self.is_over:
+                    raise
+                _logger.warning("the journal is locked, trying again: %s", error)
+            await asyncio.sleep(recheck_interval(self.duration))
+
+    async def renew_until_lost(self, on_renewed: Callable[[], Awaitable[object]]) -> None:
+        """
+        Renew the lease in intervals. Return once another run has ended it.
+
+        Args:
+            on_renewed: Awaited after each renewal.
+
+        Raises:
+            JournalError: The lease ran out while the journal could not be written.
+        """
+        while True:
+            await asyncio.sleep(renewal_interval(self.duration))
+            requested_at = self.now()
+            try:
+                if not await self._journal.leases.renew(self._run_id, lease=self.duration):
+                    return
+                self.mark_renewed(requested_at)
+                await on_renewed()
+            except JournalError as error:
+                if self.is_over:
+                    raise
+                _logger.warning("the lease could not be renewed, trying again: %s", error)
+
+
+@define(eq=False)
+class _OpenTicket:
+    """
+    A ticket that this run polls.
+
+    Attributes:
+        row_id: The ticket's number in the journal.
+        polls: The number of polls since the last update of the journal.
+        last: The last reply since the last update of the journal; None if there was none.
+        last_running_at: When the last poll that saw the ticket processing was sent.
+        max_lag: The seconds from `last_running_at` until a reply showed that the work had ended.
+    """
+
+    row_id: int
+    polls: int = 0
+    last: Processing | None = None
+    last_running_at: float | None = None
+    max_lag: float | None = None
+
+
+class LeasedTickets:
+    """
+    The open tickets of a run: counts their polls, and commits their outcomes.
+
+    Args:
+        journal: The journal of the run.
+        run_id: The run's number.
+        save_files: Whether to queue the files of successes, for a `SaveRun`.
+    """
+
+    def __init__(self, journal: Journal, run_id: int, *, save_files: bool) -> None:
+        self._journal = journal
+        self._run_id = run_id
+        self._save_files = save_files
+        self._entries: dict[Ticket, _OpenTicket] = {}
+
+    def __contains__(self, ticket: Ticket) -> bool:
+        return ticket in self._entries
+
+    def add(self, claimed: Iterable[ClaimedTicket]) -> None:
+        """Add tickets that the run has claimed."""
+        self._entries |= {each.ticket: _OpenTicket(each.row_id) for each in claimed}
+
+    def on_event(self, event: Event) -> None:
+        """Count the poll that an event reports, if it is a poll of an open ticket of this run."""
+        match event:
+            case Polled(ticket=ticket, reply=reply, elapsed=elapsed) if entry := self._entries.get(
+                ticket
+            ):
+                entry.polls += 1
+                now = asyncio.get_running_loop().time()
+                if isinstance(reply, Processing):
+                    entry.last, entry.last_running_at = reply, now - elapsed
+                elif entry.last_running_at is not None:
+                    entry.max_lag = now - entry.last_running_at
+            case PollFailed(ticket=ticket) if entry := self._entries.get(ticket):
+                entry.polls += 1
+            case _:
+                pass
+
+    def _complete(self, outcome: Outcome) -> OutcomeRow:
+        entry = self._entries.pop(outcome.ticket)
+        max_lag = None if isinstance(outcome, Unresolved) else entry.max_lag
+        return OutcomeRow(entry.row_id, entry.polls, outcome, max_lag)
+
+    def take_updates(self) -> list[PollUpdate]:
+        """Return the polls since the last call of this method, and reset the counts."""
+        updates: list[PollUpdate] = []
+        for entry in self._entries.values():
+            if entry.polls:
+                updates.append(PollUpdate(entry.row_id, entry.polls, entry.last))
+                entry.polls, entry.last = 0, None
+        return updates
+
+    async def commit(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """
+        Write outcomes. Return those that were written.
+
+        An outcome is not written if another run has ended this run's lease and taken its ticket.
+        """
+        completions = [self._complete(outcome) for outcome in outcomes]
+        try:
+            written = await self._write(completions)
+        except JournalError:
+            raise
+        except Exception:  # noqa: BLE001 -- each outcome is tried again on its own.
+            completions, written = await self._commit_one_by_one(completions)
+        return [
+            completion.outcome
+            for completion, is_written in zip(completions, written, strict=True)
+            if is_written
+        ]
+
+    async def _commit_one_by_one(
+        self, completions: list[OutcomeRow]
+    ) -> tuple[list[OutcomeRow], list[bool]]:
+        """Write outcomes one at a time. If one cannot be encoded, write an `Unresolved` for it."""
+        committed: list[OutcomeRow] = []
+        written: list[bool] = []
+        for given in completions:
+            completion = given
+            try:
+                written += await self._write([completion])
+            except JournalError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- it belongs to one ticket.
+                ticket = completion.outcome.ticket
+                # Name only the type, because the message of a foreign error can contain the key.
+                cause = ModelsLabError(
+                    f"the outcome could not be recorded ({type(error).__name__})", ticket=ticket
+                )
+                cause.__cause__ = error
+                completion = evolve(completion, outcome=Unresolved(ticket=ticket, cause=cause))
+                written += await self._write([completion])
+            committed.append(completion)
+        return committed, written
+
+    async def _write(self, completions: list[OutcomeRow]) -> list[bool]:
+        return await self._journal.leases.complete(
+            self._run_id, completions, save_files=self._save_files
+        )
+
+
+def renewal_interval(lease: float) -> float:
+    """Return the seconds between two renewals of a lease."""
+    return lease / _RENEWALS_PER_LEASE
+
+
+def recheck_interval(lease: float) -> float:
+    """Return the seconds after which to check again whether work of other runs can be claimed."""
+    return min(_MAX_RECHECK_S, renewal_interval(lease))
