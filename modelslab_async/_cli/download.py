@@ -21,12 +21,13 @@ from .. import (
 )
 from .._transport.credentials import Credentials
 from . import options, output
-from .exit_codes import DOWNLOAD_CODES, exit_code_for, exit_codes, explain
+from .account_options import AccountLimits, account_options
+from .exit_codes import WAIT_CODES, exit_code_for, exit_codes, explain
 from .exit_tally import ExitTally, run_with_tally
 from .ticket_arguments import check_tickets, iter_tickets, make_client
 
 
-@click.command(epilog=exit_codes(DOWNLOAD_CODES))
+@click.command(epilog=exit_codes(WAIT_CODES))
 @options.tickets
 @click.option(
     "--out",
@@ -37,6 +38,7 @@ from .ticket_arguments import check_tickets, iter_tickets, make_client
     help="The folder to save in. It is created if it does not exist.",
 )
 @options.timeout_option("0 gives up at once")
+@account_options
 @options.download_options
 @options.host_options
 @options.json_option()
@@ -50,6 +52,7 @@ def download(
     max_bytes: int,
     link_timeout: float,
     allow_private: bool,
+    limits: AccountLimits,
     base_url: str | None,
     legacy_base_url: str | None,
     as_json: bool,
@@ -62,7 +65,7 @@ def download(
     If you run the same command again, it saves no file twice and resumes interrupted downloads.
     """
     credentials = check_tickets(tickets)
-    client = make_client(base_url, legacy_base_url)
+    client = make_client(base_url, legacy_base_url, limits=limits)
     downloads = Downloads(
         client,
         to=folder,

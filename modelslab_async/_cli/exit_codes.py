@@ -38,12 +38,11 @@ _TOO_MANY_REQUESTS, _NO_CREDITS, _NETWORK = 4, 6, 10
 INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
 
 # What each command can return, apart from the codes that every command can return. One list
-# includes the one before it: `fetch`, `wait` and `download`.
+# includes the one before it: `fetch`, and then `wait` and `download`.
 POLL_CODES = (FAILED, BAD_KEY, _TOO_MANY_REQUESTS, NOT_FOUND, _NO_CREDITS, _NETWORK)
-WAIT_CODES = (*POLL_CODES, TIMED_OUT)
-DOWNLOAD_CODES = (*WAIT_CODES, UNSAVED)
+WAIT_CODES = (*POLL_CODES, TIMED_OUT, UNSAVED)
 # All codes. A run of a batch sends nothing, but its journal may hold uncertain submits.
-SUBMIT_CODES = (*DOWNLOAD_CODES, UNCERTAIN)
+SUBMIT_CODES = (*WAIT_CODES, UNCERTAIN)
 _CODES_OF_ALL_COMMANDS = (SUCCESS, USAGE, INTERNAL_ERROR, INTERRUPTED)
 
 
@@ -110,7 +109,7 @@ _RANKED_CODES = (
     ),
     ExitCode(
         UNSAVED,
-        "a result could not be saved, or a journal could not be used",
+        "a result could not be saved, or a journal or an account could not be used",
         (DownloadError, JournalError, AccountError),
     ),
     ExitCode(

@@ -11,6 +11,7 @@ from rich.console import Console
 from .. import Client, Reply, Ticket
 from .._transport.credentials import Credentials
 from . import options, output
+from .account_options import AccountLimits, account_options
 from .event_loop import run_async
 from .exit_codes import POLL_CODES, WAIT_CODES, code_for, exit_codes
 from .exit_tally import ExitTally, run_with_tally
@@ -54,6 +55,7 @@ async def _fetch(client: Client, ticket: Ticket) -> Reply:
 @click.command(epilog=exit_codes(WAIT_CODES))
 @options.tickets
 @options.timeout_option("0 gives up at once")
+@account_options
 @options.host_options
 @options.json_option()
 @options.debug
@@ -61,6 +63,7 @@ def wait(
     tickets: tuple[str, ...],
     *,
     timeout: float | None,
+    limits: AccountLimits,
     base_url: str | None,
     legacy_base_url: str | None,
     as_json: bool,
@@ -74,7 +77,7 @@ def wait(
     as a line of JSON. You can wait for the same tickets again.
     """
     credentials = check_tickets(tickets)
-    client = make_client(base_url, legacy_base_url)
+    client = make_client(base_url, legacy_base_url, limits=limits)
     tally = ExitTally()
     console = output.terminal_console(as_json=as_json)
     return run_with_tally(

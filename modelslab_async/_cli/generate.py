@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from .. import ENDPOINTS, Client, Downloads, Ticket
 from .._transport.credentials import MissingApiKey
 from . import options, output
+from .account_options import AccountLimits, submitting_account_options
 from .endpoint_parameters import EndpointCommand, extra_parameters_option, make_requests
 from .event_loop import run_async
 from .exit_codes import SUBMIT_CODES, exit_codes
@@ -46,6 +47,7 @@ from .ticket_arguments import (
     "0 only starts them",
     bounds="from the start to the results: slots, submits and polls together, without downloads",
 )
+@submitting_account_options
 @options.download_options
 @options.host_options
 @options.json_option("Print each generation as a line of JSON, with its files.")
@@ -57,6 +59,7 @@ def generate(
     folder: Path,
     most: int | None,
     timeout: float | None,
+    limits: AccountLimits,
     base_url: str | None,
     legacy_base_url: str | None,
     as_json: bool,
@@ -78,14 +81,11 @@ def generate(
     _check_count(len(requests), most)
     find_credentials()
     base_urls = (base_url, legacy_base_url)
-    run = GenerationRun(
-        endpoint,
-        requests,
-        as_json=as_json,
-        resume_command=_resume_command(folder, base_urls, download_settings),
-    )
+    resume_command = _resume_command(folder, base_urls, limits, download_settings)
+    run = GenerationRun(endpoint, requests, as_json=as_json, resume_command=resume_command)
     client = make_client(
         *base_urls,
+        limits=limits,
         on_event=run.on_event,
         on_submitted=run.on_submitted,
         # At the end, the client waits for the reply to a submit that is in flight.
@@ -109,7 +109,10 @@ def _check_count(count: int, most: int | None) -> None:
 
 
 def _resume_command(
-    folder: Path, base_urls: tuple[str | None, str | None], download_settings: Mapping[str, Any]
+    folder: Path,
+    base_urls: tuple[str | None, str | None],
+    limits: AccountLimits,
+    download_settings: Mapping[str, Any],
 ) -> Callable[[Iterable[Ticket], Iterable[str]], str]:
     """
     Return a function that writes a `download` command line with the options that were given.
@@ -120,6 +123,7 @@ def _resume_command(
     for flag, base_url in zip(("--base-url", "--legacy-base-url"), base_urls, strict=True):
         if base_url is not None:
             settings += [flag, base_url]
+    settings += limits.flags()
     context = click.get_current_context()
     for name, value in download_settings.items():
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:

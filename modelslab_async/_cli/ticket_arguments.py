@@ -12,6 +12,7 @@ import click
 from .. import FAMILIES, Client, Event, Family, Pace, Submitted, Ticket
 from .._registry.suggestions import did_you_mean
 from .._transport.credentials import Credentials, MissingApiKey
+from .account_options import AccountLimits
 from .exit_codes import BAD_KEY
 
 T = TypeVar("T")
@@ -121,7 +122,7 @@ def make_client(
     on_event: Callable[[Event], object] | None = None,
     on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
     *,
-    queue: int = 5,
+    limits: AccountLimits | None = None,
     max_submits: int | None = None,
     unsent_timeout: float = 30.0,
     submit_timeout: float = DEFAULT_SUBMIT_TIMEOUT_S,
@@ -130,7 +131,8 @@ def make_client(
     Make a client for these base URLs.
 
     Raises:
-        click.UsageError: A base URL is malformed.
+        click.UsageError: A base URL is malformed, or the account has other limits.
+        AccountError: The file of the account cannot be used.
     """
     try:
         return Client(
@@ -138,11 +140,11 @@ def make_client(
             legacy_base_url=legacy_base_url,
             on_event=on_event,
             on_submitted=on_submitted,
-            queue=queue,
             max_submits=max_submits,
             unsent_timeout=unsent_timeout,
             pace=Pace(max_failures=max(Pace().max_failures, int(unsent_timeout / _LEAST_PAUSE_S))),
             submit_timeout=submit_timeout,
+            **(limits or AccountLimits()).client_arguments(),
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None

@@ -8,6 +8,7 @@ import click
 
 from ..._models.ticket import NewTicket
 from .. import options, output
+from ..account_options import account_options
 from ..exit_codes import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..ticket_arguments import find_credentials, find_family
@@ -74,6 +75,7 @@ window_option = click.option(
 )
 @click.option("--strict", is_flag=True, help="Start nothing if a line is no ticket.")
 @run_options
+@account_options
 @window_option
 def run_command(
     ids: str | None,
@@ -120,6 +122,7 @@ def run_command(
 @click.command(epilog=exit_codes(SUBMIT_CODES))
 @click.option("--failed", is_flag=True, help="Poll the failed tickets again, too.")
 @run_options
+@account_options
 @window_option
 def retry(
     *,

@@ -23,6 +23,7 @@ from ... import (
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
+from ..account_options import AccountLimits
 from ..event_loop import run_async
 from ..exit_codes import explain, explain_unsubmitted
 from ..exit_tally import ExitTally
@@ -53,6 +54,7 @@ class Plan:
     allow_private: bool
     quiet: bool
     as_json: bool
+    limits: AccountLimits
 
 
 def run_batch(
@@ -61,7 +63,6 @@ def run_batch(
     work: BatchWork,
     *,
     tally: ExitTally | None = None,
-    queue: int = 5,
     max_submits: int | None = None,
     unsent_timeout: float = 30.0,
 ) -> int:
@@ -73,7 +74,6 @@ def run_batch(
         base_urls: The base URLs of the service.
         work: What to poll or to submit.
         tally: Counts the results.
-        queue: The most generations that may be queued at the service.
         max_submits: The most submits that may be paid for; None for no limit.
         unsent_timeout: The most seconds for which a submit may fail to leave this machine.
     """
@@ -81,7 +81,7 @@ def run_batch(
     client = make_client(
         *base_urls,
         on_event=progress.on_event,
-        queue=queue,
+        limits=plan.limits,
         max_submits=max_submits,
         unsent_timeout=unsent_timeout,
     )

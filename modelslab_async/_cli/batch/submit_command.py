@@ -11,6 +11,7 @@ from ... import Batch
 from ..._submitting.endpoint_service import EndpointService
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
+from ..account_options import submitting_account_options
 from ..endpoint_parameters import extra_parameters_option, find_endpoint
 from ..event_loop import run_async
 from ..exit_codes import SUBMIT_CODES, exit_codes
@@ -64,15 +65,8 @@ OUTAGE_S: Final = 1800.0
     help="Send nothing if this command would start, and pay for, more generations.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be submitted, and send nothing.")
-@click.option(
-    "--queue",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    metavar="COUNT",
-    help="How many generations your plan lets you have queued at once.",
-)
 @run_options
+@submitting_account_options
 def submit(
     table: str,
     *,
@@ -84,7 +78,6 @@ def submit(
     strict: bool,
     most: int | None,
     dry_run: bool,
-    queue: int,
     base_url: str | None,
     legacy_base_url: str | None,
     **plan_arguments: Any,
@@ -118,9 +111,7 @@ def submit(
     if dry_run:
         return _print_dry_run(plan, rows, endpoints, tally)
     work = SubmitWork(rows=rows, endpoints=endpoints, max_submits=most)
-    return run_batch(
-        plan, base_urls, work, tally=tally, queue=queue, max_submits=most, unsent_timeout=OUTAGE_S
-    )
+    return run_batch(plan, base_urls, work, tally=tally, max_submits=most, unsent_timeout=OUTAGE_S)
 
 
 def _group_by_name(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:

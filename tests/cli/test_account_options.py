@@ -1,0 +1,131 @@
+"""`--account`, `--rate` and `--queue`: commands that share what one key may do."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from modelslab_async import SQLiteAccount
+from modelslab_async._cli.account_options import AccountLimits
+from modelslab_async._journal.process_identity import this_process
+from modelslab_async.emulator import Emulator, Jobs
+
+from .conftest import Program
+from .test_generate import TEXT2IMG, resume_command
+
+GENERATE = ("generate", TEXT2IMG, "--prompt", "a lighthouse", "--allow-private", "--json")
+
+
+def limits_of(path):
+    """The limits in the file of an account."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT rate, queue FROM limits").fetchone()
+
+
+@pytest.mark.parametrize("command", ["generate", "batch submit"])
+def test_commands_share_the_slots(serving, tmp_path, command):
+    """The second command polls the ticket of the first, and submits once its slot is free."""
+    emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(1.0, 1.0)))
+    shared = ("--account", str(tmp_path / "account.db"), "--queue", "1")
+    out = ("--out", str(tmp_path / "out"))
+    table = tmp_path / "prompts.txt"
+    table.write_text("a harbour\n")
+    submitting = {
+        "generate": (*GENERATE, *out),
+        "batch submit": (
+            *("batch", "submit", str(table), "--endpoint", TEXT2IMG, "--quiet"),
+            *("--journal", str(tmp_path / "batch.db"), "--allow-private", *out),
+        ),
+    }
+    with serving(emulator) as url:
+        program = Program(url)
+        first = program(*GENERATE, *shared, *out, "--timeout", "0")
+        assert 7 == first.returncode, first.stderr
+        ticket = str(emulator.submits[0].ticket)
+        assert not emulator.polls[ticket]
+        second = program(*submitting[command], *shared)
+    assert 0 == second.returncode, second.stderr
+    assert 2 == len(emulator.submits)
+    assert all(submit.ticket is not None for submit in emulator.submits), "a submit drew a 429"
+    assert emulator.polls[ticket], "the first ticket was not polled"
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """The file of an account that another process has open, with limits of its own."""
+    path = tmp_path / "account.db"
+    SQLiteAccount(path, rate=100, queue=10)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        # However long a command takes to start, this client does not count as dead.
+        db.execute("INSERT INTO clients VALUES (1, 9e9, ?)", (this_process(),))
+    return path
+
+
+@pytest.mark.parametrize(
+    "command", [("wait", "images:1"), ("download", "images:1"), ("batch", "run", "IDS"), GENERATE]
+)
+def test_other_limits_are_refused(program, emulator, tmp_path, opened, command):
+    """A process has the account open with other limits. The message names both."""
+    (tmp_path / "ids.txt").write_text("images:1\n")
+    words = [word.replace("IDS", str(tmp_path / "ids.txt")) for word in command]
+    if command[0] == "batch":
+        words += ("--journal", str(tmp_path / "batch.db"))
+    before = len(emulator.submits), emulator.polls.total()
+    run = program(*words, "--account", str(opened), "--rate", "50")
+    assert 2 == run.returncode, run.stderr
+    assert "rate=100 and queue=10" in run.stderr
+    assert "got rate=50.0 and queue=5" in run.stderr
+    assert before == (len(emulator.submits), emulator.polls.total())
+
+
+def test_same_limits_are_taken(program, emulator, opened):
+    """A wait shares the poll rate of an account that another process has open."""
+    ticket = emulator.add_job("images:770001")
+    limits = ("--rate", "100", "--queue", "10")
+    run = program("wait", str(ticket), "--account", str(opened), *limits)
+    assert 0 == run.returncode, run.stderr
+    assert (100, 10) == limits_of(opened)
+    with closing(sqlite3.connect(opened)) as db:
+        assert 1 == db.execute("SELECT count(*) FROM poll_times").fetchone()[0]
+
+
+def test_unusable_account_is_one_line_with_a_code(program, tmp_path):
+    """The folder of the file does not exist."""
+    run = program("wait", "images:1", "--account", str(tmp_path / "nowhere" / "account.db"))
+    assert 8 == run.returncode
+    assert "see that its folder exists" in run.stderr
+    assert 1 == len(run.stderr.splitlines())
+
+
+def test_queue_without_effect_is_refused(program):
+    """A wait submits nothing, so without an account its queue would mean nothing."""
+    run = program("wait", "images:1", "--queue", "10")
+    assert 2 == run.returncode
+    assert "--queue needs --account here" in run.stderr
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "inf", "nan", "fast"])
+def test_wrong_rate_is_refused(program, rate):
+    """A rate is a finite number above 0."""
+    run = program("wait", "images:1", "--rate", rate)
+    assert 2 == run.returncode
+    assert "--rate" in run.stderr
+
+
+def test_resume_command_keeps_to_the_same_limits(serving, tmp_path):
+    """What is run later shares the account, too."""
+    emulator = Emulator(jobs=Jobs(duration=(600.0, 600.0)))
+    account = ("--account", str(tmp_path / "account.db"), "--rate", "12.5", "--queue", "3")
+    with serving(emulator) as url:
+        run = Program(url)(*GENERATE, "--timeout", "0", "--out", str(tmp_path), *account)
+    words = resume_command(run.stderr)
+    first = words.index("--account")
+    assert [*account] == words[first : first + len(account)]
+    assert (12.5, 3) == limits_of(tmp_path / "account.db")
+
+
+def test_without_an_account_the_limits_are_those_of_the_client():
+    """The rate and the queue go to the client itself."""
+    assert {"rate": None, "queue": 5} == AccountLimits().client_arguments()
+    assert {"rate": 9.0, "queue": 2} == AccountLimits(rate=9.0, queue=2).client_arguments()
+    assert [] == [*AccountLimits().flags()]
