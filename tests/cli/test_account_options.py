@@ -68,6 +68,8 @@ def test_other_limits_are_refused(program, emulator, tmp_path, opened, command):
     """A process has the account open with other limits. The message names both."""
     (tmp_path / "ids.txt").write_text("images:1\n")
     words = [word.replace("IDS", str(tmp_path / "ids.txt")) for word in command]
+    if command[0] == "generate":
+        words += ("--out", str(tmp_path))
     if command[0] == "batch":
         words += ("--journal", str(tmp_path / "batch.db"))
     before = len(emulator.submits), emulator.polls.total()
