@@ -125,6 +125,8 @@ class AccountLink:
         offset = self._offset()
         reports = self._report(offset)
         allotments = await self._membership.exchange(reports)
+        # The exchange may have shown that the account's clock was set.
+        offset = self._offset()
         for tier in self._tiers():
             allotment = allotments.get(self._digest_of(tier))
             if allotment is not None:

@@ -1,0 +1,150 @@
+"""PostgresAccount: one account for the clients of many hosts, in a database. It runs no server."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+
+from .._journal.process_identity import has_died
+from .._models.account_errors import WrongAccount
+from .._models.argument_checks import check_count, check_rate, check_type
+from .._models.key_tier import Tier
+from .account_link import AccountLink
+from .postgres_connection import PostgresConnection, quote_name, require_asyncpg
+from .postgres_membership import PostgresMembership
+from .postgres_schema import VERSION, create_statements
+from .store_clock import StoreClock
+
+# A number for `pg_advisory_xact_lock`, so that two processes do not create the tables at once.
+_CREATION_LOCK = 0x4D4C6163
+
+
+class PostgresAccount:
+    """
+    One account for all clients of many hosts: they share its slots, poll rate and pauses.
+
+    Give it to each client:
+    `Client(account=PostgresAccount("postgresql://host/database", rate=100, queue=5))`. All
+    processes that name the same database and schema share the account. A client whose host dies
+    or is cut off holds up nothing: the others take over its tickets and free their slots.
+
+    The database holds no API key, only a digest of it. All times are those of the server, so the
+    clocks of the hosts do not matter. While the server cannot be reached, no submit and no poll
+    starts; what is known then is told to it later.
+
+    It connects once when it is made, which blocks for a few round trips, at most ten seconds. It
+    needs PostgreSQL 14 or later, and the extra `postgres`.
+
+    Args:
+        address: The address of the database, as libpq writes it, such as
+            `"postgresql://user@host/database?sslmode=verify-full"`. A password may be in it, in
+            `PGPASSWORD` or in `~/.pgpass`. It is never shown.
+        rate: The most polls a second with one key, of all clients together; None for no limit.
+        queue: The most queued generations for each key, of all clients together: 5, 10 or 15, as
+            the plan says; None for no limit.
+        schema: The schema with the tables of the account. It is created if it does not exist.
+            Accounts with different limits need a schema each.
+
+    Raises:
+        ValueError: An argument is out of its range, or clients that are open have other limits.
+        AccountError: The server cannot be reached or used.
+        ModuleNotFoundError: asyncpg is not installed.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        rate: float | None = None,
+        queue: int | None = 5,
+        schema: str = "modelslab_async",
+    ) -> None:
+        check_rate("rate", rate, unit="polls")
+        check_count("queue", queue, unit="slots", optional=True)
+        check_type("schema", schema, str, "a text")
+        require_asyncpg()
+        self.rate = rate
+        self.queue = queue
+        self.schema = schema
+        self._clock = StoreClock()
+        self._connection = PostgresConnection(address)
+        # The caller may be in an event loop, so another one runs in a thread.
+        with ThreadPoolExecutor(1, thread_name_prefix="modelslab_async account") as thread:
+            thread.submit(lambda: asyncio.run(self._prepare())).result()
+
+    @property
+    def address(self) -> str:
+        """The hosts and the database."""
+        return self._connection.shown
+
+    def __repr__(self) -> str:
+        return (
+            f"PostgresAccount({self.address!r}, rate={self.rate!r}, queue={self.queue!r}, "
+            f"schema={self.schema!r})"
+        )
+
+    def join(self, digest_of: Callable[[Tier], str]) -> AccountLink:
+        """Let one more client join. Only `Client` calls this."""
+        return AccountLink(self.make_membership(), digest_of, has_rate=self.rate is not None)
+
+    def make_membership(self) -> PostgresMembership:
+        """Return one more member, with a connection of its own."""
+        connection = PostgresConnection(self._connection.address)
+        return PostgresMembership(connection, self.schema, copy(self._clock))
+
+    async def _prepare(self) -> None:
+        connection = self._connection
+        schema = quote_name(self.schema)
+        try:
+            if not await connection.fetch(
+                "SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'account'",
+                self.schema,
+            ):
+                await self._create(schema)
+            rows = await connection.fetch(f"SELECT version FROM {schema}.account")
+            self._check_version([row[0] for row in rows])
+            clients = await connection.fetch(f"SELECT client, process FROM {schema}.clients")
+            dead = [client for client, process in clients if has_died(process)]
+            sent = time.monotonic()
+            held = await connection.fetch_json(
+                f"SELECT {schema}.open_account($1, $2, $3)::text", self.rate, self.queue, dead
+            )
+            self._clock.observe(sent=sent, received=time.monotonic(), theirs=held["now"])
+        finally:
+            await connection.aclose()
+        recorded = (held["rate"], held["queue"])
+        if recorded != (self.rate, self.queue):
+            raise ValueError(
+                f"{self.address}: this account has rate={recorded[0]!r} and "
+                f"queue={recorded[1]!r} in the clients that are open, got rate={self.rate!r} "
+                f"and queue={self.queue!r}; give the same limits everywhere, or close the "
+                "other clients first"
+            )
+
+    async def _create(self, schema: str) -> None:
+        """Create the tables, unless another process has just done so."""
+        await self._connection.run_script(
+            f"""
+            BEGIN;
+            SELECT pg_advisory_xact_lock({_CREATION_LOCK});
+            DO $do$ BEGIN
+            IF to_regnamespace('{schema.replace("'", "''")}') IS NULL THEN
+                CREATE SCHEMA {schema};
+            END IF;
+            IF to_regclass('{schema.replace("'", "''")}.account') IS NULL THEN
+                {create_statements(schema)}
+            END IF;
+            END $do$;
+            COMMIT;
+            """
+        )
+
+    def _check_version(self, versions: list[int]) -> None:
+        if versions != [VERSION]:
+            raise WrongAccount(
+                f"the schema {self.schema} has an account of version "
+                f"{', '.join(map(str, versions))}, and this library knows version {VERSION}; use "
+                "the same version of the library in all processes",
+                path=self.address,
+            )

@@ -1,0 +1,69 @@
+"""Checks and shows the address of a PostgreSQL server. It never shows a password."""
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+_SCHEMES = ("postgresql", "postgres")
+# One or more hosts with their ports. An IPv6 address stands in brackets.
+_HOSTS = re.compile(
+    r"(?:(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)(?:,(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)*"
+)
+
+
+def check_address(address: str) -> None:
+    """
+    Make sure that an address can be split without doubt, so that no part of a password is shown.
+
+    Raises:
+        TypeError: The address is not a text.
+        ValueError: The address is malformed. The message does not repeat it.
+    """
+    if not isinstance(address, str):
+        raise TypeError(
+            "address is a text such as 'postgresql://host/database', got a value of type "
+            f"{type(address).__name__}"
+        )
+    if not _is_clear(address):
+        raise ValueError(
+            "address is a text such as 'postgresql://user@host:5432/database', got another one, "
+            "which is not repeated here; percent-encode the special characters of a password"
+        )
+
+
+def show_address(address: str) -> str:
+    """Return the hosts and the database of an address."""
+    scheme, rest = address.split("://", 1)
+    location = rest.partition("?")[0]
+    hosts, slash, database = location.partition("/")
+    return f"{scheme}://{hosts.rpartition('@')[2]}{slash}{database}"
+
+
+def passwords(address: str) -> set[str]:
+    """Return the password of an address, as it is and as it is written there."""
+    parts = urlsplit(address)
+    found = {parts.password or "", *_query_passwords(parts.query)}
+    written = parts.netloc.rpartition("@")[0].partition(":")[2]
+    return {text for text in (*found, written, _decoded(written)) if text}
+
+
+def _query_passwords(query: str) -> set[str]:
+    return {value for name, value in parse_qsl(query) if name == "password"}
+
+
+def _decoded(text: str) -> str:
+    return dict(parse_qsl(f"x={text.replace('+', '%2B')}")).get("x", "")
+
+
+def _is_clear(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return (
+        parts.scheme in _SCHEMES
+        and address.startswith(f"{parts.scheme}://")
+        and not parts.fragment
+        and "@" not in parts.path
+        and "@" not in parts.query
+        and _HOSTS.fullmatch(parts.netloc.rpartition("@")[2]) is not None
+    )

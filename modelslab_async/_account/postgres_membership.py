@@ -1,0 +1,118 @@
+"""PostgresMembership: one client as a member of a `PostgresAccount`. It decides nothing."""
+
+import json
+import secrets
+import time
+from typing import Any
+
+from .._journal.process_identity import has_died, this_process
+from .._models.ticket import Ticket
+from .account_reports import Allotments, HeldTicket, KeyAllotment, KeyReport, Pauses, Reports
+from .postgres_connection import PostgresConnection, quote_name
+from .store_clock import StoreClock
+
+
+class PostgresMembership:
+    """
+    One client as a member of a `PostgresAccount`.
+
+    An exchange may have been carried out although no reply came. So each has a number, and says
+    which reply was the last that came. The server hands over again what was in a lost reply, and
+    ignores an exchange that comes after a later one.
+
+    Args:
+        connection: A connection for this client alone.
+        schema: The schema of the account.
+        store_clock: What is known of the server's clock.
+    """
+
+    def __init__(
+        self, connection: PostgresConnection, schema: str, store_clock: StoreClock
+    ) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._store_clock = store_clock
+        self._client = secrets.randbits(62) + 1
+        self._process = this_process()
+        self._number = 0
+        self._heard = 0
+        self._neighbours: list[tuple[int, str]] = []
+
+    def clock(self) -> float:
+        """Return the time on the server's clock."""
+        return self._store_clock.at(time.monotonic())
+
+    async def exchange(self, reports: Reports) -> Allotments:
+        """
+        Record what the client uses, and return what it may use from now on.
+
+        Raises:
+            AccountError: The server cannot be reached or used.
+        """
+        return await self._exchange(reports, is_leaving=False)
+
+    async def leave(self, reports: Reports) -> None:
+        """
+        Record what the client still holds, so that others can adopt it. Close the connection.
+
+        Raises:
+            AccountError: The server cannot be reached or used.
+        """
+        try:
+            await self._exchange(reports, is_leaving=True)
+        finally:
+            await self._connection.aclose()
+
+    async def _exchange(self, reports: Reports, *, is_leaving: bool) -> Allotments:
+        self._number = number = self._number + 1
+        sent = time.monotonic()
+        reply = await self._connection.fetch_json(
+            f"SELECT {quote_name(self._schema)}.exchange($1, $2, $3, $4, $5, $6, $7)::text",
+            *(self._client, self._process, number, self._heard),
+            [client for client, process in self._neighbours if has_died(process)],
+            json.dumps({key: _to_json(report) for key, report in reports.items()}),
+            is_leaving,
+        )
+        self._store_clock.observe(sent=sent, received=time.monotonic(), theirs=reply["now"])
+        self._heard = number
+        self._neighbours = reply["neighbours"]
+        return {
+            key: _from_json(allotment, reports[key])
+            for key, allotment in reply["allotments"].items()
+        }
+
+
+def _to_json(report: KeyReport) -> dict[str, Any]:
+    use = report.slots
+    return {
+        "tickets": [
+            (each.ticket.family, each.ticket.id, each.endpoint, each.submitted_at)
+            for each in use.tickets
+        ],
+        "in_flight": use.in_flight,
+        "uncertain": use.uncertain_until,
+        "waiting": use.waiting,
+        "polls_wanted": report.polls_wanted,
+        "pauses": (report.pauses.submits, report.pauses.polls),
+    }
+
+
+def _from_json(allotment: dict[str, Any], report: KeyReport) -> KeyAllotment:
+    submits, polls = allotment["pauses"]
+    poll_times = allotment.get("poll_times")
+    limits: dict[str, Any] = {}
+    if "granted" in allotment:
+        adopted = tuple(
+            HeldTicket(Ticket(family, id_), endpoint, submitted_at)
+            for family, id_, endpoint, submitted_at in allotment["adopted"]
+        )
+        limits = {
+            "slot_limit": report.slots.total + len(adopted) + allotment["granted"],
+            "has_other_waiters": allotment["others"],
+            "adopted": adopted,
+        }
+    return KeyAllotment(
+        poll_times=None if poll_times is None else tuple(poll_times),
+        pauses=Pauses(submits=submits, polls=polls),
+        **limits,
+    )
