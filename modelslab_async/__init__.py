@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._account.postgres_account import PostgresAccount
     from ._account.sqlite_account import SQLiteAccount
     from ._client import Client
     from ._downloads.downloads import Downloads
@@ -148,6 +149,7 @@ __all__ = [
     "PermissionDenied",
     "PollFailed",
     "Polled",
+    "PostgresAccount",
     "Processing",
     "RateLimited",
     "Refused",
@@ -205,6 +207,7 @@ __all__ = [
 # A module is imported when one of its names is first used. Importing all modules would take
 # several times as long as importing httpx.
 _NAMES_BY_MODULE = {
+    "_account.postgres_account": "PostgresAccount",
     "_account.sqlite_account": "SQLiteAccount",
     "_client": "Client",
     "_downloads.downloads": "Downloads",

@@ -48,7 +48,8 @@ class Client:
         timeout: The most seconds that one poll may take.
         queue: The most queued generations for each key: 5, 10 or 15, as the plan says; None for no
             limit. A submit waits for a free slot.
-        account: An `SQLiteAccount` that several clients share. It has their rate and queue.
+        account: An `SQLiteAccount` or a `PostgresAccount` that several clients share. It has their
+            rate and queue.
         submit_timeout: The most seconds that one submit or one upload may take.
         unsent_timeout: The most seconds for which a submit that cannot leave this machine is tried
             again. Then it ends with a `TransportError`, and nothing was paid.

@@ -83,7 +83,12 @@ class Settings:
 
     def _check_limits(self, account: Account) -> None:
         """Check that the client and its account do not name different limits."""
-        check_type("account", account, Account, "an SQLiteAccount or an object with its methods")
+        check_type(
+            "account",
+            account,
+            Account,
+            "an SQLiteAccount, a PostgresAccount or an object with their methods",
+        )
         if self.rate not in (None, account.rate):
             raise ValueError(
                 f"the account has rate={account.rate!r}, got rate={self.rate!r}; leave it out here"

@@ -1,6 +1,6 @@
 """What the tests of accounts share: members of one account, on a clock that a test moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +9,20 @@ from attrs import Factory, define
 
 from modelslab_async import Ticket
 from modelslab_async._account.account_reports import HeldTicket, KeyReport, SlotUse
-from modelslab_async._account.sqlite_account import SQLiteAccount, SQLiteMembership
+
+from .postgres_server import HOW_TO_INSTALL, PostgresServer, find_programs
+from .stores import ManualClock, PostgresStore, SQLiteStore
 
 KEY_DIGEST = "d1"
-
-
-@define
-class ManualClock:
-    """A clock that stands still until a test moves it."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @define
 class Member:
     """One client of an account, without a client: it reports what a test says."""
 
-    membership: SQLiteMembership
+    membership: Any
     clock: ManualClock
+    store: Any
     tickets: list[Ticket] = Factory(list)
     in_flight: int = 0
     uncertain_until: tuple[float, ...] = ()
@@ -37,6 +30,7 @@ class Member:
 
     async def report(self, waiting: int = 0, **more: Any) -> Any:
         """Report what the member uses, and admit as many submits as it may."""
+        await self.store.set_clock(self.clock)
         reports = {KEY_DIGEST: KeyReport(slots=self.use(waiting), **more)}
         allotment = (await self.membership.exchange(reports))[KEY_DIGEST]
         self.tickets.extend(held.ticket for held in allotment.adopted)
@@ -47,6 +41,7 @@ class Member:
     async def leave(self) -> None:
         """Leave the account with what the member still holds."""
         self.has_left = True
+        await self.store.set_clock(self.clock)
         await self.membership.leave({KEY_DIGEST: KeyReport(slots=self.use())})
 
     def submitted(self, id_: int) -> None:
@@ -76,17 +71,40 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "account.db"
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the tests of one session."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip(HOW_TO_INSTALL)
+    server = PostgresServer.make(programs)
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def store(request: pytest.FixtureRequest, path: Path) -> Any:
+    """An empty store of each kind."""
+    if request.param == "sqlite":
+        yield SQLiteStore(path)
+        return
+    store = PostgresStore(request.getfixturevalue("postgres").address)
+    yield store
+    await store.aclose()
+
+
 MakeMembers = Callable[..., list[Member]]
 
 
 @pytest.fixture
-async def members(path: Path, clock: ManualClock) -> Any:
+async def members(store: Any, clock: ManualClock) -> Any:
     """Make some members of one account. They leave it at the end of the test."""
     made: list[Member] = []
 
     def make(count: int, **limits: Any) -> list[Member]:
-        account = SQLiteAccount(path, clock=clock, **limits)
-        new = [Member(SQLiteMembership(account.path, clock), clock) for _ in range(count)]
+        account = store.account(clock, **limits)
+        new = [Member(store.membership(account, clock), clock, store) for _ in range(count)]
         made.extend(new)
         return new
 

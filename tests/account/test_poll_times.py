@@ -19,21 +19,21 @@ async def poll_when_allowed(member, times, clock):
     return is_allowed
 
 
-async def test_times_are_evenly_spaced(members):
+async def test_times_are_evenly_spaced(members, store):
     """A client gets times for a quarter of a second at most."""
     (member,) = members(1, rate=100)
     times = (await member.report(polls_wanted=1000)).poll_times
     assert 25 == len(times)
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert all(gap == pytest.approx(0.0102) for gap in gaps)
+    assert all(gap == pytest.approx(store.step / 100) for gap in gaps)
 
 
-async def test_no_time_is_given_twice(members):
+async def test_no_time_is_given_twice(members, store):
     """A second client gets the times after those of the first one."""
     one, other = members(2, rate=100)
     first = (await one.report(polls_wanted=10)).poll_times
     second = (await other.report(polls_wanted=10)).poll_times
-    assert second[0] == pytest.approx(first[-1] + 0.0102)
+    assert second[0] == pytest.approx(first[-1] + store.step / 100)
 
 
 async def test_busy_client_leaves_times_to_one_that_begins(members, clock):

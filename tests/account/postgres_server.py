@@ -1,0 +1,88 @@
+"""A PostgreSQL server of the tests' own: on a Unix socket, in a folder, without a password."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from attrs import define
+
+HOW_TO_INSTALL = "there is no PostgreSQL; on Debian: apt-get install postgresql"
+# The user as whom the server runs, because it refuses to run as root.
+_USER = "nobody"
+_MOST_SECONDS = "120"
+_SETTINGS = "-c listen_addresses= -c max_connections=200 -c shared_buffers=32MB -c fsync=off"
+
+
+def find_programs() -> Path | None:
+    """The folder with the programs of a server; None if there is none."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parts[-2])
+    on_path = shutil.which("initdb")
+    candidates = [*([Path(on_path).parent] if on_path else []), *reversed(folders)]
+    return next((folder for folder in candidates if (folder / "pg_ctl").exists()), None)
+
+
+@define
+class PostgresServer:
+    """A server, which is made when it is started for the first time."""
+
+    programs: Path
+    folder: Path
+
+    @classmethod
+    def make(cls, programs: Path) -> "PostgresServer":
+        # The path of a Unix socket is short, and pytest's own folders are not open to other users.
+        folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        if os.geteuid() == 0:
+            shutil.chown(folder, _USER)
+        server = cls(programs, folder)
+        server._run(
+            *("initdb", "-D", server.data, "-U", "tests", "-A", "trust", "-E", "UTF8"),
+            *("--locale=C", "--no-sync"),
+        )
+        return server
+
+    @property
+    def data(self) -> str:
+        return str(self.folder / "data")
+
+    @property
+    def address(self) -> str:
+        return f"postgresql://tests:a-secret-password@/postgres?host={self.folder}"
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        log = str(self.folder / "log")
+        settings = f"{_SETTINGS} -k {self.folder}"
+        self._control("start", "-w", "-t", _MOST_SECONDS, "-l", log, "-o", settings)
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: `immediate` is as good as a kill."""
+        self._control("stop", "-w", "-t", _MOST_SECONDS, "-m", mode)
+
+    def remove(self) -> None:
+        """Stop it and remove its folder."""
+        self.stop("immediate")
+        shutil.rmtree(self.folder)
+
+    def _control(self, *arguments: str) -> None:
+        self._run("pg_ctl", "-D", self.data, *arguments)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self.programs / program), *arguments]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", _USER, "--", *command]
+        # The server inherits these files, so they are no pipes whose end would be waited for.
+        with (self.folder.parent / f"{self.folder.name}.out").open("w+") as output:
+            Path(output.name).unlink()
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            output.seek(0)
+            assert 0 == done.returncode, output.read()
