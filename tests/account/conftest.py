@@ -1,6 +1,6 @@
 """What the tests of accounts share: members of one account, on a clock that a test moves."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,21 +94,32 @@ async def store(request: pytest.FixtureRequest, path: Path) -> Any:
     await store.aclose()
 
 
-MakeMembers = Callable[..., list[Member]]
+@define
+class MemberMaker:
+    """Makes some members of one account. They leave it at the end of the test."""
+
+    store: Any
+    clock: ManualClock
+    _made: list[Member] = Factory(list)
+
+    def __call__(self, count: int, **limits: Any) -> list[Member]:
+        account = self.store.account(self.clock, **limits)
+        new = [
+            Member(self.store.membership(account, self.clock), self.clock, self.store)
+            for _ in range(count)
+        ]
+        self._made.extend(new)
+        return new
+
+    async def aclose(self) -> None:
+        for member in self._made:
+            if not member.has_left:
+                await member.leave()
 
 
 @pytest.fixture
 async def members(store: Any, clock: ManualClock) -> Any:
-    """Make some members of one account. They leave it at the end of the test."""
-    made: list[Member] = []
-
-    def make(count: int, **limits: Any) -> list[Member]:
-        account = store.account(clock, **limits)
-        new = [Member(store.membership(account, clock), clock, store) for _ in range(count)]
-        made.extend(new)
-        return new
-
-    yield make
-    for member in made:
-        if not member.has_left:
-            await member.leave()
+    """Make members of one account, in a store of each kind."""
+    made = MemberMaker(store, clock)
+    yield made
+    await made.aclose()

@@ -62,8 +62,9 @@ class PostgresServer:
         self._control("stop", "-w", "-t", _MOST_SECONDS, "-m", mode)
 
     def remove(self) -> None:
-        """Stop it and remove its folder."""
-        self.stop("immediate")
+        """Stop it, unless a test has, and remove its folder."""
+        if Path(self.data, "postmaster.pid").exists():
+            self.stop("immediate")
         shutil.rmtree(self.folder)
 
     def _control(self, *arguments: str) -> None:

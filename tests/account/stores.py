@@ -128,7 +128,7 @@ class PostgresStore:
         async def in_thread() -> Any:
             connection = await asyncpg.connect(self.address)
             try:
-                await connection.execute(f"""SET search_path = '"{self.schema}"'""")
+                await connection.execute(f'SET search_path = "{self.schema}"')
                 return [tuple(row) for row in await connection.fetch(statement)]
             finally:
                 await connection.close()

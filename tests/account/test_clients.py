@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
-import sqlite3
-import time
-from contextlib import closing
+import re
 
 import pytest
 
-from modelslab_async import Client, ClientClosed, Paused, RateLimited, SQLiteAccount, WaitTimeout
-from modelslab_async._account import sqlite_account
+from modelslab_async import Client, ClientClosed, Paused, RateLimited, WaitTimeout
+from modelslab_async._account import postgres_connection, sqlite_account
 from modelslab_async._account.account_reports import KeyReport, Pauses
-from modelslab_async._account.sqlite_account import SQLiteMembership
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async.emulator import Emulator, Jobs, run_server
+
+from .stores import SQLiteStore
 
 KEY = "a-test-key-1234"
 ENDPOINT = "realtime/text2img"
@@ -24,13 +23,12 @@ def refusals(emulator):
     return [submit for submit in emulator.submits if submit.ticket is None]
 
 
-async def test_clients_share_the_queue(path):
+async def test_clients_share_the_queue(store):
     """Four clients with more prompts than slots draw no 429."""
     emulator = Emulator(queue_limit=3, jobs=Jobs(duration=(0.1, 0.4)))
     async with run_server(emulator) as url:
         clients = [
-            Client(KEY, base_url=url, account=SQLiteAccount(path, rate=200, queue=3))
-            for _ in range(4)
+            Client(KEY, base_url=url, account=store.account(rate=200, queue=3)) for _ in range(4)
         ]
         await asyncio.gather(
             *(
@@ -44,10 +42,10 @@ async def test_clients_share_the_queue(path):
     assert 24 == len(emulator.submits)
 
 
-async def test_one_account_serves_several_clients_of_one_loop(path):
+async def test_one_account_serves_several_clients_of_one_loop(store):
     """The same object may be given to each client."""
     emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(0.1, 0.2)))
-    account = SQLiteAccount(path, queue=1)
+    account = store.account(queue=1)
     async with (
         run_server(emulator) as url,
         Client(KEY, base_url=url, account=account) as one,
@@ -63,21 +61,21 @@ async def test_one_account_serves_several_clients_of_one_loop(path):
     assert [] == refusals(emulator)
 
 
-async def test_ticket_of_a_closed_client_keeps_its_slot(path):
+async def test_ticket_of_a_closed_client_keeps_its_slot(store):
     """The work goes on at the service. Another client adopts the ticket, and sees its end."""
     emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(1.0, 1.0)))
     async with run_server(emulator) as url:
-        async with Client(KEY, base_url=url, account=SQLiteAccount(path, queue=1)) as first:
+        async with Client(KEY, base_url=url, account=store.account(queue=1)) as first:
             ticket = (await first.submit(ENDPOINT, prompt="a fox")).ticket
-        async with Client(KEY, base_url=url, account=SQLiteAccount(path, queue=1)) as second:
+        async with Client(KEY, base_url=url, account=store.account(queue=1)) as second:
             await second.submit(ENDPOINT, prompt="a hare")
         assert [] == refusals(emulator)
         assert emulator.polls[str(ticket)]
 
 
-async def report_pauses(path, **pauses):
+async def report_pauses(store, **pauses):
     """Be a client that the server has asked to pause for an hour."""
-    membership = SQLiteMembership(SQLiteAccount(path, rate=100, queue=5).path, time.monotonic)
+    membership = store.membership(store.account(rate=100, queue=5))
     digest = Credentials.resolve(KEY, None).digest("standard")
     until = {name: membership.clock() + 3600.0 for name in pauses}
     reports = {digest: KeyReport(pauses=Pauses(**until))}
@@ -85,36 +83,36 @@ async def report_pauses(path, **pauses):
     await membership.leave({})
 
 
-async def test_pause_of_polls_is_shared(path):
+async def test_pause_of_polls_is_shared(store):
     """The server asked another client to pause, so this one does not even try."""
-    await report_pauses(path, polls=True)
+    await report_pauses(store, polls=True)
     emulator = Emulator()
     ticket = emulator.add_job("images:1")
     async with (
         run_server(emulator) as url,
-        Client(KEY, base_url=url, account=SQLiteAccount(path, rate=100, queue=5)) as client,
+        Client(KEY, base_url=url, account=store.account(rate=100, queue=5)) as client,
     ):
         with pytest.raises(WaitTimeout):
             await client.wait(ticket, timeout=1.0)
     assert 0 == emulator.polls.total()
 
 
-async def test_pause_of_submits_is_shared(path):
+async def test_pause_of_submits_is_shared(store):
     """The same for submits."""
-    await report_pauses(path, submits=True)
+    await report_pauses(store, submits=True)
     emulator = Emulator()
     async with (
         run_server(emulator) as url,
-        Client(KEY, base_url=url, account=SQLiteAccount(path, rate=100, queue=5)) as client,
+        Client(KEY, base_url=url, account=store.account(rate=100, queue=5)) as client,
     ):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.submit(ENDPOINT, prompt="a fox"), 1.0)
     assert [] == emulator.submits
 
 
-async def test_rate_limit_of_one_client_is_reported(path):
+async def test_rate_limit_of_one_client_is_reported(store):
     """A 429 for a poll of one client is reported to the account, with the end of the pause."""
-    account = SQLiteAccount(path, rate=100, queue=5)
+    account = store.account(rate=100, queue=5)
     paused = asyncio.Event()
 
     async def exchange(_):
@@ -129,97 +127,92 @@ async def test_rate_limit_of_one_client_is_reported(path):
         waiting = asyncio.create_task(client.wait("images:1"))
         await paused.wait()
         waiting.cancel()
-    with closing(sqlite3.connect(path)) as db:
-        (until,) = db.execute("SELECT polls FROM pauses").fetchone()
-    assert until > asyncio.get_running_loop().time() + 400.0
+    ((until,),) = store.run("SELECT polls FROM pauses")
+    assert until > store.membership(account).clock() + 400.0
 
 
-async def test_locked_account_is_logged_once_and_submits_wait(path, monkeypatch, caplog):
+async def test_locked_account_is_logged_once_and_submits_wait(store, monkeypatch, caplog):
     """While the file cannot be used, submits wait. After that they go on."""
     monkeypatch.setattr(sqlite_account, "_LOCK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(postgres_connection, "_STATEMENT_TIMEOUT_S", 0.5)
     emulator = Emulator(jobs=Jobs(duration=(0.1, 0.2)))
-    account = SQLiteAccount(path, queue=1)
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        async with (
-            run_server(emulator) as url,
-            Client(KEY, base_url=url, account=account) as client,
-        ):
-            db.execute("BEGIN IMMEDIATE")
+    account = store.account(queue=1)
+    async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as client:
+        async with store.locked():
             task = asyncio.create_task(client.generate(ENDPOINT, prompt="a fox"))
             with caplog.at_level(logging.WARNING, logger="modelslab_async"):
                 while not caplog.records:  # noqa: ASYNC110 -- a log has no event.
                     await asyncio.sleep(0.01)
             assert [] == emulator.submits
-            db.execute("ROLLBACK")
-            await task
+        await task
     messages = [record.getMessage() for record in caplog.records]
     assert ["submits and polls wait for the account"] == [
         each.partition(":")[0] for each in messages
     ]
-    assert "locked" in messages[0]
+    assert re.search("locked|Timeout", messages[0])
     assert KEY not in messages[0]
 
 
-def test_client_without_a_loop_costs_nothing(path):
+def test_client_without_a_loop_costs_nothing(store):
     """A client that is made and never used reports nothing."""
-    Client(KEY, account=SQLiteAccount(path))
-    with closing(sqlite3.connect(path)) as db:
-        assert 0 == db.execute("SELECT count(*) FROM clients").fetchone()[0]
+    Client(KEY, account=store.account())
+    assert [] == store.run("SELECT client FROM clients")
 
 
-async def test_adopted_ticket_keeps_its_slot_if_the_heir_closes_at_once(path):
+async def test_adopted_ticket_keeps_its_slot_if_the_heir_closes_at_once(store):
     """The heir is closed while the account still answers that a ticket is now its own."""
     emulator = Emulator(jobs=Jobs(duration=(60.0, 60.0)))
-    account = SQLiteAccount(path, queue=1)
+    account = store.account(queue=1)
     async with run_server(emulator) as url:
         async with Client(KEY, base_url=url, account=account) as first:
             await first.submit(ENDPOINT, prompt="a fox")
         heir = Client(KEY, base_url=url, account=account)
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            db.execute("BEGIN IMMEDIATE")
+        async with store.locked():
             submitting = asyncio.create_task(heir.submit(ENDPOINT, prompt="a hare"))
             await asyncio.sleep(0.5)
             closing_task = asyncio.create_task(heir.aclose())
             with pytest.raises(ClientClosed):
                 await submitting
-            db.execute("ROLLBACK")
-            await closing_task
-            assert 1 == db.execute("SELECT count(*) FROM held_tickets").fetchone()[0]
+        await closing_task
+    assert 1 == len(store.run("SELECT id FROM held_tickets"))
 
 
-async def test_unexpected_error_of_the_account_is_logged_and_submits_wait(path, caplog):
+async def test_unexpected_error_of_the_account_is_logged_and_submits_wait(store, caplog):
     """A damaged row ends neither the reports nor the client. Submits go on once it is gone."""
     emulator = Emulator(jobs=Jobs(duration=(0.1, 0.2)))
-    account = SQLiteAccount(path, queue=2)
+    account = store.account(queue=2)
     digest = Credentials.resolve(KEY, None).digest("standard")
     async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as client:
-        with closing(sqlite3.connect(path, isolation_level=None)) as db:
-            db.execute("INSERT INTO held_tickets VALUES (?, '', '', 1, '', 9e9)", (digest,))
-            task = asyncio.create_task(client.generate(ENDPOINT, prompt="a fox"))
-            with caplog.at_level(logging.WARNING, logger="modelslab_async"):
-                while not caplog.records:  # noqa: ASYNC110 -- a log has no event.
-                    await asyncio.sleep(0.01)
-            db.execute("DELETE FROM held_tickets WHERE family = ''")
+        columns = "key, family, id, client, endpoint, submitted_at"
+        since = ("", "") if isinstance(store, SQLiteStore) else (", since", ", 0")
+        store.run(
+            f"INSERT INTO held_tickets ({columns}{since[0]}) "
+            f"VALUES ('{digest}', '', '', 1, '', 9e9{since[1]})"
+        )
+        task = asyncio.create_task(client.generate(ENDPOINT, prompt="a fox"))
+        with caplog.at_level(logging.WARNING, logger="modelslab_async"):
+            while not caplog.records:  # noqa: ASYNC110 -- a log has no event.
+                await asyncio.sleep(0.01)
+        store.run("DELETE FROM held_tickets WHERE family = ''")
         await task
     assert "submits and polls wait for the account" in caplog.text
 
 
-async def test_client_polls_without_limit_if_the_account_has_lost_its_rate(path):
+async def test_client_polls_without_limit_if_the_account_has_lost_its_rate(store):
     """Another process may give the file other limits while no client is open."""
     emulator = Emulator()
     ticket = emulator.add_job("images:1")
-    account = SQLiteAccount(path, rate=10)
-    SQLiteAccount(path, rate=None)
+    account = store.account(rate=10)
+    store.account(rate=None)
     async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as client:
         await client.wait(ticket, timeout=30.0)
 
 
-async def test_client_keeps_to_a_rate_that_the_account_got_later(path):
+async def test_client_keeps_to_a_rate_that_the_account_got_later(store):
     """The account object names no rate, but the file has one now."""
     emulator = Emulator(jobs=Jobs(duration=(1.0, 1.0)))
-    account = SQLiteAccount(path, rate=None, queue=5)
-    SQLiteAccount(path, rate=1000, queue=5)
+    account = store.account(rate=None, queue=5)
+    store.account(rate=1000, queue=5)
     async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as client:
         await client.generate(ENDPOINT, prompt="a fox")
-    with closing(sqlite3.connect(path)) as db:
-        assert 1 == db.execute("SELECT count(*) FROM poll_times").fetchone()[0]
+    assert 1 == len(store.run("SELECT key FROM poll_times"))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from modelslab_async import Client, SQLiteAccount
+from modelslab_async import Client
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
 KEY = "a-test-key-1234"
@@ -18,11 +18,11 @@ RATE = 100
 MOST_SECONDS = 300.0
 
 
-def work(url, path, name, count):
+def work(url, open_account, name, count):
     """Generate some pictures, one after the other in three tasks."""
 
     async def main():
-        account = SQLiteAccount(path, rate=RATE, queue=QUEUE)
+        account = open_account(rate=RATE, queue=QUEUE)
         async with Client(KEY, base_url=url, account=account) as client:
             numbers = iter(range(count))
 
@@ -46,7 +46,7 @@ def start(*arguments):
     ("kills", "workers", "count"),
     [(2, 3, 8), pytest.param(30, 4, 100, marks=pytest.mark.thorough)],
 )
-async def test_killed_processes_break_no_limit(path, kills, workers, count):
+async def test_killed_processes_break_no_limit(store, kills, workers, count):
     """No submit draws a 429, the polls keep to the rate, and the last worker gets all it wants."""
     dice = random.Random(kills)
     emulator = Emulator(queue_limit=QUEUE, jobs=Jobs(duration=(0.1, 0.6)))
@@ -55,7 +55,7 @@ async def test_killed_processes_break_no_limit(path, kills, workers, count):
     try:
         async with run_server(emulator) as url:
             for number in range(kills + workers):
-                team.append(start(url, path, f"worker {number}", count))
+                team.append(start(url, store.opener(), f"worker {number}", count))
                 if number >= workers:
                     submits = len(emulator.submits)
                     while len(emulator.submits) < submits + dice.randint(1, 8):  # noqa: ASYNC110 -- it is in another task.

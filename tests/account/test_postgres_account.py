@@ -1,0 +1,279 @@
+"""An account in PostgreSQL: replies that are lost, a server that dies, rights, and the password."""
+
+import asyncio
+import logging
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncpg
+import pytest
+
+from modelslab_async import AccountError, Client, PostgresAccount, Ticket, WrongAccount
+from modelslab_async._account.account_reports import KeyReport, SlotUse
+from modelslab_async.emulator import Emulator, Jobs, run_server
+
+from .conftest import KEY_DIGEST
+from .postgres_server import PostgresServer, find_programs
+from .stores import PostgresStore
+
+KEY = "a-test-key-1234"
+PASSWORD = "a-secret-password"
+
+
+@pytest.fixture
+async def store(postgres):
+    store = PostgresStore(postgres.address)
+    yield store
+    await store.aclose()
+
+
+def lose_replies(membership, count):
+    """Let the next exchanges reach the server, and none of their replies reach the client."""
+    connection = membership._connection
+    fetch_json = connection.fetch_json
+
+    async def fetch_and_lose(*arguments):
+        nonlocal count
+        reply = await fetch_json(*arguments)
+        if not count:
+            return reply
+        count -= 1
+        raise AccountError("the reply was lost")
+
+    connection.fetch_json = fetch_and_lose
+
+
+async def test_ticket_that_was_handed_over_in_a_lost_reply_keeps_its_slot(members):
+    """The heir did not hear of the ticket, so it hears of it in the next reply."""
+    gone, (heir, third) = members(1, queue=1)[0], members(2, queue=1)
+    await gone.report(waiting=1)
+    gone.submitted(7)
+    await gone.leave()
+    lose_replies(heir.membership, 2)
+    for _ in range(2):
+        with pytest.raises(AccountError, match="lost"):
+            await heir.report(waiting=1)
+    await third.report(waiting=1)
+    assert ([], 0) == (third.tickets, third.in_flight)
+    await heir.report(waiting=0)
+    assert [Ticket("images", 7)] == heir.tickets
+    await heir.report()
+    assert [Ticket("images", 7)] == heir.tickets, "it was handed over twice"
+    heir.tickets.clear()
+    await heir.report()
+    await third.report(waiting=1)
+    assert 1 == third.in_flight
+
+
+async def test_slot_that_was_granted_in_a_lost_reply_is_granted_again(members):
+    """The client reports that nothing is in flight, so the slot is free."""
+    (member,) = members(1, queue=1)
+    lose_replies(member.membership, 1)
+    with pytest.raises(AccountError):
+        await member.report(waiting=1)
+    await member.report(waiting=1)
+    assert 1 == member.in_flight
+
+
+async def test_exchange_that_comes_late_changes_nothing(members, store):
+    """The network held back an exchange, and a later one has come first."""
+    member, other = members(2, queue=1)
+    await member.report(waiting=1)
+    member.submitted(7)
+    await member.report()
+    late = {KEY_DIGEST: KeyReport(slots=SlotUse())}
+    member.membership._number -= 1
+    with pytest.raises(AccountError, match="a later exchange"):
+        await member.membership.exchange(late)
+    await other.report(waiting=1)
+    assert 0 == other.in_flight
+    await member.report()
+    member.tickets.clear()
+    await member.report()
+    await other.report(waiting=1)
+    assert 1 == other.in_flight
+
+
+async def test_clock_of_the_server_that_is_set_back_holds_up_nothing(members, clock):
+    """Poll times and pauses move with it, and so does what a client waits for."""
+    member, other = members(2, rate=10, queue=1)
+    clock.now = 500_000.0
+    await member.report(waiting=1, polls_wanted=5)
+    member.submitted(3)
+    await member.report()
+    clock.now = 20.0
+    allotment = await other.report(waiting=1, polls_wanted=1)
+    assert 20.0 <= allotment.poll_times[0] <= 21.0
+    assert 0 == other.in_flight
+    clock.now += 25.0
+    await member.report()
+    assert [] == other.tickets, "a client that lives lost its ticket"
+
+
+@pytest.mark.usefixtures("postgres")
+async def test_server_that_is_killed_keeps_all_slots(caplog):
+    """While it is down no submit starts. Afterwards the slots are those that were in use."""
+    server = PostgresServer.make(find_programs())
+    server.start()
+    try:
+        emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(1.0, 1.0)))
+        account = PostgresAccount(server.address, queue=1)
+        async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as one:
+            await one.submit("realtime/text2img", prompt="a fox")
+            stored = PostgresStore(server.address, "modelslab_async")
+            while not stored.run("SELECT id FROM held_tickets"):  # noqa: ASYNC110 -- no event.
+                await asyncio.sleep(0.01)
+            server.stop("immediate")
+            async with Client(KEY, base_url=url, account=account) as other:
+                with caplog.at_level(logging.WARNING, logger="modelslab_async"):
+                    task = asyncio.create_task(other.submit("realtime/text2img", prompt="a hare"))
+                    while not caplog.records:  # noqa: ASYNC110 -- a log has no event.
+                        await asyncio.sleep(0.01)
+                assert 1 == len(emulator.submits)
+                server.start()
+                await task
+        assert 2 == len(emulator.submits)
+        assert all(submit.ticket is not None for submit in emulator.submits), "a submit drew a 429"
+    finally:
+        server.remove()
+    assert PASSWORD not in caplog.text
+
+
+def test_password_is_never_shown(store):
+    """Neither by the account and its parts, nor by errors."""
+    account = store.account()
+    membership = account.make_membership()
+    shown = [repr(account), account.address, repr(membership._connection), repr(membership)]
+    address = store.address.replace("host=/", "host=/nowhere/")
+    for wrong in (address, address.replace("@/", "@127.0.0.1:1/").partition("?")[0]):
+        with pytest.raises(AccountError) as caught:
+            PostgresAccount(wrong)
+        error = caught.value
+        assert error.__context__ is None
+        shown += [str(error), repr(error), error.path]
+    assert all(PASSWORD not in text for text in shown), shown
+    assert "postgresql:///postgres" == account.address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "mysql://user:a-secret-password@host/db",
+        "postgresql:host",
+        "user:a-secret-password@host",
+        "postgresql://user:12/a-secret-password@host/db",
+        "postgresql://user:12?a-secret-password@host/db",
+        "postgresql://user:12#a-secret-password@host/db",
+        "postgresql://user:a-secret-password/x@host/db",
+        "postgresql://[a-secret-password@host/db",
+    ],
+)
+def test_malformed_address_is_refused_and_not_repeated(address):
+    """A password with special characters must not be taken for a host or a database."""
+    with pytest.raises(ValueError, match="percent-encode") as caught:
+        PostgresAccount(address)
+    assert PASSWORD not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_value_that_is_no_address_is_refused():
+    """The error names the type, and not the value."""
+    with pytest.raises(TypeError, match="got a value of type bytes"):
+        PostgresAccount(b"postgresql://user:a-secret-password@host/db")
+
+
+def test_password_in_a_setting_is_hidden(postgres):
+    """A server that repeats the password in its error does not get it shown."""
+    account = f"postgresql://tests@/{PASSWORD}?host={postgres.folder}&password={PASSWORD}"
+    with pytest.raises(AccountError) as caught:
+        PostgresAccount(account)
+    assert '"***" does not exist' in caught.value.message
+
+
+async def test_role_with_the_least_rights_is_enough(store):
+    """A role that may use the schema and change its rows can do all that a client does."""
+    store.account(queue=1)
+    schema = f'"{store.schema}"'
+    role = f"app_{store.schema.rpartition(' ')[2]}"
+    store.run(f"CREATE ROLE {role} LOGIN")
+    address = store.address.replace("tests:", f"{role}:")
+    try:
+        with pytest.raises(AccountError, match="permission denied"):
+            PostgresAccount(address, schema=store.schema)
+        store.run(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+        store.run(
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}"
+        )
+        account = PostgresAccount(address, schema=store.schema, queue=1)
+        membership = account.make_membership()
+        reports = {KEY_DIGEST: KeyReport(slots=SlotUse(waiting=1))}
+        assert 1 == (await membership.exchange(reports))[KEY_DIGEST].slot_limit
+        await membership.leave({})
+    finally:
+        store.run(f"DROP OWNED BY {role}")
+        store.run(f"DROP ROLE {role}")
+
+
+def test_accounts_that_are_made_at_once_share_one_schema(store):
+    """Eight threads create it at the same time."""
+    with ThreadPoolExecutor(8) as threads:
+        made = [threads.submit(store.account, queue=3) for _ in range(8)]
+        assert {3} == {each.result().queue for each in made}
+    assert [(3,)] == store.run("SELECT queue FROM account")
+
+
+def test_schema_of_another_program_is_left_as_it_is(store):
+    """It has a table of the same name with other columns, or an account of a newer version."""
+    store.account()
+    store.run("UPDATE account SET version = 99")
+    with pytest.raises(WrongAccount, match="version 99"):
+        store.account()
+    assert [(99,)] == store.run("SELECT version FROM account")
+
+
+def test_tables_of_another_program_are_left_as_they_are(store):
+    """The tables of the account are created together or not at all."""
+    store.run(f'CREATE SCHEMA "{store.schema}"')
+    store.run("CREATE TABLE IF NOT EXISTS pauses (song text)")
+    with pytest.raises(AccountError, match="already exists"):
+        store.account()
+    tables = f"SELECT tablename FROM pg_tables WHERE schemaname = '{store.schema}'"
+    assert [("pauses",)] == store.run(tables)
+
+
+def test_missing_asyncpg_is_named(monkeypatch):
+    """The error says which extra to install."""
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "modelslab-async\[postgres\]"'):
+        PostgresAccount("postgresql://host/db")
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [({"rate": 0}, ValueError), ({"queue": 0}, ValueError), ({"schema": 1}, TypeError)],
+)
+def test_wrong_arguments_are_refused(limits, error):
+    """They are checked before the server is asked."""
+    with pytest.raises(error):
+        PostgresAccount("postgresql://127.0.0.1:1/db", **limits)
+
+
+async def test_exchange_is_on_disk_before_its_reply(store):
+    """A server may be set up to answer first. Then slots could be forgotten in a crash."""
+    account = store.account(queue=1)
+    store.run(
+        f'CREATE FUNCTION "{store.schema}".seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN '
+        f"CREATE TABLE \"{store.schema}\".level AS SELECT current_setting('synchronous_commit'); "
+        "RETURN NULL; END $$"
+    )
+    store.run(
+        f'CREATE TRIGGER seen AFTER INSERT ON "{store.schema}".clients '
+        f'EXECUTE FUNCTION "{store.schema}".seen()'
+    )
+    membership = account.make_membership()
+    connection = await asyncpg.connect(store.address, server_settings={"synchronous_commit": "off"})
+    membership._connection._open = connection
+    await membership.exchange({})
+    assert [("on",)] == store.run("SELECT * FROM level")
+    assert "off" == await connection.fetchval("SHOW synchronous_commit")
+    await membership.leave({})
