@@ -59,7 +59,7 @@ class Lease:
         return Moment(asyncio.get_running_loop().time(), self._journal.clock())
 
     def mark_renewed(self, requested_at: Moment) -> None:
-        """Let the lease begin at the moment when its renewal was requested."""
+        """Count the lease from when its renewal was requested."""
         self._renewed_at = requested_at
 
     @property

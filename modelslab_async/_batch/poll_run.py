@@ -21,7 +21,7 @@ from .run_protocol import MAX_READY, RunStopped, TicketFeed
 
 _logger = logging.getLogger("modelslab_async")
 
-# The most tickets in one claim.
+# The maximum number of tickets in one claim.
 _MAX_CLAIM: Final = 500
 
 
@@ -35,7 +35,7 @@ class PollRun:
         run_id: The run's number.
         before_run: A run's number. Tickets that runs with lower numbers left unresolved are polled
             again.
-        lease: The seconds that claimed tickets stay with this run if the process dies.
+        lease: How many seconds claimed tickets stay reserved for this run if the process dies.
         save_files: Whether to queue the files of successes, for a `SaveRun`.
         feed: Announces tickets that are added during the run; None if none are added.
 

@@ -108,7 +108,8 @@ def parse_extra(
     for value in values:
         name, equals, text = value.partition("=")
         if not (name and equals):
-            # The value may be a secret that was pasted by mistake, so it is not repeated.
+            # The message leaves the value out, because it may be a secret that was pasted by
+            # mistake.
             raise click.BadParameter("it is a name and a value, such as width=512")
         pairs.append((name, text))
     return pairs

@@ -47,7 +47,7 @@ class Engine:
 
     Attributes:
         pace: The rule that says when to poll.
-        redact: Replaces the keys of the client in a text of bytes.
+        redact: Replaces the client's keys in bytes by "[key]".
         listeners: Functions that are called with each event of the poller.
         poll_guards: Functions that may delay a poll.
         poller: Polls every open ticket.
@@ -149,7 +149,7 @@ class Engine:
         """
         Wait for submits in flight, end every wait, and close the connections.
 
-        If the caller is cancelled, the closing goes on, and a later call waits for it.
+        If the caller is cancelled, the client continues to close, and a later call waits for that.
         """
         self._check_loop()
         self._is_closed = True

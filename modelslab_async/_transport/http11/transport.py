@@ -35,7 +35,7 @@ class HTTP11Transport:
     SOCKS proxy takes an httpx transport instead.
 
     Args:
-        connections: The most connections to one origin.
+        connections: The maximum number of connections to one origin.
         make_codec: Makes the codec of each connection.
         dialer: Opens the connections.
         proxy: The proxy for all origins; None to follow the environment.
