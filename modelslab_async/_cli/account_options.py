@@ -23,8 +23,8 @@ class AccountLimits:
 
     Attributes:
         path: The file of the account that the command shares with other processes.
-        rate: The most polls a second; None for no limit.
-        queue: The most generations that may be queued at the service.
+        rate: The maximum number of polls a second; None for no limit.
+        queue: The maximum number of generations that may be queued at the service.
     """
 
     path: Path | None = None
@@ -88,7 +88,7 @@ def _with_account_options(command: F, *, is_submitting: bool) -> F:
             "--rate",
             type=NumberRange(min=0, min_open=True, max=float("inf"), max_open=True),
             metavar="POLLS",
-            help="The most polls a second. Default: no limit.",
+            help="The maximum number of polls a second. Default: no limit.",
         ),
         click.option(
             "--account",
