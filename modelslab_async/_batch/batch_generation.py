@@ -25,7 +25,7 @@ from .journal_submit_recorder import JournalSubmitRecorder, uncertain_error
 from .leased_tickets import recheck_interval
 from .recorded_results import to_result
 from .run_protocol import TicketFeed
-from .run_restarts import RunSequence
+from .run_sequence import RunSequence
 from .submission_keys import with_keys
 
 GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted

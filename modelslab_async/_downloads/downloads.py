@@ -29,7 +29,7 @@ from .._transport.httpx_library import Httpx2Client, Httpx2Transport
 from .download_notifier import OnEvent
 from .http_get import LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
-from .loading import DEFAULT_LOADED_BYTES, load_outputs
+from .load_outputs import DEFAULT_LOADED_BYTES, load_outputs
 from .outcome_type_check import check_outcome
 from .part_file import DiskFolder
 from .save_job import SaveJob

@@ -29,9 +29,9 @@ from .._submitting.submit_exchange import SubmitExchange
 from .._submitting.submit_request import SubmitRequest
 from .._submitting.submitter import Submitter
 from .._submitting.webhook_addresses import WebhookAddresses
-from .._transport.base import Transport
 from .._transport.credentials import Credentials
 from .._transport.sender import Sender
+from .._transport.transport_protocol import Transport
 from .account_protocol import JoinedAccount
 from .settings import Settings
 

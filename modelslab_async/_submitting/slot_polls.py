@@ -3,13 +3,15 @@
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from attrs import Factory, define
 
 from .._models.ticket import Ticket
 from .._polling.watchers import NULL_WATCHER
+from .._scheduling.initial_state import InitialState
+from .._scheduling.watcher_protocol import Watcher
 from .slot_record import SlotRecord
-from .ticket_poller import TicketPoller
 
 # The gap between two polls of a ticket is this share of its age.
 _POLL_GAP_AGE_SHARE = 0.04
@@ -20,6 +22,14 @@ _MIN_POLL_GAP_S = 0.25
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
+
+
+class TicketPoller(Protocol):
+    """Polls tickets, so that `Slots.on_completed` is called soon after their work has ended."""
+
+    def watch(self, ticket: Ticket, watcher: Watcher, initial_state: InitialState, /) -> None: ...
+    def nudge(self, ticket: Ticket, /) -> None: ...
+    def unwatch(self, ticket: Ticket, watcher: Watcher, /) -> None: ...
 
 
 @define(eq=False)

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import h11
 
-from .base import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
+from .transport_protocol import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
 
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 

@@ -7,12 +7,12 @@ from traceback import walk_tb
 from typing import Any
 
 from .._models.errors import ModelsLabError, RequestBlocked, TransportError
-from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 from .connection_watch import keep_only_if_watched
 from .httpx_library import HTTPX, HttpxLibrary
 from .network_error_translation import translate_error
 from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD
+from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 
 # Packages that have a transport in the form of httpx, which lets some of their errors through.
 _OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")

@@ -10,7 +10,6 @@ from attrs import evolve
 from .._models.errors import ModelsLabError, TransportError
 from .._models.ticket import Ticket
 from .._registry.family import Call, Family
-from .base import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 from .credentials import Credentials
 from .deadlines import Deadlines
 from .error_redaction import redacted_error
@@ -21,6 +20,7 @@ from .httpx_library import HTTPArgument, library_of
 from .request_builder import RequestBuilder
 from .send_proof import is_unsent
 from .tls_errors import permanent_tls_error
+from .transport_protocol import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 
 # Bound once, because each poll asks.
 _has_level = logging.getLogger("modelslab_async").isEnabledFor

@@ -12,7 +12,7 @@ import pytest
 from http_codecs import HTTP11_TRANSPORTS
 
 from modelslab_async import Client, Processing, TransportError, UnreadableReply
-from modelslab_async._transport.base import MAX_BODY_BYTES
+from modelslab_async._transport.transport_protocol import MAX_BODY_BYTES
 from modelslab_async.emulator import Emulator, Faults, ScriptedReply, Traffic, run_faulty_server
 
 MIB = 1 << 20

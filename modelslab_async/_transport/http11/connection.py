@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TypeAlias, cast
 
 from ..._models.errors import ModelsLabError, TransportError
-from ..base import Request, Response
 from ..tls_errors import permanent_tls_error
+from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
 # The maximum number of bytes to parse before other tasks may run. If they come in chunks of one

@@ -8,7 +8,6 @@ from typing import TypeAlias
 import httpx
 
 from ..._models.errors import TransportError, UnusableProxy
-from ..base import Request, Response
 from ..environment_proxy import usable_environment_proxy
 from ..httpx_adapter import HttpxTransportAdapter
 from ..mock_guard import refuse_if_mocked
@@ -16,6 +15,7 @@ from ..network_error_translation import connect_error
 from ..proxy import Proxy
 from ..send_proof import mark_unsent
 from ..testing_guard import OUTBOUND_GUARD
+from ..transport_protocol import Request, Response
 from ..url_parts import absolute_target, host_header, origin_of, split_origin
 from .codec import Codec, CodecFactory
 from .connect import Dialer
