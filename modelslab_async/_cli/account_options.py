@@ -1,17 +1,15 @@
 """The options `--account`, `--rate` and `--queue`: what a command may use of the key's limits."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from attrs import frozen
 
 from .. import SQLiteAccount
-from .options import NumberRange
-
-F = TypeVar("F", bound=Callable[..., object])
+from .options import F, NumberRange
 
 DEFAULT_QUEUE = 5
 

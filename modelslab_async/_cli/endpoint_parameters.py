@@ -4,14 +4,13 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 from .. import ENDPOINTS, Endpoint
 from .._registry.suggestions import did_you_mean
-
-F = TypeVar("F", bound=Callable[..., object])
+from .options import F
 
 # The command's function receives the endpoint's parameters as the argument with this name.
 _PARAMETERS = "parameters"
