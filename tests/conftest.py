@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: a run on virtual time, and the emulator in process."""
 
 import asyncio
+import gc
 import os
 import random
 from collections.abc import Callable, Coroutine
@@ -17,6 +18,16 @@ from modelslab_async.emulator import Emulator
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_finish() -> None:
+    """
+    Spare later garbage collections what the imports and the collection of the tests have made.
+
+    A collection then takes a millisecond, and not 0.3 s. Tests for leaks run hundreds of them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
