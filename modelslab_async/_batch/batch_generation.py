@@ -22,9 +22,8 @@ from .._models.submission import Submission
 from .._models.ticket import Ticket
 from ..journal import Journal, PendingSubmit
 from .journal_submit_recorder import JournalSubmitRecorder, uncertain_error
-from .leased_tickets import recheck_interval
+from .leased_tickets import TicketFeed, recheck_interval
 from .recorded_results import to_result
-from .run_protocol import TicketFeed
 from .run_sequence import RunSequence
 from .submission_keys import with_keys
 

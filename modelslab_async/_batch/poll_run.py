@@ -16,8 +16,8 @@ from .._models.ticket import Ticket
 from .._scheduling.adaptive.adaptive_pace import AdaptivePace
 from .._scheduling.pace_protocol import PacePolicy
 from ..journal import Journal
-from .leased_tickets import Lease, LeasedTickets, recheck_interval
-from .run_protocol import MAX_READY, RunStopped, TicketFeed
+from .leased_tickets import Lease, LeasedTickets, TicketFeed, recheck_interval
+from .run_protocol import MAX_READY, RunStopped, closed_error
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -96,7 +96,10 @@ class PollRun:
             self.has_lost_lease |= len(outcomes) < len(ready)
             if outcomes:
                 return outcomes
-        self._stopped.raise_error()
+        if self._stopped.is_closed:
+            raise closed_error()
+        if self._stopped.error is not None:
+            raise self._stopped.error
         return None
 
     def drain(self) -> None:

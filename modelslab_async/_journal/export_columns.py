@@ -71,7 +71,7 @@ def encodable(text: str) -> str:
 
 
 def _export_names(names: Iterable[str]) -> Mapping[str, str]:
-    """Return a free name for each column. Many programs ignore the case of names."""
+    """Return a unique name for each column. Names that differ only in case count as equal."""
     taken = set(OWN_COLUMNS)
     export_names: dict[str, str] = {}
     for name in names:

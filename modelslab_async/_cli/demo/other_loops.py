@@ -78,7 +78,7 @@ OTHER_LOOPS = (
 
 
 def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up: int = 0) -> str:
-    """Return how often a way of polling polls and how late it is, as a text for the user."""
+    """Return the number of polls and the lateness of one client, as a text for the user."""
     late = list(lateness)
     parts = [f"{polls_a_ticket:6.1f} polls a ticket"]
     if late:
