@@ -20,6 +20,8 @@ from modelslab_async.emulator import Emulator, Jobs, run_server
 pytest_plugins = ["modelslab_async.testing", "pytester"]
 
 _TICKET = re.compile(rf"\b({'|'.join(FAMILIES)}):([\w/-]*\d[\w/-]*)")
+# `("images", number) for number in range(201, 251)`
+_TICKETS = re.compile(r"""\("(\w+)", (\w+)\) for \2 in range\((\d+), (\d+)\)""")
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -52,6 +54,9 @@ def _emulator_for(text: str) -> Iterator[str]:
     emulator = Emulator(jobs=Jobs(duration=(0.2, 0.6), seed=1))
     for family, id_ in _TICKET.findall(text):
         emulator.add_job((family, id_))
+    for family, _, first, end in _TICKETS.findall(text):
+        for number in range(int(first), int(end)):
+            emulator.add_job((family, number))
     with _served(emulator) as base_url:
         yield base_url
 

@@ -99,8 +99,8 @@ if TYPE_CHECKING:
     from ._registry.family import Call, Family
     from ._scheduling.adaptive.adaptive_pace import AdaptivePace
     from ._scheduling.pace import Pace
-    from ._transport.base import Request, Response, Transport
     from ._transport.http_transport import HTTPTransport
+    from ._transport.transport_protocol import Request, Response, Transport
     from .batch import Batch
     from .journal import Report
 
@@ -252,7 +252,7 @@ _NAMES_BY_MODULE = {
     "_registry.family": "Call Family",
     "_scheduling.adaptive.adaptive_pace": "AdaptivePace",
     "_scheduling.pace": "Pace",
-    "_transport.base": "Request Response Transport",
+    "_transport.transport_protocol": "Request Response Transport",
     "_transport.http_transport": "HTTPTransport",
     "batch": "Batch",
     "journal": "Report",

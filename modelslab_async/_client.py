@@ -43,17 +43,18 @@ class Client:
             `httpx.AsyncBaseTransport`, either of them of httpx2 instead, or an object with
             `async def exchange(request)`.
         pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object of your own with its methods.
-        rate: The most polls a second for each key; None for no limit. `fetch` does not count.
-        workers: The most polls in flight at once.
-        timeout: The most seconds that one poll may take.
-        queue: The most queued generations for each key: 5, 10 or 15, as the plan says; None for no
-            limit. A submit waits for a free slot.
+        rate: The maximum number of polls a second for each key; None for no limit. `fetch` does not
+            count.
+        workers: The maximum number of polls in flight at once.
+        timeout: The maximum number of seconds that one poll may take.
+        queue: The maximum number of queued generations for each key: 5, 10 or 15, as the plan says;
+            None for no limit. A submit waits for a free slot.
         account: An `SQLiteAccount` or a `PostgresAccount` that several clients share. It has their
             rate and queue.
-        submit_timeout: The most seconds that one submit or one upload may take.
-        unsent_timeout: The most seconds for which a submit that cannot leave this machine is tried
-            again. Then it ends with a `TransportError`, and nothing was paid.
-        max_submits: The most submits that may be paid for; None for no limit.
+        submit_timeout: The maximum number of seconds that one submit or one upload may take.
+        unsent_timeout: The maximum number of seconds for which a submit that cannot leave this
+            machine is tried again. Then it ends with a `TransportError`, and nothing was paid.
+        max_submits: The maximum number of submits that may be paid for; None for no limit.
         wait_timeout: The timeout of each wait that is called without `timeout`; None for no limit.
         on_submitted: Awaited with each `Submitted` before `submit` returns, so that the ticket can
             be stored. If it raises, `submit` raises that error, with a note that names the ticket.
@@ -121,8 +122,8 @@ class Client:
 
         Args:
             ticket: A `Ticket`, its text `"images:123"`, or a pair `("images", 123)`.
-            timeout: The most seconds to wait; 0 to give up at once, None for the client's
-                `wait_timeout`, and `float("inf")` for no limit.
+            timeout: The maximum number of seconds to wait; 0 to give up at once, None for the
+                client's `wait_timeout`, and `float("inf")` for no limit.
 
         Raises:
             GenerationFailed: The job failed; `TicketNotFound` if the server knows no such id.
@@ -142,7 +143,8 @@ class Client:
 
         Args:
             tickets: Tickets in any form; the same one may come twice.
-            timeout: The most seconds to wait for each. A ticket still open then is `Unresolved`.
+            timeout: The maximum number of seconds to wait for each. A ticket still open then is
+                `Unresolved`.
 
         Raises:
             ValueError: A ticket is ill-formed, or its family unknown. Nothing was sent.
@@ -227,8 +229,9 @@ class Client:
 
         Args:
             endpoint: See `submit`.
-            timeout: The most seconds from the call to the result: the wait for a slot, the submit
-                and the polls together. None for no limit but the client's `wait_timeout`.
+            timeout: The maximum number of seconds from the call to the result: the wait for a slot,
+                the submit and the polls together. None for no limit but the client's
+                `wait_timeout`.
             params: See `submit`.
 
         Raises:

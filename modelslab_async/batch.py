@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 
 from ._batch.batch_generation import BatchGeneration, GenerationResult
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
-from ._batch.run_restarts import RunSequence
+from ._batch.run_sequence import RunSequence
 from ._batch.save_run import to_saved_file
 from ._batch.ticket_intake import NewTickets, add_tickets
 from ._client import Client
@@ -142,7 +142,7 @@ class Batch:
         Args:
             timeout: The maximum number of seconds to wait for each ticket, from when the client
                 begins to poll it.
-            window: The most tickets that this process holds at once.
+            window: The maximum number of tickets that this process holds at once.
 
         Raises:
             JournalError: The journal cannot be written. An outcome that was not committed was not
@@ -201,7 +201,8 @@ class Batch:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.
             downloads: Saves the outputs. A success then is a `Saved` or an `Unsaved`.
             timeout: See `run`.
-            window: The most submissions that are in progress or whose result is not yet taken.
+            window: The maximum number of submissions that are in progress or whose result is not
+                yet taken.
 
         Raises:
             JournalError: The journal cannot be read or written.

@@ -13,7 +13,7 @@ from ._journal.journal_path import check_path
 from ._journal.pending_saves import UnsavedTicket
 from ._journal.queries import RecordedOutcome, Report
 from ._journal.recorded_files import FilePosition, RecordedFile
-from ._journal.run_operations import RunLeases
+from ._journal.run_leases import RunLeases
 from ._journal.sqlite_store import SqliteStore
 from ._journal.submits import PendingSubmit
 from ._models.journal_errors import JournalError

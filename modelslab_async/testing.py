@@ -17,7 +17,7 @@ from ._transport.testing_guard import OUTBOUND_GUARD
 
 if TYPE_CHECKING:
     from ._client import Client
-    from ._transport.base import Request, Response
+    from ._transport.transport_protocol import Request, Response
     from .emulator import Emulator
 
 _T = TypeVar("_T")

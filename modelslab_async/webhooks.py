@@ -26,7 +26,8 @@ __all__ = ["receiver"]
 _MAX_BODY_BYTES = 1024 * 1024
 # The service waits 30 seconds for an answer, so a slower delivery has failed anyway.
 _BODY_TIMEOUT_S = 30.0
-# The most deliveries whose replies are fetched and passed on at once. Others get a 503.
+# The maximum number of deliveries whose replies are fetched and passed on at once. Others get a
+# 503.
 _MAX_IN_PROGRESS = 32
 
 _logger = logging.getLogger("modelslab_async")

@@ -1,6 +1,7 @@
 """Fixtures of the whole suite: a run on virtual time, and the emulator in process."""
 
 import asyncio
+import gc
 import os
 import random
 from collections.abc import Callable, Coroutine
@@ -17,6 +18,16 @@ from modelslab_async.emulator import Emulator
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_finish() -> None:
+    """
+    Spare later garbage collections what the imports and the collection of the tests have made.
+
+    A collection then takes a millisecond, and not 0.3 s. Tests for leaks run hundreds of them.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,12 +64,19 @@ def leap() -> Callable[[float], None]:
 
     A test with real sockets or files takes a deadline that no slow machine reaches by itself, and
     leaps to it once the event has happened that the deadline is to end.
+
+    The first leap replaces the clock of the loop. Code that keeps the clock sees all leaps if a
+    leap of 0 s came before.
     """
+    ahead_s = 0.0
 
     def move(seconds: float) -> None:
+        nonlocal ahead_s
         loop = asyncio.get_running_loop()
-        real_time = loop.time
-        loop.time = lambda: real_time() + seconds  # type: ignore[method-assign]
+        real_time, is_first = loop.time, "time" not in vars(loop)
+        ahead_s = seconds if is_first else ahead_s + seconds
+        if is_first:
+            loop.time = lambda: real_time() + ahead_s  # type: ignore[method-assign]
 
     return move
 

@@ -13,7 +13,7 @@ from modelslab_async.emulator import Emulator, run_server
 
 PACKAGE = Path(modelslab_async.__file__).parent
 MOST_FILES_OF_WAIT = 33
-MOST_FILES_OF_BATCH = 47
+MOST_FILES_OF_BATCH = 46
 
 
 def collector(files: set[str]) -> Callable[[FrameType, str, Any], None]:

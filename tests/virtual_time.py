@@ -21,6 +21,8 @@ class JumpingSelector(selectors.DefaultSelector):
             ready = super().select(
                 _MAX_REAL_WAIT_WITHOUT_TIMER_S if timeout is None else _MAX_REAL_WAIT_S
             )
+            # A process that stood still during that wait has not yet seen what came meanwhile.
+            ready = ready or super().select(0)
         if not ready:
             if timeout is None:
                 raise RuntimeError("every task waits for something that will never happen")

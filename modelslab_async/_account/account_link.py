@@ -108,7 +108,7 @@ class AccountLink:
             try:
                 waits = await self._exchange()
                 self._is_failing = False
-            # Without this task all submits would wait for ever, so it survives every error.
+            # Without this task all submits would wait forever, so it survives every error.
             except Exception as error:
                 if not self._is_failing:
                     trace = None if isinstance(error, AccountError) else error

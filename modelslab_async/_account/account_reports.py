@@ -31,11 +31,11 @@ class HeldTicket:
 @frozen(kw_only=True)
 class SlotUse:
     """
-    The slots of one key that a client uses.
+    How a client uses the slots of one key.
 
     Attributes:
         tickets: The tickets that hold slots.
-        in_flight: The number of submits that were admitted and have no result yet.
+        in_flight: The number of submits that have a slot, but no result yet.
         uncertain_until: When the slot of each uncertain submit is freed, on the account's clock.
         waiting: The number of submits that wait for a slot.
     """
@@ -91,7 +91,7 @@ class KeyAllotment:
     The account's answer to a report: what the client may use of one key.
 
     Attributes:
-        slot_limit: The most slots that the client may use until its next report.
+        slot_limit: The maximum number of slots that the client may use until its next report.
         has_other_waiters: Whether submits of other clients wait for a slot.
         adopted: Tickets of dead clients, which from now on hold slots of this client.
         poll_times: When the client may start a poll, on the account's clock; None if the account

@@ -26,7 +26,7 @@ class AccountSlots(Slots):
 
     def use(self, account_offset: float) -> SlotUse:
         """
-        Return which slots this client uses, and how many more it wants.
+        Return which slots this client uses, and how many submits wait for one.
 
         Args:
             account_offset: The account's clock minus the clock of the event loop.

@@ -33,8 +33,8 @@ _TABLES: Final = (
         PRIMARY KEY (key, family, id)
     ) WITHOUT ROWID
     """,
-    # The submits in flight and the waiting submits of each client. Each uncertain submit has a row
-    # in the next table.
+    # The numbers of submits that each client has in flight and waiting. Uncertain submits are in
+    # the table `uncertain`.
     """
     CREATE TABLE submitting (
         key TEXT NOT NULL,

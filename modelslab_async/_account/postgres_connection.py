@@ -9,7 +9,7 @@ from .postgres_address import check_address, passwords, show_address
 
 # The most seconds for a connection, and for a statement. The lock of an account is held for about
 # a millisecond, and given up after four seconds.
-_CONNECT_TIMEOUT_S: Final = 5.0
+_CONNECT_TIMEOUT_S: Final = 5
 _STATEMENT_TIMEOUT_S: Final = 5.0
 
 

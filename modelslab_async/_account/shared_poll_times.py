@@ -22,7 +22,7 @@ def take_poll_times(
         db: A connection to the account, in a transaction that may write.
         key: The digest of the key.
         client: The number of the client.
-        rate: The most polls a second of all clients together.
+        rate: The maximum number of polls a second of all clients together.
         wanted: The number of times that the client asks for.
         now: The time on the account's clock.
     """

@@ -49,9 +49,10 @@ class SQLiteAccount:
 
     Args:
         path: The file. It must be on a local disk, because network file systems lock badly.
-        rate: The most polls a second with one key, of all clients together; None for no limit.
-        queue: The most queued generations for each key, of all clients together: 5, 10 or 15, as
-            the plan says; None for no limit.
+        rate: The maximum number of polls a second with one key, of all clients together; None for
+            no limit.
+        queue: The maximum number of queued generations for each key, of all clients together: 5, 10
+            or 15, as the plan says; None for no limit.
         clock: Returns the time in seconds. It is the same in all processes of the machine.
 
     Raises:

@@ -93,8 +93,8 @@ class BoundedMap(Generic[ItemT, ResultT]):
         except asyncio.CancelledError as cancelled:
             if is_cancelled():
                 raise
-            # `_on_task_done` ignores a cancelled task, so `run` would yield no result for this item
-            # and raise no error.
+            # Raise another error, because `_on_task_done` ignores cancelled tasks. `run` would then
+            # yield no result for this item and raise nothing.
             raise RuntimeError("a task of the bounded map was cancelled from within") from cancelled
         self._results.append((item, result))
 

@@ -22,15 +22,14 @@ from .._models.submission import Submission
 from .._models.ticket import Ticket
 from ..journal import Journal, PendingSubmit
 from .journal_submit_recorder import JournalSubmitRecorder, uncertain_error
-from .leased_tickets import recheck_interval
+from .leased_tickets import TicketFeed, recheck_interval
 from .recorded_results import to_result
-from .run_protocol import TicketFeed
-from .run_restarts import RunSequence
+from .run_sequence import RunSequence
 from .submission_keys import with_keys
 
 GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted
 
-# The most tickets whose results are read from the journal at once.
+# The maximum number of tickets whose results are read from the journal at once.
 _TICKETS_PER_RECHECK: Final = 1000
 
 
@@ -81,8 +80,8 @@ class BatchGeneration:
             requests: The submissions, or pairs of an endpoint and its parameters.
             runs: Begins the runs that poll and save.
             downloads: Saves the files of successes; None to yield the successes themselves.
-            timeout: The most seconds to wait for each ticket.
-            window: The most submissions in progress.
+            timeout: The maximum number of seconds to wait for each ticket.
+            window: The maximum number of submissions in progress.
         """
         self._engine.check_usable()
         check_nonnegative_seconds("timeout", timeout, optional=True)
@@ -145,13 +144,13 @@ class BatchGeneration:
     async def _generate(
         self, drained: asyncio.Task[Any], submission: Submission
     ) -> GenerationResult | None:
-        """Return the result of one submission; None if the batch is drained before it comes."""
+        """Return the result of one submission; None if the batch is drained first."""
         starting = asyncio.create_task(self._start(submission), name="modelslab_async batch submit")
         try:
             await asyncio.wait((starting, drained), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not starting.done():
-                # A submit in flight goes on in a task of its own, and is recorded.
+                # A submit in flight continues in a task of its own, and is recorded.
                 starting.cancel()
                 await asyncio.wait((starting,))
         if starting.cancelled():
@@ -212,7 +211,7 @@ class BatchGeneration:
         try:
             submit_request = await self._engine.prepare(submission)
         except UnusableFile:
-            # Its file was uploaded when it was submitted, and may be gone now.
+            # A file of the recorded submit was uploaded then. It may have been deleted since.
             return submission.endpoint == recorded.endpoint
         return (submission.endpoint, submit_request.payload_hash) == (
             recorded.endpoint,
@@ -223,7 +222,7 @@ class BatchGeneration:
         if ticket not in self._awaited:
             self._awaited[ticket] = asyncio.get_running_loop().create_future()
         awaited = self._awaited[ticket]
-        # A run may have yielded the result before it was awaited.
+        # A run may have yielded the result before this task began to wait for it.
         await self._resolve_recorded([ticket])
         if self._has_ended:
             self._resolve(ticket, None)

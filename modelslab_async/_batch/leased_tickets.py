@@ -1,4 +1,4 @@
-"""The lease of a run, and the open tickets that the run holds under it. Nothing here polls."""
+"""The tickets of a run: its lease on them, those that are open, and news of more. Never polls."""
 
 import asyncio
 import logging
@@ -59,7 +59,7 @@ class Lease:
         return Moment(asyncio.get_running_loop().time(), self._journal.clock())
 
     def mark_renewed(self, requested_at: Moment) -> None:
-        """Let the lease begin at the moment when its renewal was requested."""
+        """Count the lease from when its renewal was requested."""
         self._renewed_at = requested_at
 
     @property
@@ -231,6 +231,42 @@ class LeasedTickets:
         return await self._journal.leases.complete(
             self._run_id, completions, save_files=self._save_files
         )
+
+
+class TicketFeed:
+    """
+    Keeps the runs of a batch going while submits still add tickets to the journal.
+
+    Attributes:
+        is_closed: Whether no more tickets will be added, so that a run may end.
+        first_run: The number of the first run that the feed keeps going; None before it begins.
+        draining: Set when the runs begin nothing new. Then nothing should be submitted either.
+    """
+
+    def __init__(self, *, is_closed: bool = False) -> None:
+        self.is_closed = is_closed
+        self.first_run: int | None = None
+        self.draining = asyncio.Event()
+        self._listeners: list[Callable[[], object]] = []
+
+    def subscribe(self, listener: Callable[[], object]) -> None:
+        """Call a function whenever a ticket was added, and when the feed is closed."""
+        self._listeners.append(listener)
+
+    def unsubscribe(self, listener: Callable[[], object]) -> None:
+        """Stop calling a function."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def notify(self) -> None:
+        """Let the runs claim the tickets that were added."""
+        for listener in [*self._listeners]:
+            listener()
+
+    def close(self) -> None:
+        """Let the runs end when no ticket is open."""
+        self.is_closed = True
+        self.notify()
 
 
 def renewal_interval(lease: float) -> float:

@@ -16,12 +16,12 @@ from .._models.ticket import Ticket
 from .._scheduling.adaptive.adaptive_pace import AdaptivePace
 from .._scheduling.pace_protocol import PacePolicy
 from ..journal import Journal
-from .leased_tickets import Lease, LeasedTickets, recheck_interval
-from .run_protocol import MAX_READY, RunStopped, TicketFeed
+from .leased_tickets import Lease, LeasedTickets, TicketFeed, recheck_interval
+from .run_protocol import MAX_READY, RunStopped, closed_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The most tickets in one claim.
+# The maximum number of tickets in one claim.
 _MAX_CLAIM: Final = 500
 
 
@@ -35,7 +35,7 @@ class PollRun:
         run_id: The run's number.
         before_run: A run's number. Tickets that runs with lower numbers left unresolved are polled
             again.
-        lease: The seconds that claimed tickets stay with this run if the process dies.
+        lease: How many seconds claimed tickets stay reserved for this run if the process dies.
         save_files: Whether to queue the files of successes, for a `SaveRun`.
         feed: Announces tickets that are added during the run; None if none are added.
 
@@ -96,7 +96,10 @@ class PollRun:
             self.has_lost_lease |= len(outcomes) < len(ready)
             if outcomes:
                 return outcomes
-        self._stopped.raise_error()
+        if self._stopped.is_closed:
+            raise closed_error()
+        if self._stopped.error is not None:
+            raise self._stopped.error
         return None
 
     def drain(self) -> None:

@@ -1,7 +1,6 @@
-"""Run: the common interface of `PollRun` and `SaveRun`, and what both use. It starts no task."""
+"""Run: the common interface of `PollRun` and `SaveRun`. It starts no task."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol, TypeVar
 
 from attrs import frozen
@@ -29,42 +28,6 @@ class Run(Protocol[T_co]):
     async def close(self) -> None: ...
 
 
-class TicketFeed:
-    """
-    Keeps the runs of a batch going while submits still add tickets to the journal.
-
-    Attributes:
-        is_closed: Whether no more tickets will be added, so that a run may end.
-        first_run: The number of the first run that the feed keeps going; None before it begins.
-        draining: Set when the runs begin nothing new. Then nothing should be submitted either.
-    """
-
-    def __init__(self, *, is_closed: bool = False) -> None:
-        self.is_closed = is_closed
-        self.first_run: int | None = None
-        self.draining = asyncio.Event()
-        self._listeners: list[Callable[[], object]] = []
-
-    def subscribe(self, listener: Callable[[], object]) -> None:
-        """Call a function whenever a ticket was added, and when the feed is closed."""
-        self._listeners.append(listener)
-
-    def unsubscribe(self, listener: Callable[[], object]) -> None:
-        """Stop calling a function."""
-        if listener in self._listeners:
-            self._listeners.remove(listener)
-
-    def notify(self) -> None:
-        """Let the runs claim the tickets that were added."""
-        for listener in [*self._listeners]:
-            listener()
-
-    def close(self) -> None:
-        """Let the runs end when no ticket is open."""
-        self.is_closed = True
-        self.notify()
-
-
 @frozen
 class RunStopped:
     """
@@ -77,13 +40,6 @@ class RunStopped:
 
     error: BaseException | None = None
     is_closed: bool = False
-
-    def raise_error(self) -> None:
-        """Raise the error that ended the run, if there is one."""
-        if self.is_closed:
-            raise closed_error()
-        if self.error is not None:
-            raise self.error
 
 
 def closed_error() -> JournalError:

@@ -21,9 +21,9 @@ from .._models.outcomes import Unresolved
 from .._models.replies import Success
 from .._models.saved_file import SavedFile
 from ..journal import Journal
-from .leased_tickets import recheck_interval
+from .leased_tickets import TicketFeed, recheck_interval
 from .poll_run import PollRun
-from .run_protocol import MAX_READY, RunStopped, TicketFeed, closed_error
+from .run_protocol import MAX_READY, RunStopped, closed_error
 
 
 class SaveRun:
@@ -100,7 +100,10 @@ class SaveRun:
         item = await self._results.get()
         if not isinstance(item, RunStopped):
             return [item]
-        item.raise_error()
+        if item.is_closed:
+            raise closed_error()
+        if item.error is not None:
+            raise item.error
         return None
 
     def drain(self) -> None:

@@ -16,7 +16,7 @@ NewTickets: TypeAlias = (
     Iterable[NewTicketLike | NewTicket] | AsyncIterable[NewTicketLike | NewTicket]
 )
 
-# The most tickets in one commit of the journal.
+# The maximum number of tickets in one commit of the journal.
 _TICKETS_PER_COMMIT: Final = 5000
 
 

@@ -1,17 +1,15 @@
 """The options `--account`, `--rate` and `--queue`: what a command may use of the key's limits."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from attrs import frozen
 
 from .. import SQLiteAccount
-from .options import NumberRange
-
-F = TypeVar("F", bound=Callable[..., object])
+from .options import F, NumberRange
 
 DEFAULT_QUEUE = 5
 
@@ -23,8 +21,8 @@ class AccountLimits:
 
     Attributes:
         path: The file of the account that the command shares with other processes.
-        rate: The most polls a second; None for no limit.
-        queue: The most generations that may be queued at the service.
+        rate: The maximum number of polls a second; None for no limit.
+        queue: The maximum number of generations that may be queued at the service.
     """
 
     path: Path | None = None
@@ -88,7 +86,7 @@ def _with_account_options(command: F, *, is_submitting: bool) -> F:
             "--rate",
             type=NumberRange(min=0, min_open=True, max=float("inf"), max_open=True),
             metavar="POLLS",
-            help="The most polls a second. Default: no limit.",
+            help="The maximum number of polls a second. Default: no limit.",
         ),
         click.option(
             "--account",

@@ -132,7 +132,7 @@ async def _serve(
 @click.option(
     "--queue-limit",
     type=click.IntRange(min=0),
-    help="The most unfinished jobs of a key. Default: no limit.",
+    help="The maximum number of unfinished jobs of a key. Default: no limit.",
 )
 @click.option(
     "--spam-window",

@@ -4,14 +4,13 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 from .. import ENDPOINTS, Endpoint
 from .._registry.suggestions import did_you_mean
-
-F = TypeVar("F", bound=Callable[..., object])
+from .options import F
 
 # The command's function receives the endpoint's parameters as the argument with this name.
 _PARAMETERS = "parameters"
@@ -108,7 +107,8 @@ def parse_extra(
     for value in values:
         name, equals, text = value.partition("=")
         if not (name and equals):
-            # The value may be a secret that was pasted by mistake, so it is not repeated.
+            # The message leaves the value out, because it may be a secret that was pasted by
+            # mistake.
             raise click.BadParameter("it is a name and a value, such as width=512")
         pairs.append((name, text))
     return pairs

@@ -41,7 +41,8 @@ INTERNAL_ERROR, INTERRUPTED, BROKEN_PIPE = 70, 130, 141
 # includes the one before it: `fetch`, and then `wait` and `download`.
 POLL_CODES = (FAILED, BAD_KEY, _TOO_MANY_REQUESTS, NOT_FOUND, _NO_CREDITS, _NETWORK)
 WAIT_CODES = (*POLL_CODES, TIMED_OUT, UNSAVED)
-# All codes. A run of a batch sends nothing, but its journal may hold uncertain submits.
+# `batch run` submits nothing, but may return `UNCERTAIN` too, because its journal may hold
+# uncertain submits of earlier commands.
 SUBMIT_CODES = (*WAIT_CODES, UNCERTAIN)
 _CODES_OF_ALL_COMMANDS = (SUCCESS, USAGE, INTERNAL_ERROR, INTERRUPTED)
 
@@ -211,7 +212,7 @@ def _advice(error: ModelsLabError) -> str:
 
 def exit_codes(codes: Collection[int], *, success: str = "success", is_ranked: bool = True) -> str:
     """
-    Return the list of exit codes for the help of a command.
+    Return the list of exit codes that a command's help shows.
 
     Args:
         codes: The codes that the command can return, apart from those of all commands.

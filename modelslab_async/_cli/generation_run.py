@@ -35,7 +35,7 @@ from .exit_tally import ExitTally
 from .result_record import result_record
 
 _Request = Mapping[str, Any]
-# The most prompts that are in progress at once.
+# The maximum number of prompts that are in progress at once.
 _WINDOW = 100
 
 

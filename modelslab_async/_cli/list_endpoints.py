@@ -78,7 +78,7 @@ def _file_parameters(endpoint: Endpoint) -> list[str]:
 
 
 def _required_text(endpoint: Endpoint) -> str:
-    """Return the required parameters as a text for a person."""
+    """Return the required parameters as text for a human reader."""
     return ", ".join((*endpoint.required, *map(" or ".join, endpoint.any_of)))
 
 
@@ -91,7 +91,7 @@ def _tsv_line(endpoint: Endpoint) -> str:
 
 
 def _print_list(endpoints: Iterable[Endpoint]) -> None:
-    """Print a table of endpoints for a person."""
+    """Print a table of endpoints for a human reader."""
     rows = (
         (
             Text(endpoint.name, "bold"),
@@ -106,7 +106,7 @@ def _print_list(endpoints: Iterable[Endpoint]) -> None:
 
 
 def _print_detail(endpoint: Endpoint) -> None:
-    """Print everything that is known about one endpoint, for a person."""
+    """Print everything that is known about one endpoint, for a human reader."""
     tickets = f"tickets of family {endpoint.resolved_by}" if endpoint.resolved_by else "an answer"
     output_text = f" with {', '.join(endpoint.output)}" if endpoint.output else ""
     properties = {

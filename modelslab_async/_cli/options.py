@@ -13,6 +13,7 @@ from .. import FAMILIES
 from .exit_codes import INTERRUPTED, USAGE
 
 F = TypeVar("F", bound=Callable[..., object])
+"""The function of a command, which a decorator returns."""
 
 
 @define

@@ -29,7 +29,7 @@ from .._transport.httpx_library import Httpx2Client, Httpx2Transport
 from .download_notifier import OnEvent
 from .http_get import LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
-from .loading import DEFAULT_LOADED_BYTES, load_outputs
+from .load_outputs import DEFAULT_LOADED_BYTES, load_outputs
 from .outcome_type_check import check_outcome
 from .part_file import DiskFolder
 from .save_job import SaveJob
@@ -57,11 +57,12 @@ class Downloads:
         client: A client that polls a ticket once for new links when a link has expired. With None,
             an expired link is an error.
         to: The folder. It is created if it does not exist. With None, only `load` can be used.
-        concurrency: The most transfers at a time.
+        concurrency: The maximum number of transfers at a time.
         max_bytes: The largest size of one file.
         link_timeout: For how many seconds to retry a dead link. A file may appear some time after
             its generation succeeded.
-        timeout: The most seconds to wait for a response or for the next bytes of a file.
+        timeout: The maximum number of seconds to wait for a response or for the next bytes of a
+            file.
         allow_private: Allow plain http and private addresses, for the emulator and your own
             networks.
         http: An `AsyncClient` or `AsyncBaseTransport` of httpx or httpx2 that sends the requests.
@@ -174,7 +175,7 @@ class Downloads:
 
         Args:
             success: The reply with the outputs.
-            max_bytes: The most bytes of all outputs together.
+            max_bytes: The maximum number of bytes of all outputs together.
 
         Raises:
             FileTooLarge: There are more bytes.
@@ -279,7 +280,7 @@ class Downloads:
 
     @property
     def window(self) -> int:
-        """The most generations that are in progress, or whose results the caller has not read."""
+        """The maximum number of generations in progress or with results not yet read."""
         return self._window
 
     @property

@@ -52,7 +52,7 @@ def open_regular(path: Path, *, create: bool = True) -> FileIO:
     """
     Open a regular file for reading and writing without a buffer.
 
-    A buffer would keep bytes that could not be written to a full disk.
+    If the disk is full, a buffer would hide how many bytes were written.
 
     Raises:
         OSError: The file cannot be opened, or is a link, a FIFO, a device or a folder.

@@ -33,7 +33,8 @@ class LinkOpener:
     Args:
         send: Sends one request, and returns the response before its body is read. It follows no
             redirect.
-        timeout: The most seconds to wait for a response or for the next bytes of a body.
+        timeout: The maximum number of seconds to wait for a response or for the next bytes of a
+            body.
         allow_private: Whether plain http and private addresses are allowed.
 
     Attributes:

@@ -9,8 +9,8 @@ from .transfer import ErrorPage
 
 _RETRY_DELAYS_S = (0.5, 1.0, 2.0, 4.0)
 _MAX_ROUNDS_WITHOUT_PROGRESS = 5
-# The most interrupted rounds for one output. Without this limit, a server that sends a few bytes
-# per response would be asked for hours.
+# The maximum number of interrupted rounds for one output. Without this limit, a server that sends a
+# few bytes per response would be asked for hours.
 _MAX_INTERRUPTED_ROUNDS = 100
 # After these statuses the link is renewed at once, because it has expired. After a 404, the file
 # may still appear under the same link.

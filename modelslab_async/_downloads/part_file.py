@@ -184,7 +184,7 @@ class PartFile:
         """Close the part and remove it from the disk."""
         if IS_WINDOWS:  # pragma: no cover -- Windows cannot remove an open file.
             self._file.close()
-        # If this part was moved, a file that now has its old name belongs to another process.
+        # If this part was moved, its old path is free, and may now be a file of another process.
         try:
             if not (self._was_moved and self._path.exists()):
                 self._metadata_path.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ def remove_stale(folder: Path, stem: str) -> None:
 
 
 def _part_paths(folder: Path, stem: str = "*") -> set[Path]:
-    """Return the paths of all parts, including moved parts of which only metadata are left."""
+    """Return the paths of all parts. A part that was moved has only its metadata left."""
     suffixes = (_PART_SUFFIX, f"{_PART_SUFFIX}{METADATA_SUFFIX}")
     return {
         path.with_name(path.name.removesuffix(METADATA_SUFFIX))

@@ -42,7 +42,7 @@ class Account(Protocol):
 
     @property
     def rate(self) -> float | None:
-        """The most polls a second with one key; None for no limit."""
+        """The maximum number of polls a second with one key; None for no limit."""
         ...
 
     @property

@@ -101,7 +101,7 @@ class BulkGeneration:
 
     Args:
         engine: Submits and polls.
-        timeout: The most seconds to wait for each request once it is started.
+        timeout: The maximum number of seconds to wait for each request once it is started.
         bounds_submits: Whether the timeout starts when `run` starts, so that it includes the
             submits. A timeout of 0 never includes them.
     """

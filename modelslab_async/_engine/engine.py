@@ -29,9 +29,9 @@ from .._submitting.submit_exchange import SubmitExchange
 from .._submitting.submit_request import SubmitRequest
 from .._submitting.submitter import Submitter
 from .._submitting.webhook_addresses import WebhookAddresses
-from .._transport.base import Transport
 from .._transport.credentials import Credentials
 from .._transport.sender import Sender
+from .._transport.transport_protocol import Transport
 from .account_protocol import JoinedAccount
 from .settings import Settings
 
@@ -47,7 +47,7 @@ class Engine:
 
     Attributes:
         pace: The rule that says when to poll.
-        redact: Replaces the keys of the client in a text of bytes.
+        redact: Replaces the client's keys in bytes by "[key]".
         listeners: Functions that are called with each event of the poller.
         poll_guards: Functions that may delay a poll.
         poller: Polls every open ticket.
@@ -149,7 +149,7 @@ class Engine:
         """
         Wait for submits in flight, end every wait, and close the connections.
 
-        If the caller is cancelled, the closing goes on, and a later call waits for it.
+        If the caller is cancelled, the client continues to close, and a later call waits for that.
         """
         self._check_loop()
         self._is_closed = True

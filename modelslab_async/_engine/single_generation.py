@@ -20,7 +20,7 @@ class SingleGeneration:
 
     Args:
         engine: Submits and polls.
-        timeout: The most seconds from the call to the result; None for no limit.
+        timeout: The maximum number of seconds from the call to the result; None for no limit.
     """
 
     def __init__(self, engine: Engine, timeout: float | None) -> None:

@@ -12,7 +12,8 @@ from .._polling.stream_buffer import StreamBuffer, Tickets, check_not_text, fill
 from .._polling.watchers import UpdateWatcher
 from .engine import Engine
 
-# The most tickets of a stream that time out in one step of the event loop, before other tasks run.
+# The maximum number of tickets of a stream that time out in one step of the event loop, before
+# other tasks run.
 _TIMEOUTS_PER_YIELD = 64
 
 

@@ -1,4 +1,4 @@
-"""The columns of an export: its own, and those of the caller's table. It writes no file."""
+"""The columns of an export: fixed ones, and those of the caller's table. It writes no file."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ _PREFIX: Final = "input_"
 # A float holds every integer up to this one exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# The types that hold all values of two other types. Any other pair becomes text.
+# For a pair of types, the type that holds all values of both. Other pairs become text.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",
@@ -71,7 +71,7 @@ def encodable(text: str) -> str:
 
 
 def _export_names(names: Iterable[str]) -> Mapping[str, str]:
-    """Return a free name for each column. Many programs ignore the case of names."""
+    """Return a unique name for each column. Names that differ only in case count as equal."""
     taken = set(OWN_COLUMNS)
     export_names: dict[str, str] = {}
     for name in names:

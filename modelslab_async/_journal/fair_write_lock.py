@@ -42,7 +42,7 @@ class WriteLock:
     held the lock for a while.
 
     Args:
-        lock_timeout: The most seconds to wait for other writers.
+        lock_timeout: The maximum number of seconds to wait for other writers.
     """
 
     def __init__(self, lock_timeout: float) -> None:

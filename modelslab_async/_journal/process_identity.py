@@ -14,7 +14,7 @@ _DEAD_STATES: Final = "ZX"
 
 
 def this_process() -> str | None:
-    """Return a unique identity of this process; None if the system offers none."""
+    """Return a unique identity of this process; None if the system has none."""
     machine_id, pid = _machine_id(), os.getpid()
     fields = _stat_fields(pid)
     return f"{machine_id} {pid} {fields[_START_TIME_FIELD]}" if machine_id and fields else None
@@ -23,7 +23,7 @@ def this_process() -> str | None:
 def has_died(identity: object) -> bool:
     """Return whether a process has certainly died; False for a process of another machine."""
     if not isinstance(identity, str):
-        return False  # The identity is unknown, or its row is damaged.
+        return False  # No identity was recorded, or the journal is damaged.
     machine_id, _, process = identity.partition(" ")
     pid, _, start_time = process.partition(" ")
     if not machine_id or machine_id != _machine_id() or not pid.isdecimal():
@@ -43,7 +43,7 @@ def has_died(identity: object) -> bool:
 
 
 def _machine_id() -> str:
-    """Return an id of this boot and this pid namespace; "" if the system offers none."""
+    """Return an id of this boot and this pid namespace; "" if the system has none."""
     try:
         return f"{_BOOT_ID_PATH.read_text().strip()}/{_PID_NAMESPACE_PATH.readlink()}"
     except OSError:

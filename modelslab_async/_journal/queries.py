@@ -119,8 +119,8 @@ class RecordedOutcome:
         polls: The number of recorded polls of the ticket.
         added_at: When the ticket was added, in seconds since 1970.
         completed_at: When the outcome was recorded, in seconds since 1970.
-        max_lag: The most seconds from the end of the work to the reply that showed it. None if no
-            earlier poll of the same run saw the ticket processing.
+        max_lag: The maximum number of seconds from the end of the work to the reply that showed it.
+            None if no earlier poll of the same run saw the ticket processing.
         files: The files that were saved, in the order of the outputs.
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.

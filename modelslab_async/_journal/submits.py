@@ -106,7 +106,7 @@ def confirm(
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
-    """List a submit as uncertain although its run goes on, because no reply to it can come."""
+    """List a submit of an active run as uncertain, because its reply can no longer come."""
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 

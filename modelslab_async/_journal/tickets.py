@@ -41,8 +41,8 @@ class OutcomeRow:
         row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update.
         outcome: The outcome.
-        max_lag: The most seconds from the end of the work to the reply that showed it; None if
-            unknown.
+        max_lag: The maximum number of seconds from the end of the work to the reply that showed it;
+            None if unknown.
     """
 
     row_id: int

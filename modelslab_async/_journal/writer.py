@@ -69,7 +69,7 @@ class Writer:
 
     Args:
         path: The path of the file.
-        lock_timeout: The most seconds to wait for other writers.
+        lock_timeout: The maximum number of seconds to wait for other writers.
         queue: The operations to run. The thread ends at the first None.
         on_results: Called with the results of each commit.
         on_end: Called when the thread has ended: with the error that ended it, if any, and the

@@ -53,7 +53,7 @@ class Downloaded:
     Attributes:
         file: The file, with its ticket, path and size. After `load`, the path is only a name.
         received: The number of bytes that came over the network for it. It is less than the size if
-            an earlier run left a part, and more if the transfer began anew.
+            an earlier run left a part, and more if the transfer started over.
         elapsed: Seconds since the save began, including the wait for other transfers.
     """
 

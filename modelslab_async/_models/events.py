@@ -113,8 +113,9 @@ class SlotAwaited:
         used: The number of slots in use.
         limit: The number of slots; None for no limit. With an account, this is the number that it
             has granted to this client.
-        reason: Why no slot is given: `slots_used`, `rate_limit`, `key_unconfirmed` (the first
-            submit with a key goes alone) or `same_payload` (the spam filter refused this payload).
+        reason: Why no slot is given: `slots_used`, `rate_limit`, `key_unconfirmed` (the server must
+            first accept the key with another submit) or `same_payload` (the spam filter refused
+            this payload).
     """
 
     endpoint: str

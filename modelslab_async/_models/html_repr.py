@@ -16,8 +16,8 @@ def html_of(title: object, state: str, *texts: str, outputs: Iterable[str] = ())
     Return a block of HTML for one reply or outcome.
 
     Args:
-        title: What it is about, such as a ticket.
-        state: Its state, such as `success`.
+        title: What the block is about, such as a ticket.
+        state: The state of the reply or outcome, such as `success`.
         texts: Further texts; empty ones are left out.
         outputs: The results: pictures and other links, or texts.
     """

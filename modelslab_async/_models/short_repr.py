@@ -1,8 +1,8 @@
-"""short_repr: a repr that leaves out most of what is long, such as base64. It changes no value."""
+"""short_repr: a repr that shortens long texts and bytes, such as base64. It changes no value."""
 
 from collections.abc import Mapping
 
-# A link with a signature in its query may be longer than a text that is worth reading.
+# Links may be longer than other texts, because a signature in the query makes them long.
 _MAX_LINK_CHARS = 2000
 _MAX_TEXT_CHARS = 500
 _SHOWN_CHARS = 60

@@ -93,7 +93,7 @@ class Submission:
     @classmethod
     def of(cls, endpoint: "str | Submission", parameters: Mapping[str, Any]) -> "Submission":
         """
-        Combine the two forms of a call: a submission, or the name of an endpoint and keywords.
+        Accept either form of a call: a submission, or the name of an endpoint and keywords.
 
         Raises:
             TypeError: A submission and keywords were given, or the endpoint is no text.

@@ -24,7 +24,7 @@ class SubmitLimitReached(ModelsLabError):
     The client has made as many submits as `Client(max_submits=...)` allows. Nothing was sent.
 
     Attributes:
-        limit: The most submits of this client.
+        limit: The maximum number of submits of this client.
         made: How many of them started work, or may have done so.
     """
 

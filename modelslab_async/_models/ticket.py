@@ -63,7 +63,7 @@ def _check_family(_instance: object, _attribute: object, value: Any) -> None:
 
 
 def _intern_family(value: Any) -> Any:
-    # A million tickets of one family share one string.
+    # Interned, so that a million tickets of one family share one string.
     return sys.intern(value) if type(value) is str else value
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _MAX_DEPTH = 64
-# The most commas, colons and brackets in a body. Each may take 90 bytes of memory once parsed, so
-# this allows 9 MB. An image in base64 has none of these characters.
+# The maximum number of commas, colons and brackets in a body. Each may take 90 bytes of memory once
+# parsed, so this allows 9 MB. An image in base64 has none of these characters.
 _MAX_SEPARATORS = 100_000
 _LARGE_BODY_BYTES = 64 * 1024
 _HTML_START = re.compile(rb"[^\x21-\x7e]*<")

@@ -16,7 +16,7 @@ class IdleWorkers:
     Args:
         next_poll_at: Returns when the next poll may start; None if nothing is queued, infinity if
             that is unknown until the next call of `arm`.
-        size: The most workers.
+        size: The maximum number of workers.
         request_worker: Called when one more worker is needed. The owner of the pool starts it.
     """
 

@@ -11,7 +11,7 @@ from .._scheduling.pace_protocol import RetryLimits
 
 _logger = logging.getLogger("modelslab_async")
 
-# The seconds between two warnings, while a host is paused again and again for one kind of cause.
+# The seconds between two warnings, while a host is paused again and again for the same cause.
 _WARNING_INTERVAL_S = 600.0
 # The estimate of when a wait gives up sums at most this many pauses, so that it stays fast.
 _MAX_PAUSES_ADDED = 1000

@@ -40,7 +40,7 @@ from .watchers import timed_out
 
 _logger = logging.getLogger("modelslab_async")
 
-# The most tickets that end in one step of the event loop, before other tasks run.
+# The maximum number of tickets that end in one step of the event loop, before other tasks run.
 _COMPLETIONS_PER_YIELD = 256
 _UNKNOWN_STATE = InitialState()
 
@@ -56,7 +56,7 @@ class Poller:
     Args:
         schedule: Decides what is polled when.
         status_client: Polls one ticket once.
-        workers: The most polls in flight.
+        workers: The maximum number of polls in flight.
         listeners: Called with each event.
         poll_guards: May delay a poll.
         jitter: Returns random numbers from 0 to 1.
@@ -122,19 +122,19 @@ class Poller:
             self._pool.arm()
 
     def rearm(self) -> None:
-        """Set the timer anew, because the next poll may be allowed sooner than before."""
+        """Reset the timer, because the next poll may be allowed sooner than before."""
         if self._task is not None:
             self._pool.arm()
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Remove a watcher from one ticket. A poll in flight goes on without that watcher."""
+        """Remove a watcher from one ticket. A poll in flight continues."""
         try:
             self._schedule.drop(ticket, watcher)
         except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.
             log_unexpected(ticket, error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from all its tickets, a few at a time. It gets no outcome any more."""
+        """Remove a watcher from all its tickets, a few at a time. It gets no further outcomes."""
         if self._task is not None:
             self._drops.add(tickets, watcher)
             self._wakeup.wake()
@@ -182,8 +182,8 @@ class Poller:
                     self._start_tasks(group)
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
-            # If `aclose` did not cancel this task, the end of the event loop did. No other task
-            # will then complete the tickets, so they are all completed here.
+            # If `aclose` did not cancel this task, the event loop is ending. No other task will
+            # complete the tickets, so complete all of them here.
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise

@@ -17,8 +17,8 @@ from .._parsing.status import is_known_status
 from .._registry.family import Family
 from .._registry.suggestions import did_you_mean
 from .._registry.url_template import BASE_URL, LEGACY_BASE_URL
-from .._transport.base import Response
 from .._transport.sender import Sender
+from .._transport.transport_protocol import Response
 
 _logger = logging.getLogger("modelslab_async")
 

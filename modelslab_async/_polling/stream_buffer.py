@@ -47,7 +47,7 @@ class StreamBuffer:
     are dropped at the front of the queue, and all at once when they are most of the queue.
 
     Attributes:
-        window: The most tickets that are open or not yet read.
+        window: The maximum number of tickets that are open or not yet read.
         timeout: The seconds after which an open ticket is overdue; None for no limit.
         scope_of: Returns the key's tier and the family of a ticket.
         is_source_read: Whether the source has no more tickets.

@@ -15,8 +15,8 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# The most seconds that the time between two failures adds to the silence. If more time has passed,
-# the machine was probably suspended.
+# The time between two failures counts as silence of the host, up to this many seconds. If more time
+# has passed, the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 

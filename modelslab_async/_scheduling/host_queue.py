@@ -159,7 +159,7 @@ class HostQueue:
             self._is_next_due_known = False
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start, as things stand; None if nothing is queued."""
+        """Return when the next poll may start, for now; None if nothing is queued."""
         due = self._next_due if self._is_next_due_known else self._find_next_due()
         if due is None:
             return None
@@ -184,7 +184,7 @@ class HostQueue:
         entry.polls -= 1
 
     def finish_poll(self, entry: Entry) -> None:
-        """Note that the poll of an entry is over, with or without a reply."""
+        """Note that the poll of an entry has ended, with or without a reply."""
         self._in_flight.discard(entry)
 
     def record_answer(self, now: float) -> None:

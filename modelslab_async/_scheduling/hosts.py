@@ -51,7 +51,7 @@ class Hosts:
         return [host_queue for host_queue in self._queues.values() if host_queue.tier == tier]
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start by what is known now; None if nothing is queued."""
+        """Return when the next poll may start, for now; None if nothing is queued."""
         earliest: float | None = None
         for host_queue in self._queues.values():
             when = host_queue.next_poll_at()

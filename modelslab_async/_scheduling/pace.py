@@ -34,7 +34,7 @@ class Pace:
         growth: The fraction of a job's age that is added to `floor`.
         growth_cap: The upper limit of `floor + growth * T`, in seconds.
         age_fraction: A step is at least this fraction of a job's age.
-        ceiling: The most seconds between two polls of a ticket.
+        ceiling: The maximum number of seconds between two polls of a ticket.
         max_eta_wait: The longest step to an eta, in seconds. For an older job, the limit is the
             job's age. 0 ignores every eta.
         jitter: The fraction of each step that is random. It shortens a step, or delays the poll at

@@ -44,7 +44,7 @@ from .watcher_protocol import Watcher
 # The timers of a running process are late by less than this. If more time has passed, the process
 # was suspended.
 _MIN_STALL_S = 5.0
-# The most entries that one call of `close` goes through, with or without watchers.
+# One call of `close` visits at most this many entries, with or without watchers.
 _MAX_SCANNED_PER_CLOSE = 4096
 _FINAL_REPLIES = (Success, Failed)
 _NO_WATCHERS: frozenset[Watcher] = frozenset()
@@ -173,7 +173,7 @@ class Schedule:
         return entry.host_queue.health.last_error
 
     def next_poll_at(self) -> float | None:
-        """Return when `take` will return an entry by what is known now; None if none is queued."""
+        """Return when `take` may next return an entry; None if none is queued."""
         return self.hosts.next_poll_at()
 
     def take(self, now: float) -> Entry | None:

@@ -22,7 +22,7 @@ class Watcher(Protocol):
     def context(self) -> Context | None: ...
 
     def notify(self, update: Processing | Outcome) -> None:
-        """Take a change of a watched ticket, or its outcome."""
+        """Receive a change of a watched ticket, or its outcome."""
 
     def fail(self, error: BaseException) -> None:
-        """Take an exception that ends the wait, such as a defect that stopped the poller."""
+        """Receive an exception that ends the wait, such as a defect that stopped the poller."""

@@ -28,7 +28,8 @@ class ActiveSubmit:
         retries: Whether and when it is sent again.
         share: Its share of the budget.
         links: The links of its uploaded files, by digest.
-        connect_timeout: The most seconds that the next request may take to get a connection.
+        connect_timeout: The maximum number of seconds that the next request may take to get a
+            connection.
     """
 
     request: SubmitRequest

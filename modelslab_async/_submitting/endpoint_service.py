@@ -113,8 +113,10 @@ class EndpointService:
         Args:
             name: The endpoint.
             params: The parameters.
-            connect_timeout: The most seconds to get a connection; None for the transport's limit.
-            timeout: The most seconds to wait for the reply; None for the timeout of polls.
+            connect_timeout: The maximum number of seconds to get a connection; None for the
+                transport's limit.
+            timeout: The maximum number of seconds to wait for the reply; None for the timeout of
+                polls.
 
         Raises:
             TransientError: There is no usable reply.

@@ -3,23 +3,33 @@
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from attrs import Factory, define
 
 from .._models.ticket import Ticket
 from .._polling.watchers import NULL_WATCHER
+from .._scheduling.initial_state import InitialState
+from .._scheduling.watcher_protocol import Watcher
 from .slot_record import SlotRecord
-from .ticket_poller import TicketPoller
 
 # The gap between two polls of a ticket is this share of its age.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# A ticket with a slot is first polled after this share of its eta, but after `_MAX_FIRST_POLL_S` at
-# the latest. Some real etas were a hundred times too long. So if any of the latest work ended
-# before its eta, the share is multiplied by the smallest ratio of duration to eta.
+# A ticket with a slot is first polled after this fraction of its eta, but within
+# `_MAX_FIRST_POLL_S`. Some real etas were a hundred times too long. So the fraction shrinks by the
+# smallest ratio of duration to eta that was seen lately.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
+
+
+class TicketPoller(Protocol):
+    """Polls tickets, so that `Slots.on_completed` is called soon after their work has ended."""
+
+    def watch(self, ticket: Ticket, watcher: Watcher, initial_state: InitialState, /) -> None: ...
+    def nudge(self, ticket: Ticket, /) -> None: ...
+    def unwatch(self, ticket: Ticket, watcher: Watcher, /) -> None: ...
 
 
 @define(eq=False)
@@ -44,13 +54,13 @@ class SlotPolls:
         return [self._poll_if_due(*each, now, first_poll_share) for each in records.items()]
 
     def on_completed(self, ticket: Ticket, eta: float, took: float) -> None:
-        """Learn from a ticket that has ended, and poll it no more."""
+        """Learn from a ticket that has ended, and stop polling it."""
         if eta:
             self._eta_ratios.append(took / eta)
         self._polled.discard(ticket)
 
     def cancel(self) -> None:
-        """Poll no ticket any more, unless a caller waits for it."""
+        """Stop polling tickets for which no caller waits."""
         polled, self._polled = self._polled, set()
         for ticket in polled:
             self.poller.unwatch(ticket, NULL_WATCHER)

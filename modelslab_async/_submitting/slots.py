@@ -1,7 +1,7 @@
 """
 Slots: limits how many generations of one key are queued at the service. It never sends a submit.
 
-A submit takes a slot before it is sent. The result of the submit decides what becomes of the slot:
+A submit takes a slot before it is sent. The result of the submit decides what happens to the slot:
 
     no work was started           the slot is free again
     the server made a ticket      the ticket holds the slot until its work ends, for at most an hour
@@ -29,7 +29,7 @@ from .uncertain_slots import UncertainSlots
 from .waiter_queue import WaiterQueue, is_admitted
 
 # After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
-# slot for good.
+# slot forever.
 MAX_SLOT_AGE_S = 3600.0
 # The maximum number of seconds between two scans of the tickets with slots. With many tickets a
 # scan takes long, so the gap is then at least the second figure times their number.

@@ -16,7 +16,7 @@ class SubmitBudget:
     submit certainly started no work.
 
     Args:
-        limit: The most submits; None for no limit.
+        limit: The maximum number of submits; None for no limit.
     """
 
     limit: int | None
@@ -68,7 +68,7 @@ class BudgetShare:
         self._settle(is_paid=_may_be_paid(result))
 
     def leave(self) -> None:
-        """Note that the caller sends no more."""
+        """Note that the caller sends no further request."""
         self._has_caller = False
         self._settle(is_paid=False)
 

@@ -33,7 +33,7 @@ class SubmitExchange:
         families: The ticket families by name.
         default_families: The same families with the default base URLs, which replies may name.
         sender: Sends the requests.
-        timeout: The most seconds that one submit may take.
+        timeout: The maximum number of seconds that one submit may take.
     """
 
     def __init__(
@@ -56,7 +56,8 @@ class SubmitExchange:
 
         Args:
             submit_request: What to send.
-            connect_timeout: The most seconds to get a connection; None for the transport's limit.
+            connect_timeout: The maximum number of seconds to get a connection; None for the
+                transport's limit.
 
         Returns:
             The reply, or an error. A `SubmitUncertain` means that it is unknown whether work was

@@ -27,7 +27,8 @@ class SubmitRetries:
 
     Args:
         limits: How many attempts may fail, and the pauses between them.
-        unsent_timeout: The most seconds for which the submit may fail to leave this machine.
+        unsent_timeout: The maximum number of seconds for which the submit may fail to leave this
+            machine.
         endpoint: The endpoint, for messages.
         jitter: Returns a random number between 0 and 1.
     """
@@ -41,7 +42,7 @@ class SubmitRetries:
     _unsent_since: float | None = None
 
     def begin_attempt(self, deadline: float) -> float | None:
-        """Return the most seconds to get a connection for the next attempt; None for no limit."""
+        """Return the connect timeout of the next attempt in seconds; None for no limit."""
         now = asyncio.get_running_loop().time()
         if self._unsent_since is None:
             self._unsent_since = now
@@ -54,7 +55,7 @@ class SubmitRetries:
         Return the seconds to wait before the next attempt.
 
         Raises:
-            ModelsLabError: The submit is not sent again. It is the error of the last attempt.
+            ModelsLabError: The error of the last attempt, if the submit is not to be sent again.
         """
         self._failures += 1
         is_unsent = _is_unsent(error)

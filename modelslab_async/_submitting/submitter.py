@@ -61,8 +61,9 @@ class Submitter:
         budget: Limits the number of submits.
         make_slots: Makes the slots of one key.
         pace: How often and after what pauses a submit is retried.
-        timeout: The most seconds that the upload of one file may take.
-        unsent_timeout: The most seconds for which a submit may fail to leave this machine.
+        timeout: The maximum number of seconds that the upload of one file may take.
+        unsent_timeout: The maximum number of seconds for which a submit may fail to leave this
+            machine.
         on_submitted: Awaited with each `Submitted`; None for nothing.
         listeners: Called with each event of a submit.
         webhooks: Recognizes the addresses of this client's own webhook receiver.

@@ -37,7 +37,7 @@ class UncertainSlots:
         self._durations.setdefault(endpoint, deque(maxlen=_DURATIONS_KEPT)).append(seconds)
 
     def expire(self, now: float) -> float | None:
-        """Stop counting submits whose time is over. Return when the next submit expires, if any."""
+        """Stop counting expired submits. Return when the next one expires, if any."""
         for endpoint, submit_times in self._submit_times.items():
             duration = self._assumed_duration(endpoint)
             while submit_times and submit_times[0] + duration <= now:
@@ -46,7 +46,7 @@ class UncertainSlots:
         return min(self.expiries(), default=None)
 
     def expiries(self) -> list[float]:
-        """Return when each counted submit expires, by what is known now."""
+        """Return when each counted submit expires. Work that ends later may change the times."""
         return [
             submitted_at + self._assumed_duration(endpoint)
             for endpoint, submit_times in self._submit_times.items()

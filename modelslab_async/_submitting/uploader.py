@@ -31,7 +31,7 @@ class Uploader:
 
     Args:
         ask: A function that sends parameters to `UPLOAD_ENDPOINT` and returns the body of the
-            reply. Its second argument is the most seconds to get a connection.
+            reply. Its second argument is the maximum number of seconds to get a connection.
     """
 
     def __init__(
@@ -55,7 +55,8 @@ class Uploader:
             links: The links of uploaded files, by digest. The links of new uploads are added, so
                 that a retry of the request uploads no file twice.
             on_uploaded: Called with each file that was uploaded, its bytes and the seconds it took.
-            connect_timeout: The most seconds that each upload may take to get a connection.
+            connect_timeout: The maximum number of seconds that each upload may take to get a
+                connection.
 
         Raises:
             UnusableFile: A file cannot be read any more, or has changed.

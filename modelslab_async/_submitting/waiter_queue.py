@@ -31,7 +31,7 @@ class WaiterQueue:
         return len(self._heap) if self else 0
 
     def add(self, number: int) -> Waiter:
-        """Add a submit. Return the waiter that the caller then awaits."""
+        """Add a submit. Return a future that the caller awaits."""
         waiter: Waiter = asyncio.get_running_loop().create_future()
         heappush(self._heap, (number, next(self._sequence), waiter))
         return waiter

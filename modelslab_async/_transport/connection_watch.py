@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import h11
 
-from .base import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
+from .transport_protocol import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
 
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
@@ -32,11 +32,11 @@ _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
 _WATCH = "modelslab_async.watch"
 # The number of reads of a connection after which other tasks may run.
 _READS_PER_YIELD = 100
-# asyncio receives at most so many bytes at once. A smaller read would leave bytes in the stream,
-# and nothing would show them while the connection is idle.
+# asyncio receives up to this many bytes at once, so read as many. Bytes left in the stream would go
+# unnoticed while the connection is idle.
 _MIN_READ_BYTES = 256 * 1024
-# The number of chunks of a response that are parsed here, besides one for each read. Each takes
-# some 30 us. After a response with more chunks, the connection is closed.
+# A response may have this many chunks more than reads. Each chunk takes some 30 us to parse here.
+# After a response with more chunks, the connection is closed.
 _MAX_PARSED_CHUNKS = 100
 
 

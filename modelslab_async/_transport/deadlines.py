@@ -41,7 +41,7 @@ class _Exchange:
 
 class Deadlines:
     """
-    Cancels every exchange that takes longer than its timeout and a grace period, if it gets one.
+    Cancels every exchange that takes longer than its timeout, plus its grace period if it gets one.
 
     Args:
         seconds: The timeout of each exchange.

@@ -4,10 +4,10 @@ import ssl
 from collections.abc import Sequence
 
 from .._models.argument_checks import check_count, check_type
-from .base import Request, Response
 from .http11.connect import Address, Dialer, SSLContextLoader, local_addresses
 from .http11.transport import HTTP11Transport
 from .proxy import InvalidProxy, Proxy
+from .transport_protocol import Request, Response
 
 
 class HTTPTransport:
@@ -23,8 +23,8 @@ class HTTPTransport:
             The transport sets the context's ALPN protocols.
         proxy: The URL of the proxy for all requests, such as
             `"http://user:password@proxy.example:3128"`; else the environment names it.
-        connections: The most connections to one host. Give at least as many as the client has
-            `workers`, because the others would wait.
+        connections: The maximum number of connections to one host. Give at least as many as the
+            client has `workers`, because the others would wait.
         local_address: The IP address of this machine to connect from; `"0.0.0.0"` for IPv4 only.
 
     Raises:
@@ -84,5 +84,5 @@ def _proxy_of(proxy: str | None, local_address: str | None) -> Proxy | None:
         if not (parsed.is_socks and local_address):
             return parsed
         problem = "proxy speaks SOCKS, which cannot be combined with local_address"
-    # Raised outside of the handler, because the frames of the context hold the password.
+    # Raise it outside of the handler. Inside, the error's context would keep the password.
     raise ValueError(problem)

@@ -1,4 +1,4 @@
-"""Sends through a transport or client of httpx or httpx2. It never decodes or redirects."""
+"""Sends through a transport or client of httpx or httpx2. It decodes and redirects nothing."""
 
 import asyncio
 import math
@@ -7,12 +7,12 @@ from traceback import walk_tb
 from typing import Any
 
 from .._models.errors import ModelsLabError, RequestBlocked, TransportError
-from .base import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 from .connection_watch import keep_only_if_watched
 from .httpx_library import HTTPX, HttpxLibrary
 from .network_error_translation import translate_error
 from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD
+from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 
 # Packages that have a transport in the form of httpx, which lets some of their errors through.
 _OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")
@@ -126,13 +126,13 @@ async def _send_tracked(
             )
     finally:
         del tracked
-    # Raised outside of the handlers, so that the httpx error, which holds the key, is not its
-    # context.
+    # Raise it outside of the handlers. Inside, its context would be the httpx error, which holds
+    # the key.
     raise error
 
 
 def _with_connect_timeout(built: Any, request: Request) -> Any:
-    """Shorten the timeouts for a connection to the request's own, if it has one."""
+    """Apply the request's connect timeout, if it has one and it is shorter than the client's."""
     if request.connect_timeout is not None:
         timeouts = built.extensions.get("timeout", {})
         given = (timeouts.get(name) for name in ("connect", "pool"))

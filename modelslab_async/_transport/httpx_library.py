@@ -16,9 +16,9 @@ import httpx
 from attrs import frozen
 
 from .._models.errors import ModelsLabError
-from .base import Transport
 from .connection_watch import watch_connections
 from .send_proof import TrackedBody
+from .transport_protocol import Transport
 
 # The packages, and the package that opens the connections of each.
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}

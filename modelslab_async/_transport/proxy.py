@@ -9,7 +9,7 @@ import httpx
 from attrs import evolve, frozen
 from attrs import field as attrs_field
 
-from .base import Response
+from .transport_protocol import Response
 
 _HTTP_PORTS = {"http": 80, "https": 443}
 _SOCKS_SCHEMES = ("socks5", "socks5h")

@@ -10,8 +10,8 @@ from attrs import frozen
 from .._models.ticket import Ticket
 from .._models.version import __version__
 from .._registry.family import Call, Family
-from .base import Request
 from .credentials import Credentials
+from .transport_protocol import Request
 
 # The requests ask for identity encoding, because a small compressed body can decompress to any
 # size.

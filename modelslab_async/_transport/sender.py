@@ -10,7 +10,6 @@ from attrs import evolve
 from .._models.errors import ModelsLabError, TransportError
 from .._models.ticket import Ticket
 from .._registry.family import Call, Family
-from .base import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 from .credentials import Credentials
 from .deadlines import Deadlines
 from .error_redaction import redacted_error
@@ -21,6 +20,7 @@ from .httpx_library import HTTPArgument, library_of
 from .request_builder import RequestBuilder
 from .send_proof import is_unsent
 from .tls_errors import permanent_tls_error
+from .transport_protocol import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 
 # Bound once, because each poll asks.
 _has_level = logging.getLogger("modelslab_async").isEnabledFor
@@ -58,7 +58,8 @@ class Sender:
         Args:
             call: The call to send.
             timeout: The deadline in seconds; None for the deadline of the sender.
-            connect_timeout: The most seconds to get a connection; None for the transport's limit.
+            connect_timeout: The maximum number of seconds to get a connection; None for the
+                transport's limit.
 
         Raises:
             TransportError: No response came within the deadline.
@@ -113,8 +114,8 @@ class Sender:
             raise
         except BaseException as fault:  # noqa: BLE001 -- any error may quote the key.
             error = fault
-        # Raised outside of the handlers so that the original error, which may quote the key, is not
-        # its context. For the same reason no local variable keeps the original error.
+        # Raise it outside of the handlers. Inside, its context would be the original error, which
+        # may quote the key. For the same reason no local variable keeps the original error.
         error = redacted_error(error, self.credentials)
         raise error
 
@@ -182,7 +183,7 @@ def as_transport(given: HTTPArgument | None, connections: int) -> Transport:
 
     Args:
         given: The argument that the caller passed; None for the default transport.
-        connections: The most connections to one host that the default transport opens.
+        connections: The maximum number of connections to one host that the default transport opens.
 
     Raises:
         TypeError: The argument is not a client or transport of httpx or httpx2, nor a `Transport`.

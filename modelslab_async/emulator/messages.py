@@ -43,7 +43,7 @@ _MODEL_3D_SUFFIXES = ("obj", "glb", "stl", "fbx", "ply")
 
 
 def background_tip(suffix: str) -> str:
-    """Return the hint that work goes on in the background. It names the medium of the suffix."""
+    """Return the hint that work continues in the background. It names the medium of the suffix."""
     if suffix in _MODEL_3D_SUFFIXES:
         return "Your 3D model is processing in background, you can get this model using fetch API"
     media_word = _MEDIA_WORDS.get(suffix, "image")

@@ -89,15 +89,18 @@ class WebhookSender:
         if url is None or not self._is_sending:
             return
         lost_draw, forged_draw, before_reply_draw = (self._random.random() for _ in range(3))
+        # All deliveries wait from one moment. Otherwise the forged webhook could come after the
+        # true one, if this process stands still between their two looks at the clock.
+        now = self._clock()
         if forged_draw < self._webhooks.forged:
-            self._start_delivery(job, url, plan_forged_webhook(job), is_forged=True)
+            self._start_delivery(job, url, plan_forged_webhook(job), now=now, is_forged=True)
         if lost_draw < self._webhooks.lost:
             return
         planned_webhooks = plan_webhooks(
             job, rule, urls, workflow_format=self._webhooks.workflow_format
         )
         started = [
-            self._start_delivery(job, url, planned)
+            self._start_delivery(job, url, planned, now=now)
             for planned in planned_webhooks
             for _ in range(self._webhooks.copies)
         ]
@@ -107,17 +110,23 @@ class WebhookSender:
             await asyncio.wait(started)
 
     def _start_delivery(
-        self, job: Job, url: str, planned: PlannedWebhook, *, is_forged: bool = False
+        self,
+        job: Job,
+        url: str,
+        planned: PlannedWebhook,
+        *,
+        now: float,
+        is_forged: bool = False,
     ) -> asyncio.Task[None]:
         return self._tasks.start(
-            self._deliver(job, url, planned, is_forged=is_forged), name="webhook"
+            self._deliver(job, url, planned, now=now, is_forged=is_forged), name="webhook"
         )
 
     async def _deliver(
-        self, job: Job, url: str, planned: PlannedWebhook, *, is_forged: bool
+        self, job: Job, url: str, planned: PlannedWebhook, *, now: float, is_forged: bool
     ) -> None:
         extra_delay = 0.0 if is_forged else self._random.uniform(*self._webhooks.delay)
-        await asyncio.sleep(max(0.0, job.started + planned.due_after - self._clock()) + extra_delay)
+        await asyncio.sleep(max(0.0, job.started + planned.due_after - now) + extra_delay)
         pending = WebhookDelivery(ticket=job.ticket, url=url, body=planned.body, forged=is_forged)
         retry_delay = _FIRST_RETRY_DELAY_S
         for attempt in range(planned.attempts):

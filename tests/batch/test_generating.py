@@ -28,7 +28,7 @@ from modelslab_async import (
     Unsubmitted,
 )
 from modelslab_async._journal import ticket_results
-from modelslab_async._journal.run_operations import RunLeases
+from modelslab_async._journal.run_leases import RunLeases
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
 

@@ -30,7 +30,7 @@ from modelslab_async import (
     Unsaved,
 )
 from modelslab_async._downloads.file_stems import stem_of
-from modelslab_async._journal.run_operations import RunLeases
+from modelslab_async._journal.run_leases import RunLeases
 from modelslab_async.emulator import Emulator, FileLinks, Jobs, ScriptedReply
 from modelslab_async.journal import Journal
 

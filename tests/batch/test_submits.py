@@ -24,7 +24,7 @@ from modelslab_async import (
     Ticket,
     TransportError,
 )
-from modelslab_async._journal.run_operations import RunLeases
+from modelslab_async._journal.run_leases import RunLeases
 from modelslab_async.emulator import Emulator, Jobs, run_server
 from modelslab_async.journal import Journal
 

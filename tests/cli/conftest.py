@@ -16,6 +16,8 @@ import pytest
 
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
+from .forked_program import IS_SUPPORTED, ForkedProgram
+
 KEY = "a-secret-key-for-the-command-line"
 COMMAND = [sys.executable, "-m", "modelslab_async"]
 TIMEOUT_S = 300
@@ -63,7 +65,8 @@ def emulator(service):
 class Program:
     """The program with its environment."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, forked: ForkedProgram | None = None) -> None:
+        self._forked = forked
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -76,11 +79,23 @@ class Program:
             "PYTHONIOENCODING": "utf-8",
         }
 
-    def __call__(self, *arguments: str, given: str = "", **environment: str | None):
-        """Run it to its end, with pipes."""
+    def __call__(
+        self, *arguments: str, given: str = "", folder: Path | None = None, **changes: str | None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run it to its end, with pipes, in a forked process if none of its modules change."""
+        environment = self.changed(changes)
+        if self._forked is not None and "PYTHONPATH" not in changes:
+            return self._forked.run(
+                [*arguments],
+                environment=environment,
+                folder=folder or Path.cwd(),
+                given=given,
+                timeout=TIMEOUT_S,
+            )
         return subprocess.run(
             [*COMMAND, *arguments],
-            env=self.changed(environment),
+            cwd=folder,
+            env={"PYTHONPATH": str(Path.cwd())} | environment if folder else environment,
             input=given,
             capture_output=True,
             encoding="utf-8",
@@ -180,26 +195,27 @@ def _all_from(descriptor: int) -> str:
     return received.decode()
 
 
+@pytest.fixture(scope="session")
+def forked():
+    """What forks the program, on systems where that is possible."""
+    if not IS_SUPPORTED:
+        yield None
+        return
+    with ForkedProgram() as forked:
+        yield forked
+
+
 @pytest.fixture
-def program(service):
-    return Program(service.base_url)
+def program(service, forked):
+    return Program(service.base_url, forked)
 
 
 @pytest.fixture
 def here(program, tmp_path):
     """`batch` in an empty folder of its own, where journals and files go."""
 
-    def run(*arguments, given="", **environment):
-        return subprocess.run(
-            [*COMMAND, "batch", *arguments],
-            cwd=tmp_path,
-            env=program.changed({"PYTHONPATH": str(Path.cwd()), **environment}),
-            input=given,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+    def run(*arguments, **settings):
+        return program("batch", *arguments, folder=tmp_path, **settings)
 
     run.folder = tmp_path
     return run

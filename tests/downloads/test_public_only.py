@@ -7,6 +7,7 @@ import ssl
 import httpx
 import pytest
 import trustme
+from closed_port import closed_port
 
 from modelslab_async import Client, Downloads, LinkRefused, TransferFailed, download
 from modelslab_async._transport.ip_ranges import is_public
@@ -284,18 +285,17 @@ def connect_only_to(monkeypatch, server):
 
 async def test_second_address_is_tried(monkeypatch, server):
     """A refused address does not end the download."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        dead = closed.getsockname()[1]
     real = asyncio.get_running_loop().sock_connect
+    with closed_port() as dead:
 
-    async def sock_connect(sock, address):
-        port = dead if address[0] == "8.8.4.4" else server.port
-        await real(sock, ("127.0.0.1", port))
+        async def sock_connect(sock, address):
+            port = dead.number if address[0] == "8.8.4.4" else server.port
+            await real(sock, ("127.0.0.1", port))
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", sock_connect)
-    Resolver(monkeypatch, ["8.8.4.4", PUBLIC])
+        monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", sock_connect)
+        Resolver(monkeypatch, ["8.8.4.4", PUBLIC])
 
-    assert PNG == await _get("http://cdn.example/0.png", allow_private=False)
+        assert PNG == await _get("http://cdn.example/0.png", allow_private=False)
 
 
 @pytest.mark.modelslab_network

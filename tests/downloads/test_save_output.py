@@ -19,6 +19,7 @@ from modelslab_async import (
     TransferFailed,
     WrongContent,
 )
+from modelslab_async._downloads.http_get import LinkOpener
 from modelslab_async._downloads.part_file import PartFile
 from modelslab_async._downloads.part_metadata import PartMetadata
 from modelslab_async.emulator import Emulator, FileLinks, run_server
@@ -168,13 +169,18 @@ async def test_late_file_is_waited_for(server, make_downloads):
     assert (3, PNG) == (len(server.requests), file.path.read_bytes())
 
 
-async def test_missing_file_raises_link_gone(server, make_downloads, folder):
+async def test_missing_file_raises_link_gone(server, make_downloads, folder, leap):
     """After the link timeout, the error names the status of the server."""
-    server.answers = [NOT_FOUND] * 99
+    server.at_path["a?sig=secret"] = NOT_FOUND
+    leap(0.0)
 
-    async with make_downloads(link_timeout=0.6) as downloads:
+    async with make_downloads(link_timeout=300, timeout=3000) as downloads:
+        saving = asyncio.create_task(downloads.save(success(server.link("a?sig=secret"))))
+        while len(server.requests) < 2:  # noqa: ASYNC110 -- there is no event for it.
+            await asyncio.sleep(0.01)
+        leap(300.0)
         with pytest.raises(LinkGone, match="404") as caught:
-            await downloads.save(success(server.link("a?sig=secret")))
+            await saving
 
     assert (404, TICKET, server.link("a")) == (
         caught.value.status_code,
@@ -183,7 +189,6 @@ async def test_missing_file_raises_link_gone(server, make_downloads, folder):
     )
     assert "secret" not in str(caught.value)
     assert [] == names(folder)
-    assert len(server.requests) > 1
 
 
 async def test_mirror_replaces_dead_link(server, make_downloads):
@@ -433,24 +438,26 @@ async def test_flood_of_tiny_chunks_lets_other_tasks_run(make_downloads):
     assert turns_meanwhile >= 3
 
 
-async def test_silent_server_counts_as_cut(server, make_downloads, leap):
+async def test_silent_server_counts_as_cut(server, make_downloads, monkeypatch, leap):
     """After the timeout, the rest of the file is fetched again."""
     server.content = picture(4000)
-    stalled, sent = server.stalled(1000), asyncio.Event()
+    server.answers = [server.stalled(1000)]
+    read_chunk, received, is_read = LinkOpener.chunk, 0, asyncio.Event()
 
-    async def send_and_stall(request, writer):
-        # The bytes are in the socket after one step of this task.
-        asyncio.get_running_loop().call_soon(sent.set)
-        await stalled(request, writer)
+    async def chunk(self, *args):
+        nonlocal received
+        data = await read_chunk(self, *args)
+        received += len(data or b"")
+        if received >= 1000:
+            is_read.set()
+        return data
 
-    server.answers = [send_and_stall]
+    # Only the reader of the body knows when the bytes have come.
+    monkeypatch.setattr(LinkOpener, "chunk", chunk)
 
     async with make_downloads(timeout=300.0) as downloads:
         saving = asyncio.create_task(downloads.save(success(server.link())))
-        await sent.wait()
-        # The client reads what is in its socket in a few turns of the loop, on any machine.
-        for _ in range(100):
-            await asyncio.sleep(0)
+        await is_read.wait()
         # Bytes that a thread still writes begin the timeout anew.
         while len(server.requests) < 2:
             leap(300.0)

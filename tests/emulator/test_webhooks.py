@@ -176,6 +176,29 @@ def test_forged_webhook_comes_before_the_true_one(virtually, visit):
     assert [True, False] == [delivery.forged for delivery in emulator.webhook_deliveries]
 
 
+@pytest.mark.parametrize("reads", range(8))
+def test_forged_webhook_comes_first_although_the_process_stands_still(virtually, visit, reads):
+    """The clock jumps far beyond the end of the job, after any number of looks at it."""
+    receiver = Receiver()
+
+    async def main():
+        loop, jumps = asyncio.get_running_loop(), iter([0.0] * reads + [60.0])
+
+        def clock():
+            loop.now += next(jumps, 0.0)
+            return loop.time()
+
+        webhooks = Webhooks(transport=httpx.ASGITransport(app=receiver), forged=1.0, copies=2)
+        emulator = Emulator(clock=clock, jobs=Jobs(duration=(4.0, 4.0)), webhooks=webhooks)
+        async with emulator.deliver_webhooks():
+            await visit(emulator).start(ENDPOINTS["realtime/text2img"], webhook=HOOK)
+            await asyncio.sleep(60.0)
+        return emulator
+
+    emulator = virtually(main)
+    assert [True, False, False] == [each.forged for each in emulator.webhook_deliveries]
+
+
 def test_webhook_can_come_before_the_submit_reply(virtually, visit):
     """The submit reply still says processing, and comes after the webhook."""
     receiver = Receiver()

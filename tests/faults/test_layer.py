@@ -132,7 +132,7 @@ async def test_without_faults_requests_reach_the_emulator(leaks, upstream):
             reply = await ask(url)
             (link,) = reply.json()["output"]
             assert link.startswith(url.removesuffix("/api"))
-            async with httpx.AsyncClient() as http:
+            async with httpx.AsyncClient(timeout=60.0) as http:
                 assert 200 == (await http.get(link)).status_code
                 assert 404 == (await http.get(f"{url}/nowhere")).status_code
     assert ["POST", "GET", "GET"] == [each.method for each in traffic.requests]

@@ -32,11 +32,11 @@ from modelslab_async._journal.row_codec import decode, encode
 from modelslab_async._parsing.retry_after import retry_after
 from modelslab_async._parsing.submit_reply import read_submit_reply
 from modelslab_async._parsing.webhook_ids import read_webhook
-from modelslab_async._transport.base import Request
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.http11.codec import UnreadableError
 from modelslab_async._transport.http11.h11_codec import H11Codec
 from modelslab_async._transport.http11.httptools_codec import HttptoolsCodec
+from modelslab_async._transport.transport_protocol import Request
 
 STATUS_CODES = (200, 200, 200, 201, 301, 400, 401, 403, 404, 422, 429, 500, 503)
 # One family for each way to read a status.

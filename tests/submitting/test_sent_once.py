@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
+from closed_port import closed_port
 from http_codecs import HTTP11_TRANSPORTS
 from submitting.simulate import Tally
 
@@ -106,15 +107,6 @@ async def test_fault_at_any_point_starts_nothing_twice(kind, name):
         assert [] == tally.wrong
 
 
-@asynccontextmanager
-async def closed_port():
-    """A port that no server listens at yet."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
-    yield port
-
-
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hook"])
 async def test_submit_waits_for_port_to_open(kind):
     """With no server nothing left: the submit is sent again, and arrives once a server listens."""
@@ -123,16 +115,21 @@ async def test_submit_waits_for_port_to_open(kind):
     async def store(submitted):
         news.append(submitted)
 
-    async with closed_port() as port:
-        url = f"http://127.0.0.1:{port}/api"
-        pace = Pace(floor=0.05, max_failures=100)
+    with closed_port() as port:
+        pace = Pace(floor=0.05, max_failures=1_000_000)
         async with submitting(
-            url, kind, pace=pace, submit_timeout=20.0, on_submitted=store
+            f"{port.url}/api",
+            kind,
+            pace=pace,
+            submit_timeout=600.0,
+            unsent_timeout=600.0,
+            on_submitted=store,
         ) as client:
             submit = asyncio.create_task(end_of(client))
             await asyncio.sleep(0.2)
             assert not submit.done()
-            async with run_server(emulator, port=port):
+            port.release()
+            async with run_server(emulator, port=port.number):
                 await submit
     assert [MARK] == [each.track_id for each in news if isinstance(each, Submitted)]
     assert 1 == len(emulator.submits)
@@ -141,8 +138,9 @@ async def test_submit_waits_for_port_to_open(kind):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_closed_port_started_nothing(kind):
     """After the budget the error says so, and it is no `SubmitUncertain`."""
-    async with closed_port() as port, submitting(f"http://127.0.0.1:{port}/api", kind) as client:
-        outcome = await end_of(client)
+    with closed_port() as port:
+        async with submitting(f"{port.url}/api", kind) as client:
+            outcome = await end_of(client)
     assert type(outcome) is TransportError
     assert not outcome.may_have_been_sent
 
@@ -287,8 +285,8 @@ async def test_submit_over_plain_http_goes_to_proxy():
         async with submitting("http://service.example/api", http, submit_timeout=20.0) as client:
             assert isinstance(await end_of(client), SubmitUncertain)
     assert 1 == len(traffic.requests)
-    async with closed_port() as port:
-        http = httpx.AsyncHTTPTransport(proxy=f"http://127.0.0.1:{port}")
+    with closed_port() as port:
+        http = httpx.AsyncHTTPTransport(proxy=port.url)
         async with submitting("http://service.example/api", http) as client:
             outcome = await end_of(client)
     assert type(outcome) is TransportError
@@ -297,9 +295,8 @@ async def test_submit_over_plain_http_goes_to_proxy():
 
 async def test_submit_of_nothing_but_its_name_waits_for_port():
     """A workflow without parameters has a body all the same, and so a proof."""
-    async with closed_port() as port:
-        url = f"http://127.0.0.1:{port}/api"
-        async with submitting(url, "transport") as client:
+    with closed_port() as port:
+        async with submitting(f"{port.url}/api", "transport") as client:
             with pytest.raises(TransportError) as caught:
                 await client.submit("workflows/run", workflow_id="wf")
     assert not caught.value.may_have_been_sent

@@ -8,6 +8,7 @@ import traceback
 
 import httpx
 import pytest
+from closed_port import closed_port
 from transport.http_server import (
     KEY,
     OK,
@@ -31,7 +32,7 @@ from modelslab_async import (
     UnusableProxy,
 )
 from modelslab_async._transport.credentials import Credentials
-from modelslab_async._transport.http11 import origin_pool
+from modelslab_async._transport.http11 import connect, origin_pool
 from modelslab_async._transport.http11.connect import SSLContextLoader, connect_socket
 from modelslab_async._transport.http11.connection import Connection
 from modelslab_async._transport.sender import Sender, as_transport
@@ -62,10 +63,11 @@ async def test_connection_lost_before_its_exchange_sent_nothing(own):
 
 async def test_refused_connection_never_sent(http):
     """No server listens, so nothing was sent."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with pytest.raises(TransportError, match="ConnectionRefusedError") as caught:
-        await http.exchange(Request(method="GET", url=url))
+    with (
+        closed_port() as port,
+        pytest.raises(TransportError, match="ConnectionRefusedError") as caught,
+    ):
+        await http.exchange(Request(method="GET", url=port.url))
     assert not caught.value.may_have_been_sent
 
 
@@ -161,14 +163,15 @@ async def test_host_header_omits_the_default_port(http, monkeypatch, port):
 
 async def test_silent_address_does_not_block_the_others(http, monkeypatch):
     """After a moment the next address is tried beside it, and sockets that lose are closed."""
+    monkeypatch.setattr(origin_pool, "_CONNECT_TIMEOUT_S", 300.0)
     loop = asyncio.get_running_loop()
     both = loop.create_future()
     tried = []
 
     async def sock_connect(sock, address):
         tried.append((sock, address))
-        await (asyncio.sleep(60) if address[1] == 1 else asyncio.shield(both))
-        sock.settimeout(5)
+        await (asyncio.Event().wait() if address[1] == 1 else asyncio.shield(both))
+        sock.settimeout(300)
         sock.connect(address)
         sock.settimeout(0)
 
@@ -184,32 +187,41 @@ async def test_silent_address_does_not_block_the_others(http, monkeypatch):
         await http.aclose()
 
 
-async def test_dead_first_address_delays_the_request_by_a_quarter_second(http, monkeypatch):
-    """A first address that never answers costs one head start, and the request arrives once."""
-    loop = asyncio.get_running_loop()
-    connect = loop.sock_connect
+async def test_dead_first_address_costs_one_head_start(http, monkeypatch, leap):
+    """If the first address never answers, the second is tried after the delay, not before."""
+    assert 0.25 == connect._NEXT_ADDRESS_DELAY_S
+    monkeypatch.setattr(connect, "_NEXT_ADDRESS_DELAY_S", 300.0)
+    monkeypatch.setattr(origin_pool, "_CONNECT_TIMEOUT_S", 3000.0)
+    loop, tried = asyncio.get_running_loop(), []
+    real_connect = loop.sock_connect
 
     async def sock_connect(sock, address):
-        await (asyncio.sleep(60) if address[1] == 1 else connect(sock, address))
+        tried.append(address[1])
+        await (asyncio.Event().wait() if address[1] == 1 else real_connect(sock, address))
 
     async with Server() as server:
         resolve_instantly(monkeypatch, ("127.0.0.1", 1), ("127.0.0.1", server.port))
         monkeypatch.setattr(loop, "sock_connect", sock_connect)
-        started_at = loop.time()
-        assert 200 == (await http.exchange(request_to(server))).status_code
-        assert 0.2 < loop.time() - started_at < 5.0
+        exchange = asyncio.create_task(http.exchange(request_to(server)))
+        await until(lambda: tried)
+        leap(200.0)
+        await asyncio.sleep(0.01)
+        assert [1] == tried
+        leap(300.0)
+        assert 200 == (await exchange).status_code
+        assert [1, server.port] == tried
         await http.aclose()
     assert 1 == sum(map(len, server.received))
 
 
 async def test_refusing_first_address_is_skipped(http, monkeypatch):
     """A first address that refuses the connection leads to the second one at once."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        refusing = listener.getsockname()
-    async with Server() as server:
-        resolve_instantly(monkeypatch, refusing, ("127.0.0.1", server.port))
-        assert 200 == (await http.exchange(request_to(server))).status_code
-        await http.aclose()
+    with closed_port() as refusing:
+        async with Server() as server:
+            addresses = [("127.0.0.1", port) for port in (refusing.number, server.port)]
+            resolve_instantly(monkeypatch, *addresses)
+            assert 200 == (await http.exchange(request_to(server))).status_code
+            await http.aclose()
 
 
 async def test_both_address_families_are_tried_alternately(monkeypatch):
@@ -405,7 +417,7 @@ async def test_second_response_in_one_packet_is_dropped_over_httpx(kind):
                 path = head.split()[1].encode()[-2:]
                 writer.write(OK.replace(b"{}", path) + OK.replace(b"{}", b"no"))
 
-    async with Twice() as server, httpx.AsyncClient(trust_env=False) as own:
+    async with Twice() as server, httpx.AsyncClient(trust_env=False, timeout=600.0) as own:
         given = {"transport": httpx.AsyncHTTPTransport(), "client": own}[kind]
         http = as_transport(given, 1)
         for path in (b"/1", b"/2"):

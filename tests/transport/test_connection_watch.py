@@ -38,7 +38,9 @@ async def test_flood_on_a_reused_download_connection_is_an_error(normal_count):
     """Each request may have a hundred interim responses, whatever came before it."""
     async with (
         FloodingServer(normal_count) as server,
-        httpx.AsyncClient(transport=PublicOnlyTransport(allow_private=True)) as client,
+        httpx.AsyncClient(
+            transport=PublicOnlyTransport(allow_private=True), timeout=600.0
+        ) as client,
     ):
         for _ in range(normal_count):
             assert 200 == (await client.get(server.url)).status_code
@@ -54,7 +56,7 @@ async def test_trace_of_the_caller_is_still_called():
     async def trace(event, _info):
         events.append(event)
 
-    async with Server() as server, httpx.AsyncClient() as client:
+    async with Server() as server, httpx.AsyncClient(timeout=600.0) as client:
         await client.get(server.url, extensions=watch_connections({"trace": trace}))
     assert "connection.connect_tcp.complete" in events
     assert "http11.receive_response_headers.complete" in events

@@ -10,9 +10,9 @@ from transport.http_server import Server, request_to, trusted_server_context
 from transport.test_contract import http, served
 
 from modelslab_async import Request, TransportError
-from modelslab_async._transport.base import MAX_SMALL_CHUNKS
 from modelslab_async._transport.http11.transport import HTTP11Transport
 from modelslab_async._transport.httpx_adapter import HttpxTransportAdapter
+from modelslab_async._transport.transport_protocol import MAX_SMALL_CHUNKS
 
 __all__ = ["http"]
 

@@ -22,14 +22,19 @@ NO = OK.replace(b"{}", b"no")
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 
 
+def patient_client(**settings):
+    """A client of httpx without its timeout of five seconds."""
+    return httpx.AsyncClient(**{"timeout": 600.0, **settings})
+
+
 @pytest.fixture(params=["transport", "client"])
 def over(request):
     """A transport of the package over an httpx transport or client, closed at its end."""
 
     @asynccontextmanager
     async def opened():
-        kind = httpx.AsyncHTTPTransport if request.param == "transport" else httpx.AsyncClient
-        async with kind() as given:
+        given = httpx.AsyncHTTPTransport() if request.param == "transport" else patient_client()
+        async with given:
             yield as_transport(given, 4)
 
     return opened
@@ -71,7 +76,7 @@ async def test_polls_at_once_need_at_most_one_connection_each(over, tls):
 )
 async def test_strict_form_uses_each_connection_once(tls, settings):
     """The settings of httpx that keep no connection are obeyed."""
-    async with Server(tls=tls) as server, httpx.AsyncClient(**settings) as client:
+    async with Server(tls=tls) as server, patient_client(**settings) as client:
         http = as_transport(client, 4)
         for _ in range(5):
             await http.exchange(request_to(server))
@@ -204,7 +209,7 @@ async def test_submit_opens_a_new_connection(over, tls):
 async def test_submit_opens_a_new_connection_though_the_pool_is_full(tls):
     """With one connection in the pool, an idle one makes room."""
     limits = httpx.Limits(max_connections=1)
-    async with Server(tls=tls) as server, httpx.AsyncClient(limits=limits) as client:
+    async with Server(tls=tls) as server, patient_client(limits=limits) as client:
         http = as_transport(client, 1)
         for needs_new_connection in (False, True):
             await http.exchange(request_to(server, needs_new_connection=needs_new_connection))
@@ -231,14 +236,14 @@ class Twice(httpx.Auth):
 
 async def test_each_attempt_of_an_auth_flow_opens_a_new_connection(tls):
     """The second attempt of a submit does not take the connection of the first."""
-    async with Server(tls=tls) as server, httpx.AsyncClient(auth=Twice()) as client:
+    async with Server(tls=tls) as server, patient_client(auth=Twice()) as client:
         await as_transport(client, 4).exchange(request_to(server, needs_new_connection=True))
     assert [1, 1] == [len(requests) for requests in server.received]
 
 
 async def test_connection_of_another_request_of_the_caller_is_used_once(tls):
     """A connection that the package did not watch from its start is not kept."""
-    async with Server(tls=tls) as server, httpx.AsyncClient() as client:
+    async with Server(tls=tls) as server, patient_client() as client:
         assert 200 == (await client.get(server.url)).status_code
         http = as_transport(client, 4)
         for _ in range(3):
@@ -248,7 +253,7 @@ async def test_connection_of_another_request_of_the_caller_is_used_once(tls):
 
 async def test_submit_takes_no_connection_of_another_request_of_the_caller(tls):
     """Nothing tells how long it has been idle."""
-    async with Server(tls=tls) as server, httpx.AsyncClient() as client:
+    async with Server(tls=tls) as server, patient_client() as client:
         await client.get(server.url)
         await as_transport(client, 4).exchange(request_to(server, needs_new_connection=True))
     assert [1, 1] == [len(requests) for requests in server.received]
@@ -256,7 +261,7 @@ async def test_submit_takes_no_connection_of_another_request_of_the_caller(tls):
 
 async def test_requests_of_the_caller_go_on_as_usual(tls):
     """HEAD, an interim response and a body without an end pass a watched connection."""
-    async with Server(tls=tls) as server, httpx.AsyncClient() as client:
+    async with Server(tls=tls) as server, patient_client() as client:
         http = as_transport(client, 4)
         await http.exchange(request_to(server))
         server.answer = OK[:-2]
@@ -278,7 +283,7 @@ async def test_context_of_the_caller_may_offer_http2(monkeypatch, tmp_path):
     trusting = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
     async with (
         Server(tls=context) as server,
-        httpx.AsyncClient(http2=True, verify=trusting) as client,
+        patient_client(http2=True, verify=trusting) as client,
     ):
         http = as_transport(client, 4)
         for _ in range(3):

@@ -145,7 +145,7 @@ async def test_reused_connection_that_dies_may_have_sent_the_request(http):
 @pytest.mark.parametrize("told", [b"", b"Transfer-Encoding: chunked\r\n"])
 async def test_body_above_the_cap_is_a_transport_error(http, monkeypatch, told):
     """A body above the cap is not read to its end."""
-    monkeypatch.setattr("modelslab_async._transport.base.MAX_BODY_BYTES", 100_000)
+    monkeypatch.setattr("modelslab_async._transport.transport_protocol.MAX_BODY_BYTES", 100_000)
     written = 0
 
     class Endless(Server):

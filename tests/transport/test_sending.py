@@ -24,11 +24,11 @@ from modelslab_async import (
     UnreadableReply,
     UntrustedServer,
 )
-from modelslab_async._transport.base import MAX_BODY_BYTES
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.environment_proxy import environment_proxy
 from modelslab_async._transport.network_error_translation import translate_error
 from modelslab_async._transport.sender import Sender, as_transport
+from modelslab_async._transport.transport_protocol import MAX_BODY_BYTES
 
 KEY = "canary-key-Zq81/x"
 RUNNING = {"status": "processing", "message": "try again later.", "output": ""}

@@ -48,7 +48,7 @@ class BatchSummary:
 
     def messages(self, failed: int) -> Iterator[str]:
         """
-        Yield a line for each problem that the run has not reported.
+        Yield a message for each problem that was not reported during the run.
 
         Args:
             failed: The number of failures that the run has reported.

@@ -60,7 +60,7 @@ class TicketWork:
     Attributes:
         tickets: The tickets to add.
         retry_failed: Whether to poll failed tickets again.
-        window: The most tickets that this process takes at once.
+        window: The maximum number of tickets that this process takes at once.
     """
 
     tickets: Sequence[NewTicket] = ()
@@ -96,7 +96,7 @@ class SubmitWork:
     Attributes:
         rows: The submissions. Each has a key.
         endpoints: Prepares the submits, to compare them with the journal.
-        max_submits: The most submits that may be paid for; None for no limit.
+        max_submits: The maximum number of submits that may be paid for; None for no limit.
     """
 
     rows: Sequence[SubmissionRow]

@@ -21,7 +21,7 @@ def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None
     previous_handler = signal.getsignal(signal.SIGINT)
     if previous_handler is signal.SIG_IGN:
         # A shell makes its background jobs ignore SIGINT, so that Ctrl-C does not end them. A batch
-        # in the background goes on ignoring it.
+        # in the background keeps ignoring it.
         yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

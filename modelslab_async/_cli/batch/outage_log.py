@@ -30,7 +30,7 @@ class OutageLogFilter(logging.Filter):
 
 @contextmanager
 def rare_outage_warnings() -> Iterator[None]:
-    """Log few warnings of unsent submits while the block runs."""
+    """Limit the warnings about unsent submits while the block runs."""
     logger, outage_filter = logging.getLogger("modelslab_async"), OutageLogFilter()
     logger.addFilter(outage_filter)
     try:

@@ -27,7 +27,7 @@ _RATE_WINDOW_S = 30.0
 # With fewer handled tickets, an estimate of the time left would be too inaccurate.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
-# Times of at least the first value are shown in minutes, and of at least the second in hours.
+# From the first value on, times are shown in minutes; from the second on, in hours.
 _MINUTES_FROM_S, _HOURS_FROM_S = 90, 90 * 60
 
 
@@ -178,7 +178,7 @@ class RunProgress:
 
     def remaining(self) -> tuple[float, float] | None:
         """
-        Estimate the least and the most seconds until all tickets are completed.
+        Estimate a range of seconds until all tickets are completed.
 
         One of the two estimates assumes the mean speed of the whole run, and the other assumes the
         speed of the last half minute. None means that there is no estimate yet.

@@ -60,7 +60,7 @@ async def show_progress(
 
 
 async def _refresh(progress: RunProgress, get_report: Callable[[], Awaitable[Report]]) -> None:
-    """Update the counts from the journal regularly. Slow updates are made less often."""
+    """Update the counts from the journal at intervals, which are longer after slow updates."""
     pause = _REPORT_INTERVAL_S
     while True:
         await asyncio.sleep(pause)
@@ -76,7 +76,7 @@ def render_progress(progress: RunProgress) -> RenderableType:
     """Return what a terminal shows: a bar, the counts, the speed and the last failures."""
     completed, speed = progress.status_lines()
     bar = ProgressBar(total=max(1, progress.total), completed=progress.completed, width=40)
-    # A `ProgressBar` does not end its line. The padding ends it.
+    # A `ProgressBar` does not end its line, but a `Padding` around it does.
     rows: list[RenderableType] = [Padding(bar, 0), Text(completed, style="bold"), Text(speed)]
     if progress.recent_failures:
         rows.append(Text("last failures:", style="red"))

@@ -1,8 +1,7 @@
 """The commands `batch run` and `batch retry`: their options, and what they check before a run."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -11,6 +10,7 @@ from .. import options, output
 from ..account_options import account_options
 from ..exit_codes import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
+from ..options import F
 from ..ticket_arguments import find_credentials, find_family
 from .batch_work import TicketWork
 from .export_file import check_export_file, check_export_format, is_same_file
@@ -18,8 +18,6 @@ from .input_columns import InputSpec
 from .journal_option import journal, require_journal
 from .runner import Plan, run_batch
 from .ticket_input import read_tickets, source_name
-
-F = TypeVar("F", bound=Callable[..., object])
 
 
 def run_options(command: F) -> F:

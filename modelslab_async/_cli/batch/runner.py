@@ -74,8 +74,9 @@ def run_batch(
         base_urls: The base URLs of the service.
         work: What to poll or to submit.
         tally: Counts the results.
-        max_submits: The most submits that may be paid for; None for no limit.
-        unsent_timeout: The most seconds for which a submit may fail to leave this machine.
+        max_submits: The maximum number of submits that may be paid for; None for no limit.
+        unsent_timeout: The maximum number of seconds for which a submit may fail to leave this
+            machine.
     """
     progress, tally = RunProgress(), tally or ExitTally()
     client = make_client(

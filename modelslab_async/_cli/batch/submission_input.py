@@ -238,5 +238,5 @@ def _parameter_value(endpoint: Endpoint, name: str, value: Any, *, has_types: bo
 
 
 def _parameter_name(name: str) -> str:
-    """Return the name of a column as a parameter has it, with underscores."""
+    """Return the name of a column in the form of a parameter's name, with underscores."""
     return name.strip().replace("-", "_").replace(" ", "_")

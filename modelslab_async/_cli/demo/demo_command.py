@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _KEY = "demo"
 _PLAIN_INTERVAL_S = 1.0
-_NEXT_COMMANDS = (
+NEXT_COMMANDS = (
     "modelslab-async emulate  (the same emulator, for your own program; no key)",
     'modelslab-async generate realtime/text2img --prompt "a lighthouse"  (with your key)',
     "for the emulator, add --allow-private to the second, because its links are private",
@@ -103,7 +103,7 @@ def demo(
     _print_rows(stats.summary(min(stats.count, len(FAMILIES)), pace))
     _print_comparison(stats, jobs)
     _print_rows([("pictures", text) for text in pictures])
-    _print_rows([("next", command) for command in _NEXT_COMMANDS])
+    _print_rows([("next", command) for command in NEXT_COMMANDS])
     return stats.exit_code
 
 

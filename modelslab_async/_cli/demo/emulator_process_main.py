@@ -78,7 +78,7 @@ async def _serve(plan: DemoPlan) -> None:
     loop = asyncio.get_running_loop()
     threading.Thread(target=messages.read_stdin, args=(loop,), daemon=True).start()
     clock = JobClock()
-    # A submit is answered with its result, so that the pictures of the demo need no wait.
+    # Submits are answered with their results, so that the demo need not wait for its pictures.
     emulator = Emulator(clock=clock, jobs=Jobs(immediate=1.0))
     jobs = list(plan_jobs(plan))
     for job in jobs:

@@ -36,9 +36,9 @@ class PollingLoop:
 
     def simulate(self, job: PlannedJob) -> tuple[int, float | None]:
         """
-        Return how often the loop polls a job, and the seconds until the caller knows its end.
+        Return how often the loop polls a job, and how many seconds late the caller knows its end.
 
-        The lateness is None if the loop gives up before the job ends.
+        The second value is None if the loop gives up before the job ends.
         """
         polls = max(0, math.ceil((job.duration - self.first_poll_s) / self.interval_s)) + 1
         if self.max_polls is not None and polls > self.max_polls:
@@ -78,7 +78,7 @@ OTHER_LOOPS = (
 
 
 def describe_polling(polls_a_ticket: float, lateness: Iterable[float], given_up: int = 0) -> str:
-    """Return how often a way of polling polls and how late it is, as a text for the user."""
+    """Return the number of polls and the lateness of one client, as a text for the user."""
     late = list(lateness)
     parts = [f"{polls_a_ticket:6.1f} polls a ticket"]
     if late:

@@ -26,8 +26,8 @@ class ReportData:
     Attributes:
         report: The journal's counts.
         outcome_times: For each ticket, the seconds from when it was added to its outcome.
-        late: For each ticket, the most seconds that can be between the end of its job and the poll
-            that saw the end. A ticket is left out if no poll saw its job running.
+        late: For each ticket, the maximum number of seconds that can be between the end of its job
+            and the poll that saw the end. A ticket is left out if no poll saw its job running.
         generation_times: The seconds that the server worked on each success, if the server reports
             them.
         polls: The number of polls of each ticket.

@@ -1,7 +1,7 @@
 """
 Endpoints of the old host. Where its documentation is gone, no parameter is required.
 
-The pages that are left say which parameters there are, and not which of them are required.
+The remaining pages list the parameters, but do not say which of them are required.
 """
 
 from .endpoint_group import EndpointGroup

@@ -68,7 +68,7 @@ class AdaptiveFamilyPace:
         return step
 
     def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
-        """Learn from a job. Ignore a job that was done at age 0, or never seen running or done."""
+        """Learn from a job, unless it was done at age 0 or no poll saw it running or done."""
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
         if first_done is not None and last_running < first_done < EDGES[-1]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from ..base import Request, Response
+from ..transport_protocol import Request, Response
 from ..url_parts import request_target
 
 MAX_HEAD_BYTES = 64 * 1024

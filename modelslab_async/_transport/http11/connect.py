@@ -14,7 +14,7 @@ from attrs import field, frozen
 Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
 # The delay after which the next address is tried too, while the attempt on the previous address
-# goes on (RFC 8305, section 5).
+# continues (RFC 8305, section 5).
 _NEXT_ADDRESS_DELAY_S = 0.25
 
 

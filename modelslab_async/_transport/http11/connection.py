@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import TypeAlias, cast
 
 from ..._models.errors import ModelsLabError, TransportError
-from ..base import Request, Response
 from ..tls_errors import permanent_tls_error
+from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
-# The most bytes to parse before other tasks may run. If they come in chunks of one byte, parsing
-# them takes some 8 ms.
+# The maximum number of bytes to parse before other tasks may run. If they come in chunks of one
+# byte, parsing them takes some 8 ms.
 _SLICE_BYTES = 8 * 1024
 _Result: TypeAlias = Response | ModelsLabError
 
@@ -165,8 +165,8 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._set_result(response)
-            # A server may respond before the whole request was sent. The rest of the request would
-            # then corrupt the next request.
+            # A server may respond before the whole request was sent. The rest of this request would
+            # then be sent within the next one.
             if not self._codec.prepare_next() or self._transport.get_write_buffer_size():
                 self.abort()
 

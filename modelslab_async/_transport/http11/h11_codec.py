@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import h11
 
-from ..base import (
+from ..transport_protocol import (
     BODY_TOO_LONG,
     MAX_INTERIM_RESPONSES,
     TOO_MANY_INTERIM,

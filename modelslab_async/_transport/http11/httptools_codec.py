@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import httptools
 
-from ..base import (
+from ..transport_protocol import (
     BODY_TOO_LONG,
     MAX_INTERIM_RESPONSES,
     TOO_MANY_INTERIM,

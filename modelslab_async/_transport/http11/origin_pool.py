@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import anyio
 
 from ..._models.errors import ModelsLabError, TransportError
-from ..base import Request, Response
 from ..network_error_translation import connect_error
 from ..send_proof import mark_unsent
+from ..transport_protocol import Request, Response
 from .codec import Codec
 from .connection import Connection
 

@@ -2,8 +2,8 @@
 
 from attrs import evolve
 
-from ..base import Request, Response
 from ..proxy import Proxy
+from ..transport_protocol import Request, Response
 from .origin_pool import OriginPool
 from .proxy_tunnel import TunnelRefused
 

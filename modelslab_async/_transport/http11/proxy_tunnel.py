@@ -19,7 +19,7 @@ _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match
 _SUCCESSES = range(200, 300)
 _UNAUTHORIZED = 407
-# The statuses of a proxy that opens no tunnels to a host or port. The others concern the server.
+# With these statuses, a proxy refuses tunnels to a host or port. Other errors concern the server.
 _REFUSALS = frozenset({*range(400, 500), 501}) - {_UNAUTHORIZED, 408, 429}
 _STATUSES = frozenset(map(int, HTTPStatus))
 

@@ -8,7 +8,6 @@ from typing import TypeAlias
 import httpx
 
 from ..._models.errors import TransportError, UnusableProxy
-from ..base import Request, Response
 from ..environment_proxy import usable_environment_proxy
 from ..httpx_adapter import HttpxTransportAdapter
 from ..mock_guard import refuse_if_mocked
@@ -16,6 +15,7 @@ from ..network_error_translation import connect_error
 from ..proxy import Proxy
 from ..send_proof import mark_unsent
 from ..testing_guard import OUTBOUND_GUARD
+from ..transport_protocol import Request, Response
 from ..url_parts import absolute_target, host_header, origin_of, split_origin
 from .codec import Codec, CodecFactory
 from .connect import Dialer
@@ -35,7 +35,7 @@ class HTTP11Transport:
     SOCKS proxy takes an httpx transport instead.
 
     Args:
-        connections: The most connections to one origin.
+        connections: The maximum number of connections to one origin.
         make_codec: Makes the codec of each connection.
         dialer: Opens the connections.
         proxy: The proxy for all origins; None to follow the environment.

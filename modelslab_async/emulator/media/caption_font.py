@@ -72,6 +72,6 @@ def glyph(sign: str) -> tuple[int, ...]:
 
 
 def to_signs(text: str) -> str:
-    """Return a text in the signs of the font as far as it has them: capitals without accents."""
+    """Return a text in capitals without accents, the only letters of the font."""
     decomposed = unicodedata.normalize("NFKD", text).upper().translate(_LOOK_ALIKES)
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign))

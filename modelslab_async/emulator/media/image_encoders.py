@@ -29,7 +29,7 @@ def png(picture: Picture) -> bytes:
 
 
 def _pixel_rows(picture: Picture, cell_px: int) -> Iterator[bytes]:
-    """Yield the pixels of each row of cells, without the copies of the row below each other."""
+    """Yield one line of pixels for each row of cells. The caller repeats it."""
     for start in range(0, len(picture.cells), picture.width):
         row = picture.cells[start : start + picture.width]
         yield b"".join(bytes((index,)) * cell_px for index in row)

@@ -64,7 +64,7 @@ def ply(name: str) -> bytes:
 
 def stl(name: str) -> bytes:
     """Make a tetrahedron as text STL."""
-    # Readers compute a normal that is zero.
+    # The normal is zero, so that readers compute it.
     facets = "".join(
         "facet normal 0 0 0\nouter loop\n"
         + "".join("vertex {} {} {}\n".format(*_POINTS[number]) for number in face)

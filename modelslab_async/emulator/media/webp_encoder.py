@@ -13,7 +13,7 @@ _LITERAL_COUNT = 256
 _GREEN_SYMBOL_COUNT = _LITERAL_COUNT + 24
 # In this order, the format lists how long the codes of code lengths are.
 _LENGTH_ORDER = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8)
-# A code with the symbol 0 alone takes no bits in the data.
+# The prefix code whose only symbol is 0. Its symbol takes no bits in the data.
 _ONLY_ZERO = "1000"
 
 

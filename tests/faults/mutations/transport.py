@@ -125,7 +125,7 @@ MUTATIONS = [
     ),
     Mutation(
         "endless body: read without a limit",
-        "_transport/base.py",
+        "_transport/transport_protocol.py",
         "if length > MAX_BODY_BYTES:",
         "if False:",
         "test_bytes.py",
@@ -133,7 +133,7 @@ MUTATIONS = [
     ),
     Mutation(
         "declared length over the limit: read anyway",
-        "_transport/base.py",
+        "_transport/transport_protocol.py",
         "int(value[:20]) > MAX_BODY_BYTES",
         "int(value[:20]) > 10**12",
         "test_bytes.py",
@@ -141,7 +141,7 @@ MUTATIONS = [
     ),
     Mutation(
         "large result: copied in memory five times",
-        "_transport/base.py",
+        "_transport/transport_protocol.py",
         "return self._bytes.getvalue()",
         "self.__dict__['x'] = [bytes(bytearray(self._bytes.getvalue())) for _ in '12345']; "
         "return self._bytes.getvalue()",
@@ -150,7 +150,7 @@ MUTATIONS = [
     ),
     Mutation(
         "body in tiny chunks: read without a limit",
-        "_transport/base.py",
+        "_transport/transport_protocol.py",
         "if self.chunk_count > MAX_SMALL_CHUNKS + length // SMALL_CHUNK_BYTES:",
         "if False:",
         "../transport/test_cooperation.py",
@@ -166,7 +166,7 @@ MUTATIONS = [
     ),
     Mutation(
         "endless interim replies: read without a limit",
-        "_transport/base.py",
+        "_transport/transport_protocol.py",
         "MAX_INTERIM_RESPONSES = 100",
         "MAX_INTERIM_RESPONSES = 10**9",
         "test_bytes.py",

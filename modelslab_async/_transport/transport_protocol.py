@@ -43,8 +43,8 @@ class Request:
         body: The bytes to send; empty for no body.
         needs_new_connection: Whether the request must be sent over a new connection. The server may
             be closing a used connection, and then it is unknown whether it read the request.
-        connect_timeout: The most seconds until the request begins to leave. After that the
-            transport sends it no more, and raises a `TransportError` that says so. None for the
+        connect_timeout: The maximum number of seconds until the request begins to leave. After that
+            the transport does not send it, and raises a `TransportError` that says so. None for the
             transport's own limit.
     """
 

@@ -7,8 +7,9 @@ from .._downloads.downloads import Downloads
 from .._engine.engine import Engine
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from ..journal import Journal
+from .leased_tickets import TicketFeed
 from .poll_run import PollRun
-from .run_protocol import Run, TicketFeed
+from .run_protocol import Run
 from .save_run import SaveRun
 
 
@@ -18,7 +19,7 @@ class RunSequence:
 
     Args:
         journal: Records the runs and their leases.
-        lease: The seconds that the tickets of a run stay with it if the process dies.
+        lease: How many seconds the tickets of a run stay reserved for it if the process dies.
     """
 
     def __init__(self, journal: Journal, lease: float) -> None:
@@ -38,13 +39,13 @@ class RunSequence:
         feed: TicketFeed | None = None,
     ) -> AsyncGenerator[Any, None]:
         """
-        Yield the results of a run. If the run loses its lease, go on with another run.
+        Yield the results of a run. If the run loses its lease, continue with a new run.
 
         Args:
             engine: Polls.
             downloads: Saves the files of successes; None to yield the successes themselves.
-            timeout: The most seconds to wait for each ticket.
-            window: The most tickets that a run polls at a time.
+            timeout: The maximum number of seconds to wait for each ticket.
+            window: The maximum number of tickets that a run polls at a time.
             feed: Announces tickets that are added during the run.
 
         Raises:

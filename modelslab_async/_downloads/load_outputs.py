@@ -14,8 +14,8 @@ from .memory_part import MemoryFolder
 from .save_output import OutputSaver
 from .transfer import Transfer
 
-# The most bytes of all outputs of a generation, unless the caller allows another number. It is
-# enough for pictures and short films, and more than chat services take in a message.
+# The maximum number of bytes of all outputs of a generation, unless the caller allows another
+# number. It is enough for pictures and short films, and more than chat services take in a message.
 DEFAULT_LOADED_BYTES = 32 << 20
 
 
@@ -37,7 +37,7 @@ async def load_outputs(
         success: The reply with the outputs.
         media: The media that the family makes.
         renewal: Polls for new links; None if links cannot be renewed.
-        max_bytes: The most bytes of all outputs together.
+        max_bytes: The maximum number of bytes of all outputs together.
 
     Raises:
         DownloadError: An output could not be loaded.

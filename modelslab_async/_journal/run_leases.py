@@ -57,7 +57,7 @@ class RunLeases:
             run_id: The run that claims.
             before_run: A run's number. Tickets that runs with lower numbers left unresolved are
                 claimed too.
-            limit: The most tickets to claim.
+            limit: The maximum number of tickets to claim.
             lease: The seconds that the lease lasts from now.
 
         Returns:
@@ -90,7 +90,7 @@ class RunLeases:
         )
 
     async def mark_uncertain(self, track_id: str) -> None:
-        """List a submit as uncertain although its run goes on, because no reply to it can come."""
+        """List a submit of an active run as uncertain, because its reply can no longer come."""
         await self._store.write(submits.mark_uncertain, track_id)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
