@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from postgres_server import PostgresServer
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
@@ -77,6 +78,16 @@ def program_of() -> Callable[[str], str]:
     return read
 
 
+@contextmanager
+def _database_for(text: str) -> Iterator[str]:
+    """The address of a database, if a page needs one."""
+    if "DATABASE_URL" not in text:
+        yield ""
+        return
+    with PostgresServer.running() as server:
+        yield server.address
+
+
 def _run(example: Example) -> None:
     """Run one block; where it awaits at its top level, a reader would run it in a REPL that can."""
     code = compile(
@@ -94,10 +105,13 @@ def _run(example: Example) -> None:
 @pytest.fixture(scope="module")
 def documented(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a page expects of its reader: a key, and a service that knows the page's tickets."""
+    text = Path(request.path).read_text()
     with (
         pytest.MonkeyPatch.context() as patch,
-        _emulator_for(Path(request.path).read_text()) as url,
+        _database_for(text) as database,
+        _emulator_for(text) as url,
     ):
+        patch.setenv("DATABASE_URL", database)
         patch.setenv("MODELSLAB_API_KEY", "a-key-for-the-docs")
         patch.setenv("MODELSLAB_BASE_URL", url)
         patch.setenv("MODELSLAB_LEGACY_BASE_URL", url)

@@ -54,7 +54,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     _install_groups(session, "types")
-    session.install(".[cli,emulator,fast]")
+    session.install(".[cli,emulator,fast,postgres]")
     session.run("mypy", "-p", "modelslab_async")
     session.run("mypy", "tests/typing/api.py", "tests/typing/wrong_calls.py", "tools")
     session.run("pyright")
@@ -64,7 +64,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The everyday suite on the built wheel, without coverage."""
     _install_groups(session, "tests")
-    session.install(".[cli,emulator,fast]")
+    session.install(".[cli,emulator,fast,postgres]")
     _run_tests(session)
 
 
@@ -72,7 +72,7 @@ def tests(session: nox.Session) -> None:
 def pythons(session: nox.Session) -> None:
     """The everyday suite on every Python that is installed; nox names those that are missing."""
     _install_groups(session, "tests")
-    session.install(".[cli,emulator,fast]")
+    session.install(".[cli,emulator,fast,postgres]")
     _run_tests(session)
 
 
@@ -82,9 +82,10 @@ def oldest(session: nox.Session) -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     allowed = [*PROJECT["project"]["dependencies"], *extras["cli"], *extras["emulator"]]
     # The SDK of OpenTelemetry demands its own version of the API.
-    allowed += [*extras["fast"], *extras["parquet"], *extras["otel"], "opentelemetry-sdk>=1.30"]
+    allowed += [*extras["fast"], *extras["parquet"], *extras["postgres"]]
+    allowed += [*extras["otel"], "opentelemetry-sdk>=1.30"]
     _install_groups(session, "tests")
-    session.install(".[cli,emulator,fast,otel,parquet]")
+    session.install(".[cli,emulator,fast,otel,parquet,postgres]")
     session.install(*(re.sub(r">=", "==", requirement) for requirement in allowed))
     # The web app of the docs uses newer features of starlette.
     _run_tests(session, "tests", "--ignore=tests/docs")
@@ -94,7 +95,7 @@ def oldest(session: nox.Session) -> None:
 def thorough(session: nox.Session) -> None:
     """What takes long by nature: coverage, simulations, kills, mutations, fuzzing, ratios."""
     _install_groups(session, "tests", "fuzz")
-    session.install(".[cli,emulator,fast]")
+    session.install(".[cli,emulator,fast,postgres]")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "-m", "not thorough", *IN_PARALLEL, env=ON_WHEEL)
     session.run("coverage", "combine")

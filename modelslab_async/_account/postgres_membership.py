@@ -1,4 +1,4 @@
-"""PostgresMembership: one client as a member of a `PostgresAccount`. It decides nothing."""
+"""PostgresMembership: one client as a member of a `PostgresAccount`. The server decides."""
 
 import json
 import secrets

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from attrs import Factory, define
+from postgres_server import PostgresServer
 
 from modelslab_async import Ticket
 from modelslab_async._account.account_reports import HeldTicket, KeyReport, SlotUse
 
-from .postgres_server import HOW_TO_INSTALL, PostgresServer, find_programs
 from .stores import ManualClock, PostgresStore, SQLiteStore
 
 KEY_DIGEST = "d1"
@@ -74,13 +74,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server for the tests of one session."""
-    programs = find_programs()
-    if programs is None:
-        pytest.skip(HOW_TO_INSTALL)
-    server = PostgresServer.make(programs)
-    server.start()
-    yield server
-    server.remove()
+    with PostgresServer.running() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import pytest
+from postgres_server import PostgresServer
 
 from modelslab_async import AccountError, Client, PostgresAccount, Ticket, WrongAccount
 from modelslab_async._account.account_reports import KeyReport, SlotUse
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
 from .conftest import KEY_DIGEST
-from .postgres_server import PostgresServer, find_programs
 from .stores import PostgresStore
 
 KEY = "a-test-key-1234"
@@ -110,12 +110,9 @@ async def test_clock_of_the_server_that_is_set_back_holds_up_nothing(members, cl
     assert [] == other.tickets, "a client that lives lost its ticket"
 
 
-@pytest.mark.usefixtures("postgres")
 async def test_server_that_is_killed_keeps_all_slots(caplog):
     """While it is down no submit starts. Afterwards the slots are those that were in use."""
-    server = PostgresServer.make(find_programs())
-    server.start()
-    try:
+    with PostgresServer.running() as server:
         emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(1.0, 1.0)))
         account = PostgresAccount(server.address, queue=1)
         async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as one:
@@ -134,8 +131,6 @@ async def test_server_that_is_killed_keeps_all_slots(caplog):
                 await task
         assert 2 == len(emulator.submits)
         assert all(submit.ticket is not None for submit in emulator.submits), "a submit drew a 429"
-    finally:
-        server.remove()
     assert PASSWORD not in caplog.text
 
 

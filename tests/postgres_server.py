@@ -1,16 +1,20 @@
 """A PostgreSQL server of the tests' own: on a Unix socket, in a folder, without a password."""
 
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from attrs import define
 
 HOW_TO_INSTALL = "there is no PostgreSQL; on Debian: apt-get install postgresql"
-# The user as whom the server runs, because it refuses to run as root.
-_USER = "nobody"
+# The server refuses to run as root, so it runs as the user that has no rights.
+_UNPRIVILEGED_UID = 65534
 _MOST_SECONDS = "120"
 _SETTINGS = "-c listen_addresses= -c max_connections=200 -c shared_buffers=32MB -c fsync=off"
 
@@ -35,7 +39,7 @@ class PostgresServer:
         # The path of a Unix socket is short, and pytest's own folders are not open to other users.
         folder = Path(tempfile.mkdtemp(prefix="pg-"))
         if os.geteuid() == 0:
-            shutil.chown(folder, _USER)
+            os.chown(folder, _UNPRIVILEGED_UID, -1)
         server = cls(programs, folder)
         server._run(
             *("initdb", "-D", server.data, "-U", "tests", "-A", "trust", "-E", "UTF8"),
@@ -67,13 +71,27 @@ class PostgresServer:
             self.stop("immediate")
         shutil.rmtree(self.folder)
 
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator["PostgresServer"]:
+        """Run a new server; skip the test if there is no PostgreSQL."""
+        programs = find_programs()
+        if programs is None:
+            pytest.skip(HOW_TO_INSTALL)
+        server = cls.make(programs)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.remove()
+
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-D", self.data, *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self.programs / program), *arguments]
         if os.geteuid() == 0:
-            command = ["runuser", "-u", _USER, "--", *command]
+            command = ["runuser", "-u", pwd.getpwuid(_UNPRIVILEGED_UID).pw_name, "--", *command]
         # The server inherits these files, so they are no pipes whose end would be waited for.
         with (self.folder.parent / f"{self.folder.name}.out").open("w+") as output:
             Path(output.name).unlink()
