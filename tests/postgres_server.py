@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from attrs import define
 
+from modelslab_async._account import postgres_connection, postgres_schema
+
 HOW_TO_INSTALL = "there is no PostgreSQL; on Debian: apt-get install postgresql"
 # The server refuses to run as root, so it runs as the user that has no rights.
 _UNPRIVILEGED_UID = 65534
@@ -74,14 +76,19 @@ class PostgresServer:
     @classmethod
     @contextmanager
     def running(cls) -> Iterator["PostgresServer"]:
-        """Run a new server; skip the test if there is no PostgreSQL."""
+        """Run a new server for patient clients; skip the test if there is no PostgreSQL."""
         programs = find_programs()
         if programs is None:
             pytest.skip(HOW_TO_INSTALL)
         server = cls.make(programs)
         try:
             server.start()
-            yield server
+            with pytest.MonkeyPatch.context() as patch:
+                # No test depends on how fast the machine is.
+                patch.setattr(postgres_connection, "_CONNECT_TIMEOUT_S", 300)
+                patch.setattr(postgres_connection, "_STATEMENT_TIMEOUT_S", 300.0)
+                patch.setitem(postgres_schema._VALUES, "LOCK_TIMEOUT", "300s")
+                yield server
         finally:
             server.remove()
 

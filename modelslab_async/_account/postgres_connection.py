@@ -8,9 +8,9 @@ from .._models.account_errors import AccountError
 from .postgres_address import check_address, passwords, show_address
 
 # The most seconds for a connection, and for a statement. The lock of an account is held for about
-# a millisecond, and given up after four seconds.
-_CONNECT_TIMEOUT_S: Final = 5
-_STATEMENT_TIMEOUT_S: Final = 5.0
+# a millisecond, and given up after eight seconds.
+_CONNECT_TIMEOUT_S: Final = 10
+_STATEMENT_TIMEOUT_S: Final = 10.0
 
 
 def require_asyncpg() -> None:

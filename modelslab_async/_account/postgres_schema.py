@@ -110,7 +110,7 @@ END $$;
 
 -- Set the limits, unless clients are open. Return the limits that hold.
 CREATE FUNCTION SCHEMA.open_account(new_rate float8, new_queue integer, dead bigint[])
-RETURNS jsonb LANGUAGE plpgsql SET lock_timeout = '4s' AS $$
+RETURNS jsonb LANGUAGE plpgsql SET lock_timeout = 'LOCK_TIMEOUT' AS $$
 DECLARE t float8;
 BEGIN
     t := SCHEMA.begin_exchange(0, dead);
@@ -221,7 +221,7 @@ _EXCHANGE: Final = """
 CREATE FUNCTION SCHEMA.exchange(
     me bigint, my_process text, number bigint, heard bigint, dead bigint[], reports jsonb,
     is_leaving boolean
-) RETURNS jsonb LANGUAGE plpgsql SET lock_timeout = '4s' AS $$
+) RETURNS jsonb LANGUAGE plpgsql SET lock_timeout = 'LOCK_TIMEOUT' AS $$
 DECLARE
     t float8; limits SCHEMA.account; k text; r jsonb; allotment jsonb; allotments jsonb := '{}';
     neighbours jsonb;
@@ -267,6 +267,7 @@ END $$;
 """
 
 _VALUES: Final = {
+    "LOCK_TIMEOUT": "8s",
     "VERSION": VERSION,
     "LEASE_S": LEASE_S,
     "STEP_BACK_S": _MAX_STEP_BACK_S,

@@ -1,0 +1,124 @@
+"""What an account that processes share costs: a freed slot taken elsewhere, and the rate in use.
+
+`python tests/benchmarks/shared_account.py sqlite 2 8` writes one line for each number of
+processes; `postgresql://...` in place of `sqlite` measures a database.
+"""
+
+import argparse
+import asyncio
+import itertools
+import multiprocessing
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from modelslab_async import PostgresAccount, SQLiteAccount
+from modelslab_async._account.account_reports import HeldTicket, KeyReport, SlotUse
+from modelslab_async._account.granted_poll_times import GrantedPollTimes
+from modelslab_async._account.sqlite_account import SQLiteMembership
+from modelslab_async._models.ticket import Ticket
+
+KEY = "measured"
+RATE = 200.0
+SECONDS = 10.0
+ROUNDS = 100
+WAITING_INTERVAL_S = 0.02
+
+
+def join(store: str) -> Any:
+    """One more member of the account."""
+    if store.startswith("postgresql:"):
+        return PostgresAccount(store, rate=RATE, queue=1, schema="measured").make_membership()
+    return SQLiteMembership(SQLiteAccount(store, rate=RATE, queue=1).path, time.monotonic)
+
+
+async def poll(store: str) -> list[float]:
+    """Poll as often as the account allows, and return when."""
+    member, polls, loop = join(store), [], asyncio.get_running_loop()
+    wakeup = asyncio.Event()
+    times = GrantedPollTimes(loop.time, wakeup.set)
+    end = loop.time() + SECONDS
+    while loop.time() < end:
+        allowed = times.next_allowed
+        if times.wanted:
+            reply = await member.exchange({KEY: KeyReport(polls_wanted=times.wanted)})
+            offset = member.clock() - loop.time()
+            times.grant(when - offset for when in reply[KEY].poll_times)
+        elif allowed > loop.time():
+            await asyncio.sleep(allowed - loop.time())
+        else:
+            times.record(loop.time())
+            polls.append(time.monotonic())
+    await member.leave({})
+    return polls
+
+
+async def take_turns(store: str) -> list[tuple[float, str]]:
+    """Wait for the only slot, free it, and wait again. Return when it was taken and freed."""
+    member, moments = join(store), []
+    for number in range(ROUNDS):
+        while True:
+            reply = await member.exchange({KEY: KeyReport(slots=SlotUse(waiting=1))})
+            if reply[KEY].slot_limit:
+                break
+            await asyncio.sleep(WAITING_INTERVAL_S)
+        moments.append((time.monotonic(), "taken"))
+        ticket = HeldTicket(Ticket("images", number + 1), "", member.clock())
+        await member.exchange({KEY: KeyReport(slots=SlotUse(tickets=(ticket,)))})
+        moments.append((time.monotonic(), "freed"))
+        await member.exchange({KEY: KeyReport(slots=SlotUse(waiting=1))})
+        # The slot goes to a member that waits for longer, so this one is not given it again.
+    await member.leave({})
+    return moments
+
+
+def run(work: Any, store: str) -> Any:
+    """Run one member in a process of its own."""
+    return asyncio.run(work(store))
+
+
+def measure(store: str, count: int) -> None:
+    """Measure with this many processes."""
+    with multiprocessing.get_context("spawn").Pool(count) as pool:
+        begun = pool.starmap(run, [(poll, store)] * count, chunksize=1)
+        polls = sorted(moment for each in begun for moment in each)
+        first, last = max(each[0] for each in begun), min(each[-1] for each in begun)
+        together = [moment for moment in polls if first <= moment <= last]
+        share = len(together) / (last - first) / RATE
+        most = max(
+            sum(moment <= each < moment + 1.0 for each in polls[start : start + 500])
+            for start, moment in enumerate(polls)
+        )
+        turns = pool.starmap(run, [(take_turns, store)] * count, chunksize=1)
+        moments = sorted(moment for each in turns for moment in each)
+        waits = [
+            later - earlier
+            for (earlier, before), (later, after) in itertools.pairwise(moments)
+            if (before, after) == ("freed", "taken")
+        ]
+    p95 = statistics.quantiles(waits, n=20)[-1]
+    print(
+        f"{store.partition(':')[0]:.12} {count} processes: {share:.1%} of the rate used, at most "
+        f"{most} of {RATE:g} polls in any second; a freed slot taken elsewhere: median "
+        f"{statistics.median(waits) * 1000:.1f} ms, p95 {p95 * 1000:.1f} ms ({len(waits)} times)"
+    )
+
+
+def main() -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("store", help="sqlite, or the address of a database")
+    parser.add_argument("processes", type=int, nargs="+")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        store = arguments.store
+        if store == "sqlite":
+            store = str(Path(folder, "account.db"))
+        for count in arguments.processes:
+            measure(store, count)
+
+
+if __name__ == "__main__":
+    main()
