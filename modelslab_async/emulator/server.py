@@ -10,8 +10,8 @@ import uvicorn
 from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
-# As nginx, and not the 5 s of uvicorn: a client that stood still for longer than that would find its
-# kept connection closed while it sends the next request.
+# As nginx, and not the 5 s of uvicorn. A client that stood still for longer than that would find
+# its kept connection closed while it sends the next request.
 _KEEP_ALIVE_TIMEOUT_S = 75
 
 
