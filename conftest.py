@@ -40,7 +40,7 @@ def _served(emulator: Emulator) -> Iterator[str]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    up.wait(timeout=30)
+    up.wait(timeout=300)
     try:
         yield base_url
     finally:

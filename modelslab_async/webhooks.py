@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from ._aio.cooperation import is_cancelled
 from ._client import Client
-from ._engine.webhook_hints import apply_hint, hinted_ticket
+from ._engine.webhook_hints import hinted_ticket
 from ._models.argument_checks import check_callback
 from ._models.errors import ClientClosed, ModelsLabError
 from ._models.replies import Reply
@@ -47,8 +47,8 @@ def receiver(
 
     Mount it under Starlette, FastAPI, Litestar or Quart, and submit with
     `webhook=client.webhook_url(base)`, where `base` is the public address that it is mounted at.
-    For each delivery the client polls the ticket now, if a caller waits for it. So late, repeated
-    and forged deliveries do no harm.
+    For each delivery the client polls the ticket now, if a caller waits for it. So do the other
+    clients of its account. So late, repeated and forged deliveries do no harm.
 
     With `on_reply` no caller has to wait. The client fetches the ticket of each delivery once, and
     passes on what the server says of it now, before it answers the delivery. Submit with
@@ -123,7 +123,7 @@ class _Receiver:
     async def _apply(self, hint: WebhookHint, family: str) -> int:
         engine = self._client.engine
         try:
-            apply_hint(engine, hint)
+            engine.take_hint(hint)
             if self._on_reply is None:
                 return 200
             ticket = hinted_ticket(engine, hint, family)

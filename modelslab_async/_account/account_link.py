@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 
@@ -10,6 +11,7 @@ from .._models.account_errors import AccountError
 from .._models.errors import RateLimited
 from .._models.events import Event, Paused
 from .._models.key_tier import Tier
+from .._parsing.webhook_ids import WebhookHint
 from .._polling.poller import Poller
 from .._scheduling.rate_limiter import PollRate
 from .._scheduling.schedule import Schedule
@@ -32,6 +34,7 @@ _RETRY_INTERVAL_S = 1.0
 # A pause counts as new only if it ends at least this much later than the known one. Smaller
 # differences come from reading two clocks.
 _NEW_PAUSE_S = 0.05
+_MAX_HINTS = 100
 
 
 class AccountLink:
@@ -53,15 +56,20 @@ class AccountLink:
         self._slots: dict[Tier, AccountSlots] = {}
         self._poll_times: dict[Tier, GrantedPollTimes] = {}
         self._polls_paused_until: dict[Tier, float] = {}
+        # If the account cannot be reached for long, the oldest hints are dropped.
+        self._hints = deque[WebhookHint](maxlen=_MAX_HINTS)
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
         self._is_leaving = False
 
-    def start(self, schedule: Schedule, poller: Poller) -> None:
-        """Begin to report, in a task of its own."""
+    def start(
+        self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object]
+    ) -> None:
+        """Begin to report, in a task of its own. `on_hint` takes webhooks of other clients."""
         self._schedule = schedule
         self._poller = poller
+        self._on_hint = on_hint
         self._task = asyncio.get_running_loop().create_task(
             self._run(), name="modelslab_async account", context=Context()
         )
@@ -76,6 +84,7 @@ class AccountLink:
         self.wake()
         await asyncio.wait((self._task,))
         try:
+            await self._share_hints()
             await self._membership.leave(self._report(self._offset()))
         except Exception as error:  # noqa: BLE001 -- an account may raise anything.
             _logger.warning("the account was left without a last report: %s", error)
@@ -83,6 +92,11 @@ class AccountLink:
     def wake(self) -> None:
         """Report soon."""
         self._wakeup.wake()
+
+    def share_hint(self, hint: WebhookHint) -> None:
+        """Let the other clients poll what a webhook is about."""
+        self._hints.append(hint)
+        self.wake()
 
     def make_slots(self, tier: Tier, polls: SlotPolls) -> Slots:
         """Return the slots of one key. The account sets their number."""
@@ -131,7 +145,17 @@ class AccountLink:
             allotment = allotments.get(self._digest_of(tier))
             if allotment is not None:
                 self._apply(tier, allotment, offset)
+        await self._share_hints()
         return any(slots.count_admissible() for slots in self._slots.values())
+
+    async def _share_hints(self) -> None:
+        # Without open tickets, the hints of others are of no use yet.
+        if not self._hints and not len(self._schedule):
+            return
+        given = tuple(self._hints)
+        self._hints.clear()
+        for hint in await self._membership.share_hints(given):
+            self._on_hint(hint)
 
     def _report(self, offset: float) -> dict[str, KeyReport]:
         reports: dict[str, KeyReport] = {}

@@ -1,11 +1,12 @@
 """The reports of a client to a shared account, and the account's answers. Stores nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from attrs import frozen
 
 from .._models.ticket import Ticket
+from .._parsing.webhook_ids import WebhookHint
 
 # A granted poll time expires after this many seconds. Otherwise clients that are late could use
 # many past times at once, and together exceed the rate.
@@ -122,6 +123,10 @@ class Membership(Protocol):
 
     async def exchange(self, reports: Reports, /) -> Allotments:
         """Record what the client uses, and return what it may use from now on."""
+        ...
+
+    async def share_hints(self, hints: Sequence[WebhookHint], /) -> Sequence[WebhookHint]:
+        """Give hints to the other clients, and return those that they gave since the last call."""
         ...
 
     async def leave(self, reports: Reports, /) -> None:

@@ -69,6 +69,15 @@ _TABLES: Final = (
     ) WITHOUT ROWID
     """,
 )
+# A file of this version may lack this table, because it was added later.
+_WEBHOOK_HINTS: Final = """
+    CREATE TABLE IF NOT EXISTS webhook_hints (
+        hint INTEGER PRIMARY KEY AUTOINCREMENT,
+        client INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        added_at REAL NOT NULL
+    )
+    """
 
 
 def prepare_tables(db: sqlite3.Connection, path: str) -> None:
@@ -100,11 +109,12 @@ def prepare_tables(db: sqlite3.Connection, path: str) -> None:
                 "use the same version of the library in all processes",
                 path=path,
             )
+        db.execute(_WEBHOOK_HINTS)
 
 
 def forget_times(db: sqlite3.Connection, now: float) -> None:
     """Forget the times from before a reboot, because the machine's clock has restarted."""
-    for table in ("clients", "poll_times", "pollers", "pauses"):
+    for table in ("clients", "poll_times", "pollers", "pauses", "webhook_hints"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- the names stand in this function.
     # These tickets and submits keep their slots, because their work may still be queued.
     db.execute("UPDATE held_tickets SET submitted_at = ?", (now,))

@@ -24,6 +24,8 @@ class PostgresAccount:
     """
     One account for all clients of many hosts: they share its slots, poll rate and pauses.
 
+    They also pass webhooks on to each other, as hints to poll.
+
     Give it to each client:
     `Client(account=PostgresAccount("postgresql://host/database", rate=100, queue=5))`. All
     processes that name the same database and schema share the account. A client whose host dies

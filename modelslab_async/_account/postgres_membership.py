@@ -3,10 +3,13 @@
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from .._journal.process_identity import has_died, this_process
 from .._models.ticket import Ticket
+from .._parsing.webhook_ids import WebhookHint
+from . import shared_hints
 from .account_reports import Allotments, HeldTicket, KeyAllotment, KeyReport, Pauses, Reports
 from .postgres_connection import PostgresConnection, quote_name
 from .store_clock import StoreClock
@@ -36,6 +39,7 @@ class PostgresMembership:
         self._process = this_process()
         self._number = 0
         self._heard = 0
+        self._last_hint = 0
         self._neighbours: list[tuple[int, str]] = []
 
     def clock(self) -> float:
@@ -50,6 +54,21 @@ class PostgresMembership:
             AccountError: The server cannot be reached or used.
         """
         return await self._exchange(reports, is_leaving=False)
+
+    async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
+        """
+        Give hints to the other clients, and return those that they gave since the last call.
+
+        Raises:
+            AccountError: The server cannot be reached or used.
+        """
+        reply = await self._connection.fetch_json(
+            f"SELECT {quote_name(self._schema)}.share_hints($1, $2, $3, $4)::text",
+            *(self._client, self._last_hint, shared_hints.write_hints(hints)),
+            shared_hints.MAX_COUNT,
+        )
+        self._last_hint = reply["last_read"]
+        return shared_hints.read_hints(reply["bodies"])
 
     async def leave(self, reports: Reports) -> None:
         """

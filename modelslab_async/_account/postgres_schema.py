@@ -5,6 +5,7 @@ from typing import Final
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 from .account_reports import MAX_LATENESS_S
+from .postgres_hints import HINT_FUNCTION
 
 VERSION: Final = 1
 # A client that has not reported for this many seconds counts as dead.
@@ -61,6 +62,10 @@ CREATE TABLE SCHEMA.pollers (
 CREATE TABLE SCHEMA.pauses (
     key text PRIMARY KEY, submits float8 NOT NULL, polls float8 NOT NULL
 );
+CREATE TABLE SCHEMA.webhook_hints (
+    hint bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    client bigint NOT NULL, body text NOT NULL, added_at float8 NOT NULL
+);
 INSERT INTO SCHEMA.account VALUES (1, VERSION, NULL, NULL, 0);
 """
 
@@ -87,6 +92,7 @@ CREATE FUNCTION SCHEMA.shift_times(delta float8) RETURNS void LANGUAGE sql AS $$
     UPDATE SCHEMA.poll_times SET next_at = next_at + delta;
     UPDATE SCHEMA.pollers SET asked_at = asked_at + delta;
     UPDATE SCHEMA.pauses SET submits = submits + delta, polls = polls + delta;
+    UPDATE SCHEMA.webhook_hints SET added_at = added_at + delta;
 $$;
 
 -- Lock the account, forget clients other than `me` that have died, and return the time.
@@ -284,7 +290,7 @@ _VALUES: Final = {
 
 def create_statements(schema: str) -> str:
     """Return the statements that create an account in a schema, whose name is quoted already."""
-    text = _TABLES + _DEAD_CLIENTS + _SLOTS + _POLLS + _EXCHANGE
+    text = _TABLES + _DEAD_CLIENTS + _SLOTS + _POLLS + _EXCHANGE + HINT_FUNCTION
     for name, value in _VALUES.items():
         text = text.replace(name, str(value))
     return text.replace("SCHEMA", schema)

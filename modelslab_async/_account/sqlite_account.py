@@ -5,10 +5,10 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from attrs import evolve
 
@@ -17,11 +17,15 @@ from .._journal.process_identity import has_died, this_process
 from .._models.account_errors import AccountError, WrongAccount
 from .._models.argument_checks import check_count, check_rate
 from .._models.key_tier import Tier
+from .._parsing.webhook_ids import WebhookHint
 from .account_link import AccountLink
 from .account_reports import Allotments, KeyAllotment, KeyReport, Pauses, Reports
 from .account_tables import forget_times, prepare_tables
+from .shared_hints import SharedHints
 from .shared_poll_times import take_poll_times
 from .shared_slots import SlotsOfKey, free_expired_slots, orphan_slots
+
+T = TypeVar("T")
 
 # A client that has not reported for this many seconds counts as dead. Where the system can tell, a
 # client counts as dead as soon as its process has ended.
@@ -40,6 +44,8 @@ class _Limits(NamedTuple):
 class SQLiteAccount:
     """
     One account for all clients of one machine: they share its slots, poll rate and pauses.
+
+    They also pass webhooks on to each other, as hints to poll.
 
     Give it to each client: `Client(account=SQLiteAccount("account.db", rate=100, queue=5))`. All
     processes that name the same file share the account. No server is needed, and a client that is
@@ -126,6 +132,7 @@ class SQLiteMembership:
         self._path = path
         self._client = secrets.randbits(62) + 1
         self._process = this_process()
+        self._hints = SharedHints(self._client)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="modelslab_async account")
         self._lock = WriteLock(_LOCK_TIMEOUT_S)
         self._db: sqlite3.Connection | None = None
@@ -138,6 +145,18 @@ class SQLiteMembership:
             AccountError: The file cannot be used.
         """
         return await self._run(lambda db: self._exchange(db, reports))
+
+    async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
+        """
+        Give hints to the other clients, and return those that they gave since the last call.
+
+        Raises:
+            AccountError: The file cannot be used.
+        """
+        now = self.clock()
+        if hints:
+            await self._run(lambda db: self._hints.add(db, hints, now))
+        return await self._run(lambda db: self._hints.read_new(db, now), is_writing=False)
 
     async def leave(self, reports: Reports) -> None:
         """
@@ -152,13 +171,17 @@ class SQLiteMembership:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
             self._thread.shutdown(wait=False)
 
-    async def _run(self, operation: Callable[[sqlite3.Connection], Allotments]) -> Allotments:
-        def in_thread() -> Allotments:
+    async def _run(
+        self, operation: Callable[[sqlite3.Connection], T], *, is_writing: bool = True
+    ) -> T:
+        def in_thread() -> T:
             if self._db is None:
                 self._db = self._lock.run_exclusive(lambda: _connect(self._path))
             db = self._db
+            if not is_writing:
+                return operation(db)
 
-            def in_transaction() -> Allotments:
+            def in_transaction() -> T:
                 with transaction(db):
                     return operation(db)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..emulator import Emulator, Faults
 
 _PLACEHOLDER_KEY = "any-key"
-# The service answers most submits of these families with the result. How many is a guess.
+# The service answers most submits of these families with the result. The share is a guess.
 _IMMEDIATE_SHARES = {"realtime": 0.8, "enterprise_realtime": 0.8}
 
 

@@ -47,8 +47,8 @@ class GenerationRun:
         endpoint: The endpoint of all requests.
         requests: The parameters of each request.
         as_json: Whether to print JSON on a terminal too.
-        resume_command: Returns a command line that gets the files of these tickets later, with
-            these further options.
+        resume_command: Takes tickets and further options, and returns the command line that gets
+            their files later.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from .._models.events import Event
 from .._models.key_tier import Tier
+from .._parsing.webhook_ids import WebhookHint
 from .._polling.poller import Poller
 from .._scheduling.rate_limiter import PollRate
 from .._scheduling.schedule import Schedule
@@ -15,8 +16,14 @@ from .._submitting.slots import Slots
 class JoinedAccount(Protocol):
     """An account that one client has joined."""
 
-    def start(self, schedule: Schedule, poller: Poller, /) -> None:
-        """Begin to tell the account what the client uses."""
+    def start(
+        self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object], /
+    ) -> None:
+        """Tell the account from now on what the client uses, and pass on its webhooks."""
+        ...
+
+    def share_hint(self, hint: WebhookHint, /) -> None:
+        """Let the other clients of the account poll what a webhook is about."""
         ...
 
     async def aclose(self) -> None:

@@ -12,6 +12,7 @@ from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
+from .._parsing.webhook_ids import WebhookHint
 from .._polling.listeners import Listeners, PollGuards
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
@@ -138,7 +139,7 @@ class Engine:
         if self._loop is None:
             self._loop = loop
             if self._joined_account is not None:
-                self._joined_account.start(self._schedule, self.poller)
+                self._joined_account.start(self._schedule, self.poller, self._nudge_hinted)
         if self._loop is not loop or self._process != os.getpid():
             raise RuntimeError(
                 "this client belongs to another event loop or process; make one client for each "
@@ -237,6 +238,22 @@ class Engine:
         """Poll an open ticket now. See `Client.nudge`."""
         self.check_usable()
         self.poller.nudge(ticket, gap=self.pace.limits.floor, is_hint=True)
+
+    def take_hint(self, hint: WebhookHint) -> None:
+        """
+        Poll the open tickets that a webhook names, in all clients of the account.
+
+        Raises:
+            ClientClosed: The client was closed.
+        """
+        self.check_usable()
+        self._nudge_hinted(hint)
+        if self._joined_account is not None:
+            self._joined_account.share_hint(hint)
+
+    def _nudge_hinted(self, hint: WebhookHint) -> None:
+        for ticket in self.submitter.tickets_for(hint) | self.status_client.tickets_of(hint.ids):
+            self.poller.nudge(ticket, gap=self.pace.limits.floor, is_hint=True)
 
     def webhook_url(self, base: str, secret: str | None, family: str) -> str:
         """Make an address for webhooks. See `Client.webhook_url`."""

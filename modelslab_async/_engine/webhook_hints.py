@@ -1,27 +1,10 @@
-"""Polls the tickets that a webhook is about. It trusts nothing else in the webhook."""
+"""Finds the ticket that a webhook is about. It trusts nothing else in the webhook."""
 
 from contextlib import suppress
-from itertools import product
 
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 from .engine import Engine
-
-
-def apply_hint(engine: Engine, hint: WebhookHint) -> None:
-    """
-    Poll the open tickets that a webhook names.
-
-    Raises:
-        ClientClosed: The client was closed.
-    """
-    engine.check_usable()
-    tickets = engine.submitter.tickets_for(hint)
-    for family, ticket_id in product(engine.status_client.families, hint.ids):
-        with suppress(ValueError):
-            tickets.add(Ticket(family, ticket_id))
-    for ticket in tickets:
-        engine.nudge(ticket)
 
 
 def hinted_ticket(engine: Engine, hint: WebhookHint, family: str) -> Ticket | None:

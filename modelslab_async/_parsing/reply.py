@@ -84,8 +84,8 @@ def read_reply(
         headers: The HTTP headers, as a mapping or as pairs.
         body: The bytes of the body.
         families: The registry that says how to read the status of the ticket's family.
-        received_at: The time of the response, in seconds since 1970. Without a
-            `Date` header, the wait until an absolute time in `Retry-After` counts from this time.
+        received_at: The time of the response, in seconds since 1970. If there is no `Date` header,
+            an absolute time in `Retry-After` is compared with it.
 
     Raises:
         TransientError: The reply says nothing about the job.

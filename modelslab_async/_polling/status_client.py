@@ -4,6 +4,8 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Iterable, Mapping
+from contextlib import suppress
+from itertools import product
 from typing import Protocol, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -78,6 +80,14 @@ class StatusClient:
                 family=name,
             )
         return family
+
+    def tickets_of(self, ids: Iterable[str]) -> set[Ticket]:
+        """Return the tickets with these ids of all families. Most of them name no work."""
+        tickets = set[Ticket]()
+        for family, ticket_id in product(self.families, ids):
+            with suppress(ValueError):
+                tickets.add(Ticket(family, ticket_id))
+        return tickets
 
     def family_of(self, ticket: Ticket) -> Family:
         """

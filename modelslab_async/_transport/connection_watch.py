@@ -213,7 +213,7 @@ class _ResponseEnd:
                 case h11.NEED_DATA:
                     return
                 case _:
-                    # The connection was closed, or became one of another protocol.
+                    # The connection was closed, or switched to another protocol.
                     break
         self._h11 = None
 

@@ -10,6 +10,9 @@ import uvicorn
 from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
+# As nginx, and not the 5 s of uvicorn. A client that stood still for longer than that would find
+# its kept connection closed while it sends the next request.
+_KEEP_ALIVE_TIMEOUT_S = 75
 
 
 class _UvicornServer(uvicorn.Server):
@@ -59,6 +62,7 @@ async def _run_uvicorn(emulator: Emulator, host: str, port: int) -> AsyncGenerat
         lifespan="off",
         log_config=None,
         timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
+        timeout_keep_alive=_KEEP_ALIVE_TIMEOUT_S,
         ws="none",
     )
     server = _UvicornServer(config)

@@ -55,8 +55,8 @@ def clear_queue(
     """
     Build a submission to `general/clear_queue`.
 
-    Empties the queue of an enterprise server such as `realtime` or `flux`, and restarts it. What
-    waits there is lost.
+    Clears the queue of an enterprise server such as `realtime` or `flux`, and restarts it. Queued
+    work is lost.
 
     See https://docs.modelslab.com/enterprise-api/realtime/clear-queue
 

@@ -52,7 +52,7 @@ def img_to_3d(
     """
     Build a submission to `legacy_v3/img_to_3d`.
 
-    No page names the family of its tickets.
+    No page says which family its tickets belong to.
 
     See https://stablediffusionapi.com/docs/text-to-3d/imageto3d
 
@@ -106,7 +106,7 @@ def interior(
     """
     Build a submission to `legacy_v3/interior`.
 
-    No page names the family of its tickets.
+    No page says which family its tickets belong to.
 
     See https://stablediffusionapi.com/docs/miscs/interior
 
@@ -136,7 +136,7 @@ def pix2pix(
     """
     Build a submission to `legacy_v3/pix2pix`.
 
-    No page names the family of its tickets.
+    No page says which family its tickets belong to.
 
     See https://stablediffusionapi.com/docs/image-editing/pix2pix
 
@@ -170,7 +170,7 @@ def removebg_mask(
     """
     Build a submission to `legacy_v3/removebg_mask`.
 
-    No page names the family of its tickets.
+    No page says which family its tickets belong to.
 
     See https://stablediffusionapi.com/docs/image-editing/removebg-createmask
 
@@ -202,7 +202,7 @@ def super_resolution(
     """
     Build a submission to `legacy_v3/super_resolution`.
 
-    No page names the family of its tickets.
+    No page says which family its tickets belong to.
 
     See https://stablediffusionapi.com/docs/image-editing/super-resolution
 
@@ -283,7 +283,7 @@ def txt_to_3d(
     """
     Build a submission to `legacy_v3/txt_to_3d`.
 
-    No page names the family of its tickets.
+    No page says which family its tickets belong to.
 
     See https://stablediffusionapi.com/docs/text-to-3d/textto3d
 

@@ -29,7 +29,7 @@ def fine_tune(
     """
     Build a submission to `training/fine_tune`.
 
-    Its page names the old host. Its tickets are polled at this one.
+    The page is about the old host. Tickets are polled at the current one.
 
     See https://stablediffusionapi.com/docs/train-model/finetune
 

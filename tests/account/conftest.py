@@ -118,3 +118,11 @@ async def members(store: Any, clock: ManualClock) -> Any:
     made = MemberMaker(store, clock)
     yield made
     await made.aclose()
+
+
+@pytest.fixture
+async def sqlite_members(path, clock):
+    """Make members of an account in a file."""
+    made = MemberMaker(SQLiteStore(path), clock)
+    yield made
+    await made.aclose()

@@ -7,9 +7,6 @@ import pytest
 
 from modelslab_async import AccountError, Client, SQLiteAccount, WrongAccount
 
-from .conftest import MemberMaker
-from .stores import SQLiteStore
-
 KEY = "a-secret-key-0123456789"
 
 
@@ -53,14 +50,6 @@ def test_missing_folder_is_an_account_error(tmp_path):
     """The error names the file and what to check."""
     with pytest.raises(AccountError, match=r"nowhere.*see that its folder exists"):
         SQLiteAccount(tmp_path / "nowhere" / "account.db")
-
-
-@pytest.fixture
-async def sqlite_members(path, clock):
-    """Make members of an account in a file."""
-    made = MemberMaker(SQLiteStore(path), clock)
-    yield made
-    await made.aclose()
 
 
 async def test_restart_of_the_machine_forgets_times(sqlite_members, clock):

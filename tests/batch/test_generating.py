@@ -54,6 +54,36 @@ async def results_of(batch, requests, **more):
     return [pair async for pair in batch.generate_many(requests, **more)]
 
 
+@pytest.fixture
+def duplicate_recorded(monkeypatch):
+    """
+    An event that tells when the journal refuses a submit that it has already.
+
+    The first two lookups of a key end together, before either submit is recorded. So both callers
+    try to record theirs, in whatever order the threads of the journal run.
+    """
+    is_duplicate, both_looked_up, first_lookups = asyncio.Event(), asyncio.Barrier(2), [1, 2]
+    record_submit, find_submit_by_key = Journal.record_submit, Journal.find_submit_by_key
+
+    async def record(*args, **more):
+        try:
+            await record_submit(*args, **more)
+        except ValueError:
+            is_duplicate.set()
+            raise
+
+    async def find(*args):
+        found = await find_submit_by_key(*args)
+        if first_lookups:
+            first_lookups.pop()
+            await both_looked_up.wait()
+        return found
+
+    monkeypatch.setattr(Journal, "record_submit", record)
+    monkeypatch.setattr(Journal, "find_submit_by_key", find)
+    return is_duplicate
+
+
 async def test_each_submission_has_its_result(a_client, emulator, path):
     """The journal finds its submit by the caller's key, and each was submitted once."""
     async with a_client() as client, Batch.open(path, client=client) as batch:
@@ -190,23 +220,13 @@ async def test_key_given_twice_is_submitted_once(a_client, emulator, path):
     assert 1 == len(emulator.submits)
 
 
-async def test_refused_key_given_twice_is_no_conflict(path, monkeypatch):
+async def test_refused_key_given_twice_is_no_conflict(path, duplicate_recorded):
     """The second waits while the first is in flight, and is then refused for the same reason."""
-    is_duplicate = asyncio.Event()
-    record_submit = Journal.record_submit
-
-    async def record(*args, **more):
-        try:
-            await record_submit(*args, **more)
-        except ValueError:
-            is_duplicate.set()
-            raise
 
     async def refuse(_request):
-        await is_duplicate.wait()
+        await duplicate_recorded.wait()
         return httpx.Response(200, json={"status": "error", "message": "the prompt is refused"})
 
-    monkeypatch.setattr(Journal, "record_submit", record)
     async with (
         Client("a-key-for-tests", http=httpx.MockTransport(refuse)) as client,
         Batch.open(path, client=client, lease=0.4, clock=stopped_clock) as batch,
@@ -234,27 +254,17 @@ async def test_paths_of_saved_files_are_the_same_on_the_next_run(path, tmp_path,
 
 @pytest.mark.parametrize("is_refused_first", [False, True])
 async def test_row_that_another_batch_takes_meanwhile_is_no_conflict(
-    path, emulator, monkeypatch, is_refused_first
+    path, emulator, duplicate_recorded, is_refused_first
 ):
     """One batch records the row first. The other has its result or, if none came, submits it."""
-    is_duplicate = asyncio.Event()
-    record_submit = Journal.record_submit
     replies = iter((is_refused_first,))
 
-    async def record(*args, **more):
-        try:
-            await record_submit(*args, **more)
-        except ValueError:
-            is_duplicate.set()
-            raise
-
     async def answer(request):
-        await is_duplicate.wait()
+        await duplicate_recorded.wait()
         if next(replies, False):
             return httpx.Response(200, json={"status": "error", "message": "refused"})
         return await httpx.ASGITransport(app=emulator).handle_async_request(request)
 
-    monkeypatch.setattr(Journal, "record_submit", record)
     async with (
         Client("a-key-for-tests", http=httpx.MockTransport(answer), pace=PACE) as first,
         Client("a-key-for-tests", http=httpx.MockTransport(answer), pace=PACE) as second,

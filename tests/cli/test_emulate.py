@@ -4,6 +4,7 @@ import re
 import shlex
 import signal
 import socket
+from contextlib import contextmanager
 
 import click
 import httpx
@@ -76,6 +77,58 @@ def test_printed_commands_make_a_picture(program, tmp_path):
         run = program(*command, **variables)
         served.kill()
     assert (0, run.stdout.strip()) == (run.returncode, str(*(tmp_path / "pictures").iterdir()))
+
+
+@contextmanager
+def emulated_service(program, *options):
+    """The base URL of an emulator whose jobs run for an hour, unless they are done at once."""
+    with program.start(
+        "emulate", "--port", "0", "--duration", "3600", "--failure-rate", "0", *options
+    ) as process:
+        try:
+            lines = [process.stderr.readline() for _ in range(9)]
+            yield re.search(r"export MODELSLAB_BASE_URL=(\S+)", "".join(lines))[1]
+        finally:
+            process.kill()
+
+
+def statuses(url, path, count):
+    """The status of each reply to this number of submits."""
+    fields = {"key": KEY, "prompt": "a cat", "model_id": "flux"}
+    with httpx.Client(base_url=url) as http:
+        return [http.post(f"/api/{path}", json=fields).json()["status"] for _ in range(count)]
+
+
+@pytest.mark.parametrize("family", ["v6/realtime", "v1/enterprise/realtime"])
+def test_most_realtime_submits_are_answered_at_once(program, family):
+    """By default, most of them have the result in the reply; submits of other families do not."""
+    with emulated_service(program) as url:
+        seen = statuses(url, f"{family}/text2img", 30)
+        others = statuses(url, "v6/images/text2img", 5)
+    assert {"success", "processing"} == set(seen)
+    assert 15 < seen.count("success")
+    assert {"processing"} == set(others)
+
+
+@pytest.mark.parametrize(("share", "status"), [("0", "processing"), ("1", "success")])
+def test_at_once_sets_the_share_for_all_families(program, share, status):
+    """The share replaces the one of the realtime families, and holds for all others."""
+    with emulated_service(program, "--at-once", share) as url:
+        seen = statuses(url, "v6/realtime/text2img", 5)
+        seen += statuses(url, "v6/images/text2img", 5)
+    assert [status] * 10 == seen
+
+
+@pytest.mark.parametrize(
+    ("options", "status"), [((), "processing"), (("--strict-families",), "failed")]
+)
+def test_strict_families_hide_jobs_of_other_families(program, options, status):
+    """A poll of another family finds the job of a submit, unless the option is given."""
+    with emulated_service(program, "--at-once", "0", *options) as url:
+        submit = {"key": KEY, "prompt": "a cat"}
+        id_ = httpx.post(f"{url}/api/v6/realtime/text2img", json=submit).json()["id"]
+        found = httpx.post(f"{url}/api/v6/images/fetch/{id_}", json={"key": KEY}).json()
+    assert status == found["status"]
 
 
 def test_port_in_use_is_reported_with_advice(program):

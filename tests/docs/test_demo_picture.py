@@ -8,7 +8,7 @@ import pytest
 
 from modelslab_async import Failed, Pace, Ticket
 from modelslab_async._cli.demo.demo_command import NEXT_COMMANDS
-from modelslab_async._cli.demo.other_loops import compare_loops
+from modelslab_async._cli.demo.other_clients import compare_loops
 from modelslab_async._cli.demo.planned_jobs import PlannedJob
 from modelslab_async._cli.demo.statistics import DemoStatistics
 

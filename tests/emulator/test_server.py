@@ -65,6 +65,24 @@ async def test_serve_needs_no_callback(emulator):
         await task
 
 
+async def test_idle_connection_is_kept_for_a_minute(emulator, leap):
+    """A client that stood still sends its next request on the connection that it has kept."""
+    async with run_server(emulator) as base_url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(base_url).port)
+        for _ in range(2):
+            writer.write(b"GET /api/nowhere HTTP/1.1\r\nhost: emulator.test\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 404")
+            length = int(head.lower().partition(b"content-length:")[2].split()[0])
+            await reader.readexactly(length)
+            leap(30.0)
+            # Timers that are due now run before the next request is read.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        writer.close()
+        await writer.wait_closed()
+
+
 async def run(emulator, scope, messages):
     """Run one ASGI conversation, and return what was sent."""
     sent = []

@@ -17,7 +17,7 @@ from ..event_loop import run_async
 from ..live_display import live_display
 from ..startup_interrupt import raise_on_interrupt
 from .demo_pictures import save_pictures
-from .other_loops import compare_loops, describe_polling
+from .other_clients import compare_loops, describe_polling
 from .planned_jobs import DemoPlan, PlannedJob
 from .statistics import DemoStatistics
 

@@ -13,7 +13,7 @@ _LEGACY_V5 = EndpointGroup(family="legacy_v3", root="{legacy}/v5", output=("imag
 
 _OLD_DOCS = "https://stablediffusionapi.com/docs"
 _SHAPE = "steps guidance_scale frame_size seed seconds"
-_FAMILY_NOTE = "No page names the family of its tickets."
+_FAMILY_NOTE = "No page says which family its tickets belong to."
 
 ROWS = (
     _LEGACY_V4_DREAMBOOTH.endpoint(

@@ -12,7 +12,7 @@ ROWS = (
         "instance_prompt class_prompt base_model_id images seed training_type max_train_steps",
         callback_params="webhook",
         page="https://stablediffusionapi.com/docs/train-model/finetune",
-        note="Its page names the old host. Its tickets are polled at this one.",
+        note="The page is about the old host. Tickets are polled at the current one.",
     ),
     _TRAINING.endpoint(
         "lora_fine_tune",

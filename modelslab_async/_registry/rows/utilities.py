@@ -62,8 +62,8 @@ ROWS = (
         "server",
         optional=("deploy_type",),
         tier="enterprise",
-        note="Empties the queue of an enterprise server such as `realtime` or `flux`, and restarts "
-        "it. What waits there is lost.",
+        note="Clears the queue of an enterprise server such as `realtime` or `flux`, and restarts "
+        "it. Queued work is lost.",
     ),
     _utility(
         "voice/voice_list",

@@ -1,0 +1,137 @@
+"""Webhooks that reach one client of an account make the other clients poll."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import httpx
+import pytest
+
+from modelslab_async import Client, Pace, Success, webhooks
+from modelslab_async._account import shared_hints
+from modelslab_async._account.account_link import AccountLink
+from modelslab_async._parsing.webhook_ids import WebhookHint
+from modelslab_async.emulator import Emulator, ScriptedReply, run_server
+
+KEY = "a-test-key-1234"
+SECRET = "of the settings"
+BASE = "http://me.example/hooks"
+# Without a hint, the next poll would be due only after this many seconds.
+LONG_S = 100_000.0
+DEADLINE_S = 300.0
+
+
+async def test_hint_reaches_each_other_client_once(members):
+    """The client that gave it does not get it back."""
+    giver, first, second = (member.membership for member in members(3))
+    hints = [WebhookHint(("7", "a/8"), "t1"), WebhookHint((), "\ud800")]
+    assert [] == await giver.share_hints(hints)
+    for other in (first, second):
+        assert hints == await other.share_hints([])
+        assert [] == await other.share_hints([])
+    assert [] == await giver.share_hints([])
+
+
+async def test_old_hints_are_forgotten(members, clock, store):
+    """A client that was idle for a minute gets no hint from before, and the file gets no longer."""
+    giver, other = (member.membership for member in members(2))
+    await giver.share_hints([WebhookHint(("7",), "")])
+    clock.now += 61.0
+    await store.set_clock(clock)
+    assert [] == await other.share_hints([])
+    await giver.share_hints([WebhookHint(("8",), "")])
+    assert [WebhookHint(("8",), "")] == await other.share_hints([])
+    assert 1 == len(store.run("SELECT hint FROM webhook_hints"))
+
+
+async def test_many_or_long_hints_do_not_fill_the_file(members, monkeypatch):
+    """The newest are kept, and ids that belong to no ticket are not passed on."""
+    monkeypatch.setattr(shared_hints, "MAX_COUNT", 3)
+    giver, other = (member.membership for member in members(2))
+    await giver.share_hints([WebhookHint((str(number),), "") for number in range(5)])
+    await giver.share_hints([WebhookHint(("9" * 3000,), "")])
+    assert ["2", "3", "4"] == [hint.ids[0] for hint in await other.share_hints([])]
+
+
+async def test_file_from_before_hints_gets_their_table(sqlite_members, path):
+    """Its clients need not be closed for that."""
+    sqlite_members(1)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE webhook_hints")
+    giver, other = (member.membership for member in sqlite_members(2))
+    await giver.share_hints([WebhookHint(("7",), "")])
+    assert [WebhookHint(("7",), "")] == await other.share_hints([])
+
+
+async def deliver(client, **fields):
+    """Post a webhook to the receiver of a client."""
+    app = webhooks.receiver(client, secret=SECRET)
+    url = client.webhook_url(BASE, secret=SECRET)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app)) as service:
+        return (await service.post(url, json=fields)).status_code
+
+
+@pytest.mark.parametrize("is_closed_at_once", [False, True])
+async def test_webhook_of_one_worker_ends_the_wait_of_another(store, is_closed_at_once):
+    """The worker that gets it polls nothing, and may live for this one request."""
+    emulator = Emulator()
+    ticket = emulator.add_job("images:7", duration=0, fails=False)
+    running = b'{"status": "processing", "id": 7, "eta": %d}' % LONG_S
+    emulator.script(ticket, [ScriptedReply(200, running), None])
+    pace = Pace(floor=0.01, ceiling=LONG_S, max_eta_wait=LONG_S)
+    account = store.account()
+    async with (
+        run_server(emulator) as url,
+        Client(KEY, base_url=url, account=account, pace=pace) as waiter,
+        asyncio.timeout(DEADLINE_S),
+    ):
+        waiting = asyncio.create_task(waiter.wait(ticket))
+        while not emulator.polls[ticket]:  # noqa: ASYNC110 -- a poll has no event here.
+            await asyncio.sleep(0.01)
+        receiver = Client(KEY, base_url=url, account=account)
+        assert 200 == await deliver(receiver, status="success", id=7)
+        if is_closed_at_once:
+            await receiver.aclose()
+        assert isinstance(await waiting, Success)
+        await receiver.aclose()
+    assert 2 == emulator.polls[ticket]
+
+
+class LeavingMembership:
+    """A membership whose client begins to leave while it gives its first hint."""
+
+    def __init__(self, late_hint):
+        self.given = []
+        self.link = AccountLink(self, str, has_rate=False)
+        self._late_hint = late_hint
+        self.closing = None
+
+    def clock(self):
+        return 0.0
+
+    async def exchange(self, _):
+        return {}
+
+    async def share_hints(self, hints):
+        self.given.append(hints)
+        if self.closing is None:
+            self.closing = asyncio.create_task(self.link.aclose())
+            await asyncio.sleep(0)
+            self.link.share_hint(self._late_hint)
+        return []
+
+    async def leave(self, _):
+        self.given.append("left")
+
+
+async def test_hint_that_comes_while_the_client_leaves_is_passed_on():
+    """A function that lives for one request closes its client right after the webhook."""
+    first, second = WebhookHint(("7",), ""), WebhookHint(("8",), "")
+    membership = LeavingMembership(second)
+    membership.link.share_hint(first)
+    membership.link.start([], None, None)
+    async with asyncio.timeout(DEADLINE_S):
+        while membership.closing is None:  # noqa: ASYNC110 -- the link has no event for this.
+            await asyncio.sleep(0)
+        await membership.closing
+    assert [(first,), (second,), "left"] == membership.given
