@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -122,15 +123,15 @@ class Program:
 
     def on_terminal(self, *arguments: str) -> tuple[int, str]:
         """Run it on a terminal, and return its exit code and everything it wrote there."""
-        with self.start_on_terminal(*arguments) as (process, read_all):
-            written = read_all()
+        with self.start_on_terminal(*arguments) as (process, terminal):
+            written = terminal.read_all()
             return process.wait(TIMEOUT_S), written
 
     @contextmanager
     def start_on_terminal(
         self, *arguments: str, columns: int = 200
-    ) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
-        """Start it on a terminal, with a function that reads what it writes there to the end."""
+    ) -> Iterator[tuple[subprocess.Popen[bytes], "Terminal"]]:
+        """Start it on a terminal."""
         ours, theirs = pty.openpty()
         inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
@@ -151,11 +152,43 @@ class Program:
                 process.send_signal(signal.SIGINT)
 
             process.press_ctrl_c = press_ctrl_c  # type: ignore[attr-defined]
-            yield process, lambda: _all_from(ours)
+            try:
+                yield process, Terminal(ours)
+            except BaseException:
+                process.kill()
+                raise
 
     def changed(self, environment: dict[str, str | None]) -> dict[str, str]:
         both = self.environment | environment
         return {name: value for name, value in both.items() if value is not None}
+
+
+class Terminal:
+    """What a program writes to its terminal. A thread reads it, so that the program never waits."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._written = b""
+        self._has_news = threading.Condition()
+        self._thread = threading.Thread(target=self._read, args=(descriptor,), daemon=True)
+        self._thread.start()
+
+    def _read(self, descriptor: int) -> None:
+        # On Linux, reading a terminal whose other side is closed is an error.
+        with os.fdopen(descriptor, "rb", buffering=0) as terminal, suppress(OSError):
+            while chunk := terminal.read(65536):
+                with self._has_news:
+                    self._written += chunk
+                    self._has_news.notify_all()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the program has written this text."""
+        with self._has_news:
+            assert self._has_news.wait_for(lambda: text.encode() in self._written, TIMEOUT_S)
+
+    def read_all(self) -> str:
+        """Return everything that the program writes until it ends."""
+        self._thread.join(TIMEOUT_S)
+        return self._written.decode()
 
 
 def screen_lines(written: str, columns: int = 200) -> list[str]:
@@ -181,18 +214,6 @@ def screen_lines(written: str, columns: int = 200) -> list[str]:
             lines[row] = line[:column] + character + line[column + 1 :]
             column += 1
     return lines
-
-
-def _all_from(descriptor: int) -> str:
-    received = b""
-    with os.fdopen(descriptor, "rb", buffering=0) as terminal:
-        # On Linux, reading a terminal whose other side is closed is an error.
-        try:
-            while chunk := terminal.read(65536):
-                received += chunk
-        except OSError:
-            pass
-    return received.decode()
 
 
 @pytest.fixture(scope="session")
@@ -234,9 +255,47 @@ def without(tmp_path):
     return hide
 
 
+@pytest.fixture
+def with_site(tmp_path_factory):
+    """A PYTHONPATH with which a program runs this code first."""
+
+    def write(code: str) -> str:
+        folder = tmp_path_factory.mktemp("site")
+        (folder / "sitecustomize.py").write_text(code)
+        return os.pathsep.join((str(folder), os.environ.get("PYTHONPATH", str(Path.cwd()))))
+
+    return write
+
+
+# The clock of uvloop cannot be moved.
+_LEAP = """
+import asyncio, logging, sys, time
+sys.modules["uvloop"] = None
+ahead = 0.0
+asyncio.BaseEventLoop.time = lambda _: time.monotonic() + ahead
+
+def leap(record):
+    global ahead
+    ahead = {seconds}
+    return True
+
+logging.getLogger("modelslab_async").addFilter(leap)
+"""
+
+
+@pytest.fixture
+def leap_at_first_warning(with_site):
+    """
+    A PYTHONPATH with which the event loop of a program leaps forward when the program warns.
+
+    So its deadline is one that no slow machine reaches before.
+    """
+    return lambda seconds: with_site(_LEAP.format(seconds=seconds))
+
+
 def children(pid: int) -> list[int]:
     """The living emulator processes that a process has started."""
-    born = [child for child, (parent, state) in _processes() if parent == pid and state != "Z"]
+    born = [each.pid for each in _processes() if each.parent == pid and each.is_alive]
     # Libraries start programs as well: some run ldconfig when they are imported.
     return [child for child in born if b"emulator_process_main" in _command(child)]
 
@@ -249,13 +308,25 @@ def _command(pid: int) -> bytes:
 
 
 def is_alive(pid: int) -> bool:
-    return any(each == pid and state != "Z" for each, (_, state) in _processes())
+    return any(each.pid == pid and each.is_alive for each in _processes())
 
 
-def _processes() -> Iterator[tuple[int, tuple[int, str]]]:
+def processes_of_session(session: int) -> list[int]:
+    """The living processes of a session, such as all that a program of `start` has started."""
+    return [each.pid for each in _processes() if each.session == session and each.is_alive]
+
+
+class _Process(NamedTuple):
+    pid: int
+    parent: int
+    session: int
+    is_alive: bool
+
+
+def _processes() -> Iterator[_Process]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        yield int(folder.name), (int(fields[1]), fields[0])
+        yield _Process(int(folder.name), int(fields[1]), int(fields[3]), fields[0] != "Z")

@@ -57,7 +57,8 @@ def test_printed_base_url_serves_other_programs(program, emulating):
     wrong = program("fetch", tickets[0], "--base-url", url, MODELSLAB_API_KEY="another-key")
     assert 3 == wrong.returncode
     submit = {"key": KEY, "prompt": "a cat"}
-    replies = [httpx.post(f"{url}/v3/text2img", json=submit).json() for _ in range(2)]
+    with httpx.Client(timeout=TIMEOUT_S) as http:
+        replies = [http.post(f"{url}/v3/text2img", json=submit).json() for _ in range(2)]
     assert ["success", "error"] == [reply["status"] for reply in replies]
     process.send_signal(signal.SIGINT)
     rest, messages = process.communicate(timeout=TIMEOUT_S)

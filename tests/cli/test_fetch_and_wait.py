@@ -208,9 +208,10 @@ def test_outcomes_are_printed_at_once(program, emulator):
 
 def test_closed_output_pipe_ends_program_silently(program, emulator):
     """If its output pipe is closed, the program ends without a message."""
-    ticket = str(emulator.add_job("three_d:3", fails=False))
-    with program.start("wait", ticket) as process:
+    emulator.script("three_d:3", [ScriptedReply(200, b'{"status": "processing"}')])
+    with program.start("wait", "three_d:3") as process:
         process.stdout.close()
+        emulator.script("three_d:3", [ScriptedReply(*REPLIES["success"][1:])])
         assert "" == process.stderr.read()
     assert 141 == process.returncode
 

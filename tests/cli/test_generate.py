@@ -6,7 +6,6 @@ import shlex
 import signal
 import socket
 import threading
-import time
 from pathlib import Path
 
 import click
@@ -37,14 +36,29 @@ def command(program, emulator, tmp_path):
     return run
 
 
+# Says when Ctrl-C has cancelled the run, so that the client closes.
+_SAYS_THAT_IT_CLOSES = """
+import os
+from modelslab_async import Client
+
+async def aclose(self, close=Client.aclose):
+    os.write(2, b"the client closes\\n")
+    await close(self)
+
+Client.aclose = aclose
+"""
+
+
 @pytest.fixture
 def on_server(serving, tmp_path):
     """The program against an emulator of the test's own, and the arguments of `generate`."""
 
-    def start(emulator):
+    def start(emulator, **environment):
         context = serving(emulator)
         contexts.append(context)
-        return Program(context.__enter__())
+        program = Program(context.__enter__())
+        program.environment |= environment
+        return program
 
     contexts = []
     start.arguments = (
@@ -56,21 +70,25 @@ def on_server(serving, tmp_path):
         context.__exit__(None, None, None)
 
 
-class SlowSubmits(Emulator):
-    """An emulator that answers each submit after a while."""
+class HeldSubmits(Emulator):
+    """An emulator that answers submits once the test lets it."""
 
-    def __init__(self, delay_s: float, **settings) -> None:
+    def __init__(self, **settings) -> None:
         super().__init__(**settings)
-        self._delay_s = delay_s
         self._has_submit = threading.Event()
+        self._is_released = threading.Event()
 
     def wait_for_submit(self):
         assert self._has_submit.wait(timeout=TIMEOUT_S)
 
+    def release(self):
+        self._is_released.set()
+
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http" and "fetch" not in scope["path"]:
             self._has_submit.set()
-            await asyncio.sleep(self._delay_s)
+            while not self._is_released.is_set():  # noqa: ASYNC110 -- another thread sets it.
+                await asyncio.sleep(0.01)
         await super().__call__(scope, receive, send)
 
 
@@ -106,13 +124,15 @@ def resume_command(message):
 
 def test_offline_submit_is_reported_and_sent_once_the_server_is_back(tmp_path):
     """The command says why nothing happens and when it tries again, and then does its work."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
+    # The server takes the port over from this socket, so that no other process can take it before.
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
     emulator = Emulator(jobs=Jobs(duration=(0.0, 0.0)))
     arguments = ("--prompt", "a lighthouse", "--out", str(tmp_path), "--allow-private")
     offline = Program(f"http://127.0.0.1:{port}/api")
-    with offline.start("generate", TEXT2IMG, *arguments) as process:
+    with held, offline.start("generate", TEXT2IMG, *arguments) as process:
         warning = process.stderr.readline()
         assert "modelslab-async: realtime/text2img cannot be sent: " in warning
         assert "nothing was paid; the next try is in " in warning
@@ -129,16 +149,17 @@ def test_offline_submit_is_reported_and_sent_once_the_server_is_back(tmp_path):
     assert 1 == len(emulator.submits)
 
 
-def test_timeout_bounds_submit_that_cannot_be_sent(tmp_path):
+def test_timeout_bounds_submit_that_cannot_be_sent(tmp_path, leap_at_first_warning):
     """Offline, `--timeout` also ends the submits; nothing was paid, and the exit code is 10."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         offline = Program(f"http://127.0.0.1:{held.getsockname()[1]}/api")
         run = offline(
-            "generate", TEXT2IMG, "--prompt", "x", "--out", str(tmp_path), "--timeout", "1.5"
+            *("generate", TEXT2IMG, "--prompt", "x", "--out", str(tmp_path), "--timeout", "20"),
+            PYTHONPATH=leap_at_first_warning(20.0),
         )
     assert (10, "") == (run.returncode, run.stdout)
-    assert "not started within 1.5 s: it could not be sent" in run.stderr
+    assert "not started within 20 s: it could not be sent" in run.stderr
     assert "nothing was paid" in run.stderr
 
 
@@ -415,28 +436,35 @@ def test_interrupted_wait_says_how_to_get_the_files_later(on_server):
     assert str(emulator.submits[0].ticket) in resume_command(messages)
 
 
-def test_interrupted_submit_is_awaited_and_its_ticket_named(on_server):
-    """Ctrl-C while a submit is in flight waits for its reply, so that the ticket is known."""
-    emulator = SlowSubmits(1.0, jobs=RUNNING)
-    with on_server(emulator).start(*on_server.arguments) as process:
+@pytest.fixture
+def interrupted_submit(on_server, with_site):
+    """The program after Ctrl-C during its first submit, and the emulator that holds the reply."""
+    emulator = HeldSubmits(jobs=RUNNING)
+    program = on_server(emulator, PYTHONPATH=with_site(_SAYS_THAT_IT_CLOSES))
+    with program.start(*on_server.arguments) as process:
         emulator.wait_for_submit()
         process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=TIMEOUT_S)
+        assert "the client closes\n" == process.stderr.readline()
+        yield process, emulator
+        process.kill()
+
+
+def test_interrupted_submit_is_awaited_and_its_ticket_named(interrupted_submit):
+    """Ctrl-C while a submit is in flight waits for its reply, so that the ticket is known."""
+    process, emulator = interrupted_submit
+    emulator.release()
+    _, messages = process.communicate(timeout=TIMEOUT_S)
     assert 130 == process.returncode
     assert "interrupted after 1 of 1 were started" in messages
     assert str(emulator.submits[0].ticket) in resume_command(messages)
     assert "pay again" not in messages
 
 
-def test_second_interrupt_during_submit_warns_of_the_work(on_server):
+def test_second_interrupt_during_submit_warns_of_the_work(interrupted_submit):
     """The second Ctrl-C ends the program at once; it says that work may have been started."""
-    emulator = SlowSubmits(5.0, jobs=RUNNING)
-    with on_server(emulator).start(*on_server.arguments) as process:
-        emulator.wait_for_submit()
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=TIMEOUT_S)
+    process, _ = interrupted_submit
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=TIMEOUT_S)
     assert 130 == process.returncode
     assert "interrupted after 0 of 1 were started" in messages
     assert "look for it in your account before you pay again" in messages
@@ -444,11 +472,15 @@ def test_second_interrupt_during_submit_warns_of_the_work(on_server):
 
 def test_terminal_shows_progress_and_path(on_server, tmp_path):
     """A terminal shows the state of the running job, and the path at the end."""
-    program = on_server(Emulator(jobs=Jobs(duration=(3.0, 3.0), eta="none")))
-    code, shown = program.on_terminal(*on_server.arguments)
-    assert 0 == code
-    assert "1 of 1 started, 0 ended" in shown
-    assert "processing" in shown
+    now = 0.0
+    emulator = Emulator(jobs=Jobs(duration=(3.0, 3.0), eta="none"), clock=lambda: now)
+    program = on_server(emulator)
+    with program.start_on_terminal(*on_server.arguments) as (process, terminal):
+        terminal.wait_for("1 of 1 started, 0 ended; realtime:")
+        now = 60.0
+        shown = terminal.read_all()
+    assert 0 == process.returncode
+    assert f"0 ended; {emulator.submits[0].ticket}: processing" in shown
     (path,) = (tmp_path / "out").iterdir()
     assert str(path) in shown
 

@@ -10,7 +10,7 @@ import pytest
 from attrs import define, field, frozen
 from telegram.request import BaseRequest, RequestData
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 _DATE = 1_790_000_000
 
 

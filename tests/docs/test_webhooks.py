@@ -10,7 +10,7 @@ import pytest
 
 from modelslab_async.emulator import Emulator, Jobs, Webhooks, run_server
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 class PublicAddress:

@@ -42,13 +42,13 @@ def test_submit_of_a_batch_is_tried_for_half_an_hour(virtually, monkeypatch, cap
 _SHORT_OUTAGES = """
 import sys
 from modelslab_async._cli.batch import submit_command
-submit_command.OUTAGE_S = 2.0
+submit_command.OUTAGE_S = 600.0
 from modelslab_async._cli.app import run
 sys.exit(run(sys.argv[1:]))
 """
 
 
-def test_batch_that_cannot_be_sent_ends_with_few_lines(program, tmp_path):
+def test_batch_that_cannot_be_sent_ends_with_few_lines(program, tmp_path, leap_at_first_warning):
     """The outage is told once for all rows, no further rows are begun, and nothing is recorded."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -56,7 +56,9 @@ def test_batch_that_cannot_be_sent_ends_with_few_lines(program, tmp_path):
         command = (sys.executable, "-c", _SHORT_OUTAGES, "batch", "submit", "-")
         result = subprocess.run(
             [*command, "--endpoint", "realtime/text2img", "--journal", str(tmp_path / "run.db")],
-            env=program.changed({"MODELSLAB_BASE_URL": base_url}),
+            env=program.changed(
+                {"MODELSLAB_BASE_URL": base_url, "PYTHONPATH": leap_at_first_warning(600.0)}
+            ),
             input="".join(f"cat {n}\n" for n in range(300)),
             capture_output=True,
             encoding="utf-8",

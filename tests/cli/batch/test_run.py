@@ -9,7 +9,6 @@ import socket
 import sqlite3
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from pyarrow import parquet
 from modelslab_async import Ticket
 from modelslab_async.emulator import ScriptedReply
 
-from ..conftest import COMMAND, screen_lines
+from ..conftest import COMMAND, TIMEOUT_S, screen_lines
 
 FOREVER = [ScriptedReply(200, b'{"status": "processing"}')]
 DONE = [ScriptedReply(200, b'{"status": "success", "output": []}')]
@@ -323,7 +322,7 @@ def started(program, *arguments):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -410,11 +409,11 @@ def test_ctrl_c_on_terminal_leaves_one_display(program, emulator, tmp_path):
     emulator.script("images:5025", FOREVER)
     (tmp_path / "ids").write_text("images:5025\n")
     arguments = ("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db"))
-    with program.start_on_terminal(*arguments) as (process, read_all):
+    with program.start_on_terminal(*arguments) as (process, terminal):
         # Between two polls the display is drawn several times.
         wait_for(lambda: emulator.polls[Ticket("images", 5025)] > 1)
         process.send_signal(signal.SIGINT)
-        lines = screen_lines(read_all())
+        lines = screen_lines(terminal.read_all())
     assert 130 == process.returncode
     assert (1, 1) == tuple(sum(part in line for line in lines) for part in ("━", "polls/s")), lines
     assert any("press Ctrl-C again to stop at once" in line for line in lines)
@@ -427,14 +426,10 @@ def test_ctrl_c_at_the_end_of_a_full_line_leaves_one_display(program, emulator, 
     emulator.script("images:5027", [ScriptedReply(200, reason)])
     (tmp_path / "ids").write_text("images:5026\nimages:5027\n")
     arguments = ("batch", "run", str(tmp_path / "ids"), "--journal", str(tmp_path / "run.db"))
-    with (
-        program.start_on_terminal(*arguments, columns=80) as (process, read_all),
-        ThreadPoolExecutor() as pool,
-    ):
-        written = pool.submit(read_all)
+    with program.start_on_terminal(*arguments, columns=80) as (process, terminal):
         wait_for(lambda: emulator.polls[Ticket("images", 5026)] > 2)
         process.press_ctrl_c()
-        lines = screen_lines(written.result(), columns=80)
+        lines = screen_lines(terminal.read_all(), columns=80)
     assert 130 == process.returncode
     assert (1, 1) == tuple(sum(part in line for line in lines) for part in ("━", "polls/s")), lines
     assert not any("^C" in line for line in lines)
@@ -455,7 +450,7 @@ def test_background_run_ignores_ctrl_c(program, emulator, tmp_path):
         wait_for(lambda: emulator.polls[Ticket("images", 5031)])
         process.send_signal(signal.SIGINT)
         emulator.script("images:5031", [ScriptedReply(200, b'{"status": "success", "output": []}')])
-        assert 0 == process.wait(60)
+        assert 0 == process.wait(TIMEOUT_S)
 
 
 def test_terminal_shows_progress_and_failures(program, emulator, tmp_path):

@@ -1,9 +1,10 @@
 """`batch submit`: from a table of prompts to files, and how a row with an error is reported."""
 
+import asyncio
 import json
 import signal
 import sqlite3
-import time
+import threading
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,8 @@ from modelslab_async import ENDPOINTS, SubmitUncertain
 from modelslab_async._cli.batch.uncertain_advice import with_command
 from modelslab_async._submitting.submit_request import SubmitRequest
 from modelslab_async.emulator import Emulator, Jobs
+
+from ..conftest import TIMEOUT_S, Program
 
 REALTIME = "realtime/text2img"
 SUBMIT = ("submit", "--endpoint", REALTIME, "--allow-private", "--out", "pictures")
@@ -318,24 +321,40 @@ def test_uncertain_submit_gets_its_ticket(here, emulator, submits):
     assert [] == submits()
 
 
-def test_ctrl_c_submits_no_more_and_same_command_resumes(program, submits, tmp_path):
+class HeldThirdSubmit(Emulator):
+    """An emulator that answers the third submit, and each one after it, once the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__(jobs=Jobs(duration=(0.0, 0.0)))
+        self.has_third, self.is_released = threading.Event(), threading.Event()
+
+    async def __call__(self, scope, receive, send):
+        if len(self.submits) == 2:
+            self.has_third.set()
+            while not self.is_released.is_set():  # noqa: ASYNC110 -- another thread sets it.
+                await asyncio.sleep(0.01)
+        await super().__call__(scope, receive, send)
+
+
+def test_ctrl_c_submits_no_more_and_same_command_resumes(serving, tmp_path):
     """What was in flight is in the journal, and no row is paid for twice."""
+    emulator = HeldThirdSubmit()
     table = tmp_path / "prompts.txt"
     table.write_text("".join(f"cat {n}\n" for n in range(60)))
     arguments = ("batch", "submit", str(table), "--endpoint", REALTIME, "--queue", "1")
     arguments += ("--journal", str(tmp_path / "run.db"))
-    process = program.start(*arguments)
-    try:
-        while len(submits()) < 3 and process.poll() is None:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=300)
-    finally:
-        process.kill()
-        process.wait()
-    assert 130 == process.returncode, messages
-    assert "run the same command again to resume" in messages
-    assert len(submits()) < 60
-    assert 0 == program(*arguments).returncode
-    prompts = Counter(each.fields["prompt"] for each in submits())
+    with serving(emulator) as url:
+        program = Program(url)
+        with program.start(*arguments) as process:
+            assert emulator.has_third.wait(TIMEOUT_S)
+            process.send_signal(signal.SIGINT)
+            while "Ctrl-C again to stop at once" not in (line := process.stderr.readline()):
+                assert line
+            emulator.is_released.set()
+            _, messages = process.communicate(timeout=TIMEOUT_S)
+        assert 130 == process.returncode, messages
+        assert "run the same command again to resume" in messages
+        assert 3 == len(emulator.submits)
+        assert 0 == program(*arguments).returncode
+    prompts = Counter(each.fields["prompt"] for each in emulator.submits)
     assert {f"cat {n}": 1 for n in range(60)} == prompts
