@@ -9,6 +9,7 @@ import tracemalloc
 
 import httpx
 import pytest
+from everyday import cases
 from http_codecs import HTTP11_TRANSPORTS
 
 from modelslab_async import Client, Processing, TransportError, UnreadableReply
@@ -17,16 +18,8 @@ from modelslab_async.emulator import Emulator, Faults, ScriptedReply, Traffic, r
 from modelslab_async.emulator.faults.faulty_connection import FaultyConnection
 
 MIB = 1 << 20
-HOSTILE = [
-    "gzip_bomb",
-    "nested_lists",
-    "nested_objects",
-    "huge_number",
-    "endless_headers",
-    "endless_header_value",
-    "huge_body",
-    "endless",
-]
+HOSTILE = ["nested_objects", "huge_body", "endless_headers"]
+MORE_HOSTILE = ["gzip_bomb", "nested_lists", "huge_number", "endless_header_value", "endless"]
 TRANSPORTS = {
     **HTTP11_TRANSPORTS,
     "httpx": httpx.AsyncHTTPTransport,
@@ -74,7 +67,7 @@ async def poll_in_a_process(url):
     return replies, int(growth)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", cases(HOSTILE, MORE_HOSTILE))
 async def test_hostile_reply_takes_little_memory(name):
     """No hostile reply makes the process grow by more than 16 MiB."""
     async with run_faulty_server(Emulator(), Faults(script=[None, name])) as url:
@@ -100,7 +93,10 @@ def bodies_below_the_cap():
     yield "a page", b"<p>" * (size // 3)
 
 
-@pytest.mark.parametrize("name", [name for name, _ in bodies_below_the_cap()])
+BODIES = [name for name, _ in bodies_below_the_cap()]
+
+
+@pytest.mark.parametrize("name", cases(BODIES[:2], BODIES[2:]))
 async def test_body_below_the_cap_takes_little_memory(name):
     """The longest allowed body makes the process grow by at most 16 MiB."""
     emulator = Emulator()
