@@ -9,11 +9,13 @@ from typing import Any
 
 import modelslab_async
 from modelslab_async import Batch, Client
-from modelslab_async.emulator import Emulator, run_server
+from modelslab_async.emulator import Emulator, Jobs, run_server
 
 PACKAGE = Path(modelslab_async.__file__).parent
 MOST_FILES_OF_WAIT = 33
 MOST_FILES_OF_BATCH = 46
+# Long enough for polls of a running job.
+JOBS = Jobs(duration=(0.5, 0.5))
 
 
 def collector(files: set[str]) -> Callable[[FrameType, str, Any], None]:
@@ -31,7 +33,7 @@ def collector(files: set[str]) -> Callable[[FrameType, str, Any], None]:
 
 async def test_wait_traverses_few_files():
     """`wait` on a client that has polled before, over the default transport."""
-    emulator = Emulator()
+    emulator = Emulator(jobs=JOBS)
     first, second = emulator.add_jobs(2, ["images"])
     files: set[str] = set()
     async with run_server(emulator) as url, Client("a-key", base_url=url) as client:
@@ -47,7 +49,7 @@ async def test_wait_traverses_few_files():
 
 async def test_batch_traverses_few_files(tmp_path):
     """`Batch.add` and `run` on such a client. What the journal's thread runs does not count."""
-    emulator = Emulator()
+    emulator = Emulator(jobs=JOBS)
     first, *tickets = emulator.add_jobs(4, ["images"])
     files: set[str] = set()
     async with (

@@ -316,7 +316,7 @@ async def test_uncertain_submission_is_never_sent_again(a_client, emulator, path
 
 async def test_refused_key_sends_no_more(path):
     """After the first refusal nothing is recorded as uncertain. A correct key submits all."""
-    emulator = Emulator(keys={"a-key-for-tests"})
+    emulator = Emulator(jobs=Jobs(duration=(0.0, 0.1), seed=1), keys={"a-key-for-tests"})
     other = Client("another-key", http=httpx.ASGITransport(app=emulator))
     async with other as client, Batch.open(path, client=client) as batch:
         results = [result for _, result in await results_of(batch, rows(50))]
@@ -340,7 +340,7 @@ async def test_failed_work_is_not_submitted_again(path):
 async def test_timeout_is_per_ticket_and_next_call_waits_again(path):
     """An unresolved submission is polled again by the next call, and not submitted."""
     now = [0.0]
-    emulator = Emulator(jobs=Jobs(duration=(9.0, 9.0), seed=1), clock=lambda: now[0])
+    emulator = Emulator(jobs=Jobs(duration=(0.2, 0.2), seed=1), clock=lambda: now[0])
     async with client_of(emulator) as client, Batch.open(path, client=client) as batch:
         ((_, result),) = await results_of(batch, rows(1), timeout=0.01)
         assert isinstance(result, Unresolved)

@@ -85,7 +85,8 @@ class Program:
     ) -> "subprocess.CompletedProcess[str]":
         """Run it to its end, with pipes, in a forked process if none of its modules change."""
         environment = self.changed(changes)
-        if self._forked is not None and "PYTHONPATH" not in changes:
+        is_path_kept = environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
+        if self._forked is not None and is_path_kept:
             return self._forked.run(
                 [*arguments],
                 environment=environment,

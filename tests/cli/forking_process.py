@@ -12,7 +12,7 @@ import select
 import signal
 import socket
 import sys
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from modelslab_async._cli import app, main
 
@@ -86,7 +86,7 @@ def _prepare(request: Any) -> None:
     sys.stderr = _open_stream(2, "w", "backslashreplace")
 
 
-def _open_stream(descriptor: int, mode: str, errors: str) -> TextIO:
+def _open_stream(descriptor: int, mode: Literal["r", "w"], errors: str) -> TextIO:
     encoding = os.environ["PYTHONIOENCODING"]
     buffering = 1 if descriptor == 2 else -1
     return open(descriptor, mode, buffering, encoding=encoding, errors=errors, closefd=False)

@@ -96,7 +96,7 @@ def emulated_service(program, *options):
 def statuses(url, path, count):
     """The status of each reply to this number of submits."""
     fields = {"key": KEY, "prompt": "a cat", "model_id": "flux"}
-    with httpx.Client(base_url=url) as http:
+    with httpx.Client(base_url=url, timeout=TIMEOUT_S) as http:
         return [http.post(f"/api/{path}", json=fields).json()["status"] for _ in range(count)]
 
 
@@ -125,10 +125,13 @@ def test_at_once_sets_the_share_for_all_families(program, share, status):
 )
 def test_strict_families_hide_jobs_of_other_families(program, options, status):
     """A poll of another family finds the job of a submit, unless the option is given."""
-    with emulated_service(program, "--at-once", "0", *options) as url:
+    with (
+        emulated_service(program, "--at-once", "0", *options) as url,
+        httpx.Client(base_url=url, timeout=TIMEOUT_S) as http,
+    ):
         submit = {"key": KEY, "prompt": "a cat"}
-        id_ = httpx.post(f"{url}/api/v6/realtime/text2img", json=submit).json()["id"]
-        found = httpx.post(f"{url}/api/v6/images/fetch/{id_}", json={"key": KEY}).json()
+        id_ = http.post("/api/v6/realtime/text2img", json=submit).json()["id"]
+        found = http.post(f"/api/v6/images/fetch/{id_}", json={"key": KEY}).json()
     assert status == found["status"]
 
 

@@ -50,13 +50,13 @@ Client.aclose = aclose
 
 
 @pytest.fixture
-def on_server(serving, tmp_path):
+def on_server(serving, forked, tmp_path):
     """The program against an emulator of the test's own, and the arguments of `generate`."""
 
     def start(emulator, **environment):
         context = serving(emulator)
         contexts.append(context)
-        program = Program(context.__enter__())
+        program = Program(context.__enter__(), forked)
         program.environment |= environment
         return program
 

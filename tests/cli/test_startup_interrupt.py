@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from everyday import cases
 
 # Counts calls of functions from the first of the program to the last before its event loop runs,
 # and sends the signal at one of them. So a moment does not depend on the speed of the machine.
@@ -57,15 +58,12 @@ def fetch_interrupted_at(program, emulator, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "moments"),
-    [
-        ("calls", 4),
-        ("callbacks", 2),
-        pytest.param("calls", 30, marks=pytest.mark.thorough),
-        pytest.param("callbacks", 15, marks=pytest.mark.thorough),
-    ],
+    cases([("calls", 2), ("callbacks", 2)], [("calls", 30), ("callbacks", 15)]),
 )
 def test_ctrl_c_during_the_start_prints_no_traceback(fetch_interrupted_at, kind, moments):
     """A callback of importlib raises nothing, because Python prints and ignores its exceptions."""
+    # Compiling a module makes calls too, so the first run is not counted.
+    fetch_interrupted_at(kind, 0)
     run, total = fetch_interrupted_at(kind, 0)
     assert 0 == run.returncode, run.stderr
     assert total > moments

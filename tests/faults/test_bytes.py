@@ -9,23 +9,17 @@ import tracemalloc
 
 import httpx
 import pytest
+from everyday import cases
 from http_codecs import HTTP11_TRANSPORTS
 
 from modelslab_async import Client, Processing, TransportError, UnreadableReply
 from modelslab_async._transport.transport_protocol import MAX_BODY_BYTES
 from modelslab_async.emulator import Emulator, Faults, ScriptedReply, Traffic, run_faulty_server
+from modelslab_async.emulator.faults.faulty_connection import FaultyConnection
 
 MIB = 1 << 20
-HOSTILE = [
-    "gzip_bomb",
-    "nested_lists",
-    "nested_objects",
-    "huge_number",
-    "endless_headers",
-    "endless_header_value",
-    "huge_body",
-    "endless",
-]
+HOSTILE = ["nested_objects", "huge_body", "endless_headers"]
+MORE_HOSTILE = ["gzip_bomb", "nested_lists", "huge_number", "endless_header_value", "endless"]
 TRANSPORTS = {
     **HTTP11_TRANSPORTS,
     "httpx": httpx.AsyncHTTPTransport,
@@ -73,7 +67,7 @@ async def poll_in_a_process(url):
     return replies, int(growth)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", cases(HOSTILE, MORE_HOSTILE))
 async def test_hostile_reply_takes_little_memory(name):
     """No hostile reply makes the process grow by more than 16 MiB."""
     async with run_faulty_server(Emulator(), Faults(script=[None, name])) as url:
@@ -99,7 +93,10 @@ def bodies_below_the_cap():
     yield "a page", b"<p>" * (size // 3)
 
 
-@pytest.mark.parametrize("name", [name for name, _ in bodies_below_the_cap()])
+BODIES = [name for name, _ in bodies_below_the_cap()]
+
+
+@pytest.mark.parametrize("name", cases(BODIES[:2], BODIES[2:]))
 async def test_body_below_the_cap_takes_little_memory(name):
     """The longest allowed body makes the process grow by at most 16 MiB."""
     emulator = Emulator()
@@ -153,16 +150,24 @@ async def test_body_is_cut_off_at_the_cap(kind):
 
 @pytest.mark.parametrize("kind", TRANSPORTS)
 @pytest.mark.parametrize("name", ["endless_headers", "endless_header_value"])
-async def test_endless_headers_are_cut_off_early(name, kind):
-    """Endless headers are given up long before the deadline."""
+async def test_endless_headers_are_cut_off_early(name, kind, monkeypatch):
+    """Endless headers are given up after a few bytes, long before the deadline."""
+    send, sent_bytes = FaultyConnection.send, 0
+
+    async def counted(self, data):
+        nonlocal sent_bytes
+        sent_bytes += len(data)
+        await send(self, data)
+
+    monkeypatch.setattr(FaultyConnection, "send", counted)
     async with (
         run_faulty_server(Emulator(), Faults(shares={name: 1.0})) as url,
-        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=150.0) as client,
+        Client("k", base_url=url, http=TRANSPORTS[kind](), timeout=300.0) as client,
     ):
-        began = time.monotonic()
-        with pytest.raises(TransportError):
+        with pytest.raises(TransportError, match=r"not an HTTP response|buffer too long"):
             await client.fetch("realtime:1")
-        assert time.monotonic() - began < 30.0
+    # The buffers of the system take some megabytes of the gigabyte that the server has.
+    assert sent_bytes < 64 * MIB
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)

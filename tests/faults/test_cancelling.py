@@ -148,7 +148,7 @@ async def run_to_step(way: Any, url: str, nth: int, *, closing: bool) -> bool:
     """Run one call to its end or to its n-th step; return whether it reached that step."""
     loop = asyncio.get_running_loop()
     stepping, reached = Stepping(), False
-    client = Client("k", base_url=url, pace=QUICK, workers=2, timeout=60.0)
+    client = Client("k", base_url=url, pace=QUICK, workers=2, timeout=600.0)
     loop.set_task_factory(stepping.factory)
     closed: list[asyncio.Task[None]] = []
     try:
@@ -164,7 +164,7 @@ async def run_to_step(way: Any, url: str, nth: int, *, closing: bool) -> bool:
                     going.cancel()
 
         stepping.at = strike
-        done, _ = await asyncio.wait([going], timeout=60.0)
+        done, _ = await asyncio.wait([going], timeout=300.0)
         assert done, f"it hangs since step {nth}"
         if not reached:
             going.result()

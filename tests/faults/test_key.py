@@ -15,6 +15,7 @@ from urllib.parse import quote
 import anyio
 import httpx
 import pytest
+from everyday import pairs
 from http_codecs import CODECS, HTTP11_TRANSPORTS
 
 from modelslab_async import Client, ModelsLabError, Pace, Request, Ticket, TransportError
@@ -123,8 +124,7 @@ async def results_of(client, ticket, events):
     return [*things, *events, client]
 
 
-@pytest.mark.parametrize("kind", TRANSPORTS)
-@pytest.mark.parametrize("ticket", TICKETS)
+@pytest.mark.parametrize(("kind", "ticket"), pairs([*TRANSPORTS], TICKETS))
 async def test_no_fault_shows_the_key(canary, logged, kind, ticket):
     """Under every fault the key is in no text, log, traceback or pickle, and on no other host."""
     asyncio.get_running_loop().set_debug(True)
@@ -234,8 +234,7 @@ async def server_sending(raw):
 
 
 @pytest.mark.modelslab_network
-@pytest.mark.parametrize("kind", [*TRANSPORTS, "proxy"])
-@pytest.mark.parametrize("name", MALFORMED)
+@pytest.mark.parametrize(("kind", "name"), pairs([*TRANSPORTS, "proxy"], [*MALFORMED]))
 async def test_key_in_malformed_response_is_masked(monkeypatch, caplog, name, kind):
     """A parser quotes what it cannot read; no spelling of the key in it is shown."""
     parts = []

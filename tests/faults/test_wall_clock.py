@@ -138,7 +138,7 @@ class _Line:
 
 async def until(condition):
     """Wait for a condition that comes true soon on an idle machine."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)

@@ -74,7 +74,7 @@ def emulator(clock):
 async def file_types(results, clock):
     """Return the types of the files in these results, with all jobs at their end."""
     clock.ahead = 3600.0
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:
         links = [link for result in results for link in result["links"]]
         return [suffix_of((await http.get(link)).content, MEDIA) for link in links]
 

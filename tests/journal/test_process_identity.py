@@ -29,7 +29,7 @@ async def main():
         await journal.leases.claim(run, before_run=run, limit=1, lease=10_000)
         await journal.record_submit("t-1", endpoint="e", payload_hash="ab", run_id=run)
         print("claimed", flush=True)
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
 
 asyncio.run(main())
 """
@@ -101,8 +101,8 @@ async def test_killed_process_frees_its_tickets_at_once(start_program, path):
     process, line = start_program(HOLDING, path)
     assert "claimed" == line
     async with Journal.open(path) as journal:
-        successor = await journal.leases.begin_run(lease=60)
-        claim = await journal.leases.claim(successor, before_run=successor, limit=1, lease=60)
+        successor = await journal.leases.begin_run(lease=3600)
+        claim = await journal.leases.claim(successor, before_run=successor, limit=1, lease=3600)
         assert ([], True) == (claim.tickets, claim.has_others)
         assert [] == await journal.uncertain()
         assert 1 == (await journal.report()).running
@@ -110,5 +110,5 @@ async def test_killed_process_frees_its_tickets_at_once(start_program, path):
         process.wait()
         assert 0 == (await journal.report()).running
         assert ["t-1"] == [each.track_id for each in await journal.uncertain()]
-        claim = await journal.leases.claim(successor, before_run=successor, limit=1, lease=60)
+        claim = await journal.leases.claim(successor, before_run=successor, limit=1, lease=3600)
         assert ["images:1"] == [str(ticket) for _, ticket in claim.tickets]

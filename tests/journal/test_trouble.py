@@ -510,7 +510,7 @@ def test_program_can_end_without_closing(path):
         [sys.executable, "-W", "ignore", "-c", program, path],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     assert "1" == child.stdout.strip()

@@ -43,14 +43,18 @@ def prompts(count):
 
 
 @pytest.mark.parametrize("fail", [raise_foreign, raise_foreign_base])
-async def test_foreign_error_of_transport_makes_its_submit_uncertain(service, fail):
+def test_foreign_error_of_transport_makes_its_submit_uncertain(virtually, service, fail):
     """The error names the exception's type alone, and the next submit is sent."""
-    here = service(fail)
-    async with here.client() as client:
-        with pytest.raises(SubmitUncertain, match="the transport broke: Foreign") as caught:
-            await client.submit(REALTIME, prompt="a fox")
-        assert "odd" not in repr(caught.value) + str(caught.value.__cause__)
-        assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
+
+    async def main():
+        here = service(fail)
+        async with here.client() as client:
+            with pytest.raises(SubmitUncertain, match="the transport broke: Foreign") as caught:
+                await client.submit(REALTIME, prompt="a fox")
+            assert "odd" not in repr(caught.value) + str(caught.value.__cause__)
+            assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
+
+    virtually(main)
 
 
 def test_foreign_error_of_transport_ends_one_of_many(virtually, service):
@@ -104,7 +108,7 @@ def test_foreign_error_of_upload_ends_one_of_many(virtually, service):
     virtually(main)
 
 
-async def test_foreign_error_of_hook_ends_its_submit(service):
+def test_foreign_error_of_hook_ends_its_submit(virtually, service):
     """What `on_submitted` raises is raised by its own submit; the next one succeeds."""
     errors = [Foreign("the hook broke")]
 
@@ -112,11 +116,14 @@ async def test_foreign_error_of_hook_ends_its_submit(service):
         if errors:
             raise errors.pop()
 
-    here = service()
-    async with here.client(on_submitted=store) as client:
-        with pytest.raises(Foreign, match="the hook broke"):
-            await client.submit(REALTIME, prompt="a fox")
-        assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
+    async def main():
+        here = service()
+        async with here.client(on_submitted=store) as client:
+            with pytest.raises(Foreign, match="the hook broke"):
+                await client.submit(REALTIME, prompt="a fox")
+            assert isinstance(await client.generate(REALTIME, prompt="a dog"), Success)
+
+    virtually(main)
 
 
 def test_params_too_deep_for_json_are_refused(virtually, service):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import pytest
 from closed_port import closed_port
+from everyday import pairs
 from http_codecs import HTTP11_TRANSPORTS
 from submitting.simulate import Tally
 
@@ -93,8 +94,7 @@ POINTS = sorted(
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize(("kind", "name"), pairs([*KINDS], POINTS))
 async def test_fault_at_any_point_starts_nothing_twice(kind, name):
     """The fault strikes once or always: at most one job starts, and the error tells the truth."""
     for always in (False, True):

@@ -42,9 +42,9 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def recorded_journal(service, tmp_path_factory):
+def recorded_journal(service, forked, tmp_path_factory):
     """A batch with successes, files, failures with hostile messages, and an unresolved ticket."""
-    program, emulator = Program(service.base_url), service.emulator
+    program, emulator = Program(service.base_url, forked), service.emulator
     folder = tmp_path_factory.mktemp("batch")
     tickets = [str(emulator.add_job(("images", n), fails=False)) for n in range(6001, 6011)]
     failed = b'{"status": "failed", "message": %s}'
