@@ -4,6 +4,7 @@ import re
 from urllib.parse import parse_qsl, urlsplit
 
 _SCHEMES = ("postgresql", "postgres")
+_SECRETS = ("password", "sslpassword")
 # One or more hosts with their ports. An IPv6 address stands in brackets.
 _HOSTS = re.compile(
     r"(?:(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)(?:,(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)*"
@@ -39,7 +40,7 @@ def show_address(address: str) -> str:
 
 
 def passwords(address: str) -> set[str]:
-    """Return the password of an address, as it is and as it is written there."""
+    """Return the passwords of an address, as they are and as they are written there."""
     parts = urlsplit(address)
     found = {parts.password or "", *_query_passwords(parts.query)}
     written = parts.netloc.rpartition("@")[0].partition(":")[2]
@@ -47,7 +48,9 @@ def passwords(address: str) -> set[str]:
 
 
 def _query_passwords(query: str) -> set[str]:
-    return {value for name, value in parse_qsl(query) if name == "password"}
+    settings = [setting.partition("=") for setting in query.split("&")]
+    written = {value for name, _, value in settings if name in _SECRETS}
+    return written | {value for name, value in parse_qsl(query) if name in _SECRETS}
 
 
 def _decoded(text: str) -> str:

@@ -93,12 +93,14 @@ class PostgresMembership:
             is_leaving,
         )
         self._store_clock.observe(sent=sent, received=time.monotonic(), theirs=reply["now"])
-        self._heard = number
-        self._neighbours = reply["neighbours"]
-        return {
+        allotments = {
             key: _from_json(allotment, reports[key])
             for key, allotment in reply["allotments"].items()
         }
+        # A reply that cannot be read counts as lost, so the tickets in it are handed over again.
+        self._heard = number
+        self._neighbours = reply["neighbours"]
+        return allotments
 
 
 def _to_json(report: KeyReport) -> dict[str, Any]:

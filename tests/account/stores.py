@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 from attrs import Factory, define
 
+from modelslab_async._account import sqlite_account
 from modelslab_async._account.postgres_account import PostgresAccount
 from modelslab_async._account.sqlite_account import SQLiteAccount, SQLiteMembership
 
@@ -69,6 +71,10 @@ class SQLiteStore:
             db.execute("BEGIN IMMEDIATE")
             yield
             db.execute("ROLLBACK")
+
+    def give_up_locks_soon(self, patch: pytest.MonkeyPatch) -> None:
+        """Let an exchange fail that finds the account locked."""
+        patch.setattr(sqlite_account, "_LOCK_TIMEOUT_S", 0.05)
 
     def dump(self) -> bytes:
         """All that is stored."""
@@ -140,10 +146,15 @@ class PostgresStore:
     async def locked(self) -> AsyncGenerator[None, None]:
         """Hold the lock of the account."""
         connection = await asyncpg.connect(self.address)
-        await connection.execute(f'BEGIN; SELECT FROM "{self.schema}".account FOR UPDATE')
-        yield
-        await connection.execute("ROLLBACK")
-        await connection.close()
+        try:
+            await connection.execute(f'BEGIN; SELECT FROM "{self.schema}".account FOR UPDATE')
+            yield
+        finally:
+            await connection.close()
+
+    def give_up_locks_soon(self, _patch: pytest.MonkeyPatch) -> None:
+        """Let an exchange fail that finds the account locked. A slow server changes nothing."""
+        self.run(f"ALTER FUNCTION \"{self.schema}\".exchange SET lock_timeout = '50ms'")
 
     def dump(self) -> bytes:
         """All that is stored."""

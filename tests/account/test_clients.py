@@ -7,7 +7,6 @@ import re
 import pytest
 
 from modelslab_async import Client, ClientClosed, Paused, RateLimited, WaitTimeout
-from modelslab_async._account import postgres_connection, sqlite_account
 from modelslab_async._account.account_reports import KeyReport, Pauses
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async.emulator import Emulator, Jobs, run_server
@@ -133,10 +132,9 @@ async def test_rate_limit_of_one_client_is_reported(store):
 
 async def test_locked_account_is_logged_once_and_submits_wait(store, monkeypatch, caplog):
     """While the file cannot be used, submits wait. After that they go on."""
-    monkeypatch.setattr(sqlite_account, "_LOCK_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(postgres_connection, "_STATEMENT_TIMEOUT_S", 0.5)
     emulator = Emulator(jobs=Jobs(duration=(0.1, 0.2)))
     account = store.account(queue=1)
+    store.give_up_locks_soon(monkeypatch)
     async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as client:
         async with store.locked():
             task = asyncio.create_task(client.generate(ENDPOINT, prompt="a fox"))
@@ -149,7 +147,7 @@ async def test_locked_account_is_logged_once_and_submits_wait(store, monkeypatch
     assert ["submits and polls wait for the account"] == [
         each.partition(":")[0] for each in messages
     ]
-    assert re.search("locked|Timeout", messages[0])
+    assert re.search("locked|lock timeout", messages[0])
     assert KEY not in messages[0]
 
 

@@ -5,6 +5,7 @@ from collections import deque
 from itertools import pairwise
 
 import pytest
+from everyday import pairs
 
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
 
@@ -54,8 +55,7 @@ async def test_without_a_rate_no_times_are_given(members):
     assert (await member.report(polls_wanted=5)).poll_times is None
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("count", [1, 2, 8, 32])
+@pytest.mark.parametrize(("count", "seed"), pairs((1, 2, 8, 32), range(5)))
 async def test_rate_holds_over_all_clients(members, clock, count, seed):
     """Clients that are late by random times poll at most `rate` times within any one second."""
     dice, rate = random.Random(seed), 100

@@ -11,10 +11,11 @@ from postgres_server import PostgresServer
 
 from modelslab_async import AccountError, Client, PostgresAccount, Ticket, WrongAccount
 from modelslab_async._account.account_reports import KeyReport, SlotUse
+from modelslab_async._account.postgres_address import passwords
 from modelslab_async.emulator import Emulator, Jobs, run_server
 
 from .conftest import KEY_DIGEST
-from .stores import PostgresStore
+from .stores import ManualClock, PostgresStore
 
 KEY = "a-test-key-1234"
 PASSWORD = "a-secret-password"
@@ -110,10 +111,40 @@ async def test_clock_of_the_server_that_is_set_back_holds_up_nothing(members, cl
     assert [] == other.tickets, "a client that lives lost its ticket"
 
 
+async def test_clock_of_the_server_that_is_set_forward_breaks_no_limit(members, clock):
+    """The submit of a client that counts as dead for now keeps its slot, and so does its ticket."""
+    member, other = members(2, queue=2)
+    await member.report(waiting=2)
+    member.submitted(3)
+    await member.report()
+    clock.now += 3000.0
+    await other.report(waiting=2)
+    await member.report()
+    await other.report(waiting=2)
+    assert 0 == other.in_flight
+    assert 1 == member.in_flight
+
+
+async def test_reply_that_cannot_be_read_loses_no_ticket(members, store):
+    """It handed over a damaged ticket and a good one. The good one comes again."""
+    gone, heir = members(2, queue=1)
+    await gone.report(waiting=1)
+    gone.submitted(7)
+    await gone.leave()
+    store.run(f"INSERT INTO held_tickets VALUES ('{KEY_DIGEST}', '', '', 1, '', 0, 0)")
+    with pytest.raises(ValueError, match="family"):
+        await heir.report(waiting=1)
+    store.run("DELETE FROM held_tickets WHERE family = ''")
+    await heir.report()
+    assert [Ticket("images", 7)] == heir.tickets
+
+
 async def test_server_that_is_killed_keeps_all_slots(caplog):
     """While it is down no submit starts. Afterwards the slots are those that were in use."""
     with PostgresServer.running() as server:
-        emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(1.0, 1.0)))
+        # The first job lasts until the server is up again.
+        clock = ManualClock()
+        emulator = Emulator(queue_limit=1, jobs=Jobs(duration=(1.0, 1.0)), clock=clock)
         account = PostgresAccount(server.address, queue=1)
         async with run_server(emulator) as url, Client(KEY, base_url=url, account=account) as one:
             await one.submit("realtime/text2img", prompt="a fox")
@@ -128,6 +159,7 @@ async def test_server_that_is_killed_keeps_all_slots(caplog):
                         await asyncio.sleep(0.01)
                 assert 1 == len(emulator.submits)
                 server.start()
+                clock.now += 1.0
                 await task
         assert 2 == len(emulator.submits)
         assert all(submit.ticket is not None for submit in emulator.submits), "a submit drew a 429"
@@ -234,6 +266,13 @@ def test_tables_of_another_program_are_left_as_they_are(store):
         store.account()
     tables = f"SELECT tablename FROM pg_tables WHERE schemaname = '{store.schema}'"
     assert [("pauses",)] == store.run(tables)
+
+
+@pytest.mark.parametrize("name", ["password", "sslpassword"])
+def test_passwords_among_the_settings_of_an_address_are_known(name):
+    """They are cut out of the errors of the server and of its driver."""
+    address = f"postgresql://user:first@host/db?{name}=a%2Fsecond"
+    assert {"first", "a/second", "a%2Fsecond"} == passwords(address)
 
 
 def test_missing_asyncpg_is_named(monkeypatch):
