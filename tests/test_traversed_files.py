@@ -1,8 +1,10 @@
 """A reader who follows one call meets a bounded number of files."""
 
 import asyncio
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,8 +20,10 @@ MOST_FILES_OF_BATCH = 46
 JOBS = Jobs(duration=(0.5, 0.5))
 
 
-def collector(files: set[str]) -> Callable[[FrameType, str, Any], None]:
-    """A profile function that collects the files of the client whose functions are called."""
+@contextmanager
+def traversed_files() -> Iterator[set[str]]:
+    """Collect the files of the client whose functions are called in the block."""
+    files: set[str] = set()
 
     def on_call(frame: FrameType, event: str, _: Any) -> None:
         path = Path(frame.f_code.co_filename)
@@ -28,22 +32,26 @@ def collector(files: set[str]) -> Callable[[FrameType, str, Any], None]:
             if not name.startswith("emulator/"):
                 files.add(name)
 
-    return on_call
+    # The garbage collector may end generators that other tests have left.
+    gc.collect()
+    gc.disable()
+    sys.setprofile(on_call)
+    try:
+        yield files
+    finally:
+        sys.setprofile(None)
+        gc.enable()
 
 
 async def test_wait_traverses_few_files():
     """`wait` on a client that has polled before, over the default transport."""
     emulator = Emulator(jobs=JOBS)
     first, second = emulator.add_jobs(2, ["images"])
-    files: set[str] = set()
     async with run_server(emulator) as url, Client("a-key", base_url=url) as client:
         await client.wait(first)
         await asyncio.sleep(0)
-        sys.setprofile(collector(files))
-        try:
+        with traversed_files() as files:
             await client.wait(second)
-        finally:
-            sys.setprofile(None)
     assert MOST_FILES_OF_WAIT >= len(files), sorted(files)
 
 
@@ -51,7 +59,6 @@ async def test_batch_traverses_few_files(tmp_path):
     """`Batch.add` and `run` on such a client. What the journal's thread runs does not count."""
     emulator = Emulator(jobs=JOBS)
     first, *tickets = emulator.add_jobs(4, ["images"])
-    files: set[str] = set()
     async with (
         run_server(emulator) as url,
         Client("a-key", base_url=url) as client,
@@ -59,11 +66,8 @@ async def test_batch_traverses_few_files(tmp_path):
     ):
         await client.wait(first)
         await asyncio.sleep(0)
-        sys.setprofile(collector(files))
-        try:
+        with traversed_files() as files:
             await batch.add(tickets)
             outcomes = [outcome async for outcome in batch.run()]
-        finally:
-            sys.setprofile(None)
     assert 3 == len(outcomes)
     assert MOST_FILES_OF_BATCH >= len(files), sorted(files)

@@ -22,9 +22,13 @@ NO = OK.replace(b"{}", b"no")
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
 
 
+# By default, httpx drops a connection that was idle for five seconds.
+PATIENT = httpx.Limits(keepalive_expiry=600.0)
+
+
 def patient_client(**settings):
-    """A client of httpx without its timeout of five seconds."""
-    return httpx.AsyncClient(**{"timeout": 600.0, **settings})
+    """A client of httpx without its two limits of five seconds."""
+    return httpx.AsyncClient(**{"timeout": 600.0, "limits": PATIENT, **settings})
 
 
 @pytest.fixture(params=["transport", "client"])
@@ -33,7 +37,8 @@ def over(request):
 
     @asynccontextmanager
     async def opened():
-        given = httpx.AsyncHTTPTransport() if request.param == "transport" else patient_client()
+        is_client = request.param == "client"
+        given = patient_client() if is_client else httpx.AsyncHTTPTransport(limits=PATIENT)
         async with given:
             yield as_transport(given, 4)
 
@@ -208,7 +213,7 @@ async def test_submit_opens_a_new_connection(over, tls):
 
 async def test_submit_opens_a_new_connection_though_the_pool_is_full(tls):
     """With one connection in the pool, an idle one makes room."""
-    limits = httpx.Limits(max_connections=1)
+    limits = httpx.Limits(max_connections=1, keepalive_expiry=600.0)
     async with Server(tls=tls) as server, patient_client(limits=limits) as client:
         http = as_transport(client, 1)
         for needs_new_connection in (False, True):
