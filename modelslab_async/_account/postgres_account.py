@@ -29,7 +29,7 @@ class PostgresAccount:
     Give it to each client:
     `Client(account=PostgresAccount("postgresql://host/database", rate=100, queue=5))`. All
     processes that name the same database and schema share the account. A client whose host dies
-    or is cut off holds up nothing: the others take over its tickets and free their slots.
+    or is cut off does not block the others: they take over its tickets and free their slots.
 
     The database holds no API key, only a digest of it. All times are those of the server, so the
     clocks of the hosts do not matter. While the server cannot be reached, no submit and no poll
@@ -42,9 +42,10 @@ class PostgresAccount:
         address: The address of the database, as libpq writes it, such as
             `"postgresql://user@host/database?sslmode=verify-full"`. A password may be in it, in
             `PGPASSWORD` or in `~/.pgpass`. It is never shown.
-        rate: The most polls a second with one key, of all clients together; None for no limit.
-        queue: The most queued generations for each key, of all clients together: 5, 10 or 15, as
-            the plan says; None for no limit.
+        rate: The maximum number of polls a second with one key, of all clients together; None for
+            no limit.
+        queue: The maximum number of queued generations for each key, of all clients together: 5, 10
+            or 15, as the plan says; None for no limit.
         schema: The schema with the tables of the account. It is created if it does not exist.
             Accounts with different limits need a schema each.
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from .._models.account_errors import AccountError
 from .postgres_address import check_address, passwords, show_address
 
-# The most seconds for a connection, and for a statement. The lock of an account is held for about
-# a millisecond, and given up after eight seconds.
+# The maximum number of seconds for a connection, and for a statement. A client holds the lock of
+# the account for about a millisecond. A statement that waits for it fails after eight seconds.
 _CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 10.0
 
