@@ -58,8 +58,8 @@ async def measured(_response):
 KINDS = {
     **HTTP11_TRANSPORTS,
     "transport": httpx.AsyncHTTPTransport,
-    "client": httpx.AsyncClient,
-    "hook": lambda: httpx.AsyncClient(event_hooks={"response": [measured]}),
+    "client": lambda: httpx.AsyncClient(timeout=600.0),
+    "hook": lambda: httpx.AsyncClient(timeout=600.0, event_hooks={"response": [measured]}),
     "wrapper": RetryingTransport,
 }
 
@@ -156,7 +156,9 @@ async def test_unknown_host_name_started_nothing(monkeypatch, kind):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    async with submitting("http://service.example/api", kind) as client:
+    # An attempt that runs out of time may end before it asks for the address.
+    patience = {"submit_timeout": 600.0, "unsent_timeout": 600.0}
+    async with submitting("http://service.example/api", kind, **patience) as client:
         outcome = await end_of(client)
     assert type(outcome) is TransportError
     assert not outcome.may_have_been_sent
