@@ -1,6 +1,7 @@
 """Turns SQLite's errors into journal errors that say what to do. It repairs nothing."""
 
 import sqlite3
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,8 @@ _BLOCKED_SIBLING_MESSAGE: Final = (
 _SIBLING_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 # The size of the smallest page, and so of the smallest database: https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
+# A folder is left to SQLite, which refuses it.
+_EXPECTED_FILE_TYPES: Final = (0, stat.S_IFREG, stat.S_IFDIR)
 # Part of the message of an error that Python itself raises, without an SQLite result code.
 _UNDECODABLE_TEXT: Final = "Could not decode to UTF-8"
 
@@ -125,6 +128,14 @@ def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
     return JournalError, _CANNOT_CREATE_MESSAGE
 
 
+def _file_type(path: Path) -> int:
+    """The type of a file, 0 if there is none. On Python 3.14, `Path.exists` hides other errors."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 def check_file(path: str) -> None:
     """
     Raise an error if SQLite must not open the path of a journal.
@@ -140,16 +151,17 @@ def check_file(path: str) -> None:
     """
     for suffix in _SIBLING_SUFFIXES:
         sibling = Path(f"{path}{suffix}")
-        if sibling.exists() and not (sibling.is_file() or sibling.is_dir()):
+        if _file_type(sibling) not in _EXPECTED_FILE_TYPES:
             raise JournalError(_BLOCKED_SIBLING_MESSAGE.format(name=sibling.name), path=path)
     # Look at the log before the file. A process that creates a journal writes the file before the
     # log, so in the other order this check could see an empty file and then its new log.
     wal = Path(f"{path}-wal")
-    has_unmerged_wal = wal.is_file() and wal.stat().st_size > 0
+    has_unmerged_wal = _file_type(wal) == stat.S_IFREG and wal.stat().st_size > 0
     file = Path(path)
-    if not file.is_file():
-        if file.exists() and not file.is_dir():
-            raise WrongJournal(_NOT_A_FILE_MESSAGE, path=path)
+    file_type = _file_type(file)
+    if file_type not in _EXPECTED_FILE_TYPES:
+        raise WrongJournal(_NOT_A_FILE_MESSAGE, path=path)
+    if file_type != stat.S_IFREG:
         return
     size = file.stat().st_size
     if not size and has_unmerged_wal:

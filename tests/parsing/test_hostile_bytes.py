@@ -56,10 +56,14 @@ def test_depth_limit_is_exact(key, levels):
 @pytest.mark.parametrize("inside", [b"[", b'{"a":'])
 def test_body_deeper_than_the_recursion_limit_is_unreadable(inside):
     """It makes no difference whether its brackets are closed."""
+    # Python 3.14 has no limit of this kind. It reads both bodies to their ends.
+    limited = sys.version_info < (3, 14)
     body = b'{"status":"success","output":' + inside * 12_000
-    for end in (b"", b"1" + (b"]" if inside == b"[" else b"}") * 12_000 + b"}"):
-        with pytest.raises(UnreadableReply, match="too deeply"):
-            read(body + end)
+    closed = body + b"1" + (b"]" if inside == b"[" else b"}") * 12_000 + b"}"
+    with pytest.raises(UnreadableReply, match="too deeply" if limited else "no JSON"):
+        read(body)
+    with pytest.raises(UnreadableReply, match="too deeply" if limited else "deeper than 64"):
+        read(closed)
 
 
 WIDE = {

@@ -28,6 +28,7 @@ from modelslab_async import (
     UntrustedServer,
 )
 from modelslab_async._transport.credentials import Credentials
+from modelslab_async._transport.http11.connection import Connection
 from modelslab_async._transport.sender import Sender, as_transport
 
 KEY = "canary-key-Zq81"
@@ -253,9 +254,11 @@ async def handshake_server(context):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(300)
         serving = asyncio.create_task(asyncio.to_thread(serve))
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}", handshakes
-        listener.shutdown(socket.SHUT_RDWR)
-        await serving
+        try:
+            yield f"https://127.0.0.1:{listener.getsockname()[1]}", handshakes
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            await serving
 
 
 def tls(**settings):
@@ -297,19 +300,48 @@ async def test_failed_handshake_is_permanent(kind, settings, monkeypatch, tmp_pa
 @pytest.mark.parametrize("kind", CODECS)
 @pytest.mark.parametrize("name", DISAGREEMENTS)
 async def test_submit_with_failed_handshake(kind, name, monkeypatch, tmp_path):
-    """It never left, except with TLS 1.3, where the server may refuse after the request."""
+    """It never left, except with TLS 1.3, where the refusal may come before or after it."""
     authority, context = tls(**DISAGREEMENTS[name])
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    expected = SubmitUncertain if name.endswith("1.3") else HandshakeFailed
+    expected = (HandshakeFailed, SubmitUncertain) if name.endswith("1.3") else HandshakeFailed
     async with handshake_server(context) as (url, handshakes):
         async with Client(KEY, base_url=url, http=KINDS[kind]()) as client:
             with pytest.raises(expected) as caught:
                 await client.submit("realtime/text2img", prompt="x")
         assert 1 == len(handshakes)
-    error = caught.value.__cause__ if expected is SubmitUncertain else caught.value
+    is_uncertain = isinstance(caught.value, SubmitUncertain)
+    error = caught.value.__cause__ if is_uncertain else caught.value
     assert isinstance(error, HandshakeFailed)
-    assert error.may_have_been_sent == (expected is SubmitUncertain)
+    assert error.may_have_been_sent == is_uncertain
+
+
+@pytest.mark.parametrize("kind", CODECS)
+@pytest.mark.parametrize("seen", ["closing", "lost"])
+async def test_refusal_that_overtakes_the_request_is_permanent(kind, seen):
+    """A connection that the server refused before it was used tells why, and sent nothing."""
+    authority, server_context = tls(verify_mode=ssl.CERT_REQUIRED)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    lost = asyncio.Event()
+    async with handshake_server(server_context) as (url, _):
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(
+                KINDS[kind]()._make_codec,
+                on_connected=lambda _: None,
+                on_closed=lambda _: lost.set(),
+            ),
+            "127.0.0.1",
+            httpx.URL(url).port,
+            ssl=context,
+        )
+        await until(lambda: lost.is_set() if seen == "lost" else connection.is_closing)
+        try:
+            with pytest.raises(HandshakeFailed, match="certificate required") as caught:
+                await connection.exchange(Request(method="GET", url=url), "127.0.0.1")
+        finally:
+            connection.abort()
+    assert not caught.value.may_have_been_sent
 
 
 async def test_server_without_tls_is_permanent(http):

@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._is_connected = False
         self._is_aborted = False
         self._pending: asyncio.Future[_Result] | None = None
+        self._may_have_sent = False
         self._unread = bytearray()
         self._has_seen_eof = False
         self._close_error: ModelsLabError | None = None
@@ -61,12 +62,13 @@ class Connection(asyncio.Protocol):
             ConnectionImpossible: The server demands a different kind of TLS.
         """
         future = self._pending = asyncio.get_running_loop().create_future()
-        if self._transport.is_closing():
-            # If `connection_lost` has run already, it cannot resolve the new future.
-            self._set_result(TransportError(CONNECTION_CLOSED, may_have_been_sent=False))
+        self._may_have_sent = not self._transport.is_closing()
         try:
-            # The encoded request contains the key, so no local variable may hold it.
-            self._transport.write(self._codec.encode(request, host))
+            if self._may_have_sent:
+                # The encoded request contains the key, so no local variable may hold it.
+                self._transport.write(self._codec.encode(request, host))
+            else:
+                self._abort_unsent()
         except UnsendableError:
             result: _Result = TransportError(
                 "the request has a URL or a header that HTTP cannot carry", may_have_been_sent=False
@@ -93,6 +95,12 @@ class Connection(asyncio.Protocol):
         self._set_result(TransportError(reason))
         if self._is_connected:
             self._transport.abort()
+
+    def _abort_unsent(self) -> None:
+        """End the exchange with what `connection_lost` is told, or was told before it began."""
+        self._transport.abort()
+        if self._close_error is not None:
+            self._set_result(self._close_error)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # `isinstance` would fail, because uvloop's transports do not inherit from asyncio's.
@@ -124,9 +132,13 @@ class Connection(asyncio.Protocol):
             self._feed(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        final = permanent_tls_error(exc, in_handshake=False, may_have_been_sent=True)
-        self._close_error = final or TransportError(
-            f"{CONNECTION_CLOSED} ({type(exc).__name__})" if exc else CONNECTION_CLOSED
+        may_have_been_sent = self._pending is not None and self._may_have_sent
+        tls_error = permanent_tls_error(
+            exc, in_handshake=False, may_have_been_sent=may_have_been_sent
+        )
+        self._close_error = tls_error or TransportError(
+            f"{CONNECTION_CLOSED} ({type(exc).__name__})" if exc else CONNECTION_CLOSED,
+            may_have_been_sent=may_have_been_sent,
         )
         if not self._unread:
             self._set_result(self._close_error)
