@@ -23,7 +23,7 @@ from ._scheduling.pace_protocol import PacePolicy
 from ._submitting.submit_recorder import reply_or_raise
 from ._transport.credentials import Credentials
 from ._transport.httpx_library import HTTPArgument
-from ._transport.sender import as_transport
+from ._transport.transport_choice import as_transport
 
 
 class Client:
@@ -132,7 +132,8 @@ class Client:
             TransientError: Too many polls in a row failed, by the limits of the pace.
             ValueError: The ticket is ill-formed, or its family unknown. Nothing was sent.
         """
-        check_nonnegative_seconds("timeout", timeout, optional=True)
+        if timeout is not None:
+            check_nonnegative_seconds("timeout", timeout)
         return success_or_raise(await self.engine.outcome(Ticket.of(ticket), timeout))
 
     async def gather(

@@ -16,15 +16,27 @@ class Yielder:
         self._last_yield = self._clock()
         self._count = 0
 
-    async def maybe_yield(self) -> None:
-        """Let other tasks run, if this task has run for more than 4 ms. Call this once an item."""
+    def is_due(self) -> bool:
+        """
+        Whether this task has run for more than 4 ms, so that `maybe_yield` would yield now.
+
+        Call either method once an item. This one needs no coroutine. After True, call `yield_now`.
+        """
         self._count += 1
-        if (
+        return (
             self._count % _ITEMS_PER_CLOCK_CHECK == 0
             and self._clock() - self._last_yield > _MAX_BUSY_S
-        ):
-            await asyncio.sleep(0)
-            self._last_yield = self._clock()
+        )
+
+    async def yield_now(self) -> None:
+        """Let other tasks run."""
+        await asyncio.sleep(0)
+        self._last_yield = self._clock()
+
+    async def maybe_yield(self) -> None:
+        """Let other tasks run, if this task has run for more than 4 ms. Call this once an item."""
+        if self.is_due():
+            await self.yield_now()
 
 
 @define(eq=False)
@@ -36,6 +48,8 @@ class Wakeup:
 
     def wake(self) -> None:
         """Wake the task that waits, or let the next `wait` return at once."""
+        if self._is_set:
+            return
         self._is_set = True
         if self._future is not None and not self._future.done():
             self._future.set_result(None)

@@ -61,8 +61,12 @@ async def read_source(
         none. Only a cancellation of this task, KeyboardInterrupt and SystemExit are raised here.
     """
     try:
-        async with aclosing(iterate(source)) as items:
-            async for item in items:
+        if isinstance(source, AsyncIterable):
+            async with aclosing(iterate(source)) as items:
+                async for item in items:
+                    await accept(item)
+        else:
+            for item in source:
                 await accept(item)
     except asyncio.CancelledError:
         if is_cancelled():

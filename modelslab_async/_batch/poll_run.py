@@ -77,7 +77,7 @@ class PollRun:
         """Start polling and renewing the lease."""
         self._engine.listeners.add(self._tickets.on_event)
         self._feed.subscribe(self._has_news.set)
-        self._engine.poll_guards.add(self._may_poll)
+        self._engine.poller.poll_guards.append(self._may_poll)
         polling = asyncio.create_task(self._poll(timeout, window), name="modelslab_async batch")
         renewing = asyncio.create_task(self._hold_lease(polling), name="modelslab_async lease")
         self._tasks = [polling, renewing]
@@ -125,7 +125,7 @@ class PollRun:
             await asyncio.wait(self._tasks)
             await self._engine.wait_for_drops()
         finally:
-            self._engine.poll_guards.remove(self._may_poll)
+            self._engine.poller.poll_guards.remove(self._may_poll)
             await self._release()
         await self._pace_store.save()
 

@@ -13,7 +13,7 @@ from .._models.replies import Failed, Processing, Reply, Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
-from .._polling.listeners import Listeners, PollGuards
+from .._polling.listeners import Listeners
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
 from .._polling.watchers import OutcomeWatcher
@@ -50,7 +50,6 @@ class Engine:
         pace: The rule that says when to poll.
         redact: Replaces the client's keys in bytes by "[key]".
         listeners: Functions that are called with each event of the poller.
-        poll_guards: Functions that may delay a poll.
         poller: Polls every open ticket.
         status_client: Polls one ticket once.
         endpoints: Checks requests, and asks endpoints that answer at once.
@@ -65,7 +64,6 @@ class Engine:
         self._wait_timeout = settings.wait_timeout
         self.redact = credentials.redact
         self.listeners = Listeners(settings.on_event)
-        self.poll_guards = PollGuards()
         self.status_client = StatusClient(families, sender)
         self._queue = settings.queue
         poll_rates = even_poll_rates(settings.rate)
@@ -80,7 +78,6 @@ class Engine:
             self.status_client,
             workers=settings.workers,
             listeners=self.listeners,
-            poll_guards=self.poll_guards,
         )
         self.endpoints = EndpointService(endpoints, families, sender)
         self.webhooks = WebhookAddresses()

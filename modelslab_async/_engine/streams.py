@@ -33,10 +33,12 @@ async def stream_outcomes(
     )
     try:
         while True:
-            outcome = await buffer.take()
+            # Most outcomes come together, and taking one that is ready needs no coroutine.
+            outcome = buffer.take_ready() or await buffer.take()
             if outcome is not None:
                 yield outcome
-                await yielder.maybe_yield()
+                if yielder.is_due():
+                    await yielder.yield_now()
                 continue
             overdue_tickets = buffer.overdue(asyncio.get_running_loop().time(), _TIMEOUTS_PER_YIELD)
             for ticket in overdue_tickets:
@@ -62,8 +64,9 @@ async def gather_outcomes(
     wanted: list[Ticket] = []
     for given in tickets:
         wanted.append(ticket := Ticket.of(given))
-        engine.status_client.family_of(ticket)
-        await yielder.maybe_yield()
+        engine.status_client.tier_and_host_of(ticket)
+        if yielder.is_due():
+            await yielder.yield_now()
     # A ticket that comes twice is polled once, and its outcome comes twice.
     outcomes = {
         outcome.ticket: outcome
@@ -74,7 +77,8 @@ async def gather_outcomes(
     ordered: list[Outcome] = []
     for ticket in wanted:
         ordered.append(outcomes[ticket])
-        await yielder.maybe_yield()
+        if yielder.is_due():
+            await yielder.yield_now()
     return ordered
 
 

@@ -104,6 +104,11 @@ class Ticket:
     family: str = field(converter=_intern_family, validator=_check_family)
     id: str = field(converter=_id_to_str, validator=_check_id)
 
+    # Each ticket is looked up several times, and a string knows its hash. The hash of both strings
+    # would have to be calculated each time, and tickets of two families rarely have the same id.
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """

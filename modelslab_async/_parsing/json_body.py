@@ -129,7 +129,8 @@ def searchable_part(message: str) -> str:
 def first_text(body: Mapping[str, Any], *names: str) -> str:
     """Return the text of the first of these fields that is not empty."""
     for name in names:
-        if message := to_text(body.get(name)):
+        value = body.get(name)
+        if value and (message := to_text(value)):
             return message
     return ""
 

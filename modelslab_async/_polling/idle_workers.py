@@ -43,14 +43,14 @@ class IdleWorkers:
         self._started += 1
         return True
 
-    def arm(self) -> None:
-        """Wake a worker if a poll is due, else set the timer for the next poll."""
+    def arm(self, now: float | None = None) -> None:
+        """Wake a worker if a poll is due, else set the timer. `now` saves a look at the clock."""
         if not self._idle and self._started == self._size:
             return
         when = self._next_poll_at()
         if when is None or when == math.inf:
             return
-        if when <= self._loop.time():
+        if when <= (self._loop.time() if now is None else now):
             self._wake_worker()
         elif self._timer is None or self._timer_due != when:
             self.cancel_timer()

@@ -32,11 +32,11 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .idle_workers import IdleWorkers
-from .listeners import Listeners, Notifier, PollGuards, callers_of
+from .listeners import Listeners
 from .status_client import TicketStatusClient
 from .unexpected_errors import log_unexpected, poller_error, ticket_error
 from .watcher_removal import WatcherRemoval
-from .watchers import timed_out
+from .watchers import Notifier, callers_of, timed_out
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -52,13 +52,13 @@ class Poller:
     Attributes:
         notifier: Passes replies and outcomes to watchers, listeners and the owner of the slots.
         telemetry: Makes a span of each poll; None for none.
+        poll_guards: Functions that may delay a poll. A ticket is polled if all return True.
 
     Args:
         schedule: Decides what is polled when.
         status_client: Polls one ticket once.
         workers: The maximum number of polls in flight.
         listeners: Called with each event.
-        poll_guards: May delay a poll.
         jitter: Returns random numbers from 0 to 1.
     """
 
@@ -69,7 +69,6 @@ class Poller:
         *,
         workers: int,
         listeners: Listeners,
-        poll_guards: PollGuards | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._schedule = schedule
@@ -77,7 +76,7 @@ class Poller:
         self._max_workers = workers
         self.notifier = Notifier(listeners, schedule.policy.limits)
         self.telemetry: Telemetry | None = None
-        self._poll_guards = poll_guards or PollGuards()
+        self.poll_guards: list[Callable[[Ticket], bool]] = []
         self._jitter = jitter
         self._wakeup = Wakeup()
         self._drops = WatcherRemoval(self.unwatch)
@@ -101,18 +100,19 @@ class Poller:
         if self._fatal_error is not None:
             watcher.fail(self._fatal_error)
             return
+        now = self._loop.time()
         self._schedule.add(
             ticket,
             watcher,
             tier=tier,
             host=host,
-            now=self._loop.time(),
+            now=now,
             jitter=self._jitter(),
             eta=initial_state.eta,
             just_submitted=initial_state.just_submitted,
             expects_webhook=initial_state.expects_webhook,
         )
-        self._pool.arm()
+        self._pool.arm(now)
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
         """Poll an open ticket now. See `Schedule.nudge`."""
@@ -228,11 +228,12 @@ class Poller:
 
     async def _run_worker(self) -> None:
         while True:
-            entry = self._schedule.take(self._loop.time())
+            now = self._loop.time()
+            entry = self._schedule.take(now)
             if entry is None:
                 await self._pool.wait_until_woken()
                 continue
-            self._pool.arm()
+            self._pool.arm(now)
             await self._poll_entry(entry)
             if self._schedule.has_pending_refusals:
                 await self._complete_refused()
@@ -240,7 +241,7 @@ class Poller:
     async def _poll_entry(self, entry: Entry) -> None:
         """Poll one ticket. An unexpected error ends that ticket, and not the worker."""
         try:
-            if not self._poll_guards.allows(entry.ticket):
+            if self.poll_guards and not all(allows(entry.ticket) for allows in self.poll_guards):
                 self._schedule.return_unpolled(entry, self._loop.time())
                 await asyncio.sleep(0)
                 return
@@ -279,11 +280,11 @@ class Poller:
         due: float,
     ) -> None:
         now = self._loop.time()
-        watchers = entry.watchers
+        watchers, elapsed = entry.watchers, now - poll_started
         effects = self._schedule.feed(entry, result, now, self._jitter())
-        self.notifier.report_update(entry.ticket, watchers, result)
-        times = {"overdue": poll_started - due, "elapsed": now - poll_started}
-        self.notifier.report_poll(entry, watchers, result, effects, **times)
+        self.notifier.report_poll(
+            entry, watchers, result, effects, overdue=poll_started - due, elapsed=elapsed
+        )
         if effects.completion is not None:
             self.notifier.report_completion(effects.completion)
 

@@ -110,15 +110,14 @@ class StatusClient:
         Raises:
             ValueError: See `family_of`.
         """
+        known = self._tiers_and_hosts.get(ticket.family)
+        if known is not None:
+            self._families[ticket.family].check(ticket)
+            return known
         family = self.family_of(ticket)
-        tier_and_host = self._tiers_and_hosts.get(ticket.family)
-        if tier_and_host is None:
-            tier_and_host = (
-                self._sender.credentials.key_tier(family.tier),
-                urlsplit(family.url).netloc,
-            )
-            self._tiers_and_hosts[ticket.family] = tier_and_host
-        return tier_and_host
+        tier, host = self._sender.credentials.key_tier(family.tier), urlsplit(family.url).netloc
+        self._tiers_and_hosts[ticket.family] = tier, host
+        return tier, host
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """Return a ticket's key tier and family. A refusal ends all tickets of one of the two."""

@@ -53,6 +53,7 @@ class StreamBuffer:
         is_source_read: Whether the source has no more tickets.
         source_error: The exception that the source raised, if any.
         context: The context variables of the caller that reads the stream.
+        wants_updates: False, because a stream takes only outcomes. See `Watcher`.
     """
 
     window: int
@@ -61,6 +62,7 @@ class StreamBuffer:
     is_source_read: bool = False
     source_error: BaseException | None = None
     context: Context = Factory(copy_context)
+    wants_updates: bool = False
     _open: dict[Ticket, _OpenTicket] = Factory(dict)
     _unread: deque[Outcome] = Factory(deque)
     _recent_outcomes: OrderedDict[Ticket, Outcome] = Factory(OrderedDict)
@@ -72,11 +74,6 @@ class StreamBuffer:
     _room_wakeup: Wakeup = Factory(Wakeup)
 
     @property
-    def wants_updates(self) -> bool:
-        """False, because a stream takes only outcomes. See `Watcher`."""
-        return False
-
-    @property
     def is_finished(self) -> bool:
         """Whether the source is read and every outcome is taken."""
         return self.is_source_read and not self._open and not self._unread
@@ -86,10 +83,12 @@ class StreamBuffer:
         """The tickets that have no outcome yet."""
         return tuple(self._open)
 
-    def register(self, ticket: Ticket, now: float) -> bool:
+    def register(self, ticket: Ticket) -> bool:
         """Add a ticket. Return False if it is open already or its outcome is known."""
         self._used_window += 1
-        outcome = self._recent_outcomes.get(ticket) or self._known_refusal(ticket)
+        outcome: Outcome | None = self._recent_outcomes.get(ticket)
+        if outcome is None and self._refusals:
+            outcome = self._known_refusal(ticket)
         if outcome is not None:
             self._unread.append(outcome)
             self._wakeup.wake()
@@ -101,8 +100,9 @@ class StreamBuffer:
         if self.timeout is None:
             self._open[ticket] = _ONCE_NO_DEADLINE
         else:
-            self._open[ticket] = _OpenTicket(1, now + self.timeout)
-            self._add_deadline(now + self.timeout, ticket)
+            deadline = asyncio.get_running_loop().time() + self.timeout
+            self._open[ticket] = _OpenTicket(1, deadline)
+            self._add_deadline(deadline, ticket)
         return True
 
     def start_watching(
@@ -119,20 +119,15 @@ class StreamBuffer:
         """See `Watcher.notify`."""
         if isinstance(update, Processing):
             return
-        self._unread.extend([update] * self._open.pop(update.ticket, _NOT_OPEN).times)
+        ticket = update.ticket
+        self._unread.extend((update,) * self._open.pop(ticket, _NOT_OPEN).times)
         self._wakeup.wake()
-        match update:
-            case Unresolved(cause=AuthenticationError() | PaymentRequired()):
-                tier, _ = self.scope_of(update.ticket)
-                self._refusals[tier] = update.cause
-            case Unresolved(cause=PermissionDenied()):
-                self._refusals[self.scope_of(update.ticket)] = update.cause
-            case Unresolved():
-                pass
-            case _:
-                self._recent_outcomes[update.ticket] = update
-                if len(self._recent_outcomes) > self.window:
-                    self._recent_outcomes.popitem(last=False)
+        if isinstance(update, Unresolved):
+            self._remember_refusal(ticket, update.cause)
+            return
+        self._recent_outcomes[ticket] = update
+        if len(self._recent_outcomes) > self.window:
+            self._recent_outcomes.popitem(last=False)
 
     def fail(self, error: BaseException) -> None:
         """See `Watcher.fail`."""
@@ -145,10 +140,23 @@ class StreamBuffer:
         self.source_error = error
         self._wakeup.wake()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the window has no room for one more ticket."""
+        return self._used_window >= self.window
+
     async def wait_for_room(self) -> None:
         """Wait until the window has room for one more ticket."""
-        while self._used_window >= self.window:
+        while self.is_full:
             await self._room_wakeup.wait()
+
+    def take_ready(self) -> Outcome | None:
+        """Return the next outcome without waiting; None if none is ready."""
+        if not self._unread:
+            return None
+        self._used_window -= 1
+        self._room_wakeup.wake()
+        return self._unread.popleft()
 
     async def take(self) -> Outcome | None:
         """Wait for the next outcome. Return None if all are taken or a deadline has passed."""
@@ -159,11 +167,7 @@ class StreamBuffer:
             if seconds_left is not None and seconds_left <= 0:
                 return None
             await self._wakeup.wait(seconds_left)
-        if not self._unread:
-            return None
-        self._used_window -= 1
-        self._room_wakeup.wake()
-        return self._unread.popleft()
+        return self.take_ready()
 
     def overdue(self, now: float, limit: int) -> list[Ticket]:
         """Return up to `limit` open tickets whose deadline has passed."""
@@ -186,9 +190,17 @@ class StreamBuffer:
         """Whether a deadline is the current one of an open ticket."""
         return self._open.get(ticket, _NOT_OPEN).deadline == deadline
 
+    def _remember_refusal(self, ticket: Ticket, cause: ModelsLabError) -> None:
+        match cause:
+            case AuthenticationError() | PaymentRequired():
+                tier, _ = self.scope_of(ticket)
+                self._refusals[tier] = cause
+            case PermissionDenied():
+                self._refusals[self.scope_of(ticket)] = cause
+            case _:
+                pass
+
     def _known_refusal(self, ticket: Ticket) -> Unresolved | None:
-        if not self._refusals:
-            return None
         scope = self.scope_of(ticket)
         tier, _ = scope
         error = self._refusals.get(tier) or self._refusals.get(scope)
@@ -206,15 +218,16 @@ async def fill_buffer(
     tickets: Tickets, buffer: StreamBuffer, watch: Callable[[Ticket, StreamBuffer], object]
 ) -> None:
     """Read a source into a buffer as its window allows, and call `watch` for each new ticket."""
-    clock = asyncio.get_running_loop().time
     yielder = Yielder()
 
     async def register(given: TicketLike) -> None:
         ticket = Ticket.of(given)
-        await buffer.wait_for_room()
-        if buffer.register(ticket, clock()):
+        if buffer.is_full:
+            await buffer.wait_for_room()
+        if buffer.register(ticket):
             buffer.start_watching(ticket, watch)
-        await yielder.maybe_yield()
+        if yielder.is_due():
+            await yielder.yield_now()
 
     buffer.finish_source(await read_source(tickets, register, contents="tickets"))
 

@@ -1,15 +1,29 @@
-"""Watchers of one ticket, on which a caller waits. They send nothing and own no request."""
+"""
+Watchers of one ticket, on which a caller waits, and the notifier that tells them of its polls.
+
+They send nothing and own no request.
+"""
 
 import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 
 from attrs import Factory, define
 
 from .._aio.cooperation import Wakeup
-from .._models.errors import TransientError, WaitTimeout
+from .._models.errors import ModelsLabError, TransientError, WaitTimeout
+from .._models.events import Completed, Event, Paused, Polled, PollFailed
 from .._models.outcomes import Outcome, Unresolved
-from .._models.replies import Processing
+from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
+from .._parsing.reply_cache import CachedProcessing, as_processing
+from .._scheduling.effects import Completion, Effects
+from .._scheduling.host_queue import Entry
+from .._scheduling.pace_protocol import RetryLimits
+from .._scheduling.watcher_protocol import Watcher
+from .listeners import Listeners
+from .pause_log import PauseLog
+from .unexpected_errors import log_unexpected
 
 
 def timed_out(
@@ -121,3 +135,112 @@ class UpdateWatcher:
             if self._newest is not None and self._newest != seen:
                 return self._newest
             await self._wakeup.wait()
+
+
+class Notifier:
+    """
+    Passes replies, errors, pauses and outcomes to watchers and listeners.
+
+    Attributes:
+        on_completed: Called with each ticket that has ended. The owner of the slots sets this
+            function.
+
+    Args:
+        listeners: Called with each event.
+        limits: When the poller gives up a ticket or a host.
+    """
+
+    def __init__(self, listeners: Listeners, limits: RetryLimits) -> None:
+        self.on_completed: Callable[[Ticket], object] = _ignore_completed
+        self._listeners = listeners
+        self._limits = limits
+        self._pause_log: PauseLog | None = None
+
+    def report_poll(
+        self,
+        entry: Entry,
+        watchers: Sequence[Watcher],
+        result: Reply | CachedProcessing | ModelsLabError,
+        effects: Effects,
+        *,
+        overdue: float,
+        elapsed: float,
+    ) -> None:
+        """
+        Tell watchers that take every change of one poll, and listeners of its pause too.
+
+        Args:
+            entry: The ticket that was polled.
+            watchers: Its watchers before the poll ended.
+            result: The reply, or the error.
+            effects: What the poll changed.
+            overdue: By how many seconds the poll started late.
+            elapsed: How many seconds the poll took.
+        """
+        for watcher in watchers:
+            if watcher.wants_updates and isinstance(result, CachedProcessing | Processing):
+                watcher.notify(as_processing(result, entry.ticket))
+        if effects.paused is not None and isinstance(result, ModelsLabError):
+            self._pause_log = self._pause_log or PauseLog(self._limits)
+            self._pause_log.record_pause(entry.host_queue, effects.paused, result)
+        elif self._pause_log is not None and not isinstance(result, ModelsLabError):
+            self._pause_log.record_answer(entry.host_queue)
+        if self._listeners.functions:
+            context = _context_of(watchers)
+            for event in _events_of(entry, result, effects, overdue=overdue, elapsed=elapsed):
+                self._listeners(event, context)
+
+    def report_completion(self, completion: Completion) -> None:
+        """Tell watchers, slots and listeners that a ticket has ended. Their errors are logged."""
+        outcome = completion.outcome
+        for watcher in completion.watchers:
+            try:
+                watcher.notify(outcome)
+            except Exception as error:  # noqa: BLE001 -- a caller's object may raise anything.
+                log_unexpected(outcome.ticket, error)
+                watcher.fail(error)
+        try:
+            self.on_completed(outcome.ticket)
+        except Exception as error:  # noqa: BLE001 -- one ticket must not stop the poller.
+            log_unexpected(outcome.ticket, error)
+        if self._listeners.functions:
+            self._listeners(
+                Completed(outcome=outcome, polls=completion.polls, waited=completion.waited),
+                _context_of(completion.watchers),
+            )
+
+
+def _events_of(
+    entry: Entry,
+    result: Reply | CachedProcessing | ModelsLabError,
+    effects: Effects,
+    *,
+    overdue: float,
+    elapsed: float,
+) -> Iterator[Event]:
+    ticket = entry.ticket
+    match result:
+        case TransientError():
+            yield PollFailed(ticket=ticket, error=result, failures=entry.failures)
+        case ModelsLabError():
+            pass
+        case _:
+            reply = (
+                as_processing(result, ticket) if isinstance(result, CachedProcessing) else result
+            )
+            yield Polled(ticket=ticket, reply=reply, elapsed=elapsed, overdue=overdue)
+    if effects.paused is not None and isinstance(result, ModelsLabError):
+        yield Paused(tier=entry.host_queue.tier, seconds=effects.paused, cause=result)
+
+
+def callers_of(watchers: Sequence[Watcher]) -> list[Context]:
+    """Return the contexts of the callers that wait, the one that has waited longest first."""
+    return [each.context for each in watchers if each.context is not None]
+
+
+def _context_of(watchers: Sequence[Watcher]) -> Context | None:
+    return next(iter(callers_of(watchers)), None)
+
+
+def _ignore_completed(_: Ticket) -> None:
+    """Do nothing, because there are no slots to free."""

@@ -101,10 +101,10 @@ def _react_to_refusal(hosts: Hosts, entry: Entry, error: ModelsLabError, now: fl
         case AuthenticationError() | PaymentRequired():
             host_queues = hosts.with_tier(host_queue.tier)
             for each in host_queues:
-                each.health.is_proven = False
+                each.health.distrust()
             hosts.refuse_open(host_queues, error)
         case ConnectionImpossible():
-            host_queue.health.is_proven = False
+            host_queue.health.distrust()
             hosts.refuse_open([host_queue], error)
         case PermissionDenied():
             host_queue.record_answer(now)

@@ -28,12 +28,14 @@ class HostHealth:
     Attributes:
         paused_until: No poll starts before this time.
         is_proven: Whether the host has answered since its last pause or refusal of the key.
+        is_answering: Whether the latest news is an answer, so that another one changes nothing.
         last_error: The latest failure since the last answer.
         silent_s: For how many seconds polls have failed without any answer.
     """
 
     paused_until: float = -math.inf
     is_proven: bool = False
+    is_answering: bool = False
     last_error: TransientError | None = None
     silent_s: float = 0.0
     _paused_at: float = -math.inf
@@ -45,7 +47,7 @@ class HostHealth:
     def record_answer(self) -> bool:
         """Note that the host answered. Return whether this is the first answer after a pause."""
         was_paused, self._was_paused = self._was_paused, False
-        self.is_proven = True
+        self.is_proven = self.is_answering = True
         self.reset_silence()
         self._failure_streak = self._pause_streak = 0
         return was_paused
@@ -56,8 +58,13 @@ class HostHealth:
         self._failed_at = math.inf
         self.last_error = None
 
+    def distrust(self) -> None:
+        """Take the host for unproven, because it refused the key or a connection."""
+        self.is_proven = self.is_answering = False
+
     def record_failure(self, error: TransientError, poll_started: float, now: float) -> int:
         """Count a failed poll. Return the pauses in a row if it causes a pause, else 0."""
+        self.is_answering = False
         self.last_error = error
         self.silent_s += min(max(0.0, now - self._failed_at), _MAX_SILENCE_GAP_S)
         self._failed_at = now
@@ -70,12 +77,13 @@ class HostHealth:
         """Count a pause. Return the pauses in a row; 0 if the poll began before the last pause."""
         if poll_started < self._paused_at:
             return 0
+        self.is_answering = False
         self._pause_streak += 1
         return self._pause_streak
 
     def pause(self, now: float, seconds: float) -> None:
         """Allow no poll for some seconds. After that the host is unproven."""
-        self.is_proven = False
+        self.distrust()
         self._was_paused = True
         self._paused_at = now
         self.paused_until = max(self.paused_until, now + seconds)

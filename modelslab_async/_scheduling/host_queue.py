@@ -189,7 +189,7 @@ class HostQueue:
 
     def record_answer(self, now: float) -> None:
         """Note that the host answered. After a pause, spread the polls that fell due during it."""
-        if self.health.record_answer():
+        if not self.health.is_answering and self.health.record_answer():
             self._spread_backlog(now)
 
     def note_stall(self, now: float, seconds: float) -> None:
@@ -251,10 +251,11 @@ class HostQueue:
 
     def _pop(self, now: float) -> Entry:
         """Take out the most overdue entry of the family that was polled least recently."""
-        family = next(name for name, queue in self._queues.items() if _is_due(queue, now))
-        queue = self._queues[family]
-        if len(self._queues) > 1:
-            self._queues[family] = self._queues.pop(family)
+        if len(self._queues) == 1:
+            [queue] = self._queues.values()
+        else:
+            family = next(name for name, queue in self._queues.items() if _is_due(queue, now))
+            queue = self._queues[family] = self._queues.pop(family)
         self._is_next_due_known = False
         return queue.pop(now, self._step)
 

@@ -57,8 +57,8 @@ class Hosts:
             when = host_queue.next_poll_at()
             if when is None:
                 continue
-            if host_queue.tier in self._limited_tiers:
-                when = max(when, self._limited_tiers[host_queue.tier].next_allowed)
+            if self._limited_tiers:
+                when = max(when, self._rate_free_at(host_queue.tier))
             if earliest is None or when < earliest:
                 earliest = when
         return earliest
@@ -67,14 +67,16 @@ class Hosts:
         """Take out the next entry for a poll. Return None if no poll may start now."""
         for host_queue in self._queues.values():
             when = host_queue.next_poll_at()
-            if when is not None and when <= now and self._is_rate_free(host_queue.tier, now):
+            if when is None or when > now:
+                continue
+            if not self._limited_tiers or self._rate_free_at(host_queue.tier) <= now:
                 break
         else:
             return None
         if len(self._queues) > 1:
             key = host_queue.tier, host_queue.host
             self._queues[key] = self._queues.pop(key)
-        if host_queue.tier in self._limited_tiers:
+        if self._limited_tiers and host_queue.tier in self._limited_tiers:
             self._limited_tiers[host_queue.tier].record(now)
         return host_queue.take(now)
 
@@ -109,9 +111,9 @@ class Hosts:
         self._queues.clear()
         self.has_pending_refusals = False
 
-    def _is_rate_free(self, tier: Tier, now: float) -> bool:
+    def _rate_free_at(self, tier: Tier) -> float:
         poll_rate = self._limited_tiers.get(tier)
-        return poll_rate is None or poll_rate.next_allowed <= now
+        return -math.inf if poll_rate is None else poll_rate.next_allowed
 
     def _update_pending_refusals(self) -> None:
         self.has_pending_refusals = any(each.has_pending_refusals for each in self._queues.values())

@@ -97,7 +97,7 @@ class Schedule:
         family_pace = self.policy.for_family(ticket.family)
         due = now + family_pace.first_step(eta, jitter, just_submitted=just_submitted)
         host_queue = self.hosts.queue_for(tier, host)
-        if host_queue.is_idle:
+        if not host_queue.health.is_answering and host_queue.is_idle:
             # The host was not polled for a while, so earlier failures say nothing about it.
             host_queue.health.reset_silence()
         if not self._sole_watcher or self._sole_watcher[0] is not watcher:

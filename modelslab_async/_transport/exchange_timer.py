@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from .._models.exchange_record import ExchangeRecord
 from .credentials import Credentials
-from .url_parts import split_origin
+from .transport_protocol import split_origin
 
 _logger = logging.getLogger("modelslab_async")
 

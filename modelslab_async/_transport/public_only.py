@@ -10,7 +10,7 @@ import httpx
 from .connection_watch import watch_connections
 from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
 from .ip_ranges import NotPublic, is_public
-from .mock_guard import refuse_if_mocked
+from .testing_guard import refuse_if_mocked
 
 # How long an idle connection is kept. Most servers close it later than that.
 _KEEPALIVE_S = 15.0

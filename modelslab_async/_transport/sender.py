@@ -1,23 +1,27 @@
-"""Sends calls and polls, each with a deadline, and redacts responses and errors. Never retries."""
+"""
+Sender: adds the key to calls and polls, sends each with a deadline, and redacts what comes back.
+
+It never retries.
+"""
 
 import asyncio
+import json
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Final
+from urllib.parse import quote
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from .._models.errors import ModelsLabError, TransportError
 from .._models.ticket import Ticket
+from .._models.version import __version__
 from .._registry.family import Call, Family
 from .credentials import Credentials
 from .deadlines import Deadlines
 from .error_redaction import redacted_error
 from .exchange_timer import ExchangeObserver, ExchangeTimer
-from .http11.transport import HTTP11Transport
-from .httpx_adapter import HttpxClientAdapter, HttpxTransportAdapter
-from .httpx_library import HTTPArgument, library_of
-from .request_builder import RequestBuilder
 from .send_proof import is_unsent
 from .tls_errors import permanent_tls_error
 from .transport_protocol import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
@@ -26,6 +30,101 @@ from .transport_protocol import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response
 _has_level = logging.getLogger("modelslab_async").isEnabledFor
 
 _FIRST_ERROR_STATUS = 300
+# The requests ask for identity encoding, because a small compressed body can decompress to any
+# size.
+_HEADERS: tuple[tuple[str, str], ...] = (
+    ("accept", "application/json"),
+    ("accept-encoding", "identity"),
+    ("user-agent", f"modelslab-async/{__version__}"),
+)
+# Marks where the id goes in a template. It is random, so it occurs nowhere else in the request.
+_ID_PLACEHOLDER: Final = secrets.token_hex(16)
+_encode_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@frozen(repr=False)
+class _RequestTemplate:
+    """A poll request without the ticket's id. It holds the key, so its repr shows no attribute."""
+
+    method: str
+    url: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...]
+    body: tuple[bytes, ...]
+
+    @classmethod
+    def from_request(cls, request: Request) -> "_RequestTemplate":
+        """Split a request at `_ID_PLACEHOLDER`."""
+        return cls(
+            request.method,
+            tuple(request.url.split(_ID_PLACEHOLDER)),
+            request.headers,
+            tuple(request.body.split(_ID_PLACEHOLDER.encode())),
+        )
+
+    def fill(self, id_: str) -> Request:
+        """Return the request for an id that needs no quoting."""
+        return Request(
+            method=self.method,
+            url=id_.join(self.url),
+            headers=self.headers,
+            body=id_.encode().join(self.body),
+        )
+
+
+class RequestBuilder:
+    """
+    Turns calls and tickets into requests. It holds the keys, so its repr shows no attribute.
+
+    Args:
+        credentials: The keys to add.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._templates: dict[str, _RequestTemplate] = {}
+
+    def build(self, call: Call) -> Request:
+        """Return the request for a call."""
+        key = self._credentials.key_for(call.tier)
+        url, headers, fields = call.url, _HEADERS, call.fields
+        match call.key_in:
+            case "body":
+                fields = {**fields, "key": key}
+            case "header":
+                headers = (*headers, ("key", key))
+            case "query":
+                url = f"{url}{'&' if '?' in url else '?'}key={quote(key, safe='')}"
+        # A submit always has a body, even if only `{}`. So a `TrackedBody` can prove that the
+        # submit never left: its body was never read.
+        has_body = bool(fields) or not (call.repeatable or call.method == "GET")
+        if has_body:
+            headers = (*headers, ("content-type", "application/json"))
+        return Request(
+            method=call.method,
+            url=url,
+            headers=headers,
+            body=_encode_json(fields).encode() if has_body else b"",
+            needs_new_connection=not call.repeatable,
+        )
+
+    def poll(self, family: Family, ticket: Ticket) -> Request:
+        """
+        Return the request that polls a ticket.
+
+        For each family, a template is built once. Nearly all ids have only letters and digits and
+        are inserted into it without quoting. For other ids, the whole request is built.
+
+        Raises:
+            ValueError: The id does not fit this family.
+        """
+        id_ = ticket.id
+        if not (id_.isascii() and id_.isalnum()):
+            return self.build(family.build_poll(ticket))
+        template = self._templates.get(ticket.family)
+        if template is None:
+            sample = self.build(family.build_poll(Ticket(ticket.family, _ID_PLACEHOLDER)))
+            template = self._templates[ticket.family] = _RequestTemplate.from_request(sample)
+        return template.fill(id_)
 
 
 class Sender:
@@ -45,8 +144,9 @@ class Sender:
         self._transport = transport
         self.credentials = credentials
         self._request_builder = RequestBuilder(credentials)
-        self._timeout = timeout
-        self._deadlines: dict[float, Deadlines] = {}
+        self._deadlines = Deadlines(timeout)
+        # For the calls that have a timeout of their own.
+        self._other_deadlines: dict[float, Deadlines] = {}
         self.on_exchange: ExchangeObserver | None = None
 
     async def send(
@@ -68,23 +168,23 @@ class Sender:
         request = self._request_builder.build(call)
         if connect_timeout is not None:
             request = evolve(request, connect_timeout=connect_timeout)
-        is_timed = self.on_exchange is not None or _has_level(logging.DEBUG)
-        exchange = self._timed_exchange if is_timed else self._exchange
-        return await exchange(request, self._deadlines_for(timeout))
+        return await self._send(request, self._deadlines_for(timeout))
 
-    async def poll(self, family: Family, ticket: Ticket) -> Response:
+    def poll(self, family: Family, ticket: Ticket) -> Awaitable[Response]:
         """
-        Poll a ticket once.
+        Return a poll of a ticket, which is sent when it is awaited.
 
         Raises:
             TransportError: No response came within the deadline.
             ConnectionImpossible: No later attempt can succeed.
             ValueError: The ticket's id does not fit the family.
         """
-        request = self._request_builder.poll(family, ticket)
-        is_timed = self.on_exchange is not None or _has_level(logging.DEBUG)
-        exchange = self._timed_exchange if is_timed else self._exchange
-        return await exchange(request, self._deadlines_for(None))
+        return self._send(self._request_builder.poll(family, ticket), self._deadlines)
+
+    def _send(self, request: Request, deadlines: Deadlines) -> Awaitable[Response]:
+        if self.on_exchange is None and not _has_level(logging.DEBUG):
+            return self._exchange(request, deadlines)
+        return self._timed_exchange(request, deadlines)
 
     async def _timed_exchange(self, request: Request, deadlines: Deadlines) -> Response:
         timer = ExchangeTimer(
@@ -121,17 +221,19 @@ class Sender:
 
     async def aclose(self) -> None:
         """Stop the deadlines, and close the transport if it has an `aclose` method."""
-        for deadlines in self._deadlines.values():
+        self._deadlines.close()
+        for deadlines in self._other_deadlines.values():
             deadlines.close()
         close: Callable[[], Awaitable[None]] | None = getattr(self._transport, "aclose", None)
         if close is not None:
             await close()
 
     def _deadlines_for(self, timeout: float | None) -> Deadlines:
-        seconds = self._timeout if timeout is None else timeout
-        if seconds not in self._deadlines:
-            self._deadlines[seconds] = Deadlines(seconds)
-        return self._deadlines[seconds]
+        if timeout is None:
+            return self._deadlines
+        if timeout not in self._other_deadlines:
+            self._other_deadlines[timeout] = Deadlines(timeout)
+        return self._other_deadlines[timeout]
 
     def _redacted(self, response: Response) -> Response:
         body, headers = self.credentials.redact(response.body), response.headers
@@ -175,27 +277,3 @@ def _message_of(cancelled: BaseException | None) -> tuple[object, ...]:
             return cancelled.args
         cancelled = cancelled.__context__
     return ()
-
-
-def as_transport(given: HTTPArgument | None, connections: int) -> Transport:
-    """
-    Return a transport for the `http` argument of a client.
-
-    Args:
-        given: The argument that the caller passed; None for the default transport.
-        connections: The maximum number of connections to one host that the default transport opens.
-
-    Raises:
-        TypeError: The argument is not a client or transport of httpx or httpx2, nor a `Transport`.
-    """
-    if given is None:
-        return HTTP11Transport(connections=connections)
-    if (library := library_of(given)) is not None:
-        is_client = library.is_client(given)
-        return (HttpxClientAdapter if is_client else HttpxTransportAdapter)(given, library)
-    if callable(getattr(given, "exchange", None)):
-        return cast(Transport, given)
-    raise TypeError(
-        "http is an HTTPTransport, an AsyncClient or AsyncBaseTransport of httpx or httpx2, or an "
-        f"object with 'async def exchange(request)', got {type(given).__name__}"
-    )

@@ -1,9 +1,17 @@
 """
-Refuses requests to other machines while a test forbids them. It sends nothing.
+Refuses requests that a test does not mean to send. It sends nothing.
 
-It is off unless the pytest plugin turns it on, and it does not import pytest.
+`OUTBOUND_GUARD` refuses requests to other machines while a test forbids them. It is off unless the
+pytest plugin turns it on.
+
+`refuse_if_mocked` refuses to send while a test mocks httpx, if the mock cannot intercept the
+request. respx and pytest-httpx patch httpx or httpcore. The default transport uses neither of
+these, so it would really send requests that the test means to mock.
+
+This module never imports pytest, httpx or a mock, because it is imported whenever pytest starts.
 """
 
+import sys
 from ipaddress import ip_address
 
 _LOCALHOST = "localhost"
@@ -28,10 +36,7 @@ class OutboundGuard:
             RequestBlocked: The request would leave this machine, which is forbidden now.
         """
         if self.refusal and not is_loopback(host):
-            # Imported late, because the pytest plugin imports this module whenever pytest starts.
-            from .._models.errors import RequestBlocked  # noqa: PLC0415
-
-            raise RequestBlocked(f"a test may not send a request to {host}: {self.refusal}")
+            raise _blocked(f"a test may not send a request to {host}: {self.refusal}")
 
 
 # There is one guard for the process, because any thread and any task of a test may send.
@@ -48,3 +53,50 @@ def is_loopback(host: str) -> bool:
     # A connection to 0.0.0.0 or [::] goes to this machine.
     address = getattr(address, "ipv4_mapped", None) or address
     return address.is_loopback or address.is_unspecified
+
+
+def refuse_if_mocked(*, instead: str, uses_httpcore: bool = False) -> None:
+    """
+    Refuse to send if respx or pytest-httpx is active but cannot intercept the request.
+
+    Args:
+        instead: The expression that a test can write so that the mock intercepts the request.
+        uses_httpcore: Whether the request goes through httpcore, which respx patches by default.
+
+    Raises:
+        RequestBlocked: The request would really be sent.
+    """
+    if "respx" in sys.modules and _is_respx_active(ignore_httpcore=uses_httpcore):
+        mock = "respx"
+    elif "pytest_httpx" in sys.modules and _is_pytest_httpx_active():
+        mock = "pytest-httpx"
+    else:
+        return
+    raise _blocked(
+        f"{mock} is active but cannot see this request, which would be sent for real. Write "
+        f"{instead} to let {mock} answer it, or pass http=httpx.MockTransport(...), or an emulator "
+        "of modelslab_async.emulator as http=httpx.ASGITransport(app=emulator)"
+    )
+
+
+def _is_respx_active(*, ignore_httpcore: bool) -> bool:
+    mocks = sys.modules.get("respx.mocks")
+    return mocks is not None and any(
+        mocker.routers
+        for target, mocker in mocks.Mocker.registry.items()
+        if not (ignore_httpcore and target == "httpcore")
+    )
+
+
+def _is_pytest_httpx_active() -> bool:
+    # The fixture of pytest-httpx replaces this method. Nothing else shows that the fixture is used.
+    transport = sys.modules["httpx"].AsyncHTTPTransport
+    module: str = transport.handle_async_request.__module__
+    return module.startswith("pytest_httpx")
+
+
+def _blocked(message: str) -> Exception:
+    # Imported late, because the pytest plugin imports this module whenever pytest starts.
+    from .._models.errors import RequestBlocked  # noqa: PLC0415
+
+    return RequestBlocked(message)

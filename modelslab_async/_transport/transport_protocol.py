@@ -1,11 +1,15 @@
-"""Defines what every transport takes and returns, and the caps on responses. It sends nothing."""
+"""Requests, responses, the parts of their URLs, and the caps of each transport. Sends nothing."""
 
+import re
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Protocol
+from urllib.parse import urlsplit
 
+import httpx
 from attrs import field, frozen
 
+from .._models.errors import TransportError
 from .._models.short_repr import short_repr
 
 # The largest body that is read. It takes 16 MiB of memory while it is parsed.
@@ -23,6 +27,9 @@ BODY_TOO_FRAGMENTED = (
 # The largest number of interim (1xx) responses that may precede a response.
 MAX_INTERIM_RESPONSES = 100
 TOO_MANY_INTERIM = f"more than {MAX_INTERIM_RESPONSES} interim responses came before the response"
+_PORTS = {"http": 80, "https": 443}
+# Matches a URL whose path and query can be used as the request target without any change.
+_match_simple_url = re.compile(r"https?://[^/?#\s]+(/[!-\"$-~]*)", re.ASCII).fullmatch
 
 
 def _without_query(url: str) -> str:
@@ -70,6 +77,50 @@ class Response:
     status_code: int
     headers: Sequence[tuple[bytes, bytes]] = ()
     body: bytes = field(default=b"", repr=short_repr)
+
+
+def origin_of(url: str) -> tuple[str, str]:
+    """Return the scheme, and the host with its port, as they stand in the URL."""
+    scheme, _, rest = url.partition("://")
+    return scheme, rest.partition("/")[0]
+
+
+def request_target(url: str) -> str:
+    """Return the path and the query of a URL, in ASCII and without the fragment."""
+    if simple := _match_simple_url(url):
+        return simple[1]
+    parts = urlsplit(_to_ascii(url))
+    path = parts.path or "/"
+    return f"{path}?{parts.query}" if parts.query else path
+
+
+def split_origin(url: str) -> tuple[str, str, int]:
+    """
+    Return the scheme, the host without brackets, and the port of a URL.
+
+    Raises:
+        TransportError: The URL does not begin with http or https, or has no host.
+    """
+    try:
+        parts = urlsplit(_to_ascii(url))
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except (ValueError, httpx.InvalidURL):
+        scheme, host, port = "", None, None
+    if scheme not in _PORTS or not host:
+        raise TransportError(
+            "a URL must start with http:// or https:// and a host", may_have_been_sent=False
+        )
+    return scheme, host, port or _PORTS[scheme]
+
+
+def host_header(scheme: str, host: str, port: int) -> str:
+    """Return the `Host` header. An IPv6 address gets brackets, and the default port is left out."""
+    name = f"[{host}]" if ":" in host else host
+    return name if port == _PORTS[scheme] else f"{name}:{port}"
+
+
+def _to_ascii(url: str) -> str:
+    return url if url.isascii() else str(httpx.URL(url))
 
 
 class BodyBuffer:

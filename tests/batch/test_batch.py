@@ -507,7 +507,7 @@ async def test_caller_gets_events_during_a_run(a_client, emulator, path):
             await all_of(batch.run())
         heard = len(events)
         assert heard >= 10
-        assert [events.append] == client.engine.listeners._listeners
+        assert [events.append] == client.engine.listeners.functions
 
 
 async def test_full_disk_ends_a_run_and_loses_nothing(a_client, emulator, path):

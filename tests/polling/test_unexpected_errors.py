@@ -80,7 +80,7 @@ def break_status_client(client, error):
 
 
 def break_guard(client, error):
-    client.engine.poll_guards.add(raise_for_video(lambda _: True, error))
+    client.engine.poller.poll_guards.append(raise_for_video(lambda _: True, error))
 
 
 @pytest.mark.parametrize("error", [ForeignError, ForeignBaseError])

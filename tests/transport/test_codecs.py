@@ -9,7 +9,7 @@ from http_codecs import CODECS, http11
 
 from modelslab_async import Client, Request, TransportError
 from modelslab_async._transport.http11.codec import UnreadableError, UnsendableError
-from modelslab_async._transport.url_parts import request_target
+from modelslab_async._transport.transport_protocol import request_target
 
 BODY = b'{"status": "success", "output": ["https://x/1.png"]}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)

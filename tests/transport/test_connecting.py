@@ -35,7 +35,8 @@ from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.http11 import connect, origin_pool
 from modelslab_async._transport.http11.connect import SSLContextLoader, connect_socket
 from modelslab_async._transport.http11.connection import Connection
-from modelslab_async._transport.sender import Sender, as_transport
+from modelslab_async._transport.sender import Sender
+from modelslab_async._transport.transport_choice import as_transport
 from modelslab_async.emulator import Emulator, run_faulty_server
 
 

@@ -29,7 +29,8 @@ from modelslab_async import (
 )
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.http11.connection import Connection
-from modelslab_async._transport.sender import Sender, as_transport
+from modelslab_async._transport.sender import Sender
+from modelslab_async._transport.transport_choice import as_transport
 
 KEY = "canary-key-Zq81"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

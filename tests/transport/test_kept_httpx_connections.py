@@ -16,7 +16,7 @@ from transport.http_server import (
 )
 
 from modelslab_async import TransportError
-from modelslab_async._transport.sender import as_transport
+from modelslab_async._transport.transport_choice import as_transport
 
 NO = OK.replace(b"{}", b"no")
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"

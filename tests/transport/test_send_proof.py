@@ -15,7 +15,7 @@ from modelslab_async import (
     UntrustedServer,
 )
 from modelslab_async._transport.send_proof import TrackedBody
-from modelslab_async._transport.sender import as_transport
+from modelslab_async._transport.transport_choice import as_transport
 
 BODY = b'{"key": "a-key-1234", "prompt": "a fox"}'
 SUBMIT = Request(

@@ -27,7 +27,8 @@ from modelslab_async import (
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.environment_proxy import environment_proxy
 from modelslab_async._transport.network_error_translation import translate_error
-from modelslab_async._transport.sender import Sender, as_transport
+from modelslab_async._transport.sender import Sender
+from modelslab_async._transport.transport_choice import as_transport
 from modelslab_async._transport.transport_protocol import MAX_BODY_BYTES
 
 KEY = "canary-key-Zq81/x"

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from ..transport_protocol import Request, Response
-from ..url_parts import request_target
+from ..transport_protocol import Request, Response, request_target
 
 MAX_HEAD_BYTES = 64 * 1024
 NOT_HTTP = "the received bytes are not an HTTP response"

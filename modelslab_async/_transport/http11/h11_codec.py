@@ -12,8 +12,8 @@ from ..transport_protocol import (
     Request,
     Response,
     is_too_long,
+    request_target,
 )
-from ..url_parts import request_target
 from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
 _TRANSFER_ENCODING = b"transfer-encoding"

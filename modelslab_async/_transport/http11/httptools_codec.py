@@ -14,8 +14,8 @@ from ..transport_protocol import (
     Request,
     Response,
     is_too_long,
+    request_target,
 )
-from ..url_parts import request_target
 from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
 # Patterns for the method, target, header names and values that RFC 9110 and 9112 allow.

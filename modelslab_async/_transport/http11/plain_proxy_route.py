@@ -3,7 +3,7 @@
 from attrs import evolve
 
 from ..proxy import Proxy
-from ..transport_protocol import Request, Response
+from ..transport_protocol import Request, Response, host_header, request_target, split_origin
 from .origin_pool import OriginPool
 from .proxy_tunnel import TunnelRefused
 
@@ -56,3 +56,9 @@ def says_keep_alive(response: Response) -> bool:
         name.lower() in (b"connection", b"proxy-connection") and b"keep-alive" in value.lower()
         for name, value in response.headers
     )
+
+
+def absolute_target(url: str) -> str:
+    """Return a URL in ASCII and without the fragment, as a proxy wants it in a request line."""
+    scheme, host, port = split_origin(url)
+    return f"{scheme}://{host_header(scheme, host, port)}{request_target(url)}"

@@ -10,18 +10,16 @@ import httpx
 from ..._models.errors import TransportError, UnusableProxy
 from ..environment_proxy import usable_environment_proxy
 from ..httpx_adapter import HttpxTransportAdapter
-from ..mock_guard import refuse_if_mocked
 from ..network_error_translation import connect_error
 from ..proxy import Proxy
 from ..send_proof import mark_unsent
-from ..testing_guard import OUTBOUND_GUARD
-from ..transport_protocol import Request, Response
-from ..url_parts import absolute_target, host_header, origin_of, split_origin
+from ..testing_guard import OUTBOUND_GUARD, refuse_if_mocked
+from ..transport_protocol import Request, Response, host_header, origin_of, split_origin
 from .codec import Codec, CodecFactory
 from .connect import Dialer
 from .default_codec import DefaultCodec
 from .origin_pool import Connect, OriginPool
-from .plain_proxy_route import PlainProxyRoute, says_keep_alive
+from .plain_proxy_route import PlainProxyRoute, absolute_target, says_keep_alive
 from .proxy_tunnel import ProxyDialer
 
 _Route: TypeAlias = OriginPool | PlainProxyRoute | HttpxTransportAdapter

@@ -70,22 +70,22 @@ MUTATIONS = [
     Mutation(
         "wall clock set: the next poll",
         "_polling/poller.py",
-        "            entry = self._schedule.take(self._loop.time())",
-        "            entry = self._schedule.take(__import__('time').time() - 1.8e9)",
+        "            now = self._loop.time()\n            entry",
+        "            now = __import__('time').time() - 1.8e9\n            entry",
         WALL_CLOCK,
         "no_deadline",
     ),
     Mutation(
         "wall clock set: the timeout of a stream",
         "_polling/stream_buffer.py",
-        "    clock = asyncio.get_running_loop().time\n    yielder",
-        "    clock = lambda: __import__('time').time() - 1.8e9\n    yielder",
+        "deadline = asyncio.get_running_loop().time() + self.timeout",
+        "deadline = __import__('time').time() - 1.8e9 + self.timeout",
         WALL_CLOCK,
         "no_deadline",
     ),
     Mutation(
         "soak: ended tickets stay in memory",
-        "_polling/listeners.py",
+        "_polling/watchers.py",
         "            self.on_completed(outcome.ticket)\n",
         "            self.__dict__.setdefault('ends', []).append(completion)\n",
         "test_soak.py",
@@ -101,14 +101,14 @@ MUTATIONS = [
     ),
     Mutation(
         "simulation: an outcome comes twice",
-        "_polling/listeners.py",
+        "_polling/watchers.py",
         "                watcher.notify(outcome)\n",
         "                watcher.notify(outcome)\n                watcher.notify(outcome)\n",
         SIMULATION,
     ),
     Mutation(
         "simulation: a ticket completes twice",
-        "_polling/listeners.py",
+        "_polling/watchers.py",
         "            self.on_completed(outcome.ticket)\n",
         "            if self._listeners:\n"
         "                self._listeners(Completed(outcome=outcome, polls=completion.polls, "

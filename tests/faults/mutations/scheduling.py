@@ -167,7 +167,7 @@ MUTATIONS = [
     Mutation(
         "simulation: a host stays proven after a pause",
         "_scheduling/host_health.py",
-        "        self.is_proven = False\n        self._was_paused = True",
+        "        self.distrust()\n        self._was_paused = True",
         "        self._was_paused = True",
         SIMULATION,
     ),

@@ -9,7 +9,7 @@ _REQUEST_LOG = "../transport/test_exchange_timer.py"
 MUTATIONS = [
     Mutation(
         "event of a poll: without the context of its caller",
-        "_polling/listeners.py",
+        "_polling/watchers.py",
         "return next(iter(callers_of(watchers)), None)",
         "return None",
         "../polling/test_events.py",

@@ -6,8 +6,8 @@ MUTATIONS = [
     Mutation(
         "no reply: the deadline is ignored",
         "_transport/sender.py",
-        "Deadlines(seconds)",
-        "Deadlines(60.0)",
+        "self._deadlines = Deadlines(timeout)",
+        "self._deadlines = Deadlines(60.0)",
         "test_bytes.py",
         "deadline and hang",
     ),
@@ -276,7 +276,7 @@ MUTATIONS = [
     ),
     Mutation(
         "submit without parameters: sent without a body",
-        "_transport/request_builder.py",
+        "_transport/sender.py",
         "bool(fields) or not (call.repeatable or",
         "bool(fields) or not (True or",
         "../submitting/test_sent_once.py",
@@ -292,7 +292,7 @@ MUTATIONS = [
     ),
     Mutation(
         "respx is active: not noticed",
-        "_transport/mock_guard.py",
+        "_transport/testing_guard.py",
         "_is_respx_active(ignore_httpcore=uses_httpcore)",
         "False",
         "../testing/test_mock_guard.py",
@@ -300,7 +300,7 @@ MUTATIONS = [
     ),
     Mutation(
         "pytest-httpx is active: not noticed",
-        "_transport/mock_guard.py",
+        "_transport/testing_guard.py",
         "and _is_pytest_httpx_active()",
         "and False",
         "../testing/test_mock_guard.py",
