@@ -14,10 +14,18 @@ MUTATIONS = [
     Mutation(
         "TLS failure after the handshake: retried",
         "_transport/http11/connection.py",
-        "final = permanent_tls_error(exc, in_handshake=False, may_have_been_sent=True)",
-        "final = None",
+        "self._close_error = tls_error or TransportError(",
+        "self._close_error = TransportError(",
         "../transport/test_contract.py",
         "failed_handshake and 1.3 and h11",
+    ),
+    Mutation(
+        "refusal that overtakes the request: taken for a fault of the network",
+        "_transport/http11/connection.py",
+        "self._may_have_sent = not self._transport.is_closing()",
+        "self._may_have_sent = True",
+        "../transport/test_contract.py",
+        "overtakes",
     ),
     Mutation(
         "connection pool full: not known to be unsent",
