@@ -16,8 +16,9 @@ nox.options.error_on_external_run = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 # The tests run on the built wheel: the folder beside them is never on the path.
 ON_WHEEL = {"PYTHONSAFEPATH": "1"}
-# Blocks of one page build on each other, so the tests of one file stay together.
-IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
+# Many tests wait for sockets and processes, so there are more workers than cores usually are. Blocks
+# of one page build on each other, so the tests of one file stay together.
+IN_PARALLEL = ("-n", "4", "--dist", "loadfile")
 
 # Clients that `nox -s foreign` runs against the emulator.
 FOREIGN_PACKAGES = {
