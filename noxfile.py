@@ -16,8 +16,8 @@ nox.options.error_on_external_run = True
 PROJECT = nox.project.load_toml("pyproject.toml")
 # The tests run on the built wheel: the folder beside them is never on the path.
 ON_WHEEL = {"PYTHONSAFEPATH": "1"}
-# Many tests wait for sockets and processes, so there are more workers than cores usually are. Blocks
-# of one page build on each other, so the tests of one file stay together.
+# Most of the time of the tests is waiting for sockets and processes, hence more workers than cores.
+# Blocks of one page build on each other, so the tests of one file stay together.
 IN_PARALLEL = ("-n", "4", "--dist", "loadfile")
 
 # Clients that `nox -s foreign` runs against the emulator.
