@@ -1,4 +1,4 @@
-"""The tables and functions of an account in PostgreSQL. It runs none of these statements."""
+"""The SQL that defines the tables and functions of a PostgreSQL account. It runs no SQL."""
 
 from typing import Final
 

@@ -21,8 +21,8 @@ def call_listener(
         event: The event.
         context: The context variables that the listener sees; None for those of this task.
     """
-    # The listener runs in a copy, so that it cannot change the variables of the caller. The context
-    # itself may be in use now, and then it cannot be entered again.
+    # The listener runs in a copy of the context, so that it cannot change the variables of the
+    # caller. Nor can a context be entered a second time while it is in use.
     copy = copy_context() if context is None else context.copy()
     try:
         copy.run(listener, event)

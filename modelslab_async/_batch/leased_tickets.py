@@ -119,7 +119,7 @@ class _OpenTicket:
         row_id: The ticket's number in the journal.
         polls: The number of polls since the last update of the journal.
         last: The last reply since the last update of the journal; None if there was none.
-        last_running_at: When the last poll that saw the ticket processing was sent.
+        last_running_at: The send time of the last poll whose reply said that the job runs.
         max_lag: The seconds from `last_running_at` until a reply showed that the work had ended.
     """
 

@@ -66,8 +66,8 @@ class ExitCode:
     advice: str = ""
 
 
-# The exit codes from worst to best. The first are for problems that waiting alone does not solve.
-# The next are for other problems that leave tickets open.
+# The exit codes from worst to best: first the problems that a longer wait alone does not solve,
+# then the others that leave tickets open, then the rest.
 _RANKED_CODES = (
     ExitCode(
         BAD_KEY,

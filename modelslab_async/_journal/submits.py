@@ -30,7 +30,7 @@ class PendingSubmit:
         payload_hash: The digest of the payload, as in `SubmitUncertain`.
         recorded_at: When the submit was recorded, in seconds since 1970.
         ticket: The ticket of the work; None while it is unknown whether work was started.
-        columns: Its row of the caller's table. Its ticket gets them.
+        columns: The columns of its row in the caller's table. Its ticket gets them, too.
         key: The key of the submission; None if it has none.
     """
 

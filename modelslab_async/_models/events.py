@@ -192,8 +192,8 @@ class SubmitRetried:
         track_id: The `track_id` of the request; "" if it has none.
         error: The error of the last attempt.
         attempt: The number of the next attempt.
-        delay: Seconds before the next attempt waits for a slot. After a rate limit this is 0,
-            because then the slots are held back.
+        delay: The pause in seconds, after which the submit waits for a slot again. It is 0 after a
+            rate limit, because then the slots are held back instead.
     """
 
     endpoint: str

@@ -45,8 +45,8 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
         error.__cause__ = error.__context__ = None
         error.with_traceback(None)
     elif (is_ours and len(chain) == 1) or _shows_key_in_locals(error, credentials):
-        # The traceback of an error of this package without a cause shows only frames of this
-        # package. It is dropped without a search for the key, because it is of little use.
+        # If an error of this package has no cause, its traceback shows only frames of this package.
+        # Such a traceback is of little use, so it is dropped without a search for the key.
         origin = origin_of(error)
         for each in chain:
             each.with_traceback(None)

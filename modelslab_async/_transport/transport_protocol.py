@@ -1,4 +1,4 @@
-"""Requests, responses, the parts of their URLs, and the caps of each transport. Sends nothing."""
+"""The protocol of a transport, its requests and responses, and their caps. Sends nothing."""
 
 import re
 from collections.abc import Sequence

@@ -397,6 +397,21 @@ def test_host_after_a_refusal_is_probed_or_polled_freely(error, is_proven):
     assert is_proven == (schedule.take(0.0) is not None)
 
 
+def test_answer_after_a_refusal_proves_the_host_again():
+    """A host that answered, refused the key and answered again is polled freely."""
+    schedule = schedule_of(IMAGE, VIDEO)
+    polled(schedule, Processing)
+    polled(schedule, AuthenticationError("no"))
+    while schedule.has_pending_refusals:
+        schedule.pop_refused(9, 0.0)
+    voices = [Ticket("voice", number) for number in range(3)]
+    add(schedule, voices[0])
+    polled(schedule, Processing)
+    for voice in voices[1:]:
+        add(schedule, voice)
+    assert 2 == len(taken_by(schedule, 0.0))
+
+
 def test_host_that_was_idle_starts_without_its_old_silence():
     """A failure long ago does not count as silence of the host today."""
     schedule = Schedule(Pace(floor=2.0, max_failures=999, outage=100.0))

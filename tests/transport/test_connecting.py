@@ -35,6 +35,8 @@ from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.http11 import connect, origin_pool
 from modelslab_async._transport.http11.connect import SSLContextLoader, connect_socket
 from modelslab_async._transport.http11.connection import Connection
+from modelslab_async._transport.http11.origin_pool import OriginPool
+from modelslab_async._transport.send_proof import is_unsent
 from modelslab_async._transport.sender import Sender
 from modelslab_async._transport.transport_choice import as_transport
 from modelslab_async.emulator import Emulator, run_faulty_server
@@ -60,6 +62,42 @@ async def test_connection_lost_before_its_exchange_sent_nothing(own):
             async with asyncio.timeout(300):
                 await connection.exchange(request_to(server), "x")
     assert not caught.value.may_have_been_sent
+
+
+class ClosingTransport(asyncio.Transport):
+    """A transport whose loop has not told yet that the connection is lost."""
+
+    def is_closing(self):
+        return True
+
+    def abort(self):
+        pass
+
+
+@pytest.mark.parametrize("end", ["abort", "cancel"])
+async def test_exchange_on_closing_connection_sent_nothing(own, end):
+    """However it ends before the loss of the connection is told, no byte has left."""
+    near, far = socket.socketpair()
+    opened = []
+
+    async def connect(connection):
+        opened.append(connection)
+        connection.connection_made(ClosingTransport({"socket": near}))
+
+    with near, far:
+        pool = OriginPool("x", connect, connections=1, make_codec=own(connections=1)._make_codec)
+        request = Request(method="POST", url="http://x/", body=b"{}")
+        exchange = asyncio.create_task(pool.exchange(request))
+        while not (opened and opened[0]._pending):  # noqa: ASYNC110 -- no event tells it.
+            await asyncio.sleep(0)
+        opened[0].abort() if end == "abort" else exchange.cancel()
+        with pytest.raises((TransportError, asyncio.CancelledError)) as caught:
+            await exchange
+        opened[0].connection_lost(None)
+    if end == "abort":
+        assert not caught.value.may_have_been_sent
+    else:
+        assert is_unsent(caught.value)
 
 
 async def test_refused_connection_never_sent(http):

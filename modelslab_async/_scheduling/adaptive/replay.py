@@ -56,7 +56,7 @@ class ObservedJob:
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
     def cost(self, poll_ages: Sequence[float], poll_cost: float) -> float:
-        """Return the expected cost of these polls, plus the age at which they find the job done."""
+        """Return the expected sum of the cost of the polls and the age when they find the end."""
         total, low = 0.0, self.last_running
         for number in range(bisect_right(poll_ages, self.last_running), len(poll_ages)):
             high = min(poll_ages[number], self.first_done)

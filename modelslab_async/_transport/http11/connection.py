@@ -30,6 +30,9 @@ class Connection(asyncio.Protocol):
         make_codec: Makes the codec of this connection.
         on_connected: Called when the connection is open.
         on_closed: Called when the connection was closed by either side.
+
+    Attributes:
+        may_have_sent: False if no byte of the last exchange's request can have left.
     """
 
     _transport: asyncio.Transport
@@ -48,7 +51,7 @@ class Connection(asyncio.Protocol):
         self._is_connected = False
         self._is_aborted = False
         self._pending: asyncio.Future[_Result] | None = None
-        self._may_have_sent = False
+        self.may_have_sent = False
         self._unread = bytearray()
         self._has_seen_eof = False
         self._close_error: ModelsLabError | None = None
@@ -62,9 +65,9 @@ class Connection(asyncio.Protocol):
             ConnectionImpossible: The server demands a different kind of TLS.
         """
         future = self._pending = asyncio.get_running_loop().create_future()
-        self._may_have_sent = not self._transport.is_closing()
+        self.may_have_sent = not self._transport.is_closing()
         try:
-            if self._may_have_sent:
+            if self.may_have_sent:
                 # The encoded request contains the key, so no local variable may hold it.
                 self._transport.write(self._codec.encode(request, host))
             else:
@@ -92,7 +95,7 @@ class Connection(asyncio.Protocol):
         """Close at once. An exchange in flight raises a `TransportError` with this reason."""
         self._is_aborted = True
         self._unread.clear()
-        self._set_result(TransportError(reason))
+        self._set_result(TransportError(reason, may_have_been_sent=self.may_have_sent))
         if self._is_connected:
             self._transport.abort()
 
@@ -132,7 +135,7 @@ class Connection(asyncio.Protocol):
             self._feed(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        may_have_been_sent = self._pending is not None and self._may_have_sent
+        may_have_been_sent = self._pending is not None and self.may_have_sent
         tls_error = permanent_tls_error(
             exc, in_handshake=False, may_have_been_sent=may_have_been_sent
         )

@@ -92,6 +92,7 @@ class OriginPool:
                 try:
                     response = await connection.exchange(request, self._host_header)
                 except BaseException:
+                    may_have_left = connection.may_have_sent
                     connection.abort()
                     raise
                 if self._may_keep is not None and not self._may_keep(response):

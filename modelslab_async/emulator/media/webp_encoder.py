@@ -65,7 +65,7 @@ def _palette_bits(palette: tuple[Colour, ...]) -> str:
 
 
 def _pixel_bits(picture: Picture) -> str:
-    """Encode the cells. Two pixels of the same row share a byte, and a cell is two pixels wide."""
+    """Encode the cells. A byte holds two pixels of a row: one cell, whose number is in it twice."""
     bits = ["00", _code_lengths(4, range(0, _LITERAL_COUNT, 0x11), _GREEN_SYMBOL_COUNT)]
     bits += [_ONLY_ZERO] * 4
     for start in range(0, len(picture.cells), picture.width):

@@ -22,8 +22,8 @@ MUTATIONS = [
     Mutation(
         "refusal that overtakes the request: taken for a fault of the network",
         "_transport/http11/connection.py",
-        "self._may_have_sent = not self._transport.is_closing()",
-        "self._may_have_sent = True",
+        "self.may_have_sent = not self._transport.is_closing()",
+        "self.may_have_sent = True",
         "../transport/test_contract.py",
         "overtakes",
     ),
