@@ -26,8 +26,9 @@ def check_address(address: str) -> None:
         )
     if not _is_clear(address):
         raise ValueError(
-            "address is a text such as 'postgresql://user@host:5432/database', got another one, "
-            "which is not repeated here; percent-encode the special characters of a password"
+            "address begins with postgresql://, as in 'postgresql://user@host:5432/database', and "
+            "special characters of a password are percent-encoded; got another one, which is not "
+            "repeated here"
         )
 
 

@@ -41,6 +41,10 @@ class _Limits(NamedTuple):
     now: float
 
 
+# A path as an object has lost the second slash.
+_DATABASE_ADDRESSES: Final = ("postgresql:/", "postgres:/")
+
+
 class SQLiteAccount:
     """
     One account for all clients of one machine: they share its slots, poll rate and pauses.
@@ -77,6 +81,12 @@ class SQLiteAccount:
         check_rate("rate", rate, unit="polls")
         check_count("queue", queue, unit="slots", optional=True)
         self.path = os.fspath(path)
+        if self.path.startswith(_DATABASE_ADDRESSES):
+            # The address is not repeated, since it may hold a password.
+            raise ValueError(
+                "the account is the path of a file here, got the address of a database; in Python, "
+                "give the address to PostgresAccount"
+            )
         self.rate = rate
         self.queue = queue
         self._clock = clock

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,14 @@ def test_file_of_another_program_is_left_as_it_is(path):
         db.execute("CREATE TABLE songs (title)")
     with pytest.raises(WrongAccount, match="another program"):
         SQLiteAccount(path)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_address_of_a_database_is_refused_and_not_repeated(kind):
+    """It may hold a password."""
+    with pytest.raises(ValueError, match="PostgresAccount") as caught:
+        SQLiteAccount(kind("postgresql://app:a-secret@db.example/production"))
+    assert "a-secret" not in repr(caught.value)
 
 
 def test_missing_folder_is_an_account_error(tmp_path):

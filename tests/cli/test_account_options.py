@@ -91,6 +91,14 @@ def test_same_limits_are_taken(program, emulator, opened):
         assert 1 == db.execute("SELECT count(*) FROM poll_times").fetchone()[0]
 
 
+def test_address_of_a_database_is_told_and_not_repeated(program):
+    """The command line shares a file. An address may hold a password."""
+    run = program("wait", "images:1", "--account", "postgresql://app:a-secret@db.example/x")
+    assert 2 == run.returncode
+    assert "PostgresAccount" in run.stderr
+    assert "a-secret" not in run.stderr
+
+
 def test_unusable_account_is_one_line_with_a_code(program, tmp_path):
     """The folder of the file does not exist."""
     run = program("wait", "images:1", "--account", str(tmp_path / "nowhere" / "account.db"))
