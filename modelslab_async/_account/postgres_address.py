@@ -32,6 +32,20 @@ def check_address(address: str) -> None:
         )
 
 
+def check_no_address(path: str) -> None:
+    """
+    Make sure that the path of a file is no address. A `pathlib.Path` has lost its second slash.
+
+    Raises:
+        ValueError: It is one. The message does not repeat it, since it may hold a password.
+    """
+    if path.startswith(tuple(f"{scheme}:/" for scheme in _SCHEMES)):
+        raise ValueError(
+            "the account is the path of a file here, got the address of a database; in Python, "
+            "give the address to PostgresAccount"
+        )
+
+
 def show_address(address: str) -> str:
     """Return the hosts and the database of an address."""
     scheme, rest = address.split("://", 1)

@@ -21,6 +21,7 @@ from .._parsing.webhook_ids import WebhookHint
 from .account_link import AccountLink
 from .account_reports import Allotments, KeyAllotment, KeyReport, Pauses, Reports
 from .account_tables import forget_times, prepare_tables
+from .postgres_address import check_no_address
 from .shared_hints import SharedHints
 from .shared_poll_times import take_poll_times
 from .shared_slots import SlotsOfKey, free_expired_slots, orphan_slots
@@ -39,10 +40,6 @@ class _Limits(NamedTuple):
     rate: float | None
     queue: int | None
     now: float
-
-
-# A path as an object has lost the second slash.
-_DATABASE_ADDRESSES: Final = ("postgresql:/", "postgres:/")
 
 
 class SQLiteAccount:
@@ -81,12 +78,7 @@ class SQLiteAccount:
         check_rate("rate", rate, unit="polls")
         check_count("queue", queue, unit="slots", optional=True)
         self.path = os.fspath(path)
-        if self.path.startswith(_DATABASE_ADDRESSES):
-            # The address is not repeated, since it may hold a password.
-            raise ValueError(
-                "the account is the path of a file here, got the address of a database; in Python, "
-                "give the address to PostgresAccount"
-            )
+        check_no_address(self.path)
         self.rate = rate
         self.queue = queue
         self._clock = clock
