@@ -101,6 +101,26 @@ def read_submissions(
         ) from None
 
 
+def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
+    """
+    Return the columns that are not sent, for a message.
+
+    A column is no parameter of the endpoints of its rows, or of some of them.
+    """
+    unsent, sent = dict[str, None](), set[str]()
+    for row in rows:
+        endpoint = ENDPOINTS[row.submission.endpoint]
+        for column in row.submission.columns:
+            if _is_sent(endpoint, _parameter_name(column), spec):
+                sent.add(column)
+            else:
+                unsent[column] = None
+    return [
+        f"{shorten(column)} (in some rows)" if column in sent else shorten(column)
+        for column in unsent
+    ]
+
+
 def _check_key_is_new(locations: dict[str, str], submission: Submission, location: str) -> None:
     key = submission.key or ""
     if (earlier := locations.setdefault(key, location)) != location:
@@ -189,11 +209,7 @@ def _to_submission(
     named = {_parameter_name(name): value for name, value in cells.items()}
     endpoint = _endpoint(named.pop(_ENDPOINT_COLUMN, None), spec)
     key = _key(named, spec)
-    sent = {
-        name: value
-        for name, value in named.items()
-        if endpoint.allows_extra or name in endpoint.parameters or name in spec.sent_columns
-    }
+    sent = {name: value for name, value in named.items() if _is_sent(endpoint, name, spec)}
     parameters = {
         name: _parameter_value(endpoint, name, value, has_types=row.has_types)
         for name, value in sent.items()
@@ -206,6 +222,14 @@ def _to_submission(
     others = (_ENDPOINT_COLUMN, _parameter_name(spec.key_column or _KEY_COLUMN))
     columns = {name: value for name, value in cells.items() if _parameter_name(name) not in others}
     return Submission(endpoint.name, parameters, key, columns=columns)
+
+
+def _is_sent(endpoint: Endpoint, name: str, spec: SubmissionSpec) -> bool:
+    return (
+        endpoint.allows_extra
+        or name in endpoint.parameters
+        or name in map(_parameter_name, spec.sent_columns)
+    )
 
 
 def _endpoint(name: Any, spec: SubmissionSpec) -> Endpoint:

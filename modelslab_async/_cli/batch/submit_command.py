@@ -21,7 +21,12 @@ from .batch_work import SubmitWork
 from .recorded_rows import RecordedRows
 from .run_commands import make_plan, run_options
 from .runner import Plan, run_batch
-from .submission_input import SubmissionRow, SubmissionSpec, read_submissions
+from .submission_input import (
+    SubmissionRow,
+    SubmissionSpec,
+    find_unsent_columns,
+    read_submissions,
+)
 from .ticket_input import source_name
 
 # A batch survives an outage of this length without being started again.
@@ -87,7 +92,7 @@ def submit(
 
     TABLE is a CSV file whose columns are parameters, JSON lines, a JSON array, or a text file with
     a prompt on each line. `-` reads standard input. A column that is no parameter of the endpoint
-    is not sent, and comes back in exports.
+    is not sent, is named on standard error, and comes back in exports.
 
     After any end of this program, even kill -9, the same command resumes. No row is paid for twice:
     a row that was submitted is in the journal. A row whose submit may or may not have arrived is
@@ -108,6 +113,9 @@ def submit(
     if not rows and not tally.handled and not plan.quiet:
         output.print_message(f"{source_name(table)} is empty: it holds no prompts")
     _check_bad_rows(tally, strict=strict)
+    if not plan.quiet and (columns := find_unsent_columns(rows, spec)):
+        # The names come last, because a long message is cut.
+        output.print_message(f"columns not sent (--send COLUMN sends one): {', '.join(columns)}")
     if dry_run:
         return _print_dry_run(plan, rows, endpoints, tally)
     work = SubmitWork(rows=rows, endpoints=endpoints, max_submits=most)

@@ -108,6 +108,46 @@ def test_values_of_json_keep_their_types(here, submits):
     assert "note" not in sent["a dog"]
 
 
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ((), ["output_format, temp (in some rows), my note"]),
+        (("--json",), ["output_format, temp (in some rows), my note"]),
+        (("--send", "output_format"), ["temp (in some rows), my note"]),
+        (("--send", "my note"), ["output_format, temp (in some rows)"]),
+        (("-p", "output_format=jpeg"), ["output_format, temp (in some rows), my note"]),
+        (("--quiet",), []),
+    ],
+)
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_columns_that_are_not_sent_are_named(here, options, lines, dry_run):
+    """One line on standard error says so, whatever the command prints besides."""
+    table = """endpoint,prompt,init_image,output_format,temp,my note,empty,key
+realtime/text2img,a cat,,png,no,mine,,1
+realtime/img2img,a dog,https://example.com/a.png,png,no,,,2
+"""
+    result = here(*SUBMIT, "-", *options, *dry_run, given=table)
+    assert 0 == result.returncode, result.stderr
+    notes = [line for line in result.stderr.splitlines() if "not sent" in line]
+    start = "modelslab-async: columns not sent (--send COLUMN sends one): "
+    assert [f"{start}{columns}" for columns in lines] == notes
+
+
+def test_sent_column_is_called_as_in_the_table(here, submits):
+    """`--send` takes the name that the note shows, and sends it in the form of a parameter."""
+    result = here(*SUBMIT, "-", "--send", "brand new", given="prompt,brand new\na cat,png\n")
+    assert 0 == result.returncode, result.stderr
+    assert ["png"] == [each.fields["brand_new"] for each in submits()]
+
+
+def test_table_of_parameters_alone_has_no_note(here):
+    """The columns `endpoint` and `key` are used, so they are not named."""
+    table = f"endpoint,prompt,key\n{REALTIME},a cat,1\n"
+    result = here(*SUBMIT, "-", "--dry-run", given=table)
+    assert 0 == result.returncode, result.stderr
+    assert "not sent" not in result.stderr
+
+
 def test_bad_rows_are_named_and_skipped(here, submits):
     """The other rows are submitted, and the exit code is that of a bad input."""
     rows = [
