@@ -1,5 +1,5 @@
 """
 Shares the limits of one account between clients: slots, poll rate and pauses.
 
-It never submits, polls or decides what comes next in one client.
+It sends no request to the service, and schedules nothing within a client.
 """

@@ -1,4 +1,4 @@
-"""AccountLink: keeps one client in step with a shared account. It decides nothing by itself."""
+"""AccountLink: reports a client's usage to a shared account, and applies the account's answers."""
 
 import asyncio
 import logging
@@ -23,16 +23,17 @@ from .granted_poll_times import GrantedPollTimes
 
 _logger = logging.getLogger("modelslab_async")
 
-# The seconds between two reports: the first while submits wait for a slot, the second while tickets
-# are open or slots are in use, the third when idle. An account may forget a client that reports
-# nothing for half a minute.
+# Seconds between two reports to the account while a submit waits for a slot.
 _WAITING_INTERVAL_S = 0.02
+# Seconds between two reports while a ticket is open or a slot is in use.
 _OPEN_INTERVAL_S = 0.25
+# Seconds between two reports of an idle client. An account may remove a client that has not
+# reported for 30 seconds.
 _IDLE_INTERVAL_S = 10.0
-# The pause before the client tries again to reach an account that failed.
+# Seconds from a failed report to the next attempt.
 _RETRY_INTERVAL_S = 1.0
-# A pause counts as new only if it ends at least this much later than the known one. Smaller
-# differences come from reading two clocks.
+# The account and the client read different clocks, so the end of one pause differs a little between
+# them. A pause counts as new only if it ends at least this many seconds later.
 _NEW_PAUSE_S = 0.05
 _MAX_HINTS = 100
 
@@ -44,7 +45,7 @@ class AccountLink:
     Args:
         membership: The client's membership in the account.
         digest_of: Returns the digest of a key. The account never gets a key.
-        has_rate: Whether to assume that the account limits polls, until its first answer tells.
+        has_rate: Whether the account is assumed to limit polls until its first answer arrives.
     """
 
     def __init__(
@@ -56,7 +57,8 @@ class AccountLink:
         self._slots: dict[Tier, AccountSlots] = {}
         self._poll_times: dict[Tier, GrantedPollTimes] = {}
         self._polls_paused_until: dict[Tier, float] = {}
-        # If the account cannot be reached for long, the oldest hints are dropped.
+        # The webhooks to pass on to other clients. If the account cannot be reached for long, the
+        # oldest ones are dropped.
         self._hints = deque[WebhookHint](maxlen=_MAX_HINTS)
         self._wakeup = Wakeup()
         self._task: asyncio.Task[None] | None = None
@@ -66,7 +68,7 @@ class AccountLink:
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object]
     ) -> None:
-        """Begin to report, in a task of its own. `on_hint` takes webhooks of other clients."""
+        """Start the task that reports. It calls `on_hint` for webhooks of other clients."""
         self._schedule = schedule
         self._poller = poller
         self._on_hint = on_hint
@@ -75,11 +77,11 @@ class AccountLink:
         )
 
     async def aclose(self) -> None:
-        """Leave the account. It keeps the slots of the tickets that are still open."""
+        """Leave the account. Tickets that are still open keep their slots."""
         if self._task is None:
             return
-        # An exchange in progress is not cancelled. Its answer may hand over tickets, which would
-        # lose their slots if the last report did not contain them.
+        # Let a report in progress finish. Its answer may hand over tickets of dead clients. They
+        # would lose their slots if the last report did not list them.
         self._is_leaving = True
         self.wake()
         await asyncio.wait((self._task,))
@@ -90,11 +92,11 @@ class AccountLink:
             _logger.warning("the account was left without a last report: %s", error)
 
     def wake(self) -> None:
-        """Report soon."""
+        """Send a report now, instead of after the current interval."""
         self._wakeup.wake()
 
     def share_hint(self, hint: WebhookHint) -> None:
-        """Let the other clients poll what a webhook is about."""
+        """Pass a webhook on to the other clients, so that they poll its ticket."""
         self._hints.append(hint)
         self.wake()
 
@@ -104,14 +106,14 @@ class AccountLink:
         return slots
 
     def poll_rate_of(self, tier: Tier) -> PollRate:
-        """Return the limiter of polls with a key."""
+        """Return the rate limiter for polls with one key."""
         self._poll_times[tier] = poll_times = GrantedPollTimes(
             asyncio.get_running_loop().time, self.wake, is_limited=self._has_rate
         )
         return poll_times
 
     def on_event(self, event: Event) -> None:
-        """Tell the account of a pause that the server asked for."""
+        """If the event is a pause after a rate limit, report the pause to the account."""
         if isinstance(event, Paused) and isinstance(event.cause, RateLimited):
             until = asyncio.get_running_loop().time() + event.seconds
             self._polls_paused_until[event.tier] = until
@@ -122,7 +124,7 @@ class AccountLink:
             try:
                 waits = await self._exchange()
                 self._is_failing = False
-            # Without this task all submits would wait forever, so it survives every error.
+            # Catch every error, because all submits would wait forever if this task ended.
             except Exception as error:
                 if not self._is_failing:
                     trace = None if isinstance(error, AccountError) else error
@@ -139,7 +141,7 @@ class AccountLink:
         offset = self._offset()
         reports = self._report(offset)
         allotments = await self._membership.exchange(reports)
-        # The exchange may have shown that the account's clock was set.
+        # Read the offset again: the answer may show that the account's clock was changed.
         offset = self._offset()
         for tier in self._tiers():
             allotment = allotments.get(self._digest_of(tier))
@@ -149,7 +151,7 @@ class AccountLink:
         return any(slots.count_admissible() for slots in self._slots.values())
 
     async def _share_hints(self) -> None:
-        # Without open tickets, the hints of others are of no use yet.
+        # A client without open tickets does not need the hints of other clients.
         if not self._hints and not len(self._schedule):
             return
         given = tuple(self._hints)

@@ -1,4 +1,4 @@
-"""The reports of a client to a shared account, and the account's answers. Stores nothing."""
+"""The data classes for a client's reports to a shared account, and for the account's answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
@@ -8,8 +8,8 @@ from attrs import frozen
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
 
-# A granted poll time expires after this many seconds. Otherwise clients that are late could use
-# many past times at once, and together exceed the rate.
+# A client must use a granted poll time within this many seconds. Otherwise late clients could use
+# many past times at once, and together exceed the rate limit.
 MAX_LATENESS_S: Final = 0.02
 
 
@@ -21,7 +21,7 @@ class HeldTicket:
     Attributes:
         ticket: The ticket.
         endpoint: The name of the endpoint that made it.
-        submitted_at: When the reply to its submit came, on the account's clock.
+        submitted_at: When the client received the reply to the submit, on the account's clock.
     """
 
     ticket: Ticket
@@ -37,7 +37,8 @@ class SlotUse:
     Attributes:
         tickets: The tickets that hold slots.
         in_flight: The number of submits that have a slot, but no result yet.
-        uncertain_until: When the slot of each uncertain submit is freed, on the account's clock.
+        uncertain_until: For each submit that may or may not have started work, when its slot is
+            freed, on the account's clock.
         waiting: The number of submits that wait for a slot.
     """
 
@@ -55,7 +56,7 @@ class SlotUse:
 @frozen(kw_only=True)
 class Pauses:
     """
-    Until when the server asked the users of one key to pause. Times are on the account's clock.
+    The ends of the pauses that the server asked for with one key, on the account's clock.
 
     Attributes:
         submits: When submits may start again; 0 for no pause.
@@ -66,7 +67,7 @@ class Pauses:
     polls: float = 0.0
 
     def merge(self, other: "Pauses") -> "Pauses":
-        """Return the later of the two ends for submits, and for polls."""
+        """Return the later end of the submit pauses, and the later end of the poll pauses."""
         return Pauses(submits=max(self.submits, other.submits), polls=max(self.polls, other.polls))
 
 
@@ -94,7 +95,7 @@ class KeyAllotment:
     Attributes:
         slot_limit: The maximum number of slots that the client may use until its next report.
         has_other_waiters: Whether submits of other clients wait for a slot.
-        adopted: Tickets of dead clients, which from now on hold slots of this client.
+        adopted: Tickets of dead clients. This client owns them and their slots from now on.
         poll_times: When the client may start a poll, on the account's clock; None if the account
             does not limit polls.
         pauses: The pauses that the server asked for, as reported by all clients.
@@ -122,13 +123,13 @@ class Membership(Protocol):
         ...
 
     async def exchange(self, reports: Reports, /) -> Allotments:
-        """Record what the client uses, and return what it may use from now on."""
+        """Record the client's usage, and return what the client may use from now on."""
         ...
 
     async def share_hints(self, hints: Sequence[WebhookHint], /) -> Sequence[WebhookHint]:
-        """Give hints to the other clients, and return those that they gave since the last call."""
+        """Send webhook hints to the other clients. Return those they sent since the last call."""
         ...
 
     async def leave(self, reports: Reports, /) -> None:
-        """Record what the client still holds, for other clients to adopt. End the membership."""
+        """End the membership. Record the client's tickets, so that other clients can adopt them."""
         ...

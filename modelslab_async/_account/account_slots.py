@@ -14,11 +14,12 @@ class AccountSlots(Slots):
     """
     The slots of one key that a shared account grants to this client.
 
-    A slot that becomes free goes back to the account. So each submit waits until the account has
-    granted it a slot, and clients get slots in turn.
+    A freed slot goes back to the account, even while submits of this client wait. The account then
+    grants it to the client whose turn it is.
 
     Args:
-        on_change: Called whenever the account should hear of a change.
+        on_change: Called when the used slots or the waiting submits change, so that the client
+            reports it.
     """
 
     limit: int | None = 0
@@ -42,7 +43,7 @@ class AccountSlots(Slots):
         )
 
     def apply(self, allotment: KeyAllotment, account_offset: float) -> None:
-        """Admit as many submits as the account allows, and hold the tickets that it handed over."""
+        """Hold slots for tickets that the account handed over. Admit submits up to its limit."""
         for held in allotment.adopted:
             self.hold(
                 held.ticket,
@@ -63,7 +64,7 @@ class AccountSlots(Slots):
         return self._paused_until
 
     def count_admissible(self) -> int:
-        """Count the waiting submits that would be sent at once if they were granted slots."""
+        """Count the submits that only lack a slot. They are sent as soon as one is granted."""
         now = asyncio.get_running_loop().time()
         if now < self._paused_until or self._is_probing(now):
             return 0
@@ -72,7 +73,7 @@ class AccountSlots(Slots):
         return len(self._waiting) if self._is_key_accepted else min(1, len(self._waiting))
 
     def _admit_waiting(self) -> None:
-        # Free slots go back to the account. Those that have just expired are free too.
+        # Free the slots of expired tickets first, so that these slots go back to the account too.
         self._evict_stale(asyncio.get_running_loop().time())
         if self.limit is not None:
             self.limit = min(self.limit, self.used)

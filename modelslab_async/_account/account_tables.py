@@ -1,4 +1,4 @@
-"""Creates the tables of a shared account. It never changes the file of another program."""
+"""Creates the tables of an `SQLiteAccount`. It never changes the file of another program."""
 
 import sqlite3
 from typing import Final
@@ -11,7 +11,7 @@ from .._submitting.uncertain_slots import DEFAULT_DURATION_S
 _APPLICATION_ID: Final = 0x4D4C6163
 _VERSION: Final = 1
 
-# Times are on the machine's monotonic clock, which restarts at every boot.
+# All times in these tables are on the machine's monotonic clock, which restarts at each boot.
 _TABLES: Final = (
     """
     CREATE TABLE limits (
@@ -33,8 +33,8 @@ _TABLES: Final = (
         PRIMARY KEY (key, family, id)
     ) WITHOUT ROWID
     """,
-    # The numbers of submits that each client has in flight and waiting. Uncertain submits are in
-    # the table `uncertain`.
+    # The table `submitting` counts the submits that each client has in flight, and those that wait.
+    # Submits that may have started work are in the table `uncertain`.
     """
     CREATE TABLE submitting (
         key TEXT NOT NULL,
@@ -69,7 +69,7 @@ _TABLES: Final = (
     ) WITHOUT ROWID
     """,
 )
-# A file of this version may lack this table, because it was added later.
+# This table was added later without a new version number, so an existing account may lack it.
 _WEBHOOK_HINTS: Final = """
     CREATE TABLE IF NOT EXISTS webhook_hints (
         hint INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -113,10 +113,10 @@ def prepare_tables(db: sqlite3.Connection, path: str) -> None:
 
 
 def forget_times(db: sqlite3.Connection, now: float) -> None:
-    """Forget the times from before a reboot, because the machine's clock has restarted."""
+    """After a reboot, delete all recorded times, because the machine's clock has restarted."""
     for table in ("clients", "poll_times", "pollers", "pauses", "webhook_hints"):
         db.execute(f"DELETE FROM {table}")  # noqa: S608 -- the names stand in this function.
-    # These tickets and submits keep their slots, because their work may still be queued.
+    # Tickets and uncertain submits keep their slots, because the server may still work on them.
     db.execute("UPDATE held_tickets SET submitted_at = ?", (now,))
     db.execute("UPDATE uncertain SET until = ?", (now + DEFAULT_DURATION_S,))
 

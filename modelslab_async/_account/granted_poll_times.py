@@ -12,15 +12,15 @@ from .account_reports import MAX_LATENESS_S
 @define(eq=False)
 class GrantedPollTimes:
     """
-    Limits polls to the times that an account granted to this client. It replaces `RateLimiter`.
+    Lets polls start only at times that an account granted. It is used instead of `RateLimiter`.
 
-    A time that is not used within `MAX_LATENESS_S` expires. When none is left, the client asks for
-    twice as many as last time, so that a busy client asks rarely. If some expired unused, it asks
-    for as many as last time.
+    A granted time expires if no poll uses it within `MAX_LATENESS_S`. When no times are left, the
+    client asks for twice as many as before, so that a busy client asks rarely. If some of the times
+    expired unused, the client asks for the same number again.
 
     Args:
         clock: Returns the time of the event loop.
-        on_empty: Called when a poll wants to start and no time is left.
+        on_empty: Called when a poll has to wait because no granted time is left.
 
     Attributes:
         wanted: The number of times to ask for; 0 unless a poll waits for a time.
@@ -46,15 +46,15 @@ class GrantedPollTimes:
         if self._times:
             return self._times[0]
         if not self.wanted:
-            # If all times expired unused, the account answered too late. More times would reach
-            # further into the future.
+            # If all times expired unused, the account answered too late. Ask for more times,
+            # because the last of them may still be in the future when the answer comes.
             is_partly_lost = 0 < self._used < self._granted
             self.wanted = self._granted if is_partly_lost else max(1, 2 * self._granted)
             self.on_empty()
         return math.inf
 
     def record(self, _now: float) -> None:
-        """Consume the next time, if polls need one, because a poll starts now."""
+        """Use up the next granted time, because a poll starts now."""
         if self.is_limited:
             self._times.popleft()
             self._used += 1

@@ -1,4 +1,4 @@
-"""PostgresAccount: one account for the clients of many hosts, in a database. It runs no server."""
+"""PostgresAccount: one account for the clients of many hosts, in a PostgreSQL database."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from .postgres_membership import PostgresMembership
 from .postgres_schema import VERSION, create_statements
 from .store_clock import StoreClock
 
-# A number for `pg_advisory_xact_lock`, so that two processes do not create the tables at once.
+# The key of the advisory lock that keeps two processes from creating the tables at the same time.
 _CREATION_LOCK = 0x4D4C6163
 
 
@@ -28,15 +28,15 @@ class PostgresAccount:
 
     Give it to each client:
     `Client(account=PostgresAccount("postgresql://host/database", rate=100, queue=5))`. All
-    processes that name the same database and schema share the account. A client whose host dies
-    or is cut off does not block the others: they take over its tickets and free their slots.
+    processes that name the same database and schema share the account. If a host dies or is cut
+    off, the other clients take over its tickets and free their slots.
 
-    The database holds no API key, only a digest of it. All times are those of the server, so the
-    clocks of the hosts do not matter. While the server cannot be reached, no submit and no poll
-    starts; what is known then is told to it later.
+    The database holds no API key, only a digest of it. All times are on the database server's
+    clock, so the clocks of the hosts do not matter. While the server cannot be reached, clients
+    start no submit and no poll. They report their usage once it can be reached again.
 
-    It connects once when it is made, which blocks for a few round trips, at most ten seconds. It
-    needs PostgreSQL 14 or later, and the extra `postgres`.
+    The constructor connects to the database once. It blocks for a few round trips, at most ten
+    seconds. PostgreSQL 14 or later and the extra `postgres` are required.
 
     Args:
         address: The address of the database, as libpq writes it, such as
@@ -50,7 +50,8 @@ class PostgresAccount:
             Accounts with different limits need a schema each.
 
     Raises:
-        ValueError: An argument is out of its range, or clients that are open have other limits.
+        ValueError: An argument is out of its range, or open clients of the account have other
+            limits.
         AccountError: The server cannot be reached or used.
         ModuleNotFoundError: asyncpg is not installed.
     """
@@ -72,13 +73,14 @@ class PostgresAccount:
         self.schema = schema
         self._clock = StoreClock()
         self._connection = PostgresConnection(address)
-        # The caller may be in an event loop, so another one runs in a thread.
+        # The caller's thread may already run an event loop, so connect in the loop of another
+        # thread.
         with ThreadPoolExecutor(1, thread_name_prefix="modelslab_async account") as thread:
             thread.submit(lambda: asyncio.run(self._prepare())).result()
 
     @property
     def address(self) -> str:
-        """The hosts and the database."""
+        """The address of the database, without user, password and settings."""
         return self._connection.shown
 
     def __repr__(self) -> str:
@@ -92,7 +94,7 @@ class PostgresAccount:
         return AccountLink(self.make_membership(), digest_of, has_rate=self.rate is not None)
 
     def make_membership(self) -> PostgresMembership:
-        """Return one more member, with a connection of its own."""
+        """Return a membership for one more client, with a connection of its own."""
         connection = PostgresConnection(self._connection.address)
         return PostgresMembership(connection, self.schema, copy(self._clock))
 

@@ -1,11 +1,11 @@
-"""Checks and shows the address of a PostgreSQL server. It never shows a password."""
+"""Checks the address of a PostgreSQL server, and formats it for messages without its password."""
 
 import re
 from urllib.parse import parse_qsl, urlsplit
 
 _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")
-# One or more hosts with their ports. An IPv6 address stands in brackets.
+# Matches one or more hosts, each with an optional port. IPv6 addresses are in brackets.
 _HOSTS = re.compile(
     r"(?:(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)(?:,(?:\[[\w:.%]+\]|[\w.%-]*)(?::\d+)?)*"
 )
@@ -13,7 +13,7 @@ _HOSTS = re.compile(
 
 def check_address(address: str) -> None:
     """
-    Make sure that an address can be split without doubt, so that no part of a password is shown.
+    Check that an address can be split in only one way. Otherwise messages could show a password.
 
     Raises:
         TypeError: The address is not a text.
@@ -34,10 +34,13 @@ def check_address(address: str) -> None:
 
 def check_no_address(path: str) -> None:
     """
-    Make sure that the path of a file is no address. A `pathlib.Path` has lost its second slash.
+    Check that the path of a file is not the address of a database by mistake.
+
+    One slash after the scheme is enough, because `pathlib.Path` turns `//` into `/`.
 
     Raises:
-        ValueError: It is one. The message does not repeat it, since it may hold a password.
+        ValueError: The path is an address. The message does not repeat it, because it may hold a
+            password.
     """
     if path.startswith(tuple(f"{scheme}:/" for scheme in _SCHEMES)):
         raise ValueError(
@@ -47,7 +50,7 @@ def check_no_address(path: str) -> None:
 
 
 def show_address(address: str) -> str:
-    """Return the hosts and the database of an address."""
+    """Return an address without user, password and settings."""
     scheme, rest = address.split("://", 1)
     location = rest.partition("?")[0]
     hosts, slash, database = location.partition("/")
@@ -55,7 +58,7 @@ def show_address(address: str) -> str:
 
 
 def passwords(address: str) -> set[str]:
-    """Return the passwords of an address, as they are and as they are written there."""
+    """Return the passwords in an address, both decoded and as written there."""
     parts = urlsplit(address)
     found = {parts.password or "", *_query_passwords(parts.query)}
     written = parts.netloc.rpartition("@")[0].partition(":")[2]

@@ -1,4 +1,4 @@
-"""PostgresConnection: runs single statements, and connects again after an error. It never waits."""
+"""PostgresConnection: runs single statements. After an error, the next statement reconnects."""
 
 import json
 from contextlib import suppress
@@ -7,18 +7,18 @@ from typing import Any, Final
 from .._models.account_errors import AccountError
 from .postgres_address import check_address, passwords, show_address
 
-# The maximum number of seconds for a connection, and for a statement. A client holds the lock of
-# the account for about a millisecond. A statement that waits for it fails after eight seconds.
+# The maximum number of seconds to connect, and to run a statement. A statement that waits for the
+# lock of the account fails after eight seconds. A client holds this lock for about a millisecond.
 _CONNECT_TIMEOUT_S: Final = 10
 _STATEMENT_TIMEOUT_S: Final = 10.0
 
 
 def require_asyncpg() -> None:
     """
-    Make sure that asyncpg can be imported.
+    Raise an error with advice if asyncpg is not installed.
 
     Raises:
-        ModuleNotFoundError: It is not installed. The message says what to install.
+        ModuleNotFoundError: asyncpg is not installed. The message says what to install.
     """
     try:
         import asyncpg  # noqa: F401, PLC0415 -- an extra.
@@ -33,13 +33,13 @@ def require_asyncpg() -> None:
 
 
 def quote_name(name: str) -> str:
-    """Return a name as SQL writes it."""
+    """Return a name quoted as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 class PostgresConnection:
     """
-    One connection to a server, which is opened by the first statement.
+    One connection to a PostgreSQL server. The first statement opens it.
 
     Args:
         address: The address of the database. It may hold a password.
@@ -65,33 +65,33 @@ class PostgresConnection:
         Run one statement, and return its rows.
 
         Raises:
-            AccountError: It failed. It may have been carried out all the same.
+            AccountError: The statement failed. The server may have executed it nevertheless.
         """
         return [*await self._run("fetch", statement, *arguments)]
 
     async def fetch_json(self, statement: str, *arguments: Any) -> Any:
         """
-        Run one statement, and return its single value, which is a JSON text.
+        Run one statement whose result is a single JSON text, and return the decoded value.
 
         Raises:
-            AccountError: It failed. It may have been carried out all the same.
+            AccountError: The statement failed. The server may have executed it nevertheless.
         """
         return json.loads(await self._run("fetchval", statement, *arguments))
 
     async def run_script(self, statements: str) -> None:
         """
-        Run statements without arguments.
+        Run several statements, which take no arguments.
 
         Raises:
-            AccountError: One failed.
+            AccountError: A statement failed.
         """
         await self._run("execute", statements)
 
     async def aclose(self) -> None:
-        """Close the connection. It may be used again."""
+        """Close the connection. The next statement opens it again."""
         connection, self._open = self._open, None
         if connection is not None:
-            # What was committed stays. There is nothing left to tell the caller.
+            # Everything is committed already, so a failed close loses nothing.
             with suppress(Exception):
                 await connection.close(timeout=_STATEMENT_TIMEOUT_S)
 
@@ -106,9 +106,10 @@ class PostgresConnection:
             failure = self._account_error(error)
         connection, self._open = self._open, None
         if connection is not None:
-            # The server may have been in the midst of the statement.
+            # Do not wait for a proper close: the server may still be executing the statement.
             connection.terminate()
-        # Not in the handler: the context of the error could repeat the password.
+        # Raise outside the `except` block. Otherwise `__context__` would hold the original error,
+        # whose message could contain the password.
         raise failure
 
     async def _connect(self) -> Any:

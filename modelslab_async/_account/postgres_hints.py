@@ -1,11 +1,12 @@
-"""The statements that pass hints on between clients. It runs none of them."""
+"""The SQL function that passes webhook hints on between clients. This module runs no SQL."""
 
 from typing import Final
 
 from .shared_hints import MAX_AGE_S
 
-# The lock makes hints visible in the order of their numbers. Otherwise a client could read a hint
-# and never see one with a lower number, whose transaction ended later.
+# `share_hints` locks the account, so that hints are committed in the order of their numbers.
+# Otherwise a client could read hint 8 before hint 7 is committed. It would then never read hint 7,
+# because it only asks for hints after the last one that it has read.
 _FUNCTION: Final = """
 CREATE FUNCTION SCHEMA.share_hints(me bigint, last_read bigint, bodies text[], max_count bigint)
 RETURNS jsonb LANGUAGE plpgsql SET lock_timeout = 'LOCK_TIMEOUT' AS $$

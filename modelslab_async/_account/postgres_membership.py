@@ -1,4 +1,4 @@
-"""PostgresMembership: one client as a member of a `PostgresAccount`. The server decides."""
+"""PostgresMembership: sends one client's reports to a `PostgresAccount`, and reads the answers."""
 
 import json
 import secrets
@@ -19,14 +19,14 @@ class PostgresMembership:
     """
     One client as a member of a `PostgresAccount`.
 
-    An exchange may have been carried out although no reply came. So each has a number, and says
-    which reply was the last that came. The server hands over again what was in a lost reply, and
-    ignores an exchange that comes after a later one.
+    The server may execute an exchange whose reply is then lost. So each exchange has a number, and
+    also sends the number of the last exchange whose reply arrived. The server repeats the tickets
+    that it handed over in lost replies. It rejects an exchange that arrives after a later one.
 
     Args:
         connection: A connection for this client alone.
         schema: The schema of the account.
-        store_clock: What is known of the server's clock.
+        store_clock: Estimates the time on the server's clock.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class PostgresMembership:
 
     async def exchange(self, reports: Reports) -> Allotments:
         """
-        Record what the client uses, and return what it may use from now on.
+        Record the client's usage, and return what the client may use from now on.
 
         Raises:
             AccountError: The server cannot be reached or used.
@@ -57,7 +57,7 @@ class PostgresMembership:
 
     async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
         """
-        Give hints to the other clients, and return those that they gave since the last call.
+        Send webhook hints to the other clients. Return those that they sent since the last call.
 
         Raises:
             AccountError: The server cannot be reached or used.
@@ -72,7 +72,7 @@ class PostgresMembership:
 
     async def leave(self, reports: Reports) -> None:
         """
-        Record what the client still holds, so that others can adopt it. Close the connection.
+        Record the client's tickets, so that other clients can adopt them. Close the connection.
 
         Raises:
             AccountError: The server cannot be reached or used.
@@ -97,7 +97,8 @@ class PostgresMembership:
             key: _from_json(allotment, reports[key])
             for key, allotment in reply["allotments"].items()
         }
-        # A reply that cannot be read counts as lost, so the tickets in it are handed over again.
+        # Set this only after the reply was parsed. The server then repeats the tickets of an
+        # unreadable reply, as it does for a lost one.
         self._heard = number
         self._neighbours = reply["neighbours"]
         return allotments

@@ -1,4 +1,4 @@
-"""The SQL that defines the tables and functions of a PostgreSQL account. It runs no SQL."""
+"""The SQL that defines the tables and functions of a `PostgresAccount`. This module runs no SQL."""
 
 from typing import Final
 
@@ -10,17 +10,18 @@ from .postgres_hints import HINT_FUNCTION
 VERSION: Final = 1
 # A client that has not reported for this many seconds counts as dead.
 LEASE_S: Final = 30.0
-# The processes of an account know the time of the store with errors up to this many seconds.
+# The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
-# Seconds of a step back of the store's clock that are taken for a clock that was set.
+# If the database server's clock goes back by more than this many seconds, it was set back. All
+# recorded times are then moved back too.
 _MAX_STEP_BACK_S: Final = 1.0
-# See `shared_slots` and `shared_poll_times`, which have the same rules for SQLite.
+# The same values as in `shared_slots` and `shared_poll_times`, which explain them.
 _MAX_REPORT_GAP_S: Final = 0.5
 _MAX_SHARE_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0
 
-# One statement is one exchange, and so one transaction. No client can stop, or be cut off, while
-# it holds the lock of the account. The lock is the row of the table `account`.
+# The row of the table `account` is the lock of the account. Each exchange is one statement, and so
+# one transaction. So a client that stops or is cut off does not keep the account locked.
 _TABLES: Final = """
 CREATE TABLE SCHEMA.account (
     id integer PRIMARY KEY CHECK (id = 1),
@@ -282,14 +283,14 @@ _VALUES: Final = {
     "REPORT_GAP_S": _MAX_REPORT_GAP_S,
     "SHARE_S": _MAX_SHARE_S,
     "ASK_GAP_S": _MAX_ASK_GAP_S,
-    # A poll time may be used late, and by a clock that is a little wrong. Still at most `rate`
-    # polls start within any one second.
+    # Clients may use poll times late, and with clocks that are slightly wrong. With this longer
+    # step, still at most `rate` polls start within any second.
     "STEP_S": 1.0 + MAX_LATENESS_S + _MAX_CLOCK_ERROR_S,
 }
 
 
 def create_statements(schema: str) -> str:
-    """Return the statements that create an account in a schema, whose name is quoted already."""
+    """Return the statements that create an account. `schema` is a quoted name."""
     text = _TABLES + _DEAD_CLIENTS + _SLOTS + _POLLS + _EXCHANGE + HINT_FUNCTION
     for name, value in _VALUES.items():
         text = text.replace(name, str(value))

@@ -1,4 +1,4 @@
-"""Passes webhooks on between the clients of an account, as hints. It sends and polls nothing."""
+"""Stores webhook hints in a SQLite account, for its other clients to read. It polls nothing."""
 
 import json
 import sqlite3
@@ -7,19 +7,20 @@ from typing import Final
 
 from .._parsing.webhook_ids import WebhookHint
 
-# A client with open tickets reads hints several times a second, so older ones have been read.
+# Hints are deleted after this many seconds. Clients with open tickets have read them by then,
+# because they read hints several times a second.
 MAX_AGE_S: Final = 60.0
 MAX_COUNT: Final = 10_000
-# Longer ids belong to no ticket.
+# Longer hints are dropped: no ticket has ids of such a length.
 _MAX_LENGTH: Final = 2000
 
 
 class SharedHints:
     """
-    The hints of one account, as one of its clients sees them.
+    Adds and reads the webhook hints of an account for one of its clients.
 
     Args:
-        client: The number of the client. It gets no hints of its own.
+        client: The number of the client. It does not read its own hints.
     """
 
     def __init__(self, client: int) -> None:
@@ -27,7 +28,7 @@ class SharedHints:
         self._last_read = 0
 
     def add(self, db: sqlite3.Connection, hints: Sequence[WebhookHint], now: float) -> None:
-        """Record hints for the other clients, and forget old ones."""
+        """Record hints for the other clients, and delete old hints."""
         db.executemany(
             "INSERT INTO webhook_hints (client, body, added_at) VALUES (?, ?, ?)",
             [(self._client, body, now) for body in write_hints(hints)],
@@ -51,12 +52,12 @@ class SharedHints:
 
 
 def write_hints(hints: Iterable[WebhookHint]) -> list[str]:
-    """Return the hints as texts, without those that belong to no ticket."""
+    """Return the hints as JSON texts, except hints that are too long to belong to a ticket."""
     bodies = [json.dumps([hint.ids, hint.track_id]) for hint in hints]
     return [body for body in bodies if len(body) <= _MAX_LENGTH]
 
 
 def read_hints(bodies: Iterable[str]) -> list[WebhookHint]:
-    """Return the hints that these texts are."""
+    """Return the hints of some JSON texts."""
     contents = map(json.loads, bodies)
     return [WebhookHint(tuple(ids), track_id) for ids, track_id in contents]

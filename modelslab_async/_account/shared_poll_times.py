@@ -1,14 +1,14 @@
-"""Divides the poll rate of one key among clients, in the tables of an account. It opens no file."""
+"""Divides the poll rate of one key among the clients of a SQLite account. It opens no file."""
 
 import sqlite3
 from typing import Final
 
 from .account_reports import MAX_LATENESS_S
 
-# One answer grants at most the poll times of this many seconds, divided by the number of clients
-# that ask. So a client that begins to ask gets its share soon.
+# One answer grants a client at most its share of the poll times in this many seconds. So a client
+# that begins to ask for poll times soon gets some.
 _MAX_SHARE_S: Final = 0.25
-# A client whose last request is older than this no longer counts as one that asks.
+# The rate is shared by the clients that asked for poll times within this many seconds.
 _MAX_ASK_GAP_S: Final = 1.0
 
 
@@ -16,7 +16,7 @@ def take_poll_times(
     db: sqlite3.Connection, key: str, *, client: int, rate: float, wanted: int, now: float
 ) -> tuple[float, ...]:
     """
-    Grant the next free poll times to one client, and to no other.
+    Grant the next free poll times to one client.
 
     Args:
         db: A connection to the account, in a transaction that may write.
@@ -30,8 +30,8 @@ def take_poll_times(
     db.execute("INSERT OR REPLACE INTO pollers VALUES (?, ?, ?)", (key, client, now))
     asking = db.execute("SELECT count(*) FROM pollers WHERE key = ?", (key,)).fetchone()[0]
     count = min(wanted, max(1, int(rate * _MAX_SHARE_S / asking)))
-    # A poll may start up to `MAX_LATENESS_S` late. The longer step ensures that even then at most
-    # `rate` polls start within any one second.
+    # The step is longer than `1 / rate`, because a poll may start up to `MAX_LATENESS_S` late. Even
+    # then, at most `rate` polls start within any second.
     step = (1.0 + MAX_LATENESS_S) / rate
     row = db.execute("SELECT next_at FROM poll_times WHERE key = ?", (key,)).fetchone()
     first = max(row[0], now) if row is not None else now

@@ -1,4 +1,4 @@
-"""Divides the slots of one key among clients, in the tables of an account. It opens no file."""
+"""Divides the slots of one key among the clients of a SQLite account. It opens no file."""
 
 import math
 import sqlite3
@@ -19,7 +19,7 @@ _MAX_REPORT_GAP_S: Final = 0.5
 @frozen(kw_only=True)
 class SlotsOfKey:
     """
-    The slots of one key.
+    Grants slots of one key to the client that reports.
 
     Args:
         db: A connection to the account, in a transaction that may write.
@@ -36,7 +36,7 @@ class SlotsOfKey:
     now: float
 
     def exchange(self, use: SlotUse) -> KeyAllotment:
-        """Record what the client uses, and return what it may use."""
+        """Record the client's usage, and return what the client may use from now on."""
         if self.queue is None:
             return KeyAllotment()
         self._record(use)
@@ -92,7 +92,7 @@ class SlotsOfKey:
         )
 
     def _adopt(self) -> tuple[HeldTicket, ...]:
-        """Take over the tickets of clients that have died."""
+        """Make this client the owner of the tickets of dead clients."""
         rows = self.db.execute(
             """
             UPDATE held_tickets SET client = ?
@@ -140,7 +140,7 @@ class SlotsOfKey:
         return used
 
     def _count_waiters_before(self, moment: float) -> int:
-        """Count the other clients that wait for a slot and got their last one before this time."""
+        """Count the other waiting clients whose last slot was granted before a moment."""
         count: int = self.db.execute(
             """
             SELECT count(*) FROM submitting
@@ -153,9 +153,10 @@ class SlotsOfKey:
 
 def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
     """
-    Free the slots of tickets and uncertain submits of dead clients whose time is over.
+    Free expired slots of dead clients, both those of tickets and those of uncertain submits.
 
-    A live client frees its slots by its next report. Until then it may use them for new submits.
+    A live client frees its expired slots with its next report. Until then it may use them for new
+    submits.
     """
     db.execute(
         "DELETE FROM uncertain WHERE until <= ? AND client NOT IN (SELECT client FROM clients)",
@@ -172,9 +173,9 @@ def free_expired_slots(db: sqlite3.Connection, now: float) -> None:
 
 def orphan_slots(db: sqlite3.Connection, now: float) -> None:
     """
-    Turn the submits in flight of dead clients into uncertain ones.
+    Mark the submits in flight of dead clients as uncertain, because they may have started work.
 
-    They may have started work. The tickets of dead clients stay as they are, for others to adopt.
+    The tickets of dead clients stay as they are, for other clients to adopt.
     """
     rows = db.execute(
         """

@@ -1,4 +1,4 @@
-"""SQLiteAccount: one account for the clients of one machine, in a file. It starts no server."""
+"""SQLiteAccount: one account for the clients of one machine, in a SQLite file."""
 
 import asyncio
 import os
@@ -49,8 +49,8 @@ class SQLiteAccount:
     They also pass webhooks on to each other, as hints to poll.
 
     Give it to each client: `Client(account=SQLiteAccount("account.db", rate=100, queue=5))`. All
-    processes that name the same file share the account. No server is needed, and a client that is
-    killed holds up nothing: the others take over its tickets and free their slots.
+    processes that name the same file share the account. No server is needed. If a client is killed,
+    the others take over its tickets and free their slots.
 
     The file holds no API key, only a digest of it. It can be deleted while no client is open.
 
@@ -60,10 +60,11 @@ class SQLiteAccount:
             no limit.
         queue: The maximum number of queued generations for each key, of all clients together: 5, 10
             or 15, as the plan says; None for no limit.
-        clock: Returns the time in seconds. It is the same in all processes of the machine.
+        clock: Returns the time in seconds. All processes of the machine must use the same clock.
 
     Raises:
-        ValueError: An argument is out of its range, or clients that are open have other limits.
+        ValueError: An argument is out of its range, or open clients of the account have other
+            limits.
         AccountError: The file cannot be used.
     """
 
@@ -141,7 +142,7 @@ class SQLiteMembership:
 
     async def exchange(self, reports: Reports) -> Allotments:
         """
-        Record what the client uses, and return what it may use from now on.
+        Record the client's usage, and return what the client may use from now on.
 
         Raises:
             AccountError: The file cannot be used.
@@ -150,7 +151,7 @@ class SQLiteMembership:
 
     async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
         """
-        Give hints to the other clients, and return those that they gave since the last call.
+        Send webhook hints to the other clients. Return those that they sent since the last call.
 
         Raises:
             AccountError: The file cannot be used.
@@ -162,7 +163,7 @@ class SQLiteMembership:
 
     async def leave(self, reports: Reports) -> None:
         """
-        Record what the client still holds, so that others can adopt it. Close the file.
+        Record the client's tickets, so that other clients can adopt them. Close the file.
 
         Raises:
             AccountError: The file cannot be used.
@@ -243,8 +244,8 @@ class SQLiteMembership:
 def _connect(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
     try:
-        # A power cut may undo the latest commits. It also ends all clients, so only the records of
-        # the latest submits are lost.
+        # With NORMAL, a power cut may undo the latest commits. It ends all clients too, so only the
+        # records of their latest submits are lost.
         db.execute("PRAGMA synchronous = NORMAL")
         db.create_function("has_died", 1, has_died)
     except BaseException:
@@ -254,7 +255,7 @@ def _connect(path: str) -> sqlite3.Connection:
 
 
 def _remove_dead_clients(db: sqlite3.Connection, now: float) -> None:
-    """Forget the clients that have died or do not report. Others can adopt their tickets."""
+    """Remove clients that have died or stopped reporting. Other clients can adopt their tickets."""
     removed = db.execute(
         "DELETE FROM clients WHERE has_died(process) OR seen_at < ?", (now - _LEASE_S,)
     ).rowcount
@@ -263,7 +264,7 @@ def _remove_dead_clients(db: sqlite3.Connection, now: float) -> None:
 
 
 def _limits(db: sqlite3.Connection, now: float) -> _Limits:
-    """Return the limits that the open clients agreed on, and record that they are in use."""
+    """Return the account's limits. Record the time, so that a later reboot can be detected."""
     db.execute("UPDATE limits SET last_seen = ?", (now,))
     rate, queue = db.execute("SELECT rate, queue FROM limits").fetchone()
     return _Limits(rate, queue, now)

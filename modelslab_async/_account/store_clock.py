@@ -1,22 +1,22 @@
-"""StoreClock: tells the time of a distant store by the clock of this machine. It sends nothing."""
+"""StoreClock: estimates the time on a database server's clock. It sends nothing."""
 
 import math
 
 from attrs import define
 
-# Two clocks may drift apart by this much in a second, while their system adjusts one of them.
+# The maximum drift between two clocks, in seconds a second, while a system adjusts one of them.
 _DRIFT = 0.0005
 
 
 @define
 class StoreClock:
     """
-    The time of a store, from its time in each reply.
+    Estimates the time on a server's clock from the time in each of its replies.
 
-    The store's clock minus ours lies between `theirs - received` and `theirs - sent`. The
-    interval of each reply narrows what is known. A reply that contradicts it means that a clock
-    was set, and starts anew. The time is the earliest possible one, so that a moment which the
-    store granted is never used too early.
+    A reply shows that the server's clock minus ours lies between `theirs - received` and
+    `theirs - sent`. Further replies narrow this interval. If a reply contradicts the interval, a
+    clock was set, and the estimate starts again. `at` returns the earliest possible time, so that a
+    poll time that the server granted is never used too early.
     """
 
     _least: float = -math.inf
@@ -24,7 +24,7 @@ class StoreClock:
     _seen_at: float = 0.0
 
     def observe(self, *, sent: float, received: float, theirs: float) -> None:
-        """Learn from one reply. `sent` and `received` are on our clock."""
+        """Update the estimate. `theirs` is the server's time, the others are on our clock."""
         drift = _DRIFT * max(0.0, received - self._seen_at)
         least = max(self._least - drift, theirs - received)
         most = min(self._most + drift, theirs - sent)
@@ -33,5 +33,5 @@ class StoreClock:
         self._least, self._most, self._seen_at = least, most, received
 
     def at(self, ours: float) -> float:
-        """Return the store's time at a moment on our clock."""
+        """Convert a time on our clock to the server's clock."""
         return ours + self._least
