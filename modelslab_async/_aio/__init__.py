@@ -1,5 +1,5 @@
 """
 Helpers for asyncio: a bounded map, plain and async iterables, yielding, wakeups, threads, files.
 
-It never knows tickets, HTTP or the service.
+These modules hold no logic of tickets, of HTTP or of the service.
 """

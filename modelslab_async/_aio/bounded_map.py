@@ -1,4 +1,4 @@
-"""Maps an async function over a source, a bounded number of items at once. It never retries."""
+"""BoundedMap: calls an async function for each item of a source, with bounded concurrency."""
 
 import asyncio
 from collections import deque
@@ -16,8 +16,8 @@ class BoundedMap(Generic[ItemT, ResultT]):
     """
     Calls a function for each item of a source, and yields the results in the order they finish.
 
-    The source is read lazily: an item counts against the window from when it is read until its
-    result is taken. Call `run` only once.
+    The source is read lazily. An item takes room in the window until the caller has taken its
+    result. Call `run` only once.
 
     Args:
         function: Awaited for each item, in a task of its own. If it raises, the run stops.
@@ -41,10 +41,11 @@ class BoundedMap(Generic[ItemT, ResultT]):
         check: Callable[[ItemT], object] = lambda _: None,
     ) -> AsyncGenerator[tuple[ItemT, ResultT], None]:
         """
-        Yield each item with its result. Leaving early cancels the items in progress.
+        Yield each item with its result. Closing the generator cancels the items in progress.
 
         Args:
-            source: The items. Its exception is raised after the results of all earlier items.
+            source: The items. If the source raises, `run` first yields the results of all earlier
+                items, and then raises the exception.
             check: Called with each item before the item waits for room in the window. An exception
                 that it raises is treated as an exception of the source.
         """
@@ -93,8 +94,8 @@ class BoundedMap(Generic[ItemT, ResultT]):
         except asyncio.CancelledError as cancelled:
             if is_cancelled():
                 raise
-            # Raise another error, because `_on_task_done` ignores cancelled tasks. `run` would then
-            # yield no result for this item and raise nothing.
+            # Replace the CancelledError, because `_on_task_done` ignores cancelled tasks. Otherwise
+            # `run` would yield no result for this item, and raise nothing.
             raise RuntimeError("a task of the bounded map was cancelled from within") from cancelled
         self._results.append((item, result))
 

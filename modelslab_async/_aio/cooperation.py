@@ -1,4 +1,4 @@
-"""How tasks share an event loop: they yield, wake each other, and tell cancellations apart."""
+"""Helpers for tasks on one event loop: yield, wake another task, recognize a cancellation."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ _MAX_BUSY_S = 0.004
 
 
 class Yielder:
-    """Yields to other tasks now and then, for use inside a long loop."""
+    """Yields to other tasks every few milliseconds. For use inside a long loop."""
 
     def __init__(self) -> None:
         self._clock = asyncio.get_running_loop().time
@@ -18,9 +18,10 @@ class Yielder:
 
     def is_due(self) -> bool:
         """
-        Whether this task has run for more than 4 ms, so that `maybe_yield` would yield now.
+        Whether this task has run for more than 4 ms since it last yielded.
 
-        Call either method once an item. This one needs no coroutine. After True, call `yield_now`.
+        For each item of the loop, call either `is_due` or `maybe_yield`. After True, call
+        `yield_now`.
         """
         self._count += 1
         return (
@@ -34,7 +35,7 @@ class Yielder:
         self._last_yield = self._clock()
 
     async def maybe_yield(self) -> None:
-        """Let other tasks run, if this task has run for more than 4 ms. Call this once an item."""
+        """If this task has run for more than 4 ms, let other tasks run. Call it for each item."""
         if self.is_due():
             await self.yield_now()
 
@@ -47,7 +48,7 @@ class Wakeup:
     _is_set: bool = False
 
     def wake(self) -> None:
-        """Wake the task that waits, or let the next `wait` return at once."""
+        """Wake the waiting task. If no task waits, the next `wait` returns immediately."""
         if self._is_set:
             return
         self._is_set = True

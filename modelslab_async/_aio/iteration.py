@@ -1,4 +1,4 @@
-"""Reads plain and async iterables in one way, and closes what it reads. It starts no task."""
+"""Reads plain and async iterables through one interface, and closes generators. Starts no task."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
@@ -28,7 +28,7 @@ async def iterate(source: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, N
 async def chunks_of(
     source: Iterable[T] | AsyncIterable[T], size: int, convert: Callable[[T], U]
 ) -> AsyncGenerator[list[U], None]:
-    """Yield the converted items in lists of at most `size`, and let other tasks run."""
+    """Convert items, and yield them in lists of at most `size`. Let other tasks run in between."""
     yielder = Yielder()
     chunk: list[U] = []
     async with aclosing(iterate(source)) as items:
@@ -49,7 +49,7 @@ async def read_source(
     contents: str = "items",
 ) -> BaseException | None:
     """
-    Pass each item of a caller's source to `accept`, until either of them raises.
+    Pass each item of a caller's source to `accept`, until the source or `accept` raises.
 
     Args:
         source: The caller's iterable, plain or async.
@@ -57,8 +57,9 @@ async def read_source(
         contents: What the items are, in the plural. Error messages use it.
 
     Returns:
-        The exception, which the caller raises after the results of earlier items; None if there was
-        none. Only a cancellation of this task, KeyboardInterrupt and SystemExit are raised here.
+        The exception; None if the source was read to its end. It is returned, so that the caller
+        can raise it after the results of earlier items. Only a cancellation of this task,
+        KeyboardInterrupt and SystemExit are raised.
     """
     try:
         if isinstance(source, AsyncIterable):
@@ -71,7 +72,7 @@ async def read_source(
     except asyncio.CancelledError:
         if is_cancelled():
             raise
-        # The source awaited a task or future of its own that was cancelled.
+        # This task was not cancelled: the source awaited a task or future that was.
         return RuntimeError(f"the source of {contents} was cancelled")
     except (KeyboardInterrupt, SystemExit):
         raise

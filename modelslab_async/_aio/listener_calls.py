@@ -21,13 +21,13 @@ def call_listener(
         event: The event.
         context: The context variables that the listener sees; None for those of this task.
     """
-    # The listener runs in a copy of the context, so that it cannot change the variables of the
-    # caller. Nor can a context be entered a second time while it is in use.
+    # Run the listener in a copy of the context, so that it cannot change the caller's variables. A
+    # copy can also be entered while the original is in use.
     copy = copy_context() if context is None else context.copy()
     try:
         copy.run(listener, event)
     except (KeyboardInterrupt, SystemExit):
         raise
-    # A listener may raise CancelledError without this task being cancelled.
+    # Catch CancelledError too: a listener can raise it although this task was not cancelled.
     except BaseException:
         _logger.exception("on_event raised; the client goes on")

@@ -21,11 +21,11 @@ SpanName: TypeAlias = Literal[
 @frozen
 class Gauges:
     """
-    Functions that count what a client holds now. Any thread may call them.
+    Functions that return current counts of a client. Any thread may call them.
 
     Attributes:
         open_tickets: Returns the number of tickets that are polled.
-        used_slots: Returns the number of slots in use, by the tier of the key.
+        used_slots: Returns the number of slots in use for each tier of key, such as `standard`.
     """
 
     open_tickets: Callable[[], int]
@@ -44,13 +44,13 @@ class Telemetry(Protocol):
         callers: Sequence[Context] = (),
     ) -> AbstractContextManager[Callable[[object], object]]:
         """
-        Return a context manager for one operation. It yields a function that takes the result.
+        Return a context manager for one operation. It yields a function to call with the result.
 
         Args:
             name: The kind of operation.
             ticket: The ticket that the operation is about.
             endpoint: The endpoint of a submit.
-            callers: The contexts of the callers that a poll is made for.
+            callers: For a poll, the contexts of the callers that wait for the ticket.
         """
         ...
 
@@ -61,7 +61,7 @@ class Telemetry(Protocol):
         """Receive the record of an HTTP request, in the task that sent it."""
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
-        """Begin to report gauges. Return a function that stops it."""
+        """Start to report gauges. Return a function that stops the reports."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Runs blocking work in a thread. It never returns or raises before the thread is done."""
+"""Runs blocking work in a thread, and waits for its end even when cancelled."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,13 +17,15 @@ async def run_in_thread(
     """
     Run a function in a thread, and wait for its end even if this task is cancelled.
 
-    A thread cannot be stopped. If this task closed a file that the thread still writes, the thread
-    could write into the next file that is opened.
+    A thread cannot be cancelled. If this function returned early, the caller could close a file
+    that the thread still writes. The thread could then write into the next file that is opened,
+    because the system reuses file descriptors.
 
     Args:
         function: The function. It may block.
         args: Its arguments.
-        undo: Called with the result if this task was cancelled, so that nothing is left open.
+        undo: Called with the result if this task was cancelled, for example to close an opened
+            file.
     """
     future = asyncio.ensure_future(anyio.to_thread.run_sync(function, *args))
     cancelled: asyncio.CancelledError | None = None
@@ -33,7 +35,7 @@ async def run_in_thread(
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        # Reading the exception keeps asyncio from logging that it was never retrieved.
+        # Read the exception in any case. Otherwise asyncio logs that it was never retrieved.
         if future.exception() is None and undo is not None:
             # A failing undo must not replace the cancellation.
             with suppress(Exception):

@@ -1,4 +1,4 @@
-"""Checks a caller's arguments. Messages show only numbers, because other values may be the key."""
+"""Checks a caller's arguments. Errors quote only numbers, because other values may be the key."""
 
 from collections.abc import Iterable, Mapping
 from inspect import iscoroutinefunction
@@ -84,7 +84,7 @@ def check_type(name: str, value: object, expected_type: type | UnionType, expect
 
 def check_members(name: str, value: object, members: Iterable[str], expected: str) -> None:
     """
-    Check that an argument is an object that has some methods or attributes.
+    Check that an argument is an object with certain methods or attributes.
 
     Args:
         name: The name of the argument.
@@ -108,7 +108,7 @@ def check_members(name: str, value: object, members: Iterable[str], expected: st
 
 def check_mapping(name: str, value: object, row_type: type) -> None:
     """
-    Check that an argument maps names to rows of one type.
+    Check that an argument maps names to values of one type.
 
     Raises:
         TypeError: The value is no mapping, or one of its items has another type.
@@ -159,5 +159,5 @@ def _of_unit(unit: str) -> str:
 
 
 def _describe_type(value: object) -> str:
-    # Show only the type, because the value may be the key, given for the wrong argument.
+    # Show only the type: the value may be the API key, passed as this argument by mistake.
     return "None" if value is None else f"a value of type {type(value).__name__}"

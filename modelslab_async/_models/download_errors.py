@@ -18,7 +18,7 @@ class DownloadError(ModelsLabError):
     Attributes:
         url: The link, without its query; "" where the reply itself held the bytes.
         argument: The keyword argument that would allow this output: `allow_private` or `max_bytes`
-            of `Downloads`, or `output` of `Family`; "" if none would.
+            of `Downloads`, or `output` of `Family`; "" if no argument would.
         n: The number of the output, counted from 0.
         saved: The outputs of the ticket that were saved.
     """
@@ -47,20 +47,20 @@ class LinkGone(DownloadError):
 
 
 class LinkRefused(DownloadError):
-    """The link must not be downloaded from: it is not https, not public, or a redirect loop."""
+    """The client refuses the link: it is not https, not public, or redirects in a loop."""
 
 
 class TransferFailed(DownloadError):
-    """The bytes did not arrive: the network or the server failed, or every transfer was cut."""
+    """The output did not arrive: the network or the server failed, or each transfer was cut."""
 
 
 class WrongContent(DownloadError):
-    """The bytes are not a file of this family, but an error page or another kind of data."""
+    """The downloaded data is no file of the family's kind, but for example an error page."""
 
 
 class FileTooLarge(DownloadError):
-    """There are more bytes than allowed."""
+    """The output has more bytes than allowed."""
 
 
 class FileNotWritten(DownloadError):
-    """This machine could not write the file: a full disk, a missing permission."""
+    """This machine could not write the file, for example because the disk is full."""

@@ -10,7 +10,7 @@ from .ticket import Ticket
 @frozen(kw_only=True)
 class DownloadStarted:
     """
-    The transfer of a file starts at its first byte. If it has to start over, the event is repeated.
+    The transfer of a file starts at its first byte. A transfer that starts over repeats the event.
 
     Attributes:
         ticket: The ticket of the output.
@@ -28,14 +28,14 @@ class DownloadStarted:
 @frozen(kw_only=True)
 class DownloadResumed:
     """
-    The transfer of a file resumes after the bytes that an earlier transfer left.
+    The transfer of a file resumes where an earlier transfer was cut off.
 
     Attributes:
         ticket: The ticket of the output.
         n: The number of the output, counted from 0.
         url: The link, without its query.
         size: The number of bytes of the whole file; None if the server announced none.
-        offset: The number of bytes that were there already.
+        offset: The number of bytes that the earlier transfers brought.
     """
 
     ticket: Ticket
@@ -52,8 +52,8 @@ class Downloaded:
 
     Attributes:
         file: The file, with its ticket, path and size. After `load`, the path is only a name.
-        received: The number of bytes that came over the network for it. It is less than the size if
-            an earlier run left a part, and more if the transfer started over.
+        received: The number of bytes that came over the network. It is less than the size if an
+            earlier run left a part of the file, and more if the transfer started over.
         elapsed: Seconds since the save began, including the wait for other transfers.
     """
 
@@ -65,13 +65,13 @@ class Downloaded:
 @frozen(kw_only=True)
 class DownloadFailed:
     """
-    An output could not be saved. The bytes that came are kept if the transfer can be resumed.
+    An output could not be saved. If the transfer can be resumed, the received bytes are kept.
 
     Attributes:
         ticket: The ticket of the output.
         n: The number of the output, counted from 0.
         error: The error.
-        received: The number of bytes that came over the network for it.
+        received: The number of bytes that came over the network.
         elapsed: Seconds since the save began.
     """
 

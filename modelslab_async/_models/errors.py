@@ -1,5 +1,5 @@
 """
-Everything that can go wrong, as one tree. Errors carry data; they never hold a key.
+All errors of this package, as one tree. Errors carry data, but never an API key.
 
     ModelsLabError
     ├── TransientError          one request went wrong; the job goes on, so poll again later
@@ -112,7 +112,7 @@ class TransportError(TransientError):
 
 
 class ServerError(TransientError):
-    """The server is in trouble (408, 425 or 5xx)."""
+    """The server could not handle the request: it replied with status 408, 425 or 5xx."""
 
     advice = (
         "the fault is at the service: ask again later, and report it to the service if it lasts"
@@ -124,7 +124,7 @@ class UnreadableReply(TransientError):
 
 
 class RateLimited(TransientError):
-    """Too many requests, by status 429 or by the words of the body."""
+    """The server refused one request too many, with status 429 or with words in the body."""
 
 
 class Refused(ModelsLabError):
@@ -151,7 +151,7 @@ class InvalidRequest(Refused):
 
 class GenerationFailed(ModelsLabError):
     """
-    The job itself failed; the server's word is final.
+    The server says that the job failed. This is final, so the ticket is not polled again.
 
     Attributes:
         reply: The whole reply, with the server's message and the body as it came.

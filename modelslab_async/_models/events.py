@@ -35,7 +35,7 @@ class Polled:
 @frozen(kw_only=True)
 class PollFailed:
     """
-    A poll failed. The ticket is polled again, unless it has failed too often in a row.
+    A poll failed. The ticket is polled again, unless too many polls in a row have failed.
 
     Attributes:
         ticket: The ticket that was polled.
@@ -111,8 +111,8 @@ class SlotAwaited:
         track_id: The `track_id` of the request; "" if it has none.
         tier: The tier of the key whose slots are used: `standard` or `enterprise`.
         used: The number of slots in use.
-        limit: The number of slots; None for no limit. With an account, this is the number that it
-            has granted to this client.
+        limit: The number of slots; None for no limit. With a shared account, this is the number
+            that the account has granted to this client.
         reason: Why no slot is given: `slots_used`, `rate_limit`, `key_unconfirmed` (the server must
             first accept the key with another submit) or `same_payload` (the spam filter refused
             this payload).
@@ -129,7 +129,7 @@ class SlotAwaited:
 @frozen(kw_only=True)
 class Uploaded:
     """
-    A file of a request was uploaded.
+    A file among the parameters of a submit was uploaded.
 
     Attributes:
         endpoint: The endpoint of the submit.
@@ -154,7 +154,8 @@ class SubmitSent:
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` of the request; "" if it has none.
-        attempt: 1 for the first attempt. An attempt whose upload fails counts too.
+        attempt: The number of the attempt, counted from 1. An attempt whose upload fails counts
+            too.
         waited: Seconds since the submit was called.
     """
 
@@ -167,7 +168,7 @@ class SubmitSent:
 @frozen(kw_only=True)
 class SubmitFailed:
     """
-    An attempt to submit failed, and started no work: the server refused it, or it never left.
+    A submit failed without starting work: the server refused it, or the request was never sent.
 
     Attributes:
         endpoint: The endpoint of the submit.
@@ -192,8 +193,8 @@ class SubmitRetried:
         track_id: The `track_id` of the request; "" if it has none.
         error: The error of the last attempt.
         attempt: The number of the next attempt.
-        delay: The pause in seconds, after which the submit waits for a slot again. It is 0 after a
-            rate limit, because then the slots are held back instead.
+        delay: The seconds until the submit waits for a slot again. It is 0 after a rate limit,
+            because then no slot is given before the rate limit has ended.
     """
 
     endpoint: str
@@ -211,7 +212,7 @@ class SubmitUnconfirmed:
     Attributes:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` of the request; "" if it has none.
-        error: The error that says what to look for.
+        error: The error. Its message says how to find out whether work was started.
     """
 
     endpoint: str

@@ -1,4 +1,4 @@
-"""How a notebook shows replies and outcomes. It trusts no text of a server, and fetches nothing."""
+"""Renders replies and outcomes as HTML for notebooks. Escapes server text, and fetches nothing."""
 
 from collections.abc import Iterable
 from html import escape
@@ -30,7 +30,7 @@ def html_of(title: object, state: str, *texts: str, outputs: Iterable[str] = ())
 
 
 def success_html(title: object, outputs: Iterable[str], message: str, *, is_nsfw: bool) -> str:
-    """Return the block for a success. A result that the service flagged is not shown."""
+    """Return the HTML for a success. Outputs that the service flagged are not shown."""
     if is_nsfw:
         return html_of(title, "success", message, _NSFW_TEXT)
     return html_of(title, "success", message, outputs=outputs)
@@ -55,7 +55,8 @@ def _https_path(output: str) -> str | None:
         is_link = parts.scheme == "https" and bool(parts.hostname) and parts.username is None
     except ValueError:
         return None
-    # A browser would skip blanks and control characters, so a text with any is no link.
+    # Browsers drop blanks and control characters from a link, and would open another address. So a
+    # text that contains them is not shown as a link.
     return parts.path if is_link and output.isprintable() and " " not in output else None
 
 

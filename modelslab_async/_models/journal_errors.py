@@ -5,7 +5,7 @@ from .errors import ModelsLabError
 
 class JournalError(ModelsLabError):
     """
-    The journal of a batch cannot be used. What was committed to it before is not lost.
+    The journal of a batch cannot be used. Outcomes that it recorded before are not lost.
 
     Attributes:
         path: The journal's file.
@@ -43,5 +43,5 @@ class SubmissionConflict(ModelsLabError, ValueError):
     """
     The key of a submission was used for another endpoint or other parameters in the same batch.
 
-    Nothing was sent, because it is not clear which of the two is meant.
+    Nothing was sent, because it is not clear which of the two submissions the caller wants.
     """

@@ -14,12 +14,14 @@ class LoadedFile:
     Args:
         ticket: The ticket of the output.
         n: The number of the output, counted from 0.
-        name: A file name for it, such as `images-13443927-0.png`. No part comes from a server.
-        data: Its bytes.
-        sha256: Their SHA-256, in hexadecimal.
-        url: The link it came from, without its query; "" if the reply itself held the bytes.
-        is_length_verified: Whether the bytes have the length that the server announced. False if it
-            announced none, so that a cut transfer may have gone unnoticed.
+        name: A file name for the output, such as `images-13443927-0.png`. No part of the name comes
+            from the server.
+        data: The bytes of the output.
+        sha256: The SHA-256 of the bytes, in hexadecimal.
+        url: The link that it was downloaded from, without the query; "" if the reply itself held
+            the bytes.
+        is_length_verified: Whether the bytes have the length that the server announced. False if
+            the server announced none: a transfer that was cut off may then have gone unnoticed.
     """
 
     ticket: Ticket

@@ -27,7 +27,7 @@ class Unresolved:
     last: Processing | None = None
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return the HTML that a notebook shows."""
         return html_of(self.ticket, "unresolved", self.cause.message)
 
 
@@ -44,7 +44,7 @@ class Unsubmitted:
     cause: ModelsLabError
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return the HTML that a notebook shows."""
         return html_of("no ticket", "unsubmitted", str(self.cause))
 
 

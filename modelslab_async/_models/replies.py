@@ -15,7 +15,7 @@ Body: TypeAlias = Mapping[str, Any]
 @frozen(kw_only=True)
 class Processing:
     """
-    The job is not over.
+    The job is queued or in progress.
 
     Attributes:
         ticket: The ticket of the job.
@@ -36,7 +36,7 @@ class Processing:
     raw: Body = field(factory=dict, repr=False, hash=False)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return the HTML that a notebook shows."""
         eta = "" if self.eta is None else f"about {self.eta:.0f} s to go"
         return html_of(self.ticket, self.status, eta, self.message)
 
@@ -68,7 +68,7 @@ class Success:
     raw: Body = field(factory=dict, repr=False, hash=False)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the pictures, unless the service flagged them."""
+        """Return the HTML that a notebook shows. It has no pictures if the service flagged them."""
         return success_html(self.ticket, self.output, self.message, is_nsfw=self.nsfw is True)
 
 
@@ -93,7 +93,7 @@ class Failed:
     raw: Body = field(factory=dict, repr=False, hash=False)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return the HTML that a notebook shows."""
         return html_of(self.ticket, self.reason, self.message)
 
 

@@ -16,11 +16,12 @@ class SavedFile:
         ticket: The ticket of the output.
         n: The number of the output, counted from 0.
         path: The file it was saved to.
-        sha256: The SHA-256 of its bytes, in hexadecimal.
-        size: Its length in bytes.
-        url: The link it came from, without its query; "" if the reply itself held the bytes.
-        is_length_verified: Whether the file has the length that the server announced. False if it
-            announced none, so that a cut transfer may have gone unnoticed.
+        sha256: The SHA-256 of the file, in hexadecimal.
+        size: The length of the file in bytes.
+        url: The link that it was downloaded from, without the query; "" if the reply itself held
+            the bytes.
+        is_length_verified: Whether the file has the length that the server announced. False if the
+            server announced none: a transfer that was cut off may then have gone unnoticed.
     """
 
     ticket: Ticket

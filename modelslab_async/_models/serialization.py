@@ -24,13 +24,13 @@ _ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, ModelsLabError)
 }
-# What a record keeps of an error besides the message. The error's ticket and last reply are kept as
-# parts of the outcome.
+# The attributes of an error that its record holds besides the message. The error's ticket and last
+# reply are in the record of the outcome.
 _ERROR_FIELDS = (
     *("status_code", "server_message", "retry_after"),
     *("may_have_been_sent", "endpoint", "track_id"),
 )
-# What an export adds to the record of an outcome.
+# The fields that an export adds to the record of an outcome. `from_dict` ignores them.
 _EXPORT_FIELDS = ("files", "track_id", "endpoint", "key", "input")
 
 
@@ -38,7 +38,7 @@ def to_dict(value: Reply | Outcome) -> Record:
     """
     Turn a reply or an outcome into a dictionary that `json.dumps` takes.
 
-    `kind` names the class, the ticket is in its text form, and `raw` is the whole body.
+    Its `kind` names the class, its `ticket` is a text, and its `raw` is the whole body.
     """
     record: Record = _converter().unstructure(value, unstructure_as=_Serializable)
     return record
@@ -97,7 +97,8 @@ def _read_strings(value: object, _type: object) -> tuple[str, ...]:
 
 @cache
 def _converter() -> Any:
-    # Importing cattrs takes longer than the rest of this folder, and many programs never need it.
+    # Import cattrs on first use: that takes longer than the import of this whole folder, and many
+    # programs never need it.
     from cattrs import Converter  # noqa: PLC0415
     from cattrs.strategies import configure_tagged_union  # noqa: PLC0415
 

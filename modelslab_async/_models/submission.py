@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from .argument_checks import check_type
 
 _MAX_KEY_LENGTH = 200
-# JSON has no paths. So a record holds a path as a map with this single key.
+# JSON cannot hold a path. `to_dict` turns a path into a dictionary with this single key.
 _PATH_MARK = "$file"
 
 
@@ -52,17 +52,18 @@ def _check_key(_instance: object, _attribute: object, value: Any) -> None:
 @frozen(hash=False)
 class Submission:
     """
-    Something to submit: an endpoint, its parameters, and a key by which the caller finds it again.
+    The endpoint and the parameters of a future submit, with a key that the caller chooses.
 
-    `submit`, `generate` and `generate_many` take it in place of a name and keywords.
+    `submit`, `generate` and `generate_many` accept it instead of the name of an endpoint and
+    keyword arguments.
 
     Args:
         endpoint: `family/endpoint`, such as `"realtime/text2img"`.
         parameters: What the endpoint takes, by name. A path stands for a file to upload.
         key: Any text of the caller's own, such as the number of a row. It is not sent. Within a
             batch it is unique, so that no submission is paid for twice.
-        columns: The other columns of a row of the caller's table. They are not sent. The exports of
-            a batch have them.
+        columns: The other columns of a row of the caller's table. They are not sent, but a batch
+            exports them with the outcome.
 
     Raises:
         ValueError: The parameters or columns are no mapping of names, the key is no text of 1 to
@@ -93,11 +94,11 @@ class Submission:
     @classmethod
     def of(cls, endpoint: "str | Submission", parameters: Mapping[str, Any]) -> "Submission":
         """
-        Accept either form of a call: a submission, or the name of an endpoint and keywords.
+        Return the submission of a call that passes either a submission or a name and keywords.
 
         Raises:
             TypeError: A submission and keywords were given, or the endpoint is no text.
-            ValueError: See the class.
+            ValueError: See `Submission`.
         """
         if not isinstance(endpoint, Submission):
             return cls(endpoint, parameters)
@@ -110,7 +111,7 @@ class Submission:
 
     def with_key(self, key: str) -> Self:
         """
-        Return the same submission with another key.
+        Return a copy of the submission with another key.
 
         Raises:
             ValueError: The key is empty or longer than 200 characters.
@@ -119,7 +120,7 @@ class Submission:
 
     def with_columns(self, columns: Mapping[str, Any]) -> Self:
         """
-        Return the same submission with other columns, in place of those that it has.
+        Return a copy of the submission whose columns are replaced by these.
 
         Raises:
             ValueError: The columns are no mapping of names.

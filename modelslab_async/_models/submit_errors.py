@@ -25,7 +25,7 @@ class SubmitLimitReached(ModelsLabError):
 
     Attributes:
         limit: The maximum number of submits of this client.
-        made: How many of them started work, or may have done so.
+        made: The number of submits that started work, or may have started it.
     """
 
     advice = "raise max_submits, or make another client, if you mean to pay for more"

@@ -13,7 +13,7 @@ from attrs import field, frozen
 _FAMILY_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _MAX_ID_LENGTH = 200
 _MAX_ID_BITS = 4 * _MAX_ID_LENGTH
-# Marks ids that the client made because the service gave none.
+# The prefix of ids that the client made because the service gave none.
 _NO_ID_PREFIX = "no-id:"
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -22,7 +22,7 @@ def _id_to_str(value: int | str) -> str:
     if isinstance(value, str):
         return value
     try:
-        # The integers of numpy and pandas are not `int`, but have `__index__`.
+        # Accept integers of numpy and pandas too: they are not `int`, but have `__index__`.
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = None
@@ -32,7 +32,7 @@ def _id_to_str(value: int | str) -> str:
             "write the id exactly as the submit reply gave it"
         )
     if number.bit_length() > _MAX_ID_BITS:
-        # str() refuses integers this long, with an error that does not mention ids.
+        # `str(number)` would refuse such a long integer with an error that does not mention ids.
         raise ValueError(
             f"an id has at most {_MAX_ID_LENGTH} characters, got a number of {number.bit_length()} "
             "bits; write the id exactly as the submit reply gave it"
@@ -63,7 +63,7 @@ def _check_family(_instance: object, _attribute: object, value: Any) -> None:
 
 
 def _intern_family(value: Any) -> Any:
-    # Interned, so that a million tickets of one family share one string.
+    # Intern the name, so that a million tickets of one family share one string.
     return sys.intern(value) if type(value) is str else value
 
 
@@ -83,15 +83,15 @@ class Ticket:
     """
     Names one queued generation by its API family and its id.
 
-    The text form is `family:id`; `Ticket.parse` reads it back. An id given as `int` or as `str`
-    makes the same ticket. A ticket holds no key and is safe to store or to log.
+    The text form is `family:id`; `Ticket.parse` reads it back. The ids `7` and `"7"` make equal
+    tickets. A ticket holds no key and is safe to store or to log.
 
     If the service gave no id, the client makes one that begins with `no-id:`. Such a ticket is
     unique but cannot be polled.
 
     Args:
         family: A name of the registry, such as `"images"` or `"enterprise_interior"`.
-        id: The id of the generation. A family with two ids takes both, joined by a slash.
+        id: The id of the generation. If a family needs two ids, give both, joined by a slash.
 
     Raises:
         ValueError: The id is not valid as a path segment.
@@ -104,8 +104,8 @@ class Ticket:
     family: str = field(converter=_intern_family, validator=_check_family)
     id: str = field(converter=_id_to_str, validator=_check_id)
 
-    # Each ticket is looked up several times, and a string knows its hash. The hash of both strings
-    # would have to be calculated each time, and tickets of two families rarely have the same id.
+    # Hash only the id, because tickets are looked up often and a string caches its hash. A hash of
+    # both family and id would be calculated each time. Tickets of two families rarely share an id.
     def __hash__(self) -> int:
         return hash(self.id)
 
@@ -146,11 +146,11 @@ class Ticket:
     @classmethod
     def without_id(cls, family: str, local_id: str) -> Self:
         """
-        Make a ticket for work that the service gave no id for.
+        Make a ticket for work to which the service gave no id.
 
         Args:
             family: The family of the work.
-            local_id: A text that is unique among such work.
+            local_id: A text that takes the place of the id. It must be unique within the family.
 
         Raises:
             ValueError: See `Ticket`.
@@ -159,12 +159,12 @@ class Ticket:
 
     @property
     def has_id(self) -> bool:
-        """Whether the service gave the id, so that the work can be polled."""
+        """Whether the service gave the id. Only then can the ticket be polled."""
         return not self.id.startswith(_NO_ID_PREFIX)
 
     def require_id(self) -> None:
         """
-        Check that the work can be polled.
+        Check that the ticket can be polled.
 
         Raises:
             ValueError: The service gave no id.
@@ -194,7 +194,8 @@ class NewTicket:
 
     Attributes:
         ticket: The ticket.
-        columns: Its columns of the caller's table as JSON; "" if it has none.
+        columns: The other columns of the ticket's row in the caller's table, as JSON; "" if there
+            are none.
     """
 
     ticket: Ticket
