@@ -1,4 +1,4 @@
-"""Converts families to small numbers and ids to a short form for storage, and back without loss."""
+"""Converts families and ids to compact values for storage, and back without loss."""
 
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ _MAX_INTEGER_DIGITS = 18
 
 
 def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
-    """Return the number of each family by its name. Give new families a number."""
+    """Return each family's number in this journal, by its name. Number new families."""
     known = {name: family_id for family_id, name in family_names(db).items()}
     if new := sorted(set(names) - known.keys()):
         db.executemany("INSERT INTO families (name) VALUES (?)", [(name,) for name in new])
@@ -21,12 +21,12 @@ def family_ids(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
 
 
 def family_names(db: sqlite3.Connection) -> dict[int, str]:
-    """Return the name of each family by its number."""
+    """Return each family's name, by its number in this journal."""
     return dict(db.execute("SELECT family, name FROM families").fetchall())
 
 
 def compact_id(ticket: Ticket) -> int | str:
-    """Return a ticket's id, as an integer if that integer converts back to the same text."""
+    """Return a ticket's id: an integer if `str` turns it back into the same text, else a text."""
     text = ticket.id
     if len(text) > _MAX_INTEGER_DIGITS or not (text.isascii() and text.isdigit()):
         return text
@@ -41,7 +41,7 @@ def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: Any) ->
         JournalDamaged: The row has no valid ticket.
     """
     try:
-        # A damaged row can hold a BLOB.
+        # In a damaged row the id can be a BLOB, because SQLite does not enforce types.
         if not isinstance(id_, (int, str)):
             raise TypeError(f"{type(id_).__name__} is no id")
         return Ticket(names[family], str(id_))
@@ -51,7 +51,7 @@ def read_ticket(names: Mapping[int, str], row_id: int, family: int, id_: Any) ->
 
 def row_id_of(db: sqlite3.Connection, ticket: Ticket) -> int:
     """
-    Return the number of a ticket's row in this journal.
+    Return the number of the row in which a journal holds a ticket.
 
     Raises:
         ValueError: The ticket is not in this journal.

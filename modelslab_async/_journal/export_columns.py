@@ -1,4 +1,4 @@
-"""The columns of an export: fixed ones, and those of the caller's table. It writes no file."""
+"""The columns of an export: fixed columns, and those of the caller's table. It writes no file."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,10 +17,11 @@ OWN_COLUMNS: Final = (
 )
 # The prefix for an input column whose name is taken by another column.
 _PREFIX: Final = "input_"
-# A float holds every integer up to this one exactly.
+# Floats represent every integer up to this value exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# For a pair of types, the type that holds all values of both. Other pairs become text.
+# If a column has values of both types, this type holds them all. For other pairs of types, the
+# column is a text.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",
@@ -33,9 +34,10 @@ class InputColumn:
     A column of the caller's table in an export.
 
     Attributes:
-        name: Its name in the table.
-        export_name: Its name in the export.
-        type: The type that holds all its values. In a column of texts, other values become JSON.
+        name: The name of the column in the caller's table.
+        export_name: The name of the column in the export.
+        type: The type that holds all values of the column. In a column of texts, other values
+            become JSON.
     """
 
     name: str
@@ -43,7 +45,7 @@ class InputColumn:
     type: ColumnType
 
     def value(self, columns: Columns) -> Any:
-        """Return the value of one row, or None if the row has none."""
+        """Return the value of this column in one row, or None if the row has no such column."""
         value = columns.get(self.name)
         return value if value is None or self.type != "text" else as_text(value)
 
@@ -84,7 +86,7 @@ def _export_names(names: Iterable[str]) -> Mapping[str, str]:
 
 
 def _common_type(before: ColumnType | None, value: Any) -> ColumnType | None:
-    """Return a type for the column with one more value. `before` is None before its first value."""
+    """Return the type of a column after one more value. `before` is None at the first value."""
     type_: ColumnType
     match value:
         case None:

@@ -78,7 +78,7 @@ class _Snapshot:
         self.count = 0
         self._db = db
         self._is_cancelled = is_cancelled
-        # Everything is read in this transaction, so that it is of the same moment.
+        # Read everything in one transaction, so that all pages show the same moment.
         db.execute("BEGIN")
 
     def pages(self) -> Iterator[_Page]:
@@ -157,7 +157,7 @@ _WRITERS: Final[dict[ExportFormat, Callable[[Path, _Snapshot], None]]] = {
 
 
 def _converted(each: RecordedOutcome, convert: Callable[[RecordedOutcome], T]) -> T:
-    """Convert one outcome. An error names the ticket, so that the caller can fix its row."""
+    """Convert one outcome. If that fails, raise an error that names the ticket of the bad row."""
     try:
         return convert(each)
     except Exception as error:

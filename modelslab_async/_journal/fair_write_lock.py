@@ -1,4 +1,4 @@
-"""WriteLock: shares SQLite's write lock between processes in a fair way. It writes nothing."""
+"""WriteLock: shares SQLite's write lock fairly between processes. It writes nothing."""
 
 import sqlite3
 import time
@@ -10,7 +10,7 @@ from .sqlite_errors import primary_code
 
 T = TypeVar("T")
 
-# The time between two attempts to get the lock.
+# Seconds between two attempts to get the lock.
 _RETRY_INTERVAL_S: Final = 0.0004
 # After a writer has held the lock for `_MAX_HOLD_S` in total, it leaves the lock free for
 # `_YIELD_S`.
@@ -26,7 +26,7 @@ def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
         yield
         db.execute("COMMIT")
     except BaseException:
-        # SQLite may have rolled back already, so ROLLBACK may fail. Raise the original error.
+        # Ignore a failing ROLLBACK: SQLite may have rolled back already. Raise the original error.
         with suppress(sqlite3.Error):
             db.execute("ROLLBACK")
         raise
@@ -34,12 +34,12 @@ def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
 
 class WriteLock:
     """
-    Waits for SQLite's write lock, and leaves it free for other writers at times.
+    Waits for SQLite's write lock, and leaves it free for other writers again and again.
 
-    SQLite has no queue of writers, so a writer must ask for the lock while the lock is free.
-    SQLite's own busy handler asks less and less often, at last ten times a second. It may never get
-    the lock if another writer never pauses. This class asks more often, and pauses after it has
-    held the lock for a while.
+    SQLite has no queue of writers: a writer only gets the lock if it tries while the lock is free.
+    SQLite's own busy handler tries less and less often, at last ten times a second. If another
+    writer never pauses, the busy handler may never get the lock. This class tries more often, and
+    pauses after it has held the lock for a while.
 
     Args:
         lock_timeout: The maximum number of seconds to wait for other writers.
@@ -52,7 +52,7 @@ class WriteLock:
 
     def run_exclusive(self, write: Callable[[], T]) -> T:
         """
-        Call a function that takes the write lock. Call it again while another writer has the lock.
+        Call a function that takes the write lock. Repeat that while another writer has the lock.
 
         Raises:
             sqlite3.OperationalError: Another writer held the lock for longer than the timeout.

@@ -14,7 +14,7 @@ def check_path(path: str | os.PathLike[str]) -> str:
 
     Raises:
         TypeError: The path is neither a str nor a path object that converts to one.
-        ValueError: The path cannot be that of a journal.
+        ValueError: A journal cannot have this path.
     """
     text: str | bytes = os.fspath(path)
     if not isinstance(text, str):

@@ -1,4 +1,4 @@
-"""Stores which run has which tickets, and until when. It never gives a ticket to two runs."""
+"""Stores which run has claimed which tickets, and for how long. A ticket never has two runs."""
 
 import sqlite3
 from typing import Final, NamedTuple
@@ -10,8 +10,7 @@ from .compact_ids import family_names, read_ticket
 from .process_identity import this_process
 from .schema import OPEN, RUN_IS_ALIVE, SAVE_FAILED, SAVE_PENDING, UNRESOLVED
 
-# Every query repeats this condition of the partial index `unfinished`. Otherwise SQLite would not
-# use the index.
+# SQLite uses the partial index `unfinished` only for queries that repeat its condition.
 _UNFINISHED: Final = f"state <= {UNRESOLVED}"
 _OPEN_TICKETS: Final = f"{_UNFINISHED} AND state = {OPEN}"
 
@@ -107,7 +106,7 @@ def expire_runs(db: sqlite3.Connection, now: float) -> None:
 
 
 def _free_tickets_of_ended_runs(db: sqlite3.Connection) -> int:
-    """Free open tickets of runs that have ended. Only a damaged or edited journal has any."""
+    """Free open tickets of ended runs. Only a damaged or edited journal has such tickets."""
     return db.execute(
         f"UPDATE tickets SET run = 0 WHERE {_OPEN_TICKETS} AND run != 0 "
         "AND run NOT IN (SELECT run FROM runs WHERE lease_until IS NOT NULL)"
@@ -116,7 +115,8 @@ def _free_tickets_of_ended_runs(db: sqlite3.Connection) -> int:
 
 def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:
     """Return whether other runs have open tickets."""
-    # Two range queries with the index skip the tickets of this run, which can be many.
+    # Two queries, one on each side of this run's number, skip the tickets of this run. `run != ?`
+    # would read all of them.
     below, above = db.execute(
         f"SELECT EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > 0 AND run < ?), "
         f"EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > ?)",

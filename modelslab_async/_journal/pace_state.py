@@ -9,7 +9,7 @@ from .._models.journal_errors import JournalDamaged
 
 
 def save(db: sqlite3.Connection, state: Mapping[str, Any]) -> None:
-    """Write the state. It replaces the previous state."""
+    """Write the state in place of the previous state."""
     db.execute("REPLACE INTO pace_state (id, state) VALUES (1, ?)", (json.dumps(state),))
 
 

@@ -15,8 +15,7 @@ from .recorded_files import RecordedFile, files_of
 from .row_codec import decode
 from .schema import SAVE_FAILED, SAVE_PENDING, SAVED, SUCCESS
 
-# Every query repeats this condition of the partial index `unfinished_saves`. Otherwise SQLite would
-# not use the index.
+# SQLite uses the partial index `unfinished_saves` only for queries that repeat its condition.
 _UNFINISHED: Final = f"saves.state <= {SAVE_FAILED}"
 _PENDING: Final = f"{_UNFINISHED} AND saves.state = {SAVE_PENDING}"
 _SELECT_SUCCESSES: Final = """
@@ -49,8 +48,8 @@ class SaveClaim:
 
     Attributes:
         pending: The claimed saves.
-        damaged: An error for each ticket whose rows are damaged. It names the ticket, and the save
-            is recorded as failed.
+        damaged: For each ticket with damaged rows, an error that names the ticket. The save of that
+            ticket is recorded as failed.
         has_others: Whether other runs have pending saves. This run may be able to claim them later.
     """
 
@@ -87,7 +86,7 @@ def queue_saves(db: sqlite3.Connection) -> int:
 
 def requeue_saves(db: sqlite3.Connection, tickets: Sequence[Ticket]) -> None:
     """
-    Queue succeeded tickets again, for example because files are missing. Keep recorded files.
+    Queue succeeded tickets again, for example because files are missing. Keep their file records.
 
     Raises:
         ValueError: A ticket is not in this journal.
@@ -105,7 +104,7 @@ def claim(
     """
     Claim pending saves, and saves that failed in runs with a number below `before_run`.
 
-    A damaged row fails only the save of its own ticket. The other rows are claimed.
+    If a row is damaged, only the save of its ticket fails. The other saves are claimed.
 
     Return None if the run has lost its lease.
     """
@@ -151,9 +150,9 @@ def complete_save(
     now: float,
 ) -> bool:
     """
-    Record that all files of a ticket are saved, or an error.
+    Record that all files of a ticket are saved or, with `error`, that they could not be saved.
 
-    Return False, and record nothing, if the run no longer has the ticket.
+    Return False, and record nothing, if the ticket no longer belongs to the run.
     """
     updated = db.execute(
         "UPDATE saves SET state = ?, completed_at = ?, error = ?, argument = ? "
@@ -169,7 +168,8 @@ def unsaved(db: sqlite3.Connection) -> list[UnsavedTicket]:
         "SELECT ticket, family, id, error, argument, saves.completed_at FROM saves JOIN tickets "
         f"USING (ticket) WHERE {_UNFINISHED} AND saves.state = {SAVE_FAILED} ORDER BY saves.ticket"
     ).fetchall()
-    # Read after the rows, because another process may add the family of a row meanwhile.
+    # Read the families after the rows. In the other order, another process could add a row of a new
+    # family in between.
     names = family_names(db)
     return [
         UnsavedTicket(

@@ -14,14 +14,14 @@ _DEAD_STATES: Final = "ZX"
 
 
 def this_process() -> str | None:
-    """Return a unique identity of this process; None if the system has none."""
+    """Return a text that identifies this process uniquely; None if the system offers none."""
     machine_id, pid = _machine_id(), os.getpid()
     fields = _stat_fields(pid)
     return f"{machine_id} {pid} {fields[_START_TIME_FIELD]}" if machine_id and fields else None
 
 
 def has_died(identity: object) -> bool:
-    """Return whether a process has certainly died; False for a process of another machine."""
+    """Return whether a process has certainly died; always False for those of other machines."""
     if not isinstance(identity, str):
         return False  # No identity was recorded, or the journal is damaged.
     machine_id, _, process = identity.partition(" ")
@@ -35,8 +35,8 @@ def has_died(identity: object) -> bool:
     except (OSError, OverflowError):
         return False
     fields = _stat_fields(int(pid))
-    # Another process may have the same pid now. A process that was killed is a zombie until its
-    # parent waits for it.
+    # If the start time differs, another process has this pid now. A killed process is a zombie
+    # until its parent waits for it, and counts as dead.
     return bool(fields) and (
         fields[_START_TIME_FIELD] != start_time or fields[_STATE_FIELD] in _DEAD_STATES
     )
@@ -55,5 +55,6 @@ def _stat_fields(pid: int) -> list[str]:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return []
-    # The program's name is in parentheses, and can itself contain blanks and parentheses.
+    # Split at the last parenthesis. The program's name is in parentheses, and can itself contain
+    # blanks and parentheses.
     return text.rpartition(")")[2].split()

@@ -39,7 +39,7 @@ _COUNT_RUNNING: Final = f"""
     WHERE state <= {UNRESOLVED} AND state = {OPEN}
         AND run IN (SELECT run FROM runs WHERE {RUN_IS_ALIVE})
 """
-# The column `other_fields` has the reason of a failure only if the reason is not "failed".
+# A failure has its reason in the column `other_fields`, unless the reason is "failed".
 _COUNT_NOT_FOUND: Final = f"""
     SELECT count(*) FROM tickets JOIN replies ON replies.ticket = tickets.ticket
     WHERE tickets.state = {FAILED} AND 'not_found' =
@@ -76,13 +76,13 @@ class Report:
     Attributes:
         tickets: The number of all tickets.
         open: Tickets without an outcome, including those that a run polls now.
-        running: Open tickets that a running run has claimed.
+        running: Open tickets that an active run has claimed.
         unresolved: Tickets that a run could not resolve. The next run polls them again.
         success: Tickets whose generation succeeded.
         failed: Tickets whose generation failed, including those in `not_found`.
         not_found: Tickets whose id the server does not know.
-        polls: All recorded polls.
-        files: All recorded files.
+        polls: The number of all recorded polls.
+        files: The number of all recorded files.
         save_pending: Succeeded tickets whose files are queued to be saved.
         unsaved: Succeeded tickets of which not all files could be saved. The next `save` retries.
         saved: Succeeded tickets of which all files are saved.
@@ -119,8 +119,8 @@ class RecordedOutcome:
         polls: The number of recorded polls of the ticket.
         added_at: When the ticket was added, in seconds since 1970.
         completed_at: When the outcome was recorded, in seconds since 1970.
-        max_lag: The maximum number of seconds from the end of the work to the reply that showed it.
-            None if no earlier poll of the same run saw the ticket processing.
+        max_lag: An upper bound, in seconds, of the time from the end of the work to the reply that
+            showed the end. None if no earlier poll of the same run saw the ticket processing.
         files: The files that were saved, in the order of the outputs.
         track_id: The `track_id` of the submit that started the work; "" for a ticket that was
             added by its id.
@@ -171,9 +171,10 @@ def _count(db: sqlite3.Connection, query: str, *parameters: object) -> int:
 def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
-    """Return up to `limit` outcomes after a row, and the row after which the next page begins."""
+    """Return up to `limit` outcomes after a row, and the row to continue after, if any."""
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
-    # Read after the rows, because another process may add the family of a row meanwhile.
+    # Read the families after the rows. In the other order, another process could add a row of a new
+    # family in between.
     names = family_names(db)
     tickets = {row[0]: read_ticket(names, *row[:3]) for row in rows}
     last_row_id = rows[-1][0] if rows else after
@@ -206,7 +207,7 @@ def outcome_page(
 
 def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:
     """
-    Yield the row of the caller's table of each ticket that has one.
+    Yield the columns of the caller's table for each ticket that has columns.
 
     Raises:
         JournalDamaged: The columns of a ticket cannot be read.
@@ -219,7 +220,7 @@ def input_rows(db: sqlite3.Connection) -> Iterator[Columns]:
 def _check_numbers(
     ticket: Ticket, added_at: Any, completed_at: Any, polls: Any, max_lag: Any
 ) -> None:
-    """Raise an error if a row has no valid numbers, because SQLite does not enforce types."""
+    """Raise an error if a value of a row is no valid number. SQLite does not enforce types."""
     times_are_valid = all(
         isinstance(time, float | int) and 0 <= time <= _MAX_TIME_S
         for time in (added_at, completed_at)

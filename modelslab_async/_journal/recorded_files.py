@@ -76,13 +76,14 @@ def files_between(
     db: sqlite3.Connection, tickets: Mapping[int, Ticket], after: int, last: int
 ) -> Mapping[int, tuple[RecordedFile, ...]]:
     """
-    Return the recorded files of some rows of tickets, by the number of the row.
+    Return the recorded files of a range of tickets, by the number of the ticket's row.
 
     Args:
         db: The journal.
-        tickets: The ticket of each row, by its number. Files of other rows are left out.
-        after: The number before the first row.
-        last: The number of the last row.
+        tickets: The tickets of the range by the numbers of their rows. Files of other tickets are
+            left out.
+        after: The range begins after the row with this number.
+        last: The range ends with the row with this number.
     """
     rows = db.execute(
         "SELECT ticket, output_index, path, sha256, size, url, is_length_verified, recorded_at "
@@ -106,7 +107,8 @@ def page_of_files(
         "WHERE (files.ticket, output_index) > (?, ?) ORDER BY files.ticket, output_index LIMIT ?",
         (*after, limit),
     ).fetchall()
-    # Read after the rows, because another process may add the family of a row meanwhile.
+    # Read the families after the rows. In the other order, another process could add a row of a new
+    # family in between.
     names = family_names(db)
     page: list[RecordedFile] = []
     position = after

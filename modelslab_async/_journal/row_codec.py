@@ -27,9 +27,9 @@ DAMAGE: Final = (
 
 
 # The columns `state`, `body` and `other_fields` of the table `replies`. `state` is the state of a
-# ticket with this reply. `body` is the body of the server's reply in JSON. `other_fields` has, in
-# JSON, the fields that cannot be computed from the body. A NamedTuple would make `encode` 10 %
-# slower.
+# ticket with this reply. `body` is the JSON body of the server's reply. `other_fields` is a JSON
+# object of those fields of the reply that cannot be computed from the body. The type is a plain
+# tuple, because a NamedTuple would make `encode` 10 % slower.
 ReplyColumns: TypeAlias = tuple[int, str | None, str | None]
 
 

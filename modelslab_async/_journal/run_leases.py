@@ -17,8 +17,8 @@ class RunLeases:
     """
     The runs of one journal and their leases.
 
-    A run keeps its tickets while its lease lasts. After that, another run may end the lease. Then
-    outcomes that the first run tries to write are refused.
+    A run keeps its tickets while its lease lasts. Once the lease has run out, another run may end
+    it and claim the tickets. The journal then refuses outcomes from the first run.
     """
 
     def __init__(self, store: SqliteStore, clock: Callable[[], float]) -> None:
@@ -39,7 +39,7 @@ class RunLeases:
         return await self._store.write(lease_rows.renew, run_id, now=self._clock(), lease=lease)
 
     async def end_run(self, run_id: int, updates: Sequence[PollUpdate] = ()) -> None:
-        """Write the last polls of a run, and end it. Its open tickets become free for others."""
+        """Write the last polls of a run, and end the run. Its open tickets become free."""
 
         def end(db: sqlite3.Connection) -> None:
             tickets.record_polls(db, run_id, updates)
@@ -73,7 +73,7 @@ class RunLeases:
         )
 
     async def record_polls(self, run_id: int, updates: Sequence[PollUpdate]) -> None:
-        """Write the polls and last replies of tickets that this run still has open."""
+        """Write the polls and last replies of tickets that are open and belong to this run."""
         await self._store.write(tickets.record_polls, run_id, updates)
 
     async def complete(
@@ -82,15 +82,15 @@ class RunLeases:
         """
         Write outcomes. Return for each whether it was written.
 
-        An outcome is only written if this run still has its ticket. With `save_files`, the files of
-        successes are queued to be saved.
+        An outcome is only written if its ticket still belongs to this run. With `save_files`, the
+        files of successes are queued to be saved.
         """
         return await self._store.write(
             tickets.complete, run_id, completions, now=self._clock(), save_files=save_files
         )
 
     async def mark_uncertain(self, track_id: str) -> None:
-        """List a submit of an active run as uncertain, because its reply can no longer come."""
+        """Mark a submit of an active run as uncertain, because its reply can no longer come."""
         await self._store.write(submits.mark_uncertain, track_id)
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
@@ -122,9 +122,9 @@ class RunLeases:
         self, run_id: int, row_id: int, *, error: str | None, argument: str = ""
     ) -> bool:
         """
-        Record that all files of a ticket are saved, or an error.
+        Record that all files of a ticket are saved or, with `error`, that they could not be saved.
 
-        Return False, and record nothing, if the run no longer has the ticket.
+        Return False, and record nothing, if the ticket no longer belongs to the run.
         """
         return await self._store.write(
             pending_saves.complete_save,

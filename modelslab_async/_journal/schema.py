@@ -23,8 +23,8 @@ SAVE_PENDING: Final = 0
 SAVE_FAILED: Final = 1
 SAVED: Final = 2
 
-# The SQL condition for a run that still runs, with the current time as its parameter. `configured`
-# adds the function `has_died` to every connection.
+# The SQL condition for an active run. Its parameter is the current time. The function `configured`
+# makes the SQL function `has_died` available to every connection.
 RUN_IS_ALIVE: Final = "lease_until > ? AND NOT has_died(process)"
 
 _VERSION_2: Migration = (
@@ -117,11 +117,12 @@ _VERSION_2: Migration = (
 )
 
 _VERSION_3: Migration = (
-    # In a table of its own, so that counting the tickets does not read the columns.
+    # The caller's columns have a table of their own, so that counting the tickets does not read
+    # them.
     "CREATE TABLE inputs (ticket INTEGER PRIMARY KEY REFERENCES tickets, columns TEXT NOT NULL)",
     "ALTER TABLE submits ADD COLUMN columns TEXT",
     "CREATE INDEX submits_of_tickets ON submits (ticket) WHERE ticket IS NOT NULL",
-    # The caller's own name of a submission, by which it is found again. It is not sent.
+    # The column `key` holds the caller's own name of a submission. It is not sent.
     "ALTER TABLE submits ADD COLUMN key TEXT",
     "CREATE UNIQUE INDEX submits_by_key ON submits (key) WHERE key IS NOT NULL",
 )
@@ -155,7 +156,7 @@ def prepare(
         WrongJournal: The file is not a journal or has an unknown version. It is left unchanged.
     """
     if _pending_migrations(db, path, migrations):
-        # With a write-ahead log, readers never wait, and a commit needs one write and one fsync.
+        # Use a write-ahead log: readers never wait, and a commit needs one write and one fsync.
         db.execute("PRAGMA journal_mode = WAL")
         with transaction(db):
             # Check again, because another process may have migrated the file before this process

@@ -42,13 +42,13 @@ _BLOCKED_SIBLING_MESSAGE: Final = (
 _SIBLING_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 # The size of the smallest page, and so of the smallest database: https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
-# A folder is left to SQLite, which refuses it.
+# 0 stands for a missing file. Folders are allowed here, because SQLite refuses to open them.
 _EXPECTED_FILE_TYPES: Final = (0, stat.S_IFREG, stat.S_IFDIR)
-# Part of the message of an error that Python itself raises, without an SQLite result code.
+# Python raises this error itself, without an SQLite result code. So its message identifies it.
 _UNDECODABLE_TEXT: Final = "Could not decode to UTF-8"
 
-# Error types and messages by SQLite's result code. If both are listed, an extended code takes
-# precedence over its primary code: https://sqlite.org/rescode.html
+# Error types and messages by SQLite's result code. An extended code takes precedence over its
+# primary code: https://sqlite.org/rescode.html
 _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
     sqlite3.SQLITE_BUSY: (
         JournalLocked,
@@ -129,7 +129,7 @@ def _cannot_open(path: Path) -> tuple[type[JournalError], str]:
 
 
 def _file_type(path: Path) -> int:
-    """The type of a file, 0 if there is none. On Python 3.14, `Path.exists` hides other errors."""
+    """Return the type of a file; 0 if it is missing. `Path.exists` of Python 3.14 hides errors."""
     try:
         return stat.S_IFMT(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -140,9 +140,9 @@ def check_file(path: str) -> None:
     """
     Raise an error if SQLite must not open the path of a journal.
 
-    SQLite would overwrite a file that is too short to be a database, and it would wait for ever for
-    a FIFO. The file is not opened here, because closing it would release all locks that this
-    process has on it.
+    SQLite would overwrite a file that is too short to be a database, and wait for ever for a FIFO.
+    This function does not open the file, because closing it would release all locks that this
+    process has on the file.
 
     Raises:
         WrongJournal: The path is not a regular file, or the file is too short to be a database.
@@ -153,8 +153,9 @@ def check_file(path: str) -> None:
         sibling = Path(f"{path}{suffix}")
         if _file_type(sibling) not in _EXPECTED_FILE_TYPES:
             raise JournalError(_BLOCKED_SIBLING_MESSAGE.format(name=sibling.name), path=path)
-    # Look at the log before the file. A process that creates a journal writes the file before the
-    # log, so in the other order this check could see an empty file and then its new log.
+    # Check the log before the file. A process that creates a journal writes the file before the
+    # log. In the other order, this check could see the file while it is empty, and then its new
+    # log.
     wal = Path(f"{path}-wal")
     has_unmerged_wal = _file_type(wal) == stat.S_IFREG and wal.stat().st_size > 0
     file = Path(path)

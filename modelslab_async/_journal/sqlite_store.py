@@ -1,4 +1,4 @@
-"""SqliteStore: writes an SQLite file in one thread, and reads it in others. It knows no table."""
+"""SqliteStore: writes to an SQLite file in one thread, and reads from it in other threads."""
 
 import asyncio
 import os
@@ -20,8 +20,8 @@ class SqliteStore:
     """
     Calls functions with connections to one journal file. Create it with `SqliteStore.open`.
 
-    A store belongs to the event loop in which it was made. If its thread ends with an error, all
-    waiting and all later writes get that error.
+    A store belongs to the event loop in which it was made. If its writing thread ends with an
+    error, all waiting and all later writes raise that error.
 
     Attributes:
         path: The path of the file.
@@ -80,8 +80,8 @@ class SqliteStore:
         Call a function in the next transaction. Return a future with its result after the commit.
 
         Raises:
-            JournalError: The journal is closed, was opened for reading only, or its thread has
-                ended with an error.
+            JournalError: The journal is closed, was opened for reading only, or its writing thread
+                has ended with an error.
         """
         if self._closed:
             raise JournalError("this journal is closed; open it again", path=self.path)
@@ -135,10 +135,10 @@ class SqliteStore:
         self, error: JournalError | None, in_progress: Sequence[QueuedOperation]
     ) -> None:
         """
-        Note that the thread has ended. Pass the error that ended it to all waiting callers.
+        Record that the writing thread has ended. Pass its error, if any, to all waiting callers.
 
-        This method and `write` both run in the event loop, so no operation can be queued between
-        setting the failure and emptying the queue.
+        This method and `write` both run in the event loop, so `write` cannot queue an operation
+        after the failure is set and before the queue is emptied.
         """
         self._writer_ended.set()
         if error is None:

@@ -1,4 +1,4 @@
-"""Records submits before they are sent, so that none is lost. It stores no payload, no API key."""
+"""Records each submit before it is sent, so that none is lost. Stores no payload and no API key."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -30,7 +30,8 @@ class PendingSubmit:
         payload_hash: The digest of the payload, as in `SubmitUncertain`.
         recorded_at: When the submit was recorded, in seconds since 1970.
         ticket: The ticket of the work; None while it is unknown whether work was started.
-        columns: The columns of its row in the caller's table. Its ticket gets them, too.
+        columns: The other columns of the submission's row in the caller's table. The ticket gets
+            them too.
         key: The key of the submission; None if it has none.
     """
 
@@ -44,7 +45,7 @@ class PendingSubmit:
 
 
 class SubmitOrigin(NamedTuple):
-    """The submit that started a ticket."""
+    """The submit that started the work of a ticket."""
 
     track_id: str
     endpoint: str
@@ -106,7 +107,7 @@ def confirm(
 
 
 def mark_uncertain(db: sqlite3.Connection, track_id: str) -> None:
-    """List a submit of an active run as uncertain, because its reply can no longer come."""
+    """Mark a submit of an active run as uncertain, because its reply can no longer come."""
     db.execute("UPDATE submits SET run = NULL WHERE track_id = ?", (track_id,))
 
 
@@ -124,7 +125,7 @@ def withdraw(db: sqlite3.Connection, track_id: str) -> None:
 
 
 def uncertain(db: sqlite3.Connection, *, now: float) -> list[PendingSubmit]:
-    """Return the unconfirmed submits of runs that no longer run, the oldest first."""
+    """Return the unconfirmed submits of runs that are no longer active, the oldest first."""
     return _select(
         db,
         f"{_SELECT_SUBMITS} WHERE submits.state = 'uncertain' AND NOT EXISTS (SELECT 1 FROM runs "
@@ -150,12 +151,12 @@ def find(db: sqlite3.Connection, track_id: str) -> PendingSubmit | None:
 
 def origins_between(db: sqlite3.Connection, after: int, last: int) -> Mapping[int, SubmitOrigin]:
     """
-    Return the submits that started the tickets of some rows, by the number of the row.
+    Return the submits that started a range of tickets, by the number of the ticket's row.
 
     Args:
         db: The journal.
-        after: The number before the first row.
-        last: The number of the last row.
+        after: The range begins after the row with this number.
+        last: The range ends with the row with this number.
     """
     rows = db.execute(
         "SELECT ticket, CAST(track_id AS TEXT), CAST(endpoint AS TEXT), "
@@ -173,7 +174,8 @@ def find_by_key(db: sqlite3.Connection, key: str) -> PendingSubmit | None:
 
 def _select(db: sqlite3.Connection, query: str, value: object) -> list[PendingSubmit]:
     rows = db.execute(query, (value,)).fetchall()
-    # Read after the rows, because another process may add the family of a row meanwhile.
+    # Read the families after the rows. In the other order, another process could add a row of a new
+    # family in between.
     names = family_names(db)
     return [
         PendingSubmit(

@@ -38,8 +38,8 @@ class SubmittedKey:
     Attributes:
         endpoint: The name of the endpoint.
         payload_hash: The digest of the endpoint and the parameters.
-        has_failed: Whether the server reported its work as failed.
-        is_finished: Whether it has its final result.
+        has_failed: Whether the server reported the work as failed.
+        is_finished: Whether the work has its final result.
     """
 
     endpoint: str
@@ -73,8 +73,8 @@ class RecordedResult:
 
     Attributes:
         outcome: The outcome.
-        run: The run that recorded it; 0 if the outcome came in the reply to the submit.
-        save: How the last attempt to save its files ended; None if none has ended.
+        run: The run that recorded the outcome; 0 if the outcome came in the reply to the submit.
+        save: How the last attempt to save the files ended; None if no attempt has ended.
     """
 
     outcome: Outcome
@@ -83,7 +83,7 @@ class RecordedResult:
 
 
 def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[RecordedResult]:
-    """Return the results of those tickets that have an outcome. A damaged row is `Unresolved`."""
+    """Return the results of tickets with an outcome. A damaged row counts as `Unresolved`."""
     results = (_result_of(db, ticket) for ticket in tickets)
     return [result for result in results if result is not None]
 

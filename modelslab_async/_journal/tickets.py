@@ -41,8 +41,8 @@ class OutcomeRow:
         row_id: The number of the ticket's row in the journal.
         polls: The number of polls since the last update.
         outcome: The outcome.
-        max_lag: The maximum number of seconds from the end of the work to the reply that showed it;
-            None if unknown.
+        max_lag: An upper bound, in seconds, of the time from the end of the work to the reply that
+            showed the end; None if unknown.
     """
 
     row_id: int
@@ -71,7 +71,7 @@ def add(db: sqlite3.Connection, new_tickets: Sequence[NewTicket], *, now: float)
     """
     Add those tickets that are not in the journal yet. Return the number of added tickets.
 
-    Columns are also added to a known ticket that has none.
+    If a ticket is known but has no columns, it gets the given columns.
     """
     ids_by_family = family_ids(db, {new.ticket.family for new in new_tickets})
     keys = [(ids_by_family[new.ticket.family], compact_id(new.ticket)) for new in new_tickets]
@@ -100,7 +100,7 @@ def complete(
     An outcome is only written if its ticket is open and belongs to this run. With `save_files`, the
     files of successes are queued to be saved.
     """
-    # Sorted, so that rows that are close to each other in the file are written together.
+    # Sort by row, so that rows that are close to each other in the file are written together.
     ordered = sorted(completions, key=attrgetter("row_id"))
     replies = [(completion.row_id, *encode(completion.outcome)) for completion in ordered]
     changes = [

@@ -1,4 +1,4 @@
-"""Writer: writes a journal in one thread, and commits operations in groups. It knows no table."""
+"""Writer: writes to a journal in one thread, and commits operations in groups."""
 
 import asyncio
 import os
@@ -101,8 +101,8 @@ class Writer:
         Args:
             opened: Gets a result when the file is open for writing.
         """
-        # A daemon thread, so that a program can end without closing its journal. Operations whose
-        # futures are resolved are committed already.
+        # Use a daemon thread, so that a program can end without closing its journal. No result is
+        # lost then: a future is resolved only after the commit.
         threading.Thread(
             target=self._run, args=(opened,), name="modelslab_async journal", daemon=True
         ).start()
@@ -134,7 +134,7 @@ class Writer:
 
     def _open_file(self) -> sqlite3.Connection:
         check_file(self._path)
-        # SQLite must not wait for the lock itself, because `WriteLock` does that.
+        # SQLite waits for no lock here, because `WriteLock` waits instead.
         db = self._write_lock.run_exclusive(lambda: connect(self._path, lock_timeout=0.0))
         try:
             self._write_lock.run_exclusive(lambda: prepare(db, self._path))
