@@ -1,4 +1,4 @@
-"""Emulator: an ASGI application that answers as the service does. It imports no client code."""
+"""The class Emulator: an ASGI application that answers like the service. Imports no client code."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -28,17 +28,17 @@ from .webhook_settings import Webhooks
 
 class Emulator:
     """
-    An ASGI application that answers as the service does.
+    An ASGI application that answers like the service.
 
-    Each route is served both below `/api` and without that prefix. A job needs no background task,
-    because each request computes the job's state from the clock. Only webhooks are sent in the
-    background.
+    The emulator serves each route both below `/api` and without that prefix. A job needs no
+    background task, because each request computes the job's state from the clock. Only webhooks
+    are sent in the background.
 
     Args:
         families: The registry, or a part of it.
         endpoints: The table of endpoints, or a part of it.
         jobs: How long jobs take and how they end.
-        keys: The accepted keys. None accepts any key that is not empty.
+        keys: The accepted keys. With None, the emulator accepts any key that is not empty.
         keys_without_credits: Keys that may poll, but whose submits are refused.
         queue_limit: How many unfinished submitted jobs a key may have. None is no limit. The
             service has 5, 10 or 15, depending on the plan.
@@ -119,9 +119,10 @@ class Emulator:
 
         Args:
             ticket: The ticket of the job.
-            duration: How many seconds the job takes. None draws it from `jobs`.
-            fails: Whether the job fails. None draws it from `jobs`.
-            output: The output in its replies. None gives links to files of the emulator.
+            duration: How many seconds the job takes. With None, the emulator's `jobs` decide.
+            fails: Whether the job fails. With None, the emulator's `jobs` decide.
+            output: The output in the job's replies. With None, the output is links to files of the
+                emulator.
 
         Raises:
             ValueError: The family is unknown, or the id does not fit it.
@@ -132,7 +133,7 @@ class Emulator:
 
     def add_jobs(self, count: int, families: Iterable[str] | None = None) -> list[Ticket]:
         """
-        Start this many jobs now. They cycle through these families, or through all families.
+        Start `count` jobs now, taking the given families in turn. None means all families.
 
         Raises:
             ValueError: A family is unknown.
@@ -149,7 +150,7 @@ class Emulator:
 
         Args:
             ticket: The ticket. Its job need not exist.
-            replies: The replies. For a None among them, the emulator sends its own reply.
+            replies: The replies. Where the list has a None, the emulator makes the reply itself.
 
         Raises:
             ValueError: The family is unknown, or there are no replies.
@@ -164,10 +165,10 @@ class Emulator:
         """
         Deliver webhooks while the block runs.
 
-        `run_server`, `serve` and `run_faulty_server` use this method. A submit with a `webhook`
-        starts one or more deliveries. Deliveries that are not complete when the block ends are
-        cancelled. A job ends by the emulator's clock, but a delivery waits on the event loop's
-        clock. So both clocks must advance at the same speed.
+        `run_server`, `serve` and `run_faulty_server` call this method. A submit with a `webhook`
+        starts one or more deliveries. The end of the block cancels unfinished deliveries. A job
+        ends by the emulator's clock, but a delivery waits by the event loop's clock. So both clocks
+        must advance at the same speed.
 
         Example:
             async with emulator.deliver_webhooks():
@@ -186,14 +187,15 @@ class Emulator:
         except ClientDisconnect:
             return
         except Exception:
-            # Answer with status 500 here, and let the server log the traceback.
+            # On an error of its own, the emulator answers with status 500. The ASGI server gets the
+            # exception too, and logs it.
             await json_response(500, messages.SERVER_ERROR)(scope, receive, send)
             raise
         await response(scope, receive, send)
 
 
 async def _answer_non_http(scope: Scope, receive: Receive, send: Send) -> None:
-    """Acknowledge the server's startup and shutdown, and refuse websockets."""
+    """Acknowledge the ASGI server's startup and shutdown messages, and refuse websockets."""
     if scope["type"] != "lifespan":
         await receive()
         await send({"type": "websocket.close", "code": 1000})

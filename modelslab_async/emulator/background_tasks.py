@@ -1,4 +1,4 @@
-"""BackgroundTasks: starts tasks, and cancels all of them on request. Never reads their results."""
+"""Starts background tasks, and cancels all of them together. Never reads a task's result."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -19,7 +19,7 @@ class BackgroundTasks:
         return task
 
     async def cancel(self) -> None:
-        """Cancel all tasks and wait for their end. This includes tasks that start meanwhile."""
+        """Cancel all tasks and wait until they end. Tasks that start during the wait end too."""
         while self._tasks:
             for task in self._tasks:
                 task.cancel()

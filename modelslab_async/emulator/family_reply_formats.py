@@ -10,22 +10,22 @@ from attrs import evolve, field, frozen
 @frozen
 class BodyTemplate:
     """
-    The fields of one kind of body, in order, and the source of each value.
+    The fields of a reply's body, in order, and where the value of each field comes from.
 
-    A template is written as text, with one word for each field. The word `id` is the field `id`
-    with the value named `id`. `id:text` is the field `id` with the value named `text`. `id=null` is
-    the field `id` with the JSON constant after the equals sign.
+    A template is written as text, with one word for each field. The word `id` is a field `id` that
+    takes the value named `id`. The word `id:text` is a field `id` that takes the value named
+    `text`. The word `id=null` is a field `id` that always has the JSON value `null`.
     """
 
     fields: tuple[tuple[str, str, Any], ...]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse a template that is written as text."""
+        """Parse a template from its text."""
         return cls(tuple(_field(word) for word in text.split()))
 
     def body(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Fill in the values. A field without a value is left out."""
+        """Build a body from these named values. A field whose value is missing is left out."""
         return {
             name: values[source] if source else constant
             for name, source, constant in self.fields
@@ -56,9 +56,9 @@ class FamilyFormat:
         running: The poll reply of a job that has not ended.
         done: The poll reply of a job that has succeeded.
         message_field: The field of refusals that holds the message: `message` or `messege`.
-        uses_model_names: Whether `meta` uses the parameter names of the models, such as `W` for
-            `width`.
-        suffix: The usual file type of results.
+        uses_model_names: Whether the field `meta` names the parameters as the generation models
+            do, such as `W` for `width`.
+        suffix: The usual file type of the job's results, such as `png`.
     """
 
     queued: BodyTemplate = field(converter=_template)
@@ -132,7 +132,7 @@ _FLUX = _variant(
     _DONE_WITHOUT_PROXY, immediate='status="success" generationTime output meta', suffix="png"
 )
 
-# The older image families write `messege` for `message`, and their ETAs have decimals.
+# The older image families spell the field `message` as `messege`. Some send the ETA as a fraction.
 _COMMUNITY = FamilyFormat(
     queued='status="processing" tip:upsell tip_1:how eta:fraction messege:wait webhook_status="" '
     "fetch_result id output=[] meta future_links",
@@ -178,7 +178,7 @@ _FORMATS: Mapping[str, FamilyFormat] = {
     "voice/song_generator": _SONG,
     "voice/speech_to_text": _TRANSCRIPT,
     "voice/text_to_audio": _SONG,
-    # In a recorded reply of this endpoint, there is no status, and `links` replaces `output`.
+    # A recorded reply of `voice_cover` has no status, and names its links `links`, not `output`.
     "voice/voice_cover": _variant(
         _VOICE, immediate="generationTime id links:output proxy_links audio_time=30.0 meta"
     ),
@@ -230,7 +230,7 @@ _FORMATS: Mapping[str, FamilyFormat] = {
     "enterprise_ultra_video": _ULTRA,
     "enterprise_video": _ULTRA,
     "enterprise_voice": _VOICE,
-    # Only this endpoint has a body with the status `queued`, and with `taskId` in place of `id`.
+    # Only `sfx` replies with the status `queued`, and names the id `taskId`.
     "enterprise_voice/sfx": _variant(
         _VOICE,
         queued="eta fileId:file_name links:future_links message:has_been_queued meta proxy_links "
@@ -255,10 +255,10 @@ DEFAULT_SUFFIXES: Mapping[str, str] = {
 
 
 def format_of(job_type: str) -> FamilyFormat:
-    """Return the format of a job type, which is a family or `family/endpoint`."""
+    """Return the reply format for a family such as `voice`, or an endpoint such as `voice/sfx`."""
     return _FORMATS.get(job_type) or _FORMATS.get(job_type.partition("/")[0]) or _DEFAULT
 
 
 def default_suffix(job_type: str, media: tuple[str, ...]) -> str:
-    """Return the usual file type of this job type's results. See `suffix_of` for exceptions."""
+    """Return the usual file type for a family or endpoint, or else that of its first medium."""
     return format_of(job_type).suffix or DEFAULT_SUFFIXES[media[0] if media else "image"]

@@ -1,4 +1,4 @@
-"""FileLinks: how the links to files behave. Makes no files."""
+"""FileLinks: the delay, expiry and redirects of the emulator's links to files. Makes no files."""
 
 from urllib.parse import parse_qs
 
@@ -19,15 +19,16 @@ _REDIRECT_COUNT_PARAM = "redirects"
 @frozen(kw_only=True)
 class FileLinks:
     """
-    How the links to files behave.
+    How the emulator's links to files behave.
 
     Args:
-        delay: How many seconds after the end of its job a file appears. Until then, its link gives
-            a 404.
-        lifetime: How many seconds a link stays valid after the reply that named it. After that, the
-            link gives a 403. Each reply names new links. None: links never expire.
-        redirects: How many redirects lead to each file.
-        html_page: Whether an HTML page with status 200 replaces each file.
+        delay: How many seconds after the end of its job a file appears. Until then, a request for
+            the file gets a 404.
+        lifetime: For how many seconds a link stays valid after the reply that contained it. After
+            that, the link gives a 403. Each reply contains new links. With None, links never
+            expire.
+        redirects: How many redirects a client must follow to reach a file.
+        html_page: Whether each link gives an HTML page with status 200 in place of the file.
         ranges: Whether range requests are honoured.
         etags: Whether files have ETags.
 
@@ -43,7 +44,7 @@ class FileLinks:
     etags: bool = True
 
     def query(self, now: float) -> str:
-        """Return the query string for the links in a reply that is sent now."""
+        """Return the query string that sets the expiry of links in a reply sent at `now`."""
         return "" if self.lifetime is None else f"?{_EXPIRES_PARAM}={now + self.lifetime!r}"
 
     def answer(self, file: MediaFile, request: Request, *, age: float, now: float) -> Response:
@@ -84,5 +85,5 @@ class FileLinks:
 
 
 def not_found() -> Response:
-    """Return the 404 for a link that has no file."""
+    """Return the 404 reply to a request for a file that does not exist."""
     return Response(b"Not Found", 404, {"content-type": "text/plain"})

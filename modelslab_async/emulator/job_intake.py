@@ -1,4 +1,4 @@
-"""JobIntake: starts jobs, and makes the replies to their submits. Never reads a clock."""
+"""JobIntake: starts jobs, and makes the replies to the submits. Never reads a clock."""
 
 from collections.abc import Mapping
 from random import Random
@@ -28,11 +28,12 @@ class ReceivedSubmit:
     One submit that the emulator received.
 
     Args:
-        family: The family of its ticket. For a refused submit, the `resolved_by` of its endpoint.
-        endpoint: The name of its endpoint.
-        path: The path of its request, without `/api`.
-        fields: Its parameters, without the key.
-        ticket: The ticket of the job that it started. None: the submit was refused.
+        family: The family of the ticket. A refused submit has no ticket, and then this is the
+            family that the endpoint names in `resolved_by`.
+        endpoint: The name of the endpoint.
+        path: The path of the request, without `/api`.
+        fields: The parameters, without the key.
+        ticket: The ticket of the job that the submit started, or None for a refused submit.
     """
 
     family: str
@@ -47,7 +48,7 @@ class JobIntake:
     Starts jobs and stores them.
 
     Args:
-        routes: The routes, with the family groups in which jobs are stored.
+        routes: The routes. They say which families are polled at the same URL.
         families: The registry, or a part of it.
         jobs: How long jobs take and how they end.
 
@@ -58,7 +59,8 @@ class JobIntake:
 
     def __init__(self, routes: Routes, *, families: Mapping[str, Family], jobs: Jobs) -> None:
         self.families = families
-        # The same seed must give the same jobs. No security depends on these draws.
+        # The generator is seeded, since the same seed must give the same jobs. No security depends
+        # on it.
         self._random = Random(jobs.seed)  # noqa: S311
         self.job_store = JobStore(self._random)
         self._jobs = jobs
@@ -95,7 +97,7 @@ class JobIntake:
         fails: bool | None,
         output: object,
     ) -> Job:
-        """Start a job without a submit. Draw `duration` and `fails` if they are None."""
+        """Start a job without a submit. Where `duration` or `fails` is None, draw it at random."""
         family = self.family(ticket.family)
         family.check(ticket)
         seconds, failing = self._jobs.draw(self._random)
@@ -112,7 +114,7 @@ class JobIntake:
         return job
 
     def start(self, route: SubmitRoute, fields: Mapping[str, Any], *, now: float) -> Job:
-        """Start the job of a submit."""
+        """Start the job that a submit asks for."""
         endpoint = route.endpoint
         endpoint_family = family_name_of(endpoint)
         family = self.family(
@@ -135,8 +137,8 @@ class JobIntake:
             file_count=_file_count(fields) if "image" in family.output else 1,
             in_base64=_is_yes(fields.get("base64")),
         )
-        # A client may poll a job by the family of its ticket, by the family of its `fetch_result`
-        # link, or by the family of its endpoint. For some jobs, these families differ.
+        # For some jobs, three families differ: that of the ticket, that in the `fetch_result` link,
+        # and that of the endpoint. A client may poll by each, so the job is stored under each.
         names = (family.name, FETCH_RESULT_FAMILY.get(job_type, family.name), endpoint_family)
         self.job_store.put(
             job, [self._family_groups[name] for name in names if name in self._family_groups]
@@ -144,18 +146,18 @@ class JobIntake:
         return job
 
     def upload(self, name: str, *, now: float) -> Job:
-        """Store an upload for this family as a job that has ended."""
+        """Store an uploaded file as a job of this family that has already succeeded."""
         family = name if name in self.families else next(iter(self.families))
         ticket = self.new_ticket(family)
         return self.add_job(ticket, now=now, duration=0.0, fails=False, output=None)
 
     def _family_for_deploy_type(self, family: str, fields: Mapping[str, Any]) -> str:
-        """Return the family that the field `deploy_type` selects, or else this family."""
+        """Return the family that the submit's field `deploy_type` selects, or else `family`."""
         deployed = FAMILY_BY_DEPLOY_TYPE.get((family, str(fields.get("deploy_type"))), family)
         return deployed if deployed in self.families else family
 
     def reply(self, job: Job, urls: URLBuilder, *, now: float) -> tuple[int, dict[str, Any]]:
-        """Return the HTTP status and the body of the reply to the submit of this job."""
+        """Return the HTTP status and the body of the reply to the submit that started this job."""
         own_group = self._family_groups[job.ticket.family]
         if own_group.family.status == "training":
             return 200, reply_bodies.training_started(job)
@@ -178,6 +180,6 @@ def _is_yes(value: object) -> bool:
 
 
 def _file_count(fields: Mapping[str, Any]) -> int:
-    """Return how many files a submit asks for. Old clients send the number as a string."""
+    """Return how many files a submit asks for in `samples`, which may be an int or a string."""
     wanted = str(fields.get("samples") or 1)
     return min(max(1, int(wanted)), _MAX_FILE_COUNT) if wanted.isdecimal() else 1

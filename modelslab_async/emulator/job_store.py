@@ -1,4 +1,4 @@
-"""JobStore: all jobs by family group and id, and the queue of each key. Never reads a clock."""
+"""JobStore: holds all jobs by family and id, and each key's queue of jobs. Never reads a clock."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -22,12 +22,12 @@ _UUID_JOB_TYPES = ("enterprise_voice/sfx",)
 @frozen
 class ScriptedReply:
     """
-    A reply that the emulator sends unchanged.
+    A reply that a test chose. The emulator sends it unchanged in place of its own reply.
 
     Args:
         status_code: The HTTP status.
         body: The body.
-        headers: The headers. The content type is JSON unless the headers name another type.
+        headers: The headers. Without a `content-type` among them, the content type is JSON.
     """
 
     status_code: int = 200
@@ -37,12 +37,12 @@ class ScriptedReply:
 
 class JobStore:
     """
-    All jobs by family group and id, the scripted replies, and the queue of each key.
+    Holds all jobs by family group and id, the scripted replies, and each key's queue of jobs.
 
-    A family group is the families that share one fetch URL.
+    A family group is all families that are polled at the same URL.
 
     Args:
-        random: Draws the ids that are not numbers.
+        random: The generator for ids that are not numbers.
     """
 
     def __init__(self, random: Random) -> None:
@@ -64,7 +64,7 @@ class JobStore:
         return self._jobs.get((family_group.path, id_))
 
     def find_in_any_family(self, family_group: FamilyGroup, id_: str) -> Job | None:
-        """Do the same as `find`, but fall back to the families with the same kind of status."""
+        """Find a job as `find` does, or else in any family with the same status rule."""
         found = self.find(family_group, id_)
         return found or self._jobs_of_any_family.get((family_group.family.status, id_))
 
@@ -72,7 +72,7 @@ class JobStore:
         self, family_group: FamilyGroup, id_: str, replies: Iterable[ScriptedReply | None]
     ) -> None:
         """
-        Answer the polls of this id with these replies. The last reply repeats.
+        Set the replies to the polls of this id. The last reply repeats.
 
         Raises:
             ValueError: There are no replies.
@@ -83,7 +83,7 @@ class JobStore:
         self._scripts[family_group.path, id_] = script
 
     def scripted(self, family_group: FamilyGroup, id_: str) -> ScriptedReply | None:
-        """Return the next scripted reply, or None if the emulator makes the reply itself."""
+        """Return the next scripted reply, or None where the emulator makes the reply itself."""
         script = self._scripts.get((family_group.path, id_))
         if not script:
             return None
@@ -96,11 +96,11 @@ class JobStore:
         return len(queue)
 
     def enqueue(self, key: str, job: Job) -> None:
-        """Add a submitted job to the queue of its key."""
+        """Add a submitted job to the queue of the key that submitted it."""
         self._queues.setdefault(key, []).append(job)
 
     def new_id(self, family_group: FamilyGroup, *, job_type: str, workflow: str = "") -> str:
-        """Make an id that is new in this family group, in the format of its family."""
+        """Make an unused id for this family group, in the format that its families use."""
         while True:
             id_ = self._make_id(family_group, job_type, workflow)
             if (family_group.path, id_) not in self._jobs:

@@ -14,7 +14,8 @@ BASE64_SUFFIX = "base64"
 
 Eta: TypeAlias = Literal["honest", "none", "pessimistic"] | float
 
-# The service once announced 960 seconds for a video that took 9, which is 107 times as long.
+# The service once announced an ETA of 960 seconds for a video that took 9 seconds: 107 times too
+# long.
 _PESSIMISTIC_FACTOR = 100.0
 _ETA_FACTORS: Mapping[str, float | None] = {
     "honest": 1.0,
@@ -37,12 +38,13 @@ class Jobs:
     How long jobs take and how they end. `add_job` can set both for a single job.
 
     Args:
-        duration: Seconds from submit to end, drawn evenly from this range. A callable gets a
-            `random.Random` and draws the seconds itself. If a job takes zero seconds or less, the
-            reply to its submit is the result.
+        duration: How many seconds a job takes, drawn evenly from this range. A callable gets a
+            `random.Random` and returns the seconds. If a job takes zero seconds or less, the reply
+            to its submit already contains the result.
         failure_rate: The share of jobs that fail, from 0 to 1.
-        immediate: The share of submits that are answered with the result, from 0 to 1, for all
-            families or by the name of a family. The service answers like this for fast models.
+        immediate: The share of submits whose reply already contains the result, from 0 to 1. Either
+            one share for all families, or a mapping from family names to shares. The service
+            answers like this for fast models.
         eta: The ETA in submit replies: `"honest"`, `"none"`, `"pessimistic"` (100 times too long)
             or a factor.
         seed: The seed of the draws. The same seed and the same order of jobs give the same jobs.
@@ -74,12 +76,13 @@ class Jobs:
         return seconds, random.random() < self.failure_rate
 
     def draw_submitted(self, random: Random, family: str) -> tuple[float, bool]:
-        """Do the same as `draw`, but let the share `immediate` of the jobs take no time."""
+        """Draw as `draw` does, but let the share `immediate` of the jobs take zero seconds."""
         seconds, fails = self.draw(random)
         share = self.immediate
         if isinstance(share, Mapping):
             share = share.get(family, 0.0)
-        # Make no third draw if the share is 0, so that a given seed gives the same jobs as `draw`.
+        # With a share of 0, this method draws no extra random number. So each seed gives the same
+        # jobs as `draw` does.
         if share and random.random() < share:
             seconds = 0.0
         return seconds, fails
@@ -93,19 +96,19 @@ class Jobs:
 @frozen(kw_only=True)
 class Job:
     """
-    The constant facts about one job. The state of the job follows from them and from the time.
+    One job, as fixed when it starts. Its state follows from these fields and the current time.
 
     Args:
         ticket: The ticket of the job.
-        job_type: The family or `family/endpoint` that determines the format of its replies.
-        suffix: The file type of its results.
-        started: When it started, on the emulator's clock.
-        duration: How many seconds it takes.
-        fails: Whether it fails.
-        fields: The parameters of its submit, without the key.
-        file_count: How many files it makes.
-        output: The output in its replies. None gives links to files.
-        in_base64: Whether its files hold the results as base64 text.
+        job_type: The name of a family or an endpoint. It selects the format of the job's replies.
+        suffix: The file type of the results, such as `png`.
+        started: When the job started, on the emulator's clock.
+        duration: How many seconds the job takes.
+        fails: Whether the job fails.
+        fields: The parameters of the submit, without the key.
+        file_count: How many files the job makes.
+        output: The output in the replies. With None, the output is links to files.
+        in_base64: Whether the files hold the results as base64 text.
     """
 
     ticket: Ticket
@@ -121,7 +124,7 @@ class Job:
 
     @property
     def link_suffix(self) -> str:
-        """The suffix of the links to its files."""
+        """The suffix of the links to the job's files: the file type, or `base64`."""
         return BASE64_SUFFIX if self.in_base64 else self.suffix
 
     def age(self, now: float) -> float:

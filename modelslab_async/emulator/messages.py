@@ -1,4 +1,4 @@
-"""The messages of the service, and the bodies that all families share. Sends nothing."""
+"""The service's messages, and the reply bodies that all families share. Sends nothing."""
 
 import json
 from typing import Any
@@ -43,7 +43,7 @@ _MODEL_3D_SUFFIXES = ("obj", "glb", "stl", "fbx", "ply")
 
 
 def background_tip(suffix: str) -> str:
-    """Return the hint that work continues in the background. It names the medium of the suffix."""
+    """Return the service's hint that an image, a video or another medium is still being made."""
     if suffix in _MODEL_3D_SUFFIXES:
         return "Your 3D model is processing in background, you can get this model using fetch API"
     media_word = _MEDIA_WORDS.get(suffix, "image")
@@ -54,22 +54,22 @@ def background_tip(suffix: str) -> str:
 
 
 def refusal(text: str, *, message_field: str = "message", **extra: object) -> dict[str, Any]:
-    """Return the body of a refusal."""
+    """Return the reply body that refuses a request with this message."""
     return {"status": "error", message_field: text, **extra}
 
 
 def required(name: str) -> str:
-    """Return the message about a missing parameter."""
+    """Return the message that says which required parameter is missing."""
     return f"{name} is required"
 
 
 def spam_refusal(*, message_field: str) -> dict[str, Any]:
-    """Return the body that refuses a repeated submit, which the service sends with status 200."""
+    """Return the spam filter's reply to a repeated submit. The service sends it with status 200."""
     return refusal("Rate limit exceeded", message_field=message_field, tips=_SPAM_FILTER_TIP)
 
 
 def queue_full_refusal(limit: int, *, message_field: str) -> dict[str, Any]:
-    """Return the body of a 429. It has `retry_after`, because the service sends no such header."""
+    """Return the body of a 429. The service puts `retry_after` in the body, not in a header."""
     text = f"Rate limit exceeded. Maximum {limit} queued requests allowed."
     return refusal(text, message_field=message_field, retry_after=_RETRY_AFTER_S)
 
@@ -80,7 +80,7 @@ def encode(body: object) -> bytes:
 
 
 def html_page(title: str) -> bytes:
-    """Return an HTML page, as a proxy sends it in place of a reply or a file."""
+    """Return an HTML page like those that a proxy sends in place of a reply or a file."""
     return (
         f"<!doctype html><html><head><title>{title}</title></head>"
         f"<body><h1>{title}</h1></body></html>"

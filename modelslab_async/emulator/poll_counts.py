@@ -1,4 +1,4 @@
-"""PollCounts: how often each ticket was polled. The request handler adds the polls."""
+"""PollCounts: how often the emulator was polled for each ticket. Never polls."""
 
 from collections import Counter
 from typing import Any
@@ -8,9 +8,9 @@ from modelslab_async._models.ticket import Ticket, TicketLike
 
 class PollCounts(Counter[Ticket]):
     """
-    A counter that takes a ticket in any of its forms, such as `counts["images:1"]`.
+    A counter whose keys are tickets, or the text of a ticket as in `counts["images:1"]`.
 
-    A ticket that was never polled counts 0.
+    The count of a ticket that was never polled is 0.
 
     Raises:
         ValueError: The key is not a ticket.

@@ -1,4 +1,4 @@
-"""The response to a request for a file, whole or in part. Never serves multiple ranges."""
+"""Answers requests for a whole file or a range of its bytes. Never serves several ranges."""
 
 import re
 
@@ -11,7 +11,7 @@ _SINGLE_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def file_response(file: MediaFile, headers: Headers, *, method: str = "GET") -> Response:
-    """Answer a GET or HEAD for a file, with its `If-None-Match`, `Range` and `If-Range` headers."""
+    """Answer a GET or HEAD for a file. Obeys `If-None-Match`, `Range` and `If-Range`."""
     common = {"etag": file.etag, "accept-ranges": "bytes", "cache-control": "max-age=86400"}
     if headers.get("if-none-match") == file.etag:
         return Response(status_code=304, headers=common)
@@ -32,7 +32,7 @@ def _requested_range(file: MediaFile, headers: Headers) -> tuple[int, int] | Non
     """
     Return the positions of the first and the last requested byte, or None for the whole file.
 
-    If the file has no such bytes, the first position is greater than the last.
+    If the range lies outside the file, the first position is greater than the last.
     """
     requested = _SINGLE_RANGE.fullmatch(headers.get("range", "").strip())
     if requested is None or headers.get("if-range", file.etag) != file.etag:
@@ -40,7 +40,7 @@ def _requested_range(file: MediaFile, headers: Headers) -> tuple[int, int] | Non
     first, last = requested.groups()
     end = len(file.content) - 1
     if first:
-        # A range whose last byte is before its first one is invalid (RFC 9110), so it is ignored.
+        # RFC 9110: a range that ends before it starts is invalid, and a server ignores it.
         if last and int(last) < int(first):
             return None
         return int(first), min(int(last or end), end) if int(first) <= end else -1

@@ -1,4 +1,4 @@
-"""The bodies of replies about one job at one time. Sends nothing, reads no clock."""
+"""Builds the bodies of the emulator's replies about a job. Sends nothing, reads no clock."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ STAGES = (
 )
 READY_STAGE = "model_ready"
 _PENDING_SHARE = 0.1
-# Replies about workflow runs contain dates. This is the date when the emulator's clock is zero.
+# Replies about workflow runs contain dates. The emulator's clock counts its seconds from this date.
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 _MODEL_PARAMETER_NAMES = {
     "width": "W",
@@ -45,12 +45,12 @@ _INTEGER_PARAMETERS = frozenset((*_MODEL_PARAMETER_NAMES, "steps", "seed"))
 @frozen
 class URLBuilder:
     """
-    Builds URLs of the emulator on the host that a request named.
+    Builds the URLs in a reply. They lead to the host that the request was sent to.
 
     Args:
-        origin: The scheme and the host.
+        origin: The scheme and the host, such as `http://127.0.0.1:8000`.
         path_prefix: The prefix of the API's paths: `/api` or nothing.
-        query: The query string of links to files, with its question mark.
+        query: The query string of links to files, with the question mark.
     """
 
     origin: str
@@ -58,7 +58,7 @@ class URLBuilder:
     query: str = ""
 
     def url(self, path: str) -> str:
-        """Return the URL of a path of the API."""
+        """Return the URL of an API path."""
         return f"{self.origin}{self.path_prefix}/{path}"
 
     def links(self, job: Job, *, folder: str = "generations") -> list[str]:
@@ -81,7 +81,7 @@ def _json_id(id_: str) -> int | str:
 
 
 def _output_values(job: Job, urls: URLBuilder) -> dict[str, Any]:
-    """Return the template values about the output of a job."""
+    """Return the values that describe a job's output, by their names in a body template."""
     if job.output is None:
         links = urls.links(job)
         mirrors = urls.links(job, folder="cdn")
@@ -109,9 +109,9 @@ def _common_values(job: Job) -> dict[str, Any]:
 
 
 def _typed(job: Job, name: str, value: object) -> object:
-    """Return a parameter as the service repeats it: counts and sizes become integers."""
+    """Return a parameter as the service's replies show it: counts and sizes become integers."""
     if name == "seed" and value in (None, ""):
-        # The service draws a seed if the submit has none.
+        # The service draws a seed if the submit has none. The emulator derives it from the id.
         return crc32(job.ticket.id.encode())
     text = str(value).removesuffix(".0")
     is_integer = name in _INTEGER_PARAMETERS and _INTEGER.fullmatch(text)
@@ -119,7 +119,7 @@ def _typed(job: Job, name: str, value: object) -> object:
 
 
 def meta_of(job: Job, family_format: FamilyFormat) -> dict[str, Any]:
-    """Return the field `meta` of a job's replies, which repeats the parameters of its submit."""
+    """Return the field `meta` of a job's replies. It repeats the parameters of the submit."""
     names = _MODEL_PARAMETER_NAMES if family_format.uses_model_names else {}
     return {
         **{names.get(name, name): _typed(job, name, value) for name, value in job.fields.items()},
@@ -137,7 +137,7 @@ def _eta_values(seconds: float | None) -> dict[str, Any]:
 
 
 def queued(job: Job, urls: URLBuilder, *, fetch_result: str, eta: float | None) -> dict[str, Any]:
-    """Return the submit reply of a job that has just started."""
+    """Return the reply to a submit whose job has just started."""
     family_format = format_of(job.job_type)
     links = urls.links(job)
     values = {
@@ -153,7 +153,7 @@ def queued(job: Job, urls: URLBuilder, *, fetch_result: str, eta: float | None) 
 
 
 def immediate(job: Job, urls: URLBuilder, *, eta: float | None) -> dict[str, Any]:
-    """Return the submit reply of a job that has already ended."""
+    """Return the reply to a submit whose job has already ended."""
     if job.fails:
         return messages.FAILED
     family_format = format_of(job.job_type)
@@ -200,7 +200,7 @@ def _training(job: Job, _job_type: str, now: float, _urls: URLBuilder) -> bytes:
 
 
 def training_started(job: Job) -> dict[str, Any]:
-    """Return the submit reply of a training."""
+    """Return the reply to a submit that starts a training."""
     return {
         "status": "success",
         "messege": STAGES[0],
@@ -210,7 +210,7 @@ def training_started(job: Job) -> dict[str, Any]:
 
 
 def date_of(seconds: float) -> str:
-    """Return a time of the emulator's clock as a date."""
+    """Return the date of a time on the emulator's clock."""
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -247,7 +247,7 @@ def _workflow(job: Job, _job_type: str, now: float, urls: URLBuilder) -> bytes:
 
 
 def workflow_started(job: Job, status_url: str) -> dict[str, Any]:
-    """Return the submit reply of a workflow run."""
+    """Return the reply to a submit that starts a workflow run."""
     workflow_id, _, run_id = job.ticket.id.partition("/")
     body = {
         "status": "success",
@@ -274,11 +274,11 @@ _UNKNOWN_ID: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
 
 
 def fetched(job: Job, rule: StatusRule, *, job_type: str, now: float, urls: URLBuilder) -> bytes:
-    """Return the poll reply about a job, as the status rule and the job type define it."""
+    """Return the reply to a poll of a job. The status rule and `job_type` set its format."""
     return _BY_RULE[rule](job, job_type, now, urls)
 
 
 def unknown_id(rule: StatusRule) -> tuple[int, bytes]:
-    """Return the HTTP status and the body of the poll reply about an unknown id."""
+    """Return the HTTP status and the body of the reply to a poll of an unknown id."""
     status_code, body = _UNKNOWN_ID[rule]
     return status_code, messages.encode(body)

@@ -1,4 +1,4 @@
-"""Reads the fields and the key of a request, in all forms that clients use. Never checks a key."""
+"""Reads the fields and the key of a request, wherever a client puts them. Never checks a key."""
 
 import json
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from starlette.requests import Request
 
 
 class UnreadableRequestError(ValueError):
-    """The body is neither a JSON object nor a form."""
+    """The body of a request is neither a JSON object nor a form."""
 
 
 async def read_fields(request: Request) -> dict[str, Any]:
     """
-    Read the fields of the query and the body. A field of the body replaces one of the query.
+    Read the fields of the query and the body. The body wins if both have the same field.
 
     Raises:
         UnreadableRequestError: The body is neither a JSON object nor a form.
@@ -28,8 +28,8 @@ async def _read_body(request: Request) -> dict[str, Any]:
     body = (await request.body()).strip()
     if not body:
         return {}
-    # Some clients send JSON with the content type of a form. So a body that begins like a JSON
-    # object is read as JSON, and the content type is only used for other bodies.
+    # Some clients send JSON with the content type of a form. So a body that starts with `{` is read
+    # as JSON, whatever its content type.
     if not body.startswith(b"{"):
         content_type = request.headers.get("content-type", "")
         if content_type.startswith("application/x-www-form-urlencoded"):
@@ -57,7 +57,7 @@ def _multipart(body: bytes, content_type: str) -> dict[str, Any]:
 
 
 def find_key(fields: Mapping[str, Any], request: Request) -> str:
-    """Return the key from the body, a header or the query, or "" if the request has no key."""
+    """Return the API key from the body, a header or the query, or "" without a key."""
     key = fields.get("key")
     if isinstance(key, str) and key:
         return key

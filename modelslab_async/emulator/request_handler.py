@@ -35,17 +35,17 @@ class RequestHandler:
 
     Args:
         routes: What each path asks for.
-        intake: Starts jobs, and has the store of all jobs.
+        intake: Starts jobs, and holds the store of all jobs.
         submit_checks: Decides which submits are refused.
         webhook_sender: Sends the webhooks of submitted jobs.
-        keys: The accepted keys. None accepts any key that is not empty.
+        keys: The accepted keys. With None, any key that is not empty is accepted.
         links: How the links to files behave.
         clock: Returns the time in seconds.
-        strict_families: Whether a job is only found by its own families.
+        strict_families: Whether a poll finds a job only by the families of that job.
 
     Attributes:
         polls: How often each ticket was polled.
-        submits: The submits that came in.
+        submits: The submits that the emulator received.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class RequestHandler:
             case SubmitRoute():
                 methods = ("POST",)
             case UtilityRoute():
-                # The documentation of the service has examples with both methods.
+                # The service documents such requests both with GET and with POST.
                 methods = ("POST", "GET")
             case _:
                 assert_never(route)
@@ -175,7 +175,7 @@ class RequestHandler:
     def _answer_utility(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, urls: URLBuilder
     ) -> Response:
-        """Answer a request for data about the account, or an upload."""
+        """Answer a request that makes no ticket: account data or an upload."""
         refused = missing_parameter(endpoint, fields)
         if refused:
             return json_response(*refused)
@@ -183,7 +183,7 @@ class RequestHandler:
         return json_response(200, replies.body(endpoint, fields, key, urls, self._clock()))
 
     def _answer_file(self, path: str, request: Request) -> Response:
-        """Answer with a file of a job. The answer is a 404 if the job has no such file yet."""
+        """Answer a request for a job's file. Answer with a 404 if the file does not exist yet."""
         _folder, _, rest = path.partition("/")
         family, _, name = rest.partition("/")
         id_, _, last = name.rpartition("-")
@@ -207,14 +207,14 @@ class RequestHandler:
 
 
 def _url_builder(request: Request, *, query: str) -> URLBuilder:
-    """Return a `URLBuilder` for the host that this request names. It adds `query` to file links."""
+    """Return a `URLBuilder` for the request's host. Its file links end with `query`."""
     host = request.headers.get("host", "localhost")
     path_prefix = "/api" if request.scope["path"].startswith("/api/") else ""
     return URLBuilder(f"{request.scope['scheme']}://{host}", path_prefix, query)
 
 
 def _message_field(route: FetchRoute | SubmitRoute | UtilityRoute) -> str:
-    """Return the field of a refusal that holds its message: `message` or `messege`."""
+    """Return how this route's refusals spell the field of the message: `message` or `messege`."""
     match route:
         case FetchRoute(family_group):
             return format_of(family_group.family.name).message_field

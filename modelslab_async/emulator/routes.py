@@ -1,4 +1,4 @@
-"""Routes: what each path asks for, from the registry. Answers no request."""
+"""Routes: maps a request's path to a family, an endpoint or a file. Answers no request."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from .served_endpoints import SECOND_SUBMIT_PATHS, endpoints_of
 _PATH_PARAM = re.compile(r"\{(\w+)\}")
 _SLASHES = re.compile("/{2,}")
 
-# The official clients poll this family at this path. The documentation has another path.
+# The path that the official clients poll, for a family whose documented path is another one.
 _SECOND_FETCH_PATHS: Mapping[str, str] = {"enterprise_text_to_image": "v1/enterprise/images/fetch"}
 
 MEDIA_PATH = "media"
@@ -23,11 +23,11 @@ MEDIA_PATH = "media"
 @frozen(kw_only=True)
 class FamilyGroup:
     """
-    The families that share one fetch URL. In all of them, the same id belongs to the same job.
+    The families that are polled at the same URL. An id means the same job in all of them.
 
     Args:
-        path: The path of the URL, without an id at its end.
-        families: The families that share the URL.
+        path: The path of the URL, without the id at its end.
+        families: The families that are polled at this URL.
         family_names: The names of these families.
     """
 
@@ -37,13 +37,13 @@ class FamilyGroup:
 
     @property
     def family(self) -> Family:
-        """Return the family whose method and status rule apply to the group."""
+        """Return the group's first family. Its method and status rule hold for the whole group."""
         return self.families[0]
 
 
 @frozen
 class FetchRoute:
-    """A poll: the family group, and the id if the path contains it."""
+    """A poll: the family group, and the id if the path contains the id."""
 
     family_group: FamilyGroup
     id: str | None
@@ -60,14 +60,14 @@ class SubmitRoute:
 
 @frozen
 class FileRoute:
-    """A request for a file: its path below `media/`."""
+    """A request for a file: the file's path below `media/`."""
 
     path: str
 
 
 @frozen
 class UtilityRoute:
-    """A request for data about the account, or an upload. Neither makes a ticket."""
+    """A request for account data, or an upload. Such a request makes no ticket."""
 
     endpoint: Endpoint
     path_params: Mapping[str, str] = field(factory=dict[str, str], hash=False)
@@ -77,12 +77,12 @@ Route = FetchRoute | SubmitRoute | FileRoute | UtilityRoute
 
 
 def normalize_path(path: str) -> str:
-    """Return the path without the prefixes `api/`, outer slashes and doubled slashes."""
+    """Remove the prefix `api/` from a path, and outer and doubled slashes."""
     normalized = path.strip("/")
     if "//" in normalized:
-        # The old documentation of one family has a doubled slash in a URL.
+        # The old documentation of one family contains a URL with a doubled slash.
         normalized = _SLASHES.sub("/", normalized)
-    # Some clients add `api/` to a base URL that ends with it.
+    # Some clients add `api/` to a base URL that already ends with `api/`.
     return normalized.removeprefix("api/").removeprefix("api/")
 
 
@@ -93,7 +93,7 @@ def _path_of(url: str) -> str:
 
 class Routes:
     """
-    All paths that the emulator serves. Most are found in at most three dictionary accesses.
+    All paths that the emulator serves. Most paths are found with at most three dictionary lookups.
 
     Args:
         families: The registry, or a part of it.
@@ -140,7 +140,7 @@ class Routes:
             self._fetch_paths[_SECOND_FETCH_PATHS[name]] = family_group
 
     def find(self, path: str) -> Route | None:
-        """Return what a path asks for. None: the path is unknown."""
+        """Return what a path asks for, or None for an unknown path."""
         normalized = normalize_path(path)
         head, _, last = normalized.rpartition("/")
         family_group = self._fetch_paths.get(head)

@@ -1,4 +1,4 @@
-"""The endpoints that the emulator serves: all of the registry, and a few that are guesses."""
+"""The endpoints that the emulator serves: all of the registry, and a few guessed ones."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
@@ -26,8 +26,8 @@ def _guessed(family: str, root: str, media: Mapping[str, Medium]) -> Iterator[En
         )
 
 
-# No page and no client shows these endpoints. Their names follow related endpoints. No parameter is
-# known to be required.
+# Endpoints that are in no documentation and no official client. Their names are guessed from
+# related endpoints. Which parameters they require is unknown, so the emulator requires none.
 _GUESSED = (
     *_guessed(
         "enterprise_nano_banana",
@@ -94,7 +94,7 @@ _SUFFIXES: Mapping[str, str] = {
 }
 
 
-# The file types that a submit can ask for, by the medium of the endpoint's results.
+# The file types that a submit can ask for, for each medium that an endpoint makes.
 _ASKED_SUFFIXES: Mapping[Medium, frozenset[str]] = {
     "image": frozenset({"png", "jpg", "webp"}),
     "video": frozenset({"mp4", "gif"}),
@@ -109,8 +109,8 @@ def suffix_of(endpoint: Endpoint, family: Family, fields: Mapping[str, Any]) -> 
     """
     Return the file type of the results of a submit.
 
-    It is the one that the submit asks for in `output_format` or `output_type`, if the emulator can
-    make it, or else that of the endpoint or its family.
+    A submit asks for a file type in `output_format` or `output_type`. If the emulator cannot make
+    that type, or the submit asks for none, the endpoint or its family decides.
     """
     medium = (endpoint.output or family.output or ("image",))[0]
     for name in ("output_format", "output_type"):
@@ -126,12 +126,12 @@ def suffix_of(endpoint: Endpoint, family: Family, fields: Mapping[str, Any]) -> 
 
 
 def family_name_of(endpoint: Endpoint) -> str:
-    """Return the family in the name of an endpoint."""
+    """Return the family name at the start of an endpoint's name, such as `voice` of `voice/sfx`."""
     return endpoint.name.partition("/")[0]
 
 
 def endpoints_of(families: Iterable[str], endpoints: Mapping[str, Endpoint]) -> list[Endpoint]:
-    """Select the endpoints of these families, and those that make no tickets."""
+    """Select the endpoints that start jobs of these families, and those that make no tickets."""
     wanted = set(families)
     return [
         endpoint

@@ -10,13 +10,13 @@ import uvicorn
 from .application import Emulator
 
 _SHUTDOWN_TIMEOUT_S = 1
-# As nginx, and not the 5 s of uvicorn. A client that stood still for longer than that would find
-# its kept connection closed while it sends the next request.
+# nginx keeps an idle connection for 75 s, uvicorn only for 5 s. After 5 s, a client that was paused
+# might send its next request on a connection that is just being closed.
 _KEEP_ALIVE_TIMEOUT_S = 75
 
 
 class _UvicornServer(uvicorn.Server):
-    """A server that installs no signal handlers and sets an event once it has started."""
+    """A uvicorn server without signal handlers. It sets `startup_done` once it has started."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -67,7 +67,7 @@ async def _run_uvicorn(emulator: Emulator, host: str, port: int) -> AsyncGenerat
     )
     server = _UvicornServer(config)
     with socket.create_server((host, port), backlog=2048) as listener:
-        # asyncio sets TCP_NODELAY only on sockets that were created with an explicit protocol.
+        # asyncio does not set TCP_NODELAY on this socket, since `create_server` names no protocol.
         # Without TCP_NODELAY, each reply waits 40 ms for the client's delayed acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="emulator")

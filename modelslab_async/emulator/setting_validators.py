@@ -1,4 +1,4 @@
-"""Validators and a converter for the emulator's settings classes. They keep no state."""
+"""Validators and a converter for the emulator's settings. They keep no state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from attrs import Attribute
 
 def check_share(_instance: object, attribute: "Attribute[Any]", value: float) -> None:
     """
-    Refuse a share outside 0 to 1.
+    Check that a share is from 0 to 1.
 
     Raises:
         ValueError: The value is out of range.
@@ -18,7 +18,7 @@ def check_share(_instance: object, attribute: "Attribute[Any]", value: float) ->
 
 def require_share(name: str, value: float) -> None:
     """
-    Refuse a share outside 0 to 1, with this name in the error message.
+    Check that a share is from 0 to 1. The error message calls the share `name`.
 
     Raises:
         ValueError: The value is out of range.
@@ -31,7 +31,7 @@ def check_shares(
     _instance: object, attribute: "Attribute[Any]", value: float | Mapping[str, float]
 ) -> None:
     """
-    Refuse a share outside 0 to 1, alone or by the name of a family.
+    Check that a share is from 0 to 1. The value is one share, or a share for each family.
 
     Raises:
         ValueError: A value is out of range.
@@ -43,7 +43,7 @@ def check_shares(
 
 def check_range(_instance: object, attribute: "Attribute[Any]", value: tuple[float, float]) -> None:
     """
-    Refuse a range of seconds that is negative or starts after its end.
+    Check that a range of seconds is not negative and does not end before it starts.
 
     Raises:
         ValueError: The value is out of range.
@@ -56,5 +56,5 @@ def check_range(_instance: object, attribute: "Attribute[Any]", value: tuple[flo
 
 
 def as_range(value: float | tuple[float, float]) -> tuple[float, float]:
-    """Turn a single number into a range that holds only that number."""
+    """Turn a single number into the range from that number to itself."""
     return value if isinstance(value, tuple) else (value, value)

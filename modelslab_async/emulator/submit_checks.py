@@ -1,4 +1,4 @@
-"""SubmitChecks: which submits are refused, and with which bodies. Never reads a clock."""
+"""SubmitChecks: decides which submits are refused, and with which reply. Never reads a clock."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -13,7 +13,7 @@ from .job_store import JobStore
 
 Refusal = tuple[int, dict[str, Any]]
 
-# Two submits that differ only in these fields ask for the same work.
+# These fields do not change the work. Submits that differ only in them count as repeats.
 _IGNORED_FIELDS = ("track_id", "webhook")
 
 
@@ -24,9 +24,9 @@ class SubmitChecks:
     Args:
         job_store: Counts the queued jobs of each key.
         keys_without_credits: Keys whose submits are refused.
-        queue_limit: How many unfinished submitted jobs a key may have. None is no limit.
-        spam_window: For how many seconds after an accepted submit its repeats are refused. None
-            refuses no repeats.
+        queue_limit: How many unfinished submitted jobs a key may have. None means no limit.
+        spam_window: For how many seconds after an accepted submit the same submit is refused. With
+            None, no repeat is refused.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class SubmitChecks:
         self._keys_without_credits = keys_without_credits
         self._queue_limit = queue_limit
         self._spam_window = spam_window
-        # The time when each submit was last accepted, by the digest of the submit. The oldest is
+        # The digest of each accepted submit, with the time when it was accepted. The oldest is
         # first.
         self._accepted_at: dict[bytes, float] = {}
 
     def refusal(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float
     ) -> Refusal | None:
-        """Return the HTTP status and the body of a refusal, or None to accept the submit."""
+        """Return the status and the body of the reply that refuses a submit, or None to accept."""
         incomplete = missing_parameter(endpoint, fields)
         if incomplete:
             return incomplete
@@ -81,7 +81,7 @@ class SubmitChecks:
 
 
 def missing_parameter(endpoint: Endpoint, fields: Mapping[str, Any]) -> Refusal | None:
-    """Return the refusal for the first required parameter that is missing, or None."""
+    """Return the refusal that names the first missing required parameter, or None."""
     for group in (*((name,) for name in endpoint.required), *endpoint.any_of):
         if not any(_is_given(fields.get(name)) for name in group):
             message_field = format_of(endpoint.name).message_field
@@ -94,7 +94,7 @@ def _is_given(value: object) -> bool:
 
 
 def _payload_digest(endpoint: Endpoint, fields: Mapping[str, Any], key: str) -> bytes:
-    """Hash the key and the payload, so that the key itself is not stored."""
+    """Hash a submit's key, endpoint and payload. So no key is stored in clear text."""
     compared = {name: value for name, value in fields.items() if name not in _IGNORED_FIELDS}
     text = json.dumps([key, endpoint.name, compared], sort_keys=True)
     return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()

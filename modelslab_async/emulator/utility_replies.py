@@ -1,4 +1,4 @@
-"""The replies of endpoints that make no ticket, in their documented formats. Sends nothing."""
+"""Makes the documented replies of endpoints that make no ticket. Sends nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from .reply_bodies import URLBuilder
 from .served_endpoints import family_name_of
 
 _SUCCESS = {"status": "success"}
-# These values are copied from the documentation of their endpoints.
+# These replies are copied from the service's documentation of each endpoint.
 _CONSTANT_REPLIES: Mapping[str, dict[str, Any] | list[dict[str, Any]]] = {
     "wallet_balance": {**_SUCCESS, "data": {"balance": 43.6, "currency": "USD"}},
     "clear_queue": {**_SUCCESS, "message": "Queue cleared, server is restarting"},
@@ -42,7 +42,7 @@ class UtilityReplies:
     def body(
         self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, urls: URLBuilder, now: float
     ) -> object:
-        """Return the body of the reply to one request with valid parameters."""
+        """Return the body of the reply to a request whose parameters were already checked."""
         match endpoint.name.partition("/")[2]:
             case "request_count":
                 count = self.intake.job_store.queued_count(key, now)

@@ -1,4 +1,4 @@
-"""The documented bodies of webhooks, and when each is due. Sends nothing, reads no clock."""
+"""Plans the webhooks of a job: the body, and when it is due. Sends nothing, reads no clock."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -18,12 +18,12 @@ _FORGED_URL = "https://forged.invalid/generations"
 @frozen
 class PlannedWebhook:
     """
-    One webhook of one job.
+    One webhook of one job, before it is sent.
 
     Args:
         body: The JSON body.
-        due_after: How many seconds after the start of the job it is due.
-        attempts: How often it is sent at most. The first success ends the attempts.
+        due_after: How many seconds after the start of the job the webhook is due.
+        attempts: How often the webhook is tried at most. The first success ends the attempts.
     """
 
     body: Mapping[str, Any]
@@ -32,7 +32,7 @@ class PlannedWebhook:
 
 
 def webhook_url_of(job: Job) -> str | None:
-    """Return the URL that a job's submit named for its webhooks, or None."""
+    """Return the webhook URL in the parameters of a job's submit, or None."""
     url = job.fields.get("webhook_url") or job.fields.get("webhook")
     return url if isinstance(url, str) and url else None
 
@@ -59,8 +59,8 @@ def _generation(job: Job, urls: URLBuilder, _workflow_format: str) -> list[Plann
 
 
 def _training(job: Job, _urls: URLBuilder, _workflow_format: str) -> list[PlannedWebhook]:
-    # The documentation shows no webhook of a failed training, so `training_failed` and `failed` are
-    # guesses.
+    # The documentation shows only webhooks of trainings that succeed. For a failed training, the
+    # words `training_failed` and `failed` are guesses.
     last, status = ("training_failed", "failed") if job.fails else (READY_STAGE, "success")
     moments = (("success", STAGES[0], 0.0), (status, last, job.duration))
     return [
@@ -115,7 +115,7 @@ def _flat(job: Job, urls: URLBuilder) -> dict[str, Any]:
 
 
 def _final_status(job: Job) -> str:
-    # The documentation only has the event `workflow.completed`. `workflow.failed` is a guess.
+    # The documentation shows the event `workflow.completed` only, so `workflow.failed` is a guess.
     return "failed" if job.fails else "completed"
 
 

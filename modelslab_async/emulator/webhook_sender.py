@@ -1,4 +1,4 @@
-"""WebhookSender: posts the webhooks of jobs in background tasks. Makes no bodies itself."""
+"""WebhookSender: posts the webhooks of jobs in background tasks. Builds no webhook bodies."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -29,11 +29,11 @@ class WebhookDelivery:
     One webhook that was sent or withheld.
 
     Args:
-        ticket: The ticket of its job.
+        ticket: The ticket of the job.
         url: The URL of the receiver.
         body: The JSON body.
-        forged: Whether it was a forged webhook, which reports a false success.
-        status_code: The receiver's status. None: no answer, or the webhook was not sent.
+        forged: Whether the webhook was forged, which means that it reported a false success.
+        status_code: The receiver's HTTP status. None without an answer, or if nothing was sent.
         error: Why the delivery failed. Empty if it succeeded.
     """
 
@@ -61,7 +61,8 @@ class WebhookSender:
         self.deliveries: list[WebhookDelivery] = []
         self._webhooks = webhooks
         self._clock = clock
-        # The same seed must give the same webhooks. No security depends on these draws.
+        # The generator is seeded, since the same seed must give the same webhooks. No security
+        # depends on it.
         self._random = Random(webhooks.seed)  # noqa: S311
         self._tasks = BackgroundTasks()
         self._http: httpx.AsyncClient | None = None
@@ -69,7 +70,7 @@ class WebhookSender:
 
     @asynccontextmanager
     async def sending(self) -> AsyncGenerator[None, None]:
-        """Deliver webhooks while the block runs, and cancel pending deliveries at its end."""
+        """Deliver webhooks while the block runs, then cancel the unfinished deliveries."""
         if self._is_sending:
             yield
             return
@@ -84,13 +85,13 @@ class WebhookSender:
                 await http.aclose()
 
     async def start_deliveries(self, job: Job, rule: StatusRule, urls: URLBuilder) -> None:
-        """Start the deliveries of a job, and return once its submit may be answered."""
+        """Start the deliveries of a job. Return when the emulator may answer the job's submit."""
         url = webhook_url_of(job)
         if url is None or not self._is_sending:
             return
         lost_draw, forged_draw, before_reply_draw = (self._random.random() for _ in range(3))
-        # All deliveries wait from one moment. Otherwise the forged webhook could come after the
-        # true one, if this process stands still between their two looks at the clock.
+        # The clock is read once for all deliveries of the job. If each delivery read the clock, and
+        # the process paused in between, the forged webhook could arrive after the true one.
         now = self._clock()
         if forged_draw < self._webhooks.forged:
             self._start_delivery(job, url, plan_forged_webhook(job), now=now, is_forged=True)
@@ -105,8 +106,8 @@ class WebhookSender:
             for _ in range(self._webhooks.copies)
         ]
         if before_reply_draw < self._webhooks.before_reply:
-            # This task may be cancelled because the client disconnects. Even then, `asyncio.wait`
-            # does not cancel the deliveries.
+            # If the client disconnects, the ASGI server may cancel this task. `asyncio.wait` does
+            # not pass that cancellation on to the deliveries.
             await asyncio.wait(started)
 
     def _start_delivery(

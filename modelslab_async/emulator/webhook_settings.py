@@ -18,7 +18,7 @@ def _check_copies(_instance: object, _attribute: object, value: int) -> None:
 @frozen(kw_only=True)
 class Webhooks:
     """
-    How the webhooks of an emulator behave. By default, each is sent once, when its job ends.
+    How the webhooks of an emulator behave. By default, a job's webhook is sent once, at its end.
 
     All shares are fractions of the jobs, from 0 to 1.
 
@@ -30,10 +30,10 @@ class Webhooks:
             reports a success and links to a host that does not exist.
         before_reply: The share of submits that are answered only after their webhooks were sent.
         workflow_format: Which of the two documented formats the webhooks of workflows have.
-        allow_remote: Whether to send to addresses other than loopback ones.
+        allow_remote: Whether the emulator may send webhooks to hosts that are not loopback.
         transport: What sends the webhooks, such as an `httpx.ASGITransport` of your own
-            application. None: the network.
-        seed: The seed of the draws.
+            application. With None, they go over the network.
+        seed: The seed of the random draws.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -68,8 +68,8 @@ class Webhooks:
 
 
 def _is_loopback(host: str) -> bool:
-    # Names other than `localhost` are refused without being resolved. A name could resolve to one
-    # address now, and to another address when the webhook is sent.
+    # Host names other than `localhost` are refused and not resolved. A name could resolve to a
+    # loopback address now, and to another address when the webhook is sent.
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""The faults of connections and replies, each as one small function. Never chooses a fault."""
+"""Breaks connections and replies, one function for each fault. Never chooses a fault."""
 
 import asyncio
 from collections.abc import Mapping
@@ -145,7 +145,7 @@ async def _close_idle(connection: FaultyConnection) -> None:
 
 async def _reset_idle(connection: FaultyConnection) -> None:
     await connection.send(encode_reply(await connection.get_true_reply()))
-    # Wait for the next request, and reset the connection only then.
+    # The connection stays open until the client reuses it for another request.
     await connection.reader.read(1)
     connection.reset()
 
@@ -193,7 +193,7 @@ REQUEST_FAULTS: Mapping[str, tuple[str, FaultAction]] = MappingProxyType(
 
 
 def fault_action(name: str) -> FaultAction:
-    """Return the function that commits the fault with this name."""
+    """Return the function that causes the fault with this name on a connection."""
     for table in (CONNECTION_FAULTS, REQUEST_FAULTS):
         if name in table:
             _, action = table[name]

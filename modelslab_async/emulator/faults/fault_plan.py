@@ -1,4 +1,4 @@
-"""Faults: which faults a server commits, how often and in which order. Commits none itself."""
+"""Faults: which faults a faulty server causes, how often and in which order. Causes none itself."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ from .connection_faults import CONNECTION_FAULTS, REQUEST_FAULTS
 from .wrong_replies import WRONG_REPLIES
 
 _SERVER_ERRORS = ("status_500", "status_502", "status_503", "status_504")
-# A burst is drawn for one request. Its faults apply to this request and to the following ones.
+# A burst is several faults under one name. When it is drawn for a request, that request gets the
+# first of its faults, and each following request gets the next one.
 _BURSTS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {"burst": ("twenty server errors in a row", _SERVER_ERRORS * 5)}
 )
@@ -64,22 +65,23 @@ def _check_known(name: str) -> None:
 @frozen(kw_only=True)
 class Faults:
     """
-    Which faults a server commits.
+    Which faults a faulty server causes.
 
-    Faults of a connection happen when it opens. All other faults happen after a request was read.
-    The faults in `script` and `connections` come first. After them, faults are drawn at random,
-    each with the probability `shares[name]`.
+    A connection fault happens when a connection opens. Any other fault happens after the server has
+    read a request. The server first causes the faults in `connections` and `script`. Then it draws
+    faults at random, each with the probability `shares[name]`.
 
     Args:
         shares: The share of each fault by its name, from 0 to 1.
-        script: The faults of the first requests, in order. None stands for the true reply.
-        connections: The faults of the first connections, in order. None stands for no fault.
+        script: The faults of the first requests, in order. A None among them means the true reply.
+        connections: The faults of the first connections, in order. A None among them means no
+            fault.
         outage: For how many seconds after the start the port is closed.
-        seed: The seed of the draws.
-        delay: The seconds of faults that take time: between two dripped bytes, before a slow reply,
-            or until a closed port opens again.
-        hint: How many seconds a hint such as `Retry-After` asks the client to wait.
-        foreign_url: The URL of another server, to which redirects and links lead.
+        seed: The seed of the random draws.
+        delay: How many seconds a fault waits: between two bytes of a dripping reply, before a slow
+            reply, or until a closed port opens again.
+        hint: How many seconds a faulty reply asks the client to wait, for example in `Retry-After`.
+        foreign_url: The URL of another server. The faulty redirects and links lead there.
 
     Raises:
         ValueError: A fault is unknown, or an argument is out of its range.
@@ -103,10 +105,10 @@ class Faults:
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Parse a text as on the command line, such as `reset_after=0.1,html=0.05,outage=30`.
+        Parse the text form of the command line, such as `reset_after=0.1,html=0.05,outage=30`.
 
-        A fault without a number has the share 1. `outage`, `seed`, `delay`, `hint` and
-        `foreign_url` are written in the same way.
+        The number of a fault is its share. A fault without a number has the share 1. The settings
+        `outage`, `seed`, `delay`, `hint` and `foreign_url` are written in the same way.
 
         Raises:
             ValueError: A name is unknown, or a value is not a number or is out of range.
@@ -139,7 +141,7 @@ def _parse_number(name: str, value: str, number_type: type) -> Any:
 
 
 class FaultSequence:
-    """Yields the next fault. The same faults and seed give the same sequence."""
+    """The faults of one server, one after another. Equal `Faults` give equal sequences."""
 
     def __init__(self, faults: Faults) -> None:
         self._random = Random(faults.seed)  # noqa: S311 -- draws must be repeatable.
@@ -148,13 +150,13 @@ class FaultSequence:
         self._shares = faults.shares
 
     def next_connection_fault(self) -> str | None:
-        """Return the fault of the next connection, or None if it has no fault."""
+        """Return the fault of the next connection, or None for a connection without a fault."""
         if self._connections:
             return self._connections.popleft()
         return self._draw(at_connect=True)
 
     def next_request_fault(self) -> str | None:
-        """Return the fault of the next request, or None if it gets the true reply."""
+        """Return the fault of the next request, or None for a request that gets the true reply."""
         name = self._script.popleft() if self._script else self._draw(at_connect=False)
         if name is not None and name in _BURSTS:
             _, faults = _BURSTS[name]

@@ -11,7 +11,8 @@ from attrs import define
 from .raw_http import RawReply
 from .wrong_replies import FaultSettings
 
-# "Endless" replies end at this size, so that a client without a limit does not fill the memory.
+# Even an "endless" reply stops at this size. Otherwise a client that sets no limit would run out of
+# memory.
 _MAX_ENDLESS_BYTES = 1 << 30
 
 
@@ -22,7 +23,7 @@ async def _no_request() -> RawReply:
 @define(eq=False)
 class FaultyConnection:
     """
-    One open connection, and what a fault needs to act on it.
+    One open connection of a client, and the operations that faults use on it.
 
     Attributes:
         reader: Reads what the client sends.
@@ -44,7 +45,7 @@ class FaultyConnection:
         await self.writer.drain()
 
     async def send_endlessly(self, data: bytes) -> None:
-        """Send the same bytes again and again, for a gigabyte or until the client disconnects."""
+        """Repeat these bytes up to a gigabyte, or until the client disconnects."""
         for _ in range(_MAX_ENDLESS_BYTES // len(data)):
             await self.send(data)
         self.close()

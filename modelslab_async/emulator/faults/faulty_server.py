@@ -1,4 +1,4 @@
-"""Serves an emulator with faults, on raw sockets. An HTTP server would send only valid HTTP."""
+"""Serves an emulator with faults. Uses raw sockets, since HTTP servers only send valid HTTP."""
 
 import asyncio
 import socket
@@ -19,21 +19,21 @@ from .faulty_connection import FaultyConnection
 from .raw_http import ReceivedRequest, encode_reply, read_request
 from .upstream import Upstream
 
-# Two sockets are bound to the same port. One reserves the port, and the other listens on it. On
-# macOS, this needs SO_REUSEPORT.
+# The server binds two sockets to one port. The first reserves the port while the server is closed.
+# The second listens. macOS allows two such sockets only with SO_REUSEPORT.
 _REUSE_OPTION = socket.SO_REUSEPORT if sys.platform == "darwin" else socket.SO_REUSEADDR
 
 
 @define(eq=False)
 class Traffic:
     """
-    The requests, connections and faults of a faulty server.
+    A record of the requests, connections and faults of a faulty server.
 
     Attributes:
         requests: The requests that were read to their end.
         connection_count: How many connections were accepted.
         open_connection_count: How many connections are open now.
-        injected: How often each fault was committed.
+        injected: How often each fault happened.
     """
 
     requests: list[ReceivedRequest] = Factory(list[ReceivedRequest])
@@ -58,11 +58,11 @@ async def run_faulty_server(
 
     Args:
         upstream: The emulator, or the base URL of an emulator that is already served.
-        faults: The faults to commit. None commits none.
+        faults: The faults to cause. None means no faults.
         host: The address to listen on.
         port: The port. 0 takes a free one.
         traffic: Gets a record of all requests, connections and faults.
-        max_connections: How many connections may be open at once. Further ones are reset.
+        max_connections: How many connections may be open at once. Any further one is reset.
         ssl_context: The certificate to serve with. None serves plain HTTP.
 
     Raises:
@@ -84,7 +84,7 @@ async def run_faulty_server(
 
 
 class _FaultyServer:
-    """One listening port and its connections. Each connection has a task of its own."""
+    """Listens on one port, and serves each connection in its own task."""
 
     def __init__(
         self,
@@ -131,14 +131,14 @@ class _FaultyServer:
         self._is_closed = True
         self._close_port()
         await self._tasks.cancel()
-        # One of the cancelled tasks may have reopened the port before it ended.
+        # A task that was being cancelled may have opened the port again, so it is closed twice.
         self._close_port()
         if self._reopen_timer is not None:
             self._reopen_timer.cancel()
         if self._reserved_socket is not None:
             self._reserved_socket.close()
         await self._upstream.aclose()
-        # The event loop needs a few iterations to close the connections that it has accepted.
+        # The event loop needs a few more iterations to close connections that it just accepted.
         for _ in range(4):
             await asyncio.sleep(0)
 
@@ -154,8 +154,8 @@ class _FaultyServer:
 
     async def _open_port(self) -> None:
         listener_socket = self._bind(*self._address)
-        # Serving starts only after `_listener` is set. If this task is cancelled during
-        # `start_serving`, `aclose` can close the listener.
+        # The listener is stored in `_listener` before it starts to accept. So `aclose` can close it
+        # even if this task is cancelled in between.
         self._listener = await asyncio.start_server(
             self._accept,
             sock=listener_socket,
@@ -169,15 +169,16 @@ class _FaultyServer:
         listener, self._listener = self._listener, None
         if listener is None:
             return
-        # asyncio leaks a connection that it accepts in the loop iteration that closes the listener.
-        # So this iteration stops accepting, and the next one closes the listener.
+        # asyncio leaks a connection if it accepts the connection and closes the listener in one
+        # loop iteration. So the server stops accepting now, and closes the listener in the next
+        # iteration.
         with suppress(NotImplementedError):
             for listener_socket in listener.sockets:
                 self._loop.remove_reader(listener_socket)
         self._loop.call_soon(listener.close)
 
     def _close_port_for(self, seconds: float) -> None:
-        """Close the port for some seconds. `_reserved_socket` keeps the port for this server."""
+        """Close the port for some seconds. No other process can take the port meanwhile."""
         if self._reopen_timer is None:
             self._close_port()
             self._reopen_timer = self._loop.call_later(seconds, self._reopen)
@@ -195,7 +196,7 @@ class _FaultyServer:
             self._serve_connection(reader, writer, self._traffic.connection_count),
             name="faulty emulator",
         )
-        # Close the connection in a callback. A `finally` in the task is not enough, because a task
+        # A callback closes the connection. A `finally` inside the task would not always run: a task
         # that is cancelled before its first step runs none of its code.
         serving.add_done_callback(lambda _: writer.transport.abort())
 
@@ -204,11 +205,12 @@ class _FaultyServer:
     ) -> None:
         self._traffic.open_connection_count += 1
         try:
-            # No answer is possible if the client disconnects or does not send HTTP.
+            # These errors mean that the client has disconnected or does not send HTTP. Then the
+            # server cannot answer.
             with suppress(OSError, EOFError, ValueError):
                 await self._answer_requests(reader, writer, number)
             writer.transport.abort()
-            # Retrieve the connection's error, because asyncio would log it later otherwise.
+            # asyncio logs an error of the connection later unless `wait_closed` has retrieved it.
             with suppress(OSError):
                 await writer.wait_closed()
         finally:
@@ -230,7 +232,7 @@ class _FaultyServer:
             if name is None:
                 await connection.send(encode_reply(await connection.get_true_reply()))
             await self._inject(name, connection)
-        # Let all written bytes arrive before the connection is aborted.
+        # The caller aborts the connection next. All written bytes must be sent before that.
         await writer.wait_closed()
 
     async def _inject(self, name: str | None, connection: FaultyConnection) -> None:

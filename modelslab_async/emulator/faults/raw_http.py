@@ -1,4 +1,4 @@
-"""Reads HTTP/1.1 requests from bytes, and turns replies into bytes. Opens no sockets."""
+"""Parses HTTP/1.1 requests from bytes, and encodes replies as bytes. Opens no sockets."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -16,11 +16,11 @@ class ReceivedRequest:
 
     Attributes:
         method: The method.
-        target: The request target, unchanged.
+        target: The request target, exactly as the client sent it.
         headers: The headers, with names in lower case.
         body: The body.
-        received_at: When it was read, on the event loop's clock.
-        connection: The number of its connection, counted from 1.
+        received_at: When the server had read the request, on the event loop's clock.
+        connection: The number of the request's connection. The first connection has the number 1.
     """
 
     method: str
@@ -33,7 +33,7 @@ class ReceivedRequest:
 
 @frozen(kw_only=True)
 class RawReply:
-    """One whole reply."""
+    """One complete HTTP reply: status code, headers and body."""
 
     status_code: int = 200
     headers: tuple[tuple[str, str], ...] = ()
@@ -48,7 +48,7 @@ async def read_request(
 
     Raises:
         EOFError: The connection ended before the request did.
-        ValueError: The bytes are not a request of this form, or the request is too long.
+        ValueError: The bytes are not such a request, or the request is too long.
     """
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -72,7 +72,7 @@ async def read_request(
 
 
 def encode_reply(reply: RawReply, *, length: int | None = None) -> bytes:
-    """Encode a reply. If `length` is not None, the reply has this false `Content-Length`."""
+    """Encode a reply. `length` replaces the true `Content-Length` by a false one."""
     head = [status_line(reply.status_code)]
     head += [f"{name}: {value}" for name, value in reply.headers]
     head.append(f"content-length: {len(reply.body) if length is None else length}")
@@ -80,6 +80,6 @@ def encode_reply(reply: RawReply, *, length: int | None = None) -> bytes:
 
 
 def status_line(status_code: int) -> str:
-    """Return the first line of a reply, without its line ending."""
+    """Return the status line of a reply, such as `HTTP/1.1 200 OK`, without a line ending."""
     known = status_code in HTTPStatus.__members__.values()
     return f"HTTP/1.1 {status_code} {HTTPStatus(status_code).phrase if known else 'Unknown'}"

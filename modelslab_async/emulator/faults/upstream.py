@@ -1,4 +1,4 @@
-"""Upstream: asks the emulator for the true reply. Never changes a reply's body."""
+"""Forwards a request to the emulator behind a faulty server. Never changes a reply's body."""
 
 from urllib.parse import urlsplit
 
@@ -7,8 +7,8 @@ import httpx
 from ..application import Emulator
 from .raw_http import RawReply, ReceivedRequest
 
-# Hop-by-hop headers describe one connection, not the request or the reply (RFC 9110). So they are
-# not forwarded.
+# Hop-by-hop headers describe one connection, not the request or the reply (RFC 9110). So the faulty
+# server does not forward them.
 _HOP_BY_HOP = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
 
 

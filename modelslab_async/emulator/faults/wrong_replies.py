@@ -13,13 +13,13 @@ from .raw_http import RawReply
 
 _NESTING_DEPTH = 1_000_000
 _ENCODINGS = ("gzip", "deflate", "gzip", "deflate", "gzip", "deflate")
-# The time in the `Date` headers, which is 20 November 2026, 10:00 UTC. If `Retry-After` is a date,
-# a client waits for the seconds between these two dates.
+# Wrong replies carry this time, 20 November 2026 10:00 UTC, in their `Date` header. If
+# `Retry-After` is a date too, the client waits for the difference between the two dates.
 _REPLY_TIME_UNIX_S = 1_795_168_800
 
 
 class FaultSettings(Protocol):
-    """The fields of `Faults` that some faults need."""
+    """The settings in `Faults` that change how a single fault behaves."""
 
     @property
     def delay(self) -> float: ...
@@ -30,7 +30,7 @@ class FaultSettings(Protocol):
 
 
 def json_reply(value: object, status_code: int = 200, *headers: tuple[str, str]) -> RawReply:
-    """Make a reply from a JSON value, or from bytes, which need not be valid JSON."""
+    """Make a reply whose content type is JSON. A `bytes` value is sent as it is, valid or not."""
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return RawReply(
         status_code=status_code,
@@ -69,7 +69,7 @@ def _encode_six_times(body: bytes) -> bytes:
 
 
 def _gzip_bomb(mebibytes: int = 1024) -> bytes:
-    """Make a gzip stream of this many MiB of blanks, without its end."""
+    """Compress this many MiB of blanks with gzip, and leave out the end of the stream."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     block = compressor.compress(b" " * 2**20) + compressor.flush(zlib.Z_FULL_FLUSH)
     return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + block * mebibytes

@@ -1,10 +1,11 @@
-"""A bitmap font of capitals, digits and signs. Draws nothing."""
+"""A bitmap font of capital letters, digits and punctuation. Draws nothing."""
 
 import unicodedata
 
 GLYPH_WIDTH = 5
 GLYPH_HEIGHT = 7
-# Each line has one sign and its seven rows from the top, as hexadecimal numbers of five bits.
+# Each line has one sign and then its seven rows of pixels, from top to bottom. A row is a
+# hexadecimal number of five bits, one bit for each pixel.
 _TABLE = """
 A 0E 11 11 1F 11 11 11
 B 1E 11 11 1E 11 11 1E
@@ -67,11 +68,11 @@ _LOOK_ALIKES = str.maketrans({";": ",", "_": "-", "–": "-", "—": "-", "’":
 
 
 def glyph(sign: str) -> tuple[int, ...]:
-    """Return the rows of a sign, with the leftmost cell in the highest of five bits."""
+    """Return a sign's rows of pixels. The highest of a row's five bits is the leftmost pixel."""
     return _BLANK if sign.isspace() else _GLYPHS.get(sign, _UNKNOWN_SIGN)
 
 
 def to_signs(text: str) -> str:
-    """Return a text in capitals without accents, the only letters of the font."""
+    """Turn a text into capitals without accents, since the font has no other letters."""
     decomposed = unicodedata.normalize("NFKD", text).upper().translate(_LOOK_ALIKES)
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign))

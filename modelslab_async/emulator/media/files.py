@@ -62,7 +62,7 @@ def make_file(name: str, suffix: str, caption: str = "") -> MediaFile:
 
 
 def as_base64(file: MediaFile) -> MediaFile:
-    """Return a text file that holds this file in base64."""
+    """Return a text file whose content is this file in base64."""
     return _file(b64encode(file.content), "text/plain; charset=utf-8")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from .pictures import Colour, Picture
 
-# A cell is one block of a JPEG. The other formats have smaller cells, which keeps GIF files small.
+# How many pixels wide and high a picture's cell becomes. In a JPEG, one cell is one 8x8 block. In a
+# GIF, each pixel costs bytes, so its cells are small.
 JPEG_CELL_PX = 8
 _PNG_CELL_PX = 6
 _GIF_CELL_PX = 2
@@ -29,7 +30,7 @@ def png(picture: Picture) -> bytes:
 
 
 def _pixel_rows(picture: Picture, cell_px: int) -> Iterator[bytes]:
-    """Yield one line of pixels for each row of cells. The caller repeats it."""
+    """Yield one line of pixels per row of cells. The caller repeats each line `cell_px` times."""
     for start in range(0, len(picture.cells), picture.width):
         row = picture.cells[start : start + picture.width]
         yield b"".join(bytes((index,)) * cell_px for index in row)
@@ -60,13 +61,13 @@ def gif(picture: Picture) -> bytes:
 
 
 def _gif_data(pixels: bytes) -> bytes:
-    """Encode pixels with LZW codes of constant length."""
-    # The codes get longer as the dictionary grows. A clear code before each pixel keeps the
-    # dictionary empty, so all codes have one bit more than a colour.
+    """Encode pixels as LZW codes that all have the same length."""
+    # LZW codes get longer as the dictionary grows. A clear code before each pixel keeps the
+    # dictionary empty. So each code has just one bit more than a colour number.
     code_bits = _GIF_COLOUR_BITS + 1
     clear = 1 << _GIF_COLOUR_BITS
     pairs = {index: f"{index:0{code_bits}b}{clear:0{code_bits}b}" for index in set(pixels)}
-    # The first code has the lowest bits, so the bits are written from the last code to the first.
+    # LZW stores the first code in the lowest bits. So the bit string starts with the last code.
     bits = f"{clear + 1:0{code_bits}b}" + "".join(pairs[index] for index in reversed(pixels))
     return int(bits, 2).to_bytes((len(bits) + 7) // 8, "little")
 
@@ -77,9 +78,9 @@ def jpeg(picture: Picture) -> bytes:
     frame = struct.pack(">BHHB", 8, height, width, 3) + b"".join(
         bytes((component, 0x11, 0)) for component in (1, 2, 3)
     )
-    # A block's mean is stored as the difference from the previous block's mean. In the first
-    # Huffman table, each of the 12 possible bit lengths of a difference has a code of four bits. In
-    # the second Huffman table, the only symbol ends a block.
+    # A JPEG stores a block's mean as its difference from the previous block's mean. The first
+    # Huffman table gives each possible bit length of a difference, 0 to 11, a code of four bits.
+    # The second Huffman table has one symbol only, which ends a block.
     sizes = b"\x00" + bytes((0, 0, 0, 12)) + bytes(12) + bytes(range(12))
     end_codes = b"\x10" + b"\x01" + bytes(15) + b"\x00"
     scan = b"\x03" + b"".join(bytes((component, 0)) for component in (1, 2, 3)) + b"\x00\x3f\x00"
@@ -103,7 +104,7 @@ def _jpeg_segment(marker: int, data: bytes) -> bytes:
 
 
 def _jpeg_data(picture: Picture) -> bytes:
-    """Encode the blocks. Each component of a block is its difference from the block before it."""
+    """Encode the blocks. Each colour component is stored as a difference from the block before."""
     means = [_luma_and_chroma(colour) for colour in picture.palette]
     codes: list[str] = []
     before = (128, 128, 128)

@@ -4,7 +4,7 @@ import json
 import struct
 
 _POINTS = ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
-# The numbers of the points of each face.
+# Each face of the tetrahedron is three indexes into `_POINTS`.
 _FACES = ((0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3))
 _FBX = """\
 ; FBX 7.4.0 project file
@@ -64,7 +64,7 @@ def ply(name: str) -> bytes:
 
 def stl(name: str) -> bytes:
     """Make a tetrahedron as text STL."""
-    # The normal is zero, so that readers compute it.
+    # An STL reader computes the normal of a facet itself if the file gives a normal of zero.
     facets = "".join(
         "facet normal 0 0 0\nouter loop\n"
         + "".join("vertex {} {} {}\n".format(*_POINTS[number]) for number in face)
@@ -77,7 +77,7 @@ def stl(name: str) -> bytes:
 def fbx(name: str) -> bytes:
     """Make a tetrahedron as text FBX."""
     points = ",".join(str(value) for point in _POINTS for value in point)
-    # The last point of each face is negated, and moved by one.
+    # FBX marks the last point of a face: instead of the index `c`, the file has `-c - 1`.
     faces = ",".join(f"{a},{b},{-c - 1}" for a, b, c in _FACES)
     return _FBX.format(name=name, points=points, faces=faces).encode()
 

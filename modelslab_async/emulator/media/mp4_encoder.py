@@ -17,8 +17,8 @@ def mp4(picture: Picture) -> bytes:
     frame = jpeg(picture)
     size = picture.width * JPEG_CELL_PX, picture.height * JPEG_CELL_PX
     head = _box(b"ftyp", b"isom", struct.pack(">I", 512), b"isomiso2mp41")
-    # The header contains the file offset of the frames, which depends on the length of the header.
-    # The offset has a fixed width, so a header with the offset 0 has the final length.
+    # The header contains the file offset of the frames, and the offset depends on the header's
+    # length. A first header with the offset 0 gives that length, since an offset has a fixed width.
     data_offset = len(head) + len(_movie(size, len(frame), 0)) + 8
     return head + _movie(size, len(frame), data_offset) + _box(b"mdat", frame * _FRAME_COUNT)
 
@@ -63,7 +63,7 @@ def _movie(size: tuple[int, int], frame_bytes: int, data_offset: int) -> bytes:
 
 
 def _sample_table(size: tuple[int, int], frame_bytes: int, data_offset: int) -> bytes:
-    """Encode the table of frames. All frames are in one chunk, and have one size and duration."""
+    """Encode the table of frames. All frames are in one chunk, with equal size and duration."""
     return _box(
         b"stbl",
         _full_box(b"stsd", struct.pack(">I", 1), _sample_entry(size)),

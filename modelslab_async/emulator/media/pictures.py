@@ -1,4 +1,4 @@
-"""Pictures: grids of coloured cells, plain or a landscape with a caption. Encodes nothing."""
+"""Draws grids of coloured cells: one plain colour, or a captioned landscape. Encodes nothing."""
 
 import colorsys
 import math
@@ -41,7 +41,7 @@ class Picture:
 
 
 def draw(name: str, caption: str) -> Picture:
-    """Draw the picture of a name: a landscape with this caption, or one colour without it."""
+    """Draw a landscape with this caption, or one plain colour if the caption is empty."""
     seed = zlib.crc32(name.encode())
     if not caption.strip():
         colour = (seed >> 24, seed >> 16 & 0xFF, seed >> 8 & 0xFF)

@@ -13,7 +13,7 @@ _MP3_FRAME_COUNT = 4
 
 
 def _tone(name: str) -> bytes:
-    """Return the unsigned samples of 0.1 seconds. The pitch depends on the name."""
+    """Return 0.1 seconds of a tone as unsigned 8-bit samples. The pitch depends on the name."""
     pitch = 220 + zlib.crc32(name.encode()) % 660
     return bytes(
         _SILENCE + round(90 * math.sin(2 * math.pi * pitch * sample / _SAMPLE_RATE_HZ))
@@ -22,7 +22,7 @@ def _tone(name: str) -> bytes:
 
 
 def wav(name: str) -> bytes:
-    """Make a tone of 0.1 seconds."""
+    """Make a WAV file with a tone of 0.1 seconds."""
     sound = _tone(name)
     format_chunk = struct.pack(
         "<4sIHHIIHH", b"fmt ", 16, 1, 1, _SAMPLE_RATE_HZ, _SAMPLE_RATE_HZ, 1, 8
@@ -32,14 +32,15 @@ def wav(name: str) -> bytes:
 
 
 def flac(name: str) -> bytes:
-    """Make a tone of 0.1 seconds, as one frame that holds its samples uncompressed."""
-    # FLAC has signed samples.
+    """Make a FLAC file with a tone of 0.1 seconds, in one frame of uncompressed samples."""
+    # FLAC samples are signed, but those of `_tone` are not.
     samples = bytes((sample - _SILENCE) % 256 for sample in _tone(name))
-    # A rate of 20 bits, then the channels less one (3 bits), the bits of a sample less one (5) and
-    # the number of samples (36). The digest of the samples may be zero.
+    # Four numbers share 64 bits: the sample rate (20 bits), the number of channels minus one (3),
+    # the bits of a sample minus one (5) and the number of samples (36). FLAC allows a zero in place
+    # of the MD5 sum of the samples.
     rate_and_length = _SAMPLE_RATE_HZ << 44 | 7 << 36 | _SAMPLE_COUNT
     info = struct.pack(">HH6xQ16x", _SAMPLE_COUNT, _SAMPLE_COUNT, rate_and_length)
-    # A block size of 16 bits at the end of the header, 8 kHz, mono, 8 bits, and the number 0.
+    # The frame header says: the block size follows in 16 bits, 8 kHz, mono, 8 bits, frame number 0.
     head = b"\xff\xf8\x74\x02\x00" + struct.pack(">H", _SAMPLE_COUNT - 1)
     frame = head + bytes((_crc(head, bits=8, polynomial=0x07),)) + b"\x02" + samples
     return b"".join(
@@ -63,10 +64,10 @@ def _crc(data: bytes, *, bits: int, polynomial: int) -> int:
 
 
 def mp3(name: str) -> bytes:
-    """Make a tenth of a second of silence, with the name as its title."""
+    """Make an MP3 file with 0.1 seconds of silence and the name as its title."""
     title = b"\x03" + name.encode()
     frame = struct.pack(">4sIH", b"TIT2", len(title), 0) + title
-    # The size in the header has seven bits in each byte.
+    # An ID3 header stores its size with seven bits in each byte.
     size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
     silence = b"\xff\xfb\x90\xc0" + bytes(_MP3_FRAME_BYTES - 4)
     return b"ID3\x03\x00\x00" + size + frame + silence * _MP3_FRAME_COUNT

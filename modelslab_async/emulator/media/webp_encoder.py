@@ -8,12 +8,13 @@ from .pictures import Colour, Picture
 _CELL_PX = 2
 _COLOUR_COUNT = 16
 _LITERAL_COUNT = 256
-# The symbols of green are followed by those of the lengths of copies, which this encoder never
-# makes.
+# The alphabet of the green channel has 24 more symbols, which stand for lengths of copied pixels.
+# This encoder copies no pixels, but must count those symbols.
 _GREEN_SYMBOL_COUNT = _LITERAL_COUNT + 24
-# In this order, the format lists how long the codes of code lengths are.
+# Lossless WebP stores the lengths of prefix codes with a second prefix code. The code lengths of
+# that second code come in this order in the file.
 _LENGTH_ORDER = (17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8)
-# The prefix code whose only symbol is 0. Its symbol takes no bits in the data.
+# A prefix code with 0 as its only symbol. The symbol then takes no bits in the data.
 _ONLY_ZERO = "1000"
 
 
@@ -26,7 +27,7 @@ def webp(picture: Picture) -> bytes:
             _number(width - 1, 14),
             _number(height - 1, 14),
             "0000",
-            # One transform: pixels are numbers of colours.
+            # The only transform of the file: each pixel is an index into the palette.
             "1" + _number(3, 2),
             _number(_COLOUR_COUNT - 1, 8),
             _palette_bits(picture.palette),
@@ -41,18 +42,18 @@ def webp(picture: Picture) -> bytes:
 
 
 def _number(value: int, bit_count: int) -> str:
-    """Return the bits of a number. Its lowest bit comes first, unlike that of a code."""
+    """Return the bits of a number, lowest bit first. A prefix code has its highest bit first."""
     return f"{value:0{bit_count}b}"[::-1]
 
 
 def _palette_bits(palette: tuple[Colour, ...]) -> str:
-    """Encode the colours as a row of pixels, each as its difference from the one before it."""
+    """Encode the palette as a row of pixels. Each pixel is the difference from its predecessor."""
     padded = [*palette, *[(0, 0, 0)] * (_COLOUR_COUNT - len(palette))]
     literals = range(_LITERAL_COUNT)
     bits = ["0", _code_lengths(8, literals, _GREEN_SYMBOL_COUNT)]
     bits += [_code_lengths(8, literals, _LITERAL_COUNT)] * 2
-    # The first colour is opaque, and the others differ by nothing in that. So the code of alpha
-    # has the symbols 0 and 255.
+    # All colours are opaque. The first has the alpha 255, and each other one differs from its
+    # predecessor by 0. So the prefix code of alpha needs two symbols: 0 and 255.
     bits += ["111", _number(0, 8), _number(255, 8), _ONLY_ZERO]
     before, alpha = (0, 0, 0), "1"
     for colour in padded:
@@ -65,7 +66,7 @@ def _palette_bits(palette: tuple[Colour, ...]) -> str:
 
 
 def _pixel_bits(picture: Picture) -> str:
-    """Encode the cells. A byte holds two pixels of a row: one cell, whose number is in it twice."""
+    """Encode the cells. A cell is two pixels wide, so one byte holds its colour index twice."""
     bits = ["00", _code_lengths(4, range(0, _LITERAL_COUNT, 0x11), _GREEN_SYMBOL_COUNT)]
     bits += [_ONLY_ZERO] * 4
     for start in range(0, len(picture.cells), picture.width):
@@ -75,8 +76,8 @@ def _pixel_bits(picture: Picture) -> str:
 
 
 def _code_lengths(bit_count: int, symbols: Iterable[int], symbol_count: int) -> str:
-    """Describe a code in which these symbols have codes of this many bits, in rising order."""
-    # The code lengths themselves are coded: 0 as the bit 0, and the other one as the bit 1.
+    """Encode the code lengths of an alphabet: `bit_count` for these symbols, 0 for all others."""
+    # One bit for each symbol of the alphabet: 0 for no code, 1 for a code of `bit_count` bits.
     order = _LENGTH_ORDER[: _LENGTH_ORDER.index(bit_count) + 1]
     lengths = "".join(_number(int(each in (0, bit_count)), 3) for each in order)
     coded = set(symbols)
