@@ -1,5 +1,6 @@
 """
 Sends HTTP requests, and returns the status, headers and bytes of their responses.
 
-It adds the API key to requests and redacts it in responses. It never parses a reply or retries.
+It adds the API key to each request, and removes the key from responses and errors. It parses no
+reply and never retries.
 """

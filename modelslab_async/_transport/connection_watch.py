@@ -1,17 +1,19 @@
 """
-Watches the connections of httpcore, so that keeping them is safe. It sends nothing.
+Watches httpcore's connections, so that it is safe to use them again. It sends nothing.
 
-httpcore keeps bytes that follow a response, and reads them as the response to the next request. One
-ticket would then get the result of another. It also skips any number of interim (1xx) responses
-without yielding to the event loop: 64 KiB of them block the loop for some 100 ms. Many TLS records
-of one byte each block it too, because each of them is read separately.
+httpcore keeps bytes that a server sends after a response, and reads them as the response to the
+next request. One ticket would then get the result of another. httpcore also skips interim (1xx)
+responses without a limit and without yielding to the event loop: 64 KiB of them block the loop for
+some 100 ms. TLS records of one byte each block the loop too, because httpcore reads each record
+separately.
 
 The documented `trace` extension of httpcore passes on the network stream of each new connection.
-This module wraps the stream. It parses the responses beside httpcore, and so knows whether bytes
-follow one. Then it says that the stream is readable, and httpcore closes it instead of using it
-again. It raises an error after too many interim responses, and yields after some reads.
+This module wraps that stream. It parses each response a second time, to learn whether bytes follow
+the response. If bytes follow, the wrapped stream says that it is readable, and httpcore closes the
+connection instead of using it again. After too many interim responses, the wrapped stream raises an
+error. After every 100 reads, it yields to the event loop.
 
-HTTP/2 is not watched, because each of its frames names its request.
+HTTP/2 connections are not watched, because each HTTP/2 frame names its request.
 """
 
 import asyncio
@@ -28,15 +30,16 @@ from .transport_protocol import MAX_INTERIM_RESPONSES, TOO_MANY_INTERIM
 _Trace: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[None]]
 
 _match_request_line = re.compile(rb"([A-Z]+) \S+ HTTP/1\.1\r\n").match
-# The name under which a watched stream returns its `ConnectionWatch`.
+# `get_extra_info` of a watched stream returns the stream's `ConnectionWatch` under this name.
 _WATCH = "modelslab_async.watch"
-# The number of reads of a connection after which other tasks may run.
+# After this many reads of a connection, yield to the event loop so that other tasks may run.
 _READS_PER_YIELD = 100
-# asyncio receives up to this many bytes at once, so read as many. Bytes left in the stream would go
-# unnoticed while the connection is idle.
+# Read at least this many bytes at once. asyncio receives up to 256 KiB at once, and bytes that stay
+# in its buffer would go unnoticed while the connection is idle.
 _MIN_READ_BYTES = 256 * 1024
-# A response may have this many chunks more than reads. Each chunk takes some 30 us to parse here.
-# After a response with more chunks, the connection is closed.
+# The chunks of a response may outnumber its reads by this many. A response with more chunks is not
+# parsed to its end, and its connection is not used again. Parsing one chunk a second time takes
+# some 30 us.
 _MAX_PARSED_CHUNKS = 100
 
 
@@ -44,11 +47,11 @@ def watch_connections(
     extensions: Mapping[str, Any], *, core: str = "httpcore", needs_new_connection: bool = False
 ) -> dict[str, Any]:
     """
-    Return the extensions of a request with a `trace` that watches the connection of the request.
+    Return the extensions of a request, with a `trace` that watches the request's connection.
 
     Args:
-        extensions: The extensions of the request.
-        core: The name of the httpcore that sends the request.
+        extensions: The extensions that the request has already.
+        core: The package that sends the request: "httpcore" or "httpcore2".
         needs_new_connection: Whether the request must not be sent over a used connection.
     """
     watch = RequestWatch(extensions.get("trace"), core, needs_new_connection=needs_new_connection)
@@ -57,14 +60,14 @@ def watch_connections(
 
 def keep_only_if_watched(extensions: Mapping[str, Any], *, core: str) -> None:
     """
-    Make httpcore close the connection of a response unless it was watched from its start.
+    Make httpcore close a response's connection, unless the connection was watched from its start.
 
-    A caller's client may have opened it for a request of its own. Bytes that follow the responses
-    of such a connection would go unnoticed.
+    The caller's httpx client may have opened the connection for a request of its own, which nothing
+    watches. Bytes that followed the response to that request would go unnoticed.
 
     Args:
         extensions: The extensions of the response.
-        core: The name of the httpcore that received the response.
+        core: The package that received the response: "httpcore" or "httpcore2".
     """
     stream, version = extensions.get("network_stream"), extensions.get("http_version", b"")
     if stream is not None and version.startswith(b"HTTP/1") and not stream.get_extra_info(_WATCH):
@@ -76,8 +79,8 @@ class RequestWatch:
     Watches the connections that one request opens.
 
     Args:
-        next_trace: The `trace` extension that the request already had, which is called as well.
-        core: The name of the httpcore that sends the request.
+        next_trace: The request's own `trace` extension, which is called as well; None for none.
+        core: The package that sends the request: "httpcore" or "httpcore2".
         needs_new_connection: Whether the request must not be sent over a used connection.
     """
 
@@ -88,7 +91,7 @@ class RequestWatch:
         self._has_new_connection = False
 
     async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """See the `trace` extension of httpcore."""
+        """Handle an event that httpcore reports through its `trace` extension."""
         core = sys.modules[self._core]
         stream = info.get("return_value")
         if isinstance(stream, core.AsyncNetworkStream):
@@ -96,9 +99,11 @@ class RequestWatch:
             self._has_new_connection = True
         elif event == "http11.send_request_headers.started":
             if self._needs_new_connection and not self._has_new_connection:
-                # This error makes httpcore close the connection and take another one.
+                # `ConnectionNotAvailable` makes httpcore close the used connection and take another
+                # one.
                 raise core.ConnectionNotAvailable
-            # An auth flow may send the request again, which then needs a new connection too.
+            # An auth flow of httpx may send the request a second time. The second attempt needs a
+            # new connection too.
             self._has_new_connection = False
         if self._next_trace is not None:
             await self._next_trace(event, info)
@@ -106,11 +111,11 @@ class RequestWatch:
 
 class ConnectionWatch:
     """
-    Wraps the methods of one network stream.
+    Watches one connection, by replacing methods of its network stream.
 
     Args:
         stream: The stream of an httpcore connection.
-        core: The name of that httpcore.
+        core: The package that opened the stream: "httpcore" or "httpcore2".
     """
 
     def __init__(self, stream: Any, core: str) -> None:
@@ -129,7 +134,11 @@ class ConnectionWatch:
         self._is_discarded = True
 
     def _has_unread_bytes(self) -> bool:
-        """Return whether the idle connection must not be used: bytes came, or it was closed."""
+        """
+        Return whether an idle connection must not be used.
+
+        Bytes came, or the connection was closed.
+        """
         return (
             self._is_discarded
             or (self._response is not None and not self._response.is_end)
@@ -140,7 +149,7 @@ class ConnectionWatch:
     def _watched_extra_info(self, info: str) -> Any:
         match info:
             case "is_readable" if self._response is not None or self._is_discarded:
-                # httpcore asks this before it uses an idle connection again.
+                # httpcore asks for "is_readable" before it uses an idle connection again.
                 return self._has_unread_bytes()
             case _ if info == _WATCH:
                 return self
@@ -151,7 +160,8 @@ class ConnectionWatch:
         is_idle = self._response is None or self._response.is_end
         if is_idle and (match := _match_request_line(buffer)) is not None:
             if self._is_discarded or (self._response is not None and self._has_unread_bytes()):
-                # Bytes came since httpcore took the connection out of its pool.
+                # Bytes came after httpcore had taken the connection out of its pool. Do not send on
+                # the connection: its next response may not belong to this request.
                 self._is_discarded = True
                 raise sys.modules[self._core].ConnectionNotAvailable
             self._response = _ResponseEnd(match[1])
@@ -169,7 +179,7 @@ class ConnectionWatch:
 
 class _ResponseEnd:
     """
-    Finds the end of one response. It parses like httpcore, with h11.
+    Finds the end of one response. It parses with h11, as httpcore does.
 
     Attributes:
         is_end: Whether the response is complete, and no byte followed it.
@@ -178,7 +188,7 @@ class _ResponseEnd:
     def __init__(self, method: bytes) -> None:
         self.is_end = False
         self._h11: h11.Connection | None = h11.Connection(h11.CLIENT)
-        # h11 needs to know the method, because it decides whether the response has a body.
+        # h11 needs the method of the request, because a response to HEAD has no body.
         self._h11.send(h11.Request(method=method, target=b"/", headers=[(b"Host", b"")]))
         self._h11.send(h11.EndOfMessage())
         self._interim_count = 0
@@ -193,7 +203,7 @@ class _ResponseEnd:
                 self._h11.receive_data(data)
                 self._parse(self._h11)
         except h11.RemoteProtocolError:
-            # httpcore raises the same error.
+            # Raise nothing here: httpcore parses the same bytes, and raises the same error itself.
             self._h11 = None
         return self._interim_count > MAX_INTERIM_RESPONSES
 
@@ -213,16 +223,17 @@ class _ResponseEnd:
                 case h11.NEED_DATA:
                     return
                 case _:
-                    # The connection was closed, or switched to another protocol.
+                    # h11 reports that the connection was closed or switched to another protocol.
                     break
         self._h11 = None
 
 
 def _has_tls_record(ssl_object: Any) -> bool:
     """
-    Return whether an idle TLS connection has received anything but a record without data.
+    Return whether an idle TLS connection has received data, or was closed.
 
-    The bytes may wait in the buffer of the TLS object, where the socket does not show them.
+    The data may wait in the buffer of the TLS object, and the socket does not show it then. A TLS
+    record that carries no data, such as a session ticket, does not count.
     """
     if ssl_object is None:
         return False

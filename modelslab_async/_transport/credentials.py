@@ -14,8 +14,8 @@ from attrs import Factory, field, frozen
 from .._models.argument_checks import check_type
 from .._models.key_tier import Tier
 
-# A shorter key is not redacted. It can only be a placeholder in a test, and redacting it would
-# damage unrelated text.
+# A shorter key is not redacted. Only tests use such short keys, and redacting them would damage
+# unrelated text.
 _MIN_KEY_LENGTH = 8
 _ENVIRONMENT_VARIABLES = {
     "standard": "MODELSLAB_API_KEY",
@@ -28,7 +28,7 @@ class MissingApiKey(ValueError):
     There is no API key for a request.
 
     Attributes:
-        need: A text that says what needs the key.
+        need: The first part of the message, such as "this family needs the standard key".
         variable: The environment variable from which the key would be read.
     """
 
@@ -47,7 +47,7 @@ def _validate_key(_instance: object, _attribute: object, value: str | None) -> N
 
 
 def _maskable_keys(credentials: "Credentials") -> list[str]:
-    """Return the keys to redact, the longer one first, because it may contain the other key."""
+    """Return the keys to redact. The longer one comes first, because it may contain the other."""
     distinct = {
         key
         for key in (credentials.standard, credentials.enterprise)
@@ -57,7 +57,7 @@ def _maskable_keys(credentials: "Credentials") -> list[str]:
 
 
 def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
-    """Return each key as it is spelled in plain text, in JSON and in a URL, without duplicates."""
+    """Return every spelling of each key: in plain text, in JSON and in a URL."""
     return tuple(
         encoding.encode()
         for key in _maskable_keys(credentials)
@@ -66,7 +66,11 @@ def _key_encodings(credentials: "Credentials") -> tuple[bytes, ...]:
 
 
 def _key_pattern(credentials: "Credentials", pattern_of: Callable[[str], str]) -> str:
-    """Return a pattern that matches any key. `pattern_of` makes the pattern of one character."""
+    """
+    Return a regular expression that matches any key.
+
+    `pattern_of` returns the part for one character.
+    """
     return "|".join("".join(map(pattern_of, key)) for key in _maskable_keys(credentials))
 
 
@@ -75,15 +79,19 @@ def _json_pattern(character: str) -> str:
 
 
 def _any_quoting_pattern(character: str) -> str:
-    """Return a pattern for one character in text that may quote bytes, JSON or URLs."""
+    """
+    Return a regular expression for one character, which matches its escaped forms too.
+
+    A text may quote the character as the `repr` of bytes, JSON or a URL does.
+    """
     code = f"(?i:{ord(character):02x})"
-    # Bounded repetitions, so that searching a text of backslashes takes linear time.
+    # The repetitions are bounded, so that a search in a text of many backslashes takes linear time.
     return rf"(?:\\{{0,8}}{re.escape(character)}|%(?:25){{0,2}}{code}|\\{{1,8}}(?:x|u00){code})"
 
 
 @frozen(kw_only=True)
 class Credentials:
-    """The standard key and the enterprise key. One of them may be missing."""
+    """The two API keys of an account: standard and enterprise. One of them may be missing."""
 
     standard: str | None = field(repr=False, validator=_validate_key)
     enterprise: str | None = field(repr=False, validator=_validate_key)
@@ -97,13 +105,12 @@ class Credentials:
     @classmethod
     def resolve(cls, standard: str | None, enterprise: str | None) -> "Credentials":
         """
-        Return credentials with the given keys, or else with the keys of the environment.
+        Return credentials with the given keys. A missing key comes from its environment variable.
 
         Raises:
             MissingApiKey: There is neither a standard nor an enterprise key.
-            TypeError: A key is not a text.
-            ValueError: A key contains characters that an HTTP header cannot carry.
             TypeError: A key is neither a text nor None.
+            ValueError: A key contains characters that an HTTP header cannot carry.
         """
         for name, key in (("api_key", standard), ("enterprise_key", enterprise)):
             check_type(name, key, str | None, "a text or None")
@@ -118,7 +125,9 @@ class Credentials:
 
     def key_for(self, tier: Tier) -> str:
         """
-        Return the key of a tier. Without an enterprise key, the standard key serves both tiers.
+        Return the key for requests of a tier: "standard" or "enterprise".
+
+        If there is no enterprise key, the standard key serves both tiers.
 
         Raises:
             MissingApiKey: There is no key for the tier.
@@ -130,23 +139,27 @@ class Credentials:
 
     def key_tier(self, tier: Tier) -> Tier:
         """
-        Return the tier whose key is sent with requests of this tier.
+        Return which key is sent with requests of a tier: the "standard" or the "enterprise" key.
 
-        If there is no enterprise key, or if it equals the standard key, return "standard".
+        If there is no enterprise key, or if both keys are equal, return "standard".
 
         Raises:
-            ValueError: There is no key for the tier.
+            MissingApiKey: There is no key for the tier.
         """
         self.key_for(tier)
         is_same_key = self.enterprise is None or self.enterprise == self.standard
         return "standard" if is_same_key and self.standard else tier
 
     def digest(self, tier: Tier) -> str:
-        """Return a digest of the key of a tier. It is equal for equal keys, and hides the key."""
+        """
+        Return a hash of the key of a tier.
+
+        Equal keys have equal hashes. A hash does not show the key.
+        """
         key = self.key_for(tier).encode()
         return blake2b(key, digest_size=16, person=b"modelslab-key").hexdigest()
 
-    # Compiled at first use, because compiling takes some milliseconds.
+    # Each regular expression is compiled at its first use, because that takes some milliseconds.
     @cached_property
     def _json_regex(self) -> re.Pattern[bytes]:
         return re.compile(_key_pattern(self, _json_pattern).encode())
@@ -156,20 +169,20 @@ class Credentials:
         return re.compile(_key_pattern(self, _any_quoting_pattern))
 
     def redact(self, data: bytes) -> bytes:
-        """Replace the keys in a body by "[key]". Return the same object if nothing changes."""
+        """Replace the keys in a body by "[key]". Return `data` itself if it contains no key."""
         if b"\0" in data:
-            # JSON may be encoded in UTF-16 or UTF-32. Convert it to UTF-8, in which the keys are
-            # searched for.
+            # The body may be JSON in UTF-16 or UTF-32. Convert the body to UTF-8, because the
+            # search below looks for keys in UTF-8.
             data = data.decode(json.detect_encoding(data), "replace").encode()
         for encoding in self._encodings:
             if encoding in data:
                 data = data.replace(encoding, b"[key]")
-        # Python finds a single byte much faster than several bytes, so search for the backslash
-        # first.
+        # Search for a backslash before `\u00`, because Python finds a single byte much faster than
+        # several bytes.
         if b"\\" in data and self._encodings and b"\\u00" in data:
             data = self._json_regex.sub(b"[key]", data)
         return data
 
     def redact_text(self, text: str) -> str:
-        """Replace the keys in a short text by "[key]", whichever way they are quoted."""
+        """Replace the keys in a short text by "[key]", even where their characters are escaped."""
         return self._text_regex.sub("[key]", text) if self._encodings else text

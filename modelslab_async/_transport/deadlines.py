@@ -1,14 +1,14 @@
 """
-Cancels exchanges that take too long, with one timer for all exchanges. It sends nothing.
+Cancels exchanges that take too long, with one timer for all of them. It sends nothing.
 
-All exchanges of a `Deadlines` object have the same timeout. So the exchange that began first is due
-first, and one timer for that exchange is enough.
+An exchange is one request and its response. All exchanges of a `Deadlines` object have the same
+timeout, so the oldest exchange is due first. One timer for the oldest exchange is enough.
 
 If the timer fires late, the event loop was blocked or the machine was suspended. The sockets may
-then hold responses that no task has read yet. So an exchange that is overdue when the timer fires
-late gets a grace period as long as its timeout, but at most a second. The grace period begins at
-the deadline, but at least half of it remains when the timer fires. Each exchange gets only one
-grace period. Otherwise no exchange would ever be cancelled on an event loop that is always late.
+then hold responses that no task has read yet. So each overdue exchange gets a grace period when the
+timer fires late. The grace period is as long as the timeout, but at most a second. It begins at the
+deadline, and at least half of it remains when the timer fires. Each exchange gets only one grace
+period. Without this limit, an event loop that is always late would never cancel an exchange.
 """
 
 import asyncio
@@ -22,10 +22,11 @@ from .send_proof import is_unsent, mark_unsent
 
 T = TypeVar("T")
 
-# If the timer fires more than this many seconds late, the event loop was blocked.
+# If the timer fires more than this many seconds late, the event loop could not run on time.
 _MAX_TIMER_LAG_S: Final = 0.1
 _MAX_GRACE_S: Final = 1.0
-# Received bytes take at most this many loop iterations to reach the task that waits for them.
+# Received bytes take at most this many iterations of the event loop to reach the task that waits
+# for them. So an overdue exchange is cancelled only after these iterations.
 _ITERATIONS_BEFORE_EXPIRY: Final = 3
 _ITERATIONS_AFTER_GRACE: Final = 1
 
@@ -41,7 +42,7 @@ class _Exchange:
 
 class Deadlines:
     """
-    Cancels every exchange that takes longer than its timeout, plus its grace period if it gets one.
+    Cancels each exchange at its deadline, which a grace period may postpone once.
 
     Args:
         seconds: The timeout of each exchange.
@@ -56,7 +57,7 @@ class Deadlines:
 
     async def wait_for(self, awaitable: Awaitable[T]) -> T:
         """
-        Wait for an exchange until its deadline.
+        Await an exchange, and cancel it at its deadline.
 
         Raises:
             TimeoutError: The deadline passed, and the exchange was cancelled. Call `is_unsent` with
@@ -73,7 +74,8 @@ class Deadlines:
         try:
             return await awaitable
         except asyncio.CancelledError as cancelled:
-            # A cancellation that did not come from the deadline takes precedence.
+            # If other code cancelled the task too, that cancellation takes precedence over the
+            # timeout.
             if entry.has_timed_out and task.cancelling() <= entry.cancelling + 1:
                 late = TimeoutError()
                 if is_unsent(cancelled):
@@ -93,16 +95,16 @@ class Deadlines:
 
     def _set_timer(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         self._timer_due = when
-        # The timer outlives the call that sets it. An empty context keeps the context variables of
-        # that call out of memory.
+        # The timer outlives the call that sets it. With an empty context, the timer does not keep
+        # the context variables of that call in memory.
         self._timer = loop.call_at(when, self._on_timer, loop, context=Context())
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         if now - self._timer_due > _MAX_TIMER_LAG_S:
             self._grant_grace(now)
-        # After a grace period, wait for only one loop iteration, because each iteration may take
-        # long.
+        # Exchanges that had a grace period are cancelled after only one more iteration of the event
+        # loop, because each iteration of a slow loop may take long.
         iterations = _ITERATIONS_AFTER_GRACE if self._had_grace(now) else _ITERATIONS_BEFORE_EXPIRY
         self._expire_soon(iterations, now, loop)
 
@@ -116,18 +118,23 @@ class Deadlines:
         return True
 
     def _grant_grace(self, now: float) -> None:
-        """Postpone all deadlines within a grace period to its end, but each exchange only once."""
-        # The grace period begins at the deadline, but at least half of it remains now.
+        """
+        Postpone each deadline that falls before the end of the grace period to that end.
+
+        An exchange that already had a grace period keeps its deadline.
+        """
+        # The grace period began when the timer was due. At least half of it remains from now on.
         due = max(self._timer_due + self._grace_s, now + self._grace_s / 2)
         for entry in self._in_flight:
             if entry.due >= due:
-                # The exchanges are sorted by deadline, so all further deadlines are later too.
+                # The exchanges are sorted by deadline, so all deadlines after this one are later
+                # too.
                 return
             if not entry.had_grace:
                 entry.due, entry.had_grace = due, True
 
     def _expire_soon(self, iterations: int, now: float, loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel the exchanges that are due by `now`, after some more loop iterations."""
+        """Cancel the exchanges that are due by `now`, after some more event-loop iterations."""
         if iterations:
             self._timer = loop.call_soon(
                 self._expire_soon, iterations - 1, now, loop, context=Context()

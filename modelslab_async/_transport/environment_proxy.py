@@ -8,7 +8,11 @@ from .proxy import InvalidProxy, Proxy
 
 
 def environment_proxy(scheme: str, host: str) -> str | None:
-    """Return the proxy for a host from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, if any."""
+    """
+    Return the URL of the proxy that the environment names for a host; None or "" for no proxy.
+
+    The environment variables are HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
+    """
     proxies: Mapping[str, str] = getproxies_environment()
     if any(
         _matches_no_proxy(pattern.strip(), host) for pattern in proxies.get("no", "").split(",")
@@ -20,7 +24,7 @@ def environment_proxy(scheme: str, host: str) -> str | None:
 
 def usable_environment_proxy(scheme: str, host: str) -> Proxy | None:
     """
-    Return the proxy of the environment for a host, if any.
+    Return the proxy that the environment names for a host; None if it names no proxy.
 
     Raises:
         UnusableProxy: The proxy cannot be used. The message leaves out the URL of the proxy,

@@ -1,8 +1,9 @@
 """
 Removes the API keys from an error before the error leaves the transport. It logs nothing.
 
-An error may quote the request or the response, and a server may echo the key. Tools for crash
-reports also print the local variables of each frame, and frames of a transport hold requests.
+An error may quote the request or the response, and a server may echo the key. Crash reporters also
+print the local variables of each frame of a traceback, and the frames of a transport hold requests
+with the key.
 """
 
 import asyncio
@@ -19,18 +20,18 @@ _ORIGIN = "raised in "
 
 def redacted_error(error: BaseException, credentials: Credentials) -> BaseException:
     """
-    Return the error to raise in place of `error`. Neither it nor its traceback shows a key.
+    Return the error to raise in place of `error`. Neither its text nor its traceback shows a key.
 
-    A cancellation is returned unchanged, because the caller has redacted its message.
+    A cancellation is returned unchanged, because the caller has already redacted its message.
 
-    The texts of an error of this package are redacted. If the error or its cause still quotes a
+    In an error of this package, the keys are replaced. If the error or its cause still contains a
     key, the cause and the traceback are dropped.
 
-    Any other error that quotes a key is replaced by a `RuntimeError` with a redacted text, because
-    any attribute of the error may hold the key.
+    Any other error that contains a key is replaced by a `RuntimeError` with a redacted text,
+    because any attribute of the error may hold the key.
 
-    If only local variables show a key, the tracebacks are dropped. An error of another package
-    then gets a note that says where it was raised. `origin_of` reads this note.
+    If only local variables show a key, the tracebacks are dropped. An error of another package then
+    gets a note that says where it was raised. `origin_of` reads this note.
     """
     if isinstance(error, asyncio.CancelledError):
         return error
@@ -46,7 +47,7 @@ def redacted_error(error: BaseException, credentials: Credentials) -> BaseExcept
         error.with_traceback(None)
     elif (is_ours and len(chain) == 1) or _shows_key_in_locals(error, credentials):
         # If an error of this package has no cause, its traceback shows only frames of this package.
-        # Such a traceback is of little use, so it is dropped without a search for the key.
+        # Such a traceback is of little use, so drop it without searching it for the key.
         origin = origin_of(error)
         for each in chain:
             each.with_traceback(None)
@@ -80,7 +81,7 @@ def _redacted_value(value: object, credentials: Credentials) -> object:
         case str():
             return credentials.redact_text(value)
         case list():
-            # The attribute `__notes__` of an error is a list of texts.
+            # An error's `__notes__` attribute is a list of texts.
             return [_redacted_value(each, credentials) for each in value]
         case _:
             return value
@@ -99,8 +100,8 @@ def _contains_key(error: BaseException, credentials: Credentials) -> bool:
         text = f"{error} {error!r} {error.args!r} {vars(error)!r}"
     except Exception:  # noqa: BLE001 -- the error that its `__repr__` raises may quote the key.
         return True
-    # An httpx error holds the request. The repr of the request omits the key, but its pickle shows
-    # the key.
+    # An httpx error holds the request. The `repr` of the request omits the key, but the pickle of
+    # the error shows it.
     if not isinstance(error, ModelsLabError):
         with suppress(Exception):
             text += pickle.dumps(error).decode("latin-1")
@@ -108,7 +109,7 @@ def _contains_key(error: BaseException, credentials: Credentials) -> bool:
 
 
 def _shows_key_in_locals(error: BaseException, credentials: Credentials) -> bool:
-    """Return whether the traceback of the whole chain, with local variables, shows a key."""
+    """Return whether a traceback of an error or of its causes shows a key in a local variable."""
     try:
         text = "".join(TracebackException.from_exception(error, capture_locals=True).format())
     except Exception:  # noqa: BLE001 -- a local variable has a repr that fails.
@@ -117,7 +118,7 @@ def _shows_key_in_locals(error: BaseException, credentials: Credentials) -> bool
 
 
 def _exception_chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and, recursively, its cause, its context and the errors of its group."""
+    """Yield an error and, recursively, its cause, its context and the members of its group."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:

@@ -1,4 +1,4 @@
-"""ExchangeTimer: times and logs one HTTP request. It shows no key, query, header or body."""
+"""ExchangeTimer: times and logs one HTTP request. It logs no key, query, header or body."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 ExchangeObserver: TypeAlias = Callable[[ExchangeRecord], object]
-"""Is called after each HTTP request, in the task that sent the request."""
+"""Called after each HTTP request, in the task that sent the request."""
 
 
 class ExchangeTimer:
@@ -26,10 +26,10 @@ class ExchangeTimer:
         method: The HTTP method.
         url: The whole URL.
         credentials: The keys to remove from the path; None for a request that carries no key.
-        observer: Is called with the record too.
+        observer: Called with the record of the request; None for no observer.
 
     Attributes:
-        status_code: The HTTP status. The block sets it when a response has come.
+        status_code: The HTTP status, which the `with` block sets when a response has come.
     """
 
     def __init__(

@@ -18,13 +18,14 @@ class HTTPTransport:
     client is closed. Its `repr` shows no setting, because the proxy's URL may hold a password.
 
     Args:
-        ssl_context: The certificates to trust, and a client certificate if the server asks for
-            one; else the certificates of `SSL_CERT_FILE` or `SSL_CERT_DIR`, or those of certifi.
-            The transport sets the context's ALPN protocols.
+        ssl_context: The TLS context. It holds the certificates to trust, and a client certificate
+            if the server asks for one. None trusts the certificates of `SSL_CERT_FILE` or
+            `SSL_CERT_DIR`, or those of certifi. The transport sets the context's ALPN protocols.
         proxy: The URL of the proxy for all requests, such as
-            `"http://user:password@proxy.example:3128"`; else the environment names it.
-        connections: The maximum number of connections to one host. Give at least as many as the
-            client has `workers`, because the others would wait.
+            `"http://user:password@proxy.example:3128"`. None takes the proxy from environment
+            variables.
+        connections: The maximum number of connections to one host. With fewer connections than
+            `workers`, some workers of the client wait for a connection.
         local_address: The IP address of this machine to connect from; `"0.0.0.0"` for IPv4 only.
 
     Raises:
@@ -84,5 +85,5 @@ def _proxy_of(proxy: str | None, local_address: str | None) -> Proxy | None:
         if not (parsed.is_socks and local_address):
             return parsed
         problem = "proxy speaks SOCKS, which cannot be combined with local_address"
-    # Raise it outside of the handler. Inside, the error's context would keep the password.
+    # Raise the error outside of the `except` block. Inside, its context would keep the password.
     raise ValueError(problem)

@@ -1,4 +1,4 @@
-"""Sends through a transport or client of httpx or httpx2. It decodes and redirects nothing."""
+"""Sends through a client or transport of httpx or httpx2. It decodes and redirects nothing."""
 
 import asyncio
 import math
@@ -14,9 +14,9 @@ from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD
 from .transport_protocol import BODY_TOO_LONG, BodyBuffer, Request, Response, is_too_long
 
-# Packages that have a transport in the form of httpx, which lets some of their errors through.
+# These packages offer transports for httpx. Some of their own errors pass through those transports.
 _OTHER_NETWORK_PACKAGES = ("aiohttp.", "pyreqwest.")
-# The number of chunks of a body to read before other tasks may run.
+# After this many chunks of a body, yield to the event loop so that other tasks may run.
 _CHUNKS_PER_YIELD = 100
 
 
@@ -25,8 +25,8 @@ class HttpxTransportAdapter:
     Sends through an `httpx.AsyncBaseTransport`, without the hooks and settings of a client.
 
     Args:
-        transport: The transport to send through. `aclose` closes it.
-        library: The package of the transport.
+        transport: The transport to send through. `aclose` closes this transport too.
+        library: The package of the transport, which is httpx or httpx2.
     """
 
     def __init__(self, transport: Any, library: HttpxLibrary = HTTPX) -> None:
@@ -54,7 +54,7 @@ class HttpxClientAdapter:
 
     Args:
         client: The client to send through. It is never closed here, because the caller owns it.
-        library: The package of the client.
+        library: The package of the client, which is httpx or httpx2.
     """
 
     def __init__(self, client: Any, library: HttpxLibrary = HTTPX) -> None:
@@ -89,9 +89,9 @@ async def _send_tracked(
     """
     Send a request. Record on an error or a cancellation whether the request may have left.
 
-    The type of the error does not show whether the request left. A client's hook, a retrying
-    wrapper or an invalid redirect may raise a connect error after the server has read the request.
-    But if the body was never read, the request never left.
+    The type of an error does not show whether the request left. A hook of the client, a wrapper
+    that retries or an invalid redirect may raise a connect error after the server has read the
+    request. But if the body was never read, the request never left.
     """
     body = library.make_body(request.body)
     tracked: Any = None
@@ -114,7 +114,8 @@ async def _send_tracked(
         if isinstance(failed, library.module.HTTPStatusError) and _is_response_to(
             tracked, failed.response
         ):
-            # A hook called `raise_for_status`. The error holds the response.
+            # A hook of the caller's client called `raise_for_status`. Return the response that the
+            # error holds.
             return failed.response
         is_unsent = body.withdraw()
         if isinstance(fault, RequestBlocked):
@@ -126,13 +127,13 @@ async def _send_tracked(
             )
     finally:
         del tracked
-    # Raise it outside of the handlers. Inside, its context would be the httpx error, which holds
-    # the key.
+    # Raise the error outside of the `except` blocks. Inside, its context would be the httpx error,
+    # which holds the key.
     raise error
 
 
 def _with_connect_timeout(built: Any, request: Request) -> Any:
-    """Apply the request's connect timeout, if it has one and it is shorter than the client's."""
+    """Set the request's connect timeout, unless the client's own connect timeout is shorter."""
     if request.connect_timeout is not None:
         timeouts = built.extensions.get("timeout", {})
         given = (timeouts.get(name) for name in ("connect", "pool"))
@@ -144,10 +145,10 @@ def _with_connect_timeout(built: Any, request: Request) -> Any:
 
 def guard_request(request: Any) -> None:
     """
-    Make the outbound guard check a request when httpx opens a connection or sends.
+    Make the outbound guard of tests check a request when httpx connects or sends.
 
-    A request to a mock or to an application in the same process opens no connection, so it is never
-    refused.
+    A request to a mock, or to an application in the same process, opens no connection. So the guard
+    never refuses such a request.
     """
     if not OUTBOUND_GUARD.refusal:
         return
@@ -164,10 +165,11 @@ def guard_request(request: Any) -> None:
 
 def _is_send_error(fault: Exception, library: HttpxLibrary) -> bool:
     """
-    Return whether an error means that the exchange failed, and is not a bug in a caller's hook.
+    Return whether an error means that the exchange failed. A bug in a caller's hook does not.
 
-    Over HTTP/2, httpcore also raises errors of other packages if received bytes break the protocol,
-    such as a `ValueError` for an invalid status or an error of h2. `OSError` is left to the sender.
+    Over HTTP/2, received bytes that break the protocol make httpcore raise errors of other packages
+    too, such as a `ValueError` for an invalid status or an error of h2. An `OSError` does not count
+    here, because the sender translates it.
     """
     packages = (f"{library.core}.", *_OTHER_NETWORK_PACKAGES)
     return isinstance(fault, library.send_errors) or (
@@ -183,7 +185,7 @@ def _is_response_to(request: object, response: Any) -> bool:
     try:
         return bool(response.request is request)
     except RuntimeError:
-        # `response.request` raises if the response was made without a request.
+        # `response.request` raises a `RuntimeError` if the response was made without a request.
         return False
 
 
@@ -209,7 +211,7 @@ async def _read_body(response: Any, body: BodyBuffer) -> str:
         if problem := body.add(chunk):
             return problem
         if not body.chunk_count % _CHUNKS_PER_YIELD:
-            # httpx does not yield to the event loop while it has unread bytes.
+            # httpx does not yield to the event loop while it has unread bytes, so yield here.
             await asyncio.sleep(0)
     return ""
 
@@ -221,7 +223,8 @@ async def raw_chunks(response: Any) -> AsyncGenerator[bytes, None]:
         yield await response.aread()
         return
     if response.is_closed:
-        # httpx closes a response if a hook raises. The body was never read, so it is lost.
+        # httpx closed the response because a hook raised an error. Nothing had read the body, so it
+        # is lost.
         return
     async for chunk in response.aiter_raw():
         yield chunk

@@ -1,9 +1,9 @@
 """
-HttpxLibrary: httpx, or httpx2 with the same interface. It sends nothing.
+HttpxLibrary: one of the packages httpx and httpx2, which have one interface. It sends nothing.
 
-The two never mix: every class and error on the way of a request comes from the package that the
-caller's object comes from. httpx2 is not imported here. If the caller passes an object of it, the
-caller has imported it.
+A request never mixes the two packages. All its classes and errors come from the package of the
+client or transport that the caller passed. This module does not import httpx2, because a caller who
+passes an object of httpx2 has imported it already.
 """
 
 import sys
@@ -20,12 +20,12 @@ from .connection_watch import watch_connections
 from .send_proof import TrackedBody
 from .transport_protocol import Transport
 
-# The packages, and the package that opens the connections of each.
+# For each package, the name of the package that opens its connections.
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
 
 
 class Httpx2Transport(Protocol):
-    """The part of an `httpx2.AsyncBaseTransport` that the client uses."""
+    """The part of an `httpx2.AsyncBaseTransport` that this package uses."""
 
     @property
     def handle_async_request(self) -> Callable[..., Any]:
@@ -34,7 +34,7 @@ class Httpx2Transport(Protocol):
 
 
 class Httpx2Client(Protocol):
-    """The part of an `httpx2.AsyncClient` that the client uses."""
+    """The part of an `httpx2.AsyncClient` that this package uses."""
 
     @property
     def build_request(self) -> Callable[..., Any]:
@@ -55,15 +55,16 @@ HTTPArgument: TypeAlias = (
 @frozen(kw_only=True, eq=False)
 class HttpxLibrary:
     """
-    One of the packages, and classes that are made from it.
+    The package httpx or httpx2, and classes that are derived from its classes.
 
     Attributes:
         module: The package.
         core: The name of the package that opens its connections.
-        make_body: Makes a `TrackedBody` that its transports accept.
+        make_body: Makes a `TrackedBody` that transports of the package accept.
         make_request: Makes a copy of a request that reads its body from a `TrackedBody`.
         make_url: Makes a URL whose text omits the query.
-        send_errors: What its clients and transports raise if an exchange fails.
+        send_errors: The errors that clients and transports of the package raise if an exchange
+            fails.
     """
 
     module: ModuleType
@@ -83,7 +84,7 @@ class HttpxLibrary:
 
 
 def library_of(given: object) -> HttpxLibrary | None:
-    """Return the package that a client or transport comes from; None for any other object."""
+    """Return the `HttpxLibrary` of a client or transport; None for any other object."""
     for name in _CORES:
         module = sys.modules.get(name)
         if module is not None:
@@ -94,14 +95,14 @@ def library_of(given: object) -> HttpxLibrary | None:
 
 
 def is_httpx_error(fault: Exception) -> bool:
-    """Return whether one of the packages raised an error."""
+    """Return whether an error is one of httpx or httpx2."""
     modules = filter(None, map(sys.modules.get, _CORES))
     return any(isinstance(fault, (module.HTTPError, module.InvalidURL)) for module in modules)
 
 
 @cache
 def httpx_library(module: ModuleType) -> HttpxLibrary:
-    """Return the `HttpxLibrary` of a package."""
+    """Return the `HttpxLibrary` of the package httpx or httpx2."""
     core = _CORES[module.__name__]
     return HttpxLibrary(
         module=module,
@@ -113,8 +114,8 @@ def httpx_library(module: ModuleType) -> HttpxLibrary:
         ),
         make_request=_tracked_request_type(module.Request, core),
         make_url=_redacted_url_type(module.URL),
-        # `ModelsLabError` is among them, because a hook of the client may call this package for
-        # another request.
+        # `ModelsLabError` is among these errors, because a hook of the caller's client may itself
+        # send a request with modelslab_async.
         send_errors=(module.HTTPError, module.InvalidURL, ModelsLabError),
     )
 
@@ -133,7 +134,8 @@ def _tracked_request_type(request_type: Any, core: str) -> type[Any]:
                     request.extensions, core=core, needs_new_connection=needs_new_connection
                 ),
             )
-            # `super().__init__` copies the URL. Keep the original, whose class may hide the query.
+            # `super().__init__` makes a copy of the URL. Restore the original, whose class may hide
+            # the query.
             self.url = request.url
 
         @property
@@ -147,7 +149,7 @@ def _tracked_request_type(request_type: Any, core: str) -> type[Any]:
 
 def _redacted_url_type(url_type: Any) -> type[Any]:
     class RedactedURL(url_type):  # type: ignore[misc]
-        """A URL whose text omits the query, which may hold the key. Its package logs URLs."""
+        """A URL whose text omits the query. httpx logs URLs, and the query may hold the key."""
 
         def __str__(self) -> str:
             return str(super().__str__()).partition("?")[0]

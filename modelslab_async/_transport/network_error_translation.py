@@ -3,8 +3,8 @@
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
 from .tls_errors import permanent_tls_error
 
-# The longest message that is kept. A proxy or a server writes some of the messages, so a message
-# can have any length.
+# A longer message is dropped. A proxy or a server writes some of the messages, so a message can
+# have any length.
 _MAX_MESSAGE_LENGTH = 1000
 
 
@@ -19,16 +19,16 @@ def translate_error(
     Args:
         fault: The error.
         is_unsent: Whether the request provably never left.
-        believe_tls_error: Whether a TLS error counts as the API server's even if the request may
-            have left. If false, it then gives a `TransportError`, because a hook of the client can
-            raise a TLS error of another server.
+        believe_tls_error: Whether to take a TLS error for one of the API server even if the request
+            may have left. If false, such an error becomes a `TransportError`, because a hook of the
+            client may have raised it for another server.
     """
     tls_error = _tls_error(fault) if believe_tls_error or is_unsent else None
     return tls_error or _transport_error(fault, str(fault), may_have_been_sent=not is_unsent)
 
 
 def connect_error(fault: OSError | UnicodeError) -> ModelsLabError:
-    """Translate the error of a failed connection. An invalid host name raises `UnicodeError`."""
+    """Translate an error of connecting. A `UnicodeError` means that the host name is invalid."""
     message = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
     return _tls_error(fault) or _transport_error(fault, message, may_have_been_sent=False)
 
@@ -42,8 +42,8 @@ def _transport_error(fault: Exception, message: str, *, may_have_been_sent: bool
 
 def _printable(message: str) -> str:
     if len(message) > _MAX_MESSAGE_LENGTH:
-        # Drop the whole message. If it were cut within the key, a search for the key would not find
-        # the first part of the key.
+        # Drop the whole message instead of cutting it. A cut within the key would leave a part of
+        # the key, which redaction does not find.
         return f"(a message of {len(message)} characters)"
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in message)
 
@@ -53,7 +53,8 @@ def _tls_error(fault: Exception) -> ConnectionImpossible | None:
 
 
 def _is_connect_error(fault: Exception) -> bool:
-    # The class of httpx or that of httpx2, which is not imported here.
+    # Compare the names of classes, because the error may be one of httpx2, which is not imported
+    # here.
     names = {kind.__name__ for kind in type(fault).__mro__}
-    # The transport of aiohttp raises `ConnectTimeout` for each failed connection.
+    # The httpx transport of aiohttp raises `ConnectTimeout` for every connection that fails.
     return isinstance(fault, OSError) or not names.isdisjoint({"ConnectError", "ConnectTimeout"})

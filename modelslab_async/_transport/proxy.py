@@ -1,4 +1,4 @@
-"""Proxy: a proxy's address, and the password that no text may show. It sends nothing."""
+"""Proxy: the address and the password of a proxy. It sends nothing and shows no password."""
 
 import re
 from base64 import b64encode
@@ -15,12 +15,17 @@ _HTTP_PORTS = {"http": 80, "https": 443}
 _SOCKS_SCHEMES = ("socks5", "socks5h")
 _is_scheme = re.compile(r"[a-z][a-z0-9+.-]*").fullmatch
 _NOT_A_URL = "is no URL with a host and a port, such as http://proxy.example:3128"
-# A shorter password is not searched for in responses, because it may occur there by chance.
+# A shorter password is not redacted in responses, because the same characters may occur by chance.
 _MIN_PASSWORD_LENGTH = 8
 
 
 class InvalidProxy(ValueError):
-    """A proxy URL that cannot be used. The message leaves out the URL and begins with a verb."""
+    """
+    A proxy URL cannot be used.
+
+    The message never shows the URL, which may hold a password. It begins with a verb, so that
+    callers can put the name of the proxy before it.
+    """
 
 
 @frozen(kw_only=True)
@@ -29,12 +34,12 @@ class Proxy:
     A proxy. Its repr leaves out everything that may hold the password.
 
     Attributes:
-        origin: What names the proxy, for messages.
+        origin: The words that name the proxy in messages, such as "the proxy of HTTPTransport".
         scheme: "http", "https", "socks5" or "socks5h".
         host: The host of the proxy.
         port: The port of the proxy.
         url: The whole URL, with user and password.
-        authorization: The value of `Proxy-Authorization`; "" without a user.
+        authorization: The value of the `Proxy-Authorization` header; "" if the URL names no user.
         secrets: The spellings of the password that `redact` replaces.
     """
 
@@ -49,10 +54,11 @@ class Proxy:
     @classmethod
     def parse(cls, text: str, *, origin: str) -> "Proxy":
         """
-        Read the URL of a proxy. `origin` says where the URL comes from.
+        Parse the URL of a proxy. `origin` names the proxy in messages.
 
         Raises:
-            InvalidProxy: It is no URL of a proxy, or names SOCKS and socksio is missing.
+            InvalidProxy: The text is not the URL of a proxy, or it names a SOCKS proxy and socksio
+                is not installed.
         """
         scheme, separator, _ = text.partition("://")
         scheme = scheme.lower()
@@ -94,11 +100,11 @@ class Proxy:
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers that a request to the proxy needs."""
+        """The headers that authorize a request to the proxy; empty if the URL names no user."""
         return (("Proxy-Authorization", self.authorization),) if self.authorization else ()
 
     def redact(self, response: Response) -> Response:
-        """Replace the password in a response, because a proxy may quote the request."""
+        """Replace the proxy's password in a response, because the proxy may quote the request."""
         if not any(
             secret in part
             for secret in self.secrets
@@ -119,7 +125,7 @@ class Proxy:
 
 def _parse_url(text: str) -> httpx.URL:
     try:
-        # httpx accepts a port above 65,535 and half a pair of brackets. `urlsplit` does not.
+        # `urlsplit` refuses a port above 65,535 and a bracket without its pair. httpx accepts both.
         port, url = urlsplit(text).port, httpx.URL(text)
     except (httpx.InvalidURL, ValueError):
         raise InvalidProxy(_NOT_A_URL) from None

@@ -12,19 +12,20 @@ from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_h
 from .ip_ranges import NotPublic, is_public
 from .testing_guard import refuse_if_mocked
 
-# How long an idle connection is kept. Most servers close it later than that.
+# An idle connection is closed after this many seconds. Most servers keep it open for longer.
 _KEEPALIVE_S = 15.0
 _MAX_IDLE_CONNECTIONS = 32
 
 
 class PublicOnlyTransport(httpx.AsyncBaseTransport):
     """
-    An httpx transport that connects only to addresses which it has checked.
+    An httpx transport that connects to an address only after it has checked that it is public.
 
-    It resolves a host once for each connection, so a host that resolves to another address a moment
-    later (DNS rebinding) changes nothing. The certificate is checked against the host name. No
-    proxy is used, because a proxy would resolve the host itself. The number of connections is not
-    limited here, because the caller limits its requests.
+    It resolves a host once for each connection, and connects to the address that it checked. So a
+    host that resolves to another address a moment later (DNS rebinding) gains nothing. The
+    certificate is checked against the host name. No proxy is used, because a proxy would resolve
+    the host itself. The number of connections is not limited here, because the caller limits its
+    requests.
 
     Args:
         allow_private: Whether private addresses are allowed too.
@@ -73,7 +74,7 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Close the idle connections. Close each further connection when its response is closed."""
+        """Close the idle connections. A connection in use is closed together with its response."""
         self._is_closed = True
         while self._idle:
             await self._idle.pop().aclose()
@@ -86,7 +87,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
             await connection.aclose()
 
     async def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
-        # Search again after each `aclose`, because other requests may change the list meanwhile.
+        # Search for expired connections again after each `aclose`, because other requests may
+        # change the list meanwhile.
         while expired := next((each for each in self._idle if each.has_expired()), None):
             self._idle.remove(expired)
             await expired.aclose()
@@ -99,8 +101,8 @@ class PublicOnlyTransport(httpx.AsyncBaseTransport):
     async def _new_connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
         ssl_loader = self._ssl_loader if origin.scheme == b"https" else None
         backend = _CheckedBackend(ssl_loader, allow_private=self._allow_private)
-        # `connect_tcp` sets up TLS, so httpcore does not need a TLS context. But without this
-        # argument, httpcore would load another context.
+        # httpcore does not use this TLS context, because `connect_tcp` sets up TLS. But without a
+        # context in this argument, httpcore would load another one.
         context = await ssl_loader.context() if ssl_loader else None
         return httpcore.AsyncHTTPConnection(
             origin, ssl_context=context, keepalive_expiry=_KEEPALIVE_S, network_backend=backend
@@ -131,13 +133,13 @@ class _ResponseBody(httpx.AsyncByteStream):
         try:
             await self._response.aclose()
         finally:
-            # Release the connection even after a cancellation, because httpcore would then leave it
-            # open.
+            # Release the connection even if closing the response was cancelled, because httpcore
+            # then leaves the connection open.
             await self._transport.release(self._connection)
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves a host, checks its addresses, and connects to one that is allowed."""
+    """Resolves a host, checks its addresses, and connects to an allowed address."""
 
     def __init__(self, ssl_loader: SSLContextLoader | None, *, allow_private: bool) -> None:
         self._ssl_loader = ssl_loader
@@ -171,7 +173,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A network stream of an asyncio connection. For https it has TLS from the start."""
+    """An httpcore stream over an asyncio connection, which already has TLS if it is for https."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -194,7 +196,8 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            # httpcore asks this to find out whether the server has closed an idle connection.
+            # httpcore asks for "is_readable" to learn whether the server has closed an idle
+            # connection.
             return self._reader.at_eof() or self._writer.is_closing()
         return self._writer.get_extra_info(info)
 

@@ -1,15 +1,15 @@
 """
 Proves that a request never left this machine. It sends nothing.
 
-`TrackedBody` records whether the body was read. `mark_unsent` notes on an error that the request
-never left.
+`TrackedBody` records whether the body of a request was read. `mark_unsent` adds a note to an error,
+which says that the request never left.
 """
 
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
 
-# A note that marks an error. It stays with the error when the error is raised again.
+# `mark_unsent` adds this note to an error. The note stays when the error is raised again.
 _UNSENT_NOTE = "the request had not left this machine"
 
 
@@ -51,7 +51,7 @@ class TrackedBody:
 
     def withdraw(self) -> bool:
         """
-        Refuse every later read. Return whether the body provably never left.
+        Refuse every later read of the body. Return whether the body provably never left.
 
         Return False for an empty body, because a transport may send a request without reading it.
         """

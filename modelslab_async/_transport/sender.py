@@ -1,5 +1,5 @@
 """
-Sender: adds the key to calls and polls, sends each with a deadline, and redacts what comes back.
+Sender: adds the key to requests, sends each with a deadline, and redacts what comes back.
 
 It never retries.
 """
@@ -26,25 +26,26 @@ from .send_proof import is_unsent
 from .tls_errors import permanent_tls_error
 from .transport_protocol import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 
-# Bound once, because each poll asks.
+# This method is looked up only once, because each poll calls it.
 _has_level = logging.getLogger("modelslab_async").isEnabledFor
 
 _FIRST_ERROR_STATUS = 300
-# The requests ask for identity encoding, because a small compressed body can decompress to any
+# Requests ask for a body without compression, because a small compressed body can decompress to any
 # size.
 _HEADERS: tuple[tuple[str, str], ...] = (
     ("accept", "application/json"),
     ("accept-encoding", "identity"),
     ("user-agent", f"modelslab-async/{__version__}"),
 )
-# Marks where the id goes in a template. It is random, so it occurs nowhere else in the request.
+# Stands for the ticket's id in the template of a request. It is random, so that it occurs nowhere
+# else in the request.
 _ID_PLACEHOLDER: Final = secrets.token_hex(16)
 _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @frozen(repr=False)
 class _RequestTemplate:
-    """A poll request without the ticket's id. It holds the key, so its repr shows no attribute."""
+    """A poll request without a ticket's id. It holds the key, so its repr shows no attribute."""
 
     method: str
     url: tuple[str, ...]
@@ -53,7 +54,7 @@ class _RequestTemplate:
 
     @classmethod
     def from_request(cls, request: Request) -> "_RequestTemplate":
-        """Split a request at `_ID_PLACEHOLDER`."""
+        """Make a template from a request that has `_ID_PLACEHOLDER` in the places of the id."""
         return cls(
             request.method,
             tuple(request.url.split(_ID_PLACEHOLDER)),
@@ -62,7 +63,7 @@ class _RequestTemplate:
         )
 
     def fill(self, id_: str) -> Request:
-        """Return the request for an id that needs no quoting."""
+        """Put an id that needs no quoting into the template, and return the request."""
         return Request(
             method=self.method,
             url=id_.join(self.url),
@@ -73,7 +74,7 @@ class _RequestTemplate:
 
 class RequestBuilder:
     """
-    Turns calls and tickets into requests. It holds the keys, so its repr shows no attribute.
+    Builds the requests of calls and of polls. It holds the keys, so its repr shows no attribute.
 
     Args:
         credentials: The keys to add.
@@ -84,7 +85,7 @@ class RequestBuilder:
         self._templates: dict[str, _RequestTemplate] = {}
 
     def build(self, call: Call) -> Request:
-        """Return the request for a call."""
+        """Return the request for a call, with the key in the place that the call names."""
         key = self._credentials.key_for(call.tier)
         url, headers, fields = call.url, _HEADERS, call.fields
         match call.key_in:
@@ -111,8 +112,8 @@ class RequestBuilder:
         """
         Return the request that polls a ticket.
 
-        For each family, a template is built once. Nearly all ids have only letters and digits and
-        are inserted into it without quoting. For other ids, the whole request is built.
+        A template is built once for each family. Nearly all ids have only letters and digits, and
+        are put into the template without quoting. For any other id, the whole request is built.
 
         Raises:
             ValueError: The id does not fit this family.
@@ -134,7 +135,8 @@ class Sender:
     Args:
         transport: The transport that sends requests and returns responses.
         credentials: The API keys.
-        timeout: The seconds after which an exchange is cancelled, unless a call has its own.
+        timeout: The seconds after which an exchange is cancelled, unless a call has its own
+            timeout.
 
     Attributes:
         on_exchange: Called with the record of each request; None for no observer.
@@ -145,7 +147,7 @@ class Sender:
         self.credentials = credentials
         self._request_builder = RequestBuilder(credentials)
         self._deadlines = Deadlines(timeout)
-        # For the calls that have a timeout of their own.
+        # Holds the deadlines of calls that have a timeout of their own, by that timeout.
         self._other_deadlines: dict[float, Deadlines] = {}
         self.on_exchange: ExchangeObserver | None = None
 
@@ -157,7 +159,7 @@ class Sender:
 
         Args:
             call: The call to send.
-            timeout: The deadline in seconds; None for the deadline of the sender.
+            timeout: The timeout in seconds; None for the timeout of the sender.
             connect_timeout: The maximum number of seconds to get a connection; None for the
                 transport's limit.
 
@@ -172,7 +174,7 @@ class Sender:
 
     def poll(self, family: Family, ticket: Ticket) -> Awaitable[Response]:
         """
-        Return a poll of a ticket, which is sent when it is awaited.
+        Return an awaitable that polls a ticket. The request is sent when it is awaited.
 
         Raises:
             TransportError: No response came within the deadline.
@@ -214,8 +216,9 @@ class Sender:
             raise
         except BaseException as fault:  # noqa: BLE001 -- any error may quote the key.
             error = fault
-        # Raise it outside of the handlers. Inside, its context would be the original error, which
-        # may quote the key. For the same reason no local variable keeps the original error.
+        # Raise the error outside of the `except` blocks. Inside, its context would be the original
+        # error, which may quote the key. For the same reason, no local variable keeps the original
+        # error.
         error = redacted_error(error, self.credentials)
         raise error
 
@@ -238,8 +241,8 @@ class Sender:
     def _redacted(self, response: Response) -> Response:
         body, headers = self.credentials.redact(response.body), response.headers
         if response.status_code >= _FIRST_ERROR_STATUS:
-            # Only error and redirect responses get redacted headers, because no other headers are
-            # quoted.
+            # Redact headers of error and redirect responses only, because headers of other
+            # responses are never quoted in messages.
             headers = [(name, self._redacted_header(value)) for name, value in headers]
         elif body is response.body:
             return response

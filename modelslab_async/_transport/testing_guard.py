@@ -1,8 +1,8 @@
 """
 Refuses requests that a test does not mean to send. It sends nothing.
 
-`OUTBOUND_GUARD` refuses requests to other machines while a test forbids them. It is off unless the
-pytest plugin turns it on.
+`OUTBOUND_GUARD` refuses requests to other machines while a test forbids them. The guard is off
+until the pytest plugin turns it on.
 
 `refuse_if_mocked` refuses to send while a test mocks httpx, if the mock cannot intercept the
 request. respx and pytest-httpx patch httpx or httpcore. The default transport uses neither of
@@ -22,7 +22,8 @@ class OutboundGuard:
     Refuses requests to hosts other than this machine.
 
     Attributes:
-        refusal: A text that says what to do instead of sending. While it is "", nothing is refused.
+        refusal: The end of the error message, which says what to do instead. While it is "",
+            nothing is refused.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class OutboundGuard:
 
     def check(self, host: str) -> None:
         """
-        Refuse a request to this host if requests to other machines are forbidden.
+        Refuse a request to `host` if it is another machine and requests to those are forbidden.
 
         Raises:
             RequestBlocked: The request would leave this machine, which is forbidden now.
@@ -50,7 +51,7 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         name = host.lower().removesuffix(".")
         return name == _LOCALHOST or name.endswith(f".{_LOCALHOST}")
-    # A connection to 0.0.0.0 or [::] goes to this machine.
+    # The addresses 0.0.0.0 and [::] count too, because a connection to them goes to this machine.
     address = getattr(address, "ipv4_mapped", None) or address
     return address.is_loopback or address.is_unspecified
 
@@ -89,14 +90,16 @@ def _is_respx_active(*, ignore_httpcore: bool) -> bool:
 
 
 def _is_pytest_httpx_active() -> bool:
-    # The fixture of pytest-httpx replaces this method. Nothing else shows that the fixture is used.
+    # The fixture of pytest-httpx replaces `AsyncHTTPTransport.handle_async_request`. Nothing else
+    # shows that a test uses the fixture.
     transport = sys.modules["httpx"].AsyncHTTPTransport
     module: str = transport.handle_async_request.__module__
     return module.startswith("pytest_httpx")
 
 
 def _blocked(message: str) -> Exception:
-    # Imported late, because the pytest plugin imports this module whenever pytest starts.
+    # Import the error class only when it is needed, because this module is imported whenever pytest
+    # starts.
     from .._models.errors import RequestBlocked  # noqa: PLC0415
 
     return RequestBlocked(message)

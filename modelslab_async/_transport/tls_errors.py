@@ -1,13 +1,14 @@
-"""Finds and translates TLS errors that a new connection would have too. It opens no connection."""
+"""Translates TLS errors that a new connection would meet again. It opens no connection."""
 
 import ssl
 from typing import TypeGuard
 
 from .._models.errors import ConnectionImpossible, HandshakeFailed, UntrustedServer
 
-# Transient errors, after which a new connection may succeed.
+# These TLS errors are transient: a new connection may succeed.
 _CONNECTION_BROKEN = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-# Alerts and errors that concern one connection only. A new connection may succeed.
+# OpenSSL's names of alerts and errors that concern one connection only. A new connection may
+# succeed.
 _TRANSIENT_REASONS = ("BAD_RECORD_MAC", "RECORD_OVERFLOW", "INTERNAL_ERROR", "USER_CANCELLED")
 
 
@@ -15,13 +16,13 @@ def permanent_tls_error(
     fault: BaseException | None, *, in_handshake: bool, may_have_been_sent: bool = False
 ) -> ConnectionImpossible | None:
     """
-    Translate a TLS error that a new connection would have too. Return None for any other error.
+    Translate a TLS error that a new connection would meet again. Return None for any other error.
 
     Args:
         fault: The error. If it is not a TLS error, its causes and contexts are searched for one.
         in_handshake: Whether the error was raised during the handshake. After the handshake, only
-            alerts of the server can be permanent. With TLS 1.3, a server may demand a client
-            certificate only after the handshake.
+            alerts of the server can be permanent. One example is an alert of TLS 1.3, which says
+            only after the handshake that a client certificate is missing.
         may_have_been_sent: Whether a request may have left before the error.
     """
     while fault is not None and not _is_error_of_openssl(fault):
@@ -30,8 +31,8 @@ def permanent_tls_error(
     if fault is None or isinstance(fault, _CONNECTION_BROKEN):
         return None
     if isinstance(fault, ssl.SSLCertVerificationError):
-        # A caller's `http` object may have made this error itself, without the message that OpenSSL
-        # sets.
+        # A caller's `http` object may have made this error itself. Then it lacks the
+        # `verify_message` that OpenSSL sets.
         why = getattr(fault, "verify_message", fault)
         return UntrustedServer(f"the server's certificate is not valid: {why}")
     reason = fault.reason or ""
@@ -44,7 +45,11 @@ def permanent_tls_error(
 
 
 def _is_error_of_openssl(fault: BaseException) -> TypeGuard[ssl.SSLError]:
-    """Return whether an error is OpenSSL's own. aiohttp raises errors that have it as cause."""
+    """
+    Return whether OpenSSL made an error.
+
+    aiohttp raises errors that have such an error as their cause.
+    """
     return isinstance(fault, ssl.SSLCertVerificationError) or (
         isinstance(fault, ssl.SSLError) and hasattr(fault, "reason")
     )

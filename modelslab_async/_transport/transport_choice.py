@@ -1,4 +1,4 @@
-"""Chooses the transport for what a caller passed as `http`. It sends nothing."""
+"""Chooses the transport for the `http` argument of a client. It sends nothing."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""The protocol of a transport, its requests and responses, and their caps. Sends nothing."""
+"""Defines the interface of a transport, with requests, responses and size limits. Sends nothing."""
 
 import re
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from attrs import field, frozen
 from .._models.errors import TransportError
 from .._models.short_repr import short_repr
 
-# The largest body that is read. It takes 16 MiB of memory while it is parsed.
+# A longer body is not read. Parsing a body of this length takes 16 MiB of memory.
 MAX_BODY_BYTES = 14_000_000
 BODY_TOO_LONG = f"the response is longer than {MAX_BODY_BYTES} bytes"
-# A body may come in `MAX_SMALL_CHUNKS` chunks, and in one more chunk for each `SMALL_CHUNK_BYTES`
-# of its length. The limit exists because even a short chunk costs some microseconds. Usual servers
-# send a thousand bytes or more in a chunk.
+# A body may come in `MAX_SMALL_CHUNKS` chunks, plus one chunk for each `SMALL_CHUNK_BYTES` of its
+# length. The limit exists because each chunk costs some microseconds, however short it is. Most
+# servers send a thousand bytes or more in a chunk.
 MAX_SMALL_CHUNKS = 10_000
 SMALL_CHUNK_BYTES = 64
 BODY_TOO_FRAGMENTED = (
@@ -49,10 +49,11 @@ class Request:
         headers: Names and values.
         body: The bytes to send; empty for no body.
         needs_new_connection: Whether the request must be sent over a new connection. The server may
-            be closing a used connection, and then it is unknown whether it read the request.
-        connect_timeout: The maximum number of seconds until the request begins to leave. After that
-            the transport does not send it, and raises a `TransportError` that says so. None for the
-            transport's own limit.
+            be closing a used connection, and the client could not tell whether the server read the
+            request.
+        connect_timeout: The maximum number of seconds until the request begins to leave. When they
+            have passed, the transport raises a `TransportError`, and the request is not sent. None
+            for the transport's own limit.
     """
 
     method: str
@@ -80,7 +81,7 @@ class Response:
 
 
 def origin_of(url: str) -> tuple[str, str]:
-    """Return the scheme, and the host with its port, as they stand in the URL."""
+    """Return the scheme of a URL, and its host with the port, as they are written in the URL."""
     scheme, _, rest = url.partition("://")
     return scheme, rest.partition("/")[0]
 
@@ -114,7 +115,7 @@ def split_origin(url: str) -> tuple[str, str, int]:
 
 
 def host_header(scheme: str, host: str, port: int) -> str:
-    """Return the `Host` header. An IPv6 address gets brackets, and the default port is left out."""
+    """Return a `Host` header. An IPv6 address gets brackets, and the default port is left out."""
     name = f"[{host}]" if ":" in host else host
     return name if port == _PORTS[scheme] else f"{name}:{port}"
 
@@ -131,7 +132,7 @@ class BodyBuffer:
         self.chunk_count = 0
 
     def add(self, data: bytes) -> str:
-        """Append a chunk. If the body now exceeds a cap, return a text that says so, else ""."""
+        """Append a chunk. If the body is now too large, return a text that says so, else ""."""
         self.chunk_count += 1
         self._bytes.write(data)
         length = self._bytes.tell()
@@ -152,7 +153,7 @@ class BodyBuffer:
 
 
 def is_too_long(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Return whether the Content-Length exceeds the cap. The body is then not read at all."""
+    """Return whether the Content-Length exceeds `MAX_BODY_BYTES`. Such a body is not read."""
     lengths = (value for name, value in headers if name.lower() == b"content-length")
     return any(value.isdigit() and int(value[:20]) > MAX_BODY_BYTES for value in lengths)
 

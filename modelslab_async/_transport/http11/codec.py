@@ -11,23 +11,23 @@ CONNECTION_CLOSED = "the connection was closed before the response was complete"
 
 
 class UnsendableError(ValueError):
-    """A request cannot be encoded as HTTP. No byte of it was written."""
+    """A request cannot be encoded as HTTP. No byte of the request was written."""
 
 
 class UnreadableError(ValueError):
-    """The received bytes are not a valid response, or exceed a cap. The message says why."""
+    """The received bytes are not a valid response, or too many. The message says why."""
 
 
 class Codec(Protocol):
     """
-    The client side of HTTP/1.1 on one connection, one exchange after the other.
+    Encodes requests and parses responses on one HTTP/1.1 connection, one exchange at a time.
 
     For each exchange, call `encode` once, `feed` until it returns a response, then `prepare_next`.
     """
 
     @property
     def is_unchunked(self) -> bool:
-        """Whether the body in progress is not chunked. Such a body is parsed fast at any size."""
+        """Whether a body is coming that is not chunked. Such a body is parsed fast at any size."""
         ...
 
     def encode(self, request: Request, host: str) -> bytes:
@@ -41,13 +41,13 @@ class Codec(Protocol):
 
     def feed(self, data: bytes) -> Response | None:
         """
-        Parse received bytes, or b"" for the end of the connection.
+        Parse received bytes. Pass b"" when the server has closed the connection.
 
         Returns:
             The response once it is complete; None before.
 
         Raises:
-            UnreadableError: The bytes are not a valid response, or exceed a cap.
+            UnreadableError: The bytes are not a valid response, or too many.
         """
         ...
 
@@ -55,8 +55,8 @@ class Codec(Protocol):
         """
         Get ready for the next exchange. Return whether the connection can be used again.
 
-        The connection cannot be used again if the server announced that it closes the connection,
-        or if more bytes followed the response.
+        The connection cannot be used again if the server announced that it will close the
+        connection, or if more bytes followed the response.
         """
         ...
 

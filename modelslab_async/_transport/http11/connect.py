@@ -13,19 +13,19 @@ from attrs import field, frozen
 
 Address: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
-# The delay after which the next address is tried too, while the attempt on the previous address
-# continues (RFC 8305, section 5).
+# If an address has not answered after this delay, the next address is tried as well (RFC 8305,
+# section 5).
 _NEXT_ADDRESS_DELAY_S = 0.25
 
 
 class SSLContextLoader:
     """
-    Loads a TLS context that trusts the same certificates as httpx, unless the caller gives one.
+    Returns the caller's TLS context, or loads one that trusts the same certificates as httpx.
 
     httpx takes the certificates from `SSL_CERT_FILE`, from `SSL_CERT_DIR` or from certifi.
 
     Args:
-        given: The context of the caller; None to load one.
+        given: The caller's TLS context; None to load one.
     """
 
     def __init__(self, given: ssl.SSLContext | None = None) -> None:
@@ -33,12 +33,16 @@ class SSLContextLoader:
         self._load_lock = asyncio.Lock()
 
     async def context(self) -> ssl.SSLContext:
-        """Return the context. Loading takes some 20 ms, so the first call does it in a thread."""
+        """
+        Return the TLS context.
+
+        The first call loads it in a thread, because loading takes some 20 ms.
+        """
         async with self._load_lock:
             if self._context is None:
                 self._context = await anyio.to_thread.run_sync(httpx.create_ssl_context)
-            # Set again for each connection, because an httpx client that shares the context of the
-            # caller sets its own protocols.
+            # Set the ALPN protocols again for each connection. An httpx client that shares the
+            # caller's context sets other ALPN protocols on it.
             self._context.set_alpn_protocols(["http/1.1"])
             return self._context
 
@@ -46,7 +50,7 @@ class SSLContextLoader:
 @frozen(kw_only=True)
 class Dialer:
     """
-    Opens connections.
+    Resolves host names, and opens connections with or without TLS.
 
     Attributes:
         ssl_loader: Loads the TLS context for https.
@@ -60,7 +64,7 @@ class Dialer:
         self, protocol: asyncio.Protocol, *, scheme: str, host: str, port: int
     ) -> asyncio.BaseTransport:
         """
-        Connect a new protocol to a host, over TLS if the scheme is https.
+        Open a connection for `protocol` to a host, over TLS if the scheme is https.
 
         Raises:
             OSError: The host has no address, no address answers, or the handshake fails.
@@ -81,7 +85,7 @@ async def connect_socket(
     Connect to the first address that answers. Try IPv6 and IPv4 addresses alternately.
 
     Raises:
-        OSError: No address answers, or none is of the family of a local address.
+        OSError: No address answers, or the local addresses are of the other IP version.
     """
     return await aiohappyeyeballs.start_connection(
         addresses,
@@ -92,10 +96,10 @@ async def connect_socket(
 
 def local_addresses(address: str) -> Sequence[Address]:
     """
-    Return an IP address of this machine in the form in which a socket is bound to it.
+    Return an IP address of this machine as `getaddrinfo` does, so that a socket can use it.
 
     Raises:
-        OSError: It is not an IP address.
+        OSError: `address` is not an IP address.
     """
     return socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 

@@ -12,8 +12,8 @@ from ..tls_errors import permanent_tls_error
 from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 
-# The maximum number of bytes to parse before other tasks may run. If they come in chunks of one
-# byte, parsing them takes some 8 ms.
+# At most this many bytes are parsed before other tasks may run. Parsing them takes some 8 ms at
+# worst, which is when each HTTP chunk holds one byte.
 _SLICE_BYTES = 8 * 1024
 _Result: TypeAlias = Response | ModelsLabError
 
@@ -22,9 +22,9 @@ class Connection(asyncio.Protocol):
     """
     Passes bytes between a socket and a `Codec`.
 
-    It needs no task. The event loop calls it with received bytes, and it resolves a future with the
-    response. If unexpected bytes come, it closes the connection at once, so that these bytes cannot
-    be mistaken for a later response.
+    A connection needs no task of its own: the event loop passes received bytes to it, and it
+    resolves a future with the response. If bytes come that belong to no response, the connection
+    closes at once. The next request could otherwise take these bytes for its response.
 
     Args:
         make_codec: Makes the codec of this connection.
@@ -32,7 +32,7 @@ class Connection(asyncio.Protocol):
         on_closed: Called when the connection was closed by either side.
 
     Attributes:
-        may_have_sent: False if no byte of the last exchange's request can have left.
+        may_have_sent: Whether bytes of the last request may have left this machine.
     """
 
     _transport: asyncio.Transport
@@ -58,17 +58,18 @@ class Connection(asyncio.Protocol):
 
     async def exchange(self, request: Request, host: str) -> Response:
         """
-        Send one request and read its response. After a cancellation the caller must `abort`.
+        Send one request and read its response. After a cancellation, the caller must call `abort`.
 
         Raises:
             TransportError: There is no response.
-            ConnectionImpossible: The server demands a different kind of TLS.
+            ConnectionImpossible: The server sent a TLS alert that a new connection would get too.
         """
         future = self._pending = asyncio.get_running_loop().create_future()
         self.may_have_sent = not self._transport.is_closing()
         try:
             if self.may_have_sent:
-                # The encoded request contains the key, so no local variable may hold it.
+                # The encoded request contains the key. Keep it out of local variables, which crash
+                # reporters print.
                 self._transport.write(self._codec.encode(request, host))
             else:
                 self._abort_unsent()
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
         return not (self._transport.is_closing() or self._has_unread_data())
 
     def abort(self, reason: str = CONNECTION_CLOSED) -> None:
-        """Close at once. An exchange in flight raises a `TransportError` with this reason."""
+        """Close the connection at once. An exchange in flight raises an error with this reason."""
         self._is_aborted = True
         self._unread.clear()
         self._set_result(TransportError(reason, may_have_been_sent=self.may_have_sent))
@@ -100,13 +101,19 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _abort_unsent(self) -> None:
-        """End the exchange with what `connection_lost` is told, or was told before it began."""
+        """
+        End an exchange whose request was not written, because the connection is closing.
+
+        The exchange gets the error of `connection_lost`, which the event loop may have called
+        already.
+        """
         self._transport.abort()
         if self._close_error is not None:
             self._set_result(self._close_error)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # `isinstance` would fail, because uvloop's transports do not inherit from asyncio's.
+        # Cast without an `isinstance` check, because uvloop's transports do not inherit from
+        # asyncio's.
         self._transport = cast(asyncio.Transport, transport)
         self._has_unread_data = _readable_check(transport.get_extra_info("socket"))
         self._is_connected = True
@@ -117,7 +124,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._pending is None:
-            # No request is in flight. The next request would take these bytes for its response.
+            # These bytes came while no request was in flight. The next request would take them for
+            # its response.
             self.abort()
             return
         if not self._unread and (len(data) <= _SLICE_BYTES or self._codec.is_unchunked):
@@ -155,8 +163,8 @@ class Connection(asyncio.Protocol):
         if chunk:
             self._feed(chunk)
         if self._unread and self._pending is None:
-            # More bytes followed the complete response. The next request would take them for its
-            # response.
+            # More bytes followed the complete response. The next request would take these bytes for
+            # its response.
             self.abort()
         elif self._unread:
             asyncio.get_running_loop().call_soon(self._feed_slice)
@@ -164,7 +172,11 @@ class Connection(asyncio.Protocol):
             self._finish_feeding()
 
     def _finish_feeding(self) -> None:
-        """Resume reading, or handle the end of the connection if it came during the parsing."""
+        """
+        Resume reading after the last slice.
+
+        If the connection ended meanwhile, handle its end.
+        """
         if self._has_seen_eof and self._pending is not None:
             self._feed(b"")
         if self._close_error is not None:
@@ -180,20 +192,21 @@ class Connection(asyncio.Protocol):
             return
         if response is not None:
             self._set_result(response)
-            # A server may respond before the whole request was sent. The rest of this request would
-            # then be sent within the next one.
+            # A server may respond before the whole request was sent. Close the connection then,
+            # because the unsent rest would be sent in front of the next request.
             if not self._codec.prepare_next() or self._transport.get_write_buffer_size():
                 self.abort()
 
     def _set_result(self, result: _Result) -> None:
         future, self._pending = self._pending, None
         if future is not None and not future.done():
-            # An error is set as the result, because asyncio logs exceptions that are not retrieved.
+            # Set an error as a result and not as an exception, because asyncio logs every exception
+            # that no task retrieves.
             future.set_result(result)
 
 
 def _readable_check(sock: socket.socket) -> Callable[[], bool]:
-    """Return a function that asks the system whether a socket has unread bytes or was closed."""
+    """Return a function that asks the kernel whether a socket has unread bytes or was closed."""
     if sys.platform == "win32":  # pragma: no cover -- the only platform without poll.
         return lambda: bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()

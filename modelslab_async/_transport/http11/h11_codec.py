@@ -20,7 +20,7 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 
 
 class H11Codec:
-    """See `Codec`. Its errors do not quote those of h11, which may quote the request."""
+    """A `Codec` over h11. Its errors omit the messages of h11, which may quote the request."""
 
     def __init__(self, *, target_of: Callable[[str], str] = request_target) -> None:
         self._target_of = target_of

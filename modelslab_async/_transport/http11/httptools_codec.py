@@ -18,7 +18,8 @@ from ..transport_protocol import (
 )
 from .codec import CONNECTION_CLOSED, MAX_HEAD_BYTES, NOT_HTTP, UnreadableError, UnsendableError
 
-# Patterns for the method, target, header names and values that RFC 9110 and 9112 allow.
+# These patterns match the methods, targets, header names and values that RFC 9110 and RFC 9112
+# allow.
 _NAME_PATTERN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _match_request_line = re.compile(rf"{_NAME_PATTERN} [\x21-\x7e]+ ").fullmatch
 _match_header_line = re.compile(
@@ -29,18 +30,19 @@ _TRANSFER_ENCODING = b"transfer-encoding"
 _LENGTH_HEADERS = (b"content-length", _TRANSFER_ENCODING)
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
-# A response is refused if its received bytes exceed `MAX_HEAD_BYTES` by more than this many bytes
-# for each byte of its body. A legal chunk that holds a single byte of the body takes six bytes.
+# Limits the received bytes of a response to `MAX_HEAD_BYTES`, plus this many for each byte of the
+# body. A larger response is refused. A legal chunk that holds one byte of the body takes six bytes.
 _MAX_WIRE_BYTES_PER_BODY_BYTE = 8
 
 
 class HttptoolsCodec:
-    """See `Codec`. The parser calls the methods whose names begin with `on_`."""
+    """A `Codec` over httptools, whose parser calls the methods with names that begin with `on_`."""
 
     def __init__(self, *, target_of: Callable[[str], str] = request_target) -> None:
         self._target_of = target_of
         self._parser = httptools.HttpResponseParser(self)
-        # The host, headers and encoded headers of the last request. Most requests have the same.
+        # The host and headers of the last request, and their encoded form. Most requests have the
+        # same host and headers.
         self._cached_head: tuple[str, tuple[tuple[str, str], ...], str] = ("", (), "")
         self._interim_count = 0
         self._reset()
@@ -55,7 +57,7 @@ class HttptoolsCodec:
     def encode(self, request: Request, host: str) -> bytes:
         """See `Codec.encode`."""
         if request.method == "HEAD":
-            # A response to HEAD has no body, but httptools would wait for one.
+            # Refuse HEAD. A response to HEAD has no body, but httptools would wait for one.
             raise UnsendableError
         target = self._target_of(request.url)
         if not _match_request_line(f"{request.method} {target} "):
@@ -97,7 +99,11 @@ class HttptoolsCodec:
         return is_reusable
 
     def on_message_begin(self) -> None:
-        """Note that a response begins. A second response makes the connection unusable."""
+        """
+        Handle the start of a response.
+
+        If a response is already complete, the connection must not be used again.
+        """
         if self._response is not None:
             self._is_reusable = False
 
@@ -126,7 +132,7 @@ class HttptoolsCodec:
             self._fail(problem)
 
     def on_message_complete(self) -> None:
-        """Keep a complete final response, or count an interim one."""
+        """Store a response that is final. Only count a response that is interim (1xx)."""
         if self._response is not None:
             return
         status_code = self._parser.get_status_code()
@@ -139,7 +145,7 @@ class HttptoolsCodec:
                 self._fail(TOO_MANY_INTERIM)
 
     def _fail(self, reason: str) -> NoReturn:
-        """Stop the parser. Keep the reason, because the parser raises an exception of its own."""
+        """Stop the parser. Store the reason, because the parser raises an exception without it."""
         self._problem = reason
         raise ValueError(reason)
 
@@ -158,7 +164,7 @@ class HttptoolsCodec:
         )
 
     def _finish_at_eof(self) -> Response | None:
-        """Return a response without a declared length. It ends when the connection ends."""
+        """Return a response that ends with the connection, because it declares no length."""
         has_length = self._is_chunked or any(
             name.lower() in _LENGTH_HEADERS for name, _ in self._headers
         )
@@ -168,7 +174,7 @@ class HttptoolsCodec:
         return self._response
 
     def _has_extra_line(self, data: bytes) -> bool:
-        """Return whether an empty line follows the response. httptools does not report it."""
+        """Return whether an empty line follows the response. httptools ignores such a line."""
         if self._response is not None and self._response.body and not self._is_chunked:
             return not self._response.body.endswith(b"\r\n")
         return data.endswith(b"\r\n\r\n\r\n")
@@ -176,7 +182,8 @@ class HttptoolsCodec:
 
 def _encode_headers(host: str, headers: tuple[tuple[str, str], ...]) -> str:
     fields = [f"{name}: {value}" for name, value in (("Host", host), *headers)]
-    # Match each header alone, because a value with a line break would match as two headers.
+    # Match each header separately. In one match of all headers, a value with a line break would
+    # look like two headers.
     if not all(map(_match_header_line, fields)):
         raise UnsendableError
     return "".join(f"{field}\r\n" for field in fields)

@@ -14,14 +14,14 @@ from ..transport_protocol import Request, Response
 from .codec import Codec
 from .connection import Connection
 
-# How long an idle connection is kept. This is longer than most intervals between two polls, so that
-# polls share a connection. It is shorter than the 60 s or more after which proxies and load
-# balancers close an idle connection.
+# An idle connection is closed after this time. The time is longer than most intervals between two
+# polls, so that polls share a connection. It is shorter than the 60 s or more after which proxies
+# and load balancers close an idle connection.
 KEEPALIVE_S = 30.0
 _CLIENT_CLOSED = "the client was closed"
 _CLOSE_TIMEOUT_S = 0.5
-# The connect timeout is shorter than the usual deadline of a call. So the error can say whether the
-# host could not be reached or did not respond.
+# The connect timeout is shorter than the usual deadline of a call. So the error of a host that
+# cannot be reached differs from that of a host that does not respond.
 _CONNECT_TIMEOUT_S = 10.0
 Connect: TypeAlias = Callable[[asyncio.Protocol], Coroutine[Any, Any, object]]
 
@@ -30,16 +30,18 @@ class OriginPool:
     """
     A pool of at most `connections` connections, each with one exchange at a time.
 
-    Further requests wait for a connection, first come first served. The most recently used
-    connection is used next, so that connections which are no longer needed expire and are closed.
+    While all connections are in use, requests wait in the order in which they came. A request takes
+    the idle connection that was used last. So connections that are not needed any more stay idle,
+    and are closed when they expire.
 
     Args:
         host_header: The value of the `Host` header.
-        connect: Connects a new protocol to the origin, or to a proxy on the way.
+        connect: Opens a connection for a given asyncio protocol, to the origin or to a proxy on the
+            way.
         connections: The largest number of connections.
         make_codec: Makes the codec of each connection.
-        may_keep: Says whether the connection may be kept after a response; None to keep it if the
-            codec says so.
+        may_keep: Returns whether a connection may be kept after a response; None to let the codec
+            decide alone.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class OriginPool:
     async def _exchange(
         self, request: Request, connect_timeout: asyncio.Timeout | None = None
     ) -> Response:
-        """Send a request. The timeout ends once there is a connection."""
+        """Send a request. The connect timeout is switched off once there is a connection."""
         may_have_left = False
         try:
             async with self._connection_limit:
@@ -111,7 +113,7 @@ class OriginPool:
             self._expiry_timer.cancel()
         for connection in list(self._open_connections):
             connection.abort(_CLIENT_CLOSED)
-        # The wait has a timeout, because an event loop may never call `connection_lost`.
+        # Limit this wait, because an event loop may never call `connection_lost`.
         with anyio.move_on_after(_CLOSE_TIMEOUT_S):
             while self._open_connections:
                 await self._all_closed.wait()
@@ -150,10 +152,10 @@ class OriginPool:
         raise error
 
     async def _try_connect(self, connection: Connection) -> ModelsLabError | None:
-        """Open the connection. Return the error if that fails, else None."""
+        """Open the connection. Return the error if it cannot be opened, else None."""
         if not self._is_closed:
-            # The connection outlives the call that opens it. An empty context keeps the context
-            # variables of that call out of memory.
+            # The connection outlives the call that opens it. With an empty context, the connection
+            # does not keep the context variables of that call in memory.
             task = asyncio.get_running_loop().create_task(
                 self._connect_protocol(connection), context=Context()
             )

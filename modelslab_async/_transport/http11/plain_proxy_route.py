@@ -1,4 +1,4 @@
-"""Sends plain http requests through an HTTP proxy: tunnelled if it lets us, else forwarded."""
+"""Sends http requests through an HTTP proxy: by a tunnel if it opens one, else forwarded by it."""
 
 from attrs import evolve
 
@@ -10,16 +10,16 @@ from .proxy_tunnel import TunnelRefused
 
 class PlainProxyRoute:
     """
-    Sends plain http requests through an HTTP proxy.
+    Sends requests to one http server, without TLS, through an HTTP proxy.
 
-    A tunnel is preferred: its connection can be kept, and if the proxy cannot reach the server, the
-    request provably never left. But many proxies open tunnels to port 443 only. They get the
-    requests themselves and forward them.
+    A tunnel through the proxy is preferred. Its connection can be kept, and if the proxy cannot
+    reach the server, the request provably never left. But many proxies open tunnels to port 443
+    only. Such a proxy gets the requests themselves, and forwards them.
 
     Args:
         proxy: The proxy.
-        tunnels: Connections through the proxy to the origin.
-        forwarding: Connections to the proxy itself.
+        tunnels: The pool of tunnels through the proxy to the server.
+        forwarding: The pool of connections to the proxy, for requests that the proxy forwards.
     """
 
     def __init__(self, proxy: Proxy, *, tunnels: OriginPool, forwarding: OriginPool) -> None:
@@ -47,10 +47,11 @@ class PlainProxyRoute:
 
 def says_keep_alive(response: Response) -> bool:
     """
-    Return whether a proxy says that it keeps the connection open.
+    Return whether a proxy's response says that the proxy keeps the connection open.
 
-    HTTP/1.1 proxies need not say it, but some, such as tinyproxy, close it without saying so. The
-    next request would then meet a connection that is being closed.
+    An HTTP/1.1 proxy need not say so. But some proxies, such as tinyproxy, close the connection
+    without an announcement. The next request would then be sent on a connection that is being
+    closed.
     """
     return any(
         name.lower() in (b"connection", b"proxy-connection") and b"keep-alive" in value.lower()
@@ -59,6 +60,6 @@ def says_keep_alive(response: Response) -> bool:
 
 
 def absolute_target(url: str) -> str:
-    """Return a URL in ASCII and without the fragment, as a proxy wants it in a request line."""
+    """Return a URL in ASCII and without the fragment, for the request line to a proxy."""
     scheme, host, port = split_origin(url)
     return f"{scheme}://{host_header(scheme, host, port)}{request_target(url)}"

@@ -1,4 +1,4 @@
-"""Opens connections through an HTTP proxy by CONNECT. It sends no request to the server."""
+"""Opens connections through an HTTP proxy with CONNECT. It sends no request to the server."""
 
 import asyncio
 import re
@@ -19,7 +19,8 @@ _find_head_end = re.compile(rb"\r?\n\r?\n").search
 _match_status = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r\n]").match
 _SUCCESSES = range(200, 300)
 _UNAUTHORIZED = 407
-# With these statuses, a proxy refuses tunnels to a host or port. Other errors concern the server.
+# A proxy that answers CONNECT with one of these statuses refuses tunnels to that host or port. Any
+# other error status means that this one attempt failed.
 _REFUSALS = frozenset({*range(400, 500), 501}) - {_UNAUTHORIZED, 408, 429}
 _STATUSES = frozenset(map(int, HTTPStatus))
 
@@ -42,11 +43,11 @@ class TunnelRefused(TransportError):
 @frozen(kw_only=True)
 class ProxyDialer:
     """
-    Opens connections to a proxy.
+    Opens connections to a proxy, and tunnels through it.
 
     Attributes:
         proxy: The proxy.
-        dialer: Opens the connections.
+        dialer: Opens the connections to the proxy.
     """
 
     proxy: Proxy
@@ -54,11 +55,11 @@ class ProxyDialer:
 
     async def open(self, protocol: asyncio.Protocol) -> asyncio.BaseTransport:
         """
-        Connect a new protocol to the proxy itself.
+        Open a connection for `protocol` to the proxy itself.
 
         Raises:
             ProxyError: The proxy cannot be reached.
-            UnusableProxy: No later attempt can succeed, because of the TLS of the proxy.
+            UnusableProxy: TLS with the proxy fails, and would fail at any later attempt too.
         """
         proxy = self.proxy
         OUTBOUND_GUARD.check(proxy.host)
@@ -78,7 +79,7 @@ class ProxyDialer:
         self, protocol: asyncio.Protocol, *, host: str, port: int
     ) -> asyncio.BaseTransport:
         """
-        Connect a new protocol to a server, over TLS through a tunnel.
+        Open a tunnel to a server for `protocol`, and set up TLS with the server.
 
         Raises:
             ProxyError: The proxy opens no tunnel.
@@ -92,7 +93,7 @@ class ProxyDialer:
         self, protocol: asyncio.Protocol, *, host: str, port: int
     ) -> asyncio.BaseTransport:
         """
-        Connect a new protocol to a server, without TLS through a tunnel.
+        Open a tunnel to a server for `protocol`, without TLS with the server.
 
         Raises:
             TunnelRefused: The proxy refuses tunnels to this host and port.
@@ -120,7 +121,7 @@ class ProxyDialer:
         except BaseException:
             transport.abort()
             raise
-        # The event loop calls nothing between these lines, so no event is lost.
+        # These lines do not yield to the event loop, so no event is lost between the two protocols.
         tunnel.next_protocol = protocol
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
@@ -135,11 +136,11 @@ class ProxyDialer:
 
 class _Tunnel(asyncio.Protocol):
     """
-    Sends CONNECT, reads the answer of the proxy, and holds the connection during the handshake.
+    Sends CONNECT, reads the proxy's answer, and holds the connection during the TLS handshake.
 
     Attributes:
         is_spoilt: Whether the connection was lost, or unexpected bytes came.
-        next_protocol: The protocol that has taken the connection over.
+        next_protocol: The protocol that has taken over the connection; None until then.
     """
 
     def __init__(self, request: bytes) -> None:
@@ -147,16 +148,17 @@ class _Tunnel(asyncio.Protocol):
         self.next_protocol: asyncio.Protocol | None = None
         self._request = request
         self._received = b""
-        # The status and the problem, "" if the tunnel is open. They are a result and no exception,
-        # because asyncio logs exceptions that are not retrieved.
+        # The status of the proxy's answer to CONNECT, and the problem with it ("" if the tunnel is
+        # open). A problem is a result and not an exception, because asyncio logs every exception
+        # that no task retrieves.
         self._answer: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
     async def until_open(self) -> None:
         """
-        Wait for the answer of the proxy.
+        Wait until the proxy has opened the tunnel.
 
         Raises:
-            ProxyError: The answer is no success, or none came.
+            ProxyError: The proxy refused to open the tunnel, or gave no valid answer.
         """
         status, problem = await self._answer
         if problem:
@@ -166,7 +168,7 @@ class _Tunnel(asyncio.Protocol):
 
     def check_unspoilt(self) -> None:
         """
-        Make sure that the connection is open, and that no bytes came since the answer.
+        Check that the connection is open, and that no bytes came after the proxy's answer.
 
         Raises:
             ProxyError: The connection was lost, or bytes came.
@@ -192,7 +194,8 @@ class _Tunnel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose()
-        # The event loop may have scheduled this call before the other protocol took over.
+        # The event loop may have scheduled this call of `connection_lost` before the next protocol
+        # took over.
         if self.next_protocol is not None:
             self.next_protocol.connection_lost(exc)
 
@@ -213,8 +216,9 @@ async def _start_tls(
             transport, tunnel, context, server_hostname=host
         )
     except TypeError as bug:
-        # For TLS within TLS, asyncio raises this in place of the error of the handshake, before
-        # Python 3.11.8 and 3.12.2: https://github.com/python/cpython/issues/113214
+        # If the handshake of TLS within TLS fails, asyncio before Python 3.11.8 and 3.12.2 raises a
+        # `TypeError` in place of the handshake's error:
+        # https://github.com/python/cpython/issues/113214
         if isinstance(bug.__context__, OSError):
             raise bug.__context__ from None
         raise
@@ -224,7 +228,11 @@ async def _start_tls(
 
 
 def _read_answer(received: bytes, head_length: int) -> tuple[int, str]:
-    """Return the status of an answer to CONNECT, and why it opens no tunnel or ""."""
+    """
+    Return the status of an answer to CONNECT, and the problem with it.
+
+    The problem is "" if the tunnel is open.
+    """
     match = _match_status(received)
     if match is None:
         return 0, "the proxy answered CONNECT with bytes that are not HTTP"
@@ -232,7 +240,7 @@ def _read_answer(received: bytes, head_length: int) -> tuple[int, str]:
     if status == _UNAUTHORIZED:
         return status, "the proxy asks for another user and password (status 407)"
     if status not in _SUCCESSES:
-        # The words of the proxy are left out, because they may quote the password.
+        # Leave out the text that the proxy sent, because it may quote the proxy's password.
         phrase = f" {HTTPStatus(status).phrase}" if status in _STATUSES else ""
         return status, f"the proxy answered CONNECT with status {status}{phrase}"
     if len(received) > head_length:

@@ -1,4 +1,4 @@
-"""HTTP11Transport: sends each request to the pool or the proxy of its origin. It never retries."""
+"""HTTP11Transport: sends each request over a connection to its origin. It never retries."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,14 +29,14 @@ class HTTP11Transport:
     """
     Sends requests over HTTP/1.1. Each origin (scheme, host and port) has a pool of connections.
 
-    The connections go through an HTTP proxy if there is one, as tunnels if it opens any. Only a
-    SOCKS proxy takes an httpx transport instead.
+    With an HTTP proxy, the connections go through the proxy, as tunnels if it opens tunnels. With a
+    SOCKS proxy, an httpx transport sends the requests instead.
 
     Args:
         connections: The maximum number of connections to one origin.
         make_codec: Makes the codec of each connection.
         dialer: Opens the connections.
-        proxy: The proxy for all origins; None to follow the environment.
+        proxy: The proxy for all origins; None to take it from the environment variables.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class HTTP11Transport:
             route = self._http_proxy_route(proxy, url)
         if self._is_closed:
             raise TransportError("the client was closed", may_have_been_sent=False)
-        # Another request may have opened the same route while this task waited.
+        # Another request may have opened a route to the same origin while this task waited. Then
+        # use that route.
         return self._routes.setdefault(origin_of(url), route)
 
     def _pool(
@@ -125,7 +126,7 @@ class HTTP11Transport:
         limits = httpx.Limits(
             max_connections=self._connections, max_keepalive_connections=self._connections
         )
-        # Do not load certificates for plain http, because loading takes some 20 ms.
+        # Do not load certificates for http without TLS, because loading takes some 20 ms.
         try:
             verify = await self._dialer.ssl_loader.context() if scheme == "https" else False
             return HttpxTransportAdapter(
