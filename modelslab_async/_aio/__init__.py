@@ -1,5 +1,5 @@
 """
-Helpers for asyncio: a bounded map, plain and async iterables, yielding, wakeups, threads, files.
+Helpers for asyncio: a bounded map, either kind of iterable, yielding, listeners, threads, files.
 
 These modules hold no logic of tickets, of HTTP or of the service.
 """

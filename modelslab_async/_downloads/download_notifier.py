@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from attrs import Factory, define
 
-from .._aio.listener_calls import call_listener
+from .._aio.listeners import call_listener
 from .._models.download_errors import DownloadError
 from .._models.download_events import Downloaded, DownloadFailed, DownloadResumed, DownloadStarted
 from .._models.events import Event

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Awaitable, Callable
 
+from .._aio.listeners import Listeners
 from .._aio.telemetry import Gauges, Telemetry, traced
 from .._models.errors import ClientClosed, GenerationFailed, TransportError
 from .._models.key_tier import Tier
@@ -13,7 +14,6 @@ from .._models.replies import Failed, Processing, Reply, Success
 from .._models.submission import Submission
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
-from .._polling.listeners import Listeners
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
 from .._polling.watchers import OutcomeWatcher

@@ -21,6 +21,7 @@ import anyio
 import anyio.abc
 
 from .._aio.cooperation import Wakeup, is_cancelled
+from .._aio.listeners import Listeners
 from .._aio.telemetry import Telemetry, traced
 from .._models.errors import ClientClosed, ModelsLabError, TransportError
 from .._models.outcomes import Unresolved
@@ -32,7 +33,6 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .idle_workers import IdleWorkers
-from .listeners import Listeners
 from .status_client import TicketStatusClient
 from .unexpected_errors import log_unexpected, poller_error, ticket_error
 from .watcher_removal import WatcherRemoval

@@ -11,6 +11,7 @@ from contextvars import Context, copy_context
 from attrs import Factory, define
 
 from .._aio.cooperation import Wakeup
+from .._aio.listeners import Listeners
 from .._models.errors import ModelsLabError, TransientError, WaitTimeout
 from .._models.events import Completed, Event, Paused, Polled, PollFailed
 from .._models.outcomes import Outcome, Unresolved
@@ -21,7 +22,6 @@ from .._scheduling.effects import Completion, Effects
 from .._scheduling.host_queue import Entry
 from .._scheduling.pace_protocol import RetryLimits
 from .._scheduling.watcher_protocol import Watcher
-from .listeners import Listeners
 from .pause_log import PauseLog
 from .unexpected_errors import log_unexpected
 

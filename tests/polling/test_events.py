@@ -11,7 +11,7 @@ from modelslab_async import (
     Completed,
     Success,
 )
-from modelslab_async._aio.listener_calls import call_listener
+from modelslab_async._aio.listeners import call_listener
 from modelslab_async.emulator import ScriptedReply
 
 request_id = ContextVar("request_id", default="none")

@@ -17,7 +17,7 @@ MUTATIONS = [
     ),
     Mutation(
         "event of a submit: a listener changes the context of its caller",
-        "_aio/listener_calls.py",
+        "_aio/listeners.py",
         "copy_context() if context is None else context.copy()",
         "copy_context() if context is None else context",
         "../polling/test_events.py",

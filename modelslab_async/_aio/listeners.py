@@ -1,11 +1,13 @@
 """Listeners: the functions that receive the events of one client. It makes no event."""
 
+import logging
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import TypeAlias
 
-from .._aio.listener_calls import call_listener
 from .._models.events import Event
+
+_logger = logging.getLogger("modelslab_async")
 
 Listener: TypeAlias = Callable[[Event], object]
 
@@ -36,3 +38,24 @@ class Listeners:
     def remove(self, listener: Listener) -> None:
         """Remove a listener."""
         self.functions = [each for each in self.functions if each != listener]
+
+
+def call_listener(listener: Listener, event: Event, context: Context | None = None) -> None:
+    """
+    Call a listener with an event, and log what it raises.
+
+    Args:
+        listener: The function of the caller.
+        event: The event.
+        context: The context variables that the listener sees; None for those of this task.
+    """
+    # Run the listener in a copy of the context, so that it cannot change the caller's variables. A
+    # copy can also be entered while the original is in use.
+    copy = copy_context() if context is None else context.copy()
+    try:
+        copy.run(listener, event)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # Catch CancelledError too: a listener can raise it although this task was not cancelled.
+    except BaseException:
+        _logger.exception("on_event raised; the client goes on")
