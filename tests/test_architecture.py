@@ -33,6 +33,7 @@ ORDER = [
     "_account",
     "_batch",
     "batch",
+    "_tables",
     "requests",
     "__init__",
     "emulator",

@@ -1,29 +1,19 @@
 """Writes the outcomes of a journal as JSON lines, CSV or Parquet. It never changes the journal."""
 
 import csv
-import importlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 from .._aio.durable_files import atomic_replace
 from .._models.journal_errors import JournalDamaged
-from .._models.outcomes import Unresolved
-from .._models.replies import Failed, Success
 from .._models.serialization import to_dict
 from .._models.ticket import Columns
-from .export_columns import (
-    OWN_COLUMNS,
-    ColumnType,
-    InputColumn,
-    as_text,
-    encodable,
-    input_columns,
-)
+from .export_columns import OWN_COLUMNS, InputColumn, as_text, input_columns
+from .parquet_export import outcome_row, write_parquet
 from .queries import RecordedOutcome, input_rows, outcome_page
 
 ExportFormat: TypeAlias = Literal["jsonl", "csv", "parquet"]
@@ -121,32 +111,10 @@ def _write_csv(draft: Path, snapshot: _Snapshot) -> None:
 
 
 def _write_parquet(draft: Path, snapshot: _Snapshot) -> None:
-    try:
-        arrow: Any = importlib.import_module("pyarrow")
-        parquet: Any = importlib.import_module("pyarrow.parquet")
-    except ImportError as missing:
-        raise ImportError(
-            'an export as Parquet needs pyarrow: pip install "modelslab-async[parquet]", or '
-            "pip install pyarrow if you run from a clone"
-        ) from missing
-    timestamp_type = arrow.timestamp("us", tz="UTC")
-    types = {name: arrow.string() for name in OWN_COLUMNS}
-    types |= {"output": arrow.list_(arrow.string()), "files": arrow.list_(arrow.string())}
-    types |= {"polls": arrow.int64(), "added_at": timestamp_type, "completed_at": timestamp_type}
     inputs = snapshot.input_columns()
-    arrow_types: dict[ColumnType, Any] = {
-        "text": arrow.string(),
-        "integer": arrow.int64(),
-        "long": arrow.int64(),
-        "number": arrow.float64(),
-        "boolean": arrow.bool_(),
-    }
-    types |= {each.export_name: arrow_types[each.type] for each in inputs}
-    schema = arrow.schema([*types.items()])
-    with parquet.ParquetWriter(str(draft), schema) as file:
-        for page in snapshot.pages():
-            rows = [_converted(each, partial(_row, inputs=inputs)) for each in page]
-            file.write_table(arrow.Table.from_pylist(rows, schema=schema))
+    to_row = partial(outcome_row, inputs=inputs)
+    pages = ([_converted(each, to_row) for each in page] for page in snapshot.pages())
+    write_parquet(draft, pages, inputs)
 
 
 _WRITERS: Final[dict[ExportFormat, Callable[[Path, _Snapshot], None]]] = {
@@ -191,7 +159,7 @@ def _json_line(each: RecordedOutcome) -> str:
 
 
 def _csv_row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, Any]:
-    row = _row(each, ())
+    row = outcome_row(each, ())
     row |= {
         column.export_name: "" if value is None else as_text(value)
         for column in inputs
@@ -202,34 +170,3 @@ def _csv_row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, 
     for name in ("added_at", "completed_at"):
         row[name] = row[name].isoformat()
     return row
-
-
-def _row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, Any]:
-    match each.outcome:
-        case Success(output=output, message=message, raw=raw):
-            state, reason = "success", ""
-        case Failed(reason=reason, message=message, raw=raw):
-            state, output = "failed", ()
-        case Unresolved(cause=cause, last=last):
-            state, reason, output, message = "unresolved", type(cause).__name__, (), cause.message
-            raw = last.raw if last else {}
-    return {
-        "ticket": str(each.outcome.ticket),
-        "state": state,
-        "reason": reason,
-        "output": [encodable(link) for link in output],
-        "message": encodable(message),
-        "polls": each.polls,
-        "added_at": _utc(each.added_at),
-        "completed_at": _utc(each.completed_at),
-        "body": json.dumps(raw),
-        "files": [encodable(file.path) for file in each.files],
-        "track_id": each.track_id,
-        "endpoint": each.endpoint,
-        "key": each.key,
-        **{column.export_name: column.value(each.columns) for column in inputs},
-    }
-
-
-def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -122,7 +122,7 @@ async def test_save_that_raises_ends_its_ticket_alone(a_client, emulator, ids, p
 @pytest.mark.parametrize("file_format", ["jsonl", "csv", "parquet"])
 async def test_export_that_raises_names_the_ticket(a_client, ids, path, monkeypatch, file_format):
     """An export with a ticket left out would look complete, so it stops and says which it is."""
-    converter = "to_dict" if file_format == "jsonl" else "_row"
+    converter = "to_dict" if file_format == "jsonl" else "outcome_row"
     target = path.parent / f"all.{file_format}"
     async with a_client() as client, Batch.open(path, client=client) as batch:
         await batch.add(ids)

@@ -23,7 +23,6 @@ from modelslab_async import (
     read_reply,
     to_dict,
 )
-from modelslab_async._cli.batch.input_columns import InputSpec
 from modelslab_async._cli.batch.ticket_input import read_tickets
 from modelslab_async._downloads.http_get import _parse_url
 from modelslab_async._downloads.inline_data import inline_bytes
@@ -32,6 +31,7 @@ from modelslab_async._journal.row_codec import decode, encode
 from modelslab_async._parsing.retry_after import retry_after
 from modelslab_async._parsing.submit_reply import read_submit_reply
 from modelslab_async._parsing.webhook_ids import read_webhook
+from modelslab_async._tables.input_columns import InputSpec
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.http11.codec import UnreadableError
 from modelslab_async._transport.http11.h11_codec import H11Codec

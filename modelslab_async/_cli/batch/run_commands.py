@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ..._models.ticket import NewTicket
+from ..._tables.input_columns import InputSpec
 from .. import options, output
 from ..account_options import account_options
 from ..exit_codes import SUBMIT_CODES, exit_codes
@@ -14,7 +15,6 @@ from ..options import F
 from ..ticket_arguments import find_credentials, find_family
 from .batch_work import TicketWork
 from .export_file import check_export_file, check_export_format, is_same_file
-from .input_columns import InputSpec
 from .journal_option import journal, require_journal
 from .runner import Plan, run_batch
 from .ticket_input import read_tickets, source_name

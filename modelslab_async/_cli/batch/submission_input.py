@@ -12,10 +12,11 @@ from attrs import field, frozen
 
 from ... import ENDPOINTS, Endpoint, Submission
 from ..._batch.submission_keys import SubmissionKeys
+from ..._tables.csv_input import named_rows_from_csv
+from ..._tables.input_columns import NamedRow, shorten
+from ..._tables.json_input import JsonItem, items_from_json_array, items_from_json_lines
+from ..._tables.table_errors import UnusableTable
 from ..endpoint_parameters import find_endpoint, parse_file, parse_value
-from .csv_input import named_rows_from_csv
-from .input_columns import NamedRow, shorten
-from .json_input import JsonItem, items_from_json_array, items_from_json_lines
 from .ticket_input import open_source, source_name
 
 _ENDPOINT_COLUMN: Final = "endpoint"
@@ -95,6 +96,8 @@ def read_submissions(
                     on_skipped(f"{row.location} of {name} skipped: {problem}")
                 else:
                     yield SubmissionRow(row.location, submission)
+    except UnusableTable as problem:
+        raise click.UsageError(str(problem)) from None
     except OSError as problem:
         raise click.UsageError(
             f"{name} cannot be read: {problem.strerror or problem}; give a file of prompts, or `-`"

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from modelslab_async._cli.batch.ticket_input import InputSpec, read_tickets
+from modelslab_async._cli.batch.ticket_input import read_tickets
+from modelslab_async._tables.input_columns import InputSpec
 from modelslab_async._transport.credentials import Credentials
 
 KEYS = Credentials.resolve("any-key", None)

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import click
 from attrs import frozen
 
 from .input_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
+from .table_errors import UnusableTable
 
 _TOO_DEEP = "it is nested too deeply"
 
@@ -38,7 +38,7 @@ def rows_from_json_array(lines: Iterable[str], name: str, spec: InputSpec) -> It
     Yield one row for each item of a JSON array, which may span many lines.
 
     Raises:
-        click.UsageError: The text is not a JSON array.
+        UnusableTable: The text is not a JSON array.
     """
     advice = "give an array, one object a line, or one ticket a line"
     return (_row_from_item(item, spec) for item in items_from_json_array(lines, name, advice))
@@ -69,13 +69,13 @@ def items_from_json_array(lines: Iterable[str], name: str, advice: str) -> Itera
         advice: What the user can give instead.
 
     Raises:
-        click.UsageError: The text is not a JSON array.
+        UnusableTable: The text is not a JSON array.
     """
     try:
         values = parse_json("".join(lines))
     except (RecursionError, ValueError) as error:
         reason = _TOO_DEEP if isinstance(error, RecursionError) else error
-        raise click.UsageError(
+        raise UnusableTable(
             f"{name} begins like a JSON array but is none: {reason}; {advice}"
         ) from None
     for number, value in enumerate(values, 1):

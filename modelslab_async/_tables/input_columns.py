@@ -24,10 +24,20 @@ class InputSpec:
         family: The family of ids that the file lists without a family.
         column: The name or the number of the column of tickets or ids. If it is None, the column
             must have a known name.
+        family_argument: How the user gives the family, for messages.
+        column_argument: How the user gives the column, for messages.
     """
 
     family: str | None = None
     column: str | None = None
+    family_argument: str = "--family"
+    column_argument: str = "--column"
+
+    @property
+    def named_column(self) -> str:
+        """How the user gives the name of a column, for messages."""
+        is_keyword = self.column_argument.endswith("=")
+        return f"{self.column_argument}{'' if is_keyword else ' '}NAME"
 
     @property
     def number(self) -> int | None:
@@ -96,7 +106,7 @@ def row_from_cells(location: str, cells: Mapping[str, Any], spec: InputSpec) -> 
     found = next((name for name in spec.names if name in given_names), None)
     if found is None:
         expected = "id" if spec.column is None else repr(spec.column)
-        advice = "choose another column with --column"
+        advice = f"choose another column with {spec.column_argument}"
         return InputRow(
             location=location,
             problem=f"it has no {expected}; it has {format_names(cells)}; {advice}",

@@ -5,10 +5,9 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-import click
 from attrs import frozen
 
-from ... import FAMILIES
+from .._registry.families import FAMILIES
 from .input_columns import (
     InputRow,
     InputSpec,
@@ -17,6 +16,7 @@ from .input_columns import (
     is_ticket_column,
     row_from_cells,
 )
+from .table_errors import UnusableTable
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072
@@ -86,7 +86,7 @@ def rows_from_csv(
     Yield the rows of a table, with or without column names.
 
     Raises:
-        click.UsageError: The table does not show which column holds the tickets or ids.
+        UnusableTable: The table does not show which column holds the tickets or ids.
     """
     with _raised_field_limit():
         csv_rows = _csv_rows(lines, delimiter)
@@ -102,9 +102,9 @@ def rows_from_csv(
                 yield _row_with_header(csv_row, names, spec)
             return
         column = _ticket_column(header.cells, name, spec)
-        yield _row_without_header(header, column)
+        yield _row_without_header(header, column, spec)
         for csv_row in csv_rows:
-            yield _row_without_header(csv_row, column)
+            yield _row_without_header(csv_row, column, spec)
 
 
 def named_rows_from_csv(lines: Iterable[str], delimiter: str) -> Iterator[NamedRow]:
@@ -181,14 +181,14 @@ def _ticket_column(cells: list[str], name: str, spec: InputSpec) -> int | None:
     if number is not None and number <= len(cells):
         return number - 1
     if spec.column is not None:
-        raise click.UsageError(f"{name} has no column {spec.column!r}; it has {', '.join(cells)}")
+        raise UnusableTable(f"{name} has no column {spec.column!r}; it has {', '.join(cells)}")
     if any(map(is_ticket, cells)) or (
         any(cell in FAMILIES for cell in cells) and any(map(looks_like_id, cells))
     ):
         return None
-    raise click.UsageError(
+    raise UnusableTable(
         f"{name} has no column with a known name; it has {format_names(cells)}; choose one with "
-        "--column NAME, or by its number if these are not names"
+        f"{spec.named_column}, or by its number if these are not names"
     )
 
 
@@ -206,7 +206,7 @@ def _extra_cells_problem(cells: list[str], width: int) -> str:
     return f"it has {len(cells)} cells for {width} columns; is a cell with a comma not quoted?"
 
 
-def _row_without_header(csv_row: _CsvRow, column: int | None) -> InputRow:
+def _row_without_header(csv_row: _CsvRow, column: int | None, spec: InputSpec) -> InputRow:
     """
     Read a row of a table without column names.
 
@@ -232,7 +232,7 @@ def _row_without_header(csv_row: _CsvRow, column: int | None) -> InputRow:
             return InputRow(
                 location=location,
                 problem=f"it has {len(tickets)} tickets and {len(ids)} ids instead of one; "
-                "choose a column by its number with --column",
+                f"choose a column by its number with {spec.column_argument}",
             )
 
 

@@ -7,19 +7,16 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any, Final
 
-import click
-
-from ..options import missing_pyarrow
-from ..ticket_arguments import STDIN
 from .input_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
 from .json_input import parse_json
+from .table_errors import MissingPyarrow, UnusableTable
 
 _MAGIC: Final = b"PAR1"
 
 
 def is_parquet(source: str) -> bool:
-    """Whether a source is a Parquet file. Standard input is never one, as Parquet needs a file."""
-    if source == STDIN or not Path(source).is_file():
+    """Whether a path is that of a Parquet file."""
+    if not Path(source).is_file():
         return False
     with Path(source).open("rb") as file:
         return file.read(len(_MAGIC)) == _MAGIC
@@ -30,21 +27,21 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
     Yield the rows of a Parquet file.
 
     Raises:
-        MissingExtra: The package pyarrow is not installed.
-        click.UsageError: The file is damaged, or has no column of tickets or ids.
+        MissingPyarrow: The package pyarrow is not installed.
+        UnusableTable: The file is damaged, or has no column of tickets or ids.
     """
     try:
         arrow: Any = importlib.import_module("pyarrow")
         parquet: Any = importlib.import_module("pyarrow.parquet")
     except ModuleNotFoundError:
-        raise missing_pyarrow(f"reading the Parquet file {source}") from None
+        raise MissingPyarrow(f"reading the Parquet file {source}") from None
     try:
         with parquet.ParquetFile(source) as file:
             names = file.schema_arrow.names
             if not any(is_ticket_column(name, spec) for name in names):
-                raise click.UsageError(
+                raise UnusableTable(
                     f"{source} has no column with a known name; it has {format_names(names)}; "
-                    "choose one with --column NAME"
+                    f"choose one with {spec.named_column}"
                 )
             number = 0
             for batch in file.iter_batches():
@@ -52,7 +49,7 @@ def rows_from_parquet(source: str, spec: InputSpec) -> Iterator[InputRow]:
                     number += 1
                     yield row_from_cells(f"row {number}", _plain(cells), spec)
     except arrow.ArrowException as error:
-        raise click.UsageError(
+        raise UnusableTable(
             f"{source} is a damaged Parquet file; write it again: {error!s:.200}"
         ) from None
 

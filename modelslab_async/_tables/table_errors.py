@@ -1,0 +1,17 @@
+"""Errors about the caller's table. They say what to do, and show no whole row."""
+
+
+class UnusableTable(ValueError):
+    """The table cannot be read, or it does not show where its tickets are."""
+
+
+class MissingPyarrow(ModuleNotFoundError):
+    """Reading the table needs the package pyarrow, which is not installed."""
+
+    def __init__(self, need: str) -> None:
+        self.need = need
+        super().__init__(
+            f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
+            "pip install pyarrow if you run from a clone",
+            name="pyarrow",
+        )
