@@ -36,11 +36,11 @@ class Client:
         api_key: Your key; else `MODELSLAB_API_KEY` of the environment.
         enterprise_key: The enterprise key; else `MODELSLAB_ENTERPRISE_API_KEY`, or `api_key`.
         base_url: The URL of the service; else `MODELSLAB_BASE_URL`.
-        legacy_base_url: The URL of its older host; else `MODELSLAB_LEGACY_BASE_URL`.
+        legacy_base_url: The URL of the service's older host; else `MODELSLAB_LEGACY_BASE_URL`.
         families: The families; else `FAMILIES`. Add one with `FAMILIES | {"name": Family(...)}`.
         endpoints: The endpoints; else `ENDPOINTS`. Add one in the same way.
-        http: The transport: an `HTTPTransport`, an `httpx.AsyncClient` (used and left open), an
-            `httpx.AsyncBaseTransport`, either of them of httpx2 instead, or an object with
+        http: The transport: an `HTTPTransport`, an `httpx.AsyncClient` (it stays open), an
+            `httpx.AsyncBaseTransport`, one of these two from httpx2, or an object with
             `async def exchange(request)`.
         pace: When to poll: a `Pace`, `Pace.adaptive()`, or an object of your own with its methods.
         rate: The maximum number of polls a second for each key; None for no limit. `fetch` does not
@@ -49,8 +49,8 @@ class Client:
         timeout: The maximum number of seconds that one poll may take.
         queue: The maximum number of queued generations for each key: 5, 10 or 15, as the plan says;
             None for no limit. A submit waits for a free slot.
-        account: An `SQLiteAccount` or a `PostgresAccount` that several clients share. It has their
-            rate and queue.
+        account: An `SQLiteAccount` or a `PostgresAccount` that several clients share. The account
+            sets their rate and queue.
         submit_timeout: The maximum number of seconds that one submit or one upload may take.
         unsent_timeout: The maximum number of seconds for which a submit that cannot leave this
             machine is tried again. Then it ends with a `TransportError`, and nothing was paid.
@@ -64,7 +64,8 @@ class Client:
         engine: Internal, for `Batch` and the webhook receiver. It may change in any release.
 
     Raises:
-        ValueError: There is no key, or an argument is out of its range (`TypeError`: of its type).
+        ValueError: There is no key, or an argument is out of its range (`TypeError`: has a wrong
+            type).
     """
 
     def __init__(
@@ -158,7 +159,8 @@ class Client:
         """
         Wait for many tickets, and yield their outcomes as they end.
 
-        The client reads the source as far as the window allows. Leaving the loop ends its waits.
+        The client reads `tickets` only as far as `window` allows. Leaving the loop ends all its
+        waits.
 
         Args:
             tickets: An iterable or async iterable of tickets in any form.
@@ -174,7 +176,7 @@ class Client:
         return stream_outcomes(self.engine, tickets, timeout=timeout, window=window)
 
     def watch(self, ticket: TicketLike) -> AsyncGenerator[Processing | Outcome, None]:
-        """Yield each new `Processing` (a slow reader gets the newest), then the outcome."""
+        """Yield each new `Processing`, or only the newest to a slow reader, then the outcome."""
         return stream_updates(self.engine, ticket)
 
     def nudge(self, ticket: TicketLike) -> None:
@@ -252,10 +254,10 @@ class Client:
         window: int = 100,
     ) -> AsyncGenerator[tuple[RequestT, Outcome | Unsubmitted], None]:
         """
-        Start many pieces of work, and yield each request with its outcome as they end.
+        Start many pieces of work, and yield each request with its outcome as soon as it ends.
 
-        The client reads `requests` only as far as `window` allows. A failure ends its own request
-        alone. The client sends no more once the key is refused, or once the loop is left.
+        The client reads `requests` only as far as `window` allows. A failed request does not end
+        the others. The client sends no more requests once the key is refused or the loop is left.
 
         Args:
             requests: Each a `Submission`, or a pair of an endpoint and its parameters.

@@ -31,8 +31,8 @@ class Batch:
     """
     Many tickets and their outcomes, in a file that outlives the process. Use `Batch.open`.
 
-    Several processes may share one file. No two of them poll a ticket at once, and each outcome
-    goes to one of them, once.
+    Several processes may share one file. Only one of them polls a ticket at a time, and only one of
+    them gets its outcome, once.
     """
 
     def __init__(self, journal: Journal, client: Client | None, *, lease: float) -> None:
@@ -58,8 +58,8 @@ class Batch:
         Args:
             path: The journal's file. It is created if it does not exist.
             client: Submits and polls. `submit`, `run` and `save` need one.
-            lease: The seconds for which this process keeps its tickets without renewing the lease.
-                On Linux, other processes of the machine notice at once that it has died.
+            lease: If this process dies, other processes take over its tickets after this many
+                seconds. On Linux, processes of the same machine notice at once that it has died.
             clock: Returns the seconds since 1970, the same for all processes.
 
         Raises:
@@ -137,7 +137,8 @@ class Batch:
         Wait for all open tickets, and yield each outcome as soon as it is committed.
 
         Tickets that earlier runs left `Unresolved` are open again. The run ends when no ticket is
-        open, in this process or another. Leaving it early leaves the rest to the next run.
+        open, in this process or another. If you leave the loop early, the next run continues with
+        the rest.
 
         Args:
             timeout: The maximum number of seconds to wait for each ticket, from when the client
@@ -230,7 +231,7 @@ class Batch:
 
     async def retry_failed(self) -> int:
         """
-        Reopen the tickets that the server called failed, and return their number.
+        Reopen the tickets that the server reported as failed, and return their number.
 
         The next run polls them again. Use it if the server was wrong; nothing is submitted.
         """
@@ -259,7 +260,7 @@ class Batch:
         """
         Yield every recorded outcome, in the order in which the tickets were added.
 
-        An outcome is among them even if a process died after recording it and before yielding it.
+        This includes outcomes that a process recorded but did not yield before it died.
         `journal.recorded_outcomes` also yields the files, the columns and the submit of each.
         """
         async with aclosing(self._journal.recorded_outcomes()) as records:
@@ -270,8 +271,8 @@ class Batch:
         """
         Return the submits that may or may not have started work, the oldest first.
 
-        The batch never sends them again. Search for the work before you pay again. Then call
-        `journal.confirm` with its ticket, or `journal.withdraw` if there is none. Submits of
+        The batch never sends them again. Search for the work before you pay again. If there is
+        work, call `journal.confirm` with its ticket; otherwise call `journal.withdraw`. Submits of
         another process are listed once it has died or its lease has expired.
         """
         return await self._journal.uncertain()

@@ -30,8 +30,8 @@ class Journal:
     """
     A SQLite file of tickets and their outcomes. Open it with `Journal.open`.
 
-    What a method wrote is on the disk when the method returns. Several journals, in one process or
-    in many, may be open on one file.
+    When a method returns, what it wrote is on the disk. Several `Journal` objects, in one process
+    or in many, may have the same file open.
 
     Attributes:
         leases: Claims and completes tickets for runs.
@@ -63,8 +63,8 @@ class Journal:
             lock_timeout: How many seconds to wait while another process has the file locked.
 
         Raises:
-            JournalError: The file cannot be opened; the message says why. At the end of the block:
-                the file was deleted or replaced meanwhile.
+            JournalError: The file cannot be opened; the message says why. Or, at the end of the
+                block, the file was deleted or replaced meanwhile.
             TypeError: The path is not a text or a path object.
             ValueError: The path cannot be that of a file.
         """
@@ -105,7 +105,7 @@ class Journal:
         return await self._store.write(tickets.reopen_failed)
 
     async def report(self) -> Report:
-        """Count what the journal holds."""
+        """Return the progress of the batch in numbers."""
         return await self._store.read(queries.report, now=self.clock())
 
     async def last(self, ticket: TicketLike) -> Processing | Outcome | None:
@@ -128,7 +128,7 @@ class Journal:
 
         Raises:
             JournalDamaged: The row of a ticket cannot be exported.
-            ValueError: The name of the file does not tell the format.
+            ValueError: The suffix of the file names no format.
             ImportError: Parquet needs `pip install "modelslab-async[parquet]"`.
             OSError: The file cannot be written.
         """
@@ -162,10 +162,10 @@ class Journal:
             ticket: The ticket that the file is an output of.
             output_index: The number of the output, counted from 0.
             path: Where the file was written.
-            sha256: The SHA-256 digest of its bytes, in hexadecimal digits.
-            size: Its size in bytes.
-            url: Where it was downloaded from.
-            is_length_verified: Whether it has the length that its server announced.
+            sha256: The SHA-256 digest of the file, in hexadecimal digits.
+            size: The size of the file in bytes.
+            url: The link that the file was downloaded from.
+            is_length_verified: Whether the file has the length that its server announced.
 
         Raises:
             ValueError: The ticket is not in this journal.
@@ -210,7 +210,7 @@ class Journal:
         await self._store.write(pending_saves.requeue_saves, successes)
 
     async def unsaved(self) -> list[UnsavedTicket]:
-        """Return the successes with files that could not be saved, in the order of adding."""
+        """Return the successes with unsaved files, in the order in which the tickets were added."""
         return await self._store.read(pending_saves.unsaved)
 
     async def record_submit(
@@ -228,9 +228,10 @@ class Journal:
 
         Args:
             track_id: The `track_id` of the request.
-            endpoint: The endpoint that it is sent to.
+            endpoint: The endpoint that the submit is sent to.
             payload_hash: A digest of the payload.
-            run_id: The run that sends it. While that run is active, the submit is not uncertain.
+            run_id: The run that sends the submit. While that run is active, the submit is not
+                uncertain.
             columns: Columns of the caller's table. The ticket of the submit gets them.
             key: The key of the submission, if it has one.
 
@@ -255,8 +256,8 @@ class Journal:
 
         Args:
             track_id: The `track_id` of the request.
-            ticket: The work that the submit started.
-            result: Its result, if the reply to the submit brought one.
+            ticket: The ticket of the work that the submit started.
+            result: The result of the work, if the reply to the submit brought one.
 
         Raises:
             ValueError: No such submit was recorded, or the service gave no id for the ticket and
@@ -272,7 +273,7 @@ class Journal:
         Delete an uncertain submit that started nothing: it was refused, or provably never sent.
 
         Raises:
-            ValueError: No such submit was recorded, or it is confirmed.
+            ValueError: No such submit was recorded, or the submit is confirmed.
         """
         await self._store.write(submits.withdraw, track_id)
 
@@ -289,9 +290,9 @@ class Journal:
         return await self._store.read(submits.uncertain, now=self.clock())
 
     async def load_pace(self) -> dict[str, Any] | None:
-        """Return what an adaptive pace had learned when it was last saved here; None if nothing."""
+        """Return the saved state of an adaptive pace; None if no state was saved."""
         return await self._store.read(pace_state.load)
 
     async def save_pace(self, state: Mapping[str, Any]) -> None:
-        """Save what an adaptive pace has learned, in place of what was saved before."""
+        """Save the state of an adaptive pace, in place of the previous one."""
         await self._store.write(pace_state.save, state)

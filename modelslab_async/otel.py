@@ -2,7 +2,7 @@
 Otel: spans and metrics of a client or a `Downloads`, through the OpenTelemetry API.
 
 It exports nothing by itself: your program chooses the SDK and the exporter. It records no key, no
-query, no body, and of foreign exceptions only the type.
+query and no body. Of an exception from another library, it records only the type.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,13 +36,14 @@ __all__ = ["instrument"]
 
 _SCOPE = "modelslab_async"
 _FIRST_ERROR_STATUS = 400
-# The advice of the semantic conventions for `http.client.request.duration`, in seconds.
+# The bucket boundaries that OpenTelemetry's semantic conventions advise for
+# `http.client.request.duration`, in seconds.
 _DURATION_BUCKETS_S = (
     *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25),
     *(0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
 )
-# The span of this module that the current task works in. Another span may be current inside of it,
-# such as that of an instrumented httpx.
+# The innermost span that this module has opened around the current task. OpenTelemetry's current
+# span may lie inside it, such as a span of an instrumented httpx.
 _own_span: ContextVar[trace.Span] = ContextVar("modelslab_async span", default=trace.INVALID_SPAN)
 
 
@@ -86,7 +87,7 @@ def instrument(
 
 
 class _Metrics:
-    """The instruments of one meter provider, which all clients share."""
+    """The metric instruments of one meter provider. All clients share them."""
 
     def __init__(self, provider: metrics.MeterProvider) -> None:
         meter = provider.get_meter(_SCOPE, __version__)
@@ -128,7 +129,8 @@ class _Metrics:
             yield metrics.Observation(used, {"modelslab.key.tier": tier})
 
 
-# A provider must not get the same observable instrument twice.
+# Each provider has one `_Metrics`, because the same observable instrument must not be created
+# twice.
 _metrics_by_provider: WeakKeyDictionary[metrics.MeterProvider, _Metrics] = WeakKeyDictionary()
 
 
@@ -158,8 +160,9 @@ class _OpenTelemetry:
         parents = [_otel_context(caller) for caller in callers]
         span = self._tracer.start_span(
             name,
-            # The poller polls in a task of its own, which has no span. So its spans join the trace
-            # of the caller that has waited longest, and have links to all callers.
+            # The poller polls in a task of its own, which has no span. So the span of a poll joins
+            # the trace of the caller that has waited longest, and links to the spans of all
+            # callers.
             parents[0] if parents else None,
             kind=trace.SpanKind.CLIENT if name == "modelslab.poll" else trace.SpanKind.INTERNAL,
             attributes=_attributes(ticket, endpoint),
@@ -213,7 +216,7 @@ class _OpenTelemetry:
 
 
 def _otel_context(caller: Context) -> otel_context.Context:
-    # A copy, because a context cannot be entered twice.
+    # Enter a copy, because the caller's context may be in use and cannot be entered twice.
     return caller.copy().run(otel_context.get_current)
 
 
@@ -241,7 +244,8 @@ def _record_result(span: trace.Span, result: object) -> None:
         case SavedFile(size=size):
             span.set_attribute("modelslab.file.size", size)
         case _:
-            # The poller reads no more of a reply than it needs, so this is not always `Processing`.
+            # The job has not ended. The result is not always a `Processing`, because the poller
+            # parses a reply only as far as it needs.
             span.set_attribute("modelslab.status", "processing")
     if isinstance(result, (Processing, Success)):
         span.set_attribute("modelslab.ticket", str(result.ticket))
@@ -249,6 +253,6 @@ def _record_result(span: trace.Span, result: object) -> None:
 
 def _record_error(span: trace.Span, error: BaseException) -> None:
     span.set_attribute("error.type", type(error).__name__)
-    # The text of a foreign error may quote the key.
+    # The message of an error from another library may quote the key.
     message = error.message if isinstance(error, ModelsLabError) else type(error).__name__
     span.set_status(trace.StatusCode.ERROR, message)

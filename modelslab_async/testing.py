@@ -30,10 +30,10 @@ _REFUSAL = (
 _API_KEY = "a-key-for-tests"
 _QUICK_JOB_S = (0.01, 0.05)
 _QUICK_FLOOR_S = 0.02
-# How long a virtual clock waits for threads and sockets before it jumps to the next timer, in real
-# seconds.
+# The real seconds for which a virtual clock waits for threads and sockets before it jumps to the
+# next timer.
 _JUMP_DELAY_S = 0.001
-# How long a virtual clock waits for threads and sockets if no timer is set, in real seconds. After
+# The real seconds for which a virtual clock waits for threads and sockets if no timer is set. After
 # this wait, the event loop raises an error.
 _LAST_DELAY_S = 10.0
 
@@ -78,7 +78,7 @@ def _guarding(refusal: str) -> Generator[None, None, None]:
 
 class VirtualClock:
     """
-    A clock for event loops on which waiting takes no real time.
+    A clock for event loops. Waiting on this clock takes no real time.
 
     When every task of the event loop waits, the clock jumps to the next timer. Before each jump,
     sockets and threads have only one real millisecond to answer. So use neither sockets nor threads
@@ -146,7 +146,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 @pytest.fixture
 def modelslab_clock() -> VirtualClock:
-    """A virtual clock. `modelslab_clock.run(main)` runs an async function in no real time."""
+    """A virtual clock. `modelslab_clock.run(main)` runs an async function without real waiting."""
     return VirtualClock()
 
 
@@ -158,7 +158,7 @@ def modelslab_emulator(request: pytest.FixtureRequest) -> "Emulator":
     Its jobs take a few hundredths of a second. If the test uses `modelslab_clock`, they take 2 to 6
     seconds on the virtual clock.
     """
-    # The emulator needs an extra, so only tests that ask for it may import it.
+    # Import the emulator only for tests that use it, because the import needs an extra.
     from .emulator import Emulator, Jobs  # noqa: PLC0415
 
     if clock := _virtual_clock(request):
@@ -176,7 +176,7 @@ def modelslab_client(
     It polls every few hundredths of a second. If the test uses `modelslab_clock`, it polls at the
     default pace.
     """
-    # pytest loads this plugin at every start, so the client is imported only for tests that use it.
+    # Import the client only for tests that use it, because pytest loads this plugin at every start.
     from ._client import Client  # noqa: PLC0415
     from ._scheduling.pace import Pace  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
 """
-Webhooks: an ASGI application for the service's deliveries.
+Webhooks: an ASGI application that receives the service's webhook deliveries.
 
-The service does not sign its deliveries. So a delivery only makes the client poll the ticket now,
-and its content is never taken for the result.
+The service does not sign its deliveries, so the result in a delivery is never used. A delivery only
+makes the client poll the ticket now.
 """
 
 import asyncio
@@ -24,10 +24,11 @@ from ._parsing.webhook_ids import WebhookHint, read_webhook
 __all__ = ["receiver"]
 
 _MAX_BODY_BYTES = 1024 * 1024
-# The service waits 30 seconds for an answer, so a slower delivery has failed anyway.
+# Seconds to wait for the body of a delivery. The service waits 30 seconds for an answer, so a
+# slower delivery has failed anyway.
 _BODY_TIMEOUT_S = 30.0
-# The maximum number of deliveries whose replies are fetched and passed on at once. Others get a
-# 503.
+# The maximum number of deliveries whose tickets are fetched for `on_reply` at the same time.
+# Further deliveries get a 503.
 _MAX_IN_PROGRESS = 32
 
 _logger = logging.getLogger("modelslab_async")
@@ -43,15 +44,16 @@ def receiver(
     client: Client, *, secret: str | None = None, on_reply: OnReply | None = None
 ) -> ASGIApp:
     """
-    Make an ASGI application that takes the deliveries of the service.
+    Make an ASGI application that receives the service's webhook deliveries.
 
     Mount it under Starlette, FastAPI, Litestar or Quart, and submit with
     `webhook=client.webhook_url(base)`, where `base` is the public address that it is mounted at.
-    For each delivery the client polls the ticket now, if a caller waits for it. So do the other
-    clients of its account. So late, repeated and forged deliveries do no harm.
+    For each delivery, the client polls the ticket now if a caller waits for it. Other clients of
+    its account do the same. Late, repeated and forged deliveries do no harm, because each client
+    takes the result from its own poll.
 
-    With `on_reply` no caller has to wait. The client fetches the ticket of each delivery once, and
-    passes on what the server says of it now, before it answers the delivery. Submit with
+    With `on_reply`, no caller has to wait. For each delivery, the client fetches the ticket once,
+    and passes the reply to `on_reply` before it answers the delivery. Submit with
     `webhook=client.webhook_url(base, family="realtime")`, so that the address names the family.
 
     Args:
@@ -80,7 +82,7 @@ def receiver(
 
 
 class _Receiver:
-    """Takes deliveries for one client."""
+    """Receives deliveries for one client."""
 
     def __init__(self, client: Client, secret: str | None, on_reply: OnReply | None) -> None:
         self._client = client
@@ -108,11 +110,12 @@ class _Receiver:
         return 400 if hint is None else await self._apply(hint, family)
 
     def _family_in(self, path: str) -> str | None:
-        """Return the family that an address names; "" if it names none, None if it is forged."""
+        """Return the family in a path; "" if the path names no family, None if it is forged."""
         engine = self._client.engine
         before, _, token = path.rstrip("/").rpartition("/")
         named = before.rpartition("/")[2]
-        # A server may pass bytes of the path that are no UTF-8 as lone surrogates.
+        # A forged path may contain bytes that are no UTF-8. Some servers pass these as lone
+        # surrogates.
         given = token.encode(errors="surrogatepass")
         for family in ("", named) if named in engine.status_client.families else ("",):
             expected = engine.webhooks.token(self._secret, family)
@@ -136,7 +139,8 @@ class _Receiver:
             )
             return 200
         if ticket in self._waiting:
-            # Another delivery waits to fetch this ticket, so its reply will be newer than this one.
+            # Another delivery already waits to fetch this ticket. Its reply will be newer than one
+            # that is fetched now.
             return 200
         if self._in_progress >= _MAX_IN_PROGRESS:
             return 503
@@ -148,14 +152,15 @@ class _Receiver:
             self._in_progress -= 1
 
     async def _wait_for_floor(self, ticket: Ticket) -> None:
-        """Wait until the least gap of the pace has passed since the last fetch of a ticket."""
+        """Wait until the pace's `floor`, the shortest interval, has passed since the last fetch."""
         floor, now = self._client.engine.pace.limits.floor, asyncio.get_running_loop().time
         self._waiting.add(ticket)
         try:
             await asyncio.sleep(self._fetched_at.get(ticket, -math.inf) + floor - now())
         finally:
             self._waiting.discard(ticket)
-        # The oldest entries are in front, because an entry that is set again goes to the end.
+        # Remove and insert the entry, so that it moves to the end and the oldest entries are in
+        # front.
         self._fetched_at.pop(ticket, None)
         self._fetched_at[ticket] = now()
         while self._fetched_at[oldest := next(iter(self._fetched_at))] + floor < now():
@@ -172,7 +177,7 @@ class _Receiver:
             await on_reply(reply)
         except (KeyboardInterrupt, SystemExit):
             raise
-        # `on_reply` may raise CancelledError without this task being cancelled.
+        # Catch CancelledError too: `on_reply` can raise it although this task was not cancelled.
         except BaseException:
             if is_cancelled():
                 raise

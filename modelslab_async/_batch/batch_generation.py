@@ -1,4 +1,4 @@
-"""BatchGeneration: one call of `Batch.generate_many`. It never submits a recorded key again."""
+"""BatchGeneration: one call of `Batch.generate_many`. It submits no key that the journal has."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
@@ -35,16 +35,17 @@ _TICKETS_PER_RECHECK: Final = 1000
 
 class BatchGeneration:
     """
-    Submits what the journal does not know yet, and finds the result of each submission.
+    Sends the submissions whose keys are not in the journal, and finds the result of each one.
 
-    Results come from the runs of this process or, where an earlier run or another process recorded
-    them, from the journal.
+    A result comes from a run of this process. If an earlier run or another process has recorded a
+    result, it comes from the journal.
 
     Args:
-        engine: Submits.
+        engine: Sends the submits.
         journal: Knows which keys were submitted.
         submit_recorder: Records each submit with its key.
-        lease: The lease of the batch, which says how often to look for results of other processes.
+        lease: The lease of the batch in seconds. It determines how often to look for results that
+            other processes recorded.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class BatchGeneration:
             await asyncio.wait(tasks)
 
     async def _hold_slots(self) -> None:
-        """Hold slots for tickets that ended processes left in the service's queue."""
+        """Hold slots for tickets of ended processes, because the service may still queue them."""
         now = self._journal.clock()
         for submit in await self._journal.leases.orphaned_submits():
             if submit.ticket is not None:
@@ -123,7 +124,7 @@ class BatchGeneration:
                 self._engine.submitter.hold_slot(submit.ticket, endpoint=submit.endpoint, age=age)
 
     async def _end_run(self, routing: asyncio.Task[None]) -> None:
-        """Wait for the run to end, unless tickets that other callers added would keep it going."""
+        """Wait for the run to end. Do not wait if it still has tickets that other callers added."""
         self._feed.close()
         report = await self._journal.report()
         if not report.open and not report.save_pending:
@@ -150,7 +151,8 @@ class BatchGeneration:
             await asyncio.wait((starting, drained), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not starting.done():
-                # A submit in flight continues in a task of its own, and is recorded.
+                # This does not cancel a submit in flight: it continues in a task of its own, which
+                # records it.
                 starting.cancel()
                 await asyncio.wait((starting,))
         if starting.cancelled():
@@ -159,7 +161,7 @@ class BatchGeneration:
         return await self._result_of(started) if isinstance(started, Ticket) else started
 
     async def _start(self, submission: Submission) -> Ticket | Success | Unsubmitted:
-        """Submit what was not submitted before, and return its ticket or its result."""
+        """Return the ticket or the result of a submission. Submit it if its key is not recorded."""
         while True:
             recorded = await self._journal.find_submit_by_key(submission.key or "")
             if recorded is None:
@@ -183,7 +185,7 @@ class BatchGeneration:
                 await asyncio.sleep(self._recheck_s)
 
     async def _is_track_id_taken(self, submission: Submission) -> bool:
-        """Whether the caller's own track_id of a submission is recorded for another key."""
+        """Whether the journal has the submission's own track_id for a submit with another key."""
         track_id = submission.parameters.get("track_id")
         if track_id is None:
             return False
@@ -193,7 +195,7 @@ class BatchGeneration:
     async def _submit(self, submission: Submission) -> Ticket | Success | Unsubmitted:
         match await self._submits.submit(submission):
             case Unsubmitted(cause=GenerationFailed(ticket=Ticket() as ticket)):
-                # The recorder has recorded the failure as the outcome of this ticket.
+                # The submit recorder has recorded the failure as the outcome of this ticket.
                 return ticket
             case Unsubmitted() as unsubmitted:
                 return unsubmitted
@@ -211,7 +213,8 @@ class BatchGeneration:
         try:
             submit_request = await self._engine.prepare(submission)
         except UnusableFile:
-            # A file of the recorded submit was uploaded then. It may have been deleted since.
+            # The file was uploaded for the recorded submit, and may have been deleted since. So
+            # compare only the endpoints.
             return submission.endpoint == recorded.endpoint
         return (submission.endpoint, submit_request.payload_hash) == (
             recorded.endpoint,
@@ -222,7 +225,7 @@ class BatchGeneration:
         if ticket not in self._awaited:
             self._awaited[ticket] = asyncio.get_running_loop().create_future()
         awaited = self._awaited[ticket]
-        # A run may have yielded the result before this task began to wait for it.
+        # Read the journal too: a run may have yielded the result before this task waited for it.
         await self._resolve_recorded([ticket])
         if self._has_ended:
             self._resolve(ticket, None)
@@ -261,7 +264,7 @@ class BatchGeneration:
         while True:
             await asyncio.sleep(self._recheck_s)
             if tickets := [*islice(self._awaited, _TICKETS_PER_RECHECK)]:
-                # A journal that is locked now is read again after the next pause.
+                # Ignore a locked journal: it is read again after the next pause.
                 with suppress(JournalError):
                     await self._resolve_recorded(tickets)
 

@@ -22,8 +22,8 @@ class JournalSubmitRecorder(SubmitRecorder):
     """
     Records the submits of this process in one journal.
 
-    The submits belong to a run of their own. While the lease of that run lasts, this process may
-    still get the replies. So other processes do not report the submits as uncertain.
+    The submits belong to a run of their own. While the lease of this run lasts, other processes do
+    not report the submits as uncertain, because this process may still receive the replies.
     """
 
     def __init__(self, journal: Journal, *, lease: float) -> None:
@@ -73,9 +73,9 @@ class JournalSubmitRecorder(SubmitRecorder):
     async def submit_once(
         self, engine: Engine, submission: Submission
     ) -> SubmitReply | CallbackFailure:
-        """Submit, or return the recorded reply to an earlier submit. See `Batch.submit`."""
+        """Return the recorded reply to an earlier submit, or submit now. See `Batch.submit`."""
         submit_request = await engine.prepare(submission)
-        # Only a key or track_id of the caller's own can be in the journal already.
+        # Only a key or track_id that the caller chose can be in the journal already.
         if submission.key is not None or submission.parameters.get("track_id") is not None:
             earlier = await self.recorded_reply(submit_request)
             if earlier is not None:

@@ -1,4 +1,4 @@
-"""The tickets of a run: its lease on them, those that are open, and news of more. Never polls."""
+"""A run's lease, its open tickets, and the feed that announces new ones. It polls nothing."""
 
 import asyncio
 import logging
@@ -59,7 +59,7 @@ class Lease:
         return Moment(asyncio.get_running_loop().time(), self._journal.clock())
 
     def mark_renewed(self, requested_at: Moment) -> None:
-        """Count the lease from when its renewal was requested."""
+        """Record a renewal of the lease. The lease lasts from when the renewal was requested."""
         self._renewed_at = requested_at
 
     @property
@@ -72,7 +72,7 @@ class Lease:
 
     async def retry_while_locked(self, write: Callable[[], Awaitable[T]]) -> T:
         """
-        Write to the journal. Try again while another process locks it, until the lease runs out.
+        Write to the journal. If another process has locked it, try again until the lease runs out.
 
         Raises:
             JournalError: The journal could not be written before the lease ran out.
@@ -88,7 +88,7 @@ class Lease:
 
     async def renew_until_lost(self, on_renewed: Callable[[], Awaitable[object]]) -> None:
         """
-        Renew the lease in intervals. Return once another run has ended it.
+        Renew the lease at intervals. Return once another run has ended the lease.
 
         Args:
             on_renewed: Awaited after each renewal.
@@ -119,7 +119,8 @@ class _OpenTicket:
         row_id: The ticket's number in the journal.
         polls: The number of polls since the last update of the journal.
         last: The last reply since the last update of the journal; None if there was none.
-        last_running_at: The send time of the last poll whose reply said that the job runs.
+        last_running_at: When the last poll was sent to which the server replied that the job still
+            runs.
         max_lag: The seconds from `last_running_at` until a reply showed that the work had ended.
     """
 
@@ -154,7 +155,7 @@ class LeasedTickets:
         self._entries |= {each.ticket: _OpenTicket(each.row_id) for each in claimed}
 
     def on_event(self, event: Event) -> None:
-        """Count the poll that an event reports, if it is a poll of an open ticket of this run."""
+        """If an event reports a poll of one of these tickets, count the poll."""
         match event:
             case Polled(ticket=ticket, reply=reply, elapsed=elapsed) if entry := self._entries.get(
                 ticket
@@ -188,7 +189,7 @@ class LeasedTickets:
         """
         Write outcomes. Return those that were written.
 
-        An outcome is not written if another run has ended this run's lease and taken its ticket.
+        An outcome is not written if another run has ended this run's lease and taken the ticket.
         """
         completions = [self._complete(outcome) for outcome in outcomes]
         try:
@@ -217,7 +218,8 @@ class LeasedTickets:
                 raise
             except Exception as error:  # noqa: BLE001 -- it belongs to one ticket.
                 ticket = completion.outcome.ticket
-                # Name only the type, because the message of a foreign error can contain the key.
+                # Name only the type, because the message of an error of another library can contain
+                # the key.
                 cause = ModelsLabError(
                     f"the outcome could not be recorded ({type(error).__name__})", ticket=ticket
                 )
@@ -240,7 +242,8 @@ class TicketFeed:
     Attributes:
         is_closed: Whether no more tickets will be added, so that a run may end.
         first_run: The number of the first run that the feed keeps going; None before it begins.
-        draining: Set when the runs begin nothing new. Then nothing should be submitted either.
+        draining: Set once the batch is draining: then runs begin nothing new, and nothing may be
+            submitted.
     """
 
     def __init__(self, *, is_closed: bool = False) -> None:
@@ -259,12 +262,12 @@ class TicketFeed:
             self._listeners.remove(listener)
 
     def notify(self) -> None:
-        """Let the runs claim the tickets that were added."""
+        """Tell the runs that tickets were added, so that they claim these tickets."""
         for listener in [*self._listeners]:
             listener()
 
     def close(self) -> None:
-        """Let the runs end when no ticket is open."""
+        """Tell the runs that no more tickets are added. They end when no ticket is open."""
         self.is_closed = True
         self.notify()
 

@@ -1,4 +1,4 @@
-"""PollRun: polls tickets under a lease. It never returns an outcome that is not committed."""
+"""PollRun: polls tickets under a lease. It commits each outcome before it returns the outcome."""
 
 import asyncio
 import logging
@@ -92,7 +92,8 @@ class PollRun:
         while self._stopped is None:
             ready = await self._next_ready()
             outcomes = await self._tickets.commit(ready) if ready else []
-            # An outcome was not written if another run ended this run's lease and took the ticket.
+            # If an outcome was not written, another run has ended this run's lease and taken the
+            # ticket.
             self.has_lost_lease |= len(outcomes) < len(ready)
             if outcomes:
                 return outcomes
@@ -141,8 +142,8 @@ class PollRun:
     async def _next_ready(self) -> list[Outcome]:
         """Wait for an outcome. Return all that are ready, or none at the end of the run."""
         ready: list[Outcome] = []
-        # Outcomes of the last commit may not reach the caller if the process dies. So each commit
-        # is small.
+        # Commit few outcomes at a time. If the process dies, those of the last commit may not reach
+        # the caller.
         while len(ready) < MAX_READY and (not ready or not self._queue.empty()):
             item = await self._queue.get()
             if isinstance(item, RunStopped):
@@ -168,7 +169,7 @@ class PollRun:
         await self._queue.put(RunStopped(error or self._family_error))
 
     async def _claim_tickets(self, window: int) -> AsyncGenerator[Ticket, None]:
-        """Claim and yield tickets, until none are added and no other run has open tickets."""
+        """Claim and yield tickets, until no more can be added and no other run has open tickets."""
         has_logged = False
         while True:
             self._has_news.clear()
@@ -221,7 +222,7 @@ class PollRun:
         return True
 
     async def _hold_lease(self, polling: asyncio.Task[None]) -> None:
-        """Renew the lease in intervals. Stop polling once the lease is lost."""
+        """Renew the lease at intervals. Stop polling once the lease is lost."""
         error: BaseException | None = None
         try:
             await self.lease.renew_until_lost(self._on_renewed)
@@ -246,8 +247,8 @@ class _PaceStore:
     """
     Restores and saves the state of an adaptive pace. With any other pace it does nothing.
 
-    The state only helps to poll less often. So a run continues if its state cannot be read or
-    written.
+    Without the saved state, the pace only polls more often until it has learned again. So an error
+    of the journal does not end the run.
     """
 
     def __init__(self, pace: PacePolicy, journal: Journal) -> None:

@@ -15,9 +15,10 @@ def to_result(
     Return the recorded result of a ticket; None if a run still works on it.
 
     Args:
-        recorded: What the journal holds.
-        first_run: The number of the first run of this call. What earlier runs could not resolve or
-            save is tried again. None if no run has begun yet.
+        recorded: The outcome and the save of the ticket, as the journal holds them.
+        first_run: The number of the first run of this call; None if no run has begun yet. Outcomes
+            that earlier runs left unresolved or unsaved do not count, because this call tries them
+            again.
         saves_files: Whether a success is a result only once its files are saved.
     """
     outcome, save = recorded.outcome, recorded.save

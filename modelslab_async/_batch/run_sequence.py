@@ -15,7 +15,7 @@ from .save_run import SaveRun
 
 class RunSequence:
     """
-    Begins runs and closes them.
+    Begins the runs of a batch, one after another, and closes them.
 
     Args:
         journal: Records the runs and their leases.

@@ -1,4 +1,4 @@
-"""SaveRun: polls and saves files. It never returns a result before its files are recorded."""
+"""SaveRun: polls tickets and saves their files. It records the files before it returns a result."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -28,7 +28,7 @@ from .run_protocol import MAX_READY, RunStopped, closed_error
 
 class SaveRun:
     """
-    Saves the files of the successes of a poll run, and those that earlier runs did not save.
+    Saves the files of a poll run's successes, and files that earlier runs did not save.
 
     The poll run queues its successes in the journal, and this run claims them there under the same
     lease. So if the process dies, a later run saves the missing files.
@@ -113,7 +113,7 @@ class SaveRun:
         self._has_news.set()
 
     async def close(self) -> None:
-        """Stop polling and saving. Keep unfinished part files, which a later run continues."""
+        """Stop polling and saving. Keep part files, so that a later run can resume transfers."""
         self._is_closed = True
         self._feed.unsubscribe(self._has_news.set)
         for task in self._tasks:
@@ -127,7 +127,7 @@ class SaveRun:
             await self._poll_run.close()
 
     async def _forward_outcomes(self) -> None:
-        """Pass on all outcomes except successes. Wake the saving task, which claims successes."""
+        """Pass on all outcomes except successes. Wake the task that claims and saves successes."""
         try:
             while (outcomes := await self._poll_run.next_results()) is not None:
                 self._has_news.set()
@@ -225,14 +225,16 @@ class SaveRun:
         try:
             known = [*map(to_saved_file, pending.files)]
             result = await self._downloads.try_save(pending.success, known, self._record_file)
-            # A later run reads the paths from the journal, which has absolute ones.
+            # Return absolute paths, because the journal holds absolute paths and a later run
+            # returns those.
             files = tuple(evolve(file, path=file.path.absolute()) for file in result.files)
             return evolve(result, files=files)
         except Exception as error:
             if (journal_error := _find_journal_error(error)) is not None:
                 raise journal_error from error
             ticket = pending.success.ticket
-            # Name only the type, because the message of a foreign error can contain the key.
+            # Name only the type, because the message of an error of another library can contain the
+            # key.
             cause = DownloadError(f"saving raised {type(error).__name__}", ticket=ticket)
             cause.__cause__ = error
             return Unsaved(ticket=ticket, cause=cause, files=(), success=pending.success)
@@ -248,7 +250,7 @@ class SaveRun:
         )
 
     async def _remove_stale_parts(self) -> None:
-        """Remove the parts of recorded files, which an interrupted run may have left."""
+        """Remove part files of saved outputs. An interrupted run may have left such files."""
         stems = await run_in_thread(part_stems, self._downloads.folder)
         if not stems:
             return

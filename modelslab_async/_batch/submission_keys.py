@@ -12,7 +12,7 @@ from .._aio.iteration import iterate
 from .._engine.bulk_generation import GenerationRequest, as_submission
 from .._models.submission import Submission
 
-# These parameters may differ between two runs of the same program.
+# The digest leaves out these parameters, because they may differ between two runs of a program.
 _UNSTABLE_PARAMETERS: Final = ("track_id", "webhook")
 _KEY_DIGITS: Final = 16
 _DERIVED_KEY: Final = re.compile(rf"[0-9a-f]{{{_KEY_DIGITS}}}(-[0-9]+)?")
@@ -25,8 +25,8 @@ async def with_keys(
     Yield each request as a submission with a key.
 
     A submission without a key gets a digest of its endpoint and parameters, so that a restarted
-    program gives it the same key. The second of two equal submissions gets the ending `-2`, and so
-    on.
+    program gives it the same key. The key of the second of two equal submissions ends with `-2`,
+    and so on.
 
     Raises:
         ValueError: A request is neither a submission nor a pair of an endpoint and parameters.
@@ -38,7 +38,7 @@ async def with_keys(
 
 
 class SubmissionKeys:
-    """Makes the keys of the submissions of one source, in their order."""
+    """Makes keys for the submissions of one source. Equal submissions get different keys."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()

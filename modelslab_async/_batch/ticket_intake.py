@@ -26,8 +26,8 @@ async def add_tickets(journal: Journal, engine: Engine | None, tickets: NewTicke
 
     Args:
         journal: The journal to add them to.
-        engine: Knows the families, and redacts its API keys in columns. With None, every family is
-            accepted, and nothing is redacted.
+        engine: Checks that the families are known, and redacts its API keys in columns. If None,
+            every family is accepted, and nothing is redacted.
         tickets: The tickets, with or without columns.
 
     Raises:
@@ -46,9 +46,9 @@ def _checked(given: NewTicketLike | NewTicket, engine: Engine | None) -> NewTick
     new = NewTicket.of(given)
     if engine is None:
         return new
-    # A run would refuse an unknown family. Keep it out of the journal.
+    # Raise an error for an unknown family now, because a run could not poll the ticket.
     engine.status_client.family_of(new.ticket)
     if new.columns:
-        # A table of requests may hold the key that they were sent with.
+        # The caller's columns may hold the API key, for example in a table of requests.
         return evolve(new, columns=engine.redact(new.columns.encode()).decode())
     return new

@@ -34,7 +34,7 @@ def transaction(db: sqlite3.Connection) -> Generator[None, None, None]:
 
 class WriteLock:
     """
-    Waits for SQLite's write lock, and leaves it free for other writers again and again.
+    Waits for SQLite's write lock, and regularly leaves it free for other writers.
 
     SQLite has no queue of writers: a writer only gets the lock if it tries while the lock is free.
     SQLite's own busy handler tries less and less often, at last ten times a second. If another

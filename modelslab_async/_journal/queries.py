@@ -171,7 +171,7 @@ def _count(db: sqlite3.Connection, query: str, *parameters: object) -> int:
 def outcome_page(
     db: sqlite3.Connection, after: int, limit: int
 ) -> tuple[list[RecordedOutcome], int | None]:
-    """Return up to `limit` outcomes after a row, and the row to continue after, if any."""
+    """Return up to `limit` outcomes after a row. Also return the row to continue after, if any."""
     rows = db.execute(_SELECT_OUTCOMES, (after, limit)).fetchall()
     # Read the families after the rows. In the other order, another process could add a row of a new
     # family in between.

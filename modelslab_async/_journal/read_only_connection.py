@@ -13,7 +13,7 @@ from .writer import configured
 
 T = TypeVar("T")
 
-# SQLite's result codes if it is not allowed to create the write-ahead log.
+# The result codes of SQLite if SQLite is not allowed to create the write-ahead log.
 _NO_WAL_CODES: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 _UNCLEAN_MESSAGE: Final = (
     "this journal was not closed cleanly, and SQLite has to write beside it to read it; "

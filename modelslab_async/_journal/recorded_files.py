@@ -100,7 +100,7 @@ def files_between(
 def page_of_files(
     db: sqlite3.Connection, after: FilePosition, limit: int
 ) -> tuple[list[RecordedFile], FilePosition | None]:
-    """Return up to `limit` files after a position, and the position to continue after, if any."""
+    """Return up to `limit` files after a position. Also return the position to continue after."""
     rows = db.execute(
         "SELECT files.ticket, family, id, output_index, path, sha256, size, url, "
         "is_length_verified, recorded_at FROM files JOIN tickets ON tickets.ticket = files.ticket "
