@@ -1,4 +1,4 @@
-"""ActiveSubmit: one submit on its way through the submitter. It sends nothing."""
+"""ActiveSubmit: the state of one submit that is in progress. It sends nothing."""
 
 import asyncio
 
@@ -17,17 +17,17 @@ from .submit_retries import SubmitRetries
 @define(eq=False)
 class ActiveSubmit:
     """
-    One submit on its way.
+    One submit that is in progress.
 
     Attributes:
-        request: What is sent.
-        number: Its position among the submits that wait. Lower numbers go first.
-        slots: The slots of its key.
+        request: The request to send.
+        number: The submit's position among the submits that wait. Lower numbers go first.
+        slots: The slots of the API key that the submit uses.
         notifier: Records the submit and reports its events.
-        progress: How far it has come.
-        retries: Whether and when it is sent again.
-        share: Its share of the budget.
-        links: The links of its uploaded files, by digest.
+        progress: How far the submit has come.
+        retries: Decides whether and when the submit is sent again.
+        share: The submit's share of the budget.
+        links: The links of the files that were uploaded, by the digest of the file.
         connect_timeout: The maximum number of seconds that the next request may take to get a
             connection.
     """
@@ -44,7 +44,7 @@ class ActiveSubmit:
 
     async def acquire_slot(self) -> None:
         """
-        Wait until the spam filter would accept the payload, then for a slot, and begin an attempt.
+        Wait until the spam filter would accept the payload, and then for a slot. Begin an attempt.
 
         Raises:
             ModelsLabError: All waiting submits were rejected, with this error.
@@ -67,13 +67,14 @@ class ActiveSubmit:
             except BaseException:
                 self.release_duplicate()
                 raise
-            # The filter may have refused this payload while this submit waited for its slot.
+            # The server's spam filter may have refused this payload while this submit waited for
+            # its slot. Then wait again.
             if slots.duplicates.may_submit(payload, self.number):
                 return
             slots.release()
 
     def begin_sending(self, task: "asyncio.Task[SubmitResult]") -> None:
-        """Note that a task sends the request now."""
+        """Record that this task sends the request now."""
         self.progress.begin_attempt(task)
         self.share.begin_attempt()
         task.add_done_callback(self._on_sent)
@@ -86,10 +87,10 @@ class ActiveSubmit:
             self.share.end_attempt(task.exception() or task.result())
 
     def release_duplicate(self) -> None:
-        """Let the next submit of the same payload go."""
+        """Allow the next submit of the same payload."""
         self.slots.duplicates.release(self.request.payload_hash, self.number)
 
     def release_unsent(self) -> None:
-        """Free the slot of an attempt that sent no submit."""
+        """Free the slot of an attempt that ended before the submit was sent."""
         self.slots.release()
         self.release_duplicate()

@@ -1,22 +1,23 @@
-"""EarlyWebhooks: remembers webhooks that come before the reply to a submit. It polls nothing."""
+"""EarlyWebhooks: remembers webhooks that come before their submit's reply. It polls nothing."""
 
 from collections import deque
 from collections.abc import Iterable
 
 from attrs import Factory, define
 
-# Each id is kept as a hash, because anyone who knows the webhook address can post long ids.
+# Ids are kept as hashes, so that memory stays bounded: anyone who knows the webhook address can
+# post long ids.
 _MAX_REMEMBERED_IDS = 1024
 
 
 @define(eq=False)
 class EarlyWebhooks:
-    """Keeps the ids of the latest webhooks that matched no open ticket."""
+    """Remembers the ids in the latest webhooks that belonged to no open ticket."""
 
     _hashes: deque[int] = Factory(lambda: deque(maxlen=_MAX_REMEMBERED_IDS))
 
     def remember(self, ids: Iterable[str]) -> None:
-        """Remember the ids and the track_id of a webhook, except for empty texts."""
+        """Remember the ids and the track_id in a webhook. Leave out empty texts."""
         self._hashes.extend(map(hash, filter(None, ids)))
 
     def has(self, *ids: str) -> bool:

@@ -1,4 +1,4 @@
-"""EndpointService: checks requests, and calls endpoints that make no ticket. It starts no work."""
+"""EndpointService: checks requests, and calls endpoints that start no work and make no ticket."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ CLOSED_MESSAGE = "the client was closed; nothing was started"
 
 class EndpointService:
     """
-    Checks requests before they are sent, and calls the utility endpoints, which make no ticket.
+    Checks requests before they are sent. Also calls the utility endpoints, which make no ticket.
 
     Args:
         endpoints: The endpoints by name.
@@ -46,7 +46,7 @@ class EndpointService:
 
     def check(self, name: str, params: Mapping[str, Any]) -> Endpoint:
         """
-        Check a request to start work.
+        Check the endpoint, the parameters and the key of a request to start work.
 
         Raises:
             ValueError: The endpoint is unknown, the parameters do not fit it, a file is given for
@@ -63,11 +63,11 @@ class EndpointService:
 
     def check_keyword(self, method: str, keyword: str, params: Mapping[str, Any]) -> None:
         """
-        Check that no parameter is a misspelling of a keyword argument of the called method.
+        Refuse a parameter that looks like a misspelling of a keyword argument of `method`.
 
         Raises:
-            TypeError: A parameter's name is similar to the keyword, and no endpoint has a parameter
-                of that name.
+            TypeError: The name of a parameter is similar to `keyword`, and no endpoint has a
+                parameter of that name.
         """
         for name in params:
             if closest_name(name, (keyword,)) and not any(
@@ -83,7 +83,7 @@ class EndpointService:
         Check a request to start work, and read the files among its parameters.
 
         Raises:
-            ValueError: See `check`.
+            ValueError: The endpoint, the parameters or the key are wrong, as for `check`.
             UnusableFile: A file cannot be read, is empty or too long.
         """
         endpoint = self.check(submission.endpoint, submission.parameters)
@@ -92,7 +92,7 @@ class EndpointService:
         return SubmitRequest.of(endpoint, uploads, submission.key, columns)
 
     def _redacted(self, submission: Submission) -> dict[str, Any]:
-        """Return the columns of a submission. A table may contain the API key, so redact it."""
+        """Return a submission's columns, with the API key redacted, because a table may hold it."""
         encoded = encode_columns(submission.columns, submission.endpoint)
         if not encoded:
             return {}
@@ -151,7 +151,7 @@ class EndpointService:
 
     def tier_of(self, name: str) -> Tier:
         """
-        Return the tier of the key that an endpoint is called with.
+        Return which key an endpoint is called with: the "standard" or the "enterprise" key.
 
         Raises:
             ValueError: The endpoint is unknown, or there is no key for it.
@@ -159,11 +159,11 @@ class EndpointService:
         return self._sender.credentials.key_tier(self._endpoint(name).tier)
 
     def key_tier(self, submit_request: SubmitRequest) -> Tier:
-        """Return the tier of the key that a request is submitted with."""
+        """Return which key a request is submitted with: the "standard" or the "enterprise" key."""
         return self._sender.credentials.key_tier(submit_request.endpoint.tier)
 
     def close(self) -> None:
-        """Refuse further requests, and end all pauses between retries."""
+        """Refuse requests from now on, and end all pauses between retries."""
         self._closing.set()
 
     def check_open(self) -> None:
@@ -177,7 +177,7 @@ class EndpointService:
             raise ClientClosed(CLOSED_MESSAGE)
 
     async def sleep_while_open(self, seconds: float) -> None:
-        """Sleep, but wake when the client closes."""
+        """Sleep for this time, or until the client is closed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()

@@ -1,4 +1,4 @@
-"""Turns an exception of an exchange into a `ModelsLabError`. It keeps no text of foreign errors."""
+"""Turns exceptions of an exchange into a `ModelsLabError`. It keeps no foreign error's text."""
 
 import asyncio
 
@@ -8,9 +8,10 @@ from .._models.errors import ModelsLabError, TransportError
 
 def exchange_failure(error: BaseException) -> ModelsLabError:
     """
-    Return the `ModelsLabError` for an exception that an exchange raised.
+    Return the `ModelsLabError` for an exception that was raised while a request was sent.
 
-    Only the type's name of a foreign exception is kept, because its text may quote the key.
+    For an exception of another package, only the name of its type is kept, because its text may
+    quote the key.
 
     Raises:
         asyncio.CancelledError: This task was cancelled, so the exchange has no result.

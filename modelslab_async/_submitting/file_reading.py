@@ -19,7 +19,8 @@ from .._models.errors import UnusableFile
 # The size of the largest file that the service accepts.
 MAX_FILE_BYTES = 5_000_000
 _CHUNK_BYTES = 1 << 16
-# Hashing fewer bytes than this takes less time than handing them to a thread.
+# Fewer bytes than this are hashed on the event loop, because handing them to a thread takes more
+# time than hashing them.
 _THREAD_THRESHOLD_BYTES = 1 << 18
 
 T = TypeVar("T")
@@ -28,13 +29,13 @@ T = TypeVar("T")
 @frozen
 class Upload:
     """
-    A file that is uploaded once its request has a slot.
+    A file that is uploaded when the request that it belongs to has a slot.
 
-    If the caller gave a path, the file is read again for the upload. So a request that waits for
-    a slot does not keep the file in memory.
+    If the caller gave a path, the file is hashed first and read again for the upload. So a request
+    that waits for a slot does not keep the file in memory.
 
     Attributes:
-        parameter: The parameter that the file is given for.
+        parameter: The name of the parameter whose value is the file.
         digest: The SHA-256 of the file.
         source: The path or the bytes of the file.
     """
@@ -65,7 +66,7 @@ class Upload:
 
 
 def files_in(params: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield the parameter name and the value of each path, bytes object and open file."""
+    """Yield the name and the value of each parameter that is a path, bytes or an open file."""
     for parameter, value in params.items():
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if _is_file(item):
@@ -131,7 +132,7 @@ async def _upload(parameter: str, value: Any) -> Any:
 
 
 async def _run_blocking(parameter: str, source: object, function: Callable[[], T]) -> T:
-    """Call a function that reads a file, in a thread unless the file is a short bytes object."""
+    """Call a function that reads a file. Use a thread, unless the file is a short bytes object."""
     with _errors_as_unusable(parameter):
         if isinstance(source, bytes) and len(source) < _THREAD_THRESHOLD_BYTES:
             return function()
@@ -140,7 +141,7 @@ async def _run_blocking(parameter: str, source: object, function: Callable[[], T
 
 @contextmanager
 def _errors_as_unusable(parameter: str) -> Generator[None, None, None]:
-    """Turn any exception of the `with` block into `UnusableFile`, so that one request fails."""
+    """Turn any exception of the `with` block into `UnusableFile`. So it fails only one request."""
     try:
         yield
     except UnusableFile:
@@ -179,7 +180,7 @@ def _checked_digest(parameter: str, source: Path | bytes) -> str:
 
 
 def _chunks_of(path: Path) -> Iterator[bytes]:
-    """Yield a file in chunks, so that little memory is used. Stop once the file is too long."""
+    """Yield a file in chunks, to use little memory. Stop when the file proves too long."""
     with path.open("rb") as file:
         while file.tell() <= MAX_FILE_BYTES and (chunk := file.read(_CHUNK_BYTES)):
             yield chunk

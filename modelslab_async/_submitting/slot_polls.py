@@ -1,4 +1,4 @@
-"""SlotPolls: polls tickets that hold slots, so that their slots are free soon. It sets no timer."""
+"""SlotPolls: polls tickets that hold slots, to notice free slots early. It sets no timer."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from .._scheduling.initial_state import InitialState
 from .._scheduling.watcher_protocol import Watcher
 from .slot_record import SlotRecord
 
-# The gap between two polls of a ticket is this share of its age.
+# The time between two polls of a ticket is this fraction of the ticket's age.
 _POLL_GAP_AGE_SHARE = 0.04
 _MIN_POLL_GAP_S = 0.25
-# A ticket with a slot is first polled after this fraction of its eta, but within
-# `_MAX_FIRST_POLL_S`. Some real etas were a hundred times too long. So the fraction shrinks by the
-# smallest ratio of duration to eta that was seen lately.
+# A ticket with a slot is first polled after this fraction of its eta, but after `_MAX_FIRST_POLL_S`
+# at the latest. Some etas of the service were a hundred times too long. So the fraction is
+# multiplied by the smallest recent ratio of real duration to eta.
 _FIRST_POLL_ETA_SHARE = 0.5
 _MAX_FIRST_POLL_S = 10.0
 _ETA_RATIOS_KEPT = 8
 
 
 class TicketPoller(Protocol):
-    """Polls tickets, so that `Slots.on_completed` is called soon after their work has ended."""
+    """Polls tickets. When a poll shows that work has ended, `Slots.on_completed` is called."""
 
     def watch(self, ticket: Ticket, watcher: Watcher, initial_state: InitialState, /) -> None: ...
     def nudge(self, ticket: Ticket, /) -> None: ...
@@ -37,11 +37,11 @@ class SlotPolls:
     """
     Polls the tickets that hold slots.
 
-    While submits wait, these tickets are polled more often than their callers need, because a slot
-    stays unused from the end of the work until a poll notices it.
+    While submits wait for slots, these tickets are polled more often than their callers need. A
+    slot stays unused from the end of its ticket's work until a poll notices that end.
 
     Args:
-        poller: Polls one ticket.
+        poller: Polls the tickets.
     """
 
     poller: TicketPoller
@@ -54,13 +54,13 @@ class SlotPolls:
         return [self._poll_if_due(*each, now, first_poll_share) for each in records.items()]
 
     def on_completed(self, ticket: Ticket, eta: float, took: float) -> None:
-        """Learn from a ticket that has ended, and stop polling it."""
+        """Stop polling a ticket that has ended. Record how its duration compares with its eta."""
         if eta:
             self._eta_ratios.append(took / eta)
         self._polled.discard(ticket)
 
     def cancel(self) -> None:
-        """Stop polling tickets for which no caller waits."""
+        """Stop polling the tickets that were polled only for their slots."""
         polled, self._polled = self._polled, set()
         for ticket in polled:
             self.poller.unwatch(ticket, NULL_WATCHER)

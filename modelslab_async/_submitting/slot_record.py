@@ -4,7 +4,7 @@ from attrs import define
 
 from .._scheduling.initial_state import InitialState
 
-# Within this time after its submit, a ticket gets the polling schedule of a new ticket.
+# A ticket that is younger than this is polled on the schedule of a new ticket.
 _JUST_SUBMITTED_S = 1.0
 
 
@@ -32,7 +32,7 @@ class SlotRecord:
     has_early_webhook: bool
 
     def initial_state(self, now: float) -> InitialState:
-        """Return the state with which the poller starts to poll the ticket."""
+        """Return the state from which the poller starts polling the ticket."""
         if self.has_early_webhook:
             return InitialState(expects_webhook=self.expects_webhook)
         age = now - self.submitted_at

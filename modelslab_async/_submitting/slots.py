@@ -7,9 +7,9 @@ A submit takes a slot before it is sent. The result of the submit decides what h
     the server made a ticket      the ticket holds the slot until its work ends, for at most an hour
     work may have been started    the slot stays taken for a while (see `UncertainSlots`)
 
-Until the server has accepted the key, a single submit is admitted, and one more for each second
-without a reply. The same holds after the server refused the key. So a wrong key costs one request,
-not a thousand.
+Until the server has accepted the key, only one submit is admitted, plus one more for each second
+without a reply. The same holds after the server has refused the key. So a wrong key costs one
+request and not a thousand.
 """
 
 import asyncio
@@ -28,14 +28,15 @@ from .spam_filter_spacing import DuplicatePayloads
 from .uncertain_slots import UncertainSlots
 from .waiter_queue import WaiterQueue, is_admitted
 
-# After this time a ticket loses its slot. Otherwise a ticket that is never polled would hold its
-# slot forever.
+# A ticket loses its slot at this age. Otherwise a ticket that is never polled would hold its slot
+# forever.
 MAX_SLOT_AGE_S = 3600.0
-# The maximum number of seconds between two scans of the tickets with slots. With many tickets a
-# scan takes long, so the gap is then at least the second figure times their number.
+# While submits wait, the tickets with slots are scanned for due polls at least this often. A scan
+# of many tickets takes long, so the gap is never shorter than `_SCAN_GAP_PER_SLOT_S` for each
+# ticket.
 _MAX_SCAN_GAP_S = 0.5
 _SCAN_GAP_PER_SLOT_S = 0.00025
-# The pause after a rate limit that names no time.
+# How long to pause when the server limits the rate and does not say for how long.
 _DEFAULT_RETRY_AFTER_S = 30.0
 
 
@@ -47,7 +48,7 @@ class Slots:
     Args:
         limit: The number of slots; None for no limit.
         polls: Polls the tickets that hold slots while submits wait.
-        duplicates: Holds back submits that the spam filter would refuse.
+        duplicates: Delays submits that the server's spam filter would refuse.
         has_other_waiters: Whether submits of other clients wait for these slots.
     """
 
@@ -95,7 +96,11 @@ class Slots:
         self._admit_waiting()
 
     def hold_uncertain(self, endpoint: str) -> None:
-        """Keep the slot of a submit that may have started work, for as long as work may take."""
+        """
+        Keep the slot of a submit that may have started work.
+
+        The slot is freed when such work would have ended.
+        """
         self._in_flight -= 1
         self._uncertain.add(endpoint, asyncio.get_running_loop().time())
         self._admit_waiting()
@@ -120,7 +125,7 @@ class Slots:
         self._admit_waiting()
 
     def hold(self, ticket: Ticket, *, endpoint: str, submitted_at: float) -> None:
-        """Hold a slot for a ticket whose client has died."""
+        """Hold a slot for a ticket that a process submitted before it died."""
         record = SlotRecord(
             endpoint,
             submitted_at,
@@ -143,12 +148,12 @@ class Slots:
         self._admit_waiting()
 
     def initial_state_of(self, ticket: Ticket) -> InitialState | None:
-        """Return the state to start polling a ticket with; None if it holds no slot."""
+        """Return the state from which to start polling a ticket; None if it holds no slot."""
         record = self._records.get(ticket)
         return None if record is None else record.initial_state(asyncio.get_running_loop().time())
 
     def ticket_of(self, track_id: str) -> Ticket | None:
-        """Return the ticket that holds a slot and whose request had this track_id, if any."""
+        """Return the ticket with a slot whose request had this track_id; None if there is none."""
         matching = (
             ticket
             for ticket, record in self._records.items()
@@ -157,14 +162,19 @@ class Slots:
         return next(matching, None)
 
     def apply_rate_limit(self, error: RateLimited, payload: str) -> None:
-        """Hold back equal payloads, submits to a full queue or all submits, as the server asks."""
+        """
+        Delay submits after the server has limited the rate.
+
+        The message of the error says which: submits of the same payload, submits while the server's
+        queue is full, or all submits.
+        """
         message = error.server_message.casefold()
         now = asyncio.get_running_loop().time()
         seconds = error.retry_after or _DEFAULT_RETRY_AFTER_S
         if "spam filter" in message:
             self.duplicates.space_out(payload, error.retry_after)
         elif "queued" in message:
-            # The server's queue is full, so admit a submit only when a slot frees.
+            # The server's queue is full, so admit no submit until a slot is freed.
             self._full_until = now + seconds
             self._full_limit = self.used - 1
             self._cancel_polls()
@@ -173,7 +183,7 @@ class Slots:
             self._cancel_polls()
 
     def reject_waiting(self, error: ModelsLabError) -> None:
-        """Reject all submits that wait now, for example because the server refuses the key."""
+        """Reject all waiting submits, because the server refuses the key or the client closes."""
         self._is_key_accepted = False
         self._probing_since = asyncio.get_running_loop().time()
         self.duplicates.reject_waiting(error)
@@ -181,7 +191,7 @@ class Slots:
         self._admit_waiting()
 
     def close(self, error: ModelsLabError) -> None:
-        """Reject all submits from now on."""
+        """Reject all waiting submits, and every submit from now on."""
         self._close_error = error
         self.reject_waiting(error)
         self.duplicates.close()
@@ -207,12 +217,12 @@ class Slots:
         return now >= self._paused_until and not self._is_full(now) and not self._is_probing(now)
 
     def _is_probing(self, now: float) -> bool:
-        """Whether to wait until a reply shows that the server accepts the key."""
+        """Whether submits wait for a reply that shows that the server accepts the key."""
         return not self._is_key_accepted and now < self._next_probe_at
 
     @property
     def _next_probe_at(self) -> float:
-        """When to admit the next submit while the server has not accepted the key."""
+        """When the next submit is admitted if the server has not accepted the key by then."""
         return self._probing_since + self._in_flight
 
     def _is_full(self, now: float) -> bool:
@@ -222,11 +232,11 @@ class Slots:
         return self.used >= limit
 
     def _admit_waiting(self) -> None:
-        """Admit submits, because a slot may have become free, or a submit began to wait."""
+        """Admit submits after a slot may have become free, or after a submit began to wait."""
         self._admit()
 
     def _admit(self) -> None:
-        """Admit submits while there is room. If others still wait, set a timer to try again."""
+        """Admit submits while there are slots. If submits still wait, set a timer to try again."""
         now = asyncio.get_running_loop().time()
         self._evict_stale(now)
         while self._waiting and self._has_room(now):
@@ -248,7 +258,7 @@ class Slots:
             del self._records[ticket]
 
     def _schedule_polls(self) -> None:
-        """Poll the tickets with slots that are due, and set a timer for the next scan."""
+        """Poll the tickets with slots whose poll is due, and set a timer for the next scan."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         wake_times = [when for when in (self._paused_until, self._full_until) if when > now]
@@ -258,7 +268,8 @@ class Slots:
         if self._is_probing(now):
             wake_times.append(self._next_probe_at)
         if wake_times:
-            # Scan again soon, because tickets that get a slot after this scan need polls too.
+            # Limit the time until the next scan, because tickets that get a slot after this scan
+            # need polls too.
             when = max(
                 min(*wake_times, now + _MAX_SCAN_GAP_S),
                 now + _SCAN_GAP_PER_SLOT_S * len(self._records),

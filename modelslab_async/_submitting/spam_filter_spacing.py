@@ -1,9 +1,10 @@
 """
-DuplicatePayloads: spaces out submits of a payload that the spam filter refused. It sends nothing.
+DuplicatePayloads: delays submits of a payload that the spam filter refused. It sends nothing.
 
-The server's spam filter refuses equal payloads that follow each other quickly. After a refusal,
-submits of that payload are admitted one at a time, each half a minute after the reply to the
-previous submit. Once no submit of the payload waits, they are no longer spaced out.
+The server's spam filter refuses a submit whose payload equals that of another submit shortly
+before. After such a refusal, submits of that payload are admitted one at a time. Each one is
+admitted half a minute after the reply to the one before. When no submit of the payload waits any
+more, its submits are no longer delayed.
 """
 
 import asyncio
@@ -14,24 +15,25 @@ from attrs import Factory, define
 from .._models.errors import ModelsLabError
 from .waiter_queue import WaiterQueue
 
-# The seconds between equal payloads after a refusal that names no time. The spam filter has the
-# same interval.
+# How long to wait between two submits of one payload if the refusal names no time. The spam filter
+# uses the same interval.
 _SPAM_INTERVAL_S = 30.0
-# Added to each interval, because the server's clock and the local clock differ a little.
+# This margin is added to each interval, because the server's clock and the local clock may differ a
+# little.
 _CLOCK_MARGIN_S = 0.1
 
 
 @define(eq=False)
 class _PayloadQueue:
     """
-    The submits of one payload.
+    The submits of one payload that the spam filter refused.
 
     Attributes:
         next_send_at: When the next submit may be sent, on the clock of the event loop.
         interval: The seconds from a reply until the next submit.
-        current: The number of the submit that may be sent now; None if none may.
+        current: The number of the submit that may be sent now; None while all must wait.
         waiting: The submits that wait.
-        timer: Admits the next submit at `next_send_at`.
+        timer: The timer that admits the next submit at `next_send_at`.
     """
 
     next_send_at: float
@@ -43,7 +45,7 @@ class _PayloadQueue:
 
 @define(eq=False)
 class DuplicatePayloads:
-    """The payloads of one account that the spam filter has refused."""
+    """Delays submits of the payloads that the server's spam filter has refused."""
 
     _queues: dict[str, _PayloadQueue] = Factory(dict)
 
@@ -71,14 +73,22 @@ class DuplicatePayloads:
         return queue is None or queue.current == number
 
     def release(self, payload: str, number: int) -> None:
-        """Admit the next submit of the payload if submit `number` was admitted but not sent."""
+        """
+        Let the next submit of the payload take the turn of submit `number`, which was not sent.
+
+        If it is not the turn of submit `number`, do nothing.
+        """
         queue = self._queues.get(payload)
         if queue is not None and queue.current == number:
             queue.current = None
             self._arm_timer(payload, queue)
 
     def on_reply(self, payload: str, number: int) -> None:
-        """Restart the payload's interval. The server may have received the submit only just now."""
+        """
+        Restart the payload's interval when a reply to one of its submits comes.
+
+        The server may have received that submit only just before the reply.
+        """
         queue = self._queues.get(payload)
         if queue is None:
             return
@@ -88,7 +98,7 @@ class DuplicatePayloads:
         self._arm_timer(payload, queue)
 
     def space_out(self, payload: str, seconds: float | None) -> None:
-        """Admit the submits of a payload one at a time, because the filter refused one."""
+        """Admit submits of a payload one at a time, because the spam filter refused one of them."""
         interval = max(seconds or 0.0, _SPAM_INTERVAL_S) + _CLOCK_MARGIN_S
         next_send_at = asyncio.get_running_loop().time() + interval
         queue = self._queues.setdefault(payload, _PayloadQueue(next_send_at, interval))

@@ -10,9 +10,9 @@ from .submit_recorder import CallbackFailure, SubmitResult
 @define(eq=False)
 class SubmitBudget:
     """
-    The submits that one client may still make.
+    Counts the submits that one client may still make.
 
-    Each submit reserves a share of one before anything is sent for it. The share is returned if the
+    Each submit reserves one share before anything is sent for it. The share is returned if the
     submit certainly started no work.
 
     Args:
@@ -42,7 +42,7 @@ class SubmitBudget:
         return BudgetShare(self)
 
     def settle(self, *, is_paid: bool) -> None:
-        """Count a reserved share as paid for, or free it for another submit."""
+        """Count a reserved share as paid for, or return it for another submit."""
         if is_paid:
             self._paid += 1
         else:
@@ -51,7 +51,7 @@ class SubmitBudget:
 
 @define(eq=False)
 class BudgetShare:
-    """The share of one submit. It is settled once the submit can send no further request."""
+    """One submit's share of the budget. It is settled when the submit can send no more requests."""
 
     _budget: SubmitBudget
     _is_in_flight: bool = False
@@ -59,16 +59,16 @@ class BudgetShare:
     _is_settled: bool = False
 
     def begin_attempt(self) -> None:
-        """Note that a request is being sent. Its caller may leave before the result comes."""
+        """Record that a request is being sent. The caller may leave before its result comes."""
         self._is_in_flight = True
 
     def end_attempt(self, result: SubmitResult | BaseException) -> None:
-        """Note the result of a request, or what ended its task."""
+        """Record the result of a request, or the exception that ended its task."""
         self._is_in_flight = False
         self._settle(is_paid=_may_be_paid(result))
 
     def leave(self) -> None:
-        """Note that the caller sends no further request."""
+        """Record that the caller sends no more requests for this submit."""
         self._has_caller = False
         self._settle(is_paid=False)
 

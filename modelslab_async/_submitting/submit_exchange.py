@@ -22,16 +22,16 @@ from .exchange_error_translation import exchange_failure
 from .submit_request import SubmitRequest
 
 SubmitReply: TypeAlias = Processing | Success
-"""What the server answers to a submit that started work."""
+"""The server's reply to a submit that started work."""
 
 
 class SubmitExchange:
     """
-    Sends submits.
+    Sends submits and reads their replies.
 
     Args:
         families: The ticket families by name.
-        default_families: The same families with the default base URLs, which replies may name.
+        default_families: The same families with their default base URLs, which a reply may contain.
         sender: Sends the requests.
         timeout: The maximum number of seconds that one submit may take.
     """
@@ -55,13 +55,13 @@ class SubmitExchange:
         Send a submit once.
 
         Args:
-            submit_request: What to send.
+            submit_request: The request to send.
             connect_timeout: The maximum number of seconds to get a connection; None for the
                 transport's limit.
 
         Returns:
-            The reply, or an error. A `SubmitUncertain` means that it is unknown whether work was
-            started. With any other error it is known.
+            The reply, or an error. A `SubmitUncertain` says that work may or may not have been
+            started. Any other error is a definite answer.
         """
         try:
             return await self._reply_to(submit_request, connect_timeout)
@@ -98,7 +98,7 @@ class SubmitExchange:
 
 
 def _may_have_started(error: ModelsLabError) -> bool:
-    """Whether a submit may have started work although it failed with this error."""
+    """Whether a submit that failed with this error may have started work nevertheless."""
     match error:
         case TransportError() | ConnectionImpossible():
             return error.may_have_been_sent
@@ -128,6 +128,6 @@ def is_retryable(error: ModelsLabError) -> bool:
         case TransportError():
             return not error.may_have_been_sent
         case _:
-            # Only an upload fails with a `ServerError` here. For a submit, `SubmitExchange` turns a
+            # A `ServerError` here comes from an upload. For a submit, `SubmitExchange` turns a
             # `ServerError` into a `SubmitUncertain`.
             return isinstance(error, (RateLimited, ServerError))

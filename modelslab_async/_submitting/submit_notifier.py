@@ -1,4 +1,4 @@
-"""SubmitNotifier: reports a submit's progress to its recorder and the listeners. Sends nothing."""
+"""SubmitNotifier: reports a submit to its recorder and to event listeners. It sends nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,9 +26,9 @@ from .submit_request import SubmitRequest
 @define(eq=False)
 class SubmitNotifier(SubmitRecorder):
     """
-    Passes one submit on to a recorder, and makes its events.
+    Reports the progress of one submit to a recorder, and to listeners as events.
 
-    The listeners are called in the context of the caller, because the submit runs in it.
+    Listeners run in the caller's context, because the submit runs in that context too.
 
     Args:
         recorder: Records the submit.
@@ -47,7 +47,7 @@ class SubmitNotifier(SubmitRecorder):
     _started: float = Factory(lambda: asyncio.get_running_loop().time())
 
     def acquiring(self, number: int) -> None:
-        """Report that the submit now waits for a slot, if it has to wait."""
+        """Report that the submit begins to wait for a slot. Report nothing if a slot is free."""
         reason = self._slots.wait_reason(self._submit_request.payload_hash, number)
         if reason is None:
             return
@@ -75,7 +75,7 @@ class SubmitNotifier(SubmitRecorder):
         )
 
     async def begin(self, submit_request: SubmitRequest) -> None:
-        """Record a request, then report that it is sent now."""
+        """Record a request before it is sent. Then report that it is being sent."""
         await self._recorder.begin(submit_request)
         self._listeners(
             SubmitSent(
@@ -115,7 +115,7 @@ class SubmitNotifier(SubmitRecorder):
                 self._listeners(self._submit_request.submitted_event(result))
 
     def retried(self, error: ModelsLabError, delay: float) -> None:
-        """Report that the next attempt begins after a delay."""
+        """Report that the submit is sent again after this delay."""
         self._attempt += 1
         self._listeners(
             SubmitRetried(

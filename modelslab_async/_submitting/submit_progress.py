@@ -1,4 +1,4 @@
-"""SubmitProgress: how far one submit has come, for a caller with a timeout. It sends nothing."""
+"""SubmitProgress: records how far a submit has come, for its timeout error. It sends nothing."""
 
 import asyncio
 import math
@@ -24,8 +24,8 @@ _STAGE_TEXTS: dict[Stage, str] = {
     "upload": "its files were still being uploaded",
     "send": "it could not be sent",
 }
-# How long after the deadline to wait for the transport to report that the request never left. The
-# transport's own limit ends at the deadline too, so its report comes just after it.
+# After the deadline, wait this long for the transport to report that the request never left. The
+# transport's own limit ends at the same deadline, so its report comes just after it.
 _REPORT_GRACE_S = 0.5
 
 
@@ -36,10 +36,10 @@ class SubmitProgress:
 
     Attributes:
         request: The request; None until its files have been read.
-        deadline: When the caller stops waiting, on the clock of the event loop; infinite for never.
-        stage: What the submit does or waits for.
-        attempt: The task that sends the request; None before the first attempt and between two.
-        last_error: Why the latest attempt failed, if it did.
+        deadline: When the caller stops waiting, on the event loop's clock; infinity for never.
+        stage: What the submit is doing or waiting for.
+        attempt: The task that sends the request; None while no attempt is being made.
+        last_error: The error of the latest attempt; None if no attempt has failed.
     """
 
     deadline: float = math.inf
@@ -49,24 +49,24 @@ class SubmitProgress:
     last_error: ModelsLabError | None = None
 
     def begin_attempt(self, attempt: "asyncio.Task[SubmitResult]") -> None:
-        """Note that a task sends the request now."""
+        """Record that this task sends the request now."""
         self.stage, self.attempt = "send", attempt
 
     def record_failure(self, error: ModelsLabError) -> None:
-        """Note that an attempt failed without starting work."""
+        """Record that an attempt failed and started no work."""
         self.attempt, self.last_error = None, error
 
     async def result_after_deadline(self, endpoint: str, timeout: float) -> SubmitResult:
         """
-        Return what is known of a submit whose caller stops waiting.
+        Return the result of a submit whose caller has reached its timeout.
 
         Args:
             endpoint: The endpoint of the submit.
             timeout: The timeout of the caller in seconds.
 
         Returns:
-            The result of the last attempt if it has one. Else a `SubmitTimeout` if nothing was
-            sent, or a `SubmitUncertain` if the request may have left.
+            The result of the last attempt if that attempt has one. Otherwise a `SubmitTimeout` if
+            nothing was sent, or a `SubmitUncertain` if the request may have left this machine.
         """
         attempt = self.attempt
         if attempt is None or self.request is None:
@@ -89,7 +89,7 @@ class SubmitProgress:
                 return result
 
     def unsent_error(self, endpoint: str, timeout: float) -> SubmitTimeout:
-        """Return the error for a caller whose timeout has passed before anything was sent."""
+        """Return the error for a submit of which nothing was sent before its caller's timeout."""
         reason = f" ({self.last_error.message.rstrip('.')})" if self.last_error else ""
         error = SubmitTimeout(
             f"{endpoint} was not started within {timeout:g} s: {_STAGE_TEXTS[self.stage]}{reason}; "

@@ -29,7 +29,8 @@ class CallbackFailure:
 
     Attributes:
         error: The exception, as it was raised.
-        ticket: The ticket, if the work was started before the callback raised.
+        ticket: The ticket of the work that was started before the callback raised; None for no
+            work.
     """
 
     error: BaseException
@@ -37,12 +38,12 @@ class CallbackFailure:
 
 
 SubmitResult: TypeAlias = SubmitReply | ModelsLabError | CallbackFailure
-"""What came of one attempt to submit."""
+"""The result of one attempt to submit."""
 
 
 def reply_or_raise(result: SubmitReply | CallbackFailure) -> SubmitReply:
     """
-    Return the reply of a submit.
+    Return the reply of a submit, or raise the exception of a callback.
 
     Raises:
         BaseException: The exception that the submit recorder or `on_submitted` raised.
@@ -53,7 +54,7 @@ def reply_or_raise(result: SubmitReply | CallbackFailure) -> SubmitReply:
 
 
 class SubmitRecorder:
-    """Receives each submit before it is sent, and again with its result. Subclasses record both."""
+    """Is told of each submit before it is sent, and again of its result. Subclasses record both."""
 
     async def begin(self, submit_request: SubmitRequest) -> None:
         """Record a request before it is sent. If this method raises, the request is not sent."""
@@ -75,7 +76,8 @@ def log_abandoned(submit_task: asyncio.Task[SubmitResult]) -> None:
         case SubmitUncertain():
             _logger.warning("its caller has gone: %s", result)
         case CallbackFailure(error, Ticket() as ticket):
-            # Log only the type's name, because the text of a foreign exception may quote the key.
+            # Log only the name of the exception's type, because the text of a foreign exception may
+            # quote the key.
             name = type(error).__name__
             _logger.warning("started, but its caller has gone and missed %s: %s", name, ticket)
 
@@ -86,7 +88,11 @@ async def report_result(
     submit_recorder: SubmitRecorder,
     on_submitted: Callable[[Submitted], Awaitable[object]] | None,
 ) -> SubmitResult:
-    """Call the recorder and `on_submitted`. If one raises, add a note with the ticket."""
+    """
+    Pass a result to the recorder and to `on_submitted`.
+
+    If one of them raises an exception, add a note with the ticket to the exception.
+    """
     if isinstance(result, ModelsLabError):
         await submit_recorder.finish(submit_request, result)
         return result
@@ -97,7 +103,8 @@ async def report_result(
     except BaseException as error:
         note = f"it was raised after the work was started as {result.ticket}"
         with suppress(Exception):
-            # An exception class may override `add_note` with a method that raises.
+            # Suppress errors of `add_note`, because an exception class may override it with a
+            # method that raises.
             error.add_note(note)
         if isinstance(error, (KeyboardInterrupt, SystemExit)) or is_cancelled():
             _logger.warning("%s: %s", type(error).__name__, note)

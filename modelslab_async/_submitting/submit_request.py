@@ -1,4 +1,4 @@
-"""SubmitRequest: one request to start work, with ids that identify it. It sends nothing."""
+"""SubmitRequest: one request to start work, with the ids that identify it. It sends nothing."""
 
 import hashlib
 import json
@@ -14,10 +14,11 @@ from .._models.replies import Processing, Success
 from .._registry.endpoint import Endpoint
 from .file_reading import Upload
 
-# A random track_id is a number below this limit, because every JSON parser keeps such numbers
-# exactly. The service's documentation is inconsistent on whether a track_id is a text or a number.
+# Random track_ids are numbers below this limit, because every JSON parser keeps such numbers
+# exactly. They are numbers although the service's documentation is inconsistent on whether a
+# track_id is a text or a number.
 _TRACK_ID_LIMIT = 2**53
-# These parameters may differ between two requests for the same work.
+# Two requests for the same work may differ in these parameters, so they are not hashed.
 _UNHASHED_PARAMETERS = ("track_id", "webhook")
 
 
@@ -28,11 +29,12 @@ class SubmitRequest:
 
     Attributes:
         endpoint: The endpoint to submit to.
-        params: The parameters, with a track_id if the endpoint takes one.
+        params: The parameters, including a track_id if the endpoint takes one.
         payload_hash: The SHA-256 of the endpoint and the parameters, without track_id and webhook.
-        submit_id: The id of the request in a submit recorder: the track_id, or else a random text.
-        key: The key of the submission; None if it has none. It is not sent.
-        columns: The columns of the caller's table. They are not sent.
+        submit_id: The id under which a recorder stores the request: its track_id, or else a random
+            text.
+        key: The caller's key of the submission, which is not sent; None if the caller gave no key.
+        columns: The columns of the caller's table, which are not sent.
     """
 
     endpoint: Endpoint
@@ -51,10 +53,10 @@ class SubmitRequest:
         columns: Mapping[str, Any] = MappingProxyType({}),
     ) -> "SubmitRequest":
         """
-        Check the parameters, and add a random track_id if the endpoint takes one and none is given.
+        Check the parameters. Add a random track_id if the endpoint takes one and none was given.
 
         Raises:
-            ValueError: The parameters do not fit the endpoint, or JSON cannot carry them.
+            ValueError: The parameters do not fit the endpoint, or cannot be written as JSON.
         """
         with_track_id = dict(params)
         if with_track_id.get("track_id") is None and "track_id" in endpoint.parameters:
@@ -75,7 +77,7 @@ class SubmitRequest:
         return _track_id(self.params)
 
     def submitted_event(self, reply: Processing | Success) -> Submitted:
-        """Return the event for the reply to this request."""
+        """Return the `Submitted` event for the server's reply to this request."""
         return Submitted(
             ticket=reply.ticket,
             endpoint=self.endpoint.name,

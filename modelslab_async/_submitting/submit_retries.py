@@ -1,4 +1,4 @@
-"""SubmitRetries: whether and when one submit is sent again. It never sends."""
+"""SubmitRetries: decides whether and when a submit is sent again. It sends nothing itself."""
 
 import asyncio
 import logging
@@ -15,7 +15,8 @@ from .uploader import original_error
 
 _logger = logging.getLogger("modelslab_async")
 
-# The least seconds that the last attempt gets, even if the limit passed while it waited for a slot.
+# The last attempt gets at least this many seconds, even if `unsent_timeout` passed while the submit
+# waited for a slot.
 _LAST_ATTEMPT_S = 1.0
 _ADVICE = "check the network, the base URL and the proxy"
 
@@ -23,13 +24,12 @@ _ADVICE = "check the network, the base URL and the proxy"
 @define(eq=False)
 class SubmitRetries:
     """
-    Counts the failed attempts of one submit, and says when the next one follows.
+    Counts the failed attempts of one submit, and decides when the next attempt follows.
 
     Args:
         limits: How many attempts may fail, and the pauses between them.
-        unsent_timeout: The maximum number of seconds for which the submit may fail to leave this
-            machine.
-        endpoint: The endpoint, for messages.
+        unsent_timeout: How many seconds to keep trying while no attempt leaves this machine.
+        endpoint: The name of the endpoint, for messages.
         jitter: Returns a random number between 0 and 1.
     """
 
@@ -42,7 +42,7 @@ class SubmitRetries:
     _unsent_since: float | None = None
 
     def begin_attempt(self, deadline: float) -> float | None:
-        """Return the connect timeout of the next attempt in seconds; None for no limit."""
+        """Begin an attempt. Return its connect timeout in seconds; None for no limit."""
         now = asyncio.get_running_loop().time()
         if self._unsent_since is None:
             self._unsent_since = now
@@ -55,7 +55,8 @@ class SubmitRetries:
         Return the seconds to wait before the next attempt.
 
         Raises:
-            ModelsLabError: The error of the last attempt, if the submit is not to be sent again.
+            ModelsLabError: The submit must not be sent again. This is the error of the last
+                attempt.
         """
         self._failures += 1
         is_unsent = _is_unsent(error)
@@ -92,13 +93,13 @@ class SubmitRetries:
         return pause
 
     def _seconds_left(self) -> float:
-        """Return the seconds left until an unsent submit is given up."""
+        """Return the seconds until a submit that no attempt could send is given up."""
         now = asyncio.get_running_loop().time()
         since = now if self._unsent_since is None else self._unsent_since
         return since + self.unsent_timeout - now
 
     def _unsent_error(self, error: ModelsLabError) -> ModelsLabError:
-        """Return a copy of the error which says that nothing was paid, and what to check."""
+        """Return a copy of an error. The copy says that nothing was paid, and what to check."""
         unsent = copy(error)
         tries = "one try" if self._failures == 1 else f"{self._failures} tries"
         unsent.message = (
@@ -112,6 +113,6 @@ class SubmitRetries:
 
 
 def _is_unsent(error: ModelsLabError) -> bool:
-    """Whether the last request of a failed attempt, a submit or an upload, provably never left."""
+    """Whether the request that failed, either a submit or an upload, provably never left."""
     cause = original_error(error)
     return isinstance(cause, TransportError) and not cause.may_have_been_sent

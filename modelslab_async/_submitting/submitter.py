@@ -1,4 +1,4 @@
-"""Submitter: starts work. It never repeats a submit that may have started work."""
+"""Submitter: sends submits, which start work. It never repeats one that may have started work."""
 
 import asyncio
 import itertools
@@ -51,27 +51,26 @@ _NO_SUBMIT_RECORDER = SubmitRecorder()
 
 class Submitter:
     """
-    Starts work in the slots of the account, and remembers which ticket holds which slot.
+    Starts work within the slots of the account, and records which ticket holds which slot.
 
-    A submit is sent in a task of its own. So if the caller is cancelled, the ticket is not lost.
+    Each submit is sent in a task of its own. So the ticket is not lost if the caller is cancelled.
 
     Args:
         endpoint_service: Checks requests and uploads their files.
         exchange: Sends one submit once.
         budget: Limits the number of submits.
         make_slots: Makes the slots of one key.
-        pace: How often and after what pauses a submit is retried.
+        pace: How often a submit is retried, and after what pauses.
         timeout: The maximum number of seconds that the upload of one file may take.
-        unsent_timeout: The maximum number of seconds for which a submit may fail to leave this
-            machine.
-        on_submitted: Awaited with each `Submitted`; None for nothing.
+        unsent_timeout: How many seconds to keep trying while a submit cannot leave this machine.
+        on_submitted: Called with each `Submitted` event and awaited; None for no callback.
         listeners: Called with each event of a submit.
         webhooks: Recognizes the addresses of this client's own webhook receiver.
         jitter: Returns a random number between 0 and 1.
 
     Attributes:
-        slots: The slots of each key that has been used so far.
-        telemetry: Makes a span of each submit; None for none.
+        slots: The slots of each key that was used so far, by the tier of the key.
+        telemetry: Makes a span of each submit; None for no spans.
     """
 
     def __init__(
@@ -113,21 +112,21 @@ class Submitter:
         progress: SubmitProgress | None = None,
     ) -> SubmitReply | CallbackFailure:
         """
-        Start one piece of work, as soon as a slot is free.
+        Start one generation as soon as a slot is free.
 
         Args:
-            submit_request: What to start.
+            submit_request: The request that starts it.
             submit_recorder: Records the submit.
             progress: Records how far the submit has come.
 
         Returns:
-            The reply, or what the submit recorder or `on_submitted` raised.
+            The server's reply, or a `CallbackFailure` if the recorder or `on_submitted` raised.
 
         Raises:
             SubmitUncertain: Work may or may not have been started.
             Refused: The server refused the submit; nothing was started.
             GenerationFailed: The work failed at once.
-            RateLimited: The server limited the rate once too often; nothing was started.
+            RateLimited: The server limited the rate at every attempt; nothing was started.
             TransportError: The submit never left this machine; nothing was started.
             ClientClosed: The client was closed; nothing was started.
             SubmitLimitReached: The budget is used up; nothing was sent.
@@ -178,13 +177,13 @@ class Submitter:
         """Return the open tickets whose requests carried the track_id of a webhook."""
         found = {slots.ticket_of(hint.track_id) for slots in self.slots.values()} - {None}
         if not found:
-            # A webhook may come before the reply to its submit. If it is remembered, the ticket
-            # is polled as soon as that reply comes.
+            # A webhook may come before the reply to its submit. Remember it, so that the ticket is
+            # polled as soon as that reply comes.
             self._early_webhooks.remember((hint.track_id, *hint.ids))
         return {ticket for ticket in found if ticket is not None}
 
     async def aclose(self) -> None:
-        """Reject waiting submits. Wait for submits in flight, because they may start paid work."""
+        """Reject waiting submits. Await submits in flight, because they may start paid work."""
         self._endpoint_service.close()
         for slots in self.slots.values():
             slots.close(ClientClosed(CLOSED_MESSAGE))
@@ -196,8 +195,9 @@ class Submitter:
         Hold a slot for a ticket that another process submitted before it died.
 
         Args:
-            ticket: The ticket, which the service has queued or begun.
-            endpoint: The endpoint that made it. If this client does not know it, no slot is held.
+            ticket: The ticket, whose work the service has queued or begun.
+            endpoint: The name of the endpoint that made the ticket. If this client does not know
+                the endpoint, no slot is held.
             age: The seconds since the submit.
         """
         with suppress(ValueError):
@@ -212,10 +212,10 @@ class Submitter:
         return self.slots[tier]
 
     async def _attempt(self, active: ActiveSubmit) -> SubmitResult:
-        """Upload the files of a request and submit it. The request has a slot already."""
+        """Upload the files of a request that has a slot, and submit the request."""
         active.progress.stage = "upload"
         try:
-            # The client may have been closed after the slot was granted.
+            # Check again, because the client may have been closed after this submit got its slot.
             self._endpoint_service.check_open()
             linked_request = await self._uploader.upload_files(
                 active.request,
@@ -258,7 +258,7 @@ class Submitter:
     async def _send_and_record(
         self, active: ActiveSubmit, submit_request: SubmitRequest
     ) -> SubmitResult:
-        """Send a submit once, report its result, and assign, keep or free its slot."""
+        """Send a submit once and report its result. Assign, keep or free its slot by the result."""
         slots, notifier = active.slots, active.notifier
         endpoint, track_id = submit_request.endpoint.name, submit_request.track_id
         try:

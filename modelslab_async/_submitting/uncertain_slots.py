@@ -1,12 +1,12 @@
-"""UncertainSlots: counts submits that may have started work. It never polls them."""
+"""UncertainSlots: counts the slots of submits that may have started work. It never polls."""
 
 from collections import deque
 
 from attrs import Factory, define
 
-# The duration that is assumed for work at an endpoint where no work has ended yet.
+# If no work has ended at an endpoint yet, its work is assumed to take this long.
 DEFAULT_DURATION_S = 120.0
-# The longest time for which an uncertain submit holds a slot.
+# A submit that may have started work holds its slot for at most this long.
 _MAX_DURATION_S = 600.0
 _DURATIONS_KEPT = 8
 
@@ -16,8 +16,9 @@ class UncertainSlots:
     """
     Counts submits that may or may not have started work. Each holds a slot while it is counted.
 
-    A submit is counted for as long as the longest of the last eight durations at its endpoint,
-    but for ten minutes at most. Before any work has ended there, it is counted for two minutes.
+    Each submit is counted for as long as the longest of the last eight generations at its endpoint
+    took, but for at most ten minutes. If no generation has ended at the endpoint yet, the submit is
+    counted for two minutes.
 
     Attributes:
         count: The number of submits that are counted now.
@@ -28,16 +29,16 @@ class UncertainSlots:
     _durations: dict[str, deque[float]] = Factory(dict)
 
     def add(self, endpoint: str, now: float) -> None:
-        """Count a submit to an endpoint."""
+        """Begin to count a submit to an endpoint."""
         self._submit_times.setdefault(endpoint, deque()).append(now)
         self.count += 1
 
     def record_duration(self, endpoint: str, seconds: float) -> None:
-        """Record how long a piece of work took at an endpoint."""
+        """Record how long a generation took at an endpoint."""
         self._durations.setdefault(endpoint, deque(maxlen=_DURATIONS_KEPT)).append(seconds)
 
     def expire(self, now: float) -> float | None:
-        """Stop counting expired submits. Return when the next one expires, if any."""
+        """Stop counting expired submits. Return when the next one expires; None if none is left."""
         for endpoint, submit_times in self._submit_times.items():
             duration = self._assumed_duration(endpoint)
             while submit_times and submit_times[0] + duration <= now:
@@ -46,7 +47,7 @@ class UncertainSlots:
         return min(self.expiries(), default=None)
 
     def expiries(self) -> list[float]:
-        """Return when each counted submit expires. Work that ends later may change the times."""
+        """Return when each counted submit expires. A new duration may change these times."""
         return [
             submitted_at + self._assumed_duration(endpoint)
             for endpoint, submit_times in self._submit_times.items()

@@ -1,4 +1,4 @@
-"""Uploader: uploads the files of a request and puts links in their place. It never retries."""
+"""Uploader: uploads files of a request and replaces them by links. It never retries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,12 +22,12 @@ from .submit_request import SubmitRequest
 UPLOAD_ENDPOINT = "general/base64_to_url"
 
 OnUploaded: TypeAlias = Callable[[Upload, int, float], object]
-"""Called with a file that was uploaded, its number of bytes and the seconds that it took."""
+"""Called with an uploaded file, its number of bytes, and the seconds that the upload took."""
 
 
 class Uploader:
     """
-    Uploads the files of requests.
+    Uploads the files among the parameters of requests.
 
     Args:
         ask: A function that sends parameters to `UPLOAD_ENDPOINT` and returns the body of the
@@ -48,20 +48,21 @@ class Uploader:
         connect_timeout: float | None,
     ) -> SubmitRequest:
         """
-        Upload the files of a request, and return the request with a link in place of each file.
+        Upload the files of a request. Return the request with a link in place of each file.
 
         Args:
             submit_request: The request.
-            links: The links of uploaded files, by digest. The links of new uploads are added, so
-                that a retry of the request uploads no file twice.
-            on_uploaded: Called with each file that was uploaded, its bytes and the seconds it took.
+            links: The links of the files that were uploaded, by the file's digest. Links of new
+                uploads are added to it, so that a retry of the request uploads no file twice.
+            on_uploaded: Called with each file that was uploaded, its number of bytes, and the
+                seconds that the upload took.
             connect_timeout: The maximum number of seconds that each upload may take to get a
                 connection.
 
         Raises:
             UnusableFile: A file cannot be read any more, or has changed.
             ClientClosed: The client was closed.
-            ModelsLabError: An upload failed. Its `__cause__` is the original error.
+            ModelsLabError: An upload failed. The `__cause__` of this error is the original error.
         """
 
         async def get_link(upload: Upload) -> str:
@@ -104,7 +105,7 @@ def _link_in(body: dict[str, Any]) -> str:
 
 
 def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
-    """Return a copy of the error. Its message says that the upload failed and nothing started."""
+    """Return a copy of an error, which says that the upload failed and nothing was started."""
     error = copy(failure)
     reason = failure.message.rstrip(".")
     error.message = (
@@ -117,6 +118,6 @@ def _as_upload_error(upload: Upload, failure: ModelsLabError) -> ModelsLabError:
 
 
 def original_error(error: ModelsLabError) -> ModelsLabError:
-    """Return the original of an error from `_as_upload_error`. Return any other error unchanged."""
+    """Return the original error if `_as_upload_error` made this one. Else return it unchanged."""
     cause = error.__cause__
     return cause if isinstance(cause, type(error)) else error

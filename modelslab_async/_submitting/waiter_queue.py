@@ -1,4 +1,4 @@
-"""WaiterQueue: a queue of submits, lowest number first. It never decides when to admit one."""
+"""WaiterQueue: a queue of waiting submits, by number. It never decides when to admit a submit."""
 
 import asyncio
 from heapq import heappop, heappush
@@ -15,10 +15,10 @@ Waiter: TypeAlias = asyncio.Future[ModelsLabError | None]
 
 @define(eq=False)
 class WaiterQueue:
-    """A priority queue of waiting submits. It skips submits that were cancelled."""
+    """A queue of waiting submits, lowest number first. It skips cancelled submits."""
 
     _heap: list[tuple[int, int, Waiter]] = Factory(list)
-    # Breaks ties between equal numbers, because the heap cannot compare futures.
+    # Orders entries with equal numbers, because the heap cannot compare futures.
     _sequence: "count[int]" = Factory(count)
 
     def __bool__(self) -> bool:
@@ -27,11 +27,11 @@ class WaiterQueue:
         return bool(self._heap)
 
     def __len__(self) -> int:
-        # Cancelled submits that are not skipped yet are counted too.
+        # The length includes cancelled submits that the queue has not skipped yet.
         return len(self._heap) if self else 0
 
     def add(self, number: int) -> Waiter:
-        """Add a submit. Return a future that the caller awaits."""
+        """Add a submit. Return the future that resolves when the submit is admitted or rejected."""
         waiter: Waiter = asyncio.get_running_loop().create_future()
         heappush(self._heap, (number, next(self._sequence), waiter))
         return waiter
@@ -53,5 +53,5 @@ class WaiterQueue:
 
 
 def is_admitted(waiter: Waiter) -> bool:
-    """Whether a waiter was admitted. Its task may have been cancelled just after that."""
+    """Whether a submit was admitted, even if its task was cancelled just after that."""
     return waiter.done() and not waiter.cancelled() and waiter.result() is None

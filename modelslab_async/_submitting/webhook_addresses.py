@@ -15,11 +15,11 @@ class WebhookAddresses:
 
     def make(self, base: str, secret: str | None, family: str) -> str:
         """
-        Add a secret part to the path of an address, and before it the family, if one is given.
+        Return an address with the family and a secret part appended to its path.
 
         Args:
-            base: The public address of the receiver. The new parts go before its query.
-            secret: The secret from which the part is derived; None for a random secret.
+            base: The public address of the webhook receiver. The new parts go before its query.
+            secret: The secret from which the secret part is derived; None for a random secret.
             family: The family of the tickets that the webhooks are about; "" to leave it out.
         """
         token = self.token(secret, family)
@@ -29,11 +29,11 @@ class WebhookAddresses:
         return f"{path}/{token}{separator}{query}"
 
     def token(self, secret: str | None, family: str) -> str:
-        """Return the secret part of an address. It differs from family to family."""
+        """Return the secret part of an address. Each family has a different part."""
         key = (secret or self._secret).encode()
         subject = "modelslab_async webhook" + (f" {family}" if family else "")
         return hmac.new(key, subject.encode(), hashlib.sha256).hexdigest()
 
     def is_own(self, address: Any) -> bool:
-        """Whether this object made the address. Only then can this client get the webhook."""
+        """Whether this object made the address, so that this client's receiver gets the webhook."""
         return str(address).partition("?")[0].rpartition("/")[2] in self._tokens
