@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from ._account.postgres_account import PostgresAccount
     from ._account.sqlite_account import SQLiteAccount
     from ._client import Client
+    from ._downloads.download_function import download
     from ._downloads.downloads import Downloads
     from ._downloads.save_result_types import Saved, SaveResult, Unsaved
-    from ._downloads.single_download import download
     from ._downloads.verify_saved_files import Verified, verify
     from ._engine.bulk_generation import GenerationRequest
     from ._models.account_errors import AccountError, WrongAccount
@@ -88,8 +88,8 @@ if TYPE_CHECKING:
     from ._models.saved_file import SavedFile
     from ._models.serialization import from_dict, to_dict
     from ._models.submission import Submission
-    from ._models.submit_errors import SubmitLimitReached, SubmitTimeout
     from ._models.ticket import Ticket, TicketLike
+    from ._models.unsent_errors import SubmitLimitReached, SubmitTimeout
     from ._models.version import __version__
     from ._parsing.reply import read_reply
     from ._polling.stream_buffer import Tickets
@@ -99,7 +99,7 @@ if TYPE_CHECKING:
     from ._registry.family import Call, Family
     from ._scheduling.adaptive.adaptive_pace import AdaptivePace
     from ._scheduling.pace import Pace
-    from ._transport.http_transport import HTTPTransport
+    from ._transport.configured_transport import HTTPTransport
     from ._transport.transport_protocol import Request, Response, Transport
     from .batch import Batch
     from .journal import Report
@@ -211,7 +211,7 @@ _NAMES_BY_MODULE = {
     "_account.sqlite_account": "SQLiteAccount",
     "_client": "Client",
     "_downloads.downloads": "Downloads",
-    "_downloads.single_download": "download",
+    "_downloads.download_function": "download",
     "_downloads.save_result_types": "SaveResult Saved Unsaved",
     "_downloads.verify_saved_files": "Verified verify",
     "_engine.bulk_generation": "GenerationRequest",
@@ -241,7 +241,7 @@ _NAMES_BY_MODULE = {
     "_models.saved_file": "SavedFile",
     "_models.serialization": "from_dict to_dict",
     "_models.submission": "Submission",
-    "_models.submit_errors": "SubmitLimitReached SubmitTimeout",
+    "_models.unsent_errors": "SubmitLimitReached SubmitTimeout",
     "_models.ticket": "Ticket TicketLike",
     "_models.version": "__version__",
     "_parsing.reply": "read_reply",
@@ -253,7 +253,7 @@ _NAMES_BY_MODULE = {
     "_scheduling.adaptive.adaptive_pace": "AdaptivePace",
     "_scheduling.pace": "Pace",
     "_transport.transport_protocol": "Request Response Transport",
-    "_transport.http_transport": "HTTPTransport",
+    "_transport.configured_transport": "HTTPTransport",
     "batch": "Batch",
     "journal": "Report",
 }

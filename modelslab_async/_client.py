@@ -22,7 +22,7 @@ from ._scheduling.pace import Pace
 from ._scheduling.pace_protocol import PacePolicy
 from ._submitting.submit_recorder import reply_or_raise
 from ._transport.credentials import Credentials
-from ._transport.httpx_library import HTTPArgument
+from ._transport.httpx_or_httpx2 import HTTPArgument
 from ._transport.transport_choice import as_transport
 
 

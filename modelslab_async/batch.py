@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 
 from ._batch.batch_generation import BatchGeneration, GenerationResult
 from ._batch.journal_submit_recorder import JournalSubmitRecorder
-from ._batch.run_sequence import RunSequence
+from ._batch.run_supervisor import RunSupervisor
 from ._batch.save_run import to_saved_file
 from ._batch.ticket_intake import NewTickets, add_tickets
 from ._client import Client
@@ -40,7 +40,7 @@ class Batch:
         self._client = client
         self._lease = lease
         self._journaled_submits = JournalSubmitRecorder(journal, lease=lease)
-        self._runs = RunSequence(journal, lease)
+        self._runs = RunSupervisor(journal, lease)
 
     @classmethod
     @asynccontextmanager

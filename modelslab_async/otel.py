@@ -24,7 +24,7 @@ from ._client import Client
 from ._downloads.downloads import Downloads
 from ._models.errors import ModelsLabError
 from ._models.events import Event, Polled, SlotAwaited, SubmitFailed, SubmitRetried
-from ._models.exchange_record import ExchangeRecord
+from ._models.exchange_telemetry import ExchangeRecord
 from ._models.outcomes import Unresolved
 from ._models.replies import Failed, Processing, Success
 from ._models.saved_file import SavedFile

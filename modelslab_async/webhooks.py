@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from ._aio.cooperation import is_cancelled
 from ._client import Client
-from ._engine.webhook_hints import hinted_ticket
+from ._engine.webhook_ticket_lookup import hinted_ticket
 from ._models.argument_checks import check_callback
 from ._models.errors import ClientClosed, ModelsLabError
 from ._models.replies import Reply

@@ -17,9 +17,9 @@ from .._scheduling.rate_limiter import PollRate
 from .._scheduling.schedule import Schedule
 from .._submitting.slot_polls import SlotPolls
 from .._submitting.slots import Slots
-from .account_reports import KeyAllotment, KeyReport, Membership, Pauses, SlotUse
-from .account_slots import AccountSlots
 from .granted_poll_times import GrantedPollTimes
+from .granted_slots import GrantedSlots
+from .membership_protocol import KeyAllotment, KeyReport, Membership, Pauses, SlotUse
 
 _logger = logging.getLogger("modelslab_async")
 
@@ -54,7 +54,7 @@ class AccountLink:
         self._membership = membership
         self._digest_of = digest_of
         self._has_rate = has_rate
-        self._slots: dict[Tier, AccountSlots] = {}
+        self._slots: dict[Tier, GrantedSlots] = {}
         self._poll_times: dict[Tier, GrantedPollTimes] = {}
         self._polls_paused_until: dict[Tier, float] = {}
         # The webhooks to pass on to other clients. If the account cannot be reached for long, the
@@ -102,7 +102,7 @@ class AccountLink:
 
     def make_slots(self, tier: Tier, polls: SlotPolls) -> Slots:
         """Return the slots of one key. The account sets their number."""
-        self._slots[tier] = slots = AccountSlots(polls=polls, on_change=self.wake)
+        self._slots[tier] = slots = GrantedSlots(polls=polls, on_change=self.wake)
         return slots
 
     def poll_rate_of(self, tier: Tier) -> PollRate:

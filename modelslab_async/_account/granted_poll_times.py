@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import Factory, define
 
-from .account_reports import MAX_LATENESS_S
+from .membership_protocol import MAX_LATENESS_S
 
 
 @define(eq=False)

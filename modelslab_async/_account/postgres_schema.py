@@ -4,7 +4,7 @@ from typing import Final
 
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .account_reports import MAX_LATENESS_S
+from .membership_protocol import MAX_LATENESS_S
 from .postgres_hints import HINT_FUNCTION
 
 VERSION: Final = 1
@@ -15,7 +15,7 @@ _MAX_CLOCK_ERROR_S: Final = 0.01
 # If the database server's clock goes back by more than this many seconds, it was set back. All
 # recorded times are then moved back too.
 _MAX_STEP_BACK_S: Final = 1.0
-# The same values as in `shared_slots` and `shared_poll_times`, which explain them.
+# The same values as in `sqlite_slots` and `sqlite_poll_times`, which explain them.
 _MAX_REPORT_GAP_S: Final = 0.5
 _MAX_SHARE_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0

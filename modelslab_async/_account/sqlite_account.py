@@ -19,12 +19,12 @@ from .._models.argument_checks import check_count, check_rate
 from .._models.key_tier import Tier
 from .._parsing.webhook_ids import WebhookHint
 from .account_link import AccountLink
-from .account_reports import Allotments, KeyAllotment, KeyReport, Pauses, Reports
-from .account_tables import forget_times, prepare_tables
+from .membership_protocol import Allotments, KeyAllotment, KeyReport, Pauses, Reports
 from .postgres_address import check_no_address
-from .shared_hints import SharedHints
-from .shared_poll_times import take_poll_times
-from .shared_slots import SlotsOfKey, free_expired_slots, orphan_slots
+from .sqlite_hints import SharedHints
+from .sqlite_poll_times import take_poll_times
+from .sqlite_slots import SlotsOfKey, free_expired_slots, orphan_slots
+from .sqlite_tables import forget_times, prepare_tables
 
 T = TypeVar("T")
 

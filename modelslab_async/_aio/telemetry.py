@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias, TypeVar
 from attrs import frozen
 
 from .._models.events import Event
-from .._models.exchange_record import ExchangeRecord
+from .._models.exchange_telemetry import ExchangeRecord
 from .._models.ticket import Ticket
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from .._aio.bounded_map import BoundedMap
+from .._aio.concurrent_map import ConcurrentMap
 from .._downloads.downloads import Downloads
 from .._downloads.save_result_types import SaveResult
 from .._engine.bulk_generation import BulkSubmits, GenerationRequest
@@ -24,7 +24,7 @@ from ..journal import Journal, PendingSubmit
 from .journal_submit_recorder import JournalSubmitRecorder, uncertain_error
 from .leased_tickets import TicketFeed, recheck_interval
 from .recorded_results import to_result
-from .run_sequence import RunSequence
+from .run_supervisor import RunSupervisor
 from .submission_keys import with_keys
 
 GenerationResult: TypeAlias = Outcome | SaveResult | Unsubmitted
@@ -68,7 +68,7 @@ class BatchGeneration:
     async def run(
         self,
         requests: Iterable[GenerationRequest] | AsyncIterable[GenerationRequest],
-        runs: RunSequence,
+        runs: RunSupervisor,
         downloads: Downloads | None,
         *,
         timeout: float | None,
@@ -98,11 +98,11 @@ class BatchGeneration:
         )
         rechecking = asyncio.create_task(self._recheck(), name="modelslab_async batch recheck")
         tasks: list[asyncio.Task[Any]] = [drained, routing, rechecking]
-        bounded: BoundedMap[Submission, GenerationResult | None] = BoundedMap(
+        generate: ConcurrentMap[Submission, GenerationResult | None] = ConcurrentMap(
             partial(self._generate, drained), window
         )
         try:
-            async with aclosing(bounded.run(self._until_drained(requests), self._check)) as pairs:
+            async with aclosing(generate.run(self._until_drained(requests), self._check)) as pairs:
                 async for submission, result in pairs:
                     if result is not None:
                         yield submission, result

@@ -1,7 +1,7 @@
 """Turns the recorded result of a ticket into the result of a submission. It reads nothing."""
 
 from .._downloads.save_result_types import Saved, SaveResult, Unsaved
-from .._journal.ticket_results import RecordedResult
+from .._journal.result_queries import RecordedResult
 from .._models.download_errors import DownloadError
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Success

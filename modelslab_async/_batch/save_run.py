@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from .._aio.bounded_map import BoundedMap
+from .._aio.concurrent_map import ConcurrentMap
 from .._aio.threads import run_in_thread
 from .._downloads.downloads import Downloads
 from .._downloads.file_stems import stem_of
@@ -149,7 +149,7 @@ class SaveRun:
         error: BaseException | None = None
         try:
             await self._journal.queue_saves()
-            saves = BoundedMap(self._save_one, self._downloads.window)
+            saves = ConcurrentMap(self._save_one, self._downloads.window)
             async with aclosing(saves.run(self._claim_saves())) as results:
                 async for _, result in results:
                     if result is not None:

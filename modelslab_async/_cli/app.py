@@ -12,7 +12,7 @@ import click
 
 from .. import ModelsLabError, __version__
 from . import output
-from .exit_codes import (
+from .exit_codes_and_advice import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
     INTERRUPTED,
@@ -47,7 +47,7 @@ _COMMANDS = {
         "demo.demo_command.demo", "Await many tickets of all families at once, without a key"
     ),
     "download": CommandSource(
-        "download.download", "Wait until every TICKET has ended, and save its files"
+        "wait_and_download.download", "Wait until every TICKET has ended, and save its files"
     ),
     "emulate": CommandSource("emulate.emulate", "Serve an emulator of the service on this machine"),
     "endpoints": CommandSource(
@@ -75,7 +75,7 @@ _BATCH_COMMANDS = {
     ),
     "status": CommandSource("batch.journal_commands.status", "Show how far a batch is"),
     "submit": CommandSource(
-        "batch.submit_command.submit",
+        "batch.submit_and_save_command.submit",
         "Start a generation for each row of TABLE, wait for all, and save their files",
     ),
     "uncertain": CommandSource(

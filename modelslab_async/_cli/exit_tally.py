@@ -9,7 +9,7 @@ from attrs import define, field
 from .. import ModelsLabError, Outcome, Unresolved
 from . import output
 from .event_loop import run_async
-from .exit_codes import USAGE, code_for, exit_code_for, explain, worst_code
+from .exit_codes_and_advice import USAGE, code_for, exit_code_for, explain, worst_code
 from .options import Interrupted
 
 

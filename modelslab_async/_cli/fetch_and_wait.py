@@ -11,9 +11,9 @@ from rich.console import Console
 from .. import Client, Reply, Ticket
 from .._transport.credentials import Credentials
 from . import options, output
-from .account_options import AccountLimits, account_options
+from .account_limit_options import AccountLimits, account_options
 from .event_loop import run_async
-from .exit_codes import POLL_CODES, WAIT_CODES, code_for, exit_codes
+from .exit_codes_and_advice import POLL_CODES, WAIT_CODES, code_for, exit_codes
 from .exit_tally import ExitTally, run_with_tally
 from .ticket_arguments import (
     STDIN,

@@ -12,10 +12,10 @@ from click.core import ParameterSource
 from .. import ENDPOINTS, Client, Downloads, Ticket
 from .._transport.credentials import MissingApiKey
 from . import options, output
-from .account_options import AccountLimits, submitting_account_options
-from .endpoint_parameters import EndpointCommand, extra_parameters_option, make_requests
+from .account_limit_options import AccountLimits, submitting_account_options
+from .endpoint_options import EndpointCommand, extra_parameters_option, make_requests
 from .event_loop import run_async
-from .exit_codes import SUBMIT_CODES, exit_codes
+from .exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from .generation_run import GenerationRun
 from .ticket_arguments import (
     DEFAULT_SUBMIT_TIMEOUT_S,

@@ -30,7 +30,7 @@ from .. import (
 )
 from .._engine.bulk_generation import BulkGeneration
 from . import output
-from .exit_codes import exit_code_for, explain, explain_unsubmitted
+from .exit_codes_and_advice import exit_code_for, explain, explain_unsubmitted
 from .exit_tally import ExitTally
 from .result_record import result_record
 

@@ -10,7 +10,7 @@ import click
 from attrs import define
 
 from .. import FAMILIES
-from .exit_codes import INTERRUPTED, USAGE
+from .exit_codes_and_advice import INTERRUPTED, USAGE
 
 F = TypeVar("F", bound=Callable[..., object])
 """The function of a command, which a decorator returns."""

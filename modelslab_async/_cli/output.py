@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import Failed, Outcome, Processing, Success, Unresolved
-from .exit_codes import explain
+from .exit_codes_and_advice import explain
 
 # `--help` imports this module. It must import neither rich nor cattrs, because these take longer
 # to import than all other modules together.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .. import Outcome, Saved, SaveResult, SubmitUncertain, Unsaved, Unsubmitted, to_dict
-from .exit_codes import explain, explain_unsubmitted
+from .exit_codes_and_advice import explain, explain_unsubmitted
 
 
 def result_record(result: Outcome | SaveResult | Unsubmitted, endpoint: str = "") -> dict[str, Any]:

@@ -12,8 +12,8 @@ import click
 from .. import FAMILIES, Client, Event, Family, Pace, Submitted, Ticket
 from .._registry.suggestions import did_you_mean
 from .._transport.credentials import Credentials, MissingApiKey
-from .account_options import AccountLimits
-from .exit_codes import BAD_KEY
+from .account_limit_options import AccountLimits
+from .exit_codes_and_advice import BAD_KEY
 
 T = TypeVar("T")
 STDIN = "-"

@@ -9,7 +9,7 @@ from typing import Self, TypeAlias, overload
 
 import httpx
 
-from .._aio.bounded_map import BoundedMap
+from .._aio.concurrent_map import ConcurrentMap
 from .._aio.telemetry import Telemetry
 from .._models.argument_checks import (
     check_callback,
@@ -25,14 +25,14 @@ from .._models.saved_file import SavedFile
 from .._models.ticket import Ticket
 from .._registry.families import FAMILIES
 from .._registry.family import Family, Medium
-from .._transport.httpx_library import Httpx2Client, Httpx2Transport
+from .._transport.httpx_or_httpx2 import Httpx2Client, Httpx2Transport
 from .download_notifier import OnEvent
+from .generation_save import GenerationSave
 from .http_get import LinkOpener, send_through
 from .link_renewal import LinkRenewal, SupportsFetch
 from .load_outputs import DEFAULT_LOADED_BYTES, load_outputs
 from .outcome_type_check import check_outcome
 from .part_file import DiskFolder
-from .save_job import SaveJob
 from .save_output import OnSaved, OutputSaver
 from .save_result_types import Saved, SaveResult, Unsaved
 from .transfer import Transfer
@@ -214,7 +214,7 @@ class Downloads:
                 error, and any error that `outcomes` raises, comes after all earlier results.
         """
         self.check_open()
-        saving = BoundedMap(self._save_outcome, self._window)
+        saving = ConcurrentMap(self._save_outcome, self._window)
         async with aclosing(saving.run(outcomes, check_outcome)) as results:
             async for _, save_result in results:
                 yield save_result
@@ -236,7 +236,7 @@ class Downloads:
         """
         outputs = range(len(success.output))
         earlier = {n: self._known.get((success.ticket, n)) for n in outputs}
-        job = SaveJob(
+        job = GenerationSave(
             success=success,
             saver=self._saver,
             media=self._media_of(success.ticket),

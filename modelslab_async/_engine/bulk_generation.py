@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any, TypeAlias, TypeVar
 
-from .._aio.bounded_map import BoundedMap
+from .._aio.concurrent_map import ConcurrentMap
 from .._models.argument_checks import check_count, check_nonnegative_seconds
 from .._models.errors import AuthenticationError, ModelsLabError, PaymentRequired
 from .._models.outcomes import Outcome, Unsubmitted
@@ -124,8 +124,10 @@ class BulkGeneration:
         check_count("window", window)
         if self._bounds_submits and self._timeout is not None:
             self._deadline = asyncio.get_running_loop().time() + self._timeout
-        bounded: BoundedMap[RequestT, Outcome | Unsubmitted] = BoundedMap(self._generate, window)
-        async with aclosing(bounded.run(requests, self._check)) as finished:
+        generate: ConcurrentMap[RequestT, Outcome | Unsubmitted] = ConcurrentMap(
+            self._generate, window
+        )
+        async with aclosing(generate.run(requests, self._check)) as finished:
             async for request, outcome in finished:
                 yield request, outcome
 

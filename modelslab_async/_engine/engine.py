@@ -17,15 +17,15 @@ from .._parsing.webhook_ids import WebhookHint
 from .._polling.poller import Poller
 from .._polling.status_client import StatusClient
 from .._polling.watchers import OutcomeWatcher
+from .._scheduling.first_poll_hints import FirstPollHints
 from .._scheduling.hosts import Hosts
-from .._scheduling.initial_state import InitialState
 from .._scheduling.rate_limiter import even_poll_rates
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .._submitting.endpoint_service import EndpointService
+from .._submitting.paid_submit_budget import SubmitBudget
 from .._submitting.slot_polls import SlotPolls
 from .._submitting.slots import Slots
-from .._submitting.submit_budget import SubmitBudget
 from .._submitting.submit_exchange import SubmitExchange
 from .._submitting.submit_request import SubmitRequest
 from .._submitting.submitter import Submitter
@@ -36,7 +36,7 @@ from .._transport.transport_protocol import Transport
 from .account_protocol import JoinedAccount
 from .settings import Settings
 
-_UNKNOWN_STATE = InitialState()
+_NO_HINTS = FirstPollHints()
 
 
 class Engine:
@@ -173,7 +173,7 @@ class Engine:
             ValueError: The ticket's family is unknown, or its key is missing.
         """
         self.check_usable()
-        self.poller.watch(ticket, watcher, self._initial_state_of(ticket))
+        self.poller.watch(ticket, watcher, self._first_poll_hints_of(ticket))
 
     async def fetch(self, ticket: Ticket) -> Reply:
         """Poll a ticket once. See `Client.fetch`."""
@@ -193,11 +193,11 @@ class Engine:
             return reply
         raise ClientClosed("the client was closed; fetch the ticket again to resume", ticket=ticket)
 
-    def _initial_state_of(self, ticket: Ticket) -> InitialState:
+    def _first_poll_hints_of(self, ticket: Ticket) -> FirstPollHints:
         for slots in self.submitter.slots.values():
-            if (state := slots.initial_state_of(ticket)) is not None:
-                return state
-        return _UNKNOWN_STATE
+            if (hints := slots.first_poll_hints_of(ticket)) is not None:
+                return hints
+        return _NO_HINTS
 
     def _make_slots(self, tier: Tier) -> Slots:
         if self._joined_account is None:

@@ -4,12 +4,12 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from .._models.ticket import Ticket
-from . import lease_rows, pending_saves, submits, ticket_results, tickets
+from . import lease_rows, pending_saves, result_queries, submits, tickets
 from .lease_rows import Claim
 from .pending_saves import SaveClaim
+from .result_queries import RecordedResult, SubmittedKey
 from .sqlite_store import SqliteStore
 from .submits import PendingSubmit
-from .ticket_results import RecordedResult, SubmittedKey
 from .tickets import OutcomeRow, PollUpdate
 
 
@@ -95,7 +95,7 @@ class RunLeases:
 
     async def results(self, of_tickets: Sequence[Ticket]) -> list[RecordedResult]:
         """Return the recorded results of those tickets that have an outcome."""
-        return await self._store.read(ticket_results.results_of, of_tickets)
+        return await self._store.read(result_queries.results_of, of_tickets)
 
     async def orphaned_submits(self) -> list[PendingSubmit]:
         """Return the submits of ended runs whose tickets have no outcome from the server yet."""
@@ -103,7 +103,7 @@ class RunLeases:
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, SubmittedKey]:
         """Return all recorded submits that have a key, by the key."""
-        return await self._store.read(ticket_results.submitted_keys, saves_files=saves_files)
+        return await self._store.read(result_queries.submitted_keys, saves_files=saves_files)
 
     async def claim_saves(
         self, run_id: int, *, before_run: int, limit: int, lease: float

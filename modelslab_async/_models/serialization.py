@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, TypeAlias
 
-from . import download_errors, errors, journal_errors, submit_errors
+from . import download_errors, errors, journal_errors, unsent_errors
 from .errors import ModelsLabError, WaitTimeout
 from .outcomes import Outcome, Unresolved
 from .replies import Failed, Processing, Reply, Success
@@ -20,7 +20,7 @@ _KIND_NAMES: Mapping[type, str] = {
 }
 _ERRORS_BY_NAME: Mapping[str, type[ModelsLabError]] = {
     name: kind
-    for module in (errors, download_errors, journal_errors, submit_errors)
+    for module in (errors, download_errors, journal_errors, unsent_errors)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, ModelsLabError)
 }

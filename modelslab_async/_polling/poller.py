@@ -28,13 +28,13 @@ from .._models.outcomes import Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
 from .._parsing.reply_cache import CachedProcessing
+from .._scheduling.first_poll_hints import FirstPollHints
 from .._scheduling.host_queue import Entry
-from .._scheduling.initial_state import InitialState
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
 from .idle_workers import IdleWorkers
+from .internal_errors import log_unexpected, poller_error, ticket_error
 from .status_client import TicketStatusClient
-from .unexpected_errors import log_unexpected, poller_error, ticket_error
 from .watcher_removal import WatcherRemoval
 from .watchers import Notifier, callers_of, timed_out
 
@@ -42,7 +42,7 @@ _logger = logging.getLogger("modelslab_async")
 
 # The maximum number of tickets that end in one step of the event loop, before other tasks run.
 _COMPLETIONS_PER_YIELD = 256
-_UNKNOWN_STATE = InitialState()
+_NO_HINTS = FirstPollHints()
 
 
 class Poller:
@@ -86,7 +86,7 @@ class Poller:
         self._task: asyncio.Task[None] | None = None
 
     def watch(
-        self, ticket: Ticket, watcher: Watcher, initial_state: InitialState = _UNKNOWN_STATE
+        self, ticket: Ticket, watcher: Watcher, first_poll_hints: FirstPollHints = _NO_HINTS
     ) -> None:
         """
         Poll a ticket until it ends, and notify the watcher. The first call starts the poller.
@@ -108,9 +108,9 @@ class Poller:
             host=host,
             now=now,
             jitter=self._jitter(),
-            eta=initial_state.eta,
-            just_submitted=initial_state.just_submitted,
-            expects_webhook=initial_state.expects_webhook,
+            eta=first_poll_hints.eta,
+            just_submitted=first_poll_hints.just_submitted,
+            expects_webhook=first_poll_hints.expects_webhook,
         )
         self._pool.arm(now)
 

@@ -22,8 +22,8 @@ from .._scheduling.effects import Completion, Effects
 from .._scheduling.host_queue import Entry
 from .._scheduling.pace_protocol import RetryLimits
 from .._scheduling.watcher_protocol import Watcher
+from .internal_errors import log_unexpected
 from .pause_log import PauseLog
-from .unexpected_errors import log_unexpected
 
 
 def timed_out(

@@ -89,7 +89,7 @@ class Schedule:
         just_submitted: bool = False,
         expects_webhook: bool = False,
     ) -> None:
-        """Open a ticket, or add a watcher to it. `InitialState` explains the optional arguments."""
+        """Open a ticket, or add a watcher to it. `FirstPollHints` explains the options."""
         entry = self._open.get(ticket)
         if entry is not None:
             entry.watchers += (watcher,)

@@ -5,8 +5,8 @@ import asyncio
 from attrs import Factory, define
 
 from .._models.errors import ModelsLabError
+from .paid_submit_budget import BudgetShare
 from .slots import Slots
-from .submit_budget import BudgetShare
 from .submit_notifier import SubmitNotifier
 from .submit_progress import SubmitProgress
 from .submit_recorder import SubmitResult

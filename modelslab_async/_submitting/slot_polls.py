@@ -9,7 +9,7 @@ from attrs import Factory, define
 
 from .._models.ticket import Ticket
 from .._polling.watchers import NULL_WATCHER
-from .._scheduling.initial_state import InitialState
+from .._scheduling.first_poll_hints import FirstPollHints
 from .._scheduling.watcher_protocol import Watcher
 from .slot_record import SlotRecord
 
@@ -27,7 +27,9 @@ _ETA_RATIOS_KEPT = 8
 class TicketPoller(Protocol):
     """Polls tickets. When a poll shows that work has ended, `Slots.on_completed` is called."""
 
-    def watch(self, ticket: Ticket, watcher: Watcher, initial_state: InitialState, /) -> None: ...
+    def watch(
+        self, ticket: Ticket, watcher: Watcher, first_poll_hints: FirstPollHints, /
+    ) -> None: ...
     def nudge(self, ticket: Ticket, /) -> None: ...
     def unwatch(self, ticket: Ticket, watcher: Watcher, /) -> None: ...
 
@@ -80,6 +82,6 @@ class SlotPolls:
         # `watch` raises if this client does not know the ticket's family. The ticket then keeps its
         # slot, but is not polled.
         with suppress(ValueError):
-            self.poller.watch(ticket, NULL_WATCHER, record.initial_state(now))
+            self.poller.watch(ticket, NULL_WATCHER, record.first_poll_hints(now))
             self.poller.nudge(ticket)
         return now + gap

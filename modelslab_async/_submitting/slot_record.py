@@ -2,7 +2,7 @@
 
 from attrs import define
 
-from .._scheduling.initial_state import InitialState
+from .._scheduling.first_poll_hints import FirstPollHints
 
 # A ticket that is younger than this is polled on the schedule of a new ticket.
 _JUST_SUBMITTED_S = 1.0
@@ -31,12 +31,12 @@ class SlotRecord:
     expects_webhook: bool
     has_early_webhook: bool
 
-    def initial_state(self, now: float) -> InitialState:
+    def first_poll_hints(self, now: float) -> FirstPollHints:
         """Return the state from which the poller starts polling the ticket."""
         if self.has_early_webhook:
-            return InitialState(expects_webhook=self.expects_webhook)
+            return FirstPollHints(expects_webhook=self.expects_webhook)
         age = now - self.submitted_at
         eta = self.eta - age if self.eta > age else None
-        return InitialState(
+        return FirstPollHints(
             eta=eta, just_submitted=age < _JUST_SUBMITTED_S, expects_webhook=self.expects_webhook
         )

@@ -21,12 +21,12 @@ from attrs import Factory, define, field
 from .._models.errors import ModelsLabError, RateLimited
 from .._models.events import SlotWaitReason
 from .._models.ticket import Ticket
-from .._scheduling.initial_state import InitialState
+from .._scheduling.first_poll_hints import FirstPollHints
 from .slot_polls import SlotPolls
 from .slot_record import SlotRecord
 from .spam_filter_spacing import DuplicatePayloads
+from .submit_priority_queue import SubmitPriorityQueue, is_admitted
 from .uncertain_slots import UncertainSlots
-from .waiter_queue import WaiterQueue, is_admitted
 
 # A ticket loses its slot at this age. Otherwise a ticket that is never polled would hold its slot
 # forever.
@@ -59,7 +59,7 @@ class Slots:
     _records: dict[Ticket, SlotRecord] = Factory(dict)
     _uncertain: UncertainSlots = Factory(UncertainSlots)
     _in_flight: int = 0
-    _waiting: WaiterQueue = Factory(WaiterQueue)
+    _waiting: SubmitPriorityQueue = Factory(SubmitPriorityQueue)
     _is_key_accepted: bool = False
     _probing_since: float = -math.inf
     _paused_until: float = -math.inf
@@ -147,10 +147,12 @@ class Slots:
         self._polls.on_completed(ticket, record.eta, took)
         self._admit_waiting()
 
-    def initial_state_of(self, ticket: Ticket) -> InitialState | None:
+    def first_poll_hints_of(self, ticket: Ticket) -> FirstPollHints | None:
         """Return the state from which to start polling a ticket; None if it holds no slot."""
         record = self._records.get(ticket)
-        return None if record is None else record.initial_state(asyncio.get_running_loop().time())
+        return (
+            None if record is None else record.first_poll_hints(asyncio.get_running_loop().time())
+        )
 
     def ticket_of(self, track_id: str) -> Ticket | None:
         """Return the ticket with a slot whose request had this track_id; None if there is none."""

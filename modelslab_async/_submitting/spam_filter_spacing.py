@@ -13,7 +13,7 @@ from contextvars import Context
 from attrs import Factory, define
 
 from .._models.errors import ModelsLabError
-from .waiter_queue import WaiterQueue
+from .submit_priority_queue import SubmitPriorityQueue
 
 # How long to wait between two submits of one payload if the refusal names no time. The spam filter
 # uses the same interval.
@@ -39,7 +39,7 @@ class _PayloadQueue:
     next_send_at: float
     interval: float
     current: int | None = None
-    waiting: WaiterQueue = Factory(WaiterQueue)
+    waiting: SubmitPriorityQueue = Factory(SubmitPriorityQueue)
     timer: asyncio.TimerHandle | None = None
 
 

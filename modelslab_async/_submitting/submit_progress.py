@@ -12,7 +12,7 @@ from .._models.errors import (
     SubmitUncertain,
     TransportError,
 )
-from .._models.submit_errors import SubmitTimeout
+from .._models.unsent_errors import SubmitTimeout
 from .submit_exchange import uncertain_error
 from .submit_recorder import CallbackFailure, SubmitResult, log_abandoned
 from .submit_request import SubmitRequest

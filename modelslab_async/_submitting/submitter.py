@@ -27,8 +27,8 @@ from .._scheduling.pace_protocol import RetryLimits
 from .active_submit import ActiveSubmit
 from .early_webhook_ids import EarlyWebhooks
 from .endpoint_service import CLOSED_MESSAGE, EndpointService
+from .paid_submit_budget import SubmitBudget
 from .slots import Slots
-from .submit_budget import SubmitBudget
 from .submit_exchange import SubmitExchange, SubmitReply, uncertain_error
 from .submit_notifier import SubmitNotifier
 from .submit_progress import SubmitProgress

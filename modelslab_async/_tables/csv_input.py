@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from attrs import frozen
 
 from .._registry.families import FAMILIES
-from .input_columns import (
+from .table_errors import UnusableTable
+from .ticket_columns import (
     InputRow,
     InputSpec,
     NamedRow,
@@ -16,7 +17,6 @@ from .input_columns import (
     is_ticket_column,
     row_from_cells,
 )
-from .table_errors import UnusableTable
 
 _DELIMITERS = ",;\t"
 _MAX_CELL_CHARS = 131_072

@@ -6,8 +6,8 @@ from typing import Any
 
 from attrs import frozen
 
-from .input_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
 from .table_errors import UnusableTable
+from .ticket_columns import InputRow, InputSpec, is_id_value, row_from_cells, shorten
 
 _TOO_DEEP = "it is nested too deeply"
 

@@ -7,9 +7,9 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any, Final
 
-from .input_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
 from .json_input import parse_json
 from .table_errors import MissingPyarrow, UnusableTable
+from .ticket_columns import InputRow, InputSpec, format_names, is_ticket_column, row_from_cells
 
 _MAGIC: Final = b"PAR1"
 

@@ -7,10 +7,10 @@ from typing import Final
 
 from .._registry.families import FAMILIES
 from .csv_input import detect_delimiter, is_id, looks_like_id, rows_from_csv
-from .input_columns import InputRow, InputSpec, is_ticket_column, shorten
 from .json_input import rows_from_json_array, rows_from_json_lines
 from .parquet_input import is_parquet, rows_from_parquet
 from .table_errors import UnusableTable
+from .ticket_columns import InputRow, InputSpec, is_ticket_column, shorten
 
 # How a table of text is read: bytes that are not UTF-8 are shown in messages, and stop nothing.
 ENCODING: Final = "utf-8-sig"

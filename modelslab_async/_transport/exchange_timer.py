@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self, TypeAlias
 from urllib.parse import urlsplit
 
-from .._models.exchange_record import ExchangeRecord
+from .._models.exchange_telemetry import ExchangeRecord
 from .credentials import Credentials
 from .transport_protocol import split_origin
 

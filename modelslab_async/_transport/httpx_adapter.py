@@ -7,8 +7,8 @@ from traceback import walk_tb
 from typing import Any
 
 from .._models.errors import ModelsLabError, RequestBlocked, TransportError
-from .connection_watch import keep_only_if_watched
-from .httpx_library import HTTPX, HttpxLibrary
+from .httpcore_guard import keep_only_if_watched
+from .httpx_or_httpx2 import HTTPX, HttpxLibrary
 from .network_error_translation import translate_error
 from .send_proof import mark_unsent
 from .testing_guard import OUTBOUND_GUARD

@@ -1,7 +1,7 @@
 """Translates errors of httpx and of sockets into a `ModelsLabError`. It raises nothing."""
 
 from .._models.errors import ConnectionImpossible, ModelsLabError, TransportError
-from .tls_errors import permanent_tls_error
+from .permanent_tls_errors import permanent_tls_error
 
 # A longer message is dropped. A proxy or a server writes some of the messages, so a message can
 # have any length.

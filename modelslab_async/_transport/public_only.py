@@ -7,8 +7,8 @@ from typing import Any
 import httpcore
 import httpx
 
-from .connection_watch import watch_connections
 from .http11.connect import Address, SSLContextLoader, connect_socket, resolve_host
+from .httpcore_guard import watch_connections
 from .ip_ranges import NotPublic, is_public
 from .testing_guard import refuse_if_mocked
 

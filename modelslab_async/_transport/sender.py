@@ -22,8 +22,8 @@ from .credentials import Credentials
 from .deadlines import Deadlines
 from .error_redaction import redacted_error
 from .exchange_timer import ExchangeObserver, ExchangeTimer
+from .permanent_tls_errors import permanent_tls_error
 from .send_proof import is_unsent
-from .tls_errors import permanent_tls_error
 from .transport_protocol import BODY_TOO_LONG, MAX_BODY_BYTES, Request, Response, Transport
 
 # This method is looked up only once, because each poll calls it.

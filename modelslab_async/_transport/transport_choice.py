@@ -4,7 +4,7 @@ from typing import cast
 
 from .http11.transport import HTTP11Transport
 from .httpx_adapter import HttpxClientAdapter, HttpxTransportAdapter
-from .httpx_library import HTTPArgument, library_of
+from .httpx_or_httpx2 import HTTPArgument, library_of
 from .transport_protocol import Transport
 
 

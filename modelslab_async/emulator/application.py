@@ -13,7 +13,7 @@ from modelslab_async._registry.endpoint import Endpoint
 from modelslab_async._registry.families import FAMILIES
 from modelslab_async._registry.family import Family
 
-from . import messages
+from . import shared_replies
 from .file_links import FileLinks
 from .job_intake import JobIntake
 from .job_store import ScriptedReply
@@ -189,7 +189,7 @@ class Emulator:
         except Exception:
             # On an error of its own, the emulator answers with status 500. The ASGI server gets the
             # exception too, and logs it.
-            await json_response(500, messages.SERVER_ERROR)(scope, receive, send)
+            await json_response(500, shared_replies.SERVER_ERROR)(scope, receive, send)
             raise
         await response(scope, receive, send)
 

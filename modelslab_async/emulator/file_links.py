@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
-from . import messages
+from . import shared_replies
 from .media.files import MediaFile
 from .range_requests import file_response
 
@@ -69,7 +69,7 @@ class FileLinks:
             )
             return Response(b"", 302, {"location": next_url})
         if self.html_page:
-            page = messages.html_page("Just a moment...")
+            page = shared_replies.html_page("Just a moment...")
             return Response(page, 200, {"content-type": "text/html"})
         return self._file_response(file, request)
 

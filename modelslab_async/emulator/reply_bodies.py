@@ -13,7 +13,7 @@ from attrs import frozen
 
 from modelslab_async._registry.family import StatusRule
 
-from . import messages
+from . import shared_replies
 from .family_reply_formats import FamilyFormat, format_of
 from .jobs import Job
 from .media.files import MediaFile, as_base64, make_file
@@ -100,11 +100,11 @@ def _common_values(job: Job) -> dict[str, Any]:
     return {
         "id": _json_id(job.ticket.id),
         "text": job.ticket.id,
-        "in_background": messages.background_tip(job.suffix),
-        "upsell": messages.UPSELL,
-        "how": messages.FETCH_HOW_TO,
-        "wait": messages.WAIT_FOR_ETA,
-        "has_been_queued": messages.REQUEST_QUEUED,
+        "in_background": shared_replies.background_tip(job.suffix),
+        "upsell": shared_replies.UPSELL,
+        "how": shared_replies.FETCH_HOW_TO,
+        "wait": shared_replies.WAIT_FOR_ETA,
+        "has_been_queued": shared_replies.REQUEST_QUEUED,
     }
 
 
@@ -155,7 +155,7 @@ def queued(job: Job, urls: URLBuilder, *, fetch_result: str, eta: float | None) 
 def immediate(job: Job, urls: URLBuilder, *, eta: float | None) -> dict[str, Any]:
     """Return the reply to a submit whose job has already ended."""
     if job.fails:
-        return messages.FAILED
+        return shared_replies.FAILED
     family_format = format_of(job.job_type)
     values = {
         **_common_values(job),
@@ -171,23 +171,27 @@ def immediate(job: Job, urls: URLBuilder, *, eta: float | None) -> dict[str, Any
 @lru_cache(maxsize=256)
 def _running_body(job_type: str) -> bytes:
     template = format_of(job_type).running
-    return messages.encode(template.body({"later": messages.TRY_LATER, "upsell": messages.UPSELL}))
+    return shared_replies.encode(
+        template.body({"later": shared_replies.TRY_LATER, "upsell": shared_replies.UPSELL})
+    )
 
 
 def _generation(job: Job, job_type: str, now: float, urls: URLBuilder) -> bytes:
     if not job.has_ended(now):
         return _running_body(job_type)
     if job.fails:
-        return messages.encode(messages.FAILED)
+        return shared_replies.encode(shared_replies.FAILED)
     template = format_of(job_type).done
-    return messages.encode(template.body({**_common_values(job), **_output_values(job, urls)}))
+    return shared_replies.encode(
+        template.body({**_common_values(job), **_output_values(job, urls)})
+    )
 
 
 def _training(job: Job, _job_type: str, now: float, _urls: URLBuilder) -> bytes:
     if job.has_ended(now):
         if job.fails:
-            return messages.encode(
-                messages.refusal(messages.TRAINING_FAILED, message_field="messege")
+            return shared_replies.encode(
+                shared_replies.refusal(shared_replies.TRAINING_FAILED, message_field="messege")
             )
         stage, finished_count = READY_STAGE, len(STAGES)
     else:
@@ -196,7 +200,7 @@ def _training(job: Job, _job_type: str, now: float, _urls: URLBuilder) -> bytes:
     log = "".join(
         f" /n Step:{step} {name}" for step, name in enumerate((*STAGES[:finished_count], stage), 1)
     )
-    return messages.encode({"status": "success", "messege": stage, "data": log})
+    return shared_replies.encode({"status": "success", "messege": stage, "data": log})
 
 
 def training_started(job: Job) -> dict[str, Any]:
@@ -237,13 +241,13 @@ def _workflow(job: Job, _job_type: str, now: float, urls: URLBuilder) -> bytes:
         "steps": [{"name": "Text to Image", "status": word, **times}],
     }
     if has_ended and job.fails:
-        body["error"] = messages.EXECUTION_FAILED
+        body["error"] = shared_replies.EXECUTION_FAILED
     elif has_ended:
         results = _output_values(job, urls)
         body["output"] = {name: results[name] for name in ("output", "proxy_links")} | {
             "status": "success"
         }
-    return messages.encode(body)
+    return shared_replies.encode(body)
 
 
 def workflow_started(job: Job, status_url: str) -> dict[str, Any]:
@@ -267,9 +271,12 @@ _BY_RULE: Mapping[StatusRule, Callable[[Job, str, float, URLBuilder], bytes]] = 
 }
 
 _UNKNOWN_ID: Mapping[StatusRule, tuple[int, dict[str, Any]]] = {
-    "generation": (200, messages.NOT_FOUND),
-    "training": (404, messages.refusal(messages.TRAINING_NOT_FOUND, message_field="messege")),
-    "workflow": (404, messages.refusal(messages.EXECUTION_NOT_FOUND)),
+    "generation": (200, shared_replies.NOT_FOUND),
+    "training": (
+        404,
+        shared_replies.refusal(shared_replies.TRAINING_NOT_FOUND, message_field="messege"),
+    ),
+    "workflow": (404, shared_replies.refusal(shared_replies.EXECUTION_NOT_FOUND)),
 }
 
 
@@ -281,4 +288,4 @@ def fetched(job: Job, rule: StatusRule, *, job_type: str, now: float, urls: URLB
 def unknown_id(rule: StatusRule) -> tuple[int, bytes]:
     """Return the HTTP status and the body of the reply to a poll of an unknown id."""
     status_code, body = _UNKNOWN_ID[rule]
-    return status_code, messages.encode(body)
+    return status_code, shared_replies.encode(body)

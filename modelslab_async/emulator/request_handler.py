@@ -9,7 +9,7 @@ from starlette.responses import Response
 from modelslab_async._models.ticket import Ticket
 from modelslab_async._registry.endpoint import Endpoint
 
-from . import messages, reply_bodies
+from . import reply_bodies, shared_replies
 from .family_reply_formats import format_of
 from .file_links import FileLinks, not_found
 from .job_intake import JobIntake, ReceivedSubmit
@@ -26,7 +26,7 @@ _JSON_HEADERS = {"content-type": "application/json"}
 
 def json_response(status_code: int, body: object, **headers: str) -> Response:
     """Build a response with a JSON body."""
-    return Response(messages.encode(body), status_code, {**_JSON_HEADERS, **headers})
+    return Response(shared_replies.encode(body), status_code, {**_JSON_HEADERS, **headers})
 
 
 class RequestHandler:
@@ -80,7 +80,7 @@ class RequestHandler:
         match route:
             case None:
                 text = f"The route {request.scope['path'].strip('/')} could not be found."
-                return json_response(404, messages.refusal(text))
+                return json_response(404, shared_replies.refusal(text))
             case FileRoute(path):
                 return self._answer_file(path, request)
             case FetchRoute(family_group):
@@ -94,7 +94,7 @@ class RequestHandler:
                 assert_never(route)
         if request.method not in methods:
             text = f"The {request.method} method is not supported for this route."
-            return json_response(405, messages.refusal(text), allow=", ".join(methods))
+            return json_response(405, shared_replies.refusal(text), allow=", ".join(methods))
         return await self._dispatch(route, request)
 
     async def _dispatch(
@@ -103,12 +103,14 @@ class RequestHandler:
         try:
             fields = await read_fields(request)
         except UnreadableRequestError:
-            return json_response(200, messages.INVALID_REQUEST)
+            return json_response(200, shared_replies.INVALID_REQUEST)
         key = find_key(fields, request)
         fields.pop("key", None)
         if not key or (self._keys is not None and key not in self._keys):
-            text = messages.INVALID_KEY if key else messages.KEY_REQUIRED
-            return json_response(401, messages.refusal(text, message_field=_message_field(route)))
+            text = shared_replies.INVALID_KEY if key else shared_replies.KEY_REQUIRED
+            return json_response(
+                401, shared_replies.refusal(text, message_field=_message_field(route))
+            )
         urls = _url_builder(request, query=self._links.query(self._clock()))
         match route:
             case FetchRoute():
@@ -128,7 +130,7 @@ class RequestHandler:
         try:
             ticket = Ticket(family_group.family.name, id_)
         except ValueError:
-            return json_response(400, messages.refusal(messages.ID_REQUIRED))
+            return json_response(400, shared_replies.refusal(shared_replies.ID_REQUIRED))
         job = self._find_job(family_group, id_)
         job_type = ticket.family
         if job is not None and job.ticket.family in family_group.family_names:
@@ -163,7 +165,7 @@ class RequestHandler:
             )
         )
         if job is None:
-            return json_response(*(refused or (500, messages.SERVER_ERROR)))
+            return json_response(*(refused or (500, shared_replies.SERVER_ERROR)))
         self._submit_checks.record(endpoint, parameters, key, now)
         self._job_store.enqueue(key, job)
         reply = self._intake.reply(job, urls, now=now)

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelslab_async._registry.endpoint import Endpoint
 
-from . import messages
+from . import shared_replies
 from .family_reply_formats import format_of
 from .job_store import JobStore
 
@@ -54,12 +54,14 @@ class SubmitChecks:
             return incomplete
         message_field = format_of(endpoint.name).message_field
         if key in self._keys_without_credits:
-            return 402, messages.refusal(messages.NO_CREDITS, message_field=message_field)
+            return 402, shared_replies.refusal(
+                shared_replies.NO_CREDITS, message_field=message_field
+            )
         if self._is_repeat(endpoint, fields, key, now):
-            return 200, messages.spam_refusal(message_field=message_field)
+            return 200, shared_replies.spam_refusal(message_field=message_field)
         limit = self._queue_limit
         if limit is not None and self._job_store.queued_count(key, now) >= limit:
-            return 429, messages.queue_full_refusal(limit, message_field=message_field)
+            return 429, shared_replies.queue_full_refusal(limit, message_field=message_field)
         return None
 
     def record(self, endpoint: Endpoint, fields: Mapping[str, Any], key: str, now: float) -> None:
@@ -85,7 +87,9 @@ def missing_parameter(endpoint: Endpoint, fields: Mapping[str, Any]) -> Refusal 
     for group in (*((name,) for name in endpoint.required), *endpoint.any_of):
         if not any(_is_given(fields.get(name)) for name in group):
             message_field = format_of(endpoint.name).message_field
-            return 400, messages.refusal(messages.required(group[0]), message_field=message_field)
+            return 400, shared_replies.refusal(
+                shared_replies.required(group[0]), message_field=message_field
+            )
     return None
 
 

@@ -12,11 +12,11 @@ from attrs import evolve, frozen
 from modelslab_async._models.ticket import Ticket
 from modelslab_async._registry.family import StatusRule
 
-from . import messages
+from . import shared_replies
 from .background_tasks import BackgroundTasks
 from .jobs import Job
+from .planned_webhooks import PlannedWebhook, plan_forged_webhook, plan_webhooks, webhook_url_of
 from .reply_bodies import URLBuilder
-from .webhook_bodies import PlannedWebhook, plan_forged_webhook, plan_webhooks, webhook_url_of
 from .webhook_settings import Webhooks
 
 _TIMEOUT_S = 30.0
@@ -149,7 +149,7 @@ class WebhookSender:
         headers = {"content-type": "application/json"}
         try:
             reply = await self._http.post(
-                pending.url, content=messages.encode(pending.body), headers=headers
+                pending.url, content=shared_replies.encode(pending.body), headers=headers
             )
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
             return evolve(pending, error=f"{type(exc).__name__}: {exc}")

@@ -9,7 +9,7 @@ from attrs import Factory, define
 from postgres_server import PostgresServer
 
 from modelslab_async import Ticket
-from modelslab_async._account.account_reports import HeldTicket, KeyReport, SlotUse
+from modelslab_async._account.membership_protocol import HeldTicket, KeyReport, SlotUse
 
 from .stores import ManualClock, PostgresStore, SQLiteStore
 

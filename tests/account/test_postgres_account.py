@@ -10,7 +10,7 @@ import pytest
 from postgres_server import PostgresServer
 
 from modelslab_async import AccountError, Client, PostgresAccount, Ticket, WrongAccount
-from modelslab_async._account.account_reports import KeyReport, SlotUse
+from modelslab_async._account.membership_protocol import KeyReport, SlotUse
 from modelslab_async._account.postgres_address import passwords
 from modelslab_async.emulator import Emulator, Jobs, run_server
 

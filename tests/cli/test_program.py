@@ -12,7 +12,7 @@ from import_time import modules_after, ratio_of_times
 import modelslab_async
 from modelslab_async import ModelsLabError, TicketNotFound, __version__
 from modelslab_async._cli.app import app
-from modelslab_async._cli.exit_codes import exit_code_for, explain, worst_code
+from modelslab_async._cli.exit_codes_and_advice import exit_code_for, explain, worst_code
 from modelslab_async._models import errors
 from modelslab_async._models.replies import Failed
 from modelslab_async._models.ticket import Ticket
@@ -96,7 +96,7 @@ def test_summaries_of_commands_are_not_cut(program, arguments, columns):
     assert "..." not in commands
 
 
-@pytest.mark.parametrize("name", ["app", "exit_codes", "list_families"])
+@pytest.mark.parametrize("name", ["app", "exit_codes_and_advice", "list_families"])
 def test_ctrl_c_while_importing_prints_no_traceback(program, tmp_path, name):
     """Ctrl-C before the first command has begun ends the program with its usual exit code."""
     (tmp_path / "sitecustomize.py").write_text(

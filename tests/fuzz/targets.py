@@ -31,7 +31,7 @@ from modelslab_async._journal.row_codec import decode, encode
 from modelslab_async._parsing.retry_after import retry_after
 from modelslab_async._parsing.submit_reply import read_submit_reply
 from modelslab_async._parsing.webhook_ids import read_webhook
-from modelslab_async._tables.input_columns import InputSpec
+from modelslab_async._tables.ticket_columns import InputSpec
 from modelslab_async._transport.credentials import Credentials
 from modelslab_async._transport.http11.codec import UnreadableError
 from modelslab_async._transport.http11.h11_codec import H11Codec

@@ -9,7 +9,7 @@ import pytest
 from modelslab_async import FAMILIES, Family
 from modelslab_async._parsing import status
 from modelslab_async._registry.family import StatusRule
-from modelslab_async.emulator import reply_bodies, webhook_bodies
+from modelslab_async.emulator import planned_webhooks, reply_bodies
 
 RULES = get_args(StatusRule)
 PAGE = Path(__file__).parents[2] / "docs/reference/families.md"
@@ -26,7 +26,7 @@ def documented_rules():
         status._READERS,
         reply_bodies._BY_RULE,
         reply_bodies._UNKNOWN_ID,
-        webhook_bodies._BY_RULE,
+        planned_webhooks._BY_RULE,
         documented_rules(),
     ],
     ids=["read", "emulated reply", "emulated unknown id", "emulated webhooks", "documented"],

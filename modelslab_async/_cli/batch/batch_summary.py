@@ -6,7 +6,7 @@ from attrs import frozen
 
 from ... import Report
 from ...journal import PendingSubmit
-from ..exit_codes import FAILED, NOT_FOUND, TIMED_OUT, UNCERTAIN, UNSAVED
+from ..exit_codes_and_advice import FAILED, NOT_FOUND, TIMED_OUT, UNCERTAIN, UNSAVED
 from .missing_saved_files import MissingFiles
 
 

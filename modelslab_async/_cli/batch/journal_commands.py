@@ -12,7 +12,7 @@ from ... import Batch, Report, Verified
 from ...journal import UnsavedTicket
 from .. import options, output
 from ..event_loop import run_async
-from ..exit_codes import UNSAVED, exit_codes, explain_unsaved
+from ..exit_codes_and_advice import UNSAVED, exit_codes, explain_unsaved
 from .export_file import STDOUT, check_export_format, write_export
 from .journal_option import journal, require_journal
 

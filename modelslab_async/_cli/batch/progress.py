@@ -20,7 +20,7 @@ from ... import (
     Unsaved,
     Unsubmitted,
 )
-from ..exit_codes import explain_unsaved
+from ..exit_codes_and_advice import explain_unsaved
 
 # The current speed is measured over this many seconds before now.
 _RATE_WINDOW_S = 30.0

@@ -6,16 +6,16 @@ from typing import Any
 import click
 
 from ..._models.ticket import NewTicket
-from ..._tables.input_columns import InputSpec
+from ..._tables.ticket_columns import InputSpec
 from .. import options, output
-from ..account_options import account_options
-from ..exit_codes import SUBMIT_CODES, exit_codes
+from ..account_limit_options import account_options
+from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..options import F
 from ..ticket_arguments import find_credentials, find_family
-from .batch_work import TicketWork
 from .export_file import check_export_file, check_export_format, is_same_file
 from .journal_option import journal, require_journal
+from .poll_or_submit_work import TicketWork
 from .runner import Plan, run_batch
 from .ticket_input import read_tickets, source_name
 

@@ -23,18 +23,18 @@ from ... import (
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
-from ..account_options import AccountLimits
+from ..account_limit_options import AccountLimits
 from ..event_loop import run_async
-from ..exit_codes import explain, explain_unsubmitted
+from ..exit_codes_and_advice import explain, explain_unsubmitted
 from ..exit_tally import ExitTally
 from ..result_record import result_record
 from ..ticket_arguments import UnusableKey, make_client, missing_key_message
 from .batch_summary import BatchSummary
-from .batch_work import BatchWork, WorkResult
 from .export_file import write_export
 from .interrupt import handle_interrupts
 from .missing_saved_files import find_missing_files
-from .outage_log import rare_outage_warnings
+from .outage_log_filter import rare_outage_warnings
+from .poll_or_submit_work import BatchWork, WorkResult
 from .progress import RunProgress
 from .progress_display import print_summary, show_progress
 from .uncertain_advice import with_command

@@ -13,10 +13,10 @@ from attrs import field, frozen
 from ... import ENDPOINTS, Endpoint, Submission
 from ..._batch.submission_keys import SubmissionKeys
 from ..._tables.csv_input import named_rows_from_csv
-from ..._tables.input_columns import NamedRow, shorten
 from ..._tables.json_input import JsonItem, items_from_json_array, items_from_json_lines
 from ..._tables.table_errors import UnusableTable
-from ..endpoint_parameters import find_endpoint, parse_file, parse_value
+from ..._tables.ticket_columns import NamedRow, shorten
+from ..endpoint_options import find_endpoint, parse_file, parse_value
 from .ticket_input import open_source, source_name
 
 _ENDPOINT_COLUMN: Final = "endpoint"

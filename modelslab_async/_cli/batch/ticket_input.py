@@ -9,8 +9,8 @@ from typing import TextIO
 import click
 
 from ..._models.ticket import NewTicket
-from ..._tables.input_columns import InputSpec
 from ..._tables.table_errors import MissingPyarrow, UnusableTable
+from ..._tables.ticket_columns import InputSpec
 from ..._tables.ticket_rows import (
     ENCODING,
     ENCODING_ERRORS,

@@ -16,9 +16,9 @@ from .. import options, output
 from ..event_loop import run_async
 from ..live_display import live_display
 from ..startup_interrupt import raise_on_interrupt
-from .demo_pictures import save_pictures
 from .other_clients import compare_loops, describe_polling
 from .planned_jobs import DemoPlan, PlannedJob
+from .sample_generations import save_pictures
 from .statistics import DemoStatistics
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import click
 
-from ..exit_codes import INTERNAL_ERROR
+from ..exit_codes_and_advice import INTERNAL_ERROR
 from .emulator_process_main import process_command
 from .planned_jobs import DemoPlan, PlannedJob
 

@@ -6,7 +6,7 @@ from statistics import median
 from attrs import define, field
 
 from ... import Event, Failed, Outcome, Pace, Polled, PollFailed, Success, Unresolved
-from ..exit_codes import INTERNAL_ERROR, code_for, worst_code
+from ..exit_codes_and_advice import INTERNAL_ERROR, code_for, worst_code
 from .planned_jobs import PlannedJob
 
 # If a poll begins more than this after it was due, the machine is too slow for the demo.

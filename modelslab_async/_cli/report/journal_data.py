@@ -8,7 +8,7 @@ from attrs import define, field
 
 from ... import Batch, Failed, Report, Success, Unresolved
 from ...journal import RecordedOutcome
-from ..exit_codes import explain_unsaved
+from ..exit_codes_and_advice import explain_unsaved
 
 
 def _float_array() -> "array[float]":

@@ -25,7 +25,7 @@ from attrs.validators import and_, gt, instance_of, lt
 from ..pace_protocol import PlainPace, RetryLimits
 from .histogram import EDGES
 from .history import JobHistory
-from .replay import ObservedJob, simulate_polls
+from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02

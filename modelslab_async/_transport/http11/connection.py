@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias, cast
 
 from ..._models.errors import ModelsLabError, TransportError
-from ..tls_errors import permanent_tls_error
+from ..permanent_tls_errors import permanent_tls_error
 from ..transport_protocol import Request, Response
 from .codec import CONNECTION_CLOSED, Codec, UnreadableError, UnsendableError
 

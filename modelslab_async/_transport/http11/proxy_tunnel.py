@@ -9,9 +9,9 @@ from typing import cast
 from attrs import frozen
 
 from ..._models.errors import TransportError, UnusableProxy
+from ..permanent_tls_errors import permanent_tls_error
 from ..proxy import Proxy
 from ..testing_guard import OUTBOUND_GUARD
-from ..tls_errors import permanent_tls_error
 from .codec import MAX_HEAD_BYTES
 from .connect import Dialer
 

@@ -8,7 +8,7 @@ from email.utils import formatdate
 from types import MappingProxyType
 from typing import Protocol
 
-from .. import messages
+from .. import shared_replies
 from .raw_http import RawReply
 
 _NESTING_DEPTH = 1_000_000
@@ -47,7 +47,7 @@ def _error_reply(
 
 def _html_reply(status_code: int, title: str) -> RawReply:
     headers = (("content-type", "text/html; charset=UTF-8"),)
-    return RawReply(status_code=status_code, headers=headers, body=messages.html_page(title))
+    return RawReply(status_code=status_code, headers=headers, body=shared_replies.html_page(title))
 
 
 def _rate_limit_reply(*headers: tuple[str, str], **extra: object) -> RawReply:

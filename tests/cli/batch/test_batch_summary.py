@@ -15,7 +15,7 @@ from attrs import fields_dict
 
 from modelslab_async import Failed, RateLimited, Ticket, TransientError, TransportError, Unresolved
 from modelslab_async._cli.batch.batch_summary import BatchSummary
-from modelslab_async._cli.exit_codes import code_for, worst_code
+from modelslab_async._cli.exit_codes_and_advice import code_for, worst_code
 from modelslab_async._polling.watchers import timed_out
 from modelslab_async.emulator import ScriptedReply
 from modelslab_async.journal import PendingSubmit, Report

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from modelslab_async import AuthenticationError, Batch, DownloadError
-from modelslab_async._cli.exit_codes import explain, explain_unsaved
+from modelslab_async._cli.exit_codes_and_advice import explain, explain_unsaved
 from modelslab_async.emulator import ScriptedReply
 
 

@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from modelslab_async._cli.batch.ticket_input import read_tickets
-from modelslab_async._tables.input_columns import InputSpec
+from modelslab_async._tables.ticket_columns import InputSpec
 from modelslab_async._transport.credentials import Credentials
 
 KEYS = Credentials.resolve("any-key", None)

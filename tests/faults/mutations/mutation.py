@@ -12,7 +12,7 @@ TABLE = "../batch/test_generating.py"
 CLOSING = "../submitting/test_closing.py"
 UNSENT = "../submitting/test_unsent_submits.py"
 GENERATE_TIMEOUT = "../submitting/test_generate_timeout.py"
-BUDGET = "../submitting/test_submit_budget.py"
+BUDGET = "../submitting/test_paid_submit_budget.py"
 SURVIVES = "survives and "
 """The start of a selection in `test_every_fault.py`: the test that a wait survives a fault."""
 

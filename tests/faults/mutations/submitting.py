@@ -144,7 +144,7 @@ MUTATIONS = [
     ),
     Mutation(
         "max_submits: an uncertain submit gives its share back",
-        "_submitting/submit_budget.py",
+        "_submitting/paid_submit_budget.py",
         "return isinstance(result, (SubmitUncertain, GenerationFailed))",
         "return isinstance(result, GenerationFailed)",
         BUDGET,
@@ -152,7 +152,7 @@ MUTATIONS = [
     ),
     Mutation(
         "max_submits: a submit in flight without its caller gives its share back",
-        "_submitting/submit_budget.py",
+        "_submitting/paid_submit_budget.py",
         "not (self._has_caller or self._is_in_flight)",
         "not self._has_caller",
         BUDGET,

@@ -13,7 +13,7 @@ MUTATIONS = [
     ),
     Mutation(
         "TLS failure in the handshake: only a wrong certificate is permanent",
-        "_transport/tls_errors.py",
+        "_transport/permanent_tls_errors.py",
         "if fault is None or isinstance(fault, _CONNECTION_BROKEN):",
         "if not isinstance(fault, ssl.SSLCertVerificationError):",
         "../transport/test_contract.py",
@@ -29,7 +29,7 @@ MUTATIONS = [
     ),
     Mutation(
         "connection closed in the handshake: taken for a TLS failure",
-        "_transport/tls_errors.py",
+        "_transport/permanent_tls_errors.py",
         "if fault is None or isinstance(fault, _CONNECTION_BROKEN):",
         "if fault is None:",
         "../transport/test_contract.py",
@@ -69,7 +69,7 @@ MUTATIONS = [
     ),
     Mutation(
         "extra reply at once, over httpx: not noticed",
-        "_transport/connection_watch.py",
+        "_transport/httpcore_guard.py",
         "self.is_end = not parser.trailing_data[0]",
         "self.is_end = True",
         EVERY_FAULT,
@@ -77,7 +77,7 @@ MUTATIONS = [
     ),
     Mutation(
         "bytes in a TLS record of their own, over httpx: not noticed",
-        "_transport/connection_watch.py",
+        "_transport/httpcore_guard.py",
         "\n    return True\n",
         "\n    return False\n",
         "../transport/test_kept_httpx_connections.py",
@@ -85,15 +85,15 @@ MUTATIONS = [
     ),
     Mutation(
         "bytes that come right before the request, over httpx: not noticed",
-        "_transport/connection_watch.py",
+        "_transport/httpcore_guard.py",
         "(self._response is not None and self._has_unread_bytes())",
         "False",
-        "../transport/test_connection_watch.py",
+        "../transport/test_httpcore_guard.py",
         "after_the_pool_chose",
     ),
     Mutation(
         "bytes behind 64 KiB, over httpx: left in the stream",
-        "_transport/connection_watch.py",
+        "_transport/httpcore_guard.py",
         "max(max_bytes, _MIN_READ_BYTES)",
         "max_bytes",
         "../transport/test_kept_httpx_connections.py",
@@ -101,7 +101,7 @@ MUTATIONS = [
     ),
     Mutation(
         "submit over httpx: sent over a used connection",
-        "_transport/connection_watch.py",
+        "_transport/httpcore_guard.py",
         "self._needs_new_connection and not self._has_new_connection",
         "False",
         "../transport/test_kept_httpx_connections.py",
@@ -109,7 +109,7 @@ MUTATIONS = [
     ),
     Mutation(
         "connection of another request of the caller: kept",
-        "_transport/connection_watch.py",
+        "_transport/httpcore_guard.py",
         "ConnectionWatch(stream, core).discard()",
         "ConnectionWatch(stream, core)",
         "../transport/test_kept_httpx_connections.py",
@@ -174,7 +174,7 @@ MUTATIONS = [
     ),
     Mutation(
         "endless interim replies, over httpx: read without a limit",
-        "_transport/httpx_library.py",
+        "_transport/httpx_or_httpx2.py",
         "extensions=watch_connections(",
         "extensions=(lambda extensions, **_: extensions)(",
         "test_bytes.py",
@@ -260,7 +260,7 @@ MUTATIONS = [
     ),
     Mutation(
         "submit whose httpx hook raises an error of this package: not handled",
-        "_transport/httpx_library.py",
+        "_transport/httpx_or_httpx2.py",
         "module.InvalidURL, ModelsLabError)",
         "module.InvalidURL)",
         "../submitting/test_sent_once.py",

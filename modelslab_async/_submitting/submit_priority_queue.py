@@ -1,4 +1,4 @@
-"""WaiterQueue: a queue of waiting submits, by number. It never decides when to admit a submit."""
+"""SubmitPriorityQueue: a queue of waiting submits, by number. It never decides when to admit a submit."""
 
 import asyncio
 from heapq import heappop, heappush
@@ -14,7 +14,7 @@ Waiter: TypeAlias = asyncio.Future[ModelsLabError | None]
 
 
 @define(eq=False)
-class WaiterQueue:
+class SubmitPriorityQueue:
     """A queue of waiting submits, lowest number first. It skips cancelled submits."""
 
     _heap: list[tuple[int, int, Waiter]] = Factory(list)

@@ -1,4 +1,4 @@
-"""BoundedMap: calls an async function for each item of a source, with bounded concurrency."""
+"""ConcurrentMap: calls an async function for each item of a source, with bounded concurrency."""
 
 import asyncio
 from collections import deque
@@ -12,7 +12,7 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
-class BoundedMap(Generic[ItemT, ResultT]):
+class ConcurrentMap(Generic[ItemT, ResultT]):
     """
     Calls a function for each item of a source, and yields the results in the order they finish.
 
@@ -96,7 +96,9 @@ class BoundedMap(Generic[ItemT, ResultT]):
                 raise
             # Replace the CancelledError, because `_on_task_done` ignores cancelled tasks. Otherwise
             # `run` would yield no result for this item, and raise nothing.
-            raise RuntimeError("a task of the bounded map was cancelled from within") from cancelled
+            raise RuntimeError(
+                "a task of the concurrent map was cancelled from within"
+            ) from cancelled
         self._results.append((item, result))
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:

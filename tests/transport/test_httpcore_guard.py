@@ -8,7 +8,7 @@ import httpx
 import pytest
 from transport.http_server import OK, Server, read_request
 
-from modelslab_async._transport.connection_watch import watch_connections
+from modelslab_async._transport.httpcore_guard import watch_connections
 from modelslab_async._transport.public_only import PublicOnlyTransport
 
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -21,8 +21,8 @@ from .. import (
 )
 from .._transport.credentials import Credentials
 from . import options, output
-from .account_options import AccountLimits, account_options
-from .exit_codes import WAIT_CODES, exit_code_for, exit_codes, explain
+from .account_limit_options import AccountLimits, account_options
+from .exit_codes_and_advice import WAIT_CODES, exit_code_for, exit_codes, explain
 from .exit_tally import ExitTally, run_with_tally
 from .ticket_arguments import check_tickets, iter_tickets, make_client
 

@@ -16,7 +16,7 @@ import httpx
 from attrs import frozen
 
 from .._models.errors import ModelsLabError
-from .connection_watch import watch_connections
+from .httpcore_guard import watch_connections
 from .send_proof import TrackedBody
 from .transport_protocol import Transport
 

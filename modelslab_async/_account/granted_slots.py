@@ -1,4 +1,4 @@
-"""AccountSlots: the slots of one key that a shared account grants. It never asks the account."""
+"""GrantedSlots: the slots of one key that a shared account grants. It never asks the account."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from attrs import define
 
 from .._submitting.slots import Slots
-from .account_reports import HeldTicket, KeyAllotment, SlotUse
+from .membership_protocol import HeldTicket, KeyAllotment, SlotUse
 
 
 @define(eq=False, kw_only=True)
-class AccountSlots(Slots):
+class GrantedSlots(Slots):
     """
     The slots of one key that a shared account grants to this client.
 

@@ -3,7 +3,7 @@
 from attrs import define
 
 from .._models.errors import GenerationFailed, ModelsLabError, SubmitUncertain
-from .._models.submit_errors import SubmitLimitReached
+from .._models.unsent_errors import SubmitLimitReached
 from .submit_recorder import CallbackFailure, SubmitResult
 
 

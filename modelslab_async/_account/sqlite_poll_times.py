@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from .account_reports import MAX_LATENESS_S
+from .membership_protocol import MAX_LATENESS_S
 
 # One answer grants a client at most its share of the poll times in this many seconds. So a client
 # that begins to ask for poll times soon gets some.

@@ -9,7 +9,7 @@ from attrs import frozen
 from .._models.ticket import Ticket
 from .._submitting.slots import MAX_SLOT_AGE_S
 from .._submitting.uncertain_slots import DEFAULT_DURATION_S
-from .account_reports import HeldTicket, KeyAllotment, SlotUse
+from .membership_protocol import HeldTicket, KeyAllotment, SlotUse
 
 # A client that waits for a slot reports many times a second. After this many seconds without a
 # report it loses its turn, so that a stopped process does not block the others.

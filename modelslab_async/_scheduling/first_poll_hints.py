@@ -1,10 +1,10 @@
-"""InitialState: what is known of a ticket before its first poll. It holds no reply."""
+"""FirstPollHints: what is known of a ticket before its first poll. It holds no reply."""
 
 from attrs import frozen
 
 
 @frozen
-class InitialState:
+class FirstPollHints:
     """
     What is known of a ticket when it is first watched.
 

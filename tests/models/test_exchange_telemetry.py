@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelslab_async._models.exchange_record import ExchangeRecord
+from modelslab_async._models.exchange_telemetry import ExchangeRecord
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""RunSequence: begins the runs of one batch in this process and closes them. It polls nothing."""
+"""RunSupervisor: begins the runs of one batch in this process and closes them. It polls nothing."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -13,7 +13,7 @@ from .run_protocol import Run
 from .save_run import SaveRun
 
 
-class RunSequence:
+class RunSupervisor:
     """
     Begins the runs of a batch, one after another, and closes them.
 

@@ -11,14 +11,14 @@ from ... import Batch
 from ..._submitting.endpoint_service import EndpointService
 from ..._transport.credentials import MissingApiKey
 from .. import options, output
-from ..account_options import submitting_account_options
-from ..endpoint_parameters import extra_parameters_option, find_endpoint
+from ..account_limit_options import submitting_account_options
+from ..endpoint_options import extra_parameters_option, find_endpoint
 from ..event_loop import run_async
-from ..exit_codes import SUBMIT_CODES, exit_codes
+from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..ticket_arguments import UnusableKey, find_credentials, make_client, missing_key_message
-from .batch_work import SubmitWork
-from .recorded_rows import RecordedRows
+from .journal_comparison import JournalComparison
+from .poll_or_submit_work import SubmitWork
 from .run_commands import make_plan, run_options
 from .runner import Plan, run_batch
 from .submission_input import (
@@ -158,11 +158,11 @@ def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:
 def _print_dry_run(
     plan: Plan, rows: Sequence[SubmissionRow], endpoints: EndpointService, tally: ExitTally
 ) -> int:
-    async def compare() -> tuple[RecordedRows, list[SubmissionRow]]:
+    async def compare() -> tuple[JournalComparison, list[SubmissionRow]]:
         if not plan.path.exists():
-            return RecordedRows(new=rows), []
+            return JournalComparison(new=rows), []
         async with Batch.open(plan.path) as batch:
-            found = await RecordedRows.find(batch, endpoints, rows, saves_files=False)
+            found = await JournalComparison.find(batch, endpoints, rows, saves_files=False)
             return found, await found.conflicts(rows, endpoints)
 
     found, conflicts = run_async(compare())

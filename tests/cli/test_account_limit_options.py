@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from modelslab_async import SQLiteAccount
-from modelslab_async._cli.account_options import AccountLimits
+from modelslab_async._cli.account_limit_options import AccountLimits
 from modelslab_async._journal.process_identity import this_process
 from modelslab_async.emulator import Emulator, Jobs
 

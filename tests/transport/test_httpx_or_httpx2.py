@@ -5,7 +5,7 @@ import pytest
 from import_time import modules_after
 
 from modelslab_async import Client, Processing
-from modelslab_async._transport.httpx_library import library_of
+from modelslab_async._transport.httpx_or_httpx2 import library_of
 from modelslab_async._transport.transport_choice import as_transport
 
 httpx2 = pytest.importorskip("httpx2")

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from modelslab_async._registry.family import StatusRule
 
-from . import messages
+from . import shared_replies
 from .family_reply_formats import format_of
 from .jobs import Job
 from .reply_bodies import READY_STAGE, STAGES, URLBuilder, date_of, meta_of, output_of
@@ -43,7 +43,7 @@ def _generation(job: Job, urls: URLBuilder, _workflow_format: str) -> list[Plann
         body: dict[str, Any] = {
             "status": "failed",
             "id": job.ticket.id,
-            "message": messages.PROCESSING_FAILED,
+            "message": shared_replies.PROCESSING_FAILED,
             "track_id": track_id,
         }
     else:
@@ -68,7 +68,7 @@ def _training(job: Job, _urls: URLBuilder, _workflow_format: str) -> list[Planne
             {
                 "status": word,
                 "training_status": stage,
-                "logs": messages.TRAINING_LOG,
+                "logs": shared_replies.TRAINING_LOG,
                 "model_id": job.ticket.id,
             },
             due_after,

@@ -1,4 +1,4 @@
-"""SaveJob: saves all outputs of one generation at the same time. It raises no download error."""
+"""GenerationSave: saves all outputs of one generation at once. It raises no download error."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -18,7 +18,7 @@ from .verify_saved_files import is_unchanged
 
 
 @frozen(kw_only=True)
-class SaveJob:
+class GenerationSave:
     """
     One generation whose outputs are saved.
 

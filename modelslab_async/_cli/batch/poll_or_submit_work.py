@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
 from ..._models.ticket import NewTicket
 from ..._submitting.endpoint_service import EndpointService
-from .recorded_rows import RecordedRows
+from .journal_comparison import JournalComparison
 from .submission_input import SubmissionRow
 
 # More than the queue limit of any plan, so that a submission is ready whenever a slot becomes free.
@@ -112,7 +112,9 @@ class SubmitWork:
             click.UsageError: More would be submitted than `max_submits` allows, or rows were
                 submitted before with keys of the other kind.
         """
-        known = await RecordedRows.find(batch, self.endpoints, self.rows, saves_files=saves_files)
+        known = await JournalComparison.find(
+            batch, self.endpoints, self.rows, saves_files=saves_files
+        )
         known.check_keys()
         self._finished_keys = frozenset(
             key for key, submit in known.recorded.items() if submit.is_finished

@@ -8,13 +8,13 @@ from attrs import field, frozen
 
 from ... import Batch, UnusableFile
 from ..._batch.submission_keys import is_derived
-from ..._journal.ticket_results import SubmittedKey
+from ..._journal.result_queries import SubmittedKey
 from ..._submitting.endpoint_service import EndpointService
 from .submission_input import SubmissionRow
 
 
 @frozen(kw_only=True)
-class RecordedRows:
+class JournalComparison:
     """
     What the journal holds of the rows of a table.
 
@@ -37,7 +37,7 @@ class RecordedRows:
         rows: Sequence[SubmissionRow],
         *,
         saves_files: bool,
-    ) -> "RecordedRows":
+    ) -> "JournalComparison":
         """
         Compare the rows of a table with a journal.
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from modelslab_async._account.account_reports import KeyAllotment
-from modelslab_async._account.account_slots import AccountSlots
+from modelslab_async._account.granted_slots import GrantedSlots
+from modelslab_async._account.membership_protocol import KeyAllotment
 from modelslab_async._submitting.slot_polls import SlotPolls
 
 
@@ -13,7 +13,7 @@ def test_expired_slot_goes_back_to_the_account(virtually):
     async def main():
         changes = []
         # No ticket holds a slot in this test, so there is nothing to poll.
-        slots = AccountSlots(
+        slots = GrantedSlots(
             polls=SlotPolls(poller=None), on_change=lambda: changes.append(slots.used)
         )
         waiter = asyncio.create_task(slots.acquire(0))
