@@ -32,7 +32,7 @@ class SlotRecord:
     has_early_webhook: bool
 
     def first_poll_hints(self, now: float) -> FirstPollHints:
-        """Return the state from which the poller starts polling the ticket."""
+        """Return what the poller should know before the first poll of the ticket."""
         if self.has_early_webhook:
             return FirstPollHints(expects_webhook=self.expects_webhook)
         age = now - self.submitted_at

@@ -148,7 +148,7 @@ class Slots:
         self._admit_waiting()
 
     def first_poll_hints_of(self, ticket: Ticket) -> FirstPollHints | None:
-        """Return the state from which to start polling a ticket; None if it holds no slot."""
+        """Return what is known before the first poll of a ticket; None if it holds no slot."""
         record = self._records.get(ticket)
         return (
             None if record is None else record.first_poll_hints(asyncio.get_running_loop().time())

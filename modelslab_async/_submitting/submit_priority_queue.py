@@ -1,4 +1,4 @@
-"""SubmitPriorityQueue: a queue of waiting submits, by number. It never decides when to admit a submit."""
+"""SubmitPriorityQueue: waiting submits, lowest number first. It admits no submit by itself."""
 
 import asyncio
 from heapq import heappop, heappush
