@@ -1,5 +1,5 @@
 """
-What `Client` and `Batch` run on: one poller, one submitter, one lifecycle.
+The engine of one client: one poller, one submitter and one lifecycle for `Client` and `Batch`.
 
-It never sends a request itself: `_polling` and `_submitting` send all requests.
+The engine sends no request itself: `_polling` and `_submitting` send all requests.
 """

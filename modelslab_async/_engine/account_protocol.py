@@ -1,4 +1,4 @@
-"""Protocols of an account that several clients share. They limit nothing themselves."""
+"""The protocols of an account whose limits several clients share. They limit nothing themselves."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -14,7 +14,7 @@ from .._submitting.slots import Slots
 
 
 class JoinedAccount(Protocol):
-    """An account that one client has joined."""
+    """The link between one client and the account that it has joined."""
 
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object], /
@@ -23,29 +23,29 @@ class JoinedAccount(Protocol):
         ...
 
     def share_hint(self, hint: WebhookHint, /) -> None:
-        """Let the other clients of the account poll what a webhook is about."""
+        """Make the other clients of the account poll the tickets that a webhook names."""
         ...
 
     async def aclose(self) -> None:
-        """Leave the account. It keeps the slots of the tickets that are still open."""
+        """Leave the account, which keeps the slots of tickets that are still open."""
         ...
 
     def poll_rate_of(self, tier: Tier, /) -> PollRate | None:
-        """Return the limiter of polls with a key; None if they are not limited."""
+        """Return the rate limiter for polls with one key; None if such polls are not limited."""
         ...
 
     def make_slots(self, tier: Tier, polls: SlotPolls, /) -> Slots:
-        """Return the slots of one key. The account sets their number."""
+        """Return the slots of one key. The account sets the number of slots."""
         ...
 
     def on_event(self, event: Event, /) -> None:
-        """Tell the account of a pause that the server asked for."""
+        """Handle an event of this client. If the server asked for a pause, tell the account."""
         ...
 
 
 @runtime_checkable
 class Account(Protocol):
-    """One account. All clients that it is passed to share its limits."""
+    """One account. All clients that get it as `account=...` share its limits."""
 
     @property
     def rate(self) -> float | None:
@@ -58,5 +58,9 @@ class Account(Protocol):
         ...
 
     def join(self, digest_of: Callable[[Tier], str], /) -> JoinedAccount:
-        """Let one more client join. The account gets digests of keys, and no key."""
+        """
+        Let one more client join.
+
+        `digest_of` returns the hash of a key, so that no key is passed.
+        """
         ...

@@ -25,10 +25,10 @@ RequestT = TypeVar("RequestT", bound=GenerationRequest)
 
 class BulkSubmits:
     """
-    Submits many requests. Once the server has refused the key, it sends no more.
+    Submits many requests. After the server has refused the key, it sends no further submit.
 
     Args:
-        engine: Submits.
+        engine: The engine that submits the requests.
         submit_recorder: Records each submit; None to record nothing.
     """
 
@@ -41,15 +41,16 @@ class BulkSubmits:
         self, submission: Submission, progress: SubmitProgress | None = None
     ) -> Processing | Success | Unsubmitted:
         """
-        Start one piece of work.
+        Submit one request.
 
         Args:
-            submission: What to start.
-            progress: Records how far the submit has come, for a caller with a deadline.
+            submission: The request.
+            progress: Records how far the submit has come, for a caller with a deadline; None
+                otherwise.
 
         Raises:
-            BaseException: The recorder or `on_submitted` raised it. If the work was started, a note
-                on it names the ticket.
+            BaseException: The recorder or `on_submitted` raised an exception. If work was started,
+                the exception gets a note with the ticket.
         """
         if self._refusals:
             return Unsubmitted(cause=self._refusals[0])
@@ -57,7 +58,7 @@ class BulkSubmits:
             submit_request = await self._engine.prepare(submission)
             if progress is not None:
                 progress.request = submit_request
-            # The key may have been refused while the files of this request were read.
+            # The server may have refused the key while the files of this request were read.
             if self._refusals:
                 return Unsubmitted(cause=self._refusals[0])
             result = await self._engine.submitter.submit(
@@ -74,10 +75,10 @@ class BulkSubmits:
         self, submission: Submission, timeout: float, deadline: float
     ) -> Processing | Success | Unsubmitted:
         """
-        Start one piece of work. At the deadline, return what is known of the submit.
+        Submit one request. At the deadline, return what is known of the submit.
 
         Args:
-            submission: What to start.
+            submission: The request.
             timeout: The timeout of the caller in seconds, for messages.
             deadline: When the timeout ends, on the event loop's clock.
         """
@@ -97,13 +98,13 @@ class BulkSubmits:
 
 class BulkGeneration:
     """
-    Starts each request of one `generate_many` call, and waits for its outcome.
+    Submits the requests of one `generate_many` call, and waits for their outcomes.
 
     Args:
-        engine: Submits and polls.
-        timeout: The maximum number of seconds to wait for each request once it is started.
-        bounds_submits: Whether the timeout starts when `run` starts, so that it includes the
-            submits. A timeout of 0 never includes them.
+        engine: The engine that submits and polls.
+        timeout: The maximum number of seconds to wait for each request after its submit.
+        bounds_submits: Whether the timeout begins when `run` begins, and so includes the submits. A
+            timeout of 0 never includes the submits.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class BulkGeneration:
     async def run(
         self, requests: Iterable[RequestT] | AsyncIterable[RequestT], window: int
     ) -> AsyncGenerator[tuple[RequestT, Outcome | Unsubmitted], None]:
-        """Yield each request with its outcome as the requests end. See `Client.generate_many`."""
+        """Yield each request with its outcome, in the order in which requests end."""
         self._engine.check_usable()
         check_nonnegative_seconds("timeout", self._timeout, optional=True)
         check_count("window", window)
@@ -133,21 +134,21 @@ class BulkGeneration:
 
     def _check(self, request: GenerationRequest) -> None:
         """
-        Check a request before it takes up room in the window.
+        Check a request before it enters the window of requests in progress.
 
         Raises:
-            ValueError: The request has another form, the endpoint is unknown, or the parameters do
-                not fit.
+            ValueError: The request is neither a submission nor a pair, the endpoint is unknown, or
+                the parameters do not fit the endpoint.
         """
         submission = as_submission(request)
         self._engine.endpoints.check(submission.endpoint, submission.parameters)
 
     async def _generate(self, request: GenerationRequest) -> Outcome | Unsubmitted:
         """
-        Start one request and wait for its outcome.
+        Submit one request and wait for its outcome.
 
         Raises:
-            BaseException: `on_submitted` raised it. A note on it names the ticket.
+            BaseException: `on_submitted` raised an exception, which gets a note with the ticket.
         """
         submission, timeout = as_submission(request), self._timeout
         if self._deadline == math.inf or timeout is None:
@@ -162,10 +163,10 @@ class BulkGeneration:
 
 def as_submission(request: GenerationRequest) -> Submission:
     """
-    Return a request as a submission.
+    Return a request of `generate_many` as a `Submission`.
 
     Raises:
-        ValueError: The request is neither a submission nor a pair.
+        ValueError: The request is neither a `Submission` nor a pair of endpoint and parameters.
     """
     match request:
         case Submission():

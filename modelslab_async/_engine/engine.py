@@ -1,4 +1,4 @@
-"""Engine: one poller, one submitter, one lifecycle. It never decides when to poll or to submit."""
+"""Engine: one poller, one submitter, one lifecycle. Other parts decide when to poll or submit."""
 
 import asyncio
 import math
@@ -52,7 +52,7 @@ class Engine:
         listeners: Functions that are called with each event of the poller.
         poller: Polls every open ticket.
         status_client: Polls one ticket once.
-        endpoints: Checks requests, and asks endpoints that answer at once.
+        endpoints: Checks requests, and calls the endpoints that start no work.
         submitter: Sends requests that start work.
         webhooks: The webhook addresses that this client made.
     """
@@ -116,16 +116,17 @@ class Engine:
         self._remove_gauges = telemetry.add_gauges(Gauges(self._schedule.__len__, self._used_slots))
 
     def _used_slots(self) -> dict[str, int]:
-        # A copy of the items, because an exporter calls this in a thread of its own.
+        # Copy the items first, because an exporter of metrics calls this function in a thread of
+        # its own.
         return {tier: slots.used for tier, slots in tuple(self.submitter.slots.items())}
 
     def check_usable(self) -> None:
         """
-        Make sure that the engine is open and used from its own event loop.
+        Raise an error unless the engine is open and used in its own event loop.
 
         Raises:
             ClientClosed: The client was closed.
-            RuntimeError: Another event loop or process uses it.
+            RuntimeError: The caller runs in another event loop or process than the engine.
         """
         self._check_loop()
         if self._is_closed:
@@ -145,9 +146,9 @@ class Engine:
 
     async def aclose(self) -> None:
         """
-        Wait for submits in flight, end every wait, and close the connections.
+        Close the client: wait for submits in flight, end every wait, and close the connections.
 
-        If the caller is cancelled, the client continues to close, and a later call waits for that.
+        If the caller is cancelled, closing goes on. A later call waits until the client is closed.
         """
         self._check_loop()
         self._is_closed = True
@@ -176,7 +177,7 @@ class Engine:
         self.poller.watch(ticket, watcher, self._first_poll_hints_of(ticket))
 
     async def fetch(self, ticket: Ticket) -> Reply:
-        """Poll a ticket once. See `Client.fetch`."""
+        """Poll a ticket once and return the reply, as `Client.fetch` does."""
         self.check_usable()
         self.status_client.family_of(ticket)
         fetching: Awaitable[Reply] = self.status_client.fetch(ticket)
@@ -209,12 +210,12 @@ class Engine:
             slots.on_completed(ticket)
 
     def wait_limit(self, timeout: float | None) -> float | None:
-        """Return the limit of a wait: the caller's own, or else the client's; None for no limit."""
+        """Return the timeout of a wait: the caller's, or else the client's; None for no limit."""
         limit = self._wait_timeout if timeout is None else timeout
         return None if limit == math.inf else limit
 
     async def outcome(self, ticket: Ticket, timeout: float | None) -> Outcome:
-        """Wait for the outcome of one ticket. A timeout or a refusal gives an `Unresolved`."""
+        """Wait for the outcome of one ticket. It is `Unresolved` after a timeout or a refusal."""
         waiting = self._outcome(ticket, self.wait_limit(timeout))
         if self._telemetry is None:
             return await waiting
@@ -232,13 +233,13 @@ class Engine:
         return outcome
 
     def nudge(self, ticket: Ticket) -> None:
-        """Poll an open ticket now. See `Client.nudge`."""
+        """Poll an open ticket now, as `Client.nudge` does."""
         self.check_usable()
         self.poller.nudge(ticket, gap=self.pace.limits.floor, is_hint=True)
 
     def take_hint(self, hint: WebhookHint) -> None:
         """
-        Poll the open tickets that a webhook names, in all clients of the account.
+        Make every client of the account poll its open tickets that a webhook names.
 
         Raises:
             ClientClosed: The client was closed.
@@ -253,14 +254,14 @@ class Engine:
             self.poller.nudge(ticket, gap=self.pace.limits.floor, is_hint=True)
 
     def webhook_url(self, base: str, secret: str | None, family: str) -> str:
-        """Make an address for webhooks. See `Client.webhook_url`."""
+        """Make an address for webhooks, as `Client.webhook_url` does."""
         if family:
             self.status_client.family_named(family)
         return self.webhooks.make(base, secret, family)
 
     async def prepare(self, submission: Submission) -> SubmitRequest:
         """
-        Check a request and read its files. Nothing is sent.
+        Check a request and read its files. Send nothing.
 
         Raises:
             ClientClosed: The client was closed.
@@ -271,14 +272,14 @@ class Engine:
         return await self.endpoints.prepare(submission)
 
     async def wait_for_drops(self) -> None:
-        """Wait until the tickets of abandoned streams are no longer polled."""
+        """Wait until no ticket of an abandoned stream is polled any more."""
         while self.poller.is_dropping:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
 def success_or_raise(outcome: Outcome) -> Success:
     """
-    Return the outcome of a wait if it is a success.
+    Return the outcome of a wait if it is a success, or else raise it as an error.
 
     Raises:
         GenerationFailed: The job failed.

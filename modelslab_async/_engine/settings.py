@@ -1,4 +1,4 @@
-"""Settings: the arguments of a client, checked when it is made. They hold no key."""
+"""Settings: the arguments of a client, which are checked when it is made. They hold no key."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Self
@@ -22,7 +22,7 @@ from .._registry.family import Family
 from .._scheduling.pace_protocol import PacePolicy, check_pace
 from .account_protocol import Account
 
-# The number of slots of a client that is given neither `queue` nor `account`.
+# A client that gets neither `queue` nor `account` has this many slots.
 DEFAULT_QUEUE = 5
 
 
@@ -82,7 +82,7 @@ class Settings:
         check_callback("on_event", self.on_event, allow_async=False)
 
     def _check_limits(self, account: Account) -> None:
-        """Check that the client and its account do not name different limits."""
+        """Check that the client's own limits do not contradict those of its account."""
         check_type(
             "account",
             account,
@@ -102,7 +102,7 @@ class Settings:
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:
         """
-        Take the settings from all arguments of a client, by name.
+        Make settings from a mapping of all arguments of a client.
 
         Raises:
             TypeError: An argument has the wrong type.
@@ -112,7 +112,7 @@ class Settings:
 
     def rooted_families(self) -> dict[str, Family]:
         """
-        Return the families with the base URLs filled in.
+        Return the families, with the client's base URLs in their URLs.
 
         Raises:
             ValueError: A base URL is not a URL of http or https.
@@ -122,12 +122,12 @@ class Settings:
         )
 
     def default_families(self) -> dict[str, Family]:
-        """Return the families with the default base URLs, which the service itself uses."""
+        """Return the families with the service's default base URLs, which its replies contain."""
         return {name: family.with_hosts() for name, family in self.families.items()}
 
     def rooted_endpoints(self) -> dict[str, Endpoint]:
         """
-        Return the endpoints with the base URLs filled in.
+        Return the endpoints, with the client's base URLs in their URLs.
 
         Raises:
             ValueError: A base URL is not a URL of http or https.

@@ -1,4 +1,4 @@
-"""SingleGeneration: one call of `generate`. Its timeout covers every part of the call."""
+"""SingleGeneration: one call of `generate`. The timeout covers submit and wait together."""
 
 import asyncio
 import math
@@ -16,10 +16,10 @@ from .engine import Engine, success_or_raise
 
 class SingleGeneration:
     """
-    Starts one piece of work, and waits until it is done.
+    Starts one generation and waits for its result.
 
     Args:
-        engine: Submits and polls.
+        engine: The engine that submits and polls.
         timeout: The maximum number of seconds from the call to the result; None for no limit.
     """
 
@@ -28,7 +28,7 @@ class SingleGeneration:
         self._timeout = timeout
 
     async def run(self, submission: Submission) -> Success:
-        """Start the work and wait for its result. See `Client.generate`."""
+        """Start the generation and return its result, as `Client.generate` does."""
         self._engine.check_usable()
         check_nonnegative_seconds("timeout", self._timeout, optional=True)
         loop = asyncio.get_running_loop()
@@ -56,7 +56,11 @@ class SingleGeneration:
         )
 
     async def _submit_in_time(self, submission: Submission, timeout: float) -> SubmitReply:
-        """Submit within the timeout. After it, raise an error that says how far the submit came."""
+        """
+        Submit within the timeout.
+
+        If the timeout passes, raise an error that says how far the submit came.
+        """
         progress = SubmitProgress(asyncio.get_running_loop().time() + timeout)
         if not timeout:
             raise progress.unsent_error(submission.endpoint, timeout)

@@ -1,4 +1,4 @@
-"""Streams: the outcomes of many tickets, or the changes of one ticket. They send nothing."""
+"""Functions that yield the outcomes of many tickets, or the changes of one. They send nothing."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
@@ -12,15 +12,14 @@ from .._polling.stream_buffer import StreamBuffer, Tickets, check_not_text, fill
 from .._polling.watchers import UpdateWatcher
 from .engine import Engine
 
-# The maximum number of tickets of a stream that time out in one step of the event loop, before
-# other tasks run.
+# At most this many tickets of a stream time out before the stream yields to other tasks.
 _TIMEOUTS_PER_YIELD = 64
 
 
 async def stream_outcomes(
     engine: Engine, tickets: Tickets, *, timeout: float | None, window: int
 ) -> AsyncGenerator[Outcome, None]:
-    """Yield the outcomes of many tickets as they end. See `Client.stream`."""
+    """Yield the outcomes of many tickets in the order in which the tickets end."""
     engine.check_usable()
     check_nonnegative_seconds("timeout", timeout, optional=True)
     check_count("window", window)
@@ -33,7 +32,8 @@ async def stream_outcomes(
     )
     try:
         while True:
-            # Most outcomes come together, and taking one that is ready needs no coroutine.
+            # Try `take_ready` first. Many outcomes come at the same time, and taking one that is
+            # ready needs no coroutine.
             outcome = buffer.take_ready() or await buffer.take()
             if outcome is not None:
                 yield outcome
@@ -57,7 +57,7 @@ async def stream_outcomes(
 async def gather_outcomes(
     engine: Engine, tickets: Iterable[TicketLike], timeout: float | None
 ) -> list[Outcome]:
-    """Return the outcomes of many tickets in the order of the tickets. See `Client.gather`."""
+    """Return the outcomes of many tickets in the order in which the tickets were given."""
     check_nonnegative_seconds("timeout", timeout, optional=True)
     check_not_text(tickets)
     yielder = Yielder()
@@ -67,7 +67,7 @@ async def gather_outcomes(
         engine.status_client.tier_and_host_of(ticket)
         if yielder.is_due():
             await yielder.yield_now()
-    # A ticket that comes twice is polled once, and its outcome comes twice.
+    # A ticket that is given twice is polled once, and its outcome is returned twice.
     outcomes = {
         outcome.ticket: outcome
         async for outcome in stream_outcomes(
@@ -85,7 +85,7 @@ async def gather_outcomes(
 async def stream_updates(
     engine: Engine, given: TicketLike
 ) -> AsyncGenerator[Processing | Outcome, None]:
-    """Yield each change of one ticket, then its outcome. See `Client.watch`."""
+    """Yield each change of one ticket, and at last its outcome."""
     ticket = Ticket.of(given)
     watcher = UpdateWatcher()
     engine.watch(ticket, watcher)

@@ -1,4 +1,4 @@
-"""Finds the ticket that a webhook is about. It trusts nothing else in the webhook."""
+"""Finds the ticket that a webhook is about. It uses nothing of a webhook but the ids."""
 
 from contextlib import suppress
 
@@ -9,12 +9,12 @@ from .engine import Engine
 
 def hinted_ticket(engine: Engine, hint: WebhookHint, family: str) -> Ticket | None:
     """
-    Return the ticket that a webhook is about, if that can be known.
+    Return the ticket that a webhook is about; None if the ticket cannot be found.
 
     Args:
-        engine: Knows the families, and the tickets of its own submits.
-        hint: What the webhook says.
-        family: The family of the ticket; "" if the address of the webhook names none.
+        engine: The engine, which knows the families and the tickets of its own submits.
+        hint: The ids and the track_id from the webhook.
+        family: The family of the ticket; "" if the address of the webhook names no family.
     """
     for ticket_id in hint.ids if family else ():
         with suppress(ValueError):

@@ -8,16 +8,16 @@ from contextvars import Context
 
 class IdleWorkers:
     """
-    Up to `size` workers, started one by one as they are needed.
+    A pool of up to `size` workers, which are started one by one when they are needed.
 
-    One timer serves all tickets. While all workers are busy the timer is not set. The next free
-    worker takes the ticket that is due, and sets the timer again.
+    One timer serves all tickets. While all workers are busy, the timer is not set. The worker that
+    becomes free first takes the ticket that is due, and sets the timer again.
 
     Args:
-        next_poll_at: Returns when the next poll may start; None if nothing is queued, infinity if
-            that is unknown until the next call of `arm`.
+        next_poll_at: Returns when the next poll may start; None if nothing is queued. Infinity
+            means that the time is unknown until the next call of `arm`.
         size: The maximum number of workers.
-        request_worker: Called when one more worker is needed. The owner of the pool starts it.
+        request_worker: Called when one more worker is needed. The owner of the pool then starts it.
     """
 
     def __init__(
@@ -37,14 +37,19 @@ class IdleWorkers:
         self._timer_due = 0.0
 
     def try_add_worker(self) -> bool:
-        """Count one more worker. Return False if a worker is idle or the pool is full."""
+        """Count one more worker. Return False if none is needed or the pool is full."""
         if self._idle or self._started == self._size:
             return False
         self._started += 1
         return True
 
     def arm(self, now: float | None = None) -> None:
-        """Wake a worker if a poll is due, else set the timer. `now` saves a look at the clock."""
+        """
+        Wake a worker if a poll is due, else set the timer.
+
+        Args:
+            now: The current time; None to read the clock.
+        """
         if not self._idle and self._started == self._size:
             return
         when = self._next_poll_at()
@@ -55,11 +60,11 @@ class IdleWorkers:
         elif self._timer is None or self._timer_due != when:
             self.cancel_timer()
             self._timer_due = when
-            # With an empty context the timer does not keep a caller's context variables in memory.
+            # With an empty context, the timer does not keep a caller's context variables in memory.
             self._timer = self._loop.call_at(when, self._on_timer, context=Context())
 
     async def wait_until_woken(self) -> None:
-        """Wait until a poll may be due."""
+        """Mark the calling worker as idle, and wait until a poll may be due."""
         woken = self._loop.create_future()
         self._idle.append(woken)
         self.arm()

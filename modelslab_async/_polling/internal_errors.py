@@ -1,7 +1,7 @@
 """
 Reports errors that only a defect can raise, in this package or in an object of the caller.
 
-The text of such an error may contain the key. So only its type and where it was raised are shown.
+The text of such an error may contain the key. So reports name only its type and its origin.
 """
 
 import logging
@@ -14,7 +14,7 @@ _logger = logging.getLogger("modelslab_async")
 
 
 def ticket_error(error: BaseException) -> ModelsLabError:
-    """Return the cause of the `Unresolved` for a ticket whose poll raised this error."""
+    """Return the cause of an `Unresolved` for a ticket whose poll raised an unexpected error."""
     return ModelsLabError(
         f"polling this ticket raised {type(error).__name__}, which is a defect of this package or "
         "of an object passed as http= or pace=; the log says where; wait for the same ticket "
@@ -27,11 +27,11 @@ def poller_error(error: BaseException | None) -> RuntimeError:
     Return the error that every caller gets after the poller has stopped.
 
     Args:
-        error: The defect that stopped it; None if other code cancelled one of its tasks.
+        error: The error that stopped the poller; None if other code cancelled one of its tasks.
     """
     first: BaseException | None = error
     while isinstance(first, BaseExceptionGroup):
-        # If several workers fail, their errors come as one exception group.
+        # If several workers fail at once, anyio raises their errors as one exception group.
         first = first.exceptions[0]
     reason = (
         "a worker of it was cancelled from outside"

@@ -1,4 +1,4 @@
-"""PauseLog: warns of pauses at a host, the first time and then rarely. It causes no pause."""
+"""PauseLog: warns of pauses at a host, first at once and then rarely. It causes no pause."""
 
 import asyncio
 import logging
@@ -11,21 +11,21 @@ from .._scheduling.pace_protocol import RetryLimits
 
 _logger = logging.getLogger("modelslab_async")
 
-# The seconds between two warnings, while a host is paused again and again for the same cause.
+# While a host is paused again and again for the same cause, warn only once in this many seconds.
 _WARNING_INTERVAL_S = 600.0
-# The estimate of when a wait gives up sums at most this many pauses, so that it stays fast.
+# The estimate of how long a wait goes on sums at most this many pauses, so that it stays fast.
 _MAX_PAUSES_ADDED = 1000
 
 
 @define(eq=False)
 class PauseLog:
     """
-    Logs the pauses of hosts: the first of a series as a warning, most others at level DEBUG.
+    Logs the pauses of hosts. The first pause of a series is a warning, most others are DEBUG.
 
-    A series ends when the host answers.
+    A series of pauses ends when the host answers.
 
     Args:
-        limits: When the waits are given up.
+        limits: The limits after which waits are given up.
     """
 
     limits: RetryLimits
@@ -48,12 +48,12 @@ class PauseLog:
         )
 
     def record_answer(self, host_queue: HostQueue) -> None:
-        """Log that a host which was paused answers again."""
+        """Log that a host answers again after a pause."""
         if self._warned.pop(host_queue, None) is not None:
             _logger.info("polling %s goes on: it answers again", host_queue.host)
 
     def _outlook(self, cause: ModelsLabError) -> str:
-        """Describe how long the waits will go on."""
+        """Describe how long waits go on if the host does not answer any more."""
         if isinstance(cause, RateLimited):
             return "the waits go on after it, because a rate limit ends none"
         give_up_s = 0.0

@@ -1,14 +1,15 @@
 """
-Poller: the task group that polls the tickets that are due, and notifies their watchers.
+Poller: the task group that polls due tickets and notifies their watchers.
 
-The schedule decides what is due. Callers wait for watchers, and the poller waits for no caller.
+The schedule decides which ticket is due. A caller waits for a watcher. The poller never waits for a
+caller.
 
     caller ──watch──> schedule ──take──> worker ──poll──> status client
                           ^                 │
                           └──────feed───────┘──notify──> watchers
 
 The workers own the requests, so a caller that stops waiting cancels no request. An error of one
-ticket ends that ticket alone. Only a defect in the schedule itself stops the poller.
+ticket ends only that ticket. Only a defect in the schedule itself stops the poller.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ from .watchers import Notifier, callers_of, timed_out
 
 _logger = logging.getLogger("modelslab_async")
 
-# The maximum number of tickets that end in one step of the event loop, before other tasks run.
+# At most this many tickets are ended before the poller yields to other tasks.
 _COMPLETIONS_PER_YIELD = 256
 _NO_HINTS = FirstPollHints()
 
@@ -50,12 +51,13 @@ class Poller:
     Polls all open tickets of one client, in a task of its own.
 
     Attributes:
-        notifier: Passes replies and outcomes to watchers, listeners and the owner of the slots.
-        telemetry: Makes a span of each poll; None for none.
-        poll_guards: Functions that may delay a poll. A ticket is polled if all return True.
+        notifier: Passes replies and outcomes to watchers and listeners, and frees slots.
+        telemetry: Makes a span of each poll; None for no spans.
+        poll_guards: Functions that may delay a poll. A ticket is polled only if all of them return
+            True.
 
     Args:
-        schedule: Decides what is polled when.
+        schedule: Decides which ticket is polled when.
         status_client: Polls one ticket once.
         workers: The maximum number of polls in flight.
         listeners: Called with each event.
@@ -115,37 +117,37 @@ class Poller:
         self._pool.arm(now)
 
     def nudge(self, ticket: Ticket, *, gap: float = 0.0, is_hint: bool = False) -> None:
-        """Poll an open ticket now. See `Schedule.nudge`."""
+        """Poll an open ticket now, or `gap` seconds after the last nudge. See `Schedule.nudge`."""
         if self._task is not None and self._schedule.nudge(
             ticket, self._loop.time(), gap, is_hint=is_hint
         ):
             self._pool.arm()
 
     def rearm(self) -> None:
-        """Reset the timer, because the next poll may be allowed sooner than before."""
+        """Set the timer anew, because the next poll may be allowed sooner than before."""
         if self._task is not None:
             self._pool.arm()
 
     def unwatch(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Remove a watcher from one ticket. A poll in flight continues."""
+        """Remove a watcher from one ticket. A poll of the ticket in flight is not cancelled."""
         try:
             self._schedule.drop(ticket, watcher)
         except Exception as error:  # noqa: BLE001 -- a caller's pace may raise anything.
             log_unexpected(ticket, error)
 
     def unwatch_all(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Remove a watcher from all its tickets, a few at a time. It gets no further outcomes."""
+        """Remove a watcher from all its tickets, a few at a time. It gets no more outcomes."""
         if self._task is not None:
             self._drops.add(tickets, watcher)
             self._wakeup.wake()
 
     @property
     def is_dropping(self) -> bool:
-        """Whether tickets that were passed to `unwatch_all` may still be polled."""
+        """Whether some tickets that were passed to `unwatch_all` may still be polled."""
         return bool(self._drops) and self._task is not None and not self._task.done()
 
     def last(self, ticket: Ticket) -> Processing | None:
-        """Return the latest reply for an open ticket, if there is one."""
+        """Return the latest reply for an open ticket; None if there is no reply."""
         return self._schedule.last(ticket)
 
     def time_out(self, ticket: Ticket, seconds: float | None) -> Unresolved:
@@ -182,8 +184,8 @@ class Poller:
                     self._start_tasks(group)
         except asyncio.CancelledError:
             self._fatal_error = _client_closed()
-            # If `aclose` did not cancel this task, the event loop is ending. No other task will
-            # complete the tickets, so complete all of them here.
+            # If `aclose` did not cancel this task, the event loop is ending. Then no other task
+            # ends the tickets, so end all of them here.
             while len(self._schedule) and not self._is_closing:
                 self._complete_some()
             raise
@@ -199,8 +201,8 @@ class Poller:
                     watcher.fail(self._fatal_error)
 
     def _start_tasks(self, group: anyio.abc.TaskGroup) -> None:
-        # A new task inherits the context variables of the task that starts it. So no caller starts
-        # a task, but only the poller.
+        # A new task inherits the context variables of the task that starts it. So the poller starts
+        # all tasks, and callers start none.
         self._drops.start(group)
         if self._pool.try_add_worker():
             group.start_soon(self._run_worker)
@@ -212,7 +214,7 @@ class Poller:
             self.notifier.report_completion(completion)
 
     async def _complete_refused(self) -> None:
-        """End the refused tickets, a few in each step of the event loop."""
+        """End the tickets that the server refused, a few in each iteration of the event loop."""
         if self._is_completing_refused:
             return
         self._is_completing_refused = True
@@ -239,7 +241,7 @@ class Poller:
                 await self._complete_refused()
 
     async def _poll_entry(self, entry: Entry) -> None:
-        """Poll one ticket. An unexpected error ends that ticket, and not the worker."""
+        """Poll one ticket. An unexpected error ends the ticket, and the worker goes on."""
         try:
             if self.poll_guards and not all(allows(entry.ticket) for allows in self.poll_guards):
                 self._schedule.return_unpolled(entry, self._loop.time())
@@ -261,7 +263,8 @@ class Poller:
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
-                # The caller's transport awaited another task or future, and that was cancelled.
+                # This task was not cancelled. The caller's transport awaited another task or
+                # future, which was cancelled.
                 result = TransportError("the transport was cancelled", ticket=entry.ticket)
             self._apply(entry, result, poll_started=poll_started, due=due)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):

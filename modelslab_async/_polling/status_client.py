@@ -1,4 +1,4 @@
-"""StatusClient: one poll of one ticket, from URL to reply. It never waits and never retries."""
+"""StatusClient: polls one ticket once, from URL to reply. It never waits and never retries."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ from .._transport.transport_protocol import Response
 
 _logger = logging.getLogger("modelslab_async")
 
-# Limits for logged status words, in case a server sends a new word with each reply.
+# These limits bound the log, because a server may send a new status word with each reply.
 _MAX_STATUS_CHARS = 80
 _MAX_LOGGED_STATUSES = 1000
 
@@ -43,7 +43,7 @@ class UnknownFamily(ValueError):
 
 
 class TicketStatusClient(Protocol):
-    """Knows where a ticket is polled, and polls it once."""
+    """Polls one ticket once, and says which key and which host the poll needs."""
 
     def tier_and_host_of(self, ticket: Ticket, /) -> tuple[Tier, str]: ...
     def poll(self, ticket: Ticket, /) -> Awaitable[Reply | CachedProcessing]: ...
@@ -61,7 +61,7 @@ class StatusClient:
 
     @property
     def families(self) -> Iterable[str]:
-        """The names of all families."""
+        """The names of all families that the client knows."""
         return self._families
 
     def family_named(self, name: str) -> Family:
@@ -82,7 +82,7 @@ class StatusClient:
         return family
 
     def tickets_of(self, ids: Iterable[str]) -> set[Ticket]:
-        """Return the tickets with these ids of all families. Most of them name no work."""
+        """Return a ticket for each id and each family. Most of these tickets do not exist."""
         tickets = set[Ticket]()
         for family, ticket_id in product(self.families, ids):
             with suppress(ValueError):
@@ -91,7 +91,7 @@ class StatusClient:
 
     def family_of(self, ticket: Ticket) -> Family:
         """
-        Return the family that resolves a ticket.
+        Return the family of a ticket, after checking the ticket and the key.
 
         Raises:
             UnknownFamily: The client does not know the family.
@@ -105,10 +105,10 @@ class StatusClient:
 
     def tier_and_host_of(self, ticket: Ticket) -> tuple[Tier, str]:
         """
-        Return the tier of the key that a poll of the ticket needs, and the host that answers.
+        Return the tier of the key and the host that a poll of the ticket needs.
 
         Raises:
-            ValueError: See `family_of`.
+            ValueError: The family is unknown, its key is missing, or the id does not fit.
         """
         known = self._tiers_and_hosts.get(ticket.family)
         if known is not None:
@@ -120,7 +120,11 @@ class StatusClient:
         return tier, host
 
     def scope_of(self, ticket: Ticket) -> tuple[Tier, str]:
-        """Return a ticket's key tier and family. A refusal ends all tickets of one of the two."""
+        """
+        Return a ticket's key tier and its family.
+
+        When the server refuses a ticket, it refuses all tickets of that key or of that family.
+        """
         return self._sender.credentials.key_tier(self.family_of(ticket).tier), ticket.family
 
     async def fetch(self, ticket: Ticket) -> Reply:
@@ -189,7 +193,7 @@ class StatusClient:
 
 
 class _Row(Protocol):
-    """A family or endpoint, whose URL names one of the two hosts."""
+    """A family or an endpoint. Its URL begins with one of the service's two base URLs."""
 
     def with_hosts(self, *, base: str, legacy: str) -> Self: ...
 
@@ -201,7 +205,9 @@ def with_base_urls(
     rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
 ) -> dict[str, _RowT]:
     """
-    Return the rows with a base URL filled in: from the arguments, the environment or the default.
+    Return families or endpoints whose URLs begin with the right base URLs.
+
+    A base URL comes from the argument, the environment variable or the default, in this order.
 
     Raises:
         ValueError: A base URL is not a URL of http or https.
@@ -219,12 +225,12 @@ def _checked_base_url(given: str | None, variable: str, default: str) -> str:
         raise ValueError(f"{source} is a URL such as {default!r}, got {url!r}")
     if parts.username or parts.password:
         raise ValueError("a base URL contains no user name and no password")
-    # Other clients of the service write its base URL without "/api". Both forms are accepted.
+    # Other clients of the service write its base URL without "/api". Accept both forms.
     return url if parts.path else f"{url}/api"
 
 
 def _split_plain_url(url: str) -> SplitResult | None:
-    """Split an http or https URL without query, fragment and braces; None for other texts."""
+    """Split an http or https URL. Return None for another text, or for a URL with a query."""
     if not (url.isascii() and url.isprintable()) or set(url) & set(" {}?#"):
         return None
     try:

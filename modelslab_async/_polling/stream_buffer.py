@@ -20,13 +20,19 @@ _MAX_STALE_DEADLINES = 64
 
 
 class _OpenTicket(NamedTuple):
-    """An open ticket: how often the source named it, and its deadline (0.0: none)."""
+    """
+    An open ticket of a stream.
+
+    Attributes:
+        times: How often the source has named the ticket.
+        deadline: When the ticket times out; 0.0 for never.
+    """
 
     times: int
     deadline: float
 
 
-# Most open tickets share this one object, which saves memory.
+# Most open tickets share this one object, to save memory.
 _ONCE_NO_DEADLINE = _OpenTicket(1, 0.0)
 _NOT_OPEN = _OpenTicket(0, -1.0)
 
@@ -36,24 +42,25 @@ Tickets: TypeAlias = Iterable[TicketLike] | AsyncIterable[TicketLike]
 @define(eq=False)
 class StreamBuffer:
     """
-    The watcher of all tickets of one stream, with its open tickets and unread outcomes.
+    The watcher of all tickets of one stream. It holds their unread outcomes.
 
-    At most `window` tickets are open or have an unread outcome. The buffer also remembers the last
-    `window` outcomes, so that a ticket that the source names again is not polled again. It
-    remembers refusals of a key or a family too, so that the rest of a long source is refused
-    without a request.
+    At most `window` tickets are open or have an unread outcome at a time. The buffer also remembers
+    the last `window` outcomes. So a ticket that the source names a second time is not polled again.
+    It also remembers when the server refused a key or a family. So the remaining tickets of the
+    source end without a request.
 
-    Deadlines are in a queue by time. The deadline of an ended ticket is stale. Stale deadlines
-    are dropped at the front of the queue, and all at once when they are most of the queue.
+    Deadlines are in a queue, the earliest first. When a ticket ends, its deadline becomes stale. A
+    stale deadline is dropped when it comes to the front. When most deadlines are stale, all stale
+    ones are dropped at once.
 
     Attributes:
-        window: The maximum number of tickets that are open or not yet read.
+        window: The maximum number of tickets that are open or have an unread outcome.
         timeout: The seconds after which an open ticket is overdue; None for no limit.
-        scope_of: Returns the key's tier and the family of a ticket.
-        is_source_read: Whether the source has no more tickets.
-        source_error: The exception that the source raised, if any.
+        scope_of: Returns the tier of a ticket's key, and the ticket's family.
+        is_source_read: Whether all tickets of the source were read.
+        source_error: The exception that the source raised; None for no exception.
         context: The context variables of the caller that reads the stream.
-        wants_updates: False, because a stream takes only outcomes. See `Watcher`.
+        wants_updates: False, because a stream needs outcomes only.
     """
 
     window: int
@@ -75,7 +82,7 @@ class StreamBuffer:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the source is read and every outcome is taken."""
+        """Whether all tickets of the source were read and all outcomes were taken."""
         return self.is_source_read and not self._open and not self._unread
 
     @property
@@ -84,7 +91,7 @@ class StreamBuffer:
         return tuple(self._open)
 
     def register(self, ticket: Ticket) -> bool:
-        """Add a ticket. Return False if it is open already or its outcome is known."""
+        """Add a ticket. Return False if it needs no poll: it is open, or its outcome is known."""
         self._used_window += 1
         outcome: Outcome | None = self._recent_outcomes.get(ticket)
         if outcome is None and self._refusals:
@@ -135,7 +142,7 @@ class StreamBuffer:
         self._wakeup.wake()
 
     def finish_source(self, error: BaseException | None = None) -> None:
-        """Note that the source has ended, and the exception that it raised, if any."""
+        """Record that the source has ended. `error` is the exception that the source raised."""
         self.is_source_read = True
         self.source_error = error
         self._wakeup.wake()
@@ -159,7 +166,7 @@ class StreamBuffer:
         return self._unread.popleft()
 
     async def take(self) -> Outcome | None:
-        """Wait for the next outcome. Return None if all are taken or a deadline has passed."""
+        """Wait for the next outcome. Return None if none is left or a deadline has passed."""
         while not self._unread and not (self.is_source_read and not self._open):
             if self._error is not None:
                 raise self._error
@@ -180,14 +187,15 @@ class StreamBuffer:
 
     def _add_deadline(self, deadline: float, ticket: Ticket) -> None:
         if not self._deadlines:
-            # The reader waits without a timeout, so wake it to take up this deadline.
+            # The task that takes outcomes waits without a timeout. Wake it, so that it notices this
+            # deadline.
             self._wakeup.wake()
         self._deadlines.append((deadline, ticket))
         if len(self._deadlines) > 2 * len(self._open) + _MAX_STALE_DEADLINES:
             self._deadlines = deque(each for each in self._deadlines if self._is_current(*each))
 
     def _is_current(self, deadline: float, ticket: Ticket) -> bool:
-        """Whether a deadline is the current one of an open ticket."""
+        """Whether a deadline belongs to an open ticket, and so is not stale."""
         return self._open.get(ticket, _NOT_OPEN).deadline == deadline
 
     def _remember_refusal(self, ticket: Ticket, cause: ModelsLabError) -> None:
@@ -217,7 +225,7 @@ class StreamBuffer:
 async def fill_buffer(
     tickets: Tickets, buffer: StreamBuffer, watch: Callable[[Ticket, StreamBuffer], object]
 ) -> None:
-    """Read a source into a buffer as its window allows, and call `watch` for each new ticket."""
+    """Read tickets from a source while the window has room. Call `watch` for each new ticket."""
     yielder = Yielder()
 
     async def register(given: TicketLike) -> None:
@@ -234,7 +242,7 @@ async def fill_buffer(
 
 def check_not_text(tickets: object) -> None:
     """
-    Refuse a text instead of an iterable of tickets, because each letter would be a ticket.
+    Refuse a text in place of an iterable of tickets, because each letter would be a ticket.
 
     Raises:
         ValueError: `tickets` is a text.

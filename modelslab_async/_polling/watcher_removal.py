@@ -1,4 +1,4 @@
-"""WatcherRemoval: removes the watcher of an abandoned stream from its tickets, a few at a time."""
+"""WatcherRemoval: removes a watcher from all its tickets, a few at a time. It polls nothing."""
 
 from collections.abc import Callable, Sequence
 
@@ -27,16 +27,16 @@ class WatcherRemoval:
 
     @property
     def leaving(self) -> frozenset[Watcher]:
-        """The watchers that are not removed from all their tickets yet."""
+        """The watchers that still have to be removed from some of their tickets."""
         return frozenset(self._leaving)
 
     def add(self, tickets: Sequence[Ticket], watcher: Watcher) -> None:
-        """Queue a watcher, to be removed from all its open tickets."""
+        """Queue the removal of a watcher from its open tickets."""
         self._pending.append((tickets, watcher))
         self._leaving.append(watcher)
 
     def start(self, group: anyio.abc.TaskGroup) -> None:
-        """Start a task for each watcher that was added."""
+        """Start a task for each removal in the queue."""
         while self._pending:
             group.start_soon(self._drop_all, *self._pending.pop())
 

@@ -1,5 +1,5 @@
 """
-Watchers of one ticket, on which a caller waits, and the notifier that tells them of its polls.
+Watchers, through which callers wait for a ticket, and the notifier that calls them.
 
 They send nothing and own no request.
 """
@@ -29,7 +29,7 @@ from .pause_log import PauseLog
 def timed_out(
     ticket: Ticket, seconds: float, last: Processing | None, last_error: TransientError | None
 ) -> Unresolved:
-    """Return the outcome of a ticket for a caller whose timeout has passed."""
+    """Return the `Unresolved` for a caller whose timeout has passed."""
     why = f" (the last poll failed: {last_error.message})" if last_error else ""
     cause = WaitTimeout(
         f"not done after {seconds:g} s{why}; wait for the same ticket again to resume",
@@ -41,7 +41,7 @@ def timed_out(
 
 
 class NullWatcher:
-    """Keeps a ticket polled although no caller waits for it."""
+    """A watcher that does nothing. It keeps a ticket polled although no caller waits for it."""
 
     wants_updates = False
     context = None
@@ -63,7 +63,8 @@ class OutcomeWatcher:
 
     def __init__(self) -> None:
         self.context = copy_context()
-        # An error is set as a result, since asyncio warns of an exception that is never retrieved.
+        # An error is set as a result and not as an exception, because asyncio logs an exception
+        # that no task retrieves.
         self._future: asyncio.Future[Outcome | BaseException] = (
             asyncio.get_running_loop().create_future()
         )
@@ -80,10 +81,10 @@ class OutcomeWatcher:
 
     async def outcome(self, seconds: float | None) -> Outcome | None:
         """
-        Wait for the outcome. Return None if it has not come after this many seconds.
+        Wait for the outcome. Return None if there is no outcome after this many seconds.
 
         Raises:
-            Exception: The poller stopped, or this watcher failed.
+            Exception: The poller has stopped, or `notify` raised an error.
         """
         if seconds is None:
             result = await self._future
@@ -99,7 +100,7 @@ class OutcomeWatcher:
 
 @define(eq=False)
 class UpdateWatcher:
-    """Waits for the changes of one ticket. A change that is not taken is replaced by the next."""
+    """Waits for changes of one ticket. It keeps only the latest change that was not taken yet."""
 
     _newest: Processing | None = None
     _outcome: Outcome | None = None
@@ -109,7 +110,7 @@ class UpdateWatcher:
 
     @property
     def wants_updates(self) -> bool:
-        """True, because the caller gets every change. See `Watcher`."""
+        """True, because the caller wants every change, and not only the outcome."""
         return True
 
     def notify(self, update: Processing | Outcome) -> None:
@@ -126,7 +127,7 @@ class UpdateWatcher:
         self._wakeup.wake()
 
     async def next_update(self, seen: Processing | None) -> Processing | Outcome:
-        """Wait for a reply that differs from `seen`, or for the outcome."""
+        """Wait for a reply that differs from the reply `seen`, or for the outcome."""
         while True:
             if self._error is not None:
                 raise self._error
@@ -142,12 +143,12 @@ class Notifier:
     Passes replies, errors, pauses and outcomes to watchers and listeners.
 
     Attributes:
-        on_completed: Called with each ticket that has ended. The owner of the slots sets this
-            function.
+        on_completed: Called with each ticket that has ended. The engine sets this function, to free
+            the ticket's slot.
 
     Args:
         listeners: Called with each event.
-        limits: When the poller gives up a ticket or a host.
+        limits: The limits after which the poller gives up a ticket or a host.
     """
 
     def __init__(self, listeners: Listeners, limits: RetryLimits) -> None:
@@ -167,14 +168,14 @@ class Notifier:
         elapsed: float,
     ) -> None:
         """
-        Tell watchers that take every change of one poll, and listeners of its pause too.
+        Report the result of one poll to listeners, and to watchers that want every change.
 
         Args:
-            entry: The ticket that was polled.
-            watchers: Its watchers before the poll ended.
-            result: The reply, or the error.
-            effects: What the poll changed.
-            overdue: By how many seconds the poll started late.
+            entry: The entry of the ticket that was polled.
+            watchers: The watchers of the ticket before the poll ended.
+            result: The reply, or the error that the poll raised.
+            effects: What the poll changed in the schedule.
+            overdue: How many seconds after its due time the poll started.
             elapsed: How many seconds the poll took.
         """
         for watcher in watchers:
@@ -191,7 +192,7 @@ class Notifier:
                 self._listeners(event, context)
 
     def report_completion(self, completion: Completion) -> None:
-        """Tell watchers, slots and listeners that a ticket has ended. Their errors are logged."""
+        """Tell watchers, slots and listeners that a ticket has ended. Log the errors they raise."""
         outcome = completion.outcome
         for watcher in completion.watchers:
             try:
@@ -234,7 +235,7 @@ def _events_of(
 
 
 def callers_of(watchers: Sequence[Watcher]) -> list[Context]:
-    """Return the contexts of the callers that wait, the one that has waited longest first."""
+    """Return the contexts of the waiting callers. The caller that has waited longest is first."""
     return [each.context for each in watchers if each.context is not None]
 
 
@@ -243,4 +244,4 @@ def _context_of(watchers: Sequence[Watcher]) -> Context | None:
 
 
 def _ignore_completed(_: Ticket) -> None:
-    """Do nothing, because there are no slots to free."""
+    """Do nothing. This is the default of `on_completed`, for a poller without slots."""
