@@ -19,7 +19,14 @@ class JoinedAccount(Protocol):
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object], /
     ) -> None:
-        """Tell the account from now on what the client uses, and pass on its webhooks."""
+        """
+        Begin to report to the account, and to receive webhooks of its other clients.
+
+        Args:
+            schedule: The client's open tickets.
+            poller: The client's poller.
+            on_hint: Called with the ids from each webhook that another client received.
+        """
         ...
 
     def share_hint(self, hint: WebhookHint, /) -> None:

@@ -1,8 +1,7 @@
 """
 Poller: the task group that polls due tickets and notifies their watchers.
 
-The schedule decides which ticket is due. A caller waits for a watcher. The poller never waits for a
-caller.
+The schedule decides which ticket is due. Callers wait for watchers. No poll waits for a caller.
 
     caller ──watch──> schedule ──take──> worker ──poll──> status client
                           ^                 │
@@ -53,8 +52,7 @@ class Poller:
     Attributes:
         notifier: Passes replies and outcomes to watchers and listeners, and frees slots.
         telemetry: Makes a span of each poll; None for no spans.
-        poll_guards: Functions that may delay a poll. A ticket is polled only if all of them return
-            True.
+        poll_guards: Functions that may delay a poll. A poll starts only if all return True.
 
     Args:
         schedule: Decides which ticket is polled when.
@@ -263,8 +261,8 @@ class Poller:
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
-                # This task was not cancelled. The caller's transport awaited another task or
-                # future, which was cancelled.
+                # The caller's transport awaited something that was cancelled, but this task was
+                # not.
                 result = TransportError("the transport was cancelled", ticket=entry.ticket)
             self._apply(entry, result, poll_started=poll_started, due=due)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
