@@ -4,8 +4,8 @@ import sys
 from importlib import import_module
 from types import FunctionType
 
-# `TYPE_CHECKING` is not imported from `typing`. That import would take ten times as long as the
-# rest of this module, and Ctrl-C during it would print a traceback.
+# Define `TYPE_CHECKING` here, because an import of `typing` would take ten times as long as the
+# rest of this module. Ctrl-C during that import would print a traceback.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -204,8 +204,8 @@ __all__ = [
     "verify",
 ]
 
-# A module is imported when one of its names is first used. Importing all modules would take
-# several times as long as importing httpx.
+# Import each module of this package on the first use of one of its names. To import all modules
+# would take several times as long as to import httpx.
 _NAMES_BY_MODULE = {
     "_account.postgres_account": "PostgresAccount",
     "_account.sqlite_account": "SQLiteAccount",

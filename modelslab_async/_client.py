@@ -144,9 +144,9 @@ class Client:
         Wait for many tickets, and return all outcomes, failures too, in the order of the tickets.
 
         Args:
-            tickets: Tickets in any form; the same one may come twice.
-            timeout: The maximum number of seconds to wait for each. A ticket still open then is
-                `Unresolved`.
+            tickets: Tickets in any form. A ticket may occur twice.
+            timeout: The maximum number of seconds to wait for each ticket. A ticket still open then
+                is `Unresolved`.
 
         Raises:
             ValueError: A ticket is ill-formed, or its family unknown. Nothing was sent.
@@ -195,8 +195,8 @@ class Client:
         """
         Start work as soon as a slot is free.
 
-        A submit is never sent twice, unless it provably never left this machine or the server
-        refused it for its rate. If the caller is cancelled while the request is in flight,
+        A submit is sent again only if it provably never left this machine, or if the server refused
+        it with a rate limit. If the caller is cancelled while the request is in flight,
         `on_submitted` still gets the ticket. A `Success` means that the work was done at once.
 
         Args:
@@ -233,14 +233,14 @@ class Client:
         Args:
             endpoint: See `submit`.
             timeout: The maximum number of seconds from the call to the result: the wait for a slot,
-                the submit and the polls together. None for no limit but the client's
-                `wait_timeout`.
+                the submit and the polls together. With None, the client's `wait_timeout` limits the
+                polls alone.
             params: See `submit`.
 
         Raises:
             SubmitTimeout: The time is up, and nothing was started or paid.
-            SubmitUncertain: The time is up while the request was in flight, or see `submit`.
-            WaitTimeout: The time is up, and the work goes on. Its `ticket` can be waited for.
+            SubmitUncertain: The time was up while the request was in flight, or as in `submit`.
+            WaitTimeout: The time is up, and the work goes on. Wait for its `ticket` to resume.
             ModelsLabError: What else `submit` and `wait` raise.
         """
         self.engine.endpoints.check_keyword("generate", "timeout", params)
@@ -291,7 +291,7 @@ class Client:
 
         Args:
             base: The receiver's public address, such as `"https://me.example/hooks?query"`.
-            secret: The secret from which that part is derived; the receiver needs the same one.
+            secret: The secret from which that part is derived. The receiver needs the same secret.
                 None for a random secret, which lasts as long as this client.
             family: The family of the endpoint, which `webhooks.receiver(on_reply=...)` needs.
         """

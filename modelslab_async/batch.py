@@ -253,7 +253,7 @@ class Batch:
         return found
 
     async def report(self) -> Report:
-        """Count the open tickets, and the others by how they ended."""
+        """Return the progress of the batch in numbers, such as its open and failed tickets."""
         return await self._journal.report()
 
     async def outcomes(self) -> AsyncGenerator[Outcome, None]:
@@ -261,7 +261,8 @@ class Batch:
         Yield every recorded outcome, in the order in which the tickets were added.
 
         This includes outcomes that a process recorded but did not yield before it died.
-        `journal.recorded_outcomes` also yields the files, the columns and the submit of each.
+        `journal.recorded_outcomes` also yields the files, the columns and the submit of each
+        ticket.
         """
         async with aclosing(self._journal.recorded_outcomes()) as records:
             async for recorded in records:

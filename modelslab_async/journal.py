@@ -53,7 +53,7 @@ class Journal:
         lock_timeout: float = 30.0,
     ) -> AsyncGenerator[Self, None]:
         """
-        Open a journal while the block runs, and create the file if there is none.
+        Open a journal for the `with` block, and create the file if there is none.
 
         A read-only file can be opened too. Methods that write then raise `JournalReadOnly`.
 

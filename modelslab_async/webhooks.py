@@ -139,8 +139,8 @@ class _Receiver:
             )
             return 200
         if ticket in self._waiting:
-            # Another delivery already waits to fetch this ticket. Its reply will be newer than one
-            # that is fetched now.
+            # Skip this delivery: another one already waits to fetch the same ticket, and its reply
+            # will be newer.
             return 200
         if self._in_progress >= _MAX_IN_PROGRESS:
             return 503
@@ -152,14 +152,14 @@ class _Receiver:
             self._in_progress -= 1
 
     async def _wait_for_floor(self, ticket: Ticket) -> None:
-        """Wait until the pace's `floor`, the shortest interval, has passed since the last fetch."""
+        """Wait until `floor` seconds have passed since the last fetch. See `floor` of `Pace`."""
         floor, now = self._client.engine.pace.limits.floor, asyncio.get_running_loop().time
         self._waiting.add(ticket)
         try:
             await asyncio.sleep(self._fetched_at.get(ticket, -math.inf) + floor - now())
         finally:
             self._waiting.discard(ticket)
-        # Remove and insert the entry, so that it moves to the end and the oldest entries are in
+        # Move the ticket's entry to the end of `_fetched_at`, so that the oldest entries stay in
         # front.
         self._fetched_at.pop(ticket, None)
         self._fetched_at[ticket] = now()

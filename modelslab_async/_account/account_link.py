@@ -68,7 +68,7 @@ class AccountLink:
     def start(
         self, schedule: Schedule, poller: Poller, on_hint: Callable[[WebhookHint], object]
     ) -> None:
-        """Start the task that reports. It calls `on_hint` for webhooks of other clients."""
+        """Start the task that reports, and calls `on_hint` for webhooks that others received."""
         self._schedule = schedule
         self._poller = poller
         self._on_hint = on_hint
@@ -80,8 +80,8 @@ class AccountLink:
         """Leave the account. Tickets that are still open keep their slots."""
         if self._task is None:
             return
-        # Let a report in progress finish. Its answer may hand over tickets of dead clients. They
-        # would lose their slots if the last report did not list them.
+        # Let a report in progress finish. The account may hand over tickets in the answer. These
+        # tickets keep their slots only if the last report lists them.
         self._is_leaving = True
         self.wake()
         await asyncio.wait((self._task,))
@@ -151,7 +151,7 @@ class AccountLink:
         return any(slots.count_admissible() for slots in self._slots.values())
 
     async def _share_hints(self) -> None:
-        # A client without open tickets does not need the hints of other clients.
+        # A client without open tickets has no use for the webhooks of other clients.
         if not self._hints and not len(self._schedule):
             return
         given = tuple(self._hints)

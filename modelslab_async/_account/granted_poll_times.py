@@ -12,7 +12,7 @@ from .membership_protocol import MAX_LATENESS_S
 @define(eq=False)
 class GrantedPollTimes:
     """
-    Lets polls start only at times that an account granted. It is used instead of `RateLimiter`.
+    Lets polls start only at granted times. It replaces `RateLimiter` if there is an account.
 
     A granted time expires if no poll uses it within `MAX_LATENESS_S`. When no times are left, the
     client asks for twice as many as before, so that a busy client asks rarely. If some of the times

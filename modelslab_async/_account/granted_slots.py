@@ -55,7 +55,7 @@ class GrantedSlots(Slots):
         self._admit()
 
     def pause(self, until: float) -> None:
-        """Admit no submit before this time on the event loop's clock."""
+        """Admit no submit before `until`, a time on the event loop's clock."""
         self._paused_until = max(self._paused_until, until)
 
     @property

@@ -20,7 +20,7 @@ class HeldTicket:
 
     Attributes:
         ticket: The ticket.
-        endpoint: The name of the endpoint that made it.
+        endpoint: The name of the endpoint of the submit.
         submitted_at: When the client received the reply to the submit, on the account's clock.
     """
 

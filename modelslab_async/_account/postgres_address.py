@@ -36,7 +36,7 @@ def check_no_address(path: str) -> None:
     """
     Check that the path of a file is not the address of a database by mistake.
 
-    One slash after the scheme is enough, because `pathlib.Path` turns `//` into `/`.
+    A path such as `postgresql:/host` is refused too, because `pathlib.Path` turns `//` into `/`.
 
     Raises:
         ValueError: The path is an address. The message does not repeat it, because it may hold a

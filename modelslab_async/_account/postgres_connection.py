@@ -106,7 +106,7 @@ class PostgresConnection:
             failure = self._account_error(error)
         connection, self._open = self._open, None
         if connection is not None:
-            # Do not wait for a proper close: the server may still be executing the statement.
+            # Terminate the connection, because a normal close could wait for the failed statement.
             connection.terminate()
         # Raise outside the `except` block. Otherwise `__context__` would hold the original error,
         # whose message could contain the password.

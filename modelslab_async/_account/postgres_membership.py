@@ -97,8 +97,8 @@ class PostgresMembership:
             key: _from_json(allotment, reports[key])
             for key, allotment in reply["allotments"].items()
         }
-        # Set this only after the reply was parsed. The server then repeats the tickets of an
-        # unreadable reply, as it does for a lost one.
+        # Set `_heard` only after the reply was parsed. So the server repeats the tickets of a reply
+        # that cannot be parsed.
         self._heard = number
         self._neighbours = reply["neighbours"]
         return allotments

@@ -12,10 +12,10 @@ VERSION: Final = 1
 LEASE_S: Final = 30.0
 # The maximum error, in seconds, of a client's estimate of the database server's time.
 _MAX_CLOCK_ERROR_S: Final = 0.01
-# If the database server's clock goes back by more than this many seconds, it was set back. All
-# recorded times are then moved back too.
+# If the database server's clock steps back by more than this many seconds, all recorded times are
+# moved back too.
 _MAX_STEP_BACK_S: Final = 1.0
-# The same values as in `sqlite_slots` and `sqlite_poll_times`, which explain them.
+# These constants have the same values and meanings as in `sqlite_slots` and `sqlite_poll_times`.
 _MAX_REPORT_GAP_S: Final = 0.5
 _MAX_SHARE_S: Final = 0.25
 _MAX_ASK_GAP_S: Final = 1.0
@@ -283,8 +283,8 @@ _VALUES: Final = {
     "REPORT_GAP_S": _MAX_REPORT_GAP_S,
     "SHARE_S": _MAX_SHARE_S,
     "ASK_GAP_S": _MAX_ASK_GAP_S,
-    # Clients may use poll times late, and with clocks that are slightly wrong. With this longer
-    # step, still at most `rate` polls start within any second.
+    # The step between two poll times is longer than `1 / rate`. So at most `rate` polls start
+    # within any second, even if clients use poll times late or have slightly wrong clocks.
     "STEP_S": 1.0 + MAX_LATENESS_S + _MAX_CLOCK_ERROR_S,
 }
 

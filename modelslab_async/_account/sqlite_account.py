@@ -28,8 +28,8 @@ from .sqlite_tables import forget_times, prepare_tables
 
 T = TypeVar("T")
 
-# A client that has not reported for this many seconds counts as dead. Where the system can tell, a
-# client counts as dead as soon as its process has ended.
+# A client that has not reported for this many seconds counts as dead. On Linux, a client also
+# counts as dead as soon as its process has ended.
 _LEASE_S: Final = 30.0
 _LOCK_TIMEOUT_S: Final = 5.0
 
@@ -244,8 +244,8 @@ class SQLiteMembership:
 def _connect(path: str) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
     try:
-        # With NORMAL, a power cut may undo the latest commits. It ends all clients too, so only the
-        # records of their latest submits are lost.
+        # With `synchronous = NORMAL`, a power cut may undo the latest commits. A power cut also
+        # ends all clients, so only the records of their latest submits are lost.
         db.execute("PRAGMA synchronous = NORMAL")
         db.create_function("has_died", 1, has_died)
     except BaseException:

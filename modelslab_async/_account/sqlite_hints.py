@@ -1,4 +1,4 @@
-"""Stores webhook hints in a SQLite account, for its other clients to read. It polls nothing."""
+"""SharedHints: passes webhook hints between clients through the tables of a SQLite account."""
 
 import json
 import sqlite3
@@ -11,7 +11,8 @@ from .._parsing.webhook_ids import WebhookHint
 # because they read hints several times a second.
 MAX_AGE_S: Final = 60.0
 MAX_COUNT: Final = 10_000
-# Longer hints are dropped: no ticket has ids of such a length.
+# The maximum length of a hint in characters. Longer hints are dropped, because no ticket has such
+# long ids.
 _MAX_LENGTH: Final = 2000
 
 
@@ -52,12 +53,12 @@ class SharedHints:
 
 
 def write_hints(hints: Iterable[WebhookHint]) -> list[str]:
-    """Return the hints as JSON texts, except hints that are too long to belong to a ticket."""
+    """Convert hints to JSON texts. Drop hints that are too long to belong to a ticket."""
     bodies = [json.dumps([hint.ids, hint.track_id]) for hint in hints]
     return [body for body in bodies if len(body) <= _MAX_LENGTH]
 
 
 def read_hints(bodies: Iterable[str]) -> list[WebhookHint]:
-    """Return the hints of some JSON texts."""
+    """Convert JSON texts back to hints."""
     contents = map(json.loads, bodies)
     return [WebhookHint(tuple(ids), track_id) for ids, track_id in contents]

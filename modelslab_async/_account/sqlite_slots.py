@@ -140,7 +140,7 @@ class SlotsOfKey:
         return used
 
     def _count_waiters_before(self, moment: float) -> int:
-        """Count the other waiting clients whose last slot was granted before a moment."""
+        """Count the other waiting clients whose last slot was granted before `moment`."""
         count: int = self.db.execute(
             """
             SELECT count(*) FROM submitting

@@ -69,7 +69,8 @@ _TABLES: Final = (
     ) WITHOUT ROWID
     """,
 )
-# This table was added later without a new version number, so an existing account may lack it.
+# The table `webhook_hints` was added later without a new version number, so an existing account may
+# lack it.
 _WEBHOOK_HINTS: Final = """
     CREATE TABLE IF NOT EXISTS webhook_hints (
         hint INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -4,7 +4,7 @@ import math
 
 from attrs import define
 
-# The maximum drift between two clocks, in seconds a second, while a system adjusts one of them.
+# The maximum drift between two clocks, in seconds per second, while NTP adjusts one of them.
 _DRIFT = 0.0005
 
 

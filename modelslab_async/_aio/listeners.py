@@ -1,4 +1,4 @@
-"""Listeners: the functions that receive the events of one client. It makes no event."""
+"""Listeners: the functions that receive the events of one client. It creates no events."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Listeners:
     The caller's `on_event`, and functions of this package that receive the events too.
 
     Attributes:
-        functions: All of them, in the order in which they are called.
+        functions: All listeners, in the order in which they are called.
     """
 
     def __init__(self, on_event: Listener | None) -> None:
@@ -27,12 +27,12 @@ class Listeners:
         return bool(self.functions)
 
     def __call__(self, event: Event, context: Context | None = None) -> None:
-        """Call all listeners, in the given context or else in that of this task."""
+        """Call all listeners, in the given context or, with None, in that of this task."""
         for listener in self.functions:
             call_listener(listener, event, context)
 
     def add(self, listener: Listener) -> None:
-        """Add a listener in front of the others, because the caller's own may be slow."""
+        """Add a listener in front of the others, because the caller's `on_event` may be slow."""
         self.functions = [listener, *self.functions]
 
     def remove(self, listener: Listener) -> None:

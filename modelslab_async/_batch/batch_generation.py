@@ -124,7 +124,7 @@ class BatchGeneration:
                 self._engine.submitter.hold_slot(submit.ticket, endpoint=submit.endpoint, age=age)
 
     async def _end_run(self, routing: asyncio.Task[None]) -> None:
-        """Wait for the run to end. Do not wait if it still has tickets that other callers added."""
+        """Wait for the run to end, unless the run still has tickets that other callers added."""
         self._feed.close()
         report = await self._journal.report()
         if not report.open and not report.save_pending:
@@ -151,8 +151,8 @@ class BatchGeneration:
             await asyncio.wait((starting, drained), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not starting.done():
-                # This does not cancel a submit in flight: it continues in a task of its own, which
-                # records it.
+                # Cancelling `starting` does not stop a submit in flight, which continues in a task
+                # of its own.
                 starting.cancel()
                 await asyncio.wait((starting,))
         if starting.cancelled():
@@ -181,7 +181,7 @@ class BatchGeneration:
             elif recorded.track_id in {each.track_id for each in await self._journal.uncertain()}:
                 return Unsubmitted(cause=uncertain_error(recorded))
             else:
-                # Another task or process is sending this submission now.
+                # Wait, because another task or process is sending this submission now.
                 await asyncio.sleep(self._recheck_s)
 
     async def _is_track_id_taken(self, submission: Submission) -> bool:

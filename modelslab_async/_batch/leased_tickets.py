@@ -207,7 +207,7 @@ class LeasedTickets:
     async def _commit_one_by_one(
         self, completions: list[OutcomeRow]
     ) -> tuple[list[OutcomeRow], list[bool]]:
-        """Write outcomes one at a time. If one cannot be encoded, write an `Unresolved` for it."""
+        """Write outcomes one at a time. An outcome that cannot be encoded becomes `Unresolved`."""
         committed: list[OutcomeRow] = []
         written: list[bool] = []
         for given in completions:
@@ -218,8 +218,8 @@ class LeasedTickets:
                 raise
             except Exception as error:  # noqa: BLE001 -- it belongs to one ticket.
                 ticket = completion.outcome.ticket
-                # Name only the type, because the message of an error of another library can contain
-                # the key.
+                # Name only the type, because the message of an error from another library can
+                # contain the key.
                 cause = ModelsLabError(
                     f"the outcome could not be recorded ({type(error).__name__})", ticket=ticket
                 )

@@ -140,7 +140,7 @@ class PollRun:
             )
 
     async def _next_ready(self) -> list[Outcome]:
-        """Wait for an outcome. Return all that are ready, or none at the end of the run."""
+        """Wait for an outcome. Return all ready outcomes, or an empty list at the run's end."""
         ready: list[Outcome] = []
         # Commit few outcomes at a time. If the process dies, those of the last commit may not reach
         # the caller.

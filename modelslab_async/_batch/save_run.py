@@ -165,7 +165,7 @@ class SaveRun:
         await self._results.put(RunStopped(error or self._family_error))
 
     async def _claim_saves(self) -> AsyncGenerator[PendingSave, None]:
-        """Claim and yield successes, until polling has ended and no more can be claimed."""
+        """Claim and yield successes, until polling has ended and no success can be claimed."""
         while not self._is_draining:
             self._has_news.clear()
             has_polled_all = self._has_polled_all
@@ -225,16 +225,16 @@ class SaveRun:
         try:
             known = [*map(to_saved_file, pending.files)]
             result = await self._downloads.try_save(pending.success, known, self._record_file)
-            # Return absolute paths, because the journal holds absolute paths and a later run
-            # returns those.
+            # Return absolute paths. The journal holds them too, so a later run returns the same
+            # paths.
             files = tuple(evolve(file, path=file.path.absolute()) for file in result.files)
             return evolve(result, files=files)
         except Exception as error:
             if (journal_error := _find_journal_error(error)) is not None:
                 raise journal_error from error
             ticket = pending.success.ticket
-            # Name only the type, because the message of an error of another library can contain the
-            # key.
+            # Name only the type, because the message of an error from another library can contain
+            # the key.
             cause = DownloadError(f"saving raised {type(error).__name__}", ticket=ticket)
             cause.__cause__ = error
             return Unsaved(ticket=ticket, cause=cause, files=(), success=pending.success)

@@ -26,8 +26,8 @@ async def add_tickets(journal: Journal, engine: Engine | None, tickets: NewTicke
 
     Args:
         journal: The journal to add them to.
-        engine: Checks that the families are known, and redacts its API keys in columns. If None,
-            every family is accepted, and nothing is redacted.
+        engine: Checks that the families are known, and redacts the client's API keys in columns. If
+            None, every family is accepted, and nothing is redacted.
         tickets: The tickets, with or without columns.
 
     Raises:

@@ -7,7 +7,8 @@ from typing import Any
 from .._models.ticket import Ticket
 from .row_codec import DAMAGE, damaged_row
 
-# Numbers with at most this many digits always fit SQLite's 64-bit integers.
+# The maximum number of digits of an id that is stored as an integer. Such ids fit SQLite's 64-bit
+# integers.
 _MAX_INTEGER_DIGITS = 18
 
 

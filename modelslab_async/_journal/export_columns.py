@@ -17,11 +17,11 @@ OWN_COLUMNS: Final = (
 )
 # The prefix for an input column whose name is taken by another column.
 _PREFIX: Final = "input_"
-# Floats represent every integer up to this value exactly.
+# The limit up to which a float holds every integer exactly.
 _MAX_EXACT_FLOAT: Final = 2**53
 _MAX_LONG: Final = 2**63 - 1
-# If a column has values of both types, this type holds them all. For other pairs of types, the
-# column is a text.
+# Maps two types of values in one column to the type that holds both. With any other two types, the
+# column becomes a column of texts.
 _COMMON_TYPES: Final[Mapping[frozenset[ColumnType], ColumnType]] = {
     frozenset(("integer", "number")): "number",
     frozenset(("integer", "long")): "long",

@@ -56,13 +56,13 @@ def write_parquet(
     metadata: Mapping[str, str] | None = None,
 ) -> None:
     """
-    Write rows to a file.
+    Write rows to a Parquet file.
 
     Args:
         draft: The file.
         pages: The rows, a list at a time.
         inputs: The columns of the caller's table.
-        metadata: What the footer of the file says besides.
+        metadata: Further names and values for the footer of the file.
 
     Raises:
         ImportError: The package pyarrow is not installed.

@@ -57,7 +57,8 @@ _VERSION_2: Migration = (
         UNIQUE (family, id)
     )
     """,
-    # All queries for unfinished tickets use this index, so finished tickets do not slow them down.
+    # All queries for unfinished tickets use the index `unfinished`, so finished tickets do not slow
+    # them down.
     f"CREATE INDEX unfinished ON tickets (state, run) WHERE state <= {UNRESOLVED}",
     """
     CREATE TABLE replies (
@@ -127,7 +128,7 @@ _VERSION_3: Migration = (
     "CREATE UNIQUE INDEX submits_by_key ON submits (key) WHERE key IS NOT NULL",
 )
 
-# The first migration creates this version. Version 1 had other names and was never released.
+# The first migration creates version 2. Version 1 had other names and was never released.
 _FIRST_VERSION: Final = 2
 # The first migration creates the tables in an empty file. Each later one leads to the next version.
 MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3)

@@ -40,11 +40,13 @@ _BLOCKED_SIBLING_MESSAGE: Final = (
     "SQLite keeps files beside this journal, and {name} is none; move it away"
 )
 _SIBLING_SUFFIXES: Final = ("-wal", "-shm", "-journal")
-# The size of the smallest page, and so of the smallest database: https://sqlite.org/fileformat.html
+# The size of the smallest SQLite database in bytes, which is the smallest size of a page:
+# https://sqlite.org/fileformat.html
 _MIN_DATABASE_BYTES: Final = 512
-# 0 stands for a missing file. Folders are allowed here, because SQLite refuses to open them.
+# The file types that `check_file` leaves to SQLite: missing (0), regular file, and folder. SQLite
+# itself refuses to open a folder.
 _EXPECTED_FILE_TYPES: Final = (0, stat.S_IFREG, stat.S_IFDIR)
-# Python raises this error itself, without an SQLite result code. So its message identifies it.
+# Part of the message of an error that has no SQLite result code, because Python itself raises it.
 _UNDECODABLE_TEXT: Final = "Could not decode to UTF-8"
 
 # Error types and messages by SQLite's result code. An extended code takes precedence over its
@@ -58,7 +60,8 @@ _ERRORS_BY_CODE: Final[dict[int, tuple[type[JournalError], str]]] = {
         JournalFull,
         "there is no room to write the journal; make room on its disk, and run again",
     ),
-    # SQLite uses this code for an exceeded quota, an exceeded file size limit and a failing disk.
+    # SQLite returns SQLITE_IOERR_WRITE for an exceeded quota, an exceeded file size limit and a
+    # failing disk.
     sqlite3.SQLITE_IOERR_WRITE: (
         JournalFull,
         (

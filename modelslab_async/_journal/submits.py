@@ -22,7 +22,7 @@ _SELECT_SUBMITS = (
 @frozen(kw_only=True)
 class PendingSubmit:
     """
-    A submit, which is recorded before it is sent.
+    A submit, as the journal records it before it is sent.
 
     Attributes:
         track_id: The `track_id` of the request, or a random text if the request has none.

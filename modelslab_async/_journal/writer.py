@@ -134,7 +134,7 @@ class Writer:
 
     def _open_file(self) -> sqlite3.Connection:
         check_file(self._path)
-        # SQLite waits for no lock here, because `WriteLock` waits instead.
+        # Let SQLite wait 0 seconds for the lock, because `WriteLock` itself waits for it.
         db = self._write_lock.run_exclusive(lambda: connect(self._path, lock_timeout=0.0))
         try:
             self._write_lock.run_exclusive(lambda: prepare(db, self._path))

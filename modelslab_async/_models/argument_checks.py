@@ -51,7 +51,7 @@ def check_positive_seconds(name: str, value: object) -> None:
         ValueError: The value is 0, negative or NaN.
     """
     expected = "a number of seconds above 0"
-    # `not >` instead of `<=`, so that NaN fails too.
+    # Write `not value > 0` instead of `value <= 0`, so that NaN is refused too.
     if not _to_float(name, value, expected) > 0:
         raise ValueError(f"{name} is {expected}, got {value}")
 

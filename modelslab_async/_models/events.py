@@ -174,7 +174,7 @@ class SubmitFailed:
         endpoint: The endpoint of the submit.
         track_id: The `track_id` of the request; "" if it has none.
         error: The error of this attempt, such as a `RateLimited`.
-        attempt: 1 for the first attempt.
+        attempt: The number of the attempt, counted from 1.
     """
 
     endpoint: str

@@ -18,8 +18,8 @@ class LoadedFile:
             from the server.
         data: The bytes of the output.
         sha256: The SHA-256 of the bytes, in hexadecimal.
-        url: The link that it was downloaded from, without the query; "" if the reply itself held
-            the bytes.
+        url: The link that the output was downloaded from, without the query; "" if the reply itself
+            held the bytes.
         is_length_verified: Whether the bytes have the length that the server announced. False if
             the server announced none: a transfer that was cut off may then have gone unnoticed.
     """

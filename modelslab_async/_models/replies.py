@@ -78,7 +78,7 @@ FailureReason: TypeAlias = Literal["failed", "cancelled", "not_found"]
 @frozen(kw_only=True)
 class Failed:
     """
-    The job is over and has no result. The server's word is final.
+    The job is over and has no result. The server's reply is final.
 
     Attributes:
         ticket: The ticket of the job.

@@ -18,8 +18,8 @@ class SavedFile:
         path: The file it was saved to.
         sha256: The SHA-256 of the file, in hexadecimal.
         size: The length of the file in bytes.
-        url: The link that it was downloaded from, without the query; "" if the reply itself held
-            the bytes.
+        url: The link that the output was downloaded from, without the query; "" if the reply itself
+            held the bytes.
         is_length_verified: Whether the file has the length that the server announced. False if the
             server announced none: a transfer that was cut off may then have gone unnoticed.
     """

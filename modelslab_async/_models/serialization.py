@@ -38,7 +38,8 @@ def to_dict(value: Reply | Outcome) -> Record:
     """
     Turn a reply or an outcome into a dictionary that `json.dumps` takes.
 
-    Its `kind` names the class, its `ticket` is a text, and its `raw` is the whole body.
+    In the dictionary, `kind` names the class, `ticket` is a text, and `raw` is the whole body of
+    the reply.
     """
     record: Record = _converter().unstructure(value, unstructure_as=_Serializable)
     return record

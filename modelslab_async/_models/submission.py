@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from .argument_checks import check_type
 
 _MAX_KEY_LENGTH = 200
-# JSON cannot hold a path. `to_dict` turns a path into a dictionary with this single key.
+# JSON cannot hold a path. `to_dict` turns a path into a dictionary with the single key `$file`.
 _PATH_MARK = "$file"
 
 
@@ -94,7 +94,7 @@ class Submission:
     @classmethod
     def of(cls, endpoint: "str | Submission", parameters: Mapping[str, Any]) -> "Submission":
         """
-        Return the submission of a call that passes either a submission or a name and keywords.
+        Return the submission of a call, which has a submission or an endpoint and keywords.
 
         Raises:
             TypeError: A submission and keywords were given, or the endpoint is no text.

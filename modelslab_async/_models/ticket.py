@@ -32,7 +32,8 @@ def _id_to_str(value: int | str) -> str:
             "write the id exactly as the submit reply gave it"
         )
     if number.bit_length() > _MAX_ID_BITS:
-        # `str(number)` would refuse such a long integer with an error that does not mention ids.
+        # Check the length before `str`, which refuses very long integers with an error that does
+        # not mention ids.
         raise ValueError(
             f"an id has at most {_MAX_ID_LENGTH} characters, got a number of {number.bit_length()} "
             "bits; write the id exactly as the submit reply gave it"
@@ -63,12 +64,12 @@ def _check_family(_instance: object, _attribute: object, value: Any) -> None:
 
 
 def _intern_family(value: Any) -> Any:
-    # Intern the name, so that a million tickets of one family share one string.
+    # Intern the family, so that a million tickets of one family share one string.
     return sys.intern(value) if type(value) is str else value
 
 
 def _check_id(_instance: object, _attribute: object, value: str) -> None:
-    # Nearly every id is plain ASCII letters and digits, so skip the slow check for these.
+    # Skip the slow check for an id of ASCII letters and digits. Nearly all ids are of this kind.
     is_plain = value.isascii() and value.isalnum() and len(value) <= _MAX_ID_LENGTH
     problem = None if is_plain else _find_problem(value)
     if problem:
