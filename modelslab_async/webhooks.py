@@ -139,8 +139,8 @@ class _Receiver:
             )
             return 200
         if ticket in self._waiting:
-            # Skip this delivery: another one already waits to fetch the same ticket, and its reply
-            # will be newer.
+            # Skip this delivery: another one already waits to fetch the same ticket, and will get a
+            # newer reply.
             return 200
         if self._in_progress >= _MAX_IN_PROGRESS:
             return 503

@@ -33,7 +33,7 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def atomic_replace(path: Path) -> Generator[Path, None, None]:
     """
-    Yield the path of a draft, and replace `path` by the draft if the block does not raise.
+    Yield the path of a draft. If the `with` block succeeds, replace `path` by the draft.
 
     A reader sees the old file or the new one, and never a part of a file.
     """

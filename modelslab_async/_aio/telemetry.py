@@ -58,7 +58,7 @@ class Telemetry(Protocol):
         """Receive an event."""
 
     def on_exchange(self, record: ExchangeRecord, /) -> object:
-        """Receive the record of an HTTP request, in the task that sent it."""
+        """Receive the record of an HTTP request, in the task that sent the request."""
 
     def add_gauges(self, gauges: Gauges, /) -> Callable[[], object]:
         """Start to report gauges. Return a function that stops the reports."""

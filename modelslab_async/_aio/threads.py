@@ -37,7 +37,7 @@ async def run_in_thread(
     if cancelled is not None:
         # Read the exception in any case. Otherwise asyncio logs that it was never retrieved.
         if future.exception() is None and undo is not None:
-            # A failing undo must not replace the cancellation.
+            # Suppress an error of `undo`, so that this task still ends with the CancelledError.
             with suppress(Exception):
                 undo(future.result())
         raise cancelled

@@ -1,4 +1,4 @@
-"""BatchGeneration: one call of `Batch.generate_many`. It submits no key that the journal has."""
+"""BatchGeneration: one call of `Batch.generate_many`. It submits each key only once."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable

@@ -115,8 +115,8 @@ def _free_tickets_of_ended_runs(db: sqlite3.Connection) -> int:
 
 def _others_have_some(db: sqlite3.Connection, run_id: int) -> bool:
     """Return whether other runs have open tickets."""
-    # Two queries, one on each side of this run's number, skip the tickets of this run. `run != ?`
-    # would read all of them.
+    # Ask for lower and higher run numbers separately, because a query with `run != ?` would read
+    # all tickets of this run.
     below, above = db.execute(
         f"SELECT EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > 0 AND run < ?), "
         f"EXISTS (SELECT 1 FROM tickets WHERE {_OPEN_TICKETS} AND run > ?)",

@@ -135,7 +135,7 @@ MIGRATIONS: tuple[Migration, ...] = (_VERSION_2, _VERSION_3)
 
 
 class _FileIdentity(NamedTuple):
-    """The facts that show whether a database file is a journal, and of which version."""
+    """The values that show whether a database file is a journal, and which version it has."""
 
     application_id: int
     version: int
@@ -143,7 +143,7 @@ class _FileIdentity(NamedTuple):
 
 
 def newest_version(migrations: Sequence[Migration] = MIGRATIONS) -> int:
-    """Return the version to which the last migration leads."""
+    """Return the newest version, which a journal has after the last migration."""
     return _FIRST_VERSION + len(migrations) - 1
 
 
