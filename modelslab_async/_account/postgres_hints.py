@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from .sqlite_hints import MAX_AGE_S
+from .hint_codec import MAX_AGE_S
 
 # `share_hints` locks the account, so that hints are committed in the order of their numbers.
 # Otherwise a client could read hint 8 before hint 7 is committed. It would then never read hint 7,

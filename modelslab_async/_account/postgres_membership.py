@@ -9,7 +9,7 @@ from typing import Any
 from .._journal.process_identity import has_died, this_process
 from .._models.ticket import Ticket
 from .._parsing.webhook_ids import WebhookHint
-from . import sqlite_hints
+from . import hint_codec
 from .membership_protocol import Allotments, HeldTicket, KeyAllotment, KeyReport, Pauses, Reports
 from .postgres_connection import PostgresConnection, quote_name
 from .store_clock import StoreClock
@@ -64,11 +64,11 @@ class PostgresMembership:
         """
         reply = await self._connection.fetch_json(
             f"SELECT {quote_name(self._schema)}.share_hints($1, $2, $3, $4)::text",
-            *(self._client, self._last_hint, sqlite_hints.write_hints(hints)),
-            sqlite_hints.MAX_COUNT,
+            *(self._client, self._last_hint, hint_codec.write_hints(hints)),
+            hint_codec.MAX_COUNT,
         )
         self._last_hint = reply["last_read"]
-        return sqlite_hints.read_hints(reply["bodies"])
+        return hint_codec.read_hints(reply["bodies"])
 
     async def leave(self, reports: Reports) -> None:
         """

@@ -1,19 +1,10 @@
 """SharedHints: passes webhook hints between clients through the tables of a SQLite account."""
 
-import json
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 from .._parsing.webhook_ids import WebhookHint
-
-# Hints are deleted after this many seconds. Clients with open tickets have read them by then,
-# because they read hints several times a second.
-MAX_AGE_S: Final = 60.0
-MAX_COUNT: Final = 10_000
-# The maximum length of a hint in characters. Longer hints are dropped, because no ticket has such
-# long ids.
-_MAX_LENGTH: Final = 2000
+from . import hint_codec
 
 
 class SharedHints:
@@ -32,12 +23,12 @@ class SharedHints:
         """Record hints for the other clients, and delete old hints."""
         db.executemany(
             "INSERT INTO webhook_hints (client, body, added_at) VALUES (?, ?, ?)",
-            [(self._client, body, now) for body in write_hints(hints)],
+            [(self._client, body, now) for body in hint_codec.write_hints(hints)],
         )
         db.execute(
             "DELETE FROM webhook_hints WHERE added_at < ? "
             "OR hint <= (SELECT max(hint) FROM webhook_hints) - ?",
-            (now - MAX_AGE_S, MAX_COUNT),
+            (now - hint_codec.MAX_AGE_S, hint_codec.MAX_COUNT),
         )
 
     def read_new(self, db: sqlite3.Connection, now: float) -> list[WebhookHint]:
@@ -45,20 +36,8 @@ class SharedHints:
         rows = db.execute(
             "SELECT hint, client, body FROM webhook_hints WHERE hint > ? AND added_at >= ? "
             "ORDER BY hint",
-            (self._last_read, now - MAX_AGE_S),
+            (self._last_read, now - hint_codec.MAX_AGE_S),
         ).fetchall()
         if rows:
             self._last_read = rows[-1][0]
-        return read_hints(body for _, client, body in rows if client != self._client)
-
-
-def write_hints(hints: Iterable[WebhookHint]) -> list[str]:
-    """Convert hints to JSON texts. Drop hints that are too long to belong to a ticket."""
-    bodies = [json.dumps([hint.ids, hint.track_id]) for hint in hints]
-    return [body for body in bodies if len(body) <= _MAX_LENGTH]
-
-
-def read_hints(bodies: Iterable[str]) -> list[WebhookHint]:
-    """Convert JSON texts back to hints."""
-    contents = map(json.loads, bodies)
-    return [WebhookHint(tuple(ids), track_id) for ids, track_id in contents]
+        return hint_codec.read_hints(body for _, client, body in rows if client != self._client)

@@ -12,6 +12,7 @@ import click
 
 from .. import ModelsLabError, __version__
 from . import output
+from .cli_errors import Interrupted
 from .exit_codes_and_advice import (
     BROKEN_PIPE,
     INTERNAL_ERROR,
@@ -23,7 +24,7 @@ from .exit_codes_and_advice import (
     explain,
 )
 from .lazy_command_group import CommandGroup, CommandSource
-from .options import Interrupted, ProgramSettings, debug
+from .options import ProgramSettings, debug
 
 
 class App(CommandGroup):

@@ -10,6 +10,7 @@ import click
 
 from .. import Ticket
 from . import options
+from .cli_errors import Interrupted, require_emulator
 from .event_loop import run_async
 from .ticket_arguments import parse_ticket
 
@@ -56,7 +57,7 @@ def _read_fault_plan(
 ) -> "Faults | None":
     if text is None:
         return None
-    options.require_emulator()
+    require_emulator()
     from ..emulator import Faults  # noqa: PLC0415 -- an extra.
 
     try:
@@ -178,7 +179,7 @@ def emulate(
 
     The emulator runs until you press Ctrl-C. Only the tickets of --job go to standard output.
     """
-    options.require_emulator()
+    require_emulator()
     from ..emulator import Emulator, Jobs  # noqa: PLC0415 -- an extra.
 
     emulator = Emulator(
@@ -201,7 +202,7 @@ def emulate(
     try:
         run_async(_serve(emulator, faults, host, port, ready))
     except KeyboardInterrupt:
-        raise options.Interrupted(_totals(emulator)) from None
+        raise Interrupted(_totals(emulator)) from None
     except BrokenPipeError:
         raise
     except OSError as error:

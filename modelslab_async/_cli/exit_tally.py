@@ -8,9 +8,9 @@ from attrs import define, field
 
 from .. import ModelsLabError, Outcome, Unresolved
 from . import output
+from .cli_errors import Interrupted
 from .event_loop import run_async
 from .exit_codes_and_advice import USAGE, code_for, exit_code_for, explain, worst_code
-from .options import Interrupted
 
 
 @define

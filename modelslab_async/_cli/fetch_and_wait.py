@@ -12,23 +12,18 @@ from .. import Client, Reply, Ticket
 from .._transport.credentials import Credentials
 from . import options, output
 from .account_limit_options import AccountLimits, account_options
+from .client_factory import find_credentials, make_client
 from .event_loop import run_async
 from .exit_codes_and_advice import POLL_CODES, WAIT_CODES, code_for, exit_codes
 from .exit_tally import ExitTally, run_with_tally
-from .ticket_arguments import (
-    STDIN,
-    check_tickets,
-    find_credentials,
-    iter_tickets,
-    make_client,
-    parse_pollable_ticket,
-)
+from .shell_completion import complete_ticket
+from .ticket_arguments import STDIN, check_tickets, iter_tickets, parse_pollable_ticket
 
 
 @click.command(
     epilog=exit_codes(POLL_CODES, success="success, or the job is still running", is_ranked=False)
 )
-@click.argument("ticket", shell_complete=options.complete_ticket)
+@click.argument("ticket", shell_complete=complete_ticket)
 @options.host_options
 @options.json_option()
 @options.debug

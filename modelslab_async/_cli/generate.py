@@ -13,21 +13,23 @@ from .. import ENDPOINTS, Client, Downloads, Ticket
 from .._transport.credentials import MissingApiKey
 from . import options, output
 from .account_limit_options import AccountLimits, submitting_account_options
-from .endpoint_options import EndpointCommand, extra_parameters_option, make_requests
-from .event_loop import run_async
-from .exit_codes_and_advice import SUBMIT_CODES, exit_codes
-from .generation_run import GenerationRun
-from .ticket_arguments import (
+from .cli_errors import Interrupted
+from .client_factory import (
     DEFAULT_SUBMIT_TIMEOUT_S,
     UnusableKey,
     find_credentials,
     make_client,
     missing_key_message,
 )
+from .endpoint_options import EndpointCommand, extra_parameters_option, make_requests
+from .event_loop import run_async
+from .exit_codes_and_advice import SUBMIT_CODES, exit_codes
+from .generation_run import GenerationRun
+from .shell_completion import complete_endpoint
 
 
 @click.command(cls=EndpointCommand, epilog=exit_codes(SUBMIT_CODES))
-@click.argument("endpoint", shell_complete=options.complete_endpoint)
+@click.argument("endpoint", shell_complete=complete_endpoint)
 @extra_parameters_option("Any other parameter, by the name that the service gives it.")
 @click.option(
     "--out",
@@ -97,7 +99,7 @@ def generate(
     try:
         run_async(run.execute(client, downloads, timeout))
     except KeyboardInterrupt:
-        raise options.Interrupted(run.interrupted_message()) from None
+        raise Interrupted(run.interrupted_message()) from None
     return run.print_summary()
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from .. import ENDPOINTS, FAMILIES, Endpoint
 from .._registry.suggestions import did_you_mean
 from . import options, output
+from .shell_completion import complete_endpoint
 
 _COLUMNS = (
     "name",
@@ -124,7 +125,7 @@ def _print_detail(endpoint: Endpoint) -> None:
 
 
 @click.command()
-@click.argument("pattern", required=False, shell_complete=options.complete_endpoint)
+@click.argument("pattern", required=False, shell_complete=complete_endpoint)
 @options.json_option()
 @options.debug
 def endpoints(pattern: str | None, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from .. import FAMILIES, Family
 from . import options, output
+from .shell_completion import complete_family
 from .ticket_arguments import find_family
 
 _COLUMNS = ("name", "method", "url", "id_in", "key_in", "key", "status", "output", "doc", "note")
@@ -41,7 +42,7 @@ def _cells(family: Family) -> list[Text]:
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=options.complete_family)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_family)
 @options.json_option()
 @options.debug
 def families(names: tuple[str, ...], *, as_json: bool) -> None:

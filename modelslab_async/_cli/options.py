@@ -1,7 +1,6 @@
 """Options and checks that several commands share. No option takes a key."""
 
 # A key on the command line would stay in the shell's history and be visible to other users.
-
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,8 +8,7 @@ from typing import Any, TypeVar
 import click
 from attrs import define
 
-from .. import FAMILIES
-from .exit_codes_and_advice import INTERRUPTED, USAGE
+from .shell_completion import complete_ticket
 
 F = TypeVar("F", bound=Callable[..., object])
 """The function of a command, which a decorator returns."""
@@ -36,18 +34,6 @@ class NumberRange(click.FloatRange):
         return number
 
 
-class Interrupted(click.ClickException):
-    """The user pressed Ctrl-C. The message says how to resume."""
-
-    exit_code = INTERRUPTED
-
-
-class MissingExtra(click.ClickException):
-    """The command needs a package that is not installed."""
-
-    exit_code = USAGE
-
-
 def _parse_range(
     _context: click.Context, _parameter: click.Parameter, value: str
 ) -> tuple[float, float]:
@@ -65,29 +51,6 @@ def _parse_range(
 
 def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001
     context.ensure_object(ProgramSettings).debug |= value
-
-
-def complete_family(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    """Return the families that begin with the typed text."""
-    return [name for name in FAMILIES if name.startswith(incomplete)]
-
-
-def complete_ticket(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    """Return the beginnings of tickets, such as `images:`, that begin with the typed text."""
-    return [f"{name}:" for name in FAMILIES if f"{name}:".startswith(incomplete)]
-
-
-def complete_endpoint(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[str]:
-    """Return the endpoints that a shell can complete to."""
-    from .. import ENDPOINTS  # noqa: PLC0415 -- most commands do not need the table.
-
-    return [name for name in ENDPOINTS if name.startswith(incomplete)]
 
 
 tickets = click.argument(
@@ -193,24 +156,3 @@ def download_options(command: F) -> F:
     ):
         command = option(command)
     return command
-
-
-def missing_pyarrow(need: str) -> MissingExtra:
-    """Return the error that says what needs pyarrow, and how to install it."""
-    return MissingExtra(
-        f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
-        "pip install pyarrow if you run from a clone"
-    )
-
-
-def require_emulator() -> None:
-    """
-    Make sure that the emulator can be imported.
-
-    Raises:
-        MissingExtra: A package is missing. The message says what to install.
-    """
-    try:
-        from .. import emulator  # noqa: F401, PLC0415 -- an extra.
-    except ModuleNotFoundError as missing:
-        raise MissingExtra(str(missing)) from None

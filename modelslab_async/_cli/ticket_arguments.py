@@ -4,30 +4,20 @@ import asyncio
 import codecs
 import os
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import TypeVar
 
 import click
 
-from .. import FAMILIES, Client, Event, Family, Pace, Submitted, Ticket
+from .. import FAMILIES, Family, Ticket
 from .._registry.suggestions import did_you_mean
-from .._transport.credentials import Credentials, MissingApiKey
-from .account_limit_options import AccountLimits
-from .exit_codes_and_advice import BAD_KEY
+from .._transport.credentials import Credentials
+from .client_factory import find_credentials, require_key
 
 T = TypeVar("T")
 STDIN = "-"
-DEFAULT_SUBMIT_TIMEOUT_S = 120.0
 _CHUNK_BYTES = 65536
 _MAX_BUFFERED_CHUNKS = 4
-# With this, `unsent_timeout` ends a submit before the number of its attempts does.
-_LEAST_PAUSE_S = 15.0
-
-
-class UnusableKey(click.ClickException):
-    """A key is missing or malformed."""
-
-    exit_code = BAD_KEY
 
 
 def find_family(name: str) -> Family:
@@ -70,7 +60,7 @@ def parse_pollable_ticket(text: str, credentials: Credentials) -> Ticket:
         UnusableKey: There is no key for the family of the ticket.
     """
     ticket = parse_ticket(text)
-    _require_key(lambda: credentials.key_for(find_family(ticket.family).tier))
+    require_key(lambda: credentials.key_for(find_family(ticket.family).tier))
     return ticket
 
 
@@ -90,64 +80,6 @@ def check_tickets(texts: Iterable[str]) -> Credentials:
         if text != STDIN:
             parse_pollable_ticket(text, credentials)
     return credentials
-
-
-def find_credentials() -> Credentials:
-    """
-    Return the keys from the environment.
-
-    Raises:
-        UnusableKey: There is no key, or a key is malformed.
-    """
-    return _require_key(lambda: Credentials.resolve(None, None))
-
-
-def _require_key(get: Callable[[], T]) -> T:
-    try:
-        return get()
-    except MissingApiKey as error:
-        raise UnusableKey(missing_key_message(error)) from None
-    except ValueError as error:
-        raise UnusableKey(str(error)) from None
-
-
-def missing_key_message(error: MissingApiKey) -> str:
-    """Return the message about a missing key, with the environment variable to set."""
-    return f"{error.need}; set {error.variable}"
-
-
-def make_client(
-    base_url: str | None,
-    legacy_base_url: str | None,
-    on_event: Callable[[Event], object] | None = None,
-    on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
-    *,
-    limits: AccountLimits | None = None,
-    max_submits: int | None = None,
-    unsent_timeout: float = 30.0,
-    submit_timeout: float = DEFAULT_SUBMIT_TIMEOUT_S,
-) -> Client:
-    """
-    Make a client for these base URLs.
-
-    Raises:
-        click.UsageError: A base URL is malformed, or the account has other limits.
-        AccountError: The file of the account cannot be used.
-    """
-    try:
-        return Client(
-            base_url=base_url,
-            legacy_base_url=legacy_base_url,
-            on_event=on_event,
-            on_submitted=on_submitted,
-            max_submits=max_submits,
-            unsent_timeout=unsent_timeout,
-            pace=Pace(max_failures=max(Pace().max_failures, int(unsent_timeout / _LEAST_PAUSE_S))),
-            submit_timeout=submit_timeout,
-            **(limits or AccountLimits()).client_arguments(),
-        )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
 
 
 async def iter_tickets(

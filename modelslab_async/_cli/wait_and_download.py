@@ -22,9 +22,10 @@ from .. import (
 from .._transport.credentials import Credentials
 from . import options, output
 from .account_limit_options import AccountLimits, account_options
+from .client_factory import make_client
 from .exit_codes_and_advice import WAIT_CODES, exit_code_for, exit_codes, explain
 from .exit_tally import ExitTally, run_with_tally
-from .ticket_arguments import check_tickets, iter_tickets, make_client
+from .ticket_arguments import check_tickets, iter_tickets
 
 
 @click.command(epilog=exit_codes(WAIT_CODES))

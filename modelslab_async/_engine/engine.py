@@ -22,7 +22,7 @@ from .._scheduling.hosts import Hosts
 from .._scheduling.rate_limiter import even_poll_rates
 from .._scheduling.schedule import Schedule
 from .._scheduling.watcher_protocol import Watcher
-from .._submitting.endpoint_service import EndpointService
+from .._submitting.endpoint_requests import EndpointRequests
 from .._submitting.paid_submit_budget import SubmitBudget
 from .._submitting.slot_polls import SlotPolls
 from .._submitting.slots import Slots
@@ -79,7 +79,7 @@ class Engine:
             workers=settings.workers,
             listeners=self.listeners,
         )
-        self.endpoints = EndpointService(endpoints, families, sender)
+        self.endpoints = EndpointRequests(endpoints, families, sender)
         self.webhooks = WebhookAddresses()
         self.submitter = Submitter(
             self.endpoints,

@@ -14,7 +14,7 @@ from .._models.argument_checks import (
     check_type,
 )
 from .._models.events import Event, Submitted
-from .._polling.status_client import with_base_urls
+from .._polling.base_urls import with_base_urls
 from .._registry.endpoint import Endpoint
 from .._registry.endpoints import ENDPOINTS
 from .._registry.families import FAMILIES

@@ -1,13 +1,12 @@
 """StatusClient: polls one ticket once, from URL to reply. It never waits and never retries."""
 
 import logging
-import os
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import suppress
 from itertools import product
-from typing import Protocol, Self, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from typing import Protocol
+from urllib.parse import urlsplit
 
 from .._models.errors import ModelsLabError
 from .._models.key_tier import Tier
@@ -18,7 +17,6 @@ from .._parsing.reply_cache import CachedProcessing, ReplyCache
 from .._parsing.status import is_known_status
 from .._registry.family import Family
 from .._registry.suggestions import did_you_mean
-from .._registry.url_template import BASE_URL, LEGACY_BASE_URL
 from .._transport.sender import Sender
 from .._transport.transport_protocol import Response
 
@@ -190,52 +188,3 @@ class StatusClient:
             family,
             status,
         )
-
-
-class _Row(Protocol):
-    """A family or an endpoint. Its URL begins with one of the service's two base URLs."""
-
-    def with_hosts(self, *, base: str, legacy: str) -> Self: ...
-
-
-_RowT = TypeVar("_RowT", bound=_Row)
-
-
-def with_base_urls(
-    rows: Mapping[str, _RowT], *, base_url: str | None, legacy_base_url: str | None
-) -> dict[str, _RowT]:
-    """
-    Return families or endpoints whose URLs begin with the right base URLs.
-
-    A base URL comes from the argument, the environment variable or the default, in this order.
-
-    Raises:
-        ValueError: A base URL is not a URL of http or https.
-    """
-    base = _checked_base_url(base_url, "MODELSLAB_BASE_URL", BASE_URL)
-    legacy = _checked_base_url(legacy_base_url, "MODELSLAB_LEGACY_BASE_URL", LEGACY_BASE_URL)
-    return {name: row.with_hosts(base=base, legacy=legacy) for name, row in rows.items()}
-
-
-def _checked_base_url(given: str | None, variable: str, default: str) -> str:
-    url = (given or os.environ.get(variable) or default).rstrip("/")
-    parts = _split_plain_url(url)
-    if parts is None:
-        source = "base_url" if given else variable
-        raise ValueError(f"{source} is a URL such as {default!r}, got {url!r}")
-    if parts.username or parts.password:
-        raise ValueError("a base URL contains no user name and no password")
-    # Other clients of the service write its base URL without "/api". Accept both forms.
-    return url if parts.path else f"{url}/api"
-
-
-def _split_plain_url(url: str) -> SplitResult | None:
-    """Split an http or https URL. Return None for another text, or for a URL with a query."""
-    if not (url.isascii() and url.isprintable()) or set(url) & set(" {}?#"):
-        return None
-    try:
-        parts = urlsplit(url)
-        is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        return None
-    return parts if is_valid else None

@@ -9,8 +9,9 @@ from attrs.validators import in_, matches_re
 
 from .._models.key_tier import Tier
 from .family import Call, KeyLocation, Medium, Method
+from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .suggestions import closest_name
-from .url_template import BASE_URL, LEGACY_BASE_URL, fill_hosts, is_absolute_url, placeholders
+from .url_template import fill_hosts, is_absolute_url, placeholders
 
 # In the documentation, a parameter takes a file if its name contains one of these words. There are
 # exceptions: two switches and a number have such a name but take no file, and some parameters named

@@ -15,7 +15,8 @@ from attrs import evolve
 
 from .endpoint import Endpoint
 from .rows import (
-    enterprise_images,
+    audio,
+    enterprise_image_models,
     face_swaps,
     image_editing,
     images,
@@ -25,7 +26,6 @@ from .rows import (
     trainings_and_workflows,
     utilities,
     videos,
-    voices,
 )
 
 _ROWS = (
@@ -34,9 +34,9 @@ _ROWS = (
     *interiors.ROWS,
     *face_swaps.ROWS,
     *videos.ROWS,
-    *voices.ROWS,
+    *audio.ROWS,
     *models_3d.ROWS,
-    *enterprise_images.ROWS,
+    *enterprise_image_models.ROWS,
     *trainings_and_workflows.ROWS,
     *legacy_host.ROWS,
     *utilities.ROWS,

@@ -10,14 +10,8 @@ from attrs.validators import in_, matches_re
 from .._models.key_tier import Tier
 from .._models.short_repr import short_repr
 from .._models.ticket import Ticket
-from .url_template import (
-    BASE_URL,
-    LEGACY_BASE_URL,
-    fill_hosts,
-    is_absolute_url,
-    placeholders,
-    split_at_placeholders,
-)
+from .service_hosts import BASE_URL, LEGACY_BASE_URL
+from .url_template import fill_hosts, is_absolute_url, placeholders, split_at_placeholders
 
 Method: TypeAlias = Literal["GET", "POST"]
 KeyLocation: TypeAlias = Literal["body", "header", "query"]

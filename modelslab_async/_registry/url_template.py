@@ -1,10 +1,10 @@
-"""URL templates: the two hosts of the service and the placeholders of a path. Sends nothing."""
+"""URL templates: placeholders of the hosts and of the path. It sends nothing."""
 
 import re
 from urllib.parse import urlsplit
 
-BASE_URL = "https://modelslab.com/api"
-LEGACY_BASE_URL = "https://stablediffusionapi.com/api"
+from .service_hosts import BASE_URL, LEGACY_BASE_URL
+
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _HOST_PLACEHOLDERS = ("base", "legacy")
 

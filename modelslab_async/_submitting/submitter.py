@@ -26,7 +26,7 @@ from .._parsing.webhook_ids import WebhookHint
 from .._scheduling.pace_protocol import RetryLimits
 from .active_submit import ActiveSubmit
 from .early_webhook_ids import EarlyWebhooks
-from .endpoint_service import CLOSED_MESSAGE, EndpointService
+from .endpoint_requests import CLOSED_MESSAGE, EndpointRequests
 from .paid_submit_budget import SubmitBudget
 from .slots import Slots
 from .submit_exchange import SubmitExchange, SubmitReply, uncertain_error
@@ -56,7 +56,7 @@ class Submitter:
     Each submit is sent in a task of its own. So the ticket is not lost if the caller is cancelled.
 
     Args:
-        endpoint_service: Checks requests and uploads their files.
+        endpoint_requests: Checks requests and uploads their files.
         exchange: Sends one submit once.
         budget: Limits the number of submits.
         make_slots: Makes the slots of one key.
@@ -75,7 +75,7 @@ class Submitter:
 
     def __init__(
         self,
-        endpoint_service: EndpointService,
+        endpoint_requests: EndpointRequests,
         exchange: SubmitExchange,
         *,
         budget: SubmitBudget,
@@ -88,7 +88,7 @@ class Submitter:
         webhooks: WebhookAddresses,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._endpoint_service = endpoint_service
+        self._endpoint_requests = endpoint_requests
         self._exchange = exchange
         self._budget = budget
         self._make_slots = make_slots
@@ -103,7 +103,7 @@ class Submitter:
         self._numbers = itertools.count()
         self._submit_tasks: set[asyncio.Task[SubmitResult]] = set()
         self._early_webhooks = EarlyWebhooks()
-        self._uploader = Uploader(partial(endpoint_service.ask, UPLOAD_ENDPOINT, timeout=timeout))
+        self._uploader = Uploader(partial(endpoint_requests.ask, UPLOAD_ENDPOINT, timeout=timeout))
 
     async def submit(
         self,
@@ -143,8 +143,8 @@ class Submitter:
         submit_recorder: SubmitRecorder,
         progress: SubmitProgress,
     ) -> SubmitReply | CallbackFailure:
-        self._endpoint_service.check_open()
-        slots = self._slots_of(tier := self._endpoint_service.key_tier(submit_request))
+        self._endpoint_requests.check_open()
+        slots = self._slots_of(tier := self._endpoint_requests.key_tier(submit_request))
         active = ActiveSubmit(
             request=submit_request,
             number=next(self._numbers),
@@ -171,7 +171,7 @@ class Submitter:
             pause = active.retries.pause_after(result)
             active.notifier.retried(result, pause)
             if pause:
-                await self._endpoint_service.sleep_while_open(pause)
+                await self._endpoint_requests.sleep_while_open(pause)
 
     def tickets_for(self, hint: WebhookHint) -> set[Ticket]:
         """Return the open tickets whose requests carried the track_id of a webhook."""
@@ -184,7 +184,7 @@ class Submitter:
 
     async def aclose(self) -> None:
         """Reject waiting submits. Await submits in flight, because they may start paid work."""
-        self._endpoint_service.close()
+        self._endpoint_requests.close()
         for slots in self.slots.values():
             slots.close(ClientClosed(CLOSED_MESSAGE))
         while self._submit_tasks:
@@ -201,7 +201,7 @@ class Submitter:
             age: The seconds since the submit.
         """
         with suppress(ValueError):
-            slots = self._slots_of(self._endpoint_service.tier_of(endpoint))
+            slots = self._slots_of(self._endpoint_requests.tier_of(endpoint))
             slots.hold(
                 ticket, endpoint=endpoint, submitted_at=asyncio.get_running_loop().time() - age
             )
@@ -216,20 +216,20 @@ class Submitter:
         active.progress.stage = "upload"
         try:
             # Check again, because the client may have been closed after this submit got its slot.
-            self._endpoint_service.check_open()
+            self._endpoint_requests.check_open()
             linked_request = await self._uploader.upload_files(
                 active.request,
                 active.links,
                 on_uploaded=active.notifier.uploaded,
                 connect_timeout=active.connect_timeout,
             )
-            self._endpoint_service.check_open()
+            self._endpoint_requests.check_open()
         except ModelsLabError as error:
             match error:
                 case RateLimited():
                     active.slots.apply_rate_limit(error, active.request.payload_hash)
                 case AuthenticationError() | PaymentRequired() if (
-                    self._endpoint_service.shares_upload_key(active.request)
+                    self._endpoint_requests.shares_upload_key(active.request)
                 ):
                     active.slots.reject_waiting(original_error(error))
             active.release_unsent()

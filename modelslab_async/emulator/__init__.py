@@ -10,8 +10,8 @@ from .faults.fault_plan import Faults
 from .faults.faulty_server import Traffic, run_faulty_server
 from .file_links import FileLinks
 from .job_intake import ReceivedSubmit
+from .job_settings import Jobs
 from .job_store import ScriptedReply
-from .jobs import Jobs
 from .server import run_server, serve
 from .webhook_sender import WebhookDelivery
 from .webhook_settings import Webhooks

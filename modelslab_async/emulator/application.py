@@ -16,8 +16,8 @@ from modelslab_async._registry.family import Family
 from . import shared_replies
 from .file_links import FileLinks
 from .job_intake import JobIntake
+from .job_settings import Jobs
 from .job_store import ScriptedReply
-from .jobs import Jobs
 from .request_handler import RequestHandler, json_response
 from .routes import Routes
 from .served_endpoints import SERVED_ENDPOINTS

@@ -12,8 +12,9 @@ from modelslab_async._registry.family import Family
 
 from . import reply_bodies
 from .family_reply_formats import default_suffix
+from .job import Job
+from .job_settings import Jobs
 from .job_store import JobStore
-from .jobs import Job, Jobs
 from .reply_bodies import URLBuilder
 from .routes import Routes, SubmitRoute
 from .served_endpoints import FAMILY_BY_DEPLOY_TYPE, FETCH_RESULT_FAMILY, family_name_of, suffix_of

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from modelslab_async._models.short_repr import short_repr
 from modelslab_async._registry.family import StatusRule
 
-from .jobs import Job
+from .job import Job
 from .routes import FamilyGroup
 
 _FIRST_ID = 134_000_001

@@ -9,7 +9,7 @@ from modelslab_async._registry.family import StatusRule
 
 from . import shared_replies
 from .family_reply_formats import format_of
-from .jobs import Job
+from .job import Job
 from .reply_bodies import READY_STAGE, STAGES, URLBuilder, date_of, meta_of, output_of
 
 _FORGED_URL = "https://forged.invalid/generations"

@@ -15,7 +15,7 @@ from modelslab_async._registry.family import StatusRule
 
 from . import shared_replies
 from .family_reply_formats import FamilyFormat, format_of
-from .jobs import Job
+from .job import Job
 from .media.files import MediaFile, as_base64, make_file
 from .routes import MEDIA_PATH
 

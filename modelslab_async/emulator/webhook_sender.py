@@ -14,7 +14,7 @@ from modelslab_async._registry.family import StatusRule
 
 from . import shared_replies
 from .background_tasks import BackgroundTasks
-from .jobs import Job
+from .job import Job
 from .planned_webhooks import PlannedWebhook, plan_forged_webhook, plan_webhooks, webhook_url_of
 from .reply_bodies import URLBuilder
 from .webhook_settings import Webhooks

@@ -16,7 +16,8 @@ from attrs import Factory, define
 
 from modelslab_async._account import sqlite_account
 from modelslab_async._account.postgres_account import PostgresAccount
-from modelslab_async._account.sqlite_account import SQLiteAccount, SQLiteMembership
+from modelslab_async._account.sqlite_account import SQLiteAccount
+from modelslab_async._account.sqlite_membership import SQLiteMembership
 
 _numbers = itertools.count()
 

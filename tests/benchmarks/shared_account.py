@@ -17,7 +17,7 @@ from typing import Any
 from modelslab_async import PostgresAccount, SQLiteAccount
 from modelslab_async._account.granted_poll_times import GrantedPollTimes
 from modelslab_async._account.membership_protocol import HeldTicket, KeyReport, SlotUse
-from modelslab_async._account.sqlite_account import SQLiteMembership
+from modelslab_async._account.sqlite_membership import SQLiteMembership
 from modelslab_async._models.ticket import Ticket
 
 KEY = "measured"

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from ... import Batch, UnusableFile
 from ..._batch.submission_keys import is_derived
 from ..._journal.result_queries import SubmittedKey
-from ..._submitting.endpoint_service import EndpointService
+from ..._submitting.endpoint_requests import EndpointRequests
 from .submission_input import SubmissionRow
 
 
@@ -33,7 +33,7 @@ class JournalComparison:
     async def find(
         cls,
         batch: Batch,
-        endpoints: EndpointService,
+        endpoints: EndpointRequests,
         rows: Sequence[SubmissionRow],
         *,
         saves_files: bool,
@@ -78,7 +78,7 @@ class JournalComparison:
             )
 
     async def conflicts(
-        self, rows: Sequence[SubmissionRow], endpoints: EndpointService
+        self, rows: Sequence[SubmissionRow], endpoints: EndpointRequests
     ) -> list[SubmissionRow]:
         """Return the rows whose keys are recorded for another endpoint or other parameters."""
         return [
@@ -90,7 +90,7 @@ class JournalComparison:
         ]
 
 
-async def _payload(row: SubmissionRow, endpoints: EndpointService) -> tuple[str, str]:
+async def _payload(row: SubmissionRow, endpoints: EndpointRequests) -> tuple[str, str]:
     """Return the endpoint of a row and the digest of its payload, "" if a file is gone."""
     try:
         submit_request = await endpoints.prepare(row.submission)

@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from ... import Batch, Downloads, Outcome, SaveResult, Unsubmitted
 from ..._models.ticket import NewTicket
-from ..._submitting.endpoint_service import EndpointService
+from ..._submitting.endpoint_requests import EndpointRequests
 from .journal_comparison import JournalComparison
 from .submission_input import SubmissionRow
 
@@ -100,7 +100,7 @@ class SubmitWork:
     """
 
     rows: Sequence[SubmissionRow]
-    endpoints: EndpointService
+    endpoints: EndpointRequests
     max_submits: int | None = None
     _finished_keys: frozenset[str] = frozenset()
 

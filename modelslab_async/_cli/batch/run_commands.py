@@ -9,10 +9,12 @@ from ..._models.ticket import NewTicket
 from ..._tables.ticket_columns import InputSpec
 from .. import options, output
 from ..account_limit_options import account_options
+from ..client_factory import find_credentials
 from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
 from ..options import F
-from ..ticket_arguments import find_credentials, find_family
+from ..shell_completion import complete_family
+from ..ticket_arguments import find_family
 from .export_file import check_export_file, check_export_format, is_same_file
 from .journal_option import journal, require_journal
 from .poll_or_submit_work import TicketWork
@@ -63,7 +65,7 @@ window_option = click.option(
 @click.option(
     "--family",
     metavar="NAME",
-    shell_complete=options.complete_family,
+    shell_complete=complete_family,
     help="The family of ids without a family.",
 )
 @click.option(

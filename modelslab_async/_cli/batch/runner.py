@@ -22,16 +22,17 @@ from ... import (
 )
 from ..._polling.status_client import UnknownFamily
 from ..._transport.credentials import MissingApiKey
-from .. import options, output
+from .. import output
 from ..account_limit_options import AccountLimits
+from ..cli_errors import Interrupted
+from ..client_factory import UnusableKey, make_client, missing_key_message
 from ..event_loop import run_async
 from ..exit_codes_and_advice import explain, explain_unsubmitted
 from ..exit_tally import ExitTally
 from ..result_record import result_record
-from ..ticket_arguments import UnusableKey, make_client, missing_key_message
-from .batch_summary import BatchSummary
 from .export_file import write_export
 from .interrupt import handle_interrupts
+from .journal_exit_codes import JournalExitCodes
 from .missing_saved_files import find_missing_files
 from .outage_log_filter import rare_outage_warnings
 from .poll_or_submit_work import BatchWork, WorkResult
@@ -90,7 +91,7 @@ def run_batch(
     try:
         summary = run_async(batch_run.execute(work))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise options.Interrupted(_interrupted_message(progress)) from None
+        raise Interrupted(_interrupted_message(progress)) from None
     except ValueError as error:
         raise _ticket_error(error) from None
     if plan.quiet:
@@ -99,7 +100,7 @@ def run_batch(
     elif not plan.as_json:
         print_summary(output.make_console(), progress)
     if progress.is_stopping:
-        raise options.Interrupted(_interrupted_message(progress))
+        raise Interrupted(_interrupted_message(progress))
     for line in summary.messages(progress.failed):
         output.print_message(line)
     tally.codes.update(summary.codes(progress.given_up))
@@ -134,7 +135,7 @@ class _BatchRun:
         self._progress = progress
         self._tally = tally
 
-    async def execute(self, work: BatchWork) -> BatchSummary:
+    async def execute(self, work: BatchWork) -> JournalExitCodes:
         """Run the batch, and return what the journal holds after it."""
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(self._client)
@@ -149,7 +150,7 @@ class _BatchRun:
                 await write_export(batch, self._plan.export)
             folder = self._plan.folder
             missing_files = None if folder is None else await find_missing_files(folder, batch)
-            return BatchSummary(await batch.report(), missing_files, await batch.uncertain())
+            return JournalExitCodes(await batch.report(), missing_files, await batch.uncertain())
 
     def _drain(self, batch: Batch) -> None:
         self._progress.is_stopping = True

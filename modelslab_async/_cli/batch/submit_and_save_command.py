@@ -8,15 +8,16 @@ from typing import Any, Final
 import click
 
 from ... import Batch
-from ..._submitting.endpoint_service import EndpointService
+from ..._submitting.endpoint_requests import EndpointRequests
 from ..._transport.credentials import MissingApiKey
-from .. import options, output
+from .. import output
 from ..account_limit_options import submitting_account_options
+from ..client_factory import UnusableKey, find_credentials, make_client, missing_key_message
 from ..endpoint_options import extra_parameters_option, find_endpoint
 from ..event_loop import run_async
 from ..exit_codes_and_advice import SUBMIT_CODES, exit_codes
 from ..exit_tally import ExitTally
-from ..ticket_arguments import UnusableKey, find_credentials, make_client, missing_key_message
+from ..shell_completion import complete_endpoint
 from .journal_comparison import JournalComparison
 from .poll_or_submit_work import SubmitWork
 from .run_commands import make_plan, run_options
@@ -38,7 +39,7 @@ OUTAGE_S: Final = 1800.0
 @click.option(
     "--endpoint",
     metavar="NAME",
-    shell_complete=options.complete_endpoint,
+    shell_complete=complete_endpoint,
     help="The endpoint of rows that name none in a column `endpoint`.",
 )
 @extra_parameters_option("A parameter of all rows that have no cell for it. Can be repeated.")
@@ -130,7 +131,7 @@ def _group_by_name(pairs: Sequence[tuple[str, str]]) -> Mapping[str, tuple[str, 
 
 
 def _read_rows(
-    table: str, spec: SubmissionSpec, endpoints: EndpointService, tally: ExitTally
+    table: str, spec: SubmissionSpec, endpoints: EndpointRequests, tally: ExitTally
 ) -> list[SubmissionRow]:
     """
     Read the whole table before anything is sent.
@@ -156,7 +157,7 @@ def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:
 
 
 def _print_dry_run(
-    plan: Plan, rows: Sequence[SubmissionRow], endpoints: EndpointService, tally: ExitTally
+    plan: Plan, rows: Sequence[SubmissionRow], endpoints: EndpointRequests, tally: ExitTally
 ) -> int:
     async def compare() -> tuple[JournalComparison, list[SubmissionRow]]:
         if not plan.path.exists():

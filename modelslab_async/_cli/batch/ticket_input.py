@@ -19,7 +19,7 @@ from ..._tables.ticket_rows import (
     ticket_text,
 )
 from ..._transport.credentials import Credentials
-from ..options import MissingExtra
+from ..cli_errors import MissingExtra
 from ..ticket_arguments import STDIN, parse_pollable_ticket
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ... import FAMILIES, Client, Pace
 from .. import options, output
+from ..cli_errors import Interrupted, require_emulator
 from ..event_loop import run_async
 from ..live_display import live_display
 from ..startup_interrupt import raise_on_interrupt
@@ -75,7 +76,7 @@ def demo(
     each job really ended. "noticed" is the time from that end until the client knew of it. At the
     end, the demo computes what the polling loops of other clients would have cost for these jobs.
     """
-    options.require_emulator()
+    require_emulator()
     from .emulator_process import EmulatorProcess  # noqa: PLC0415 -- it imports an extra.
 
     min_duration, max_duration = duration
@@ -97,7 +98,7 @@ def demo(
             pictures = run_async(_await_all(emulator, stats, pace, folder))
             jobs = emulator.jobs
     except KeyboardInterrupt:
-        raise options.Interrupted(
+        raise Interrupted(
             f"interrupted; {stats.completed:,} of {count:,} tickets had completed"
         ) from None
     _print_rows(stats.summary(min(stats.count, len(FAMILIES)), pace))

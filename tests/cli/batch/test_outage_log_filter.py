@@ -11,7 +11,7 @@ import pytest
 from modelslab_async import Request, Response, TransportError
 from modelslab_async._cli.batch.outage_log_filter import rare_outage_warnings
 from modelslab_async._cli.batch.submit_and_save_command import OUTAGE_S
-from modelslab_async._cli.ticket_arguments import make_client
+from modelslab_async._cli.client_factory import make_client
 
 
 def test_submit_of_a_batch_is_tried_for_half_an_hour(virtually, monkeypatch, caplog):

@@ -65,7 +65,7 @@ MUTATIONS = [
     ),
     Mutation(
         "submit sent by a closed client",
-        "_submitting/endpoint_service.py",
+        "_submitting/endpoint_requests.py",
         "        if self._closing.is_set():\n            raise ClientClosed(CLOSED_MESSAGE)",
         "        pass",
         CLOSING,

@@ -14,7 +14,7 @@ import pytest
 from attrs import fields_dict
 
 from modelslab_async import Failed, RateLimited, Ticket, TransientError, TransportError, Unresolved
-from modelslab_async._cli.batch.batch_summary import BatchSummary
+from modelslab_async._cli.batch.journal_exit_codes import JournalExitCodes
 from modelslab_async._cli.exit_codes_and_advice import code_for, worst_code
 from modelslab_async._polling.watchers import timed_out
 from modelslab_async.emulator import ScriptedReply
@@ -55,7 +55,7 @@ def counts(**some):
 )
 def test_every_count_has_its_exit_code(some, given_up, codes):
     """Open, given up, pending and unsaved tickets each have an exit code."""
-    assert codes == BatchSummary(counts(**some)).codes(given_up)
+    assert codes == JournalExitCodes(counts(**some)).codes(given_up)
 
 
 def test_uncertain_submits_have_their_exit_code():
@@ -63,7 +63,7 @@ def test_uncertain_submits_have_their_exit_code():
     submit = PendingSubmit(
         track_id="77", endpoint="realtime/text2img", payload_hash="", recorded_at=0.0
     )
-    summary = BatchSummary(counts(tickets=1, failed=1), uncertain=[submit])
+    summary = JournalExitCodes(counts(tickets=1, failed=1), uncertain=[submit])
     assert {1: 1, 9: 1} == summary.codes(given_up=0)
     assert 9 == worst_code(summary.codes(given_up=0))
 

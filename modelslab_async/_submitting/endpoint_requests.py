@@ -1,4 +1,4 @@
-"""EndpointService: checks requests, and calls endpoints that start no work and make no ticket."""
+"""EndpointRequests: checks requests to endpoints, and calls those that make no ticket."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from .uploader import UPLOAD_ENDPOINT
 CLOSED_MESSAGE = "the client was closed; nothing was started"
 
 
-class EndpointService:
+class EndpointRequests:
     """
     Checks requests before they are sent. Also calls the utility endpoints, which make no ticket.
 

@@ -11,7 +11,7 @@ from .missing_saved_files import MissingFiles
 
 
 @frozen
-class BatchSummary:
+class JournalExitCodes:
     """
     What a journal holds after a run.
 

@@ -1,0 +1,27 @@
+"""Webhook hints as JSON texts, the form in which an account stores them. It stores nothing."""
+
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from .._parsing.webhook_ids import WebhookHint
+
+# Hints are deleted after this many seconds. Clients with open tickets have read them by then,
+# because they read hints several times a second.
+MAX_AGE_S: Final = 60.0
+MAX_COUNT: Final = 10_000
+# The maximum length of a hint in characters. Longer hints are dropped, because no ticket has such
+# long ids.
+_MAX_LENGTH: Final = 2000
+
+
+def write_hints(hints: Iterable[WebhookHint]) -> list[str]:
+    """Convert hints to JSON texts. Drop hints that are too long to belong to a ticket."""
+    bodies = [json.dumps([hint.ids, hint.track_id]) for hint in hints]
+    return [body for body in bodies if len(body) <= _MAX_LENGTH]
+
+
+def read_hints(bodies: Iterable[str]) -> list[WebhookHint]:
+    """Convert JSON texts back to hints."""
+    contents = map(json.loads, bodies)
+    return [WebhookHint(tuple(ids), track_id) for ids, track_id in contents]

@@ -1,0 +1,210 @@
+"""SQLiteMembership: one client as a member of a `SQLiteAccount`. The file decides."""
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final, NamedTuple, TypeVar
+
+from attrs import evolve
+
+from .._journal.fair_write_lock import WriteLock, transaction
+from .._journal.process_identity import has_died, this_process
+from .._models.account_errors import AccountError, WrongAccount
+from .._parsing.webhook_ids import WebhookHint
+from .membership_protocol import Allotments, KeyAllotment, KeyReport, Pauses, Reports
+from .sqlite_hints import SharedHints
+from .sqlite_poll_times import take_poll_times
+from .sqlite_slots import SlotsOfKey, free_expired_slots, orphan_slots
+
+T = TypeVar("T")
+
+# A client that has not reported for this many seconds counts as dead. On Linux, a client also
+# counts as dead as soon as its process has ended.
+_LEASE_S: Final = 30.0
+LOCK_TIMEOUT_S: Final = 5.0
+
+
+class _Limits(NamedTuple):
+    """The limits of an account, and the time at which they were read."""
+
+    rate: float | None
+    queue: int | None
+    now: float
+
+
+class SQLiteMembership:
+    """
+    One client as a member of an `SQLiteAccount`. All access to the file is in a thread of its own.
+
+    Args:
+        path: The file of the account.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(self, path: str, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._path = path
+        self._client = secrets.randbits(62) + 1
+        self._process = this_process()
+        self._hints = SharedHints(self._client)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="modelslab_async account")
+        self._lock = WriteLock(LOCK_TIMEOUT_S)
+        self._db: sqlite3.Connection | None = None
+
+    async def exchange(self, reports: Reports) -> Allotments:
+        """
+        Record the client's usage, and return what the client may use from now on.
+
+        Raises:
+            AccountError: The file cannot be used.
+        """
+        return await self._run(lambda db: self._exchange(db, reports))
+
+    async def share_hints(self, hints: Sequence[WebhookHint]) -> Sequence[WebhookHint]:
+        """
+        Send webhook hints to the other clients. Return those that they sent since the last call.
+
+        Raises:
+            AccountError: The file cannot be used.
+        """
+        now = self.clock()
+        if hints:
+            await self._run(lambda db: self._hints.add(db, hints, now))
+        return await self._run(lambda db: self._hints.read_new(db, now), is_writing=False)
+
+    async def leave(self, reports: Reports) -> None:
+        """
+        Record the client's tickets, so that other clients can adopt them. Close the file.
+
+        Raises:
+            AccountError: The file cannot be used.
+        """
+        try:
+            await self._run(lambda db: self._leave(db, reports))
+        finally:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+            self._thread.shutdown(wait=False)
+
+    async def _run(
+        self, operation: Callable[[sqlite3.Connection], T], *, is_writing: bool = True
+    ) -> T:
+        def in_thread() -> T:
+            if self._db is None:
+                self._db = self._lock.run_exclusive(lambda: connect(self._path))
+            db = self._db
+            if not is_writing:
+                return operation(db)
+
+            def in_transaction() -> T:
+                with transaction(db):
+                    return operation(db)
+
+            return self._lock.run_exclusive(in_transaction)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
+        except sqlite3.Error as error:
+            raise to_account_error(error, self._path) from error
+
+    def _exchange(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
+        now = self.clock()
+        remove_dead_clients(db, now)
+        db.execute(
+            "INSERT OR REPLACE INTO clients (client, seen_at, process) VALUES (?, ?, ?)",
+            (self._client, now, self._process),
+        )
+        free_expired_slots(db, now)
+        limits = _limits(db, now)
+        return {key: self._exchange_key(db, key, report, limits) for key, report in reports.items()}
+
+    def _exchange_key(
+        self, db: sqlite3.Connection, key: str, report: KeyReport, limits: _Limits
+    ) -> KeyAllotment:
+        slots = SlotsOfKey(db=db, key=key, queue=limits.queue, client=self._client, now=limits.now)
+        poll_times: tuple[float, ...] | None = ()
+        if limits.rate is None:
+            poll_times = None
+        elif report.polls_wanted:
+            poll_times = take_poll_times(
+                *(db, key),
+                client=self._client,
+                rate=limits.rate,
+                wanted=report.polls_wanted,
+                now=limits.now,
+            )
+        return evolve(
+            slots.exchange(report.slots),
+            poll_times=poll_times,
+            pauses=_exchange_pauses(db, key, report.pauses),
+        )
+
+    def _leave(self, db: sqlite3.Connection, reports: Reports) -> Allotments:
+        allotments = self._exchange(db, reports)
+        db.execute("DELETE FROM clients WHERE client = ?", (self._client,))
+        orphan_slots(db, self.clock())
+        return allotments
+
+    def _close(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            # Everything is committed already, so a failing close loses nothing.
+            with suppress(sqlite3.Error):
+                db.close()
+
+
+def connect(path: str) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=0.0, isolation_level=None, check_same_thread=False)
+    try:
+        # With `synchronous = NORMAL`, a power cut may undo the latest commits. A power cut also
+        # ends all clients, so only the records of their latest submits are lost.
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.create_function("has_died", 1, has_died)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def remove_dead_clients(db: sqlite3.Connection, now: float) -> None:
+    """Remove clients that have died or stopped reporting. Other clients can adopt their tickets."""
+    removed = db.execute(
+        "DELETE FROM clients WHERE has_died(process) OR seen_at < ?", (now - _LEASE_S,)
+    ).rowcount
+    if removed:
+        orphan_slots(db, now)
+
+
+def _limits(db: sqlite3.Connection, now: float) -> _Limits:
+    """Return the account's limits. Record the time, so that a later reboot can be detected."""
+    db.execute("UPDATE limits SET last_seen = ?", (now,))
+    rate, queue = db.execute("SELECT rate, queue FROM limits").fetchone()
+    return _Limits(rate, queue, now)
+
+
+def _exchange_pauses(db: sqlite3.Connection, key: str, pauses: Pauses) -> Pauses:
+    row = db.execute("SELECT submits, polls FROM pauses WHERE key = ?", (key,)).fetchone()
+    recorded = Pauses() if row is None else Pauses(submits=row[0], polls=row[1])
+    merged = pauses.merge(recorded)
+    if merged != recorded:
+        db.execute(
+            "INSERT OR REPLACE INTO pauses (key, submits, polls) VALUES (?, ?, ?)",
+            (key, merged.submits, merged.polls),
+        )
+    return merged
+
+
+def to_account_error(error: sqlite3.Error, path: str) -> AccountError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:
+        return WrongAccount(
+            "this is no SQLite database; it was left as it is; give the path of an account, or of "
+            "a file that does not exist yet",
+            path=path,
+        )
+    return AccountError(
+        "the account cannot be used; see that its folder exists, may be written and has room "
+        f"(SQLite: {error})",
+        path=path,
+    )

@@ -1,0 +1,38 @@
+"""Errors that several commands end with. None of them shows a key."""
+
+import click
+
+from .exit_codes_and_advice import INTERRUPTED, USAGE
+
+
+class Interrupted(click.ClickException):
+    """The user pressed Ctrl-C. The message says how to resume."""
+
+    exit_code = INTERRUPTED
+
+
+class MissingExtra(click.ClickException):
+    """The command needs a package that is not installed."""
+
+    exit_code = USAGE
+
+
+def missing_pyarrow(need: str) -> MissingExtra:
+    """Return the error that says what needs pyarrow, and how to install it."""
+    return MissingExtra(
+        f'{need} needs pyarrow; install it with: pip install "modelslab-async[parquet]", or '
+        "pip install pyarrow if you run from a clone"
+    )
+
+
+def require_emulator() -> None:
+    """
+    Make sure that the emulator can be imported.
+
+    Raises:
+        MissingExtra: A package is missing. The message says what to install.
+    """
+    try:
+        from .. import emulator  # noqa: F401, PLC0415 -- an extra.
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(str(missing)) from None

@@ -1,0 +1,81 @@
+"""Makes the client of a command, with the keys of the environment. It never prints a key."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+
+from .. import Client, Event, Pace, Submitted
+from .._transport.credentials import Credentials, MissingApiKey
+from .account_limit_options import AccountLimits
+from .exit_codes_and_advice import BAD_KEY
+
+T = TypeVar("T")
+
+DEFAULT_SUBMIT_TIMEOUT_S = 120.0
+# With this, `unsent_timeout` ends a submit before the number of its attempts does.
+_LEAST_PAUSE_S = 15.0
+
+
+class UnusableKey(click.ClickException):
+    """A key is missing or malformed."""
+
+    exit_code = BAD_KEY
+
+
+def find_credentials() -> Credentials:
+    """
+    Return the keys from the environment.
+
+    Raises:
+        UnusableKey: There is no key, or a key is malformed.
+    """
+    return require_key(lambda: Credentials.resolve(None, None))
+
+
+def require_key(get: Callable[[], T]) -> T:
+    try:
+        return get()
+    except MissingApiKey as error:
+        raise UnusableKey(missing_key_message(error)) from None
+    except ValueError as error:
+        raise UnusableKey(str(error)) from None
+
+
+def missing_key_message(error: MissingApiKey) -> str:
+    """Return the message about a missing key, with the environment variable to set."""
+    return f"{error.need}; set {error.variable}"
+
+
+def make_client(
+    base_url: str | None,
+    legacy_base_url: str | None,
+    on_event: Callable[[Event], object] | None = None,
+    on_submitted: Callable[[Submitted], Awaitable[object]] | None = None,
+    *,
+    limits: AccountLimits | None = None,
+    max_submits: int | None = None,
+    unsent_timeout: float = 30.0,
+    submit_timeout: float = DEFAULT_SUBMIT_TIMEOUT_S,
+) -> Client:
+    """
+    Make a client for these base URLs.
+
+    Raises:
+        click.UsageError: A base URL is malformed, or the account has other limits.
+        AccountError: The file of the account cannot be used.
+    """
+    try:
+        return Client(
+            base_url=base_url,
+            legacy_base_url=legacy_base_url,
+            on_event=on_event,
+            on_submitted=on_submitted,
+            max_submits=max_submits,
+            unsent_timeout=unsent_timeout,
+            pace=Pace(max_failures=max(Pace().max_failures, int(unsent_timeout / _LEAST_PAUSE_S))),
+            submit_timeout=submit_timeout,
+            **(limits or AccountLimits()).client_arguments(),
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
