@@ -150,7 +150,7 @@ def complete_save(
     now: float,
 ) -> bool:
     """
-    Record that all files of a ticket are saved or, with `error`, that they could not be saved.
+    Record how the save of a ticket ended: with `error`, or else with all files saved.
 
     Return False, and record nothing, if the ticket no longer belongs to the run.
     """

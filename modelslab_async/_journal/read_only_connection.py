@@ -23,7 +23,7 @@ _CHANGED_MESSAGE: Final = "another process wrote to this journal during the read
 
 
 class _FileState(NamedTuple):
-    """The state of a journal's files, which changes when another process writes the journal."""
+    """The size and age of a journal's files. They change when another process writes the journal."""
 
     size: int
     modified_ns: int
@@ -53,7 +53,7 @@ def read(path: str, lock_timeout: float, operation: Callable[[sqlite3.Connection
 
 def check_readable(path: str, lock_timeout: float) -> None:
     """
-    Check that a journal without write access can be read.
+    Check that a journal can be read, although this process may not write it.
 
     Raises:
         JournalError: The journal cannot be read; the message says why.

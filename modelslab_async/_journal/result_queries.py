@@ -90,7 +90,7 @@ def results_of(db: sqlite3.Connection, tickets: Iterable[Ticket]) -> list[Record
 
 def submitted_keys(db: sqlite3.Connection, *, saves_files: bool) -> dict[str, SubmittedKey]:
     """
-    Return all recorded submits that have a key, by the key.
+    Return the recorded submits that have keys, in a dictionary by key.
 
     Args:
         db: The journal.

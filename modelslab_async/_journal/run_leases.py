@@ -80,7 +80,7 @@ class RunLeases:
         self, run_id: int, completions: Sequence[OutcomeRow], *, save_files: bool = False
     ) -> list[bool]:
         """
-        Write outcomes. Return for each whether it was written.
+        Write outcomes. Return for each outcome whether it was written.
 
         An outcome is only written if its ticket still belongs to this run. With `save_files`, the
         files of successes are queued to be saved.
@@ -102,7 +102,7 @@ class RunLeases:
         return await self._store.read(submits.orphaned, now=self._clock())
 
     async def submitted_keys(self, *, saves_files: bool) -> dict[str, SubmittedKey]:
-        """Return all recorded submits that have a key, by the key."""
+        """Return the recorded submits that have keys, in a dictionary by key."""
         return await self._store.read(result_queries.submitted_keys, saves_files=saves_files)
 
     async def claim_saves(
@@ -122,7 +122,7 @@ class RunLeases:
         self, run_id: int, row_id: int, *, error: str | None, argument: str = ""
     ) -> bool:
         """
-        Record that all files of a ticket are saved or, with `error`, that they could not be saved.
+        Record how the save of a ticket ended: with `error`, or else with all files saved.
 
         Return False, and record nothing, if the ticket no longer belongs to the run.
         """

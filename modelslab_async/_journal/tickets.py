@@ -95,7 +95,7 @@ def complete(
     save_files: bool = False,
 ) -> list[bool]:
     """
-    Write outcomes. Return for each whether it was written.
+    Write outcomes. Return for each outcome whether it was written.
 
     An outcome is only written if its ticket is open and belongs to this run. With `save_files`, the
     files of successes are queued to be saved.

@@ -1,4 +1,4 @@
-"""The server's reply to one request: Processing, Success or Failed. Values only; never parses."""
+"""The server's reply to one request: Processing, Success or Failed. It parses nothing."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
