@@ -167,7 +167,7 @@ class _Receiver:
             del self._fetched_at[oldest]
 
     async def _pass_on(self, ticket: Ticket, on_reply: OnReply) -> int:
-        """Fetch a ticket once, and hand its reply over."""
+        """Fetch a ticket once, and pass the reply to `on_reply`."""
         try:
             reply = await self._client.fetch(ticket)
         except ModelsLabError as error:

@@ -5,8 +5,8 @@ from typing import Final
 
 from .membership_protocol import MAX_LATENESS_S
 
-# One answer grants a client at most its share of the poll times of this many seconds, so that other
-# clients need not wait long for theirs.
+# In one answer, a client gets at most the polls of this many seconds, divided by the number of
+# clients that ask. So the other clients soon get theirs.
 _MAX_SHARE_S: Final = 0.25
 # The rate is shared by the clients that asked for poll times within this many seconds.
 _MAX_ASK_GAP_S: Final = 1.0

@@ -72,7 +72,8 @@ async def read_source(
     except asyncio.CancelledError:
         if is_cancelled():
             raise
-        # This task was not cancelled: the source awaited a task or future that was.
+        # This task itself was not cancelled. The source awaited a task or future that was
+        # cancelled.
         return RuntimeError(f"the source of {contents} was cancelled")
     except (KeyboardInterrupt, SystemExit):
         raise

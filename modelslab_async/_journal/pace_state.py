@@ -15,7 +15,7 @@ def save(db: sqlite3.Connection, state: Mapping[str, Any]) -> None:
 
 def load(db: sqlite3.Connection) -> dict[str, Any] | None:
     """
-    Return the state; None if there is none.
+    Return the saved state of the pace; None if there is none.
 
     Raises:
         JournalDamaged: The row does not contain a JSON object.

@@ -22,7 +22,7 @@ _ARROW_TYPES: Final[Mapping[ColumnType, str]] = {
 
 
 def outcome_row(each: RecordedOutcome, inputs: Sequence[InputColumn]) -> dict[str, Any]:
-    """Return the row of an outcome, with these columns of the caller's table."""
+    """Return the row of an outcome, with the columns `inputs` of the caller's table."""
     match each.outcome:
         case Success(output=output, message=message, raw=raw):
             state, reason = "success", ""

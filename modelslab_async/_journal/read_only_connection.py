@@ -23,7 +23,7 @@ _CHANGED_MESSAGE: Final = "another process wrote to this journal during the read
 
 
 class _FileState(NamedTuple):
-    """The size and age of a journal's files. They change when another process writes the journal."""
+    """What changes in a journal's files when another process writes the journal."""
 
     size: int
     modified_ns: int

@@ -1,3 +1,3 @@
-"""The version, read by the package and by its build."""
+"""The version of the package. The build of the package reads it from this file."""
 
 __version__ = "0.1.0"
