@@ -1,4 +1,4 @@
-"""What a poll changed, as values for the poller to act on. Nothing here decides anything."""
+"""What a poll changed, as values that tell the poller what to do. They decide nothing."""
 
 from attrs import frozen
 
@@ -30,8 +30,8 @@ class Effects:
     What one poll changed.
 
     Attributes:
-        completion: How the ticket ended; None if it is still open.
-        paused: The seconds of the pause that the poll caused for its host or key, if any.
+        completion: The end of the ticket; None if the ticket is still open.
+        paused: For how many seconds the poll makes its host or key pause; None for no pause.
     """
 
     completion: Completion | None = None

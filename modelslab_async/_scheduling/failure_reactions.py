@@ -32,11 +32,11 @@ from .hosts import Hosts
 @frozen
 class FailureReaction:
     """
-    What is to happen to the ticket whose poll failed.
+    What happens next to a ticket whose poll failed.
 
     Attributes:
         retry_at: When to poll the ticket again; None if the ticket ends.
-        paused: The seconds of the pause that the failure caused for its host or key, if any.
+        paused: For how many seconds the failure makes the host or the key pause; None for no pause.
     """
 
     retry_at: float | None = None
@@ -49,7 +49,7 @@ _END = FailureReaction()
 def react_to_failure(
     hosts: Hosts, entry: Entry, error: ModelsLabError, now: float, jitter: float
 ) -> FailureReaction:
-    """Pause or refuse hosts after a failed poll if needed. Return what happens to its ticket."""
+    """Pause hosts, or end their tickets, after a failed poll. Return what happens to its ticket."""
     match error:
         case RateLimited():
             return _react_to_rate_limit(hosts, entry, error, now, jitter)

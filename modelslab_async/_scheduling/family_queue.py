@@ -1,20 +1,20 @@
 """
 FamilyQueue: the queued tickets of one family, and how a backlog is spread after a pause.
 
-No operation takes long, however many tickets are queued. It never reads a clock.
+No operation takes long, even with a million tickets in the queue. It never reads a clock.
 
-While a host is paused or the machine is suspended, tickets fall due and none is polled. Polling
+While a host is paused or the machine is suspended, tickets become due, but none is polled. To poll
 all of them at once afterwards would be a burst. So a pause splits the queue:
 
     backlog heaps   what was queued when a pause ended, one heap for each pause
     current heap    what was pushed since; due as usual
 
-The polls of the backlog are spread over one step of the pace. So there are as many polls in that
-time as without the pause. The current heap does not wait for the backlog.
+The polls of the backlog are spread over one step of the pace. So the number of polls in that time
+is the same as without a pause. The current heap does not wait for the backlog.
 
-Entries that lose their last watcher are stale. They are dropped when they reach the front. If most
-entries are stale, or many backlogs remain, the queue is swept. Each push then moves a few entries
-of the oldest heap into the current one and drops the stale ones.
+An entry that has lost its last watcher is stale. It is dropped when it reaches the front. If most
+entries are stale, or many backlogs remain, the queue is swept: each push then moves a few entries
+from the oldest heap into the current heap, and drops the stale ones.
 """
 
 import math
@@ -25,20 +25,21 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-# From this many entries on, due times are rounded up, so that many entries share a bucket.
+# In a queue with at least this many entries, due times are rounded up, so that many entries share a
+# bucket.
 _MIN_SIZE_TO_ROUND = 4096
 _BUCKETS_PER_S = 128
 _MIN_STALE_TO_SWEEP = 64
 _SWEPT_PER_CALL = 8
 _MAX_HEAPS = 8
-# The longest gap between two polls of a backlog. Ten polls a second are no burst.
+# The gap between two polls of a backlog is at most this long. Ten polls a second are no burst.
 _MAX_BACKLOG_GAP_S = 0.1
-# If a timer fires late, the next polls of a backlog catch up on at most this delay.
+# If a timer fires late, the next polls of a backlog make up for at most this much of the delay.
 _MAX_CATCH_UP_S = 0.05
 
 
 class QueueEntry(Protocol):
-    """What can be queued. An entry without watchers is stale, and is dropped instead of polled."""
+    """An entry of the queue. Without watchers it is stale, and is dropped instead of polled."""
 
     due: float
 
@@ -52,11 +53,11 @@ E = TypeVar("E", bound=QueueEntry)
 @define(eq=False)
 class DueHeap(Generic[E]):
     """
-    Entries in the order of their due times, and of their arrival if the due times are the same.
+    Entries in the order of their due times, and then in the order of their arrival.
 
-    The heap holds each due time once, with a bucket of the entries that are due then. So an entry
-    of a long queue takes eight bytes, and a push costs the same at any length. In a long queue an
-    entry may become due up to 1/128 s later than its pace said.
+    The heap contains each due time once. A bucket holds all entries with that due time. So each
+    entry of a long queue takes only eight bytes, and a push takes the same time at any length. In a
+    long queue, an entry may be due up to 1/128 s later than its pace said.
     """
 
     _due_times: list[float] = field(factory=list[float])
@@ -67,7 +68,7 @@ class DueHeap(Generic[E]):
         return self._count
 
     def push(self, due: float, entry: E) -> None:
-        """Add an entry, and set its `due`, which may be rounded up."""
+        """Add an entry, and set its `due` to this time, rounded up in a long queue."""
         if self._count >= _MIN_SIZE_TO_ROUND and math.isfinite(due):
             due = math.ceil(due * _BUCKETS_PER_S) / _BUCKETS_PER_S
         self._count += 1
@@ -77,7 +78,7 @@ class DueHeap(Generic[E]):
             self._buckets[due] = [entry]
             entry.due = due
             return
-        # All entries of a bucket share one float object, which saves 24 bytes per entry.
+        # All entries of a bucket share one float object, which saves 24 bytes for each entry.
         entry.due = bucket[0].due
         bucket.append(entry)
 
@@ -86,7 +87,7 @@ class DueHeap(Generic[E]):
         return self._due_times[0] if self._due_times else None
 
     def peek(self) -> E:
-        """Return the first entry. The heap must not be empty."""
+        """Return the first entry without removing it. The heap must not be empty."""
         return self._buckets[self._due_times[0]][0]
 
     def pop(self) -> E:
@@ -97,13 +98,18 @@ class DueHeap(Generic[E]):
             del self._buckets[heappop(self._due_times)]
             return bucket[0]
         if isinstance(bucket, list):
-            # A deque pops fast at its front but is large, so only the first bucket becomes a deque.
+            # Make only the first bucket a deque: a deque pops fast at its front, but takes more
+            # memory.
             bucket = self._buckets[self._due_times[0]] = deque(bucket)
         return bucket.popleft()
 
     def pop_any(self) -> E:
-        """Remove and return the entry that is cheapest to remove. The heap must not be empty."""
-        # Removing the end of a heap's list leaves the heap in order.
+        """
+        Remove and return the entry that takes least time to remove.
+
+        The heap must not be empty.
+        """
+        # The list of a heap stays in heap order if its last item is removed.
         bucket = self._buckets[self._due_times[-1]]
         entry = bucket.pop()
         if not bucket:
@@ -120,14 +126,14 @@ class DueHeap(Generic[E]):
 
 @define(eq=False)
 class FamilyQueue(Generic[E]):
-    """Entries in the order of their due times, with gaps between the polls of a backlog."""
+    """The queued tickets of one family, with gaps between the polls of a backlog."""
 
     _heaps: list[DueHeap[E]] = field(factory=lambda: [DueHeap[E]()])
     _stale: int = 0
     _backlog_due: float = -math.inf
     _backlog_size: float = math.inf
     _is_sweeping: bool = False
-    # Cached, because the next due time is needed several times for each poll.
+    # The next due time is cached, because each poll needs it several times.
     _next_due: float | None = None
     _is_next_due_known: bool = True
 
@@ -138,11 +144,11 @@ class FamilyQueue(Generic[E]):
 
     @property
     def has_backlog(self) -> bool:
-        """Whether there are heaps besides the current one."""
+        """Whether there is any heap besides the current one."""
         return len(self._heaps) > 1
 
     def push(self, entry: E) -> None:
-        """Queue an entry by its due time."""
+        """Add an entry to the queue by its due time."""
         self._heaps[-1].push(entry.due, entry)
         if len(self._heaps) > 1:
             self._is_next_due_known = False
@@ -152,7 +158,7 @@ class FamilyQueue(Generic[E]):
             self._next_due = entry.due
 
     def mark_stale(self) -> None:
-        """Count an entry that has lost its last watcher. If most are stale, start to sweep."""
+        """Count one more stale entry. If most entries are stale, begin to sweep."""
         self._is_next_due_known = False
         self._stale += 1
         if (
@@ -166,7 +172,7 @@ class FamilyQueue(Generic[E]):
             self._sweep()
 
     def unmark_stale(self) -> None:
-        """Undo `mark_stale` for an entry that was drained before it lost its watcher."""
+        """Undo `mark_stale` for an entry that had left the queue before it became stale."""
         self._stale -= 1
 
     def next_due(self) -> float | None:
@@ -178,12 +184,12 @@ class FamilyQueue(Generic[E]):
 
     def pop(self, now: float, step: Callable[[E, float], float]) -> E:
         """
-        Remove and return the most overdue entry. `next_due` must not be after `now`.
+        Remove and return the most overdue entry. Call this only if an entry is due.
 
         Args:
             now: The current time.
             step: Returns the seconds between two polls of an entry. The polls of a backlog are
-                spread over that time.
+                spread over these seconds.
         """
         heap = self._heaps[0] if len(self._heaps) == 1 else self._most_overdue_heap(now)
         entry = heap.pop()
@@ -194,7 +200,7 @@ class FamilyQueue(Generic[E]):
         return entry
 
     def spread_backlog(self, now: float) -> None:
-        """Turn all queued entries into a backlog, because none was polled for a while."""
+        """Turn all queued entries into a backlog after a time in which none was polled."""
         self._is_next_due_known = False
         self._backlog_due = now
         self._backlog_size = max(1, len(self) - self._stale)
@@ -202,7 +208,7 @@ class FamilyQueue(Generic[E]):
         self._is_sweeping = self._is_sweeping or len(self._heaps) > _MAX_HEAPS
 
     def drain(self) -> list[E]:
-        """Remove all entries. Return those that have a watcher, in no particular order."""
+        """Remove all entries. Return the entries that have a watcher, in no particular order."""
         entries = [entry for heap in self._heaps for entry in heap.drain()]
         watched = [entry for entry in entries if entry.watchers]
         self._stale -= len(entries) - len(watched)
@@ -249,7 +255,7 @@ class FamilyQueue(Generic[E]):
         return max(due, self._backlog_due)
 
     def _sweep(self) -> None:
-        """Move a few entries of the oldest heap to the current one, and drop stale ones."""
+        """Move a few entries from the oldest heap to the current heap. Drop the stale ones."""
         oldest, current = self._heaps[0], self._heaps[-1]
         for _ in range(min(_SWEPT_PER_CALL, len(oldest))):
             entry = oldest.pop_any()

@@ -9,9 +9,10 @@ class FirstPollHints:
     What is known of a ticket when it is first watched.
 
     Attributes:
-        eta: Seconds until the server expects the job to be done; None if it gave no eta.
-        just_submitted: Whether it was submitted just now, so that an immediate poll is useless.
-        expects_webhook: Whether a webhook will report its end, so that polls can be rarer.
+        eta: The seconds until the server expects the job to be done; None if there is no eta.
+        just_submitted: Whether the ticket was submitted just now, so that an immediate poll is
+            useless.
+        expects_webhook: Whether a webhook will report the ticket's end, so that polls can be rarer.
     """
 
     eta: float | None = None

@@ -3,9 +3,9 @@ HostHealth: whether a host answers requests with one key. It holds no ticket.
 
     unproven ──answer──> proven ──10 failures in a row, or a rate limit──> paused ──time──> unproven
 
-A proven host is polled freely. An unproven host gets one poll as a probe, and the next one only
-after an answer or a growing delay. So a wrong key or a dead server costs only a few requests,
-however many tickets wait.
+A proven host is polled freely. An unproven host gets one poll as a probe. The next poll follows
+after an answer to the probe, or after a delay that grows with each probe. So a wrong key or a dead
+server costs only a few requests, even if a million tickets wait.
 """
 
 import math
@@ -15,22 +15,23 @@ from attrs import define
 from .._models.errors import TransientError
 
 _FAILURES_BEFORE_PAUSE = 10
-# The time between two failures counts as silence of the host, up to this many seconds. If more time
-# has passed, the machine was probably suspended.
+# The time between two failures counts as silence of the host, but at most this many seconds of it.
+# If more time has passed, the machine was probably suspended.
 _MAX_SILENCE_GAP_S = 120.0
 
 
 @define(eq=False)
 class HostHealth:
     """
-    What the latest polls said about one host.
+    What the latest polls show about one host.
 
     Attributes:
         paused_until: No poll starts before this time.
         is_proven: Whether the host has answered since its last pause or refusal of the key.
-        is_answering: Whether the latest news is an answer, so that another one changes nothing.
-        last_error: The latest failure since the last answer.
-        silent_s: For how many seconds polls have failed without any answer.
+        is_answering: Whether the latest poll was answered, so that one more answer changes nothing.
+        last_error: The error of the latest poll that failed after the last answer; None for no
+            error.
+        silent_s: For how many seconds all polls have failed.
     """
 
     paused_until: float = -math.inf
@@ -45,7 +46,7 @@ class HostHealth:
     _was_paused: bool = False
 
     def record_answer(self) -> bool:
-        """Note that the host answered. Return whether this is the first answer after a pause."""
+        """Record an answer of the host. Return whether it is the first answer after a pause."""
         was_paused, self._was_paused = self._was_paused, False
         self.is_proven = self.is_answering = True
         self.reset_silence()
@@ -53,17 +54,21 @@ class HostHealth:
         return was_paused
 
     def reset_silence(self) -> None:
-        """Forget the silence and the last error, for example after a refusal."""
+        """Forget how long the host was silent, and its last error."""
         self.silent_s = 0.0
         self._failed_at = math.inf
         self.last_error = None
 
     def distrust(self) -> None:
-        """Take the host for unproven, because it refused the key or a connection."""
+        """Regard the host as unproven, because it refused the key or a connection."""
         self.is_proven = self.is_answering = False
 
     def record_failure(self, error: TransientError, poll_started: float, now: float) -> int:
-        """Count a failed poll. Return the pauses in a row if it causes a pause, else 0."""
+        """
+        Count a failed poll.
+
+        If it causes a pause, return the number of pauses in a row, else 0.
+        """
         self.is_answering = False
         self.last_error = error
         self.silent_s += min(max(0.0, now - self._failed_at), _MAX_SILENCE_GAP_S)
@@ -74,7 +79,11 @@ class HostHealth:
         return self.record_pause(poll_started)
 
     def record_pause(self, poll_started: float) -> int:
-        """Count a pause. Return the pauses in a row; 0 if the poll began before the last pause."""
+        """
+        Count a pause, and return the number of pauses in a row.
+
+        Return 0 if the poll that causes the pause began before the last pause.
+        """
         if poll_started < self._paused_at:
             return 0
         self.is_answering = False
@@ -82,7 +91,7 @@ class HostHealth:
         return self._pause_streak
 
     def pause(self, now: float, seconds: float) -> None:
-        """Allow no poll for some seconds. After that the host is unproven."""
+        """Allow no poll of the host for some seconds. After that, the host is unproven."""
         self.distrust()
         self._was_paused = True
         self._paused_at = now

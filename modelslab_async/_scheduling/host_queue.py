@@ -1,8 +1,8 @@
 """
-HostQueue: the open tickets of one key at one host, and when the next may be polled.
+HostQueue: the open tickets of one key at one host, and when the next one may be polled.
 
-A pause or a refusal applies to all these tickets. Families take turns, so that a long queue of one
-family does not delay another. It never polls.
+A pause or a refusal applies to all these tickets. The families of the tickets take turns, so that a
+long queue of one family does not delay another family. It never polls.
 """
 
 import math
@@ -38,9 +38,10 @@ class WebhookState:
     What webhooks have said about one ticket.
 
     Attributes:
-        expects_webhook: Whether a webhook will report the end, so that polls can be rarer.
-        nudged_in_flight: Whether a webhook or `Client.nudge` came while a poll was in flight.
-        last_nudge_due: The time at which the last nudge made the ticket due.
+        expects_webhook: Whether a webhook will report the ticket's end, so that polls can be rarer.
+        nudged_in_flight: Whether a webhook or `Client.nudge` came during the poll that is in
+            flight.
+        last_nudge_due: When the ticket was due because of the last webhook or nudge.
     """
 
     expects_webhook: bool = False
@@ -51,16 +52,18 @@ class WebhookState:
 @define(eq=False, weakref_slot=False)
 class Entry:
     """
-    One open ticket, however many watchers it has.
+    One open ticket, with one or more watchers.
 
-    A million entries must fit into memory. So state that few entries need is in separate objects,
-    and entries share float objects for their times.
+    A million entries must fit into memory. So separate objects hold what only few entries need, and
+    entries share the float objects of their times.
 
     Attributes:
-        due: When to poll the ticket next. While a poll is in flight, when that poll was due.
+        due: When the next poll of the ticket is due. While a poll is in flight, when that poll was
+            due.
         poll_started: When the poll in flight started; -inf if no poll is in flight.
-        last_running: When the job was last seen running; before that, when the ticket was added.
-        expected_done: The time of the end if the server's first eta is right; None without an eta.
+        last_running: When a poll last saw the job running. If none did, when the ticket was added.
+        expected_done: When the job ends if the server's first eta is right; None if there is no
+            eta.
     """
 
     ticket: Ticket
@@ -83,7 +86,7 @@ class Entry:
 
     @property
     def eta(self) -> float | None:
-        """The age in seconds at which the server expects the end; None if it gave no eta."""
+        """The job's age in seconds when the server expects its end; None if there is no eta."""
         return None if self.expected_done is None else self.expected_done - self.added
 
     @property
@@ -95,15 +98,15 @@ class Entry:
 @define(eq=False)
 class PendingRefusal:
     """
-    A refusal, and the entries that it still has to end.
+    A refusal by the server, and the tickets that it ends but that have not ended yet.
 
-    Ending a million entries at once would block the event loop, so they are ended in slices.
+    To end a million tickets at once would block the event loop, so they are ended in slices.
 
     Attributes:
-        error: The refusal.
-        entries: The entries that the refusal still has to end.
-        was_in_flight: Whether the entries were in flight when the refusal came. Such an entry may
-            be queued again by now. Entries that were queued have left the queue.
+        error: The error of the refusal.
+        entries: The entries of the tickets that have not ended yet.
+        was_in_flight: Whether polls of the entries were in flight when the refusal came. Such an
+            entry may be in the queue again by now. All other entries have left the queue.
     """
 
     error: ModelsLabError
@@ -114,9 +117,10 @@ class PendingRefusal:
 @define(eq=False)
 class HostQueue:
     """
-    A queue for each family of one key at one host.
+    The open tickets of one key at one host, in one queue for each family.
 
-    The next poll is for the family that was polled least recently, and for its most overdue ticket.
+    The next poll is for the family that has waited longest for a poll, and there for the most
+    overdue ticket.
     """
 
     tier: Tier
@@ -129,7 +133,7 @@ class HostQueue:
     _queues: dict[str, FamilyQueue[Entry]] = field(
         factory=dict[str, FamilyQueue[Entry]], repr=False
     )
-    # Cached, because the next due time is needed several times for each poll.
+    # The next due time is cached, because each poll needs it several times.
     _next_due: float | None = None
     _is_next_due_known: bool = True
 
@@ -138,7 +142,7 @@ class HostQueue:
         Queue an entry by its due time.
 
         Raises:
-            ValueError: The due time is nan, which would break the order of the heap.
+            ValueError: The due time is nan, which would break the order of the queue.
         """
         if entry.due != entry.due:  # The cheapest test for nan.
             raise ValueError("the pace gave nan for the seconds until the next poll")
@@ -153,25 +157,29 @@ class HostQueue:
             self._next_due = entry.due
 
     def mark_stale(self, entry: Entry) -> None:
-        """Note that an entry has lost its last watcher. The queue drops the entry later."""
+        """Record that an entry has lost its last watcher. The queue drops the entry later."""
         if entry.is_queued:
             self._queues[entry.ticket.family].mark_stale()
             self._is_next_due_known = False
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start, for now; None if nothing is queued."""
+        """Return when the next poll may start, as known now; None if nothing is queued."""
         due = self._next_due if self._is_next_due_known else self._find_next_due()
         if due is None:
             return None
         due = max(due, self.health.paused_until)
         if self.health.is_proven or not self._in_flight:
             return due
-        # Each unanswered probe doubles the wait for the next, because the host is probably down.
+        # Double the delay after each probe without an answer, because the host is probably down.
         doublings = min(len(self._in_flight) - 1, _MAX_PROBE_DOUBLINGS)
         return max(due, self._probed_at + _PROBE_INTERVAL_S * (1 << doublings))
 
     def take(self, now: float) -> Entry:
-        """Take out the next entry for a poll. Call it only if `next_poll_at` is not after `now`."""
+        """
+        Remove the next entry, to poll it.
+
+        Call this only if `next_poll_at` is not after `now`.
+        """
         entry = self._pop(now)
         entry.poll_started = self._probed_at = now
         entry.polls += 1
@@ -179,32 +187,36 @@ class HostQueue:
         return entry
 
     def return_unpolled(self, entry: Entry) -> None:
-        """Note that an entry from `take` was not polled after all."""
+        """Record that an entry from `take` was not polled after all."""
         self._in_flight.discard(entry)
         entry.polls -= 1
 
     def finish_poll(self, entry: Entry) -> None:
-        """Note that the poll of an entry has ended, with or without a reply."""
+        """Record that the poll of an entry has ended, with or without a reply."""
         self._in_flight.discard(entry)
 
     def record_answer(self, now: float) -> None:
-        """Note that the host answered. After a pause, spread the polls that fell due during it."""
+        """Record an answer. If it ends a pause, spread the polls that became due in the pause."""
         if not self.health.is_answering and self.health.record_answer():
             self._spread_backlog(now)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread the polls that fell due in the seconds during which the process did not run."""
+        """Spread the polls that became due while the process was suspended for these seconds."""
         next_due = self._find_next_due() if self.health.is_proven else None
         if next_due is not None and next_due < now - seconds:
             self._spread_backlog(now)
 
     @property
     def is_idle(self) -> bool:
-        """Whether no ticket is queued or in flight."""
+        """Whether no ticket is in the queue and no poll is in flight."""
         return not self._in_flight and self._find_next_due() is None
 
     def refuse_open(self, error: ModelsLabError, family: str | None) -> None:
-        """Refuse the open tickets, all or of one family. `pop_refused` returns them in slices."""
+        """
+        Refuse the open tickets of one family, or of all.
+
+        `pop_refused` returns them in slices.
+        """
         self._pending_refusals = [refusal for refusal in self._pending_refusals if refusal.entries]
         in_flight = [entry for entry in self._in_flight if family in (None, entry.ticket.family)]
         queued = [
@@ -225,7 +237,7 @@ class HostQueue:
         return any(refusal.entries for refusal in self._pending_refusals)
 
     def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
-        """Return up to `limit` refused entries that have a watcher, each with its refusal."""
+        """Return up to `limit` refused entries that have a watcher, each with its error."""
         refusal = next(refusal for refusal in self._pending_refusals if refusal.entries)
         some = refusal.entries[-limit:]
         del refusal.entries[-limit:]
@@ -233,12 +245,12 @@ class HostQueue:
             if refusal.was_in_flight and entry.watchers:
                 self.mark_stale(entry)
             elif not refusal.was_in_flight and not entry.watchers:
-                # The entry had already left the queue when `mark_stale` counted it.
+                # The entry was not in the queue any more when `mark_stale` counted it.
                 self._queues[entry.ticket.family].unmark_stale()
         return [(entry, refusal.error) for entry in some if entry.watchers]
 
     def _find_next_due(self) -> float | None:
-        """Return the earliest due time of all families."""
+        """Return the earliest due time of all families; None if nothing is queued."""
         if not self._is_next_due_known:
             earliest: float | None = None
             for queue in self._queues.values():
@@ -250,7 +262,7 @@ class HostQueue:
         return self._next_due
 
     def _pop(self, now: float) -> Entry:
-        """Take out the most overdue entry of the family that was polled least recently."""
+        """Remove the most overdue entry of the family that has waited longest for a poll."""
         if len(self._queues) == 1:
             [queue] = self._queues.values()
         else:

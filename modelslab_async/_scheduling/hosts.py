@@ -1,5 +1,5 @@
 """
-Hosts: the queues of all hosts of one client, and which host is polled next.
+Hosts: the queues of all hosts that one client polls. It says which host is polled next.
 
 It also applies pauses and the poll rate to all hosts of one key. It never polls.
 """
@@ -19,11 +19,11 @@ from .rate_limiter import NO_POLL_RATES, PollRate, PollRates
 @define(eq=False)
 class Hosts:
     """
-    A queue for each key and host. The queues are polled in turn.
+    One queue for each pair of a key and a host. The queues are polled in turn.
 
     Attributes:
-        limits: How to back off from a host, and when to give up.
-        poll_rates: Returns how fast each key may poll.
+        limits: How long to back off from a host, and when to give it up.
+        poll_rates: Returns the rate limit for polls with a key.
         has_pending_refusals: Whether `pop_refused` still has refused entries to return.
     """
 
@@ -38,7 +38,8 @@ class Hosts:
         """Return the queue of one key at one host."""
         host_queue = self._queues.get((tier, host))
         if host_queue is None:
-            # A rate limit applies to the key at all hosts, so a new host is paused too.
+            # The server limits the rate of a key at all hosts, so a new host takes over the pause
+            # of its key.
             health = HostHealth(paused_until=self._tier_paused_until.get(tier, -math.inf))
             host_queue = self._queues[tier, host] = HostQueue(tier, host, self.limits, health)
             poll_rate = None if tier in self._limited_tiers else self.poll_rates(tier)
@@ -51,7 +52,7 @@ class Hosts:
         return [host_queue for host_queue in self._queues.values() if host_queue.tier == tier]
 
     def next_poll_at(self) -> float | None:
-        """Return when the next poll may start, for now; None if nothing is queued."""
+        """Return when the next poll may start, as known now; None if nothing is queued."""
         earliest: float | None = None
         for host_queue in self._queues.values():
             when = host_queue.next_poll_at()
@@ -64,7 +65,7 @@ class Hosts:
         return earliest
 
     def take(self, now: float) -> Entry | None:
-        """Take out the next entry for a poll. Return None if no poll may start now."""
+        """Remove and return the next entry, to poll it. Return None if no poll may start now."""
         for host_queue in self._queues.values():
             when = host_queue.next_poll_at()
             if when is None or when > now:
@@ -87,7 +88,7 @@ class Hosts:
             host_queue.health.pause(now, seconds)
 
     def note_stall(self, now: float, seconds: float) -> None:
-        """Spread the polls that fell due in the seconds during which the process did not run."""
+        """Spread the polls that became due while the process was suspended for these seconds."""
         for host_queue in self._queues.values():
             host_queue.note_stall(now, seconds)
 
@@ -100,7 +101,11 @@ class Hosts:
         self._update_pending_refusals()
 
     def pop_refused(self, limit: int) -> list[tuple[Entry, ModelsLabError]]:
-        """Return up to `limit` refused entries, each with its refusal. One must be pending."""
+        """
+        Return up to `limit` refused entries, each with its error.
+
+        Call this only if some are left.
+        """
         host_queue = next(each for each in self._queues.values() if each.has_pending_refusals)
         refused = host_queue.pop_refused(limit)
         self._update_pending_refusals()

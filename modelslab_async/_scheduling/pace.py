@@ -16,18 +16,18 @@ _MAX_BACKOFF_S = 60.0
 @frozen(kw_only=True)
 class Pace:
     """
-    The rule that says when a ticket is polled.
+    The rule that says when each ticket is polled.
 
     The first poll is due at once, or after one step if the job was submitted just now. The step
     after a poll depends on the job's age T:
 
         step(T) = min(max(min(floor + growth * T, growth_cap), age_fraction * T), ceiling)
 
-    So the end of a job that ran T seconds is seen at most step(T) and one round trip later, and the
+    If a job ran for T seconds, a poll sees its end at most step(T) and one round trip later. The
     number of polls grows with the logarithm of T.
 
-    If the server gave an eta, the next poll is due at the eta. But that step is at most
-    `max_eta_wait` seconds or the job's age, whichever is more. So a wrong eta costs little.
+    If the server gave an eta, the next poll is due at the eta. But this step is at most as long as
+    `max_eta_wait` or the job's age, whichever is longer. So a wrong eta costs little.
 
     Args:
         floor: The seconds between two polls of a young job.
@@ -35,10 +35,10 @@ class Pace:
         growth_cap: The upper limit of `floor + growth * T`, in seconds.
         age_fraction: A step is at least this fraction of a job's age.
         ceiling: The maximum number of seconds between two polls of a ticket.
-        max_eta_wait: The longest step to an eta, in seconds. For an older job, the limit is the
-            job's age. 0 ignores every eta.
-        jitter: The fraction of each step that is random. It shortens a step, or delays the poll at
-            an eta a little.
+        max_eta_wait: The longest step to an eta, in seconds. If the job's age is longer, the age is
+            the limit. 0 ignores every eta.
+        jitter: The fraction of each step that is random. The random part shortens the step. It
+            delays a poll at an eta a little.
         max_failures: How many polls in a row may fail before a ticket ends as `Unresolved`.
         outage: For how many seconds a host may be silent before the waits for its tickets end.
         grace: Below this age in seconds, "not found" means that the server does not know the id
@@ -62,7 +62,7 @@ class Pace:
 
     @classmethod
     def fixed(cls, seconds: float) -> Self:
-        """Make a pace with the same step every time, as in a hand-written loop."""
+        """Make a pace whose steps all have the same length, as in a hand-written loop."""
         return cls(
             floor=seconds,
             growth=0.0,
@@ -84,8 +84,9 @@ class Pace:
 
         Args:
             plain: The pace to start with; `Pace()` if None.
-            poll_cost: The cost of a poll: one more poll is as bad as a delay of this many seconds.
-            saved: An earlier result of `AdaptivePace.to_dict`, to continue with what was learned.
+            poll_cost: The cost of a poll, as the seconds of delay that are just as bad as one more
+                poll.
+            saved: An earlier result of `AdaptivePace.to_dict`, which the pace continues from.
 
         Raises:
             ValueError: `poll_cost` is not above 0, or `saved` did not come from `to_dict`.
@@ -97,7 +98,7 @@ class Pace:
 
     @property
     def limits(self) -> Self:
-        """This pace itself, because its attributes are the limits."""
+        """The pace itself, because its attributes are the retry limits."""
         return self
 
     def for_family(self, _family: str, /) -> Self:
@@ -134,16 +135,17 @@ class Pace:
         shortening = self.jitter * jitter
         if eta is None or eta <= age or not self.max_eta_wait:
             return self.base_step(age) * (1.0 - shortening)
-        # Jitter only delays a poll at the eta, because before the eta the job still runs.
+        # Jitter may delay a poll at the eta, but not advance it: before a correct eta, the job
+        # still runs.
         longest_wait = min(max(self.max_eta_wait, age), self.ceiling) * (1.0 - shortening)
         return min(eta - age + self.base_step(eta) * shortening, longest_wait)
 
     def base_step(self, age: float) -> float:
-        """Return the seconds until the next poll of a job of this age, without jitter and eta."""
+        """Return the seconds from a poll at this age to the next poll, without jitter and eta."""
         grown = min(self.floor + self.growth * age, max(self.growth_cap, self.floor))
         return min(max(grown, self.age_fraction * age), self.ceiling)
 
     def backoff(self, failures: int, jitter: float) -> float:
-        """Return the seconds to wait after this many failures in a row."""
+        """Return the seconds to wait before the next try after this many failures in a row."""
         limit = max(self.floor, _MAX_BACKOFF_S)
         return min(self.floor * 2.0 ** min(failures - 1, 30), limit) * (1.0 - 0.5 * jitter)

@@ -1,7 +1,8 @@
 """
-Protocols of a pace. `Pace` and `AdaptivePace` fulfil them, and a caller's own object may too.
+Protocols of a pace, which `Pace`, `AdaptivePace` and a caller's own pace fulfil.
 
-A pace decides when to poll. It never polls, and it gets the time and a random number as arguments.
+A pace decides when to poll. It never polls itself. It gets the time and a random number as
+arguments.
 """
 
 from typing import Protocol
@@ -20,7 +21,7 @@ class FamilyPace(Protocol):
 
         Args:
             eta: The seconds until the server expects the job to be done; None if it gave no eta.
-            jitter: A random number from 0 to 1, to spread tickets that come together.
+            jitter: A random number from 0 to 1, to spread the polls of tickets that come together.
             just_submitted: Whether the job was submitted just now, so that it cannot be done yet.
         """
         ...
@@ -42,18 +43,18 @@ class FamilyPace(Protocol):
 
         Args:
             last_running: The age at which the job was last seen running.
-            first_done: The age at which it was first seen done; None if the client stopped waiting.
-            eta: The age at which the server expected it to be done; None if it gave no eta.
+            first_done: The age at which the job was first seen done; None if no poll saw it done.
+            eta: The age at which the server expected the job to be done; None if there is no eta.
         """
         ...
 
 
 class RetryLimits(Protocol):
-    """How to back off after failures, and when to give up. A `Pace` has these limits."""
+    """How long to back off after failures, and when to give up. `Pace` implements it."""
 
     @property
     def floor(self) -> float:
-        """The shortest pause, in seconds."""
+        """The shortest pause after a failure, in seconds."""
         ...
 
     @property
@@ -63,46 +64,55 @@ class RetryLimits(Protocol):
 
     @property
     def max_failures(self) -> int:
-        """The number of failed polls in a row that ends the wait for a ticket."""
+        """After this many failed polls in a row, the wait for a ticket ends."""
         ...
 
     @property
     def outage(self) -> float:
-        """The seconds of silence of a host after which the waits for its tickets end."""
+        """After a host has been silent for this many seconds, the waits for its tickets end."""
         ...
 
     @property
     def grace(self) -> float:
-        """The age in seconds below which "not found" does not end a ticket."""
+        """While a ticket is younger than this many seconds, "not found" does not end it."""
         ...
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
-        """Return the seconds between polls of a ticket that is in a backlog or not found yet."""
+        """
+        Return the seconds from one poll of a ticket to the next, without regard to its family.
+
+        This step is used for tickets in a backlog, and for tickets that the server does not know
+        yet.
+        """
         ...
 
     def backoff(self, failures: int, jitter: float) -> float:
-        """Return the seconds to wait after this many failures or pauses in a row."""
+        """Return the seconds to wait before the next try after this many failures in a row."""
         ...
 
 
 class PacePolicy(Protocol):
-    """Decides when each ticket is polled. `Client(pace=...)` takes such an object."""
+    """Decides when each ticket is polled. `Client(pace=...)` takes an object of this kind."""
 
     @property
     def limits(self) -> RetryLimits:
-        """The retry limits for all families, such as `Pace()`."""
+        """The retry limits, which apply to all families. For example, a `Pace` has them."""
         ...
 
     def for_family(self, family: str, /) -> FamilyPace:
-        """Return the pace of one family. It is called before each step, so it must be fast."""
+        """
+        Return the pace of one family.
+
+        The client calls this before each step, so it must be fast.
+        """
         ...
 
 
 class PlainPace(FamilyPace, RetryLimits, Protocol):
-    """A pace that does not learn. An adaptive pace starts from it and compares costs with it."""
+    """A pace that does not learn, from which an adaptive pace starts. `Pace` implements it."""
 
     def base_step(self, age: float) -> float:
-        """Return the seconds until the next poll of a job of this age, without jitter and eta."""
+        """Return the seconds from a poll at this age to the next poll, without jitter and eta."""
         ...
 
 
@@ -112,10 +122,10 @@ _LIMITS_MEMBERS = ("floor", "ceiling", "max_failures", "outage", "grace", "step"
 
 def check_pace(pace: PacePolicy) -> None:
     """
-    Make sure that an object can be used as a pace.
+    Raise an error unless an object can be used as a pace.
 
     Raises:
-        TypeError: A method or attribute is missing.
+        TypeError: The object lacks a method or an attribute.
     """
     expected = (
         "a Pace, such as Pace.fixed(3) or Pace.adaptive(), or an object with the same methods"

@@ -1,4 +1,4 @@
-"""RateLimiter: says when the next poll of one key may start. It never sleeps."""
+"""RateLimiter: limits how many polls of one key start in a second. It never sleeps."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from attrs import define, field
 
 from .._models.key_tier import Tier
 
-# If a timer fires late, the next polls catch up on at most this delay.
+# If a timer fires late, the next polls make up for at most this much of the delay.
 _MAX_CATCH_UP_S = 0.05
 
 
@@ -18,7 +18,7 @@ class PollRate(Protocol):
 
     @property
     def next_allowed(self) -> float:
-        """When the next poll may start; infinity until that is known."""
+        """When the next poll may start; infinity while that is unknown."""
         ...
 
     def record(self, now: float, /) -> None:
@@ -33,11 +33,11 @@ PollRates: TypeAlias = Callable[[Tier], PollRate | None]
 @define(eq=False)
 class RateLimiter:
     """
-    Spaces polls evenly, `rate` a second.
+    Allows `rate` polls a second, at even intervals.
 
     If the event loop was late, the next polls follow faster. But at most `rate` polls start within
-    any one second. A rate with a fraction is bounded over a longer time. For example, 2.5 a second
-    means at most 3 within any 1.2 seconds.
+    any one second. If `rate` is no whole number, the limit applies to a longer time: for example,
+    2.5 polls a second mean at most 3 polls within any 1.2 seconds.
     """
 
     rate: float
@@ -62,7 +62,7 @@ class RateLimiter:
 
 
 def even_poll_rates(rate: float | None) -> PollRates:
-    """Return poll rates that allow each key the same number of polls a second; None for any."""
+    """Return poll rates that allow each key `rate` polls a second; None for no limit."""
     return lambda _: None if rate is None else RateLimiter(rate)
 
 

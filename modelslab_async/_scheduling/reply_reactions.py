@@ -16,25 +16,25 @@ from .._parsing.reply_cache import CachedProcessing
 from .host_queue import Entry, WebhookState
 from .pace_protocol import PacePolicy, RetryLimits
 
-# If a webhook will report the end of a ticket, its steps are this many times longer.
+# While a webhook is expected to report the end of a ticket, its steps are this many times as long.
 _WEBHOOK_STEP_FACTOR = 4.0
 _SHARED_MOMENT_S = 0.001
 
 
 @define(eq=False)
 class SharedFloats:
-    """Hands out nearly equal times as one float object, which saves 24 bytes for each ticket."""
+    """Returns one float object for nearly equal times, which saves 24 bytes for each ticket."""
 
     _last_moment: float = -math.inf
 
     def moment(self, moment: float) -> float:
-        """Return `moment`, or the previous result if that is less than 1 ms earlier."""
+        """Return `moment`, or the previous result if it is less than 1 ms earlier than `moment`."""
         if not 0.0 <= moment - self._last_moment < _SHARED_MOMENT_S:
             self._last_moment = moment
         return self._last_moment
 
     def sum(self, moment: float, seconds: float) -> float:
-        """Return the sum. Equal arguments usually give the same float object."""
+        """Return `moment + seconds`. Equal arguments usually give the same float object."""
         return _cached_sum(moment, seconds)
 
 
@@ -50,7 +50,7 @@ def react_to_reply(
     jitter: float,
     floats: SharedFloats,
 ) -> float | Success | Failed:
-    """Record a reply for an open ticket. Return when to poll it again, or the outcome."""
+    """Record a reply for an open ticket. Return when to poll the ticket again, or its outcome."""
     age = entry.poll_started - entry.added
     match reply:
         case CachedProcessing() | Processing():
@@ -69,7 +69,7 @@ def react_to_reply(
 
 
 def learn_end(policy: PacePolicy, entry: Entry, first_done: float | None) -> None:
-    """Tell the pace how long a job ran. `first_done` is None if its end was not seen."""
+    """Tell the pace how long a job ran. `first_done` is None if no poll saw the job's end."""
     family_pace = policy.for_family(entry.ticket.family)
     family_pace.learn(entry.last_running - entry.added, first_done, entry.eta)
 
@@ -87,6 +87,6 @@ def _webhook_step(limits: RetryLimits, webhook: WebhookState, step: float) -> fl
     if webhook.expects_webhook:
         step = min(_WEBHOOK_STEP_FACTOR * step, limits.ceiling)
     if webhook.nudged_in_flight:
-        # The reply that has just come may be older than the nudge, so poll again soon.
+        # The server may have sent this reply before the nudge came, so poll again soon.
         step, webhook.nudged_in_flight = min(step, limits.floor), False
     return step

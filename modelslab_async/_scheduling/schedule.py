@@ -41,10 +41,10 @@ from .pace_protocol import PacePolicy
 from .reply_reactions import SharedFloats, learn_end, react_to_reply
 from .watcher_protocol import Watcher
 
-# The timers of a running process are late by less than this. If more time has passed, the process
-# was suspended.
+# While a process runs, its timers are late by less than this. If a timer is later, the process was
+# suspended.
 _MIN_STALL_S = 5.0
-# One call of `close` visits at most this many entries, with or without watchers.
+# One call of `close` visits at most this many entries, whether they have watchers or not.
 _MAX_SCANNED_PER_CLOSE = 4096
 _FINAL_REPLIES = (Success, Failed)
 _NO_WATCHERS: frozenset[Watcher] = frozenset()
@@ -53,11 +53,11 @@ _NO_WATCHERS: frozenset[Watcher] = frozenset()
 @define(eq=False)
 class Schedule:
     """
-    All open tickets of one client.
+    The open tickets of one client.
 
     Args:
-        policy: Decides when to poll.
-        hosts: The queues of all hosts.
+        policy: Decides when each ticket is polled.
+        hosts: The queues of the tickets at all hosts.
     """
 
     policy: PacePolicy
@@ -73,7 +73,7 @@ class Schedule:
 
     @property
     def has_pending_refusals(self) -> bool:
-        """Whether `pop_refused` still has tickets to end."""
+        """Whether there are refused tickets that `pop_refused` still has to end."""
         return self.hosts.has_pending_refusals
 
     def add(
@@ -98,7 +98,8 @@ class Schedule:
         due = now + family_pace.first_step(eta, jitter, just_submitted=just_submitted)
         host_queue = self.hosts.queue_for(tier, host)
         if not host_queue.health.is_answering and host_queue.is_idle:
-            # The host was not polled for a while, so earlier failures say nothing about it.
+            # The host was not polled for a while, so earlier failures say nothing about its state
+            # now.
             host_queue.health.reset_silence()
         if not self._sole_watcher or self._sole_watcher[0] is not watcher:
             self._sole_watcher = (watcher,)
@@ -112,7 +113,7 @@ class Schedule:
         self._open[ticket] = entry
 
     def drop(self, ticket: Ticket, watcher: Watcher) -> None:
-        """Remove a watcher of a ticket. A ticket without watchers is forgotten."""
+        """Remove a watcher from a ticket. A ticket without watchers is forgotten."""
         entry = self._open.get(ticket)
         if entry is None or watcher not in entry.watchers:
             return
@@ -120,7 +121,7 @@ class Schedule:
             entry.watchers = ()
         else:
             entry.watchers = tuple(other for other in entry.watchers if other is not watcher)
-        # An entry in flight stays until its reply, so that a new watcher can join that poll.
+        # While a poll is in flight, its entry stays, so that a new watcher can use the reply.
         if not entry.watchers and entry.is_queued:
             del self._open[ticket]
             entry.host_queue.mark_stale(entry)
@@ -131,11 +132,11 @@ class Schedule:
         Make an open ticket due now, or `gap` seconds after the last nudge.
 
         Args:
-            ticket: The ticket. Nothing happens if it is not open.
+            ticket: The ticket. If it is not open, nothing happens.
             now: The current time.
-            gap: The least seconds between two polls that nudges cause.
-            is_hint: Whether there is a sign, such as a webhook, that the ticket has just ended. A
-                poll in flight may have been answered before that, so another poll follows soon.
+            gap: The minimum number of seconds between two polls that nudges cause.
+            is_hint: Whether there is a sign, such as a webhook, that the ticket has just ended. The
+                reply to a poll in flight may be older than the sign, so another poll follows soon.
 
         Returns:
             Whether the ticket is due sooner than before.
@@ -151,7 +152,7 @@ class Schedule:
         if entry.due <= due:
             return False
         webhook.last_nudge_due = due
-        # A queue cannot move an entry, so a copy is queued and the old entry becomes stale.
+        # A queue cannot move an entry. So queue a copy, and let the old entry become stale.
         replacement = self._open[ticket] = copy(entry)
         entry.watchers = ()
         entry.host_queue.mark_stale(entry)
@@ -159,12 +160,12 @@ class Schedule:
         return True
 
     def last(self, ticket: Ticket) -> Processing | None:
-        """Return the latest reply for an open ticket, if there is one."""
+        """Return the latest reply for an open ticket; None if there is none."""
         entry = self._open.get(ticket)
         return as_processing(entry.last, ticket) if entry and entry.last else None
 
     def last_error(self, ticket: Ticket) -> TransientError | None:
-        """Return the latest error of an open ticket's polls, or else of its host, if any."""
+        """Return the latest error of a ticket's polls, or else of its host; None if none failed."""
         entry = self._open.get(ticket)
         if entry is None:
             return None
@@ -177,12 +178,12 @@ class Schedule:
         return self.hosts.next_poll_at()
 
     def take(self, now: float) -> Entry | None:
-        """Take out the next entry for a poll. Return None if no poll may start now."""
+        """Remove and return the next entry, to poll it. Return None if no poll may start now."""
         self._check_stall(now)
         return self.hosts.take(now)
 
     def return_unpolled(self, entry: Entry, now: float) -> None:
-        """Take back an entry that was not polled. It is due again a little later."""
+        """Queue an entry again that was taken but not polled. It is due a little later."""
         entry.host_queue.return_unpolled(entry)
         if self._is_open(entry):
             self._requeue(entry, now + self.policy.limits.floor)
@@ -216,7 +217,7 @@ class Schedule:
         return Effects(self._complete(entry, _unresolved(entry, result), now), reaction.paused)
 
     def end_unresolved(self, entry: Entry, error: ModelsLabError, now: float) -> Completion | None:
-        """End a ticket whose poll or reply could not be handled. Return None if it is not open."""
+        """End a ticket whose poll raised an unexpected error. Return None if it is not open."""
         entry.host_queue.finish_poll(entry)
         if not self._is_open(entry) or self._open.get(entry.ticket) is not entry:
             return None
@@ -224,7 +225,7 @@ class Schedule:
         return self._complete(entry, _unresolved(entry, error), now)
 
     def pop_refused(self, limit: int, now: float) -> list[Completion]:
-        """End up to `limit` refused tickets."""
+        """End up to `limit` tickets that the server refused."""
         return [
             self._complete(entry, _unresolved(entry, error), now)
             for entry, error in self.hosts.pop_refused(limit)
@@ -238,13 +239,14 @@ class Schedule:
         left: AbstractSet[Watcher] = _NO_WATCHERS,
     ) -> list[Completion]:
         """
-        End up to `limit` open tickets. Call it until none is open. No ticket is polled any more.
+        End up to `limit` open tickets, and stop all polls. Call this until no ticket is open.
 
         The watchers in `left` get no outcome. A ticket that has only such watchers is forgotten,
-        which takes much less time than making an outcome.
+        because that takes much less time than to make an outcome.
         """
         if self._closing is None:
-            # A list, since a dict whose first keys were deleted is slow to iterate from its start.
+            # Copy the entries into a list, because a dict whose first keys were deleted is slow to
+            # iterate.
             self._closing = list(reversed(self._open.values()))
             self.hosts.clear()
         completions: list[Completion] = []
@@ -282,7 +284,7 @@ class Schedule:
         return Completion(outcome, watchers, entry.polls, now - entry.added)
 
     def _is_open(self, entry: Entry) -> bool:
-        """Whether an entry has a watcher. An entry without watchers is forgotten here."""
+        """Return whether an entry has a watcher. If it has none, forget the entry."""
         if entry.watchers:
             return True
         if self._open.get(entry.ticket) is entry:

@@ -1,4 +1,4 @@
-"""What a watcher must have. The schedule stores watchers and never calls them."""
+"""The protocol of a watcher. The schedule stores watchers and never calls them."""
 
 from contextvars import Context
 from typing import Protocol
@@ -12,7 +12,7 @@ class Watcher(Protocol):
     Waits for one or more tickets on behalf of a caller.
 
     Attributes:
-        wants_updates: Whether the watcher takes every change; otherwise only the outcome.
+        wants_updates: Whether the watcher is notified of every change, and not only of the outcome.
         context: The context variables of the caller; None if no caller waits.
     """
 

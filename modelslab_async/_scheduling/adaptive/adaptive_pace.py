@@ -1,15 +1,17 @@
 """
 AdaptivePace: a pace that learns how long jobs take. It reads no clock and draws no random number.
 
-For each family it keeps two histories of finished jobs: their ages in seconds, and the ratios of
-their ages to their etas. A ticket with an eta uses the ratios, others the ages.
-Steps that come from a history are called learned. Steps of the plain pace, with which it starts,
-are called plain.
+For each family it keeps two histories of finished jobs. One contains how long the jobs took, in
+seconds. The other contains how long jobs took as multiples of their etas. The second is used for
+tickets with an eta, the first for all others.
 
-    a job ends         The ages between which it ended go into the histories. Its cost with learned
-                       steps is compared with its cost with plain steps (replay, budget).
-    a step is needed   The plain pace's step, if too few jobs are known or learned steps have cost
-                       too much. Otherwise the next poll of the cheapest plan (planner).
+A step is the time from one poll of a ticket to the next. Learned steps come from a history. Plain
+steps come from the plain pace, with which the adaptive pace starts.
+
+    a job ends         The interval in which it ended goes into the histories. Its cost with
+                       learned steps is compared with its cost with plain steps.
+    a step is needed   If few jobs are known, or if learned steps have cost too much, a plain step.
+                       Otherwise the step to the next poll of the cheapest plan (planner).
 
 So a family returns to plain steps if learned steps cost more. It loses a few percent at most.
 """
@@ -29,23 +31,28 @@ from .poll_simulation import ObservedJob, simulate_polls
 
 _VERSION = 2
 _JITTER = 0.02
-# Jitter moves polls. So two polls count as the same poll if less than this fraction of a step, or
-# of the job's age, is between them.
+# A planned poll counts as equal to a real poll if they are closer than this fraction of a step, or
+# than this fraction of the job's age. Jitter alone can move a poll that far.
 _STEP_TOLERANCE = 0.1
 _AGE_TOLERANCE = 0.025
-# For jobs with an eta, a plan counts each poll at this multiple of its cost, until learned steps
-# have saved enough.
+# For jobs with an eta, plans take a poll to be this many times as expensive as it is, until learned
+# steps have saved enough.
 _TRIAL_COST_FACTOR = 2.0
-# For a job with a shorter eta, its age is used. The ratio of the age to such an eta means nothing.
+# A job with a shorter eta is treated as a job without an eta, because the ratio of its age to the
+# eta says nothing.
 _MIN_ETA_S = 0.01
 _EtaHistory = partial(JobHistory, min_jobs=50, eta_prior=0.6)
 MAX_STEP_RATIO = 20.0
-"""A learned step is at most this many times longer or shorter than the plain pace's step."""
+"""A learned step is at most this many times as long as a plain step, or as short."""
 
 
 @define(eq=False)
 class AdaptiveFamilyPace:
-    """The pace of one family: learned steps where the budget allows them, else plain ones."""
+    """
+    The pace of one family.
+
+    It takes learned steps where the budget allows them, else plain ones.
+    """
 
     plain: PlainPace
     poll_cost: float
@@ -55,20 +62,24 @@ class AdaptiveFamilyPace:
     def first_step(
         self, eta: float | None, jitter: float, *, just_submitted: bool = False
     ) -> float:
-        """Return the seconds until the first poll. See `FamilyPace`."""
+        """Return the seconds until the first poll of a ticket."""
         if just_submitted or eta:
             return self.step(0.0, jitter, eta=eta)
         return self.plain.first_step(eta, jitter)
 
     def step(self, age: float, jitter: float, *, eta: float | None = None) -> float:
-        """Return the seconds from one poll to the next. See `FamilyPace`."""
+        """Return the seconds from one poll of a ticket to the next."""
         step = self._learned_step(age, jitter, eta)
         if step is None or not self._may_use(age, eta):
             return self.plain.step(age, jitter, eta=eta)
         return step
 
     def learn(self, last_running: float, first_done: float | None, eta: float | None) -> None:
-        """Learn from a job, unless it was done at age 0 or no poll saw it running or done."""
+        """
+        Learn how long a job ran.
+
+        Ignore a job that was done at age 0 or that no poll ever saw.
+        """
         if first_done == 0.0 or (first_done is None and last_running == 0.0):
             return
         if first_done is not None and last_running < first_done < EDGES[-1]:
@@ -79,7 +90,7 @@ class AdaptiveFamilyPace:
             history.add(last_running / unit, None if first_done is None else first_done / unit)
 
     def _history_for(self, eta: float | None) -> tuple[JobHistory, float]:
-        """Return the history for jobs with this eta, and the unit of that history in seconds."""
+        """Return the history for jobs with this eta, and the unit of its durations in seconds."""
         if eta and eta >= _MIN_ETA_S:
             return self.ratios, eta
         return self.ages, 1.0
@@ -94,7 +105,8 @@ class AdaptiveFamilyPace:
             return None
         moment, usual = next_poll_age * unit, self.plain.base_step(age)
         if history is self.ratios:
-            # Jitter only delays this poll, because just before a correct eta the job still runs.
+            # Jitter may delay this poll, but not advance it: just before a correct eta, the job
+            # still runs.
             moment += jitter * min(_JITTER * moment, _STEP_TOLERANCE * usual)
             usual = max(usual, self.plain.step(age, 0.0, eta=eta))
         else:
@@ -106,7 +118,7 @@ class AdaptiveFamilyPace:
     def _may_use(self, age: float, eta: float | None) -> bool:
         """Whether the budget allows a learned step."""
         history, _ = self._history_for(eta)
-        # Only the first step of a job can start at an age below this.
+        # No step but the first of a job can start at an age below this.
         is_first_step = age < self.plain.base_step(0.0) / MAX_STEP_RATIO
         if (
             history is self.ratios
@@ -117,7 +129,11 @@ class AdaptiveFamilyPace:
         return history.budget.is_affordable
 
     def _record_cost(self, last_running: float, first_done: float, eta: float | None) -> None:
-        """Record in the budget what a job costs with plain steps and with learned steps."""
+        """
+        Compute what a finished job would have cost with plain steps and with learned steps.
+
+        Record both in the budget.
+        """
         history, unit = self._history_for(eta)
         job = ObservedJob(last_running, first_done, lambda age: history.fraction_done(age / unit))
         learned_polls = job.aligned(
@@ -145,16 +161,18 @@ class AdaptivePace:
     """
     A pace that learns how long the jobs of each family take, and how wrong their etas are.
 
-    It starts as the plain pace. After 20 jobs of a family, or 50 jobs with an eta, it polls when
-    polls and delay together cost least for recent jobs. It compares that cost with the plain
-    pace's, and returns to the plain pace if that is cheaper. A step is at most 20 times as long as
-    the plain pace's at that age and eta, and at least a twentieth of it.
+    At first it polls like the plain pace. After 20 jobs of a family, or 50 jobs with an eta, it
+    polls at the ages at which polls and delay together cost least for recent jobs. It compares this
+    cost with the cost of the plain pace, and returns to the plain pace if the plain pace is
+    cheaper. Each step is at most 20 times as long as the step of the plain pace at the same age and
+    eta, and at least a twentieth of it.
 
-    Make it with `Pace.adaptive`. Give it to one client, or to all clients of one event loop.
+    Make it with `Pace.adaptive`. Use it in one client, or in all clients of one event loop.
 
     Args:
         plain: The pace to start with. Its limits always apply.
-        poll_cost: The cost of a poll: one more poll is as bad as a delay of this many seconds.
+        poll_cost: The cost of a poll, as the seconds of delay that are just as bad as one more
+            poll.
     """
 
     plain: PlainPace
@@ -167,7 +185,7 @@ class AdaptivePace:
 
     @property
     def limits(self) -> RetryLimits:
-        """The plain pace, whose retry limits apply."""
+        """The retry limits, which are those of the plain pace."""
         return self.plain
 
     def for_family(self, family: str, /) -> AdaptiveFamilyPace:
@@ -183,7 +201,11 @@ class AdaptivePace:
         return any(family_pace.ages.intervals.count for family_pace in self._families.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what was learned, as JSON values. They name families, but no ticket or key."""
+        """
+        Return what was learned, as JSON values.
+
+        It contains names of families, no ticket or key.
+        """
         return {
             "version": _VERSION,
             "families": {

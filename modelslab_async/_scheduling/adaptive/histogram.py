@@ -1,10 +1,11 @@
 """
-IntervalHistogram: how long jobs took, as far as polls can tell. It reads no clock.
+IntervalHistogram: the distribution of how long jobs took. It reads no clock.
 
-A poll sees a job running or done. So a job's duration is known only as an interval, from the last
-poll that saw it running to the first that saw it done. The histogram counts intervals, in bins of
-which each is 5 % wider than the one before. Its density is the distribution that makes these counts
-most likely (Turnbull 1976), smoothed (Silverman and others 1990). Older jobs count less.
+A poll sees only that a job is running or that it is done. So the duration of a job is known only as
+an interval: from the last poll that saw the job running to the first poll that saw it done. The
+histogram counts these intervals in bins. Each bin is 5 % wider than the bin before it. The density
+is the distribution that makes the counts most likely (Turnbull 1976), smoothed (Silverman and
+others 1990). Older jobs count less.
 """
 
 import math
@@ -19,21 +20,25 @@ _FIRST_EDGE = 0.01
 _BINS = 330
 _MEMORY_JOBS = 500.0
 _MIN_WEIGHT = 1e-3
-# The latest job has weight 1 and older jobs have less. The sum is at most `_MEMORY_JOBS` + 1.
+# The latest job has the weight 1, and each older job has less. All weights together are at most
+# `_MEMORY_JOBS` + 1.
 _MAX_WEIGHT = _MEMORY_JOBS + 2.0
 _MIN_LATEST_WEIGHT = 0.99
 _EM_ROUNDS = 10
-# A bin is smoothed over the fewest neighbours that together hold the weight of this many jobs.
+# Each bin is smoothed over neighbours: over as few as possible that together have the weight of
+# this many jobs.
 _SMOOTHING_JOBS = 10.0
-# The weight of half a job goes to durations above the longest observed one, up to 20 times as long.
+# Half the weight of a job is given to durations that are longer than any observed one, up to 20
+# times as long.
 _UNSEEN_JOBS = 0.5
 _UNSEEN_BINS = round(math.log(20.0) / math.log(_GROWTH))
-# If a job was never seen done, it is assumed to end before twice the age at which it was last seen
-# running. If another job took even longer, the longest time of any job is the limit.
+# A job that was never seen done is assumed to end before twice the age at which it was last seen
+# running. If some other job took longer than that, the limit is the longest time of all jobs.
 _BINS_PER_DOUBLING = round(math.log(2.0) / math.log(_GROWTH))
 _EPSILON = 1e-9
 
-# One edge is exactly 1, because many jobs end just before their age is 1 times their eta.
+# One edge is exactly 1, because a job whose eta is correct ends just before its age is 1 times its
+# eta.
 EDGES: tuple[float, ...] = (
     0.0,
     *(100.0 ** (number / _BINS_PER_HUNDREDFOLD - 1.0) for number in range(_BINS)),
@@ -54,7 +59,7 @@ _BINS_BEFORE_ONE = 3
 
 @define(eq=False)
 class IntervalHistogram:
-    """How often each interval was observed, where older jobs count less."""
+    """Counts how often each interval of durations was observed. Older jobs count less."""
 
     count: int = 0
     _weights: dict[tuple[int, int], float] = Factory(dict)
@@ -64,14 +69,15 @@ class IntervalHistogram:
         """Count a job. `first_done` is None if the job was never seen done."""
         high = _BINS if first_done is None else max(nearest_edge(first_done), 1)
         key = min(nearest_edge(last_running), high - 1), high
-        # Growing the weight of new jobs is cheaper than shrinking the weights of all old ones.
+        # Increase the weight of each new job. That takes less time than reducing the weights of all
+        # old jobs.
         self._newest_weight *= 1.0 + 1.0 / _MEMORY_JOBS
         self._weights[key] = self._weights.get(key, 0.0) + self._newest_weight
         self.count += 1
 
     def density(self, eta_prior: float = 0.0) -> list[float]:
         """
-        Return the probability that a job ends in each bin, from the first bin on.
+        Return for each bin, from the first on, the probability that a job ends in the bin.
 
         Args:
             eta_prior: The prior probability that a job ends just before its eta.
@@ -85,8 +91,8 @@ class IntervalHistogram:
         for _ in range(_EM_ROUNDS):
             probabilities = _normalized(_smoothed(self._redistributed(probabilities)))
         if eta_prior:
-            # The smoothing has moved probability past the eta, so a plan would poll again after a
-            # correct eta. Move the probability back.
+            # Smoothing has moved some probability beyond the eta. A plan would then poll once more
+            # after a correct eta, so move the probability back.
             probabilities = _normalized(self._redistributed(probabilities))
         return self._kernel_smoothed(probabilities)
 
@@ -117,7 +123,7 @@ class IntervalHistogram:
         self._newest_weight = 1.0
 
     def _redistributed(self, probabilities: Sequence[float]) -> list[float]:
-        """Distribute each interval's weight over its bins, in proportion to their probabilities."""
+        """Spread each interval's weight over its bins, in proportion to the bins' probabilities."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         factors = [0.0] * (top + 1)
         for (low, high), weight in self._weights.items():
@@ -125,12 +131,12 @@ class IntervalHistogram:
             if (mass := cumulative[end] - cumulative[low]) > _EPSILON**2:
                 factors[low] += weight / mass
                 factors[end] -= weight / mass
-        # Rounding errors may make these sums negative.
+        # Rounding errors may make a sum slightly negative, so `max` cuts it off at 0.
         shares = zip(probabilities, accumulate(factors), strict=False)
         return [max(0.0, probability * factor) for probability, factor in shares]
 
     def _kernel_smoothed(self, probabilities: Sequence[float]) -> list[float]:
-        """Spread each bin over its neighbours, over fewer of them where more jobs ended."""
+        """Spread each bin over its neighbours. Where more jobs ended, spread over fewer of them."""
         top, cumulative = len(probabilities), [0.0, *accumulate(probabilities)]
         all_bins = min(_BINS, top + _UNSEEN_BINS)
         jobs = sum(self._weights.values())

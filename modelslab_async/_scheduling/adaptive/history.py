@@ -21,13 +21,13 @@ _MAX_COST = 1e9
 @define(eq=False)
 class JobHistory:
     """
-    How long jobs took, in seconds or as multiples of their etas, and a `TrialBudget`.
+    How long jobs took, in seconds or as multiples of their etas, and when to poll the next one.
 
     Attributes:
-        min_jobs: The number of jobs that must be known before `next_poll_age` gives an age.
+        min_jobs: The number of jobs that must be known before `next_poll_age` returns an age.
         eta_prior: The prior probability that a job ends just before its eta.
         intervals: How often each interval of durations was observed.
-        budget: The extra cost that steps from this history may have.
+        budget: Limits the extra cost of the steps that come from this history.
     """
 
     min_jobs: int = 20
@@ -40,7 +40,7 @@ class JobHistory:
     _planned_count: int = 0
 
     def add(self, last_running: float, first_done: float | None) -> None:
-        """Add one job. See `IntervalHistogram.add`."""
+        """Add one job that was last seen running and first seen done at these ages."""
         self.intervals.add(last_running, first_done)
 
     def next_poll_age(self, age: float, cost: float) -> float | None:
@@ -48,7 +48,7 @@ class JobHistory:
         count = self.intervals.count
         if count < self.min_jobs:
             return None
-        # Planning takes milliseconds. So plans are kept until the number of jobs has grown by a
+        # Planning takes milliseconds. So keep each plan until the number of jobs has grown by a
         # sixteenth, or by `_MAX_JOBS_PER_PLAN`.
         if not self._density or count >= self._planned_count + min(
             count // _REPLAN_DIVISOR, _MAX_JOBS_PER_PLAN

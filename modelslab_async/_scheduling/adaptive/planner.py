@@ -1,9 +1,10 @@
 """
 Finds the ages at which polls cost least, given the distribution of a job's duration.
 
-This is the inspection problem. The best density of polls is about the square root of hazard over
-cost (Keller 1974). Where the hazard changes fast that law is too coarse, so dynamic programming
-finds each poll (Barlow, Hunter and Proschan 1963). It never polls.
+This is the inspection problem of operations research. The hazard is the rate at which running jobs
+end. The best density of polls is roughly sqrt(hazard / cost) (Keller 1974). This law is too coarse
+where the hazard changes fast, so dynamic programming finds each poll (Barlow, Hunter and Proschan
+1963). The module never polls.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,12 @@ _EPSILON = 1e-6
 
 def best_next_edges(edges: Sequence[float], density: Sequence[float], cost: float) -> list[int]:
     """
-    Return for each edge the edge at which to poll next if the job is still running.
+    Return a plan: for each edge, the edge of the next poll if the job still runs.
 
     Args:
-        edges: The bounds of the bins, one more than there are bins.
-        density: The probability that the job ends in each bin.
-        cost: The cost of a poll: one more poll is as bad as a delay of this length.
+        edges: The bounds of the bins. There is one more bound than there are bins.
+        density: For each bin, the probability that the job ends in the bin.
+        cost: The cost of a poll, as the delay that is just as bad as one more poll.
     """
     bins = len(density)
     cumulative = [0.0, *accumulate(density)]

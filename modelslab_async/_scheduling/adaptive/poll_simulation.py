@@ -19,11 +19,11 @@ def simulate_polls(step: Callable[[float], float], until: float) -> list[float]:
 @frozen
 class ObservedJob:
     """
-    A job that ended between two polls; the exact time is not known.
+    A finished job whose end is known only as an interval between two polls.
 
     Attributes:
-        last_running: The age at which it was last seen running.
-        first_done: The age at which it was first seen done.
+        last_running: The age at which the job was last seen running.
+        first_done: The age at which the job was first seen done.
         fraction_done: Returns the fraction of all jobs that are done by an age.
     """
 
@@ -35,10 +35,10 @@ class ObservedJob:
         self, poll_ages: Sequence[float], tolerance: Callable[[float], float]
     ) -> list[float]:
         """
-        Move planned polls to real polls, if jitter alone can explain the difference.
+        Move each planned poll to a real poll if jitter alone may explain the time between them.
 
-        The real polls are the last that saw the job running and the first that saw the job done.
-        Planned polls after the job was seen done are left out.
+        The real polls are the last poll that saw the job running and the first poll that saw it
+        done. Planned polls after that first poll are left out.
         """
         found = list[float]()
         for poll_age in poll_ages:
@@ -49,14 +49,14 @@ class ObservedJob:
 
     def is_conclusive(self, poll_ages: Sequence[float]) -> bool:
         """
-        Whether the result of each of these polls is known: the job runs, or the job is done.
+        Whether it is known for each of these polls whether it would see the job done.
 
         The result of a poll between the ages `last_running` and `first_done` is unknown.
         """
         return not any(self.last_running < poll_age < self.first_done for poll_age in poll_ages)
 
     def cost(self, poll_ages: Sequence[float], poll_cost: float) -> float:
-        """Return the expected sum of the cost of the polls and the age when they find the end."""
+        """Return the expected cost: that of the polls, plus the age at which they find the end."""
         total, low = 0.0, self.last_running
         for number in range(bisect_right(poll_ages, self.last_running), len(poll_ages)):
             high = min(poll_ages[number], self.first_done)

@@ -1,26 +1,26 @@
-"""TrialBudget: how much more learned steps may cost than plain steps. It plans no poll."""
+"""TrialBudget: limits how much more learned steps may cost than plain steps. It plans no poll."""
 
 from attrs import define
 
 _ALLOWED_FRACTION = 0.02
 _MEMORY_JOBS = 200.0
-# Learned steps may save up to this many polls by chance alone.
+# Chance alone may save up to this many polls, so a saving of this size proves nothing.
 _LUCKY_POLLS = 5.0
-# Savings are capped, so that old savings do not pay for unlimited losses later.
+# Savings count up to a limit, so that old savings cannot pay for unlimited losses later.
 _MAX_SAVED_RATIO = 2.0
 
 
 @define(eq=False)
 class TrialBudget:
     """
-    The extra cost of learned steps over plain steps, where older jobs count less.
+    Counts how much more learned steps have cost than plain steps. Older jobs count less.
 
-    All costs are seconds of delay. A poll costs as much as `poll_cost` seconds.
+    All costs are in seconds of delay. A poll costs as much as a delay of `poll_cost` seconds.
 
     Attributes:
         allowed: The extra cost that is allowed: 2 % of the cost with plain steps.
         spent: The extra cost so far; negative if learned steps have saved.
-        reserved: The possible extra cost of jobs in progress whose first step is a learned one.
+        reserved: The extra cost that jobs in progress may still cause by a learned first step.
     """
 
     allowed: float = 0.0
@@ -29,22 +29,22 @@ class TrialBudget:
 
     @property
     def is_affordable(self) -> bool:
-        """Whether the extra cost of learned steps is within what is allowed."""
+        """Whether the extra cost of learned steps is not above the allowed extra cost."""
         return self.spent <= self.allowed
 
     def has_paid_off(self, poll_cost: float) -> bool:
-        """Whether learned steps have saved clearly more than what chance alone might save."""
+        """Whether learned steps have saved more than chance alone may save."""
         return self.spent < -self.allowed - _LUCKY_POLLS * poll_cost
 
     def try_reserve(self, poll_cost: float) -> bool:
-        """Reserve the cost of one more learned first step. Return False if too much is spent."""
+        """Reserve the cost of a learned first step. Return False if the budget is used up."""
         if self.spent + self.reserved > self.allowed:
             return False
         self.reserved += poll_cost
         return True
 
     def record(self, plain_cost: float, extra: float | None, poll_cost: float) -> None:
-        """Count a job's cost with plain steps, and its extra cost with learned steps, if known."""
+        """Count a job's cost with plain steps, and the extra cost with learned steps, if known."""
         decay = 1.0 - 1.0 / _MEMORY_JOBS
         self.allowed = self.allowed * decay + _ALLOWED_FRACTION * plain_cost
         self.spent *= decay
