@@ -1,4 +1,4 @@
-"""Endpoint: a named way to start work, and how parameters become a request. Sends nothing."""
+"""Endpoint: a named way to start work. Turns parameters into a request, but sends nothing."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,8 @@ from .service_hosts import BASE_URL, LEGACY_BASE_URL
 from .suggestions import closest_name
 from .url_template import fill_hosts, is_absolute_url, placeholders
 
-# In the documentation, a parameter takes a file if its name contains one of these words. There are
-# exceptions: two switches and a number have such a name but take no file, and some parameters named
-# `url` take one.
+# A parameter takes a file if its name contains one of these words, as the documentation shows. The
+# three in `_NOT_FILE_PARAMETERS` do not, and a row names further file parameters in `files`.
 _FILE_WORDS = frozenset({"image", "images", "audio", "video"})
 _NOT_FILE_PARAMETERS = frozenset({"multi_image", "generate_audio", "image_guidance_scale"})
 
@@ -33,28 +32,30 @@ class Endpoint:
     """
     One row of the table of endpoints: a named way to start work.
 
-    A submit is refused if a required parameter is missing, or if a name looks like a misspelling of
-    a known name. Values are not checked, and unknown names pass, because the service adds
-    parameters.
+    The endpoint refuses a submit if a required parameter is missing, or if a name looks like a
+    misspelling of a known name. It accepts unknown names, because the service adds parameters. It
+    does not check values.
 
     Args:
         name: `family/endpoint`, such as `realtime/text2img`.
         url: The URL template. `{base}` and `{legacy}` stand for the two hosts of the service. Every
             other name in braces stands for a parameter.
-        resolved_by: The family of the endpoint's tickets; None if its reply is already the result.
-        required: Parameters that must be given.
-        any_of: Groups of parameters; at least one of each group must be given.
+        resolved_by: The family of the endpoint's tickets. None if the endpoint makes no ticket,
+            because its reply is already the result.
+        required: Parameters that a submit must give.
+        any_of: Groups of parameters. A submit must give at least one of each group.
         optional: All other known parameters.
         files: Parameters that take a link to a file although their names do not show it.
         method: The HTTP method.
         key_in: The location of the key: `body`, `header` or `query`.
         tier: The tier of the key: `standard` or `enterprise`.
-        output: The media of the results; empty if there are none.
+        output: The media of the results, or nothing if the endpoint makes no files.
         repeatable: Whether a request may be sent twice, because it starts, stores and costs
             nothing.
-        allows_extra: Whether any other parameter is allowed, as in a workflow with its own inputs.
-        known_elsewhere: Parameters of other endpoints, which count as spelled correctly.
-        doc: The documentation page of this row; empty if no page describes it.
+        allows_extra: Whether the endpoint accepts any other parameter. A workflow does, because it
+            defines its own inputs.
+        known_elsewhere: Parameters of other endpoints. Their names never count as misspelled.
+        doc: The documentation page of the endpoint, or "" if there is none.
         note: A remark for users.
 
     Example:
@@ -96,7 +97,7 @@ class Endpoint:
 
     @property
     def path_params(self) -> tuple[str, ...]:
-        """The parameters that are part of the path."""
+        """The parameters that become part of the URL's path."""
         return placeholders(self.url)
 
     @property
@@ -106,17 +107,16 @@ class Endpoint:
         return tuple(dict.fromkeys((*self.required, *alternatives, *self.optional)))
 
     def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Endpoint":
-        """Return the same endpoint on other hosts."""
+        """Return a copy of this endpoint whose URL is on other hosts."""
         return evolve(self, url=fill_hosts(self.url, base=base, legacy=legacy))
 
     def takes_file(self, name: str) -> bool:
         """
-        Whether a parameter takes a link to a file, so that a file can be uploaded for it.
+        Whether a parameter takes a link to a file. The client can then upload a file for it.
 
-        These are the parameters in `files`, and those with `image`, `images`, `audio` or `video`
-        among the words of their name. `multi_image`, `generate_audio` and `image_guidance_scale`
-        are not, because they are switches and a number. In a row with `allows_extra`, all unknown
-        parameters take files.
+        The parameters in `files` do, and those with `image`, `images`, `audio` or `video` as a word
+        of their name. `multi_image`, `generate_audio` and `image_guidance_scale` do not, because
+        they are switches and a number. In a row with `allows_extra`, all unknown parameters do.
         """
         if name in self.files or (self.allows_extra and name not in self.parameters):
             return True
@@ -124,11 +124,11 @@ class Endpoint:
 
     def check(self, params: Mapping[str, Any]) -> None:
         """
-        Check the names of the parameters of a submit.
+        Check the names of a submit's parameters.
 
         Raises:
-            ValueError: A required parameter is missing, a name looks misspelled, or the key is
-                among the parameters.
+            ValueError: A required parameter is missing, a name looks misspelled, or one of the
+                parameters is the API key.
         """
         if "key" in params:
             raise ValueError(
@@ -163,7 +163,7 @@ class Endpoint:
 
     def build_submit(self, params: Mapping[str, Any]) -> Call:
         """
-        Build the request that starts the work. A parameter that is None is left out.
+        Build the request of a submit. A parameter that is None is left out.
 
         Raises:
             ValueError: The parameters do not fit this endpoint.

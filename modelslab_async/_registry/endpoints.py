@@ -1,12 +1,13 @@
 """
 ENDPOINTS: every known way to start queued work, and some utilities. Sends nothing.
 
-Where documents disagree on whether a parameter is required, it is optional here. A parameter that
-is required by mistake would block a request that the service accepts.
+If the documents of the service disagree on whether a parameter is required, this table makes it
+optional. A parameter required by mistake would block a request that the service accepts.
 
-An endpoint that no page describes, but that clients use, has no `doc`, and its note says so.
+Some endpoints are used by clients but described on no documentation page. They have no `doc`, and
+their note says so.
 
-Left out on purpose: chat (it answers at once), and most of the administration.
+Left out on purpose: chat (it answers at once), and most endpoints that administer an account.
 """
 
 from types import MappingProxyType
@@ -41,7 +42,7 @@ _ROWS = (
     *legacy_host.ROWS,
     *utilities.ROWS,
 )
-# If some endpoint has a parameter of this name, the name is never taken for a misspelling.
+# The names of the parameters of all endpoints. No endpoint takes such a name for a misspelling.
 _ALL_PARAMETERS = frozenset(name for row in _ROWS for name in row.parameters)
 
 ENDPOINTS: MappingProxyType[str, Endpoint] = MappingProxyType(

@@ -1,5 +1,5 @@
 """
-FAMILIES: every API family whose tickets can be polled, with its documentation page. Sends nothing.
+FAMILIES: every API family whose tickets can be polled. Sends nothing.
 
 Left out on purpose: chat (it answers at once), `v6/fashion` (a mistake in an old page),
 `v6/ai_agent` (withdrawn) and the MCP tools (not REST).
@@ -26,7 +26,7 @@ _NO_PAGE_NOTE = "No fetch page was seen; the URL follows its sibling families."
 
 
 def unverified_note(source: str) -> str:
-    """Return the note of a row that no page describes, with a sentence about its source."""
+    """Return the note of an undocumented row. `source` is a sentence that says who uses it."""
     return f"Unverified: no page describes it. {source}"
 
 

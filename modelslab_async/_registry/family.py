@@ -1,4 +1,4 @@
-"""Family: one API family, and how a ticket becomes a request. Holds no key and sends nothing."""
+"""Family: one API family. Turns a ticket into the request of a poll, but sends nothing."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, get_args
@@ -22,14 +22,14 @@ Medium: TypeAlias = Literal["image", "video", "audio", "text", "3d"]
 @frozen(kw_only=True)
 class Call:
     """
-    One prepared request, without the key.
+    One request that is ready to be sent, except for the API key.
 
     Attributes:
         method: The HTTP method.
         url: The complete URL.
         fields: The fields of the JSON body, without the key.
-        key_in: The location of the key.
-        tier: The tier of the key.
+        key_in: Where the key goes: `body`, `header` or `query`.
+        tier: Which key the request needs: `standard` or `enterprise`.
         repeatable: Whether the request may be sent twice without harm. The HTTP method does not
             show this: polls and submits may both be POST requests, but only submits cost money.
     """
@@ -60,16 +60,16 @@ class Family:
     One row of the registry: how the tickets of one API family are polled.
 
     Args:
-        name: The family's name, as tickets carry it.
+        name: The family's name, which is the first half of a ticket such as `images:1`.
         url: The URL template. `{base}` and `{legacy}` stand for the two hosts of the service. Every
             other name in braces stands for one part of the id.
         method: The HTTP method of a poll.
-        id_field: The body field that takes the id; None if the id is part of the path.
-        key_in: The location of the key: `body`, `header` or `query`.
-        tier: The tier of the key: `standard` or `enterprise`.
-        status: The rule to read the status by: `generation`, `training` or `workflow`.
+        id_field: The field of the body that holds the id. None if the id is part of the path.
+        key_in: Where the key goes: `body`, `header` or `query`.
+        tier: Which key a poll needs: `standard` or `enterprise`.
+        status: How a reply tells the status: as a `generation`, a `training` or a `workflow` does.
         output: The media of the results.
-        doc: The documentation page of this row; empty if no page describes it.
+        doc: The documentation page of the family, or "" if there is none.
         note: A remark for users.
 
     Example:
@@ -88,7 +88,7 @@ class Family:
     output: tuple[Medium, ...] = ("image",)
     doc: str = ""
     note: str = ""
-    # The URL's text around the parts of the id. It is split here once, and joined for each poll.
+    # The URL, split where the parts of an id go. The split happens once, and each poll only joins.
     _url_pieces: tuple[str, ...] = field(
         init=False, repr=False, eq=False, default=Factory(_split_url, takes_self=True)
     )
@@ -104,11 +104,11 @@ class Family:
 
     @property
     def id_parts(self) -> tuple[str, ...]:
-        """The names of the id's parts in the URL; empty if the id is a body field."""
+        """The names of the id's parts in the URL. Empty if the id goes into the body."""
         return placeholders(self.url)
 
     def with_hosts(self, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> "Family":
-        """Return the same family on other hosts."""
+        """Return a copy of this family whose URL is on other hosts."""
         return evolve(self, url=fill_hosts(self.url, base=base, legacy=legacy))
 
     def check(self, ticket: Ticket) -> None:
@@ -116,7 +116,8 @@ class Family:
         Check that the ticket's id fits this family.
 
         Raises:
-            ValueError: The id has more or fewer parts than the URL, or the service gave no id.
+            ValueError: The id has more or fewer parts than the URL has places for, or the ticket
+                has no id because the service gave none.
         """
         ticket.require_id()
         expected, got = max(1, len(self._url_pieces) - 1), ticket.id.count("/") + 1

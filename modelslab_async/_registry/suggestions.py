@@ -1,18 +1,19 @@
-"""Suggests known names in place of an unknown one. A suggestion is shown, but never used."""
+"""Suggests known names in place of an unknown one. Never replaces the unknown name by itself."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# This is low enough to find two swapped letters in a word of five letters, such as `witdh`.
+# How similar two names must be for one to count as a misspelling of the other. The value is low
+# enough to find two swapped letters in a word of five letters, such as `witdh`.
 _MISSPELLING_SIMILARITY = 0.8
-# Lower than `_MISSPELLING_SIMILARITY`, because here the name is certainly unknown. So a poor
-# suggestion does no harm.
+# How similar a name must be to be suggested for an unknown name. The value is lower than
+# `_MISSPELLING_SIMILARITY`, because a poor suggestion does no harm.
 _SUGGESTION_SIMILARITY = 0.5
 _MAX_SUGGESTIONS = 3
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question that lists the most similar known names; "" if none is similar."""
+    """Return a "did you mean" question with the most similar known names, or "" without any."""
     matches = get_close_matches(
         name, list(known), n=_MAX_SUGGESTIONS, cutoff=_SUGGESTION_SIMILARITY
     )
@@ -21,10 +22,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def closest_name(name: str, known: Iterable[str]) -> str | None:
     """
-    Return the known name that this name probably misspells, or None.
+    Return the known name of which `name` is probably a misspelling, or None.
 
-    A known name with a word added, such as `prompt_2`, is no misspelling, because services
-    add parameters with such names.
+    A known name with one more word, such as `prompt_2`, is not a misspelling, because services add
+    parameters with such names.
     """
     lowered = {other.casefold(): other for other in known}
     matches = get_close_matches(

@@ -1,32 +1,32 @@
-"""URL templates: placeholders of the hosts and of the path. It sends nothing."""
+"""Fills and splits URL templates such as `{base}/v6/voice/fetch/{id}`. Sends nothing."""
 
 import re
 from urllib.parse import urlsplit
 
-from .service_hosts import BASE_URL, LEGACY_BASE_URL
-
+BASE_URL = "https://modelslab.com/api"
+LEGACY_BASE_URL = "https://stablediffusionapi.com/api"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _HOST_PLACEHOLDERS = ("base", "legacy")
 
 
 def fill_hosts(template: str, *, base: str = BASE_URL, legacy: str = LEGACY_BASE_URL) -> str:
-    """Put the two hosts in place of `{base}` and `{legacy}`."""
+    """Replace `{base}` and `{legacy}` in a URL template by the service's two hosts."""
     return template.replace("{base}", base).replace("{legacy}", legacy)
 
 
 def placeholders(template: str) -> tuple[str, ...]:
-    """Return the names in braces except the hosts, from left to right."""
+    """Return the names of a template's placeholders, from left to right, without the hosts."""
     names = _PLACEHOLDER.findall(template)
     return tuple(name for name in names if name not in _HOST_PLACEHOLDERS)
 
 
 def split_at_placeholders(template: str) -> tuple[str, ...]:
-    """Return the text before, between and after the placeholders, with the hosts filled in."""
+    """Fill in the hosts, then split a template at its other placeholders."""
     return tuple(_PLACEHOLDER.sub("\0", fill_hosts(template)).split("\0"))
 
 
 def is_absolute_url(template: str) -> bool:
-    """Whether a template has a scheme and a fixed host, but no query and no fragment."""
+    """Whether a template is an http or https URL with a fixed host, without query or fragment."""
     parts = urlsplit(fill_hosts(template))
     has_fixed_host = bool(parts.hostname) and "{" not in parts.netloc
     is_http = parts.scheme in ("http", "https")

@@ -1,4 +1,4 @@
-"""A typed function for each endpoint. Each makes a `Submission`, and sends nothing."""
+"""One typed function for each endpoint. A function builds a `Submission`, and sends nothing."""
 
 from .known_names import EndpointName, FamilyName
 from .typed_submission import FileOrLink

@@ -52,7 +52,7 @@ FamilyName: TypeAlias = Literal[
     "enterprise_ltx_2_3",
     "enterprise_pony",
 ]
-"""A family of the registry."""
+"""The name of a family in the registry."""
 
 EndpointName: TypeAlias = Literal[
     "images/controlnet",
@@ -243,4 +243,4 @@ EndpointName: TypeAlias = Literal[
     "voice/base64_to_url",
     "three_d/base64_to_url",
 ]
-"""An endpoint of the registry."""
+"""The name of an endpoint in the registry."""

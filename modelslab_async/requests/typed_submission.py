@@ -1,4 +1,4 @@
-"""Turns the arguments of a typed function into a `Submission`. It reads no file, sends nothing."""
+"""Turns the arguments of a typed function into a `Submission`. Reads no files, sends nothing."""
 
 from collections.abc import Mapping
 from os import PathLike
@@ -8,20 +8,20 @@ from .._models.argument_checks import check_type
 from .._models.submission import Submission
 
 FileOrLink: TypeAlias = str | bytes | PathLike[str] | BinaryIO
-"""A file to work on: its link, its path, its bytes, or a file opened with mode `rb`."""
+"""A file for the service to work on: a link, a path, bytes, or a file opened with mode `rb`."""
 
 
 def submission_of(endpoint: str, arguments: Mapping[str, Any]) -> Submission:
     """
-    Make the submission that a call of a typed function describes.
+    Make a submission from the arguments of a typed function.
 
     Args:
-        endpoint: The endpoint of the function.
-        arguments: All arguments of the call. Those that are None are left out, and those in
-            `extra` are added.
+        endpoint: The endpoint that the typed function stands for.
+        arguments: All arguments of the call. An argument that is None is left out. The parameters
+            in the argument `extra` are added.
 
     Raises:
-        TypeError: `extra` is no mapping.
+        TypeError: `extra` is not a mapping.
         ValueError: `extra` repeats an argument.
     """
     given = {name: value for name, value in arguments.items() if value is not None}

@@ -1,5 +1,5 @@
 """
-The rows of the table of endpoints, one module per product.
+The rows of the table of endpoints, one module per product of the service.
 
-The rows are data. No module here checks, sends or reads anything.
+The rows are data. No module in this folder checks, sends or reads anything.
 """

@@ -143,7 +143,8 @@ ROWS = (
         "speech_to_text",
         "",
         "language timestamp_level input_language",
-        # The documents name the first parameter. The official Python client sends the second one.
+        # The documentation names the parameter `init_audio`. The official Python client sends
+        # `audio_url`.
         any_of=(("init_audio", "audio_url"),),
         page="speech-to-text",
         output=("text",),

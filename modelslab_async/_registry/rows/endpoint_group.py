@@ -1,4 +1,4 @@
-"""EndpointGroup: what the endpoints of one family share. Sends nothing."""
+"""EndpointGroup: builds the endpoints of one family from what they share. Sends nothing."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ PUBLIC_CLIENTS = "Seen in public clients of the service."
 @frozen(kw_only=True)
 class EndpointGroup:
     """
-    The endpoints of one family.
+    What the endpoints of one family have in common.
 
     Args:
-        family: The family. Its name is the first half of each endpoint's name.
-        root: The URL template that each endpoint's path is appended to.
+        family: The name of the family, which is the first half of each endpoint's name.
+        root: The start of each endpoint's URL template. The endpoint's path follows it.
         docs: The folder of the endpoints' documentation pages.
-        output: The media that most of the endpoints make; empty for the media of the family.
+        output: The media that most of the endpoints make. Empty means the media of the family.
     """
 
     family: str
@@ -50,13 +50,14 @@ class EndpointGroup:
         Args:
             name: The part of the endpoint's name after the slash.
             required: The names of the required parameters, separated by blanks.
-            optional: The names of the optional parameters, without those of `callback_params`.
-            subpath: The endpoint's path below the root, if it differs from `name`.
+            optional: The names of the optional parameters, separated by blanks. Leave out those in
+                `callback_params`.
+            subpath: The endpoint's path below `root`, if it differs from `name`.
             callback_params: The names of the parameters that set up a webhook.
-            page: The path of the documentation page, below `docs`; with a leading `/`, below the
-                root of the documentation; or the whole URL of a page elsewhere.
-            resolved_by: The family of the endpoint's tickets, if that is not the group's.
-            unverified: For an endpoint that no page describes, a sentence about its source.
+            page: The documentation page, as a path below `docs`. A path with a leading `/` starts
+                at the root of the documentation. The URL of a page elsewhere is also possible.
+            resolved_by: The family of the endpoint's tickets, if it is not the group's family.
+            unverified: For an undocumented endpoint, a sentence that says who uses the endpoint.
             **overrides: Other arguments of `Endpoint`.
         """
         path = name if subpath is None else subpath

@@ -63,7 +63,7 @@ ROWS = (
         _DEEPFAKE,
         image_options="watermark",
         video_options="watermark",
-        note="The older name of faceswap, which SDKs still use.",
+        note="An older name of an endpoint in `faceswap`. SDKs still use this name.",
     ),
     *_face_swaps(
         _ENTERPRISE,

@@ -1,7 +1,8 @@
 """
-Endpoints of the old host. Where its documentation is gone, no parameter is required.
+Endpoints of the service's old host. The table requires none of their parameters.
 
-The remaining pages list the parameters, but do not say which of them are required.
+Some pages of the old host's documentation are gone, and the others do not say which parameters are
+required.
 """
 
 from .endpoint_group import EndpointGroup
@@ -13,7 +14,7 @@ _LEGACY_V5 = EndpointGroup(family="legacy_v3", root="{legacy}/v5", output=("imag
 
 _OLD_DOCS = "https://stablediffusionapi.com/docs"
 _SHAPE = "steps guidance_scale frame_size seed seconds"
-_FAMILY_NOTE = "No page says which family its tickets belong to."
+_FAMILY_NOTE = "No page of the documentation names the family of this endpoint's tickets."
 
 ROWS = (
     _LEGACY_V4_DREAMBOOTH.endpoint(

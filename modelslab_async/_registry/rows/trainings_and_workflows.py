@@ -1,4 +1,4 @@
-"""Endpoints of trainings and workflow runs, whose replies give the status in their own way."""
+"""Endpoints that start trainings and workflow runs. Both report their status in their own way."""
 
 from .endpoint_group import EndpointGroup
 
@@ -12,7 +12,7 @@ ROWS = (
         "instance_prompt class_prompt base_model_id images seed training_type max_train_steps",
         callback_params="webhook",
         page="https://stablediffusionapi.com/docs/train-model/finetune",
-        note="The page is about the old host. Tickets are polled at the current one.",
+        note="The page describes the old host. The client polls the tickets at the current host.",
     ),
     _TRAINING.endpoint(
         "lora_fine_tune",
@@ -30,6 +30,6 @@ ROWS = (
         key_in="header",
         allows_extra=True,
         page="run-workflow",
-        note="What else it takes depends on the workflow.",
+        note="The workflow decides which further parameters it takes.",
     ),
 )

@@ -1,15 +1,16 @@
-"""Endpoints that make no ticket: their reply is already the result."""
+"""Endpoints that make no ticket, because the reply is already the result."""
 
 from typing import Any
 
 from ..endpoint import Endpoint
 
 _DOCS = "https://docs.modelslab.com/"
-_EXPIRY_NOTE = "The link that it returns expires after 24 hours."
+_EXPIRY_NOTE = "The link in the reply expires after 24 hours."
 
 
 def _utility(name: str, path: str, page: str, params: str = "", **overrides: Any) -> Endpoint:
-    # Not repeatable by default: whatever stores, clears or checks something may cost something.
+    # A utility is not repeatable unless its row says so. Storing, clearing or checking something
+    # may cost money each time.
     return Endpoint(
         name=name,
         url=f"{{base}}/{path}",
@@ -45,7 +46,7 @@ ROWS = (
         "v4/dreambooth/model_list",
         "image-generation/model-operation/model-list",
         repeatable=True,
-        note="The service sends a JSON array, which `ask` returns as `data`.",
+        note="The service replies with a JSON array. `Client.ask` returns it in the field `data`.",
     ),
     _utility("general/base64_crop", "v3/base64_crop", "general-api/base64-crop", "image crop"),
     _utility(
