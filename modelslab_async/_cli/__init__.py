@@ -1,8 +1,8 @@
 """
 The command line: `modelslab-async` and its commands.
 
-It turns arguments into calls of the library, and results into text and exit codes. It never
-polls, saves or journals by itself.
+The command line turns arguments into calls of the library, and results into text and exit codes.
+It never polls, saves files or writes a journal by itself.
 """
 
 import sys
@@ -18,8 +18,8 @@ def main() -> int:
     """Run the command line and return its exit code."""
     try:
         exit_on_interrupt()
-        # The commands import rich later. Import it here too, so that a missing rich is reported
-        # in the same way as a missing click.
+        # The commands import rich only when they need it. This import makes sure at once that rich
+        # is installed. If it is not, the handler below says so.
         import rich  # noqa: F401, PLC0415 -- it may be missing.
 
         from .app import run  # noqa: PLC0415
@@ -36,5 +36,5 @@ def main() -> int:
         )
         return 2
     except KeyboardInterrupt:
-        # The user pressed Ctrl-C before `exit_on_interrupt`, or after the command had ended.
+        # Ctrl-C came before `exit_on_interrupt` set its handler, or after the command had ended.
         return 130

@@ -1,4 +1,4 @@
-"""The options `--account`, `--rate` and `--queue`: what a command may use of the key's limits."""
+"""The options `--account`, `--rate` and `--queue`, which limit what a command sends at once."""
 
 import functools
 from collections.abc import Iterator
@@ -17,12 +17,13 @@ DEFAULT_QUEUE = 5
 @frozen(kw_only=True)
 class AccountLimits:
     """
-    What a command may use of the key's limits.
+    The limits that a command keeps to.
 
     Attributes:
-        path: The file of the account that the command shares with other processes.
-        rate: The maximum number of polls a second; None for no limit.
-        queue: The maximum number of generations that may be queued at the service.
+        path: The account file, through which this process shares the limits with other processes.
+            None if the command shares no limits.
+        rate: The maximum number of polls a second. None for no limit.
+        queue: The maximum number of generations that may be queued at the service at once.
     """
 
     path: Path | None = None
@@ -31,7 +32,7 @@ class AccountLimits:
 
     def client_arguments(self) -> dict[str, Any]:
         """
-        Return the arguments of `Client` for these limits. This creates the account's file.
+        Return the arguments of `Client` for these limits. Create the account file if needed.
 
         Raises:
             ValueError: Other processes have opened the account with other limits.
@@ -42,7 +43,7 @@ class AccountLimits:
         return {"account": SQLiteAccount(self.path, rate=self.rate, queue=self.queue)}
 
     def flags(self) -> Iterator[str]:
-        """Yield the options of a command that is to keep to the same limits."""
+        """Yield the command-line options that give another command the same limits."""
         if self.path is not None:
             yield from ("--account", str(self.path))
         if self.rate is not None:
@@ -52,12 +53,12 @@ class AccountLimits:
 
 
 def account_options(command: F) -> F:
-    """Add the options of a command that polls until the end. It gets them as `limits`."""
+    """Add the options to a command that polls. The command gets an argument `limits`."""
     return _with_account_options(command, is_submitting=False)
 
 
 def submitting_account_options(command: F) -> F:
-    """Add the options of a command that submits. It gets them as `limits`."""
+    """Add the options to a command that submits. The command gets an argument `limits`."""
     return _with_account_options(command, is_submitting=True)
 
 

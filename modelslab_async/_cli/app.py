@@ -1,4 +1,4 @@
-"""The program with all its commands. It turns every error into one line and an exit code."""
+"""The program `modelslab-async` with all its commands. Never lets an error end in a traceback."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ from .options import ProgramSettings, debug
 
 
 class App(CommandGroup):
-    """The program. It handles Ctrl-C and a closed output pipe before click can handle them."""
+    """The program's commands. Handles Ctrl-C and a closed output pipe itself, not as click does."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -36,8 +36,8 @@ class App(CommandGroup):
         except KeyboardInterrupt:
             raise Interrupted("interrupted") from None
         except BrokenPipeError:
-            # Python flushes standard output at exit, which would fail on the closed pipe. So
-            # redirect it to the null device.
+            # Python flushes standard output at exit, and that would fail again on the closed pipe.
+            # So standard output now goes to the null device.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(BROKEN_PIPE)
 
@@ -125,7 +125,7 @@ def batch() -> None:
 
 
 class _OneLineFormatter(logging.Formatter):
-    """Formats a log record as one line without a traceback, safe for a terminal."""
+    """Formats a log record as one line, without a traceback and without control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{output.PROGRAM}: {output.sanitize(record.getMessage())}"
@@ -147,7 +147,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _configure_output() -> None:
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        # A character that cannot be decoded or printed must not end the program.
+        # By default, the program would fail on a character that cannot be decoded or printed.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()
@@ -156,7 +156,7 @@ def _configure_output() -> None:
 
 
 def _report_error(error: Exception) -> int:
-    """Print the error as one line, and return its exit code."""
+    """Print an error as one line, and return its exit code."""
     match error:
         case click.UsageError(ctx=context):
             path = context.command_path if context else output.PROGRAM
@@ -166,7 +166,7 @@ def _report_error(error: Exception) -> int:
             output.print_message(error.format_message())
             return error.exit_code
         case click.Abort():
-            # click raises this error for Ctrl-C outside of a command.
+            # click turns a Ctrl-C outside of any command into this error.
             output.print_message("interrupted")
             return INTERRUPTED
         case ModelsLabError():

@@ -3,8 +3,8 @@
 import re
 from urllib.parse import urlsplit
 
-BASE_URL = "https://modelslab.com/api"
-LEGACY_BASE_URL = "https://stablediffusionapi.com/api"
+from .service_hosts import BASE_URL, LEGACY_BASE_URL
+
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _HOST_PLACEHOLDERS = ("base", "legacy")
 

@@ -39,14 +39,14 @@ async def write_export(batch: Batch, file: Path, file_format: ExportFormat | Non
 
 def check_export_format(file: Path, *, advice: str) -> ExportFormat:
     """
-    Return the format that the name of an export file ends with.
+    Return the export format that a file name stands for, by its ending.
 
     Args:
         file: The file.
-        advice: How the user of this command can choose a format.
+        advice: For the error message: how the user can choose a format.
 
     Raises:
-        click.UsageError: The name ends with no known format.
+        click.UsageError: The name has no ending of a known format.
         MissingExtra: The format needs a package that is not installed.
     """
     try:
@@ -65,7 +65,7 @@ def check_export_format(file: Path, *, advice: str) -> ExportFormat:
 
 def check_export_file(file: Path) -> None:
     """
-    Check before a long run that an export can be written. The check creates no file.
+    Check before a long run that an export can be written. Create no file.
 
     Raises:
         click.UsageError: The file cannot be written.
@@ -78,7 +78,7 @@ def check_export_file(file: Path) -> None:
 
 
 def is_same_file(export: Path, source: Path) -> bool:
-    """Whether an export would replace a file that is read."""
+    """Whether an export would overwrite the file that the command reads."""
     return source.is_file() and export.exists() and export.samefile(source)
 
 
@@ -91,12 +91,12 @@ def _is_stream(file: Path) -> bool:
 
 
 def _resolve_link(file: Path) -> str:
-    """Return the target of a link. The export replaces the target and keeps the link."""
+    """Follow a symbolic link, so that the export replaces the link's target and not the link."""
     return os.path.realpath(file)
 
 
 async def _export_to_stream(batch: Batch, file: Path, file_format: ExportFormat) -> int:
-    """Write a temporary file, and copy it to standard output, a pipe or a device."""
+    """Export to a temporary file, then copy that to standard output, a pipe or a device."""
     with TemporaryDirectory() as folder:
         draft = Path(folder) / f"out.{file_format}"
         count = await batch.export(draft)

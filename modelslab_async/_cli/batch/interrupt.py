@@ -1,4 +1,4 @@
-"""Handles Ctrl-C in a batch. The first lets current downloads end. The second stops at once."""
+"""Handles Ctrl-C during a batch: the first one lets downloads end, the second stops at once."""
 
 import asyncio
 import signal
@@ -15,13 +15,13 @@ def handle_interrupts(drain: Callable[[], object]) -> Generator[None, None, None
     Handle Ctrl-C while the block runs.
 
     Args:
-        drain: Called in the event loop at the first Ctrl-C. The second Ctrl-C cancels the task
-            that runs the block.
+        drain: What to call in the event loop at the first Ctrl-C. The second Ctrl-C cancels the
+            task that runs the block.
     """
     previous_handler = signal.getsignal(signal.SIGINT)
     if previous_handler is signal.SIG_IGN:
-        # A shell makes its background jobs ignore SIGINT, so that Ctrl-C does not end them. A batch
-        # in the background keeps ignoring it.
+        # The shell that started this process in the background made it ignore SIGINT, so that
+        # Ctrl-C in the terminal does not end it. That stays as it is.
         yield
         return
     loop, task = asyncio.get_running_loop(), asyncio.current_task()

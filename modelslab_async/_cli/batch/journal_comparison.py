@@ -1,4 +1,4 @@
-"""Compares the rows of a table with the journal, before anything is sent. It sends nothing."""
+"""Finds the rows of a table that the journal already holds. It sends nothing."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,14 @@ from .submission_input import SubmissionRow
 @frozen(kw_only=True)
 class JournalComparison:
     """
-    What the journal holds of the rows of a table.
+    Which rows of a table are in the journal already.
+
+    The key of a row comes from a column, or is computed from the row's payload.
 
     Attributes:
-        recorded: The submits of the journal, by their keys.
+        recorded: The submits that the journal holds, by their keys.
         new: The rows whose keys are not in the journal.
-        rekeyed: The new rows that were submitted before under the other kind of key. Then the key
-            came from a column and now it is computed, or the reverse.
+        rekeyed: Those of the new rows that were submitted before under the other kind of key.
     """
 
     recorded: Mapping[str, SubmittedKey] = field(factory=dict[str, SubmittedKey])
@@ -43,14 +44,14 @@ class JournalComparison:
 
         Args:
             batch: The batch with the journal.
-            endpoints: Prepares the submits, for their digests.
+            endpoints: Prepares the rows' requests, to compute the digests of their payloads.
             rows: The rows.
-            saves_files: Whether a success is final only once its files are saved.
+            saves_files: Whether a submit counts as finished only once its files are saved.
         """
         recorded = await batch.journal.leases.submitted_keys(saves_files=saves_files)
         new = [row for row in rows if _key(row) not in recorded]
-        # Each of several equal rows is paid for, whatever its key. A failed row may be tried again
-        # under a new key.
+        # Two cases are not rekeyed rows. A table may hold equal rows, of which each is paid for.
+        # And the user may submit a failed row again under a new key.
         table_keys = {_key(row) for row in rows}
         kinds = defaultdict[tuple[str, str], set[bool]](set)
         for key, submit in recorded.items():
@@ -65,10 +66,10 @@ class JournalComparison:
 
     def check_keys(self) -> None:
         """
-        Make sure that no row was submitted with a key of the other kind.
+        Check that no row was submitted before under the other kind of key.
 
         Raises:
-            click.UsageError: There are such rows.
+            click.UsageError: Some rows were. Submitting them again would pay for them twice.
         """
         if self.rekeyed:
             raise click.UsageError(
@@ -80,7 +81,7 @@ class JournalComparison:
     async def conflicts(
         self, rows: Sequence[SubmissionRow], endpoints: EndpointRequests
     ) -> list[SubmissionRow]:
-        """Return the rows whose keys are recorded for another endpoint or other parameters."""
+        """Return the rows whose keys the journal has with another endpoint or other parameters."""
         return [
             row
             for row in rows
@@ -91,7 +92,7 @@ class JournalComparison:
 
 
 async def _payload(row: SubmissionRow, endpoints: EndpointRequests) -> tuple[str, str]:
-    """Return the endpoint of a row and the digest of its payload, "" if a file is gone."""
+    """Return a row's endpoint and the digest of its payload, or "" if one of its files is gone."""
     try:
         submit_request = await endpoints.prepare(row.submission)
     except UnusableFile:

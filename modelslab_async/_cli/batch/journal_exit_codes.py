@@ -1,4 +1,4 @@
-"""What a journal holds after a run, as exit codes and messages. It prints nothing."""
+"""Turns what a journal holds after a run into exit codes and messages. It prints nothing."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,9 +16,9 @@ class JournalExitCodes:
     What a journal holds after a run.
 
     Attributes:
-        report: The journal's counts.
-        missing_files: The recorded files that are not in this run's folder. None if the run has no
-            folder, because it saves no files.
+        report: How many tickets and files the journal holds in each state.
+        missing_files: The files that the journal has recorded, but that are not in this run's
+            folder. None if the run saves no files.
         uncertain: The submits that may or may not have started work.
     """
 
@@ -28,11 +28,11 @@ class JournalExitCodes:
 
     def codes(self, given_up: int) -> dict[int, int]:
         """
-        Return the exit codes of the journal's tickets and submits, with the number for each.
+        Count the journal's tickets and submits by the exit code that each stands for.
 
         Args:
-            given_up: The number of tickets that the run itself gave up. These tickets are left out,
-                because the run has already counted each by its cause.
+            given_up: How many tickets this run itself gave up. They are left out here, because the
+                run has already counted each by its cause.
         """
         report = self.report
         counts = {
@@ -48,10 +48,10 @@ class JournalExitCodes:
 
     def messages(self, failed: int) -> Iterator[str]:
         """
-        Yield a message for each problem that was not reported during the run.
+        Yield a message for each kind of problem that the run itself has not reported.
 
         Args:
-            failed: The number of failures that the run has reported.
+            failed: How many failed tickets the run has reported.
         """
         if (failed_elsewhere := self.report.failed - failed) > 0:
             yield (

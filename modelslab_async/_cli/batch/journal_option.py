@@ -17,11 +17,11 @@ journal = click.option(
 
 def require_journal(path: Path, advice: str = "start a batch with `batch run`") -> None:
     """
-    Make sure that the journal's file exists.
+    Check that the journal's file exists.
 
     Args:
         path: The file.
-        advice: What the user can do if the file does not exist.
+        advice: For the error message: what the user can do if the file does not exist.
 
     Raises:
         click.UsageError: The file does not exist.

@@ -15,14 +15,14 @@ _FILES_PER_CHECK = 1000
 @define
 class MissingFiles:
     """
-    Recorded files that are not in the folder of this run.
+    Counts the files that the journal has recorded, but that are not in the folder of this run.
 
     Attributes:
         folder: The folder of this run.
-        missing: The number of files that are neither in the folder nor where they were saved.
-        in_other_folder: The number of files that are not in the folder, but still exist where they
-            were saved.
-        other_folder: A folder that holds files counted in `in_other_folder`.
+        missing: How many files are neither in `folder` nor in the folder where they were saved.
+        in_other_folder: How many files are not in `folder`, but still in the folder where they were
+            saved.
+        other_folder: One of the folders that hold the files of `in_other_folder`.
     """
 
     folder: Path
@@ -32,11 +32,11 @@ class MissingFiles:
 
     @property
     def count(self) -> int:
-        """The number of recorded files that are not in the folder."""
+        """How many recorded files are not in this run's folder."""
         return self.missing + self.in_other_folder
 
     def check(self, records: Iterable[RecordedFile]) -> None:
-        """Look for these files in the folder, and count those that are not there."""
+        """Count those of the recorded files that are not in this run's folder."""
         for record in records:
             path = Path(record.path)
             if _exists_with_size(self.folder / path.name, record.size):
@@ -48,7 +48,7 @@ class MissingFiles:
                 self.missing += 1
 
     def messages(self) -> Iterator[str]:
-        """Yield what the user can do about the missing files, one line each."""
+        """Yield lines that say how many files are missing, and what the user can do."""
         if self.missing:
             yield (
                 f"{self.missing:,} files that were saved are gone or changed; "
@@ -62,7 +62,7 @@ class MissingFiles:
 
 
 async def find_missing_files(folder: Path, batch: Batch) -> MissingFiles:
-    """Find the recorded files of a batch that are not in a folder."""
+    """Count the files of a batch that the journal has recorded, but that are not in `folder`."""
     missing_files = MissingFiles(folder)
     chunk: list[RecordedFile] = []
     async for record in batch.journal.all_files():

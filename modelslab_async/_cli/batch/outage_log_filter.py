@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 _SECONDS_BETWEEN_WARNINGS: Final = 300.0
-# This module logs a warning for each attempt of a submit that cannot leave this machine.
+# The module that warns each time a submit could not be sent, for example without a network.
 _WARNING_MODULE: Final = "submit_retries"
 
 
@@ -18,7 +18,7 @@ class OutageLogFilter(logging.Filter):
         self._warned_at: float | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to log a record."""
+        """Return whether a log record may be shown."""
         if record.module != _WARNING_MODULE or record.levelno != logging.WARNING:
             return True
         last = self._warned_at
@@ -30,7 +30,7 @@ class OutageLogFilter(logging.Filter):
 
 @contextmanager
 def rare_outage_warnings() -> Iterator[None]:
-    """Limit the warnings about unsent submits while the block runs."""
+    """While the block runs, log at most one warning about unsent submits in five minutes."""
     logger, outage_filter = logging.getLogger("modelslab_async"), OutageLogFilter()
     logger.addFilter(outage_filter)
     try:

@@ -1,4 +1,4 @@
-"""The work of a run: to poll the tickets of a file, or to submit the rows of a table."""
+"""The two kinds of work of a batch: polling the tickets of a file, or submitting a table's rows."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -13,20 +13,21 @@ from ..._submitting.endpoint_requests import EndpointRequests
 from .journal_comparison import JournalComparison
 from .submission_input import SubmissionRow
 
-# More than the queue limit of any plan, so that a submission is ready whenever a slot becomes free.
+# How many submissions of a batch are in progress at once. The number exceeds the queue limit of any
+# plan. So a submission is always ready when the service's queue has room.
 _MAX_SUBMISSIONS_IN_PROGRESS = 100
 
 
 @frozen(kw_only=True)
 class WorkResult:
     """
-    One result of a run.
+    The result for one ticket or one row.
 
     Attributes:
         result: The result.
-        name: Its name in messages: the ticket, or the location of the row.
-        endpoint: The endpoint of a row, for the advice on its parameters.
-        details: Further fields of its line of JSON.
+        name: What messages call the result: the ticket, or the location of the row.
+        endpoint: The endpoint of the row, which the message about wrong parameters names.
+        details: Further fields for the result's line of JSON.
     """
 
     result: Outcome | SaveResult | Unsubmitted
@@ -39,16 +40,16 @@ ResultStream: TypeAlias = AsyncGenerator[WorkResult, None]
 
 
 class BatchWork(Protocol):
-    """The work that a command does with a batch."""
+    """What a command does with a batch: polling or submitting."""
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:
-        """Prepare the journal. Return how many tickets the submits of the run may add to it."""
+        """Prepare the journal. Return how many new submits the run will make."""
         ...
 
     def results(
         self, batch: Batch, downloads: Downloads | None, timeout: float | None
     ) -> ResultStream:
-        """Run the batch, and yield the results."""
+        """Run the batch, and yield a result for each ticket or row."""
         ...
 
 
@@ -60,7 +61,7 @@ class TicketWork:
     Attributes:
         tickets: The tickets to add.
         retry_failed: Whether to poll failed tickets again.
-        window: The maximum number of tickets that this process takes at once.
+        window: The maximum number of tickets that this process polls at once.
     """
 
     tickets: Sequence[NewTicket] = ()
@@ -68,7 +69,7 @@ class TicketWork:
     window: int
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:  # noqa: ARG002
-        """See `BatchWork`."""
+        """Add the tickets to the journal. Return 0, because nothing is submitted."""
         await batch.add(self.tickets)
         if self.retry_failed:
             await batch.retry_failed()
@@ -77,7 +78,7 @@ class TicketWork:
     async def results(
         self, batch: Batch, downloads: Downloads | None, timeout: float | None
     ) -> ResultStream:
-        """See `BatchWork`."""
+        """Poll the open tickets, save their files if asked to, and yield the results."""
         results: AsyncGenerator[Outcome | SaveResult, None] = (
             batch.run(timeout=timeout, window=self.window)
             if downloads is None
@@ -91,12 +92,12 @@ class TicketWork:
 @define(kw_only=True)
 class SubmitWork:
     """
-    Submits the rows whose keys are not in the journal, and polls.
+    Submits the rows whose keys are not in the journal, and polls the tickets of all rows.
 
     Attributes:
-        rows: The submissions. Each has a key.
-        endpoints: Prepares the submits, to compare them with the journal.
-        max_submits: The maximum number of submits that may be paid for; None for no limit.
+        rows: The rows with their submissions. Each submission has a key.
+        endpoints: Prepares the rows' requests, to compare them with the journal.
+        max_submits: How many submits the run may pay for. None for no limit.
     """
 
     rows: Sequence[SubmissionRow]
@@ -106,11 +107,11 @@ class SubmitWork:
 
     async def prepare(self, batch: Batch, *, saves_files: bool) -> int:
         """
-        See `BatchWork`.
+        Compare the rows with the journal, and return how many of them are new.
 
         Raises:
-            click.UsageError: More would be submitted than `max_submits` allows, or rows were
-                submitted before with keys of the other kind.
+            click.UsageError: There are more new rows than `max_submits` allows. Or rows were
+                submitted before under the other kind of key, for example one from a column.
         """
         known = await JournalComparison.find(
             batch, self.endpoints, self.rows, saves_files=saves_files
@@ -130,7 +131,7 @@ class SubmitWork:
     async def results(
         self, batch: Batch, downloads: Downloads | None, timeout: float | None
     ) -> ResultStream:
-        """See `BatchWork`. Results of earlier runs are not yielded again."""
+        """Submit, poll and save, and yield the results. Leave out results of earlier runs."""
         locations = {row.submission.key: row.location for row in self.rows}
         pairs = batch.generate_many(
             (row.submission for row in self.rows),

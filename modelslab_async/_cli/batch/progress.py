@@ -1,4 +1,4 @@
-"""Counts of a run, its speed, and an estimate of the time left. It reads no clock."""
+"""Counts the results of a batch run, and estimates its speed and time left. It reads no clock."""
 
 from collections import Counter, deque
 
@@ -22,18 +22,18 @@ from ... import (
 )
 from ..exit_codes_and_advice import explain_unsaved
 
-# The current speed is measured over this many seconds before now.
+# The current speed is the mean speed of the last 30 seconds.
 _RATE_WINDOW_S = 30.0
-# With fewer handled tickets, an estimate of the time left would be too inaccurate.
+# With fewer handled tickets than this, an estimate of the time left would be too inaccurate.
 _MIN_HANDLED_FOR_ESTIMATE = 10
 _MAX_SHOWN_FAILURES = 5
-# From the first value on, times are shown in minutes; from the second on, in hours.
+# A time is shown in seconds below the first value, in minutes below the second, then in hours.
 _MINUTES_FROM_S, _HOURS_FROM_S = 90, 90 * 60
 
 
 @frozen
 class _Sample:
-    """The counts of a run at one moment."""
+    """The counts of a run at one moment, from which the speed is computed."""
 
     seconds: float
     handled: int
@@ -43,13 +43,12 @@ class _Sample:
 @define(eq=False)
 class RunProgress:
     """
-    The state of a run. Times are seconds since it began.
+    The counts of a batch run. Times are in seconds since the run began.
 
     Attributes:
-        done_before: The number of tickets that had ended before this run.
-        done_by_others: The number of tickets that other processes have finished since this run
-            began.
-        given_up: The number of tickets that this run ended without an outcome from the server.
+        done_before: How many tickets had ended before this run began.
+        done_by_others: How many tickets other processes have finished since this run began.
+        given_up: How many tickets this run gave up without a final reply from the server.
     """
 
     total: int = 0
@@ -75,12 +74,12 @@ class RunProgress:
     )
 
     def begin(self, report: Report, *, is_saving: bool, to_submit: int = 0) -> None:
-        """Set the counts of the journal before the run, and how many submits may follow."""
+        """Set the counts before the run: the tickets of the journal, and the submits to come."""
         self.total, self.is_saving = report.tickets + to_submit, is_saving
         self.done_before = self._finished_count(report)
 
     def refresh(self, report: Report) -> None:
-        """Update the counts from the journal, which includes the work of other processes."""
+        """Update the counts from the journal, to which other processes may write too."""
         self.total = max(self.total, report.tickets)
         handled_here = self.failed + (self.saved if self.is_saving else self.succeeded)
         self.done_by_others = max(0, self._finished_count(report) - self.done_before - handled_here)
@@ -107,7 +106,7 @@ class RunProgress:
 
         Args:
             result: The result.
-            name: Its name among the recent failures; "" for its ticket.
+            name: What the list of recent failures calls the result. "" means the ticket.
         """
         if not name and not isinstance(result, Unsubmitted):
             name = str(result.ticket)
@@ -140,7 +139,7 @@ class RunProgress:
         self.reasons[reason] += 1
 
     def add_sample(self, now: float) -> None:
-        """Record the counts at this time. The current speed is computed from these samples."""
+        """Record the counts at this time, to compute the current speed from them."""
         self.seconds = now
         self._samples.append(_Sample(now, self.handled_since_start, self.polls))
         while self._samples[0].seconds < now - _RATE_WINDOW_S:
@@ -148,7 +147,7 @@ class RunProgress:
 
     @property
     def handled(self) -> int:
-        """The number of tickets and submissions that this run has finished or given up."""
+        """How many tickets and submissions this run has finished or given up."""
         return self._ended_tickets + self.not_started + self.uncertain
 
     @property
@@ -157,17 +156,17 @@ class RunProgress:
 
     @property
     def handled_since_start(self) -> int:
-        """The number of tickets handled since this run began, by this or other processes."""
+        """How many tickets this and other processes have handled since this run began."""
         return self.handled + self.done_by_others
 
     @property
     def completed(self) -> int:
-        """The number of handled tickets, including those from before this run."""
+        """How many tickets are handled, including those from before this run."""
         return min(self.total, self.done_before + self.handled_since_start)
 
     @property
     def open(self) -> int:
-        """The number of tickets that are not completed."""
+        """How many tickets are not handled yet."""
         return self.total - self.completed
 
     @property
@@ -178,10 +177,10 @@ class RunProgress:
 
     def remaining(self) -> tuple[float, float] | None:
         """
-        Estimate a range of seconds until all tickets are completed.
+        Estimate in how many seconds all tickets are completed, as the least and the most.
 
-        One of the two estimates assumes the mean speed of the whole run, and the other assumes the
-        speed of the last half minute. None means that there is no estimate yet.
+        One of the two values assumes the mean speed of the whole run. The other assumes the speed
+        of the last half minute. None means that an estimate is not possible yet.
         """
         first, last = self._window()
         recent = _per_second(last.handled - first.handled, last.seconds - first.seconds)
@@ -192,11 +191,11 @@ class RunProgress:
         return min(by_recent_speed, by_mean_speed), max(by_recent_speed, by_mean_speed)
 
     def _window(self) -> tuple[_Sample, _Sample]:
-        """Return the two samples between which the current speed is measured."""
+        """Return the oldest and the newest sample. The current speed is measured between them."""
         return self._samples[0], self._samples[-1]
 
     def status_lines(self) -> list[str]:
-        """Return the counts and the speed, as two lines for the user."""
+        """Return two lines for the user: the counts, and the speed with the time left."""
         counts = [f"{self.succeeded:,} succeeded", f"{self.failed:,} failed"]
         if self.given_up:
             counts.append(f"{self.given_up:,} given up")
@@ -220,7 +219,7 @@ class RunProgress:
         return [f"{self.completed:,} of {self.total:,} completed ({', '.join(counts)})", speed]
 
     def failure_lines(self) -> list[str]:
-        """Return lines that say what went wrong in this run, or no lines if nothing did."""
+        """Return lines that say what went wrong in this run. Without problems, return none."""
         counts = (
             (self.failed, "failed"),
             (self.given_up, "given up"),
@@ -232,7 +231,7 @@ class RunProgress:
         return [message, *self.reason_lines()] if message else []
 
     def reason_lines(self) -> list[str]:
-        """Return the most common reasons of failures, each with its count."""
+        """Return a line for each of the most common reasons of failures, with its count."""
         return [
             f"{count:,} x {reason}"
             for reason, count in self.reasons.most_common(_MAX_SHOWN_FAILURES)
@@ -251,7 +250,7 @@ def _remaining_text(remaining: tuple[float, float] | None) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a length of time in seconds, minutes or hours, as text."""
+    """Format a duration as text, in seconds, minutes or hours."""
     if seconds < _MINUTES_FROM_S:
         return f"{max(1, round(seconds))} s"
     if seconds < _HOURS_FROM_S:

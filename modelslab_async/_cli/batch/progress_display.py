@@ -17,12 +17,12 @@ from .progress import RunProgress
 
 _PLAIN_INTERVAL_S = 5.0
 _REPORT_INTERVAL_S = 5.0
-# The journal records a result shortly before the run yields and counts it. After this delay, the
-# run has counted all of its own results in the report. All other results in the report are from
-# other processes.
+# The journal records a result shortly before the run counts it. So after reading the journal, the
+# display waits this long. Then all results that this run has not counted are those of other
+# processes.
 _IN_FLIGHT_DELAY_S = 0.5
-# Counting the tickets of a large journal takes long. So the pause after a count is at least this
-# many times as long as the count itself.
+# Counting the tickets of a large journal takes long. So the display waits at least 20 times as long
+# as a count took before it counts again.
 _PAUSE_PER_QUERY_TIME = 20
 _MAX_REASON_CHARS = 200
 
@@ -36,7 +36,7 @@ async def show_progress(
 
     Args:
         progress: The counts to show.
-        get_report: Returns the journal's counts, which other processes may change as well.
+        get_report: Returns the counts of the journal, to which other processes may write too.
         quiet: Whether to show nothing.
     """
     began = time.monotonic()
@@ -60,7 +60,7 @@ async def show_progress(
 
 
 async def _refresh(progress: RunProgress, get_report: Callable[[], Awaitable[Report]]) -> None:
-    """Update the counts from the journal at intervals, which are longer after slow updates."""
+    """Update the counts from the journal again and again. Pause longer after a slow update."""
     pause = _REPORT_INTERVAL_S
     while True:
         await asyncio.sleep(pause)
@@ -76,7 +76,7 @@ def render_progress(progress: RunProgress) -> RenderableType:
     """Return what a terminal shows: a bar, the counts, the speed and the last failures."""
     completed, speed = progress.status_lines()
     bar = ProgressBar(total=max(1, progress.total), completed=progress.completed, width=40)
-    # A `ProgressBar` does not end its line, but a `Padding` around it does.
+    # rich prints no line break after a `ProgressBar`, but it does after a `Padding` around one.
     rows: list[RenderableType] = [Padding(bar, 0), Text(completed, style="bold"), Text(speed)]
     if progress.recent_failures:
         rows.append(Text("last failures:", style="red"))
@@ -93,7 +93,7 @@ def render_progress(progress: RunProgress) -> RenderableType:
 
 
 def print_summary(console: Console, progress: RunProgress) -> None:
-    """Print the result of a run."""
+    """Print the final counts of a run, and the most common reasons of failures."""
     console.print(Text(progress.status_lines()[0]), soft_wrap=True)
     for line in progress.reason_lines():
         console.print(Text(f"  {output.sanitize(line)[:_MAX_REASON_CHARS]}"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The commands `batch run` and `batch retry`: their options, and what they check before a run."""
+"""Defines the commands `batch run` and `batch retry`, with their options. Polls nothing itself."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from .ticket_input import read_tickets, source_name
 
 
 def run_options(command: F) -> F:
-    """Add the options of every command that runs a batch."""
+    """Add the options that every command needs that runs a batch."""
     for option in (
         options.debug,
         options.json_option("Print each outcome as a line of JSON, with its files."),
@@ -150,12 +150,12 @@ def make_plan(
     plan_arguments: dict[str, Any], source: str | None = None, source_kind: str = "file of ids"
 ) -> Plan:
     """
-    Make the plan of a run, and refuse an export that cannot be written.
+    Make the plan of a run. Check first that the export can be written.
 
     Args:
-        plan_arguments: The options of the command.
-        source: The file that the command reads; an export does not replace it.
-        source_kind: What the file is called in the error.
+        plan_arguments: The values of the options of `run_options`.
+        source: The file that the command reads. The export must not overwrite this file.
+        source_kind: What the error message calls that file.
     """
     plan = Plan(**plan_arguments)
     if plan.export is not None:

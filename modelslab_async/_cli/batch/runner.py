@@ -43,7 +43,7 @@ from .uncertain_advice import with_command
 
 @frozen(kw_only=True)
 class Plan:
-    """The options of every command that runs a batch."""
+    """The options that every command has that runs a batch."""
 
     path: Path
     folder: Path | None
@@ -68,16 +68,15 @@ def run_batch(
     unsent_timeout: float = 30.0,
 ) -> int:
     """
-    Run a batch, and return the exit code of the whole journal.
+    Run a batch, and return the exit code for the whole journal.
 
     Args:
         plan: The options of the command.
-        base_urls: The base URLs of the service.
+        base_urls: The base URLs of the service: of its current host and of its old one.
         work: What to poll or to submit.
         tally: Counts the results.
-        max_submits: The maximum number of submits that may be paid for; None for no limit.
-        unsent_timeout: The maximum number of seconds for which a submit may fail to leave this
-            machine.
+        max_submits: How many submits the run may pay for. None for no limit.
+        unsent_timeout: For how many seconds a submit that cannot be sent is tried again.
     """
     progress, tally = RunProgress(), tally or ExitTally()
     client = make_client(
@@ -108,7 +107,7 @@ def run_batch(
 
 
 def _ticket_error(error: ValueError) -> click.ClickException:
-    """Return the error for a journal with tickets that this run cannot poll."""
+    """Return the error for a journal that holds a ticket which this run cannot poll."""
     text = "all other tickets have ended, but the journal holds one that cannot be polled: "
     match error:
         case MissingApiKey():
@@ -121,13 +120,13 @@ def _ticket_error(error: ValueError) -> click.ClickException:
 
 
 def _interrupted_message(progress: RunProgress) -> str:
-    # Before the run has begun, the number of open tickets is not known.
+    # The total is 0 until the run has read the journal. Then the message leaves the number out.
     state = f" with {progress.open:,} open" if progress.total else ""
     return f"interrupted{state}; run the same command again to resume"
 
 
 class _BatchRun:
-    """One run of a batch."""
+    """Runs a batch once with a client, and handles each result."""
 
     def __init__(self, plan: Plan, client: Client, progress: RunProgress, tally: ExitTally) -> None:
         self._plan = plan
@@ -169,8 +168,8 @@ class _BatchRun:
             async for result in results:
                 self._handle_result(result)
                 if _is_unsent(result.result):
-                    # This submit was retried for as long as an outage may last. Each further submit
-                    # would wait as long.
+                    # The network has failed for the whole `unsent_timeout`. Each further submit
+                    # would wait as long again, so the run stops here.
                     batch.drain()
                 # Many results may be ready at once. Let the poller run between two of them.
                 await asyncio.sleep(0)
@@ -195,15 +194,15 @@ class _BatchRun:
         self._progress.count_result(result, work_result.name)
         match result:
             case Unresolved(cause=JournalDamaged() as damaged):
-                # The journal counts the ticket as unsaved, which gives the exit code.
+                # Not counted in the tally: the journal counts the ticket as unsaved, and the
+                # summary turns that into the exit code.
                 output.print_message(explain(damaged))
             case Unresolved():
                 self._tally.count(result)
             case Unsubmitted(cause=cause):
                 message = explain_unsubmitted(cause, work_result.endpoint)
-                # If the account is refused or there is no network, every row ends with this
-                # message. Without the row's name all messages are equal, and only the first is
-                # printed.
+                # If the server refuses the account or there is no network, every row fails in the
+                # same way. The tally prints equal messages once, so these messages name no row.
                 is_account_refused = isinstance(cause, (AuthenticationError, PaymentRequired))
                 name = "" if is_account_refused or _is_unsent(result) else f"{work_result.name}: "
                 self._tally.count_unsubmitted(cause, f"{name}{message}")
@@ -213,7 +212,7 @@ class _BatchRun:
 
 
 def _is_unsent(result: object) -> bool:
-    """Whether a submit could not leave this machine for as long as it was tried."""
+    """Whether a result says that no attempt of a submit has left this machine."""
     match result:
         case Unsubmitted(cause=TransportError(may_have_been_sent=may_have_been_sent)):
             return not may_have_been_sent

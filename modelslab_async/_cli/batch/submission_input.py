@@ -1,4 +1,4 @@
-"""Reads the submissions of a table or of lines of prompts. A bad row is reported and skipped."""
+"""Reads submissions from a table or from lines of prompts. A bad row is reported and skipped."""
 
 import csv
 import re
@@ -32,21 +32,22 @@ _FORMATS_BY_SUFFIX: Final = {
 }
 _DELIMITERS: Final = ",;\t"
 _NAME_PATTERN: Final = re.compile(r"[A-Za-z][A-Za-z0-9 _-]{0,60}")
-# The format of a file without a known suffix is detected from this many lines.
+# How many lines are read ahead to detect the format of the file.
 _SAMPLE_LINES: Final = 20
 
 
 @frozen
 class SubmissionSpec:
     """
-    What the user says about a file of submissions.
+    What the options of the command say about a file of submissions.
 
     Attributes:
-        endpoint: The endpoint of rows that name none; None if the user gave none.
-        defaults: The texts of parameters, for rows without a cell for them.
-        key_column: The column with the key of each row; None for a column `key`, if there is one.
+        endpoint: The endpoint of the rows that name no endpoint, or None.
+        defaults: The texts of the parameters that apply to rows without such a cell.
+        key_column: The column that holds the key of each row. None means the column `key`, if the
+            file has one.
         sent_columns: Columns to send, although the registry does not list them as parameters.
-        input_format: `text`, `csv` or `json`; None to take it from the name or the content.
+        input_format: `text`, `csv` or `json`. None means that the file's name or content decides.
     """
 
     endpoint: str | None = None
@@ -58,7 +59,7 @@ class SubmissionSpec:
 
 @frozen
 class SubmissionRow:
-    """A submission, and where its row is, such as `line 3`."""
+    """The submission of one row, and the location of that row, such as `line 3`."""
 
     location: str
     submission: Submission
@@ -71,11 +72,11 @@ def read_submissions(
     on_skipped: Callable[[str], None],
 ) -> Iterator[SubmissionRow]:
     """
-    Yield the submissions of a file, or of standard input. Each has a key of its own.
+    Yield the submissions in a file or in standard input. Each submission has its own key.
 
     Args:
-        source: The path of the file, or `-`.
-        spec: What the user says about the file.
+        source: The path of the file, or `-` for standard input.
+        spec: What the options of the command say about the file.
         check: Raises a `ValueError` if the parameters do not fit the endpoint.
         on_skipped: Called with the problem of a bad row. The row is skipped.
 
@@ -106,9 +107,9 @@ def read_submissions(
 
 def find_unsent_columns(rows: Iterable[SubmissionRow], spec: SubmissionSpec) -> list[str]:
     """
-    Return the columns that are not sent, for a message.
+    Return the names of the columns that are not sent, for a message.
 
-    A column is no parameter of the endpoints of its rows, or of some of them.
+    A row does not send a column that is not a parameter of the row's endpoint.
     """
     unsent, sent = dict[str, None](), set[str]()
     for row in rows:
@@ -151,7 +152,7 @@ def _rows(file: TextIO, source: str, spec: SubmissionSpec) -> Iterator[NamedRow]
 
 
 def _detect_format(first: str, spec: SubmissionSpec) -> str:
-    """Guess the format by the first line. A prompt may hold commas and brackets, too."""
+    """Guess the format from the first line. A line of prompts may have commas and brackets too."""
     if first.startswith("{") or re.match(r"\[\s*($|[{\"])", first):
         return "json"
     names = next(csv.reader([first], delimiter=_delimiter(first), skipinitialspace=True), [])
@@ -174,7 +175,8 @@ def _rows_from_text(lines: Iterable[str], spec: SubmissionSpec) -> Iterator[Name
     """
     Yield a row for each line that is not empty.
 
-    The line is the prompt or, if the endpoint takes none, its only required parameter.
+    The line is the prompt. If the endpoint takes no prompt, the line is the value of its only
+    required parameter.
     """
     endpoint = ENDPOINTS.get(spec.endpoint or "")
     name = _PROMPT
@@ -200,11 +202,11 @@ def _to_submission(
     row: NamedRow, spec: SubmissionSpec, check: Callable[[str, Mapping[str, Any]], object]
 ) -> Submission:
     """
-    Return the submission of a row.
+    Turn a row into a submission.
 
     Raises:
-        ValueError: The row names no endpoint or key, or its parameters do not fit the endpoint.
-        click.UsageError: There is no such endpoint, or a file does not exist.
+        ValueError: The row lacks an endpoint or a key, or its parameters do not fit the endpoint.
+        click.UsageError: The row names an unknown endpoint or a file that does not exist.
     """
     if row.problem:
         raise ValueError(row.problem)
@@ -220,7 +222,7 @@ def _to_submission(
     for name, texts in spec.defaults.items():
         values = [parse_value(endpoint, name, text) for text in texts]
         parameters.setdefault(name, values if len(values) > 1 else values[0])
-    # Check the names of the other columns too, because one may be a misspelt parameter.
+    # The check includes the columns that are not sent, because one may be a misspelt parameter.
     check(endpoint.name, dict.fromkeys(named.keys() - sent.keys(), "") | parameters)
     others = (_ENDPOINT_COLUMN, _parameter_name(spec.key_column or _KEY_COLUMN))
     columns = {name: value for name, value in cells.items() if _parameter_name(name) not in others}
@@ -256,7 +258,7 @@ def _key(named: dict[str, Any], spec: SubmissionSpec) -> str | None:
 
 
 def _parameter_value(endpoint: Endpoint, name: str, value: Any, *, has_types: bool) -> Any:
-    """Return the value of a cell, with a path where a text names a file."""
+    """Return the value of a cell. Where the endpoint takes a file, a text becomes its path."""
     if isinstance(value, list):
         return [_parameter_value(endpoint, name, item, has_types=has_types) for item in value]
     if not isinstance(value, str) or (has_types and not endpoint.takes_file(name)):
@@ -265,5 +267,5 @@ def _parameter_value(endpoint: Endpoint, name: str, value: Any, *, has_types: bo
 
 
 def _parameter_name(name: str) -> str:
-    """Return the name of a column in the form of a parameter's name, with underscores."""
+    """Turn a column's name into a parameter's name: underscores replace dashes and blanks."""
     return name.strip().replace("-", "_").replace(" ", "_")

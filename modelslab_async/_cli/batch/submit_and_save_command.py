@@ -30,7 +30,7 @@ from .submission_input import (
 )
 from .ticket_input import source_name
 
-# A batch survives an outage of this length without being started again.
+# For how long a batch tries to send a submit during an outage, before it stops.
 OUTAGE_S: Final = 1800.0
 
 
@@ -108,14 +108,14 @@ def submit(
         find_endpoint(endpoint)
     spec = SubmissionSpec(endpoint, defaults, key, sends, input_format)
     tally, base_urls = ExitTally(), (base_url, legacy_base_url)
-    # This client only checks the rows. Another client sends them.
+    # This client only checks the rows. `run_batch` makes the client that sends them.
     endpoints = make_client(*base_urls).engine.endpoints
     rows = _read_rows(table, spec, endpoints, tally)
     if not rows and not tally.handled and not plan.quiet:
         output.print_message(f"{source_name(table)} is empty: it holds no prompts")
     _check_bad_rows(tally, strict=strict)
     if not plan.quiet and (columns := find_unsent_columns(rows, spec)):
-        # The names come last, because a long message is cut.
+        # The names of the columns come last, because a long message is cut at its end.
         output.print_message(f"columns not sent (--send COLUMN sends one): {', '.join(columns)}")
     if dry_run:
         return _print_dry_run(plan, rows, endpoints, tally)
@@ -134,10 +134,10 @@ def _read_rows(
     table: str, spec: SubmissionSpec, endpoints: EndpointRequests, tally: ExitTally
 ) -> list[SubmissionRow]:
     """
-    Read the whole table before anything is sent.
+    Read the whole table. This happens before anything is sent.
 
     Raises:
-        UnusableKey: There is no key for the endpoint of a row.
+        UnusableKey: The API key that the endpoint of a row needs is not set.
     """
     try:
         return [*read_submissions(table, spec, endpoints.check, tally.count_skipped)]
@@ -147,10 +147,10 @@ def _read_rows(
 
 def _check_bad_rows(tally: ExitTally, *, strict: bool) -> None:
     """
-    Make sure that no row has an error, if the user asked for that.
+    Stop the command if a row has an error and the user gave `--strict`.
 
     Raises:
-        click.UsageError: A row has an error.
+        click.UsageError: A row has an error, and `strict` is true.
     """
     if strict and tally.handled:
         raise click.UsageError(f"{tally.handled} rows have an error, so nothing was started")

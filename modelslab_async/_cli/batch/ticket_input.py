@@ -27,12 +27,12 @@ def read_tickets(
     source: str, spec: InputSpec, credentials: Credentials, on_skipped: Callable[[str], None]
 ) -> Iterator[NewTicket]:
     """
-    Yield the tickets of a file, or of standard input, with their other columns.
+    Yield the tickets in a file or in standard input, with the other columns of their rows.
 
     Args:
-        source: The path of the file, or `-`.
-        spec: What the user says about the file.
-        credentials: The keys to poll with.
+        source: The path of the file, or `-` for standard input.
+        spec: What the options of the command say about the file.
+        credentials: The API keys to poll with.
         on_skipped: Called with the problem of a bad line. The line is skipped.
 
     Raises:
@@ -63,12 +63,12 @@ def read_tickets(
 
 
 def source_name(source: str) -> str:
-    """Return the name of a file of tickets, for messages."""
+    """Return what messages call the input: its path, or "standard input"."""
     return "standard input" if source == STDIN else source
 
 
 def open_source(source: str) -> AbstractContextManager[TextIO]:
-    """Open a file of text, or standard input."""
+    """Open a text file for reading. The source `-` is standard input."""
     if source == STDIN:
         return nullcontext(sys.stdin)
     return Path(source).open(encoding=ENCODING, errors=ENCODING_ERRORS)

@@ -1,4 +1,4 @@
-"""Says how to settle an uncertain submit on the command line. It settles none."""
+"""Says which command records what an uncertain submit started. Runs no command."""
 
 import shlex
 from copy import copy
@@ -9,7 +9,7 @@ from .. import output
 
 
 def with_command(error: SubmitUncertain, journal_path: Path) -> SubmitUncertain:
-    """Return a copy of the error whose advice is a command, in place of a method of the journal."""
+    """Copy the error, and let its advice name a command in place of a Python method."""
     explained = copy(error)
     if error.track_id:
         explained.advice = (
@@ -21,7 +21,7 @@ def with_command(error: SubmitUncertain, journal_path: Path) -> SubmitUncertain:
 
 
 def settling_commands(track_id: str, journal_path: Path) -> str:
-    """Return the two commands of which one settles a submit."""
+    """Return the two commands to choose from: the submit started a ticket, or it did not."""
     command = _command(journal_path, track_id)
     return f"`{command} --ticket TICKET`, or `{command} --not-started`"
 

@@ -1,4 +1,4 @@
-"""The command `batch uncertain`: lists uncertain submits, and records what one of them started."""
+"""The command `batch uncertain`: lists uncertain submits, or records what a submit started."""
 
 import json
 import shlex
