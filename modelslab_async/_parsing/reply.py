@@ -2,68 +2,53 @@
 Turns a response into a reply or a typed error. It raises no other error, whatever the bytes.
 
 The HTTP status decides about the request (401, 429, 5xx), the body decides about the job.
+
+Most polls bring a "still processing" reply that differs from earlier ones only in the ticket's id.
+A `ReplyCache` stores such a body with the id cut out, as a template. A body of a known template
+needs no parsing, and a million open tickets share a few templates instead of holding a parsed body
+each.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import Factory, define, field
 
-from .._models.errors import (
-    AuthenticationError,
-    InvalidRequest,
-    ModelsLabError,
-    PaymentRequired,
-    PermissionDenied,
-    RateLimited,
-    ServerError,
-    UnreadableReply,
-)
+from .._models.errors import ModelsLabError
 from .._models.replies import Failed, FailureReason, Processing, Reply, Success
 from .._models.ticket import Ticket
 from .._registry.families import FAMILIES
-from .._registry.family import Family
+from .._registry.family import Family, StatusRule
 from .json_body import (
     UnreadableBodyError,
     find_links,
     find_results,
     first_text,
-    is_html,
     parse_body,
-    searchable_part,
     to_number,
 )
-from .refusals import find_refusal
-from .retry_after import Headers, header, retry_after
+from .reply_errors import (
+    ErrorReply,
+    error_type_of,
+    names_no_job,
+    redirect_error,
+    unreadable_error,
+)
+from .retry_after import Headers
 from .status import JobState, Meaning, read_state
 
-_MESSAGE_FIELDS = ("message", "messege", "error", "errors")
+MESSAGE_FIELDS = ("message", "messege", "error", "errors")
 
-_ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
-    401: AuthenticationError,
-    402: PaymentRequired,
-    403: PermissionDenied,
-    408: ServerError,
-    425: ServerError,
-    429: RateLimited,
-}
-
-# A firewall may send the HTTP status of such an error with a page of HTML. That reply says nothing
-# about the account.
-_ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
-
-_JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
-_NO_SUCH_TICKET = re.compile(
-    rf"^(the |this |your )?{_JOB_WORDS}([ _]id)?( with id)?( [\w-]+)? (was |is |does |could )?"
-    r"(not (be )?(found|exist)\b|unknown\W*$)"
-    rf"|^no such {_JOB_WORDS}\b|^no {_JOB_WORDS} (was )?found\b|^invalid {_JOB_WORDS}[ _]id\b",
-    re.IGNORECASE,
-)
-
-_NO_SUCH_ROUTE = re.compile(
-    r"\b(route|url|endpoint|page|path)\b.{0,300}\bnot (be )?found\b", re.IGNORECASE
-)
+# A NUL byte is not valid in JSON, so it can stand for the id.
+_ID_PLACEHOLDER = b"\0"
+_PROBE_ID = b"1"
+_HTTP_OK = 200
+# Only an id of this form is cut out of a body. A shorter id may equal other text in the body, and
+# other characters may be escaped in JSON.
+_is_plain_id = re.compile(r"[A-Za-z0-9_-]{4,}").fullmatch
+_MAX_TEMPLATE_BYTES = 4096
+_MAX_TEMPLATES = 1024
 
 
 def read_reply(
@@ -92,143 +77,47 @@ def read_reply(
         Refused: The server refuses the key, the plan or the request.
     """
     if 300 <= status_code < 400:
-        raise _redirect_error(ticket, status_code, headers)
-    fields = _parse_fields(ticket, status_code, headers, body, received_at)
+        raise redirect_error(ticket, status_code, headers)
+    fields = parse_fields(ticket, status_code, headers, body, received_at)
     family = families.get(ticket.family)
     state = read_state(fields, family.status if family else "generation")
-    message = state.message or first_text(fields, *_MESSAGE_FIELDS)
-    error_type = _error_type(status_code, fields, state, message)
+    message = state.message or first_text(fields, *MESSAGE_FIELDS)
+    error_type = find_error_type(status_code, fields, state, message)
     if error_type is None:
         return _build_reply(ticket, status_code, state, message, fields)
-    raise _ErrorReply(status_code, headers, fields, state, received_at).to_error(
+    raise ErrorReply(status_code, headers, fields, state, received_at).to_error(
         error_type, message, ticket
     )
 
 
-def read_utility_reply(
-    *, status_code: int, headers: Headers = (), body: bytes, received_at: float | None = None
-) -> dict[str, Any]:
-    """
-    Read the response of a utility endpoint, which is about no job.
-
-    A JSON array, such as the list of models, is returned as the field `data` of an object.
-
-    Raises:
-        TransientError: The reply is unreadable, or the server is in trouble.
-        Refused: The server refuses the key, the plan or the request.
-    """
-    if 300 <= status_code < 400:
-        raise _redirect_error(None, status_code, headers)
-    if body.lstrip().startswith(b"["):
-        # The bytes are wrapped, so that the limits of size and depth hold for arrays too.
-        body = b'{"data":%b}' % body
-    fields = _parse_fields(None, status_code, headers, body, received_at)
-    state = read_state(fields, "generation")
-    message = first_text(fields, *_MESSAGE_FIELDS)
-    error_type = _error_type(status_code, fields, state, message)
-    if error_type is UnreadableReply and status_code < 400:
-        # The reply has no status word. A utility endpoint need not send one.
-        return fields
-    if error_type is None and state.meaning is Meaning.FAILED:
-        error_type = InvalidRequest
-    if error_type is None:
-        return fields
-    raise _ErrorReply(status_code, headers, fields, state, received_at).to_error(
-        error_type, message, None
-    )
-
-
-@frozen
-class _ErrorReply:
-    """The parts of a response from which an error is made."""
-
-    status_code: int
-    headers: Headers
-    fields: Mapping[str, Any]
-    state: JobState
-    received_at: float | None
-
-    def to_error(
-        self, kind: type[ModelsLabError], message: str, ticket: Ticket | None
-    ) -> ModelsLabError:
-        status = f"the status {self.state.word!r} and no" if self.state.word else "no status and no"
-        answered = f"the server answered {self.status_code}"
-        if not message:
-            text = f"{answered} with {status} message"
-        elif issubclass(kind, ServerError):
-            # The server's message, such as "Server Error", may say little, so add the status code.
-            text = f"{answered}: {message}"
-        else:
-            text = message
-        return kind(
-            text,
-            ticket=ticket,
-            status_code=self.status_code,
-            server_message=" ".join(filter(None, (message, first_text(self.fields, "tips")))),
-            retry_after=retry_after(self.fields, self.headers, self.received_at),
-        )
-
-
-def _parse_fields(
+def parse_fields(
     ticket: Ticket | None,
     status_code: int,
     headers: Headers,
     body: bytes,
     received_at: float | None,
 ) -> dict[str, Any]:
+    """
+    Parse the body of a response.
+
+    Raises:
+        ModelsLabError: The body is no JSON object.
+    """
     try:
         return parse_body(body)
     except UnreadableBodyError as unreadable:
-        known = _error_for_status(status_code)
-        if known in _ACCOUNT_ERRORS and is_html(body):
-            known = None
-        raise (known or UnreadableReply)(
-            f"the server answered {status_code} with {unreadable}",
-            ticket=ticket,
-            status_code=status_code,
-            retry_after=retry_after({}, headers, received_at),
+        raise unreadable_error(
+            unreadable, status_code, headers, body, ticket=ticket, received_at=received_at
         ) from None
 
 
-def _redirect_error(ticket: Ticket | None, status_code: int, headers: Headers) -> UnreadableReply:
-    location = (header(headers, "location") or "nowhere").partition("?")[0]
-    return UnreadableReply(
-        f"the server redirects to {location!r}; the client follows no redirect, since that would "
-        "send the key to another URL; if the service has moved, set base_url",
-        ticket=ticket,
-        status_code=status_code,
-    )
-
-
-def _error_for_status(status_code: int) -> type[ModelsLabError] | None:
-    return ServerError if status_code >= 500 else _ERRORS_BY_STATUS.get(status_code)
-
-
-def _error_type(
+def find_error_type(
     status_code: int, fields: Mapping[str, Any], state: JobState, message: str
 ) -> type[ModelsLabError] | None:
-    """Return the class of the error in this reply; None if the reply is about the job."""
-    if status_error := _error_for_status(status_code):
-        return status_error
-    if state.meaning in (Meaning.RUNNING, Meaning.DONE):
-        return None if status_code < 400 else UnreadableReply
-    text = message or first_text(fields, "tips")
-    if refusal := find_refusal(text, any_kind=state.word in ("error", "")):
-        return refusal
-    has_no_status = state.meaning is Meaning.NO_STATUS
-    if status_code < 400:
-        return UnreadableReply if has_no_status else None
-    # A 404 about a route or without a status word comes from a wrong base_url, not a lost job.
-    is_job_missing = (
-        status_code == 404
-        and not has_no_status
-        and not _NO_SUCH_ROUTE.search(searchable_part(message))
-    )
-    return (
-        None
-        if is_job_missing or _NO_SUCH_TICKET.search(searchable_part(message))
-        else InvalidRequest
-    )
+    """Return the class of the error in a reply; None if the reply is about the job."""
+    if status_code < 400 and state.meaning in (Meaning.RUNNING, Meaning.DONE):
+        return None
+    return error_type_of(status_code, fields, state, message)
 
 
 def _build_reply(
@@ -257,7 +146,7 @@ def _build_reply(
 
 
 def _failure_reason(status_code: int, state: JobState, message: str) -> FailureReason:
-    if status_code == 404 or _NO_SUCH_TICKET.search(searchable_part(message)):
+    if status_code == 404 or names_no_job(message):
         return "not_found"
     return "cancelled" if state.meaning is Meaning.CANCELLED else "failed"
 
@@ -286,3 +175,117 @@ def _nsfw(fields: Mapping[str, Any]) -> bool | None:
             case [*flags] if flags:
                 return any(flag is True for flag in flags)
     return None
+
+
+@define(eq=False, weakref_slot=False)
+class CachedProcessing:
+    """
+    A "still processing" reply, shared by all tickets whose bodies differ only in the id.
+
+    Attributes:
+        status: The server's status word, in lower case.
+        eta: Seconds until the server expects the job to end; None if it gave no eta.
+    """
+
+    status: str
+    eta: float | None
+    _families: Mapping[str, Family] = field(repr=False)
+    _rule: StatusRule
+    _template: bytes = field(repr=False)
+    # Whether status and eta stay the same with another id in the body; None if not checked yet.
+    _is_id_independent: bool | None = None
+
+    def to_processing(self, ticket: Ticket) -> Processing:
+        """Parse the full reply of a ticket with this template."""
+        return self._read(ticket, ticket.id.encode()) or Processing(
+            ticket=ticket, status=self.status, eta=self.eta
+        )
+
+    def matches(self, ticket: Ticket, rule: StatusRule) -> bool:
+        """Whether the template with this ticket's id parses to the same status and eta."""
+        if self._is_id_independent is None:
+            probe = self._read(ticket, _PROBE_ID)
+            probed = probe and (probe.status, probe.eta)
+            self._is_id_independent = (self.status, self.eta) == probed
+        return self._is_id_independent and rule == self._rule
+
+    def _read(self, ticket: Ticket, id_: bytes) -> Processing | None:
+        body = self._template.replace(_ID_PLACEHOLDER, id_)
+        try:
+            reply = read_reply(ticket, status_code=_HTTP_OK, body=body, families=self._families)
+        except ModelsLabError:
+            return None
+        return reply if isinstance(reply, Processing) else None
+
+
+@define(eq=False)
+class ReplyCache:
+    """
+    Reads the responses to polls, and caches the newest templates.
+
+    Args:
+        families: The families, with the base URLs in use.
+        on_processing: Called with each "still processing" reply that had to be parsed.
+    """
+
+    _families: Mapping[str, Family]
+    _on_processing: Callable[[Processing], object] = lambda _: None
+    _replies: dict[bytes, CachedProcessing] = Factory(dict)
+
+    def read(
+        self,
+        ticket: Ticket,
+        *,
+        status_code: int,
+        headers: Headers,
+        body: bytes,
+        received_at: float | None,
+    ) -> Reply | CachedProcessing:
+        """
+        Read the response to one poll, and parse it only if its template is new.
+
+        Raises:
+            TransientError: The reply says nothing about the job.
+            Refused: The server refuses the key, the plan or the request.
+        """
+        rule = self._families[ticket.family].status
+        template = _make_template(body, ticket.id) if status_code == _HTTP_OK else None
+        if template is not None:
+            cached = self._replies.get(template)
+            if cached is not None and cached.matches(ticket, rule):
+                return cached
+        reply = read_reply(
+            ticket,
+            status_code=status_code,
+            headers=headers,
+            body=body,
+            families=self._families,
+            received_at=received_at,
+        )
+        if not isinstance(reply, Processing):
+            return reply
+        self._on_processing(reply)
+        if template is None:
+            return reply
+        return self._store(
+            template, CachedProcessing(reply.status, reply.eta, self._families, rule, template)
+        )
+
+    def _store(self, template: bytes, reply: CachedProcessing) -> CachedProcessing:
+        if template not in self._replies:
+            if len(self._replies) >= _MAX_TEMPLATES:
+                del self._replies[next(iter(self._replies))]
+            self._replies[template] = reply
+        return reply
+
+
+def _make_template(body: bytes, id_: str) -> bytes | None:
+    """Return the body with the id cut out; None if the id could not be put back safely."""
+    if len(body) > _MAX_TEMPLATE_BYTES or _ID_PLACEHOLDER in body or not _is_plain_id(id_):
+        return None
+    return body.replace(id_.encode(), _ID_PLACEHOLDER)
+
+
+def as_processing(reply: Processing | CachedProcessing, ticket: Ticket) -> Processing:
+    """Return the reply in the form that users see."""
+    return reply.to_processing(ticket) if isinstance(reply, CachedProcessing) else reply

@@ -27,7 +27,7 @@ from .._models.errors import ClientClosed, ModelsLabError, TransportError
 from .._models.outcomes import Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
-from .._parsing.reply_cache import CachedProcessing
+from .._parsing.reply import CachedProcessing
 from .._scheduling.first_poll_hints import FirstPollHints
 from .._scheduling.host_queue import Entry
 from .._scheduling.schedule import Schedule

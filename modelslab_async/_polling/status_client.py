@@ -12,8 +12,7 @@ from .._models.errors import ModelsLabError
 from .._models.key_tier import Tier
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
-from .._parsing.reply import read_reply
-from .._parsing.reply_cache import CachedProcessing, ReplyCache
+from .._parsing.reply import CachedProcessing, ReplyCache, read_reply
 from .._parsing.status import is_known_status
 from .._registry.family import Family
 from .._registry.suggestions import did_you_mean

@@ -17,7 +17,7 @@ from .._models.events import Completed, Event, Paused, Polled, PollFailed
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Processing, Reply
 from .._models.ticket import Ticket
-from .._parsing.reply_cache import CachedProcessing, as_processing
+from .._parsing.reply import CachedProcessing, as_processing
 from .._scheduling.effects import Completion, Effects
 from .._scheduling.host_queue import Entry
 from .._scheduling.pace_protocol import RetryLimits

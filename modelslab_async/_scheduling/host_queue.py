@@ -13,7 +13,7 @@ from .._models.errors import ModelsLabError, TransientError
 from .._models.key_tier import Tier
 from .._models.replies import Processing
 from .._models.ticket import Ticket
-from .._parsing.reply_cache import CachedProcessing
+from .._parsing.reply import CachedProcessing
 from .family_queue import FamilyQueue
 from .host_health import HostHealth
 from .pace_protocol import RetryLimits

@@ -12,7 +12,7 @@ from functools import lru_cache
 from attrs import define
 
 from .._models.replies import Failed, Processing, Reply, Success
-from .._parsing.reply_cache import CachedProcessing
+from .._parsing.reply import CachedProcessing
 from .host_queue import Entry, WebhookState
 from .pace_protocol import PacePolicy, RetryLimits
 

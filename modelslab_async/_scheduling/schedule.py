@@ -32,7 +32,7 @@ from .._models.key_tier import Tier
 from .._models.outcomes import Outcome, Unresolved
 from .._models.replies import Failed, Processing, Reply, Success
 from .._models.ticket import Ticket
-from .._parsing.reply_cache import CachedProcessing, as_processing
+from .._parsing.reply import CachedProcessing, as_processing
 from .effects import NO_EFFECTS, Completion, Effects
 from .failure_reactions import react_to_failure
 from .host_queue import Entry, WebhookState

@@ -11,7 +11,7 @@ from .._models.errors import ClientClosed, TransportError
 from .._models.key_tier import Tier
 from .._models.submission import Submission
 from .._models.ticket import encode_columns
-from .._parsing.reply import read_utility_reply
+from .._parsing.utility_reply import read_utility_reply
 from .._registry.endpoint import Endpoint
 from .._registry.family import Family
 from .._registry.suggestions import closest_name, did_you_mean

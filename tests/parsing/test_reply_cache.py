@@ -16,7 +16,7 @@ from modelslab_async import (
     Ticket,
     read_reply,
 )
-from modelslab_async._parsing.reply_cache import CachedProcessing, ReplyCache, as_processing
+from modelslab_async._parsing.reply import CachedProcessing, ReplyCache, as_processing
 
 PIECES = ("processing", "success", "failed", "Model_Ready", "1", "12", "12345", "abcd", "a\\", '"')
 
@@ -50,7 +50,7 @@ def test_known_template_is_not_parsed_again(monkeypatch):
     cache = ReplyCache(FAMILIES)
     for number in (11111, 22222):
         read_cached(cache, Ticket("realtime", number), body_for(number))
-    monkeypatch.setattr("modelslab_async._parsing.reply_cache.read_reply", None)
+    monkeypatch.setattr("modelslab_async._parsing.reply.read_reply", None)
     assert "processing" == read_cached(cache, Ticket("realtime", 33333), body_for(33333)).status
 
 

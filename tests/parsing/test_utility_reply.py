@@ -12,7 +12,7 @@ from modelslab_async import (
     ServerError,
     UnreadableReply,
 )
-from modelslab_async._parsing.reply import read_utility_reply
+from modelslab_async._parsing.utility_reply import read_utility_reply
 
 
 def read(body, status_code=200, **more):

@@ -29,7 +29,7 @@ MUTATIONS = [
     ),
     Mutation(
         "JSON without a status: accepted",
-        "_parsing/reply.py",
+        "_parsing/reply_errors.py",
         "return UnreadableReply if has_no_status else None",
         "return None",
         EVERY_FAULT,
@@ -70,7 +70,7 @@ MUTATIONS = [
     Mutation(
         "redirect: read as a reply",
         "_parsing/reply.py",
-        "raise _redirect_error(ticket, status_code, headers)",
+        "raise redirect_error(ticket, status_code, headers)",
         "pass",
         "test_every_fault.py ../parsing/test_hostile_bytes.py",
         "redirect",
@@ -84,7 +84,7 @@ MUTATIONS = [
     ),
     Mutation(
         "401, 402 and 403 as an HTML page: taken for refusals",
-        "_parsing/reply.py",
+        "_parsing/reply_errors.py",
         "if known in _ACCOUNT_ERRORS and is_html(body):",
         "if False:",
         "../parsing/test_refusals.py",
@@ -92,7 +92,7 @@ MUTATIONS = [
     ),
     Mutation(
         "5xx: taken for a refusal",
-        "_parsing/reply.py",
+        "_parsing/reply_errors.py",
         "ServerError if status_code >= 500",
         "InvalidRequest if status_code >= 500",
         EVERY_FAULT,

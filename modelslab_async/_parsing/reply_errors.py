@@ -1,0 +1,233 @@
+"""
+Finds the error that a response means, and makes it. It reads no result, and raises nothing.
+
+The server also refuses with the HTTP status 200, so a refusal is recognised by its message too.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from attrs import frozen
+
+from .._models.errors import (
+    AuthenticationError,
+    InvalidRequest,
+    ModelsLabError,
+    PaymentRequired,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+    UnreadableReply,
+)
+from .._models.ticket import Ticket
+from .json_body import UnreadableBodyError, first_text, is_html, searchable_part
+from .retry_after import Headers, header, retry_after
+from .status import JobState, Meaning
+
+_ERRORS_BY_STATUS: Mapping[int, type[ModelsLabError]] = {
+    401: AuthenticationError,
+    402: PaymentRequired,
+    403: PermissionDenied,
+    408: ServerError,
+    425: ServerError,
+    429: RateLimited,
+}
+
+# A firewall may send the HTTP status of such an error with a page of HTML. That reply says nothing
+# about the account.
+_ACCOUNT_ERRORS = (AuthenticationError, PaymentRequired, PermissionDenied)
+
+_JOB_WORDS = r"(request|execution|run|job|task|generation|training|id)"
+_NO_SUCH_TICKET = re.compile(
+    rf"^(the |this |your )?{_JOB_WORDS}([ _]id)?( with id)?( [\w-]+)? (was |is |does |could )?"
+    r"(not (be )?(found|exist)\b|unknown\W*$)"
+    rf"|^no such {_JOB_WORDS}\b|^no {_JOB_WORDS} (was )?found\b|^invalid {_JOB_WORDS}[ _]id\b",
+    re.IGNORECASE,
+)
+
+_NO_SUCH_ROUTE = re.compile(
+    r"\b(route|url|endpoint|page|path)\b.{0,300}\bnot (be )?found\b", re.IGNORECASE
+)
+
+# A refusal ends every ticket of the key, so the message of a failed job must never be taken for a
+# refusal by mistake. Therefore:
+# - A phrase must start a sentence. "Unable to download x: 429 Too Many Requests" is about x.
+# - In the message of a job that `failed`, only the phrases about the account are searched for.
+# - Messages of upstream providers about their own keys ("Incorrect API key provided") do not count.
+_SENTENCE_START = (
+    r"(?:^|[.!?] |^(?:error|unauthori[sz]ed|authentication (?:error|failed)|access denied)\W{1,3})"
+    r"(?:(?:your|the|this|you|please|have|are|provided) )*"
+)
+_ACCOUNT_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
+    AuthenticationError: (
+        r"(provide a valid|invalid|expired|missing|wrong|unknown|no) api[ _-]?key\b",
+        r"api[ _-]?key (field |you provided )?(is |was |has )?(required|missing|invalid|wrong)",
+        r"api[ _-]?key (is not valid|(is |was |has )?(been )?(expired|disabled|revoked|not found))",
+        r"key (field )?is required",
+        r"(unauthori[sz]ed( request| access)?|unauthenticated|(invalid|missing) key)\W*$",
+    ),
+    PaymentRequired: (
+        r"(insufficient|not enough|(run )?out of) (api |wallet )?(credits?|balance|funds)\b",
+        r"(don.t|do not) have (enough|sufficient|any) (api |wallet )?(credits?|balance|funds)\b",
+        r"no (more )?(credits?|balance|funds)( left| remaining| available)?\W*$",
+        r"credits? (are |have |has )?(been )?(exhausted|expired|used up|run out)",
+        r"(current |free )?(plan|subscription|trial) (is |has |have )?(expired|ended)",
+        r"(no|(don.t|do not) have any?) active (plan|subscription)",
+        r"(fund|recharge|top up) your (wallet|account)",
+        r"subscribe (again|to a plan)",
+        r"payment required\W*$",
+    ),
+}
+_ALL_PHRASES: Mapping[type[ModelsLabError], tuple[str, ...]] = {
+    RateLimited: (
+        r"(api )?rate limit(s|ed)?\b( \w+){0,2} (exceeded|reached|hit)",
+        r"(exceeded|reached|hit) (your |the )?(api )?rate limit",
+        r"(being )?rate limited",
+        r"(sent )?too many (requests|attempts)",
+        r"(reached )?(the )?maximum (number of |of )?(\d+ )?queued requests",
+        r"[^.:]{0,80}\bspam filter",
+    ),
+    **_ACCOUNT_PHRASES,
+    PermissionDenied: (
+        r"[\w ]{0,60}\brequires? an? (\w+ )?subscription\b",
+        r"[\w ]{0,60}\brequires? an? (premium|paid|pro|unlimited|enterprise|higher) plan\b",
+        r"[\w ]{0,60}\bnot (available|included) (in|on|for|by) your (\w+ )?(subscription|plan)",
+        r"[\w ]{0,60}\bonly available (for|to|on|in) (the )?(premium|paid|pro|enterprise)\b",
+        r"(current )?(subscription|plan) does not (include|allow|support)\b",
+        r"upgrade your (subscription|plan)\b",
+    ),
+    InvalidRequest: (
+        r"invalid api request",
+        r"(request[_ ]?id|id) field is required",
+    ),
+    ServerError: (
+        r"internal server error",
+        r"service (is )?(temporarily |currently )?unavailable",
+        r"server is (currently |too )?(busy|overloaded|down|under maintenance)",
+        r"(bad gateway|gateway time-?out)\W*$",
+    ),
+}
+
+
+# Compiled at first use, because compiling all patterns takes a tenth of the time of `import httpx`.
+@cache
+def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(f"{_SENTENCE_START}(?:{'|'.join(phrases)})", re.IGNORECASE)
+
+
+def find_refusal(message: str, *, any_kind: bool) -> type[ModelsLabError] | None:
+    """
+    Return the error class of the refusal in a message, or None.
+
+    Args:
+        message: The server's message.
+        any_kind: Whether to search for every kind of refusal. A job that `failed` was accepted
+            before, so its message can only be a refusal about the account.
+    """
+    table = _ALL_PHRASES if any_kind else _ACCOUNT_PHRASES
+    start = searchable_part(message)
+    return next(
+        (error for error, phrases in table.items() if _pattern(phrases).search(start)), None
+    )
+
+
+def _error_for_status(status_code: int) -> type[ModelsLabError] | None:
+    return ServerError if status_code >= 500 else _ERRORS_BY_STATUS.get(status_code)
+
+
+def error_type_of(
+    status_code: int, fields: Mapping[str, Any], state: JobState, message: str
+) -> type[ModelsLabError] | None:
+    """
+    Return the class of the error in a reply; None if the reply is about the job.
+
+    If the job runs or is done, call it only for an HTTP status that says otherwise.
+    """
+    if status_error := _error_for_status(status_code):
+        return status_error
+    if state.meaning in (Meaning.RUNNING, Meaning.DONE):
+        return UnreadableReply
+    text = message or first_text(fields, "tips")
+    if refusal := find_refusal(text, any_kind=state.word in ("error", "")):
+        return refusal
+    has_no_status = state.meaning is Meaning.NO_STATUS
+    if status_code < 400:
+        return UnreadableReply if has_no_status else None
+    # A 404 about a route or without a status word comes from a wrong base_url, not a lost job.
+    is_job_missing = (
+        status_code == 404
+        and not has_no_status
+        and not _NO_SUCH_ROUTE.search(searchable_part(message))
+    )
+    return None if is_job_missing or names_no_job(message) else InvalidRequest
+
+
+def names_no_job(message: str) -> bool:
+    """Whether a message says that the server knows no such job."""
+    return _NO_SUCH_TICKET.search(searchable_part(message)) is not None
+
+
+@frozen
+class ErrorReply:
+    """The parts of a response from which an error is made."""
+
+    status_code: int
+    headers: Headers
+    fields: Mapping[str, Any]
+    state: JobState
+    received_at: float | None
+
+    def to_error(
+        self, kind: type[ModelsLabError], message: str, ticket: Ticket | None
+    ) -> ModelsLabError:
+        """Return the error of this class, with the message of the server."""
+        status = f"the status {self.state.word!r} and no" if self.state.word else "no status and no"
+        answered = f"the server answered {self.status_code}"
+        if not message:
+            text = f"{answered} with {status} message"
+        elif issubclass(kind, ServerError):
+            # The server's message, such as "Server Error", may say little, so add the status code.
+            text = f"{answered}: {message}"
+        else:
+            text = message
+        return kind(
+            text,
+            ticket=ticket,
+            status_code=self.status_code,
+            server_message=" ".join(filter(None, (message, first_text(self.fields, "tips")))),
+            retry_after=retry_after(self.fields, self.headers, self.received_at),
+        )
+
+
+def unreadable_error(
+    unreadable: UnreadableBodyError,
+    status_code: int,
+    headers: Headers,
+    body: bytes,
+    *,
+    ticket: Ticket | None,
+    received_at: float | None,
+) -> ModelsLabError:
+    """Return the error of a response whose body is no JSON object."""
+    known = _error_for_status(status_code)
+    if known in _ACCOUNT_ERRORS and is_html(body):
+        known = None
+    return (known or UnreadableReply)(
+        f"the server answered {status_code} with {unreadable}",
+        ticket=ticket,
+        status_code=status_code,
+        retry_after=retry_after({}, headers, received_at),
+    )
+
+
+def redirect_error(ticket: Ticket | None, status_code: int, headers: Headers) -> UnreadableReply:
+    """Return the error of a response with a redirect."""
+    location = (header(headers, "location") or "nowhere").partition("?")[0]
+    return UnreadableReply(
+        f"the server redirects to {location!r}; the client follows no redirect, since that would "
+        "send the key to another URL; if the service has moved, set base_url",
+        ticket=ticket,
+        status_code=status_code,
+    )

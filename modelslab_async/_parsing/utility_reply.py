@@ -1,0 +1,43 @@
+"""Reads the response of a utility endpoint, which is about no job. It builds no reply."""
+
+from typing import Any
+
+from .._models.errors import InvalidRequest, UnreadableReply
+from .json_body import first_text
+from .reply import MESSAGE_FIELDS, find_error_type, parse_fields
+from .reply_errors import ErrorReply, redirect_error
+from .retry_after import Headers
+from .status import Meaning, read_state
+
+
+def read_utility_reply(
+    *, status_code: int, headers: Headers = (), body: bytes, received_at: float | None = None
+) -> dict[str, Any]:
+    """
+    Read the response of a utility endpoint.
+
+    A JSON array, such as the list of models, is returned as the field `data` of an object.
+
+    Raises:
+        TransientError: The reply is unreadable, or the server is in trouble.
+        Refused: The server refuses the key, the plan or the request.
+    """
+    if 300 <= status_code < 400:
+        raise redirect_error(None, status_code, headers)
+    if body.lstrip().startswith(b"["):
+        # The bytes are wrapped, so that the limits of size and depth hold for arrays too.
+        body = b'{"data":%b}' % body
+    fields = parse_fields(None, status_code, headers, body, received_at)
+    state = read_state(fields, "generation")
+    message = first_text(fields, *MESSAGE_FIELDS)
+    error_type = find_error_type(status_code, fields, state, message)
+    if error_type is UnreadableReply and status_code < 400:
+        # The reply has no status word. A utility endpoint need not send one.
+        return fields
+    if error_type is None and state.meaning is Meaning.FAILED:
+        error_type = InvalidRequest
+    if error_type is None:
+        return fields
+    raise ErrorReply(status_code, headers, fields, state, received_at).to_error(
+        error_type, message, None
+    )
